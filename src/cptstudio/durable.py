@@ -1,0 +1,264 @@
+"""Files that survive a crash: atomic writes, append-only JSON lines, careful reading.
+
+A write is staged beside its target, flushed to the disk, renamed over the target, and the
+folder is flushed too, so that a reader sees the old content or the new one and never a part.
+JSON never holds the literals NaN or Infinity, which are not JSON (RFC 8259, section 6):
+non-finite numbers are written as the strings "NaN", "Infinity" and "-Infinity".
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import math
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from cptstudio.errors import UserError
+
+MEBIBYTE = 1024 * 1024
+JSON_SIZE_LIMIT = 64 * MEBIBYTE
+LINE_SIZE_LIMIT = 16 * MEBIBYTE
+_STAGING_MARK = ".staging-"
+
+
+class UnusableFileError(UserError):
+    """A file that cannot be read as what it should be: its path and the reason."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = Path(path)
+        self.reason = reason
+
+
+# --- writing -------------------------------------------------------------------------------
+
+
+def flush_to_disk(descriptor: int) -> None:
+    """Flush one open file or folder to the disk itself.
+
+    On macOS `fsync` only hands the data to the drive; F_FULLFSYNC makes the drive write it
+    (man fsync(2), macOS). Some file systems refuse it, and then fsync is the best there is.
+    """
+    if sys.platform == "darwin":
+        import fcntl
+
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+        except OSError:
+            pass
+    os.fsync(descriptor)
+
+
+def flush_directory(path: Path) -> None:
+    """Flush a folder's list of names, so that a rename inside it survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        flush_to_disk(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def staging_path(target: Path) -> Path:
+    """A new name beside `target`, on the same file system, that marks it as unfinished."""
+    return target.with_name(f".{target.name}{_STAGING_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def is_staging_name(name: str) -> bool:
+    """Whether a name was made by `staging_path`, so what it names may be swept away."""
+    return name.startswith(".") and _STAGING_MARK in name
+
+
+@contextmanager
+def atomic_file(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Open a binary file that becomes `target` when the block ends well, and vanishes if not."""
+    staged = staging_path(target)
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            flush_to_disk(file.fileno())
+        os.replace(staged, target)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    flush_directory(target.parent)
+
+
+def write_bytes(target: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a whole file atomically and durably."""
+    with atomic_file(target, mode) as file:
+        file.write(data)
+
+
+def write_json(target: Path, value: Any, mode: int = 0o644) -> None:
+    """Write a value as indented JSON, atomically and durably."""
+    write_bytes(target, dump_json(value, indent=2).encode() + b"\n", mode)
+
+
+def flush_tree(folder: Path) -> None:
+    """Flush every regular file below a folder, and the folders themselves."""
+    for directory, _, names in os.walk(folder):
+        for name in names:
+            descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                flush_to_disk(descriptor)
+            finally:
+                os.close(descriptor)
+        flush_directory(Path(directory))
+
+
+def commit_directory(staged: Path, target: Path) -> None:
+    """Make a staged folder become `target`, whose former content is removed afterwards.
+
+    The former folder is renamed aside first: between the two renames `target` is missing for
+    an instant, and a crash there leaves the former content under its staging name. Where
+    readers must never see that gap, commit to a fresh name and switch a pointer file instead.
+    """
+    flush_tree(staged)
+    former: Path | None = None
+    if target.exists():
+        former = staging_path(target)
+        os.rename(target, former)
+    os.rename(staged, target)
+    flush_directory(target.parent)
+    if former is not None:
+        shutil.rmtree(former, ignore_errors=True)
+
+
+def sweep_staging(folder: Path) -> list[Path]:
+    """Remove what interrupted writes left in a folder; returns what was removed.
+
+    Call it only where no other process can be writing.
+    """
+    removed = []
+    for entry in list(os.scandir(folder)):
+        if is_staging_name(entry.name):
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+# --- JSON ----------------------------------------------------------------------------------
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            return "NaN"
+        return "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def dump_json(value: Any, indent: int | None = None) -> str:
+    """JSON text in which non-finite numbers are strings and lone surrogates are escaped."""
+    separators = (",", ":") if indent is None else None
+    return json.dumps(
+        _jsonable(value),
+        indent=indent,
+        separators=separators,
+        allow_nan=False,
+    )
+
+
+def _reject_constant(literal: str) -> Any:
+    raise ValueError(f"the literal {literal} is not JSON")
+
+
+def _parse_integer(digits: str) -> int:
+    if len(digits) > 30:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON strictly: no NaN literals, no huge integers, no deep nesting.
+
+    Raises:
+        ValueError: with a short reason.
+    """
+    try:
+        return json.loads(text, parse_constant=_reject_constant, parse_int=_parse_integer)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
+
+
+# --- reading -------------------------------------------------------------------------------
+
+
+def open_regular_file(path: Path) -> io.BufferedReader:
+    """Open a file for reading if it is a regular file and not a link.
+
+    O_NONBLOCK keeps a FIFO from blocking the open; the type is checked on the open
+    descriptor, so that nothing can be swapped in between.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        UnusableFileError: a link, folder, FIFO, device, or something unreadable is there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise UnusableFileError(path, f"cannot be opened: {reason}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnusableFileError(path, "is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path, limit: int = JSON_SIZE_LIMIT) -> bytes:
+    """Read a whole regular file of at most `limit` bytes."""
+    with open_regular_file(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise UnusableFileError(path, f"is larger than {limit:,} bytes")
+    return data
+
+
+def read_json(path: Path, limit: int = JSON_SIZE_LIMIT) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        UnusableFileError: what is there is not strict JSON, or too large.
+    """
+    data = read_bytes(path, limit)
+    try:
+        return parse_json(data)
+    except ValueError as error:
+        raise UnusableFileError(path, f"is not valid JSON: {error}") from None
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a regular file's content."""
+    with open_regular_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

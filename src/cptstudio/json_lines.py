@@ -1,0 +1,126 @@
+"""Append-only files of one JSON object a line.
+
+A crash can leave the last line torn. The next writer closes it with a newline before it
+appends, and readers count such a line and skip it: it is reported, never merged with what
+follows. A last line without its newline may still be growing, so readers hold it back.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cptstudio.durable import (
+    LINE_SIZE_LIMIT,
+    UnusableFileError,
+    dump_json,
+    flush_to_disk,
+    open_regular_file,
+    parse_json,
+)
+
+
+class JsonLinesWriter:
+    """Appends objects to a file, each handed to the operating system as one whole line.
+
+    A line survives the death of the process as soon as `append` returns; `flush_to_disk`
+    makes it survive the death of the machine, and costs some forty times as much, so the
+    caller decides when (a checkpoint, the end).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, 0o644)
+        information = os.fstat(self._descriptor)
+        if not stat.S_ISREG(information.st_mode):
+            os.close(self._descriptor)
+            raise UnusableFileError(path, "is not a regular file")
+        self.closed_torn_line = False
+        size = information.st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            self._write(b"\n")
+            self.closed_torn_line = True
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Append one object. A full disk leaves a torn line, which the next append closes."""
+        self._write(dump_json(record).encode() + b"\n")
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def flush_to_disk(self) -> None:
+        """Force what was appended onto the disk."""
+        flush_to_disk(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; appending afterwards is an error."""
+        os.close(self._descriptor)
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """What was read from a file of JSON lines.
+
+    Attributes:
+        records: the objects of the complete, valid lines, in file order.
+        damaged: one-based line numbers that hold no JSON object, with the reason.
+        end_offset: byte offset after the last complete line; give it to the next call.
+    """
+
+    records: list[dict[str, Any]]
+    damaged: list[tuple[int, str]]
+    end_offset: int
+
+
+def _complete_lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None]]:
+    """Yield (end offset, line without newline or None when too long) of complete lines."""
+    with open_regular_file(path) as file:
+        file.seek(offset)
+        while True:
+            line = file.readline(LINE_SIZE_LIMIT + 1)
+            if not line:
+                return
+            oversize = False
+            while len(line) > LINE_SIZE_LIMIT and not line.endswith(b"\n"):
+                oversize = True
+                line = file.readline(LINE_SIZE_LIMIT + 1)
+                if not line:
+                    return
+            if not line.endswith(b"\n"):
+                return
+            offset = file.tell()
+            yield offset, None if oversize else line[:-1]
+
+
+def read_json_lines(path: Path, offset: int = 0) -> JsonLines:
+    """Read the complete lines from a byte offset on; a file that is not there is empty.
+
+    Line numbers in `damaged` count from the offset.
+    """
+    records: list[dict[str, Any]] = []
+    damaged: list[tuple[int, str]] = []
+    try:
+        for number, (end, line) in enumerate(_complete_lines(path, offset), start=1):
+            offset = end
+            if line is None:
+                damaged.append((number, f"longer than {LINE_SIZE_LIMIT:,} bytes"))
+                continue
+            try:
+                record = parse_json(line)
+            except ValueError as error:
+                damaged.append((number, str(error)))
+                continue
+            if isinstance(record, dict):
+                records.append(record)
+            else:
+                damaged.append((number, "not a JSON object"))
+    except FileNotFoundError:
+        pass
+    return JsonLines(records, damaged, offset)

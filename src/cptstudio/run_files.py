@@ -1,0 +1,248 @@
+"""The run directory: names, schemas, and how to read it.
+
+The trainer is the only writer of a run directory, apart from config.json, which is written
+once before the trainer starts and never changed. Everything that is shown about a run comes
+from these files.
+
+Rows of metrics.jsonl carry `seq` (strictly increasing in the file), `session` (which trainer
+process wrote it: 0 for the first, one more for each resume), `kind` ("train", "evaluation" or
+"resume") and `step` (optimizer updates done). A resumed session begins with a row of kind
+"resume" that names the step it continues from and, as `after_seq`, the position of its
+checkpoint in the file: it supersedes the rows in between. `current_rows` applies that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cptstudio.durable import UnusableFileError, read_json, write_json
+from cptstudio.errors import UserError
+from cptstudio.json_lines import JsonLines, read_json_lines
+from cptstudio.settings import TrainingSettings, sentences
+
+FORMAT_VERSION: Final = 1
+CONFIG: Final = "config.json"
+METRICS: Final = "metrics.jsonl"
+EVENTS: Final = "events.jsonl"
+SAMPLES: Final = "samples.jsonl"
+LOG: Final = "train.log"
+RESULT: Final = "result.json"
+CHECKPOINTS: Final = "checkpoints"
+MANIFEST: Final = "manifest.json"
+TRAINING_STATE: Final = "training_state"
+LOCK: Final = "trainer.lock"
+
+Outcome = Literal["completed", "stopped", "failed"]
+_Stored = TypeVar("_Stored", bound=BaseModel)
+_CHECKPOINT_NAME = re.compile(r"step-([0-9]{8,})")
+
+EXIT_CODES: Final[dict[Outcome, int]] = {"completed": 0, "stopped": 3, "failed": 1}
+"""Exit status of the trainer by outcome. 2 is left to wrong command-line arguments."""
+
+
+class Record(BaseModel):
+    """Base of what is stored: unknown keys are kept out, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CorpusRecord(Record):
+    """A corpus as it was when the run was prepared."""
+
+    name: str
+    path: str
+    fingerprint: str
+    tokenizer_hash: str
+
+
+class Parent(Record):
+    """Where a forked run came from."""
+
+    run: str
+    path: str
+    checkpoint: str
+
+
+class RunConfig(Record):
+    """config.json: complete, resolved, immutable.
+
+    Attributes:
+        name: the run's name, which is also its directory's.
+        created: Unix time in seconds.
+        settings: with every `None` resolved to the value that is used.
+        model_path: absolute folder of the base model.
+        model_hash: SHA-256 that identifies the base model's weights and configuration.
+        corpora: in the order of settings.data.corpora.
+        versions: of Python, MLX, mlx-lm and CPT Studio when the run was prepared.
+        machine: operating system, processor, memory.
+        parent: for a fork, the checkpoint whose weights it starts from.
+    """
+
+    format_version: Literal[1] = 1
+    name: str
+    created: float
+    settings: TrainingSettings
+    model_path: str
+    model_hash: str
+    corpora: tuple[CorpusRecord, ...]
+    versions: dict[str, str]
+    machine: dict[str, str | int | float]
+    parent: Parent | None = None
+
+
+class FileRecord(Record):
+    """One file of a checkpoint."""
+
+    size: int
+    sha256: str
+
+
+class CheckpointManifest(Record):
+    """manifest.json of a checkpoint, written last: with it the checkpoint is complete.
+
+    Attributes:
+        step: optimizer updates done.
+        method: "full", "lora" or "dora".
+        layout: "model" (a complete model folder) or "adapter" (beside the base model).
+        session: which trainer process wrote it.
+        metrics_seq: `seq` of the last metrics row written before it.
+        domain_bits_per_byte: of the latest evaluation, where there was one.
+        files: by path relative to the checkpoint, with "/" between parts.
+    """
+
+    format_version: Literal[1] = 1
+    step: int
+    method: Literal["full", "lora", "dora"]
+    layout: Literal["model", "adapter"]
+    session: int
+    metrics_seq: int
+    domain_bits_per_byte: float | None = None
+    files: dict[str, FileRecord]
+
+
+class RunResult(Record):
+    """result.json: the trainer's own last word.
+
+    Attributes:
+        outcome: how the trainer ended.
+        reason: a sentence.
+        step: optimizer updates done.
+        checkpoint: name of the last complete checkpoint, if any.
+        skipped_steps: steps that guards skipped, over all sessions.
+        ended: Unix time in seconds.
+    """
+
+    format_version: Literal[1] = 1
+    outcome: Outcome
+    reason: str
+    step: int
+    planned_steps: int
+    checkpoint: str | None
+    best_checkpoint: str | None
+    skipped_steps: int
+    session: int
+    ended: float
+
+
+def checkpoint_name(step: int) -> str:
+    """Folder name of the checkpoint after `step` updates."""
+    return f"step-{step:08d}"
+
+
+def checkpoint_step(name: str) -> int | None:
+    """Step of a checkpoint's folder name, or None when it is no such name."""
+    match = _CHECKPOINT_NAME.fullmatch(name)
+    return int(match.group(1)) if match else None
+
+
+def checkpoints_of(run_directory: Path) -> list[Path]:
+    """Complete checkpoints (those with a manifest) of a run, oldest first."""
+    folder = run_directory / CHECKPOINTS
+    try:
+        entries = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    steps = [(checkpoint_step(entry.name), entry) for entry in entries]
+    complete = [
+        (step, entry)
+        for step, entry in steps
+        if step is not None and (entry / MANIFEST).is_file() and not entry.is_symlink()
+    ]
+    return [entry for _, entry in sorted(complete)]
+
+
+def _read_record(path: Path, record: type[_Stored]) -> _Stored:
+    value = read_json(path)
+    try:
+        return record.model_validate(value)
+    except ValidationError as error:
+        raise UserError(f"{path} is not valid:", sentences(error)) from None
+
+
+def read_config(run_directory: Path) -> RunConfig:
+    """The run's configuration.
+
+    Raises:
+        UserError: no configuration is there, or it cannot be used; each problem is named.
+    """
+    path = run_directory / CONFIG
+    try:
+        return _read_record(path, RunConfig)
+    except FileNotFoundError:
+        raise UserError(f"{run_directory} is no run: it holds no {CONFIG}.") from None
+
+
+def read_manifest(checkpoint: Path) -> CheckpointManifest:
+    """A checkpoint's manifest; a missing one means the checkpoint is not complete."""
+    try:
+        return _read_record(checkpoint / MANIFEST, CheckpointManifest)
+    except FileNotFoundError:
+        raise UnusableFileError(checkpoint, f"is incomplete: it has no {MANIFEST}") from None
+
+
+def read_result(run_directory: Path) -> RunResult | None:
+    """What the trainer said last, or None while it runs or when it could not say."""
+    try:
+        return _read_record(run_directory / RESULT, RunResult)
+    except FileNotFoundError:
+        return None
+
+
+def write_record(path: Path, record: BaseModel) -> None:
+    """Write a record atomically as JSON."""
+    write_json(path, record.model_dump(mode="json"))
+
+
+def read_metrics(run_directory: Path, offset: int = 0) -> JsonLines:
+    """Rows of metrics.jsonl from a byte offset on, as they lie."""
+    return read_json_lines(run_directory / METRICS, offset)
+
+
+def read_events(run_directory: Path, offset: int = 0) -> JsonLines:
+    """Lines of events.jsonl from a byte offset on."""
+    return read_json_lines(run_directory / EVENTS, offset)
+
+
+def current_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that hold, in file order, without the resume rows themselves.
+
+    A row of kind "resume" says `after_seq`, the position of its checkpoint in the file: what
+    held there holds again, and everything between is superseded. Read from the end, each
+    resume therefore jumps back to its checkpoint's position.
+    """
+    kept: list[dict[str, Any]] = []
+    limit: int | None = None
+    for row in reversed(rows):
+        if limit is not None and row["seq"] > limit:
+            continue
+        if row["kind"] == "resume":
+            limit = row["after_seq"]
+        else:
+            kept.append(row)
+    kept.reverse()
+    return kept

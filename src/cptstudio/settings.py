@@ -1,0 +1,453 @@
+"""The one tree of training settings.
+
+Validation, command-line flags, the HTTP schema, the form and the help texts all come from
+these models. An unknown key is an error, and all problems of one tree are reported together.
+`None` stands for "chosen for you": the planner replaces it before a run starts, so that a
+run's config.json holds every value that was used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+
+from cptstudio.errors import UserError
+from cptstudio.workspace import NAME_PATTERN
+
+Unit = Literal["steps", "tokens", "epochs"]
+_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+_LENGTH = re.compile(
+    r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([kmgb]?)\s*(steps?|tokens?|epochs?)"
+)
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long something lasts, with its unit: 500 steps, 2M tokens, 1.5 epochs."""
+
+    value: float
+    unit: Unit
+
+    def __post_init__(self) -> None:
+        if not self.value > 0 or self.value == float("inf"):
+            raise ValueError(f"a length must be positive and finite, not {self.value}")
+        if self.unit == "steps" and self.value != int(self.value):
+            raise ValueError(f"a number of steps must be whole, not {self.value}")
+
+    @classmethod
+    def parse(cls, text: str) -> Length:
+        """Read "500 steps", "2M tokens" or "1.5 epochs" (k, M and G multiply)."""
+        match = _LENGTH.fullmatch(text.strip().lower())
+        if match is None:
+            raise ValueError(
+                f"{text!r} is no length: write a number and a unit, such as "
+                "'500 steps', '2M tokens' or '1.5 epochs'"
+            )
+        number, factor, unit = match.groups()
+        value = float(number.replace(",", "").replace("_", "")) * _FACTORS[factor]
+        units: dict[str, Unit] = {"s": "steps", "t": "tokens", "e": "epochs"}
+        return cls(value, units[unit[0]])
+
+    def __str__(self) -> str:
+        number = f"{self.value:.0f}" if self.value == int(self.value) else f"{self.value:g}"
+        return f"{number} {self.unit}"
+
+    def to_steps(self, tokens_per_step: float, tokens_per_epoch: float) -> int:
+        """Convert to whole optimizer updates, at least one.
+
+        Args:
+            tokens_per_step: counted target tokens of one optimizer update.
+            tokens_per_epoch: counted target tokens of one epoch.
+        """
+        if self.unit == "steps":
+            return int(self.value)
+        tokens = self.value if self.unit == "tokens" else self.value * tokens_per_epoch
+        return max(1, round(tokens / tokens_per_step))
+
+
+def _length(value: Any) -> Any:
+    return Length.parse(value) if isinstance(value, str) else value
+
+
+TypedLength = Annotated[
+    Length,
+    BeforeValidator(_length),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["500 steps", "2M tokens", "1.5 epochs"]}),
+]
+
+
+class Settings(BaseModel):
+    """Base of every group of settings: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _field(
+    default: Any = ..., *, title: str, help: str, unit: str = "", basic: bool = False, **bounds: Any
+) -> Any:
+    """A field with what the form, the command line and the documentation need."""
+    extra: dict[str, Any] = {"basic": basic}
+    if unit:
+        extra["unit"] = unit
+    return Field(default, title=title, description=help, json_schema_extra=extra, **bounds)
+
+
+class ModelSettings(Settings):
+    """Which base model is trained."""
+
+    path: str = _field(
+        title="Base model",
+        help="A folder, a name under models/base/, or the id of a model in the Hugging Face cache.",
+        basic=True,
+        min_length=1,
+    )
+    trust_remote_code: bool = _field(
+        False,
+        title="Run the model's own code",
+        help="Allow a model that ships Python code to run it. Only for models you trust.",
+    )
+
+
+class CorpusUse(Settings):
+    """One corpus of the mixture and its part in it."""
+
+    name: str = _field(title="Corpus", help="Name of a corpus of this workspace.", basic=True)
+    role: Literal["domain", "replay", "evaluation"] = _field(
+        "domain",
+        title="Role",
+        help="domain: what the model shall learn; replay: general text that keeps it from "
+        "forgetting; evaluation: only measured.",
+        basic=True,
+    )
+    weight: float = _field(
+        1.0,
+        title="Weight",
+        help="For domain: passes over it in an epoch. For replay: its part of the replayed "
+        "tokens, relative to the other replay corpora.",
+        gt=0,
+        le=1000,
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if NAME_PATTERN.fullmatch(self.name) is None:
+            raise ValueError(f"{self.name!r} is not the name of a corpus")
+        return self
+
+
+class DataSettings(Settings):
+    """What is trained on, and how documents become rows."""
+
+    corpora: tuple[CorpusUse, ...] = _field(
+        title="Corpora", help="The mixture: at least one domain corpus.", basic=True, min_length=1
+    )
+    replay_share: float | None = _field(
+        None,
+        title="Replay share",
+        help="Fraction of all trained tokens that come from the replay corpora (default 0.05 "
+        "when there is one; Ibrahim et al., arXiv 2403.08763).",
+        ge=0,
+        lt=1,
+        basic=True,
+    )
+    context_length: int | None = _field(
+        None,
+        title="Context length",
+        help="Tokens in a row (default: the model's limit, at most 2,048).",
+        unit="tokens",
+        ge=8,
+        le=1_048_576,
+        basic=True,
+    )
+    packing: Literal["concat", "decompose"] = _field(
+        "concat",
+        title="Packing",
+        help="concat: documents joined and cut into full rows; decompose: each document in "
+        "power-of-two rows of its own (Pouransari et al., arXiv 2405.13226).",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [use.name for use in self.corpora]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"named more than once: {', '.join(doubled)}")
+        if not any(use.role == "domain" for use in self.corpora):
+            raise ValueError("at least one corpus must have the role 'domain'")
+        if self.replay_share and not any(use.role == "replay" for use in self.corpora):
+            raise ValueError("replay_share is set but no corpus has the role 'replay'")
+        return self
+
+
+class MethodSettings(Settings):
+    """Which parameters are trained."""
+
+    kind: Literal["full", "lora", "dora"] | None = _field(
+        None,
+        title="Method",
+        help="full: every parameter; lora, dora: low-rank adapters (default: full up to about "
+        "1.5B parameters if it fits, else lora).",
+        basic=True,
+    )
+    rank: int = _field(64, title="Rank", help="Rank of the adapters.", ge=1, le=4096)
+    alpha: float | None = _field(
+        None,
+        title="Alpha",
+        help="Adapter output is scaled by alpha / rank (default: twice the rank).",
+        gt=0,
+    )
+    dropout: float = _field(
+        0.0, title="Dropout", help="Dropout on the adapters' input.", ge=0, lt=1
+    )
+    targets: tuple[str, ...] | None = _field(
+        None,
+        title="Targets",
+        help="Names of the linear layers that get adapters, such as self_attn.q_proj (default: "
+        "all of them).",
+    )
+    layers: int | None = _field(
+        None, title="Layers", help="How many of the last blocks get adapters (default: all).", ge=1
+    )
+    train_embeddings: bool = _field(
+        False,
+        title="Train embeddings and head",
+        help="With lora and dora: train the embeddings and the output head as well, in full. "
+        "Worth it for a new language or script.",
+    )
+    embedding_learning_rate: float | None = _field(
+        None,
+        title="Embedding learning rate",
+        help="Their own peak rate (default: a tenth of the learning rate with lora and dora).",
+        gt=0,
+        le=1,
+    )
+
+
+class OptimizerSettings(Settings):
+    """How gradients become updates."""
+
+    name: Literal["adamw", "adafactor", "lion", "muon", "sgd"] = _field(
+        "adamw",
+        title="Optimizer",
+        help="muon trains matrices with Muon and everything else with AdamW.",
+    )
+    learning_rate: float | None = _field(
+        None,
+        title="Learning rate",
+        help="Peak rate (default: by model size and method).",
+        gt=0,
+        le=1,
+        basic=True,
+    )
+    beta1: float = _field(0.9, title="Beta 1", help="Decay of the first moment.", ge=0, lt=1)
+    beta2: float = _field(0.95, title="Beta 2", help="Decay of the second moment.", ge=0, lt=1)
+    epsilon: float = _field(1e-8, title="Epsilon", help="Added to the denominator.", gt=0, le=1)
+    weight_decay: float = _field(0.1, title="Weight decay", help="On matrices only.", ge=0, lt=1)
+    momentum: float = _field(0.95, title="Momentum", help="Of Muon and SGD.", ge=0, lt=1)
+    clip_norm: float = _field(
+        1.0, title="Clip", help="Largest global gradient norm; 0 turns clipping off.", ge=0
+    )
+
+
+class ScheduleSettings(Settings):
+    """How the learning rate moves. Schedules count optimizer updates."""
+
+    kind: Literal["cosine", "linear", "constant", "wsd"] = _field(
+        "cosine",
+        title="Schedule",
+        help="cosine and linear fall to zero; constant stays; wsd (warm-up, stable, decay) "
+        "falls only in the last part, so that a run can be extended.",
+    )
+    warmup: TypedLength | None = _field(
+        None,
+        title="Warm-up",
+        help="Linear rise at the start (default: 1 % of the run, at least 50 steps where the "
+        "run is long enough).",
+    )
+    decay_fraction: float = _field(
+        0.2, title="Decay part", help="With wsd: the last part of the run that decays.", gt=0, le=1
+    )
+    final_fraction: float = _field(
+        0.0, title="Final rate", help="Last rate as a fraction of the peak.", ge=0, le=1
+    )
+
+
+class BatchSettings(Settings):
+    """How much text one optimizer update sees."""
+
+    rows: int = _field(4, title="Rows", help="Rows of one micro-batch.", ge=1, le=65536, basic=True)
+    accumulation: int = _field(
+        1,
+        title="Accumulation",
+        help="Micro-batches of one optimizer update, weighted by tokens.",
+        ge=1,
+        le=65536,
+    )
+
+
+class EvaluationSettings(Settings):
+    """When and on what the held-out loss is measured."""
+
+    every: TypedLength | None = _field(
+        None, title="Evaluate every", help="Interval (default: ten times a run)."
+    )
+    max_tokens: int = _field(
+        100_000,
+        title="Evaluation size",
+        help="Held-out tokens measured of each corpus, always the same documents.",
+        unit="tokens",
+        ge=100,
+    )
+    early_stopping: int = _field(
+        0,
+        title="Early stopping",
+        help="Stop after so many evaluations without a better domain value; 0 turns it off.",
+        ge=0,
+    )
+    prompts: tuple[str, ...] = _field(
+        (), title="Prompts", help="Completed at each evaluation with fixed seeds."
+    )
+    sample_tokens: int = _field(
+        64, title="Sample length", help="Tokens of each completion.", unit="tokens", ge=1, le=4096
+    )
+
+
+class CheckpointSettings(Settings):
+    """When the state is saved, and which checkpoints stay."""
+
+    every: TypedLength | None = _field(
+        None, title="Save every", help="Interval (default: ten times a run)."
+    )
+    keep_last: int = _field(2, title="Keep", help="How many of the last ones stay.", ge=2)
+    keep_every: int = _field(
+        0, title="Keep every", help="Checkpoints at multiples of so many steps stay; 0: none.", ge=0
+    )
+
+
+class GuardSettings(Settings):
+    """What is done about steps that would harm the model."""
+
+    skip_spikes: bool = _field(
+        True,
+        title="Skip spikes",
+        help="Skip a step whose loss or gradient norm lies far outside the recent ones.",
+    )
+    spike_sigma: float = _field(
+        6.0, title="Spike limit", help="How far, in standard deviations.", ge=2
+    )
+    spike_window: int = _field(
+        128, title="Spike window", help="How many recent steps.", unit="steps", ge=16, le=4096
+    )
+    stop_after_skips: int = _field(
+        5,
+        title="Give up after",
+        help="Consecutive skipped steps after which the run ends as failed, with its last good "
+        "checkpoint.",
+        ge=1,
+    )
+
+
+class ComputeSettings(Settings):
+    """How the arithmetic is done."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = _field(
+        "auto",
+        title="Compute type",
+        help="auto: bfloat16 on a GPU, float32 on a CPU. Master weights and optimizer state are "
+        "float32 always.",
+    )
+    gradient_checkpointing: bool = _field(
+        False,
+        title="Gradient checkpointing",
+        help="Compute activations twice to keep less of them: about half the memory for 1.3 "
+        "times the time.",
+    )
+    compile: bool | None = _field(
+        None,
+        title="Compile",
+        help="Compile the step (default: on a GPU).",
+    )
+    fast_blas: bool = _field(
+        True,
+        title="Fast BLAS",
+        help="On a Linux CPU: use an optimised BLAS in place of the reference one in MLX's wheel.",
+    )
+    threads: int | None = _field(
+        None, title="Threads", help="CPU threads (default: all cores).", ge=1, le=1024
+    )
+    cache_limit: int | None = _field(
+        None,
+        title="Cache limit",
+        help="Memory that MLX may keep for reuse (default: MLX's own choice).",
+        unit="bytes",
+        ge=0,
+    )
+
+
+class TrainingSettings(Settings):
+    """Everything that decides what a run computes."""
+
+    model: ModelSettings
+    data: DataSettings
+    length: TypedLength = _field(
+        Length(1.0, "epochs"),
+        title="Length",
+        help="How long to train: '2 epochs', '500 steps', '10M tokens'. An epoch is one pass "
+        "over the domain.",
+        basic=True,
+    )
+    seed: int = _field(0, title="Seed", help="Of order, dropout and adapters.", ge=0, lt=2**32)
+    method: MethodSettings = Field(default_factory=MethodSettings)
+    optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    batch: BatchSettings = Field(default_factory=BatchSettings)
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+    checkpoints: CheckpointSettings = Field(default_factory=CheckpointSettings)
+    guards: GuardSettings = Field(default_factory=GuardSettings)
+    compute: ComputeSettings = Field(default_factory=ComputeSettings)
+
+
+def sentences(error: ValidationError) -> list[str]:
+    """All findings of a failed validation, a sentence each, with the setting's dotted name."""
+    found = []
+    for detail in error.errors(include_url=False):
+        where = ".".join(str(part) for part in detail["loc"]) or "settings"
+        message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "extra_forbidden":
+            found.append(f"{where}: there is no such setting")
+        elif detail["type"] == "missing":
+            found.append(f"{where}: is required")
+        else:
+            found.append(f"{where}: {message} (given: {_shown(detail['input'])})")
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def parse_settings(tree: Mapping[str, Any]) -> TrainingSettings:
+    """Validate a tree of plain values.
+
+    Raises:
+        UserError: with all problems at once.
+    """
+    try:
+        return TrainingSettings.model_validate(tree)
+    except ValidationError as error:
+        raise UserError("These settings cannot be used:", sentences(error)) from None

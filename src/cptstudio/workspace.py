@@ -1,0 +1,108 @@
+"""Where everything of a workspace lives, with checked names and confined paths.
+
+Only reading is done here: a `Workspace` never creates a folder by being constructed. The one
+who writes asks for `make(...)` of the folder it needs.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cptstudio.errors import UserError
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check_name(name: str, what: str) -> str:
+    """Return a name that is safe as a folder name, or raise.
+
+    Args:
+        name: the name of a run, corpus or model.
+        what: what it names, for the message, such as "run".
+
+    Raises:
+        UserError: it does not match `NAME_PATTERN`.
+    """
+    if NAME_PATTERN.fullmatch(name) is None:
+        raise UserError(
+            f"{name!r} cannot name a {what}: use 1 to 64 letters, digits, dots, underscores "
+            "or hyphens, starting with a letter or digit."
+        )
+    return name
+
+
+class Workspace:
+    """The folders of one workspace.
+
+    Args:
+        root: the workspace folder; it need not exist yet.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).expanduser().absolute()
+
+    @property
+    def base_models(self) -> Path:
+        """Local base models, one folder each."""
+        return self.root / "models" / "base"
+
+    @property
+    def runs(self) -> Path:
+        """Run directories, one folder each; the user may delete any of them at any time."""
+        return self.root / "models" / "cpt"
+
+    @property
+    def corpora(self) -> Path:
+        """Built corpora, one folder each."""
+        return self.root / "corpora"
+
+    @property
+    def private(self) -> Path:
+        """The studio's own files, readable by the user alone."""
+        return self.root / ".cpt-studio"
+
+    def run(self, name: str) -> Path:
+        """The directory of the run with this name."""
+        return self.runs / check_name(name, "run")
+
+    def corpus(self, name: str) -> Path:
+        """The directory of the corpus with this name."""
+        return self.corpora / check_name(name, "corpus")
+
+    def base_model(self, name: str) -> Path:
+        """The directory of the local base model with this name."""
+        return self.base_models / check_name(name, "model")
+
+    def run_names(self) -> list[str]:
+        """Names of the run directories that are there, sorted."""
+        return _folder_names(self.runs)
+
+    def corpus_names(self) -> list[str]:
+        """Names of the corpora that are there, sorted."""
+        return _folder_names(self.corpora)
+
+    def base_model_names(self) -> list[str]:
+        """Names of the local base models that are there, sorted."""
+        return _folder_names(self.base_models)
+
+    def make(self, folder: Path, mode: int = 0o755) -> Path:
+        """Create a folder of this workspace, with its parents, and return it."""
+        folder.relative_to(self.root)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=mode)
+        except OSError as error:
+            raise UserError(f"{folder} cannot be created: {error.strerror}.") from None
+        return folder
+
+
+def _folder_names(parent: Path) -> list[str]:
+    try:
+        entries = list(parent.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(
+        entry.name
+        for entry in entries
+        if NAME_PATTERN.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink()
+    )
