@@ -1,0 +1,53 @@
+# The two commands a user needs are `make run` and `make test`; everything lands in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO ?= demo
+
+.PHONY: help setup run test check format bench docs clean
+
+help:
+	@echo "make run     set up, make the demo workspace in ./$(DEMO), and say what to do next"
+	@echo "make test    set up and run everything: format, lint, types, all tests"
+	@echo "make check   the quick part of it: format, lint, types, unit tests"
+	@echo "make bench   speed against peers and the directions of continued pre-training (long)"
+	@echo "make setup   only create .venv with what 'make run' needs (CUDA=1: for NVIDIA GPUs)"
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CPT Studio needs Python 3.11 or newer; set PYTHON=... to one.")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) --editable '.$(if $(CUDA),[cuda])'
+# The CPU and CUDA builds of MLX put their library at the same path, so the one that is wanted
+# must come last.
+	$(if $(CUDA),$(PIP) --force-reinstall --no-deps mlx-cuda-13)
+	touch $@
+
+.venv/ready-for-tests: .venv/ready
+	$(PIP) --editable '.[test]'
+	touch $@
+
+setup: .venv/ready
+
+run: setup
+	$(BIN)/cpt-studio demo $(DEMO)
+
+check: .venv/ready-for-tests
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m "not slow" -n 2
+
+test: check
+	$(BIN)/python -m pytest -q -m slow -n 2
+
+format: .venv/ready-for-tests
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+bench: .venv/ready-for-tests
+	$(BIN)/python -m benchmarks.step_speed
+	$(BIN)/python -m benchmarks.against_peers
+	$(BIN)/python -m benchmarks.science
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,82 @@
+"""The rules of ARCHITECTURE.md for who imports whom, held against the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "src" / "cptstudio"
+
+GROUND = {"errors", "durable", "json_lines", "workspace", "settings", "run_files"}
+MAY_USE = {
+    **dict.fromkeys(GROUND, GROUND),
+    "corpus": GROUND,
+    "lm": GROUND,
+    "runs": GROUND,
+    "training": GROUND | {"corpus", "lm"},
+    "testing": GROUND | {"corpus", "lm", "runs"},
+    "models": GROUND | {"corpus", "lm", "runs"},
+    "cli": GROUND | {"corpus", "lm", "runs", "training", "testing", "models", "demo"},
+    "web": GROUND | {"corpus", "lm", "runs", "training", "testing", "models", "demo"},
+    "demo": GROUND | {"corpus", "lm", "training"},
+    "__init__": set(),
+}
+MAY_IMPORT_MLX = {"lm", "training"}
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            found.add(node.module)
+            if node.module == "cptstudio":
+                found.update(f"cptstudio.{alias.name}" for alias in node.names)
+    return found
+
+
+def source_files() -> list[Path]:
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert len(files) > 10
+    return files
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_uses_only_rooms_below_it(path: Path) -> None:
+    room = room_of(path)
+    allowed = MAY_USE[room] | {room, "__version__"}
+    used = {name.split(".")[1] for name in imported_modules(path) if name.startswith("cptstudio.")}
+    assert used <= allowed, f"{room} may not use {sorted(used - allowed)}"
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_rooms_that_compute_import_mlx(path: Path) -> None:
+    used = {name.split(".")[0] for name in imported_modules(path)} & {"mlx", "mlx_lm"}
+    assert not used or room_of(path) in MAY_IMPORT_MLX
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "cptstudio.run_files",
+        "cptstudio.cli",
+        "cptstudio.training.planning",
+        "cptstudio.corpus.build",
+    ],
+)
+def test_what_the_interface_uses_starts_without_mlx(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('mlx.core' in sys.modules or 'mlx_lm' in sys.modules)"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr or f"{module} imports mlx"
