@@ -1,0 +1,41 @@
+"""What the commands share: the workspace option, plain output and JSON output."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cptstudio.durable import dump_json
+from cptstudio.workspace import Workspace
+
+WorkspaceOption = Annotated[
+    Path,
+    typer.Option(
+        "--workspace",
+        "-w",
+        metavar="DIR",
+        envvar="CPT_STUDIO_WORKSPACE",
+        help="The workspace folder.",
+        show_default="the current folder",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document instead of text, for scripts.")
+]
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def open_workspace(path: Path) -> Workspace:
+    """The workspace at a path; nothing is created."""
+    return Workspace(path)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    sys.stdout.write(dump_json(value, indent=2) + "\n")

@@ -1,0 +1,149 @@
+"""Command-line flags made from the settings tree.
+
+Each setting is a flag of its dotted name with hyphens, such as `--optimizer.weight-decay`,
+or of a shorter name where most runs touch it. Help texts are the tree's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from cptstudio.settings import Length, Settings, TrainingSettings
+
+SHORT_NAMES = {
+    "length": "--length",
+    "seed": "--seed",
+    "data.context_length": "--context-length",
+    "data.packing": "--packing",
+    "data.replay_share": "--replay-share",
+    "method.kind": "--method",
+    "method.rank": "--rank",
+    "method.dropout": "--dropout",
+    "method.train_embeddings": "--train-embeddings",
+    "optimizer.name": "--optimizer",
+    "optimizer.learning_rate": "--learning-rate",
+    "schedule.kind": "--schedule",
+    "schedule.warmup": "--warmup",
+    "batch.rows": "--rows",
+    "batch.accumulation": "--accumulation",
+    "evaluation.every": "--evaluate-every",
+    "evaluation.prompts": "--prompt",
+    "checkpoints.every": "--save-every",
+    "compute.dtype": "--dtype",
+    "compute.gradient_checkpointing": "--gradient-checkpointing",
+    "compute.fast_blas": "--fast-blas",
+}
+GROUP_TITLES = {
+    "": "Run",
+    "model": "Model",
+    "data": "Data",
+    "method": "Method",
+    "optimizer": "Optimizer",
+    "schedule": "Schedule",
+    "batch": "Batch",
+    "evaluation": "Evaluation",
+    "checkpoints": "Checkpoints",
+    "guards": "Guards",
+    "compute": "Compute",
+}
+# These have flags of their own: --model, --corpus, --replay and --measure.
+_ELSEWHERE = {"model.path", "data.corpora"}
+_SEPARATOR = "__"
+
+
+def leaves(
+    group: type[Settings] = TrainingSettings, prefix: str = ""
+) -> Iterator[tuple[str, FieldInfo]]:
+    """Dotted names and fields of all single settings, in the tree's order."""
+    for name, field in group.model_fields.items():
+        dotted = f"{prefix}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from leaves(field.annotation, f"{dotted}.")
+        elif dotted not in _ELSEWHERE:
+            yield dotted, field
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        (annotation,) = (part for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+def _parameter(dotted: str, field: FieldInfo) -> inspect.Parameter:
+    annotation = _without_none(field.annotation)
+    group = dotted.rpartition(".")[0]
+    flag = SHORT_NAMES.get(dotted, f"--{dotted.replace('_', '-')}")
+    metavar = None
+    kind: Any = annotation
+    if annotation is Length:
+        kind, metavar = str, "LENGTH"
+    elif get_origin(annotation) is Literal:
+        kind, metavar = str, "|".join(get_args(annotation))
+    elif get_origin(annotation) is tuple:
+        kind, metavar = list[str], "TEXT"
+    elif annotation is bool:
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    default = field.get_default(call_default_factory=True)
+    shown = False if default is None or default is False or default == () else str(default)
+    option = typer.Option(
+        flag,
+        help=field.description,
+        metavar=metavar,
+        show_default=shown,
+        rich_help_panel=GROUP_TITLES[group],
+    )
+    return inspect.Parameter(
+        dotted.replace(".", _SEPARATOR),
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add a flag for every setting to a command.
+
+    The command must take `given: dict[str, Any]`, which receives the flags the user gave, by
+    dotted name. Its other parameters stay what they are.
+    """
+    own = [
+        parameter
+        for parameter in inspect.signature(command, eval_str=True).parameters.values()
+        if parameter.name != "given"
+    ]
+    made = {dotted: _parameter(dotted, field) for dotted, field in leaves()}
+
+    def run(**arguments: Any) -> Any:
+        given = {}
+        for dotted, parameter in made.items():
+            value = arguments.pop(parameter.name)
+            if value is not None and value != []:
+                given[dotted] = value
+        return command(**arguments, given=given)
+
+    run.__signature__ = inspect.Signature([*own, *made.values()])  # type: ignore[attr-defined]
+    run.__doc__ = command.__doc__
+    run.__name__ = command.__name__
+    return run
+
+
+def merge(tree: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree of plain values with dotted settings laid over it."""
+    merged: dict[str, Any] = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in tree.items()
+    }
+    for dotted, value in given.items():
+        group, _, name = dotted.rpartition(".")
+        if group:
+            merged.setdefault(group, {})[name] = value
+        else:
+            merged[name] = value
+    return merged

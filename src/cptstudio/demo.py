@@ -1,0 +1,160 @@
+"""The demo workspace: a small base model and two corpora that every machine has.
+
+The general corpus is the documentation that comes with Python (docstrings and the topics of
+its help system), the domain corpus its library's source code without those docstrings, so
+that the two share no text and forgetting one while learning the other can be seen. The base
+model was trained on the general corpus alone, by scripts/make_demo_model.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import inspect
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from cptstudio import durable
+from cptstudio.errors import UserError
+from cptstudio.workspace import Workspace
+
+MODEL_NAME = "demo-base"
+DOMAIN = "python-source"
+GENERAL = "python-documentation"
+_NOT_LIBRARY = {"site-packages", "test", "tests", "idle_test", "__pycache__", "turtledemo"}
+_SMALLEST_DOCUMENT = 200
+
+
+def library_files() -> list[Path]:
+    """The standard library's Python files, tests left out, in a fixed order."""
+    root = Path(sysconfig.get_path("stdlib"))
+    return [
+        path
+        for path in sorted(root.rglob("*.py"))
+        if not _NOT_LIBRARY & set(path.relative_to(root).parts)
+    ]
+
+
+def _parsed(path: Path) -> tuple[str, ast.Module] | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, ast.parse(text)
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _docstring_nodes(tree: ast.Module) -> Iterator[ast.Expr]:
+    for node in ast.walk(tree):
+        if not isinstance(
+            node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        ):
+            continue
+        if node.body and isinstance(first := node.body[0], ast.Expr):
+            value = first.value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield first
+
+
+def _docstring(node: ast.Expr) -> str:
+    assert isinstance(node.value, ast.Constant)
+    return inspect.cleandoc(str(node.value.value))
+
+
+def documentation() -> Iterator[tuple[str, str]]:
+    """Names and texts of the general corpus's documents."""
+    root = Path(sysconfig.get_path("stdlib"))
+    for path in library_files():
+        parsed = _parsed(path)
+        if parsed is None or "pydoc_data" in path.parts:
+            continue
+        text = "\n\n".join(_docstring(node) for node in _docstring_nodes(parsed[1]))
+        name = "-".join(path.relative_to(root).with_suffix("").parts)
+        yield f"module-{name}.txt", text
+    topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
+    for topic, text in sorted(topics.items()):
+        yield f"topic-{topic}.txt", text
+    for name in sorted(sys.builtin_module_names):
+        members = vars(importlib.import_module(name)).values()
+        yield f"builtin-{name}.txt", "\n\n".join(_members_documentation(members))
+    kinds = (value for value in vars(builtins).values() if isinstance(value, type))
+    for kind in sorted(kinds, key=lambda kind: kind.__name__):
+        if not issubclass(kind, BaseException):
+            texts = _members_documentation(vars(kind).values())
+            yield f"type-{kind.__name__}.txt", "\n\n".join([inspect.getdoc(kind) or "", *texts])
+
+
+def _members_documentation(members: object) -> list[str]:
+    assert hasattr(members, "__iter__")
+    texts = [inspect.getdoc(member) or "" for member in members]
+    return [text for text in dict.fromkeys(texts) if text]
+
+
+def source_code() -> Iterator[tuple[str, str]]:
+    """Names and texts of the domain corpus's documents: source without its docstrings."""
+    root = Path(sysconfig.get_path("stdlib"))
+    for path in library_files():
+        parsed = _parsed(path)
+        if parsed is None or "pydoc_data" in path.parts:
+            continue
+        text, tree = parsed
+        yield "-".join(path.relative_to(root).parts), _without_docstrings(text, tree)
+
+
+def _without_docstrings(text: str, tree: ast.Module) -> str:
+    """Source without its docstrings; where one was a whole body, `pass` stands instead."""
+    alone = {
+        id(node.body[0])
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        and len(node.body) == 1
+    }
+    lines: list[str | None] = list(text.splitlines(keepends=True))
+    for node in _docstring_nodes(tree):
+        assert node.end_lineno is not None
+        lines[node.lineno - 1 : node.end_lineno] = [None] * (node.end_lineno - node.lineno + 1)
+        if id(node) in alone:
+            lines[node.lineno - 1] = " " * node.col_offset + "pass\n"
+    return "".join(line for line in lines if line is not None)
+
+
+def write_sources(workspace: Workspace) -> dict[str, Path]:
+    """Write both corpora's documents as files under sources/; returns a folder for each.
+
+    Documents of fewer than 200 characters are left out.
+    """
+    folders = {}
+    for name, documents in ((GENERAL, documentation()), (DOMAIN, source_code())):
+        folder = workspace.root / "sources" / name
+        staged = durable.staging_path(folder)
+        workspace.make(folder.parent)
+        staged.mkdir()
+        for file_name, text in documents:
+            if len(text) >= _SMALLEST_DOCUMENT:
+                (staged / file_name).write_text(text, encoding="utf-8")
+        durable.commit_directory(staged, folder)
+        folders[name] = folder
+    return folders
+
+
+def install_model(workspace: Workspace) -> Path:
+    """Copy the demo's base model into the workspace; returns its folder."""
+    target = workspace.base_model(MODEL_NAME)
+    if target.exists():
+        return target
+    packaged = resources.files("cptstudio") / "data" / MODEL_NAME
+    workspace.make(target.parent)
+    staged = durable.staging_path(target)
+    with resources.as_file(packaged) as folder:
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"The demo's base model is missing from this installation ({folder}): "
+                "install CPT Studio again, or make the model with scripts/make_demo_model.py."
+            )
+        shutil.copytree(folder, staged)
+    durable.commit_directory(staged, target)
+    return target
