@@ -1,0 +1,424 @@
+"""What a model folder holds, read from config.json and the headers of its weight files.
+
+Nothing here loads weights or imports MLX, so the web server may use it. Files are opened
+through links, because the Hugging Face cache keeps snapshots as links to its blobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cptstudio.durable import open_regular_file, read_bytes
+from cptstudio.errors import UserError
+
+HEADER_SIZE_LIMIT = 100_000_000
+"""Largest header that the safetensors format allows, in bytes."""
+
+_LIMIT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+_FLOATS = {
+    "F64": "float64",
+    "F32": "float32",
+    "BF16": "bfloat16",
+    "F16": "float16",
+    "F8_E4M3": "float8_e4m3",
+    "F8_E5M2": "float8_e5m2",
+}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One entry of a safetensors header.
+
+    Attributes:
+        dtype: as the format writes it, such as "BF16" or "U32".
+        shape: sizes of the axes.
+        file: name of the file that holds it.
+        bytes: size of its data.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    file: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How a model's weights are packed.
+
+    Attributes:
+        bits: of one weight; None where the configuration does not say.
+        group_size: weights that share a scale; None where the configuration does not say.
+        method: "mlx" for a model quantized by mlx-lm, otherwise the configuration's name
+            for it, such as "awq" or "fp8".
+    """
+
+    bits: int | None
+    group_size: int | None
+    method: str
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What can be said of a model without loading it.
+
+    Attributes:
+        path: the folder.
+        model_type: the architecture's name in mlx-lm and transformers, such as "qwen3".
+        architectures: the class names that config.json lists.
+        parameters: number of weights, packed ones counted unpacked, tied ones once.
+        bytes: size of the weight files' tensors.
+        dtype: of most of the unpacked weights, such as "bfloat16".
+        quantization: None when the weights are not packed.
+        vocabulary_size: rows of the embedding; None where the configuration does not say.
+        context_limit: tokens the model was made for; None for a model without a limit.
+        tied_embeddings: the head shares the embedding's weights.
+        has_chat_template: the tokenizer brings one.
+        needs_remote_code: the model brings Python code that mlx-lm would have to run.
+        full_training_obstacle: why every parameter cannot be trained, and what to do; None
+            when nothing is in the way.
+    """
+
+    path: Path
+    model_type: str
+    architectures: tuple[str, ...]
+    parameters: int
+    bytes: int
+    dtype: str
+    quantization: Quantization | None
+    vocabulary_size: int | None
+    context_limit: int | None
+    tied_embeddings: bool
+    has_chat_template: bool
+    needs_remote_code: bool
+    full_training_obstacle: str | None
+
+
+def describe_model(path: Path) -> ModelDescription:
+    """Describe the model in a folder.
+
+    Raises:
+        UserError: the folder holds no model that can be used; the message says why.
+    """
+    config = read_model_config(path)
+    tensors = read_tensors(path)
+    text = _text_config(config)
+    quantization = _quantization(config)
+    tied = _tied(config, text, tensors)
+    limits = [text[key] for key in _LIMIT_KEYS if isinstance(text.get(key), int)]
+    vocabulary = text.get("vocab_size")
+    return ModelDescription(
+        path=path,
+        model_type=config["model_type"],
+        architectures=_names(config.get("architectures")),
+        parameters=_count_parameters(config, tensors, tied),
+        bytes=sum(tensor.bytes for tensor in tensors.values()),
+        dtype=_main_dtype(tensors),
+        quantization=quantization,
+        vocabulary_size=vocabulary if isinstance(vocabulary, int) else None,
+        context_limit=limits[0] if limits else None,
+        tied_embeddings=tied,
+        has_chat_template=_has_chat_template(path),
+        needs_remote_code=config.get("model_file") is not None,
+        full_training_obstacle=full_training_obstacle(quantization),
+    )
+
+
+def full_training_obstacle(quantization: Quantization | None) -> str | None:
+    """Why a model packed like this cannot be trained in full, and what to do instead."""
+    if quantization is None:
+        return None
+    bits = f"{quantization.bits}-bit " if quantization.bits else ""
+    return (
+        f"its weights are {bits}quantized ({quantization.method}), and packed weights have no "
+        "gradients. Train it with the method lora or dora, or unpack it first with "
+        "`mlx_lm.convert --hf-path MODEL --mlx-path NEW_FOLDER -d` and train that in full."
+    )
+
+
+def is_quantized(path: Path) -> Quantization | None:
+    """How the model in a folder is packed, from config.json alone."""
+    return _quantization(read_model_config(path))
+
+
+# --- config.json -----------------------------------------------------------------------------
+
+
+def read_model_config(path: Path) -> dict[str, Any]:
+    """Read config.json of a model folder as it is written.
+
+    The literals NaN and Infinity are accepted: published configurations contain them.
+
+    Raises:
+        UserError: there is no such folder or file, or it is not a model's configuration.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder, so it cannot be a model.")
+    file = path / "config.json"
+    try:
+        data = read_bytes(file.resolve())
+    except FileNotFoundError:
+        if (path / "adapter_config.json").exists():
+            raise UserError(
+                f"{path} holds an adapter (adapter_config.json), not a whole model. Name its base "
+                "model's folder instead."
+            ) from None
+        raise UserError(
+            f"{path} has no config.json, so it is not a model folder in the Hugging Face or "
+            "mlx-lm layout."
+        ) from None
+    try:
+        config = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} is not valid JSON ({error}). Download the model again.") from None
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise UserError(f"{file} names no model_type, so it does not describe a language model.")
+    return config
+
+
+def _text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    # Models that also see images keep the language model's settings in a part of their own.
+    inner = config.get("text_config")
+    return inner if isinstance(inner, dict) else config
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list):
+        return tuple(str(item) for item in value)
+    return ()
+
+
+def _quantization(config: Mapping[str, Any]) -> Quantization | None:
+    own = config.get("quantization")
+    if isinstance(own, dict):
+        return Quantization(_integer(own.get("bits")), _integer(own.get("group_size")), "mlx")
+    foreign = config.get("quantization_config")
+    if not isinstance(foreign, dict):
+        foreign = _text_config(config).get("quantization_config")
+    if not isinstance(foreign, dict):
+        return None
+    method = foreign.get("quant_method")
+    return Quantization(
+        _integer(foreign.get("bits")),
+        _integer(foreign.get("group_size")),
+        method if isinstance(method, str) else "unknown",
+    )
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _has_chat_template(path: Path) -> bool:
+    if (path / "chat_template.jinja").exists() or (path / "chat_template.json").exists():
+        return True
+    try:
+        settings = json.loads(read_bytes((path / "tokenizer_config.json").resolve()))
+    except (FileNotFoundError, ValueError, UserError):
+        return False
+    return isinstance(settings, dict) and bool(settings.get("chat_template"))
+
+
+# --- weight files ----------------------------------------------------------------------------
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The weight files of a model folder that mlx-lm reads, sorted by name.
+
+    Raises:
+        UserError: there are none; the message says what is there instead.
+    """
+    files = sorted(path.glob("model*.safetensors"))
+    if files:
+        return files
+    if list(path.glob("*.bin")) or list(path.glob("*.pt")) or list(path.glob("*.pth")):
+        raise UserError(
+            f"{path} holds its weights as pickle files only (*.bin), which can run any code when "
+            "they are loaded. Use a version of the model with .safetensors files."
+        )
+    if list(path.glob("*.gguf")):
+        raise UserError(
+            f"{path} holds a GGUF file, which cannot be trained. Use the original model with "
+            ".safetensors files."
+        )
+    raise UserError(
+        f"{path} has no weights (model*.safetensors). Is the download complete?",
+    )
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Names, types and shapes of all tensors in a model folder's weight files.
+
+    Raises:
+        UserError: a file is missing, cut off or not in the safetensors format.
+    """
+    files = weight_files(path)
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        tensors |= read_header(file)
+    missing = sorted(_indexed_files(path) - {file.name for file in files})
+    if missing:
+        raise UserError(
+            f"{path} lacks {len(missing)} of its weight files ({missing[0]}"
+            f"{' and others' if len(missing) > 1 else ''}). Download the model again."
+        )
+    return tensors
+
+
+def _indexed_files(path: Path) -> set[str]:
+    try:
+        index = json.loads(read_bytes((path / "model.safetensors.index.json").resolve()))
+    except (FileNotFoundError, ValueError):
+        return set()
+    names = index.get("weight_map") if isinstance(index, dict) else None
+    return set(map(str, names.values())) if isinstance(names, dict) else set()
+
+
+def read_header(file: Path) -> dict[str, Tensor]:
+    """The header of one safetensors file, checked against the file's size.
+
+    The format: 8 bytes with the header's length (little endian), the header as JSON, then the
+    data (github.com/huggingface/safetensors#format).
+
+    Raises:
+        UserError: the file is cut off or not in this format.
+    """
+    with open_regular_file(file.resolve()) as stream:
+        start = stream.read(8)
+        if len(start) < 8:
+            raise UserError(f"{file} is cut off. Download the model again.")
+        (length,) = struct.unpack("<Q", start)
+        if length > HEADER_SIZE_LIMIT:
+            raise UserError(f"{file} is not a safetensors file.")
+        header = stream.read(length)
+        size = stream.seek(0, 2)
+    if len(header) < length:
+        raise UserError(f"{file} is cut off inside its header. Download the model again.")
+    try:
+        return _parse_header(json.loads(header), file, size - 8 - length)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise UserError(f"{file} has a damaged header. Download the model again.") from None
+
+
+def _parse_header(header: Any, file: Path, data_size: int) -> dict[str, Tensor]:
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        if not 0 <= begin <= end:
+            raise ValueError
+        if end > data_size:
+            raise UserError(
+                f"{file} is cut off: it should be at least {end - data_size:,} bytes longer. "
+                "Download the model again."
+            )
+        shape = tuple(int(size) for size in entry["shape"])
+        tensors[name] = Tensor(str(entry["dtype"]), shape, file.name, end - begin)
+    return tensors
+
+
+def _tied(
+    config: Mapping[str, Any], text: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> bool:
+    said = text.get("tie_word_embeddings", config.get("tie_word_embeddings"))
+    if isinstance(said, bool) and said:
+        return True
+    heads = ("lm_head.", "embed_out.", "output.")
+    return not any(part in name for name in tensors for part in heads)
+
+
+def _count_parameters(config: Mapping[str, Any], tensors: Mapping[str, Tensor], tied: bool) -> int:
+    table = config.get("quantization")
+    table = table if isinstance(table, dict) else {}
+    total = 0
+    for name, tensor in tensors.items():
+        module, _, leaf = name.rpartition(".")
+        packed = f"{module}.scales" in tensors
+        if packed and leaf in ("scales", "biases", "global_scale"):
+            continue
+        if tied and name.endswith("lm_head.weight"):
+            continue
+        if packed and leaf == "weight" and tensor.dtype == "U32":
+            own = table.get(module)
+            group = (own if isinstance(own, dict) else table).get("group_size")
+            total += _unpacked(tensor, tensors[f"{module}.scales"], _integer(group))
+        else:
+            total += math.prod(tensor.shape)
+    return total
+
+
+def _unpacked(weight: Tensor, scales: Tensor, group_size: int | None) -> int:
+    # Each scale stands for one group of weights.
+    return math.prod(scales.shape) * (group_size or 64)
+
+
+def _main_dtype(tensors: Mapping[str, Tensor]) -> str:
+    sizes: dict[str, int] = {}
+    for tensor in tensors.values():
+        if tensor.dtype in _FLOATS:
+            sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.bytes
+    return _FLOATS[max(sizes, key=lambda dtype: sizes[dtype])] if sizes else "unknown"
+
+
+def model_hash(path: Path) -> str:
+    """SHA-256 over config.json and every weight file of a model folder, hexadecimal.
+
+    It reads all weights: about a second for each GB.
+    """
+    total = hashlib.sha256()
+    for file in [path / "config.json", *weight_files(path)]:
+        with open_regular_file(file.resolve()) as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{file.name}\0{digest}\n".encode())
+    return total.hexdigest()
+
+
+# --- where a model is ------------------------------------------------------------------------
+
+
+def resolve_model(name: str, base_models: Path) -> Path:
+    """The folder of a model that the user named.
+
+    Args:
+        name: a folder, the name of a folder under `base_models`, or the id of a model in the
+            local Hugging Face cache, such as "Qwen/Qwen3-0.6B-Base". Nothing is downloaded.
+        base_models: the workspace's models/base/.
+
+    Raises:
+        UserError: there is none of these.
+    """
+    local = Path(name).expanduser()
+    if local.is_dir():
+        return local.resolve()
+    if "/" not in name and (base_models / name).is_dir():
+        return (base_models / name).resolve()
+    cached = _in_hugging_face_cache(name)
+    if cached is not None:
+        return cached
+    there = sorted(entry.name for entry in base_models.glob("*") if entry.is_dir())
+    raise UserError(
+        f"There is no model {name!r}: it is neither a folder, nor under {base_models}, nor in the "
+        "Hugging Face cache. "
+        + (f"Under models/base/ there are: {', '.join(there)}." if there else "Download it first.")
+    )
+
+
+def _in_hugging_face_cache(name: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        config = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:
+        return None
+    return Path(config).parent if isinstance(config, str) else None

@@ -1,0 +1,174 @@
+"""Loading a model folder for training or for inference.
+
+Training keeps every trained parameter in float32 ("master weights"): in bfloat16, with 8 bits
+of mantissa, an update smaller than 1/256 of its weight is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+from mlx_lm.tuner.utils import load_adapters
+from mlx_lm.utils import load_model, load_tokenizer
+
+from cptstudio.errors import UserError
+from cptstudio.lm.description import (
+    Quantization,
+    full_training_obstacle,
+    is_quantized,
+    read_model_config,
+    read_tensors,
+)
+from cptstudio.lm.parameters import named_parameters, set_parameters
+
+MethodKind = Literal["full", "lora", "dora"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory and where it came from.
+
+    Attributes:
+        model: the network; its parameters are named as in mlx-lm.
+        tokenizer: mlx-lm's wrapper around the Hugging Face tokenizer.
+        config: config.json as mlx-lm understood it.
+        path: the folder it was loaded from.
+        quantization: how its weights are packed, or None.
+    """
+
+    model: Module
+    tokenizer: Any
+    config: dict[str, Any]
+    path: Path
+    quantization: Quantization | None
+
+    @property
+    def quantized(self) -> bool:
+        """Whether its weights are packed."""
+        return self.quantization is not None
+
+
+def default_compute_dtype() -> mx.Dtype:
+    """bfloat16 on a GPU; float32 on a CPU, where bfloat16 products are 9 times slower."""
+    return mx.bfloat16 if mx.default_device().type == mx.DeviceType.gpu else mx.float32
+
+
+def load_for_training(
+    path: Path,
+    *,
+    method: MethodKind = "full",
+    compute_dtype: mx.Dtype | None = None,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a model so that `lm.methods.apply_method` can make parts of it trainable.
+
+    Args:
+        path: the model folder.
+        method: with "full" all parameters become float32 masters; with "lora" and "dora" they
+            stay frozen and take the compute type.
+        compute_dtype: type of the frozen parameters; None for `default_compute_dtype()`.
+        trust_remote_code: run Python code that the model brings.
+
+    Raises:
+        UserError: the model cannot be loaded, or cannot be trained by this method. The check
+            for a quantized base comes before any weight is read.
+    """
+    quantization = is_quantized(path)
+    if method == "full":
+        obstacle = full_training_obstacle(quantization)
+        if obstacle is not None:
+            raise UserError(f"{path} cannot be trained in full: {obstacle}")
+    loaded = _load(path, quantization, trust_remote_code)
+    dtype = mx.float32 if method == "full" else compute_dtype or default_compute_dtype()
+    cast_floating(loaded.model, dtype, respect_exceptions=method != "full")
+    return loaded
+
+
+def load_for_inference(
+    path: Path,
+    adapter_path: Path | None = None,
+    *,
+    compute_dtype: mx.Dtype | None = None,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a model, with an adapter when one is given, ready to be evaluated.
+
+    Args:
+        path: the model folder.
+        adapter_path: a folder with adapters.safetensors and adapter_config.json.
+        compute_dtype: cast all floating parameters to it; None keeps the stored types on a
+            GPU and casts to float32 on a CPU.
+        trust_remote_code: run Python code that the model brings.
+    """
+    loaded = _load(path, is_quantized(path), trust_remote_code)
+    if adapter_path is not None:
+        try:
+            load_adapters(loaded.model, str(adapter_path))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise UserError(
+                f"The adapter in {adapter_path} cannot be put on {path}: {error}. "
+                "Is that the base model it was trained on?"
+            ) from error
+    if compute_dtype is None and default_compute_dtype() == mx.float32:
+        compute_dtype = mx.float32
+    if compute_dtype is not None:
+        cast_floating(loaded.model, compute_dtype, respect_exceptions=True)
+    loaded.model.eval()
+    return loaded
+
+
+def cast_floating(model: Module, dtype: mx.Dtype, *, respect_exceptions: bool) -> None:
+    """Cast the floating-point parameters of a model in place.
+
+    Args:
+        model: any module.
+        dtype: the type they get.
+        respect_exceptions: leave what the architecture wants in its own precision, such as
+            the bias of an expert router (mlx-lm's `cast_predicate`), when narrowing.
+    """
+    keep = getattr(model, "cast_predicate", None) if respect_exceptions else None
+    if dtype == mx.float32:
+        keep = None
+    changed = {
+        name: value.astype(dtype)
+        for name, value in named_parameters(model).items()
+        if mx.issubdtype(value.dtype, mx.floating)
+        and value.dtype != dtype
+        and (keep is None or keep(name))
+    }
+    set_parameters(model, changed)
+    mx.eval(named_parameters(model))
+
+
+def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool) -> LoadedModel:
+    raw = read_model_config(path)
+    read_tensors(path)
+    if raw.get("model_file") is not None and not trust_remote_code:
+        raise UserError(
+            f"The model in {path} brings Python code ({raw['model_file']}) that would run on this "
+            "machine. If you trust it, set model.trust_remote_code."
+        )
+    try:
+        model, config = load_model(path, lazy=True, trust_remote_code=trust_remote_code)
+        mx.eval(model.parameters())
+    except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        raise UserError(
+            f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {error}"
+        ) from error
+    tokenizer = _load_tokenizer(path, config, trust_remote_code)
+    return LoadedModel(model, tokenizer, config, path, quantization)
+
+
+def _load_tokenizer(path: Path, config: dict[str, Any], trust_remote_code: bool) -> Any:
+    try:
+        return load_tokenizer(  # type: ignore[no-untyped-call]
+            path,
+            {"trust_remote_code": trust_remote_code},
+            eos_token_ids=config.get("eos_token_id"),
+        )
+    except (ValueError, TypeError, KeyError, OSError, ImportError, RuntimeError) as error:
+        raise UserError(f"The tokenizer in {path} cannot be loaded: {error}") from error

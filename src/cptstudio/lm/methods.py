@@ -1,0 +1,345 @@
+"""Which parameters are trained: all of them, or low-rank adapters.
+
+LoRA (Hu et al., arXiv 2106.09685) and DoRA (Liu et al., arXiv 2402.09353) use mlx-lm's own
+layers, so that `mlx_lm.load(base, adapter_path=...)` reads what is trained here.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+from mlx.nn.layers.embedding import Embedding
+from mlx.nn.layers.linear import Linear
+from mlx.nn.layers.quantized import QuantizedEmbedding, QuantizedLinear
+from mlx.utils import tree_unflatten
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
+from mlx_lm.tuner.dora import DoRALinear
+from mlx_lm.tuner.lora import LoRALinear, LoRASwitchLinear
+from mlx_lm.utils import dequantize_model, get_total_parameters
+
+from cptstudio.errors import UserError
+from cptstudio.lm.loading import LoadedModel
+from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
+from cptstudio.settings import MethodSettings
+
+_LINEAR = (Linear, QuantizedLinear)
+_EXPERTS = (SwitchLinear, QuantizedSwitchLinear)
+_EMBEDDING = (Embedding, QuantizedEmbedding)
+
+# Tables and running statistics that live among the parameters; no gradient moves them, and
+# published checkpoints treat them as constants.
+_BUFFER_NAMES = frozenset(
+    {
+        "inv_freq",
+        "e_score_correction_bias",
+        "expert_bias",
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    }
+)
+
+
+@dataclass(frozen=True)
+class AppliedMethod:
+    """What was made trainable.
+
+    Attributes:
+        kind: "full", "lora" or "dora".
+        trainable: number of trained parameters.
+        total: number of parameters of the model without adapters, packed ones unpacked.
+        targets: paths of the modules that carry an adapter; empty for "full".
+        embeddings: names of the parameters of the embedding and the output head that are
+            trained. Only they may get a learning rate of their own.
+        adapter_config: adapter_config.json for mlx-lm; None for "full".
+        notes: what a user should know, such as modules left out, a sentence each.
+    """
+
+    kind: Literal["full", "lora", "dora"]
+    trainable: int
+    total: int
+    targets: tuple[str, ...]
+    embeddings: frozenset[str]
+    adapter_config: Mapping[str, Any] | None
+    notes: tuple[str, ...]
+
+    @property
+    def train_embeddings(self) -> bool:
+        """Whether whole embeddings are trained beside adapters."""
+        return self.kind != "full" and bool(self.embeddings)
+
+    def is_embedding_parameter(self, name: str) -> bool:
+        """Whether a trained parameter belongs to the embedding or the output head."""
+        return name in self.embeddings
+
+
+def apply_method(
+    loaded: LoadedModel, settings: MethodSettings, *, layers: int | None = None, seed: int = 0
+) -> AppliedMethod:
+    """Freeze and unfreeze, or put adapters on, a freshly loaded model, in place.
+
+    Args:
+        loaded: from `load_for_training` with the same kind of method.
+        settings: kind must be set. `targets` are matched against module paths inside a block
+            ("self_attn.q_proj") or their last part ("q_proj").
+        layers: overrides settings.layers.
+        seed: the adapters' first values are a pure function of it and of the module's path.
+
+    Raises:
+        UserError: the settings do not fit this model.
+    """
+    assert settings.kind is not None, "the planner resolves the method before training"
+    if settings.kind == "full":
+        return _apply_full(loaded)
+    return _apply_adapters(loaded, settings, layers or settings.layers, seed)
+
+
+# --- full ------------------------------------------------------------------------------------
+
+
+def _apply_full(loaded: LoadedModel) -> AppliedMethod:
+    model = loaded.model
+    model.unfreeze()
+    _freeze_named(model, [name for name in named_parameters(model) if is_buffer(name)])
+    trained = trainable_parameters(model)
+    embeddings = embedding_parameters(model)
+    return AppliedMethod(
+        kind="full",
+        trainable=_count(trained.values()),
+        total=_total(model),
+        targets=(),
+        embeddings=frozenset(embeddings & trained.keys()),
+        adapter_config=None,
+        notes=(),
+    )
+
+
+def is_buffer(name: str) -> bool:
+    """Whether a parameter is a constant table or statistic that training must leave alone."""
+    return name.rpartition(".")[2] in _BUFFER_NAMES
+
+
+def _freeze_named(model: Module, names: Iterable[str]) -> None:
+    modules = dict(_modules(model))
+    for name in names:
+        owner, _, leaf = name.rpartition(".")
+        modules[owner].freeze(keys=leaf, recurse=False)
+
+
+# --- adapters --------------------------------------------------------------------------------
+
+
+def _apply_adapters(
+    loaded: LoadedModel, settings: MethodSettings, last: int | None, seed: int
+) -> AppliedMethod:
+    model: Any = loaded.model
+    total = _total(model)
+    model.freeze()
+    blocks = len(model.layers)
+    if last is not None and last > blocks:
+        raise UserError(
+            f"method.layers is {last}, but the model in {loaded.path} has {blocks} layers. Use at "
+            f"most {blocks}."
+        )
+    chosen, notes = _choose_targets(loaded, settings, blocks - (last or blocks))
+    scale = (settings.alpha if settings.alpha is not None else 2.0 * settings.rank) / settings.rank
+    _replace_by_adapters(model, chosen, settings, scale, seed)
+    embeddings: frozenset[str] = frozenset()
+    if settings.train_embeddings:
+        embeddings = _unfreeze_embeddings(model)
+    trained = trainable_parameters(model)
+    return AppliedMethod(
+        kind="dora" if settings.kind == "dora" else "lora",
+        trainable=_count(trained.values()),
+        total=total,
+        targets=tuple(chosen),
+        embeddings=embeddings,
+        adapter_config={
+            "fine_tune_type": settings.kind,
+            "num_layers": last or blocks,
+            "lora_parameters": {
+                "rank": settings.rank,
+                "scale": scale,
+                "dropout": settings.dropout,
+                "keys": _short_keys(model, chosen, last or blocks),
+            },
+            "model": str(loaded.path),
+        },
+        notes=tuple(notes),
+    )
+
+
+def _block_prefixes(model: Any) -> list[str]:
+    """Paths of the model's blocks, such as "model.layers.0", in order."""
+    paths = {id(module): path for path, module in model.named_modules()}
+    return [paths[id(block)] for block in model.layers]
+
+
+def _candidates(model: Any, first_block: int) -> dict[str, tuple[str, Module]]:
+    """Linear modules inside the blocks: whole path -> (path inside the block, module)."""
+    found: dict[str, tuple[str, Module]] = {}
+    for prefix, block in list(zip(_block_prefixes(model), model.layers, strict=True))[first_block:]:
+        for path, module in block.named_modules():
+            if isinstance(module, (*_LINEAR, *_EXPERTS)) or hasattr(module, "to_lora"):
+                found[f"{prefix}.{path}"] = (path, module)
+    return found
+
+
+def _choose_targets(
+    loaded: LoadedModel, settings: MethodSettings, first_block: int
+) -> tuple[dict[str, Module], list[str]]:
+    model: Any = loaded.model
+    candidates = _candidates(model, first_block)
+    notes: list[str] = []
+    chosen = {path: module for path, (_, module) in candidates.items()}
+    if settings.targets is not None:
+        chosen = {}
+        for target in settings.targets:
+            matching = {
+                path: module
+                for path, (inner, module) in candidates.items()
+                if inner == target or inner.endswith("." + target)
+            }
+            if not matching:
+                known = sorted({inner for inner, _ in candidates.values()})
+                raise UserError(
+                    f"method.targets names {target!r}, which is no linear layer of the model in "
+                    f"{loaded.path}. It has: {', '.join(known)}."
+                )
+            chosen |= matching
+    if settings.kind == "dora":
+        unfit = [path for path, module in chosen.items() if not isinstance(module, _LINEAR)]
+        if unfit:
+            notes.append(
+                f"{len(unfit)} modules that hold several experts stay frozen, because mlx-lm has "
+                "no DoRA for them; lora would train them too."
+            )
+        chosen = {path: module for path, module in chosen.items() if path not in unfit}
+    if not chosen:
+        raise UserError(
+            f"The model in {loaded.path} has no linear layer that {settings.kind} could be put on."
+        )
+    order = list(candidates)
+    return {path: chosen[path] for path in sorted(chosen, key=order.index)}, notes
+
+
+def _short_keys(model: Any, chosen: Iterable[str], last: int) -> list[str]:
+    """Keys for mlx-lm: paths inside a block when these mean the same, else whole paths."""
+    prefixes = _block_prefixes(model)[-last:]
+    targets = set(chosen)
+    inner = {
+        path[len(prefix) + 1 :]
+        for prefix in prefixes
+        for path in targets
+        if path.startswith(prefix + ".")
+    }
+    meant = {
+        f"{prefix}.{path}"
+        for prefix, block in zip(prefixes, model.layers[-last:], strict=True)
+        for path, _ in block.named_modules()
+        if path in inner
+    }
+    return sorted(inner) if meant == targets else sorted(targets)
+
+
+def _replace_by_adapters(
+    model: Any, chosen: Mapping[str, Module], settings: MethodSettings, scale: float, seed: int
+) -> None:
+    layers: list[tuple[str, Any]] = []
+    for path, module in chosen.items():
+        layer = _adapter(module, settings, scale)
+        factors = {
+            name: _initial_factor(value.shape, module, f"{path}.{name}", seed)
+            for name, value in named_parameters(layer).items()
+            if name.startswith("lora_a")
+        }
+        set_parameters(layer, factors)
+        layers.append((path, layer))
+    model.update_modules(tree_unflatten(layers))
+
+
+def _adapter(module: Any, settings: MethodSettings, scale: float) -> Any:
+    arguments: dict[str, Any] = {"r": settings.rank, "scale": scale, "dropout": settings.dropout}
+    if settings.kind == "dora":
+        return DoRALinear.from_base(module, **arguments)
+    if hasattr(module, "to_lora"):
+        return module.to_lora(**arguments)
+    if isinstance(module, _EXPERTS):
+        return LoRASwitchLinear.from_base(module, **arguments)
+    return LoRALinear.from_base(module, **arguments)
+
+
+def _initial_factor(shape: tuple[int, ...], module: Any, name: str, seed: int) -> mx.array:
+    # The first factor is the same for a module whichever others carry adapters, and drawing it
+    # leaves the global random state alone.
+    inputs = shape[-1] if isinstance(module, _EXPERTS) else shape[-2]
+    bound = 1 / math.sqrt(inputs)
+    key = mx.random.key((seed << 32) | zlib.crc32(name.encode()))
+    return mx.random.uniform(-bound, bound, shape, key=key)
+
+
+# --- embeddings ------------------------------------------------------------------------------
+
+
+def embedding_modules(model: Module) -> dict[str, Module]:
+    """The token embedding and, where it is a module of its own, the output head, by path."""
+    inside = {id(module) for block in _blocks(model) for _, module in _modules(block)}
+    outside = [(path, m) for path, m in _modules(model) if id(m) not in inside]
+    tables = {path: m for path, m in outside if isinstance(m, _EMBEDDING)}
+    if not tables:
+        return {}
+    rows = max(_rows(module) for module in tables.values())
+    kinds = (*_EMBEDDING, *_LINEAR)
+    return {path: m for path, m in outside if isinstance(m, kinds) and _rows(m) == rows}
+
+
+def embedding_parameters(model: Module) -> set[str]:
+    """Names of the parameters of the token embedding and the output head."""
+    return {
+        f"{path}.{leaf}"
+        for path, module in embedding_modules(model).items()
+        for leaf in module
+        if isinstance(module[leaf], mx.array)
+    }
+
+
+def _blocks(model: Any) -> list[Module]:
+    return list(model.layers)
+
+
+def _modules(model: Any) -> list[tuple[str, Module]]:
+    return list(model.named_modules())
+
+
+def _rows(module: Any) -> int:
+    return int(module.weight.shape[0])
+
+
+def _unfreeze_embeddings(model: Any) -> frozenset[str]:
+    modules = embedding_modules(model)
+    for path, module in modules.items():
+        if isinstance(module, (QuantizedEmbedding, QuantizedLinear)):
+            holder: Any = Module()  # type: ignore[no-untyped-call]
+            holder["part"] = module
+            dequantize_model(holder)
+            model.update_modules(tree_unflatten([(path, holder["part"])]))
+    names = embedding_parameters(model)
+    parameters = named_parameters(model)
+    set_parameters(model, {name: parameters[name].astype(mx.float32) for name in names})
+    for module in embedding_modules(model).values():
+        module.unfreeze(recurse=False)
+    return frozenset(names)
+
+
+def _total(model: Module) -> int:
+    return int(get_total_parameters(model))  # type: ignore[no-untyped-call]
+
+
+def _count(arrays: Iterable[mx.array]) -> int:
+    return sum(array.size for array in arrays)

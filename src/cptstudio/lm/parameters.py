@@ -1,0 +1,40 @@
+"""A network's parameters as a flat dictionary of dotted names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+from mlx.utils import tree_flatten, tree_unflatten
+
+
+def flatten(tree: Any) -> dict[str, mx.array]:
+    """Leaves of a tree of arrays by dotted name, such as "model.layers.0.mlp.up_proj.weight"."""
+    return tree_flatten(tree, destination={})  # type: ignore[return-value]
+
+
+def named_parameters(model: Module) -> dict[str, mx.array]:
+    """All parameters of a network, trained and frozen."""
+    return flatten(model.parameters())  # type: ignore[no-untyped-call]
+
+
+def trainable_parameters(model: Module) -> dict[str, mx.array]:
+    """The parameters that training changes."""
+    return flatten(model.trainable_parameters())  # type: ignore[no-untyped-call]
+
+
+def set_parameters(model: Module, values: Mapping[str, mx.array]) -> None:
+    """Replace parameters by name.
+
+    Raises:
+        KeyError: a name that the network does not have.
+        ValueError: a shape that differs.
+    """
+    present = named_parameters(model)
+    for name, value in values.items():
+        if value.shape != present[name].shape:
+            raise ValueError(f"{name} has shape {present[name].shape}, not {value.shape}")
+    if values:
+        model.update(tree_unflatten(list(values.items())))

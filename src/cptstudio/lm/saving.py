@@ -1,0 +1,319 @@
+"""Writing a model so that mlx-lm, and where possible transformers, load it as it lies.
+
+What is written for which method:
+
+- full: a complete model folder.
+- lora, dora: adapters.safetensors and adapter_config.json, for
+  `mlx_lm.load(base, adapter_path=...)`.
+- lora, dora with trained embeddings: a complete model folder with the adapters fused in,
+  because mlx-lm's adapter files cannot hold embeddings.
+
+A complete folder has the tensor names of the base model's own files, so that whatever reads
+the base reads the result. Where mlx-lm's loading has no exact inverse, and for bases that were
+quantized by mlx-lm, it has mlx-lm's names instead.
+
+Nothing here flushes to the disk: the caller commits the whole checkpoint folder at once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+
+from cptstudio.durable import dump_json
+from cptstudio.lm.description import read_model_config, weight_files
+from cptstudio.lm.loading import LoadedModel
+from cptstudio.lm.methods import AppliedMethod
+from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
+from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
+
+SHARD_SIZE = 5 * 10**9
+"""Bytes of tensors in one weight file, at most, as Hugging Face's tools split them."""
+
+ADAPTER_WEIGHTS = "adapters.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+
+_METADATA = {"format": "mlx"}
+_COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.tiktoken", "*.model", "*.jsonl", "*.py")
+# Files of a model folder that describe its weights or its training, not its tokenizer.
+_OWN_FILES = frozenset(
+    {
+        "config.json",
+        "model.safetensors.index.json",
+        "hf_quant_config.json",
+        "adapter_config.json",
+        "manifest.json",
+    }
+)
+_COMPANION_SIZE_LIMIT = 256 * 1024 * 1024
+_DTYPE_NAMES = {mx.float32: "float32", mx.bfloat16: "bfloat16", mx.float16: "float16"}
+
+
+@dataclass(frozen=True)
+class SavedWeights:
+    """What `save_weights` wrote.
+
+    Attributes:
+        layout: "model" for a complete model folder, "adapter" for files beside the base.
+        exact: the files hold the trained parameters bit for bit, so that training can go on
+            from them; otherwise the training state must hold `trainable_parameters(model)`.
+        files: names in the folder.
+        base_names: the tensors are named as in the base model's files, for other programs;
+            False when they are named as in mlx-lm.
+    """
+
+    layout: Literal["model", "adapter"]
+    exact: bool
+    files: tuple[str, ...]
+    base_names: bool
+
+
+def save_weights(
+    folder: Path, loaded: LoadedModel, method: AppliedMethod, *, dtype: mx.Dtype | None = None
+) -> SavedWeights:
+    """Write the model, or its adapter, into an existing folder.
+
+    Args:
+        folder: where; files of the same names are overwritten.
+        loaded: the model as it is being trained.
+        method: what `apply_method` returned for it.
+        dtype: type of a complete model's tensors; None keeps the parameters' own (float32
+            masters). Adapters are always written as they are.
+    """
+    if method.kind != "full" and not method.train_embeddings:
+        return _save_adapter(folder, loaded.model, method)
+    if method.kind == "full":
+        parameters = named_parameters(loaded.model)
+        exact = dtype is None or all(value.dtype == dtype for value in parameters.values())
+    else:
+        parameters = fused_parameters(loaded.model)
+        exact = False
+    files, base_names = save_model_folder(folder, loaded, parameters, dtype=dtype)
+    return SavedWeights("model", exact, files, base_names)
+
+
+def load_weights(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> None:
+    """Put the parameters of an exact checkpoint back into a model prepared the same way.
+
+    Args:
+        folder: where `save_weights` returned `exact`.
+        loaded: loaded from the same base, with the same method applied.
+        method: what `apply_method` returned for it.
+    """
+    if method.kind != "full":
+        restore_trainable(loaded.model, _load_arrays([folder / ADAPTER_WEIGHTS]))
+        return
+    from mlx_lm.utils import load_model
+
+    # load_model renames as for the base, whatever names the files have.
+    saved, _ = load_model(
+        folder, lazy=True, trust_remote_code=bool(loaded.config.get("model_file"))
+    )
+    restore_trainable(
+        loaded.model,
+        {
+            name: value
+            for name, value in named_parameters(saved).items()
+            if name in trainable_parameters(loaded.model)
+        },
+    )
+
+
+def restore_trainable(model: Module, weights: Mapping[str, mx.array]) -> None:
+    """Set every trained parameter, bit for bit.
+
+    Raises:
+        ValueError: the names, shapes or types are not those of the trained parameters.
+    """
+    expected = trainable_parameters(model)
+    if expected.keys() != weights.keys():
+        different = sorted(expected.keys() ^ weights.keys())
+        raise ValueError(
+            f"{len(different)} parameters do not fit the model, among them {different[0]}"
+        )
+    for name, value in weights.items():
+        if value.dtype != expected[name].dtype:
+            raise ValueError(f"{name} is {value.dtype}, not {expected[name].dtype}")
+    set_parameters(model, weights)
+    mx.eval(trainable_parameters(model))
+
+
+def _load_arrays(files: list[Path]) -> dict[str, mx.array]:
+    arrays: dict[str, mx.array] = {}
+    for file in files:
+        arrays |= mx.load(str(file))  # type: ignore[arg-type]
+    return arrays
+
+
+# --- adapters --------------------------------------------------------------------------------
+
+
+def _save_adapter(folder: Path, model: Module, method: AppliedMethod) -> SavedWeights:
+    weights = trainable_parameters(model)
+    mx.save_safetensors(str(folder / ADAPTER_WEIGHTS), weights, metadata=_METADATA)
+    text = dump_json(dict(method.adapter_config or {}), indent=2)
+    (folder / ADAPTER_CONFIG).write_text(text + "\n", encoding="utf-8")
+    return SavedWeights("adapter", True, (ADAPTER_WEIGHTS, ADAPTER_CONFIG), True)
+
+
+def fused_parameters(model: Any) -> dict[str, mx.array]:
+    """Parameters of the plain network that computes what a network with adapters computes.
+
+    Packed weights are unpacked. The network itself is left as it is; the result is lazy, and
+    belongs to no network, so it needs no memory before it is written.
+    """
+    from mlx_lm.utils import dequantize_model
+
+    fused: dict[str, Any] = {}
+    for path, module in model.named_modules():
+        if hasattr(module, "fuse"):
+            fused[path] = module.fuse(dequantize=True)
+        elif hasattr(module, "bits") and hasattr(module, "scales"):
+            holder: Any = Module()  # type: ignore[no-untyped-call]
+            holder["part"] = module
+            dequantize_model(holder)
+            fused[path] = holder["part"]
+    # The adapters' own inner layers are parts of what they were fused into.
+    tops = [path for path in fused if path.rpartition(".")[0] not in fused]
+    parameters = {
+        name: value
+        for name, value in named_parameters(model).items()
+        if not any(name.startswith(path + ".") for path in tops)
+    }
+    for path in tops:
+        for leaf, value in named_parameters(fused[path]).items():
+            parameters[f"{path}.{leaf}"] = value
+    return parameters
+
+
+# --- complete model folders ------------------------------------------------------------------
+
+
+def save_model_folder(
+    folder: Path,
+    loaded: LoadedModel,
+    parameters: Mapping[str, mx.array],
+    *,
+    dtype: mx.Dtype | None = None,
+    shard_size: int = SHARD_SIZE,
+) -> tuple[tuple[str, ...], bool]:
+    """Write a complete model folder: config.json, weights, and the base's tokenizer files.
+
+    Args:
+        folder: where.
+        loaded: the model whose architecture, configuration and tokenizer it has.
+        parameters: all parameters, as mlx-lm names them, unpacked.
+        dtype: type of the floating-point tensors; None keeps their own.
+        shard_size: largest sum of tensor bytes in one file.
+
+    Returns:
+        The names of the files, and whether the tensors are named as in the base's files.
+    """
+    layout = None if loaded.quantized else _layout(loaded)
+    if layout is None:
+        tensors = dict(parameters)
+    else:
+        tensors = layout.restore(parameters)
+        tensors |= _untouched(loaded, layout)
+    if dtype is not None:
+        tensors = {name: _cast(value, dtype) for name, value in tensors.items()}
+    files = _write_shards(folder, tensors, shard_size)
+    written = dtype or _common_dtype(parameters)
+    config = _clean_config(loaded.path, _DTYPE_NAMES.get(written) if written else None)
+    (folder / "config.json").write_text(
+        json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
+    return ("config.json", *files, *_copy_companions(loaded.path, folder)), layout is not None
+
+
+def _layout(loaded: LoadedModel) -> TensorLayout | None:
+    return measure_layout(loaded.model, loaded.config, loaded.path)
+
+
+def _untouched(loaded: LoadedModel, layout: TensorLayout) -> dict[str, mx.array]:
+    """Tensors of the base that its network in mlx-lm does not have, such as an image encoder."""
+    wanted = {name for name in layout.dropped if not _superfluous(name)}
+    if not wanted:
+        return {}
+    arrays = _load_arrays(weight_files(loaded.path))
+    return {name: arrays[name] for name in wanted}
+
+
+def _superfluous(name: str) -> bool:
+    # A head that is dropped is a copy of the embedding; rotary tables are computed anew.
+    return name.endswith(("lm_head.weight", "inv_freq", ".masked_bias", ".attention.bias"))
+
+
+def _cast(value: mx.array, dtype: mx.Dtype) -> mx.array:
+    return value.astype(dtype) if mx.issubdtype(value.dtype, mx.floating) else value
+
+
+def _common_dtype(parameters: Mapping[str, mx.array]) -> mx.Dtype | None:
+    types = {
+        value.dtype for value in parameters.values() if mx.issubdtype(value.dtype, mx.floating)
+    }
+    return types.pop() if len(types) == 1 else None
+
+
+def _write_shards(folder: Path, tensors: dict[str, mx.array], shard_size: int) -> tuple[str, ...]:
+    shards: list[dict[str, mx.array]] = [{}]
+    size = 0
+    for name, value in tensors.items():
+        if shards[-1] and size + value.nbytes > shard_size:
+            shards.append({})
+            size = 0
+        shards[-1][name] = value
+        size += value.nbytes
+    total = sum(value.nbytes for value in tensors.values())
+    tensors.clear()
+    weight_map: dict[str, str] = {}
+    names = []
+    for number, shard in enumerate(shards, start=1):
+        name = "model.safetensors"
+        if len(shards) > 1:
+            name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        mx.save_safetensors(str(folder / name), shard, metadata=_METADATA)
+        weight_map |= dict.fromkeys(shard, name)
+        names.append(name)
+        shard.clear()
+    if len(shards) > 1:
+        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+        text = json.dumps(index, indent=2)
+        (folder / "model.safetensors.index.json").write_text(text + "\n", encoding="utf-8")
+        names.append("model.safetensors.index.json")
+    return tuple(names)
+
+
+def _clean_config(base: Path, dtype: str | None) -> dict[str, Any]:
+    """The base's config.json without what no longer holds, with the type that does."""
+    config = read_model_config(base)
+    for key in ("_name_or_path", "quantization", "quantization_config", "torch_dtype", "dtype"):
+        config.pop(key, None)
+    inner = config.get("text_config")
+    if isinstance(inner, dict):
+        for key in ("quantization_config", "torch_dtype", "dtype"):
+            inner.pop(key, None)
+    if dtype is not None:
+        # transformers before version 5 reads torch_dtype, later versions read dtype.
+        config["torch_dtype"] = dtype
+        config["dtype"] = dtype
+    return config
+
+
+def _copy_companions(base: Path, folder: Path) -> tuple[str, ...]:
+    copied = []
+    for pattern in _COMPANIONS:
+        for file in sorted(base.glob(pattern)):
+            if file.name in _OWN_FILES or not file.is_file():
+                continue
+            if file.stat().st_size <= _COMPANION_SIZE_LIMIT:
+                shutil.copyfile(file, folder / file.name)
+                copied.append(file.name)
+    return tuple(copied)
