@@ -1,0 +1,254 @@
+"""A fast BLAS under mlx on Linux CPUs.
+
+The Linux CPU wheel of mlx multiplies matrices with the reference (netlib) BLAS that it bundles:
+about 5 GFLOP/s on a core that can do 150. mlx reaches it through three functions of the C
+interface, `cblas_sgemm`, `cblas_dgemm` and `cblas_cgemm`. Their addresses stand in the library's
+global offset table, which `use_fast_blas` points at the same functions of OpenBLAS (the
+`scipy-openblas32` wheel, BSD licence). Nothing on disk changes, it works after `import mlx`, and it
+needs no root, compiler or LD_PRELOAD.
+
+Nothing is trusted before it is tested: products of odd shapes, transposed, batched and strided, are
+compared with numpy in float64, and where one is off the former addresses are put back. macOS and
+CUDA never reach this code.
+"""
+
+import ctypes
+import importlib
+import logging
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from cptstudio.lm import elf
+
+logger = logging.getLogger(__name__)
+
+# mlx's products in bfloat16 and float16 do not go through BLAS, so these three are all there is.
+GEMM_SYMBOLS = ("cblas_sgemm", "cblas_dgemm", "cblas_cgemm")
+
+BUNDLED = "the BLAS bundled with mlx"
+
+
+@dataclass(frozen=True)
+class BlasReport:
+    """What multiplies matrices on this machine from now on.
+
+    `gflops` is what a short float32 product reached just now (0.0 where nothing was measured),
+    `threads` the number of threads each product uses, and `reason` a sentence for the log.
+    """
+
+    library: str
+    replaced: bool
+    gflops: float
+    threads: int
+    reason: str
+
+
+class BlasUnavailableError(Exception):
+    """The optimised BLAS cannot be used; the text says why."""
+
+
+@dataclass
+class _Replacement:
+    """The optimised library in use, and what stood in mlx's table before."""
+
+    library: Any
+    name: str
+    former: dict[int, int]
+
+
+_active: _Replacement | None = None
+
+
+def use_fast_blas(threads: int | None = None, enabled: bool = True) -> BlasReport:
+    """Let mlx multiply matrices with OpenBLAS where its own BLAS is the slow reference one.
+
+    Safe to call at any time and any number of times; never raises. `threads` is the number of
+    threads for each product (None: one for each core this process may use). With `enabled=False`
+    mlx is left as, or put back to what, it was.
+    """
+    global _active
+    threads = threads or usable_cores()
+    if not enabled:
+        _restore()
+        return BlasReport(BUNDLED, False, 0.0, 1, "The fast BLAS is switched off.")
+    unsuited = _why_not_applicable()
+    if unsuited:
+        return BlasReport("mlx", False, 0.0, 1, unsuited)
+    try:
+        if _active is None:
+            _active = _replace()
+            _self_test()
+        set_blas_threads(threads)
+        gflops = measure_gflops()
+    # Whatever goes wrong here, training without the fast BLAS is slow but right; failing would be
+    # neither.
+    except Exception as error:
+        _restore()
+        cause = str(error) if isinstance(error, BlasUnavailableError) else f"{error!r}"
+        reason = f"mlx keeps its own, much slower BLAS: {cause}"
+        return BlasReport(BUNDLED, False, 0.0, 1, reason)
+    reason = (
+        f"{_active.name} multiplies matrices for mlx: self-test passed, {gflops:.0f} GFLOP/s "
+        f"in float32 with {threads} thread{'s' if threads > 1 else ''}."
+    )
+    return BlasReport(_active.name, True, gflops, threads, reason)
+
+
+def set_blas_threads(threads: int) -> None:
+    """Set how many threads each product uses; without effect where the fast BLAS is not in use."""
+    if _active is not None:
+        _active.library.scipy_openblas_set_num_threads(max(1, int(threads)))
+
+
+def blas_threads() -> int:
+    """How many threads each product uses: 1 where the fast BLAS is not in use."""
+    return int(_active.library.scipy_openblas_get_num_threads()) if _active is not None else 1
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def measure_gflops(size: int = 768, seconds: float = 0.05) -> float:
+    """Speed of float32 products of `size` x `size` matrices now, in 1e9 operations a second.
+
+    The best of several, so that other load on the machine disturbs it little. Takes about
+    `seconds`.
+    """
+    left, right = mx.random.normal((2, size, size), key=mx.random.key(0))
+    mx.eval(left, right, left @ right)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end or best == float("inf"):
+        start = time.perf_counter()
+        mx.eval(left @ right)
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best / 1e9
+
+
+def _why_not_applicable() -> str:
+    """A sentence if this machine needs no other BLAS or cannot have one, else an empty string."""
+    if sys.platform != "linux":
+        return f"mlx brings its own optimised matrix products on {platform.system()}."
+    if mx.default_device() != mx.Device(mx.cpu):
+        return "mlx computes on the GPU, which needs no other BLAS."
+    if platform.machine() not in elf.ADDRESS_RELOCATIONS:
+        return f"The fast BLAS knows x86-64 and aarch64, not {platform.machine()}."
+    return ""
+
+
+def _replace() -> _Replacement:
+    """Point mlx's three products at OpenBLAS.
+
+    Raises:
+        BlasUnavailableError: a library or symbol is missing; nothing was changed.
+    """
+    library, name = _load_openblas()
+    targets = {}
+    for symbol in GEMM_SYMBOLS:
+        try:
+            function = getattr(library, f"scipy_{symbol}")
+        except AttributeError:
+            raise BlasUnavailableError(f"{name} has no {symbol}.") from None
+        targets[symbol] = ctypes.cast(function, ctypes.c_void_p).value or 0
+    slots = elf.symbol_slots("libmlx.so", GEMM_SYMBOLS)
+    missing = [symbol for symbol in GEMM_SYMBOLS if not slots.get(symbol)]
+    if missing:
+        raise BlasUnavailableError(f"no call of {', '.join(missing)} was found in mlx's library.")
+    former: dict[int, int] = {}
+    try:
+        for symbol in GEMM_SYMBOLS:
+            for slot in slots[symbol]:
+                former[slot] = elf.write_slot(slot, targets[symbol])
+    except OSError as error:
+        for slot, address in former.items():
+            elf.write_slot(slot, address)
+        raise BlasUnavailableError(f"mlx's call table cannot be changed ({error}).") from error
+    return _Replacement(library, name, former)
+
+
+def _restore() -> None:
+    """Put back the addresses that stood in mlx's table, if they were changed."""
+    global _active
+    if _active is None:
+        return
+    for slot, address in _active.former.items():
+        elf.write_slot(slot, address)
+    _active = None
+
+
+def _load_openblas() -> tuple[Any, str]:
+    """The library of the `scipy-openblas32` wheel and its name with version.
+
+    Raises:
+        BlasUnavailableError: the wheel is not installed, or its library cannot be loaded.
+    """
+    try:
+        wheel = importlib.import_module("scipy_openblas32")
+    except ImportError:
+        raise BlasUnavailableError("the package scipy-openblas32 is not installed.") from None
+    path = Path(wheel.get_lib_dir()) / wheel.get_library(fullname=True)
+    try:
+        library = ctypes.CDLL(str(path))
+        describe = library.scipy_openblas_get_config
+        describe.restype = ctypes.c_char_p
+        words = (describe() or b"OpenBLAS").decode(errors="replace").split()
+    except (OSError, AttributeError) as error:
+        raise BlasUnavailableError(f"OpenBLAS cannot be loaded ({error}).") from error
+    return library, " ".join(words[:2])
+
+
+def _self_test() -> None:
+    """Compare products through mlx with numpy's in float64.
+
+    Raises:
+        BlasUnavailableError: one differs by more than its precision allows.
+    """
+    for left, right in _test_operands():
+        product = np.array(mx.array(left) @ mx.array(right))
+        transposed = np.array(
+            mx.swapaxes(
+                mx.swapaxes(mx.array(right), -1, -2) @ mx.swapaxes(mx.array(left), -1, -2), -1, -2
+            )
+        )
+        wide = np.complex128 if np.iscomplexobj(left) else np.float64
+        exact = left.astype(wide) @ right.astype(wide)
+        # The classical bound of a product's rounding error: inner size x unit roundoff x |A| |B|.
+        roundoff = float(np.finfo(left.dtype).eps)
+        bound = 4 * left.shape[-1] * roundoff * (np.abs(left) @ np.abs(right)) + 1e-30
+        for result in (product, transposed):
+            if not bool(np.all(np.abs(result - exact) <= bound)):
+                kind = f"{left.dtype} {left.shape} x {right.shape}"
+                raise BlasUnavailableError(f"its self-test gave wrong numbers ({kind}).")
+
+
+def _test_operands() -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """Random pairs of matrices: odd sizes, one row, batched, and each type that uses BLAS."""
+    random = np.random.default_rng(20260101)
+    shapes = [
+        ((1, 7), (7, 1)),
+        ((33, 65), (65, 17)),
+        ((1, 129), (129, 257)),
+        ((255, 3), (3, 129)),
+        ((128, 256), (256, 64)),
+        ((3, 2, 19, 31), (3, 2, 31, 23)),
+        ((5, 37, 41), (41, 29)),
+    ]
+    for left_shape, right_shape in shapes:
+        left, right = random.standard_normal(left_shape), random.standard_normal(right_shape)
+        yield left.astype(np.float32), right.astype(np.float32)
+    left, right = random.standard_normal((21, 43)), random.standard_normal((43, 11))
+    yield (
+        (left + 1j * left[::-1]).astype(np.complex64),
+        (right - 1j * right[::-1]).astype(np.complex64),
+    )
