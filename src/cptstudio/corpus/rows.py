@@ -1,0 +1,327 @@
+"""The order of training: which rows make up each batch of each epoch.
+
+An epoch is defined by the domain corpora, each of which contributes `weight` passes. Replay
+corpora add a fixed share of the epoch's targets and go on through their own passes: an epoch
+takes up where the former one left off. What a corpus contributes to epoch e is, for every row
+length, the rows number floor(e*w*n) to floor((e+1)*w*n) of its endless sequence of passes of n
+rows each, with w passes an epoch; the arithmetic is exact. So with a whole weight every token
+is a target exactly `weight` times an epoch, and with any weight the passes stay whole.
+
+Rows of equal length from all corpora are shuffled together and cut into batches of equal token
+count; those batches are shuffled too, and the incomplete one that remains of each length comes
+last. The order is a pure function of the stores' fingerprints, the seed and the epoch, and any
+batch is computed by itself: the loader's whole state is the number of the next batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cptstudio.corpus.packing import PackedCorpus, Packing, Segment, Tokens, pack
+from cptstudio.corpus.permutation import Indices, KeyedPermutation, derive_key
+from cptstudio.corpus.token_store import TokenStore
+from cptstudio.errors import UserError
+
+
+@dataclass(frozen=True)
+class MixtureMember:
+    """A corpus's part in a mixture.
+
+    Attributes:
+        name: the corpus's name, for messages and `Segment`.
+        store: its tokens.
+        role: "domain" corpora define the epoch, "replay" corpora accompany it.
+        weight: for a domain corpus, passes an epoch; for a replay corpus, its part of the
+            replayed targets relative to the other replay corpora.
+    """
+
+    name: str
+    store: TokenStore
+    role: Literal["domain", "replay"] = "domain"
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one length.
+
+    Attributes:
+        inputs: int32 [rows, length].
+        targets: int32 [rows, length], the token after each input.
+        mask: bool [rows, length], which targets count; None when all do, as with both
+            packings of today.
+    """
+
+    inputs: Tokens
+    targets: Tokens
+    mask: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def counted(self) -> int:
+        """Number of targets that count."""
+        return self.targets.size if self.mask is None else int(self.mask.sum())
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Rows of one length that one corpus contributes to one epoch."""
+
+    member: int
+    first: int
+    count: int
+    per_pass: int
+
+
+@dataclass(frozen=True)
+class _Group:
+    """All rows of one length in one epoch."""
+
+    length: int
+    shares: tuple[_Share, ...]
+    rows: int
+    rows_per_batch: int
+    permutation: KeyedPermutation
+
+
+class _Epoch:
+    """The layout of one epoch: groups of rows and the order of their batches."""
+
+    def __init__(self, groups: list[_Group], key: int) -> None:
+        self.groups = groups
+        self._full_ends = np.cumsum([group.rows // group.rows_per_batch for group in groups])
+        self._full = int(self._full_ends[-1]) if groups else 0
+        self._rest = [g for g, group in enumerate(groups) if group.rows % group.rows_per_batch]
+        self._permutation = KeyedPermutation(self._full, key)
+        self.batches = self._full + len(self._rest)
+        self.targets = sum(group.rows * group.length for group in groups)
+
+    def place(self, batch: int) -> tuple[_Group, Indices]:
+        """The group of a batch and the row numbers in it, before they are shuffled."""
+        if batch >= self._full:
+            group = self.groups[self._rest[batch - self._full]]
+            start = group.rows - group.rows % group.rows_per_batch
+            return group, np.arange(start, group.rows)
+        shuffled = int(self._permutation(np.array([batch]))[0])
+        g = int(np.searchsorted(self._full_ends, shuffled, side="right"))
+        number = shuffled - (int(self._full_ends[g - 1]) if g else 0)
+        size = self.groups[g].rows_per_batch
+        return self.groups[g], np.arange(number * size, (number + 1) * size)
+
+
+class RowOrder:
+    """Every batch of every epoch, by number.
+
+    Attributes:
+        context_length: targets in the longest row.
+        rows_per_batch: rows in a full batch of the longest rows.
+        members: the mixture.
+        passes_per_epoch: for each member, the passes over it in an epoch.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[MixtureMember],
+        packed: Sequence[PackedCorpus],
+        passes_per_epoch: Sequence[Fraction],
+        context_length: int,
+        rows_per_batch: int,
+        seed: int,
+    ) -> None:
+        self.members = tuple(members)
+        self.context_length = context_length
+        self.rows_per_batch = rows_per_batch
+        self.passes_per_epoch = tuple(passes_per_epoch)
+        self._packed = tuple(packed)
+        fingerprints = [member.store.fingerprint for member in members]
+        self._key = derive_key("mixture", seed, *fingerprints)
+        self._epochs: dict[int, _Epoch] = {}
+        self._starts = [0]
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches in the first epoch; later ones differ by a few where weights are fractions."""
+        return self.batches_in_epoch(0)
+
+    @property
+    def tokens_per_epoch(self) -> int:
+        """Targets in the first epoch."""
+        return self._epoch(0).targets
+
+    def batches_in_epoch(self, epoch: int) -> int:
+        """Batches in one epoch."""
+        return self._epoch(epoch).batches
+
+    def tokens_in_epoch(self, epoch: int) -> int:
+        """Targets in one epoch."""
+        return self._epoch(epoch).targets
+
+    def shapes(self) -> list[tuple[int, int]]:
+        """The distinct (rows, length) of the first epoch's batches."""
+        found = set()
+        for group in self._epoch(0).groups:
+            if group.rows >= group.rows_per_batch:
+                found.add((group.rows_per_batch, group.length))
+            if group.rows % group.rows_per_batch:
+                found.add((group.rows % group.rows_per_batch, group.length))
+        return sorted(found)
+
+    def locate(self, index: int) -> tuple[int, int]:
+        """Epoch, and batch within it, of a batch's number counted from the run's start."""
+        if index < 0:
+            raise IndexError(f"batch {index}")
+        while self._starts[-1] <= index:
+            self._starts.append(self._starts[-1] + self.batches_in_epoch(len(self._starts) - 1))
+        epoch = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return epoch, index - self._starts[epoch]
+
+    def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """One batch, or a rank's share of it.
+
+        Args:
+            index: the batch's number counted from the start of the first epoch.
+            rank: which share.
+            ranks: number of shares; they take the batch's rows in turn. A share of a batch
+                of fewer rows than ranks may be empty, [0, length].
+        """
+        _, group, rows = self._rows(index)
+        rows = rows[rank::ranks]
+        tokens = np.empty((len(rows), group.length + 1), dtype=np.int32)
+        for share, first, places in self._by_share(group, rows):
+            passes, within = np.divmod(first, share.per_pass)
+            for number in np.unique(passes).tolist():
+                chosen = passes == number
+                packed = self._packed[share.member]
+                tokens[places[chosen]] = packed.rows(number, group.length, within[chosen])
+        return Batch(np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:]))
+
+    def origins(self, index: int) -> list[list[Segment]]:
+        """For every row of a batch, the parts of documents that it is made of."""
+        _, group, rows = self._rows(index)
+        result: list[list[Segment]] = [[] for _ in rows]
+        for share, first, places in self._by_share(group, rows):
+            for row, place in zip(first.tolist(), places.tolist(), strict=True):
+                number, within = divmod(row, share.per_pass)
+                packed = self._packed[share.member]
+                result[place] = packed.segments(number, group.length, within)
+        return result
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches without end, from the first one."""
+        index = 0
+        while True:
+            yield self.batch(index)
+            index += 1
+
+    def _rows(self, index: int) -> tuple[int, _Group, Indices]:
+        epoch, within = self.locate(index)
+        group, rows = self._epoch(epoch).place(within)
+        return epoch, group, group.permutation(rows)
+
+    @staticmethod
+    def _by_share(group: _Group, rows: Indices) -> Iterator[tuple[_Share, Indices, Indices]]:
+        """Rows of each corpus: (share, numbers in its endless sequence, places in the batch)."""
+        ends = np.cumsum([share.count for share in group.shares])
+        which = np.searchsorted(ends, rows, side="right")
+        for number, share in enumerate(group.shares):
+            places = np.flatnonzero(which == number)
+            if places.size:
+                yield share, rows[places] - (int(ends[number]) - share.count) + share.first, places
+
+    def _epoch(self, epoch: int) -> _Epoch:
+        if epoch not in self._epochs:
+            if len(self._epochs) >= 8:
+                self._epochs.pop(min(self._epochs))
+            self._epochs[epoch] = self._lay_out(epoch)
+        return self._epochs[epoch]
+
+    def _lay_out(self, epoch: int) -> _Epoch:
+        shares: dict[int, list[_Share]] = {}
+        for member, (packed, passes) in enumerate(
+            zip(self._packed, self.passes_per_epoch, strict=True)
+        ):
+            for length, per_pass in packed.row_counts.items():
+                first = math.floor(epoch * passes * per_pass)
+                count = math.floor((epoch + 1) * passes * per_pass) - first
+                if count:
+                    shares.setdefault(length, []).append(_Share(member, first, count, per_pass))
+        groups = []
+        for length in sorted(shares, reverse=True):
+            rows = sum(share.count for share in shares[length])
+            size = max(1, self.rows_per_batch * self.context_length // length)
+            permutation = KeyedPermutation(rows, derive_key("rows", self._key, epoch, length))
+            groups.append(_Group(length, tuple(shares[length]), rows, size, permutation))
+        return _Epoch(groups, derive_key("batches", self._key, epoch))
+
+
+def build_row_order(
+    members: Sequence[MixtureMember],
+    *,
+    context_length: int,
+    packing: Packing,
+    rows_per_batch: int,
+    seed: int,
+    replay_share: float = 0.0,
+) -> RowOrder:
+    """The order of training for a mixture.
+
+    Args:
+        members: corpora tokenised by the same tokenizer, at least one of them a domain.
+        context_length: targets in the longest row; with "decompose" the largest power of two
+            up to it is used.
+        packing: "concat" or "decompose".
+        rows_per_batch: rows in a full batch of the longest rows.
+        seed: chooses the order.
+        replay_share: fraction of all targets of an epoch that the replay corpora give.
+
+    Raises:
+        UserError: no domain corpus, one without training documents, or tokenizers that differ.
+    """
+    if packing == "decompose":
+        context_length = 1 << (context_length.bit_length() - 1)
+    _check(members)
+    if replay_share == 0:
+        members = [member for member in members if member.role == "domain"]
+    packed = [pack(m.store, m.name, context_length, packing, seed) for m in members]
+    for member, rows in zip(members, packed, strict=True):
+        if not rows.targets_per_pass:
+            raise UserError(f"The corpus {member.name!r} has no training documents.")
+    passes = _passes_per_epoch(members, packed, replay_share)
+    return RowOrder(members, packed, passes, context_length, rows_per_batch, seed)
+
+
+def _check(members: Sequence[MixtureMember]) -> None:
+    if not any(member.role == "domain" for member in members):
+        raise UserError("The mixture has no domain corpus: give at least one.")
+    first = members[0]
+    for member in members[1:]:
+        if member.store.tokenizer != first.store.tokenizer:
+            raise UserError(
+                f"The corpora {first.name!r} and {member.name!r} were tokenised by different "
+                "tokenizers. Tokenise both with the model that is to be trained."
+            )
+
+
+def _passes_per_epoch(
+    members: Sequence[MixtureMember], packed: Sequence[PackedCorpus], replay_share: float
+) -> list[Fraction]:
+    """Exact passes an epoch over each corpus."""
+    share = Fraction(str(replay_share))
+    weights = [Fraction(str(member.weight)) for member in members]
+    targets = [rows.targets_per_pass for rows in packed]
+    domain = sum(
+        (w * n for m, w, n in zip(members, weights, targets, strict=True) if m.role == "domain"),
+        Fraction(0),
+    )
+    relative = sum(w for m, w in zip(members, weights, strict=True) if m.role == "replay")
+    replayed = domain * share / (1 - share)
+    return [
+        weight if member.role == "domain" else replayed * weight / relative / count
+        for member, weight, count in zip(members, weights, targets, strict=True)
+    ]

@@ -1,0 +1,198 @@
+"""The tokens of a corpus under one tokenizer, memory-mapped.
+
+A token store is a folder:
+
+    tokens.bin         the documents' tokens one after the other, uint16 or uint32 little-endian
+    offsets.npy        int64 [documents + 1], where each document starts in tokens.bin
+    sides.npy          uint8 [documents], index into `SIDES`
+    byte_lengths.npy   int64 [documents], UTF-8 bytes of each document's cleaned text
+    documents.npy      int64 [documents], each one's number in the document store
+    manifest.json      `TokenManifest`, written last
+
+Tokens are those of the text alone. Beginning- and end-of-sequence tokens are added when rows
+are made, so one store serves every packing and the evaluation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cptstudio import durable
+from cptstudio.errors import UserError
+
+Side = Literal["train", "validation", "test"]
+SIDES: tuple[Side, ...] = ("train", "validation", "test")
+TOKENS = "tokens.bin"
+ARRAYS = ("offsets.npy", "sides.npy", "byte_lengths.npy", "documents.npy")
+MANIFEST = "manifest.json"
+TOKEN_STORE_FORMAT = 1
+
+
+class TokenizerFacts(BaseModel):
+    """What the rest of the studio must know of a tokenizer.
+
+    Attributes:
+        hash: identifies its behaviour, see `tokenizer.tokenizer_hash`.
+        vocabulary_size: one more than the largest token id.
+        bos: beginning-of-sequence token id, if it has one.
+        eos: end-of-sequence token id, if it has one.
+        adds_bos: whether the tokenizer itself puts `bos` before a text.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hash: str
+    vocabulary_size: int
+    bos: int | None
+    eos: int | None
+    adds_bos: bool
+
+    @property
+    def end(self) -> int:
+        """The token that ends a document: EOS, or BOS for a tokenizer without EOS."""
+        if self.eos is not None:
+            return self.eos
+        assert self.bos is not None, "a tokenizer with neither was refused when it was loaded"
+        return self.bos
+
+    @property
+    def start(self) -> int:
+        """The token before a document's first one: BOS where the tokenizer adds it, else EOS."""
+        return self.bos if self.adds_bos and self.bos is not None else self.end
+
+
+class TokenManifest(BaseModel):
+    """The token store's manifest.json; sizes in bytes, hashes SHA-256 in hexadecimal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int
+    corpus_fingerprint: str
+    fingerprint: str
+    tokenizer: TokenizerFacts
+    dtype: Literal["uint16", "uint32"]
+    documents: dict[str, int]
+    tokens: dict[str, int]
+    text_bytes: dict[str, int]
+    dropped_tokens: dict[str, int]
+    inexact_cuts: int
+    files: dict[str, tuple[int, str]]
+
+
+class TokenStore:
+    """Reads a token store; arrays are memory-mapped and read-only.
+
+    Args:
+        folder: the token store's folder.
+
+    Attributes:
+        manifest: its `TokenManifest`.
+        tokens: integer array [tokens].
+        offsets: int64 [documents + 1].
+        sides: uint8 [documents].
+        byte_lengths: int64 [documents].
+        documents: int64 [documents], numbers in the document store.
+
+    Raises:
+        UserError: the store is missing, damaged, or of another format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = _read_manifest(folder)
+        self._check_sizes()
+        self.tokens = _map_tokens(folder / TOKENS, self.manifest.dtype)
+        self.offsets = _map_array(folder / "offsets.npy", np.int64)
+        self.sides = _map_array(folder / "sides.npy", np.uint8)
+        self.byte_lengths = _map_array(folder / "byte_lengths.npy", np.int64)
+        self.documents = _map_array(folder / "documents.npy", np.int64)
+        count = len(self.sides)
+        lengths = (len(self.offsets) - 1, len(self.byte_lengths), len(self.documents))
+        if any(length != count for length in lengths) or int(self.offsets[-1]) != len(self.tokens):
+            raise damaged(folder, "its arrays do not fit together")
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that determines the tokens, their order and their sides."""
+        return self.manifest.fingerprint
+
+    @property
+    def tokenizer(self) -> TokenizerFacts:
+        """Facts of the tokenizer that made the tokens."""
+        return self.manifest.tokenizer
+
+    def documents_of(self, side: Side) -> npt.NDArray[np.uint32]:
+        """Positions in this store of the documents of one side, ascending."""
+        return np.flatnonzero(self.sides == SIDES.index(side)).astype(np.uint32)
+
+    def document_tokens(self, position: int) -> npt.NDArray[Any]:
+        """The tokens of the document at a position of this store, a view."""
+        start, stop = int(self.offsets[position]), int(self.offsets[position + 1])
+        return self.tokens[start:stop]
+
+    def verify(self) -> None:
+        """Compare every file's SHA-256 with the manifest.
+
+        Raises:
+            UserError: names the first file that differs.
+        """
+        for name, (_, expected) in self.manifest.files.items():
+            if durable.sha256_of_file(self.folder / name) != expected:
+                raise damaged(self.folder, f"the content of {name} is not what was written")
+
+    def _check_sizes(self) -> None:
+        for name in (TOKENS, *ARRAYS):
+            if name not in self.manifest.files:
+                raise damaged(self.folder, f"its manifest does not list {name}")
+        for name, (expected, _) in self.manifest.files.items():
+            try:
+                with durable.open_regular_file(self.folder / name) as file:
+                    size = file.seek(0, 2)
+            except FileNotFoundError:
+                raise damaged(self.folder, f"{name} is missing") from None
+            if size != expected:
+                raise damaged(self.folder, f"{name} has {size:,} bytes instead of {expected:,}")
+
+
+def damaged(folder: Path, reason: str) -> UserError:
+    """The error for tokens or documents on disk that cannot be trusted."""
+    return UserError(f"{folder} is damaged: {reason}. Build the corpus again.")
+
+
+def _read_manifest(folder: Path) -> TokenManifest:
+    try:
+        manifest = TokenManifest.model_validate(durable.read_json(folder / MANIFEST))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no tokens: its manifest.json is missing.") from None
+    except ValidationError as error:
+        raise damaged(
+            folder, f"its manifest.json is not valid ({error.errors()[0]['msg']})"
+        ) from None
+    if manifest.format != TOKEN_STORE_FORMAT:
+        raise UserError(
+            f"{folder} is a token store of format {manifest.format}; this version reads "
+            f"{TOKEN_STORE_FORMAT}. Build the corpus again."
+        )
+    return manifest
+
+
+def _map_tokens(path: Path, dtype: str) -> npt.NDArray[Any]:
+    kind = np.dtype(dtype).newbyteorder("<")
+    # An empty file cannot be memory-mapped.
+    return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.zeros(0, kind)
+
+
+def _map_array(path: Path, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise damaged(path.parent, f"{path.name} cannot be read ({error})") from None
+    if array.dtype != dtype or array.ndim != 1:
+        raise damaged(path.parent, f"{path.name} holds {array.dtype} of {array.ndim} dimensions")
+    result: npt.NDArray[Any] = array
+    return result

@@ -1,0 +1,136 @@
+"""Writes a token store, document by document, in memory that does not grow with the text."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cptstudio import durable
+from cptstudio.corpus.token_store import (
+    ARRAYS,
+    MANIFEST,
+    SIDES,
+    TOKEN_STORE_FORMAT,
+    TOKENS,
+    Side,
+    TokenizerFacts,
+    TokenManifest,
+)
+
+
+class _HashedFile:
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] = path.open("xb")
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def close(self) -> tuple[int, str]:
+        self._file.flush()
+        durable.flush_to_disk(self._file.fileno())
+        self._file.close()
+        return self.size, self._hash.hexdigest()
+
+
+class TokenStoreWriter:
+    """Collects documents into a new token store.
+
+    Args:
+        folder: a folder that does not exist yet; `finish` leaves it complete and flushed, and
+            the caller renames it into place.
+        tokenizer: facts of the tokenizer.
+        corpus_fingerprint: of the documents.
+    """
+
+    def __init__(self, folder: Path, tokenizer: TokenizerFacts, corpus_fingerprint: str) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._tokenizer = tokenizer
+        self._corpus_fingerprint = corpus_fingerprint
+        self.dtype: Literal["uint16", "uint32"] = (
+            "uint16" if tokenizer.vocabulary_size <= 1 << 16 else "uint32"
+        )
+        self._kind = np.dtype(self.dtype).newbyteorder("<")
+        self._tokens = _HashedFile(folder / TOKENS)
+        self._offsets = array("q", [0])
+        self._sides = array("B")
+        self._bytes = array("q")
+        self._documents = array("q")
+        self.dropped_tokens: dict[str, int] = {}
+        self.inexact_cuts = 0
+
+    def extend(self, tokens: npt.NDArray[Any]) -> None:
+        """Append tokens to the document that the next `end_document` completes."""
+        self._tokens.write(np.ascontiguousarray(tokens, dtype=self._kind).data.cast("B"))
+
+    def end_document(self, side: Side, byte_length: int, number: int) -> None:
+        """Complete a document.
+
+        Args:
+            side: which side it is on.
+            byte_length: UTF-8 bytes of its text.
+            number: its number in the document store.
+        """
+        self._offsets.append(self._tokens.size // self._kind.itemsize)
+        self._sides.append(SIDES.index(side))
+        self._bytes.append(byte_length)
+        self._documents.append(number)
+
+    def drop(self, reason: str, tokens: int) -> None:
+        """Count tokens of documents that are left out."""
+        self.dropped_tokens[reason] = self.dropped_tokens.get(reason, 0) + tokens
+
+    def finish(self) -> TokenManifest:
+        """Write the arrays and the manifest, and flush all of it to the disk."""
+        files = {TOKENS: self._tokens.close()}
+        arrays = (
+            np.frombuffer(self._offsets, dtype=np.int64),
+            np.frombuffer(self._sides, dtype=np.uint8),
+            np.frombuffer(self._bytes, dtype=np.int64),
+            np.frombuffer(self._documents, dtype=np.int64),
+        )
+        for name, values in zip(ARRAYS, arrays, strict=True):
+            path = self._folder / name
+            with path.open("xb") as file:
+                np.save(file, values, allow_pickle=False)
+            files[name] = (os.stat(path).st_size, durable.sha256_of_file(path))
+        manifest = self._manifest(files, *arrays[:3])
+        durable.write_json(self._folder / MANIFEST, manifest.model_dump(mode="json"))
+        durable.flush_tree(self._folder)
+        return manifest
+
+    def _manifest(
+        self,
+        files: dict[str, tuple[int, str]],
+        offsets: npt.NDArray[np.int64],
+        sides: npt.NDArray[np.uint8],
+        sizes: npt.NDArray[np.int64],
+    ) -> TokenManifest:
+        lengths = np.diff(offsets)
+        chosen = {side: sides == number for number, side in enumerate(SIDES)}
+        content = hashlib.sha256(self._tokenizer.hash.encode())
+        for name in sorted(files):
+            content.update(f"{name} {files[name][1]}\n".encode())
+        return TokenManifest(
+            format=TOKEN_STORE_FORMAT,
+            corpus_fingerprint=self._corpus_fingerprint,
+            fingerprint=content.hexdigest(),
+            tokenizer=self._tokenizer,
+            dtype=self.dtype,
+            documents={side: int(here.sum()) for side, here in chosen.items()},
+            tokens={side: int(lengths[here].sum()) for side, here in chosen.items()},
+            text_bytes={side: int(sizes[here].sum()) for side, here in chosen.items()},
+            dropped_tokens=self.dropped_tokens,
+            inexact_cuts=self.inexact_cuts,
+            files=files,
+        )
