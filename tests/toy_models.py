@@ -48,9 +48,12 @@ _CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
         "gemma2",
         {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": CONTEXT_LIMIT},
     ),
+    # Gemma's embeddings are multiplied by the root of the hidden size, rounded to bfloat16 in
+    # mlx-lm and to float32 in transformers; that of 64 is exact in both.
     "gemma3": (
         "gemma3_text",
         {
+            "hidden_size": 64,
             "head_dim": 8,
             "query_pre_attn_scalar": 8,
             "sliding_window": 16,
@@ -63,11 +66,20 @@ _CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
     "mistral": ("mistral", {"tie_word_embeddings": False, "sliding_window": None}),
     "smollm3": ("smollm3", {"tie_word_embeddings": True, "pad_token_id": 0}),
     "olmo2": ("olmo2", {"tie_word_embeddings": False}),
-    "starcoder2": ("starcoder2", {"tie_word_embeddings": True, "sliding_window": None}),
+    # mlx-lm has one kind of GELU for each of these; transformers reads it from the configuration.
+    "starcoder2": (
+        "starcoder2",
+        {"tie_word_embeddings": True, "sliding_window": None, "hidden_act": "gelu"},
+    ),
     # mlx-lm's GPT-NeoX fixes the inner dimension at four times the outer one.
     "gpt_neox": (
         "gpt_neox",
-        {"num_key_value_heads": None, "intermediate_size": 128, "tie_word_embeddings": False},
+        {
+            "num_key_value_heads": None,
+            "intermediate_size": 128,
+            "hidden_act": "gelu_fast",
+            "tie_word_embeddings": False,
+        },
     ),
     "mixtral": (
         "mixtral",
@@ -102,8 +114,9 @@ _CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "num_hidden_layers": 3,
             "num_key_value_heads": 1,
+            "hidden_size": 64,
             "attention_window_size": 64,
-            "lru_width": 32,
+            "lru_width": 64,
             "block_types": ["recurrent", "recurrent", "attention"],
             "max_position_embeddings": None,
         },

@@ -154,13 +154,22 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
         )
     try:
         model, config = load_model(path, lazy=True, trust_remote_code=trust_remote_code)
-        mx.eval(model.parameters())
+        mx.eval(named_parameters(model))
     except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
         raise UserError(
             f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {error}"
         ) from error
+    _complete_modules(model)
     tokenizer = _load_tokenizer(path, config, trust_remote_code)
     return LoadedModel(model, tokenizer, config, path, quantization)
+
+
+def _complete_modules(model: Any) -> None:
+    # Some networks in mlx-lm (Recurrent Gemma, as of 0.32) never call Module's own __init__, so
+    # they cannot be frozen or unfrozen. These are the two attributes that it would have set.
+    for module in [model, *model.modules()]:
+        vars(module).setdefault("_no_grad", set())
+        vars(module).setdefault("_training", False)
 
 
 def _load_tokenizer(path: Path, config: dict[str, Any], trust_remote_code: bool) -> Any:

@@ -21,7 +21,7 @@ from mlx.utils import tree_unflatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from mlx_lm.tuner.dora import DoRALinear
 from mlx_lm.tuner.lora import LoRALinear, LoRASwitchLinear
-from mlx_lm.utils import dequantize_model, get_total_parameters
+from mlx_lm.utils import dequantize_model
 
 from cptstudio.errors import UserError
 from cptstudio.lm.loading import LoadedModel
@@ -338,7 +338,19 @@ def _unfreeze_embeddings(model: Any) -> frozenset[str]:
 
 
 def _total(model: Module) -> int:
-    return int(get_total_parameters(model))  # type: ignore[no-untyped-call]
+    """Number of parameters, packed ones unpacked (mlx-lm's own count leaves some out)."""
+    total = 0
+    for _, module in _modules(model):
+        own: dict[str, Any] = {
+            name: value for name, value in module.items() if isinstance(value, mx.array)
+        }
+        scales = own.pop("scales", None)
+        if scales is not None:
+            group_size: int = getattr(module, "group_size", 64)
+            total += scales.size * group_size
+            own = {name: value for name, value in own.items() if name == "bias"}
+        total += sum(value.size for name, value in own.items() if not name.startswith("_"))
+    return total
 
 
 def _count(arrays: Iterable[mx.array]) -> int:
