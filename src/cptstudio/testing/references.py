@@ -1,0 +1,99 @@
+"""What a user types to name a model: a base model, or a run and one of its checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cptstudio import run_files
+from cptstudio.errors import UserError
+from cptstudio.lm.description import resolve_model
+from cptstudio.workspace import NAME_PATTERN, Workspace
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """A model that can be loaded.
+
+    Attributes:
+        label: what the user sees, such as "demo-base" or "first@step-00000200".
+        model: folder of the (base) model.
+        adapter: folder of an adapter to put on it, or None.
+    """
+
+    label: str
+    model: Path
+    adapter: Path | None = None
+
+
+def resolve_reference(text: str, workspace: Workspace) -> ModelReference:
+    """Find the model that a text names.
+
+    Args:
+        text: a folder, a name under models/base/, the id of a cached Hugging Face model; or a
+            run, optionally with "@last" (what a run alone means), "@best" or "@" and a step.
+        workspace: where runs and base models are looked up.
+
+    Raises:
+        UserError: nothing has that name, or both a run and a base model have it.
+    """
+    name, _, which = text.partition("@")
+    is_run = NAME_PATTERN.fullmatch(name) is not None and name in workspace.run_names()
+    if not is_run and which:
+        raise UserError(f"There is no run {name!r} in {workspace.root}. {_known_runs(workspace)}")
+    if not is_run:
+        return ModelReference(text, resolve_model(text, workspace.base_models))
+    if not which and name in workspace.base_model_names():
+        raise UserError(
+            f"{name!r} is both a run and a base model here: write {name}@last for the run's last "
+            f"checkpoint, or {workspace.base_model(name)} for the base model."
+        )
+    return _of_run(workspace.run(name), which or "last")
+
+
+def _known_runs(workspace: Workspace) -> str:
+    names = workspace.run_names()
+    return f"There are: {', '.join(names)}." if names else "There are no runs yet."
+
+
+def _of_run(run_directory: Path, which: str) -> ModelReference:
+    config = run_files.read_config(run_directory)
+    checkpoint = choose_checkpoint(run_directory, which)
+    label = f"{run_directory.name}@{checkpoint.name}"
+    if run_files.read_manifest(checkpoint).layout == "model":
+        return ModelReference(label, checkpoint)
+    return ModelReference(label, Path(config.model_path), checkpoint)
+
+
+def choose_checkpoint(run_directory: Path, which: str) -> Path:
+    """A complete checkpoint of a run.
+
+    Args:
+        run_directory: the run's folder.
+        which: "last", "best" (lowest domain bits per byte), a step, or a folder name.
+
+    Raises:
+        UserError: there is no such checkpoint; the ones that are there are named.
+    """
+    complete = run_files.checkpoints_of(run_directory)
+    if not complete:
+        raise UserError(f"The run {run_directory.name!r} has no complete checkpoint yet.")
+    if which == "last":
+        return complete[-1]
+    if which == "best":
+        measured = [
+            (value, path)
+            for path in complete
+            if (value := run_files.read_manifest(path).domain_bits_per_byte) is not None
+        ]
+        if measured:
+            return min(measured)[1]
+        raise UserError(f"No checkpoint of the run {run_directory.name!r} was evaluated.")
+    wanted = run_files.checkpoint_name(int(which)) if which.isdecimal() else which
+    for path in complete:
+        if path.name == wanted:
+            return path
+    known = ", ".join(path.name for path in complete)
+    raise UserError(
+        f"The run {run_directory.name!r} has no complete checkpoint {which!r}. There are: {known}."
+    )

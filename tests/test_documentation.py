@@ -1,0 +1,59 @@
+"""The documentation is true: its commands run as written, its links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+TESTED = re.compile(r"<!-- tested: demo -->\n```sh\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files_of_the_repository(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in target:
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_and_make_targets_that_are_named_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`?make ([a-z]+)", text):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document.name}: make {target}"
+    for path in re.findall(r"`((?:tests|benchmarks|scripts|docs)/[\w/.-]+\.\w+)`", text):
+        assert (ROOT / path).exists(), f"{document.name}: {path}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
+    blocks = TESTED.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(blocks) >= 4
+    # The reader stands in the clone, beside .venv, docs and README.md, after `make run`.
+    for name in ("docs", "README.md"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    activate = tmp_path / ".venv" / "bin" / "activate"
+    activate.parent.mkdir(parents=True)
+    activate.write_text(f'export PATH="{Path(sys.executable).parent}:$PATH"\n')
+    script = "set -euxo pipefail\ncpt-studio demo demo\n" + "\n".join(blocks)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    completed = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert completed.returncode == 0, completed.stdout[-4000:] + completed.stderr[-4000:]
+    assert "Traceback" not in completed.stdout + completed.stderr
+    assert (tmp_path / "demo/models/cpt/first/checkpoints/step-00000200/manifest.json").is_file()
