@@ -1,0 +1,317 @@
+"""How likely a model finds documents: nats of each document's own text.
+
+The first token of a document is predicted from the tokenizer's start token, so that every token of
+the text is scored exactly once, and nothing else is. A document longer than the context is read in
+windows; with a stride shorter than the window each further window begins with text that is already
+scored, as context (huggingface.co/docs/transformers/perplexity).
+
+Bits per byte, nats / ln 2 / UTF-8 bytes, do not depend on the tokenizer, and so compare models with
+different vocabularies; perplexity does depend on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import numpy.typing as npt
+from mlx.nn.layers.base import Module
+
+from cptstudio.lm import blas
+from cptstudio.lm.loss import (
+    CPU_CHUNK_BYTES,
+    GPU_CHUNK_BYTES,
+    OutputHead,
+    exponential,
+    find_output_head,
+    hidden_states,
+)
+
+Tokens = Sequence[int] | npt.NDArray[Any]
+Progress = Callable[[int, int], None]
+
+BATCH_TOKENS = 4096
+"""Tokens that go through the model at once, padding included."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How documents were scored; one entry for each document, in their order.
+
+    Attributes:
+        nats: float64 [documents], the sum of -log p over a document's tokens; not finite where
+            the model's output is not.
+        tokens: int64 [documents], tokens of the text, none of them special.
+        bytes: int64 [documents], UTF-8 bytes of the text.
+    """
+
+    nats: npt.NDArray[np.float64]
+    tokens: npt.NDArray[np.int64]
+    bytes: npt.NDArray[np.int64]
+
+    @property
+    def loss(self) -> float:
+        """Nats for each token, over all documents."""
+        return _ratio(float(self.nats.sum()), int(self.tokens.sum()))
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss); infinite where that is too large for a float."""
+        return perplexity(self.loss)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits for each byte of text, over all documents."""
+        return bits_per_byte(float(self.nats.sum()), int(self.bytes.sum()))
+
+
+def bits_per_byte(nats: float, utf8_bytes: int) -> float:
+    """Convert a sum of nats over a text of so many bytes; NaN for an empty text."""
+    return _ratio(nats / math.log(2), utf8_bytes)
+
+
+def perplexity(nats_per_token: float) -> float:
+    """Convert a mean of nats for each token; infinite where that is too large for a float."""
+    try:
+        return math.exp(nats_per_token)
+    except OverflowError:
+        return math.inf
+
+
+def _ratio(amount: float, count: int) -> float:
+    return amount / count if count else math.nan
+
+
+def score_documents(
+    model: Module,
+    documents: Sequence[Tokens],
+    byte_lengths: Sequence[int] | npt.NDArray[Any],
+    *,
+    start_token: int,
+    context_length: int,
+    stride: int | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    head: OutputHead | None = None,
+    streams: int | None = None,
+    progress: Progress | None = None,
+) -> Scores:
+    """Score documents.
+
+    Args:
+        model: any mlx-lm network; it is put into evaluation mode meanwhile.
+        documents: token ids of each text, without special tokens.
+        byte_lengths: UTF-8 bytes of each text.
+        start_token: what the first token is predicted from: the tokenizer's BOS, or its EOS.
+        context_length: tokens of one window.
+        stride: new tokens in each window after the first; None for as many as fit, so that no
+            token is read twice.
+        batch_tokens: tokens that go through the model at once.
+        head: from `lm.loss.find_output_head`, to find it once for many calls.
+        streams: CPU streams to share the rows over; None for one on each core. Ignored on a GPU.
+        progress: called after each batch with the tokens scored so far and in all.
+    """
+    lengths = np.array([len(document) for document in documents], dtype=np.int64)
+    nats = np.zeros(len(documents), dtype=np.float64)
+    windows = [
+        window
+        for index, length in enumerate(lengths)
+        for window in _windows(index, int(length), context_length, stride or context_length)
+    ]
+    head = head or find_output_head(model)
+    training = model.training
+    model.eval()
+    done, total = 0, int(lengths.sum())
+    try:
+        for batch in _batches(windows, batch_tokens):
+            owners, losses = _score_batch(
+                model, head, documents, batch, start_token, streams or blas.usable_cores()
+            )
+            np.add.at(nats, owners, losses)
+            done += len(losses)
+            if progress is not None:
+                progress(done, total)
+    finally:
+        model.train(training)
+    return Scores(nats, lengths, np.asarray(byte_lengths, dtype=np.int64))
+
+
+# --- windows and batches ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A piece of one document, in positions of the document's own tokens.
+
+    Attributes:
+        document: its index.
+        begin: the first target.
+        scored: the first target that counts; the ones before were scored by an earlier window.
+        end: behind the last target.
+    """
+
+    document: int
+    begin: int
+    scored: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.begin
+
+
+def _windows(document: int, length: int, context: int, stride: int) -> Iterator[_Window]:
+    stride = min(stride, context)
+    scored = 0
+    while scored < length:
+        end = min(length, context if scored == 0 else scored + stride)
+        yield _Window(document, max(0, end - context), scored, end)
+        scored = end
+
+
+def _padded(length: int) -> int:
+    # Four lengths in each power of two: few shapes, and at most a quarter of padding.
+    step: int = max(16, 1 << max(0, length.bit_length() - 3))
+    return -(-length // step) * step
+
+
+def _batches(windows: Sequence[_Window], batch_tokens: int) -> Iterator[list[_Window]]:
+    ordered = sorted(windows, key=lambda window: (-window.length, window.document, window.begin))
+    batch: list[_Window] = []
+    for window in ordered:
+        # The longest window comes first and sets the batch's width.
+        if batch and (len(batch) + 1) * _padded(batch[0].length) > batch_tokens:
+            yield batch
+            batch = []
+        if batch and _padded(window.length) != _padded(batch[0].length):
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def _score_batch(
+    model: Module,
+    head: OutputHead | None,
+    documents: Sequence[Tokens],
+    batch: Sequence[_Window],
+    start_token: int,
+    streams: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Document index and nats of each counted token of a batch."""
+    width = max(window.length for window in batch)
+    if len(batch) > 1:
+        width = _padded(width)
+    inputs = np.full((len(batch), width), start_token, dtype=np.int32)
+    targets = np.zeros((len(batch), width), dtype=np.int32)
+    counted = np.zeros((len(batch), width), dtype=bool)
+    for row, window in enumerate(batch):
+        tokens = documents[window.document]
+        length = window.length
+        targets[row, :length] = tokens[window.begin : window.end]
+        first = start_token if window.begin == 0 else int(tokens[window.begin - 1])
+        inputs[row, 0] = first
+        inputs[row, 1:length] = targets[row, : length - 1]
+        counted[row, window.scored - window.begin : length] = True
+    owners = np.array([window.document for window in batch], dtype=np.int64)
+    shares = _shares(len(batch), streams)
+    parts = [
+        _Part(model, head, inputs[rows], targets[rows], counted[rows], stream)
+        for stream, rows in shares
+    ]
+    while any(part.pending for part in parts):
+        # One chunk of each stream at a time: they run in parallel, and no more logits than these
+        # exist at once.
+        mx.eval([part.advance() for part in parts if part.pending])
+    losses = np.concatenate([part.losses() for part in parts])
+    return np.repeat(owners, counted.sum(axis=1)), losses
+
+
+class _Part:
+    """Rows of a batch that are computed on one stream, chunk by chunk."""
+
+    def __init__(
+        self,
+        model: Module,
+        head: OutputHead | None,
+        inputs: npt.NDArray[np.int32],
+        targets: npt.NDArray[np.int32],
+        counted: npt.NDArray[np.bool_],
+        stream: mx.Stream,
+    ) -> None:
+        self._stream = stream
+        self._head = head
+        self._done: list[mx.array] = []
+        where = mx.array(np.flatnonzero(counted))
+        self._targets = mx.array(targets[counted])
+        with mx.stream(stream):
+            if head is None:
+                outputs = model(mx.array(inputs))
+            else:
+                self._module = head.module(model)
+                outputs = hidden_states(model, mx.array(inputs), head)
+            self._outputs = outputs.reshape(-1, outputs.shape[-1])[where]
+        self._position = 0
+        self._size = self._targets.size
+        self._chunk: int | None = None
+
+    @property
+    def pending(self) -> bool:
+        return self._position < self._size
+
+    def advance(self) -> mx.array:
+        """The next chunk's losses, not evaluated yet."""
+        with mx.stream(self._stream):
+            rows = self._rows()
+            part = slice(self._position, self._position + rows)
+            logits = self._logits(self._outputs[part]).astype(mx.float32)
+            peak = logits.max(axis=-1, keepdims=True)
+            total = exponential(logits - peak).sum(axis=-1, keepdims=True)
+            target = mx.take_along_axis(logits, self._targets[part][:, None], axis=-1)
+            losses = (peak + mx.log(total) - target).squeeze(-1)
+        self._position += rows
+        self._done.append(losses)
+        return losses
+
+    def losses(self) -> npt.NDArray[np.float64]:
+        return np.concatenate([np.array(losses, dtype=np.float64) for losses in self._done])
+
+    def _logits(self, outputs: mx.array) -> mx.array:
+        if self._head is None:
+            return outputs
+        return self._head.finish(self._head.raw_logits(self._module, outputs))
+
+    def _rows(self) -> int:
+        if self._chunk is None:
+            vocabulary = int(self._logits(self._outputs[:1]).shape[-1])
+            size = CPU_CHUNK_BYTES if _on_cpu() else GPU_CHUNK_BYTES
+            self._chunk = max(16, size // (4 * vocabulary))
+        return self._chunk
+
+
+# --- CPU streams -----------------------------------------------------------------------------
+
+
+def _on_cpu() -> bool:
+    return mx.default_device() == mx.Device(mx.cpu)
+
+
+@lru_cache(maxsize=1024)
+def _cpu_stream(number: int) -> mx.Stream:
+    return mx.new_stream(mx.cpu)
+
+
+def _shares(rows: int, streams: int) -> list[tuple[mx.Stream, slice]]:
+    """Which rows each stream gets; MLX's CPU kernels use one thread, and each stream has one."""
+    count = min(rows, streams) if _on_cpu() else 1
+    if count < 2:
+        blas.set_blas_threads(streams)
+        return [(mx.default_stream(mx.default_device()), slice(0, rows))]
+    blas.set_blas_threads(1)
+    edges = [rows * index // count for index in range(count + 1)]
+    return [(_cpu_stream(i), slice(edges[i], edges[i + 1])) for i in range(count)]
