@@ -1,0 +1,74 @@
+"""The command line: one module a group of commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from cptstudio import __version__
+from cptstudio.cli import corpus, demo, evaluate, train
+from cptstudio.cli.common import errors
+from cptstudio.errors import UserError
+
+app = typer.Typer(
+    name="cpt-studio",
+    help="Continued pre-training (CPT) and testing of MLX language models, on your own machine.\n\n"
+    "A workspace folder holds base models, corpora and runs; it is the current folder unless "
+    "--workspace names another. Begin with `cpt-studio demo`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cpt-studio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Receive the options that stand before the command."""
+
+
+app.command("demo")(demo.demo)
+app.add_typer(corpus.app, name="corpus")
+app.command("plan")(train.plan)
+app.command("train")(train.train)
+app.command("resume")(train.resume)
+app.command("evaluate")(evaluate.evaluate)
+app.command("generate")(evaluate.generate)
+
+
+def main() -> None:
+    """Run the command line; a user's error is a sentence on standard error and status 1."""
+    try:
+        app()
+    except UserError as error:
+        errors.print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("Interrupted.")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _escaped(error: UserError) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))
