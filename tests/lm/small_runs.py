@@ -33,13 +33,13 @@ def prepare(folder: Path, seed: int = 0, **method: Any) -> tuple[LoadedModel, Ap
     return loaded, apply_method(loaded, settings, seed=seed)
 
 
-def train(model: Any, batch: mx.array, steps: int = 4, rate: float = 1e-2) -> list[float]:
+def train(model: Any, batch: mx.array, steps: int = 6, rate: float = 1e-2) -> list[float]:
     """Optimise on one batch; returns the loss before each step and after the last."""
 
     def loss(model: Any, batch: mx.array) -> mx.array:
         return nn.losses.cross_entropy(model(batch[:, :-1]), batch[:, 1:], reduction="mean")
 
-    optimizer = mlx.optimizers.AdamW(rate)
+    optimizer = mlx.optimizers.AdamW(rate, bias_correction=True)
     step = nn.value_and_grad(model, loss)
     losses = []
     model.train()
