@@ -88,6 +88,8 @@ _CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_moe": (
         "qwen3_moe",
         {
+            # mlx-lm packs the router in groups of 64.
+            "hidden_size": 64,
             "head_dim": 8,
             "num_experts": 4,
             "num_experts_per_tok": 2,
