@@ -1,0 +1,64 @@
+"""The folder that a benchmark works in: documents, models, and what each process leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers.documents import standard_library_documents, write_documents
+from benchmarks.peers.model_folder import train_tokenizer, write_model
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What all tools are given.
+
+    Attributes:
+        folder: everything lies below it.
+        environments: where the peers are installed.
+        token_counts: tokens of each document with its end token, in the documents' order.
+        bytes: UTF-8 bytes of all documents.
+    """
+
+    folder: Path
+    environments: Path
+    token_counts: tuple[int, ...]
+    bytes: int
+
+    @property
+    def data(self) -> Path:
+        """Folder with train.jsonl."""
+        return self.folder / "data"
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all documents."""
+        return sum(self.token_counts)
+
+    def model(self, vocabulary: int) -> Path:
+        """The model folder with that many embedding rows."""
+        return self.folder / "models" / f"vocabulary-{vocabulary}"
+
+    def describe(self) -> dict[str, int]:
+        """The documents in numbers, for the head of a table."""
+        counts = sorted(self.token_counts)
+        return {
+            "documents": len(counts),
+            "bytes": self.bytes,
+            "tokens": self.tokens,
+            "median_tokens": counts[len(counts) // 2],
+            "longest_tokens": counts[-1],
+        }
+
+
+def prepare(folder: Path, environments: Path, max_bytes: int, vocabularies: set[int]) -> Workbench:
+    """Write the documents and the models, and count."""
+    documents = standard_library_documents(max_bytes)
+    tokenizer = train_tokenizer(documents)
+    counts = tuple(len(encoded.ids) + 1 for encoded in tokenizer.encode_batch(documents))
+    size = sum(len(text.encode("utf-8", "replace")) for text in documents)
+    bench = Workbench(folder, environments, counts, size)
+    write_documents(documents, bench.data)
+    for vocabulary in vocabularies:
+        write_model(bench.model(vocabulary), tokenizer, vocabulary)
+    return bench
