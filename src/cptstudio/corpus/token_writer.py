@@ -93,18 +93,17 @@ class TokenStoreWriter:
     def finish(self) -> TokenManifest:
         """Write the arrays and the manifest, and flush all of it to the disk."""
         files = {TOKENS: self._tokens.close()}
-        arrays = (
-            np.frombuffer(self._offsets, dtype=np.int64),
-            np.frombuffer(self._sides, dtype=np.uint8),
-            np.frombuffer(self._bytes, dtype=np.int64),
-            np.frombuffer(self._documents, dtype=np.int64),
-        )
+        offsets = np.frombuffer(self._offsets, dtype=np.int64)
+        sides = np.frombuffer(self._sides, dtype=np.uint8)
+        sizes = np.frombuffer(self._bytes, dtype=np.int64)
+        numbers = np.frombuffer(self._documents, dtype=np.int64)
+        arrays: list[npt.NDArray[Any]] = [offsets, sides, sizes, numbers]
         for name, values in zip(ARRAYS, arrays, strict=True):
             path = self._folder / name
             with path.open("xb") as file:
                 np.save(file, values, allow_pickle=False)
             files[name] = (os.stat(path).st_size, durable.sha256_of_file(path))
-        manifest = self._manifest(files, *arrays[:3])
+        manifest = self._manifest(files, offsets, sides, sizes)
         durable.write_json(self._folder / MANIFEST, manifest.model_dump(mode="json"))
         durable.flush_tree(self._folder)
         return manifest

@@ -1,0 +1,271 @@
+"""Builds a corpus from files.
+
+The sources are read once, in order, into a new version of the corpus: cleaned documents on disk
+and a few dozen bytes for each in memory. Then duplicates are found, sides are given, and the
+documents are tokenised from their own store. Only then the manifest is replaced, which makes
+the new version the corpus and the former one disposable. So a build that ends at any point,
+even by SIGKILL, leaves the former corpus whole; the next build sweeps what it left.
+
+A build is skipped when nothing changed: same settings, and the same files by label, size and
+time of change. Where only a time differs, or a file was so young when it was read that it could
+have been changed again within the clock's tick, the content's SHA-256 decides.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cptstudio import durable
+from cptstudio.corpus.corpus import MANIFEST, VERSIONS, Corpus, open_corpus
+from cptstudio.corpus.document_store import DocumentStore, DocumentWriter
+from cptstudio.corpus.manifest import (
+    CORPUS_FORMAT,
+    STATUSES,
+    BuildSettings,
+    CorpusManifest,
+    CorpusReport,
+)
+from cptstudio.corpus.progress import ProgressCallback, ProgressMeter
+from cptstudio.corpus.reading import SourceReader
+from cptstudio.corpus.sources import Skipped, SourceFile, find_sources
+from cptstudio.corpus.split import SplitRule, sides_of
+from cptstudio.corpus.tokenising import ensure_tokens_of, tokenise
+from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
+from cptstudio.errors import UserError
+
+_LOCK = ".build.lock"
+_TRUSTED_AGE_NS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did.
+
+    Attributes:
+        corpus: the corpus as it is now.
+        changed: False when the documents were up to date and were not read again.
+    """
+
+    corpus: Corpus
+    changed: bool
+
+
+def build_corpus(
+    path: Path,
+    sources: Sequence[Path],
+    settings: BuildSettings | None = None,
+    model_path: Path | str | None = None,
+    progress: ProgressCallback | None = None,
+) -> BuildResult:
+    """Build a corpus, or bring it up to date.
+
+    Args:
+        path: the corpus's folder, `Workspace.corpus(name)`; its name is the corpus's name.
+        sources: files and folders.
+        settings: the defaults when left out.
+        model_path: folder of the model whose tokenizer makes the tokens; without it the corpus
+            has documents only, and `ensure_tokens` makes tokens later.
+        progress: called a few times a second.
+
+    Raises:
+        UserError: sources are missing, nothing could be read, the tokenizer cannot be used, or
+            another build of this corpus is running.
+    """
+    settings = settings or BuildSettings()
+    meter = ProgressMeter(progress)
+    meter.tell()
+    tokenizer = load_tokenizer(model_path) if model_path is not None else None
+    scanned_ns = time.time_ns()
+    files, skipped = find_sources(sources)
+    path.mkdir(parents=True, exist_ok=True)
+    with _only_builder(path):
+        former = _former(path)
+        _sweep(path, former)
+        if former is not None and _is_current(former, files, settings):
+            if tokenizer is not None:
+                ensure_tokens_of(former, tokenizer, meter)
+            return BuildResult(former, changed=False)
+        staged = durable.staging_path(path / VERSIONS / "new")
+        staged.mkdir(parents=True)
+        try:
+            manifest = _build(path, staged, files, skipped, settings, former, tokenizer, meter)
+            manifest.scanned_ns = scanned_ns
+            meter.begin("saving", 0)
+            meter.tell()
+            _commit(path, staged, manifest)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        return BuildResult(open_corpus(path), changed=True)
+
+
+def _build(
+    path: Path,
+    staged: Path,
+    files: Sequence[SourceFile],
+    skipped: Sequence[Skipped],
+    settings: BuildSettings,
+    former: Corpus | None,
+    tokenizer: CorpusTokenizer | None,
+    meter: ProgressMeter,
+) -> CorpusManifest:
+    documents = staged / "documents"
+    documents.mkdir()
+    writer = DocumentWriter(documents)
+    reader = SourceReader(writer, [], settings.text_field, meter)
+    reader.read(files, skipped, documents)
+    if not writer.count:
+        raise UserError("No document could be read from these sources.", reader.problems[:20])
+    records = writer.records()
+    meter.begin("comparing", 0)
+    meter.tell()
+    rule = _split_rule(settings, former)
+    rule = assign_statuses(records, settings, rule)
+    writer.finish(records)
+    fingerprint = _fingerprint(records)
+    report = CorpusReport(
+        source_files=len(files),
+        skipped_files=reader.skipped,
+        problems=reader.problems,
+        problem_count=reader.problem_count,
+        **_totals(records),
+    )
+    if tokenizer is not None:
+        store = DocumentStore(documents)
+        folder = staged / "tokens" / tokenizer.facts.hash
+        try:
+            tokenise(store, folder, tokenizer, fingerprint, meter)
+        finally:
+            store.close()
+    return CorpusManifest(
+        format=CORPUS_FORMAT,
+        name=path.name,
+        version=f"{fingerprint[:16]}-{os.urandom(4).hex()}",
+        fingerprint=fingerprint,
+        sources_fingerprint=reader.fingerprint,
+        scanned_ns=0,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        settings=settings,
+        split=rule,
+        report=report,
+    )
+
+
+def assign_statuses(
+    records: npt.NDArray[Any], settings: BuildSettings, rule: SplitRule
+) -> SplitRule:
+    """Set every record's status; returns the rule with its pins."""
+    hashes = np.ascontiguousarray(records["hash"]).view("<u8").reshape(-1, 2)
+    _, first, which = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
+    sides, rule = sides_of(records["hash"][first], records["length"][first].astype(np.int64), rule)
+    records["status"] = sides[which.ravel()]
+    if settings.exact_dedup:
+        repeated = np.ones(len(records), dtype=bool)
+        repeated[first] = False
+        records["status"][repeated] = STATUSES.index("exact duplicate")
+    return rule
+
+
+def _totals(records: npt.NDArray[Any]) -> dict[str, dict[str, int]]:
+    documents, sizes = {}, {}
+    for number, status in enumerate(STATUSES):
+        here = records["status"] == number
+        documents[status] = int(here.sum())
+        sizes[status] = int(records["length"][here].sum())
+    return {"documents": documents, "text_bytes": sizes}
+
+
+def _fingerprint(records: npt.NDArray[Any]) -> str:
+    digest = hashlib.sha256(f"corpus {CORPUS_FORMAT}\n".encode())
+    digest.update(np.ascontiguousarray(records["hash"]).tobytes())
+    digest.update(np.ascontiguousarray(records["status"]).tobytes())
+    return digest.hexdigest()
+
+
+def _split_rule(settings: BuildSettings, former: Corpus | None) -> SplitRule:
+    pinned = former.manifest.split.pinned if former is not None else {}
+    return SplitRule(validation=settings.validation, test=settings.test, pinned=pinned)
+
+
+@contextmanager
+def _only_builder(path: Path) -> Iterator[None]:
+    descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"Another build of the corpus {path.name!r} is running.") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _former(path: Path) -> Corpus | None:
+    """The corpus that is there, if it is whole; a damaged one is built anew."""
+    try:
+        corpus = open_corpus(path)
+    except UserError:
+        return None
+    return corpus if (corpus.folder / "documents" / "documents.npy").exists() else None
+
+
+def _sweep(path: Path, current: Corpus | None) -> None:
+    durable.sweep_staging(path)
+    versions = path / VERSIONS
+    if versions.exists():
+        durable.sweep_staging(versions)
+        for entry in list(versions.iterdir()):
+            if current is None or entry.name != current.manifest.version:
+                shutil.rmtree(entry, ignore_errors=True)
+    if current is not None and (current.folder / "tokens").exists():
+        durable.sweep_staging(current.folder / "tokens")
+
+
+def _is_current(former: Corpus, files: Sequence[SourceFile], settings: BuildSettings) -> bool:
+    if former.manifest.settings != settings:
+        return False
+    known = {}
+    for record in former.sources():
+        if record.modified_ns and record.file not in known:
+            known[record.file] = record
+    if len(known) != len(files):
+        return False
+    scanned = former.manifest.scanned_ns
+    for file in files:
+        if file.label not in known:
+            return False
+        record = known[file.label]
+        if record.size != file.size:
+            return False
+        recent = file.modified_ns > scanned - _TRUSTED_AGE_NS
+        if record.modified_ns == file.modified_ns and not recent:
+            continue
+        if record.sha256 is None:
+            return False
+        try:
+            if durable.sha256_of_file(file.path) != record.sha256:
+                return False
+        except (OSError, UserError):
+            return False
+    return True
+
+
+def _commit(path: Path, staged: Path, manifest: CorpusManifest) -> None:
+    version = path / VERSIONS / manifest.version
+    durable.commit_directory(staged, version)
+    durable.write_json(path / MANIFEST, manifest.model_dump(mode="json"))
+    for entry in list((path / VERSIONS).iterdir()):
+        if entry.name != manifest.version:
+            shutil.rmtree(entry, ignore_errors=True)

@@ -1,0 +1,81 @@
+"""Text as the model shall see it, with code left intact.
+
+Line ends become newlines, Unicode is composed (NFC, Unicode Standard Annex 15), a byte order
+mark at the start and control characters are dropped. Newlines, tabs, form feeds (which separate
+pages of source code) and every kind of indentation stay, so clean UTF-8 source code comes
+through byte for byte, but for its carriage returns.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST_HELD = 1 << 16
+
+
+class Cleaner:
+    """Cleans one text that comes in parts.
+
+    Attributes:
+        dropped_controls: control characters that were dropped.
+        replaced_surrogates: lone surrogates, which UTF-8 cannot hold, replaced by U+FFFD.
+    """
+
+    def __init__(self) -> None:
+        self.dropped_controls = 0
+        self.replaced_surrogates = 0
+        self._held = ""
+        self._at_start = True
+
+    def clean(self, parts: Iterable[str]) -> Iterator[str]:
+        """Yield the cleaned text, in parts; no part is empty."""
+        for part in parts:
+            text = self._held + part
+            cut = _safe_cut(text)
+            self._held = text[cut:]
+            if cut:
+                yield from self._clean(text[:cut])
+        if self._held:
+            yield from self._clean(self._held)
+            self._held = ""
+
+    def _clean(self, text: str) -> Iterator[str]:
+        if self._at_start:
+            text = text.removeprefix("\ufeff")
+            self._at_start = False
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if not text.isascii():
+            text, count = _SURROGATE.subn("\ufffd", text)
+            self.replaced_surrogates += count
+            text = unicodedata.normalize("NFC", text.replace("\x85", "\n"))
+        if _CONTROL.search(text):
+            text, count = _CONTROL.subn("", text)
+            self.dropped_controls += count
+        if text:
+            yield text
+
+
+def _safe_cut(text: str) -> int:
+    """A place near the end where cleaning both sides apart equals cleaning the whole.
+
+    An ASCII character other than a newline is one: nothing composes with what precedes it. In
+    text without any, a character of a kind that never composes with its predecessor.
+    """
+    for place in range(len(text) - 1, max(0, len(text) - _LONGEST_HELD), -1):
+        character = text[place]
+        if character == "\n":
+            continue
+        if character.isascii() or _starts_afresh(character):
+            return place
+    return 0 if len(text) < _LONGEST_HELD else len(text) - 1
+
+
+def _starts_afresh(character: str) -> bool:
+    category = unicodedata.category(character)
+    # Hangul vowels and final consonants are letters that compose with what precedes them.
+    return category[0] != "M" and not "\u1160" <= character <= "\u11ff"

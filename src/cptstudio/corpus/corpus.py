@@ -1,0 +1,186 @@
+"""A built corpus on disk.
+
+    corpora/<name>/
+        manifest.json              `CorpusManifest`; replaced atomically, it names the version
+        versions/<version>/
+            documents/             see `document_store`
+            tokens/<hash>/         see `token_store`; one folder for each tokenizer
+
+A build writes a new version beside the current one and then replaces manifest.json, so that a
+reader finds the former corpus or the new one, whole, wherever a build is interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+from pydantic import ValidationError
+
+from cptstudio import durable
+from cptstudio.corpus.document_store import DocumentStore
+from cptstudio.corpus.manifest import CORPUS_FORMAT, CorpusManifest, SourceRecord
+from cptstudio.corpus.token_store import Side, TokenStore, damaged
+from cptstudio.errors import UserError
+
+MANIFEST = "manifest.json"
+VERSIONS = "versions"
+SOURCES = "sources.jsonl.zst"
+
+
+@dataclass(frozen=True)
+class HeldOutDocument:
+    """A document to evaluate on.
+
+    Attributes:
+        number: its number in the document store.
+        tokens: int32 [tokens], without special tokens.
+        byte_length: UTF-8 bytes of its text.
+    """
+
+    number: int
+    tokens: npt.NDArray[np.int32]
+    byte_length: int
+
+
+class Corpus:
+    """Reads a corpus; see the module for the layout.
+
+    Attributes:
+        path: its folder.
+        manifest: its manifest.
+    """
+
+    def __init__(self, path: Path, manifest: CorpusManifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @property
+    def name(self) -> str:
+        """The corpus's name."""
+        return self.manifest.name
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the current version."""
+        return self.path / VERSIONS / self.manifest.version
+
+    @property
+    def documents(self) -> DocumentStore:
+        """The cleaned documents, newly opened."""
+        return DocumentStore(self.folder / "documents")
+
+    def sources(self) -> Iterator[SourceRecord]:
+        """What was found in each source file, in order."""
+        with (
+            durable.open_regular_file(self.folder / "documents" / SOURCES) as file,
+            zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as reader,
+        ):
+            rest = b""
+            while data := reader.read(1 << 20):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    yield SourceRecord.model_validate(json.loads(line))
+
+    def tokenizer_hashes(self) -> list[str]:
+        """Hashes of the tokenizers whose tokens are there."""
+        try:
+            entries = sorted((self.folder / "tokens").iterdir())
+        except FileNotFoundError:
+            return []
+        return [entry.name for entry in entries if not durable.is_staging_name(entry.name)]
+
+    def token_store(self, tokenizer_hash: str | None = None) -> TokenStore:
+        """The corpus's tokens.
+
+        Args:
+            tokenizer_hash: which tokenizer's; may be left out when there is only one.
+
+        Raises:
+            UserError: they are not there, damaged, or several are there and none was named.
+        """
+        there = self.tokenizer_hashes()
+        if tokenizer_hash is None:
+            if len(there) != 1:
+                raise UserError(
+                    f"The corpus {self.name!r} has the tokens of {len(there)} tokenizers: say "
+                    "which model's are meant with --model."
+                )
+            tokenizer_hash = there[0]
+        if tokenizer_hash not in there:
+            raise UserError(
+                f"The corpus {self.name!r} has not been tokenised for this model: run "
+                f"`cpt-studio corpus build {self.name} --model MODEL`."
+            )
+        store = TokenStore(self.folder / "tokens" / tokenizer_hash)
+        if store.manifest.corpus_fingerprint != self.manifest.fingerprint:
+            raise damaged(store.folder, "its tokens belong to other documents")
+        return store
+
+    def held_out_documents(
+        self,
+        side: Side,
+        tokenizer_hash: str | None = None,
+        max_documents: int | None = None,
+        max_bytes: int | None = None,
+        max_tokens: int | None = None,
+    ) -> list[HeldOutDocument]:
+        """Documents of one side, always the same ones in the same order.
+
+        The order is that of the content hashes, so what is chosen when a limit applies is a
+        fair sample and changes little when documents are added. A document is taken whole or
+        not at all; the first one is taken whatever its size.
+        """
+        store = self.token_store(tokenizer_hash)
+        positions = store.documents_of(side)
+        hashes = self.documents.records["hash"][store.documents[positions]]
+        words = np.ascontiguousarray(hashes).view(">u8").reshape(-1, 2)
+        chosen: list[HeldOutDocument] = []
+        total_bytes = total_tokens = 0
+        for position in positions[np.lexsort((words[:, 1], words[:, 0]))].tolist():
+            if max_documents is not None and len(chosen) >= max_documents:
+                break
+            tokens = store.document_tokens(position).astype(np.int32)
+            size = int(store.byte_lengths[position])
+            over_bytes = max_bytes is not None and total_bytes + size > max_bytes
+            over_tokens = max_tokens is not None and total_tokens + len(tokens) > max_tokens
+            if chosen and (over_bytes or over_tokens):
+                continue
+            chosen.append(HeldOutDocument(int(store.documents[position]), tokens, size))
+            total_bytes += size
+            total_tokens += len(tokens)
+        return chosen
+
+
+def open_corpus(path: Path | str) -> Corpus:
+    """Open a corpus by its folder.
+
+    Raises:
+        UserError: there is none, or its manifest is damaged or of another format.
+    """
+    folder = Path(path)
+    try:
+        content: Any = durable.read_json(folder / MANIFEST)
+    except FileNotFoundError:
+        raise UserError(
+            f"There is no corpus at {folder}. Build one with `cpt-studio corpus build "
+            f"{folder.name} SOURCE --model MODEL`."
+        ) from None
+    if isinstance(content, dict) and content.get("format") != CORPUS_FORMAT:
+        raise UserError(
+            f"{folder} is a corpus of format {content.get('format')}; this version reads "
+            f"{CORPUS_FORMAT}. Build it again."
+        )
+    try:
+        manifest = CorpusManifest.model_validate(content)
+    except ValidationError as error:
+        raise damaged(
+            folder, f"its manifest.json is not valid ({error.errors()[0]['msg']})"
+        ) from None
+    return Corpus(folder, manifest)

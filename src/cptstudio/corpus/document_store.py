@@ -1,0 +1,177 @@
+"""Cleaned documents on disk, compressed, with random access.
+
+    text-00000.zst, ...   the documents' UTF-8 text one after the other: independent zstandard
+                          frames of `FRAME` bytes each, `FRAMES_PER_SHARD` to a file
+    frames.npy            int64 [frames, 3]: shard, offset in it, compressed size
+    documents.npy         one record a document, `RECORD`
+    sources.jsonl.zst     one JSON object a source file
+
+A document is a range of the whole text, so one of any length can be written and read in parts.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from cptstudio import durable
+from cptstudio.corpus.token_store import damaged
+
+FRAME = 4 * durable.MEBIBYTE
+FRAMES_PER_SHARD = 256
+RECORD = np.dtype(
+    [
+        ("start", "<u8"),
+        ("length", "<u8"),
+        ("hash", "V16"),
+        ("source", "<u4"),
+        ("member", "<u4"),
+        ("status", "u1"),
+    ]
+)
+
+
+class DocumentWriter:
+    """Appends documents to a new document store.
+
+    Args:
+        folder: an existing, empty folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        self._buffer = bytearray()
+        self._frames = array("q")
+        self._shard: IO[bytes] | None = None
+        self._records: list[npt.NDArray[Any]] = []
+        self._recent: list[tuple[int, int, bytes, int, int, int]] = []
+        self.position = 0
+        self.count = 0
+
+    def write(self, data: bytes) -> None:
+        """Append UTF-8 text to the document that the next `end_document` completes."""
+        self._buffer += data
+        self.position += len(data)
+        while len(self._buffer) >= FRAME:
+            self._write_frame(bytes(self._buffer[:FRAME]))
+            del self._buffer[:FRAME]
+
+    def end_document(self, start: int, digest: bytes, source: int, member: int) -> None:
+        """Complete a document.
+
+        Args:
+            start: `position` before its first byte. What was written before it and belongs to
+                no document (one that could not be read to its end) is never read again.
+            digest: 16 bytes.
+            source: number of its source file.
+            member: which document of that file it is.
+        """
+        self._recent.append((start, self.position - start, digest, source, member, 0))
+        self.count += 1
+        if len(self._recent) == 65_536:
+            self._records.append(np.array(self._recent, dtype=RECORD))
+            self._recent.clear()
+
+    def records(self) -> npt.NDArray[Any]:
+        """One record a document so far."""
+        return np.concatenate([*self._records, np.array(self._recent, dtype=RECORD)])
+
+    def finish(self, records: npt.NDArray[Any]) -> None:
+        """Write what is left, and the records with their final status."""
+        if self._buffer:
+            self._write_frame(bytes(self._buffer))
+            self._buffer.clear()
+        if self._shard is not None:
+            self._shard.close()
+        frames = np.frombuffer(self._frames, dtype=np.int64).reshape(-1, 3)
+        np.save(self._folder / "frames.npy", frames, allow_pickle=False)
+        np.save(self._folder / "documents.npy", records, allow_pickle=False)
+
+    def _write_frame(self, data: bytes) -> None:
+        number = len(self._frames) // 3
+        shard = number // FRAMES_PER_SHARD
+        if number % FRAMES_PER_SHARD == 0:
+            if self._shard is not None:
+                self._shard.close()
+            self._shard = (self._folder / _shard_name(shard)).open("xb")
+        assert self._shard is not None
+        compressed = self._compressor.compress(data)
+        self._frames.extend((shard, self._shard.tell(), len(compressed)))
+        self._shard.write(compressed)
+
+
+def _shard_name(number: int) -> str:
+    return f"text-{number:05d}.zst"
+
+
+class DocumentStore:
+    """Reads a document store.
+
+    Attributes:
+        records: `RECORD` [documents], memory-mapped.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            self.records: npt.NDArray[Any] = np.load(
+                folder / "documents.npy", mmap_mode="r", allow_pickle=False
+            )
+            self._frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise damaged(folder, str(error)) from None
+        if self.records.dtype != RECORD:
+            raise damaged(folder, "documents.npy has another layout")
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._shards: dict[int, IO[bytes]] = {}
+        self._last: tuple[int, bytes] = (-1, b"")
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def parts(self, number: int) -> Iterator[bytes]:
+        """A document's UTF-8 text in parts of at most `FRAME` bytes; characters may be cut."""
+        record = self.records[number]
+        place, end = int(record["start"]), int(record["start"]) + int(record["length"])
+        while place < end:
+            frame, offset = divmod(place, FRAME)
+            taken = min(end - place, FRAME - offset)
+            yield self._frame(frame)[offset : offset + taken]
+            place += taken
+
+    def text(self, number: int) -> str:
+        """A whole document."""
+        return b"".join(self.parts(number)).decode("utf-8")
+
+    def close(self) -> None:
+        """Close the shards."""
+        for shard in self._shards.values():
+            shard.close()
+        self._shards.clear()
+
+    def _frame(self, number: int) -> bytes:
+        if self._last[0] == number:
+            return self._last[1]
+        shard, offset, size = self._frames[number].tolist()
+        if shard not in self._shards:
+            self.close()
+            try:
+                self._shards[shard] = durable.open_regular_file(self._folder / _shard_name(shard))
+            except FileNotFoundError:
+                raise damaged(self._folder, f"{_shard_name(shard)} is missing") from None
+        self._shards[shard].seek(offset)
+        try:
+            data = self._decompressor.decompress(
+                self._shards[shard].read(size), max_output_size=FRAME
+            )
+        except zstandard.ZstdError as error:
+            raise damaged(self._folder, f"{_shard_name(shard)}: {error}") from None
+        self._last = (number, data)
+        return data

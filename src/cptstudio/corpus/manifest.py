@@ -1,0 +1,144 @@
+"""What a corpus says of itself: the manifest, the build's settings and its report.
+
+Every figure of the report was counted while the corpus was built. Nothing in it depends on
+where the sources lie or when they were read, but for `created` and `scanned_ns`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cptstudio.corpus.split import SplitRule
+
+CORPUS_FORMAT = 1
+STATUSES = (
+    "train",
+    "validation",
+    "test",
+    "exact duplicate",
+    "near duplicate",
+    "overlap with held-out",
+)
+Status = Literal[
+    "train",
+    "validation",
+    "test",
+    "exact duplicate",
+    "near duplicate",
+    "overlap with held-out",
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class BuildSettings(_Model):
+    """What decides, together with the sources, which documents a corpus has.
+
+    Attributes:
+        text_field: the field or column that holds the text in .jsonl, .json, .csv, .parquet.
+        exact_dedup: drop documents whose cleaned text is equal to another's.
+        near_dedup: drop documents whose words are nearly those of another.
+        validation: share of documents on the validation side.
+        test: share of documents on the test side.
+    """
+
+    text_field: str = "text"
+    exact_dedup: bool = True
+    near_dedup: bool = True
+    validation: float = Field(0.01, ge=0, le=0.5)
+    test: float = Field(0.01, ge=0, le=0.5)
+
+
+class SourceRecord(_Model):
+    """A source file, or a member of an archive; times in nanoseconds since 1970.
+
+    Attributes:
+        file: the file's label; several records of one archive share it.
+        sha256: of the file's bytes, in the file's first record.
+        skipped: why it, or the rest of it, gave no document; None when it was read to its end.
+        notes: what was found worth telling.
+    """
+
+    label: str
+    file: str
+    size: int
+    modified_ns: int
+    sha256: str | None = None
+    documents: int = 0
+    text_bytes: int = 0
+    skipped: str | None = None
+    notes: list[str] = []
+
+
+class DuplicateExample(_Model):
+    """Two documents that were taken for the same; similarity is the estimated Jaccard index."""
+
+    dropped: str
+    kept: str
+    similarity: float
+    reason: Status
+
+
+class SuspiciousDocument(_Model):
+    """A document that was kept, and why a person may want to look at it."""
+
+    document: int
+    label: str
+    reason: str
+
+
+class CorpusReport(_Model):
+    """What a build found.
+
+    Attributes:
+        source_files: files given.
+        skipped_files: files, or parts of them, that could not be read.
+        problems: the first of them, with reasons, as "label: reason" lines.
+        problem_count: how many there are; the complete list is in the corpus's sources.
+        documents: number of documents by status.
+        text_bytes: UTF-8 bytes by status.
+        length_histogram: bytes -> training documents of at least so many bytes and less than
+            ten times (by half decades) as many.
+        duplicates: examples.
+        suspicious: examples.
+        suspicious_count: documents by kind of suspicion.
+        scripts: share of letters by Unicode script or language.
+    """
+
+    source_files: int = 0
+    skipped_files: int = 0
+    problems: list[str] = []
+    problem_count: int = 0
+    documents: dict[str, int] = {}
+    text_bytes: dict[str, int] = {}
+    length_histogram: dict[str, int] = {}
+    duplicates: list[DuplicateExample] = []
+    suspicious: list[SuspiciousDocument] = []
+    suspicious_count: dict[str, int] = {}
+    scripts: dict[str, float] = {}
+
+
+class CorpusManifest(_Model):
+    """corpora/<name>/manifest.json.
+
+    Attributes:
+        version: the folder under versions/ that holds the documents and tokens.
+        fingerprint: SHA-256 of the documents, their order and their sides.
+        sources_fingerprint: SHA-256 of labels and contents of the source files.
+        scanned_ns: when the sources were listed, nanoseconds since 1970.
+    """
+
+    format: int
+    name: str
+    version: str
+    fingerprint: str
+    sources_fingerprint: str
+    created: str
+    scanned_ns: int
+    settings: BuildSettings
+    split: SplitRule
+    report: CorpusReport

@@ -1,0 +1,78 @@
+"""How far a build is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["scanning", "reading", "comparing", "tokenising", "saving"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A moment of a build.
+
+    Attributes:
+        phase: what is being done.
+        files_done: source files read so far.
+        files_total: source files in all.
+        bytes_done: bytes of this phase so far.
+        bytes_total: bytes of this phase in all; 0 while unknown.
+        bytes_per_second: over this phase so far.
+        remaining_seconds: of this phase, at that rate; None while unknown.
+    """
+
+    phase: Phase
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    bytes_per_second: float
+    remaining_seconds: float | None
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+class ProgressMeter:
+    """Turns counts into `Progress`, a few times a second at most."""
+
+    def __init__(self, callback: ProgressCallback | None, interval: float = 0.1) -> None:
+        self._callback = callback
+        self._interval = interval
+        self._last = float("-inf")
+        self.begin("scanning", 0)
+        self.files_done = 0
+        self.files_total = 0
+
+    def begin(self, phase: Phase, bytes_total: int) -> None:
+        """Start a phase."""
+        self._phase: Phase = phase
+        self._bytes_total = bytes_total
+        self.bytes_done = 0
+        self._started = time.monotonic()
+        self._last = float("-inf")
+
+    def tell(self, final: bool = False) -> None:
+        """Report, unless the last report was only just now."""
+        now = time.monotonic()
+        if self._callback is None or (not final and now - self._last < self._interval):
+            return
+        self._last = now
+        elapsed = now - self._started
+        rate = self.bytes_done / elapsed if elapsed > 0 else 0.0
+        left = max(0, self._bytes_total - self.bytes_done)
+        remaining = left / rate if rate and self._bytes_total else None
+        self._callback(
+            Progress(
+                self._phase,
+                self.files_done,
+                self.files_total,
+                self.bytes_done,
+                self._bytes_total,
+                rate,
+                remaining,
+            )
+        )

@@ -1,0 +1,154 @@
+"""Things that readers read: a file, what a compressed file holds, a member of an archive."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, cast
+
+import zstandard
+
+from cptstudio import durable
+from cptstudio.corpus.sources import SourceFile
+from cptstudio.durable import MEBIBYTE
+
+_EXPANSION_FREE = 64 * MEBIBYTE
+_EXPANSION = 200
+_MEMBERS = 1_000_000
+
+
+class Unreadable(Exception):  # noqa: N818 - a reason to go on with the next file, not a fault
+    """A file, or a part of it, that yields no text; the message is the reason."""
+
+
+@dataclass
+class Item:
+    """Something with bytes.
+
+    Attributes:
+        label: its name in reports.
+        suffix: what decides its reader, lower case with the dot, such as ".md".
+        open: opens it for reading from its start; may be called more than once.
+        notes: what a reader finds worth telling while it reads on.
+    """
+
+    label: str
+    suffix: str
+    open: Callable[[], IO[bytes]]
+    notes: list[str] = field(default_factory=list)
+
+    def read(self, limit: int) -> bytes:
+        """All of its bytes.
+
+        Raises:
+            Unreadable: there are more than `limit`.
+        """
+        with self.open() as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise Unreadable(f"is larger than {limit // MEBIBYTE} MiB")
+        return data
+
+
+class _Bounded(io.RawIOBase):
+    """Stops a decompression bomb: reading more than `limit` bytes is an error."""
+
+    def __init__(self, source: IO[bytes], limit: int) -> None:
+        self._source = source
+        self._limit = limit
+        self._read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            data = self._source.read(len(buffer))
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError, zipfile.BadZipFile) as error:
+            raise Unreadable(f"is damaged: {error}") from None
+        except RuntimeError as error:
+            # zipfile raises it for members that need a password.
+            raise Unreadable(str(error)) from None
+        self._read += len(data)
+        if self._read > self._limit:
+            raise Unreadable(f"expands to more than {self._limit:,} bytes, like a bomb")
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+def _bounded(source: IO[bytes], compressed_size: int) -> IO[bytes]:
+    limit = _EXPANSION_FREE + _EXPANSION * compressed_size
+    return io.BufferedReader(_Bounded(source, limit), buffer_size=1 << 20)
+
+
+def items_of(source: SourceFile) -> Iterator[Item]:
+    """What a source file holds: itself, its decompressed content, or an archive's members.
+
+    Raises:
+        Unreadable: it cannot be opened, or is no archive although its name says so.
+    """
+
+    def open_file() -> IO[bytes]:
+        try:
+            return durable.open_regular_file(source.path)
+        except FileNotFoundError:
+            raise Unreadable("vanished while the corpus was built") from None
+        except durable.UnusableFileError as error:
+            raise Unreadable(error.reason) from None
+
+    suffixes = [suffix.lower() for suffix in source.path.suffixes]
+    last = suffixes[-1] if suffixes else ""
+    if last == ".zip":
+        yield from _members(source, open_file)
+        return
+    if last in (".gz", ".zst"):
+        inner = suffixes[-2] if len(suffixes) > 1 else ""
+        if inner in (".zip", ".tar"):
+            raise Unreadable(f"is an archive inside {last}: unpack it first")
+
+        def open_decompressed() -> IO[bytes]:
+            file = open_file()
+            if last == ".gz":
+                return _bounded(cast(IO[bytes], gzip.GzipFile(fileobj=file)), source.size)
+            reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            return _bounded(reader, source.size)
+
+        yield Item(source.label, inner, open_decompressed)
+        return
+    yield Item(source.label, last, open_file)
+
+
+def _members(source: SourceFile, open_file: Callable[[], IO[bytes]]) -> Iterator[Item]:
+    with open_file() as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+            raise Unreadable(f"is not a zip archive that can be read: {error}") from None
+        members = sorted(
+            (m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename
+        )
+        if len(members) > _MEMBERS:
+            raise Unreadable(f"holds {len(members):,} files, more than {_MEMBERS:,}")
+        for member in members:
+            yield _member(source, archive, member)
+
+
+def _member(source: SourceFile, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Item:
+    def open_member() -> IO[bytes]:
+        try:
+            opened = archive.open(member)
+        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+            raise Unreadable(f"cannot be unpacked: {error}") from None
+        return _bounded(opened, max(member.compress_size, 1))
+
+    name = member.filename.encode("utf-8", "replace").decode("utf-8")
+    suffix = "." + name.rpartition(".")[2].lower() if "." in name.rpartition("/")[2] else ""
+    return Item(f"{source.label}!{name}", suffix, open_member)

@@ -1,0 +1,119 @@
+"""A model's own tokenizer, as the corpus uses it.
+
+The text of a document is only text: the spelling of a special token inside it, such as
+`<|endoftext|>` in a manual about tokenizers, is encoded as the characters that it is, so that no
+document can end itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cptstudio.corpus.token_store import TokenizerFacts
+from cptstudio.errors import UserError
+
+TokenIds = npt.NDArray[np.uint32]
+
+
+class CorpusTokenizer:
+    """Encodes text without special tokens.
+
+    Attributes:
+        facts: what identifies it, and its special tokens.
+        backend: the `tokenizers.Tokenizer` under it.
+    """
+
+    def __init__(self, backend: Any, bos: int | None, eos: int | None, adds_bos: bool) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = True
+        self.backend = backend
+        vocabulary = backend.get_vocab(with_added_tokens=True)
+        self.facts = TokenizerFacts(
+            hash=_behaviour_hash(backend, bos, eos, adds_bos),
+            vocabulary_size=max(vocabulary.values(), default=-1) + 1,
+            bos=bos,
+            eos=eos,
+            adds_bos=adds_bos,
+        )
+
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
+        """Token ids of each text, encoded on all cores."""
+        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [token_ids(encoding.ids) for encoding in encodings]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of some tokens, special ones included."""
+        text: str = self.backend.decode(list(tokens), skip_special_tokens=False)
+        return text
+
+
+def token_ids(ids: Sequence[int]) -> TokenIds:
+    """Token ids as an array; twice as fast as numpy's own conversion of a list."""
+    return np.frombuffer(array("I", ids), dtype=np.uint32)
+
+
+def _behaviour_hash(backend: Any, bos: int | None, eos: int | None, adds_bos: bool) -> str:
+    """SHA-256 of what decides the tokens of a text.
+
+    It is taken of the loaded tokenizer, not of its files, which a checkpoint may hold in
+    another spelling.
+    """
+    description = json.loads(backend.to_str())
+    for key in ("truncation", "padding", "post_processor", "decoder"):
+        description.pop(key, None)
+    text = json.dumps([description, bos, eos, adds_bos], separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
+    """The tokenizer in a local model folder.
+
+    Raises:
+        UserError: the folder holds none, or none that can mark the end of a document.
+    """
+    folder = Path(model_path).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: give the folder of a local model.")
+    # Its parallel encoding is used after processes were started, never across a fork.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        # Whatever a foreign folder makes the library raise, the reason belongs to the user.
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"{folder} holds no tokenizer that transformers can load: "
+            f"{reason[0] if reason else type(error).__name__}"
+        ) from None
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise UserError(
+            f"The tokenizer in {folder} has no fast form (tokenizer.json): convert it with "
+            "transformers' convert_slow_tokenizer first."
+        )
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    if bos is None and eos is None:
+        raise UserError(
+            f"The tokenizer in {folder} has neither an end-of-sequence nor a "
+            "beginning-of-sequence token: name one in its tokenizer_config.json."
+        )
+    first = tokenizer("a", add_special_tokens=True)["input_ids"][:1]
+    return CorpusTokenizer(backend, bos, eos, bos is not None and first == [bos])
+
+
+def tokenizer_hash(model_path: Path | str) -> str:
+    """Identifies the tokenizer in a local model folder; see `TokenizerFacts`."""
+    return load_tokenizer(model_path).facts.hash
