@@ -23,11 +23,11 @@ import numpy.typing as npt
 from mlx.nn.layers.base import Module
 
 from cptstudio.lm import blas
+from cptstudio.lm.cpu_kernels import exponential, fast_kernels
 from cptstudio.lm.loss import (
     CPU_CHUNK_BYTES,
     GPU_CHUNK_BYTES,
     OutputHead,
-    exponential,
     find_output_head,
     hidden_states,
 )
@@ -249,7 +249,7 @@ class _Part:
         self._done: list[mx.array] = []
         where = mx.array(np.flatnonzero(counted))
         self._targets = mx.array(targets[counted])
-        with mx.stream(stream):
+        with mx.stream(stream), fast_kernels():
             if head is None:
                 outputs = model(mx.array(inputs))
             else:

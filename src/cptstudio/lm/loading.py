@@ -7,6 +7,7 @@ of mantissa, an update smaller than 1/256 of its weight is lost.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from cptstudio.lm.description import (
     read_tensors,
 )
 from cptstudio.lm.parameters import named_parameters, set_parameters
+from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
 
 MethodKind = Literal["full", "lora", "dora"]
 
@@ -50,6 +52,11 @@ class LoadedModel:
     def quantized(self) -> bool:
         """Whether its weights are packed."""
         return self.quantization is not None
+
+    @cached_property
+    def layout(self) -> TensorLayout | None:
+        """How its files become its parameters; None where that cannot be undone exactly."""
+        return None if self.quantized else measure_layout(self.model, self.config, self.path)
 
 
 def default_compute_dtype() -> mx.Dtype:

@@ -32,7 +32,7 @@ from cptstudio.lm.description import read_model_config, weight_files
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.methods import AppliedMethod
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
-from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
+from cptstudio.lm.tensor_layout import TensorLayout
 
 SHARD_SIZE = 5 * 10**9
 """Bytes of tensors in one weight file, at most, as Hugging Face's tools split them."""
@@ -216,7 +216,7 @@ def save_model_folder(
     Returns:
         The names of the files, and whether the tensors are named as in the base's files.
     """
-    layout = None if loaded.quantized else _layout(loaded)
+    layout = loaded.layout
     if layout is None:
         tensors = dict(parameters)
     else:
@@ -231,10 +231,6 @@ def save_model_folder(
         json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
     )
     return ("config.json", *files, *_copy_companions(loaded.path, folder)), layout is not None
-
-
-def _layout(loaded: LoadedModel) -> TensorLayout | None:
-    return measure_layout(loaded.model, loaded.config, loaded.path)
 
 
 def _untouched(loaded: LoadedModel, layout: TensorLayout) -> dict[str, mx.array]:

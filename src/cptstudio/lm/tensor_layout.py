@@ -11,6 +11,7 @@ exact inverse, and the caller keeps mlx-lm's own names, which mlx-lm reads as we
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import sys
@@ -67,7 +68,7 @@ class TensorLayout:
     def restore(self, parameters: Mapping[str, mx.array]) -> dict[str, mx.array]:
         """Tensors as the files hold them, from parameters as mlx-lm names them (lazy)."""
         tensors: dict[str, mx.array] = {}
-        pieces: dict[str, list[tuple[Index, npt.NDArray[Any]]]] = {}
+        pieces: dict[str, list[tuple[mx.array, mx.array]]] = {}
         for move in self._moves:
             value = parameters[move.parameter]
             if move.index is not None:
@@ -81,10 +82,10 @@ class TensorLayout:
                 inverse = [int(axis) for axis in np.argsort(move.axes)]
                 tensors[source] = transposed.transpose(inverse)
         for source, parts_of_it in pieces.items():
-            whole = np.empty(math.prod(self.shapes[source]), dtype=parts_of_it[0][1].dtype)
+            whole = mx.zeros(math.prod(self.shapes[source]), dtype=parts_of_it[0][1].dtype)
             for positions, values in parts_of_it:
                 whole[positions] = values
-            tensors[source] = mx.array(whole.reshape(self.shapes[source]))
+            tensors[source] = whole.reshape(self.shapes[source])
         return {name: tensors[name] for name in self.shapes}
 
 
@@ -100,10 +101,9 @@ def measure_layout(model: Module, config: dict[str, Any], path: Path) -> TensorL
         None when `sanitize` has no exact inverse.
     """
     tensors = read_tensors(path)
-    starts = _starts(tensors)
+    positions = _Positions(tensors, _starts(tensors))
     try:
-        moved = _sanitized_positions(model, config, tensors, starts)
-        moves = [_recognize(name, moved.pop(name), tensors, starts) for name in list(moved)]
+        moves = _moves(model, config, positions)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError):
         return None
     if not _complete(moves, tensors):
@@ -126,77 +126,82 @@ def _starts(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     return starts
 
 
-def _sanitized_positions(
-    model: Module,
-    config: dict[str, Any],
-    tensors: Mapping[str, Tensor],
-    starts: Mapping[str, int],
-) -> dict[str, mx.array]:
-    positions = {
+def _moves(model: Module, config: dict[str, Any], positions: _Positions) -> list[_Move]:
+    numbered = {
         name: mx.arange(
-            starts[name], starts[name] + math.prod(tensor.shape), dtype=mx.int64
+            positions.starts[name],
+            positions.starts[name] + math.prod(tensor.shape),
+            dtype=mx.int64,
         ).reshape(tensor.shape)
-        for name, tensor in tensors.items()
+        for name, tensor in positions.tensors.items()
     }
+    untouched = {id(array): name for name, array in numbered.items()}
+    keep_alive = list(numbered.values())
     # sanitize may change the network it is called on (it removes an unused head), so it gets a
     # fresh one. MLX is lazy: the fresh network's random weights are never computed.
     network: Any = type(model)
     fresh = network(sys.modules[network.__module__].ModelArgs.from_dict(config))
     sanitize = getattr(fresh, "sanitize", None)
-    if sanitize is None:
-        return positions
-    moved: dict[str, mx.array] = sanitize(positions)
-    return moved
+    moved: dict[str, mx.array] = numbered if sanitize is None else sanitize(numbered)
+    moves = []
+    for name in list(moved):
+        # Taking each out of the dictionary lets its memory go once it is recognised.
+        array = moved.pop(name)
+        source = untouched.get(id(array))
+        if source is None or not positions.fills(source, array):
+            moves.append(_recognize(name, array, positions))
+        else:
+            axes = tuple(range(len(positions.tensors[source].shape)))
+            moves.append(_Move(name, (source,), axes))
+    del keep_alive
+    return moves
 
 
-def _recognize(
-    name: str, positions: mx.array, tensors: Mapping[str, Tensor], starts: Mapping[str, int]
-) -> _Move:
-    if positions.dtype != mx.int64:
+@dataclass(frozen=True)
+class _Positions:
+    """Where each tensor of the files begins in the numbering of all their elements."""
+
+    tensors: Mapping[str, Tensor]
+    starts: Mapping[str, int]
+
+    def owner(self, position: int) -> str:
+        """The tensor that an element belongs to."""
+        index = bisect.bisect_right(list(self.starts.values()), position) - 1
+        if index < 0:
+            raise ValueError("an element that no file has")
+        return list(self.starts)[index]
+
+    def fills(self, source: str, moved: mx.array) -> bool:
+        """Whether an array that sanitize handed on is still the tensor it got.
+
+        Falcon-H1's multiplies in place. First and last element tell: arithmetic moves them.
+        """
+        start, size = self.starts[source], math.prod(self.tensors[source].shape)
+        if moved.dtype != mx.int64 or moved.size != size or size == 0:
+            return False
+        flat = moved.reshape(-1)
+        return flat[0].item() == start and flat[-1].item() == start + size - 1
+
+    def transposition(self, where: Index) -> tuple[str, tuple[int, ...]] | None:
+        """The tensor that fills an array alone, and the order of its axes there."""
+        source = self.owner(int(where.flat[0]))
+        axes = _transposition(where - self.starts[source], self.tensors[source].shape)
+        return None if axes is None else (source, axes)
+
+
+def _recognize(name: str, moved: mx.array, positions: _Positions) -> _Move:
+    if moved.dtype != mx.int64:
         raise ValueError(f"{name} was computed, not moved")
-    where: Index = np.array(positions)
-    names = list(starts)
-    first = np.fromiter(starts.values(), dtype=np.int64)
-    owners = np.searchsorted(first, where, side="right") - 1
-    if owners.min() < 0:
-        raise ValueError(f"{name} holds elements that no file has")
-    single = _source_of(where, owners, names)
-    if single is not None:
-        axes = _transposition(where - starts[single], tensors[single].shape)
-        if axes is not None:
-            return _Move(name, (single,), axes)
-    elif where.ndim > 1:
-        stacked = _recognize_stack(name, where, owners, names, tensors, starts)
-        if stacked is not None:
-            return stacked
-    return _irregular(name, where, owners, names, tensors, starts)
-
-
-def _source_of(where: Index, owners: Index, names: Sequence[str]) -> str | None:
-    owner = int(owners.flat[0])
-    return names[owner] if where.size and bool((owners == owner).all()) else None
-
-
-def _recognize_stack(
-    name: str,
-    where: Index,
-    owners: Index,
-    names: Sequence[str],
-    tensors: Mapping[str, Tensor],
-    starts: Mapping[str, int],
-) -> _Move | None:
-    sources: list[str] = []
-    common: tuple[int, ...] | None = None
-    for part, part_owners in zip(where, owners, strict=True):
-        source = _source_of(part, part_owners, names)
-        if source is None:
-            return None
-        axes = _transposition(part - starts[source], tensors[source].shape)
-        if axes is None or (common is not None and axes != common):
-            return None
-        common = axes
-        sources.append(source)
-    return _Move(name, tuple(sources), common)
+    where: Index = np.array(moved)
+    whole = positions.transposition(where)
+    if whole is not None:
+        return _Move(name, (whole[0],), whole[1])
+    if where.ndim > 1:
+        parts = [positions.transposition(part) for part in where]
+        found = [part for part in parts if part is not None]
+        if len(found) == len(parts) and len({axes for _, axes in found}) == 1:
+            return _Move(name, tuple(source for source, _ in found), found[0][1])
+    return _irregular(name, where, positions)
 
 
 def _transposition(where: Index, shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -212,25 +217,23 @@ def _transposition(where: Index, shape: tuple[int, ...]) -> tuple[int, ...] | No
     return None
 
 
-def _irregular(
-    name: str,
-    where: Index,
-    owners: Index,
-    names: Sequence[str],
-    tensors: Mapping[str, Tensor],
-    starts: Mapping[str, int],
-) -> _Move:
+def _irregular(name: str, where: Index, positions: _Positions) -> _Move:
     if where.size > _SCATTER_LIMIT:
         raise ValueError(f"{name} is too large to be moved element by element")
-    index = np.empty(where.size, dtype=np.int64)
-    flat, flat_owners = where.reshape(-1), owners.reshape(-1)
+    flat = where.reshape(-1)
+    names = list(positions.starts)
+    first = np.fromiter(positions.starts.values(), dtype=np.int64)
+    owners = np.searchsorted(first, flat, side="right") - 1
+    if owners.min() < 0:
+        raise ValueError(f"{name} holds elements that no file has")
+    index = np.empty(flat.size, dtype=np.int64)
     sources: list[str] = []
     offset = 0
-    for owner in np.unique(flat_owners):
+    for owner in np.unique(owners):
         source = names[int(owner)]
-        mine = flat_owners == owner
-        size = math.prod(tensors[source].shape)
-        local = flat[mine] - starts[source]
+        mine = owners == owner
+        size = math.prod(positions.tensors[source].shape)
+        local = flat[mine] - positions.starts[source]
         if local.max() >= size:
             raise ValueError(f"{name} holds elements that no file has")
         index[mine] = local + offset
@@ -245,16 +248,17 @@ def _split_irregular(
     move: _Move,
     shapes: Mapping[str, tuple[int, ...]],
     value: mx.array,
-    pieces: dict[str, list[tuple[Index, npt.NDArray[Any]]]],
+    pieces: dict[str, list[tuple[mx.array, mx.array]]],
 ) -> None:
     assert move.index is not None
-    # NumPy has no bfloat16; float32 holds every bfloat16 exactly.
-    values = np.array(value.astype(mx.float32) if value.dtype == mx.bfloat16 else value).ravel()
+    values = value.reshape(-1)
     offset = 0
     for source in move.sources:
         size = math.prod(shapes[source])
         mine = (move.index >= offset) & (move.index < offset + size)
-        pieces.setdefault(source, []).append((move.index[mine] - offset, values[mine]))
+        targets = mx.array(move.index[mine] - offset)
+        origins = mx.array(np.flatnonzero(mine))
+        pieces.setdefault(source, []).append((targets, values[origins]))
         offset += size
 
 

@@ -1,0 +1,281 @@
+"""Describing and loading model folders, sound and broken ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import mlx.core as mx
+import pytest
+
+from cptstudio.errors import UserError
+from cptstudio.lm.description import describe_model, model_hash, resolve_model
+from cptstudio.lm.loading import (
+    default_compute_dtype,
+    load_for_inference,
+    load_for_training,
+)
+from cptstudio.lm.parameters import named_parameters
+from cptstudio.lm.saving import save_weights
+from tests.lm.conftest import ToyFolder
+from tests.lm.small_runs import logits, prepare, text_batch, train
+from tests.toy_models import ARCHITECTURES, CONTEXT_LIMIT, VOCABULARY_SIZE
+
+
+def copy_of(folder: Path, target: Path, **config: object) -> Path:
+    """A copy of a model folder with some settings changed (None removes one)."""
+    shutil.copytree(folder, target)
+    path = target / "config.json"
+    settings = json.loads(path.read_text()) | config
+    path.write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
+    return target
+
+
+# --- description -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_description_agrees_with_the_loaded_model(toy_folder: ToyFolder, name: str) -> None:
+    folder = toy_folder(name)
+    description = describe_model(folder)
+    loaded = load_for_training(folder)
+    sizes = [value.size for value in named_parameters(loaded.model).values()]
+    assert description.parameters == sum(sizes)
+    assert description.model_type == loaded.config["model_type"]
+    assert description.vocabulary_size == VOCABULARY_SIZE
+    has_head = any(
+        part in parameter
+        for parameter in named_parameters(loaded.model)
+        for part in ("lm_head", "embed_out")
+    )
+    assert description.tied_embeddings == (not has_head)
+    assert description.quantization is None
+    assert description.full_training_obstacle is None
+    assert description.dtype == "float32"
+    limits = (None,) if name in ("mamba", "recurrent_gemma") else (CONTEXT_LIMIT,)
+    assert description.context_limit in limits
+
+
+def test_a_quantized_model_is_described_unpacked(
+    toy_folder: ToyFolder, quantized_folder: ToyFolder
+) -> None:
+    plain, packed = (describe_model(f("qwen3_moe")) for f in (toy_folder, quantized_folder))
+    assert packed.parameters == plain.parameters
+    assert packed.bytes < plain.bytes / 2
+    assert packed.quantization is not None
+    assert (packed.quantization.bits, packed.quantization.group_size) == (4, 32)
+    assert packed.full_training_obstacle is not None
+    assert "mlx_lm.convert" in packed.full_training_obstacle
+
+
+def test_types_and_chat_template_are_seen(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    folder = copy_of(toy_folder("qwen3", dtype="bfloat16"), tmp_path / "m")
+    assert describe_model(folder).dtype == "bfloat16"
+    assert not describe_model(folder).has_chat_template
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert describe_model(folder).has_chat_template
+
+
+def test_describing_imports_no_mlx() -> None:
+    code = (
+        "import sys, cptstudio.lm.description\n"
+        "roots = {name.partition('.')[0] for name in sys.modules}\n"
+        "sys.exit(bool(roots & {'mlx', 'mlx_lm', 'torch'}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_hash_follows_the_content(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    folder = toy_folder("llama")
+    same = copy_of(folder, tmp_path / "same")
+    shutil.copyfile(folder / "config.json", same / "config.json")
+    assert model_hash(same) == model_hash(folder)
+    other = toy_folder("llama", seed=1)
+    assert model_hash(other) != model_hash(folder)
+
+
+def test_broken_folders_get_a_sentence(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    good = toy_folder("llama")
+
+    def broken(name: str) -> Path:
+        return copy_of(good, tmp_path / name)
+
+    no_config = broken("no-config")
+    (no_config / "config.json").unlink()
+    bad_json = broken("bad-json")
+    (bad_json / "config.json").write_text("{")
+    no_type = copy_of(good, tmp_path / "no-type", model_type=None)
+    no_weights = broken("no-weights")
+    (no_weights / "model.safetensors").unlink()
+    pickle = broken("pickle")
+    (pickle / "model.safetensors").rename(pickle / "pytorch_model.bin")
+    cut = broken("cut")
+    data = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").write_bytes(data[:-100])
+    cut_header = broken("cut-header")
+    (cut_header / "model.safetensors").write_bytes(data[:50])
+    tiny = broken("tiny")
+    (tiny / "model.safetensors").write_bytes(b"abc")
+    other = broken("other-format")
+    (other / "model.safetensors").write_bytes(b"PK\x03\x04" + bytes(200) + b"\xff" * 8)
+    huge = broken("huge-header")
+    (huge / "model.safetensors").write_bytes(struct.pack("<Q", 2**60) + bytes(100))
+    odd_header = broken("odd-header")
+    (odd_header / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"[]")
+    shard_missing = broken("shard-missing")
+    (shard_missing / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}})
+    )
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+
+    for folder, words in {
+        tmp_path / "nowhere": "not a folder",
+        no_config: "no config.json",
+        bad_json: "not valid JSON",
+        no_type: "model_type",
+        no_weights: "no weights",
+        pickle: "pickle",
+        cut: "100 bytes longer",
+        cut_header: "inside its header",
+        tiny: "cut off",
+        other: "inside its header",
+        huge: "not a safetensors file",
+        odd_header: "damaged header",
+        shard_missing: "model-2.safetensors",
+        adapter: "adapter",
+    }.items():
+        with pytest.raises(UserError, match=words) as caught:
+            describe_model(folder)
+        assert str(folder) in caught.value.message
+        with pytest.raises(UserError):
+            load_for_training(folder)
+
+
+# --- where a model is ------------------------------------------------------------------------
+
+
+def test_models_are_found_by_folder_name_and_cache_id(
+    toy_folder: ToyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = toy_folder("llama")
+    base_models = tmp_path / "models" / "base"
+    base_models.mkdir(parents=True)
+    assert resolve_model(str(folder), base_models) == folder.resolve()
+    copy_of(folder, base_models / "small")
+    assert resolve_model("small", base_models) == (base_models / "small").resolve()
+
+    cache = tmp_path / "cache"
+    commit = "0" * 40
+    snapshot = cache / "models--someone--some-model" / "snapshots" / commit
+    snapshot.parent.mkdir(parents=True)
+    copy_of(folder, snapshot)
+    (cache / "models--someone--some-model" / "refs").mkdir()
+    (cache / "models--someone--some-model" / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    found = resolve_model("someone/some-model", base_models)
+    assert describe_model(found).model_type == "llama"
+
+    for name in ("someone/other-model", "missing", "a/b/c", "not a name"):
+        with pytest.raises(UserError, match="small"):
+            resolve_model(name, base_models)
+
+
+def test_a_cache_of_links_can_be_read(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    for file in toy_folder("llama").iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    assert describe_model(tmp_path).model_type == "llama"
+    assert load_for_training(tmp_path).config["model_type"] == "llama"
+
+
+# --- loading ---------------------------------------------------------------------------------
+
+
+def test_full_training_gets_float32_masters(toy_folder: ToyFolder) -> None:
+    loaded = load_for_training(toy_folder("llama", dtype="bfloat16"))
+    assert {value.dtype for value in named_parameters(loaded.model).values()} == {mx.float32}
+
+
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
+def test_a_frozen_base_takes_the_compute_type(toy_folder: ToyFolder, dtype: mx.Dtype) -> None:
+    folder = toy_folder("llama", dtype="float16")
+    loaded = load_for_training(folder, method="lora", compute_dtype=dtype)
+    assert {value.dtype for value in named_parameters(loaded.model).values()} == {dtype}
+
+
+def test_the_compute_type_fits_the_device() -> None:
+    on_gpu = mx.default_device() == mx.Device(mx.gpu)
+    assert default_compute_dtype() == (mx.bfloat16 if on_gpu else mx.float32)
+
+
+def test_full_on_a_quantized_base_is_refused_before_weights_are_read(
+    quantized_folder: ToyFolder, tmp_path: Path
+) -> None:
+    shutil.copy(quantized_folder("llama") / "config.json", tmp_path)
+    with pytest.raises(UserError, match=r"4-bit quantized.*lora.*mlx_lm\.convert"):
+        load_for_training(tmp_path, method="full")
+
+
+def test_a_dequantized_base_can_be_trained_in_full(
+    quantized_folder: ToyFolder, tmp_path: Path
+) -> None:
+    import mlx_lm
+
+    mlx_lm.convert(str(quantized_folder("llama")), str(tmp_path / "plain"), dequantize=True)
+    loaded, method = prepare(tmp_path / "plain", kind="full")
+    batch = text_batch(tmp_path / "plain")
+    losses = train(loaded.model, batch)
+    assert losses[-1] < losses[0] - 0.3
+    (tmp_path / "saved").mkdir()
+    assert save_weights(tmp_path / "saved", loaded, method).exact
+
+
+def test_code_of_the_model_does_not_run_unasked(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    folder = copy_of(toy_folder("llama"), tmp_path / "m", model_file="net.py")
+    (folder / "net.py").write_text("raise SystemExit('ran')")
+    assert describe_model(folder).needs_remote_code
+    with pytest.raises(UserError, match=r"net\.py.*trust_remote_code"):
+        load_for_training(folder)
+
+
+def test_code_of_the_model_runs_when_trusted(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    folder = copy_of(toy_folder("llama"), tmp_path / "m", model_file="net.py")
+    (folder / "net.py").write_text("from mlx_lm.models.llama import Model, ModelArgs\n")
+    loaded = load_for_training(folder, trust_remote_code=True)
+    assert named_parameters(loaded.model)
+
+
+def test_unknown_and_unfitting_models_get_a_sentence(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    unknown = copy_of(toy_folder("llama"), tmp_path / "unknown", model_type="nonesuch")
+    with pytest.raises(UserError, match="nonesuch"):
+        load_for_training(unknown)
+    unfitting = copy_of(toy_folder("llama"), tmp_path / "unfitting", num_hidden_layers=5)
+    with pytest.raises(UserError, match="Missing"):
+        load_for_training(unfitting)
+    no_tokenizer = copy_of(toy_folder("llama"), tmp_path / "no-tokenizer")
+    for file in no_tokenizer.glob("token*"):
+        file.unlink()
+    with pytest.raises(UserError, match="tokenizer"):
+        load_for_training(no_tokenizer)
+
+
+def test_inference_with_and_without_an_adapter(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    base = toy_folder("llama")
+    batch = text_batch(base)
+    loaded, method = prepare(base, kind="lora")
+    train(loaded.model, batch, steps=2)
+    save_weights(tmp_path, loaded, method)
+    adapted = load_for_inference(base, tmp_path)
+    assert not adapted.model.training
+    assert (logits(adapted.model, batch) == logits(loaded.model, batch)).all()
+    plain = load_for_inference(base)
+    assert (logits(plain.model, batch) != logits(loaded.model, batch)).any()
+    with pytest.raises(UserError, match="base model it was trained on"):
+        load_for_inference(toy_folder("gemma3"), tmp_path)
+    with pytest.raises(UserError, match="cannot be put on"):
+        load_for_inference(base, tmp_path / "nowhere")

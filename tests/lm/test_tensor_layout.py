@@ -1,0 +1,163 @@
+"""The measured inverse of an architecture's renaming: exact, or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import pytest
+
+from cptstudio.lm.tensor_layout import measure_layout
+
+
+@dataclass
+class ModelArgs:
+    """Arguments of the networks below, found by name as in mlx-lm's modules."""
+
+    model_type: str = "made-up"
+
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> ModelArgs:
+        return cls(config["model_type"])
+
+
+class Network(nn.Module):
+    """Takes any tensors as they are."""
+
+    def __init__(self, args: ModelArgs) -> None:
+        super().__init__()
+
+
+class Rearranged(Network):
+    """Everything that mlx-lm's architectures do to tensors without computing."""
+
+    def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
+        fused = weights["fused"]
+        pairs = weights["interleaved"].reshape(4, 2, 6)
+        return {
+            "renamed": weights["plain"],
+            "transposed": weights["conv"].moveaxis(2, 1),
+            "stacked": mx.stack([weights[f"expert.{i}"] for i in range(3)]),
+            "turned": mx.stack([weights[f"turned.{i}"].T for i in range(3)]),
+            "first": fused[:5],
+            "second": fused[5:],
+            "even": pairs[:, 0],
+            "odd": pairs[:, 1],
+            "joined": mx.concatenate([weights["left"], weights["right"]], axis=1),
+            "heads": weights["flat"].reshape(2, 4),
+            "scalar": weights["scalar"],
+        }
+
+
+class Computed(Network):
+    """Gemma's and Qwen3-Next's way with norms."""
+
+    def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
+        return {name: value + 1 for name, value in weights.items()}
+
+
+class Scaled(Network):
+    """Multiplies by a factor, as in dequantization."""
+
+    def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
+        return {name: value * 1.5 for name, value in weights.items()}
+
+
+class ScaledInPlace(Network):
+    """Falcon-H1's way with its multipliers."""
+
+    def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
+        for value in weights.values():
+            value *= 2
+        return weights
+
+
+class Doubled(Network):
+    """Fills two parameters from one tensor."""
+
+    def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
+        return {**weights, "copy": weights["plain"]}
+
+
+class Halved(Network):
+    """Loses a part of a tensor."""
+
+    def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
+        return {"plain": weights["plain"][:1]}
+
+
+class Invented(Network):
+    """Adds a parameter that no file has."""
+
+    def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
+        return {**weights, "bias": mx.zeros((3,))}
+
+
+class Picky(Network):
+    """Needs a tensor that is not there."""
+
+    def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
+        return {"plain": weights["absent"]}
+
+
+def save(folder: Path, tensors: dict[str, mx.array]) -> Path:
+    mx.save_safetensors(str(folder / "model.safetensors"), tensors)
+    return folder
+
+
+def test_rearranged_tensors_come_back_bit_for_bit(tmp_path: Path) -> None:
+    key = mx.random.key(0)
+    shapes = {
+        "plain": (3, 4),
+        "conv": (5, 1, 4),
+        **{f"expert.{i}": (4, 6) for i in range(3)},
+        **{f"turned.{i}": (2, 7) for i in range(3)},
+        "fused": (9, 4),
+        "interleaved": (8, 6),
+        "left": (3, 2),
+        "right": (3, 5),
+        "flat": (8,),
+        "scalar": (1,),
+        "encoder.weight": (2, 2),
+    }
+    tensors = {
+        name: mx.random.normal(shape, key=part)
+        for (name, shape), part in zip(
+            shapes.items(), mx.random.split(key, len(shapes)), strict=True
+        )
+    }
+    save(tmp_path, tensors)
+    network = Rearranged(ModelArgs())
+    layout = measure_layout(network, {"model_type": "made-up"}, tmp_path)
+    assert layout is not None
+    assert layout.dropped == ("encoder.weight",)
+    parameters = network.sanitize(dict(tensors))
+    restored = layout.restore(parameters)
+    assert restored.keys() == tensors.keys() - {"encoder.weight"}
+    assert all(mx.array_equal(restored[name], tensors[name]).item() for name in restored)
+
+    narrow = layout.restore({n: v.astype(mx.bfloat16) for n, v in parameters.items()})
+    assert all(
+        mx.array_equal(narrow[name], tensors[name].astype(mx.bfloat16)).item() for name in narrow
+    )
+    assert {value.dtype for value in narrow.values()} == {mx.bfloat16}
+
+
+@pytest.mark.parametrize(
+    "network", [Computed, Scaled, ScaledInPlace, Doubled, Halved, Invented, Picky]
+)
+def test_what_is_more_than_moving_has_no_inverse(tmp_path: Path, network: type[Network]) -> None:
+    save(tmp_path, {"plain": mx.ones((2, 3)), "other": mx.ones((4,))})
+    assert measure_layout(network(ModelArgs()), {"model_type": "made-up"}, tmp_path) is None
+
+
+def test_without_sanitize_names_stay(tmp_path: Path) -> None:
+    tensors = {"a": mx.ones((2, 3)), "b": mx.zeros((4,))}
+    layout = measure_layout(
+        Network(ModelArgs()), {"model_type": "made-up"}, save(tmp_path, tensors)
+    )
+    assert layout is not None
+    assert layout.restore(tensors).keys() == tensors.keys()
