@@ -88,6 +88,10 @@ class Corpus:
                 for line in lines:
                     yield SourceRecord.model_validate(json.loads(line))
 
+    def source_labels(self) -> list[str]:
+        """Labels of the sources, by the number that document records hold."""
+        return [source.label for source in self.sources()]
+
     def tokenizer_hashes(self) -> list[str]:
         """Hashes of the tokenizers whose tokens are there."""
         try:

@@ -1,0 +1,307 @@
+"""`cpt-studio corpus`: build, show, sample and list corpora."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.corpus import progress as build_progress
+from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.corpus.report import describe, render
+from cptstudio.errors import UserError
+from cptstudio.workspace import Workspace
+
+app = typer.Typer(
+    help="Turn documents into corpora: build, look at them, see the rows that training sees.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The corpus's name.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Whose tokenizer: a base model of the workspace, a folder, or a cached model's id.",
+    ),
+]
+
+
+@app.command()
+def build(
+    name: NameArgument,
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Files and folders. Without any, the corpus that is there is only tokenised "
+            "for MODEL.",
+        ),
+    ] = None,
+    model: ModelOption = None,
+    text_field: Annotated[
+        str,
+        typer.Option(metavar="FIELD", help="What holds the text in .jsonl, .json, .csv, .parquet."),
+    ] = "text",
+    near_dedup: Annotated[
+        bool, typer.Option("--near-dedup/--no-near-dedup", help="Drop nearly equal documents.")
+    ] = True,
+    exact_dedup: Annotated[
+        bool, typer.Option("--exact-dedup/--no-exact-dedup", help="Drop equal documents.")
+    ] = True,
+    held_out: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=0.5, metavar="SHARE", help="Share of documents on the validation side."
+        ),
+    ] = 0.01,
+    test: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=0.5, metavar="SHARE", help="Share of documents kept for a last test."
+        ),
+    ] = 0.01,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Build a corpus from files and folders, or bring it up to date.
+
+    Reads text, Markdown, reStructuredText, HTML, PDF, Word, EPUB, TeX, source code, JSON, CSV and
+    Parquet, also inside .gz, .zst and .zip. What cannot be read is named with its reason. A build
+    can be interrupted at any time: the former corpus stays as it was. Repeated on files that did
+    not change it does nothing.
+
+    Examples:
+    - `cpt-studio corpus build notes ~/Documents/notes --model my-base-model`
+
+    - `cpt-studio corpus build web crawl.jsonl.zst --text-field content --model my-base-model`
+
+    - `cpt-studio corpus build notes --model another-model` (tokens for a second model)
+    """
+    place = Workspace(workspace)
+    settings = BuildSettings(
+        text_field=text_field,
+        exact_dedup=exact_dedup,
+        near_dedup=near_dedup,
+        validation=held_out,
+        test=test,
+    )
+    folder = place.corpus(name)
+    model_path = _model_path(model, place)
+    with _ProgressBar(quiet=as_json) as bar:
+        corpus, changed = _build(folder, sources or [], settings, model_path, bar)
+    if as_json:
+        print_json({"changed": changed, **describe(corpus)})
+        return
+    if not changed and sources:
+        console.print(f"Nothing changed: the corpus {name} is up to date.")
+    console.print(escape(render(corpus)), soft_wrap=True)
+
+
+def _build(
+    folder: Path,
+    sources: list[Path],
+    settings: BuildSettings,
+    model_path: Path | None,
+    bar: _ProgressBar,
+) -> tuple[Corpus, bool]:
+    from cptstudio.corpus.build import build_corpus
+    from cptstudio.corpus.tokenising import ensure_tokens
+
+    if sources:
+        result = build_corpus(folder, sources, settings, model_path, bar.update)
+        return result.corpus, result.changed
+    corpus = open_corpus(folder)
+    if model_path is None:
+        raise UserError("Give files or folders to build from, or --model to tokenise for.")
+    ensure_tokens(corpus, model_path, bar.update)
+    return corpus, False
+
+
+@app.command()
+def show(
+    name: NameArgument,
+    problems: Annotated[
+        bool, typer.Option("--problems", help="List everything found while reading.")
+    ] = False,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Show a corpus's report: documents, tokens, duplicates, and what could not be read.
+
+    Example: `cpt-studio corpus show notes`
+    """
+    corpus = open_corpus(Workspace(workspace).corpus(name))
+    if problems:
+        found = [
+            f"{source.label}: {text}"
+            for source in corpus.sources()
+            for text in ([source.skipped] if source.skipped else []) + source.notes
+        ]
+        if as_json:
+            print_json(found)
+        else:
+            for line in found:
+                console.print(escape(line), soft_wrap=True)
+        return
+    if as_json:
+        print_json(describe(corpus))
+    else:
+        console.print(escape(render(corpus)), soft_wrap=True)
+
+
+@app.command()
+def sample(
+    name: NameArgument,
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", metavar="MODEL", help="The model whose rows are shown."),
+    ],
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many rows.")] = 3,
+    context_length: Annotated[
+        int, typer.Option(min=8, max=1_048_576, help="Tokens in a row.")
+    ] = 512,
+    packing: Annotated[
+        str, typer.Option(metavar="concat|decompose", help="How documents become rows.")
+    ] = "concat",
+    seed: Annotated[int, typer.Option(min=0, help="The run's seed.")] = 0,
+    first: Annotated[int, typer.Option(min=0, help="Row to begin with.")] = 0,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Print training rows as text, with the boundaries of documents marked.
+
+    Example: `cpt-studio corpus sample notes --model my-base-model --rows 2 --packing decompose`
+    """
+    from cptstudio.corpus.sampling import sample_rows
+    from cptstudio.corpus.tokenizer import load_tokenizer
+
+    place = Workspace(workspace)
+    if packing not in ("concat", "decompose"):
+        raise UserError(f"--packing must be concat or decompose, not {packing!r}.")
+    corpus = open_corpus(place.corpus(name))
+    path = _model_path(model, place)
+    assert path is not None
+    found = sample_rows(
+        corpus,
+        load_tokenizer(path),
+        rows=rows,
+        context_length=context_length,
+        packing="concat" if packing == "concat" else "decompose",
+        seed=seed,
+        first_batch=first,
+    )
+    if as_json:
+        print_json([asdict(row) for row in found])
+        return
+    for row in found:
+        console.rule(f"row {row.batch}: {row.length:,} tokens to predict")
+        for part in row.parts:
+            console.print(
+                f"[bold cyan]── {escape(part.label)}, tokens {part.start:,} to {part.stop:,} of "
+                f"{part.tokens:,} ──[/]",
+                soft_wrap=True,
+            )
+            console.print(escape(part.text), soft_wrap=True)
+
+
+@app.command("list")
+def list_corpora(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
+    """List the corpora of the workspace.
+
+    Example: `cpt-studio corpus list --workspace ~/studio`
+    """
+    place = Workspace(workspace)
+    descriptions: list[dict[str, Any]] = []
+    for name in place.corpus_names():
+        try:
+            descriptions.append(describe(open_corpus(place.corpus(name))))
+        except UserError as error:
+            descriptions.append({"name": name, "error": str(error)})
+    if as_json:
+        print_json(descriptions)
+        return
+    if not descriptions:
+        console.print(f"There are no corpora in {place.root} yet: see `cpt-studio corpus build`.")
+        return
+    table = Table()
+    for title in ("Corpus", "Documents", "Bytes", "Training tokens", "Built"):
+        table.add_column(title, justify="left" if title in ("Corpus", "Built") else "right")
+    for one in descriptions:
+        if "error" in one:
+            table.add_row(one["name"], "", "", "", escape(one["error"]))
+            continue
+        kept = {side: one["report"]["documents"].get(side, 0) for side in _SIDES}
+        size = sum(one["report"]["text_bytes"].get(side, 0) for side in _SIDES)
+        tokens = [
+            f"{store['tokens']['train']:,}" for store in one["tokenisations"] if "tokens" in store
+        ]
+        table.add_row(
+            one["name"], f"{sum(kept.values()):,}", f"{size:,}", " / ".join(tokens), one["created"]
+        )
+    console.print(table)
+
+
+_SIDES = ("train", "validation", "test")
+
+
+def _model_path(model: str | None, workspace: Workspace) -> Path | None:
+    if model is None:
+        return None
+    from cptstudio.testing.references import resolve_reference
+
+    return resolve_reference(model, workspace).model
+
+
+class _ProgressBar:
+    """Draws `build_progress.Progress` on standard error."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[files]}"),
+            console=errors,
+            transient=True,
+            disable=quiet,
+        )
+        self._task: TaskID | None = None
+        self._phase = ""
+
+    def __enter__(self) -> _ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def update(self, moment: build_progress.Progress) -> None:
+        files = f"{moment.files_done:,} of {moment.files_total:,} files"
+        total = moment.bytes_total or None
+        if self._task is None or moment.phase != self._phase:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(moment.phase, total=total, files=files)
+            self._phase = moment.phase
+        self._bar.update(self._task, completed=moment.bytes_done, total=total, files=files)

@@ -1,0 +1,102 @@
+"""Rows as training would see them, decoded for a person to read.
+
+Row positions count from 0 at the first batch of the first epoch. A document boundary is shown
+by a marker line that names the document which begins or goes on there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cptstudio.corpus.corpus import Corpus
+from cptstudio.corpus.document_store import DocumentStore
+from cptstudio.corpus.packing import Packing, Segment
+from cptstudio.corpus.rows import MixtureMember, build_row_order
+from cptstudio.corpus.tokenizer import CorpusTokenizer
+
+
+@dataclass(frozen=True)
+class SamplePart:
+    """The part of a row that comes from one document.
+
+    Attributes:
+        document: its number in the corpus.
+        label: the source it was read from.
+        start: first of its tokens in the row.
+        stop: one after the last.
+        tokens: how many tokens the document has.
+        text: the decoded tokens.
+    """
+
+    document: int
+    label: str
+    start: int
+    stop: int
+    tokens: int
+    text: str
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One decoded row: which batch and row of it, its length in targets, and its parts."""
+
+    batch: int
+    row: int
+    length: int
+    parts: tuple[SamplePart, ...]
+
+
+def sample_rows(
+    corpus: Corpus,
+    tokenizer: CorpusTokenizer,
+    *,
+    rows: int = 3,
+    context_length: int = 512,
+    packing: Packing = "concat",
+    seed: int = 0,
+    first_batch: int = 0,
+) -> list[SampleRow]:
+    """Decoded training rows of a corpus, the first ones of an epoch's order.
+
+    Raises:
+        UserError: the corpus has no tokens for this tokenizer, or no training documents.
+    """
+    store = corpus.token_store(tokenizer.facts.hash)
+    order = build_row_order(
+        [MixtureMember(corpus.name, store)],
+        context_length=context_length,
+        packing=packing,
+        rows_per_batch=1,
+        seed=seed,
+    )
+    labels = corpus.source_labels()
+    documents = corpus.documents
+    positions = {int(number): place for place, number in enumerate(store.documents)}
+    result: list[SampleRow] = []
+    batch = first_batch
+    while len(result) < rows and batch < order.batches_per_epoch:
+        length = order.batch(batch).targets.shape[1]
+        for row, segments in enumerate(order.origins(batch)):
+            parts = []
+            for segment in segments:
+                tokens = store.document_tokens(positions[segment.document])
+                text = tokenizer.decode(tokens[segment.start : segment.stop].tolist())
+                parts.append(_part(segment, len(tokens), text, labels, documents))
+            result.append(SampleRow(batch, row, length, tuple(parts)))
+        batch += 1
+    documents.close()
+    return result[:rows]
+
+
+def _part(
+    segment: Segment, tokens: int, text: str, labels: list[str], documents: DocumentStore
+) -> SamplePart:
+    label = document_label(documents, segment.document, labels)
+    return SamplePart(segment.document, label, segment.start, segment.stop, tokens, text)
+
+
+def document_label(documents: DocumentStore, number: int, labels: list[str]) -> str:
+    """The source of a document, with its place in it when that holds several."""
+    record = documents.records[number]
+    member = int(record["member"])
+    return labels[int(record["source"])] + (f" #{member + 1}" if member else "")
