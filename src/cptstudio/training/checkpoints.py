@@ -1,0 +1,358 @@
+"""Checkpoints: staged, verified, kept and deleted.
+
+A checkpoint is written into a folder beside its final name, every file is flushed and hashed,
+manifest.json is written last, and the folder is renamed into place: under its final name a
+checkpoint is complete or not there. Former checkpoints are deleted only after that.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import mlx.core as mx
+from pydantic import ValidationError
+
+from cptstudio import durable
+from cptstudio.durable import UnusableFileError
+from cptstudio.errors import UserError
+from cptstudio.lm.description import read_header
+from cptstudio.lm.loading import LoadedModel
+from cptstudio.lm.methods import AppliedMethod
+from cptstudio.lm.parameters import trainable_parameters
+from cptstudio.lm.saving import load_weights, restore_trainable, save_weights
+from cptstudio.run_files import (
+    CHECKPOINTS,
+    MANIFEST,
+    TRAINING_STATE,
+    CheckpointManifest,
+    FileRecord,
+    Record,
+    checkpoint_name,
+    checkpoints_of,
+    read_manifest,
+    write_record,
+)
+from cptstudio.settings import CheckpointSettings
+from cptstudio.training.run_lock import RunLock
+
+STATE_FILE = "state.json"
+OPTIMIZER_FILE = "optimizer.safetensors"
+WEIGHTS_FILE = "weights.safetensors"
+SPACE_MARGIN = 64 * 1024 * 1024
+"""Bytes that stay free beside a checkpoint, for metrics, log and tokenizer files."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class CheckpointFailedError(UserError):
+    """A checkpoint could not be written; the former ones are untouched."""
+
+
+class TrainerState(Record):
+    """What a resumed trainer continues from, besides weights and optimizer state.
+
+    Attributes:
+        step: steps done, skipped ones included.
+        next_batch: number of the next micro-batch in the order of training.
+        tokens_seen: counted targets of all steps done.
+        elapsed: seconds of training, over all sessions.
+        evaluated_step: step of the last finished evaluation, or None.
+        guard: of `StepGuard`.
+        early_stopping: of `EarlyStopping`.
+    """
+
+    step: int
+    next_batch: int
+    tokens_seen: int
+    elapsed: float
+    evaluated_step: int | None
+    guard: dict[str, Any]
+    early_stopping: dict[str, Any]
+
+
+class CheckpointStore:
+    """Reads and writes the checkpoints of one run.
+
+    Args:
+        lock: of the run directory.
+        settings: which checkpoints stay.
+    """
+
+    def __init__(self, lock: RunLock, settings: CheckpointSettings) -> None:
+        self._lock = lock
+        self._run_directory = lock.run_directory
+        self._folder = lock.run_directory / CHECKPOINTS
+        self._settings = settings
+
+    def prepare(self) -> None:
+        """Make the folder, and sweep away what interrupted writes left in it."""
+        self._lock.check_present()
+        self._folder.mkdir(exist_ok=True)
+        durable.sweep_staging(self._folder)
+
+    # --- writing -----------------------------------------------------------------------------
+
+    def save(
+        self,
+        state: TrainerState,
+        loaded: LoadedModel,
+        method: AppliedMethod,
+        optimizer_state: dict[str, mx.array],
+        *,
+        session: int,
+        metrics_seq: int,
+        inference_dtype: mx.Dtype,
+        domain_bits_per_byte: float | None,
+    ) -> Path:
+        """Write and commit a checkpoint; returns its folder.
+
+        Raises:
+            CheckpointFailedError: the disk is full or refuses; nothing was changed.
+            RunDirectoryGoneError: the run directory was deleted.
+        """
+        self._lock.check_present()
+        needed = checkpoint_size(loaded, method, optimizer_state, inference_dtype)
+        self._check_space(needed)
+        target = self._folder / checkpoint_name(state.step)
+        staged = durable.staging_path(target)
+        try:
+            staged.mkdir()
+            layout = _write_parts(staged, state, loaded, method, optimizer_state, inference_dtype)
+            manifest = CheckpointManifest(
+                step=state.step,
+                method=method.kind,
+                layout=layout,
+                session=session,
+                metrics_seq=metrics_seq,
+                domain_bits_per_byte=domain_bits_per_byte,
+                files=_file_records(staged),
+            )
+            durable.flush_tree(staged)
+            write_record(staged / MANIFEST, manifest)
+            self._lock.check_present()
+            durable.commit_directory(staged, target)
+        except (OSError, RuntimeError, UserError) as error:
+            shutil.rmtree(staged, ignore_errors=True)
+            # The write may have failed because the user deleted the run.
+            self._lock.check_present()
+            raise CheckpointFailedError(_why_failed(error, target, self._folder)) from error
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+        return target
+
+    def _check_space(self, needed: int) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free < needed + SPACE_MARGIN:
+            raise CheckpointFailedError(
+                f"There is not enough space for a checkpoint: it needs {needed / 1e6:,.0f} MB and "
+                f"{SPACE_MARGIN / 1e6:.0f} MB beside, and {free / 1e6:,.0f} MB are free in "
+                f"{self._folder}. Free some space and resume the run."
+            )
+
+    def prune(self, current_step: int) -> list[str]:
+        """Delete what need not stay, after a commit; returns the names deleted."""
+        known = {}
+        for path in checkpoints_of(self._run_directory):
+            try:
+                manifest = read_manifest(path)
+            except UserError:
+                continue
+            known[manifest.step] = manifest.domain_bits_per_byte
+        measured = [(value, step) for step, value in known.items() if value is not None]
+        best = min(measured)[1] if measured else None
+        deleted = []
+        for step in superfluous_steps(known, self._settings, current_step, best):
+            self._lock.check_present()
+            path = self._folder / checkpoint_name(step)
+            # First out of the way in one step, so that it is never there in part.
+            leaving = durable.staging_path(path)
+            os.rename(path, leaving)
+            shutil.rmtree(leaving, ignore_errors=True)
+            deleted.append(path.name)
+        return deleted
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def choose(self, name: str | None, *, accept_older: bool) -> Path | None:
+        """The checkpoint to resume from, verified.
+
+        Args:
+            name: a checkpoint's folder name, or None for the newest.
+            accept_older: when the newest are damaged, set them aside and take an older one.
+
+        Returns:
+            None when the run has no checkpoint at all.
+
+        Raises:
+            UserError: the chosen one is missing or damaged; says what to do.
+        """
+        complete = checkpoints_of(self._run_directory)
+        if name is not None:
+            chosen = self._folder / name
+            if chosen not in complete:
+                known = ", ".join(path.name for path in complete) or "none"
+                raise UserError(f"There is no checkpoint {name!r} in this run; it has: {known}.")
+            verify(chosen)
+            return chosen
+        damaged = []
+        for path in reversed(complete):
+            try:
+                verify(path)
+            except UserError as error:
+                damaged.append((path, error))
+                continue
+            if damaged and not accept_older:
+                raise UserError(
+                    f"{damaged[0][1].message} The newest checkpoint that is whole is {path.name}: "
+                    "allow it with --accept-older."
+                )
+            for bad, _ in damaged:
+                os.rename(bad, bad.with_name(f"damaged-{bad.name}-{time.time_ns()}"))
+            return path
+        if damaged:
+            raise UserError(
+                "No checkpoint of this run can be used:", [error.message for _, error in damaged]
+            )
+        return None
+
+
+def superfluous_steps(
+    steps: Iterable[int], settings: CheckpointSettings, current_step: int, best: int | None
+) -> list[int]:
+    """Steps whose checkpoints may go once the one of `current_step` is committed.
+
+    What lies ahead of the current step, left by a session that got further, is not touched.
+    """
+    past = sorted(step for step in steps if step <= current_step)
+    kept = set(past[-settings.keep_last :]) | {best}
+    if settings.keep_every:
+        kept |= {step for step in past if step % settings.keep_every == 0}
+    return [step for step in past if step not in kept]
+
+
+def checkpoint_size(
+    loaded: LoadedModel,
+    method: AppliedMethod,
+    optimizer_state: dict[str, mx.array],
+    inference_dtype: mx.Dtype,
+) -> int:
+    """Bytes that a checkpoint will take, tokenizer files left out."""
+    state = sum(value.nbytes for value in optimizer_state.values())
+    trained = sum(value.nbytes for value in trainable_parameters(loaded.model).values())
+    if method.kind != "full" and not method.train_embeddings:
+        return state + trained
+    whole = method.total * inference_dtype.size
+    exact = method.kind == "full" and inference_dtype == mx.float32
+    return state + whole + (0 if exact else trained)
+
+
+def _write_parts(
+    folder: Path,
+    state: TrainerState,
+    loaded: LoadedModel,
+    method: AppliedMethod,
+    optimizer_state: dict[str, mx.array],
+    inference_dtype: mx.Dtype,
+) -> Literal["model", "adapter"]:
+    saved = save_weights(folder, loaded, method, dtype=inference_dtype)
+    own = folder / TRAINING_STATE
+    own.mkdir()
+    if not saved.exact:
+        mx.save_safetensors(str(own / WEIGHTS_FILE), trainable_parameters(loaded.model))
+    mx.save_safetensors(str(own / OPTIMIZER_FILE), optimizer_state)
+    durable.write_json(own / STATE_FILE, state.model_dump(mode="json"))
+    for file in folder.rglob("*.safetensors"):
+        read_header(file)
+    return saved.layout
+
+
+def _file_records(folder: Path) -> dict[str, FileRecord]:
+    return {
+        path.relative_to(folder).as_posix(): FileRecord(
+            size=path.stat().st_size, sha256=durable.sha256_of_file(path)
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _why_failed(error: Exception, target: Path, folder: Path) -> str:
+    full = isinstance(error, OSError) and error.errno in _FULL
+    # MLX reports a failed write as a RuntimeError without the system's error number.
+    if full or shutil.disk_usage(folder).free < SPACE_MARGIN:
+        reason = "the disk is full"
+    elif isinstance(error, OSError):
+        reason = os.strerror(error.errno) if error.errno else str(error)
+    else:
+        reason = str(error)
+    return (
+        f"The checkpoint {target.name} could not be written: {reason}. The former checkpoints are "
+        "whole. Put it right and resume the run."
+    )
+
+
+def verify(checkpoint: Path, only: Collection[str] | None = None) -> CheckpointManifest:
+    """Check every file of a checkpoint against its manifest.
+
+    Args:
+        checkpoint: its folder.
+        only: check these files alone.
+
+    Raises:
+        UserError: names the checkpoint and its first damaged file.
+    """
+    manifest = read_manifest(checkpoint)
+    for name, record in manifest.files.items():
+        if only is not None and name not in only:
+            continue
+        path = checkpoint / name
+        try:
+            size = path.stat().st_size
+            intact = size == record.size and durable.sha256_of_file(path) == record.sha256
+        except (FileNotFoundError, UnusableFileError):
+            raise UserError(
+                f"The checkpoint {checkpoint.name} is damaged: {name} is missing."
+            ) from None
+        if not intact:
+            raise UserError(
+                f"The checkpoint {checkpoint.name} is damaged: {name} is not what was written."
+            )
+    return manifest
+
+
+def load_trainer_state(checkpoint: Path) -> TrainerState:
+    """The counters and guards of a verified checkpoint."""
+    value = durable.read_json(checkpoint / TRAINING_STATE / STATE_FILE)
+    try:
+        return TrainerState.model_validate(value)
+    except ValidationError as error:
+        raise UserError(
+            f"The checkpoint {checkpoint.name} was written by another version: {error}"
+        ) from None
+
+
+def load_trained_weights(checkpoint: Path, loaded: LoadedModel, method: AppliedMethod) -> None:
+    """Put a checkpoint's trained parameters into a model prepared the same way, bit for bit."""
+    exact = checkpoint / TRAINING_STATE / WEIGHTS_FILE
+    if exact.exists():
+        restore_trainable(loaded.model, _load(exact))
+    else:
+        load_weights(checkpoint, loaded, method)
+
+
+def load_optimizer_state(checkpoint: Path) -> dict[str, mx.array]:
+    """What `Optimizer.state` gave when the checkpoint was written."""
+    return _load(checkpoint / TRAINING_STATE / OPTIMIZER_FILE)
+
+
+def _load(path: Path) -> dict[str, mx.array]:
+    arrays = mx.load(str(path))
+    assert isinstance(arrays, dict)
+    return arrays

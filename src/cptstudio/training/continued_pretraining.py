@@ -1,0 +1,288 @@
+"""The training program: `python -m cptstudio.training.continued_pretraining RUN_DIRECTORY`.
+
+It reads config.json, trains, and is the only writer of its run directory. From top to bottom:
+lock the run, set up, resume or start, run the loop (step, evaluate, save), say how it ended.
+"""
+
+from __future__ import annotations
+
+from cptstudio.training.stop_requests import StopRequest, hold_signals
+
+if __name__ == "__main__":
+    hold_signals()
+
+import argparse
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import mlx.core as mx
+
+from cptstudio.errors import UserError
+from cptstudio.run_files import (
+    EXIT_CODES,
+    RESULT,
+    RunConfig,
+    RunResult,
+    checkpoints_of,
+    read_config,
+    read_manifest,
+    read_result,
+    write_record,
+)
+from cptstudio.training.checkpoints import (
+    CheckpointStore,
+    load_optimizer_state,
+    load_trained_weights,
+    load_trainer_state,
+)
+from cptstudio.training.loop import Ending, TrainingLoop
+from cptstudio.training.progress import ProgressReporter
+from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
+from cptstudio.training.setup import Setup, set_up, start_from_parent
+from cptstudio.training.training_metrics_logger import TrainingMetricsLogger, last_seq, last_session
+
+NEWEST = ""
+"""Value of `resume` that means the newest checkpoint."""
+
+
+class ContinuedPretraining:
+    """One trainer process of one run.
+
+    Args:
+        run_directory: holds config.json.
+        stop: asks it to stop.
+        resume: None to start from the beginning; NEWEST or a checkpoint's folder name.
+        accept_older: resume from an older checkpoint when the newest is damaged.
+    """
+
+    def __init__(
+        self,
+        run_directory: Path,
+        stop: StopRequest,
+        *,
+        resume: str | None = None,
+        accept_older: bool = False,
+    ) -> None:
+        self._run_directory = run_directory
+        self._stop = stop
+        self._resume = resume
+        self._accept_older = accept_older
+        self._config: RunConfig = read_config(run_directory)
+        self._lock = RunLock(run_directory)
+        self._check_may_start()
+        former = last_session(run_directory)
+        self.session = 0 if former is None else former + 1
+        self._loop: TrainingLoop | None = None
+        self._planned_steps = 0
+
+    def _check_may_start(self) -> None:
+        used = bool(checkpoints_of(self._run_directory)) or last_seq(self._run_directory) > 0
+        if self._resume is None and used:
+            raise UserError(
+                f"The run {self._config.name!r} was started before. Go on with it by --resume, or "
+                "prepare a new run to begin again."
+            )
+        if self._resume == NEWEST:
+            result = read_result(self._run_directory)
+            if result is not None and result.outcome == "completed":
+                raise UserError(
+                    f"The run {self._config.name!r} is complete ({result.reason}) There is nothing "
+                    "to resume. To train on, fork it from its last checkpoint."
+                )
+
+    def run(self) -> Ending:
+        """Train; leaves result.json behind unless the run directory is gone."""
+        (self._run_directory / RESULT).unlink(missing_ok=True)
+        try:
+            ending = self._train()
+        except RunDirectoryGoneError:
+            return Ending("failed", f"The run directory {self._run_directory} was deleted.")
+        except UserError as error:
+            ending = Ending("failed", str(error))
+        except (MemoryError, OSError, RuntimeError, ValueError) as error:
+            reason = explain(error)
+            if reason is None:
+                traceback.print_exc()
+                reason = f"The trainer failed: {type(error).__name__}: {error}"
+            ending = Ending("failed", reason)
+        self._leave_result(ending)
+        return ending
+
+    def _train(self) -> Ending:
+        checkpoints = CheckpointStore(self._lock, self._config.settings.checkpoints)
+        checkpoints.prepare()
+        checkpoint = None
+        if self._resume is not None:
+            checkpoint = checkpoints.choose(self._resume or None, accept_older=self._accept_older)
+        logger = TrainingMetricsLogger(self._run_directory, self.session)
+        try:
+            setup = set_up(self._config)
+            self._planned_steps = setup.length.steps
+            reporter = ProgressReporter(setup.length.steps)
+            for note in setup.notes:
+                reporter.say(note)
+            loop = TrainingLoop(
+                setup, logger, checkpoints, self._lock, self._stop, reporter, self.session
+            )
+            self._loop = loop
+            if checkpoint is None:
+                start_from_parent(setup)
+            else:
+                self._restore(checkpoint, setup, loop)
+            self._announce(checkpoint, setup, loop, logger, reporter)
+            try:
+                ending = loop.run()
+            finally:
+                reporter.close()
+            self._record_end(ending, logger)
+            return ending
+        except UserError as error:
+            self._record_end(Ending("failed", str(error)), logger)
+            raise
+        finally:
+            logger.close()
+
+    def _restore(self, checkpoint: Path, setup: Setup, loop: TrainingLoop) -> None:
+        """Put weights, optimizer state and counters back, bit for bit."""
+        try:
+            load_trained_weights(checkpoint, setup.loaded, setup.method)
+            setup.optimizer.load_state(load_optimizer_state(checkpoint))
+        except ValueError as error:
+            raise UserError(
+                f"The checkpoint {checkpoint.name} does not fit this run: {error}."
+            ) from None
+        loop.load_state(load_trainer_state(checkpoint))
+
+    def _announce(
+        self,
+        checkpoint: Path | None,
+        setup: Setup,
+        loop: TrainingLoop,
+        logger: TrainingMetricsLogger,
+        reporter: ProgressReporter,
+    ) -> None:
+        if self._resume is not None:
+            after = 0 if checkpoint is None else read_manifest(checkpoint).metrics_seq
+            logger.resume(loop.step, after)
+            source = "the beginning" if checkpoint is None else checkpoint.name
+            message = f"Resumed from {source}, step {loop.step:,} of {setup.length.steps:,}."
+            logger.event("resumed", loop.step, message)
+        else:
+            message = (
+                f"Training {setup.method.trainable:,} of {setup.method.total:,} parameters "
+                f"({setup.method.kind}) for {setup.length.steps:,} steps of about "
+                f"{setup.length.tokens_per_step:,.0f} tokens."
+            )
+            logger.event("started", 0, message)
+        reporter.say(message)
+
+    def _record_end(self, ending: Ending, logger: TrainingMetricsLogger) -> None:
+        self._lock.check_present()
+        step = self._loop.step if self._loop else 0
+        try:
+            logger.event("ended", step, ending.reason, outcome=ending.outcome)
+            logger.flush_to_disk()
+        except OSError:
+            # A full disk: what was to be told here stands in the result or on the terminal.
+            pass
+
+    def _leave_result(self, ending: Ending) -> None:
+        complete = checkpoints_of(self._run_directory)
+        loop = self._loop
+        result = RunResult(
+            outcome=ending.outcome,
+            reason=ending.reason,
+            step=loop.step if loop else 0,
+            planned_steps=self._planned_steps,
+            checkpoint=complete[-1].name if complete else None,
+            best_checkpoint=_best(complete),
+            skipped_steps=loop.guard.skipped if loop else 0,
+            session=self.session,
+            ended=time.time(),
+        )
+        try:
+            self._lock.check_present()
+            write_record(self._run_directory / RESULT, result)
+        except RunDirectoryGoneError:
+            pass
+        except OSError as error:
+            print(f"The result could not be written: {error.strerror}.", file=sys.stderr)
+
+
+def _best(complete: Sequence[Path]) -> str | None:
+    """The checkpoint with the lowest domain bits per byte."""
+    measured = []
+    for path in complete:
+        try:
+            value = read_manifest(path).domain_bits_per_byte
+        except UserError:
+            continue
+        if value is not None:
+            measured.append((value, path.name))
+    return min(measured)[1] if measured else None
+
+
+def explain(error: Exception) -> str | None:
+    """What went wrong and what to do, for the failures that a user can put right."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(
+        sign in text.lower() for sign in ("out of memory", "unable to allocate", "bad_alloc")
+    ):
+        return (
+            f"The memory did not suffice (peak {mx.get_peak_memory() / 1e9:.1f} GB). Use fewer "
+            "rows with more accumulation, gradient checkpointing, a shorter context, or lora in "
+            "place of full."
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        return (
+            f"A file of the run could not be written or read: {error.strerror} "
+            f"({error.filename or 'metrics'}). Free some space if the disk is full, then resume."
+        )
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cptstudio.training.continued_pretraining",
+        description="Train a prepared run directory.",
+    )
+    parser.add_argument("run_directory", type=Path)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const=NEWEST,
+        metavar="CHECKPOINT",
+        help="go on from a checkpoint (default: the newest)",
+    )
+    parser.add_argument(
+        "--accept-older",
+        action="store_true",
+        help="when the newest checkpoint is damaged, go on from an older one",
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    stop = StopRequest()
+    stop.install()
+    try:
+        trainer = ContinuedPretraining(
+            options.run_directory.absolute(),
+            stop,
+            resume=options.resume,
+            accept_older=options.accept_older,
+        )
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CODES["failed"]
+    ending = trainer.run()
+    where = sys.stderr if ending.outcome == "failed" else sys.stdout
+    print(f"{ending.outcome.capitalize()}: {ending.reason}", file=where)
+    return EXIT_CODES[ending.outcome]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

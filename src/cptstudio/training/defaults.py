@@ -1,0 +1,133 @@
+"""Values chosen for the user where nothing is set: rate, method, context and the rest."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from cptstudio.lm.description import ModelDescription
+from cptstudio.settings import Length, MethodSettings, OptimizerSettings, TrainingSettings
+from cptstudio.training.machine import Machine
+from cptstudio.training.resources import estimate_memory
+from cptstudio.training.training_data import RunLength
+
+DEFAULT_CONTEXT = 2048
+DEFAULT_REPLAY_SHARE = 0.05
+LARGEST_FULL_MODEL = 1_500_000_000
+MEMORY_PART = 0.75
+"""Part of the memory that a run may plan to use; the system and other programs need the rest."""
+
+_SMALL, _SMALL_RATE = 1e9, 1e-4
+_LARGE, _LARGE_RATE = 7e9, 2e-5
+_LOWEST_RATE = 5e-6
+_ADAPTER_FACTOR = 10.0
+_OPTIMIZER_FACTORS = {"adamw": 1.0, "adafactor": 1.0, "muon": 1.0, "lion": 0.2, "sgd": 100.0}
+
+
+def default_learning_rate(parameters: int, kind: str, optimizer: str) -> float:
+    """Peak rate: 1e-4 up to 1B parameters, 2e-5 at 7B, between them along a power law.
+
+    Low-rank adapters take ten times that, Lion a fifth (arXiv 2302.06675, section 5), and
+    SGD, whose steps are as small as the gradients, a hundred times. Two digits.
+    """
+    slope = math.log(_LARGE_RATE / _SMALL_RATE) / math.log(_LARGE / _SMALL)
+    rate = _SMALL_RATE * max(1.0, parameters / _SMALL) ** slope
+    rate = max(rate, _LOWEST_RATE)
+    if kind != "full":
+        rate *= _ADAPTER_FACTOR
+    return float(f"{rate * _OPTIMIZER_FACTORS[optimizer]:.1e}")
+
+
+def compute_dtype(settings: TrainingSettings, machine: Machine) -> str:
+    """Type of the computation: bfloat16 on a GPU, float32 on a CPU."""
+    if settings.compute.dtype != "auto":
+        return settings.compute.dtype
+    return "float32" if machine.accelerator == "cpu" else "bfloat16"
+
+
+def fill_in(
+    settings: TrainingSettings, model: ModelDescription, machine: Machine
+) -> TrainingSettings:
+    """Everything that does not depend on the corpora's sizes."""
+    data = settings.data
+    has_replay = any(use.role == "replay" for use in data.corpora)
+    context = data.context_length
+    if context is None:
+        context = min(model.context_limit or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    share = data.replay_share
+    if share is None:
+        share = DEFAULT_REPLAY_SHARE if has_replay else 0.0
+    settings = _changed(
+        settings,
+        data=_changed(data, context_length=context, replay_share=share),
+        compute=_changed(
+            settings.compute,
+            dtype=compute_dtype(settings, machine),
+            compile=_or(settings.compute.compile, machine.accelerator != "cpu"),
+            threads=_or(settings.compute.threads, machine.cores),
+        ),
+    )
+    settings = _changed(settings, method=_method(settings, model, machine))
+    return _changed(settings, **_rates(settings, model))
+
+
+def _method(
+    settings: TrainingSettings, model: ModelDescription, machine: Machine
+) -> MethodSettings:
+    method = settings.method
+    kind = method.kind or _default_kind(settings, model, machine)
+    alpha = 2.0 * method.rank if method.alpha is None else method.alpha
+    return _changed(method, kind=kind, alpha=alpha)
+
+
+def _default_kind(settings: TrainingSettings, model: ModelDescription, machine: Machine) -> str:
+    if model.full_training_obstacle is not None or model.parameters > LARGEST_FULL_MODEL:
+        return "lora"
+    full = _changed(settings, method=_changed(settings.method, kind="full"))
+    number = 4 if settings.compute.dtype == "float32" else 2
+    needed = estimate_memory(model, full, number).total
+    return "full" if needed <= MEMORY_PART * machine.memory else "lora"
+
+
+def _rates(settings: TrainingSettings, model: ModelDescription) -> dict[str, Any]:
+    kind = settings.method.kind or "full"
+    optimizer: OptimizerSettings = settings.optimizer
+    rate = optimizer.learning_rate
+    if rate is None:
+        rate = default_learning_rate(model.parameters, kind, optimizer.name)
+    own = settings.method.embedding_learning_rate
+    if own is None:
+        own = rate if kind == "full" else float(f"{rate / 10:.1e}")
+    return {
+        "optimizer": _changed(optimizer, learning_rate=rate),
+        "method": _changed(settings.method, embedding_learning_rate=own),
+    }
+
+
+def fill_in_lengths(settings: TrainingSettings, length: RunLength) -> TrainingSettings:
+    """Warm-up and intervals, in steps, once the run's length is known."""
+    schedule, evaluation, checkpoints = (
+        settings.schedule,
+        settings.evaluation,
+        settings.checkpoints,
+    )
+    return _changed(
+        settings,
+        schedule=_changed(
+            schedule, warmup=_or(schedule.warmup, Length(max(1, length.warmup), "steps"))
+        ),
+        evaluation=_changed(
+            evaluation, every=_or(evaluation.every, Length(length.evaluate_every, "steps"))
+        ),
+        checkpoints=_changed(
+            checkpoints, every=_or(checkpoints.every, Length(length.save_every, "steps"))
+        ),
+    )
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _changed(group: Any, **values: Any) -> Any:
+    return group.model_copy(update=values)

@@ -1,0 +1,151 @@
+"""Measures the held-out documents of every corpus and completes the prompt suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.generate import stream_generate
+from mlx_lm.sample_utils import make_sampler
+
+from cptstudio.lm.likelihood import Scores, bits_per_byte, score_documents
+from cptstudio.lm.loading import LoadedModel
+from cptstudio.lm.loss import OutputHead
+from cptstudio.lm.parameters import set_parameters, trainable_parameters
+from cptstudio.training.seeds import sample_seed
+from cptstudio.training.training_data import EvaluationSet
+
+SAMPLE_TEMPERATURE = 0.7
+
+
+class EvaluationAbandonedError(Exception):
+    """Somebody asked for a stop while an evaluation ran; nothing of it is recorded."""
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """One evaluation of all corpora.
+
+    Attributes:
+        corpora: by name: role, loss (nats per token), perplexity, bits_per_byte, and how many
+            documents, tokens and bytes were measured.
+        domain_bits_per_byte: over all domain corpora's documents together, or None.
+        general_bits_per_byte: over all other corpora's documents together, or None.
+    """
+
+    corpora: dict[str, dict[str, Any]]
+    domain_bits_per_byte: float | None
+    general_bits_per_byte: float | None
+
+
+def evaluate(
+    loaded: LoadedModel,
+    sets: Sequence[EvaluationSet],
+    *,
+    context_length: int,
+    compute_dtype: mx.Dtype,
+    head: OutputHead | None = None,
+    streams: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> EvaluationResult:
+    """Measure all sets.
+
+    Raises:
+        EvaluationAbandonedError: `should_stop` said so; it is asked after each batch.
+    """
+
+    def progress(done: int, total: int) -> None:
+        if should_stop():
+            raise EvaluationAbandonedError
+
+    scores: dict[str, Scores] = {}
+    with computing_in(loaded, compute_dtype):
+        for chosen in sets:
+            scores[chosen.name] = score_documents(
+                loaded.model,
+                [document.tokens for document in chosen.documents],
+                [document.byte_length for document in chosen.documents],
+                start_token=chosen.start_token,
+                context_length=context_length,
+                head=head,
+                streams=streams,
+                progress=progress,
+            )
+    roles = {chosen.name: chosen.role for chosen in sets}
+    return EvaluationResult(
+        corpora={
+            name: {
+                "role": roles[name],
+                "loss": score.loss,
+                "perplexity": score.perplexity,
+                "bits_per_byte": score.bits_per_byte,
+                "documents": len(score.nats),
+                "tokens": int(score.tokens.sum()),
+                "bytes": int(score.bytes.sum()),
+            }
+            for name, score in scores.items()
+        },
+        domain_bits_per_byte=_together([s for n, s in scores.items() if roles[n] == "domain"]),
+        general_bits_per_byte=_together([s for n, s in scores.items() if roles[n] != "domain"]),
+    )
+
+
+def _together(scores: Sequence[Scores]) -> float | None:
+    if not scores:
+        return None
+    nats = sum(float(score.nats.sum()) for score in scores)
+    return bits_per_byte(nats, sum(int(score.bytes.sum()) for score in scores))
+
+
+@contextmanager
+def computing_in(loaded: LoadedModel, dtype: mx.Dtype) -> Iterator[None]:
+    """Let the trained float32 parameters take the type of the computation for a while."""
+    masters = trainable_parameters(loaded.model)
+    casts = {name: value.astype(dtype) for name, value in masters.items() if value.dtype != dtype}
+    if not casts:
+        yield
+        return
+    set_parameters(loaded.model, casts)
+    try:
+        yield
+    finally:
+        set_parameters(loaded.model, masters)
+
+
+def complete_prompts(
+    loaded: LoadedModel,
+    prompts: Sequence[str],
+    *,
+    max_tokens: int,
+    seed: int,
+    compute_dtype: mx.Dtype,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """Complete each prompt as raw text; the same seed gives the same draws each time.
+
+    Training takes a seed of its own for each micro-batch, so what is drawn here does not
+    touch it.
+
+    Raises:
+        EvaluationAbandonedError: `should_stop` said so; it is asked after each token.
+    """
+    if not prompts:
+        return []
+    texts = []
+    sampler = make_sampler(temp=SAMPLE_TEMPERATURE)
+    loaded.model.eval()
+    with computing_in(loaded, compute_dtype):
+        for index, prompt in enumerate(prompts):
+            mx.random.seed(sample_seed(seed, index))
+            parts = []
+            for response in stream_generate(
+                loaded.model, loaded.tokenizer, prompt, max_tokens=max_tokens, sampler=sampler
+            ):
+                parts.append(response.text)
+                if should_stop():
+                    raise EvaluationAbandonedError
+            texts.append("".join(parts))
+    return texts

@@ -1,0 +1,386 @@
+"""The training loop: step, evaluate, save, until the end or a stop.
+
+At a step where several are due, the order is: evaluate, save, stop. A stop request that comes
+before or during an evaluation saves without it, and the resumed run evaluates first, so that
+rows and weights are the same as without the stop.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_map
+
+from cptstudio.lm.parameters import flatten
+from cptstudio.run_files import Outcome
+from cptstudio.training import training_metrics_logger as metric
+from cptstudio.training.checkpoints import CheckpointStore, TrainerState
+from cptstudio.training.evaluation import EvaluationAbandonedError, complete_prompts, evaluate
+from cptstudio.training.guards import EarlyStopping, Limits, StepGuard, skip_reason
+from cptstudio.training.memory import MemoryMeter
+from cptstudio.training.optimizers import clip_factor
+from cptstudio.training.progress import ProgressReporter
+from cptstudio.training.run_lock import RunLock
+from cptstudio.training.seeds import micro_batch_seed
+from cptstudio.training.setup import Setup
+from cptstudio.training.stop_requests import StopRequest
+from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended, and a sentence about why."""
+
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True)
+class _SubmittedStep:
+    """A step whose values may still be under way on the device."""
+
+    step: int
+    next_batch: int
+    tokens: int
+    tokens_seen: int
+    rate: float
+    limits: Limits
+    loss: mx.array
+    gradient_norm: mx.array
+
+
+class TrainingLoop:
+    """Trains a run from a state to its end.
+
+    Args:
+        setup: what to train.
+        logger: takes the rows.
+        checkpoints: takes the checkpoints.
+        lock: of the run directory.
+        stop: whether somebody asked to stop.
+        reporter: what a person reads.
+        session: which trainer process of the run this is.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        logger: TrainingMetricsLogger,
+        checkpoints: CheckpointStore,
+        lock: RunLock,
+        stop: StopRequest,
+        reporter: ProgressReporter,
+        session: int,
+    ) -> None:
+        self._setup = setup
+        self._logger = logger
+        self._checkpoints = checkpoints
+        self._lock = lock
+        self._stop = stop
+        self._reporter = reporter
+        self._session = session
+        self._memory = MemoryMeter()
+        self._on_cpu = mx.default_device().type == mx.DeviceType.cpu
+        self._under_way: deque[_SubmittedStep] = deque()
+        self.guard = StepGuard(setup.settings.guards)
+        self.early_stopping = EarlyStopping(setup.settings.evaluation.early_stopping)
+        self.step = 0
+        self._next_batch = 0
+        self._tokens_seen = 0
+        self._elapsed = 0.0
+        self._evaluated_step: int | None = None
+        self._evaluated_value: float | None = None
+        self._saved_step: int | None = None
+        self._last_time = time.perf_counter()
+
+    def load_state(self, state: TrainerState) -> None:
+        """Continue from a checkpoint's counters."""
+        self.step = self._saved_step = state.step
+        self._next_batch = state.next_batch
+        self._tokens_seen = state.tokens_seen
+        self._elapsed = state.elapsed
+        self._evaluated_step = state.evaluated_step
+        self.guard.load_state(state.guard)
+        self.early_stopping.load_state(state.early_stopping)
+
+    def state(self) -> TrainerState:
+        """What a resumed run continues from."""
+        return TrainerState(
+            step=self.step,
+            next_batch=self._next_batch,
+            tokens_seen=self._tokens_seen,
+            elapsed=self._elapsed,
+            evaluated_step=self._evaluated_step,
+            guard=self.guard.state(),
+            early_stopping=self.early_stopping.state(),
+        )
+
+    # --- the loop ----------------------------------------------------------------------------
+
+    def run(self) -> Ending:
+        """Train until the run is complete, stopped, or given up.
+
+        Raises:
+            CheckpointFailedError: a checkpoint could not be written.
+            RunDirectoryGoneError: the run directory was deleted.
+            OSError: rows could not be written.
+        """
+        length = self._setup.length
+        self._last_time = time.perf_counter()
+        while True:
+            finished = self.step >= length.steps
+            if not self._stop and self._evaluation_due(finished):
+                self._evaluate()
+            ends = finished or self.early_stopping.stops
+            if self._save_due(ends):
+                self._save()
+            ending = self._ending(finished)
+            if ending is not None:
+                return ending
+            self._submit_step()
+            self.step += 1
+            self._finish_steps(leave=0 if self._on_cpu or self._pauses() else 1)
+            if self.guard.gives_up:
+                self._finish_steps(leave=0)
+                return self._given_up()
+            self._lock.check_present()
+
+    def _pauses(self) -> bool:
+        """Whether something other than a step comes next, so that none may be under way."""
+        finished = self.step >= self._setup.length.steps
+        return bool(self._stop) or finished or self._evaluation_due(False) or self._save_due(False)
+
+    def _evaluation_due(self, finished: bool) -> bool:
+        if self._evaluated_step == self.step or not self._setup.data.evaluation:
+            return False
+        return finished or self.step % self._setup.length.evaluate_every == 0
+
+    def _save_due(self, ends: bool) -> bool:
+        if self._saved_step == self.step or self.step == 0:
+            return False
+        due = self.step % self._setup.length.save_every == 0
+        return due or ends or bool(self._stop)
+
+    def _ending(self, finished: bool) -> Ending | None:
+        if self._stop:
+            return Ending("stopped", str(self._stop.reason))
+        if finished:
+            return Ending("completed", f"All {self.step:,} steps are done.")
+        if self.early_stopping.stops:
+            return Ending(
+                "completed",
+                f"Stopped early at step {self.step:,}: the domain's bits per byte did not fall "
+                f"for {self.early_stopping.without_gain} evaluations; the best was at step "
+                f"{self.early_stopping.best_step}.",
+            )
+        return None
+
+    def _given_up(self) -> Ending:
+        return Ending(
+            "failed",
+            f"{self.guard.in_a_row} steps in a row had to be skipped, the last one at step "
+            f"{self.step:,}. The last checkpoint is from before that. A lower learning rate or a "
+            "look at the documents around there may help.",
+        )
+
+    # --- step --------------------------------------------------------------------------------
+
+    def _submit_step(self) -> None:
+        """Compute loss and gradients of the next micro-batches and apply the update."""
+        setup = self._setup
+        until = min(self._next_batch + setup.settings.batch.accumulation, setup.length.batches)
+        nats, tokens, gradients = self._accumulate(range(self._next_batch, until))
+        self._next_batch = until
+        self._tokens_seen += tokens
+        loss = nats / tokens
+        norm = setup.optimizer.gradient_norm(gradients) / tokens
+        rate = setup.schedule(self.step)
+        submitted = _SubmittedStep(
+            step=self.step + 1,
+            next_batch=until,
+            tokens=tokens,
+            tokens_seen=self._tokens_seen,
+            rate=rate * (setup.settings.optimizer.learning_rate or 0.0),
+            limits=self.guard.limits(),
+            loss=loss,
+            gradient_norm=norm,
+        )
+        self._apply(submitted, gradients, rate)
+        self._under_way.append(submitted)
+
+    def _accumulate(self, indices: range) -> tuple[mx.array, int, dict[str, mx.array]]:
+        """Sums of nats, counted targets and gradients over micro-batches."""
+        nats, tokens, gradients = mx.array(0.0), 0, None
+        for number, index in enumerate(indices):
+            batch = self._setup.data.order.batch(index)
+            seed = micro_batch_seed(self._setup.settings.seed, self.step, number)
+            more_nats, count, more = self._setup.gradient_step(
+                batch.inputs, batch.targets, batch.mask, seed=seed
+            )
+            nats, tokens = nats + more_nats, tokens + count
+            gradients = more if gradients is None else tree_map(mx.add, gradients, more)
+            if len(indices) > 1:
+                # Otherwise the activations of all micro-batches would exist at once.
+                del more
+                mx.eval(nats, gradients)
+        return nats, tokens, flatten(gradients)
+
+    def _apply(self, step: _SubmittedStep, gradients: dict[str, mx.array], rate: float) -> None:
+        """Apply the update unless a guard forbids it.
+
+        On a CPU the values are there at once and decide here; on a GPU waiting for them would
+        leave it idle, so the device decides, and the values are read one step later.
+        """
+        setup = self._setup
+        scale = clip_factor(step.gradient_norm, setup.settings.optimizer.clip_norm) / step.tokens
+        keep = None
+        if self._on_cpu:
+            mx.eval(step.loss, step.gradient_norm, scale)
+            if skip_reason(_number(step.loss), _number(step.gradient_norm), step.limits):
+                return
+        else:
+            keep = (
+                mx.isfinite(step.loss)
+                & mx.isfinite(step.gradient_norm)
+                & (step.loss <= step.limits.loss)
+                & (step.gradient_norm <= step.limits.gradient_norm)
+            )
+        setup.optimizer.update(setup.parameters, gradients, rate=rate, scale=scale, keep=keep)
+        if not self._on_cpu:
+            mx.async_eval(step.loss, step.gradient_norm)  # type: ignore[no-untyped-call]
+
+    def _finish_steps(self, leave: int) -> None:
+        """Read and record the submitted steps, but for the newest `leave` ones."""
+        while len(self._under_way) > leave:
+            self._finish_step(self._under_way.popleft())
+
+    def _finish_step(self, done: _SubmittedStep) -> None:
+        loss, norm = _number(done.loss), _number(done.gradient_norm)
+        skipped = self.guard.observe(loss, norm, done.limits)
+        now = time.perf_counter()
+        seconds, self._last_time = now - self._last_time, now
+        self._elapsed += seconds
+        speed = done.tokens / seconds
+        memory = self._memory.read()
+        values: dict[str, Any] = {
+            metric.LOSS: loss,
+            metric.LEARNING_RATE: done.rate,
+            metric.GRADIENT_NORM: norm,
+            metric.TOKENS: done.tokens,
+            metric.TOKENS_SEEN: done.tokens_seen,
+            metric.EPOCH: self._epochs(done.next_batch),
+            metric.ELAPSED: self._elapsed,
+            metric.STEP_SECONDS: seconds,
+            metric.TOKENS_PER_SECOND: speed,
+            metric.MEMORY_ACTIVE: memory.active,
+            metric.MEMORY_PEAK: memory.peak,
+            metric.MEMORY_CACHE: memory.cache,
+            metric.MEMORY_PROCESS: memory.process,
+        }
+        if skipped is not None:
+            values[metric.SKIPPED] = skipped
+        self._logger.row(metric.TRAIN, done.step, **values)
+        if skipped is not None:
+            message = f"Step {done.step} was skipped: {skipped}."
+            self._logger.event("skipped", done.step, message, reason=skipped)
+            self._reporter.say(message)
+        self._reporter.step(
+            done.step, loss=loss, rate=done.rate, tokens_per_second=speed, seconds=seconds
+        )
+
+    def _epochs(self, next_batch: int) -> float:
+        order = self._setup.data.order
+        epoch, within = order.locate(next_batch)
+        return epoch + within / order.batches_in_epoch(epoch)
+
+    # --- evaluate ----------------------------------------------------------------------------
+
+    def _evaluate(self) -> None:
+        """Measure all corpora and complete the prompts; nothing is recorded if stopped."""
+        setup = self._setup
+        settings = setup.settings
+        self._finish_steps(leave=0)
+        started = time.perf_counter()
+        try:
+            result = evaluate(
+                setup.loaded,
+                setup.data.evaluation,
+                context_length=settings.data.context_length or 0,
+                compute_dtype=setup.compute_dtype,
+                head=setup.gradient_step.head,
+                streams=settings.compute.threads,
+                should_stop=self._stop.__bool__,
+            )
+            samples = complete_prompts(
+                setup.loaded,
+                settings.evaluation.prompts,
+                max_tokens=settings.evaluation.sample_tokens,
+                seed=settings.seed,
+                compute_dtype=setup.compute_dtype,
+                should_stop=self._stop.__bool__,
+            )
+        except EvaluationAbandonedError:
+            return
+        value = result.domain_bits_per_byte
+        best = value is not None and self.early_stopping.observe(self.step, value)
+        seconds = time.perf_counter() - started
+        self._logger.row(
+            metric.EVALUATION,
+            self.step,
+            **{
+                metric.TOKENS_SEEN: self._tokens_seen,
+                metric.CORPORA: result.corpora,
+                metric.DOMAIN_BITS_PER_BYTE: value,
+                metric.GENERAL_BITS_PER_BYTE: result.general_bits_per_byte,
+                metric.BEST: best,
+                metric.ELAPSED: self._elapsed,
+                metric.EVALUATION_SECONDS: seconds,
+            },
+        )
+        for index, (prompt, text) in enumerate(
+            zip(settings.evaluation.prompts, samples, strict=True)
+        ):
+            self._logger.sample(self.step, index, prompt, text)
+        self._evaluated_step, self._evaluated_value = self.step, value
+        measured = "  ".join(
+            f"{name} {values['bits_per_byte']:.4f}" for name, values in result.corpora.items()
+        )
+        self._reporter.say(f"step {self.step}: bits per byte: {measured}{'  best' * best}")
+        self._last_time = time.perf_counter()
+
+    # --- save --------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        """Commit a checkpoint of this step, then delete what need not stay."""
+        self._finish_steps(leave=0)
+        optimizer_state = self._setup.optimizer.state()
+        mx.eval(optimizer_state)
+        self._logger.flush_to_disk()
+        value = self._evaluated_value if self._evaluated_step == self.step else None
+        path = self._checkpoints.save(
+            self.state(),
+            self._setup.loaded,
+            self._setup.method,
+            optimizer_state,
+            session=self._session,
+            metrics_seq=self._logger.seq,
+            inference_dtype=self._setup.inference_dtype,
+            domain_bits_per_byte=value if value is not None and math.isfinite(value) else None,
+        )
+        self._saved_step = self.step
+        message = f"Saved {path.name}."
+        self._logger.event("checkpoint", self.step, message, checkpoint=path.name)
+        for name in self._checkpoints.prune(self.step):
+            self._logger.event("deleted", self.step, f"Deleted {name}.", checkpoint=name)
+        self._reporter.say(message)
+        self._last_time = time.perf_counter()
+
+
+def _number(scalar: mx.array) -> float:
+    value: Any = scalar.item()
+    return float(value)

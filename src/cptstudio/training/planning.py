@@ -1,0 +1,283 @@
+"""Tells before Start what a run will be: settings filled in, length, memory, disk, warnings.
+
+The web server and the command line use it, so it imports no MLX.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.rows import RowOrder
+from cptstudio.corpus.tokenizer import load_tokenizer
+from cptstudio.errors import UserError
+from cptstudio.lm.description import ModelDescription, describe_model, resolve_model
+from cptstudio.settings import TrainingSettings
+from cptstudio.training.defaults import (
+    MEMORY_PART,
+    default_learning_rate,
+    fill_in,
+    fill_in_lengths,
+)
+from cptstudio.training.machine import Machine, describe_machine
+from cptstudio.training.resources import MemoryEstimate, checkpoint_bytes, estimate_memory
+from cptstudio.training.training_data import RunLength, row_order, run_length
+from cptstudio.workspace import Workspace
+
+MOST_EPOCHS = 4
+USUAL_RATE_FACTOR = 5
+FALLBACK_TOKENS_PER_BYTE = 0.5
+EVALUATION_COST = 1 / 3
+LARGEST_EVALUATION_PART = 0.25
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will be.
+
+    Attributes:
+        settings: with every value that is chosen for the user filled in.
+        model: the base model.
+        corpora: opened, in the order of settings.data.corpora.
+        tokenizer_hash: of the model's tokenizer.
+        length: in steps.
+        tokens_per_epoch: counted targets.
+        epochs: of the whole run.
+        memory: of a step.
+        memory_available: bytes of the machine.
+        checkpoint_bytes: of one checkpoint.
+        disk_needed: bytes of all checkpoints that stay, and of the one being written.
+        disk_free: bytes where the runs lie.
+        warnings: sentences, each with its reason.
+    """
+
+    settings: TrainingSettings
+    model: ModelDescription
+    corpora: tuple[Corpus, ...]
+    tokenizer_hash: str
+    length: RunLength
+    tokens_per_epoch: int
+    epochs: float
+    memory: MemoryEstimate
+    memory_available: int
+    checkpoint_bytes: int
+    disk_needed: int
+    disk_free: int
+    warnings: tuple[str, ...]
+
+    def seconds(self, seconds_per_step: float) -> float:
+        """Training time at a measured speed, evaluations included by their share of tokens."""
+        return self.length.steps * seconds_per_step * (1 + self._evaluation_part())
+
+    def _evaluation_part(self) -> float:
+        return evaluation_part(self.settings, self.length, len(self.corpora))
+
+
+def make_plan(
+    workspace: Workspace, settings: TrainingSettings, machine: Machine | None = None
+) -> Plan:
+    """Resolve settings against the model, the corpora and the machine.
+
+    Raises:
+        UserError: the run cannot be; all findings are named together.
+    """
+    machine = machine or describe_machine()
+    problems: list[str] = []
+    corpora = _open_corpora(workspace, settings, problems)
+    model = _open_model(workspace, settings, problems)
+    tokenizer_hash = ""
+    if model is not None:
+        tokenizer_hash = _check_tokens(model, corpora, problems)
+        _check_model(model, settings, problems)
+    if problems or model is None:
+        raise UserError("This run cannot be prepared:", problems)
+    settings = fill_in(settings, model, machine)
+    order = row_order(settings, corpora, tokenizer_hash)
+    length = run_length(settings, order)
+    settings = fill_in_lengths(settings, length)
+    # The filled-in warm-up is one step at least.
+    length = run_length(settings, order)
+    number = 4 if settings.compute.dtype == "float32" else 2
+    memory = estimate_memory(model, settings, number)
+    one = checkpoint_bytes(model, settings)
+    kept = min(settings.checkpoints.keep_last + 2, 1 + length.steps // length.save_every)
+    plan = Plan(
+        settings=settings,
+        model=model,
+        corpora=tuple(corpora),
+        tokenizer_hash=tokenizer_hash,
+        length=length,
+        tokens_per_epoch=order.tokens_per_epoch,
+        epochs=length.tokens / order.tokens_per_epoch,
+        memory=memory,
+        memory_available=machine.memory,
+        checkpoint_bytes=one,
+        disk_needed=one * kept,
+        disk_free=shutil.disk_usage(_existing(workspace.runs)).free,
+        warnings=(),
+    )
+    return Plan(**{**vars(plan), "warnings": tuple(_warnings(plan, order))})
+
+
+# --- problems --------------------------------------------------------------------------------
+
+
+def _open_corpora(
+    workspace: Workspace, settings: TrainingSettings, problems: list[str]
+) -> list[Corpus]:
+    corpora = []
+    for use in settings.data.corpora:
+        try:
+            corpora.append(open_corpus(workspace.corpus(use.name)))
+        except UserError as error:
+            problems.append(str(error))
+    return corpora
+
+
+def _open_model(
+    workspace: Workspace, settings: TrainingSettings, problems: list[str]
+) -> ModelDescription | None:
+    try:
+        return describe_model(resolve_model(settings.model.path, workspace.base_models))
+    except UserError as error:
+        problems.append(str(error))
+        return None
+
+
+def _check_tokens(model: ModelDescription, corpora: Sequence[Corpus], problems: list[str]) -> str:
+    try:
+        tokenizer_hash = load_tokenizer(model.path).facts.hash
+    except UserError as error:
+        problems.append(str(error))
+        return ""
+    for corpus in corpora:
+        try:
+            corpus.token_store(tokenizer_hash)
+        except UserError as error:
+            problems.append(str(error))
+    return tokenizer_hash
+
+
+def _check_model(model: ModelDescription, settings: TrainingSettings, problems: list[str]) -> None:
+    if settings.method.kind == "full" and model.full_training_obstacle is not None:
+        problems.append(f"{model.path} cannot be trained in full: {model.full_training_obstacle}")
+    if model.needs_remote_code and not settings.model.trust_remote_code:
+        problems.append(
+            f"The model in {model.path} brings Python code of its own. If you trust it, set "
+            "model.trust_remote_code."
+        )
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+# --- warnings --------------------------------------------------------------------------------
+
+
+def _warnings(plan: Plan, order: RowOrder) -> list[str]:
+    return [
+        *_about_data(plan, order),
+        *_about_rate(plan),
+        *_about_model(plan),
+        *_about_resources(plan),
+    ]
+
+
+def _about_data(plan: Plan, order: RowOrder) -> list[str]:
+    found = []
+    for member, passes in zip(order.members, order.passes_per_epoch, strict=True):
+        seen = float(passes) * plan.epochs
+        if seen > MOST_EPOCHS:
+            found.append(
+                f"The corpus {member.name!r} is read {seen:.1f} times. After about {MOST_EPOCHS} "
+                "passes, repeated text teaches little and overfitting grows (Muennighoff et al., "
+                "arXiv 2305.16264)."
+            )
+    data = plan.settings.data
+    if not data.replay_share:
+        found.append(
+            "No general text is replayed. A few percent of it keep the model from forgetting what "
+            "it knew, at almost no cost in the domain (Ibrahim et al., arXiv 2403.08763)."
+        )
+    for use, corpus in zip(data.corpora, plan.corpora, strict=True):
+        if not len(corpus.token_store(plan.tokenizer_hash).documents_of("validation")):
+            found.append(
+                f"The corpus {use.name!r} has no validation documents, so nothing will show how "
+                "the model does on it."
+            )
+    part = evaluation_part(plan.settings, plan.length, len(plan.corpora))
+    if part > LARGEST_EVALUATION_PART:
+        found.append(
+            f"Evaluations will take about {part:.0%} of the training time on top. Evaluate less "
+            "often (evaluation.every) or on less text (evaluation.max_tokens)."
+        )
+    return found
+
+
+def evaluation_part(settings: TrainingSettings, length: RunLength, corpora: int) -> float:
+    """Time of all evaluations, relative to that of training; a forward pass costs a third."""
+    times = 2 + (length.steps - 1) // length.evaluate_every
+    tokens = times * corpora * settings.evaluation.max_tokens
+    return EVALUATION_COST * tokens / length.tokens
+
+
+def _about_rate(plan: Plan) -> list[str]:
+    settings = plan.settings
+    rate = settings.optimizer.learning_rate or 0.0
+    kind = settings.method.kind or "full"
+    usual = default_learning_rate(plan.model.parameters, kind, settings.optimizer.name)
+    low, high = usual / USUAL_RATE_FACTOR, usual * USUAL_RATE_FACTOR
+    if low <= rate <= high:
+        return []
+    effect = "may wreck what the model knows" if rate > high else "will hardly change the model"
+    return [
+        f"The learning rate {rate:.1e} lies outside the usual {low:.1e} to {high:.1e} for "
+        f"{kind} with {settings.optimizer.name} on {plan.model.parameters / 1e6:,.0f}M parameters: "
+        f"it {effect}."
+    ]
+
+
+def _about_model(plan: Plan) -> list[str]:
+    settings, model = plan.settings, plan.model
+    found = []
+    context = settings.data.context_length or 0
+    if model.context_limit is not None and context > model.context_limit:
+        found.append(
+            f"The context of {context:,} tokens is longer than the {model.context_limit:,} that "
+            "the model was made for; it has not learned such positions."
+        )
+    if settings.method.kind == "full" or settings.method.train_embeddings:
+        return found
+    for use, corpus in zip(settings.data.corpora, plan.corpora, strict=True):
+        manifest = corpus.token_store(plan.tokenizer_hash).manifest
+        size = manifest.text_bytes.get("train", 0)
+        density = manifest.tokens.get("train", 0) / size if size else 0.0
+        if use.role == "domain" and density > FALLBACK_TOKENS_PER_BYTE:
+            found.append(
+                f"The corpus {use.name!r} takes {density:.2f} tokens a byte: the tokenizer spells "
+                "much of it out, as with a script new to the model. Train the embeddings too "
+                "(method.train_embeddings)."
+            )
+    return found
+
+
+def _about_resources(plan: Plan) -> list[str]:
+    found = []
+    if plan.memory.total > MEMORY_PART * plan.memory_available:
+        found.append(
+            f"A step needs about {plan.memory.total / 1e9:.1f} GB of memory, and the machine has "
+            f"{plan.memory_available / 1e9:.1f} GB. Use fewer rows with more accumulation, "
+            "gradient checkpointing, or lora."
+        )
+    if plan.disk_needed > plan.disk_free:
+        found.append(
+            f"The checkpoints need about {plan.disk_needed / 1e9:.1f} GB of disk, and "
+            f"{plan.disk_free / 1e9:.1f} GB are free."
+        )
+    return found

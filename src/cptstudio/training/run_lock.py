@@ -1,0 +1,67 @@
+"""The lock that makes a trainer the only one of its run directory.
+
+The kernel frees it when the process ends, however it ends, so there is no stale lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from cptstudio.errors import UserError
+from cptstudio.run_files import LOCK
+
+
+class RunDirectoryGoneError(Exception):
+    """The run directory was deleted while the trainer ran. It must not be made again."""
+
+
+class RunLock:
+    """Holds a run directory until it is closed or the process ends.
+
+    Raises:
+        UserError: another trainer holds it, or the directory is not there.
+    """
+
+    def __init__(self, run_directory: Path) -> None:
+        self.run_directory = run_directory
+        path = run_directory / LOCK
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._descriptor = os.open(path, flags, 0o644)
+        except OSError as error:
+            raise UserError(f"{path} cannot be opened: {error.strerror}.") from None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            raise UserError(
+                f"A trainer already runs in {run_directory} (process {holder or 'unknown'}). "
+                "Wait for it, or stop it first."
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._identity = _identity(os.fstat(self._descriptor))
+
+    def check_present(self) -> None:
+        """Make sure that the run directory is still the one that was locked.
+
+        Raises:
+            RunDirectoryGoneError: it was deleted or replaced.
+        """
+        try:
+            found = _identity(os.stat(self.run_directory / LOCK, follow_symlinks=False))
+        except OSError:
+            found = None
+        if found != self._identity:
+            raise RunDirectoryGoneError(str(self.run_directory))
+
+    def close(self) -> None:
+        """Free the lock. Its file stays: whoever waits for it must find the same one."""
+        os.close(self._descriptor)
+
+
+def _identity(information: os.stat_result) -> tuple[int, int]:
+    return information.st_dev, information.st_ino

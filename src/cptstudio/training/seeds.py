@@ -1,0 +1,24 @@
+"""Seeds of everything random in a run, each a pure function of the run's seed and a place.
+
+Because every micro-batch takes its own, a resumed run draws what the uninterrupted one would
+have drawn, and there is no random state to save.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def _derive(*parts: int | str) -> int:
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def micro_batch_seed(seed: int, step: int, micro_batch: int) -> int:
+    """Seed of the dropout in one micro-batch of one step; 64 bits."""
+    return _derive("micro-batch", seed, step, micro_batch)
+
+
+def sample_seed(seed: int, prompt: int) -> int:
+    """Seed of the completion of one prompt, the same in every evaluation; 64 bits."""
+    return _derive("sample", seed, prompt)

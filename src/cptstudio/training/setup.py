@@ -1,0 +1,163 @@
+"""From a run directory to everything that the training loop needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlx.core as mx
+
+from cptstudio.errors import UserError
+from cptstudio.lm import blas
+from cptstudio.lm.description import describe_model, model_hash
+from cptstudio.lm.gradients import GradientStep
+from cptstudio.lm.loading import LoadedModel, default_compute_dtype, load_for_training
+from cptstudio.lm.methods import AppliedMethod, apply_method
+from cptstudio.run_files import RunConfig
+from cptstudio.settings import TrainingSettings
+from cptstudio.training.checkpoints import load_trained_weights, verify
+from cptstudio.training.compilation import prepare_compilation
+from cptstudio.training.optimizers import Optimizer, TrainedParameters
+from cptstudio.training.schedules import Schedule
+from cptstudio.training.training_data import (
+    RunLength,
+    TrainingData,
+    open_training_data,
+    run_length,
+)
+
+_DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run trains, with what, on what, and how long.
+
+    Attributes:
+        compute_dtype: type of the computation.
+        inference_dtype: type in which a checkpoint's complete model is written: the base's.
+        notes: sentences for the log.
+    """
+
+    config: RunConfig
+    loaded: LoadedModel
+    method: AppliedMethod
+    parameters: TrainedParameters
+    gradient_step: GradientStep
+    optimizer: Optimizer
+    schedule: Schedule
+    data: TrainingData
+    length: RunLength
+    compute_dtype: mx.Dtype
+    inference_dtype: mx.Dtype
+    notes: tuple[str, ...]
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """The run's settings, all of them set."""
+        return self.config.settings
+
+
+def set_up(config: RunConfig) -> Setup:
+    """Open the corpora, load the model, and prepare the method and the optimizer.
+
+    Raises:
+        UserError: something that the run was prepared with is missing or has changed.
+    """
+    settings = config.settings
+    data = open_training_data(settings, config.corpora)
+    _check_model(config)
+    notes = list(_prepare_machine(settings))
+    on_gpu = mx.default_device().type == mx.DeviceType.gpu
+    compute_dtype = _DTYPES.get(settings.compute.dtype, default_compute_dtype())
+    kind = settings.method.kind
+    assert kind is not None, "the planner resolves the method"
+    loaded = load_for_training(
+        Path(config.model_path),
+        method=kind,
+        compute_dtype=compute_dtype,
+        trust_remote_code=settings.model.trust_remote_code,
+    )
+    method = apply_method(loaded, settings.method, seed=settings.seed)
+    parameters = TrainedParameters(loaded.model)
+    length = run_length(settings, data.order)
+    notes += [*method.notes, *_notes_on_data(data)]
+    return Setup(
+        config=config,
+        loaded=loaded,
+        method=method,
+        parameters=parameters,
+        gradient_step=GradientStep(
+            loaded.model,
+            streams=settings.compute.threads,
+            grad_checkpoint=settings.compute.gradient_checkpointing,
+            compile=on_gpu if settings.compute.compile is None else settings.compute.compile,
+            compute_dtype=None if compute_dtype == mx.float32 else compute_dtype,
+        ),
+        optimizer=Optimizer(
+            parameters,
+            settings.optimizer,
+            embeddings=method.embeddings,
+            embedding_rate_factor=_embedding_rate_factor(settings),
+            compile=prepare_compilation(),
+        ),
+        schedule=Schedule(
+            settings.schedule.kind,
+            length.steps,
+            length.warmup,
+            settings.schedule.decay_fraction,
+            settings.schedule.final_fraction,
+        ),
+        data=data,
+        length=length,
+        compute_dtype=compute_dtype,
+        inference_dtype=_DTYPES.get(describe_model(loaded.path).dtype, mx.float32),
+        notes=tuple(notes),
+    )
+
+
+def start_from_parent(setup: Setup) -> None:
+    """Take the weights of the checkpoint that a fork starts from, if the run is one."""
+    parent = setup.config.parent
+    if parent is None or Path(parent.checkpoint) == Path(setup.config.model_path):
+        return
+    checkpoint = Path(parent.checkpoint)
+    if not checkpoint.is_dir():
+        raise UserError(
+            f"The checkpoint {checkpoint} that this run starts from is not there any more."
+        )
+    verify(checkpoint)
+    try:
+        load_trained_weights(checkpoint, setup.loaded, setup.method)
+    except ValueError as error:
+        raise UserError(
+            f"The checkpoint {checkpoint} does not fit this run's method: {error}."
+        ) from None
+
+
+def _check_model(config: RunConfig) -> None:
+    if model_hash(Path(config.model_path)) != config.model_hash:
+        raise UserError(
+            f"The model in {config.model_path} is not the one that this run was prepared with. "
+            "Put the former one back, or prepare a new run."
+        )
+
+
+def _prepare_machine(settings: TrainingSettings) -> list[str]:
+    report = blas.use_fast_blas(settings.compute.threads, settings.compute.fast_blas)
+    if settings.compute.cache_limit is not None:
+        mx.set_cache_limit(settings.compute.cache_limit)
+    return [report.reason]
+
+
+def _notes_on_data(data: TrainingData) -> list[str]:
+    return [
+        f"The corpus {name!r} has no validation documents, so it is not measured."
+        for name in data.without_validation
+    ]
+
+
+def _embedding_rate_factor(settings: TrainingSettings) -> float:
+    own = settings.method.embedding_learning_rate
+    assert settings.optimizer.learning_rate is not None
+    return 1.0 if own is None else own / settings.optimizer.learning_rate

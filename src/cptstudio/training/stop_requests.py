@@ -1,0 +1,51 @@
+"""How a running trainer is asked to stop: SIGTERM or SIGINT, noticed between two steps.
+
+Both signals are blocked before the slow imports and let in once the handler stands, so that
+at no moment one of them can kill the process before it could answer. This module imports
+nothing slow.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Final
+
+SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+def hold_signals() -> None:
+    """Keep stop signals pending until `StopRequest.install`."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+class StopRequest:
+    """Remembers that somebody asked the trainer to stop, and who.
+
+    A second signal changes nothing: what is being saved is finished.
+    """
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+
+    def install(self) -> None:
+        """Answer SIGTERM and SIGINT from now on, those that were held back too."""
+        for number in SIGNALS:
+            signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.request(f"Stopped by {signal.Signals(number).name}.")
+
+    def request(self, reason: str) -> None:
+        """Ask for a stop; the first reason is kept."""
+        if self._reason is None:
+            self._reason = reason
+
+    @property
+    def reason(self) -> str | None:
+        """Why the trainer shall stop, or None."""
+        return self._reason
+
+    def __bool__(self) -> bool:
+        return self._reason is not None

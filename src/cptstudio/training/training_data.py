@@ -1,0 +1,186 @@
+"""What a run trains on and is measured on, and how long that lasts. Imports no MLX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cptstudio.corpus.corpus import Corpus, HeldOutDocument, open_corpus
+from cptstudio.corpus.rows import MixtureMember, RowOrder, build_row_order
+from cptstudio.errors import UserError
+from cptstudio.run_files import CorpusRecord
+from cptstudio.settings import CorpusUse, Length, TrainingSettings
+from cptstudio.training.schedules import default_warmup
+
+DEFAULT_TIMES_A_RUN = 10
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Held-out documents of one corpus, the same in every evaluation.
+
+    Attributes:
+        name: the corpus.
+        role: "domain", "replay" or "evaluation".
+        documents: of its validation side.
+        start_token: what a document's first token is predicted from.
+    """
+
+    name: str
+    role: str
+    documents: Sequence[HeldOutDocument]
+    start_token: int
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The opened corpora of a run.
+
+    Attributes:
+        order: every micro-batch by number.
+        evaluation: a set for each corpus that has validation documents.
+        without_validation: names of the corpora that have none.
+    """
+
+    order: RowOrder
+    evaluation: tuple[EvaluationSet, ...]
+    without_validation: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """A run's length, counted in steps.
+
+    Attributes:
+        steps: optimizer updates.
+        batches: micro-batches; the last step may have fewer than the others, so that an epoch
+            is whole.
+        tokens_per_step: counted targets, on average.
+        tokens: counted targets of the whole run, on average.
+        warmup: steps.
+        evaluate_every: steps.
+        save_every: steps.
+    """
+
+    steps: int
+    batches: int
+    tokens_per_step: float
+    tokens: float
+    warmup: int
+    evaluate_every: int
+    save_every: int
+
+
+def open_training_data(settings: TrainingSettings, records: Sequence[CorpusRecord]) -> TrainingData:
+    """Open the corpora that a run was prepared with.
+
+    Args:
+        settings: resolved.
+        records: of config.json, in the order of settings.data.corpora.
+
+    Raises:
+        UserError: corpora are missing, or are not what they were; all of them are named.
+    """
+    problems = []
+    corpora = []
+    for record in records:
+        try:
+            corpus = open_corpus(Path(record.path))
+            store = corpus.token_store(record.tokenizer_hash)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        if store.fingerprint != record.fingerprint:
+            problems.append(
+                f"The corpus {record.name!r} was built anew since this run was prepared, so the "
+                "run cannot go on exactly. Prepare a new run, or fork this one."
+            )
+        corpora.append(corpus)
+    if problems:
+        raise UserError("The run's corpora cannot be used:", problems)
+    order = row_order(settings, corpora, records[0].tokenizer_hash)
+    sets = []
+    empty = []
+    for use, corpus in zip(settings.data.corpora, corpora, strict=True):
+        chosen = _evaluation_set(use, corpus, records[0].tokenizer_hash, settings)
+        if chosen.documents:
+            sets.append(chosen)
+        else:
+            empty.append(use.name)
+    return TrainingData(order, tuple(sets), tuple(empty))
+
+
+def row_order(
+    settings: TrainingSettings, corpora: Sequence[Corpus], tokenizer_hash: str
+) -> RowOrder:
+    """The order of training for resolved settings."""
+    data = settings.data
+    assert data.context_length is not None and data.replay_share is not None
+    members = [
+        MixtureMember(use.name, corpus.token_store(tokenizer_hash), use.role, use.weight)
+        for use, corpus in zip(data.corpora, corpora, strict=True)
+        if use.role != "evaluation"
+    ]
+    return build_row_order(
+        members,
+        context_length=data.context_length,
+        packing=data.packing,
+        rows_per_batch=settings.batch.rows,
+        seed=settings.seed,
+        replay_share=data.replay_share,
+    )
+
+
+def _evaluation_set(
+    use: CorpusUse, corpus: Corpus, tokenizer_hash: str, settings: TrainingSettings
+) -> EvaluationSet:
+    store = corpus.token_store(tokenizer_hash)
+    documents = corpus.held_out_documents(
+        "validation", tokenizer_hash, max_tokens=settings.evaluation.max_tokens
+    )
+    counted = [document for document in documents if len(document.tokens)]
+    return EvaluationSet(use.name, use.role, counted, store.tokenizer.start)
+
+
+def run_length(settings: TrainingSettings, order: RowOrder) -> RunLength:
+    """How many steps a run has, and when it evaluates and saves.
+
+    What is not set is chosen: evaluations and checkpoints ten times a run, warm-up by
+    `default_warmup`.
+    """
+    accumulation = settings.batch.accumulation
+    per_batch = order.tokens_per_epoch / order.batches_per_epoch
+    per_step = per_batch * accumulation
+    if settings.length.unit == "epochs":
+        batches = _batches_of_epochs(order, settings.length.value)
+        steps = math.ceil(batches / accumulation)
+    else:
+        steps = settings.length.to_steps(per_step, order.tokens_per_epoch)
+        batches = steps * accumulation
+
+    def interval(length: Length | None) -> int:
+        if length is None:
+            return max(1, math.ceil(steps / DEFAULT_TIMES_A_RUN))
+        return length.to_steps(per_step, order.tokens_per_epoch)
+
+    warmup = settings.schedule.warmup
+    return RunLength(
+        steps=steps,
+        batches=batches,
+        tokens_per_step=per_step,
+        tokens=batches * per_batch,
+        warmup=default_warmup(steps) if warmup is None else interval(warmup),
+        evaluate_every=interval(settings.evaluation.every),
+        save_every=interval(settings.checkpoints.every),
+    )
+
+
+def _batches_of_epochs(order: RowOrder, epochs: float) -> int:
+    whole = int(epochs)
+    batches = sum(order.batches_in_epoch(epoch) for epoch in range(whole))
+    rest = epochs - whole
+    if rest:
+        batches += round(rest * order.batches_in_epoch(whole))
+    return max(1, batches)

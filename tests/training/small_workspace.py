@@ -1,0 +1,63 @@
+"""A real workspace in miniature: a toy model and two corpora built from real text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.settings import parse_settings
+from cptstudio.training.prepare import prepare_run
+from cptstudio.workspace import Workspace
+from tests.toy_models import make_toy_model, text_sample
+
+DOMAIN, GENERAL = "domain", "general"
+
+
+def make_workspace(root: Path, architecture: str = "llama-tied") -> Workspace:
+    """Base model "toy"; the corpora "domain" (code) and "general" (its second half)."""
+    workspace = Workspace(root)
+    model = make_toy_model(architecture, workspace.base_model("toy"))
+    parts = [part for text in text_sample() for part in text.split("\n\n\n") if len(part) > 200]
+    half = len(parts) // 2
+    for name, documents in ((DOMAIN, parts[:half]), (GENERAL, parts[half:])):
+        folder = root / "sources" / name
+        folder.mkdir(parents=True)
+        for number, text in enumerate(documents):
+            (folder / f"{number:04d}.txt").write_text(text, encoding="utf-8")
+        workspace.make(workspace.corpora)
+        build_corpus(
+            workspace.corpus(name),
+            [folder],
+            BuildSettings(near_dedup=False, validation=0.1, test=0.0),
+            model_path=model,
+        )
+    return workspace
+
+
+def small_settings(**changes: Any) -> dict[str, Any]:
+    """A tree of settings for a run of a few fast steps; `changes` replace whole groups."""
+    tree: dict[str, Any] = {
+        "model": {"path": "toy"},
+        "data": {
+            "corpora": [{"name": DOMAIN}, {"name": GENERAL, "role": "replay"}],
+            "replay_share": 0.25,
+            "context_length": 32,
+        },
+        "length": "12 steps",
+        "seed": 7,
+        "method": {"kind": "full"},
+        "optimizer": {"learning_rate": 3e-3},
+        "batch": {"rows": 2},
+        "evaluation": {"every": "4 steps", "max_tokens": 500},
+        "checkpoints": {"every": "3 steps"},
+        "compute": {"threads": 2},
+    }
+    return tree | changes
+
+
+def prepare(workspace: Workspace, name: str, **changes: Any) -> Path:
+    """Prepare a small run; returns its directory."""
+    directory, _ = prepare_run(workspace, name, parse_settings(small_settings(**changes)))
+    return directory
