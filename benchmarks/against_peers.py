@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.peers import machine, plan, report
 from benchmarks.peers.catalogue import PEERS, default_environments, find_peer
 from benchmarks.peers.markdown import replace_part
-from benchmarks.peers.measure import SOURCE, Measured, measure_any, shared_environment
+from benchmarks.peers.measure import SOURCE, Measured, measure, shared_environment
 from benchmarks.peers.model_folder import TOKENIZER_PIECES
 from benchmarks.peers.setup import is_complete
 from benchmarks.peers.workbench import Workbench, prepare
@@ -88,14 +88,23 @@ def product_speed(bench: Workbench) -> float:
     return float(json.loads(ended.stdout)["product_speed"])
 
 
+def leader_of(cell: plan.Cell, measured: Sequence[Measured]) -> str | None:
+    """The fastest peer so far in that cell."""
+    what = asdict(cell)
+    there = [one for one in measured if what.items() <= vars(one).items() and not one.error]
+    return report.best_peer(there)
+
+
 def measure_all(
     runs: Sequence[plan.Run], bench: Workbench, arguments: argparse.Namespace
 ) -> tuple[list[Measured], float]:
     """Measure every run, with a line for each; the machine's speed before and after them."""
     speeds = [product_speed(bench)]
-    measured = []
+    measured: list[Measured] = []
     for number, run in enumerate(runs, 1):
-        one = measure_any(run, bench, arguments.patience)
+        if not plan.is_needed(run, leader_of(run.cell, measured)):
+            continue
+        one = measure(run, bench, arguments.patience)
         measured.append(one)
         said = one.error or (
             f"{one.useful_per_second:,.1f} useful tokens/s, {one.peak_bytes / 1e6:,.0f} MB"

@@ -76,8 +76,13 @@ def docstrings(source: str) -> list[str]:
 
 
 def write_documents(documents: list[str], folder: Path) -> None:
-    """Write the documents as the `train.jsonl` with a "text" field that all peers read."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the documents in both forms.
+
+    train.jsonl, with a field "text", is what all peers read; texts/ has a file for each.
+    """
+    texts = folder / "texts"
+    texts.mkdir(parents=True, exist_ok=True)
     with (folder / "train.jsonl").open("w", encoding="utf-8") as lines:
-        for text in documents:
+        for number, text in enumerate(documents):
             lines.write(json.dumps({"text": text}) + "\n")
+            (texts / f"{number:06d}.txt").write_text(text, encoding="utf-8")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import benchmarks.peers.runner
 from benchmarks.peers.catalogue import find_peer, python_of
+from benchmarks.peers.ours import run_ours
 from benchmarks.peers.plan import OURS, Run
 from benchmarks.peers.processes import Ended, last_lines, run_to_end
 from benchmarks.peers.workbench import Workbench
@@ -61,38 +61,43 @@ class Measured:
     error: str = ""
 
 
-Execute = Callable[[Run, Workbench, Path], tuple[Ended, dict[str, Any] | None]]
+Ran = tuple[Ended, dict[str, Any] | None]
 
 
-def run_peer(run: Run, bench: Workbench, work: Path) -> tuple[Ended, dict[str, Any] | None]:
-    """Run a peer in its environment; the result is what `runner` wrote, or None."""
-    peer = find_peer(run.tool)
-    result = work / "result.json"
-    job = {
-        "peer": peer.name,
+def common_job(run: Run, bench: Workbench) -> dict[str, Any]:
+    """What every tool is told."""
+    return {
         "method": run.cell.method,
         "context": run.cell.context,
         "batch": run.batch,
         "warmup": run.warmup,
+        "short_warmup": run.is_long,
         "steps": run.steps,
         "seed": run.round,
         "model": str(bench.model(run.cell.vocabulary)),
         "data": str(bench.data),
-        "work": str(work),
-        "result": str(result),
         "rank": RANK,
         "learning_rate": LEARNING_RATE,
+    }
+
+
+def run_peer(run: Run, bench: Workbench, work: Path) -> Ran:
+    """Run a peer in its environment; the result is what `runner` wrote, or None."""
+    peer = find_peer(run.tool)
+    result = work / "result.json"
+    job = {
+        **common_job(run, bench),
+        "peer": peer.name,
+        "work": str(work),
+        "result": str(result),
         "fast_blas": run.cell.fast_blas,
         "source": str(SOURCE),
         "unaided": False,
     }
     path = work / "job.json"
     path.write_text(json.dumps(job, indent=2))
-    command = [
-        python_of(bench.environments, peer),
-        Path(benchmarks.peers.runner.__file__),
-        path,
-    ]
+    runner = Path(benchmarks.peers.runner.__file__)
+    command = [python_of(bench.environments, peer), runner, path]
     ended = run_to_end(command, work / "log.txt", work, shared_environment(bench))
     return ended, json.loads(result.read_text()) if result.is_file() else None
 
@@ -108,14 +113,18 @@ def shared_environment(bench: Workbench) -> dict[str, str]:
     return {"TMPDIR": str(temporary), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
-def measure(run: Run, bench: Workbench, execute: Execute, patience: int = 0) -> Measured:
+def measure(run: Run, bench: Workbench, patience: int = 0) -> Measured:
     """Measure a run, again up to `patience` times while other processes disturb it."""
     for attempt in range(patience + 1):
         name = f"{run.tool}-{run.cell.method}-{run.cell.context}-{run.cell.vocabulary}"
         name += f"-{'fast' if run.cell.fast_blas else 'installed'}-{run.round}-{attempt}"
         work = bench.folder / "runs" / name.replace(" ", "-")
         work.mkdir(parents=True)
-        ended, result = execute(run, bench, work)
+        if run.tool == OURS:
+            environment = shared_environment(bench)
+            ended, result = run_ours(run, bench, work, environment, common_job(run, bench))
+        else:
+            ended, result = run_peer(run, bench, work)
         measured = in_numbers(run, bench, ended, result, work / "log.txt")
         if measured.error or measured.other_load < 0.3:
             break
@@ -150,12 +159,3 @@ def in_numbers(
         versions=result["versions"],
         steps=result["steps"],
     )
-
-
-def measure_any(run: Run, bench: Workbench, patience: int) -> Measured:
-    """Measure a peer or this project's own trainer."""
-    if run.tool == OURS:
-        from benchmarks.peers.ours import run_ours
-
-        return measure(run, bench, run_ours, patience)
-    return measure(run, bench, run_peer, patience)

@@ -68,7 +68,7 @@ def test_useful_targets_leave_out_padding_and_each_rows_first_token() -> None:
 
 
 def test_the_clock_samples_evenly_by_width_and_ends_the_training() -> None:
-    clock = Clock({"steps": 3, "warmup": 1, "seed": 5})
+    clock = Clock({"steps": 3, "warmup": 1, "seed": 5, "short_warmup": False})
     clock.collect([Batch(None, width, [width]) for width in range(9, 0, -1)])
     assert clock.epoch["positions"] == sum(range(9))
     widths = [clock.next_batch().width for _ in range(4)]
@@ -102,6 +102,13 @@ def test_rounds_begin_with_different_tools_and_hold_all_of_them() -> None:
     assert order == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
 
 
+def test_after_the_first_round_of_a_long_context_only_the_fastest_peer_and_ours_go_on() -> None:
+    runs = plan.main_runs(["a", "b", plan.OURS], [512, 2048], ["full"], rounds=2)
+    needed = [run for run in runs if plan.is_needed(run, "b")]
+    left_out = [run for run in runs if run not in needed]
+    assert [(run.tool, run.cell.context, run.round) for run in left_out] == [("a", 2048, 1)]
+
+
 def test_a_part_of_a_page_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- begin x -->\nold\n<!-- end x -->\nafter\n")
@@ -132,6 +139,21 @@ def test_with_no_peer_and_without_ours_it_says_so(
 
 
 INSTALLED = [peer.name for peer in PEERS if is_complete(default_environments(), peer)]
+
+
+@pytest.mark.slow
+def test_our_own_trainer_is_measured_and_reads_every_token(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    arguments = ["--quick", "--methods", "full", "lora", "--peers", "--json", str(results)]
+    assert against_peers.main(arguments) == 0
+    content = json.loads(results.read_text())
+    assert [one["method"] for one in content["measured"]] == ["full", "lora"]
+    for one in content["measured"]:
+        assert one["tool"] == plan.OURS
+        assert one["useful_per_second"] > 0
+        assert one["padding"] < 0.01
+        assert one["covered"] == pytest.approx(1, abs=1e-3)
+        assert one["peak_bytes"] > one["mlx_peak_bytes"] > 0
 
 
 @pytest.mark.slow
