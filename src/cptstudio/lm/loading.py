@@ -27,6 +27,18 @@ from cptstudio.lm.description import (
 from cptstudio.lm.parameters import named_parameters, set_parameters
 from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
 
+# SystemExit: mlx-lm's OLMo ends the process where its own library is not installed.
+_LOADING_ERRORS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    OSError,
+    SystemExit,
+)
+
 MethodKind = Literal["full", "lora", "dora"]
 
 
@@ -162,7 +174,7 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
     try:
         model, config = load_model(path, lazy=True, trust_remote_code=trust_remote_code)
         mx.eval(named_parameters(model))
-    except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+    except _LOADING_ERRORS as error:
         raise UserError(
             f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {error}"
         ) from error
