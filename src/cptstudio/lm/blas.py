@@ -28,6 +28,7 @@ import mlx.core as mx
 import numpy as np
 
 from cptstudio.lm import elf
+from cptstudio.lm.cpu_kernels import prepare_cpu
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ def use_fast_blas(threads: int | None = None, enabled: bool = True) -> BlasRepor
     mlx is left as, or put back to what, it was.
     """
     global _active
+    prepare_cpu()
     threads = threads or usable_cores()
     if not enabled:
         _restore()

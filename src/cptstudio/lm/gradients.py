@@ -6,30 +6,38 @@ which more BLAS threads cannot do. The shares are fixed by the shape, and every 
 deterministic: same input, same bits.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
+import psutil
 from mlx.nn.layers.base import Module
-from mlx.utils import tree_map
+from mlx.utils import tree_flatten, tree_map
 
 from cptstudio.lm import blas
+from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
+from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
+from cptstudio.lm.dropout import KeySource, keyed_dropout
 from cptstudio.lm.loss import OutputHead, find_output_head, next_token_nats
 
 Tokens = np.ndarray[Any, Any] | mx.array
 
 
 class GradientStep:
-    """Sum of nats of a micro-batch and its gradients, as `step(inputs, targets, mask)`.
+    """Sum of nats of a micro-batch and its gradients, as `step(inputs, targets, mask, seed=...)`.
 
     Args:
-        model: an mlx-lm model whose parameters to train are unfrozen. streams: CPU streams to share
-        the rows over (None: one for each core; ignored on a GPU). grad_checkpoint: keep only each
-        layer's input and compute the rest again for the gradients. compile: compile the whole step
-        with `mx.compile`, once for each shape. compute_dtype: type that trained parameters are cast
-        to for the computation (None: their own).
-
-    The model's parameters are read at each call; its gradients have their types.
+        model: an mlx-lm model whose parameters to train are unfrozen.
+        streams: CPU streams to share the rows over (None: one for each core as far as memory
+            allows; ignored on a GPU).
+        grad_checkpoint: keep only each layer's input and compute the rest again for the gradients
+            (arXiv 1604.06174).
+        compile: compile the computation with `mx.compile`, once for each shape. On a CPU that calls
+            a C++ compiler, which takes some seconds for each.
+        compute_dtype: type that trained parameters are cast to for the computation (None: their
+            own). The gradients have the parameters' own types.
     """
 
     def __init__(
@@ -41,12 +49,15 @@ class GradientStep:
         compile: bool = False,
         compute_dtype: mx.Dtype | None = None,
     ) -> None:
+        prepare_cpu()
         self.model = model
-        self.on_cpu = mx.default_device() == mx.Device(mx.cpu)
-        self.streams = (streams or blas.usable_cores()) if self.on_cpu else 1
         self.compute_dtype = compute_dtype
         self.head: OutputHead | None = find_output_head(model)
+        self.streams = self._most_streams(streams)
+        self._layers = decoder_layers(model) if grad_checkpoint else []
+        self._compile = compile
         self._cpu_streams: list[mx.Stream] = []
+        self._functions: list[Callable[..., Any]] = []
 
     def __call__(
         self,
@@ -59,57 +70,99 @@ class GradientStep:
         """Sum of nats over the counted targets, their number, and the gradients of that sum.
 
         `inputs` and `targets` are int [rows, length], `mask` is None (every target counts) or bool
-        of that shape. Nothing is evaluated yet: `mx.eval` what is returned. `seed` fixes dropout:
-        same seed, same bits.
+        of that shape. Nothing is evaluated yet: `mx.eval` what is returned. Dropout depends on
+        `seed` alone: same seed, same bits (None: drawn from mlx's global state).
         """
         count = int(np.asarray(mask).sum()) if mask is not None else int(np.prod(inputs.shape))
+        key = mx.random.randint(0, 2**31 - 1, (2,)).astype(mx.uint32)
         if seed is not None:
-            mx.random.seed(seed)
+            key = mx.random.key(seed)
         if not self.model.training:
             self.model.train()
-        inputs, targets = mx.array(inputs), mx.array(targets)
-        weights = None if mask is None else mx.array(mask).astype(mx.float32)
+        arrays = [mx.array(inputs), mx.array(targets)]
+        if mask is not None:
+            arrays.append(mx.array(mask).astype(mx.float32))
         parameters = cast(Any, self.model).trainable_parameters()
-        differentiate = mx.value_and_grad(self._nats)
-        parts = self._shares(inputs.shape[0])
+        shares = self._shares(int(inputs.shape[0]))
+        keys = mx.random.split(key, len(shares))
         results = []
         try:
-            for stream, rows in parts:
+            for index, (stream, rows) in enumerate(shares):
                 with mx.stream(stream):
-                    share = None if weights is None else weights[rows]
-                    results.append(differentiate(parameters, inputs[rows], targets[rows], share))
+                    parts = [array[rows] for array in arrays]
+                    results.append(self._function(index)(parameters, keys[index], *parts))
         finally:
             self.model.update(parameters)
-        nats, gradients = results[0]
-        for more_nats, more in results[1:]:
-            nats = nats + more_nats
-            gradients = tree_map(mx.add, gradients, more)
+        nats, gradients = results.pop(0)
+        while results:
+            more_nats, more = results.pop(0)
+            nats, gradients = nats + more_nats, tree_map(mx.add, gradients, more)
         return nats, count, gradients
+
+    def _function(self, index: int) -> Callable[..., Any]:
+        """The function of parameters, key and data for the share `index`.
+
+        Each share has its own: a compiled function keeps the stream it was first called on.
+        """
+        while len(self._functions) <= index:
+            differentiate = mx.value_and_grad(self._nats)
+            function = mx.compile(differentiate) if self._compile else differentiate
+            self._functions.append(function)
+        chosen = self._functions[index]
+
+        def call(*arguments: Any) -> Any:
+            with fast_kernels(compiling=self._compile):
+                return chosen(*arguments)
+
+        return call
 
     def _nats(
         self,
         parameters: dict[str, Any],
+        key: mx.array,
         inputs: mx.array,
         targets: mx.array,
-        weights: mx.array | None,
+        weights: mx.array | None = None,
     ) -> mx.array:
         if self.compute_dtype is not None:
             dtype = self.compute_dtype
             parameters = tree_map(lambda value: value.astype(dtype), parameters)
         self.model.update(parameters)
-        return next_token_nats(self.model, inputs, targets, weights, head=self.head)
+        source = KeySource(key)
+        with keyed_dropout(source), self._checkpointed(source):
+            return next_token_nats(self.model, inputs, targets, weights, head=self.head)
+
+    @contextmanager
+    def _checkpointed(self, source: KeySource) -> Iterator[None]:
+        if not self._layers:
+            yield
+            return
+        with checkpointed_layers(self._layers, source):
+            yield
+
+    def _most_streams(self, wanted: int | None) -> int:
+        """How many CPU streams to use at most.
+
+        Each stream beyond the first holds gradients of its own; a sixteenth of the machine's memory
+        is let to them, but two streams always.
+        """
+        if not on_cpu():
+            return 1
+        if wanted is not None:
+            return max(1, wanted)
+        trained: Any = tree_flatten(cast(Any, self.model).trainable_parameters())
+        size = max(1, sum(array.nbytes for _, array in trained))
+        affordable = 1 + int(psutil.virtual_memory().total // 16 // size)
+        return min(blas.usable_cores(), max(2, affordable))
 
     def _shares(self, rows: int) -> list[tuple[mx.Stream, slice]]:
-        """Which rows each stream gets."""
+        """Which rows each stream gets; also sets how many threads BLAS uses in each."""
         count = min(self.streams, rows)
+        blas.set_blas_threads(max(1, blas.usable_cores() // count))
         if count < 2:
-            blas.set_blas_threads(self.streams)
             return [(mx.default_stream(mx.default_device()), slice(0, rows))]
-        blas.set_blas_threads(1)
         while len(self._cpu_streams) < count:
-            self._cpu_streams.append(mx.new_stream(mx.cpu))
+            self._cpu_streams.append(mx.new_stream(mx.Device(mx.cpu)))
         edges = [rows * index // count for index in range(count + 1)]
-        return [
-            (self._cpu_streams[index], slice(edges[index], edges[index + 1]))
-            for index in range(count)
-        ]
+        streams = self._cpu_streams[:count]
+        return [(stream, slice(*edges[index : index + 2])) for index, stream in enumerate(streams)]
