@@ -97,10 +97,12 @@ class ContinuedPretraining:
     def run(self) -> Ending:
         """Train; leaves result.json behind unless the run directory is gone."""
         (self._run_directory / RESULT).unlink(missing_ok=True)
+        logger = None
         try:
-            ending = self._train()
+            logger = TrainingMetricsLogger(self._run_directory, self.session)
+            ending = self._train(logger)
         except RunDirectoryGoneError:
-            return Ending("failed", f"The run directory {self._run_directory} was deleted.")
+            ending = self._gone()
         except UserError as error:
             ending = Ending("failed", str(error))
         except (MemoryError, OSError, RuntimeError, ValueError) as error:
@@ -109,42 +111,40 @@ class ContinuedPretraining:
                 traceback.print_exc()
                 reason = f"The trainer failed: {type(error).__name__}: {error}"
             ending = Ending("failed", reason)
-        self._leave_result(ending)
+        try:
+            self._lock.check_present()
+            self._record_end(ending, logger)
+        except RunDirectoryGoneError:
+            ending = self._gone()
         return ending
 
-    def _train(self) -> Ending:
+    def _gone(self) -> Ending:
+        return Ending("failed", f"The run directory {self._run_directory} was deleted.")
+
+    def _train(self, logger: TrainingMetricsLogger) -> Ending:
         checkpoints = CheckpointStore(self._lock, self._config.settings.checkpoints)
         checkpoints.prepare()
         checkpoint = None
         if self._resume is not None:
             checkpoint = checkpoints.choose(self._resume or None, accept_older=self._accept_older)
-        logger = TrainingMetricsLogger(self._run_directory, self.session)
+        setup = set_up(self._config)
+        self._planned_steps = setup.length.steps
+        reporter = ProgressReporter(setup.length.steps)
+        for note in setup.notes:
+            reporter.say(note)
+        loop = TrainingLoop(
+            setup, logger, checkpoints, self._lock, self._stop, reporter, self.session
+        )
+        self._loop = loop
+        if checkpoint is None:
+            start_from_parent(setup)
+        else:
+            self._restore(checkpoint, setup, loop)
+        self._announce(checkpoint, setup, loop, logger, reporter)
         try:
-            setup = set_up(self._config)
-            self._planned_steps = setup.length.steps
-            reporter = ProgressReporter(setup.length.steps)
-            for note in setup.notes:
-                reporter.say(note)
-            loop = TrainingLoop(
-                setup, logger, checkpoints, self._lock, self._stop, reporter, self.session
-            )
-            self._loop = loop
-            if checkpoint is None:
-                start_from_parent(setup)
-            else:
-                self._restore(checkpoint, setup, loop)
-            self._announce(checkpoint, setup, loop, logger, reporter)
-            try:
-                ending = loop.run()
-            finally:
-                reporter.close()
-            self._record_end(ending, logger)
-            return ending
-        except UserError as error:
-            self._record_end(Ending("failed", str(error)), logger)
-            raise
+            return loop.run()
         finally:
-            logger.close()
+            reporter.close()
 
     def _restore(self, checkpoint: Path, setup: Setup, loop: TrainingLoop) -> None:
         """Put weights, optimizer state and counters back, bit for bit."""
@@ -180,17 +180,8 @@ class ContinuedPretraining:
             logger.event("started", 0, message)
         reporter.say(message)
 
-    def _record_end(self, ending: Ending, logger: TrainingMetricsLogger) -> None:
-        self._lock.check_present()
-        step = self._loop.step if self._loop else 0
-        try:
-            logger.event("ended", step, ending.reason, outcome=ending.outcome)
-            logger.flush_to_disk()
-        except OSError:
-            # A full disk: what was to be told here stands in the result or on the terminal.
-            pass
-
-    def _leave_result(self, ending: Ending) -> None:
+    def _record_end(self, ending: Ending, logger: TrainingMetricsLogger | None) -> None:
+        """Tell the end in events.jsonl and result.json, as far as the disk lets us."""
         complete = checkpoints_of(self._run_directory)
         loop = self._loop
         result = RunResult(
@@ -205,12 +196,14 @@ class ContinuedPretraining:
             ended=time.time(),
         )
         try:
-            self._lock.check_present()
             write_record(self._run_directory / RESULT, result)
-        except RunDirectoryGoneError:
-            pass
+            if logger is not None:
+                logger.event("ended", result.step, ending.reason, outcome=ending.outcome)
+                logger.flush_to_disk()
+                logger.close()
         except OSError as error:
-            print(f"The result could not be written: {error.strerror}.", file=sys.stderr)
+            self._lock.check_present()
+            print(f"How the run ended could not be written: {error.strerror}.", file=sys.stderr)
 
 
 def _best(complete: Sequence[Path]) -> str | None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 from cptstudio.lm.description import ModelDescription
-from cptstudio.settings import Length, MethodSettings, OptimizerSettings, TrainingSettings
+from cptstudio.settings import (
+    Length,
+    MethodSettings,
+    OptimizerSettings,
+    Settings,
+    TrainingSettings,
+)
 from cptstudio.training.machine import Machine
 from cptstudio.training.resources import estimate_memory
 from cptstudio.training.training_data import RunLength
+
+_Group = TypeVar("_Group", bound=Settings)
 
 DEFAULT_CONTEXT = 2048
 DEFAULT_REPLAY_SHARE = 0.05
@@ -129,5 +137,5 @@ def _or(value: Any, default: Any) -> Any:
     return default if value is None else value
 
 
-def _changed(group: Any, **values: Any) -> Any:
+def _changed(group: _Group, **values: Any) -> _Group:
     return group.model_copy(update=values)

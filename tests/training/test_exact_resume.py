@@ -1,0 +1,81 @@
+"""Resume is exact: killed at random steps and resumed, a run ends as if it had never stopped."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from cptstudio.run_files import checkpoints_of, read_result
+from cptstudio.workspace import Workspace
+from tests.training.small_workspace import prepare
+from tests.training.trainer_process import held_rows, kill_after_rows, run
+
+STEPS = 40
+CASES = {
+    "full-adamw": {"method": {"kind": "full"}, "optimizer": {"learning_rate": 3e-3}},
+    "full-muon": {
+        "method": {"kind": "full"},
+        "optimizer": {"name": "muon", "learning_rate": 3e-3},
+    },
+    "lora-adamw": {
+        "method": {"kind": "lora", "rank": 4, "dropout": 0.2},
+        "optimizer": {"learning_rate": 1e-2},
+    },
+    "lora-muon": {
+        "method": {"kind": "lora", "rank": 4, "dropout": 0.2, "train_embeddings": True},
+        "optimizer": {"name": "muon", "learning_rate": 1e-2},
+    },
+}
+
+
+def arrays_below(checkpoint: Path) -> dict[str, np.ndarray]:
+    """Every array of a checkpoint: weights and optimizer state."""
+    return {
+        f"{path.relative_to(checkpoint)}:{name}": value
+        for path in sorted(checkpoint.rglob("*.safetensors"))
+        for name, value in load_file(path).items()
+    }
+
+
+def assert_same_run(left: Path, right: Path) -> None:
+    a, b = checkpoints_of(left)[-1], checkpoints_of(right)[-1]
+    assert a.name == b.name
+    first, second = arrays_below(a), arrays_below(b)
+    assert first.keys() == second.keys()
+    assert any("optimizer" in name for name in first)
+    different = [name for name in first if first[name].tobytes() != second[name].tobytes()]
+    assert different == []
+    assert held_rows(left) == held_rows(right)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_killed_at_random_steps_and_resumed_it_is_the_uninterrupted_run(
+    workspace: Workspace, case: str
+) -> None:
+    changes: dict[str, Any] = {
+        "length": f"{STEPS} steps",
+        "batch": {"rows": 2, "accumulation": 2},
+        "evaluation": {"every": "6 steps", "max_tokens": 300, "prompts": ["def "]},
+        "checkpoints": {"every": "5 steps"},
+        "guards": {"spike_window": 16},
+        **CASES[case],
+    }
+    whole = prepare(workspace, f"whole-{case}", **changes)
+    status, output = run(whole)
+    assert status == 0, output
+    killed = prepare(workspace, f"killed-{case}", **changes)
+    chance = random.Random(case)
+    kills = [kill_after_rows(killed, chance.randint(3, 20))]
+    kills.append(kill_after_rows(killed, chance.randint(3, 12), "--resume"))
+    assert any(kills)
+    status, output = run(killed, "--resume")
+    assert status == 0, output
+    assert_same_run(whole, killed)
+    result = read_result(killed)
+    assert result is not None and result.outcome == "completed" and result.step == STEPS

@@ -1,0 +1,86 @@
+"""Runs the real training program in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cptstudio.json_lines import read_json_lines
+from cptstudio.run_files import METRICS, current_rows, read_metrics
+from cptstudio.training.stop_requests import SIGNALS
+from cptstudio.training.training_metrics_logger import reproducible
+
+MODULE = "cptstudio.training.continued_pretraining"
+PATIENCE = 120.0
+
+
+def start(run_directory: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Start the program with stop signals blocked, as whoever starts it for real does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", MODULE, str(run_directory), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS),
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for the end; returns the exit status and what was said."""
+    output, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, output
+
+
+def run(run_directory: Path, *arguments: str, **options: Any) -> tuple[int, str]:
+    """Run the program to its end."""
+    return finish(start(run_directory, *arguments, **options))
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
+    """Wait for a condition while the process lives; returns whether it came true."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        if process.poll() is not None:
+            return condition()
+        os.sched_yield() if hasattr(os, "sched_yield") else None
+    raise AssertionError("the condition never came true")
+
+
+def rows_written(run_directory: Path) -> int:
+    """Complete lines in metrics.jsonl."""
+    try:
+        return (run_directory / METRICS).read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def kill_after_rows(run_directory: Path, rows: int, *arguments: str) -> bool:
+    """Start, and kill -9 once so many more rows are there; whether it was still running."""
+    until = rows_written(run_directory) + rows
+    process = start(run_directory, *arguments)
+    wait_until(lambda: rows_written(run_directory) >= until, process)
+    process.kill()
+    finish(process)
+    return process.returncode == -signal.SIGKILL
+
+
+def held_rows(run_directory: Path) -> list[dict[str, Any]]:
+    """The rows that hold, without what differs between repetitions."""
+    lines = read_metrics(run_directory)
+    assert lines.damaged == []
+    return [reproducible(row) for row in current_rows(lines.records)]
+
+
+def events(run_directory: Path, kind: str) -> list[dict[str, Any]]:
+    """Lines of the run's story of one kind."""
+    records = read_json_lines(run_directory / "events.jsonl").records
+    return [record for record in records if record["event"] == kind]
