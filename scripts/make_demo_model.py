@@ -27,6 +27,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from cptstudio import demo, run_files
+from cptstudio.corpus.build import build_corpus
 from cptstudio.workspace import Workspace
 
 PACKAGED = Path(__file__).parent.parent / "src" / "cptstudio" / "data" / demo.MODEL_NAME
@@ -120,9 +121,8 @@ def main() -> None:
         workspace.make(random_model)
         end_of_text = make_tokenizer(list(sources.values()), random_model)
         make_random_model(random_model, end_of_text)
-    general = str(workspace.root / "sources" / demo.GENERAL)
-    build = ["corpus", "build", demo.GENERAL, general, "--model", "random", *demo.BUILD_OPTIONS]
-    subprocess.run([*studio, *build, *place], check=True)
+    general = workspace.root / "sources" / demo.GENERAL
+    build_corpus(workspace.corpus(demo.GENERAL), [general], demo.build_settings(), random_model)
     run = workspace.run(RUN)
     if not run.exists():
         train = ["train", "--name", RUN, "--model", "random", "--corpus", demo.GENERAL]

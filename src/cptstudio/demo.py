@@ -20,10 +20,16 @@ from importlib import resources
 from pathlib import Path
 
 from cptstudio import durable
+from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.corpus.progress import ProgressCallback
 from cptstudio.errors import UserError
+from cptstudio.lm.description import describe_model
 from cptstudio.workspace import Workspace
 
 MODEL_NAME = "demo-base"
+HELD_OUT = 0.03
 DOMAIN = "python-source"
 GENERAL = "python-documentation"
 _NOT_LIBRARY = {"site-packages", "test", "tests", "idle_test", "__pycache__", "turtledemo"}
@@ -50,9 +56,7 @@ def _parsed(path: Path) -> tuple[str, ast.Module] | None:
 
 def _docstring_nodes(tree: ast.Module) -> Iterator[ast.Expr]:
     for node in ast.walk(tree):
-        if not isinstance(
-            node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        ):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
         if node.body and isinstance(first := node.body[0], ast.Expr):
             value = first.value
@@ -158,3 +162,36 @@ def install_model(workspace: Workspace) -> Path:
         shutil.copytree(folder, staged)
     durable.commit_directory(staged, target)
     return target
+
+
+def make(workspace: Workspace, progress: ProgressCallback | None = None) -> Iterator[str]:
+    """Make what is missing of the demo workspace; yields a sentence for each part.
+
+    Args:
+        workspace: where; its folder is created.
+        progress: told how the building of the corpora goes.
+    """
+    model = install_model(workspace)
+    yield f"base model {MODEL_NAME}: {describe_model(model).parameters / 1e6:.1f}M parameters"
+    missing = [name for name in (GENERAL, DOMAIN) if name not in workspace.corpus_names()]
+    sources = write_sources(workspace) if missing else {}
+    for name in (GENERAL, DOMAIN):
+        corpus = workspace.corpus(name)
+        if name in missing:
+            build_corpus(corpus, [sources[name]], build_settings(), model, progress)
+        yield _summary(open_corpus(corpus))
+
+
+def build_settings() -> BuildSettings:
+    """How the demo's corpora are built: more is held out of these small ones than usual."""
+    return BuildSettings(validation=HELD_OUT, test=HELD_OUT)
+
+
+def _summary(corpus: Corpus) -> str:
+    report = corpus.manifest.report
+    trained, held_out = report.documents["train"], report.documents["validation"]
+    size = report.text_bytes["train"] / 1e6
+    return (
+        f"corpus {corpus.name}: {trained:,} documents, {size:.1f} MB to train on, "
+        f"{held_out:,} held out for validation"
+    )

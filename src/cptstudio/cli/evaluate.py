@@ -38,12 +38,15 @@ def evaluate(
     side: Annotated[
         str, typer.Option(metavar="validation|test", help="Which held-out documents.")
     ] = "validation",
-    max_tokens: Annotated[
-        int, typer.Option(min=100, help="Held-out tokens of each corpus, always the same ones.")
-    ] = 100_000,
+    max_bytes: Annotated[
+        int,
+        typer.Option(min=1000, help="Held-out text of each corpus; always the same documents."),
+    ] = 400_000,
     context_length: Annotated[
         int | None,
-        typer.Option(min=8, help="Window in tokens.", show_default="the run's, at most 2,048"),
+        typer.Option(
+            min=8, help="Window in tokens.", show_default="what all models allow, at most 2,048"
+        ),
     ] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
@@ -64,7 +67,7 @@ def evaluate(
         "models": [_model(reference) for reference in references],
         "corpora": [_corpus(name, place) for name in corpora],
         "side": side,
-        "max_tokens": max_tokens,
+        "max_bytes": max_bytes,
         "context_length": context_length,
         "fast_blas": fast_blas,
     }

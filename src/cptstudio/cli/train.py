@@ -1,0 +1,301 @@
+"""`cpt-studio plan`, `cpt-studio train` and `cpt-studio resume`."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import yaml
+from rich.markup import escape
+from rich.table import Table
+
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.setting_options import merge, with_setting_options
+from cptstudio.errors import UserError
+from cptstudio.run_files import read_config
+from cptstudio.settings import TrainingSettings, parse_settings
+from cptstudio.training.planning import Plan, make_plan
+from cptstudio.training.prepare import prepare_run
+from cptstudio.workspace import Workspace
+
+TRAINER = "cptstudio.training.continued_pretraining"
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.yaml",
+        help="Settings as a YAML tree; flags given besides win over it.",
+        rich_help_panel="Run",
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A folder, a name under models/base/, or the id of a cached Hugging Face model.",
+        rich_help_panel="Model",
+    ),
+]
+_MIXTURE_HELP = "NAME or NAME:WEIGHT; repeat for more."
+CorpusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--corpus",
+        "-c",
+        metavar="NAME[:WEIGHT]",
+        help=f"What the model shall learn. The weight is passes in an epoch. {_MIXTURE_HELP}",
+        rich_help_panel="Data",
+    ),
+]
+ReplayOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--replay",
+        metavar="NAME[:WEIGHT]",
+        help=f"General text that keeps the model from forgetting. {_MIXTURE_HELP}",
+        rich_help_panel="Data",
+    ),
+]
+MeasureOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--measure", metavar="NAME", help="A corpus that is only measured.", rich_help_panel="Data"
+    ),
+]
+CalibrateOption = Annotated[
+    bool,
+    typer.Option(
+        "--calibrate",
+        help="Run a few real steps (nothing is kept) to tell how long training will take.",
+    ),
+]
+
+
+@with_setting_options
+def plan(
+    given: dict[str, Any],
+    model: ModelOption = None,
+    corpus: CorpusOption = None,
+    replay: ReplayOption = None,
+    measure: MeasureOption = None,
+    config: ConfigOption = None,
+    calibrate: CalibrateOption = False,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a run would be, and start nothing: tokens, steps, memory, disk, warnings.
+
+    Takes the same flags as `train`.
+
+    Example: `cpt-studio plan --model demo-base --corpus python-source --calibrate`
+    """
+    settings = _settings(given, model, corpus, replay, measure, config)
+    made = make_plan(Workspace(workspace), settings)
+    seconds = _seconds(made) if calibrate else None
+    if as_json:
+        print_json(
+            {"settings": made.settings.model_dump(mode="json"), "plan": facts(made, seconds)}
+        )
+    else:
+        console.print(_table(made, seconds))
+        _warn(made)
+
+
+@with_setting_options
+def train(
+    given: dict[str, Any],
+    model: ModelOption = None,
+    corpus: CorpusOption = None,
+    replay: ReplayOption = None,
+    measure: MeasureOption = None,
+    config: ConfigOption = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", help="The run's name.", show_default="corpus and date"),
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Train a model on corpora, here and now; Ctrl-C saves a checkpoint and ends.
+
+    The run's files are in models/cpt/NAME of the workspace. `cpt-studio resume NAME` goes on
+    exactly where a run stopped, however it stopped.
+
+    Example: `cpt-studio train --model demo-base --corpus python-source --replay
+    python-documentation --length "1 epoch"`
+    """
+    place = Workspace(workspace)
+    settings = _settings(given, model, corpus, replay, measure, config)
+    directory, made = prepare_run(place, name or _free_name(place, settings), settings)
+    console.print(_table(made, None))
+    _warn(made)
+    console.print(f"Training in {directory} (Ctrl-C saves and ends).")
+    _become_trainer(directory)
+
+
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Its folder name, such as step-00000200.", show_default="the newest"),
+    ] = None,
+    accept_older: Annotated[
+        bool,
+        typer.Option(
+            "--accept-older", help="When the newest checkpoint is damaged, use the one before."
+        ),
+    ] = False,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Go on with a run from a checkpoint, exactly as if it had never stopped.
+
+    Example: `cpt-studio resume first`
+    """
+    place = Workspace(workspace)
+    directory = place.run(run)
+    if run not in place.run_names():
+        known = ", ".join(place.run_names()) or "none yet"
+        raise UserError(f"There is no run {run!r} in {place.root}. There are: {known}.")
+    read_config(directory)
+    arguments = ["--resume", *([checkpoint] if checkpoint else [])]
+    _become_trainer(directory, *arguments, *(["--accept-older"] if accept_older else []))
+
+
+def _become_trainer(directory: Path, *arguments: str) -> NoReturn:
+    """Replace this process by the trainer, so that Ctrl-C and the exit status are its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-m", TRAINER, str(directory), *arguments])
+
+
+def _settings(
+    given: dict[str, Any],
+    model: str | None,
+    corpus: list[str] | None,
+    replay: list[str] | None,
+    measure: list[str] | None,
+    config: Path | None,
+) -> TrainingSettings:
+    tree = _read_yaml(config) if config else {}
+    overrides = dict(given)
+    if model is not None:
+        overrides["model.path"] = model
+    roles = (("domain", corpus), ("replay", replay), ("evaluation", measure))
+    uses = [_use(text, role) for role, texts in roles for text in texts or ()]
+    if uses:
+        overrides["data.corpora"] = uses
+    merged = merge(tree, overrides)
+    missing = []
+    if "path" not in merged.get("model", {}):
+        missing.append("--model: which base model to train.")
+    if not merged.get("data", {}).get("corpora"):
+        missing.append("--corpus: what to train on (`cpt-studio corpus list` shows what there is).")
+    if missing:
+        raise UserError("More is needed:", missing)
+    return parse_settings(merged)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {error}") from None
+    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
+        raise UserError(f"{path} must hold a tree of settings, such as `model: {{path: ...}}`.")
+    for key in ("model", "data"):
+        if key in tree and not isinstance(tree[key], dict):
+            raise UserError(f"{path}: {key} must be a group of settings.")
+    return tree
+
+
+def _use(text: str, role: str) -> dict[str, Any]:
+    name, _, weight = text.partition(":")
+    return {"name": name, "role": role, **({"weight": weight} if weight else {})}
+
+
+def _free_name(workspace: Workspace, settings: TrainingSettings) -> str:
+    domain = next(use.name for use in settings.data.corpora if use.role == "domain")
+    stem = f"{domain[:40]}-{datetime.date.today().isoformat()}"
+    taken = set(workspace.run_names())
+    candidates = (f"{stem}-{number}" for number in range(1, len(taken) + 2))
+    return next(name for name in candidates if name not in taken)
+
+
+def _seconds(made: Plan) -> float:
+    raise UserError("Calibration is not there yet.")
+
+
+def facts(made: Plan, seconds: float | None) -> dict[str, Any]:
+    """A plan as plain values; seconds only where they were measured."""
+    found: dict[str, Any] = {
+        "steps": made.length.steps,
+        "tokens": made.length.tokens,
+        "tokens_per_step": made.length.tokens_per_step,
+        "tokens_per_epoch": made.tokens_per_epoch,
+        "epochs": made.epochs,
+        "evaluate_every_steps": made.length.evaluate_every,
+        "save_every_steps": made.length.save_every,
+        "memory_bytes": made.memory.total,
+        "memory_available_bytes": made.memory_available,
+        "checkpoint_bytes": made.checkpoint_bytes,
+        "disk_needed_bytes": made.disk_needed,
+        "disk_free_bytes": made.disk_free,
+        "warnings": list(made.warnings),
+    }
+    if seconds is not None:
+        found["seconds"] = seconds
+    return found
+
+
+def _table(made: Plan, seconds: float | None) -> Table:
+    settings = made.settings
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+
+    def row(label: str, value: str) -> None:
+        table.add_row(label, escape(value))
+
+    row("model", f"{made.model.path.name}, {made.model.parameters / 1e6:,.1f}M parameters")
+    uses = ((use, f" x{use.weight:g}" if use.weight != 1 else "") for use in settings.data.corpora)
+    row("corpora", ", ".join(f"{use.name} ({use.role}{times})" for use, times in uses))
+    method: str = settings.method.kind or ""
+    if method != "full":
+        method += f", rank {settings.method.rank}"
+    row("method", f"{method}, {settings.optimizer.name} at {settings.optimizer.learning_rate:.1e}")
+    row(
+        "length",
+        f"{made.length.steps:,} steps of about {made.length.tokens_per_step:,.0f} tokens, "
+        f"{made.epochs:.2f} epochs of {made.tokens_per_epoch:,} tokens",
+    )
+    row(
+        "rows",
+        f"{settings.data.context_length} tokens, {settings.batch.rows} x "
+        f"{settings.batch.accumulation}, {settings.data.packing}, "
+        f"replay {(settings.data.replay_share or 0) * 100:g} %",
+    )
+    row("evaluated", f"every {made.length.evaluate_every:,} steps")
+    row("saved", f"every {made.length.save_every:,} steps, {_size(made.checkpoint_bytes)} each")
+    row("memory", f"about {_size(made.memory.total)} of {_size(made.memory_available)}")
+    row("disk", f"about {_size(made.disk_needed)} of {_size(made.disk_free)} free")
+    if seconds is not None:
+        row("time", f"about {datetime.timedelta(seconds=round(seconds))}")
+    return table
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _warn(made: Plan) -> None:
+    for warning in made.warnings:
+        errors.print(f"[yellow]Note:[/] {escape(warning)}", soft_wrap=True)
