@@ -1,0 +1,192 @@
+"""`cpt-studio runs detect`: training on this machine that was started elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from cptstudio.cli.common import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    errors,
+    open_workspace,
+    print_json,
+)
+from cptstudio.durable import dump_json
+from cptstudio.errors import UserError
+from cptstudio.runs.detection import Detection, ExternalProcess
+from cptstudio.runs.detection import detect as look_at_processes
+from cptstudio.runs.external_processes import Confirmation, ExternalProcesses
+from cptstudio.runs.log_parser import LogRecord
+from cptstudio.runs.preferences import read_preferences
+
+
+def detect(
+    workspace: WorkspaceOption = Path(),
+    watch: Annotated[
+        int | None,
+        typer.Option("--watch", metavar="PID", help="Follow the log of this process."),
+    ] = None,
+    stop: Annotated[
+        int | None,
+        typer.Option("--stop", metavar="PID", help="Ask this process to end (SIGTERM)."),
+    ] = None,
+    no_detect: Annotated[
+        bool, typer.Option("--no-detect", help="Look at no process at all.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show processes that train with mlx_lm, mlx-lm-lora or mlx-tune, started elsewhere.
+
+    They are only shown: nothing is written into their folders, and nothing is sent to them.
+    --watch and --stop ask before they do anything.
+    """
+    enabled = not no_detect and read_preferences(open_workspace(workspace).private).detect
+    found = look_at_processes(enabled)
+    if watch is not None:
+        _watch(_chosen(found, watch), as_json)
+    elif stop is not None:
+        _stop(_chosen(found, stop))
+    elif as_json:
+        print_json(_as_json(found))
+    else:
+        _print(found)
+
+
+def _chosen(found: Detection, pid: int) -> ExternalProcess:
+    for process in found.processes:
+        if process.identity.pid == pid:
+            return process
+    if found.off:
+        raise UserError("Detection is off, so no process can be watched or stopped.")
+    raise UserError(
+        f"No process {pid} was found that trains. `cpt-studio runs detect` lists those there are."
+    )
+
+
+def _as_json(found: Detection) -> dict[str, Any]:
+    processes = []
+    for process in found.processes:
+        processes.append(
+            {
+                "pid": process.identity.pid,
+                "identity": asdict(process.identity),
+                "owner": process.owner,
+                "started": process.started,
+                "command": list(process.arguments),
+                "folder": process.folder,
+                "adapter_folder": process.adapter_folder,
+                "log_file": process.log_file,
+                "log_reason": process.log_reason,
+            }
+            | {
+                "tool": process.command.tool,
+                "trains": process.command.trains,
+                "model": process.command.model,
+                "data": process.command.data,
+                "iterations": process.command.iterations,
+                "configuration": process.command.configuration,
+                "evidence": process.command.evidence,
+            }
+        )
+    return {"off": found.off, "looked_at": found.looked_at, "processes": processes}
+
+
+def _print(found: Detection) -> None:
+    if found.off:
+        console.print("Detection is off: no process was looked at.")
+        return
+    if not found.processes:
+        console.print("No training that was started elsewhere.")
+    for process in found.processes:
+        console.print(f"[bold]{process.identity.pid}[/bold]  {escape(process.command_line)}")
+        for label, value in _facts(process):
+            console.print(f"    {label:<10} {escape(value)}")
+    if found.unreadable:
+        console.print(f"{found.unreadable} processes of other users may not be read.")
+
+
+def _facts(process: ExternalProcess) -> list[tuple[str, str]]:
+    command = process.command
+    started = datetime.fromtimestamp(process.started).isoformat(" ", "seconds")
+    facts = [
+        ("user", process.owner or "not known"),
+        ("started", started),
+        ("found as", command.evidence),
+        ("folder", str(process.folder or "not known")),
+        ("model", command.model or "not on the command line"),
+        ("data", command.data or "not on the command line"),
+        ("adapters", str(process.adapter_folder or command.adapter_path or "not given")),
+    ]
+    if command.iterations is not None:
+        facts.append(("iterations", f"{command.iterations:,}"))
+    if command.configuration is not None:
+        facts.append(("options in", f"{command.configuration} (not read)"))
+    if command.trains is None:
+        facts.append(("trains", "its configuration or script decides"))
+    facts.append(("log", f"{process.log_file or 'none'}: {process.log_reason}"))
+    return facts
+
+
+def _watch(process: ExternalProcess, as_json: bool) -> None:
+    external = ExternalProcesses()
+    token = _confirmed(external.ask(process, "watch"))
+    finish = threading.Event()
+    try:
+        for record in external.watch(token, finish):
+            if as_json:
+                typer.echo(dump_json(_without_absent(record)))
+            else:
+                console.print(escape(describe_record(record)))
+    except KeyboardInterrupt:
+        finish.set()
+        console.print("No longer watched; the process goes on.")
+
+
+def _stop(process: ExternalProcess) -> None:
+    external = ExternalProcesses()
+    token = _confirmed(external.ask(process, "stop"))
+    pid = process.identity.pid
+    if typer.prompt(f"Type {pid} to confirm", err=True).strip() != str(pid):
+        raise UserError("Not confirmed: nothing was sent.")
+    external.stop(token)
+    console.print(f"SIGTERM was sent to process {pid}.")
+
+
+def _confirmed(confirmation: Confirmation) -> str:
+    errors.print(escape(confirmation.sentence))
+    if not typer.confirm("Go on?", err=True):
+        raise UserError("Not confirmed: nothing was done.")
+    return confirmation.token
+
+
+def _without_absent(record: LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in asdict(record).items() if value not in (None, ())}
+
+
+def describe_record(record: LogRecord) -> str:
+    """One line of text for what a training program reported."""
+    if record.traceback is not None:
+        return record.traceback
+    measured = [
+        (record.train_loss, "training loss {:.3f}"),
+        (record.validation_loss, "validation loss {:.3f}"),
+        (record.test_loss, "test loss {:.3f}"),
+        (record.learning_rate, "learning rate {:.3g}"),
+        (record.tokens_per_second, "{:,.0f} tokens/s"),
+        (record.trained_tokens, "{:,} tokens"),
+        (record.peak_memory_gigabytes, "{:.2f} GB at most"),
+        (record.planned_iterations, "{:,} iterations planned"),
+    ]
+    parts = [text.format(value) for value, text in measured if value is not None]
+    if record.saved_paths:
+        parts.append("saved " + " and ".join(record.saved_paths))
+    where = "" if record.iteration is None else f"iteration {record.iteration}: "
+    return where + ", ".join(parts)

@@ -1,0 +1,259 @@
+"""Finds training that was started elsewhere: a look at the processes of this machine.
+
+It only reads. A process counts by its parsed arguments (`command_lines`), never by a word that
+occurs in them. What the system does not tell about a process (another user's folder or open
+files) is absent, with the reason. Each decision that was near is logged with its evidence.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from cptstudio.durable import read_bytes
+from cptstudio.errors import UserError
+from cptstudio.runs.command_lines import (
+    SCRIPT_SIZE_LIMIT,
+    TrainingCommand,
+    mentions_a_tool,
+    parse_command_line,
+)
+from cptstudio.runs.identity import ProcessIdentity, identify
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ExternalProcess:
+    """A training process that the studio did not start. It is shown, never owned.
+
+    Attributes:
+        identity: which process it is, beyond doubt.
+        owner: login name of its user, or None when the system does not tell.
+        arguments: its argument list.
+        command: what the argument list says.
+        started: Unix time in seconds.
+        folder: its working directory, against which its relative paths count.
+        log_file: the regular file that its standard output goes to, else the one of its
+            standard error.
+        log_reason: how the log file is known, or why there is none.
+    """
+
+    identity: ProcessIdentity
+    owner: str | None
+    arguments: tuple[str, ...]
+    command: TrainingCommand
+    started: float
+    folder: Path | None
+    log_file: Path | None
+    log_reason: str
+
+    @property
+    def command_line(self) -> str:
+        """The command as it would be typed in a shell."""
+        return shlex.join(self.arguments)
+
+    @property
+    def adapter_folder(self) -> Path | None:
+        """Where the command line says that adapters are written, as an absolute path."""
+        if self.command.adapter_path is None:
+            return None
+        path = Path(self.command.adapter_path)
+        if path.is_absolute():
+            return path
+        return self.folder / path if self.folder is not None else None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Why a process counts as training, or why one that came near does not."""
+
+    pid: int
+    trains: bool
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a look found.
+
+    Attributes:
+        processes: those that train, by start time. Those whose configuration file or script
+            decides whether they train are among them: `command.trains` is None.
+        decisions: the near ones, each with its evidence.
+        looked_at: processes whose command line could be read.
+        unreadable: processes of other users that the system does not let us read.
+        off: detection was turned off, and nothing was looked at.
+    """
+
+    processes: tuple[ExternalProcess, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    looked_at: int = 0
+    unreadable: int = 0
+    off: bool = False
+
+
+def detect(enabled: bool = True) -> Detection:
+    """Look once at all processes.
+
+    Args:
+        enabled: False turns it off: no process is looked at, and the log says so.
+    """
+    if not enabled:
+        logger.info("Detection of training started elsewhere is off: no process was looked at.")
+        return Detection(off=True)
+    found: list[ExternalProcess] = []
+    decisions: list[Decision] = []
+    looked_at = unreadable = 0
+    for process in psutil.process_iter():
+        try:
+            seen = examine(process.pid)
+        except psutil.AccessDenied:
+            unreadable += 1
+            continue
+        if seen is None:
+            continue
+        looked_at += 1
+        verdict, arguments = seen
+        if isinstance(verdict, ExternalProcess):
+            found.append(verdict)
+            decisions.append(Decision(process.pid, True, verdict.command.evidence))
+        elif mentions_a_tool(arguments):
+            decisions.append(Decision(process.pid, False, verdict))
+    for decision in decisions:
+        logger.info(
+            "Process %d %s: %s.",
+            decision.pid,
+            "trains" if decision.trains else "is not training",
+            decision.evidence,
+        )
+    logger.info(
+        "Detection looked at %d processes (%d more may not be read): %d train.",
+        looked_at,
+        unreadable,
+        len(found),
+    )
+    found.sort(key=lambda one: one.identity.start)
+    return Detection(tuple(found), tuple(decisions), looked_at, unreadable)
+
+
+def examine(pid: int) -> tuple[ExternalProcess | str, Sequence[str]] | None:
+    """Look at one process: what it trains or why it does not, and its argument list.
+
+    Returns:
+        None when there is no such process (any more), or it has no command line.
+
+    Raises:
+        psutil.AccessDenied: its command line may not be read.
+    """
+    try:
+        identity = identify(pid)
+        if identity is None:
+            return None
+        process = psutil.Process(pid)
+        arguments = tuple(process.cmdline())
+        if not arguments:
+            return None
+        folder = _folder(process)
+        verdict: TrainingCommand | str = parse_command_line(
+            arguments, _executable(process), lambda script: _read_script(script, folder)
+        )
+        if isinstance(verdict, TrainingCommand) and verdict.trains is False:
+            verdict = f"{verdict.evidence}, but without --train"
+        if isinstance(verdict, str):
+            return verdict, arguments
+        described = _describe(process, identity, arguments, verdict, folder)
+    except (psutil.NoSuchProcess, ProcessLookupError):  # Zombies are among them.
+        return None
+    # All of it was read by pid: it holds only if the pid still means the same process.
+    return (described, arguments) if identify(pid) == identity else None
+
+
+def _describe(
+    process: psutil.Process,
+    identity: ProcessIdentity,
+    arguments: tuple[str, ...],
+    command: TrainingCommand,
+    folder: Path | None,
+) -> ExternalProcess:
+    log_file, log_reason = _log_file(process)
+    return ExternalProcess(
+        identity=identity,
+        owner=_owner(process),
+        arguments=arguments,
+        command=command,
+        started=process.create_time(),
+        folder=folder,
+        log_file=log_file,
+        log_reason=log_reason,
+    )
+
+
+def _executable(process: psutil.Process) -> str | None:
+    try:
+        return process.exe() or None
+    except psutil.AccessDenied:
+        return None
+
+
+def _folder(process: psutil.Process) -> Path | None:
+    try:
+        folder = process.cwd()
+    except psutil.AccessDenied:
+        return None
+    return Path(folder) if folder else None
+
+
+def _owner(process: psutil.Process) -> str | None:
+    try:
+        return process.username()
+    except (psutil.AccessDenied, KeyError):
+        return None
+
+
+def _read_script(script: str, folder: Path | None) -> str | None:
+    path = Path(script)
+    if not path.is_absolute():
+        if folder is None:
+            return None
+        path = folder / path
+    try:
+        # Installers link their start scripts into a folder of the user's search path.
+        source = read_bytes(path.resolve(), SCRIPT_SIZE_LIMIT)
+    except (OSError, UserError, RuntimeError, ValueError):
+        return None
+    return source.decode("utf-8", errors="replace")
+
+
+def _log_file(process: psutil.Process) -> tuple[Path | None, str]:
+    try:
+        open_files = {file.fd: file.path for file in process.open_files()}
+    except psutil.AccessDenied:
+        return None, "the system does not tell which files this process has open"
+    if path := open_files.get(1):
+        return Path(path), "its standard output goes to this file"
+    if path := open_files.get(2):
+        return Path(path), "its standard error goes to this file"
+    return None, f"its standard output goes to {_output_target(process.pid)}"
+
+
+def _output_target(pid: int) -> str:
+    # Only Linux names what else a descriptor can be.
+    if sys.platform == "linux":
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/1")
+        except OSError:
+            return "no regular file"
+        if target.endswith(" (deleted)"):
+            return f"{target.removesuffix(' (deleted)')}, which was deleted"
+        if target.startswith("pipe:"):
+            return "another program through a pipe"
+        return target
+    return "no regular file"
