@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from cptstudio.training.stop_requests import SIGNALS
 from cptstudio.training.training_metrics_logger import reproducible
 
 MODULE = "cptstudio.training.continued_pretraining"
-PATIENCE = 120.0
+PATIENCE = 200.0
 
 
 def start(run_directory: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
@@ -34,7 +34,11 @@ def start(run_directory: Path, *arguments: str, **options: Any) -> subprocess.Po
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for the end; returns the exit status and what was said."""
-    output, _ = process.communicate(timeout=PATIENCE)
+    try:
+        output, _ = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     return process.returncode, output
 
 
@@ -46,13 +50,14 @@ def run(run_directory: Path, *arguments: str, **options: Any) -> tuple[int, str]
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
     """Wait for a condition while the process lives; returns whether it came true."""
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        if process.poll() is not None:
+    while not condition():
+        if time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError(f"the condition never came true: {process.communicate()[0]}")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.005)
             return condition()
-        os.sched_yield() if hasattr(os, "sched_yield") else None
-    raise AssertionError("the condition never came true")
+    return True
 
 
 def rows_written(run_directory: Path) -> int:
