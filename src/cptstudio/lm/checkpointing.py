@@ -52,16 +52,17 @@ def _checkpointed_class(cls: type, source: KeySource) -> type:
 
     def call(self: Any, *arguments: Any, **named: Any) -> Any:
         parameters = self.trainable_parameters()
+        key = source.next()
 
-        def inner(parameters: Any, key: mx.array, *arguments: Any, **named: Any) -> Any:
+        def inner(parameters: Any, *arguments: Any, **named: Any) -> Any:
             # The second computation starts from the same key, so it draws the same dropout masks.
+            # The key is no argument: mlx would want a gradient for it.
             source.key = key
             self.update(parameters)
             return stock(self, *arguments, **named)
 
-        key = source.next()
         after = source.key
-        result = mx.checkpoint(inner)(parameters, key, *arguments, **named)
+        result = mx.checkpoint(inner)(parameters, *arguments, **named)
         self.update(parameters)
         source.key = after
         return result

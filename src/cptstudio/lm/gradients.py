@@ -6,8 +6,7 @@ which more BLAS threads cannot do. The shares are fixed by the shape, and every 
 deterministic: same input, same bits.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, cast
 
 import mlx.core as mx
@@ -56,6 +55,7 @@ class GradientStep:
         self.streams = self._most_streams(streams)
         self._layers = decoder_layers(model) if grad_checkpoint else []
         self._compile = compile
+        self._keys = KeySource(mx.random.key(0))
         self._cpu_streams: list[mx.Stream] = []
         self._functions: list[Callable[..., Any]] = []
 
@@ -111,7 +111,9 @@ class GradientStep:
         chosen = self._functions[index]
 
         def call(*arguments: Any) -> Any:
-            with fast_kernels(compiling=self._compile):
+            # Checkpointed layers are computed again, and draw their dropout masks again, while the
+            # gradients are derived: after `_nats` has returned.
+            with fast_kernels(compiling=self._compile), keyed_dropout(self._keys):
                 return chosen(*arguments)
 
         return call
@@ -128,17 +130,9 @@ class GradientStep:
             dtype = self.compute_dtype
             parameters = tree_map(lambda value: value.astype(dtype), parameters)
         self.model.update(parameters)
-        source = KeySource(key)
-        with keyed_dropout(source), self._checkpointed(source):
+        self._keys.key = key
+        with checkpointed_layers(self._layers, self._keys):
             return next_token_nats(self.model, inputs, targets, weights, head=self.head)
-
-    @contextmanager
-    def _checkpointed(self, source: KeySource) -> Iterator[None]:
-        if not self._layers:
-            yield
-            return
-        with checkpointed_layers(self._layers, source):
-            yield
 
     def _most_streams(self, wanted: int | None) -> int:
         """How many CPU streams to use at most.

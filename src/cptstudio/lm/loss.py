@@ -89,11 +89,14 @@ def head_nats(
         values = dict(zip(names, parameters, strict=True))
         return chunks(head, module, values, hidden, targets, weights, rows)
 
-    def total_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, ...]:
-        return tuple(
+    def total_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
+        # mlx hands over a single argument, and takes back its gradient, without a tuple around it.
+        alone = isinstance(primals, mx.array)
+        gradients = tuple(
             (gradient * cotangents[0]).astype(primal.dtype)
-            for gradient, primal in zip(outputs[1:], primals, strict=True)
+            for gradient, primal in zip(outputs[1:], [primals] if alone else primals, strict=True)
         )
+        return gradients[0] if alone else gradients
 
     function: Any = mx.custom_function(total)
     function.vjp(total_vjp)
