@@ -1,0 +1,68 @@
+"""The configuration of a run that starts from another one's checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cptstudio.errors import UserError
+from cptstudio.run_files import CHECKPOINTS, Parent, RunConfig
+from cptstudio.settings import parse_settings
+from cptstudio.workspace import check_name
+
+# What these name was measured (fingerprints, hashes) when the parent was prepared.
+_FIXED = ("model", "data")
+
+
+def forked(
+    parent: RunConfig, directory: Path, checkpoint: str, name: str, changes: Mapping[str, Any]
+) -> RunConfig:
+    """The parent's configuration with changes, a new name and its origin.
+
+    Every value that the parent resolved stays as it is, so that the fork differs in what was
+    changed and in nothing else.
+
+    Args:
+        parent: its configuration.
+        directory: its run directory.
+        checkpoint: name of the checkpoint whose weights the fork starts from.
+        name: of the new run.
+        changes: dotted names of settings and new values.
+
+    Raises:
+        UserError: a setting is unknown or cannot be changed in a fork.
+    """
+    check_name(name, "run")
+    fixed = sorted(key for key in changes if key.split(".")[0] in _FIXED)
+    if fixed:
+        raise UserError(
+            f"A fork keeps its parent's model and corpora; {', '.join(fixed)} cannot be changed. "
+            "Prepare a new run instead."
+        )
+    tree = parent.settings.model_dump(mode="json")
+    for key, value in changes.items():
+        _set(tree, key, value)
+    return parent.model_copy(
+        update={
+            "name": name,
+            "created": time.time(),
+            "settings": parse_settings(tree),
+            "parent": Parent(
+                run=parent.name,
+                path=str(directory),
+                checkpoint=str(directory / CHECKPOINTS / checkpoint),
+            ),
+        }
+    )
+
+
+def _set(tree: dict[str, Any], key: str, value: Any) -> None:
+    *groups, last = key.split(".")
+    for group in groups:
+        inner = tree.get(group)
+        if not isinstance(inner, dict):
+            raise UserError(f"There is no setting {key!r}.")
+        tree = inner
+    tree[last] = value

@@ -1,0 +1,130 @@
+"""Starts a keeper for one attempt of a run, so that no moment is left without a lock."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cptstudio import durable, run_files
+from cptstudio.errors import UserError
+from cptstudio.runs import locks, records
+from cptstudio.runs.locks import Lock
+from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
+
+TRAINER_MODULE = "cptstudio.training.continued_pretraining"
+NEWEST = ""
+_START_SECONDS = 30.0
+_logger = logging.getLogger(__name__)
+
+
+def private_folder(private: Path, run: str) -> Path:
+    """Folder of what is remembered of a run besides its own directory."""
+    return private / "runs" / run
+
+
+def take_run(folder: Path, run: str) -> Lock:
+    """Take a run's lock, or say that it is alive.
+
+    Raises:
+        UserError: a trainer or keeper of this run holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = locks.take(folder / records.LOCK)
+    if lock is None:
+        raise UserError(
+            f"The run {run} has a trainer that is still alive. Wait for its end, or stop it first."
+        )
+    return lock
+
+
+def trainer_command(run_directory: Path, resume: str | None) -> list[str]:
+    """Argument list of the training program. -P keeps the current folder out of its modules.
+
+    Args:
+        run_directory: its only positional argument.
+        resume: None to begin; a checkpoint's name; NEWEST also where there is none yet.
+    """
+    command = [sys.executable, "-P", "-m", TRAINER_MODULE, str(run_directory)]
+    if resume is None:
+        return command
+    return [*command, "--resume"] if resume == NEWEST else [*command, "--resume", resume]
+
+
+def launch(
+    lock: Lock, folder: Path, run_directory: Path, resume: str | None, prevent_sleep: bool
+) -> subprocess.Popen[bytes]:
+    """Write down the attempt, hand the held lock to a new keeper, and wait for its record.
+
+    The lock's copy of this process is closed in any case.
+
+    Raises:
+        UserError: the keeper could not start the trainer.
+    """
+    with lock:
+        durable.sweep_staging(folder)
+        config = run_files.read_config(run_directory)
+        spec = Spec(
+            attempt=secrets.token_hex(8),
+            run=config.name,
+            run_directory=str(run_directory),
+            run_created=config.created,
+            command=trainer_command(run_directory, resume),
+            resume=resume,
+            prevent_sleep=prevent_sleep,
+            requested=time.time(),
+        )
+        records.write(folder / records.SPEC, spec)
+        keeper = _spawn(lock, folder)
+    _await_start(keeper, folder, spec)
+    _logger.info("run %s: attempt %s is kept by process %d", spec.run, spec.attempt, keeper.pid)
+    return keeper
+
+
+def _spawn(lock: Lock, folder: Path) -> subprocess.Popen[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    log = os.open(folder / records.KEEPER_LOG, flags, 0o600)
+    try:
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "cptstudio.runs.keeper",
+                str(folder),
+                str(lock.descriptor),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(lock.descriptor,),
+            start_new_session=True,
+            cwd="/",
+        )
+    finally:
+        os.close(log)
+
+
+def _await_start(keeper: subprocess.Popen[bytes], folder: Path, spec: Spec) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        kept = records.read(folder / records.KEEPER, KeeperRecord)
+        if kept is not None and kept.attempt == spec.attempt:
+            return
+        if keeper.poll() is not None:
+            ended = records.read(folder / records.EXIT, ExitRecord)
+            if ended is not None and ended.attempt == spec.attempt:
+                return
+            raise UserError(
+                f"The run {spec.run} could not be started: its keeper ended with "
+                f"{keeper.returncode}. See {folder / records.KEEPER_LOG}."
+            )
+        time.sleep(0.005)
+    raise UserError(
+        f"The run {spec.run} has not started after {_START_SECONDS:.0f} seconds; its keeper is "
+        f"process {keeper.pid}. See {folder / records.KEEPER_LOG}."
+    )

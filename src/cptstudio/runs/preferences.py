@@ -1,0 +1,58 @@
+"""The studio's own settings of a workspace: `.cpt-studio/settings.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cptstudio import durable
+from cptstudio.errors import UserError
+from cptstudio.settings import sentences
+
+_FILE = "settings.json"
+
+
+class Preferences(BaseModel):
+    """What the user prefers, whatever is trained."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    detect: bool = Field(
+        True,
+        title="Look for training started elsewhere",
+        description="List processes on this machine that train with mlx_lm and its kin.",
+    )
+    prevent_sleep: bool = Field(
+        True,
+        title="Stay awake while training",
+        description="Keep the machine from sleeping while a run is active.",
+    )
+
+
+def read_preferences(private: Path) -> Preferences:
+    """The preferences; the defaults where nothing was saved.
+
+    Raises:
+        UserError: the file is there but cannot be used.
+    """
+    path = private / _FILE
+    try:
+        return Preferences.model_validate(durable.read_json(path, durable.MEBIBYTE))
+    except FileNotFoundError:
+        return Preferences()
+    except ValidationError as error:
+        raise UserError(f"{path} cannot be used:", sentences(error)) from None
+
+
+def write_preferences(private: Path, preferences: Preferences) -> None:
+    """Save the preferences, keeping keys that other parts of the studio store there."""
+    private.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = private / _FILE
+    try:
+        stored = durable.read_json(path, durable.MEBIBYTE)
+    except FileNotFoundError:
+        stored = {}
+    if not isinstance(stored, dict):
+        stored = {}
+    durable.write_json(path, stored | preferences.model_dump(), mode=0o600)

@@ -1,0 +1,113 @@
+"""Runs that wait for the one before.
+
+The queue is one small file, so that it survives the server. After a restart it waits until
+the user says go on: nothing starts that nobody asked for in this server's life.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cptstudio import durable
+from cptstudio.durable import UnusableFileError
+from cptstudio.errors import UserError
+from cptstudio.runs import locks
+
+_FILE = "queue.json"
+_LOCK = "queue.lock"
+_PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run in the queue.
+
+    Attributes:
+        run: its id.
+        resume: name of the checkpoint to continue from, or None for its first start.
+        attempt: the run's last attempt when it was queued, or None; another one since means
+            that it was started by hand and has left the queue.
+        added: Unix time in seconds.
+    """
+
+    run: str
+    resume: str | None
+    attempt: str | None
+    added: float
+
+
+class Queue:
+    """The waiting runs of a workspace.
+
+    Args:
+        private: the workspace's private folder.
+    """
+
+    def __init__(self, private: Path) -> None:
+        self._private = private
+
+    def waiting(self) -> list[Waiting]:
+        """The runs that wait, the next one first.
+
+        Raises:
+            UnusableFileError: the queue's file is damaged.
+        """
+        path = self._private / _FILE
+        try:
+            value = durable.read_json(path, durable.MEBIBYTE)
+        except FileNotFoundError:
+            return []
+        try:
+            return [
+                Waiting(
+                    run=_text(item["run"]),
+                    resume=None if item["resume"] is None else _text(item["resume"]),
+                    attempt=None if item["attempt"] is None else _text(item["attempt"]),
+                    added=float(item["added"]),
+                )
+                for item in value["waiting"]
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnusableFileError(path, f"is not a queue: {error!r}") from None
+
+    def add(self, run: str, resume: str | None, attempt: str | None) -> int:
+        """Put a run at the end; returns its place, 1 for the next one.
+
+        Raises:
+            UserError: it waits already.
+        """
+        with self._changing() as waiting:
+            if any(item.run == run for item in waiting):
+                raise UserError(f"The run {run} is in the queue already.")
+            waiting.append(Waiting(run, resume, attempt, time.time()))
+            return len(waiting)
+
+    def remove(self, run: str) -> bool:
+        """Take a run out; returns whether it was there."""
+        if not any(item.run == run for item in self.waiting()):
+            return False
+        with self._changing() as waiting:
+            waiting[:] = [item for item in waiting if item.run != run]
+        return True
+
+    @contextmanager
+    def _changing(self) -> Iterator[list[Waiting]]:
+        self._private.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = locks.take(self._private / _LOCK, _PATIENCE_SECONDS)
+        if lock is None:
+            raise UserError("The queue is being changed by another process; try again.")
+        with lock:
+            waiting = self.waiting()
+            yield waiting
+            value = {"waiting": [asdict(item) for item in waiting]}
+            durable.write_json(self._private / _FILE, value, mode=0o600)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value

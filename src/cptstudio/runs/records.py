@@ -1,0 +1,184 @@
+"""What manager and keeper write down about a run, in `<workspace>/.cpt-studio/runs/<id>/`.
+
+Each record has one writer: the manager writes spec.json and control.json, the keeper writes
+keeper.json and exit.json. A start or resume is one *attempt* with an id of its own, which
+every record carries: what belongs to an earlier attempt is thereby recognised, and nothing
+has to be removed in the right order.
+
+Standard library only: the keeper uses this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from cptstudio import durable
+from cptstudio.durable import UnusableFileError
+from cptstudio.runs.identity import ProcessIdentity
+
+SPEC = "spec.json"
+LOCK = "lock"
+KEEPER_LOCK = "keeper.lock"
+KEEPER = "keeper.json"
+CONTROL = "control.json"
+EXIT = "exit.json"
+KEEPER_LOG = "keeper.log"
+
+RECORD_LIMIT = 1024 * 1024
+Request = Literal["stop", "kill"]
+Stored = TypeVar("Stored", "Spec", "KeeperRecord", "Control", "ExitRecord")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What shall be run: written before anything is spawned.
+
+    Attributes:
+        attempt: id of this start or resume.
+        run: the run's name.
+        run_directory: absolute.
+        run_created: `created` of its config.json, so that another run of the same name, made
+            after this one was deleted, is not taken for it.
+        command: argument list of the trainer.
+        resume: name of the checkpoint it continues from, None for a first start, or "" for a
+            run that ended before its first checkpoint and begins again.
+        prevent_sleep: whether the machine is kept awake meanwhile.
+        requested: Unix time in seconds.
+    """
+
+    attempt: str
+    run: str
+    run_directory: str
+    run_created: float
+    command: list[str]
+    resume: str | None
+    prevent_sleep: bool
+    requested: float
+
+
+@dataclass(frozen=True)
+class KeeperRecord:
+    """Who keeps and who trains: written before the trainer's first instruction.
+
+    Attributes:
+        attempt: the attempt these processes belong to.
+        keeper: the keeper.
+        trainer: the trainer, leader of its process group.
+        started: Unix time in seconds.
+        former_result: what identified result.json at that time, or None; another one now
+            means that this trainer wrote it.
+    """
+
+    attempt: str
+    keeper: ProcessIdentity
+    trainer: ProcessIdentity
+    started: float
+    former_result: str | None
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the user wants of a running attempt: "stop" (with a checkpoint) or "kill"."""
+
+    attempt: str
+    request: Request
+    requested: float
+
+
+@dataclass(frozen=True)
+class ExitRecord:
+    """How the trainer ended, by the process that was its parent.
+
+    Attributes:
+        attempt: the attempt that ended.
+        code: its exit code, or None when a signal ended it or it never started.
+        signal: number of the signal that ended it, or None.
+        reason: a sentence, where there is more to say.
+        requested: the last request that was delivered to it, or None.
+        started: Unix time in seconds.
+        ended: Unix time in seconds.
+        duration: seconds by a clock that nobody sets.
+        usage: its resources: user and system CPU seconds, peak resident bytes, page faults.
+        memory: evidence of an out-of-memory kill, where the system gives any.
+    """
+
+    attempt: str
+    code: int | None
+    signal: int | None
+    reason: str
+    requested: str | None
+    started: float
+    ended: float
+    duration: float
+    usage: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
+def file_mark(path: Path) -> str | None:
+    """Something that changes when a file is replaced; None when it is not there."""
+    try:
+        information = path.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return f"{information.st_ino}:{information.st_mtime_ns}:{information.st_size}"
+
+
+def to_json(record: Any) -> bytes:
+    """A record as it is stored."""
+    return durable.dump_json(asdict(record), indent=2).encode() + b"\n"
+
+
+def write(path: Path, record: Any) -> None:
+    """Write a record atomically and durably, readable by the user alone."""
+    durable.write_bytes(path, to_json(record), mode=0o600)
+
+
+def read(path: Path, kind: type[Stored]) -> Stored | None:
+    """Read a record; None when there is none.
+
+    Raises:
+        UnusableFileError: what is there is no such record.
+    """
+    try:
+        value = durable.read_json(path, RECORD_LIMIT)
+    except FileNotFoundError:
+        return None
+    try:
+        record = _build(kind, value)
+    except (TypeError, ValueError) as error:
+        raise UnusableFileError(path, f"is not a valid record: {error}") from None
+    assert isinstance(record, kind)
+    return record
+
+
+def _build(kind: type, value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError("it holds no JSON object")
+    hints = get_type_hints(kind)
+    unknown = sorted(set(value) - set(hints))
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r}")
+    return kind(**{name: _checked(name, hints[name], item) for name, item in value.items()})
+
+
+def _checked(name: str, hint: Any, item: Any) -> Any:
+    if hint is ProcessIdentity:
+        return _build(ProcessIdentity, item)
+    if hint is float and isinstance(item, int) and not isinstance(item, bool):
+        return float(item)
+    origin = get_origin(hint)
+    if origin is Literal:
+        if item in get_args(hint):
+            return item
+    elif origin is UnionType:
+        if type(item) in get_args(hint) or (item is None and NoneType in get_args(hint)):
+            return item
+    elif origin is list:
+        if isinstance(item, list) and all(isinstance(part, str) for part in item):
+            return item
+    elif type(item) is (origin or hint):
+        return item
+    raise ValueError(f"{name} is {type(item).__name__}, which it cannot be")

@@ -1,0 +1,149 @@
+"""A run as it is shown: what its files and locks say at this moment."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cptstudio import durable, run_files
+from cptstudio.durable import UnusableFileError
+from cptstudio.errors import UserError
+from cptstudio.run_files import RunConfig
+from cptstudio.runs import states
+from cptstudio.runs.records import ExitRecord
+from cptstudio.runs.states import Evidence, RunState
+
+_TAIL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+        id: its name.
+        directory: its run directory.
+        state: what it does, and why it is held to do that.
+        config: its configuration, or None when it cannot be read (see `problems`).
+        attempt: id of its last start or resume by a keeper, or None.
+        lock_held: whether keeper or trainer hold its lock.
+        keeper_pid, trainer_pid: of the living ones; hints for the user.
+        started: Unix time of its last attempt, or None.
+        exit: how its last attempt ended, or None.
+        stalled: alive, but without a sign of life for long.
+        queue_position: its place in the queue, 1 for the next, or None.
+        problems: files that could not be read, each with its reason.
+    """
+
+    id: str
+    directory: Path
+    state: RunState
+    config: RunConfig | None
+    attempt: str | None
+    lock_held: bool
+    keeper_pid: int | None
+    trainer_pid: int | None
+    started: float | None
+    exit: ExitRecord | None
+    stalled: bool
+    queue_position: int | None
+    problems: tuple[str, ...]
+
+    @property
+    def created(self) -> float:
+        """Unix time in seconds at which it was prepared; 0 when that is unknown."""
+        return self.config.created if self.config else 0.0
+
+    def checkpoints(self) -> list[str]:
+        """Names of its complete checkpoints, oldest first."""
+        return [path.name for path in run_files.checkpoints_of(self.directory)]
+
+    def last_row(self, kind: str = "train") -> dict[str, Any] | None:
+        """The newest metrics row of a kind, from the end of the file; None without one."""
+        rows = _tail(self.directory / run_files.METRICS)
+        return next((row for row in reversed(rows) if row.get("kind") == kind), None)
+
+
+def describe(
+    id: str, folder: Path, directory: Path, queue_position: int | None, stalled_after: float
+) -> Run | None:
+    """Look at a run; None when neither its directory nor a living process of it is there.
+
+    Args:
+        id: its name.
+        folder: what is remembered of it.
+        directory: its run directory.
+        queue_position: its place in the queue, if it waits.
+        stalled_after: seconds without a sign of life that count as stalled.
+    """
+    config, problems = None, []
+    try:
+        config = run_files.read_config(directory)
+    except (UserError, OSError) as error:
+        problems.append(str(error))
+    evidence = states.gather(folder, directory, config.created if config else None)
+    if not evidence.directory_exists and not evidence.lock_held:
+        return None
+    if (
+        config is None
+        and evidence.directory_exists
+        and not os.path.lexists(directory / run_files.CONFIG)
+    ):
+        return None  # A folder that is no run.
+    state = states.derive(evidence)
+    kept = evidence.keeper
+    attempt = evidence.spec if evidence.lock_held and evidence.spec else kept
+    return Run(
+        id=id,
+        directory=directory,
+        state=state,
+        config=config,
+        attempt=attempt.attempt if attempt else None,
+        lock_held=evidence.lock_held,
+        keeper_pid=kept.keeper.pid if kept and evidence.keeper_lives else None,
+        trainer_pid=kept.trainer.pid if kept and evidence.lock_held else None,
+        started=kept.started if kept else None,
+        exit=evidence.exit if kept and _same(evidence) else None,
+        stalled=state.alive and _silent_for(directory, evidence) > stalled_after,
+        queue_position=queue_position,
+        problems=(*problems, *evidence.problems),
+    )
+
+
+def _same(evidence: Evidence) -> bool:
+    exit_record, kept = evidence.exit, evidence.keeper
+    return exit_record is not None and kept is not None and exit_record.attempt == kept.attempt
+
+
+def _silent_for(directory: Path, evidence: Evidence) -> float:
+    """Seconds since the trainer last wrote a row, an event or a line of its log."""
+    signs = [evidence.keeper.started if evidence.keeper else 0.0]
+    for name in (run_files.METRICS, run_files.EVENTS, run_files.LOG):
+        try:
+            signs.append((directory / name).stat(follow_symlinks=False).st_mtime)
+        except OSError:
+            continue
+    return time.time() - max(signs) if max(signs) else 0.0
+
+
+def _tail(path: Path) -> list[dict[str, Any]]:
+    try:
+        with durable.open_regular_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = max(0, size - _TAIL_BYTES)
+            data = os.pread(file.fileno(), _TAIL_BYTES, start)
+    except (OSError, UnusableFileError):
+        return []
+    lines = data.split(b"\n")[:-1]
+    rows = []
+    for line in lines[1:] if start else lines:
+        try:
+            row = durable.parse_json(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows

@@ -1,0 +1,449 @@
+"""Start, stop, resume, fork, watch: the door of the room of runs.
+
+    from cptstudio.runs.training_manager import TrainingManager
+
+    manager = TrainingManager(workspace)          # reads; creates and starts nothing
+    for run in manager.runs():
+        print(run.id, run.state)
+    run = manager.start(config)                   # a keeper process trains from here on
+    for update in manager.watch(run.id):
+        for row in update.rows:
+            print(row["step"], row.get("loss"))
+    manager.resume(run.id, "step-00000200", confirmed=True)
+
+A run lives in processes of its own. It outlives this object, this process and the terminal;
+another manager, in another process, finds it again by its files and locks. Everything said
+about a run is derived anew from these; nothing is remembered here but what was last logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cptstudio import durable, run_files
+from cptstudio.durable import UnusableFileError
+from cptstudio.errors import UserError
+from cptstudio.run_files import RunConfig
+from cptstudio.runs import (
+    forgetting,
+    forking,
+    launching,
+    locks,
+    preflight,
+    records,
+    states,
+    terminal,
+)
+from cptstudio.runs.identity import ProcessIdentity, send_signal
+from cptstudio.runs.launching import NEWEST
+from cptstudio.runs.locks import Lock
+from cptstudio.runs.preferences import read_preferences
+from cptstudio.runs.queue import Queue
+from cptstudio.runs.queue_runner import QueueRunner
+from cptstudio.runs.records import Control, KeeperRecord, Request
+from cptstudio.runs.run import Run, describe
+from cptstudio.runs.server_lock import take_server_lock
+from cptstudio.runs.watcher import RunFollower, Subscription, Update, Watcher
+from cptstudio.workspace import Workspace
+
+_WATCH_SHORTEST, _WATCH_LONGEST = 0.1, 1.0
+_QUEUE_SECONDS = 1.0
+_LAUNCH_SECONDS = 60.0
+_logger = logging.getLogger(__name__)
+
+
+class TrainingManager:
+    """All runs of one workspace.
+
+    Args:
+        workspace: its folders. Nothing is created by making a manager.
+        detect: look for training that was started elsewhere when `detect` is called; None
+            asks the workspace's preferences.
+        prevent_sleep: keep the machine awake while a run trains; None asks the preferences.
+        stalled_after: seconds without a sign of life after which a living run is shown as
+            stalled. It never changes a state.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        detect: bool | None = None,
+        prevent_sleep: bool | None = None,
+        stalled_after: float = 300.0,
+    ) -> None:
+        self.workspace = workspace
+        self._detect = detect
+        self._prevent_sleep = prevent_sleep
+        self._stalled_after = stalled_after
+        self._known: dict[str, str] = {}
+        self._keepers: list[subprocess.Popen[bytes]] = []
+        self._watcher = Watcher()
+        self._queue = Queue(workspace.private)
+        self._queue_runner: QueueRunner | None = None
+
+    # --- looking -----------------------------------------------------------------------------
+
+    def runs(self) -> list[Run]:
+        """All runs, the newest first. What is remembered of deleted ones is cleared."""
+        self._collect_keepers()
+        names = set(self.workspace.run_names())
+        for name in sorted(forgetting.remembered(self.workspace.private) - names):
+            if forgetting.forget(self.workspace, name):
+                self._known.pop(name, None)
+            else:
+                names.add(name)
+        found = [run for name in names if (run := self._describe(name)) is not None]
+        return sorted(found, key=lambda run: (-run.created, run.id))
+
+    def run(self, id: str) -> Run:
+        """One run.
+
+        Raises:
+            UserError: there is none with this id.
+        """
+        self._collect_keepers()
+        self._forget_if_gone(id)
+        run = self._describe(id)
+        if run is None:
+            raise UserError(f"There is no run {id!r} in {self.workspace.runs}.")
+        return run
+
+    def watch(self, id: str, after_seq: int = 0, until_ended: bool = True) -> Iterator[Update]:
+        """Yield what is new about a run, as it comes, in the order of its files.
+
+        The caller's own pace holds: nothing is read ahead, so a slow reader costs no memory.
+
+        Args:
+            id: the run.
+            after_seq: rows up to this `seq` are left out.
+            until_ended: end when the run is over and everything was told; otherwise the
+                caller ends it by closing the iterator.
+        """
+        follower = self._follower(self.run(id), after_seq)
+        interval = _WATCH_SHORTEST
+        while True:
+            update = follower.look()
+            if update:
+                yield update
+                interval = _WATCH_SHORTEST
+                continue
+            if until_ended and follower.finished:
+                return
+            time.sleep(interval)
+            interval = min(_WATCH_LONGEST, interval * 1.5)
+
+    def follow(self, id: str, tell: Callable[[Update], None], after_seq: int = 0) -> Subscription:
+        """Call `tell` with every update of a run, in the one thread that watches all runs."""
+        return self._watcher.follow(self._follower(self.run(id), after_seq), tell)
+
+    # --- starting ----------------------------------------------------------------------------
+
+    def preflight(self, config: RunConfig, queue: bool = False) -> list[str]:
+        """All that speaks against starting this configuration as a new run, in sentences."""
+        directory = self.workspace.run(config.name)
+        problems = []
+        if directory.exists() or directory.is_symlink():
+            problems.append(f"There is something at {directory} already; choose another name.")
+        elif states.gather(self._folder(config.name), directory).lock_held:
+            problems.append(f"A deleted run {config.name} is still ending; try again soon.")
+        problems += preflight.problems_of(config, directory)
+        return problems + ([] if queue else self._device_problems(config.name))
+
+    def start(self, config: RunConfig, queue: bool = False) -> Run:
+        """Reserve the run's directory, write its config.json, and start to train.
+
+        Args:
+            config: complete and resolved, as the training room prepares it.
+            queue: wait for the active runs instead of refusing.
+
+        Raises:
+            UserError: with all problems at once; nothing was created.
+        """
+        problems = self.preflight(config, queue)
+        if problems:
+            raise UserError(f"The run {config.name} cannot start:", problems)
+        directory = self.workspace.run(config.name)
+        with self._one_launch_at_a_time():
+            # Asked again, now that no other launch can come between.
+            problems = self.preflight(config, queue)
+            if problems:
+                raise UserError(f"The run {config.name} cannot start:", problems)
+            with launching.take_run(self._folder(config.name), config.name) as lock:
+                forgetting.clear(self._folder(config.name))
+                self._reserve(directory, config)
+                if not queue:
+                    self._launch(lock, config.name, None)
+        if queue:
+            self._queue.add(config.name, None, None)
+        return self.run(config.name)
+
+    def start_prepared(self, id: str, queue: bool = False) -> Run:
+        """Start a run whose directory and config.json are there and that never trained.
+
+        Raises:
+            UserError: it trained already, or something else speaks against it.
+        """
+        run = self.run(id)
+        if run.state.name != "prepared":
+            raise UserError(f"The run {id} is {run.state}; only a prepared one can be started.")
+        return self._begin(run, None, queue)
+
+    def resume(
+        self, id: str, checkpoint: str | None = None, *, confirmed: bool, queue: bool = False
+    ) -> Run:
+        """Continue a run in its own directory from one of its checkpoints.
+
+        Args:
+            id: the run.
+            checkpoint: name of the checkpoint; None for the last complete one, or for the
+                beginning when the run ended before its first.
+            confirmed: the user was asked and agreed to continue from that checkpoint.
+            queue: wait for the active runs instead of refusing.
+
+        Raises:
+            UserError: without confirmation, while the run is alive, or where something else
+                speaks against it.
+        """
+        run = self.run(id)
+        name = self._checkpoint(run, checkpoint) if checkpoint or run.checkpoints() else NEWEST
+        if run.state.alive or run.state.name == "missing":
+            raise UserError(f"The run {id} is {run.state}; only one that ended can be resumed.")
+        if not confirmed:
+            raise UserError(
+                f"Resuming {id} continues its training from {name or 'the beginning'}. It needs "
+                "your confirmation."
+            )
+        return self._begin(run, name, queue)
+
+    def fork(
+        self,
+        id: str,
+        checkpoint: str | None,
+        name: str,
+        changes: Mapping[str, Any] | None = None,
+        queue: bool = False,
+    ) -> Run:
+        """Start a new run from a checkpoint of another, which it names as its parent.
+
+        Args:
+            id: the parent.
+            checkpoint: name of its checkpoint; None for the last complete one.
+            name: of the new run.
+            changes: dotted names of settings and their new values, such as
+                {"optimizer.learning_rate": 1e-5}.
+            queue: wait for the active runs instead of refusing.
+
+        Raises:
+            UserError: as for `start`.
+        """
+        parent = self.run(id)
+        chosen = self._checkpoint(parent, checkpoint)
+        config = forking.forked(
+            run_files.read_config(parent.directory), parent.directory, chosen, name, changes or {}
+        )
+        return self.start(config, queue)
+
+    # --- ending ------------------------------------------------------------------------------
+
+    def stop(self, id: str) -> Run:
+        """Ask a run to write a checkpoint and end. It is never killed for being slow.
+
+        Raises:
+            UserError: it is not alive, or cannot be reached.
+        """
+        return self._request(id, "stop")
+
+    def kill(self, id: str) -> Run:
+        """End a run at once, without a checkpoint.
+
+        Raises:
+            UserError: it is not alive, or cannot be reached.
+        """
+        return self._request(id, "kill")
+
+    def delete(self, id: str, *, confirmed: bool) -> None:
+        """Remove a run's directory with its checkpoints, and what is remembered of it.
+
+        Raises:
+            UserError: without confirmation, or while the run is alive.
+        """
+        run = self.run(id)
+        if run.state.alive:
+            raise UserError(f"The run {id} is {run.state}; stop it before deleting it.")
+        if not confirmed:
+            raise UserError(f"Deleting {id} removes {run.directory}. It needs your confirmation.")
+        self._queue.remove(id)
+        self.workspace.make(self.workspace.private, mode=0o700)
+        with launching.take_run(self._folder(id), id):
+            aside = durable.staging_path(run.directory)
+            os.rename(run.directory, aside)
+            shutil.rmtree(aside)
+        forgetting.forget(self.workspace, id)
+        _logger.info("run %s: deleted because the user asked for it", id)
+
+    # --- the server --------------------------------------------------------------------------
+
+    @contextmanager
+    def serve(self, description: str = "") -> Iterator[QueueRunner]:
+        """Be the workspace's one server, whose queue runs while the block lasts.
+
+        The queue begins paused when runs wait in it from before.
+
+        Raises:
+            UserError: another process serves this workspace.
+        """
+        lock = take_server_lock(self.workspace.private, description)
+        try:
+            self.runs()
+            self._queue_runner = QueueRunner(self._queue, self.runs, self._begin_waiting)
+            self._watcher.regularly(_QUEUE_SECONDS, self._queue_runner.tick)
+            yield self._queue_runner
+        finally:
+            self.close()
+            lock.close()
+
+    def close(self) -> None:
+        """End the watching thread. Runs go on."""
+        self._watcher.close()
+        self._watcher = Watcher()
+        self._queue_runner = None
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _folder(self, id: str) -> Path:
+        return launching.private_folder(self.workspace.private, id)
+
+    def _follower(self, run: Run, after_seq: int) -> RunFollower:
+        created = run.config.created if run.config else None
+        return RunFollower(run.id, self._folder(run.id), run.directory, after_seq, created)
+
+    def _describe(self, id: str) -> Run | None:
+        run = describe(
+            id,
+            self._folder(id),
+            self.workspace.run(id),
+            self._queue_position(id),
+            self._stalled_after,
+        )
+        if run is not None and self._known.get(id) != str(run.state):
+            _logger.info("run %s: %s, because %s", id, run.state, run.state.reason)
+            self._known[id] = str(run.state)
+        return run
+
+    def _queue_position(self, id: str) -> int | None:
+        try:
+            names = [item.run for item in self._queue.waiting()]
+        except UnusableFileError:
+            return None
+        return names.index(id) + 1 if id in names else None
+
+    def _forget_if_gone(self, id: str) -> None:
+        if not self.workspace.run(id).is_dir():
+            forgetting.forget(self.workspace, id)
+
+    def _device_problems(self, but: str) -> list[str]:
+        active = [run.id for run in self.runs() if run.state.alive and run.id != but]
+        if not active:
+            return []
+        return [
+            f"The device is in use by {', '.join(active)}; wait for its end, or put this run "
+            "into the queue."
+        ]
+
+    @contextmanager
+    def _one_launch_at_a_time(self) -> Iterator[None]:
+        """Keeps two processes from both finding the device free."""
+        self.workspace.make(self.workspace.private, mode=0o700)
+        lock = locks.take(self.workspace.private / "launch.lock", patience=_LAUNCH_SECONDS)
+        if lock is None:
+            raise UserError("Another process is just starting a run; try again.")
+        with lock:
+            yield
+
+    def _reserve(self, directory: Path, config: RunConfig) -> None:
+        self.workspace.make(directory.parent)
+        staged = durable.staging_path(directory)
+        staged.mkdir()
+        run_files.write_record(staged / run_files.CONFIG, config)
+        durable.commit_directory(staged, directory)
+
+    def _checkpoint(self, run: Run, name: str | None) -> str:
+        names = [path.name for path in run_files.checkpoints_of(run.directory)]
+        if not names:
+            raise UserError(f"The run {run.id} has no complete checkpoint to continue from.")
+        if name is None:
+            return names[-1]
+        if name not in names:
+            raise UserError(
+                f"The run {run.id} has no complete checkpoint {name!r}; it has {', '.join(names)}."
+            )
+        return name
+
+    def _begin(self, run: Run, resume: str | None, queue: bool) -> Run:
+        config = run_files.read_config(run.directory)
+        with self._one_launch_at_a_time():
+            problems = preflight.problems_of(config, run.directory)
+            problems += [] if queue else self._device_problems(run.id)
+            if problems:
+                raise UserError(f"The run {run.id} cannot start:", problems)
+            if queue:
+                self._queue.add(run.id, resume, run.attempt)
+            else:
+                with launching.take_run(self._folder(run.id), run.id) as lock:
+                    forgetting.clear_if_of_another_run(self._folder(run.id), config.created)
+                    self._launch(lock, run.id, resume)
+                self._queue.remove(run.id)
+        return self.run(run.id)
+
+    def _begin_waiting(self, run: Run, resume: str | None) -> None:
+        self._begin(run, resume, queue=False)
+
+    def _launch(self, lock: Lock, id: str, resume: str | None) -> None:
+        prevent_sleep = self._prevent_sleep
+        if prevent_sleep is None:
+            prevent_sleep = read_preferences(self.workspace.private).prevent_sleep
+        directory = self.workspace.run(id)
+        keeper = launching.launch(lock, self._folder(id), directory, resume, prevent_sleep)
+        self._keepers.append(keeper)
+
+    def _collect_keepers(self) -> None:
+        self._keepers = [keeper for keeper in self._keepers if keeper.poll() is None]
+
+    def _request(self, id: str, request: Request) -> Run:
+        run = self.run(id)
+        if not run.state.alive and not run.lock_held:
+            raise UserError(f"The run {id} is {run.state}; there is nothing to {request}.")
+        kept = records.read(self._folder(id) / records.KEEPER, KeeperRecord)
+        if run.state.alone:
+            self._signal(run, terminal.trainer_of(run.directory), request, group=False)
+        elif kept is not None and run.keeper_pid is None and kept.attempt == run.attempt:
+            self._signal(run, kept.trainer, request, group=request == "kill")
+        elif run.attempt is not None:
+            control = Control(run.attempt, request, time.time())
+            records.write(self._folder(id) / records.CONTROL, control)
+        _logger.info("run %s: %s asked for", id, request)
+        return self.run(id)
+
+    def _signal(
+        self, run: Run, process: ProcessIdentity | None, request: Request, group: bool
+    ) -> None:
+        """Signal a trainer that has no keeper, after its identity was compared."""
+        number = signal.SIGTERM if request == "stop" else signal.SIGKILL
+        try:
+            sent = process is not None and send_signal(process, number, group)
+        except PermissionError:
+            raise UserError(f"The trainer of {run.id} belongs to another user.") from None
+        if not sent:
+            raise UserError(
+                f"The trainer of {run.id} could not be identified beyond doubt, so no signal "
+                "was sent. Look for it with your system's process list."
+            )
