@@ -20,6 +20,7 @@ from cptstudio.run_files import read_config
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.training.prepare import prepare_run
+from cptstudio.training.stop_requests import hold_signals
 from cptstudio.workspace import Workspace
 
 TRAINER = "cptstudio.training.continued_pretraining"
@@ -167,7 +168,11 @@ def resume(
 
 
 def _become_trainer(directory: Path, *arguments: str) -> NoReturn:
-    """Replace this process by the trainer, so that Ctrl-C and the exit status are its own."""
+    """Replace this process by the trainer, so that Ctrl-C and the exit status are its own.
+
+    A Ctrl-C before the trainer can handle it waits until it can.
+    """
+    hold_signals()
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-m", TRAINER, str(directory), *arguments])
