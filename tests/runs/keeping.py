@@ -54,9 +54,9 @@ class Kept:
         records.write(self.folder / records.SPEC, self.spec)
         held = locks.take(self.folder / records.LOCK)
         assert held is not None
+        keeper = ("-P", "-m", "cptstudio.runs.keeper")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cptstudio.runs.keeper"]
-            + [str(self.folder), str(held.descriptor)],
+            [sys.executable, *keeper, str(self.folder), str(held.descriptor)],
             pass_fds=(held.descriptor,),
             start_new_session=True,
             stderr=(self.folder / records.KEEPER_LOG).open("ab"),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cptstudio import __version__
-from cptstudio.cli import corpus, demo, evaluate, train
+from cptstudio.cli import corpus, demo, evaluate, runs, train
 from cptstudio.cli.common import errors
 from cptstudio.errors import UserError
 
@@ -45,6 +45,7 @@ def root(
 
 app.command("demo")(demo.demo)
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(runs.app, name="runs")
 app.command("plan")(train.plan)
 app.command("train")(train.train)
 app.command("resume")(train.resume)

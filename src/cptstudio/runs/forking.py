@@ -13,7 +13,7 @@ from cptstudio.settings import parse_settings
 from cptstudio.workspace import check_name
 
 # What these name was measured (fingerprints, hashes) when the parent was prepared.
-_FIXED = ("model", "data")
+_FIXED = ("model", "data", "method")
 
 
 def forked(
@@ -38,8 +38,8 @@ def forked(
     fixed = sorted(key for key in changes if key.split(".")[0] in _FIXED)
     if fixed:
         raise UserError(
-            f"A fork keeps its parent's model and corpora; {', '.join(fixed)} cannot be changed. "
-            "Prepare a new run instead."
+            f"A fork keeps its parent's model, corpora and method; {', '.join(fixed)} cannot be "
+            "changed. Prepare a new run instead."
         )
     tree = parent.settings.model_dump(mode="json")
     for key, value in changes.items():

@@ -170,14 +170,14 @@ class ContinuedPretraining:
             logger.resume(loop.step, after)
             source = "the beginning" if checkpoint is None else checkpoint.name
             message = f"Resumed from {source}, step {loop.step:,} of {setup.length.steps:,}."
-            logger.event("resumed", loop.step, message)
+            logger.event("resumed", loop.step, message, planned_steps=setup.length.steps)
         else:
             message = (
                 f"Training {setup.method.trainable:,} of {setup.method.total:,} parameters "
                 f"({setup.method.kind}) for {setup.length.steps:,} steps of about "
                 f"{setup.length.tokens_per_step:,.0f} tokens."
             )
-            logger.event("started", 0, message)
+            logger.event("started", 0, message, planned_steps=setup.length.steps)
         reporter.say(message)
 
     def _record_end(self, ending: Ending, logger: TrainingMetricsLogger | None) -> None:

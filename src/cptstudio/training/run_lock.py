@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from cptstudio.errors import UserError
 from cptstudio.run_files import LOCK
+
+PATIENCE_SECONDS = 0.5
 
 
 class RunDirectoryGoneError(Exception):
@@ -32,9 +35,7 @@ class RunLock:
             self._descriptor = os.open(path, flags, 0o644)
         except OSError as error:
             raise UserError(f"{path} cannot be opened: {error.strerror}.") from None
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _take(self._descriptor):
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise UserError(
@@ -61,6 +62,19 @@ class RunLock:
     def close(self) -> None:
         """Free the lock. Its file stays: whoever waits for it must find the same one."""
         os.close(self._descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    """Take the lock; a reader that asks whether it is free may hold it for an instant."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
 
 
 def _identity(information: os.stat_result) -> tuple[int, int]:

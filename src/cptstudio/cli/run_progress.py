@@ -1,0 +1,85 @@
+"""What `cpt-studio runs watch` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from cptstudio.cli.common import console
+from cptstudio.durable import dump_json
+from cptstudio.run_files import read_result
+from cptstudio.runs.run import Run
+from cptstudio.runs.watcher import Update
+
+
+def show_updates(updates: Iterator[Update]) -> None:
+    """One JSON object a line: {"row": ...}, {"event": ...}, {"state": ...}, {"problem": ...}."""
+    for update in updates:
+        if update.restarted:
+            typer.echo(dump_json({"restarted": True}))
+        lines: list[dict[str, Any]] = [{"row": row} for row in update.rows]
+        lines += [{"event": event} for event in update.events]
+        lines += [{"problem": problem} for problem in update.problems]
+        if update.state is not None:
+            state = {"name": update.state.name, "outcome": update.state.outcome}
+            lines.append({"state": state | {"reason": update.state.reason}})
+        for line in lines:
+            typer.echo(dump_json(line))
+
+
+def show_progress(run: Run, updates: Iterator[Update]) -> None:
+    """A bar with the newest figures on a terminal; the run's story above it."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    task = progress.add_task(escape(run.id), total=_planned_steps(run), figures="")
+    with progress:
+        for update in updates:
+            _show(progress, task, update)
+
+
+def _show(progress: Progress, task: TaskID, update: Update) -> None:
+    for event in update.events:
+        message = event.get("message")
+        if isinstance(message, str):
+            progress.console.print(escape(message))
+        planned = event.get("planned_steps")
+        if isinstance(planned, int):
+            progress.update(task, total=planned)
+    for problem in update.problems:
+        progress.console.print(f"[yellow]{escape(problem)}[/]")
+    trained = [row for row in update.rows if row.get("kind") == "train"]
+    if trained:
+        progress.update(task, completed=trained[-1].get("step"), figures=_figures(trained[-1]))
+    if update.state is not None:
+        reason = f"{update.state}, because {update.state.reason}"
+        progress.console.print(f"[bold]{escape(reason)}[/]")
+
+
+def _figures(row: dict[str, Any]) -> str:
+    parts = [f"step {row.get('step')}"]
+    loss, speed = row.get("loss"), row.get("tokens_per_second")
+    if isinstance(loss, int | float):
+        parts.append(f"loss {loss:.4f}")
+    elif loss is not None:
+        parts.append(f"[red]loss {escape(str(loss))}[/]")
+    if isinstance(speed, int | float):
+        parts.append(f"{speed:,.0f} tokens/s")
+    return "  ".join(parts)
+
+
+def _planned_steps(run: Run) -> int | None:
+    result = read_result(run.directory)
+    if result is not None and result.planned_steps:
+        return result.planned_steps
+    if run.config is not None and run.config.settings.length.unit == "steps":
+        return int(run.config.settings.length.value)
+    return None

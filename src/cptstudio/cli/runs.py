@@ -1,0 +1,323 @@
+"""`cpt-studio runs`: what runs there are, how they do, and what to do with them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cptstudio.cli import detect
+from cptstudio.cli.common import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    errors,
+    open_workspace,
+    print_json,
+)
+from cptstudio.cli.run_progress import show_progress, show_updates
+from cptstudio.errors import UserError
+from cptstudio.runs.run import Run
+from cptstudio.runs.training_manager import TrainingManager
+
+app = typer.Typer(
+    help="List, watch, stop, resume, fork and delete runs.\n\n"
+    "Runs train in processes of their own: closing the terminal ends none of them.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.command("detect")(detect.detect)
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="NAME",
+        help="Its folder name, such as step-00000200.",
+        show_default="the newest",
+    ),
+]
+QueueOption = Annotated[
+    bool, typer.Option("--queue", help="Wait for the run before, instead of refusing.")
+]
+_COLOURS = {
+    "running": "green",
+    "stopping": "yellow",
+    "orphaned": "yellow",
+    "lost": "red",
+    "missing": "red",
+}
+
+
+@app.command("list")
+def list_runs(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
+    """List all runs, the newest first."""
+    runs = _manager(workspace).runs()
+    if as_json:
+        print_json([_facts(run) for run in runs])
+        return
+    if not runs:
+        console.print(f"No runs in {open_workspace(workspace).runs}.")
+        return
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for heading in ("run", "state", "step", "loss", "domain bits/byte", "created"):
+        table.add_column(heading, justify="right" if heading in ("step", "loss") else "left")
+    for run in runs:
+        row, evaluation = run.last_row() or {}, run.last_row("evaluation") or {}
+        table.add_row(
+            escape(run.id),
+            _coloured_state(run),
+            _number(row.get("step"), ",.0f"),
+            _number(row.get("loss"), ".4f"),
+            _number(evaluation.get("domain_bits_per_byte"), ".4f"),
+            _moment(run.created),
+        )
+    console.print(table)
+    _tell_problems(runs)
+
+
+@app.command()
+def show(
+    run: RunArgument, workspace: WorkspaceOption = Path(), as_json: JsonOption = False
+) -> None:
+    """Show one run: its state with the evidence, its progress, its checkpoints."""
+    found = _manager(workspace).run(run)
+    if as_json:
+        print_json(_facts(found) | {"checkpoints": found.checkpoints()})
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for label, value in _lines(found):
+        table.add_row(label, value)
+    console.print(table)
+    _tell_problems([found])
+
+
+@app.command()
+def watch(
+    run: RunArgument,
+    after: Annotated[int, typer.Option("--after", metavar="SEQ", help="Only rows after it.")] = 0,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Follow a run until it ends. Ctrl-C ends the watching, not the run."""
+    manager = _manager(workspace)
+    found = manager.run(run)
+    try:
+        if as_json:
+            show_updates(manager.watch(run, after))
+        else:
+            show_progress(found, manager.watch(run, after))
+    except KeyboardInterrupt:
+        if manager.run(run).state.alive:
+            errors.print("No longer watched; the run goes on.")
+
+
+@app.command()
+def stop(
+    run: RunArgument,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when it has ended.")] = False,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Ask a run to write a checkpoint and end."""
+    manager = _manager(workspace)
+    manager.stop(run)
+    console.print(f"{escape(run)} was asked to save and end.")
+    if wait:
+        _await_end(manager, run)
+
+
+@app.command()
+def kill(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption = Path()) -> None:
+    """End a run at once. What it did since its last checkpoint is lost."""
+    manager = _manager(workspace)
+    found = manager.run(run)
+    last = found.checkpoints()[-1:] or ["none"]
+    _confirm(f"End {run} without saving? Its last checkpoint is {last[0]}.", yes)
+    manager.kill(run)
+    _await_end(manager, run)
+
+
+@app.command()
+def resume(
+    run: RunArgument,
+    checkpoint: CheckpointOption = None,
+    queue: QueueOption = False,
+    yes: YesOption = False,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Continue a run from a checkpoint, in the background, exactly as if it had never ended."""
+    manager = _manager(workspace)
+    found = manager.run(run)
+    source = checkpoint or (found.checkpoints() or ["the beginning"])[-1]
+    _confirm(f"{run} is {found.state}. Continue its training from {source}?", yes)
+    _tell_started(manager.resume(run, checkpoint, confirmed=True, queue=queue))
+
+
+@app.command()
+def fork(
+    run: RunArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new run's name.")],
+    checkpoint: CheckpointOption = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SETTING=VALUE",
+            help="Change a setting, such as optimizer.learning_rate=1e-5; repeat for more.",
+        ),
+    ] = None,
+    queue: QueueOption = False,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Start a new run from a checkpoint of another one, in the background.
+
+    Example: `cpt-studio runs fork first second --set optimizer.learning_rate=1e-5`
+    """
+    changed = dict(_change(text) for text in changes or ())
+    _tell_started(_manager(workspace).fork(run, checkpoint, name, changed, queue))
+
+
+@app.command()
+def delete(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption = Path()) -> None:
+    """Remove a run's directory with its checkpoints, and what is remembered of it."""
+    manager = _manager(workspace)
+    found = manager.run(run)
+    count = len(found.checkpoints())
+    _confirm(f"Delete {found.directory} with {count} checkpoints?", yes)
+    manager.delete(run, confirmed=True)
+    console.print(f"{escape(run)} is deleted.")
+
+
+def _manager(workspace: Path) -> TrainingManager:
+    return TrainingManager(open_workspace(workspace))
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError(f"{question} Nobody is there to ask; confirm with --yes.")
+    if not typer.confirm(question, err=True):
+        raise UserError("Not confirmed: nothing was done.")
+
+
+def _change(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise UserError(f"{text!r} is no change: write SETTING=VALUE.")
+    import yaml
+
+    parsed = yaml.safe_load(value)
+    if isinstance(parsed, str):
+        # YAML 1.1 reads 1e-5 as text, because it has no dot.
+        with contextlib.suppress(ValueError):
+            parsed = float(parsed)
+    return name.strip(), parsed
+
+
+def _await_end(manager: TrainingManager, run: str) -> None:
+    for _ in manager.watch(run):
+        pass
+    found = manager.run(run)
+    console.print(
+        f"{escape(run)}: {escape(str(found.state))}, because {escape(found.state.reason)}"
+    )
+
+
+def _tell_started(run: Run) -> None:
+    if run.queue_position:
+        console.print(f"{escape(run.id)} waits in the queue, place {run.queue_position}.")
+    else:
+        console.print(
+            f"{escape(run.id)} trains in the background. "
+            f"Follow it with `cpt-studio runs watch {escape(run.id)}`."
+        )
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "directory": run.directory,
+        "state": run.state.name,
+        "outcome": run.state.outcome,
+        "reason": run.state.reason,
+        "stalled": run.stalled,
+        "queue_position": run.queue_position,
+        "created": run.created or None,
+        "keeper_pid": run.keeper_pid,
+        "trainer_pid": run.trainer_pid,
+        "last_row": run.last_row(),
+        "last_evaluation": run.last_row("evaluation"),
+        "problems": run.problems,
+    }
+
+
+def _lines(run: Run) -> list[tuple[str, str]]:
+    row, evaluation = run.last_row() or {}, run.last_row("evaluation") or {}
+    lines = [
+        ("run", escape(run.id)),
+        ("state", f"{_coloured_state(run)}: {escape(run.state.reason)}"),
+        ("directory", escape(str(run.directory))),
+        ("created", _moment(run.created)),
+        ("processes", f"keeper {run.keeper_pid or '-'}, trainer {run.trainer_pid or '-'}"),
+        ("step", _number(row.get("step"), ",.0f")),
+        ("loss", _number(row.get("loss"), ".4f")),
+        ("domain", f"{_number(evaluation.get('domain_bits_per_byte'), '.4f')} bits per byte"),
+        ("general", f"{_number(evaluation.get('general_bits_per_byte'), '.4f')} bits per byte"),
+        ("checkpoints", escape(", ".join(run.checkpoints()) or "none")),
+    ]
+    if run.config is not None:
+        settings = run.config.settings
+        names = ", ".join(f"{use.name} ({use.role})" for use in settings.data.corpora)
+        lines += [
+            ("model", escape(settings.model.path)),
+            ("corpora", escape(names)),
+            ("method", f"{settings.method.kind}, {settings.length}"),
+        ]
+        if run.config.parent is not None:
+            parent = run.config.parent
+            lines.append(("parent", escape(f"{parent.run}, {Path(parent.checkpoint).name}")))
+    if run.exit is not None:
+        peak = run.exit.usage.get("peak_resident_bytes", 0)
+        lines.append(("last end", f"{_moment(run.exit.ended)}, peak memory {peak / 1e9:.2f} GB"))
+    return lines
+
+
+def _coloured_state(run: Run) -> str:
+    text = escape(str(run.state))
+    if run.queue_position:
+        text += f", waits at place {run.queue_position}"
+    if run.stalled:
+        text += ", stalled?"
+    outcome = {"completed": "green", "failed": "red", "killed": "red"}.get(run.state.outcome or "")
+    colour = _COLOURS.get(run.state.name) or outcome
+    return f"[{colour}]{text}[/]" if colour else text
+
+
+def _number(value: Any, form: str) -> str:
+    if isinstance(value, int | float):
+        return format(value, form)
+    return "-" if value is None else escape(str(value))
+
+
+def _moment(seconds: float) -> str:
+    if not 0 < seconds < time.time() + 1e9:
+        return "-"
+    return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")
+
+
+def _tell_problems(runs: list[Run]) -> None:
+    for run in runs:
+        for problem in run.problems:
+            errors.print(f"[yellow]{escape(run.id)}:[/] {escape(problem)}", soft_wrap=True)
