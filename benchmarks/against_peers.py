@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import machine, plan, report
-from benchmarks.peers.catalogue import PEERS, default_environments, find_peer
+from benchmarks.peers.catalogue import PEERS, SPLIT, default_environments, find_peer
 from benchmarks.peers.markdown import replace_part
 from benchmarks.peers.measure import SOURCE, Measured, measure, shared_environment
 from benchmarks.peers.model_folder import TOKENIZER_PIECES
@@ -38,6 +38,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=["full", "lora"], default=["full", "lora"])
     parser.add_argument("--peers", nargs="*", choices=names, help="default: those installed")
     parser.add_argument("--without-ours", action="store_true", help="measure the peers alone")
+    parser.add_argument("--split", action="store_true", help=f"also measure {SPLIT.name!r}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--vocabularies", nargs="*", type=int, default=[32_768, 151_936])
     parser.add_argument("--installed-contexts", nargs="*", type=int, default=[512])
@@ -61,7 +62,8 @@ def chosen_peers(arguments: argparse.Namespace) -> list[str]:
 
 def planned_runs(arguments: argparse.Namespace, peers: list[str]) -> list[plan.Run]:
     """Everything to measure, in order."""
-    tools = [*peers, *([] if arguments.without_ours else [plan.OURS])]
+    split = [SPLIT.name] if arguments.split and "mlx-lm" in peers else []
+    tools = [*peers, *split, *([] if arguments.without_ours else [plan.OURS])]
     if arguments.quick:
         return [
             plan.Run(tool, plan.Cell(method, 32), 0, 1, 1)

@@ -15,16 +15,24 @@ class Peer:
     """A tool that trains MLX language models.
 
     Attributes:
-        name: as its users write it; also the name of its environment.
+        name: as its users write it.
         requirement: what pip installs.
         entry: the documented way to train with it, as used here.
         needed: what had to be done so that it runs where it does not as it is, or "".
+        splits: its documents are split to the context length beforehand, as mlx-lm's own
+            warning about long documents advises.
     """
 
     name: str
     requirement: str
     entry: str
     needed: str = ""
+    splits: bool = False
+
+    @property
+    def package(self) -> str:
+        """What is installed, and the name of its environment."""
+        return self.requirement.partition("==")[0]
 
 
 PEERS = (
@@ -47,10 +55,18 @@ PEERS = (
     ),
 )
 
+SPLIT = Peer(
+    "mlx-lm, documents split",
+    PEERS[0].requirement,
+    PEERS[0].entry,
+    "A file in which no document is longer than the context, made by hand.",
+    splits=True,
+)
+
 
 def find_peer(name: str) -> Peer:
     """The peer of that name; a `ValueError` names those there are."""
-    for peer in PEERS:
+    for peer in (*PEERS, SPLIT):
         if peer.name == name:
             return peer
     raise ValueError(f"no peer {name!r}; there are {', '.join(peer.name for peer in PEERS)}")
@@ -77,4 +93,4 @@ def default_environments() -> Path:
 
 def python_of(environments: Path, peer: Peer) -> Path:
     """The interpreter of a peer's environment, whether or not it is there."""
-    return environments / peer.name / "bin" / "python"
+    return environments / peer.package / "bin" / "python"

@@ -87,7 +87,8 @@ def run_peer(run: Run, bench: Workbench, work: Path) -> Ran:
     result = work / "result.json"
     job = {
         **common_job(run, bench),
-        "peer": peer.name,
+        "package": peer.package,
+        "data": str(bench.split_data(run.cell.context) if peer.splits else bench.data),
         "work": str(work),
         "result": str(result),
         "fast_blas": run.cell.fast_blas,
@@ -149,7 +150,7 @@ def in_numbers(
         useful_per_second=rate * useful_share,
         positions_per_second=rate,
         padding=1 - useful_share,
-        covered=epoch["tokens"] / bench.tokens,
+        covered=min(1.0, epoch["tokens"] / bench.tokens),
         peak_bytes=ended.peak_bytes,
         mlx_peak_bytes=int(result["mlx_peak_bytes"]),
         start_seconds=result["start_seconds"],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.catalogue import PEERS, SPLIT
 from benchmarks.peers.markdown import table
 from benchmarks.peers.measure import RANK, Measured
 from benchmarks.peers.model_folder import TOKENIZER_PIECES, training_operations
@@ -34,8 +34,8 @@ def cells(measured: Sequence[Measured]) -> list[Measured]:
 
 
 def best_peer(measured: Sequence[Measured]) -> str | None:
-    """The peer with the highest median of useful tokens per second."""
-    names = {one.tool for one in measured if one.tool != OURS}
+    """The peer with the highest median of useful tokens per second, documents as they are."""
+    names = {one.tool for one in measured if one.tool not in (OURS, SPLIT.name)}
     return max(
         names,
         key=lambda name: median(one.useful_per_second for one in measured if one.tool == name),
@@ -163,7 +163,7 @@ def peers_table(measured: Sequence[Measured]) -> str:
     """Versions, and what each peer needed."""
     versions = {one.tool: one.versions for one in measured if one.versions}
     rows = []
-    for peer in PEERS:
+    for peer in (*PEERS, SPLIT):
         found = versions.get(peer.name)
         if found:
             text = ", ".join(f"{name} {version}" for name, version in found.items())

@@ -240,7 +240,7 @@ def main(path: Path) -> None:
         blas = use_fast_blas().reason
     clock = Clock(job)
     with contextlib.suppress(MeasuredEnough):
-        RUNS[job["peer"]](job, clock)
+        RUNS[job["package"]](job, clock)
     import mlx.core as mx
 
     result = {
@@ -251,7 +251,7 @@ def main(path: Path) -> None:
         "steps": clock.steps,
         "mlx_peak_bytes": mx.get_peak_memory(),
         "versions": {
-            name: importlib.metadata.version(name) for name in ("mlx", "mlx-lm", job["peer"])
+            name: importlib.metadata.version(name) for name in ("mlx", "mlx-lm", job["package"])
         },
     }
     Path(job["result"]).write_text(json.dumps(result))

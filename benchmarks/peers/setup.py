@@ -28,7 +28,7 @@ def make_environment(environments: Path, peer: Peer) -> None:
     Raises:
         subprocess.CalledProcessError: pip could not install it; pip has said why.
     """
-    folder = environments / peer.name
+    folder = environments / peer.package
     venv.create(folder, with_pip=True, symlinks=True)
     python = str(python_of(environments, peer))
     command = [python, "-m", "pip", "install", "--quiet", peer.requirement, *mlx_requirements()]
@@ -38,7 +38,7 @@ def make_environment(environments: Path, peer: Peer) -> None:
 
 def is_complete(environments: Path, peer: Peer) -> bool:
     """Whether the peer was installed to the end."""
-    return (environments / peer.name / "complete").is_file()
+    return (environments / peer.package / "complete").is_file()
 
 
 def main() -> int:
@@ -52,7 +52,9 @@ def main() -> int:
         if is_complete(arguments.environments, peer):
             print(f"{peer.name}: there already")
             continue
-        print(f"{peer.name}: installing {peer.requirement} in {arguments.environments / peer.name}")
+        print(
+            f"{peer.name}: installing {peer.requirement} in {arguments.environments / peer.package}"
+        )
         try:
             make_environment(arguments.environments, peer)
         except subprocess.CalledProcessError:

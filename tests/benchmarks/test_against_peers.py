@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from benchmarks.peers import plan, report
-from benchmarks.peers.catalogue import PEERS, default_environments
+from benchmarks.peers.catalogue import PEERS, SPLIT, default_environments
 from benchmarks.peers.documents import docstrings, standard_library_documents, write_documents
 from benchmarks.peers.markdown import replace_part, table
 from benchmarks.peers.measure import Measured
-from benchmarks.peers.model_folder import training_operations, weights
+from benchmarks.peers.model_folder import train_tokenizer, training_operations, weights
 from benchmarks.peers.processes import run_to_end
 from benchmarks.peers.runner import Batch, Clock, MeasuredEnough
 from benchmarks.peers.setup import is_complete
+from benchmarks.peers.workbench import split_documents
 
 from benchmarks import against_peers
 
@@ -45,6 +46,15 @@ def test_every_document_is_a_line_of_the_peers_file(tmp_path: Path) -> None:
     write_documents(texts, tmp_path)
     lines = (tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["text"] for line in lines] == texts
+
+
+def test_documents_are_split_without_losing_text() -> None:
+    documents = ["x = 1\n" * 50, "naïve π 🚀" * 20, "short"]
+    tokenizer = train_tokenizer(documents)
+    pieces = split_documents(documents, tokenizer, 7)
+    assert "".join(pieces) == "".join(documents)
+    assert len(pieces) > len(documents)
+    assert "short" in pieces
 
 
 def test_the_model_has_the_size_that_the_page_claims() -> None:
@@ -160,11 +170,14 @@ def test_our_own_trainer_is_measured_and_reads_every_token(tmp_path: Path) -> No
 @pytest.mark.skipif(not INSTALLED, reason="needs python -m benchmarks.peers.setup")
 def test_installed_peers_are_measured(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    arguments = ["--quick", "--without-ours", "--methods", "lora", "--peers", *INSTALLED]
+    arguments = ["--quick", "--without-ours", "--methods", "lora", "--split"]
+    arguments += ["--peers", *INSTALLED]
     assert against_peers.main([*arguments, "--json", str(results)]) == 0
     found = json.loads(results.read_text())["measured"]
-    assert [one["tool"] for one in found] == INSTALLED
+    split = [one for one in found if one["tool"] == SPLIT.name]
+    assert [one["tool"] for one in found if one not in split] == INSTALLED
+    assert all(one["covered"] > 0.99 for one in split)
     for one in found:
         assert one["useful_per_second"] > 0
-        assert 0 < one["covered"] < 1
+        assert 0 < one["covered"] <= 1
         assert one["peak_bytes"] > one["mlx_peak_bytes"] > 0
