@@ -131,6 +131,14 @@ ARCHITECTURES = tuple(_CATALOGUE)
 _WITH_BEGIN_TOKEN = {"llama", "llama-tied", "mistral", "gemma2", "gemma3", "recurrent_gemma"}
 
 
+def import_torch() -> Any:
+    """PyTorch on one thread: toys are too small to share, and threads wait for busy cores."""
+    import torch
+
+    torch.set_num_threads(1)
+    return torch
+
+
 @lru_cache(maxsize=1)
 def text_sample() -> tuple[str, ...]:
     """Documents of real text, the same in every call: source files of the running interpreter."""
@@ -185,9 +193,9 @@ def make_toy_model(
     """
     if (folder / "config.json").exists():
         return folder
-    import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    torch = import_torch()
     model_type, own = _CATALOGUE[name]
     settings = {k: v for k, v in (_SMALL | own | changes).items() if v is not None}
     with_begin_token = name in _WITH_BEGIN_TOKEN
@@ -227,3 +235,36 @@ def _add_what_mlx_lm_reads(folder: Path, name: str) -> None:
         if theta is not None:
             config["rope_theta"] = theta
     path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def make_toy_image_model(folder: Path) -> Path:
+    """Write a Gemma 3 that also sees images; mlx-lm loads its language model alone."""
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    torch = import_torch()
+    text = _SMALL | _CATALOGUE["gemma3"][1]
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    }
+    config = Gemma3Config(
+        text_config=text,
+        vision_config=vision,
+        mm_tokens_per_image=4,
+        boi_token_index=500,
+        eoi_token_index=501,
+        image_token_index=502,
+    )
+    torch.manual_seed(0)
+    Gemma3ForConditionalGeneration(config).float().save_pretrained(folder)
+    save_toy_tokenizer(folder, with_begin_token=True)
+    path = folder / "config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["vocab_size"] = VOCABULARY_SIZE
+    settings["text_config"]["sliding_window_pattern"] = 2
+    path.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
+    return folder

@@ -12,15 +12,15 @@ import pytest
 from cptstudio.lm.saving import load_weights, save_weights
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import assert_same_parameters, logits, prepare, text_batch, train
-from tests.toy_models import ARCHITECTURES
+from tests.toy_models import ARCHITECTURES, import_torch
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
 def transformers_logits(folder: Path, batch: mx.array) -> np.ndarray:
-    import torch
     from transformers import AutoModelForCausalLM
 
+    torch = import_torch()
     model, report = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"], report
     with torch.no_grad():

@@ -22,7 +22,7 @@ from cptstudio.lm.saving import (
 )
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import assert_same_parameters, logits, prepare, text_batch, train
-from tests.toy_models import ARCHITECTURES
+from tests.toy_models import ARCHITECTURES, make_toy_image_model
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -175,3 +175,23 @@ def test_fusing_leaves_the_training_network_alone(toy_folder: ToyFolder, kind: s
     after = dict(tree_flatten(loaded.model.parameters()))
     assert before.keys() == after.keys()
     assert all(before[name] is after[name] for name in before)
+
+
+def test_an_image_encoder_is_carried_along(tmp_path: Path) -> None:
+    from transformers import AutoModelForImageTextToText
+
+    base, target = make_toy_image_model(tmp_path / "base"), tmp_path / "saved"
+    target.mkdir()
+    batch = text_batch(base)
+    loaded, method = prepare(base, kind="full")
+    train(loaded.model, batch, steps=2)
+    assert save_weights(target, loaded, method).base_names
+    before, after = (mx.load(str(f / "model.safetensors")) for f in (base, target))
+    assert before.keys() == after.keys()
+    for name in before:
+        same = mx.array_equal(before[name], after[name]).item()
+        assert same != name.startswith("language_model."), name
+    again, _ = mlx_lm.load(str(target))
+    np.testing.assert_array_equal(logits(again, batch), logits(loaded.model, batch))
+    _, report = AutoModelForImageTextToText.from_pretrained(target, output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"]

@@ -21,7 +21,7 @@ from cptstudio.lm.parameters import trainable_parameters
 from cptstudio.settings import MethodSettings, OptimizerSettings
 from cptstudio.training.optimizers import Optimizer, TrainedParameters, clip_factor
 from cptstudio.training.schedules import Schedule
-from tests.toy_models import make_toy_model, text_sample
+from tests.toy_models import import_torch, make_toy_model, text_sample
 
 STEPS = 50
 WARMUP = 5
@@ -90,10 +90,9 @@ def train_in_pytorch(
     batches: list[list[MicroBatch]],
 ) -> list[float]:
     """Losses of transformers' network under torch.optim.AdamW, in float32 on the CPU."""
-    import torch
     from transformers import AutoModelForCausalLM
 
-    torch.set_num_threads(2)
+    torch = import_torch()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     model.train()
     named = dict(model.named_parameters())
