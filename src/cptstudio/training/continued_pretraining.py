@@ -73,7 +73,11 @@ class ContinuedPretraining:
         self._accept_older = accept_older
         self._config: RunConfig = read_config(run_directory)
         self._lock = RunLock(run_directory)
-        self._check_may_start()
+        try:
+            self._check_may_start()
+        except UserError:
+            self._lock.close()
+            raise
         former = last_session(run_directory)
         self.session = 0 if former is None else former + 1
         self._loop: TrainingLoop | None = None
@@ -116,6 +120,8 @@ class ContinuedPretraining:
             self._record_end(ending, logger)
         except RunDirectoryGoneError:
             ending = self._gone()
+        finally:
+            self._lock.close()
         return ending
 
     def _gone(self) -> Ending:

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
-from mlx.utils import tree_map
 
-from cptstudio.lm.parameters import flatten
 from cptstudio.run_files import Outcome
 from cptstudio.training import training_metrics_logger as metric
+from cptstudio.training.accumulation import accumulate
 from cptstudio.training.checkpoints import CheckpointStore, TrainerState
 from cptstudio.training.evaluation import EvaluationAbandonedError, complete_prompts, evaluate
 from cptstudio.training.guards import EarlyStopping, Limits, StepGuard, skip_reason
@@ -194,7 +193,14 @@ class TrainingLoop:
         """Compute loss and gradients of the next micro-batches and apply the update."""
         setup = self._setup
         until = min(self._next_batch + setup.settings.batch.accumulation, setup.length.batches)
-        nats, tokens, gradients = self._accumulate(range(self._next_batch, until))
+        order, seed = setup.data.order, setup.settings.seed
+        nats, tokens, gradients = accumulate(
+            setup.gradient_step,
+            (
+                (order.batch(index), micro_batch_seed(seed, self.step, number))
+                for number, index in enumerate(range(self._next_batch, until))
+            ),
+        )
         self._next_batch = until
         self._tokens_seen += tokens
         loss = nats / tokens
@@ -212,23 +218,6 @@ class TrainingLoop:
         )
         self._apply(submitted, gradients, rate)
         self._under_way.append(submitted)
-
-    def _accumulate(self, indices: range) -> tuple[mx.array, int, dict[str, mx.array]]:
-        """Sums of nats, counted targets and gradients over micro-batches."""
-        nats, tokens, gradients = mx.array(0.0), 0, None
-        for number, index in enumerate(indices):
-            batch = self._setup.data.order.batch(index)
-            seed = micro_batch_seed(self._setup.settings.seed, self.step, number)
-            more_nats, count, more = self._setup.gradient_step(
-                batch.inputs, batch.targets, batch.mask, seed=seed
-            )
-            nats, tokens = nats + more_nats, tokens + count
-            gradients = more if gradients is None else tree_map(mx.add, gradients, more)
-            if len(indices) > 1:
-                # Otherwise the activations of all micro-batches would exist at once.
-                del more
-                mx.eval(nats, gradients)
-        return nats, tokens, flatten(gradients)
 
     def _apply(self, step: _SubmittedStep, gradients: dict[str, mx.array], rate: float) -> None:
         """Apply the update unless a guard forbids it.

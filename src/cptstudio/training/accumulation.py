@@ -1,0 +1,45 @@
+"""Sums of loss and gradients over micro-batches, so that many small ones equal one large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_map
+
+from cptstudio.corpus.rows import Batch
+from cptstudio.lm.gradients import GradientStep
+from cptstudio.lm.parameters import flatten
+
+
+def accumulate(
+    gradient_step: GradientStep, batches: Iterable[tuple[Batch, int]]
+) -> tuple[mx.array, int, dict[str, mx.array]]:
+    """Sums over micro-batches.
+
+    Sums are weighted by tokens by themselves: divided by the number of counted targets they
+    are what one large batch of all rows gives, however the rows are cut.
+
+    Args:
+        gradient_step: computes one micro-batch.
+        batches: each micro-batch with the seed of its dropout; at least one.
+
+    Returns:
+        The sum of nats, the number of counted targets, and the gradients of the sum by name.
+        With several micro-batches they are evaluated, with one they are not.
+    """
+    nats, tokens, gradients = mx.array(0.0), 0, None
+    for batch, seed in batches:
+        if gradients is not None:
+            # Otherwise the activations of all micro-batches would exist at once.
+            mx.eval(nats, gradients)
+        more_nats, count, more = gradient_step(batch.inputs, batch.targets, batch.mask, seed=seed)
+        nats, tokens = nats + more_nats, tokens + count
+        gradients = more if gradients is None else _added(gradients, more)
+        del more
+    return nats, tokens, flatten(gradients)
+
+
+def _added(left: dict[str, Any], right: dict[str, Any]) -> Any:
+    return tree_map(mx.add, left, right)

@@ -1,0 +1,326 @@
+"""Whole runs of the training program, in this process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from cptstudio.corpus.rows import Batch
+from cptstudio.errors import UserError
+from cptstudio.json_lines import read_json_lines
+from cptstudio.run_files import (
+    CHECKPOINTS,
+    SAMPLES,
+    checkpoints_of,
+    read_config,
+    read_manifest,
+    read_metrics,
+    read_result,
+)
+from cptstudio.settings import Length
+from cptstudio.training import training_metrics_logger as metric
+from cptstudio.training.accumulation import accumulate
+from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
+from cptstudio.training.loop import Ending
+from cptstudio.training.prepare import fork_run
+from cptstudio.training.setup import set_up
+from cptstudio.training.stop_requests import StopRequest
+from cptstudio.training.training_data import open_training_data
+from cptstudio.workspace import Workspace
+from tests.training.small_workspace import DOMAIN, GENERAL, make_workspace, prepare
+from tests.training.trainer_process import events, held_rows
+
+
+@pytest.fixture(autouse=True)
+def keep_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The program moves TMPDIR for its kernels; put it back after each test."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+def train(directory: Path, **options: Any) -> Ending:
+    return ContinuedPretraining(directory, StopRequest(), **options).run()
+
+
+def final_weights(directory: Path) -> dict[str, np.ndarray]:
+    return load_file(checkpoints_of(directory)[-1] / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def plain(workspace: Workspace) -> Path:
+    """A complete run of twelve steps; tests that change it copy it."""
+    directory = prepare(workspace, "plain", evaluation={"every": "4 steps", "max_tokens": 300})
+    assert train(directory).outcome == "completed"
+    return directory
+
+
+def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
+    rows = read_metrics(plain).records
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+    steps = [row["step"] for row in rows if row["kind"] == metric.TRAIN]
+    assert steps == list(range(1, 13))
+    assert [row["step"] for row in rows if row["kind"] == metric.EVALUATION] == [0, 4, 8, 12]
+    trained = [row for row in rows if row["kind"] == metric.TRAIN]
+    for row in trained:
+        for name in (metric.LOSS, metric.GRADIENT_NORM, metric.STEP_SECONDS, metric.MEMORY_PEAK):
+            assert row[name] > 0
+    assert trained[-1][metric.TOKENS_SEEN] == sum(row[metric.TOKENS] for row in trained)
+    result = read_result(plain)
+    assert result is not None
+    assert (result.outcome, result.step, result.planned_steps) == ("completed", 12, 12)
+    assert result.checkpoint == "step-00000012" and result.skipped_steps == 0
+
+
+def test_an_evaluation_measures_both_sides_and_is_kept_in_the_manifest(plain: Path) -> None:
+    rows = [row for row in read_metrics(plain).records if row["kind"] == metric.EVALUATION]
+    for row in rows:
+        domain, general = row[metric.CORPORA][DOMAIN], row[metric.CORPORA][GENERAL]
+        assert (domain["role"], general["role"]) == ("domain", "replay")
+        assert row[metric.DOMAIN_BITS_PER_BYTE] == pytest.approx(domain["bits_per_byte"])
+        assert row[metric.GENERAL_BITS_PER_BYTE] == pytest.approx(general["bits_per_byte"])
+        assert domain["perplexity"] == pytest.approx(np.exp(domain["loss"]))
+    manifest = read_manifest(checkpoints_of(plain)[-1])
+    assert manifest.domain_bits_per_byte == rows[-1][metric.DOMAIN_BITS_PER_BYTE]
+    assert rows[-1][metric.DOMAIN_BITS_PER_BYTE] < rows[0][metric.DOMAIN_BITS_PER_BYTE]
+
+
+def test_only_the_last_and_the_best_checkpoints_stay(workspace: Workspace) -> None:
+    directory = prepare(
+        workspace,
+        "retention",
+        length="16 steps",
+        # So high a rate that the first checkpoint is the best.
+        optimizer={"learning_rate": 0.5},
+        guards={"skip_spikes": False},
+        evaluation={"every": "2 steps", "max_tokens": 300},
+        checkpoints={"every": "2 steps", "keep_last": 2, "keep_every": 6},
+    )
+    train(directory)
+    values = {
+        row["step"]: row[metric.DOMAIN_BITS_PER_BYTE]
+        for row in read_metrics(directory).records
+        if row["kind"] == metric.EVALUATION and row["step"]
+    }
+    best = min(values, key=lambda step: values[step])
+    kept = {read_manifest(path).step for path in checkpoints_of(directory)}
+    assert kept == {6, 12, 14, 16, best}
+    result = read_result(directory)
+    assert result is not None and result.best_checkpoint == f"step-{best:08d}"
+
+
+def test_micro_batches_weighted_by_tokens_equal_one_large_batch(workspace: Workspace) -> None:
+    directory = prepare(workspace, "micro-batches", batch={"rows": 6})
+    setup = set_up(read_config(directory))
+    batch = setup.data.order.batch(0)
+    nats, tokens, whole = accumulate(setup.gradient_step, [(batch, 1)])
+    # Micro-batches of different sizes: one row, three rows, two rows.
+    parts = [
+        (Batch(batch.inputs[rows], batch.targets[rows]), 1)
+        for rows in (slice(0, 1), slice(1, 4), slice(4, 6))
+    ]
+    part_nats, part_tokens, summed = accumulate(setup.gradient_step, parts)
+    assert part_tokens == tokens == batch.counted
+    assert part_nats.item() == pytest.approx(nats.item(), rel=1e-6)
+    for name, gradient in whole.items():
+        difference = np.abs(np.array(summed[name]) - np.array(gradient)).max()
+        assert difference <= 1e-5 * np.abs(np.array(gradient)).max(), name
+
+
+def test_prompts_are_completed_at_each_evaluation_with_the_same_seed(workspace: Workspace) -> None:
+    directory = prepare(
+        workspace,
+        "prompts",
+        length="4 steps",
+        optimizer={"learning_rate": 1e-9},
+        evaluation={
+            "every": "2 steps",
+            "max_tokens": 300,
+            "prompts": ["def ", "import"],
+            "sample_tokens": 8,
+        },
+    )
+    assert train(directory).outcome == "completed"
+    samples = read_json_lines(directory / SAMPLES).records
+    assert [(s["step"], s["index"]) for s in samples] == [(s, i) for s in (0, 2, 4) for i in (0, 1)]
+    by_prompt = [{s["completion"] for s in samples if s["index"] == index} for index in (0, 1)]
+    # With a rate of next to nothing the model stays, and so must what it says.
+    assert [len(texts) for texts in by_prompt] == [1, 1]
+    assert all(text for texts in by_prompt for text in texts)
+
+
+def test_early_stopping_ends_the_run_as_completed(workspace: Workspace) -> None:
+    directory = prepare(
+        workspace,
+        "early",
+        length="200 steps",
+        optimizer={"learning_rate": 0.5},
+        guards={"skip_spikes": False},
+        evaluation={"every": "5 steps", "max_tokens": 300, "early_stopping": 2},
+        checkpoints={"every": "100 steps"},
+    )
+    ending = train(directory)
+    assert ending.outcome == "completed" and "early" in ending.reason
+    result = read_result(directory)
+    assert result is not None and result.step < 200
+    assert checkpoints_of(directory)[-1].name == f"step-{result.step:08d}"
+
+
+# --- guards ----------------------------------------------------------------------------------
+
+
+def poisoned(workspace: Workspace, directory: Path, token: int) -> None:
+    """Make the base model overflow wherever a token is read, and the run accept that model."""
+    from cptstudio.lm.description import model_hash
+
+    model = directory.parent / f"{directory.name}-model"
+    shutil.copytree(workspace.base_model("toy"), model)
+    weights = load_file(model / "model.safetensors")
+    weights["model.embed_tokens.weight"][token] = np.inf
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((directory / "config.json").read_text())
+    config |= {"model_path": str(model), "model_hash": model_hash(model)}
+    (directory / "config.json").write_text(json.dumps(config))
+
+
+def batches_by_token(directory: Path, batches: int) -> dict[int, list[int]]:
+    """Which of the first batches each token is an input of."""
+    config = read_config(directory)
+    order = open_training_data(config.settings, config.corpora).order
+    found: dict[int, list[int]] = {}
+    for index in range(batches):
+        for token in np.unique(order.batch(index).inputs).tolist():
+            found.setdefault(token, []).append(index)
+    return found
+
+
+@pytest.fixture(scope="module")
+def untied(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """With an input embedding of its own, a poisoned token harms only where it is read."""
+    return make_workspace(tmp_path_factory.mktemp("untied"), "llama")
+
+
+def test_a_batch_that_is_not_finite_is_skipped_counted_and_shown(
+    untied: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = prepare(untied, "poisoned", length="20 steps")
+    places = batches_by_token(directory, 20)
+    token = next(token for token, where in places.items() if len(where) == 2)
+    poisoned(untied, directory, token)
+    ending = train(directory)
+    assert ending.outcome == "completed"
+    skipped = [index + 1 for index in places[token]]
+    rows = [row for row in read_metrics(directory).records if row["kind"] == metric.TRAIN]
+    assert [row["step"] for row in rows if metric.SKIPPED in row] == skipped
+    for row in rows:
+        assert (row[metric.LOSS] == "NaN") == (row["step"] in skipped)
+    assert [event["step"] for event in events(directory, "skipped")] == skipped
+    assert f"Step {skipped[0]} was skipped: loss is not finite." in capsys.readouterr().out
+    result = read_result(directory)
+    assert result is not None and result.skipped_steps == 2
+    weights = final_weights(directory)
+    weights["model.embed_tokens.weight"][token] = 0
+    assert all(np.isfinite(value).all() for value in weights.values())
+
+
+def test_after_several_skips_in_a_row_the_run_fails_with_its_last_good_checkpoint(
+    untied: Workspace,
+) -> None:
+    directory = prepare(untied, "hopeless", length="20 steps", guards={"stop_after_skips": 3})
+    places = batches_by_token(directory, 20)
+    token = max(places, key=lambda token: len(places[token]))
+    poisoned(untied, directory, token)
+    ending = train(directory)
+    assert ending.outcome == "failed" and "3 steps in a row" in ending.reason
+    result = read_result(directory)
+    assert result is not None and result.outcome == "failed" and result.skipped_steps == 3
+
+
+# --- resume ----------------------------------------------------------------------------------
+
+
+def copy_of(directory: Path, name: str) -> Path:
+    copy = directory.parent / name
+    shutil.copytree(directory, copy)
+    (copy / "result.json").unlink()
+    return copy
+
+
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_is_named_and_an_older_one_needs_the_users_word(plain: Path) -> None:
+    directory = copy_of(plain, "damaged")
+    last, older = checkpoints_of(directory)[-1], checkpoints_of(directory)[-2]
+    damage(last / "training_state" / "optimizer.safetensors")
+    ending = train(directory, resume=NEWEST)
+    assert ending.outcome == "failed"
+    assert last.name in ending.reason and "optimizer.safetensors" in ending.reason
+    assert older.name in ending.reason and "--accept-older" in ending.reason
+    assert train(directory, resume=NEWEST, accept_older=True).outcome == "completed"
+    assert final_weights(directory).keys() == final_weights(plain).keys()
+    for name, value in final_weights(plain).items():
+        assert final_weights(directory)[name].tobytes() == value.tobytes()
+    aside = [path.name for path in (directory / CHECKPOINTS).iterdir() if "damaged" in path.name]
+    assert len(aside) == 1 and aside[0].startswith(f"damaged-{last.name}")
+
+
+def test_a_checkpoint_without_its_manifest_is_not_used(plain: Path) -> None:
+    directory = copy_of(plain, "incomplete")
+    last, older = checkpoints_of(directory)[-1], checkpoints_of(directory)[-2]
+    (last / "manifest.json").unlink()
+    assert train(directory, resume=NEWEST).outcome == "completed"
+    (resumed,) = [row for row in read_metrics(directory).records if row["kind"] == metric.RESUME]
+    assert resumed["from_step"] == read_manifest(older).step
+    assert held_rows(directory) == held_rows(plain)
+
+
+def test_resumed_from_a_named_older_checkpoint_the_run_is_the_same(plain: Path) -> None:
+    directory = copy_of(plain, "older")
+    older = checkpoints_of(directory)[0]
+    assert train(directory, resume=older.name).outcome == "completed"
+    assert held_rows(directory) == held_rows(plain)
+    with pytest.raises(UserError, match="complete"):
+        train(directory, resume=NEWEST)
+    assert "no checkpoint 'step-77'" in train(directory, resume="step-77").reason
+
+
+def test_a_rebuilt_corpus_is_noticed(plain: Path) -> None:
+    directory = copy_of(plain, "rebuilt")
+    config = json.loads((directory / "config.json").read_text())
+    config["corpora"][0]["fingerprint"] = "0" * 64
+    (directory / "config.json").write_text(json.dumps(config))
+    ending = train(directory, resume=NEWEST)
+    assert ending.outcome == "failed" and "built anew" in ending.reason
+
+
+# --- forks -----------------------------------------------------------------------------------
+
+
+def test_a_fork_starts_from_the_chosen_checkpoint_and_records_its_parent(
+    workspace: Workspace, plain: Path
+) -> None:
+    short = {"length": Length(1, "steps")}
+    settings = read_config(plain).settings.model_copy(update=short)
+    directory, _ = fork_run(workspace, "fork", "plain", settings)
+    parent = read_config(directory).parent
+    assert parent is not None and Path(parent.checkpoint) == checkpoints_of(plain)[-1]
+    assert train(directory).outcome == "completed"
+    first = held_rows(directory)[0]
+    last = [row for row in held_rows(plain) if row["kind"] == metric.EVALUATION][-1]
+    assert first[metric.DOMAIN_BITS_PER_BYTE] == last[metric.DOMAIN_BITS_PER_BYTE]
+
+
+def test_memory_that_does_not_suffice_is_explained() -> None:
+    from cptstudio.training.continued_pretraining import explain
+
+    reason = explain(RuntimeError("[malloc] Unable to allocate 99999999999 bytes."))
+    assert reason is not None and "memory" in reason and "accumulation" in reason
+    assert explain(RuntimeError("something else")) is None
