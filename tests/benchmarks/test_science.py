@@ -11,7 +11,7 @@ from benchmarks.science import __main__ as science
 from benchmarks.science import material, plan, report, running
 from benchmarks.science.directions import BASE, DIRECTIONS, forgetting, gain, merge_name
 from benchmarks.science.running import Score
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from cptstudio.corpus.tokenizer import load_tokenizer
 
