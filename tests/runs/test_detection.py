@@ -22,6 +22,8 @@ from cptstudio.runs.external_processes import ExternalProcesses, has_ended
 from cptstudio.runs.identity import identify
 from cptstudio.runs.log_parser import LogRecord
 from tests.runs.external import make_package, make_start_script, running, wait_for
+from tests.runs.make_fixtures import arguments_of, make_data
+from tests.toy_models import make_toy_model, text_sample
 
 TRAIN = [
     sys.executable,
@@ -207,7 +209,7 @@ def test_processes_that_vanish_meanwhile_do_no_harm(packages: Path, folder: Path
         thread.start()
     try:
         with running(TRAIN, folder, packages) as process:
-            assert all(found(process.pid) is not None for _ in range(20))
+            assert all(found(process.pid) is not None for _ in range(10))
     finally:
         finish.set()
         for thread in threads:
@@ -223,6 +225,33 @@ def test_a_process_that_waits_to_be_reaped_trains_no_more(packages: Path, folder
         assert examine(process.pid) is None
 
 
+@pytest.mark.slow
+def test_the_real_mlx_lm_is_found_and_watched_to_its_end(folder: Path) -> None:
+    make_toy_model("llama-tied", folder / "model")
+    make_data(folder / "data", text_sample())
+    log = folder / "train.log"
+    command = [sys.executable, "-m", "mlx_lm", "lora", *arguments_of("adapters")]
+    external = ExternalProcesses()
+    with (
+        log.open("wb") as output,
+        running(command, folder, None, output, waits_for_ready=False) as process,
+    ):
+        one = the_found(process.pid)
+        assert (one.command.model, one.command.data, one.command.iterations) == (
+            "model",
+            "data",
+            12,
+        )
+        confirmation = external.ask(one, "watch")
+        # The process is our child, so it waits to be reaped when it has ended.
+        records = list(external.watch(confirmation.token))
+        assert process.wait() == 0, log.read_text()
+    train = [record.iteration for record in records if record.kind == "train"]
+    assert train == [2, 4, 6, 8, 10, 12]
+    saved = [record.iteration for record in records if record.kind == "saved"]
+    assert saved[:2] == [5, 10]
+
+
 # --- watching --------------------------------------------------------------------------------
 
 
@@ -232,7 +261,9 @@ def test_watching_needs_a_confirmation_and_tells_all_that_is_printed(
     log = folder / "train.log"
     external = ExternalProcesses()
     with log.open("wb") as output, running(TRAIN, folder, packages, output) as process:
+        before = tree_hash(folder)
         confirmation = external.ask(the_found(process.pid), "watch")
+        assert tree_hash(folder) == before
         assert str(log) in confirmation.sentence
         records: list[LogRecord] = []
         for record in external.watch(confirmation.token):
@@ -243,6 +274,7 @@ def test_watching_needs_a_confirmation_and_tells_all_that_is_printed(
                 process.wait()
         with pytest.raises(UserError, match="Ask again"):
             external.watch(confirmation.token)
+    assert list(folder.iterdir()) == [log]
     assert [record.kind for record in records] == ["planned", "validation", "train"]
     assert records[-1].train_loss == 2.5
     assert records[-1].learning_rate is None

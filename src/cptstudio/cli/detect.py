@@ -106,9 +106,11 @@ def _print(found: Detection) -> None:
     if not found.processes:
         console.print("No training that was started elsewhere.")
     for process in found.processes:
-        console.print(f"[bold]{process.identity.pid}[/bold]  {escape(process.command_line)}")
+        console.print(
+            f"[bold]{process.identity.pid}[/bold]  {escape(process.command_line)}", soft_wrap=True
+        )
         for label, value in _facts(process):
-            console.print(f"    {label:<10} {escape(value)}")
+            console.print(f"    {label:<10} {escape(value)}", soft_wrap=True)
     if found.unreadable:
         console.print(f"{found.unreadable} processes of other users may not be read.")
 
@@ -144,7 +146,7 @@ def _watch(process: ExternalProcess, as_json: bool) -> None:
             if as_json:
                 typer.echo(dump_json(_without_absent(record)))
             else:
-                console.print(escape(describe_record(record)))
+                console.print(escape(describe_record(record)), soft_wrap=True)
     except KeyboardInterrupt:
         finish.set()
         console.print("No longer watched; the process goes on.")
@@ -161,7 +163,7 @@ def _stop(process: ExternalProcess) -> None:
 
 
 def _confirmed(confirmation: Confirmation) -> str:
-    errors.print(escape(confirmation.sentence))
+    errors.print(escape(confirmation.sentence), soft_wrap=True)
     if not typer.confirm("Go on?", err=True):
         raise UserError("Not confirmed: nothing was done.")
     return confirmation.token

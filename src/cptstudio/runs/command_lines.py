@@ -149,8 +149,14 @@ def _contradiction(program: str, executable: str | None) -> str | None:
     if not executable:
         return None
     running = _base_name(executable.removesuffix(" (deleted)"))
-    claims_to_train = program in _CONSOLE_SCRIPTS or program in _WITH_SUBCOMMAND
-    if (_is_python(program) or claims_to_train) and not (_is_python(running) or running == program):
+    if _is_python(program):
+        believed = _is_python(running)
+    elif program in _CONSOLE_SCRIPTS or program in _WITH_SUBCOMMAND:
+        # A start script runs in Python and then has Python's name as its first argument.
+        believed = running == program
+    else:
+        return None
+    if not believed:
         return f"its arguments say {program}, but the running program is {running}"
     return None
 
@@ -293,8 +299,9 @@ def _syntax_tree(source: str) -> ast.Module | None:
 
 
 def _starts_package(source: str, package: str) -> bool:
-    """Whether an installer's start script belongs to a package: it imports from it, or names
-    it as an entry point's module or distribution.
+    """Whether an installer's start script belongs to a package.
+
+    It imports from the package, or names it as an entry point's module or distribution.
     """
     tree = _syntax_tree(source)
     if tree is None:

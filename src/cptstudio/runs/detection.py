@@ -172,6 +172,8 @@ def examine(pid: int) -> tuple[ExternalProcess | str, Sequence[str]] | None:
         described = _describe(process, identity, arguments, verdict, folder)
     except (psutil.NoSuchProcess, ProcessLookupError):  # Zombies are among them.
         return None
+    except PermissionError:
+        raise psutil.AccessDenied(pid) from None
     # All of it was read by pid: it holds only if the pid still means the same process.
     return (described, arguments) if identify(pid) == identity else None
 

@@ -206,6 +206,14 @@ def record_of_line(text: str) -> LogRecord | None:
     return _table_record(text)
 
 
+# Bars and warnings are most of a log: what holds none of these words holds no record. The
+# arrows stand in the table's training rows ("?" where a terminal has no such characters).
+_MAY_TELL = re.compile(
+    rb"Iter \d|Test loss|Starting training|Saved|safetensors|Traceback|val|iters"
+    rb"|\xe2\x96[\xbc\xb2]|\d \?"
+)
+
+
 # --- the parser ------------------------------------------------------------------------------
 
 _TRACEBACK_START = "Traceback (most recent call last):"
@@ -292,6 +300,8 @@ class LogParser:
         self._pending.clear()
         self.truncated_lines += self._pending_is_truncated
         self._pending_is_truncated = False
+        if self._traceback is None and not _MAY_TELL.search(line):
+            return
         for text in _plain_lines(line):
             yield from self._records_of(text)
 
