@@ -123,39 +123,34 @@ def test_mlx_tune_is_found_by_its_script(tmp_path: Path, folder: Path) -> None:
         assert (one.command.tool, one.command.trains) == ("mlx-tune", None)
 
 
-def test_what_only_mentions_training_is_not_found(folder: Path) -> None:
-    (folder / "mlx_lm.lora").write_text("mlx_lm.lora --train\n")
-    commands = [
-        ["tail", "-f", "mlx_lm.lora"],
-        ["grep", "mlx_lm.lora --train", "-"],
-        ["sh", "-c", "read line; true", "mlx_lm.lora", "--train"],
-        ["bash", "-c", "exec -a mlx_lm.lora cat - --train || exec -a mlx_lm.lora cat"],
-        ["bash", "-c", "exec -a python cat -- -m mlx_lm.lora --train || exec -a python cat -"],
-        [sys.executable, "-c", "input()", "mlx_lm.lora", "--train"],
-        [sys.executable, "-c", "input()", "-m", "mlx_lm", "lora", "--train"],
-    ]
-    started = []
-    try:
-        for command in commands:
-            started.append(
-                subprocess.Popen(
-                    command,
-                    cwd=folder,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
+_PRETENDS = "exec -a {} sh {} mlx_lm.lora --train"
+
+
+@pytest.mark.parametrize(
+    ("command", "begins"),
+    [
+        (["tail", "-f", "mlx_lm.lora"], "tail"),
+        (["grep", "mlx_lm.lora --train", "-"], "grep"),
+        (["sh", "-c", "read line; true", "mlx_lm.lora", "--train"], "sh"),
+        (["sh", "mlx_lm.lora", "--train"], "sh"),
+        (["bash", "-c", _PRETENDS.format("mlx_lm.lora", "")], "mlx_lm.lora"),
+        (["bash", "-c", _PRETENDS.format("python", "")], "python"),
+        (["bash", "-c", _PRETENDS.format("python3.12", "-m")], "python3.12"),
+        ([sys.executable, "-c", "input()", "mlx_lm.lora", "--train"], sys.executable),
+        ([sys.executable, "-c", "input()", "-m", "mlx_lm", "lora", "--train"], sys.executable),
+    ],
+)
+def test_what_only_looks_like_training_is_not_found(
+    folder: Path, command: list[str], begins: str
+) -> None:
+    (folder / "mlx_lm.lora").write_text("read line\n")
+    with running(command, folder, waits_for_ready=False) as process:
+        seen = psutil.Process(process.pid)
+        wait_for(lambda: seen.cmdline()[0] == begins, "it runs its program")
         result = detect()
-        pids = {process.pid for process in started}
-        assert not pids & {one.identity.pid for one in result.processes}
-        assert any(one.pid in pids and not one.trains for one in result.decisions)
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-            assert process.stdin is not None
-            process.stdin.close()
+        assert process.pid not in {one.identity.pid for one in result.processes}
+        assert any(one.pid == process.pid and not one.trains for one in result.decisions)
+        assert process.poll() is None
 
 
 def test_output_that_goes_to_no_file_gives_a_reason(packages: Path, folder: Path) -> None:
@@ -220,7 +215,8 @@ def test_a_process_that_waits_to_be_reaped_trains_no_more(packages: Path, folder
     with running(TRAIN, folder, packages) as process:
         one = the_found(process.pid)
         process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        zombie = psutil.Process(process.pid)
+        wait_for(lambda: zombie.status() == psutil.STATUS_ZOMBIE, "it waits to be reaped")
         assert has_ended(one.identity)
         assert examine(process.pid) is None
 
@@ -264,7 +260,7 @@ def test_watching_needs_a_confirmation_and_tells_all_that_is_printed(
         before = tree_hash(folder)
         confirmation = external.ask(the_found(process.pid), "watch")
         assert tree_hash(folder) == before
-        assert str(log) in confirmation.sentence
+        assert str(log.resolve()) in confirmation.sentence
         records: list[LogRecord] = []
         for record in external.watch(confirmation.token):
             records.append(record)

@@ -46,7 +46,7 @@ def test_it_lists_what_trains_as_text_and_as_json(packages: Path, folder: Path) 
     with log.open("wb") as output, running(TRAIN, folder, packages, output) as process:
         text = run(folder=folder)
         assert str(process.pid) in text
-        assert str(folder / "out") in text
+        assert str(folder.resolve() / "out") in text
         listed = json.loads(run("--json", folder=folder))
     (one,) = [one for one in listed["processes"] if one["pid"] == process.pid]
     assert one["command"] == TRAIN

@@ -195,7 +195,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(value=_VALUES)
 def test_any_json_is_read_or_refused(value: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
