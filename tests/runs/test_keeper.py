@@ -204,15 +204,6 @@ def test_the_lock_is_held_without_a_gap_from_before_the_keeper_to_the_end(tmp_pa
     assert not kept.lock_held
 
 
-def test_the_exit_is_recorded_on_a_full_disk(tmp_path: Path) -> None:
-    """RLIMIT_FSIZE 0 makes every write that needs new space fail, as a full disk does."""
-    kept = Kept(tmp_path, ready(directory(tmp_path)) + WAIT)
-    kept.ready()
-    psutil.Process(kept.process.pid).rlimit(psutil.RLIMIT_FSIZE, (16 * 1024, 16 * 1024))
-    kept.ask("kill")
-    assert kept.end().signal == signal.SIGKILL
-
-
 def test_the_keeper_is_small_and_imports_nothing_large() -> None:
     code = (
         "import sys, cptstudio.runs.keeper\n"

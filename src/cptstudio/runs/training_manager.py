@@ -34,6 +34,7 @@ from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import (
+    detection,
     forgetting,
     forking,
     launching,
@@ -43,6 +44,7 @@ from cptstudio.runs import (
     states,
     terminal,
 )
+from cptstudio.runs.detection import Detection
 from cptstudio.runs.identity import ProcessIdentity, send_signal
 from cptstudio.runs.launching import NEWEST
 from cptstudio.runs.locks import Lock
@@ -144,6 +146,17 @@ class TrainingManager:
     def follow(self, id: str, tell: Callable[[Update], None], after_seq: int = 0) -> Subscription:
         """Call `tell` with every update of a run, in the one thread that watches all runs."""
         return self._watcher.follow(self._follower(self.run(id), after_seq), tell)
+
+    def detect(self) -> Detection:
+        """Look once for training on this machine that was started elsewhere. It only reads.
+
+        Nothing is looked at when detection is off, by this manager's argument or by the
+        workspace's preferences. Each decision is logged with its evidence.
+        """
+        enabled = self._detect
+        if enabled is None:
+            enabled = read_preferences(self.workspace.private).detect
+        return detection.detect(enabled)
 
     # --- starting ----------------------------------------------------------------------------
 

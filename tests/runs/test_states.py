@@ -1,0 +1,163 @@
+"""Which state the evidence means, for every kind of evidence."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cptstudio import run_files
+from cptstudio.run_files import RunResult
+from cptstudio.runs import locks, records, states
+from cptstudio.runs.identity import ProcessIdentity
+from cptstudio.runs.records import Control, ExitRecord, KeeperRecord, Spec
+from cptstudio.runs.states import Evidence, derive
+
+SPEC = Spec("a", "run", "/r", 1.0, ["python"], None, False, 1.0)
+KEEPER = KeeperRecord(
+    "a", ProcessIdentity(10, 1.0, "boot"), ProcessIdentity(11, 1.0, "boot"), 1.0, None
+)
+EXIT = ExitRecord("a", 0, None, "", None, 1.0, 2.0, 1.0)
+COMPLETED = RunResult(
+    outcome="completed",
+    reason="All steps are done.",
+    step=5,
+    planned_steps=5,
+    checkpoint=None,
+    best_checkpoint=None,
+    skipped_steps=0,
+    session=0,
+    ended=2.0,
+)
+STOPPED = COMPLETED.model_copy(update={"outcome": "stopped"})
+KEPT = Evidence(True, spec=SPEC, keeper=KEEPER, boot="boot", has_rows=True)
+ALIVE = replace(KEPT, lock_held=True, keeper_lives=True)
+
+
+def told(evidence: Evidence, result: RunResult) -> Evidence:
+    return replace(evidence, result=result, result_mark="new")
+
+
+CASES: list[tuple[str, Evidence, str, str | None]] = [
+    ("never started", Evidence(True), "prepared", None),
+    ("written down, not yet kept", replace(ALIVE, keeper=None), "running", None),
+    ("server died before it spawned", Evidence(True, spec=SPEC), "prepared", None),
+    ("kept", ALIVE, "running", None),
+    ("stop asked", replace(ALIVE, control=Control("a", "stop", 1.0)), "stopping", None),
+    ("stop of an earlier attempt", replace(ALIVE, control=Control("z", "stop", 1.0)), "running",
+     None),
+    ("keeper killed", replace(ALIVE, keeper_lives=False), "orphaned", None),
+    ("both killed", KEPT, "lost", None),
+    ("both killed, trainer had ended", told(KEPT, COMPLETED), "lost", "completed"),
+    ("both killed, an older result", replace(KEPT, result=COMPLETED), "lost", None),
+    ("another boot", replace(KEPT, boot="other"), "lost", None),
+    ("completed", told(replace(KEPT, exit=EXIT), COMPLETED), "ended", "completed"),
+    ("stopped", told(replace(KEPT, exit=replace(EXIT, code=3)), STOPPED), "ended", "stopped"),
+    ("failed", replace(KEPT, exit=replace(EXIT, code=1)), "ended", "failed"),
+    ("an unknown code", replace(KEPT, exit=replace(EXIT, code=77)), "ended", "failed"),
+    ("exit 0 without a result", replace(KEPT, exit=EXIT), "ended", "failed"),
+    ("exit 0, result says stopped", told(replace(KEPT, exit=EXIT), STOPPED), "ended", "failed"),
+    ("crash", replace(KEPT, exit=replace(EXIT, code=None, signal=signal.SIGSEGV)), "ended",
+     "failed"),
+    ("killed", replace(KEPT, exit=replace(EXIT, code=None, signal=9, requested="kill")), "ended",
+     "killed"),
+    ("killed from outside", replace(KEPT, exit=replace(EXIT, code=None, signal=9)), "ended",
+     "killed"),
+    ("exit of an earlier attempt", replace(KEPT, exit=replace(EXIT, attempt="z")), "lost", None),
+    ("being resumed", replace(ALIVE, spec=replace(SPEC, attempt="b"), exit=EXIT), "running", None),
+    ("the resume never began", told(replace(KEPT, spec=replace(SPEC, attempt="b"), exit=EXIT),
+     COMPLETED), "ended", "completed"),
+    ("deleted", Evidence(False), "missing", None),
+    ("deleted while it trains", replace(ALIVE, directory_exists=False), "missing", None),
+    ("from a terminal", Evidence(True, trainer_lock_held=True, has_rows=True), "running", None),
+    ("ended in a terminal", told(Evidence(True, has_rows=True), COMPLETED), "ended", "completed"),
+    ("killed in a terminal", Evidence(True, has_rows=True), "lost", None),
+    ("lost, resumed in a terminal", replace(KEPT, trainer_lock_held=True), "running", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("evidence", "name", "outcome"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_what_is_found_means_one_state(evidence: Evidence, name: str, outcome: str | None) -> None:
+    state = derive(evidence)
+    assert (state.name, state.outcome) == (name, outcome)
+    assert state.reason
+
+
+def test_a_reboot_and_an_out_of_memory_kill_are_named() -> None:
+    assert "started again" in derive(replace(KEPT, boot="other")).reason
+    killed = replace(EXIT, code=None, signal=9, memory={"oom_kills": {"cgroup": 1}})
+    assert "out-of-memory" in derive(replace(KEPT, exit=killed)).reason
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.symlink_to("/etc/hostname")
+
+
+def _huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def _binary(path: Path) -> None:
+    path.write_bytes(os.urandom(100_000))
+
+
+def _deep(path: Path) -> None:
+    path.write_text('{"a":' * 100_000)
+
+
+def _wrong(path: Path) -> None:
+    path.write_text('{"attempt": 5, "pid": 1e999}')
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+HOSTILE: list[Callable[[Path], None]] = [_fifo, _link, _huge, _binary, _deep, _wrong, _folder]
+FILES = [
+    records.SPEC,
+    records.KEEPER,
+    records.CONTROL,
+    records.EXIT,
+    records.LOCK,
+    records.KEEPER_LOCK,
+    run_files.RESULT,
+    run_files.METRICS,
+    run_files.LOCK,
+]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("make", HOSTILE, ids=lambda make: make.__name__.strip("_"))
+def test_a_hostile_file_in_any_place_is_named_and_never_a_success(
+    tmp_path: Path, make: Callable[[Path], Any], name: str
+) -> None:
+    folder, directory = tmp_path / "private", tmp_path / "run"
+    folder.mkdir()
+    directory.mkdir()
+    for place, record in ((records.SPEC, SPEC), (records.KEEPER, KEEPER), (records.EXIT, EXIT)):
+        (folder / place).write_bytes(records.to_json(record))
+    (directory / run_files.RESULT).write_text(COMPLETED.model_dump_json())
+    in_run = name in (run_files.RESULT, run_files.METRICS, run_files.LOCK)
+    target = (directory if in_run else folder) / name
+    target.unlink(missing_ok=True)
+    make(target)
+    evidence = states.gather(folder, directory)
+    state = derive(evidence)
+    if name in (records.SPEC, records.CONTROL, records.KEEPER, records.EXIT, run_files.RESULT):
+        assert any(str(target) in problem for problem in evidence.problems)
+    if name in (records.EXIT, run_files.RESULT):
+        assert state.outcome != "completed" or state.name == "lost"
+    assert not locks.is_held(folder / "none")
