@@ -62,6 +62,16 @@ def test_limits_do_not_depend_on_the_step_before() -> None:
     assert one.limits() == other.limits()
 
 
+def test_limits_are_the_same_whether_the_last_step_was_read_already_or_not() -> None:
+    waiting, reading = fed(30), fed(30)
+    for loss, norm in ((3.1, 1.1), (math.nan, 1.0), (3.2, 0.9), (2.9, 1.3)):
+        # The one on a GPU asks for the limits of the step after this before it reads this one.
+        late = waiting.limits(under_way=1)
+        reading.observe(loss, norm, Limits())
+        waiting.observe(loss, norm, Limits())
+        assert late == reading.limits(under_way=0)
+
+
 def test_restored_from_json_it_decides_as_before() -> None:
     guard = fed(30)
     guard.observe(math.nan, 1.0, guard.limits())

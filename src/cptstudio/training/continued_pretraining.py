@@ -109,7 +109,8 @@ class ContinuedPretraining:
             ending = self._gone()
         except UserError as error:
             ending = Ending("failed", str(error))
-        except (MemoryError, OSError, RuntimeError, ValueError) as error:
+        except Exception as error:
+            # A fault of ours keeps its trace in the log; the result still says that it ended so.
             reason = explain(error)
             if reason is None:
                 traceback.print_exc()

@@ -10,7 +10,6 @@ The values of skipped steps enter the history when they are finite, so that a la
 from __future__ import annotations
 
 import math
-import statistics
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,9 +41,9 @@ class StepGuard:
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
-        # One more than the window: the newest is left out of the limits.
-        self._losses: deque[float] = deque(maxlen=settings.spike_window + 1)
-        self._norms: deque[float] = deque(maxlen=settings.spike_window + 1)
+        # (loss, gradient norm); the newest waits apart until it is the one before the last.
+        self._newest: tuple[float, float] | None = None
+        self._history: deque[tuple[float, float]] = deque(maxlen=settings.spike_window)
         self.skipped = 0
         self.in_a_row = 0
 
@@ -53,19 +52,24 @@ class StepGuard:
         """Whether so many steps were skipped in a row that the run shall end."""
         return self.in_a_row >= self._settings.stop_after_skips
 
-    def limits(self) -> Limits:
-        """Limits of the next step; open until the window is full."""
-        settings = self._settings
-        if not settings.skip_spikes or len(self._losses) <= settings.spike_window:
-            return Limits()
-        return Limits(self._limit(self._losses), self._limit(self._norms))
+    def limits(self, under_way: int = 0) -> Limits:
+        """Limits of the next step; open until the window is full.
 
-    def _limit(self, values: deque[float]) -> float:
-        window = list(values)[:-1]
-        mean = statistics.fmean(window)
-        sigma = max(statistics.pstdev(window, mean), SMALLEST_RELATIVE_SIGMA * abs(mean))
+        Args:
+            under_way: steps submitted but not observed yet, 0 or 1; the result is the same.
+        """
+        settings = self._settings
+        values = list(self._history)
+        if under_way and self._newest is not None:
+            values = [*values, self._newest][-settings.spike_window :]
+        if not settings.skip_spikes or len(values) < settings.spike_window:
+            return Limits()
+        window = np.array(values)
+        mean = window.mean(axis=0)
+        sigma = np.maximum(window.std(axis=0), SMALLEST_RELATIVE_SIGMA * np.abs(mean))
         # In float32, as the device compares.
-        return float(np.float32(mean + self._settings.spike_sigma * sigma))
+        loss, norm = (mean + settings.spike_sigma * sigma).astype(np.float32).tolist()
+        return Limits(loss, norm)
 
     def observe(self, loss: float, gradient_norm: float, limits: Limits) -> str | None:
         """Take a step's values in.
@@ -79,9 +83,10 @@ class StepGuard:
             Why the step is skipped, or None when it is good.
         """
         reason = skip_reason(loss, gradient_norm, limits)
-        if math.isfinite(loss) and math.isfinite(gradient_norm):
-            self._losses.append(loss)
-            self._norms.append(gradient_norm)
+        if self._newest is not None:
+            self._history.append(self._newest)
+        finite = math.isfinite(loss) and math.isfinite(gradient_norm)
+        self._newest = (loss, gradient_norm) if finite else None
         if reason is None:
             self.in_a_row = 0
         else:
@@ -92,8 +97,8 @@ class StepGuard:
     def state(self) -> dict[str, Any]:
         """What a resumed run needs to decide in the same way."""
         return {
-            "losses": list(self._losses),
-            "gradient_norms": list(self._norms),
+            "history": [list(pair) for pair in self._history],
+            "newest": None if self._newest is None else list(self._newest),
             "skipped": self.skipped,
             "in_a_row": self.in_a_row,
         }
@@ -103,8 +108,9 @@ class StepGuard:
 
         Whoever resumes a run that gave up wants it to try again.
         """
-        self._losses.extend(state["losses"])
-        self._norms.extend(state["gradient_norms"])
+        self._history.extend((loss, norm) for loss, norm in state["history"])
+        newest = state["newest"]
+        self._newest = None if newest is None else (newest[0], newest[1])
         self.skipped = state["skipped"]
         self.in_a_row = 0 if self._gave_up(state) else state["in_a_row"]
 

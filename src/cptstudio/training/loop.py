@@ -17,16 +17,14 @@ import mlx.core as mx
 
 from cptstudio.run_files import Outcome
 from cptstudio.training import training_metrics_logger as metric
-from cptstudio.training.accumulation import accumulate
 from cptstudio.training.checkpoints import CheckpointStore, TrainerState
 from cptstudio.training.evaluation import EvaluationAbandonedError, complete_prompts, evaluate
-from cptstudio.training.guards import EarlyStopping, Limits, StepGuard, skip_reason
+from cptstudio.training.guards import EarlyStopping, StepGuard
 from cptstudio.training.memory import MemoryMeter
-from cptstudio.training.optimizers import clip_factor
 from cptstudio.training.progress import ProgressReporter
 from cptstudio.training.run_lock import RunLock
-from cptstudio.training.seeds import micro_batch_seed
 from cptstudio.training.setup import Setup
+from cptstudio.training.step import SubmittedStep, TrainingStep
 from cptstudio.training.stop_requests import StopRequest
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
 
@@ -37,20 +35,6 @@ class Ending:
 
     outcome: Outcome
     reason: str
-
-
-@dataclass(frozen=True)
-class _SubmittedStep:
-    """A step whose values may still be under way on the device."""
-
-    step: int
-    next_batch: int
-    tokens: int
-    tokens_seen: int
-    rate: float
-    limits: Limits
-    loss: mx.array
-    gradient_norm: mx.array
 
 
 class TrainingLoop:
@@ -84,8 +68,8 @@ class TrainingLoop:
         self._reporter = reporter
         self._session = session
         self._memory = MemoryMeter()
-        self._on_cpu = mx.default_device().type == mx.DeviceType.cpu
-        self._under_way: deque[_SubmittedStep] = deque()
+        self._training_step = TrainingStep(setup)
+        self._under_way: deque[tuple[int, int, SubmittedStep]] = deque()
         self.guard = StepGuard(setup.settings.guards)
         self.early_stopping = EarlyStopping(setup.settings.evaluation.early_stopping)
         self.step = 0
@@ -135,15 +119,15 @@ class TrainingLoop:
             finished = self.step >= length.steps
             if not self._stop and self._evaluation_due(finished):
                 self._evaluate()
-            ends = finished or self.early_stopping.stops
-            if self._save_due(ends):
+            # Asked once: a request that comes later is answered after the next step.
+            stopping = bool(self._stop)
+            if self._save_due(finished or stopping or self.early_stopping.stops):
                 self._save()
-            ending = self._ending(finished)
+            ending = self._ending(finished, stopping)
             if ending is not None:
                 return ending
             self._submit_step()
-            self.step += 1
-            self._finish_steps(leave=0 if self._on_cpu or self._pauses() else 1)
+            self._finish_steps(leave=0 if self._pauses() else self._training_step.ahead)
             if self.guard.gives_up:
                 self._finish_steps(leave=0)
                 return self._given_up()
@@ -152,7 +136,7 @@ class TrainingLoop:
     def _pauses(self) -> bool:
         """Whether something other than a step comes next, so that none may be under way."""
         finished = self.step >= self._setup.length.steps
-        return bool(self._stop) or finished or self._evaluation_due(False) or self._save_due(False)
+        return bool(self._stop) or self._evaluation_due(finished) or self._save_due(finished)
 
     def _evaluation_due(self, finished: bool) -> bool:
         if self._evaluated_step == self.step or not self._setup.data.evaluation:
@@ -162,11 +146,10 @@ class TrainingLoop:
     def _save_due(self, ends: bool) -> bool:
         if self._saved_step == self.step or self.step == 0:
             return False
-        due = self.step % self._setup.length.save_every == 0
-        return due or ends or bool(self._stop)
+        return ends or self.step % self._setup.length.save_every == 0
 
-    def _ending(self, finished: bool) -> Ending | None:
-        if self._stop:
+    def _ending(self, finished: bool, stopping: bool) -> Ending | None:
+        if stopping and not (finished and not self._evaluation_due(finished)):
             return Ending("stopped", str(self._stop.reason))
         if finished:
             return Ending("completed", f"All {self.step:,} steps are done.")
@@ -190,66 +173,20 @@ class TrainingLoop:
     # --- step --------------------------------------------------------------------------------
 
     def _submit_step(self) -> None:
-        """Compute loss and gradients of the next micro-batches and apply the update."""
-        setup = self._setup
-        until = min(self._next_batch + setup.settings.batch.accumulation, setup.length.batches)
-        order, seed = setup.data.order, setup.settings.seed
-        nats, tokens, gradients = accumulate(
-            setup.gradient_step,
-            (
-                (order.batch(index), micro_batch_seed(seed, self.step, number))
-                for number, index in enumerate(range(self._next_batch, until))
-            ),
-        )
-        self._next_batch = until
-        self._tokens_seen += tokens
-        loss = nats / tokens
-        norm = setup.optimizer.gradient_norm(gradients) / tokens
-        rate = setup.schedule(self.step)
-        submitted = _SubmittedStep(
-            step=self.step + 1,
-            next_batch=until,
-            tokens=tokens,
-            tokens_seen=self._tokens_seen,
-            rate=rate * (setup.settings.optimizer.learning_rate or 0.0),
-            limits=self.guard.limits(),
-            loss=loss,
-            gradient_norm=norm,
-        )
-        self._apply(submitted, gradients, rate)
-        self._under_way.append(submitted)
-
-    def _apply(self, step: _SubmittedStep, gradients: dict[str, mx.array], rate: float) -> None:
-        """Apply the update unless a guard forbids it.
-
-        On a CPU the values are there at once and decide here; on a GPU waiting for them would
-        leave it idle, so the device decides, and the values are read one step later.
-        """
-        setup = self._setup
-        scale = clip_factor(step.gradient_norm, setup.settings.optimizer.clip_norm) / step.tokens
-        keep = None
-        if self._on_cpu:
-            mx.eval(step.loss, step.gradient_norm, scale)
-            if skip_reason(_number(step.loss), _number(step.gradient_norm), step.limits):
-                return
-        else:
-            keep = (
-                mx.isfinite(step.loss)
-                & mx.isfinite(step.gradient_norm)
-                & (step.loss <= step.limits.loss)
-                & (step.gradient_norm <= step.limits.gradient_norm)
-            )
-        setup.optimizer.update(setup.parameters, gradients, rate=rate, scale=scale, keep=keep)
-        if not self._on_cpu:
-            mx.async_eval(step.loss, step.gradient_norm)  # type: ignore[no-untyped-call]
+        limits = self.guard.limits(under_way=len(self._under_way))
+        submitted = self._training_step.submit(self.step, self._next_batch, limits)
+        self.step += 1
+        self._next_batch = submitted.next_batch
+        self._tokens_seen += submitted.tokens
+        self._under_way.append((self.step, self._tokens_seen, submitted))
 
     def _finish_steps(self, leave: int) -> None:
         """Read and record the submitted steps, but for the newest `leave` ones."""
         while len(self._under_way) > leave:
-            self._finish_step(self._under_way.popleft())
+            self._finish_step(*self._under_way.popleft())
 
-    def _finish_step(self, done: _SubmittedStep) -> None:
-        loss, norm = _number(done.loss), _number(done.gradient_norm)
+    def _finish_step(self, step: int, tokens_seen: int, done: SubmittedStep) -> None:
+        loss, norm = done.read()
         skipped = self.guard.observe(loss, norm, done.limits)
         now = time.perf_counter()
         seconds, self._last_time = now - self._last_time, now
@@ -261,7 +198,7 @@ class TrainingLoop:
             metric.LEARNING_RATE: done.rate,
             metric.GRADIENT_NORM: norm,
             metric.TOKENS: done.tokens,
-            metric.TOKENS_SEEN: done.tokens_seen,
+            metric.TOKENS_SEEN: tokens_seen,
             metric.EPOCH: self._epochs(done.next_batch),
             metric.ELAPSED: self._elapsed,
             metric.STEP_SECONDS: seconds,
@@ -273,13 +210,13 @@ class TrainingLoop:
         }
         if skipped is not None:
             values[metric.SKIPPED] = skipped
-        self._logger.row(metric.TRAIN, done.step, **values)
+        self._logger.row(metric.TRAIN, step, **values)
         if skipped is not None:
-            message = f"Step {done.step} was skipped: {skipped}."
-            self._logger.event("skipped", done.step, message, reason=skipped)
+            message = f"Step {step} was skipped: {skipped}."
+            self._logger.event("skipped", step, message, reason=skipped)
             self._reporter.say(message)
         self._reporter.step(
-            done.step, loss=loss, rate=done.rate, tokens_per_second=speed, seconds=seconds
+            step, loss=loss, rate=done.rate, tokens_per_second=speed, seconds=seconds
         )
 
     def _epochs(self, next_batch: int) -> float:
@@ -368,8 +305,3 @@ class TrainingLoop:
             self._logger.event("deleted", self.step, f"Deleted {name}.", checkpoint=name)
         self._reporter.say(message)
         self._last_time = time.perf_counter()
-
-
-def _number(scalar: mx.array) -> float:
-    value: Any = scalar.item()
-    return float(value)

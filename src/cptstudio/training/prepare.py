@@ -50,6 +50,33 @@ def prepare_run(
         raise UserError(
             f"There is a run {name!r} already. Choose another name, or delete it first."
         )
+    config, plan = plan_config(workspace, name, settings, parent=parent)
+    workspace.make(target.parent)
+    staged = durable.staging_path(target)
+    staged.mkdir()
+    try:
+        write_record(staged / CONFIG, config)
+        durable.flush_tree(staged)
+        os.rename(staged, target)
+    except OSError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise UserError(f"{target} cannot be created: {error.strerror}.") from None
+    durable.flush_directory(target.parent)
+    return target, plan
+
+
+def plan_config(
+    workspace: Workspace,
+    name: str,
+    settings: TrainingSettings,
+    *,
+    parent: Parent | None = None,
+) -> tuple[RunConfig, Plan]:
+    """Plan a run and say what its config.json would be; nothing is written.
+
+    Raises:
+        UserError: the run cannot be planned.
+    """
     plan = make_plan(workspace, settings)
     config = RunConfig(
         name=name,
@@ -70,18 +97,7 @@ def prepare_run(
         machine=describe_machine().record(),
         parent=parent,
     )
-    workspace.make(target.parent)
-    staged = durable.staging_path(target)
-    staged.mkdir()
-    try:
-        write_record(staged / CONFIG, config)
-        durable.flush_tree(staged)
-        os.rename(staged, target)
-    except OSError as error:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise UserError(f"{target} cannot be created: {error.strerror}.") from None
-    durable.flush_directory(target.parent)
-    return target, plan
+    return config, plan
 
 
 def fork_run(
@@ -117,13 +133,11 @@ def fork_run(
         )
     source = chosen[-1]
     settings = settings or config.settings
-    same_method = settings.method.kind in (None, config.settings.method.kind) and _shape(
-        settings
-    ) == _shape(config.settings)
-    if same_method:
+    kind = settings.method.kind or config.settings.method.kind
+    method = settings.method.model_copy(update={"kind": kind})
+    settings = settings.model_copy(update={"method": method})
+    if kind == config.settings.method.kind and _shape(settings) == _shape(config.settings):
         base = Path(config.model_path)
-        method = settings.method.model_copy(update={"kind": config.settings.method.kind})
-        settings = settings.model_copy(update={"method": method})
     elif read_manifest(source).layout == "model":
         base = source
     else:
@@ -139,8 +153,9 @@ def fork_run(
 
 
 def _shape(settings: TrainingSettings) -> tuple[object, ...]:
-    """What decides which parameters a method trains."""
+    """What the trained parameters of a method look like."""
     method = settings.method
     if method.kind == "full":
         return ()
-    return (method.rank, method.targets, method.layers, method.train_embeddings)
+    alpha = 2.0 * method.rank if method.alpha is None else method.alpha
+    return (method.rank, alpha, method.targets, method.layers, method.train_embeddings)

@@ -1,0 +1,169 @@
+"""Measures a few real steps of a planned run: `python -m cptstudio.training.calibration`.
+
+It reads one JSON document, {"workspace": PATH, "settings": TREE}, from standard input, does
+what the trainer would do without writing anything to disk, and answers with one JSON object a
+line: {"progress": ...} while it works, then {"result": ...} or {"error": ...}.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cptstudio.durable import dump_json
+from cptstudio.errors import UserError
+from cptstudio.settings import TrainingSettings, parse_settings
+from cptstudio.workspace import Workspace
+
+MODULE = "cptstudio.training.calibration"
+STEPS = 4
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a few steps took on this machine.
+
+    Attributes:
+        seconds_per_step: median of the measured steps; the first, which compiles and fills
+            caches, is left out.
+        tokens_per_second: counted targets.
+        evaluation_tokens_per_second: of held-out text.
+        peak_memory: bytes that MLX's arrays took at most.
+        steps: measured.
+        matrix_speed: a sentence about the matrix products.
+    """
+
+    seconds_per_step: float
+    tokens_per_second: float
+    evaluation_tokens_per_second: float | None
+    peak_memory: int
+    steps: int
+    matrix_speed: str
+
+
+def calibrate(workspace: Workspace, settings: TrainingSettings) -> Calibration:
+    """Run a calibration in a process of its own, which loads MLX and the model.
+
+    Raises:
+        UserError: the run cannot be planned, or the process died.
+    """
+    request = {"workspace": str(workspace.root), "settings": settings.model_dump(mode="json")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", MODULE],
+        input=dump_json(request),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    for line in done.stdout.splitlines():
+        answer = json.loads(line)
+        if "error" in answer:
+            raise UserError(answer["error"]["message"], answer["error"]["problems"])
+        if "result" in answer:
+            return Calibration(**answer["result"])
+    raise UserError(
+        f"The calibration ended with status {done.returncode} before it was done. Too little "
+        "memory is the usual reason: use fewer rows, a shorter context or lora."
+    )
+
+
+def measure(
+    workspace: Workspace,
+    settings: TrainingSettings,
+    *,
+    steps: int = STEPS,
+    seconds: float = SECONDS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Calibration:
+    """Do real steps in this process.
+
+    Args:
+        workspace: of the corpora and models.
+        settings: as for `prepare_run`; what is not set is chosen.
+        steps: measured at most, after one that is not.
+        seconds: end after about so long, with one measured step at least.
+        progress: called after each step with the number done and the number planned.
+    """
+    import mlx.core as mx
+
+    from cptstudio.training.evaluation import evaluate
+    from cptstudio.training.guards import Limits
+    from cptstudio.training.prepare import plan_config
+    from cptstudio.training.setup import set_up
+    from cptstudio.training.step import TrainingStep
+
+    config, _ = plan_config(workspace, "calibration", settings)
+    setup = set_up(config)
+    step = TrainingStep(setup)
+    mx.reset_peak_memory()
+    began = time.perf_counter()
+    durations: list[float] = []
+    tokens = next_batch = 0
+    for number in range(steps + 1):
+        started = time.perf_counter()
+        done = step.submit(number, next_batch, Limits())
+        next_batch = done.next_batch % setup.length.batches
+        done.read()
+        mx.synchronize()
+        if number:
+            durations.append(time.perf_counter() - started)
+            tokens += done.tokens
+        progress(number + 1, steps + 1)
+        if durations and time.perf_counter() - began > seconds:
+            break
+    peak = mx.get_peak_memory()
+    speed = None
+    for chosen in setup.data.evaluation[:1]:
+        few = type(chosen)(chosen.name, chosen.role, chosen.documents[:4], chosen.start_token)
+        started = time.perf_counter()
+        evaluate(
+            setup.loaded,
+            [few],
+            context_length=settings.data.context_length or setup.data.order.context_length,
+            compute_dtype=setup.compute_dtype,
+            head=setup.gradient_step.head,
+            streams=settings.compute.threads,
+        )
+        count = sum(len(document.tokens) for document in few.documents)
+        speed = count / (time.perf_counter() - started)
+    return Calibration(
+        seconds_per_step=statistics.median(durations),
+        tokens_per_second=tokens / sum(durations),
+        evaluation_tokens_per_second=speed,
+        peak_memory=peak,
+        steps=len(durations),
+        matrix_speed=setup.notes[0],
+    )
+
+
+def main() -> int:
+    """Answer one request; returns the exit status."""
+
+    def answer(**line: Any) -> None:
+        sys.stdout.write(dump_json(line) + "\n")
+        sys.stdout.flush()
+
+    request = json.load(sys.stdin)
+    try:
+        result = measure(
+            Workspace(Path(request["workspace"])),
+            parse_settings(request["settings"]),
+            progress=lambda done, total: answer(progress={"done": done, "total": total}),
+        )
+    except UserError as error:
+        answer(error={"message": error.message, "problems": list(error.problems)})
+        return 1
+    answer(result=asdict(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

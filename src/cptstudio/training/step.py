@@ -1,0 +1,108 @@
+"""One optimizer update: micro-batches, gradients, clipping, and the guards' verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+from cptstudio.training.accumulation import accumulate
+from cptstudio.training.guards import Limits, skip_reason
+from cptstudio.training.optimizers import clip_factor
+from cptstudio.training.seeds import micro_batch_seed
+from cptstudio.training.setup import Setup
+
+
+@dataclass(frozen=True)
+class SubmittedStep:
+    """A step whose values may still be under way on the device.
+
+    Attributes:
+        next_batch: number of the micro-batch that follows.
+        tokens: counted targets.
+        rate: learning rate.
+        limits: that held for it.
+        loss: scalar, mean nats per token.
+        gradient_norm: scalar, of the mean's gradient, before clipping.
+    """
+
+    next_batch: int
+    tokens: int
+    rate: float
+    limits: Limits
+    loss: mx.array
+    gradient_norm: mx.array
+
+    def read(self) -> tuple[float, float]:
+        """Loss and gradient norm; waits for the device."""
+        return _number(self.loss), _number(self.gradient_norm)
+
+
+class TrainingStep:
+    """Does a run's steps; the same step of the same run always computes the same.
+
+    Attributes:
+        ahead: how many steps may be under way at once. On a CPU the values are there at once
+            and decide whether the update is made; on a GPU waiting for them would leave it
+            idle, so the device decides, and they are read when the next step is submitted.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._on_cpu = mx.default_device().type == mx.DeviceType.cpu
+        self.ahead = 0 if self._on_cpu else 1
+
+    def submit(self, index: int, first_batch: int, limits: Limits) -> SubmittedStep:
+        """Compute the gradients of a step and apply its update, unless the guards forbid it.
+
+        Args:
+            index: zero-based number of the step.
+            first_batch: number of its first micro-batch.
+            limits: what its loss and gradient norm may be.
+        """
+        setup = self._setup
+        settings = setup.settings
+        until = min(first_batch + settings.batch.accumulation, setup.length.batches)
+        nats, tokens, gradients = accumulate(
+            setup.gradient_step,
+            (
+                (setup.data.order.batch(batch), micro_batch_seed(settings.seed, index, number))
+                for number, batch in enumerate(range(first_batch, until))
+            ),
+        )
+        fraction = setup.schedule(index)
+        step = SubmittedStep(
+            next_batch=until,
+            tokens=tokens,
+            rate=fraction * (settings.optimizer.learning_rate or 0.0),
+            limits=limits,
+            loss=nats / tokens,
+            gradient_norm=setup.optimizer.gradient_norm(gradients) / tokens,
+        )
+        self._apply(step, gradients, fraction)
+        return step
+
+    def _apply(self, step: SubmittedStep, gradients: dict[str, mx.array], fraction: float) -> None:
+        setup = self._setup
+        scale = clip_factor(step.gradient_norm, setup.settings.optimizer.clip_norm) / step.tokens
+        keep = None
+        if self._on_cpu:
+            mx.eval(step.loss, step.gradient_norm, scale)
+            if skip_reason(*step.read(), step.limits) is not None:
+                return
+        else:
+            keep = (
+                mx.isfinite(step.loss)
+                & mx.isfinite(step.gradient_norm)
+                & (step.loss <= step.limits.loss)
+                & (step.gradient_norm <= step.limits.gradient_norm)
+            )
+        setup.optimizer.update(setup.parameters, gradients, rate=fraction, scale=scale, keep=keep)
+        if not self._on_cpu:
+            mx.async_eval(step.loss, step.gradient_norm)  # type: ignore[no-untyped-call]
+
+
+def _number(scalar: mx.array) -> float:
+    value: Any = scalar.item()
+    return float(value)

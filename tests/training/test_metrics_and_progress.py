@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from cptstudio.errors import UserError
+from cptstudio.run_files import LOCK, METRICS, current_rows, read_metrics
+from cptstudio.training import training_metrics_logger as metric
+from cptstudio.training.progress import ProgressReporter, format_duration
+from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
+from cptstudio.training.seeds import micro_batch_seed, sample_seed
+from cptstudio.training.stop_requests import StopRequest
+from cptstudio.training.training_metrics_logger import (
+    TrainingMetricsLogger,
+    last_seq,
+    last_session,
+    reproducible,
+)
+
+
+def test_positions_go_on_over_sessions_and_torn_lines(tmp_path: Path) -> None:
+    first = TrainingMetricsLogger(tmp_path, session=0)
+    for step in (1, 2, 3):
+        first.row(metric.TRAIN, step, loss=float(step))
+    first.close()
+    with (tmp_path / METRICS).open("a") as file:
+        file.write('{"seq": 4, "kin')
+    assert (last_seq(tmp_path), last_session(tmp_path)) == (3, 0)
+    second = TrainingMetricsLogger(tmp_path, session=1)
+    second.resume(from_step=2, after_seq=2)
+    second.row(metric.TRAIN, 3, loss=30.0)
+    second.close()
+    lines = read_metrics(tmp_path)
+    assert [row["seq"] for row in lines.records] == [1, 2, 3, 4, 5]
+    assert [number for number, _ in lines.damaged] == [4]
+    held = current_rows(lines.records)
+    assert [(row["step"], row["loss"]) for row in held] == [(1, 1.0), (2, 2.0), (3, 30.0)]
+
+
+def test_values_that_are_not_finite_stay_valid_json(tmp_path: Path) -> None:
+    logger = TrainingMetricsLogger(tmp_path, session=0)
+    logger.row(metric.TRAIN, 1, loss=float("nan"), gradient_norm=float("inf"))
+    logger.close()
+    (line,) = (tmp_path / METRICS).read_text().splitlines()
+
+    def refuse(literal: str) -> None:
+        raise AssertionError(literal)
+
+    row = json.loads(line, parse_constant=refuse)
+    assert (row["loss"], row["gradient_norm"]) == ("NaN", "Infinity")
+
+
+def test_reproducible_fields_leave_out_time_and_place() -> None:
+    row = {"seq": 4, "session": 2, "kind": "train", "loss": 1.0, "time": 5.0, "memory_peak": 3}
+    assert reproducible(row) == {"kind": "train", "loss": 1.0}
+
+
+def test_progress_into_a_file_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.StringIO()
+    reporter = ProgressReporter(100, output)
+    reporter.step(1, loss=2.5, rate=1e-4, tokens_per_second=1234.5, seconds=2.0)
+    reporter.step(2, loss=2.4, rate=1e-4, tokens_per_second=1234.5, seconds=2.0)
+    reporter.say("Saved step-00000002.")
+    reporter.step(100, loss=1.5, rate=1e-6, tokens_per_second=1234.5, seconds=2.0)
+    reporter.close()
+    assert output.getvalue().splitlines() == [
+        "step   1/100  loss 2.5000  rate 1.00e-04  1,234 tokens/s  3m 18s left",
+        "Saved step-00000002.",
+        "step 100/100  loss 1.5000  rate 1.00e-06  1,234 tokens/s  0s left",
+    ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal_is_one_line_below_what_was_said() -> None:
+    output = Terminal()
+    reporter = ProgressReporter(4, output)
+    reporter.step(2, loss=2.5, rate=1e-4, tokens_per_second=10.0, seconds=1.0)
+    reporter.say("Saved.")
+    reporter.close()
+    text = output.getvalue()
+    assert "█" * 10 + "░" * 10 in text
+    assert text.count("\n") == 2
+    assert "\r\x1b[KSaved.\n" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59, "59s"), (725, "12m 05s"), (11_220, "3h 07m"), (187_200, "2d 04h")],
+)
+def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+def test_seeds_differ_by_place_and_only_by_it() -> None:
+    seeds = {micro_batch_seed(run, step, n) for run in (0, 1) for step in range(20) for n in (0, 1)}
+    assert len(seeds) == 80
+    assert micro_batch_seed(3, 4, 5) == micro_batch_seed(3, 4, 5) < 2**64
+    assert sample_seed(0, 0) != sample_seed(0, 1)
+
+
+def test_the_lock_knows_whether_its_directory_is_still_there(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    lock = RunLock(directory)
+    lock.check_present()
+    with pytest.raises(UserError, match=str(os.getpid())):
+        RunLock(directory)
+    moved = directory.rename(tmp_path / "moved")
+    with pytest.raises(RunDirectoryGoneError):
+        lock.check_present()
+    directory.mkdir()
+    (directory / LOCK).touch()
+    with pytest.raises(RunDirectoryGoneError):
+        lock.check_present()
+    lock.close()
+    RunLock(moved).close()
+
+
+def test_the_first_stop_request_names_the_reason() -> None:
+    assert threading.current_thread() is threading.main_thread()
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        stop = StopRequest()
+        stop.install()
+        assert not stop
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.reason == "Stopped by SIGTERM."
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

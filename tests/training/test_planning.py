@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cptstudio.errors import UserError
+from cptstudio.lm.description import describe_model
+from cptstudio.run_files import read_config
+from cptstudio.settings import Settings, TrainingSettings, parse_settings
+from cptstudio.training.calibration import calibrate
+from cptstudio.training.defaults import default_learning_rate
+from cptstudio.training.machine import Machine, describe_machine, installed_versions
+from cptstudio.training.planning import make_plan
+from cptstudio.training.prepare import prepare_run
+from cptstudio.training.resources import trained_parameters
+from cptstudio.workspace import Workspace
+from tests.training.small_workspace import DOMAIN, GENERAL, small_settings
+
+MACHINE = Machine("Linux", "x86_64", cores=4, memory=16 * 2**30, accelerator="cpu")
+CHOSEN_LATER = {("method", "targets"), ("method", "layers"), ("compute", "cache_limit")}
+
+
+def minimal(**changes: Any) -> TrainingSettings:
+    return parse_settings(
+        {"model": {"path": "toy"}, "data": {"corpora": [{"name": DOMAIN}]}, **changes}
+    )
+
+
+def unset(group: Settings, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    found = set()
+    for name in type(group).model_fields:
+        value = getattr(group, name)
+        if isinstance(value, Settings):
+            found |= unset(value, (*path, name))
+        elif value is None:
+            found.add((*path, name))
+    return found
+
+
+def test_every_value_is_filled_in(workspace: Workspace) -> None:
+    plan = make_plan(workspace, minimal(), MACHINE)
+    # None means "all" and "MLX's own" for these.
+    assert unset(plan.settings) == CHOSEN_LATER
+    assert plan.settings.method.kind == "full"
+    assert plan.settings.data.context_length == describe_model(plan.model.path).context_limit
+    assert plan.settings.compute.dtype == "float32"
+    assert plan.length.steps == pytest.approx(plan.length.batches, abs=0)
+    assert make_plan(workspace, plan.settings, MACHINE).settings == plan.settings
+
+
+def test_a_gpu_computes_in_bfloat16_and_compiles(workspace: Workspace) -> None:
+    metal = Machine("Darwin", "arm", cores=8, memory=2**35, accelerator="metal")
+    settings = make_plan(workspace, minimal(), metal).settings
+    assert settings.compute.dtype == "bfloat16" and settings.compute.compile is True
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind", "rate"),
+    [
+        (100_000_000, "full", 1e-4),
+        (1_000_000_000, "full", 1e-4),
+        (7_000_000_000, "full", 2e-5),
+        (2_600_000_000, "full", 4.5e-5),
+        (7_000_000_000, "lora", 2e-4),
+        (100_000_000, "dora", 1e-3),
+    ],
+)
+def test_default_learning_rates(parameters: int, kind: str, rate: float) -> None:
+    assert default_learning_rate(parameters, kind, "adamw") == pytest.approx(rate, rel=0.03)
+
+
+def test_epochs_cover_every_batch_exactly(workspace: Workspace) -> None:
+    one = make_plan(workspace, minimal(length="1 epochs", batch={"accumulation": 3}), MACHINE)
+    assert one.length.steps == -(-one.length.batches // 3)
+    assert one.epochs == pytest.approx(1.0)
+    assert one.length.tokens == pytest.approx(one.tokens_per_epoch)
+    two = make_plan(workspace, minimal(length="2 epochs", batch={"accumulation": 3}), MACHINE)
+    assert two.length.batches == 2 * one.length.batches
+
+
+def warnings_of(workspace: Workspace, **changes: Any) -> str:
+    return "\n".join(make_plan(workspace, minimal(**changes), MACHINE).warnings)
+
+
+def test_warnings_name_their_reason(workspace: Workspace) -> None:
+    assert "No general text is replayed" in warnings_of(workspace)
+    replayed = {"corpora": [{"name": DOMAIN}, {"name": GENERAL, "role": "replay"}]}
+    assert "No general text" not in warnings_of(workspace, data=replayed)
+    assert "2305.16264" in warnings_of(workspace, length="6 epochs")
+    assert "2305.16264" not in warnings_of(workspace, length="3 epochs")
+    assert "outside the usual" in warnings_of(workspace, optimizer={"learning_rate": 0.1})
+    long = {**replayed, "context_length": 1024}
+    assert "longer than the 128" in warnings_of(workspace, data=long)
+    large = {"rows": 65536}
+    assert "of memory" in warnings_of(workspace, batch=large)
+
+
+def test_replay_has_a_default_share(workspace: Workspace) -> None:
+    data = {"corpora": [{"name": DOMAIN}, {"name": GENERAL, "role": "replay"}]}
+    assert make_plan(workspace, minimal(data=data), MACHINE).settings.data.replay_share == 0.05
+    assert make_plan(workspace, minimal(), MACHINE).settings.data.replay_share == 0.0
+
+
+def test_all_problems_are_told_together_and_nothing_is_created(workspace: Workspace) -> None:
+    settings = parse_settings(
+        {
+            "model": {"path": "nowhere"},
+            "data": {"corpora": [{"name": "missing-one"}, {"name": "missing-two"}]},
+        }
+    )
+    with pytest.raises(UserError) as caught:
+        prepare_run(workspace, "impossible", settings)
+    text = str(caught.value)
+    assert all(part in text for part in ("nowhere", "missing-one", "missing-two"))
+    assert not workspace.run("impossible").exists()
+    assert [path.name for path in workspace.runs.glob(".*")] == [] if workspace.runs.exists() else 1
+
+
+def test_a_prepared_run_records_what_it_rests_on(workspace: Workspace) -> None:
+    directory, plan = prepare_run(workspace, "recorded", minimal())
+    config = read_config(directory)
+    assert config.settings == plan.settings
+    assert config.corpora[0].name == DOMAIN and len(config.corpora[0].fingerprint) == 64
+    assert config.versions == installed_versions() and "mlx" in config.versions
+    assert config.machine == describe_machine().record()
+    assert Path(config.model_path) == workspace.base_model("toy").resolve()
+    assert [path.name for path in directory.iterdir()] == ["config.json"]
+    with pytest.raises(UserError, match="already"):
+        prepare_run(workspace, "recorded", minimal())
+
+
+def test_the_estimate_of_trained_parameters_is_what_the_trainer_trains(
+    workspace: Workspace,
+) -> None:
+    from cptstudio.lm.loading import load_for_training
+    from cptstudio.lm.methods import apply_method
+
+    for method in (
+        {"kind": "full"},
+        {"kind": "lora", "rank": 4},
+        {"kind": "lora", "rank": 2, "train_embeddings": True},
+    ):
+        plan = make_plan(workspace, minimal(method=method), MACHINE)
+        kind = plan.settings.method.kind
+        assert kind is not None
+        loaded = load_for_training(plan.model.path, method=kind)
+        applied = apply_method(loaded, plan.settings.method)
+        assert trained_parameters(plan.model, plan.settings) == applied.trainable
+
+
+@pytest.mark.slow
+def test_a_calibration_measures_real_steps_and_writes_nothing(workspace: Workspace) -> None:
+    before = sorted(path for path in workspace.root.rglob("*"))
+    measured = calibrate(workspace, parse_settings(small_settings()))
+    assert measured.steps >= 1 and measured.seconds_per_step > 0
+    assert measured.tokens_per_second > 0 and measured.peak_memory > 0
+    assert sorted(path for path in workspace.root.rglob("*")) == before
+    broken = small_settings(model={"path": "nowhere"})
+    with pytest.raises(UserError, match="nowhere"):
+        calibrate(workspace, parse_settings(broken))
