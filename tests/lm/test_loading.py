@@ -254,6 +254,10 @@ def test_unknown_and_unfitting_models_get_a_sentence(toy_folder: ToyFolder, tmp_
     unknown = copy_of(toy_folder("llama"), tmp_path / "unknown", model_type="nonesuch")
     with pytest.raises(UserError, match="nonesuch"):
         load_for_training(unknown)
+    # mlx-lm's OLMo ends the process where its own library is missing.
+    needy = copy_of(toy_folder("llama"), tmp_path / "needy", model_type="olmo")
+    with pytest.raises(UserError, match="'olmo'"):
+        load_for_training(needy)
     unfitting = copy_of(toy_folder("llama"), tmp_path / "unfitting", num_hidden_layers=5)
     with pytest.raises(UserError, match="Missing"):
         load_for_training(unfitting)

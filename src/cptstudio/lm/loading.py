@@ -175,8 +175,11 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
         model, config = load_model(path, lazy=True, trust_remote_code=trust_remote_code)
         mx.eval(named_parameters(model))
     except _LOADING_ERRORS as error:
+        reason: object = error
+        if isinstance(error, SystemExit):
+            reason = "its part of mlx-lm needs another library, which the lines above name"
         raise UserError(
-            f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {error}"
+            f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {reason}"
         ) from error
     _complete_modules(model)
     tokenizer = _load_tokenizer(path, config, trust_remote_code)
