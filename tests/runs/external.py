@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from cptstudio.runs.detection import ExternalProcess, detect
+
+TRAIN = [
+    sys.executable,
+    "-m",
+    "mlx_lm",
+    "lora",
+    "--train",
+    "--model",
+    "toy",
+    "--adapter-path",
+    "out",
+]
 
 _PRINTS_AND_WAITS = """
 import sys
@@ -87,3 +102,23 @@ def running(
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+
+
+def found(pid: int) -> ExternalProcess | None:
+    return next((one for one in detect().processes if one.identity.pid == pid), None)
+
+
+def the_found(pid: int) -> ExternalProcess:
+    process = found(pid)
+    assert process is not None
+    return process
+
+
+def tree_hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        information = path.lstat()
+        digest.update(f"{path} {information.st_mode} {information.st_mtime_ns}".encode())
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

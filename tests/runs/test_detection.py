@@ -1,12 +1,10 @@
-"""Detection, watching and stopping, with real processes."""
+"""Detection with real processes."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import logging
 import os
-import signal
+import shlex
 import subprocess
 import sys
 import threading
@@ -16,26 +14,19 @@ import psutil
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.runs import external_processes
-from cptstudio.runs.detection import Detection, ExternalProcess, detect, examine
+from cptstudio.runs.detection import Detection, detect, examine
 from cptstudio.runs.external_processes import ExternalProcesses, has_ended
 from cptstudio.runs.identity import identify
-from cptstudio.runs.log_parser import LogRecord
-from tests.runs.external import make_package, make_start_script, running, wait_for
-from tests.runs.make_fixtures import arguments_of, make_data
-from tests.toy_models import make_toy_model, text_sample
-
-TRAIN = [
-    sys.executable,
-    "-m",
-    "mlx_lm",
-    "lora",
-    "--train",
-    "--model",
-    "toy",
-    "--adapter-path",
-    "out",
-]
+from tests.runs.external import (
+    TRAIN,
+    found,
+    make_package,
+    make_start_script,
+    running,
+    the_found,
+    tree_hash,
+    wait_for,
+)
 
 
 @pytest.fixture
@@ -48,26 +39,6 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "work place"
     path.mkdir()
     return path
-
-
-def found(pid: int) -> ExternalProcess | None:
-    return next((one for one in detect().processes if one.identity.pid == pid), None)
-
-
-def the_found(pid: int) -> ExternalProcess:
-    process = found(pid)
-    assert process is not None
-    return process
-
-
-def tree_hash(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        information = path.lstat()
-        digest.update(f"{path} {information.st_mode} {information.st_mtime_ns}".encode())
-        if path.is_file():
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def test_a_training_process_is_found_with_what_the_system_tells(
@@ -146,7 +117,7 @@ def test_what_only_looks_like_training_is_not_found(
     (folder / "mlx_lm.lora").write_text("read line\n")
     with running(command, folder, waits_for_ready=False) as process:
         seen = psutil.Process(process.pid)
-        wait_for(lambda: seen.cmdline()[0] == begins, "it runs its program")
+        wait_for(lambda: seen.cmdline()[:1] == [begins], "it runs its program")
         result = detect()
         assert process.pid not in {one.identity.pid for one in result.processes}
         assert any(one.pid == process.pid and not one.trains for one in result.decisions)
@@ -169,6 +140,28 @@ def test_a_deleted_log_is_no_log(packages: Path, folder: Path) -> None:
         one = the_found(process.pid)
         assert one.log_file is None
         assert one.log_reason
+
+
+def test_a_log_that_tee_writes_is_found(packages: Path, folder: Path) -> None:
+    log = folder / "train.log"
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    # Another pipeline of the same shell, whose tee writes something else.
+    other = "(cat pipe | tee other.txt | cat) &"
+    command = ["sh", "-c", f"{other} {shlex.join(TRAIN)} | tee -a {log.name} | cat"]
+    with running(command, folder, packages) as shell, pipe.open("wb"):
+        (trainer,) = (
+            one.pid
+            for one in psutil.Process(shell.pid).children(recursive=True)
+            if "mlx_lm" in one.cmdline()
+        )
+        wait_for(log.exists, "tee has made its file")
+        one = the_found(trainer)
+        assert one.log_file == log.resolve()
+        assert "tee" in one.log_reason
+        assert shell.stdin is not None
+        shell.stdin.close()
+        shell.wait()
 
 
 def test_decisions_are_logged_with_their_evidence(
@@ -219,175 +212,3 @@ def test_a_process_that_waits_to_be_reaped_trains_no_more(packages: Path, folder
         wait_for(lambda: zombie.status() == psutil.STATUS_ZOMBIE, "it waits to be reaped")
         assert has_ended(one.identity)
         assert examine(process.pid) is None
-
-
-@pytest.mark.slow
-def test_the_real_mlx_lm_is_found_and_watched_to_its_end(folder: Path) -> None:
-    make_toy_model("llama-tied", folder / "model")
-    make_data(folder / "data", text_sample())
-    log = folder / "train.log"
-    command = [sys.executable, "-m", "mlx_lm", "lora", *arguments_of("adapters")]
-    external = ExternalProcesses()
-    with (
-        log.open("wb") as output,
-        running(command, folder, None, output, waits_for_ready=False) as process,
-    ):
-        one = the_found(process.pid)
-        assert (one.command.model, one.command.data, one.command.iterations) == (
-            "model",
-            "data",
-            12,
-        )
-        confirmation = external.ask(one, "watch")
-        # The process is our child, so it waits to be reaped when it has ended.
-        records = list(external.watch(confirmation.token))
-        assert process.wait() == 0, log.read_text()
-    train = [record.iteration for record in records if record.kind == "train"]
-    assert train == [2, 4, 6, 8, 10, 12]
-    saved = [record.iteration for record in records if record.kind == "saved"]
-    assert saved[:2] == [5, 10]
-
-
-# --- watching --------------------------------------------------------------------------------
-
-
-def test_watching_needs_a_confirmation_and_tells_all_that_is_printed(
-    packages: Path, folder: Path
-) -> None:
-    log = folder / "train.log"
-    external = ExternalProcesses()
-    with log.open("wb") as output, running(TRAIN, folder, packages, output) as process:
-        before = tree_hash(folder)
-        confirmation = external.ask(the_found(process.pid), "watch")
-        assert tree_hash(folder) == before
-        assert str(log.resolve()) in confirmation.sentence
-        records: list[LogRecord] = []
-        for record in external.watch(confirmation.token):
-            records.append(record)
-            if record.kind == "validation":
-                assert process.stdin is not None
-                process.stdin.close()  # It prints its last line and ends.
-                process.wait()
-        with pytest.raises(UserError, match="Ask again"):
-            external.watch(confirmation.token)
-    assert list(folder.iterdir()) == [log]
-    assert [record.kind for record in records] == ["planned", "validation", "train"]
-    assert records[-1].train_loss == 2.5
-    assert records[-1].learning_rate is None
-
-
-def test_a_log_that_is_cut_off_or_moved_is_followed(packages: Path, folder: Path) -> None:
-    log = folder / "train.log"
-    log.write_bytes(b"Loading datasets\n" * 9 + b"Iter 1: Val loss 3.000, Val took 1.000s\n")
-    with running(TRAIN, folder, packages) as process:
-        identity = identify(process.pid)
-        assert identity is not None
-        finish = threading.Event()
-        records = external_processes.follow_external(identity, log, finish, interval=0.001)
-        assert next(records).validation_loss == 3.0
-        log.write_bytes(b"Iter 2: Val loss 2.000, V")
-        moved = log.rename(folder / "moved.log")
-        with moved.open("ab") as file:
-            file.write(b"al took 1.000s\n")
-        assert next(records).validation_loss == 2.0
-        finish.set()
-        assert next(records, None) is None
-
-
-@pytest.mark.parametrize("kind", ["fifo", "link", "folder", "missing"])
-def test_what_is_no_regular_file_is_not_watched(folder: Path, kind: str) -> None:
-    log = folder / "log"
-    if kind == "fifo":
-        os.mkfifo(log)
-    elif kind == "link":
-        log.symlink_to(folder / "elsewhere")
-    elif kind == "folder":
-        log.mkdir()
-    own = identify(os.getpid())
-    assert own is not None
-    with pytest.raises(UserError, match="log"):
-        external_processes.follow_external(own, log)
-
-
-# --- stopping --------------------------------------------------------------------------------
-
-
-def test_stopping_needs_a_confirmation_of_its_own(packages: Path, folder: Path) -> None:
-    external = ExternalProcesses()
-    log = folder / "train.log"
-    with log.open("wb") as output, running(TRAIN, folder, packages, output) as process:
-        one = the_found(process.pid)
-        to_watch = external.ask(one, "watch")
-        for token in ("", "guessed", to_watch.token):
-            with pytest.raises(UserError, match="does not confirm"):
-                external.stop(token)
-        assert process.poll() is None
-        confirmation = external.ask(one, "stop")
-        assert "SIGTERM" in confirmation.sentence
-        assert str(process.pid) in confirmation.sentence
-        external.stop(confirmation.token)
-        assert process.wait() == -signal.SIGTERM
-        with pytest.raises(UserError, match="does not confirm"):
-            external.stop(confirmation.token)
-
-
-def test_a_process_that_ended_meanwhile_gets_no_signal(packages: Path, folder: Path) -> None:
-    external = ExternalProcesses()
-    with running(TRAIN, folder, packages) as process:
-        token = external.ask(the_found(process.pid), "stop").token
-        process.kill()
-        process.wait()
-        with pytest.raises(UserError, match="has ended"):
-            external.stop(token)
-
-
-def test_another_process_with_the_same_number_gets_no_signal(packages: Path, folder: Path) -> None:
-    external = ExternalProcesses()
-    with running(TRAIN, folder, packages) as process:
-        one = the_found(process.pid)
-        for changed in (
-            dataclasses.replace(one.identity, start=one.identity.start - 60),
-            dataclasses.replace(one.identity, boot="the one before"),
-        ):
-            former = dataclasses.replace(one, identity=changed)
-            token = external.ask(former, "stop").token
-            with pytest.raises(UserError, match="No signal was sent"):
-                external.stop(token)
-        assert process.poll() is None
-        assert not has_ended(one.identity)
-
-
-def test_a_process_that_became_another_program_gets_no_signal(folder: Path, tmp_path: Path) -> None:
-    packages = make_package(tmp_path / "packages")
-    module = packages / "mlx_lm" / "lora.py"
-    module.write_text(module.read_text() + "import os\nos.execvp('sleep', ['sleep', '600'])\n")
-    external = ExternalProcesses()
-    with running(TRAIN, folder, packages) as process:
-        token = external.ask(the_found(process.pid), "stop").token
-        assert process.stdin is not None
-        process.stdin.close()
-        other = psutil.Process(process.pid)
-        wait_for(lambda: other.cmdline()[:1] == ["sleep"], "the process runs sleep")
-        with pytest.raises(UserError, match="no longer trains"):
-            external.stop(token)
-        assert process.poll() is None
-
-
-def test_a_process_of_another_user_is_refused(packages: Path, folder: Path) -> None:
-    with running(TRAIN, folder, packages) as process:
-        one = the_found(process.pid)
-        for owner in ("somebody else", None):
-            with pytest.raises(UserError, match="belongs to another user"):
-                ExternalProcesses().ask(dataclasses.replace(one, owner=owner), "stop")
-
-
-def test_a_confirmation_does_not_last(
-    packages: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    external = ExternalProcesses()
-    with running(TRAIN, folder, packages) as process:
-        monkeypatch.setattr(external_processes, "CONFIRMATION_SECONDS", -1.0)
-        token = external.ask(the_found(process.pid), "stop").token
-        with pytest.raises(UserError, match="does not confirm"):
-            external.stop(token)
-        assert process.poll() is None

@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 
 from cptstudio.cli.detect import detect
 from cptstudio.errors import UserError
-from tests.runs.external import make_package, running, wait_for
-from tests.runs.test_detection import TRAIN
+from tests.runs.external import TRAIN, make_package, running, wait_for
 
 application = typer.Typer()
 application.command("detect")(detect)

@@ -8,9 +8,7 @@ files) is absent, with the reason. Each decision that was near is logged with it
 from __future__ import annotations
 
 import logging
-import os
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from cptstudio.runs.command_lines import (
     parse_command_line,
 )
 from cptstudio.runs.identity import ProcessIdentity, identify
+from cptstudio.runs.output_files import output_file
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +40,7 @@ class ExternalProcess:
         command: what the argument list says.
         started: Unix time in seconds.
         folder: its working directory, against which its relative paths count.
-        log_file: the regular file that its standard output goes to, else the one of its
-            standard error.
+        log_file: the regular file that its output goes to, directly or through tee.
         log_reason: how the log file is known, or why there is none.
     """
 
@@ -185,7 +183,7 @@ def _describe(
     command: TrainingCommand,
     folder: Path | None,
 ) -> ExternalProcess:
-    log_file, log_reason = _log_file(process)
+    log_file, log_reason = output_file(process)
     return ExternalProcess(
         identity=identity,
         owner=_owner(process),
@@ -232,30 +230,3 @@ def _read_script(script: str, folder: Path | None) -> str | None:
     except (OSError, UserError, RuntimeError, ValueError):
         return None
     return source.decode("utf-8", errors="replace")
-
-
-def _log_file(process: psutil.Process) -> tuple[Path | None, str]:
-    try:
-        open_files = {file.fd: file.path for file in process.open_files()}
-    except psutil.AccessDenied:
-        return None, "the system does not tell which files this process has open"
-    if path := open_files.get(1):
-        return Path(path), "its standard output goes to this file"
-    if path := open_files.get(2):
-        return Path(path), "its standard error goes to this file"
-    return None, f"its standard output goes to {_output_target(process.pid)}"
-
-
-def _output_target(pid: int) -> str:
-    # Only Linux names what else a descriptor can be.
-    if sys.platform == "linux":
-        try:
-            target = os.readlink(f"/proc/{pid}/fd/1")
-        except OSError:
-            return "no regular file"
-        if target.endswith(" (deleted)"):
-            return f"{target.removesuffix(' (deleted)')}, which was deleted"
-        if target.startswith("pipe:"):
-            return "another program through a pipe"
-        return target
-    return "no regular file"
