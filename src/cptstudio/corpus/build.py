@@ -19,9 +19,10 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +32,27 @@ import numpy.typing as npt
 from cptstudio import durable
 from cptstudio.corpus.corpus import MANIFEST, VERSIONS, Corpus, open_corpus
 from cptstudio.corpus.document_store import DocumentStore, DocumentWriter
+from cptstudio.corpus.inspection import Inspection
 from cptstudio.corpus.manifest import (
     CORPUS_FORMAT,
     STATUSES,
     BuildSettings,
     CorpusManifest,
     CorpusReport,
+    DuplicateExample,
 )
+from cptstudio.corpus.near_duplicates import NearDuplicateIndex
 from cptstudio.corpus.progress import ProgressCallback, ProgressMeter
 from cptstudio.corpus.reading import SourceReader
 from cptstudio.corpus.sources import Skipped, SourceFile, find_sources
 from cptstudio.corpus.split import SplitRule, sides_of
+from cptstudio.corpus.token_store import SIDES
 from cptstudio.corpus.tokenising import ensure_tokens_of, tokenise
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
 from cptstudio.errors import UserError
 
 _LOCK = ".build.lock"
+_EXAMPLES = 10
 _TRUSTED_AGE_NS = 2_000_000_000
 
 
@@ -124,7 +130,9 @@ def _build(
     documents = staged / "documents"
     documents.mkdir()
     writer = DocumentWriter(documents)
-    reader = SourceReader(writer, [], settings.text_field, meter)
+    index = NearDuplicateIndex(staged / "signatures")
+    inspection = Inspection()
+    reader = SourceReader(writer, [index, inspection], settings.text_field, meter)
     reader.read(files, skipped, documents)
     if not writer.count:
         raise UserError("No document could be read from these sources.", reader.problems[:20])
@@ -132,7 +140,8 @@ def _build(
     meter.begin("comparing", 0)
     meter.tell()
     rule = _split_rule(settings, former)
-    rule = assign_statuses(records, settings, rule)
+    rule, likeness = assign_statuses(records, settings, rule, index.pairs())
+    (staged / "signatures").unlink()
     writer.finish(records)
     fingerprint = _fingerprint(records)
     report = CorpusReport(
@@ -140,6 +149,11 @@ def _build(
         skipped_files=reader.skipped,
         problems=reader.problems,
         problem_count=reader.problem_count,
+        duplicates=_examples(records, likeness, reader.labels),
+        suspicious=inspection.examples,
+        suspicious_count=inspection.counts,
+        scripts=inspection.scripts(),
+        length_histogram=_histogram(records),
         **_totals(records),
     )
     if tokenizer is not None:
@@ -164,18 +178,100 @@ def _build(
 
 
 def assign_statuses(
-    records: npt.NDArray[Any], settings: BuildSettings, rule: SplitRule
-) -> SplitRule:
-    """Set every record's status; returns the rule with its pins."""
+    records: npt.NDArray[Any],
+    settings: BuildSettings,
+    rule: SplitRule,
+    pairs: Iterable[tuple[int, int, float]],
+) -> tuple[SplitRule, dict[int, tuple[int, float]]]:
+    """Set every record's status.
+
+    Of equal documents the first is kept. Of a group of near duplicates that touches a held-out
+    side, the held-out ones stay and those of the training side are dropped as overlap, whether
+    near duplicates are dropped otherwise or not: or the evaluation would measure memory.
+
+    Returns:
+        The rule with its pins; for each dropped document the one kept in its place and the
+        estimated similarity.
+    """
     hashes = np.ascontiguousarray(records["hash"]).view("<u8").reshape(-1, 2)
     _, first, which = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
     sides, rule = sides_of(records["hash"][first], records["length"][first].astype(np.int64), rule)
-    records["status"] = sides[which.ravel()]
+    status = sides[which.ravel()].astype(np.uint8)
+    kept_for = first[which.ravel()]
+    likeness: dict[int, tuple[int, float]] = {}
     if settings.exact_dedup:
-        repeated = np.ones(len(records), dtype=bool)
-        repeated[first] = False
-        records["status"][repeated] = STATUSES.index("exact duplicate")
-    return rule
+        repeated = np.flatnonzero(kept_for != np.arange(len(records)))
+        status[repeated] = STATUSES.index("exact duplicate")
+        likeness.update((int(n), (int(kept_for[n]), 1.0)) for n in repeated[:_EXAMPLES])
+    for group, similarity in _groups(pairs):
+        alive = [number for number in group if status[number] < len(SIDES)]
+        held_out = [number for number in alive if status[number]]
+        kept = min(held_out or alive, default=-1)
+        for number in alive:
+            if held_out and not status[number]:
+                status[number] = STATUSES.index("overlap with held-out")
+            elif settings.near_dedup and number != kept:
+                status[number] = STATUSES.index("near duplicate")
+            else:
+                continue
+            likeness[number] = (kept, similarity[number])
+    records["status"] = status
+    return rule, likeness
+
+
+def _groups(
+    pairs: Iterable[tuple[int, int, float]],
+) -> Iterator[tuple[list[int], dict[int, float]]]:
+    """Connected groups of near duplicates, and the best similarity seen of each document."""
+    parent: dict[int, int] = {}
+    best: dict[int, float] = {}
+
+    def root(number: int) -> int:
+        while parent.setdefault(number, number) != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for one, other, similarity in pairs:
+        left, right = sorted((root(one), root(other)))
+        parent[right] = left
+        for number in (one, other):
+            best[number] = max(best.get(number, 0.0), similarity)
+    groups: dict[int, list[int]] = {}
+    for number in sorted(parent):
+        groups.setdefault(root(number), []).append(number)
+    for group in groups.values():
+        yield group, best
+
+
+def _examples(
+    records: npt.NDArray[Any], likeness: dict[int, tuple[int, float]], labels: list[str]
+) -> list[DuplicateExample]:
+    def name(number: int) -> str:
+        member = int(records["member"][number])
+        return labels[int(records["source"][number])] + (f" #{member + 1}" if member else "")
+
+    examples = []
+    for reason in STATUSES[len(SIDES) :]:
+        code = STATUSES.index(reason)
+        chosen = [number for number in sorted(likeness) if records["status"][number] == code]
+        for number in chosen[:_EXAMPLES]:
+            kept, similarity = likeness[number]
+            examples.append(
+                DuplicateExample(
+                    dropped=name(number), kept=name(kept), similarity=similarity, reason=reason
+                )
+            )
+    return examples
+
+
+def _histogram(records: npt.NDArray[Any]) -> dict[str, int]:
+    lengths = records["length"][records["status"] == 0]
+    edges = [0, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 1_000_000, 10_000_000, 1 << 62]
+    counts, _ = np.histogram(lengths.astype(np.float64), bins=np.array(edges, dtype=np.float64))
+    names = [f"{low:,} to {high:,}" for low, high in pairwise(edges[:-1])]
+    names.append(f"{edges[-2]:,} and more")
+    return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
 
 def _totals(records: npt.NDArray[Any]) -> dict[str, dict[str, int]]:

@@ -37,6 +37,7 @@ class SourceReader:
     """Reads sources into a document writer.
 
     Attributes:
+        labels: of the sources so far, by number.
         problems: the first report lines, "label: reason".
         problem_count: how many there are.
         skipped: files, or parts of them, that could not be read.
@@ -56,6 +57,7 @@ class SourceReader:
         self._meter = meter
         self._source = 0
         self._hash = hashlib.sha256()
+        self.labels: list[str] = []
         self.problems: list[str] = []
         self.problem_count = 0
         self.skipped = 0
@@ -157,6 +159,7 @@ class SourceReader:
         self.skipped += reason is not None
         line = durable.dump_json(record.model_dump(mode="json", exclude_defaults=True))
         out.write(line.encode() + b"\n")
+        self.labels.append(record.label)
         self._source += 1
 
 

@@ -59,7 +59,7 @@ def render(corpus: Corpus) -> str:
     lines += _histogram(report.length_histogram)
     if report.scripts:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in report.scripts.items())
-        lines += ["", f"Scripts and languages of the training text: {shares}"]
+        lines += ["", f"Scripts of the letters: {shares}"]
     if report.duplicates:
         lines += ["", "Duplicates, for example:"]
         for pair in report.duplicates[:_EXAMPLES]:
