@@ -20,6 +20,7 @@ from typing import Any
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
 from cptstudio.settings import TrainingSettings, parse_settings
+from cptstudio.training.light_imports import leave_out_torch
 from cptstudio.workspace import Workspace
 
 MODULE = "cptstudio.training.calibration"
@@ -152,6 +153,7 @@ def main() -> int:
         sys.stdout.flush()
 
     request = json.load(sys.stdin)
+    leave_out_torch()
     try:
         result = measure(
             Workspace(Path(request["workspace"])),
