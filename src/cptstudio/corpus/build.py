@@ -140,7 +140,8 @@ def _build(
     meter.begin("comparing", 0)
     meter.tell()
     rule = _split_rule(settings, former)
-    rule, likeness = assign_statuses(records, settings, rule, index.pairs())
+    settled = former.documents.records["hash"] if former is not None else None
+    rule, likeness = assign_statuses(records, settings, rule, index.pairs(), settled)
     (staged / "signatures").unlink()
     writer.finish(records)
     fingerprint = _fingerprint(records)
@@ -182,6 +183,7 @@ def assign_statuses(
     settings: BuildSettings,
     rule: SplitRule,
     pairs: Iterable[tuple[int, int, float]],
+    settled: npt.NDArray[np.void] | None = None,
 ) -> tuple[SplitRule, dict[int, tuple[int, float]]]:
     """Set every record's status.
 
@@ -195,7 +197,8 @@ def assign_statuses(
     """
     hashes = np.ascontiguousarray(records["hash"]).view("<u8").reshape(-1, 2)
     _, first, which = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
-    sides, rule = sides_of(records["hash"][first], records["length"][first].astype(np.int64), rule)
+    lengths = records["length"][first].astype(np.int64)
+    sides, rule = sides_of(records["hash"][first], lengths, rule, settled)
     status = sides[which.ravel()].astype(np.uint8)
     kept_for = first[which.ravel()]
     likeness: dict[int, tuple[int, float]] = {}

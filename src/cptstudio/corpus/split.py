@@ -8,8 +8,8 @@ documents cannot move it, and the whole document goes to one side before it is c
 In a small corpus the hash may give a held-out side nothing. Then the documents with the lowest
 hashes are *pinned* there, one or a few (`_minimum`), none of them so large that training would
 lose much text to it. Pins are written into the manifest and kept by every later build under
-the same name, so a pinned document stays where it is when others are added, too, and what is
-added follows the plain rule.
+the same name, and a later build pins only documents that the former one did not have: so no
+document ever moves, and what is added follows the plain rule once the corpus has grown.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def fractions(hashes: npt.NDArray[np.void]) -> npt.NDArray[np.float64]:
 
 
 def sides_of(
-    hashes: npt.NDArray[np.void], lengths: npt.NDArray[np.int64], rule: SplitRule
+    hashes: npt.NDArray[np.void],
+    lengths: npt.NDArray[np.int64],
+    rule: SplitRule,
+    settled: npt.NDArray[np.void] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], SplitRule]:
     """Sides of distinct documents.
 
@@ -57,6 +60,7 @@ def sides_of(
         hashes: content hashes, 16 bytes each, [documents].
         lengths: bytes of each document, [documents].
         rule: shares, and the pins of former builds.
+        settled: content hashes of the former build's documents, which are never newly pinned.
 
     Returns:
         Indices into `SIDES`, uint8 [documents], and the rule with any new pins.
@@ -71,6 +75,9 @@ def sides_of(
         wanted = np.frombuffer(bytes.fromhex(name), dtype="<u8")
         sides[(words == wanted).all(axis=1)] = SIDES.index(side)
     order = np.argsort(u, kind="stable")
+    if settled is not None:
+        known = np.ascontiguousarray(settled).view("<u8").reshape(-1, 2)[:, 0]
+        order = order[~np.isin(words[order, 0], known)]
     total = int(lengths.sum())
     held_out: tuple[Side, ...] = ("validation", "test")
     for side in held_out:

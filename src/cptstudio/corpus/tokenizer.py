@@ -2,7 +2,8 @@
 
 The text of a document is only text: the spelling of a special token inside it, such as
 `<|endoftext|>` in a manual about tokenizers, is encoded as the characters that it is, so that no
-document can end itself.
+document can end itself. (A Unigram model that lists the spelling among its own pieces, as those
+do that `tokenizers` trained, still yields it.)
 """
 
 from __future__ import annotations

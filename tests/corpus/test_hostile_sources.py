@@ -1,0 +1,179 @@
+"""Whatever lies in a source folder, it ends in a named line of the report, not in a crash."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.corpus import Corpus
+from cptstudio.errors import UserError
+
+
+def build(tmp_path: Path, sources: Path) -> Corpus:
+    (sources / "good.txt").write_text("A good document.\n", encoding="utf-8")
+    return build_corpus(tmp_path / "corpus", [sources]).corpus
+
+
+def texts(corpus: Corpus) -> list[str]:
+    documents = corpus.documents
+    return [documents.text(number) for number in range(len(documents))]
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    return folder
+
+
+def problem(corpus: Corpus, label: str) -> str:
+    found = [line for line in corpus.manifest.report.problems if line.startswith(f"{label}: ")]
+    assert found, corpus.manifest.report.problems
+    return " | ".join(found)
+
+
+def test_each_hostile_file_is_reported_by_name_and_the_rest_is_read(
+    tmp_path: Path, sources: Path
+) -> None:
+    (sources / "binary.bin").write_bytes(bytes(range(256)) * 40)
+    (sources / "picture.md").write_bytes(b"\x89PNG\r\n\x1a\n" + os.urandom(4096))
+    (sources / "empty.txt").write_bytes(b"")
+    (sources / "blank.txt").write_text("\n \n", encoding="utf-8")
+    os.symlink(sources, sources / "loop")
+    os.symlink("/etc/passwd", sources / "outside.txt")
+    os.mkfifo(sources / "pipe.txt")
+    with zipfile.ZipFile(sources / "inner.zip", "w") as archive:
+        archive.writestr("nested.txt", "deep")
+    with zipfile.ZipFile(sources / "outer.zip", "w") as archive:
+        archive.write(sources / "inner.zip", "inner.zip")
+        archive.writestr("member.txt", "A member of an archive.\n")
+    (sources / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
+    (sources / "broken.gz").write_bytes(gzip.compress(b"x" * 1000)[:-9])
+    (sources / "broken.pdf").write_bytes(b"%PDF-1.7\nnot really")
+    (sources / "broken.docx").write_bytes(b"not a zip")
+    (sources / "broken.epub").write_bytes(b"not a zip")
+    (sources / "broken.parquet").write_bytes(b"PAR1 no")
+    (sources / "broken.json").write_text('{"text": ', encoding="utf-8")
+    (sources / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    (sources / "bytes-name\udcff.txt").write_text("Odd name.\n", encoding="utf-8")
+    corpus = build(tmp_path, sources)
+    reasons = {
+        "binary.bin": "binary",
+        "picture.md": "binary",
+        "empty.txt": "empty",
+        "blank.txt": "no text",
+        "loop": "symbolic link",
+        "outside.txt": "symbolic link",
+        "pipe.txt": "FIFO",
+        "outer.zip!inner.zip": "archive inside",
+        "broken.zip": "zip",
+        "broken.gz": "damaged",
+        "broken.pdf": "PDF",
+        "broken.docx": "unpacked",
+        "broken.epub": "unpacked",
+        "broken.parquet": "Parquet",
+        "broken.json": "JSON",
+        "deep.json": "nested too deeply",
+    }
+    for name, reason in reasons.items():
+        assert reason in problem(corpus, f"sources/{name}"), name
+    assert {"A good document.\n", "A member of an archive.\n", "deep", "Odd name.\n"} == set(
+        texts(corpus)
+    )
+
+
+def test_a_vanished_or_unreadable_file_is_reported(tmp_path: Path, sources: Path) -> None:
+    path = sources / "secret.txt"
+    path.write_text("secret", encoding="utf-8")
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        # Root may read everything: a file that is gone when it is read takes its place.
+        from cptstudio.corpus.readers.items import Unreadable, items_of
+        from cptstudio.corpus.sources import find_sources
+
+        files, _ = find_sources([sources])
+        path.unlink()
+        item = next(iter(items_of(files[0])))
+        with pytest.raises(Unreadable, match="vanished"):
+            item.open()
+        return
+    assert "Permission denied" in problem(build(tmp_path, sources), "sources/secret.txt")
+
+
+def test_encodings_are_recognised_and_named(tmp_path: Path, sources: Path) -> None:
+    german = "Die Größe der Übung läßt sich schätzen: fünf Äpfel, ölige Füße.\n" * 20
+    (sources / "latin.txt").write_bytes(german.encode("cp1252"))
+    (sources / "wide.txt").write_bytes(german.encode("utf-16"))
+    (sources / "wide-bare.txt").write_bytes(german.encode("utf-16-le"))
+    (sources / "mark.txt").write_bytes("Mit Marke\n".encode("utf-8-sig"))
+    broken = ("Größe " * 200).encode() + b"\xff" + b" Ende\n"
+    (sources / "few.txt").write_bytes(broken)
+    corpus = build(tmp_path, sources)
+    assert "read as" in problem(corpus, "sources/latin.txt")
+    assert "1 bytes are not UTF-8" in problem(corpus, "sources/few.txt")
+    found = texts(corpus)
+    assert found.count(german) == 3
+    assert "Mit Marke\n" in found
+    assert any("\ufffd Ende" in text for text in found)
+
+
+def test_bad_records_are_named_and_good_ones_read(tmp_path: Path, sources: Path) -> None:
+    lines = [
+        json.dumps({"text": "one"}),
+        '{"text": "lone \\ud800 surrogate"}',
+        "not json",
+        json.dumps({"body": "no text"}),
+        json.dumps({"text": 7}),
+        "[" * 50_000,
+        '{"text": "last", "score": NaN}',
+    ]
+    (sources / "records.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (sources / "table.csv").write_text('id,text\n1,"a, b\nc"\n2\n', encoding="utf-8")
+    (sources / "other.csv").write_text("id,body\n1,x\n", encoding="utf-8")
+    corpus = build(tmp_path, sources)
+    report = problem(corpus, "sources/records.jsonl")
+    for said in ("surrogates", "line 3 is not valid JSON", "line 4 has no field", "line 5 has no"):
+        assert said in report
+    assert "nested too deeply" in report
+    assert "has no column 'text'" in problem(corpus, "sources/other.csv")
+    assert "line 4 has only 1 columns" in problem(corpus, "sources/table.csv")
+    assert {"one", "lone \ufffd surrogate", "last", "a, b\nc"} <= set(texts(corpus))
+
+
+def test_a_decompression_bomb_is_stopped(tmp_path: Path, sources: Path) -> None:
+    with gzip.open(sources / "bomb.txt.gz", "wb", compresslevel=9) as file:
+        for _ in range(120):
+            file.write(b"a" * (1 << 20))
+    assert "bomb" in problem(build(tmp_path, sources), "sources/bomb.txt.gz")
+
+
+def test_a_very_long_line_is_kept_and_named(tmp_path: Path, sources: Path) -> None:
+    (sources / "long.txt").write_text("word " * 400_000, encoding="utf-8")
+    report = build(tmp_path, sources).manifest.report
+    assert report.suspicious_count == {"very long line": 1}
+    assert (report.suspicious[0].label, report.suspicious[0].reason) == (
+        "sources/long.txt",
+        "a line of 2,000,000 bytes",
+    )
+
+
+def test_mojibake_and_numbers_are_named(tmp_path: Path, sources: Path) -> None:
+    (sources / "mojibake.txt").write_text("GrÃ¶ÃŸe fÃ¼r Ã„pfel " * 20, encoding="utf-8")
+    (sources / "numbers.txt").write_text("3.14159 2718 " * 50, encoding="utf-8")
+    found = {one.label: one.reason for one in build(tmp_path, sources).manifest.report.suspicious}
+    assert "wrong encoding" in found["sources/mojibake.txt"]
+    assert "digits" in found["sources/numbers.txt"]
+
+
+def test_nothing_readable_is_the_users_error_with_reasons(tmp_path: Path, sources: Path) -> None:
+    (sources / "empty.txt").write_bytes(b"")
+    with pytest.raises(UserError, match=r"empty\.txt: is empty"):
+        build_corpus(tmp_path / "corpus", [sources])
+    with pytest.raises(UserError, match="Not found"):
+        build_corpus(tmp_path / "corpus", [tmp_path / "nowhere"])

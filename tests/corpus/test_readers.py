@@ -1,0 +1,131 @@
+"""Each kind of file gives the text that a person reads in it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import docx
+import pyarrow as arrow
+import pyarrow.parquet
+import pytest
+import zstandard
+
+from cptstudio.corpus.cleaning import Cleaner
+from cptstudio.corpus.readers.dispatch import read_documents
+from cptstudio.corpus.readers.items import items_of
+from cptstudio.corpus.readers.markup import text_of_html
+from cptstudio.corpus.sources import find_sources
+
+
+def read(path: Path, field: str = "text") -> list[str]:
+    files, _ = find_sources([path])
+    items = [item for file in files for item in items_of(file)]
+    return ["".join(parts) for item in items for parts in read_documents(item, field)]
+
+
+def test_html_keeps_paragraphs_lists_cells_and_preformatted_text() -> None:
+    page = (
+        "<html><head><title>t</title><style>x{}</style></head><body><h1>Title</h1>"
+        "<p>One <b>bold</b>\n  word.<br>Next</p><script>no()</script><ul><li>a</li><li>b</li></ul>"
+        "<table><tr><td>1</td><td>2</td></tr></table><pre>def f():\n    return 1\n</pre></body>"
+    )
+    assert text_of_html(page) == (
+        "Title\n\nOne bold word.\nNext\n\na\nb\n\n1\t2\n\ndef f():\n    return 1\n"
+    )
+
+
+def test_deeply_nested_html_is_read() -> None:
+    assert text_of_html("<div>" * 20_000 + "deep") == "deep\n"
+
+
+def test_word(tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("First paragraph.")
+    table = document.add_table(rows=1, cols=2)
+    table.cell(0, 0).text, table.cell(0, 1).text = "left", "right"
+    document.add_paragraph("Last paragraph.")
+    document.save(str(tmp_path / "a.docx"))
+    assert read(tmp_path / "a.docx") == ["First paragraph.\n\nleft\tright\n\nLast paragraph."]
+
+
+def test_epub_in_the_order_of_its_spine(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.epub", "w") as archive:
+        archive.writestr(
+            "META-INF/container.xml",
+            '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+            '<rootfile full-path="OPS/book.opf"/></rootfiles></container>',
+        )
+        archive.writestr(
+            "OPS/book.opf",
+            '<package xmlns="http://www.idpf.org/2007/opf"><manifest><item id="b" href="two.xhtml"/>'
+            '<item id="a" href="one%20.xhtml"/></manifest><spine><itemref idref="a"/>'
+            '<itemref idref="b"/></spine></package>',
+        )
+        archive.writestr("OPS/one .xhtml", "<html><body><p>Chapter one</p></body></html>")
+        archive.writestr("OPS/two.xhtml", "<html><body><p>Chapter two</p></body></html>")
+    assert read(tmp_path / "a.epub") == ["Chapter one\n\nChapter two\n\n"]
+
+
+def test_pdf(tmp_path: Path) -> None:
+    stream = b"BT /F1 24 Tf 72 700 Td (Words on a page) Tj ET"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    out = io.BytesIO()
+    out.write(b"%PDF-1.4\n")
+    places = []
+    for number, content in enumerate(objects, start=1):
+        places.append(out.tell())
+        out.write(b"%d 0 obj\n%s\nendobj\n" % (number, content))
+    table = out.tell()
+    out.write(b"xref\n0 6\n0000000000 65535 f \n")
+    out.write(b"".join(b"%010d 00000 n \n" % place for place in places))
+    out.write(b"trailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % table)
+    (tmp_path / "a.pdf").write_bytes(out.getvalue())
+    assert [text.strip() for text in read(tmp_path / "a.pdf")] == ["Words on a page"]
+
+
+def test_parquet_and_saved_datasets(tmp_path: Path) -> None:
+    table = arrow.table({"id": [1, 2, 3], "body": ["one", None, "three"]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    with arrow.ipc.new_stream(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    assert read(tmp_path / "a.parquet", "body") == ["one", "three"]
+    assert read(tmp_path / "a.arrow", "body") == ["one", "three"]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_compressed_files_are_read_as_what_they_hold(tmp_path: Path, suffix: str) -> None:
+    data = "".join(json.dumps({"text": text}) + "\n" for text in ("one", "two")).encode()
+    packed = gzip.compress(data) if suffix == ".gz" else zstandard.compress(data)
+    path = tmp_path / f"a.jsonl{suffix}"
+    path.write_bytes(packed)
+    assert read(path) == ["one", "two"]
+
+
+def test_json_documents_and_notebooks(tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text('[{"text": "one"}, "two"]', encoding="utf-8")
+    (tmp_path / "data.json").write_text('{"data": [{"a": {"b": "in"}}]}', encoding="utf-8")
+    cells = [{"source": ["x = 1\n", "y = 2"]}, {"source": "# note"}]
+    (tmp_path / "book.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    assert read(tmp_path / "list.json") == ["one", "two"]
+    assert read(tmp_path / "data.json", "a.b") == ["in"]
+    assert read(tmp_path / "book.ipynb") == ["x = 1\ny = 2\n\n# note"]
+
+
+def test_cleaning_is_the_same_however_the_text_is_cut() -> None:
+    text = "\ufeffA\r\nB\rC\te\u0301 \x00\x07x\u0085y\n\x0cpage\r\n\u1112\u1161\u11ab \u0915\u093c"
+    whole = "".join(Cleaner().clean([text]))
+    assert whole == "A\nB\nC\té x\ny\n\x0cpage\n\ud55c \u0915\u093c"
+    for size in (1, 2, 3, 7):
+        parts = [text[start : start + size] for start in range(0, len(text), size)]
+        assert "".join(Cleaner().clean(parts)) == whole
