@@ -12,6 +12,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.tuner.lora import LoRALinear
 
 from cptstudio.errors import UserError
+from cptstudio.lm import blas
 from cptstudio.lm.gradients import GradientStep
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import prepare
@@ -160,6 +161,16 @@ def test_the_model_is_as_before_afterwards() -> None:
     )
     assert [type(layer) for layer in model.layers] == classes
     assert nn.Dropout.__call__ is dropout
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(1, 2), (2, 1), (3, 1)])
+def test_streams_and_blas_threads_share_the_cores(rows: int, expected: int) -> None:
+    step = GradientStep(small_qwen3(), streams=2)
+    if not blas.use_fast_blas().replaced:
+        pytest.skip("no fast BLAS here")
+    mx.eval(step(*batch(rows=rows)))
+    assert blas.blas_threads() == expected
+    blas.use_fast_blas(enabled=False)
 
 
 def test_new_parameters_are_seen_at_the_next_call() -> None:

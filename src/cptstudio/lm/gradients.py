@@ -29,8 +29,8 @@ class GradientStep:
 
     Args:
         model: an mlx-lm model whose parameters to train are unfrozen.
-        streams: CPU streams to share the rows over (None: one for each core as far as memory
-            allows; ignored on a GPU).
+        streams: CPU streams to share the rows over, and threads of BLAS in all of them together
+            (None: one for each core, streams as far as memory allows; ignored on a GPU).
         grad_checkpoint: keep only each layer's input and compute the rest again for the gradients
             (arXiv 1604.06174).
         compile: compile the computation with `mx.compile`, once for each shape. On a CPU that calls
@@ -52,6 +52,7 @@ class GradientStep:
         self.model = model
         self.compute_dtype = compute_dtype
         self.head: OutputHead | None = find_output_head(model)
+        self._threads = max(1, streams or blas.usable_cores())
         self.streams = self._most_streams(streams)
         self._layers = decoder_layers(model) if grad_checkpoint else []
         self._compile = compile
@@ -152,7 +153,7 @@ class GradientStep:
     def _shares(self, rows: int) -> list[tuple[mx.Stream, slice]]:
         """Which rows each stream gets; also sets how many threads BLAS uses in each."""
         count = min(self.streams, rows)
-        blas.set_blas_threads(max(1, blas.usable_cores() // count))
+        blas.set_blas_threads(max(1, self._threads // count))
         if count < 2:
             return [(mx.default_stream(mx.default_device()), slice(0, rows))]
         while len(self._cpu_streams) < count:
