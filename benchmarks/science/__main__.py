@@ -86,7 +86,8 @@ class Bench:
             material.make_random_model(self.workspace.base_model(f"random-{seed}"), seed)
             for seed in range(self.seeds)
         ]
-        self._domain = material.make_corpora(self.workspace, self._random[0])[material.DOMAIN]
+        corpora = material.make_corpora(self.workspace, self._random[0], self.scale.documents)
+        self._domain = corpora[material.DOMAIN]
         self._train_all()
         return [self._score(seed) for seed in range(self.seeds)]
 
@@ -217,7 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parse(arguments)
     directions = [one for one in DIRECTIONS if given.only in (None, one.name)]
     scale = plan.QUICK if given.quick else plan.FULL
-    bench = Bench(given.work, scale, directions, given.seeds, given.jobs)
+    work = given.work / "quick" if given.quick else given.work
+    bench = Bench(work, scale, directions, given.seeds, given.jobs)
     try:
         by_seed = bench.run()
     except UserError as error:
@@ -229,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = facts_of(bench, by_seed)
     text = report.page_part(facts, directions, by_seed)
     print("\n" + text)
-    target = given.json or given.work / "results.json"
+    target = given.json or work / "results.json"
     content = json.dumps({**facts, **results(directions, by_seed)}, indent=1)
     target.write_text(content + "\n", encoding="utf-8")
     if given.page:

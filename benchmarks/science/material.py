@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ GENERAL = demo.GENERAL
 CONTEXT = 128
 END_OF_TEXT = "<|endoftext|>"
 VOCABULARY = 257
+SMALLEST_DOCUMENT = 200
 HELD_OUT = BuildSettings(validation=0.02, test=0.06)
 HIDDEN = 96
 LAYERS = 4
@@ -106,12 +108,24 @@ def make_random_model(folder: Path, seed: int) -> Path:
     return folder
 
 
-def make_corpora(workspace: Workspace, model: Path) -> dict[str, Corpus]:
-    """The general and the domain corpus, tokenised for the model; kept when they are there."""
-    missing = [name for name in (GENERAL, DOMAIN) if name not in workspace.corpus_names()]
-    sources = demo.write_sources(workspace) if missing else {}
-    for name in missing:
-        build_corpus(workspace.corpus(name), [sources[name]], HELD_OUT, model)
+def make_corpora(
+    workspace: Workspace, model: Path, documents: int | None = None
+) -> dict[str, Corpus]:
+    """The general and the domain corpus, tokenised for the model; kept when they are there.
+
+    Args:
+        workspace: where they and their sources are put.
+        model: its tokenizer is used.
+        documents: take the first so many of each only.
+    """
+    for name, texts in ((GENERAL, demo.documentation()), (DOMAIN, demo.source_code())):
+        if name in workspace.corpus_names():
+            continue
+        folder = workspace.make(workspace.root / "sources" / name)
+        for file_name, text in islice(texts, documents):
+            if len(text) >= SMALLEST_DOCUMENT:
+                (folder / file_name).write_text(text, encoding="utf-8")
+        build_corpus(workspace.corpus(name), [folder], HELD_OUT, model)
     return {name: open_corpus(workspace.corpus(name)) for name in (GENERAL, DOMAIN)}
 
 

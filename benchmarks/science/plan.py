@@ -23,12 +23,14 @@ class Scale:
         tokens: of each continued pre-training.
         rows: rows of `CONTEXT` tokens in an optimizer update.
         scored_bytes: held-out text of each corpus that models are scored on.
+        documents: how many of each kind become the corpora; None for all.
     """
 
     base_tokens: int
     tokens: int
     rows: int
     scored_bytes: int
+    documents: int | None = None
 
     @property
     def little_bytes(self) -> int:
@@ -36,8 +38,8 @@ class Scale:
         return self.tokens // EPOCHS_OVER_LITTLE
 
 
-FULL = Scale(base_tokens=1_200_000, tokens=240_000, rows=8, scored_bytes=60_000)
-QUICK = Scale(base_tokens=40_000, tokens=20_000, rows=4, scored_bytes=12_000)
+FULL = Scale(base_tokens=1_200_000, tokens=160_000, rows=8, scored_bytes=60_000)
+QUICK = Scale(base_tokens=12_000, tokens=6_000, rows=4, scored_bytes=4_000, documents=60)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ LOW_CONSTANT = replace(
     schedule="constant",
 )
 LOWER = replace(PLAIN, name="lower-rate", what="a third of the rate", rate=PLAIN.rate / 3)
-LORA_2 = Variant("lora-02", "LoRA of rank 2", rate=1e-2, rank=2)
+LORA_2 = Variant("lora-02", "LoRA of rank 2", rate=5e-3, rank=2)
 LORA_8 = replace(LORA_2, name="lora-08", what="LoRA of rank 8", rank=8)
 LORA_32 = replace(LORA_2, name="lora-32", what="LoRA of rank 32", rank=32)
 LITTLE = replace(

@@ -147,7 +147,7 @@ def _scored(
 
 def training_seconds(run: Path) -> float:
     """How long a run trained, over all of its sessions."""
-    rows = run_files.current_rows(run_files.read_metrics(run).rows)
+    rows = run_files.current_rows(run_files.read_metrics(run).records)
     return float(rows[-1]["elapsed"]) if rows else 0.0
 
 

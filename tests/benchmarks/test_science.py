@@ -132,14 +132,14 @@ def test_all_variants_see_as_many_tokens_and_differ_as_they_are_described(tmp_pa
 def test_a_quick_run_trains_scores_and_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pages = ["--work", str(tmp_path / "work"), "--quick", "--only", "merge", "--seeds", "1"]
-    assert science.main(pages) == 0
-    results = json.loads((tmp_path / "work" / "results.json").read_text())
+    arguments = ["--work", str(tmp_path), "--quick", "--only", "merge", "--seeds", "1"]
+    assert science.main(arguments) == 0
+    results = json.loads((tmp_path / "quick" / "results.json").read_text())
     (scores,) = results["scores"]
     assert set(scores) == {BASE, "plain", "lower-rate", *map(merge_name, plan.MERGES)}
     assert scores["plain"]["domain"] < scores[BASE]["domain"]
     assert len(results["directions"]["merge"]["holds"]) == 1
     capsys.readouterr()
-    assert science.main(pages) == 0
+    assert science.main(arguments) == 0
     assert capsys.readouterr().out.count("was there") == 3
-    assert json.loads((tmp_path / "work" / "results.json").read_text())["scores"] == [scores]
+    assert json.loads((tmp_path / "quick" / "results.json").read_text())["scores"] == [scores]
