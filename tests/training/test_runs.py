@@ -24,12 +24,14 @@ from cptstudio.run_files import (
     read_result,
 )
 from cptstudio.settings import Length
+from cptstudio.training import loop
 from cptstudio.training import training_metrics_logger as metric
 from cptstudio.training.accumulation import accumulate
 from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
 from cptstudio.training.loop import Ending
 from cptstudio.training.prepare import fork_run
-from cptstudio.training.setup import set_up
+from cptstudio.training.setup import Setup, set_up
+from cptstudio.training.step import TrainingStep
 from cptstudio.training.stop_requests import StopRequest
 from cptstudio.training.training_data import open_training_data
 from cptstudio.workspace import Workspace
@@ -238,6 +240,43 @@ def test_after_several_skips_in_a_row_the_run_fails_with_its_last_good_checkpoin
     assert ending.outcome == "failed" and "3 steps in a row" in ending.reason
     result = read_result(directory)
     assert result is not None and result.outcome == "failed" and result.skipped_steps == 3
+
+
+class StepAsOnAGpu(TrainingStep):
+    """Runs one step ahead and lets the device decide, as on a GPU."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.ahead = 1
+
+
+@pytest.mark.slow
+def test_one_step_ahead_as_on_a_gpu_the_rows_are_the_same(
+    untied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common: dict[str, Any] = {
+        "length": "40 steps",
+        "guards": {"spike_window": 16, "spike_sigma": 2.0},
+        "checkpoints": {"every": "7 steps", "keep_every": 7},
+        "evaluation": {"every": "10 steps", "max_tokens": 300},
+    }
+    waiting = prepare(untied, "waiting", **common)
+    places = batches_by_token(waiting, 40)
+    token = next(token for token, where in places.items() if len(where) == 2)
+    poisoned(untied, waiting, token)
+    assert train(waiting).outcome == "completed"
+    monkeypatch.setattr(loop, "TrainingStep", StepAsOnAGpu)
+    ahead = prepare(untied, "ahead", **common)
+    poisoned(untied, ahead, token)
+    assert train(ahead).outcome == "completed"
+    skipped = [(row["step"], row.get(metric.SKIPPED)) for row in held_rows(waiting)]
+    assert skipped == [(row["step"], row.get(metric.SKIPPED)) for row in held_rows(ahead)]
+    assert len([reason for _, reason in skipped if reason]) >= 2
+    resumed = copy_of(ahead, "ahead-resumed")
+    assert train(resumed, resume="step-00000021").outcome == "completed"
+    assert held_rows(resumed) == held_rows(ahead)
+    for name, value in final_weights(ahead).items():
+        assert final_weights(resumed)[name].tobytes() == value.tobytes(), name
 
 
 # --- resume ----------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ from cptstudio.workspace import Workspace
 
 MOST_EPOCHS = 4
 USUAL_RATE_FACTOR = 5
+TINY_MODEL = 100_000_000
+TINY_RATE_FACTOR = 20
+"""Models below TINY_MODEL are usually trained with 1e-3 and more, so they bear higher rates."""
 FALLBACK_TOKENS_PER_BYTE = 0.5
 EVALUATION_COST = 1 / 3
 LARGEST_EVALUATION_PART = 0.25
@@ -232,7 +235,8 @@ def _about_rate(plan: Plan) -> list[str]:
     rate = settings.optimizer.learning_rate or 0.0
     kind = settings.method.kind or "full"
     usual = default_learning_rate(plan.model.parameters, kind, settings.optimizer.name)
-    low, high = usual / USUAL_RATE_FACTOR, usual * USUAL_RATE_FACTOR
+    factor = TINY_RATE_FACTOR if plan.model.parameters < TINY_MODEL else USUAL_RATE_FACTOR
+    low, high = usual / USUAL_RATE_FACTOR, usual * factor
     if low <= rate <= high:
         return []
     effect = "may wreck what the model knows" if rate > high else "will hardly change the model"

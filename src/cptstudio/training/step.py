@@ -50,8 +50,7 @@ class TrainingStep:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._on_cpu = mx.default_device().type == mx.DeviceType.cpu
-        self.ahead = 0 if self._on_cpu else 1
+        self.ahead = 0 if mx.default_device().type == mx.DeviceType.cpu else 1
 
     def submit(self, index: int, first_batch: int, limits: Limits) -> SubmittedStep:
         """Compute the gradients of a step and apply its update, unless the guards forbid it.
@@ -87,7 +86,7 @@ class TrainingStep:
         setup = self._setup
         scale = clip_factor(step.gradient_norm, setup.settings.optimizer.clip_norm) / step.tokens
         keep = None
-        if self._on_cpu:
+        if not self.ahead:
             mx.eval(step.loss, step.gradient_norm, scale)
             if skip_reason(*step.read(), step.limits) is not None:
                 return
@@ -99,7 +98,7 @@ class TrainingStep:
                 & (step.gradient_norm <= step.limits.gradient_norm)
             )
         setup.optimizer.update(setup.parameters, gradients, rate=fraction, scale=scale, keep=keep)
-        if not self._on_cpu:
+        if self.ahead:
             mx.async_eval(step.loss, step.gradient_norm)  # type: ignore[no-untyped-call]
 
 
