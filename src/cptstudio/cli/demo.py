@@ -26,7 +26,7 @@ def demo(
     workspace = Workspace(folder)
     console.print(f"Making the demo workspace in {workspace.root}")
     for line in workspace_demo.make(workspace):
-        console.print(f"  {line}")
+        console.print(f"  {line}", soft_wrap=True)
     shown = folder if not folder.is_absolute() else workspace.root
     console.print(
         f"""
@@ -37,7 +37,8 @@ Next:
   cpt-studio plan  --model {workspace_demo.MODEL_NAME} --corpus {workspace_demo.DOMAIN} \\
       --replay {workspace_demo.GENERAL}
   cpt-studio train --name first --model {workspace_demo.MODEL_NAME} \\
-      --corpus {workspace_demo.DOMAIN} --replay {workspace_demo.GENERAL} --length "200 steps"
+      --corpus {workspace_demo.DOMAIN} --replay {workspace_demo.GENERAL} \\
+      --length "200 steps" --learning-rate 5e-4
   cpt-studio evaluate {workspace_demo.MODEL_NAME} first \\
       --corpus {workspace_demo.DOMAIN} --corpus {workspace_demo.GENERAL}
   cpt-studio generate first --prompt "def read_lines(path):"

@@ -18,6 +18,7 @@ from cptstudio.cli.setting_options import merge, with_setting_options
 from cptstudio.errors import UserError
 from cptstudio.run_files import read_config
 from cptstudio.settings import TrainingSettings, parse_settings
+from cptstudio.training.calibration import calibrate as run_calibration
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.training.prepare import prepare_run
 from cptstudio.training.stop_requests import hold_signals
@@ -96,9 +97,12 @@ def plan(
 
     Example: `cpt-studio plan --model demo-base --corpus python-source --calibrate`
     """
-    settings = _settings(given, model, corpus, replay, measure, config)
-    made = make_plan(Workspace(workspace), settings)
-    seconds = _seconds(made) if calibrate else None
+    place = Workspace(workspace)
+    made = make_plan(place, _settings(given, model, corpus, replay, measure, config))
+    seconds = None
+    if calibrate:
+        with console.status("Running a few real steps", spinner="line"):
+            seconds = made.seconds(run_calibration(place, made.settings).seconds_per_step)
     if as_json:
         print_json(
             {"settings": made.settings.model_dump(mode="json"), "plan": facts(made, seconds)}
@@ -229,10 +233,6 @@ def _free_name(workspace: Workspace, settings: TrainingSettings) -> str:
     taken = set(workspace.run_names())
     candidates = (f"{stem}-{number}" for number in range(1, len(taken) + 2))
     return next(name for name in candidates if name not in taken)
-
-
-def _seconds(made: Plan) -> float:
-    raise UserError("Calibration is not there yet.")
 
 
 def facts(made: Plan, seconds: float | None) -> dict[str, Any]:
