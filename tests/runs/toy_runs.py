@@ -8,17 +8,74 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save_file
+
 from cptstudio.corpus.build import build_corpus
 from cptstudio.lm.description import model_hash
 from cptstudio.run_files import CorpusRecord, RunConfig
 from cptstudio.settings import parse_settings
 from cptstudio.workspace import Workspace
-from tests.toy_models import make_toy_model, text_sample
+from tests.toy_models import _tokenizer_json, text_sample
+
+_HIDDEN, _INNER, _HEADS, _KEY_HEADS, _VOCABULARY = 32, 64, 4, 2, 512
+
+
+def write_toy_model(folder: Path) -> Path:
+    """A one-block Llama with random weights, written without importing torch (seconds)."""
+    folder.mkdir(parents=True)
+    head = _HIDDEN // _HEADS
+    shapes = {
+        "model.embed_tokens.weight": (_VOCABULARY, _HIDDEN),
+        "model.layers.0.input_layernorm.weight": (_HIDDEN,),
+        "model.layers.0.post_attention_layernorm.weight": (_HIDDEN,),
+        "model.layers.0.self_attn.q_proj.weight": (_HIDDEN, _HIDDEN),
+        "model.layers.0.self_attn.k_proj.weight": (_KEY_HEADS * head, _HIDDEN),
+        "model.layers.0.self_attn.v_proj.weight": (_KEY_HEADS * head, _HIDDEN),
+        "model.layers.0.self_attn.o_proj.weight": (_HIDDEN, _HIDDEN),
+        "model.layers.0.mlp.gate_proj.weight": (_INNER, _HIDDEN),
+        "model.layers.0.mlp.up_proj.weight": (_INNER, _HIDDEN),
+        "model.layers.0.mlp.down_proj.weight": (_HIDDEN, _INNER),
+        "model.norm.weight": (_HIDDEN,),
+    }
+    random = np.random.default_rng(0)
+    weights = {
+        name: (random.normal(0, 0.02, shape) + (len(shape) == 1)).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": _HIDDEN,
+        "intermediate_size": _INNER,
+        "num_hidden_layers": 1,
+        "num_attention_heads": _HEADS,
+        "num_key_value_heads": _KEY_HEADS,
+        "vocab_size": _VOCABULARY,
+        "max_position_embeddings": 128,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": True,
+        "bos_token_id": 1,
+        "eos_token_id": 0,
+        "torch_dtype": "float32",
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(_tokenizer_json(with_begin_token=True))
+    tokenizer = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|begin_of_text|>",
+        "eos_token": "<|endoftext|>",
+        "model_max_length": 128,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    return folder
 
 
 def make_toy_parts(base: Path) -> dict[str, Any]:
     """Make model and corpus below `base`; returns what configurations need to name them."""
-    model = make_toy_model("llama-tied", base / "model", num_hidden_layers=1)
+    model = write_toy_model(base / "model")
     sources = base / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     for number, text in enumerate(text_sample()):
