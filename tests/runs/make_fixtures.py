@@ -1,9 +1,9 @@
 """Make the parser fixtures by running the real programs: `python -m tests.runs.make_fixtures`.
 
-Each generation of mlx-lm (0.31: lines, 0.32: a table), mlx-lm-lora and ForgeLLM's metrics logger
-are installed from PyPI into throwaway environments and run on a toy model and toy documents;
-what they print lies unchanged in fixtures/, but for the path of the environment. A manifest says
-which command of which version printed each file.
+Three generations of mlx-lm (0.10 and 0.31 print lines, 0.32 a table), mlx-lm-lora and ForgeLLM's
+metrics logger are installed from PyPI into throwaway environments and run on a toy model and toy
+documents. What they print lies unchanged in fixtures/, but for the places of the machine. A
+manifest says which command of which version printed each file.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from tests.toy_models import make_toy_model, text_sample
 
 FIXTURES = Path(__file__).parent / "fixtures"
 VERSIONS = {
+    "first-lines": "mlx-lm==0.10.0",
     "lines": "mlx-lm==0.31.3",
     "table": "mlx-lm==0.32.2",
     "mlx-lm-lora": "mlx-lm-lora==5.10.2",
 }
+OLDER = {"first-lines": ["transformers==4.57.6"]}
 FORGELLM = "forgellm==0.4.7"
 MLX = "mlx[cpu]==0.32.4" if sys.platform == "linux" else "mlx==0.32.4"
 ITERATIONS = 12
@@ -91,12 +93,18 @@ def make_data(folder: Path, documents: Sequence[str]) -> None:
 def make_workplace(folder: Path, environments: Path) -> Workplace:
     """Install what is missing and write the toy model and documents."""
     make_toy_model("llama-tied", folder / "model")
+    make_toy_model("llama", folder / "untied")
+    for model in ("model", "untied"):
+        # The name that transformers 4 knows, too.
+        settings = folder / model / "tokenizer_config.json"
+        text = settings.read_text("utf-8")
+        settings.write_text(text.replace("TokenizersBackend", "PreTrainedTokenizerFast"), "utf-8")
     make_data(folder / "data", text_sample())
     (folder / "bad-data").mkdir()
     for side in ("train", "valid", "test"):
         (folder / "bad-data" / f"{side}.jsonl").write_text('{"text": "unfinished\n', "utf-8")
     made = {
-        name: make_environment(environments / name, [requirement, MLX])
+        name: make_environment(environments / name, [requirement, MLX, *OLDER.get(name, ())])
         for name, requirement in VERSIONS.items()
     }
     return Workplace(folder, made)
@@ -192,6 +200,21 @@ def run_mlx_lm(workplace: Workplace, manifest: dict[str, str]) -> None:
             manifest[name] = f"{VERSIONS[generation]}: mlx_lm lora {' '.join(arguments)}"
 
 
+def run_first_mlx_lm(workplace: Workplace, manifest: dict[str, str]) -> None:
+    """An early mlx-lm: other words at the end, and an error message of several lines.
+
+    It does not know tied embeddings, so the tied model lacks a weight for it.
+    """
+    start = [workplace.python("first-lines"), "-m", "mlx_lm.lora"]
+    for case, model in {"file": "untied", "traceback-file": "model"}.items():
+        arguments = arguments_of("adapters", model=model)
+        arguments[arguments.index("--num-layers")] = "--lora-layers"
+        output = run_into_file(start + arguments, workplace.folder)
+        name = f"mlx-lm-first-lines-{case}.log"
+        (FIXTURES / name).write_bytes(workplace.without_paths(output))
+        manifest[name] = f"{VERSIONS['first-lines']}: mlx_lm.lora {' '.join(arguments)}"
+
+
 def run_mlx_lm_lora(workplace: Workplace, manifest: dict[str, str]) -> None:
     """mlx-lm-lora into a file and a terminal."""
     start = [workplace.python("mlx-lm-lora"), "-c", _ON_A_CPU]
@@ -255,6 +278,7 @@ def main() -> int:
         folder.mkdir()
         environments = (chosen or folder.parent / "environments").resolve()
         workplace = make_workplace(folder, environments)
+        run_first_mlx_lm(workplace, manifest)
         run_mlx_lm(workplace, manifest)
         run_mlx_lm_lora(workplace, manifest)
         run_forgellm(workplace, manifest)

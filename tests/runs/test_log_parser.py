@@ -34,8 +34,9 @@ def of_kind(records: list[LogRecord], kind: str) -> list[LogRecord]:
     return [record for record in records if record.kind == kind]
 
 
-def test_both_generations_and_all_ways_of_output_are_there() -> None:
+def test_all_generations_and_ways_of_output_are_there() -> None:
     names = {path.name for path in ALL}
+    assert {"mlx-lm-first-lines-file.log", "mlx-lm-lora-terminal.log"} < names
     for generation in ("lines", "table"):
         for way in ("file", "pipe", "terminal"):
             assert f"mlx-lm-{generation}-{way}.log" in names
@@ -78,16 +79,20 @@ def test_what_a_generation_does_not_print_is_absent(path: Path) -> None:
 
 @pytest.mark.parametrize("generation", ["lines", "table"])
 def test_the_same_run_reads_the_same_from_file_pipe_and_terminal(generation: str) -> None:
-    def without_speed(record: LogRecord) -> LogRecord:
+    def without_speed_and_memory(record: LogRecord) -> LogRecord:
         return replace(
             record,
             validation_seconds=None,
             iterations_per_second=None,
             tokens_per_second=None,
+            peak_memory_gigabytes=None,
         )
 
     ways = [
-        [without_speed(record) for record in records_of(f"mlx-lm-{generation}-{way}.log")]
+        [
+            without_speed_and_memory(record)
+            for record in records_of(f"mlx-lm-{generation}-{way}.log")
+        ]
         for way in ("file", "pipe", "terminal")
     ]
     assert ways[0] == ways[1] == ways[2]
@@ -136,6 +141,8 @@ def test_saved_files_are_named_as_printed() -> None:
     )
     assert lines[-1].iteration is None
     assert lines[-1].saved_paths == ("adapters/adapters.safetensors",)
+    first = of_kind(records_of("mlx-lm-first-lines-file.log"), "saved")
+    assert first == lines
     table = of_kind(records_of("mlx-lm-table-file.log"), "saved")
     assert table[0].saved_paths == ("0000005_adapters.safetensors",)
 
@@ -164,6 +171,12 @@ def test_a_traceback_is_read_whole(generation: str, case: str, last_line: str) -
     assert lines[-1].startswith(last_line)
     assert any("load_dataset" in line for line in lines)
     assert not any("Loading" in line for line in lines)
+
+
+def test_a_message_of_several_lines_is_read_whole() -> None:
+    (record,) = records_of("mlx-lm-first-lines-traceback-file.log")
+    assert record.traceback is not None
+    assert record.traceback.endswith("ValueError: Missing 1 parameters:\nlm_head.weight.")
 
 
 def test_a_message_that_lists_names_and_a_second_traceback_are_read() -> None:

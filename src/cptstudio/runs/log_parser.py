@@ -92,10 +92,9 @@ def _plain_lines(line: bytes) -> list[str]:
 _NUMBER = r"[-+]?(?:\d[\d,]*(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf)"
 _ITERATION_LINE = re.compile(r"Iter (\d{1,15}): ((?:Train loss|Val loss|loss|Saved) .*)")
 _MEASUREMENT = re.compile(rf"(?P<name>[A-Za-z][A-Za-z/_ ]*?):? (?P<value>{_NUMBER})(?: ?(?:s|GB))?")
-_SAVED = re.compile(r"Saved (?:adapter|final) weights to (?P<paths>.+?)\.?")
+_SAVED = re.compile(r"Saved (?:adapter|final|final adapter) weights to (?P<paths>.+?)\.?")
 _TEST_LINE = re.compile(rf"Test loss ({_NUMBER}), Test ppl {_NUMBER}\.?")
 _PLANNED_LINE = re.compile(r"Starting training\.\.\., iters: (\d{1,15})")
-_FINAL_SAVE_LINE = re.compile(r"(?P<saved>Saved final weights to .+)")
 
 _TABLE_TRAIN = re.compile(
     rf"\s*(\d{{1,15}})\s+({_NUMBER})\s+[▼▲?]\s+({_NUMBER})\s+(\d{{1,15}}(?:\.\d)?)k"
@@ -201,8 +200,8 @@ def record_of_line(text: str) -> LogRecord | None:
         return LogRecord("test", test_loss=_number(match[1]))
     if match := _PLANNED_LINE.fullmatch(text):
         return LogRecord("planned", planned_iterations=int(match[1]))
-    if match := _FINAL_SAVE_LINE.fullmatch(text):
-        return LogRecord("saved", saved_paths=_saved_paths(match["saved"]))
+    if (start := text.rfind("Saved final ")) >= 0 and (paths := _saved_paths(text[start:])):
+        return LogRecord("saved", saved_paths=paths)
     return _table_record(text)
 
 
