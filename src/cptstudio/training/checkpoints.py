@@ -94,6 +94,7 @@ class CheckpointStore:
         """Make the folder, and sweep away what interrupted writes left in it."""
         self._lock.check_present()
         self._folder.mkdir(exist_ok=True)
+        durable.sweep_staging(self._run_directory)
         durable.sweep_staging(self._folder)
 
     # --- writing -----------------------------------------------------------------------------

@@ -121,6 +121,10 @@ class TrainingLoop:
                 self._evaluate()
             # Asked once: a request that comes later is answered after the next step.
             stopping = bool(self._stop)
+            if stopping:
+                message = "A stop was requested: saving, then ending."
+                self._logger.event("stop", self.step, message, reason=str(self._stop.reason))
+                self._reporter.say(message)
             if self._save_due(finished or stopping or self.early_stopping.stops):
                 self._save()
             ending = self._ending(finished, stopping)
@@ -276,7 +280,9 @@ class TrainingLoop:
         measured = "  ".join(
             f"{name} {values['bits_per_byte']:.4f}" for name, values in result.corpora.items()
         )
-        self._reporter.say(f"step {self.step}: bits per byte: {measured}{'  best' * best}")
+        message = f"step {self.step}: bits per byte: {measured}{'  best' * best}"
+        self._logger.event("evaluation", self.step, message, best=best)
+        self._reporter.say(message)
         self._last_time = time.perf_counter()
 
     # --- save --------------------------------------------------------------------------------

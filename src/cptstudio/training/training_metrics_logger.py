@@ -63,7 +63,7 @@ MEASURED_FIELDS: Final = frozenset(
 and the data, equal in every repetition on the same machine."""
 
 EventKind = Literal[
-    "started", "resumed", "checkpoint", "deleted", "skipped", "best", "stop", "warning", "ended"
+    "started", "resumed", "evaluation", "checkpoint", "deleted", "skipped", "stop", "ended"
 ]
 
 
