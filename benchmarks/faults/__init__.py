@@ -1,0 +1,1 @@
+"""Faults for the keeper of runs: what is hit, and what must hold afterwards."""

@@ -1,0 +1,110 @@
+"""Kills servers, keepers and trainers at random, and checks every promise after each kill.
+
+    python -m benchmarks.keeper_faults --kills 300 --deletions 50 --double-starts 100 --seed 1
+
+Real trainings of a toy model; `kill -9` of any combination of the three processes during start,
+steps, checkpoints and stop; run directories deleted at random moments; two servers started at
+once. Prints a table of what was checked, and ends with status 1 when anything was violated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.runs.toy_runs import make_toy_parts
+
+from benchmarks.faults.deletions import delete_at_a_random_moment
+from benchmarks.faults.episode import Episode
+from benchmarks.faults.findings import Findings
+from benchmarks.faults.server import double_start
+from cptstudio.workspace import Workspace
+
+
+def main() -> int:
+    """Run the faults that were asked for; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--deletions", type=int, default=50)
+    parser.add_argument("--double-starts", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=150, help="length of each run")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
+    options = parser.parse_args()
+    base = Path(tempfile.mkdtemp(prefix="keeper-faults-"))
+    findings = run_faults(
+        base,
+        random.Random(options.seed),
+        kills=options.kills,
+        deletions=options.deletions,
+        double_starts=options.double_starts,
+        steps=options.steps,
+        seconds=options.seconds,
+    )
+    print(findings.table())
+    if findings.violations:
+        print(f"The workspaces are kept in {base}.")
+        return 1
+    shutil.rmtree(base)
+    return 0
+
+
+def run_faults(
+    base: Path,
+    chance: random.Random,
+    *,
+    kills: int,
+    deletions: int,
+    double_starts: int,
+    steps: int,
+    seconds: float = float("inf"),
+    parts: dict[str, Any] | None = None,
+) -> Findings:
+    """Run so many faults of each kind below a folder.
+
+    Args:
+        base: an empty folder.
+        chance: decides who is hit, and when.
+        kills: how many times something is killed.
+        deletions: how many run directories are deleted while they train.
+        double_starts: how many times two servers are started at once.
+        steps: length of each run.
+        seconds: after which no new fault is begun.
+        parts: model and corpus; made here when left out.
+    """
+    findings = Findings(Counter(), [], time.monotonic())
+    parts = parts or make_toy_parts(base / "parts")
+    deadline = time.monotonic() + seconds
+    for _ in range(double_starts):
+        if time.monotonic() < deadline:
+            double_start(Workspace(base / "double"), findings)
+    for number in range(deletions):
+        if time.monotonic() < deadline:
+            workspace = Workspace(base / f"deletion-{number}")
+            delete_at_a_random_moment(workspace, parts, chance, findings)
+            shutil.rmtree(workspace.root, ignore_errors=True)
+    reference = None
+    number = 0
+    while findings.counts["kills"] < kills and time.monotonic() < deadline:
+        workspace = Workspace(base / f"kills-{number}")
+        episode = Episode(workspace, parts, chance, findings, steps, reference)
+        reference = episode.play(kills)
+        shutil.rmtree(workspace.root, ignore_errors=bool(findings.violations))
+        number += 1
+        print(
+            f"{findings.counts['kills']} kills, {len(findings.violations)} violations",
+            file=sys.stderr,
+            flush=True,
+        )
+    return findings
+
+
+if __name__ == "__main__":
+    sys.exit(main())
