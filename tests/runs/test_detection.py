@@ -176,6 +176,20 @@ def test_decisions_are_logged_with_their_evidence(
     assert "without --train" in caplog.text
 
 
+def test_odd_arguments_are_shown_without_what_would_act_on_a_terminal(
+    packages: Path, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cptstudio.runs.detection")
+    odd = os.fsdecode(b"\x1b[2J\n\xff \xe2\x82\xac")
+    with running([*TRAIN, "--data", odd, "--seed", "7" * 9000], folder, packages) as process:
+        one = the_found(process.pid)
+        assert one.command.data == odd
+        assert one.as_json()["command"][-3] == odd
+        assert r"\x1b[2J\n\udcff €" in one.command_line
+        assert len(one.command_line) < 6000
+    assert "\x1b" not in caplog.text
+
+
 def test_turned_off_it_looks_at_nothing_and_says_so(
     packages: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +20,7 @@ from cptstudio.cli.common import (
 )
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
-from cptstudio.runs.detection import Detection, ExternalProcess
+from cptstudio.runs.detection import Detection, ExternalProcess, visible
 from cptstudio.runs.detection import detect as look_at_processes
 from cptstudio.runs.external_processes import Confirmation, ExternalProcesses
 from cptstudio.runs.log_parser import LogRecord
@@ -72,30 +71,7 @@ def _chosen(found: Detection, pid: int) -> ExternalProcess:
 
 
 def _as_json(found: Detection) -> dict[str, Any]:
-    processes = []
-    for process in found.processes:
-        processes.append(
-            {
-                "pid": process.identity.pid,
-                "identity": asdict(process.identity),
-                "owner": process.owner,
-                "started": process.started,
-                "command": list(process.arguments),
-                "folder": process.folder,
-                "adapter_folder": process.adapter_folder,
-                "log_file": process.log_file,
-                "log_reason": process.log_reason,
-            }
-            | {
-                "tool": process.command.tool,
-                "trains": process.command.trains,
-                "model": process.command.model,
-                "data": process.command.data,
-                "iterations": process.command.iterations,
-                "configuration": process.command.configuration,
-                "evidence": process.command.evidence,
-            }
-        )
+    processes = [process.as_json() for process in found.processes]
     return {"off": found.off, "looked_at": found.looked_at, "processes": processes}
 
 
@@ -110,7 +86,7 @@ def _print(found: Detection) -> None:
             f"[bold]{process.identity.pid}[/bold]  {escape(process.command_line)}", soft_wrap=True
         )
         for label, value in _facts(process):
-            console.print(f"    {label:<10} {escape(value)}", soft_wrap=True)
+            console.print(f"    {label:<10} {escape(visible(value))}", soft_wrap=True)
     if found.unreadable:
         console.print(f"{found.unreadable} processes of other users may not be read.")
 
@@ -144,7 +120,7 @@ def _watch(process: ExternalProcess, as_json: bool) -> None:
     try:
         for record in external.watch(token, finish):
             if as_json:
-                typer.echo(dump_json(_without_absent(record)))
+                typer.echo(dump_json(record.as_json()))
             else:
                 console.print(escape(describe_record(record)), soft_wrap=True)
     except KeyboardInterrupt:
@@ -167,10 +143,6 @@ def _confirmed(confirmation: Confirmation) -> str:
     if not typer.confirm("Go on?", err=True):
         raise UserError("Not confirmed: nothing was done.")
     return confirmation.token
-
-
-def _without_absent(record: LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in asdict(record).items() if value not in (None, ())}
 
 
 def describe_record(record: LogRecord) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
 import psutil
 
@@ -27,6 +28,9 @@ from cptstudio.runs.identity import ProcessIdentity, identify
 from cptstudio.runs.output_files import output_file
 
 logger = logging.getLogger(__name__)
+
+SHOWN_CHARACTERS: Final = 4096
+_VERDICTS: Final = {True: "trains", None: "may train", False: "is not training"}
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,8 @@ class ExternalProcess:
 
     @property
     def command_line(self) -> str:
-        """The command as it would be typed in a shell."""
-        return shlex.join(self.arguments)
+        """The command as it would be typed in a shell, fit to be shown."""
+        return visible(shlex.join(self.arguments))
 
     @property
     def adapter_folder(self) -> Path | None:
@@ -68,14 +72,47 @@ class ExternalProcess:
             return path
         return self.folder / path if self.folder is not None else None
 
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for scripts and for the web."""
+        return {
+            "pid": self.identity.pid,
+            "identity": asdict(self.identity),
+            "owner": self.owner,
+            "started": self.started,
+            "command": list(self.arguments),
+            "folder": self.folder,
+            "adapter_folder": self.adapter_folder,
+            "log_file": self.log_file,
+            "log_reason": self.log_reason,
+            "tool": self.command.tool,
+            "trains": self.command.trains,
+            "model": self.command.model,
+            "data": self.command.data,
+            "iterations": self.command.iterations,
+            "configuration": self.command.configuration,
+            "evidence": self.command.evidence,
+        }
+
 
 @dataclass(frozen=True)
 class Decision:
-    """Why a process counts as training, or why one that came near does not."""
+    """Why a process counts as training, or why one that came near does not.
+
+    `trains` is None where its configuration file or its script decides.
+    """
 
     pid: int
-    trains: bool
+    trains: bool | None
     evidence: str
+
+
+def visible(text: str) -> str:
+    """Text that others chose, fit for a terminal and a log: no control characters, not endless."""
+    shown = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text[:SHOWN_CHARACTERS]
+    )
+    return shown if len(text) <= SHOWN_CHARACTERS else f"{shown}…"
 
 
 @dataclass(frozen=True)
@@ -122,14 +159,15 @@ def detect(enabled: bool = True) -> Detection:
         verdict, arguments = seen
         if isinstance(verdict, ExternalProcess):
             found.append(verdict)
-            decisions.append(Decision(process.pid, True, verdict.command.evidence))
+            command = verdict.command
+            decisions.append(Decision(process.pid, command.trains, command.evidence))
         elif mentions_a_tool(arguments):
             decisions.append(Decision(process.pid, False, verdict))
     for decision in decisions:
         logger.info(
             "Process %d %s: %s.",
             decision.pid,
-            "trains" if decision.trains else "is not training",
+            _VERDICTS[decision.trains],
             decision.evidence,
         )
     logger.info(
@@ -166,7 +204,8 @@ def examine(pid: int) -> tuple[ExternalProcess | str, Sequence[str]] | None:
         if isinstance(verdict, TrainingCommand) and verdict.trains is False:
             verdict = f"{verdict.evidence}, but without --train"
         if isinstance(verdict, str):
-            return verdict, arguments
+            return visible(verdict), arguments
+        verdict = replace(verdict, evidence=visible(verdict.evidence))
         described = _describe(process, identity, arguments, verdict, folder)
     except (psutil.NoSuchProcess, ProcessLookupError):  # Zombies are among them.
         return None

@@ -26,7 +26,7 @@ import psutil
 
 from cptstudio.durable import MEBIBYTE, open_regular_file
 from cptstudio.errors import UserError
-from cptstudio.runs.detection import ExternalProcess, examine
+from cptstudio.runs.detection import ExternalProcess, examine, visible
 from cptstudio.runs.identity import ProcessIdentity, is_alive, send_signal
 from cptstudio.runs.log_parser import LogParser, LogRecord
 
@@ -69,7 +69,8 @@ class ExternalProcesses:
         if action == "watch":
             if process.log_file is None:
                 raise UserError(f"{_name(process)} cannot be watched: {process.log_reason}.")
-            sentence = f"Read the log {process.log_file} of {_name(process)} while it grows?"
+            log = visible(str(process.log_file))
+            sentence = f"Read the log {log} of {_name(process)} while it grows?"
         else:
             _check_owner(process)
             sentence = (

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
 LINE_LIMIT: Final = 16 * 1024
 """Bytes of one line that are looked at: the last ones, where a message stands after a bar."""
@@ -61,6 +61,10 @@ class LogRecord:
     planned_iterations: int | None = None
     saved_paths: tuple[str, ...] = ()
     traceback: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What was reported, without what was not."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
 
 # --- bytes to lines of plain text ------------------------------------------------------------
