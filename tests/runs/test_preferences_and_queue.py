@@ -1,0 +1,68 @@
+"""What is kept in the workspace's private folder: preferences, queue, sleep prevention."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cptstudio.errors import UserError
+from cptstudio.runs import sleep_prevention
+from cptstudio.runs.preferences import Preferences, read_preferences, write_preferences
+from cptstudio.runs.queue import Queue
+from tests.runs.keeping import eventually
+
+
+def test_the_queue_survives_in_order_and_holds_each_run_once(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    assert Queue(private).waiting() == []
+    assert not private.exists()
+    queue = Queue(private)
+    assert [queue.add(name, None, None) for name in ("a", "b", "c")] == [1, 2, 3]
+    with pytest.raises(UserError, match="already"):
+        queue.add("b", "step-00000010", "attempt")
+    assert queue.remove("b") and not queue.remove("b")
+    assert [item.run for item in Queue(private).waiting()] == ["a", "c"]
+    assert stat.S_IMODE((private / "queue.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("text", ["[]", '{"waiting": [5]}', "nonsense", '{"waiting": 3}'])
+def test_a_damaged_queue_or_preference_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "queue.json").write_text(text)
+    with pytest.raises(UserError, match=r"queue\.json"):
+        Queue(tmp_path).waiting()
+    (tmp_path / "settings.json").write_text(text.replace("waiting", "detect"))
+    with pytest.raises(UserError, match=r"settings\.json"):
+        read_preferences(tmp_path)
+
+
+def test_preferences_keep_what_others_store(tmp_path: Path) -> None:
+    assert read_preferences(tmp_path) == Preferences()
+    (tmp_path / "settings.json").write_text('{"theme": "dark"}')
+    write_preferences(tmp_path, Preferences(detect=False))
+    assert not read_preferences(tmp_path).detect
+    assert "dark" in (tmp_path / "settings.json").read_text()
+
+
+def test_sleep_is_prevented_by_the_systems_own_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert sleep_prevention.sleep_preventer(123, "x") == ["/usr/bin/caffeinate", "-i", "-w", "123"]
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert sleep_prevention.sleep_preventer(123, "x") is None
+
+
+def test_what_prevents_sleep_ends_when_nobody_holds_its_pipe() -> None:
+    reading, writing = os.pipe()
+    process = sleep_prevention.start(["/bin/cat"], reading)
+    assert process is not None
+    os.close(reading)
+    assert psutil.Process(process.pid).is_running()
+    os.close(writing)
+    eventually(lambda: process.poll() == 0, "the end")
+    assert sleep_prevention.start(["/nowhere/caffeinate"], 0) is None
