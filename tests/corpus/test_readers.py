@@ -61,7 +61,8 @@ def test_epub_in_the_order_of_its_spine(tmp_path: Path) -> None:
         )
         archive.writestr(
             "OPS/book.opf",
-            '<package xmlns="http://www.idpf.org/2007/opf"><manifest><item id="b" href="two.xhtml"/>'
+            '<package xmlns="http://www.idpf.org/2007/opf"><manifest>'
+            '<item id="b" href="two.xhtml"/>'
             '<item id="a" href="one%20.xhtml"/></manifest><spine><itemref idref="a"/>'
             '<itemref idref="b"/></spine></package>',
         )
