@@ -105,3 +105,16 @@ def test_early_stopping_waits_for_the_patience_and_survives_a_restart() -> None:
     for step in range(50):
         never.observe(step, 1.0)
     assert not never.stops
+
+
+def test_a_short_step_is_allowed_more_noise_and_does_not_set_limits() -> None:
+    guard = fed(20)
+    usual = guard.limits()
+    short = usual.widened(1 / 16)
+    assert short.gradient_norm == pytest.approx(4 * usual.gradient_norm)
+    assert usual.widened(1.0) == usual == usual.widened(1.5)
+    norm = 3 * usual.gradient_norm
+    assert guard.observe(3.0, norm, short) is None
+    guard.observe(3.0, 1.0, guard.limits())
+    assert norm not in [pair[1] for pair in guard.state()["history"]]
+    assert "gradient norm" in str(guard.observe(3.0, 5 * usual.gradient_norm, short))

@@ -23,12 +23,33 @@ SMALLEST_RELATIVE_SIGMA: Final = 1e-3
 """Deviation assumed at least, relative to the mean: a constant loss would have none."""
 
 
+SMALLEST_COMPARABLE_SHARE: Final = 0.5
+"""Part of the usual tokens below which a step says little about the ones to come."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Largest loss (nats per token) and gradient norm of the next step; infinite when open."""
+    """Largest loss (nats per token) and gradient norm of the next step; infinite when open.
+
+    `share` is the part of the usual number of tokens that the step has.
+    """
 
     loss: float = math.inf
     gradient_norm: float = math.inf
+    share: float = 1.0
+
+    def widened(self, share: float) -> Limits:
+        """The limits of a step with that part of the usual tokens, such as an epoch's last.
+
+        The noise of a mean over n tokens falls with the square root of n, so a short step is
+        allowed more, and no text is skipped for standing at an epoch's end.
+        """
+        if share >= 1:
+            return self
+        factor = share**-0.5
+        # In float32, as the device compares.
+        loss, norm = np.float32(self.loss * factor), np.float32(self.gradient_norm * factor)
+        return Limits(float(loss), float(norm), share)
 
 
 class StepGuard:
@@ -86,7 +107,8 @@ class StepGuard:
         if self._newest is not None:
             self._history.append(self._newest)
         finite = math.isfinite(loss) and math.isfinite(gradient_norm)
-        self._newest = (loss, gradient_norm) if finite else None
+        comparable = limits.share >= SMALLEST_COMPARABLE_SHARE
+        self._newest = (loss, gradient_norm) if finite and comparable else None
         if reason is None:
             self.in_a_row = 0
         else:

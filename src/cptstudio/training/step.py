@@ -58,7 +58,7 @@ class TrainingStep:
         Args:
             index: zero-based number of the step.
             first_batch: number of its first micro-batch.
-            limits: what its loss and gradient norm may be.
+            limits: what the loss and gradient norm of a step of the usual size may be.
         """
         setup = self._setup
         settings = setup.settings
@@ -75,7 +75,7 @@ class TrainingStep:
             next_batch=until,
             tokens=tokens,
             rate=fraction * (settings.optimizer.learning_rate or 0.0),
-            limits=limits,
+            limits=limits.widened(tokens / setup.length.tokens_per_step),
             loss=nats / tokens,
             gradient_norm=setup.optimizer.gradient_norm(gradients) / tokens,
         )
