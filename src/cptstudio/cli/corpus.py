@@ -244,7 +244,8 @@ def list_corpora(workspace: WorkspaceOption = Path(), as_json: JsonOption = Fals
         return
     table = Table()
     for title in ("Corpus", "Documents", "Bytes", "Training tokens", "Built"):
-        table.add_column(title, justify="left" if title in ("Corpus", "Built") else "right")
+        words = title in ("Corpus", "Built")
+        table.add_column(title, justify="left" if words else "right", no_wrap=title == "Corpus")
     for one in descriptions:
         if "error" in one:
             table.add_row(one["name"], "", "", "", escape(one["error"]))
@@ -255,7 +256,11 @@ def list_corpora(workspace: WorkspaceOption = Path(), as_json: JsonOption = Fals
             f"{store['tokens']['train']:,}" for store in one["tokenisations"] if "tokens" in store
         ]
         table.add_row(
-            one["name"], f"{sum(kept.values()):,}", f"{size:,}", " / ".join(tokens), one["created"]
+            one["name"],
+            f"{sum(kept.values()):,}",
+            f"{size:,}",
+            " / ".join(tokens),
+            one["created"][:10],
         )
     console.print(table)
 
