@@ -192,3 +192,29 @@ def test_deleted_directories_never_come_back(workspace: Workspace, two_runs: lis
         with pytest.raises(UserError, match="There is no run"):
             manager.resume(name, confirmed=True)
     assert not (workspace.root / "models").exists()
+
+
+def test_forgetting_and_starting_a_run_of_the_same_name_do_not_disturb_each_other(
+    workspace: Workspace,
+) -> None:
+    """One process forgets what has no directory, another one takes its lock, over and over."""
+    code = (
+        "import sys\n"
+        "from cptstudio.runs import forgetting\n"
+        "from cptstudio.workspace import Workspace\n"
+        "workspace = Workspace(sys.argv[1])\n"
+        "print('ready', flush=True)\n"
+        "while True: forgetting.forget(workspace, 'run')\n"
+    )
+    workspace.make(workspace.private)
+    folder = launching.private_folder(workspace.private, "run")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(workspace.root)], stdout=subprocess.PIPE
+    ) as forgetful:
+        assert forgetful.stdout is not None
+        assert forgetful.stdout.readline() == b"ready\n"
+        for _ in range(300):
+            with launching.take_run(folder, "run") as lock:
+                assert os.path.samestat(os.fstat(lock.descriptor), (folder / "lock").stat())
+        assert forgetful.poll() is None
+        forgetful.kill()

@@ -57,10 +57,17 @@ def forget(workspace: Workspace, run: str) -> bool:
         if os.path.lexists(workspace.run(run)):
             return False
         clear(folder)
-        # Whoever opened this lock before compares inodes after taking it.
-        for entry in os.scandir(folder):
-            os.unlink(entry.path)
-        os.rmdir(folder)
+        try:
+            for entry in list(os.scandir(folder)):
+                if entry.name != records.LOCK:
+                    os.unlink(entry.path)
+            # Last, and while it is held: who opened it before compares inodes after taking it.
+            lock.path.unlink()
+            os.rmdir(folder)
+        except OSError as error:
+            # A start of the same name makes its own files here at the same time.
+            _logger.info("run %s: %s was not removed: %s", run, folder, error)
+            return False
     Queue(workspace.private).remove(run)
     _logger.info("run %s: forgotten, because %s is gone", run, workspace.run(run))
     return True

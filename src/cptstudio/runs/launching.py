@@ -19,6 +19,7 @@ from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
 TRAINER_MODULE = "cptstudio.training.continued_pretraining"
 NEWEST = ""
 _START_SECONDS = 30.0
+_TRIES = 100
 _logger = logging.getLogger(__name__)
 
 
@@ -33,8 +34,15 @@ def take_run(folder: Path, run: str) -> Lock:
     Raises:
         UserError: a trainer or keeper of this run holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = locks.take(folder / records.LOCK)
+    lock = None
+    for _ in range(_TRIES):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            lock = locks.take(folder / records.LOCK)
+            break
+        except FileNotFoundError:
+            # Another process has just cleared what was remembered of a run that is not there.
+            continue
     if lock is None:
         raise UserError(
             f"The run {run} has a trainer that is still alive. Wait for its end, or stop it first."

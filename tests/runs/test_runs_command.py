@@ -1,0 +1,128 @@
+"""`cpt-studio runs ...` as it is typed, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import psutil
+import pytest
+
+from cptstudio.runs import terminal
+from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.workspace import Workspace
+from tests.runs.keeping import eventually
+from tests.runs.test_remedies import remembered_run, tree_hash
+from tests.runs.test_training_manager import LONG, wait_for_end, wait_for_step
+from tests.runs.toy_runs import toy_config
+
+_COMMAND = (sys.executable, "-m", "cptstudio.cli", "runs")
+
+
+def runs(
+    workspace: Workspace, *arguments: str, typed: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*_COMMAND, *arguments, "--workspace", str(workspace.root)],
+        input=typed,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
+    )
+
+
+def test_looking_shows_states_and_writes_nothing(
+    workspace: Workspace, parts: dict[str, Any]
+) -> None:
+    assert "No runs" in runs(workspace, "list").stdout
+    remembered_run(workspace, parts, "lost", ended=False)
+    remembered_run(workspace, parts, "killed", ended=True)
+    before = tree_hash(workspace.root)
+    listed = runs(workspace, "list").stdout
+    assert "ended (killed)" in listed and "lost" in listed
+    facts = {fact["id"]: fact for fact in json.loads(runs(workspace, "list", "--json").stdout)}
+    assert facts["killed"]["outcome"] == "killed" and facts["lost"]["state"] == "lost"
+    shown = runs(workspace, "show", "lost").stdout
+    assert "nobody recorded how it ended" in shown and "toy (domain)" in shown
+    watched = runs(workspace, "watch", "lost", "--json").stdout.splitlines()
+    assert [list(json.loads(line)) for line in watched] == [["row"], ["state"]]
+    assert tree_hash(workspace.root) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "nothing"], "There is no run 'nothing'"),
+        (["show", "../etc"], "cannot name a run"),
+        (["stop", "lost"], "nothing to stop"),
+        (["kill", "lost"], "Nobody is there to ask"),
+        (["resume", "lost"], "Nobody is there to ask"),
+        (["resume", "lost", "--yes", "--checkpoint", "step-00000009"], "no complete checkpoint"),
+        (["delete", "lost"], "Nobody is there to ask"),
+        (["fork", "lost", "new"], "no complete checkpoint"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    workspace: Workspace, parts: dict[str, Any], arguments: list[str], message: str
+) -> None:
+    remembered_run(workspace, parts, "lost", ended=False)
+    before = tree_hash(workspace.root)
+    done = runs(workspace, *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert tree_hash(workspace.root) == before
+
+
+def test_delete_removes_the_run_and_its_memory(workspace: Workspace, parts: dict[str, Any]) -> None:
+    remembered_run(workspace, parts, "lost", ended=False)
+    assert runs(workspace, "delete", "lost", "--yes").returncode == 0
+    assert not workspace.run("lost").exists()
+    assert not list((workspace.private / "runs").iterdir())
+
+
+@pytest.mark.slow
+def test_a_run_is_resumed_watched_stopped_and_forked_from_the_terminal(
+    workspace: Workspace, parts: dict[str, Any]
+) -> None:
+    manager = TrainingManager(workspace)
+    manager.start(toy_config(parts, "first", LONG))
+    wait_for_step(manager, "first", 12)
+    stopped = runs(workspace, "stop", "first", "--wait")
+    assert "ended (stopped)" in stopped.stdout, stopped.stderr
+    resumed = runs(workspace, "resume", "first", "--yes")
+    assert "trains in the background" in resumed.stdout, resumed.stderr
+    with subprocess.Popen(
+        [*_COMMAND, "watch", "first", "--json", "--workspace", str(workspace.root)],
+        stdout=subprocess.PIPE,
+    ) as watching:
+        assert watching.stdout is not None
+        sessions = (json.loads(line).get("row", {}).get("session") for line in watching.stdout)
+        assert any(session == 1 for session in sessions)
+        killed = runs(workspace, "kill", "first", "--yes")
+        assert "killed because you asked for it" in killed.stdout, killed.stderr
+        rest = watching.stdout.read().splitlines()
+        assert json.loads(rest[-1])["state"]["outcome"] == "killed"
+    forked = runs(workspace, "fork", "first", "second", "--set", "length=3 steps")
+    assert forked.returncode == 0, forked.stderr
+    wait_for_end(manager, "second")
+    assert "second" in runs(workspace, "list").stdout
+    assert str(manager.run("second").state) == "ended (completed)"
+
+
+def test_a_process_that_only_looks_like_a_trainer_is_never_signalled(
+    workspace: Workspace, parts: dict[str, Any]
+) -> None:
+    directory = remembered_run(workspace, parts, "lost", ended=False)
+    code = "import time; time.sleep(3600)"
+    words = ["-m", "cptstudio.training.continued_pretraining", str(directory)]
+    with subprocess.Popen([sys.executable, "-c", code, *words]) as lookalike:
+        (directory / "trainer.lock").write_text(f"{lookalike.pid}\n")
+        eventually(lambda: words[-1] in psutil.Process(lookalike.pid).cmdline(), "its start")
+        assert terminal.trainer_of(directory) is None
+        for request in ("stop", "kill"):
+            assert runs(workspace, request, "lost", *(["--yes"][: request == "kill"])).returncode
+        assert lookalike.poll() is None
+        lookalike.kill()
