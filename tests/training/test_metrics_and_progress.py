@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.run_files import LOCK, METRICS, current_rows, read_metrics
 from cptstudio.training import training_metrics_logger as metric
-from cptstudio.training.progress import ProgressReporter, format_duration
+from cptstudio.training.progress import ProgressReporter, format_duration, open_log
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.seeds import micro_batch_seed, sample_seed
 from cptstudio.training.stop_requests import StopRequest
@@ -74,6 +75,25 @@ def test_progress_into_a_file_is_plain_lines(monkeypatch: pytest.MonkeyPatch) ->
         "Saved step-00000002.",
         "step 100/100  loss 1.5000  rate 1.00e-06  1,234 tokens/s  0s left",
     ]
+
+
+def test_the_log_gets_plain_lines_beside_what_is_shown(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "train.log")
+    assert log is not None
+    reporter = ProgressReporter(2, Terminal(), log)
+    reporter.say("Saved.")
+    for step in (1, 2):
+        reporter.step(step, loss=2.5, rate=1e-4, tokens_per_second=10.0, seconds=1.0)
+    reporter.close()
+    lines = (tmp_path / "train.log").read_text().splitlines()
+    assert lines[0] == "Saved."
+    assert [line.split()[1] for line in lines[1:]] == ["1/2", "2/2"]
+
+
+def test_a_log_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnusableFileError, match=r"train\.log"):
+        open_log(tmp_path / "train.log")
 
 
 class Terminal(io.StringIO):

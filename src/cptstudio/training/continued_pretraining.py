@@ -26,6 +26,7 @@ import mlx.core as mx
 from cptstudio.errors import UserError
 from cptstudio.run_files import (
     EXIT_CODES,
+    LOG,
     RESULT,
     RunConfig,
     RunResult,
@@ -42,7 +43,7 @@ from cptstudio.training.checkpoints import (
     load_trainer_state,
 )
 from cptstudio.training.loop import Ending, TrainingLoop
-from cptstudio.training.progress import ProgressReporter
+from cptstudio.training.progress import ProgressReporter, open_log, write_line
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup, set_up, start_from_parent
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger, last_seq, last_session
@@ -77,6 +78,7 @@ class ContinuedPretraining:
         self._lock = RunLock(run_directory)
         try:
             self._check_may_start()
+            self._log = open_log(run_directory / LOG)
         except UserError:
             self._lock.close()
             raise
@@ -116,6 +118,7 @@ class ContinuedPretraining:
             reason = explain(error)
             if reason is None:
                 traceback.print_exc()
+                write_line(self._log, traceback.format_exc())
                 reason = f"The trainer failed: {type(error).__name__}: {error}"
             ending = Ending("failed", reason)
         try:
@@ -138,7 +141,7 @@ class ContinuedPretraining:
             checkpoint = checkpoints.choose(self._resume or None, accept_older=self._accept_older)
         setup = set_up(self._config)
         self._planned_steps = setup.length.steps
-        reporter = ProgressReporter(setup.length.steps)
+        reporter = ProgressReporter(setup.length.steps, log=self._log)
         for note in setup.notes:
             reporter.say(note)
         loop = TrainingLoop(

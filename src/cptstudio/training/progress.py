@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 import sys
 import time
+from pathlib import Path
 from typing import TextIO
+
+from cptstudio.durable import UnusableFileError
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_REWRITES = 0.1
@@ -17,10 +23,15 @@ class ProgressReporter:
     Args:
         total_steps: of the run.
         output: standard output unless a test says otherwise.
+        log: takes the plain lines too, see `open_log`.
     """
 
-    def __init__(self, total_steps: int, output: TextIO | None = None) -> None:
+    def __init__(
+        self, total_steps: int, output: TextIO | None = None, log: TextIO | None = None
+    ) -> None:
         self._output = output or sys.stdout
+        self._log = log
+        self._next_in_log = 0.0
         self._terminal = self._output.isatty()
         self._total = total_steps
         self._width = len(str(total_steps))
@@ -36,6 +47,7 @@ class ProgressReporter:
         if self._line:
             self._output.write(self._line)
         self._output.flush()
+        write_line(self._log, text)
 
     def step(
         self, step: int, *, loss: float, rate: float, tokens_per_second: float, seconds: float
@@ -46,14 +58,21 @@ class ProgressReporter:
             seconds if former is None else SPEED_MEMORY * former + (1 - SPEED_MEMORY) * seconds
         )
         now = time.monotonic()
-        if now < self._next and step != self._total:
+        shown = now >= self._next or step == self._total
+        logged = self._log is not None and (now >= self._next_in_log or step == self._total)
+        if not shown and not logged:
             return
-        self._next = now + (SECONDS_BETWEEN_REWRITES if self._terminal else SECONDS_BETWEEN_LINES)
         left = format_duration((self._total - step) * self._seconds_per_step)
         text = (
             f"step {step:>{self._width}}/{self._total}  loss {loss:.4f}  rate {rate:.2e}  "
             f"{tokens_per_second:,.0f} tokens/s  {left} left"
         )
+        if logged:
+            self._next_in_log = now + SECONDS_BETWEEN_LINES
+            write_line(self._log, text)
+        if not shown:
+            return
+        self._next = now + (SECONDS_BETWEEN_REWRITES if self._terminal else SECONDS_BETWEEN_LINES)
         if not self._terminal:
             self._output.write(text + "\n")
         else:
@@ -84,3 +103,33 @@ def format_duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def open_log(path: Path) -> TextIO | None:
+    """Open train.log for appending; None where standard output is that file already.
+
+    Raises:
+        UnusableFileError: a link or something that is no regular file stands there.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except OSError as error:
+        raise UnusableFileError(path, f"cannot be written: {error.strerror}") from None
+    information = os.fstat(descriptor)
+    if not stat.S_ISREG(information.st_mode):
+        os.close(descriptor)
+        raise UnusableFileError(path, "is not a regular file")
+    with contextlib.suppress(OSError, ValueError):
+        if os.path.samestat(information, os.fstat(sys.stdout.fileno())):
+            os.close(descriptor)
+            return None
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+
+
+def write_line(log: TextIO | None, text: str) -> None:
+    """Append to the log, if there is one; a full disk costs the line and not the training."""
+    if log is not None:
+        with contextlib.suppress(OSError):
+            log.write(text + "\n")
+            log.flush()
