@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO ?= demo
+PYTHON_SOURCES := src tests benchmarks scripts
 
 .PHONY: help setup run test check format bench docs clean
 
@@ -32,8 +33,8 @@ run: setup
 	$(BIN)/cpt-studio demo $(DEMO)
 
 check: .venv/ready-for-tests
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check $(PYTHON_SOURCES)
+	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -m "not slow" -n 2
 
@@ -41,8 +42,8 @@ test: check
 	$(BIN)/python -m pytest -q -m slow -n 2
 
 format: .venv/ready-for-tests
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format $(PYTHON_SOURCES)
+	$(BIN)/ruff check --fix $(PYTHON_SOURCES)
 
 bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.step_speed

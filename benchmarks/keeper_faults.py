@@ -19,13 +19,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.runs.toy_runs import make_toy_parts
-
 from benchmarks.faults.deletions import delete_at_a_random_moment
 from benchmarks.faults.episode import Episode
 from benchmarks.faults.findings import Findings
 from benchmarks.faults.server import double_start
 from cptstudio.workspace import Workspace
+from tests.runs.toy_runs import make_toy_parts
 
 
 def main() -> int:

@@ -18,14 +18,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.runs.toy_runs import make_toy_parts, toy_config
-
 from cptstudio import run_files
 from cptstudio.runs import launching, locks, records
 from cptstudio.runs.identity import ProcessIdentity
 from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
+from tests.runs.toy_runs import make_toy_parts, toy_config
 
 _ROWS_PER_SECOND = 50
 _WRITER = (

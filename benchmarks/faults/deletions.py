@@ -8,14 +8,13 @@ import shutil
 import time
 from typing import Any
 
-from tests.runs.toy_runs import toy_config
-
 from benchmarks.faults.findings import Findings
 from benchmarks.faults.server import Server, processes_of
 from cptstudio import run_files
 from cptstudio.runs import launching
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
+from tests.runs.toy_runs import toy_config
 
 _NAME = "run"
 _PATIENCE_SECONDS = 120.0

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.runs.toy_runs import toy_config
-
 from benchmarks.faults.findings import Findings
 from benchmarks.faults.server import Server, kill_all, processes_of
 from cptstudio import run_files
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
+from tests.runs.toy_runs import toy_config
 
 _NAME = "run"
 _PATIENCE_SECONDS = 300.0

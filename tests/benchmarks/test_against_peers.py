@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from benchmarks import against_peers
 from benchmarks.peers import plan, report
 from benchmarks.peers.catalogue import PEERS, SPLIT, default_environments
 from benchmarks.peers.documents import docstrings, standard_library_documents, write_documents
@@ -19,8 +21,6 @@ from benchmarks.peers.processes import run_to_end
 from benchmarks.peers.runner import Batch, Clock, MeasuredEnough
 from benchmarks.peers.setup import is_complete
 from benchmarks.peers.workbench import split_documents
-
-from benchmarks import against_peers
 
 
 def measured(tool: str, round_number: int, speed: float, **more: Any) -> Measured:

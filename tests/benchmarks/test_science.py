@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
+
 from benchmarks.science import __main__ as science
 from benchmarks.science import material, plan, report, running
 from benchmarks.science.directions import BASE, DIRECTIONS, forgetting, gain, merge_name
 from benchmarks.science.running import Score
-from safetensors.numpy import load_file
-
 from cptstudio.corpus.tokenizer import load_tokenizer
 
 

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from cptstudio import run_files
+from cptstudio.errors import UserError
 from cptstudio.run_files import RunResult
 from cptstudio.runs import locks, records, states
 from cptstudio.runs.identity import ProcessIdentity
 from cptstudio.runs.records import Control, ExitRecord, KeeperRecord, Spec
 from cptstudio.runs.states import Evidence, derive
+from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.workspace import Workspace
 
 SPEC = Spec("a", "run", "/r", 1.0, ["python"], None, False, 1.0)
 KEEPER = KeeperRecord(
@@ -161,3 +164,47 @@ def test_a_hostile_file_in_any_place_is_named_and_never_a_success(
     if name in (records.EXIT, run_files.RESULT):
         assert state.outcome != "completed" or state.name == "lost"
     assert not locks.is_held(folder / "none")
+
+
+@pytest.mark.parametrize("name", ["config.json", "events.jsonl", "checkpoints", "train.log"])
+@pytest.mark.parametrize("make", HOSTILE, ids=lambda make: make.__name__.strip("_"))
+def test_a_hostile_file_in_a_run_directory_hides_no_other_run(
+    workspace: Workspace, make: Callable[[Path], Any], name: str
+) -> None:
+    for run in ("good", "bad"):
+        workspace.make(workspace.run(run))
+        (workspace.run(run) / run_files.CONFIG).write_text("{}")
+    target = workspace.run("bad") / name
+    target.unlink(missing_ok=True)
+    make(target)
+    manager = TrainingManager(workspace)
+    assert {run.id for run in manager.runs()} == {"good", "bad"}
+    assert all(run.problems for run in manager.runs())
+    assert manager.run("bad").checkpoints() == []
+    for update in manager.watch("bad"):
+        assert not update.rows
+    with pytest.raises(UserError):
+        manager.start_prepared("bad")
+
+
+@pytest.mark.parametrize("name", ["queue.json", "settings.json", "server.lock", "launch.lock"])
+@pytest.mark.parametrize("make", [_fifo, _link, _huge, _binary, _folder])
+def test_a_hostile_file_of_the_studio_is_named_when_it_is_needed(
+    workspace: Workspace, make: Callable[[Path], Any], name: str
+) -> None:
+    workspace.make(workspace.run("run"))
+    (workspace.run("run") / run_files.CONFIG).write_text("{}")
+    workspace.make(workspace.private)
+    make(workspace.private / name)
+    manager = TrainingManager(workspace)
+    assert [run.id for run in manager.runs()] == ["run"]
+    for act in (manager.detect, lambda: _serve_once(manager)):
+        try:
+            act()
+        except UserError as error:
+            assert name in str(error)
+
+
+def _serve_once(manager: TrainingManager) -> None:
+    with manager.serve():
+        pass

@@ -18,6 +18,7 @@ import fcntl
 import os
 import select
 import signal
+import stat
 import sys
 import time
 from pathlib import Path
@@ -196,7 +197,7 @@ def _open_log(run_directory: Path) -> int:
     path = run_directory / _TRAIN_LOG
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(path, flags, 0o644)
-    if not os.path.isfile(path):
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise UnusableFileError(path, "is not a regular file")
     return descriptor
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from cptstudio import durable, run_files
 from cptstudio.errors import UserError
+from cptstudio.run_files import RunConfig
 from cptstudio.runs import locks, records
 from cptstudio.runs.locks import Lock
 from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
@@ -48,6 +50,25 @@ def take_run(folder: Path, run: str) -> Lock:
             f"The run {run} has a trainer that is still alive. Wait for its end, or stop it first."
         )
     return lock
+
+
+def reserve(run_directory: Path, config: RunConfig) -> None:
+    """Make a run directory that holds its config.json, both at once or neither.
+
+    Raises:
+        UserError: something is there already, or the directory cannot be made.
+    """
+    staged = durable.staging_path(run_directory)
+    try:
+        staged.mkdir()
+        run_files.write_record(staged / run_files.CONFIG, config)
+        durable.flush_tree(staged)
+        # A rename never replaces a folder that holds something.
+        os.rename(staged, run_directory)
+        durable.flush_directory(run_directory.parent)
+    except OSError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise UserError(f"{run_directory} cannot be created: {error.strerror}.") from None
 
 
 def trainer_command(run_directory: Path, resume: str | None) -> list[str]:

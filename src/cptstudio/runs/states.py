@@ -221,6 +221,8 @@ def _how_it_ended(ended: ExitRecord, result: RunResult | None) -> RunState:
         said += f": {result.reason}"
     elif ended.reason:
         said += f": {ended.reason}"
+    else:
+        said += f"; {run_files.LOG} tells what it said last"
     outcome = _OUTCOME_OF_CODE.get(ended.code if ended.code is not None else -1)
     if outcome in ("completed", "stopped") and (result is None or result.outcome != outcome):
         return RunState("ended", "failed", f"{said}; but the trainer left no such result")

@@ -21,7 +21,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -40,18 +39,16 @@ from cptstudio.runs import (
     launching,
     locks,
     preflight,
-    records,
+    requests,
     states,
-    terminal,
 )
 from cptstudio.runs.detection import Detection
-from cptstudio.runs.identity import ProcessIdentity, send_signal
 from cptstudio.runs.launching import NEWEST
 from cptstudio.runs.locks import Lock
 from cptstudio.runs.preferences import read_preferences
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.queue_runner import QueueRunner
-from cptstudio.runs.records import Control, KeeperRecord, Request
+from cptstudio.runs.records import Request
 from cptstudio.runs.run import Run, describe
 from cptstudio.runs.server_lock import take_server_lock
 from cptstudio.runs.watcher import RunFollower, Subscription, Update, Watcher
@@ -190,9 +187,10 @@ class TrainingManager:
             problems = self.preflight(config, queue)
             if problems:
                 raise UserError(f"The run {config.name} cannot start:", problems)
+            self.workspace.make(directory.parent)
             with launching.take_run(self._folder(config.name), config.name) as lock:
                 forgetting.clear(self._folder(config.name))
-                self._reserve(directory, config)
+                launching.reserve(directory, config)
                 if not queue:
                     self._launch(lock, config.name, None)
         if queue:
@@ -382,13 +380,6 @@ class TrainingManager:
         with lock:
             yield
 
-    def _reserve(self, directory: Path, config: RunConfig) -> None:
-        self.workspace.make(directory.parent)
-        staged = durable.staging_path(directory)
-        staged.mkdir()
-        run_files.write_record(staged / run_files.CONFIG, config)
-        durable.commit_directory(staged, directory)
-
     def _checkpoint(self, run: Run, name: str | None) -> str:
         names = [path.name for path in run_files.checkpoints_of(run.directory)]
         if not names:
@@ -432,31 +423,6 @@ class TrainingManager:
         self._keepers = [keeper for keeper in self._keepers if keeper.poll() is None]
 
     def _request(self, id: str, request: Request) -> Run:
-        run = self.run(id)
-        if not run.state.alive and not run.lock_held:
-            raise UserError(f"The run {id} is {run.state}; there is nothing to {request}.")
-        kept = records.read(self._folder(id) / records.KEEPER, KeeperRecord)
-        if run.state.alone:
-            self._signal(run, terminal.trainer_of(run.directory), request, group=False)
-        elif kept is not None and run.keeper_pid is None and kept.attempt == run.attempt:
-            self._signal(run, kept.trainer, request, group=request == "kill")
-        elif run.attempt is not None:
-            control = Control(run.attempt, request, time.time())
-            records.write(self._folder(id) / records.CONTROL, control)
+        requests.deliver(self.run(id), self._folder(id), request)
         _logger.info("run %s: %s asked for", id, request)
         return self.run(id)
-
-    def _signal(
-        self, run: Run, process: ProcessIdentity | None, request: Request, group: bool
-    ) -> None:
-        """Signal a trainer that has no keeper, after its identity was compared."""
-        number = signal.SIGTERM if request == "stop" else signal.SIGKILL
-        try:
-            sent = process is not None and send_signal(process, number, group)
-        except PermissionError:
-            raise UserError(f"The trainer of {run.id} belongs to another user.") from None
-        if not sent:
-            raise UserError(
-                f"The trainer of {run.id} could not be identified beyond doubt, so no signal "
-                "was sent. Look for it with your system's process list."
-            )
