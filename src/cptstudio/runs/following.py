@@ -21,6 +21,9 @@ from cptstudio.durable import (
     parse_json,
 )
 
+FILE_SIZE_LIMIT = 64 * 1024 * MEBIBYTE
+"""A file of rows is never that large: a hundred million of them."""
+
 _CHUNK = 4 * MEBIBYTE
 
 
@@ -97,6 +100,8 @@ class Follower:
     def _read(self, expected: tuple[int, int]) -> tuple[list[dict[str, Any]], list[str], bool]:
         with open_regular_file(self.path) as file:
             status = os.fstat(file.fileno())
+            if status.st_size > FILE_SIZE_LIMIT:
+                raise UnusableFileError(self.path, f"is larger than {FILE_SIZE_LIMIT:,} bytes")
             if (status.st_dev, status.st_ino) != expected:
                 return [], [], False
             data = os.pread(file.fileno(), _CHUNK, self._offset)
