@@ -88,8 +88,9 @@ def test_a_process_is_itself_and_a_reused_pid_is_not() -> None:
         process.wait()
 
 
-@pytest.mark.parametrize("pid", [-1, 0, 1, os.getpid()])
-def test_some_pids_are_never_signalled(pid: int) -> None:
+@pytest.mark.parametrize("pid", [-1, 0, 1, None], ids=["-1", "0", "1", "its own"])
+def test_some_pids_are_never_signalled(pid: int | None) -> None:
+    pid = os.getpid() if pid is None else pid
     known = identify(os.getpid())
     assert known is not None
     assert not send_signal(ProcessIdentity(pid, known.start, known.boot), signal.SIGTERM)

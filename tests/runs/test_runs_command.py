@@ -112,6 +112,22 @@ def test_a_run_is_resumed_watched_stopped_and_forked_from_the_terminal(
     assert str(manager.run("second").state) == "ended (completed)"
 
 
+@pytest.mark.slow
+def test_the_queue_starts_its_runs_when_it_is_told_to(
+    workspace: Workspace, parts: dict[str, Any]
+) -> None:
+    assert "No run waits" in runs(workspace, "queue").stdout
+    manager = TrainingManager(workspace)
+    for name in ("one", "two"):
+        manager.start(toy_config(parts, name, 3), queue=True)
+    assert "1. one\n2. two\n" in runs(workspace, "queue").stdout
+    assert str(manager.run("one").state) == "prepared"
+    done = runs(workspace, "queue", "--go-on")
+    assert "No run waits any more" in done.stdout, done.stderr
+    wait_for_end(manager, "two")
+    assert {str(run.state) for run in manager.runs()} == {"ended (completed)"}
+
+
 def test_a_process_that_only_looks_like_a_trainer_is_never_signalled(
     workspace: Workspace, parts: dict[str, Any]
 ) -> None:

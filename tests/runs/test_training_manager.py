@@ -264,7 +264,7 @@ def test_the_queue_waits_for_the_one_before_and_after_a_restart_for_the_user(
         queue.go_on()
         eventually(lambda: str(manager.run("two").state) == "ended (completed)", "two", 240)
         assert manager.run("two").queue_position is None
-        eventually(lambda: not manager._queue.waiting(), "the empty queue")
+        eventually(lambda: not manager.queue.waiting(), "the empty queue")
         assert not manager.workspace.run("three").exists()
 
 

@@ -199,6 +199,44 @@ def delete(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption 
     console.print(f"{escape(run)} is deleted.")
 
 
+@app.command()
+def queue(
+    go_on: Annotated[
+        bool, typer.Option("--go-on", help="Start the waiting runs, one after the other.")
+    ] = False,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Show the runs that wait; with --go-on, start them from this terminal.
+
+    Ctrl-C ends the starting: the run that trains goes on, the others wait.
+    """
+    manager = _manager(workspace)
+    waiting = manager.queue.waiting()
+    for place, item in enumerate(waiting, start=1):
+        source = "" if item.resume is None else f" from {item.resume or 'the beginning'}"
+        console.print(f"{place}. {escape(item.run)}{source}")
+    if not waiting:
+        console.print("No run waits.")
+    elif not go_on:
+        console.print("They start when you say `cpt-studio runs queue --go-on`.")
+    else:
+        _serve_queue(manager)
+
+
+def _serve_queue(manager: TrainingManager) -> None:
+    try:
+        with manager.serve("a terminal that serves the queue") as runner:
+            runner.go_on()
+            while manager.queue.waiting() and runner.problem is None:
+                time.sleep(1)
+            if runner.problem is not None:
+                raise UserError(f"The queue is paused. {runner.problem}")
+    except KeyboardInterrupt:
+        errors.print("No further run is started; the one that trains goes on.")
+        return
+    console.print("No run waits any more.")
+
+
 def _manager(workspace: Path) -> TrainingManager:
     return TrainingManager(open_workspace(workspace))
 

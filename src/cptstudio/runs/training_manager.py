@@ -63,6 +63,9 @@ _logger = logging.getLogger(__name__)
 class TrainingManager:
     """All runs of one workspace.
 
+    Attributes:
+        queue: the runs that wait. They are started by whoever serves (`serve`).
+
     Args:
         workspace: its folders. Nothing is created by making a manager.
         detect: look for training that was started elsewhere when `detect` is called; None
@@ -86,7 +89,7 @@ class TrainingManager:
         self._known: dict[str, str] = {}
         self._keepers: list[subprocess.Popen[bytes]] = []
         self._watcher = Watcher()
-        self._queue = Queue(workspace.private)
+        self.queue = Queue(workspace.private)
         self._queue_runner: QueueRunner | None = None
 
     # --- looking -----------------------------------------------------------------------------
@@ -194,7 +197,7 @@ class TrainingManager:
                 if not queue:
                     self._launch(lock, config.name, None)
         if queue:
-            self._queue.add(config.name, None, None)
+            self.queue.add(config.name, None, None)
         return self.run(config.name)
 
     def start_prepared(self, id: str, queue: bool = False) -> Run:
@@ -292,7 +295,7 @@ class TrainingManager:
             raise UserError(f"The run {id} is {run.state}; stop it before deleting it.")
         if not confirmed:
             raise UserError(f"Deleting {id} removes {run.directory}. It needs your confirmation.")
-        self._queue.remove(id)
+        self.queue.remove(id)
         self.workspace.make(self.workspace.private, mode=0o700)
         with launching.take_run(self._folder(id), id):
             aside = durable.staging_path(run.directory)
@@ -315,7 +318,7 @@ class TrainingManager:
         lock = take_server_lock(self.workspace.private, description)
         try:
             self.runs()
-            self._queue_runner = QueueRunner(self._queue, self.runs, self._begin_waiting)
+            self._queue_runner = QueueRunner(self.queue, self.runs, self._begin_waiting)
             self._watcher.regularly(_QUEUE_SECONDS, self._queue_runner.tick)
             yield self._queue_runner
         finally:
@@ -352,7 +355,7 @@ class TrainingManager:
 
     def _queue_position(self, id: str) -> int | None:
         try:
-            names = [item.run for item in self._queue.waiting()]
+            names = [item.run for item in self.queue.waiting()]
         except UnusableFileError:
             return None
         return names.index(id) + 1 if id in names else None
@@ -400,12 +403,12 @@ class TrainingManager:
             if problems:
                 raise UserError(f"The run {run.id} cannot start:", problems)
             if queue:
-                self._queue.add(run.id, resume, run.attempt)
+                self.queue.add(run.id, resume, run.attempt)
             else:
                 with launching.take_run(self._folder(run.id), run.id) as lock:
                     forgetting.clear_if_of_another_run(self._folder(run.id), config.created)
                     self._launch(lock, run.id, resume)
-                self._queue.remove(run.id)
+                self.queue.remove(run.id)
         return self.run(run.id)
 
     def _begin_waiting(self, run: Run, resume: str | None) -> None:
