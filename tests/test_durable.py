@@ -76,8 +76,8 @@ def test_json_holds_any_float_without_the_literals_that_json_lacks(value: float)
         ("NaN", "not JSON"),
         ("1" * 5000, "digits"),
         ("[" * 200_000, "deeply"),
-        (b"\xff\xfe\x00", ""),
-        ("{", ""),
+        (b"\xff\xfe\x00", "not valid JSON"),
+        ("{", "not valid JSON"),
     ],
 )
 def test_hostile_json_is_an_error_in_words(tmp_path: Path, text: str | bytes, reason: str) -> None:

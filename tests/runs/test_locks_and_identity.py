@@ -109,6 +109,18 @@ def test_a_group_is_only_signalled_through_its_leader() -> None:
         process.wait()
 
 
+def started_now() -> float:
+    """The start time of a process that starts now."""
+    process = sleeper()
+    try:
+        newest = identify(process.pid)
+        assert newest is not None
+        return newest.start
+    finally:
+        process.kill()
+        process.wait()
+
+
 def _fork_with_pid(wanted: int) -> int | None:
     """Fork a child that gets this pid, as far as the system lets us choose (Linux, root)."""
     try:
@@ -132,8 +144,8 @@ def test_the_next_owner_of_a_pid_gets_no_signal_meant_for_the_first() -> None:
     assert identity is not None
     process.kill()
     process.wait()
-    # The start time has ticks of 0.01 s; a pid is not reused within one.
-    eventually(lambda: identify(os.getpid()) is not None, "a moment")
+    # The start time has ticks of 0.01 s, and no system reuses a pid within one.
+    eventually(lambda: started_now() > identity.start + 0.02, "the next tick of the start time")
     successor = next((pid for _ in range(20) if (pid := _fork_with_pid(process.pid))), None)
     if successor is None:
         assert not is_alive(identity)

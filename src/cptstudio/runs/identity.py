@@ -21,7 +21,7 @@ from pathlib import Path
 
 _SMALLEST_PID = 2
 _SIGNAL_PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
-_TOLERANCE_SECONDS = 0.02  # psutil rounds to microseconds; the kernel's tick is 0.01 s.
+_TOLERANCE_SECONDS = 0.004  # psutil rounds to microseconds; the kernel's tick is 0.01 s.
 
 
 @dataclass(frozen=True)
