@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -172,10 +173,16 @@ class Episode:
         self._server.ready.wait()
         after, (keepers, trainers) = _tree(self._workspace), processes_of(self._workspace)
         new = keepers - processes_before[0] | trainers - processes_before[1]
-        # Keeper and trainer may live, and write: what they write is told apart by its place.
-        created = set() if any(processes_before) else after - before
+        changed = {path for path, facts in after.items() if before.get(path) != facts}
+        changed.discard(str(self._workspace.private / "server.lock"))
+        if any(processes_before):
+            # Keeper and trainer live on, and write in the places that are theirs.
+            own = (self._workspace.run(_NAME), self._workspace.private / "runs" / _NAME)
+            changed = {path for path in changed if not path.startswith(tuple(map(str, own)))}
         self._findings.check("start-up starts no process", not new, f"{new}")
-        self._findings.check("start-up creates no path", not created, f"{sorted(created)}")
+        self._findings.check(
+            "start-up creates and changes no path", not changed, f"{sorted(changed)}"
+        )
         # A living run may end meanwhile; one that is over stays what it was.
         if state_before is not None and not state_before.lock_held:
             told, was = self._server.states.get(_NAME), str(state_before.state)
@@ -272,9 +279,14 @@ def _names(folder: Path) -> set[str]:
         return set()
 
 
-def _tree(workspace: Workspace) -> set[str]:
-    return {
-        os.path.join(directory, name)
-        for directory, folders, files in os.walk(workspace.root)
-        for name in [*folders, *files]
-    }
+def _tree(workspace: Workspace) -> dict[str, tuple[int, int, int] | None]:
+    """Everything below a workspace: of files also inode, size and time of the last change."""
+    found: dict[str, tuple[int, int, int] | None] = {}
+    for directory, folders, files in os.walk(workspace.root):
+        found |= {os.path.join(directory, name): None for name in folders}
+        for name in files:
+            path = os.path.join(directory, name)
+            with contextlib.suppress(FileNotFoundError):
+                status = os.lstat(path)
+                found[path] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return found

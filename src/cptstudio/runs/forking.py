@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ def forked(
             "name": name,
             "created": time.time(),
             "settings": parse_settings(tree),
+            "versions": {name: _installed(name, old) for name, old in parent.versions.items()},
             "parent": Parent(
                 run=parent.name,
                 path=str(directory),
@@ -56,6 +59,16 @@ def forked(
             ),
         }
     )
+
+
+def _installed(package: str, recorded: str) -> str:
+    """The version there is now of what the parent's record names."""
+    if package == "python":
+        return platform.python_version()
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return recorded
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -22,6 +22,7 @@ import logging
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ class TrainingManager:
         self._stalled_after = stalled_after
         self._known: dict[str, str] = {}
         self._keepers: list[subprocess.Popen[bytes]] = []
+        self._keepers_lock = threading.Lock()
         self._watcher = Watcher()
         self.queue = Queue(workspace.private)
         self._queue_runner: QueueRunner | None = None
@@ -420,10 +422,12 @@ class TrainingManager:
             prevent_sleep = read_preferences(self.workspace.private).prevent_sleep
         directory = self.workspace.run(id)
         keeper = launching.launch(lock, self._folder(id), directory, resume, prevent_sleep)
-        self._keepers.append(keeper)
+        with self._keepers_lock:
+            self._keepers.append(keeper)
 
     def _collect_keepers(self) -> None:
-        self._keepers = [keeper for keeper in self._keepers if keeper.poll() is None]
+        with self._keepers_lock:
+            self._keepers = [keeper for keeper in self._keepers if keeper.poll() is None]
 
     def _request(self, id: str, request: Request) -> Run:
         requests.deliver(self.run(id), self._folder(id), request)
