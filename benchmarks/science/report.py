@@ -95,7 +95,7 @@ def page_part(
         f"{facts['parameters'] / 1e6:.2f}M parameters, {scale['base_tokens']:,} bytes of "
         f"pre-training and {scale['tokens']:,} bytes of each continued pre-training, scored on "
         f"{facts['scored']['domain']:,} bytes of domain and {facts['scored']['general']:,} bytes "
-        f"of general text. Training took {facts['minutes']:.0f} minutes."
+        f"of general text. The trainers ran for {facts['minutes']:.0f} minutes in all."
     )
     key = (
         "Bits per byte, lower is better: mean over the seeds (smallest to largest). Gain and "
