@@ -21,6 +21,7 @@ from tests.runs.toy_runs import toy_config
 
 _NAME = "run"
 _PATIENCE_SECONDS = 300.0
+_WRONG_LOOKS = 6
 _MEASURED = ("seconds", "time", "elapsed", "memory", "per_second", "seq", "session")
 _VICTIMS = (
     {"server"}, {"keeper"}, {"trainer"},
@@ -145,18 +146,24 @@ class Episode:
 
     def _check_state(self) -> None:
         """Compare the derived state with the processes that live."""
-        for _ in range(400):
+        wrong = 0
+        for _ in range(1000):
             before = processes_of(self._workspace)
             run = self._run()
             expected = _expected(before, run)
-            fits = bool(expected) and (run is None or run.state.name in expected)
-            if fits and processes_of(self._workspace) == before:
+            settled = bool(expected) and processes_of(self._workspace) == before
+            if settled and (run is None or run.state.name in expected):
                 break
-            time.sleep(0.05)
+            # A process that was just killed takes a moment to be gone.
+            wrong = wrong + 1 if settled else 0
+            if wrong == _WRONG_LOOKS:
+                self._findings.violations.append(
+                    f"state {run and run.state} ({run and run.state.reason}) with {before}"
+                )
+                break
+            time.sleep(0.02)
         else:
-            self._findings.violations.append(
-                f"state {run and run.state} ({run and run.state.reason}) with {before}"
-            )
+            self._findings.violations.append(f"the processes {before} never settled")
         self._findings.did("checked: state against the living processes")
         if run is not None and run.state.outcome == "completed":
             complete = _step(self._manager) == self._steps
