@@ -19,7 +19,8 @@ linux_cpu = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def stock_blas_afterwards() -> Iterator[None]:
+def stock_blas_before_and_afterwards() -> Iterator[None]:
+    blas.use_fast_blas(enabled=False)
     yield
     blas.use_fast_blas(enabled=False)
 
@@ -77,16 +78,13 @@ def test_a_library_that_computes_wrong_numbers_is_not_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = calls_table()
-    library, _ = blas._load_openblas()
+    # A function that may be called with any arguments, and leaves the product unwritten.
+    nothing = ctypes.CDLL(None).getpid
 
-    class SwappedPrecision:
-        """Real functions in the wrong places: what a library with another interface looks like."""
+    class Empty:
+        scipy_cblas_sgemm = scipy_cblas_dgemm = scipy_cblas_cgemm = nothing
 
-        scipy_cblas_sgemm = library.scipy_cblas_sgemm
-        scipy_cblas_dgemm = library.scipy_cblas_sgemm
-        scipy_cblas_cgemm = library.scipy_cblas_sgemm
-
-    monkeypatch.setattr(blas, "_load_openblas", lambda: (SwappedPrecision, "a wrong library"))
+    monkeypatch.setattr(blas, "_load_openblas", lambda: (Empty, "a wrong library"))
     report = blas.use_fast_blas()
     assert not report.replaced and "wrong numbers" in report.reason
     assert calls_table() == before
