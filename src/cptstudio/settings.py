@@ -303,10 +303,12 @@ class EvaluationSettings(Settings):
     """When and on what the held-out loss is measured."""
 
     every: TypedLength | None = _field(
-        None, title="Evaluate every", help="Interval (default: ten times a run)."
+        None,
+        title="Evaluate every",
+        help="Interval (default: ten times a run, fewer where that takes much of the time).",
     )
     max_tokens: int = _field(
-        100_000,
+        30_000,
         title="Evaluation size",
         help="Held-out tokens measured of each corpus, always the same documents.",
         unit="tokens",

@@ -24,7 +24,7 @@ from cptstudio.training.defaults import (
 )
 from cptstudio.training.machine import Machine, describe_machine
 from cptstudio.training.resources import MemoryEstimate, checkpoint_bytes, estimate_memory
-from cptstudio.training.training_data import RunLength, row_order, run_length
+from cptstudio.training.training_data import EVALUATION_COST, RunLength, row_order, run_length
 from cptstudio.workspace import Workspace
 
 MOST_EPOCHS = 4
@@ -33,7 +33,6 @@ TINY_MODEL = 100_000_000
 TINY_RATE_FACTOR = 20
 """Models below TINY_MODEL are usually trained with 1e-3 and more, so they bear higher rates."""
 FALLBACK_TOKENS_PER_BYTE = 0.5
-EVALUATION_COST = 1 / 3
 LARGEST_EVALUATION_PART = 0.25
 
 

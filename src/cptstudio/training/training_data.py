@@ -15,6 +15,9 @@ from cptstudio.settings import CorpusUse, Length, TrainingSettings
 from cptstudio.training.schedules import default_warmup
 
 DEFAULT_TIMES_A_RUN = 10
+DEFAULT_EVALUATION_PART = 0.15
+EVALUATION_COST = 1 / 3
+"""Time of scoring a token, relative to training on it: the forward pass only."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,8 @@ def _evaluation_set(
 def run_length(settings: TrainingSettings, order: RowOrder) -> RunLength:
     """How many steps a run has, and when it evaluates and saves.
 
-    What is not set is chosen: evaluations and checkpoints ten times a run, warm-up by
-    `default_warmup`.
+    What is not set is chosen: checkpoints ten times a run, warm-up by `default_warmup`,
+    evaluations ten times a run or as often as a small part of the training time allows.
     """
     accumulation = settings.batch.accumulation
     per_batch = order.tokens_per_epoch / order.batches_per_epoch
@@ -160,9 +163,9 @@ def run_length(settings: TrainingSettings, order: RowOrder) -> RunLength:
         steps = settings.length.to_steps(per_step, order.tokens_per_epoch)
         batches = steps * accumulation
 
-    def interval(length: Length | None) -> int:
+    def interval(length: Length | None, times: int = DEFAULT_TIMES_A_RUN) -> int:
         if length is None:
-            return max(1, math.ceil(steps / DEFAULT_TIMES_A_RUN))
+            return max(1, math.ceil(steps / times))
         return length.to_steps(per_step, order.tokens_per_epoch)
 
     warmup = settings.schedule.warmup
@@ -172,9 +175,17 @@ def run_length(settings: TrainingSettings, order: RowOrder) -> RunLength:
         tokens_per_step=per_step,
         tokens=batches * per_batch,
         warmup=default_warmup(steps) if warmup is None else interval(warmup),
-        evaluate_every=interval(settings.evaluation.every),
+        evaluate_every=interval(
+            settings.evaluation.every, _affordable_evaluations(settings, batches * per_batch)
+        ),
         save_every=interval(settings.checkpoints.every),
     )
+
+
+def _affordable_evaluations(settings: TrainingSettings, tokens: float) -> int:
+    """How often a run may evaluate by default: twice at least, not counting the one before it."""
+    one = EVALUATION_COST * len(settings.data.corpora) * settings.evaluation.max_tokens
+    return min(DEFAULT_TIMES_A_RUN, max(2, int(DEFAULT_EVALUATION_PART * tokens / one)))
 
 
 def _batches_of_epochs(order: RowOrder, epochs: float) -> int:
