@@ -163,11 +163,17 @@ class ContinuedPretraining:
         try:
             load_trained_weights(checkpoint, setup.loaded, setup.method)
             setup.optimizer.load_state(load_optimizer_state(checkpoint))
+            loop.load_state(load_trainer_state(checkpoint))
         except ValueError as error:
             raise UserError(
                 f"The checkpoint {checkpoint.name} does not fit this run: {error}."
             ) from None
-        loop.load_state(load_trainer_state(checkpoint))
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"The checkpoint {checkpoint.name} was written by another version of CPT Studio, "
+                f"which keeps its state in another form ({error}). Go on with that version, or "
+                "fork a new run from the checkpoint's weights."
+            ) from None
 
     def _announce(
         self,
