@@ -47,8 +47,9 @@ format: .venv/ready-for-tests
 
 bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.step_speed
-	$(BIN)/python -m benchmarks.against_peers
-	$(BIN)/python -m benchmarks.science
+	$(BIN)/python -m benchmarks.peers.setup
+	$(BIN)/python -m benchmarks.against_peers --page
+	$(BIN)/python -m benchmarks.science --page
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache
