@@ -35,7 +35,7 @@ def test_files_and_make_targets_that_are_named_exist(document: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
     blocks = TESTED.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(blocks) >= 4

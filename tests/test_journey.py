@@ -14,7 +14,7 @@ import pytest
 
 from cptstudio import run_files
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 STUDIO = [sys.executable, "-m", "cptstudio.cli"]
 
 
