@@ -117,7 +117,9 @@ class NearDuplicateIndex:
     def part(self, data: bytes) -> None:
         """Take the next part of the current document."""
         self._buffer += data
-        if len(self._buffer) >= 2 * _BATCH and not self._ends:
+        if len(self._buffer) >= 2 * _BATCH:
+            self._flush()
+        if len(self._buffer) >= 2 * _BATCH:
             # A long document is hashed as it comes; the last words are kept for the next part.
             cut = len(self._buffer) - 4096
             self._bins = self._fill(bytes(self._buffer), 1, [len(self._buffer)], self._bins)
@@ -138,11 +140,13 @@ class NearDuplicateIndex:
             self._flush()
 
     def _flush(self) -> None:
-        if self._ends:
-            ends = [end for end, _ in self._ends]
-            bins = self._fill(bytes(self._buffer), len(ends), ends, None)
-            self._save(bins, [number for _, number in self._ends])
-        self._buffer.clear()
+        """Hash the documents that are complete; the current one's bytes stay."""
+        if not self._ends:
+            return
+        ends = [end for end, _ in self._ends]
+        bins = self._fill(bytes(self._buffer[: ends[-1]]), len(ends), ends, None)
+        self._save(bins, [number for _, number in self._ends])
+        del self._buffer[: ends[-1]]
         self._ends.clear()
 
     @staticmethod

@@ -1,0 +1,36 @@
+"""Signatures of long documents: the same ones, in bounded memory, whatever came before."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from cptstudio.corpus.near_duplicates import NearDuplicateIndex
+
+MEBIBYTE = 1 << 20
+PART = b"".join(b"word%d other%d\n" % (n % 9973, n % 7919) for n in range(70_000))[:MEBIBYTE]
+
+
+def feed(index: NearDuplicateIndex, number: int, parts: int) -> None:
+    for _ in range(parts):
+        index.part(PART)
+    index.end(number, f"document {number}")
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_long_document_after_short_ones_takes_no_more_memory(tmp_path: Path, before: int) -> None:
+    index = NearDuplicateIndex(tmp_path / "signatures")
+    for number in range(before):
+        index.part(b"a few words that stand for a short document %d" % number)
+        index.end(number, "short")
+    tracemalloc.start()
+    try:
+        feed(index, 10, parts=12)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 250 * MEBIBYTE
+    feed(index, 11, parts=12)
+    assert [(a, b) for a, b, _ in index.pairs() if a >= 10] == [(10, 11)] * 28
