@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cptstudio.durable import dump_json
 from cptstudio.workspace import Workspace
@@ -39,3 +42,17 @@ def open_workspace(path: Path) -> Workspace:
 def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
     sys.stdout.write(dump_json(value, indent=2) + "\n")
+
+
+def number(value: Any, form: str) -> str:
+    """A measured value in a format, "-" where it is absent, a non-finite one by its name."""
+    if isinstance(value, int | float):
+        return format(value, form)
+    return "-" if value is None else escape(str(value))
+
+
+def moment(seconds: float) -> str:
+    """A Unix time as local date and time; "-" where it is 0 or no sensible time."""
+    if not 0 < seconds < time.time() + 1e9:
+        return "-"
+    return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")

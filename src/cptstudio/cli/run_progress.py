@@ -1,4 +1,4 @@
-"""What `cpt-studio runs watch` prints."""
+"""What is printed about a run on its way: that it began, its rows, its end."""
 
 from __future__ import annotations
 
@@ -58,13 +58,14 @@ def _show(progress: Progress, task: TaskID, update: Update) -> None:
         progress.console.print(f"[yellow]{escape(problem)}[/]")
     trained = [row for row in update.rows if row.get("kind") == "train"]
     if trained:
-        progress.update(task, completed=trained[-1].get("step"), figures=_figures(trained[-1]))
+        progress.update(task, completed=trained[-1].get("step"), figures=figures(trained[-1]))
     if update.state is not None:
         reason = f"{update.state}, because {update.state.reason}"
         progress.console.print(f"[bold]{escape(reason)}[/]")
 
 
-def _figures(row: dict[str, Any]) -> str:
+def figures(row: dict[str, Any]) -> str:
+    """The newest figures of a training row, in one line."""
     parts = [f"step {row.get('step')}"]
     loss, speed = row.get("loss"), row.get("tokens_per_second")
     if isinstance(loss, int | float):
@@ -83,3 +84,17 @@ def _planned_steps(run: Run) -> int | None:
     if run.config is not None and run.config.settings.length.unit == "steps":
         return int(run.config.settings.length.value)
     return None
+
+
+def tell_started(run: Run) -> None:
+    """Say that a run trains or waits, and how to watch it."""
+    if run.queue_position:
+        console.print(
+            f"{escape(run.id)} waits in the queue, place {run.queue_position}. Whoever serves the "
+            "queue starts it, such as `cpt-studio runs queue --go-on`."
+        )
+    else:
+        console.print(
+            f"{escape(run.id)} trains in the background. "
+            f"Follow it with `cpt-studio runs watch {escape(run.id)}`."
+        )

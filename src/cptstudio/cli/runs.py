@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,16 +12,18 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio.cli import detect
+from cptstudio.cli import detect, imported
 from cptstudio.cli.common import (
     JsonOption,
     WorkspaceOption,
     console,
     errors,
+    moment,
+    number,
     open_workspace,
     print_json,
 )
-from cptstudio.cli.run_progress import show_progress, show_updates
+from cptstudio.cli.run_progress import show_progress, show_updates, tell_started
 from cptstudio.errors import UserError
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
@@ -34,6 +35,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("detect")(detect.detect)
+app.command("import")(imported.import_runs)
+app.command("forget")(imported.forget)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
@@ -60,14 +63,22 @@ _COLOURS = {
 
 @app.command("list")
 def list_runs(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
-    """List all runs, the newest first."""
-    runs = _manager(workspace).runs()
+    """List all runs, the newest first, and the imported ones of other programs after them."""
+    manager = _manager(workspace)
+    runs, entries = manager.runs(), manager.others.imported()
     if as_json:
-        print_json([_facts(run) for run in runs])
+        print_json([_facts(run) for run in runs] + [entry.as_json() for entry in entries])
         return
     if not runs:
         console.print(f"No runs in {open_workspace(workspace).runs}.")
-        return
+    else:
+        _print_runs(runs)
+    if entries:
+        console.print()
+        imported.print_list(entries)
+
+
+def _print_runs(runs: list[Run]) -> None:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for heading in ("run", "state", "step", "loss", "domain bits/byte", "created"):
         table.add_column(heading, justify="right" if heading in ("step", "loss") else "left")
@@ -76,10 +87,10 @@ def list_runs(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) 
         table.add_row(
             escape(run.id),
             _coloured_state(run),
-            _number(row.get("step"), ",.0f"),
-            _number(row.get("loss"), ".4f"),
-            _number(evaluation.get("domain_bits_per_byte"), ".4f"),
-            _moment(run.created),
+            number(row.get("step"), ",.0f"),
+            number(row.get("loss"), ".4f"),
+            number(evaluation.get("domain_bits_per_byte"), ".4f"),
+            moment(run.created),
         )
     console.print(table)
     _tell_problems(runs)
@@ -90,7 +101,12 @@ def show(
     run: RunArgument, workspace: WorkspaceOption = Path(), as_json: JsonOption = False
 ) -> None:
     """Show one run: its state with the evidence, its progress, its checkpoints."""
-    found = _manager(workspace).run(run)
+    manager = _manager(workspace)
+    entry = imported.meant(manager, run)
+    if entry is not None:
+        imported.show(entry, as_json)
+        return
+    found = manager.run(run)
     if as_json:
         print_json(_facts(found) | {"checkpoints": found.checkpoints()})
         return
@@ -112,6 +128,10 @@ def watch(
 ) -> None:
     """Follow a run until it ends. Ctrl-C ends the watching, not the run."""
     manager = _manager(workspace)
+    entry = imported.meant(manager, run)
+    if entry is not None:
+        imported.tell_rows(entry, after, as_json)
+        return
     found = manager.run(run)
     try:
         if as_json:
@@ -161,7 +181,7 @@ def resume(
     found = manager.run(run)
     source = checkpoint or (found.checkpoints() or ["the beginning"])[-1]
     _confirm(f"{run} is {found.state}. Continue its training from {source}?", yes)
-    _tell_started(manager.resume(run, checkpoint, confirmed=True, queue=queue))
+    tell_started(manager.resume(run, checkpoint, confirmed=True, queue=queue))
 
 
 @app.command()
@@ -185,7 +205,7 @@ def fork(
     Example: `cpt-studio runs fork first second --set optimizer.learning_rate=1e-5`
     """
     changed = dict(_change(text) for text in changes or ())
-    _tell_started(_manager(workspace).fork(run, checkpoint, name, changed, queue))
+    tell_started(_manager(workspace).fork(run, checkpoint, name, changed, queue))
 
 
 @app.command()
@@ -273,16 +293,6 @@ def _await_end(manager: TrainingManager, run: str) -> None:
     )
 
 
-def _tell_started(run: Run) -> None:
-    if run.queue_position:
-        console.print(f"{escape(run.id)} waits in the queue, place {run.queue_position}.")
-    else:
-        console.print(
-            f"{escape(run.id)} trains in the background. "
-            f"Follow it with `cpt-studio runs watch {escape(run.id)}`."
-        )
-
-
 def _facts(run: Run) -> dict[str, Any]:
     return {
         "id": run.id,
@@ -307,12 +317,12 @@ def _lines(run: Run) -> list[tuple[str, str]]:
         ("run", escape(run.id)),
         ("state", f"{_coloured_state(run)}: {escape(run.state.reason)}"),
         ("directory", escape(str(run.directory))),
-        ("created", _moment(run.created)),
+        ("created", moment(run.created)),
         ("processes", f"keeper {run.keeper_pid or '-'}, trainer {run.trainer_pid or '-'}"),
-        ("step", _number(row.get("step"), ",.0f")),
-        ("loss", _number(row.get("loss"), ".4f")),
-        ("domain", f"{_number(evaluation.get('domain_bits_per_byte'), '.4f')} bits per byte"),
-        ("general", f"{_number(evaluation.get('general_bits_per_byte'), '.4f')} bits per byte"),
+        ("step", number(row.get("step"), ",.0f")),
+        ("loss", number(row.get("loss"), ".4f")),
+        ("domain", f"{number(evaluation.get('domain_bits_per_byte'), '.4f')} bits per byte"),
+        ("general", f"{number(evaluation.get('general_bits_per_byte'), '.4f')} bits per byte"),
         ("checkpoints", escape(", ".join(run.checkpoints()) or "none")),
     ]
     if run.config is not None:
@@ -328,7 +338,7 @@ def _lines(run: Run) -> list[tuple[str, str]]:
             lines.append(("parent", escape(f"{parent.run}, {Path(parent.checkpoint).name}")))
     if run.exit is not None:
         peak = run.exit.usage.get("peak_resident_bytes", 0)
-        lines.append(("last end", f"{_moment(run.exit.ended)}, peak memory {peak / 1e9:.2f} GB"))
+        lines.append(("last end", f"{moment(run.exit.ended)}, peak memory {peak / 1e9:.2f} GB"))
     return lines
 
 
@@ -341,18 +351,6 @@ def _coloured_state(run: Run) -> str:
     outcome = {"completed": "green", "failed": "red", "killed": "red"}.get(run.state.outcome or "")
     colour = _COLOURS.get(run.state.name) or outcome
     return f"[{colour}]{text}[/]" if colour else text
-
-
-def _number(value: Any, form: str) -> str:
-    if isinstance(value, int | float):
-        return format(value, form)
-    return "-" if value is None else escape(str(value))
-
-
-def _moment(seconds: float) -> str:
-    if not 0 < seconds < time.time() + 1e9:
-        return "-"
-    return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")
 
 
 def _tell_problems(runs: list[Run]) -> None:

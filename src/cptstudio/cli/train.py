@@ -14,13 +14,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.run_progress import tell_started
 from cptstudio.cli.setting_options import merge, with_setting_options
 from cptstudio.errors import UserError
 from cptstudio.run_files import read_config
+from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.calibration import calibrate as run_calibration
 from cptstudio.training.planning import Plan, make_plan
-from cptstudio.training.prepare import prepare_run
+from cptstudio.training.prepare import plan_config, prepare_run
 from cptstudio.training.stop_requests import hold_signals
 from cptstudio.workspace import Workspace
 
@@ -124,19 +126,33 @@ def train(
         str | None,
         typer.Option("--name", "-n", help="The run's name.", show_default="corpus and date"),
     ] = None,
+    background: Annotated[
+        bool,
+        typer.Option(
+            "--background", help="Train in the background; closing the terminal ends nothing."
+        ),
+    ] = False,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="In the background, after the runs before it.")
+    ] = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Train a model on corpora, here and now; Ctrl-C saves a checkpoint and ends.
 
     The run's files are in models/cpt/NAME of the workspace. `cpt-studio resume NAME` goes on
-    exactly where a run stopped, however it stopped.
+    exactly where a run stopped, however it stopped. With --background the run is one of
+    `cpt-studio runs watch NAME`, `runs stop NAME` and so on.
 
     Example: `cpt-studio train --model demo-base --corpus python-source --replay
     python-documentation --length "1 epoch"`
     """
     place = Workspace(workspace)
     settings = _settings(given, model, corpus, replay, measure, config)
-    directory, made = prepare_run(place, name or _free_name(place, settings), settings)
+    name = name or _free_name(place, settings)
+    if background or queue:
+        _start_in_background(place, name, settings, queue)
+        return
+    directory, made = prepare_run(place, name, settings)
     console.print(_table(made, None))
     _warn(made)
     console.print(f"Training in {directory} (Ctrl-C saves and ends).")
@@ -169,6 +185,16 @@ def resume(
     read_config(directory)
     arguments = ["--resume", *([checkpoint] if checkpoint else [])]
     _become_trainer(directory, *arguments, *(["--accept-older"] if accept_older else []))
+
+
+def _start_in_background(
+    place: Workspace, name: str, settings: TrainingSettings, queue: bool
+) -> None:
+    """Start a run under a keeper, which outlives this terminal; nothing is made if it cannot."""
+    resolved, made = plan_config(place, name, settings)
+    console.print(_table(made, None))
+    _warn(made)
+    tell_started(TrainingManager(place).start(resolved, queue))
 
 
 def _become_trainer(directory: Path, *arguments: str) -> NoReturn:

@@ -180,6 +180,23 @@ def detect(enabled: bool = True) -> Detection:
     return Detection(tuple(found), tuple(decisions), looked_at, unreadable)
 
 
+def training_process(pid: int) -> ExternalProcess:
+    """The process with this pid, as it is now.
+
+    Raises:
+        UserError: there is none that trains.
+    """
+    try:
+        seen = examine(pid)
+    except psutil.AccessDenied:
+        raise UserError(f"The command line of process {pid} may not be read.") from None
+    if seen is None:
+        raise UserError(f"There is no process {pid} (any more).")
+    if isinstance(seen[0], str):
+        raise UserError(f"Process {pid} does not train: {seen[0]}.")
+    return seen[0]
+
+
 def examine(pid: int) -> tuple[ExternalProcess | str, Sequence[str]] | None:
     """Look at one process: what it trains or why it does not, and its argument list.
 

@@ -49,5 +49,5 @@ def server_holder(private: Path) -> str:
             os.close(descriptor)
         description = f" ({value['description']})" if value["description"] else ""
         return f"process {int(value['pid'])}{description}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "a process that has not said who it is"

@@ -21,8 +21,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,31 +31,22 @@ from cptstudio import durable, run_files
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig
-from cptstudio.runs import (
-    detection,
-    forgetting,
-    forking,
-    launching,
-    locks,
-    preflight,
-    requests,
-    states,
-)
+from cptstudio.runs import forgetting, forking, launching, requests
 from cptstudio.runs.detection import Detection
+from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.runs.launching import NEWEST
-from cptstudio.runs.locks import Lock
-from cptstudio.runs.preferences import read_preferences
+from cptstudio.runs.others import OthersTraining
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.queue_runner import QueueRunner
 from cptstudio.runs.records import Request
 from cptstudio.runs.run import Run, describe
 from cptstudio.runs.server_lock import take_server_lock
+from cptstudio.runs.starting import Starter, checkpoint_of
 from cptstudio.runs.watcher import RunFollower, Subscription, Update, Watcher
 from cptstudio.workspace import Workspace
 
 _WATCH_SHORTEST, _WATCH_LONGEST = 0.1, 1.0
 _QUEUE_SECONDS = 1.0
-_LAUNCH_SECONDS = 60.0
 _logger = logging.getLogger(__name__)
 
 
@@ -66,6 +55,7 @@ class TrainingManager:
 
     Attributes:
         queue: the runs that wait. They are started by whoever serves (`serve`).
+        others: what other programs train or have trained: processes, and imported runs.
 
     Args:
         workspace: its folders. Nothing is created by making a manager.
@@ -84,21 +74,19 @@ class TrainingManager:
         stalled_after: float = 300.0,
     ) -> None:
         self.workspace = workspace
-        self._detect = detect
-        self._prevent_sleep = prevent_sleep
         self._stalled_after = stalled_after
         self._known: dict[str, str] = {}
-        self._keepers: list[subprocess.Popen[bytes]] = []
-        self._keepers_lock = threading.Lock()
         self._watcher = Watcher()
+        self.others = OthersTraining(workspace, detect)
         self.queue = Queue(workspace.private)
         self._queue_runner: QueueRunner | None = None
+        self._starter = Starter(workspace, self.queue, self.runs, prevent_sleep)
 
     # --- looking -----------------------------------------------------------------------------
 
     def runs(self) -> list[Run]:
         """All runs, the newest first. What is remembered of deleted ones is cleared."""
-        self._collect_keepers()
+        self._starter.collect_keepers()
         names = set(self.workspace.run_names())
         for name in sorted(forgetting.remembered(self.workspace.private) - names):
             if forgetting.forget(self.workspace, name):
@@ -114,9 +102,11 @@ class TrainingManager:
         Raises:
             UserError: there is none with this id.
         """
-        self._collect_keepers()
+        self._starter.collect_keepers()
         self._forget_if_gone(id)
         run = self._describe(id)
+        if run is None and id.startswith(ID_PREFIX):
+            raise UserError(f"{id} is a run of another program: it is only shown.")
         if run is None:
             raise UserError(f"There is no run {id!r} in {self.workspace.runs}.")
         return run
@@ -155,23 +145,13 @@ class TrainingManager:
         Nothing is looked at when detection is off, by this manager's argument or by the
         workspace's preferences. Each decision is logged with its evidence.
         """
-        enabled = self._detect
-        if enabled is None:
-            enabled = read_preferences(self.workspace.private).detect
-        return detection.detect(enabled)
+        return self.others.detect()
 
     # --- starting ----------------------------------------------------------------------------
 
     def preflight(self, config: RunConfig, queue: bool = False) -> list[str]:
         """All that speaks against starting this configuration as a new run, in sentences."""
-        directory = self.workspace.run(config.name)
-        problems = []
-        if directory.exists() or directory.is_symlink():
-            problems.append(f"There is something at {directory} already; choose another name.")
-        elif states.gather(self._folder(config.name), directory).lock_held:
-            problems.append(f"A deleted run {config.name} is still ending; try again soon.")
-        problems += preflight.problems_of(config, directory)
-        return problems + ([] if queue else self._device_problems(config.name))
+        return self._starter.preflight(config, queue)
 
     def start(self, config: RunConfig, queue: bool = False) -> Run:
         """Reserve the run's directory, write its config.json, and start to train.
@@ -183,23 +163,7 @@ class TrainingManager:
         Raises:
             UserError: with all problems at once; nothing was created.
         """
-        problems = self.preflight(config, queue)
-        if problems:
-            raise UserError(f"The run {config.name} cannot start:", problems)
-        directory = self.workspace.run(config.name)
-        with self._one_launch_at_a_time():
-            # Asked again, now that no other launch can come between.
-            problems = self.preflight(config, queue)
-            if problems:
-                raise UserError(f"The run {config.name} cannot start:", problems)
-            self.workspace.make(directory.parent)
-            with launching.take_run(self._folder(config.name), config.name) as lock:
-                forgetting.clear(self._folder(config.name))
-                launching.reserve(directory, config)
-                if not queue:
-                    self._launch(lock, config.name, None)
-        if queue:
-            self.queue.add(config.name, None, None)
+        self._starter.start(config, queue)
         return self.run(config.name)
 
     def start_prepared(self, id: str, queue: bool = False) -> Run:
@@ -230,7 +194,7 @@ class TrainingManager:
                 speaks against it.
         """
         run = self.run(id)
-        name = self._checkpoint(run, checkpoint) if checkpoint or run.checkpoints() else NEWEST
+        name = checkpoint_of(run, checkpoint) if checkpoint or run.checkpoints() else NEWEST
         if run.state.alive or run.state.name == "missing":
             raise UserError(f"The run {id} is {run.state}; only one that ended can be resumed.")
         if not confirmed:
@@ -262,7 +226,7 @@ class TrainingManager:
             UserError: as for `start`.
         """
         parent = self.run(id)
-        chosen = self._checkpoint(parent, checkpoint)
+        chosen = checkpoint_of(parent, checkpoint)
         config = forking.forked(
             run_files.read_config(parent.directory), parent.directory, chosen, name, changes or {}
         )
@@ -366,68 +330,12 @@ class TrainingManager:
         if not self.workspace.run(id).is_dir():
             forgetting.forget(self.workspace, id)
 
-    def _device_problems(self, but: str) -> list[str]:
-        active = [run.id for run in self.runs() if run.state.alive and run.id != but]
-        if not active:
-            return []
-        return [
-            f"The device is in use by {', '.join(active)}; wait for its end, or put this run "
-            "into the queue."
-        ]
-
-    @contextmanager
-    def _one_launch_at_a_time(self) -> Iterator[None]:
-        """Keeps two processes from both finding the device free."""
-        self.workspace.make(self.workspace.private, mode=0o700)
-        lock = locks.take(self.workspace.private / "launch.lock", patience=_LAUNCH_SECONDS)
-        if lock is None:
-            raise UserError("Another process is just starting a run; try again.")
-        with lock:
-            yield
-
-    def _checkpoint(self, run: Run, name: str | None) -> str:
-        names = [path.name for path in run_files.checkpoints_of(run.directory)]
-        if not names:
-            raise UserError(f"The run {run.id} has no complete checkpoint to continue from.")
-        if name is None:
-            return names[-1]
-        if name not in names:
-            raise UserError(
-                f"The run {run.id} has no complete checkpoint {name!r}; it has {', '.join(names)}."
-            )
-        return name
-
     def _begin(self, run: Run, resume: str | None, queue: bool) -> Run:
-        config = run_files.read_config(run.directory)
-        with self._one_launch_at_a_time():
-            problems = preflight.problems_of(config, run.directory)
-            problems += [] if queue else self._device_problems(run.id)
-            if problems:
-                raise UserError(f"The run {run.id} cannot start:", problems)
-            if queue:
-                self.queue.add(run.id, resume, run.attempt)
-            else:
-                with launching.take_run(self._folder(run.id), run.id) as lock:
-                    forgetting.clear_if_of_another_run(self._folder(run.id), config.created)
-                    self._launch(lock, run.id, resume)
-                self.queue.remove(run.id)
+        self._starter.begin(run, resume, queue)
         return self.run(run.id)
 
     def _begin_waiting(self, run: Run, resume: str | None) -> None:
-        self._begin(run, resume, queue=False)
-
-    def _launch(self, lock: Lock, id: str, resume: str | None) -> None:
-        prevent_sleep = self._prevent_sleep
-        if prevent_sleep is None:
-            prevent_sleep = read_preferences(self.workspace.private).prevent_sleep
-        directory = self.workspace.run(id)
-        keeper = launching.launch(lock, self._folder(id), directory, resume, prevent_sleep)
-        with self._keepers_lock:
-            self._keepers.append(keeper)
-
-    def _collect_keepers(self) -> None:
-        with self._keepers_lock:
-            self._keepers = [keeper for keeper in self._keepers if keeper.poll() is None]
+        self._starter.begin(run, resume, queue=False)
 
     def _request(self, id: str, request: Request) -> Run:
         requests.deliver(self.run(id), self._folder(id), request)
