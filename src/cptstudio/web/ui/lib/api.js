@@ -1,0 +1,151 @@
+/** Talks to the server's HTTP API: JSON in, JSON out, one kind of error. */
+import { signal } from "./preact.js";
+
+/**
+ * What the server said about a request it refused (RFC 9457 problem details).
+ * `status` is 0 when no server answered at all.
+ */
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {{title?: string, detail?: string, problems?: string[], fields?: Record<string, string[]>}} body
+   */
+  constructor(status, body) {
+    super(body.detail || body.title || `The server answered ${status}.`);
+    this.name = "ApiError";
+    this.status = status;
+    this.title = body.title || "The request failed";
+    this.detail = body.detail || "";
+    this.problems = body.problems || [];
+    this.fields = body.fields || {};
+  }
+}
+
+/** Set when the server knows this page's session no more; the shell then says how to enter again. */
+export const sessionEnded = signal(false);
+
+const RETRY_AFTER_MS = 700;
+
+/**
+ * @param {string} path such as "/api/runs"
+ * @param {Record<string, any>=} query null and undefined are left out, arrays are joined with ","
+ */
+export function urlOf(path, query) {
+  const given = Object.entries(query || {}).filter(([, value]) => value != null && value !== "");
+  const search = new URLSearchParams(given.map(([key, value]) => [key, String(value)]));
+  return given.length ? `${path}?${search}` : path;
+}
+
+/** @returns {string} a new random key */
+export function randomKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {Response} response */
+async function parsed(response) {
+  const text = await response.text();
+  let body;
+  try {
+    body = text ? JSON.parse(text) : null;
+  } catch {
+    body = response.ok ? text : null;
+  }
+  if (response.status === 401) {
+    sessionEnded.value = true;
+  }
+  if (!response.ok) {
+    throw new ApiError(response.status, body && typeof body === "object" ? body : {});
+  }
+  return body;
+}
+
+function noAnswer() {
+  return new ApiError(0, {
+    title: "No answer from the server",
+    detail: "CPT Studio's server does not answer. Runs go on without it; start it again with the same command.",
+  });
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {any} body
+ */
+async function send(method, path, body) {
+  // The same key on the second try: the server answers as the first time and does nothing twice.
+  const options = {
+    method,
+    headers: { "Content-Type": "application/json", "Idempotency-Key": randomKey() },
+    body: JSON.stringify(body ?? {}),
+  };
+  try {
+    return await parsed(await fetch(path, options));
+  } catch (error) {
+    if (error instanceof ApiError) {
+      throw error;
+    }
+  }
+  await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER_MS));
+  try {
+    return await parsed(await fetch(path, options));
+  } catch (error) {
+    throw error instanceof ApiError ? error : noAnswer();
+  }
+}
+
+/**
+ * GET a resource.
+ *
+ * @param {string} path such as "/api/runs"
+ * @param {Record<string, any>=} query
+ * @param {AbortSignal=} abort
+ * @returns {Promise<any>}
+ */
+export async function get(path, query, abort) {
+  let response;
+  try {
+    response = await fetch(urlOf(path, query), { signal: abort ?? null });
+  } catch (error) {
+    if (abort?.aborted) {
+      throw error;
+    }
+    throw noAnswer();
+  }
+  return parsed(response);
+}
+
+/** POST JSON. @param {string} path @param {any=} body @returns {Promise<any>} */
+export const post = (path, body) => send("POST", path, body);
+
+/** PUT JSON. @param {string} path @param {any=} body @returns {Promise<any>} */
+export const put = (path, body) => send("PUT", path, body);
+
+/** DELETE, with a JSON body where the API wants a confirmation. @param {string} path @param {any=} body @returns {Promise<any>} */
+export const del = (path, body) => send("DELETE", path, body);
+
+/**
+ * Stream a file to the server.
+ *
+ * @param {File} file
+ * @param {(done: number, total: number) => void=} onProgress bytes
+ * @param {AbortSignal=} abort
+ * @returns {Promise<{id: string, name: string, bytes: number}>}
+ */
+export function upload(file, onProgress, abort) {
+  return new Promise((resolve, reject) => {
+    // fetch tells nothing of an upload's progress.
+    const request = new XMLHttpRequest();
+    request.open("POST", urlOf("/api/uploads", { name: file.name }));
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.setRequestHeader("Idempotency-Key", randomKey());
+    request.upload.onprogress = (event) => onProgress?.(event.loaded, event.total);
+    request.onerror = () => reject(noAnswer());
+    request.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
+    request.onload = () => {
+      parsed(new Response(request.responseText, { status: request.status })).then(resolve, reject);
+    };
+    abort?.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}

@@ -1,0 +1,81 @@
+/** Where the page is: the path and the query are the whole view state, so that a URL can be shared. */
+import { signal } from "./preact.js";
+
+/** @typedef {{path: string, query: Record<string, string>}} Route */
+
+/** @returns {Route} */
+function here() {
+  return {
+    path: decodeURI(location.pathname),
+    query: Object.fromEntries(new URLSearchParams(location.search)),
+  };
+}
+
+/** The current route. */
+export const route = signal(here());
+
+/** Set by a page that holds unsaved input: a sentence to confirm before leaving, or null. */
+export const leaveWarning = signal(/** @type {string | null} */ (null));
+
+/**
+ * Go to another page or view.
+ *
+ * @param {string} url path with query
+ * @param {{replace?: boolean}=} options replace: no new entry in the history
+ */
+export function navigate(url, options) {
+  if (options?.replace) {
+    history.replaceState(null, "", url);
+  } else {
+    history.pushState(null, "", url);
+  }
+  route.value = here();
+}
+
+/**
+ * The current path with a changed query. Null, undefined and "" remove a parameter.
+ *
+ * @param {Record<string, string | number | boolean | null | undefined>} changes
+ */
+export function withQuery(changes) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value == null || value === "" || value === false) {
+      query.delete(name);
+    } else {
+      query.set(name, String(value));
+    }
+  }
+  const text = query.toString().replaceAll("%2C", ",");
+  return location.pathname + (text ? `?${text}` : "");
+}
+
+/**
+ * Change query parameters in place.
+ *
+ * @param {Record<string, string | number | boolean | null | undefined>} changes
+ * @param {{push?: boolean}=} options push: the browser's Back undoes it
+ */
+export function setQuery(changes, options) {
+  navigate(withQuery(changes), { replace: !options?.push });
+}
+
+/** Follow history and plain clicks on links of this site without loading the page again. */
+export function startRouter() {
+  addEventListener("popstate", () => {
+    route.value = here();
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
+    if (!(link instanceof HTMLAnchorElement) || event.defaultPrevented || event.button !== 0) {
+      return;
+    }
+    const special = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
+    const elsewhere = link.origin !== location.origin || link.target || link.hasAttribute("download");
+    if (special || elsewhere || link.pathname.startsWith("/api/") || link.hash) {
+      return;
+    }
+    event.preventDefault();
+    navigate(link.pathname + link.search);
+  });
+}

@@ -1,0 +1,256 @@
+/**
+ * The state of the New-run form: what the user chose, the plan the server makes of it, and the
+ * draft that survives a reload.
+ */
+
+import { get, post } from "../../lib/api.js";
+import { computed, signal } from "../../lib/preact.js";
+import { readSettings } from "./schema.js";
+import { fromTree, same, suggestName, toTree } from "./tree.js";
+
+/** @typedef {import("./schema.js").Setting} Setting */
+/** @typedef {import("./tree.js").Values} Values */
+
+/**
+ * @typedef {object} Facts
+ * @property {number} steps
+ * @property {number} tokens
+ * @property {number} tokens_per_step
+ * @property {number} tokens_per_epoch
+ * @property {number} epochs
+ * @property {number} memory_bytes
+ * @property {number} memory_available_bytes
+ * @property {number} disk_needed_bytes
+ * @property {number} disk_free_bytes
+ * @property {number} checkpoint_bytes
+ * @property {number} evaluate_every_steps
+ * @property {number} save_every_steps
+ */
+
+/**
+ * @typedef {object} Plan
+ * @property {unknown} settings resolved, null where the settings cannot be read
+ * @property {Facts|null} facts
+ * @property {string[]} warnings
+ * @property {string[]} problems
+ * @property {{[name: string]: string[]}} fields
+ * @property {string|null} command
+ * @property {string|null} yaml
+ */
+
+/** Milliseconds without typing before a plan is asked for. */
+const PAUSE = 250;
+
+/** What a fork must share with its parent. */
+const FIXED_IN_FORK = new Set(["model", "data", "method"]);
+
+/**
+ * Where a form begins: nothing, the settings of an old run, or one of its checkpoints.
+ * @typedef {{from: string|null, checkpoint: string|null}} Origin
+ */
+
+export class NewRunForm {
+  /** @param {Origin} origin */
+  constructor(origin) {
+    this.origin = origin;
+    /** @type {import("../../lib/preact.js").Signal<Setting[]|null>} */
+    this.settings = signal(null);
+    /** @type {import("../../lib/preact.js").Signal<Values>} */
+    this.values = signal({});
+    /** What the values were when the form was opened: a fork sends the differences. */
+    this.parentValues = /** @type {Values} */ ({});
+    /** @type {import("../../lib/preact.js").Signal<Plan|null>} */
+    this.plan = signal(null);
+    this.planning = signal(false);
+    /** @type {import("../../lib/preact.js").Signal<unknown>} */
+    this.planError = signal(null);
+    /** @type {import("../../lib/preact.js").Signal<unknown>} */
+    this.loadError = signal(null);
+    /** The name as typed; null means the suggestion. */
+    this.ownName = signal(/** @type {string|null} */ (null));
+    this.takenNames = signal(/** @type {ReadonlySet<string>} */ (new Set()));
+    /** Fields are marked wrong only after something was chosen, or after an attempt to start. */
+    this.attempted = signal(false);
+
+    this.suggestion = computed(() => suggestName(this.values.value, this.takenNames.value));
+    this.name = computed(() => this.ownName.value ?? this.suggestion.value);
+    this.byName = computed(() => new Map((this.settings.value ?? []).map((one) => [one.name, one])));
+    this.resolved = computed(() => flatten(this.plan.value?.settings, this.settings.value ?? []));
+    this.ready = computed(() => this.settings.value !== null);
+
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    this._timer = undefined;
+    this._asked = 0;
+    this._key = `cpt-studio.new-run.${origin.from ?? ""}.${origin.checkpoint ?? ""}`;
+  }
+
+  get fork() {
+    return this.origin.from !== null && this.origin.checkpoint !== null;
+  }
+
+  /** Read the schema, the old run, the draft and the names that are taken. */
+  async load() {
+    this.loadError.value = null;
+    try {
+      const [schema, runs, parent] = await Promise.all([
+        get("/api/settings-schema"),
+        get("/api/runs"),
+        this.origin.from === null ? null : get(`/api/runs/${encodeURIComponent(this.origin.from)}`),
+      ]);
+      const settings = readSettings(schema);
+      const names = [...runs.runs, ...(runs.imported ?? [])].map((/** @type {{id: string}} */ run) => run.id);
+      this.takenNames.value = new Set(names);
+      if (parent !== null) {
+        if (!parent.config) throw new Error("The configuration of this run is not known, so it cannot be taken over.");
+        this.parentValues = fromTree(parent.config.settings, settings);
+      }
+      const draft = this._draft();
+      this.values.value = draft?.values ?? { ...this.parentValues };
+      this.ownName.value = draft?.name ?? null;
+      this.settings.value = settings;
+      this.ask(0);
+    } catch (error) {
+      this.loadError.value = error;
+    }
+  }
+
+  /** Whether a setting may be changed here. @param {string} name */
+  fixed(name) {
+    return this.fork && FIXED_IN_FORK.has(name.split(".")[0] ?? "");
+  }
+
+  /** Whether a setting was chosen by the user. @param {string} name */
+  chosen(name) {
+    return name in this.values.value;
+  }
+
+  /**
+   * Choose a value; null or the default takes the choice back.
+   * @param {string} name
+   * @param {unknown} value
+   */
+  set(name, value) {
+    const setting = this.byName.value.get(name);
+    const { [name]: former, ...others } = this.values.value;
+    const isDefault = setting !== undefined && setting.initial !== undefined && same(value, setting.initial);
+    const none = value === null || value === undefined;
+    this.values.value = none || isDefault ? others : { ...this.values.value, [name]: value };
+    this.changed();
+  }
+
+  /** Take the choice of a setting back. @param {string} name */
+  reset(name) {
+    this.set(name, null);
+  }
+
+  /** Take all settings from a tree. @param {unknown} tree */
+  replace(tree) {
+    this.values.value = fromTree(tree, this.settings.value ?? []);
+    this.changed();
+  }
+
+  /** Forget the draft and begin again. */
+  startOver() {
+    this.values.value = { ...this.parentValues };
+    this.ownName.value = null;
+    this.attempted.value = false;
+    this.forget();
+    this.ask(0);
+  }
+
+  /** @param {string} name */
+  rename(name) {
+    this.ownName.value = name === "" ? null : name;
+    this._keep();
+  }
+
+  changed() {
+    this._keep();
+    this.ask(PAUSE);
+  }
+
+  /**
+   * Ask for a plan after a pause. An answer that is not the newest one is dropped.
+   * @param {number} pause milliseconds
+   */
+  ask(pause) {
+    clearTimeout(this._timer);
+    this._asked += 1;
+    const number = this._asked;
+    this.planning.value = true;
+    this._timer = setTimeout(async () => {
+      try {
+        const plan = await post("/api/plan", { settings: this.tree(), name: this.name.value });
+        if (number !== this._asked) return;
+        this.plan.value = plan;
+        this.planError.value = null;
+      } catch (error) {
+        if (number !== this._asked) return;
+        this.planError.value = error;
+      }
+      this.planning.value = false;
+    }, pause);
+  }
+
+  tree() {
+    return toTree(this.values.value);
+  }
+
+  /** What a fork changes against its parent, by dotted name; null where it goes back to a default. */
+  changes() {
+    /** @type {Values} */
+    const changes = {};
+    for (const setting of this.settings.value ?? []) {
+      const mine = this.values.value[setting.name] ?? setting.initial;
+      const theirs = this.parentValues[setting.name] ?? setting.initial;
+      if (!same(mine, theirs)) changes[setting.name] = mine;
+    }
+    return changes;
+  }
+
+  /** Stop asking; the page is left. */
+  close() {
+    clearTimeout(this._timer);
+    this._asked += 1;
+  }
+
+  forget() {
+    sessionStorage.removeItem(this._key);
+  }
+
+  _keep() {
+    const draft = { values: this.values.value, name: this.ownName.value };
+    sessionStorage.setItem(this._key, JSON.stringify(draft));
+  }
+
+  /** @returns {{values: Values, name: string|null}|null} */
+  _draft() {
+    try {
+      const draft = JSON.parse(sessionStorage.getItem(this._key) ?? "null");
+      const usable = draft !== null && typeof draft === "object" && draft.values !== null && typeof draft.values === "object";
+      return usable ? { values: draft.values, name: typeof draft.name === "string" ? draft.name : null } : null;
+    } catch {
+      return null;
+    }
+  }
+}
+
+/**
+ * All values of a resolved tree by dotted name, those that equal the default included.
+ * @param {unknown} tree
+ * @param {readonly Setting[]} settings
+ * @returns {Values}
+ */
+function flatten(tree, settings) {
+  /** @type {Values} */
+  const values = {};
+  for (const setting of settings) {
+    /** @type {unknown} */
+    let place = tree;
+    for (const part of setting.name.split(".")) {
+      place = place !== null && typeof place === "object" ? /** @type {Values} */ (place)[part] : undefined;
+    }
+    if (place !== undefined) values[setting.name] = place;
+  }
+  return values;
+}

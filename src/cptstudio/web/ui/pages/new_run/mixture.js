@@ -1,0 +1,101 @@
+/** The editor of the mixture: which corpora, in which role, with which weight. */
+
+import { h } from "../../lib/preact.js";
+import { number } from "../../lib/format.js";
+import { FieldProblems, NumberInput } from "./setting_control.js";
+import { controlId, problemsOf } from "./problems.js";
+import { corporaOf } from "./tree.js";
+
+/** @typedef {import("./form.js").NewRunForm} NewRunForm */
+/** @typedef {import("./tree.js").CorpusUse} CorpusUse */
+
+/**
+ * @typedef {object} CorpusSummary
+ * @property {string} name
+ * @property {{tokenizer: string, tokens: {[side: string]: number}}[]} tokens
+ * @property {{[side: string]: number}} text_bytes
+ * @property {string|null} error
+ */
+
+const ROLES = [
+  { value: "domain", label: "domain: to be learned" },
+  { value: "replay", label: "replay: against forgetting" },
+  { value: "evaluation", label: "evaluation: only measured" },
+];
+
+/**
+ * @param {{form: NewRunForm, corpora: readonly CorpusSummary[]|null}} props
+ */
+export function MixtureEditor({ form, corpora }) {
+  const id = controlId("data.corpora");
+  const problems = problemsOf(form, "data.corpora");
+  const fixed = form.fixed("data.corpora");
+  const uses = corporaOf(form.values.value);
+  /** @param {CorpusUse[]} next */
+  const put = (next) => form.set("data.corpora", next.length === 0 ? null : next);
+  const unused = (corpora ?? []).filter((corpus) => !uses.some((use) => use.name === corpus.name) && corpus.error === null);
+  const add = () => {
+    const next = unused[0];
+    if (next === undefined) return;
+    const role = uses.some((use) => use.role === "domain") ? "replay" : "domain";
+    put([...uses, { name: next.name, role, weight: 1 }]);
+  };
+  return h("fieldset", { class: "mixture", disabled: fixed, "aria-describedby": `${id}-help ${id}-problem` },
+    h("legend", {}, "Corpora"),
+    h("p", { id: `${id}-help`, class: "setting-help" },
+      "The domain is what the model shall learn; replay is general text that keeps it from forgetting."),
+    corpora !== null && corpora.length === 0
+      ? h("p", { class: "empty-note" }, "There is no corpus yet. ", h("a", { href: "/data?add=1" }, "Add one"), " from a folder or files first.")
+      : h("div", { class: "mixture-rows" },
+          uses.map((use, index) => h(MixtureRow, { key: index, index, use, uses, corpora: corpora ?? [], put,
+            invalid: problems.length > 0, problemId: `${id}-problem` }))),
+    (corpora === null || corpora.length > 0) && h("button", { id: uses.length === 0 ? id : undefined, type: "button", class: "button",
+      disabled: unused.length === 0 || fixed, "aria-describedby": `${id}-problem`, onClick: add },
+      uses.length === 0 ? "Choose a corpus" : unused.length === 0 ? "All corpora are in the mixture" : "Add another corpus"),
+    h("div", { id: `${id}-problem` }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })));
+}
+
+/**
+ * @param {{index: number, use: CorpusUse, uses: CorpusUse[], corpora: readonly CorpusSummary[],
+ *   put: (uses: CorpusUse[]) => void, invalid: boolean, problemId: string}} props
+ */
+function MixtureRow({ index, use, uses, corpora, put, invalid, problemId }) {
+  /** @param {Partial<CorpusUse>} change */
+  const update = (change) => put(uses.map((one, at) => (at === index ? { ...one, ...change } : one)));
+  const known = corpora.find((corpus) => corpus.name === use.name);
+  const free = corpora.filter((corpus) => corpus.name === use.name || !uses.some((one) => one.name === corpus.name));
+  const place = `Corpus ${index + 1}`;
+  const id = index === 0 ? controlId("data.corpora") : `${controlId("data.corpora")}-${index}`;
+  const marks = { "aria-invalid": /** @type {"true"|undefined} */ (invalid ? "true" : undefined), "aria-describedby": problemId };
+  return h("div", { class: "mixture-row", role: "group", "aria-label": place },
+    h("div", { class: "mixture-name" },
+      h("label", { for: id }, "Corpus"),
+      h("select", { id, ...marks, value: use.name, onChange: (/** @type {Event} */ event) =>
+          update({ name: /** @type {HTMLSelectElement} */ (event.currentTarget).value }) },
+        known === undefined && h("option", { value: use.name }, `${use.name || "none"} (not in this workspace)`),
+        free.map((corpus) => h("option", { key: corpus.name, value: corpus.name }, corpus.name)))),
+    h("div", { class: "mixture-role" },
+      h("label", { for: `${id}-role` }, "Role"),
+      h("select", { id: `${id}-role`, value: use.role, onChange: (/** @type {Event} */ event) =>
+          update({ role: /** @type {HTMLSelectElement} */ (event.currentTarget).value }) },
+        ROLES.map((role) => h("option", { key: role.value, value: role.value }, role.label)))),
+    h("div", { class: "mixture-weight" },
+      h("label", { for: `${id}-weight` }, "Weight"),
+      h(NumberInput, { whole: false, value: use.weight, initial: 1, placeholder: "1",
+        marks: { id: `${id}-weight`, disabled: use.role === "evaluation", "aria-describedby": `${id}-size`, "aria-invalid": undefined },
+        change: (/** @type {unknown} */ weight) => update({ weight: /** @type {number|string} */ (weight ?? 1) }) })),
+    h("button", { type: "button", class: "button mixture-remove", "aria-label": `Remove ${use.name || place}`,
+      onClick: () => put(uses.filter((_, at) => at !== index)) }, "Remove"),
+    h("p", { id: `${id}-size`, class: "mixture-size" }, sizeOf(known), " ",
+      use.role === "domain" && Number(use.weight) !== 1 ? `Read ${use.weight} times in an epoch.` : ""));
+}
+
+/** @param {CorpusSummary|undefined} corpus */
+function sizeOf(corpus) {
+  if (corpus === undefined) return "";
+  const counts = corpus.tokens.map((one) => one.tokens["train"] ?? 0);
+  if (counts.length === 0) return "Not tokenised for any model yet.";
+  const low = Math.min(...counts);
+  const high = Math.max(...counts);
+  return low === high ? `${number(low)} training tokens.` : `${number(low)} to ${number(high)} training tokens, by model.`;
+}

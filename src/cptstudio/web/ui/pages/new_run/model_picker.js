@@ -1,0 +1,160 @@
+/** The choice of the base model: what lies on this machine, another folder, or a download. */
+
+import { get } from "../../lib/api.js";
+import { h, useEffect, useState } from "../../lib/preact.js";
+import { bytes, number } from "../../lib/format.js";
+import { ModelDownload } from "./model_download.js";
+import { FieldProblems } from "./setting_control.js";
+import { controlId, problemsOf } from "./problems.js";
+import { sentenceOf } from "../../lib/sentences.js";
+
+/** @typedef {import("./form.js").NewRunForm} NewRunForm */
+
+/**
+ * @typedef {object} Model
+ * @property {string} id
+ * @property {string} name
+ * @property {"workspace"|"cache"|"folder"} place
+ * @property {string} path
+ * @property {number} bytes
+ * @property {number|null} parameters
+ * @property {string|null} architecture
+ * @property {{bits: number, group_size: number}|null} quantization
+ * @property {string|null} dtype
+ * @property {number|null} context_length
+ * @property {number|null} vocabulary_size
+ * @property {{possible: boolean, reason: string|null}|null} full_training
+ * @property {string|null} error
+ */
+
+const PLACES = { workspace: "in this workspace", cache: "in the Hugging Face cache", folder: "a folder" };
+
+/** The fewest models for which a filter is worth its place. */
+const MANY = 6;
+
+/** @param {{form: NewRunForm}} props */
+export function ModelPicker({ form }) {
+  const [models, setModels] = useState(/** @type {Model[]|null} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [filter, setFilter] = useState("");
+  const id = controlId("model.path");
+  const value = String(form.values.value["model.path"] ?? "");
+  const problems = problemsOf(form, "model.path");
+  const fixed = form.fixed("model.path");
+
+  /** @param {string|null} choose */
+  const load = async (choose = null) => {
+    try {
+      const answer = await get("/api/models");
+      setModels(answer.models);
+      setError(null);
+      if (choose !== null) form.set("model.path", choose);
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  useEffect(() => void load(), []);
+
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  const listed = (models ?? []).filter((model) => {
+    const text = `${model.name} ${model.id} ${model.architecture ?? ""}`.toLowerCase();
+    return isChosen(model, value) || words.every((word) => text.includes(word));
+  });
+  const elsewhere = models !== null && value !== "" && !models.some((model) => isChosen(model, value));
+  return h("fieldset", { class: "model-picker", "aria-describedby": `${id}-problem`, disabled: fixed },
+    h("legend", {}, "Base model"),
+    fixed && h("p", { class: "setting-help" }, "A fork keeps its parent's model and starts from its checkpoint."),
+    models !== null && models.length > MANY && h("div", { class: "model-filter" },
+      h("label", { for: "model-filter" }, "Filter"),
+      h("input", { id: "model-filter", type: "search", value: filter, autocomplete: "off",
+        onInput: (/** @type {Event} */ event) => setFilter(/** @type {HTMLInputElement} */ (event.currentTarget).value) })),
+    error !== null && h("p", { class: "field-problem" }, sentenceOf(error), " ",
+      h("button", { type: "button", class: "button", onClick: () => load() }, "Try again")),
+    models === null && error === null && h("p", { class: "setting-help" }, "Looking for models…"),
+    models !== null && models.length === 0 && h("p", { class: "empty-note" },
+      "There is no model on this machine yet. Download one, or put a folder under models/base/ of the workspace."),
+    h("div", { class: "model-list" },
+      listed.map((model, index) => h(ModelChoice, { key: model.id, model, chosen: isChosen(model, value),
+        id: isChosen(model, value) || (index === 0 && !elsewhere && value === "") ? id : `${id}-${index}`,
+        choose: () => form.set("model.path", referenceOf(model)) })),
+      elsewhere && h("label", { class: "model-choice" },
+        h("input", { id, type: "radio", name: "model", checked: true, "aria-invalid": problems.length > 0 ? "true" : undefined }),
+        h("span", { class: "model-name" }, value),
+        h("span", { class: "model-facts" }, "named in the settings, not found among the models above"))),
+    h("div", { id: `${id}-problem` }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
+    !fixed && h(OtherModel, { form, value: elsewhere ? value : "" }),
+    !fixed && h(ModelDownload, { known: models ?? [], arrived: (name) => load(name) }));
+}
+
+/**
+ * What a model is called in the settings.
+ * @param {Model} model
+ */
+export function referenceOf(model) {
+  if (model.place === "folder") return model.path;
+  return model.name;
+}
+
+/**
+ * @param {Model} model
+ * @param {string} value
+ */
+function isChosen(model, value) {
+  return value !== "" && [model.name, model.path, model.id].includes(value);
+}
+
+/**
+ * @param {{model: Model, chosen: boolean, id: string, choose: () => void}} props
+ */
+function ModelChoice({ model, chosen, id, choose }) {
+  const unusable = model.error !== null;
+  return h("label", { class: `model-choice${chosen ? " model-chosen" : ""}${unusable ? " model-unusable" : ""}` },
+    h("input", { id, type: "radio", name: "model", checked: chosen, disabled: unusable && !chosen, onChange: choose }),
+    h("span", { class: "model-name" }, model.name),
+    h("span", { class: "model-facts" }, unusable ? `Cannot be used: ${model.error}` : factsOf(model)));
+}
+
+/** @param {Model} model */
+export function factsOf(model) {
+  const quantization = model.quantization;
+  const full = model.full_training;
+  return [
+    model.parameters === null ? "" : `${parametersInWords(model.parameters)} parameters`,
+    bytes(model.bytes),
+    model.architecture ?? "",
+    quantization === null ? (model.dtype ?? "") : `quantized to ${quantization.bits} bits`,
+    model.context_length === null ? "" : `context ${number(model.context_length)}`,
+    full === null ? "" : full.possible ? "full training possible" : `no full training: ${full.reason ?? "not possible"}`,
+    PLACES[model.place] ?? "",
+  ].filter(Boolean).join(" · ");
+}
+
+/** @param {number} count */
+export function parametersInWords(count) {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(count >= 1e10 ? 0 : 1)}B`;
+  if (count >= 1e6) return `${(count / 1e6).toFixed(count >= 1e7 ? 0 : 1)}M`;
+  return number(count);
+}
+
+/**
+ * A folder that is in no list.
+ * @param {{form: NewRunForm, value: string}} props
+ */
+function OtherModel({ form, value }) {
+  const [text, setText] = useState(value);
+  const use = () => text.trim() !== "" && form.set("model.path", text.trim());
+  return h("details", { class: "model-other" },
+    h("summary", {}, "Use a model in another folder"),
+    h("div", { class: "model-other-body" },
+      h("label", { for: "model-folder" }, "Folder of the model on this machine"),
+      h("div", { class: "setting-pair" },
+        h("input", { id: "model-folder", type: "text", autocomplete: "off", spellcheck: false, value: text,
+          placeholder: "/home/me/models/my-model",
+          onInput: (/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.currentTarget).value),
+          onKeyDown: (/** @type {KeyboardEvent} */ event) => {
+            if (event.key !== "Enter") return;
+            event.preventDefault();
+            use();
+          } }),
+        h("button", { type: "button", class: "button", onClick: use }, "Use this folder"))));
+}

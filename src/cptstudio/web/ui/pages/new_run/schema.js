@@ -1,0 +1,162 @@
+/**
+ * The settings as the form needs them, read from the JSON Schema of the settings tree.
+ *
+ * Titles, help, units, bounds and choices come from the schema alone. A setting that the schema
+ * gains later gets a control here without a change.
+ */
+
+/** @typedef {"boolean"|"choice"|"integer"|"number"|"length"|"text"|"texts"|"corpora"} Kind */
+
+/**
+ * @typedef {object} Setting
+ * @property {string} name dotted name in the tree
+ * @property {string} group first part of the name, "" for a setting at the top
+ * @property {string} title
+ * @property {string} help
+ * @property {string} unit "" where there is none
+ * @property {boolean} basic shown without opening "Advanced"
+ * @property {Kind} kind
+ * @property {boolean} automatic null is allowed and means "chosen for you"
+ * @property {unknown} initial the value used when none is given
+ * @property {readonly string[]} choices of kind "choice"
+ * @property {string} bounds in words, "" where there are none
+ */
+
+/** @typedef {{[key: string]: unknown}} Json */
+
+const GROUP_TITLES = new Map([
+  ["", "Run"],
+  ["model", "Model"],
+  ["data", "Data"],
+  ["method", "Method"],
+  ["optimizer", "Optimizer"],
+  ["schedule", "Schedule"],
+  ["batch", "Batch"],
+  ["evaluation", "Evaluation"],
+  ["checkpoints", "Checkpoints"],
+  ["guards", "Guards"],
+  ["compute", "Compute"],
+]);
+
+/**
+ * A group's heading.
+ * @param {string} group
+ */
+export function groupTitle(group) {
+  return GROUP_TITLES.get(group) ?? group.charAt(0).toUpperCase() + group.slice(1).replaceAll("_", " ");
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Json}
+ */
+function object(value) {
+  return value !== null && typeof value === "object" ? /** @type {Json} */ (value) : {};
+}
+
+/**
+ * All single settings in the tree's order.
+ * @param {unknown} schema JSON Schema of the tree
+ * @returns {Setting[]}
+ */
+export function readSettings(schema) {
+  const root = object(schema);
+  const definitions = object(root["$defs"]);
+  /** @type {Setting[]} */
+  const found = [];
+  walk(root, "");
+  return found;
+
+  /**
+   * @param {Json} node
+   * @param {string} prefix
+   */
+  function walk(node, prefix) {
+    const required = Array.isArray(node["required"]) ? node["required"] : [];
+    for (const [key, value] of Object.entries(object(node["properties"]))) {
+      const name = prefix + key;
+      const property = resolve(object(value));
+      if (property["type"] === "object" && property["properties"] !== undefined) {
+        walk(property, `${name}.`);
+      } else {
+        found.push(setting(name, property, required.includes(key)));
+      }
+    }
+  }
+
+  /**
+   * @param {Json} node
+   * @returns {Json}
+   */
+  function resolve(node) {
+    const all = node["allOf"];
+    const reference = node["$ref"] ?? (Array.isArray(all) && all.length === 1 ? object(all[0])["$ref"] : undefined);
+    if (typeof reference !== "string") return node;
+    const { $ref, allOf, ...own } = node;
+    return { ...object(definitions[reference.replace("#/$defs/", "")]), ...own };
+  }
+
+  /**
+   * @param {string} name
+   * @param {Json} property
+   * @param {boolean} required
+   * @returns {Setting}
+   */
+  function setting(name, property, required) {
+    const options = Array.isArray(property["anyOf"]) ? property["anyOf"].map(object).map(resolve) : [property];
+    const automatic = options.some((option) => option["type"] === "null");
+    const value = options.find((option) => option["type"] !== "null") ?? property;
+    const unit = typeof property["unit"] === "string" ? property["unit"] : "";
+    const choices = Array.isArray(value["enum"]) ? value["enum"].map(String) : [];
+    return {
+      name,
+      group: name.includes(".") ? name.slice(0, name.indexOf(".")) : "",
+      title: String(property["title"] ?? name),
+      help: String(property["description"] ?? ""),
+      unit,
+      basic: property["basic"] === true,
+      kind: kindOf(value),
+      automatic,
+      initial: required ? undefined : (property["default"] ?? null),
+      choices,
+      bounds: boundsInWords(value),
+    };
+  }
+
+  /**
+   * @param {Json} value
+   * @returns {Kind}
+   */
+  function kindOf(value) {
+    if (Array.isArray(value["enum"])) return "choice";
+    switch (value["type"]) {
+      case "boolean":
+        return "boolean";
+      case "integer":
+        return "integer";
+      case "number":
+        return "number";
+      case "array":
+        return object(resolve(object(value["items"])))["properties"] === undefined ? "texts" : "corpora";
+      default:
+        return Array.isArray(value["examples"]) && value["examples"].some((one) => /\b(steps|tokens|epochs)$/.test(String(one)))
+          ? "length"
+          : "text";
+    }
+  }
+}
+
+/**
+ * @param {Json} value
+ * @returns {string}
+ */
+function boundsInWords(value) {
+  const low = value["minimum"] ?? value["exclusiveMinimum"];
+  const high = value["maximum"] ?? value["exclusiveMaximum"];
+  /** @param {unknown} number */
+  const shown = (number) => (typeof number === "number" ? number.toLocaleString("en-US") : "");
+  const parts = [];
+  if (low !== undefined) parts.push(value["minimum"] === undefined ? `above ${shown(low)}` : `at least ${shown(low)}`);
+  if (high !== undefined) parts.push(value["maximum"] === undefined ? `below ${shown(high)}` : `at most ${shown(high)}`);
+  return parts.join(", ");
+}

@@ -1,0 +1,227 @@
+/** The control of one setting: label, unit, input, help, problems and the way back. */
+
+import { h, useEffect, useState } from "../../lib/preact.js";
+import { controlId, problemsOf } from "./problems.js";
+import { same, shown, splitLength, typedNumber } from "./tree.js";
+
+/** @typedef {import("./schema.js").Setting} Setting */
+/** @typedef {import("./form.js").NewRunForm} NewRunForm */
+
+/**
+ * What an input needs to be described and marked.
+ * @typedef {{id: string, disabled: boolean, "aria-describedby": string, "aria-invalid": "true"|undefined}} Marks
+ */
+
+/**
+ * @param {{form: NewRunForm, setting: Setting}} props
+ */
+export function SettingControl({ form, setting }) {
+  const id = controlId(setting.name);
+  const problems = problemsOf(form, setting.name);
+  const fixed = form.fixed(setting.name);
+  const described = [`${id}-help`, problems.length > 0 ? `${id}-problem` : ""].filter(Boolean).join(" ");
+  /** @type {Marks} */
+  const marks = {
+    id,
+    disabled: fixed,
+    "aria-describedby": described,
+    "aria-invalid": problems.length > 0 ? "true" : undefined,
+  };
+  const value = form.values.value[setting.name];
+  const input = inputOf(form, setting, marks, value);
+  const isCheckbox = setting.kind === "boolean" && !setting.automatic;
+  const label = h("label", { for: id, class: "setting-label" }, setting.title,
+    setting.unit && h("span", { class: "setting-unit" }, ` (${setting.unit})`));
+  return h("div", { class: `setting${isCheckbox ? " setting-check" : ""}`, "data-setting": setting.name },
+    h("div", { class: "setting-head" },
+      isCheckbox ? [input, label] : label,
+      form.chosen(setting.name) && setting.initial !== undefined && !fixed && h(ResetButton, { form, setting })),
+    !isCheckbox && input,
+    h("p", { id: `${id}-help`, class: "setting-help" }, helpOf(form, setting, fixed)),
+    problems.length > 0 && h(FieldProblems, { id: `${id}-problem`, sentences: problems }));
+}
+
+/** @param {{id: string, sentences: readonly string[]}} props */
+export function FieldProblems({ id, sentences }) {
+  return h("div", { id, class: "field-problem" },
+    sentences.map((sentence) => h("p", { key: sentence }, h("span", { class: "visually-hidden" }, "Problem: "), sentence)));
+}
+
+/** @param {{form: NewRunForm, setting: Setting}} props */
+export function ResetButton({ form, setting }) {
+  const back = setting.initial === null ? "chosen for you" : shownValue(setting.initial);
+  return h("button", {
+    type: "button",
+    class: "setting-reset",
+    "aria-label": `Reset ${setting.title} to ${back}`,
+    title: `Back to: ${back}`,
+    onClick: () => form.reset(setting.name),
+  }, "Reset");
+}
+
+/**
+ * A value in words.
+ * @param {unknown} value
+ * @returns {string}
+ */
+export function shownValue(value) {
+  if (value === null || value === undefined) return "chosen for you";
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (Array.isArray(value)) return value.length === 0 ? "none" : value.map((one) => shown(one)).join(", ");
+  return shown(value);
+}
+
+/**
+ * @param {NewRunForm} form
+ * @param {Setting} setting
+ * @param {boolean} fixed
+ */
+function helpOf(form, setting, fixed) {
+  const bounds = setting.bounds === "" ? "" : ` Allowed: ${setting.bounds}.`;
+  const help = /[.!?)]$/.test(setting.help) ? setting.help : `${setting.help}.`;
+  return `${help}${bounds}${fixed ? " A fork keeps its parent's value." : ""}`;
+}
+
+/**
+ * What the planner took for a setting that is left to it.
+ * @param {NewRunForm} form
+ * @param {Setting} setting
+ */
+function chosenForYou(form, setting) {
+  const value = form.resolved.value[setting.name];
+  return value === null || value === undefined ? "chosen for you" : `${shownValue(value)} (chosen for you)`;
+}
+
+/**
+ * @param {NewRunForm} form
+ * @param {Setting} setting
+ * @param {Marks} marks
+ * @param {unknown} value
+ */
+function inputOf(form, setting, marks, value) {
+  /** @param {unknown} next */
+  const change = (next) => form.set(setting.name, next);
+  const automatic = setting.automatic ? chosenForYou(form, setting) : "";
+  switch (setting.kind) {
+    case "boolean":
+      return setting.automatic
+        ? h(ChoiceInput, { marks, automatic, choices: ["yes", "no"], value: value === undefined ? "" : value ? "yes" : "no",
+            change: (/** @type {string} */ text) => change(text === "" ? null : text === "yes") })
+        : h("input", { ...marks, type: "checkbox", checked: (value ?? setting.initial) === true,
+            onChange: (/** @type {Event} */ event) => change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) });
+    case "choice":
+      return h(ChoiceInput, { marks, automatic, choices: setting.choices, value: String(value ?? setting.initial ?? ""),
+        change: (/** @type {string} */ text) => change(text === "" ? null : text) });
+    case "integer":
+    case "number":
+      return h(NumberInput, { marks, whole: setting.kind === "integer", value: value ?? null,
+        initial: setting.initial, placeholder: automatic || shown(setting.initial), change });
+    case "length":
+      return h(LengthInput, { marks, title: setting.title, value: value ?? (setting.automatic ? null : setting.initial),
+        placeholder: automatic, change });
+    case "texts":
+      return h(TextsInput, { marks, title: setting.title, placeholder: automatic,
+        value: Array.isArray(value) ? value.map(String) : [], change });
+    default:
+      return h("input", { ...marks, type: "text", autocomplete: "off", spellcheck: false, value: shown(value),
+        placeholder: automatic || shown(setting.initial),
+        onInput: (/** @type {Event} */ event) => change(/** @type {HTMLInputElement} */ (event.currentTarget).value || null) });
+  }
+}
+
+/**
+ * @param {{marks: Marks, automatic: string, choices: readonly string[], value: string, change: (text: string) => void}} props
+ */
+function ChoiceInput({ marks, automatic, choices, value, change }) {
+  const unknown = value !== "" && !choices.includes(value);
+  return h("select", { ...marks, value, onChange: (/** @type {Event} */ event) =>
+      change(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
+    automatic !== "" && h("option", { value: "" }, automatic),
+    unknown && h("option", { value }, value),
+    choices.map((choice) => h("option", { key: choice, value: choice }, choice)));
+}
+
+/**
+ * A number field that keeps what is typed as it is typed. The value is null where nothing or the
+ * initial value is chosen.
+ * @param {{marks: Marks, whole: boolean, value: unknown, initial: unknown, placeholder: string, change: (value: unknown) => void}} props
+ */
+export function NumberInput({ marks, whole, value, initial, placeholder, change }) {
+  const [text, setText] = useState(shown(value));
+  useEffect(() => {
+    const typed = typedNumber(text);
+    if (!same(typed, value) && !(value === null && same(typed, initial))) setText(shown(value));
+  }, [value]);
+  return h("input", {
+    ...marks,
+    type: "text",
+    inputMode: whole ? "numeric" : "decimal",
+    autocomplete: "off",
+    value: text,
+    placeholder,
+    onInput: (/** @type {Event} */ event) => {
+      const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
+      setText(typed);
+      change(typedNumber(typed));
+    },
+  });
+}
+
+/**
+ * @param {{marks: Marks, title: string, value: unknown, placeholder: string, change: (value: unknown) => void}} props
+ */
+function LengthInput({ marks, title, value, placeholder, change }) {
+  const [unit, setUnit] = useState(splitLength(value).unit);
+  const [amount, setAmount] = useState(splitLength(value).amount);
+  useEffect(() => {
+    if ((value ?? null) === lengthText(amount, unit)) return;
+    const parts = splitLength(value, unit);
+    setAmount(parts.amount);
+    setUnit(parts.unit);
+  }, [value]);
+  return h("div", { class: "setting-pair" },
+    h("input", { ...marks, type: "text", inputMode: "decimal", autocomplete: "off", value: amount, placeholder,
+      onInput: (/** @type {Event} */ event) => {
+        const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
+        setAmount(typed);
+        change(lengthText(typed, unit));
+      } }),
+    h("select", { "aria-label": `${title}: unit`, disabled: marks.disabled, value: unit,
+      onChange: (/** @type {Event} */ event) => {
+        const next = /** @type {HTMLSelectElement} */ (event.currentTarget).value;
+        setUnit(next);
+        change(lengthText(amount, next));
+      } },
+      ["steps", "tokens", "epochs"].map((one) => h("option", { key: one, value: one }, one))));
+}
+
+/**
+ * @param {string} amount
+ * @param {string} unit
+ */
+function lengthText(amount, unit) {
+  return amount.trim() === "" ? null : `${amount.trim()} ${unit}`;
+}
+
+/**
+ * Several texts, each in a field of its own.
+ * @param {{marks: Marks, title: string, value: readonly string[], placeholder: string, change: (value: unknown) => void}} props
+ */
+function TextsInput({ marks, title, value, placeholder, change }) {
+  const rows = value.length === 0 ? [""] : value;
+  /** @param {string[]} next */
+  const put = (next) => change(next.length === 0 || (next.length === 1 && next[0] === "") ? null : next);
+  const singular = title.replace(/s$/, "");
+  return h("div", { class: "setting-texts" },
+    rows.map((text, index) => h("div", { class: "setting-pair", key: index },
+      h("textarea", { ...marks, id: index === 0 ? marks.id : `${marks.id}-${index}`, rows: text.includes("\n") ? 3 : 1,
+        "aria-label": index === 0 ? undefined : `${singular} ${index + 1}`, value: text,
+        placeholder: value.length === 0 ? placeholder : "",
+        onInput: (/** @type {Event} */ event) =>
+          put(rows.map((one, at) => (at === index ? /** @type {HTMLTextAreaElement} */ (event.currentTarget).value : one))) }),
+      value.length > 0 && h("button", { type: "button", class: "button", disabled: marks.disabled,
+        "aria-label": `Remove ${singular.toLowerCase()} ${index + 1}`,
+        onClick: () => put(rows.filter((_, at) => at !== index)) }, "Remove"))),
+    value.length > 0 && h("button", { type: "button", class: "button", disabled: marks.disabled,
+      onClick: () => change([...value, ""]) }, `Add a ${singular.toLowerCase()}`));
+}

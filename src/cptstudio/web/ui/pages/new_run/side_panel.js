@@ -1,0 +1,85 @@
+/** What the run will be: the plan as the settings are typed. */
+
+import { h } from "../../lib/preact.js";
+import { bytes, duration, number } from "../../lib/format.js";
+import { Calibration } from "./calibration.js";
+import { otherProblems, stillNeeded } from "./problems.js";
+
+/** @typedef {import("./form.js").NewRunForm} NewRunForm */
+/** @typedef {import("./form.js").Facts} Facts */
+
+/** @param {{form: NewRunForm}} props */
+export function SidePanel({ form }) {
+  const plan = form.plan.value;
+  const needed = stillNeeded(form);
+  return h("aside", { class: "plan", "aria-labelledby": "plan-title", "aria-busy": form.planning.value ? "true" : "false" },
+    h("div", { class: "plan-head" },
+      h("h2", { id: "plan-title" }, "Plan"),
+      h("span", { class: "plan-state" }, form.planning.value ? "Working it out…" : "")),
+    form.planError.value !== null && h("p", { class: "field-problem" }, sentenceOf(form.planError.value)),
+    plan?.facts
+      ? h(PlanFacts, { form, facts: plan.facts })
+      : h("p", { class: "plan-empty" }, needed.length > 0
+          ? `Choose ${needed.join(" and ")}, and the plan appears here: tokens, time, memory and disk.`
+          : plan === null ? "" : "There is no plan while the problems below or at the fields are open."),
+    needed.length === 0 && h(OtherProblems, { sentences: otherProblems(form) }),
+    plan !== null && plan.warnings.length > 0 && h("section", { class: "plan-warnings", "aria-labelledby": "plan-warnings-title" },
+      h("h3", { id: "plan-warnings-title" }, plan.warnings.length === 1 ? "One thing to consider" : `${plan.warnings.length} things to consider`),
+      h("ul", {}, plan.warnings.map((warning) => h("li", { key: warning }, warning)))));
+}
+
+/** @param {{sentences: readonly string[]}} props */
+function OtherProblems({ sentences }) {
+  if (sentences.length === 0) return null;
+  return h("ul", { class: "plan-problems field-problem" }, sentences.map((sentence) => h("li", { key: sentence }, sentence)));
+}
+
+/** @param {{form: NewRunForm, facts: Facts}} props */
+function PlanFacts({ form, facts }) {
+  const problems = form.plan.value?.problems.length ?? 0;
+  return h("div", { class: form.planning.value ? "plan-facts plan-old" : "plan-facts" },
+    h("dl", {},
+      fact("Steps", number(facts.steps)),
+      fact("Tokens", `${number(facts.tokens)}, ${number(Math.round(facts.tokens_per_step))} a step`),
+      fact("Epochs", `${facts.epochs.toFixed(2)} of ${number(facts.tokens_per_epoch)} tokens`),
+      fact("Evaluated", `every ${number(facts.evaluate_every_steps)} steps`),
+      fact("Saved", `every ${number(facts.save_every_steps)} steps, ${bytes(facts.checkpoint_bytes)} each`)),
+    h(Share, { title: "Memory", used: facts.memory_bytes, total: facts.memory_available_bytes, of: "of this machine's" }),
+    h(Share, { title: "Disk", used: facts.disk_needed_bytes, total: facts.disk_free_bytes, of: "of the free" }),
+    problems === 0 && h(Calibration, { form, facts }));
+}
+
+/**
+ * @param {string} title
+ * @param {string} text
+ */
+function fact(title, text) {
+  return h("div", { class: "plan-fact" }, h("dt", {}, title), h("dd", {}, text));
+}
+
+/**
+ * A share of something limited, as words and as a bar.
+ * @param {{title: string, used: number, total: number, of: string}} props
+ */
+function Share({ title, used, total, of }) {
+  const share = total > 0 ? used / total : 1;
+  const judgement = share > 1 ? "too much" : share > 0.8 ? "tight" : "fits";
+  const id = `plan-${title.toLowerCase()}`;
+  return h("div", { class: `plan-share plan-share-${judgement.replace(" ", "-")}` },
+    h("div", { class: "plan-share-words" },
+      h("span", { id, class: "plan-share-title" }, title),
+      h("span", {}, `about ${bytes(used)} ${of} ${bytes(total)}`),
+      h("span", { class: "plan-judgement" }, judgement)),
+    h("meter", { "aria-labelledby": id, min: 0, max: 1, high: 0.8, low: 0.5, optimum: 0.1, value: Math.min(1, share) },
+      `${Math.round(share * 100)} %`));
+}
+
+/** @param {unknown} error */
+export function sentenceOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Exported for the panel's time line. @param {number} seconds */
+export function timeInWords(seconds) {
+  return `about ${duration(seconds)}`;
+}

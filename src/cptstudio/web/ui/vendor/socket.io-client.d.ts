@@ -1,0 +1,2 @@
+export * from "socket.io-client";
+export { default } from "socket.io-client";
