@@ -9,7 +9,7 @@ import mlx_lm
 import numpy as np
 import pytest
 
-from cptstudio.lm.likelihood import bits_per_byte, perplexity, score_documents
+from cptstudio.lm.likelihood import bits_per_byte, perplexity, score_documents, score_tokens
 from tests.lm.conftest import ToyFolder
 
 START = 1
@@ -54,6 +54,21 @@ def test_scores_equal_those_of_single_documents(
     expected = [reference_nats(model, tokens, 128, 128) for tokens in documents]
     np.testing.assert_allclose(scores.nats, expected, rtol=1e-5)
     assert scores.tokens.tolist() == LENGTHS
+
+
+@pytest.mark.parametrize("stride", [None, 8])
+def test_the_nats_of_every_token_are_those_of_full_logits(
+    toy_folder: ToyFolder, documents: list[np.ndarray], stride: int | None
+) -> None:
+    model, _ = mlx_lm.load(str(toy_folder("qwen3")))
+    how = {"start_token": START, "context_length": 32, "stride": stride}
+    nats = score_tokens(model, documents, **how)
+    assert [len(of_document) for of_document in nats] == LENGTHS
+    short = documents[5]
+    expected = nats_of_tokens(model, [START, *map(int, short[:-1])], list(map(int, short)))
+    np.testing.assert_allclose(nats[5], expected, rtol=1e-4)
+    sums = score_documents(model, documents, [1] * len(documents), **how).nats
+    np.testing.assert_allclose([of_document.sum() for of_document in nats], sums, rtol=1e-6)
 
 
 @pytest.mark.parametrize("stride", [32, 8, 1])

@@ -117,27 +117,77 @@ def score_documents(
     """
     lengths = np.array([len(document) for document in documents], dtype=np.int64)
     nats = np.zeros(len(documents), dtype=np.float64)
+    reading = _Reading(start_token, context_length, stride, batch_tokens, head, streams, progress)
+    for batch, losses in _scored_batches(model, documents, reading):
+        owners = np.repeat(
+            [window.document for window in batch], [window.end - window.scored for window in batch]
+        )
+        np.add.at(nats, owners, losses)
+    return Scores(nats, lengths, np.asarray(byte_lengths, dtype=np.int64))
+
+
+def score_tokens(
+    model: Module,
+    documents: Sequence[Tokens],
+    *,
+    start_token: int,
+    context_length: int,
+    stride: int | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    progress: Progress | None = None,
+) -> list[npt.NDArray[np.float64]]:
+    """The nats of every token: float64 [tokens] for each document, in their order.
+
+    The arguments are those of `score_documents`, whose sums these are.
+    """
+    nats = [np.full(len(document), np.nan) for document in documents]
+    reading = _Reading(start_token, context_length, stride, batch_tokens, None, None, progress)
+    for batch, losses in _scored_batches(model, documents, reading):
+        position = 0
+        for window in batch:
+            count = window.end - window.scored
+            nats[window.document][window.scored : window.end] = losses[position : position + count]
+            position += count
+    return nats
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How documents are read: the arguments of `score_documents`."""
+
+    start_token: int
+    context_length: int
+    stride: int | None
+    batch_tokens: int
+    head: OutputHead | None
+    streams: int | None
+    progress: Progress | None
+
+
+def _scored_batches(
+    model: Module, documents: Sequence[Tokens], reading: _Reading
+) -> Iterator[tuple[list[_Window], npt.NDArray[np.float64]]]:
+    """Batches of windows with the nats of their counted tokens, window after window."""
+    context, stride = reading.context_length, reading.stride or reading.context_length
     windows = [
         window
-        for index, length in enumerate(lengths)
-        for window in _windows(index, int(length), context_length, stride or context_length)
+        for index, document in enumerate(documents)
+        for window in _windows(index, len(document), context, stride)
     ]
-    head = head or find_output_head(model)
+    head = reading.head or find_output_head(model)
+    streams = reading.streams or blas.usable_cores()
     training = model.training
     model.eval()
-    done, total = 0, int(lengths.sum())
+    done, total = 0, sum(len(document) for document in documents)
     try:
-        for batch in _batches(windows, batch_tokens):
-            owners, losses = _score_batch(
-                model, head, documents, batch, start_token, streams or blas.usable_cores()
-            )
-            np.add.at(nats, owners, losses)
+        for batch in _batches(windows, reading.batch_tokens):
+            losses = _score_batch(model, head, documents, batch, reading.start_token, streams)
+            yield batch, losses
             done += len(losses)
-            if progress is not None:
-                progress(done, total)
+            if reading.progress is not None:
+                reading.progress(done, total)
     finally:
         model.train(training)
-    return Scores(nats, lengths, np.asarray(byte_lengths, dtype=np.int64))
 
 
 # --- windows and batches ---------------------------------------------------------------------
@@ -202,8 +252,8 @@ def _score_batch(
     batch: Sequence[_Window],
     start_token: int,
     streams: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Document index and nats of each counted token of a batch."""
+) -> npt.NDArray[np.float64]:
+    """Nats of each counted token of a batch, window after window."""
     width = max(window.length for window in batch)
     if len(batch) > 1:
         width = _padded(width)
@@ -218,7 +268,6 @@ def _score_batch(
         inputs[row, 0] = first
         inputs[row, 1:length] = targets[row, : length - 1]
         counted[row, window.scored - window.begin : length] = True
-    owners = np.array([window.document for window in batch], dtype=np.int64)
     shares = _shares(len(batch), streams)
     parts = [
         _Part(model, head, inputs[rows], targets[rows], counted[rows], stream)
@@ -228,8 +277,7 @@ def _score_batch(
         # One chunk of each stream at a time: they run in parallel, and no more logits than these
         # exist at once.
         mx.eval([part.advance() for part in parts if part.pending])
-    losses = np.concatenate([part.losses() for part in parts])
-    return np.repeat(owners, counted.sum(axis=1)), losses
+    return np.concatenate([part.losses() for part in parts])
 
 
 class _Part:
