@@ -20,7 +20,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +33,7 @@ from cptstudio import durable
 from cptstudio.corpus.corpus import MANIFEST, VERSIONS, Corpus, open_corpus
 from cptstudio.corpus.document_store import DocumentStore, DocumentWriter
 from cptstudio.corpus.inspection import Inspection
+from cptstudio.corpus.languages import language_shares
 from cptstudio.corpus.manifest import (
     CORPUS_FORMAT,
     STATUSES,
@@ -44,7 +45,7 @@ from cptstudio.corpus.manifest import (
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
 from cptstudio.corpus.progress import ProgressCallback, ProgressMeter
 from cptstudio.corpus.reading import SourceReader
-from cptstudio.corpus.sources import Skipped, SourceFile, find_sources
+from cptstudio.corpus.sources import Skipped, Source, SourceFile, find_sources
 from cptstudio.corpus.split import SplitRule, sides_of
 from cptstudio.corpus.token_store import SIDES
 from cptstudio.corpus.tokenising import ensure_tokens_of, tokenise
@@ -71,7 +72,7 @@ class BuildResult:
 
 def build_corpus(
     path: Path,
-    sources: Sequence[Path],
+    sources: Sequence[Path | Source],
     settings: BuildSettings | None = None,
     model_path: Path | str | None = None,
     progress: ProgressCallback | None = None,
@@ -145,6 +146,11 @@ def _build(
     (staged / "signatures").unlink()
     writer.finish(records)
     fingerprint = _fingerprint(records)
+    with closing(DocumentStore(documents)) as store:
+        languages = language_shares(store, records, reader.labels)
+        if tokenizer is not None:
+            folder = staged / "tokens" / tokenizer.facts.hash
+            tokenise(store, folder, tokenizer, fingerprint, meter)
     report = CorpusReport(
         source_files=len(files),
         skipped_files=reader.skipped,
@@ -154,16 +160,10 @@ def _build(
         suspicious=inspection.examples,
         suspicious_count=inspection.counts,
         scripts=inspection.scripts(),
+        languages=languages,
         length_histogram=_histogram(records),
         **_totals(records),
     )
-    if tokenizer is not None:
-        store = DocumentStore(documents)
-        folder = staged / "tokens" / tokenizer.facts.hash
-        try:
-            tokenise(store, folder, tokenizer, fingerprint, meter)
-        finally:
-            store.close()
     return CorpusManifest(
         format=CORPUS_FORMAT,
         name=path.name,

@@ -1,8 +1,7 @@
 """Looks at documents while they are stored: what a person may want to check before training.
 
 Whole documents are searched for long lines; the rest is judged by each document's beginning.
-Letters are counted by Unicode block, which tells scripts apart, not languages: the detectors of
-languages that are light enough guess badly on source code and short texts.
+Letters are counted by Unicode block, which tells scripts apart; `languages` tells languages.
 """
 
 from __future__ import annotations

@@ -91,6 +91,20 @@ class SuspiciousDocument(_Model):
     reason: str
 
 
+class LanguageShares(_Model):
+    """In which languages the kept documents are written, see `languages`; shares sum to 1.
+
+    Attributes:
+        examined: documents whose beginning was looked at; source code is told by names.
+        documents: share of documents by language, the largest first.
+        text_bytes: share of UTF-8 bytes by language, the largest first.
+    """
+
+    examined: int
+    documents: dict[str, float]
+    text_bytes: dict[str, float]
+
+
 class CorpusReport(_Model):
     """What a build found.
 
@@ -106,7 +120,8 @@ class CorpusReport(_Model):
         duplicates: examples.
         suspicious: examples.
         suspicious_count: documents by kind of suspicion.
-        scripts: share of letters by Unicode script or language.
+        scripts: share of letters by Unicode script.
+        languages: None in corpora built before languages were told apart.
     """
 
     source_files: int = 0
@@ -120,6 +135,7 @@ class CorpusReport(_Model):
     suspicious: list[SuspiciousDocument] = []
     suspicious_count: dict[str, int] = {}
     scripts: dict[str, float] = {}
+    languages: LanguageShares | None = None
 
 
 class CorpusManifest(_Model):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from cptstudio.corpus.corpus import Corpus
-from cptstudio.corpus.manifest import STATUSES
+from cptstudio.corpus.manifest import STATUSES, LanguageShares
 from cptstudio.corpus.token_store import SIDES, TokenManifest
 from cptstudio.errors import UserError
 
 _EXAMPLES = 5
 _BAR = 30
+_LANGUAGES = 10
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:
@@ -60,6 +61,8 @@ def render(corpus: Corpus) -> str:
     if report.scripts:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in report.scripts.items())
         lines += ["", f"Scripts of the letters: {shares}"]
+    if report.languages is not None:
+        lines += ["", *_languages(report.languages)]
     if report.duplicates:
         lines += ["", "Duplicates, for example:"]
         for pair in report.duplicates[:_EXAMPLES]:
@@ -113,6 +116,19 @@ def _tokens(store: dict[str, Any]) -> list[str]:
             f"  {store['inexact_cuts']:,} places in very long documents may hold other tokens "
             "than if they were encoded whole"
         )
+    return lines
+
+
+def _languages(shares: LanguageShares) -> list[str]:
+    """The languages of the largest shares, by documents and by bytes."""
+    lines = [f"Languages, from the beginnings of {shares.examined:,} documents and names of files:"]
+    names = list(shares.text_bytes)
+    for name in names[:_LANGUAGES]:
+        by_documents, by_bytes = shares.documents.get(name, 0.0), shares.text_bytes[name]
+        lines.append(f"  {name:46} {by_documents:>7.1%} of documents {by_bytes:>7.1%} of bytes")
+    if len(names) > _LANGUAGES:
+        rest = sum(shares.text_bytes[name] for name in names[_LANGUAGES:])
+        lines.append(f"  and {len(names) - _LANGUAGES:,} more with {rest:.1%} of bytes")
     return lines
 
 
