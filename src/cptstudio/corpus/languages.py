@@ -3,7 +3,7 @@
 Source code is told by the names of files, exactly and for every document. Of the other
 documents the longest are looked at, because few of them can hold most of the text, and a sample
 of the rest that depends on nothing but their content. So the cost is bounded, whatever the size
-of the corpus: about half a second for loading the identifier and as much for looking.
+of the corpus: about half a second for loading the identifier and less for looking.
 
 The identifier is py3langid's naive Bayes model over byte sequences (Lui and Baldwin, "langid.py:
 An Off-the-shelf Language Identification Tool", ACL 2012), which computes the same everywhere.
@@ -28,9 +28,9 @@ CODE = "source code"
 OTHER = "numbers, markup, identifiers"
 UNKNOWN = "unknown"
 
-LONGEST = 500
+LONGEST = 200
 """So many of the longest documents are looked at,"""
-SAMPLED = 1500
+SAMPLED = 800
 """and so many of the others."""
 CHARACTERS = 1000
 _LEAST_CONFIDENCE = 0.3
