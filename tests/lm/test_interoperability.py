@@ -134,7 +134,6 @@ def test_perplexity(
     tmp_path: Path,
     kind: str,
 ) -> None:
-    pytest.importorskip("datasets", reason="mlx_lm.perplexity reads its text with datasets")
     given = checkpoint(kind)
     data = tmp_path / "data"
     data.mkdir()
