@@ -1,0 +1,90 @@
+"""The HTTP API: one module a subject, each with `blueprint(studio)`.
+
+Modules are found by looking, so that a new one is mounted, documented and covered by the
+tests of all routes by being there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from http import HTTPStatus
+from typing import Any
+
+import flask
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
+
+from cptstudio.errors import UserError
+from cptstudio.web.api import idempotency
+from cptstudio.web.api.openapi import ID_PATTERN, openapi_document
+from cptstudio.web.api.requests import json_answer, problem_answer
+from cptstudio.web.problems import Problem
+from cptstudio.web.studio import Studio
+
+_logger = logging.getLogger(__name__)
+
+
+class IssuedId(BaseConverter):
+    """A part of a path: an id in the form in which the server issues them."""
+
+    regex = ID_PATTERN
+    part_isolating = True
+
+
+def prepare(app: flask.Flask) -> None:
+    """What has to hold before any route is added."""
+    app.url_map.converters["default"] = IssuedId
+    app.extensions[idempotency.EXTENSION] = idempotency.Answers()
+    app.register_error_handler(UserError, _user_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _fault)
+
+
+def register(app: flask.Flask, studio: Studio) -> None:
+    """Mount every module of this package that defines `blueprint`."""
+    prepare(app)
+    for found in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{found.name}")
+        make = getattr(module, "blueprint", None)
+        if make is not None:
+            app.register_blueprint(make(studio))
+    document: dict[str, Any] = {}
+
+    def openapi() -> flask.Response:
+        if not document:
+            document.update(openapi_document(app))
+        return json_answer(document)
+
+    app.add_url_rule("/api/openapi.json", "openapi", openapi, methods=["GET"])
+
+
+def _user_error(error: UserError) -> flask.Response:
+    if isinstance(error, Problem):
+        return problem_answer(error.status, error.message, error.problems, error.fields)
+    return problem_answer(HTTPStatus.UNPROCESSABLE_ENTITY, error.message, error.problems)
+
+
+def _http_error(error: HTTPException) -> flask.Response:
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    if status == HTTPStatus.NOT_FOUND:
+        detail = f"There is nothing at {flask.request.path}."
+    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{flask.request.path} does not take {flask.request.method}."
+    else:
+        detail = error.description or HTTPStatus(status).phrase
+    answer = problem_answer(status, detail)
+    for name, value in error.get_headers():
+        if name.lower() in ("allow", "retry-after"):
+            answer.headers[name] = value
+    return answer
+
+
+def _fault(error: Exception) -> flask.Response:
+    _logger.error("%s %s failed", flask.request.method, flask.request.path, exc_info=error)
+    return problem_answer(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "CPT Studio itself failed here. What happened is in .cpt-studio/server.log of the "
+        "workspace.",
+    )

@@ -1,0 +1,215 @@
+"""How the server is started: one table of options for both commands that start it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cptstudio.errors import UserError
+
+DEFAULT_PORT = 8763
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LEVELS = ("debug", "info", "warning", "error")
+
+_EPILOG = """\
+examples:
+  %(prog)s                         serve the workspace in the current folder
+  %(prog)s --demo                  make a demo workspace in ./demo first, and serve that
+  %(prog)s -w ~/studio --port 9000 another workspace, and exactly this port
+  %(prog)s --host 0.0.0.0 --allow-host studio.lan --certfile cert.pem --keyfile key.pem
+
+Nothing is trained, downloaded or created under models/ by starting. Ending the server, with
+Ctrl-C or otherwise, leaves training runs as they are; the next start finds them again.
+
+The browser comes in through a file that only you can read. Where no browser can open it, open
+the address and paste the token, which is in .cpt-studio/token of the workspace.
+"""
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """What the server was told at its start.
+
+    Attributes:
+        workspace: the workspace folder.
+        host: the address to listen on.
+        port: the port to listen on; None for the default, or the next one that is free.
+        detect: whether training that was started elsewhere may be looked for.
+        browser: whether to open a browser.
+        demo: whether to complete the demo workspace first.
+        log_level: of the server's log.
+        allow_hosts: names under which browsers may reach it, beside the loopback names.
+        certfile: TLS certificate.
+        keyfile: its key.
+        insecure_http: accept to be reachable from elsewhere without TLS.
+        new_token: make a new token, which ends all sessions.
+    """
+
+    workspace: Path
+    host: str = LOOPBACK[0]
+    port: int | None = None
+    detect: bool = True
+    browser: bool = True
+    demo: bool = False
+    log_level: str = "info"
+    allow_hosts: tuple[str, ...] = ()
+    certfile: Path | None = None
+    keyfile: Path | None = None
+    insecure_http: bool = False
+    new_token: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its addresses."""
+        return "https" if self.certfile else "http"
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOOPBACK
+
+
+def parse_options(arguments: Sequence[str] | None = None, program: str = "") -> ServerOptions:
+    """Read the command line; `--help` and mistakes end the process as argparse does.
+
+    Raises:
+        UserError: the options together would be unsafe or make no sense.
+    """
+    given = _parser(program).parse_args(arguments)
+    workspace = given.workspace or Path(os.environ.get("CPT_STUDIO_WORKSPACE", ""))
+    if given.demo and not given.workspace:
+        workspace = Path("demo")
+    options = ServerOptions(
+        workspace=workspace.expanduser().absolute(),
+        host=given.host,
+        port=given.port,
+        detect=not given.no_detect,
+        browser=not given.no_browser,
+        demo=given.demo,
+        log_level=given.log_level,
+        allow_hosts=tuple(given.allow_host),
+        certfile=given.certfile,
+        keyfile=given.keyfile,
+        insecure_http=given.insecure_http,
+        new_token=given.new_token,
+    )
+    check_options(options)
+    return options
+
+
+def check_options(options: ServerOptions) -> None:
+    """Refuse options that would be unsafe or make no sense.
+
+    Raises:
+        UserError: with all problems at once.
+    """
+    problems = []
+    if bool(options.certfile) != bool(options.keyfile):
+        problems.append("--certfile and --keyfile belong together; give both.")
+    problems += [
+        f"{path} is not a file that can be read."
+        for path in (options.certfile, options.keyfile)
+        if path is not None and not (path.is_file() and os.access(path, os.R_OK))
+    ]
+    if not options.on_loopback:
+        if not options.allow_hosts:
+            problems.append(
+                "Say with --allow-host under which names browsers reach it, such as "
+                "--allow-host studio.lan; all other names are refused."
+            )
+        if not options.certfile and not options.insecure_http:
+            problems.append(
+                "Give --certfile and --keyfile for TLS, or accept with --insecure-http that "
+                "everybody on the network can read along and take over the session."
+            )
+    problems += [
+        f"--allow-host {name!r} is not a host name; give it without scheme, port or path."
+        for name in options.allow_hosts
+        if not name or set(name) & set("/:@?#*, \t") or not name.isascii()
+    ]
+    if problems:
+        where = "" if options.on_loopback else f" on {options.host}, beyond this machine"
+        raise UserError(f"The server cannot start{where}:", problems)
+
+
+def _port(text: str) -> int:
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 1 to 65535")
+    return port
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=program or None,
+        description="Open CPT Studio, the web interface for continued pre-training of MLX "
+        "language models, in your browser.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "-w",
+        "--workspace",
+        type=Path,
+        metavar="DIR",
+        help="the folder that holds models, corpora and runs (default: the current folder, or "
+        "$CPT_STUDIO_WORKSPACE)",
+    )
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="make or complete the demo workspace first: a small model and two corpora "
+        "(in ./demo unless --workspace names another folder)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        metavar="N",
+        help=f"listen on exactly this port (default: {DEFAULT_PORT}, or the next free one)",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument(
+        "--no-detect",
+        action="store_true",
+        help="do not look for training on this machine that was started elsewhere",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=_LEVELS,
+        default="info",
+        help="how much is logged, to this terminal and .cpt-studio/server.log (default: info)",
+    )
+    parser.add_argument(
+        "--new-token",
+        action="store_true",
+        help="make a new token; everybody who is signed in has to come in again",
+    )
+    network = parser.add_argument_group("reaching it from other machines (off by default)")
+    network.add_argument(
+        "--host",
+        default=LOOPBACK[0],
+        metavar="ADDRESS",
+        help="listen on this address (default: %(default)s, this machine only)",
+    )
+    network.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which browsers may reach it; may be given several times",
+    )
+    network.add_argument("--certfile", type=Path, metavar="FILE", help="TLS certificate (PEM)")
+    network.add_argument("--keyfile", type=Path, metavar="FILE", help="its private key (PEM)")
+    network.add_argument(
+        "--insecure-http",
+        action="store_true",
+        help="go beyond this machine without TLS: others on the network can read along",
+    )
+    return parser

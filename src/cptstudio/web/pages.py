@@ -1,0 +1,147 @@
+"""The pages and their files, as they lie in the package: no build step, no template.
+
+Only the standard library is used here, so that the first page is there at once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cptstudio.durable import UnusableFileError, read_bytes
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+FILES_PREFIX = "/ui/"
+UI_FOLDER = Path(__file__).parent / "ui"
+_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+PAGE_PATH = re.compile(f"/|/runs/{_ID}|/compare|/new|/data|/data/{_ID}|/settings")
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DEEPEST = 6
+_LARGEST = 4 * 1024 * 1024
+_COMPRESSED_FROM = 1024
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain; charset=utf-8",
+}
+_COMPRESSIBLE = {".html", ".js", ".css", ".json", ".svg", ".txt"}
+_NO_PAGE = b"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Not found - CPT Studio</title></head>
+<body><main><h1>There is no such page</h1><p><a href="/">All runs</a></p></main></body></html>
+"""
+
+
+@dataclass(frozen=True)
+class _File:
+    stamp: tuple[int, int]
+    plain: bytes
+    compressed: bytes | None
+    tag: str
+    content_type: str
+
+
+class Pages:
+    """Serves the pages' paths and `/ui/`; everything else goes to the application inside.
+
+    Args:
+        inner: the application inside.
+        folder: where index.html and its files lie.
+    """
+
+    def __init__(self, inner: WSGIApplication, folder: Path = UI_FOLDER) -> None:
+        self._inner = inner
+        self._folder = folder
+        self._files: dict[Path, _File] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(("/api/", "/socket.io/")):
+            return self._inner(environ, start_response)
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD")])
+        if PAGE_PATH.fullmatch(path):
+            return self._send(self._folder / "index.html", environ, start_response)
+        if path == "/favicon.ico":
+            path = FILES_PREFIX + "favicon.ico"
+        if path.startswith(FILES_PREFIX):
+            parts = path.removeprefix(FILES_PREFIX).split("/")
+            if len(parts) <= _DEEPEST and all(_PART.fullmatch(part) for part in parts):
+                return self._send(self._folder.joinpath(*parts), environ, start_response)
+        headers = [("Content-Type", _TYPES[".html"]), ("Content-Length", str(len(_NO_PAGE)))]
+        start_response(_status(HTTPStatus.NOT_FOUND), headers)
+        return [_NO_PAGE] if environ["REQUEST_METHOD"] == "GET" else []
+
+    def _send(
+        self, path: Path, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        try:
+            file = self._read(path)
+        except (OSError, UnusableFileError):
+            return _plain(start_response, HTTPStatus.NOT_FOUND, [])
+        # The browser asks each time whether its copy still holds, so an update needs no
+        # reload by hand.
+        headers = [("ETag", file.tag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding")]
+        if environ.get("HTTP_IF_NONE_MATCH") == file.tag:
+            start_response(_status(HTTPStatus.NOT_MODIFIED), headers)
+            return []
+        body = file.plain
+        if file.compressed is not None and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            body = file.compressed
+            headers.append(("Content-Encoding", "gzip"))
+        headers += [("Content-Type", file.content_type), ("Content-Length", str(len(body)))]
+        start_response(_status(HTTPStatus.OK), headers)
+        return [body] if environ["REQUEST_METHOD"] == "GET" else []
+
+    def _read(self, path: Path) -> _File:
+        content_type = _TYPES.get(path.suffix)
+        if content_type is None:
+            raise FileNotFoundError(path)
+        found = os.stat(path, follow_symlinks=False)
+        stamp = (found.st_mtime_ns, found.st_size)
+        file = self._files.get(path)
+        if file is None or file.stamp != stamp:
+            plain = read_bytes(path, _LARGEST)
+            worth = path.suffix in _COMPRESSIBLE and len(plain) >= _COMPRESSED_FROM
+            compressed = gzip.compress(plain, 6, mtime=0) if worth else None
+            tag = f'"{hashlib.sha256(plain).hexdigest()[:32]}"'
+            file = _File(stamp, plain, compressed, tag, content_type)
+            with self._lock:
+                self._files[path] = file
+        return file
+
+
+def _status(status: HTTPStatus) -> str:
+    return f"{status.value} {status.phrase}"
+
+
+def _plain(
+    start_response: StartResponse, status: HTTPStatus, headers: list[tuple[str, str]]
+) -> Iterable[bytes]:
+    body = f"{status.phrase}\n".encode()
+    start_response(
+        _status(status),
+        [
+            *headers,
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+        ],
+    )
+    return [body]

@@ -1,0 +1,34 @@
+"""The headers that every answer carries."""
+
+from __future__ import annotations
+
+CSP_REPORT_PATH = "/csp-report"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; "
+    f"frame-ancestors 'none'; report-uri {CSP_REPORT_PATH}"
+)
+SECURITY_HEADERS = (
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+_OURS = {name.lower() for name, _ in SECURITY_HEADERS}
+
+
+def with_security_headers(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """An answer's headers, completed.
+
+    No layer below can loosen them, nor open the answer to other origins: Socket.IO would add
+    CORS headers for the origins it knows.
+    """
+    kept = [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in _OURS and not name.lower().startswith("access-control-")
+    ]
+    if not any(name.lower() == "cache-control" for name, _ in kept):
+        kept.append(("Cache-Control", "no-store"))
+    return kept + list(SECURITY_HEADERS)

@@ -1,0 +1,50 @@
+"""`Studio`: what every part of the web interface works with."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cptstudio.web.options import ServerOptions
+from cptstudio.workspace import Workspace
+
+if TYPE_CHECKING:
+    from cptstudio.runs.training_manager import TrainingManager
+    from cptstudio.web.jobs import JobRunner
+    from cptstudio.web.live import Live
+
+
+@dataclass
+class Studio:
+    """One workspace, served.
+
+    Attributes:
+        workspace: its folders.
+        manager: all that is done with runs.
+        jobs: long work that is no training.
+        options: how the server was started.
+        boot_id: new with every start of a server, so that a page knows when to fetch anew.
+        live: what tells the pages that something changed; set when the application is made.
+    """
+
+    workspace: Workspace
+    manager: TrainingManager
+    jobs: JobRunner
+    options: ServerOptions
+    boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    live: Live = field(init=False)
+
+
+def make_studio(options: ServerOptions) -> Studio:
+    """The studio of the options' workspace. Nothing is created or started by it."""
+    from cptstudio.runs.training_manager import TrainingManager
+    from cptstudio.web.jobs import JobRunner
+
+    workspace = Workspace(options.workspace)
+    return Studio(
+        workspace=workspace,
+        manager=TrainingManager(workspace, detect=None if options.detect else False),
+        jobs=JobRunner(workspace),
+        options=options,
+    )
