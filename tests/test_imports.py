@@ -11,7 +11,15 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "cptstudio"
 
-GROUND = {"errors", "durable", "json_lines", "workspace", "settings", "run_files"}
+GROUND = {
+    "durable",
+    "errors",
+    "job_programs",
+    "json_lines",
+    "run_files",
+    "settings",
+    "workspace",
+}
 MAY_USE = {
     **dict.fromkeys(GROUND, GROUND),
     "corpus": GROUND,

@@ -15,6 +15,22 @@ _TOOL_FOLDERS = frozenset({".git", ".hg", ".svn", "__pycache__", "node_modules",
 
 
 @dataclass(frozen=True)
+class Source:
+    """A file or folder that the user gave, with what is to be made of it.
+
+    Attributes:
+        path: where it is on this machine.
+        label: its name in reports in place of the path's own, such as the name that an uploaded
+            file had; it may contain slashes.
+        hidden: whether files and folders inside it whose names begin with a dot are read.
+    """
+
+    path: Path
+    label: str | None = None
+    hidden: bool = True
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """A regular file to read.
 
@@ -40,7 +56,7 @@ class Skipped:
     reason: str
 
 
-def find_sources(roots: Sequence[Path]) -> tuple[list[SourceFile], list[Skipped]]:
+def find_sources(roots: Sequence[Path | Source]) -> tuple[list[SourceFile], list[Skipped]]:
     """All regular files in the given files and folders, in the order of their labels.
 
     Symbolic links inside a folder are reported, not followed, so that no loop and nothing
@@ -51,29 +67,36 @@ def find_sources(roots: Sequence[Path]) -> tuple[list[SourceFile], list[Skipped]
     """
     files: list[SourceFile] = []
     skipped: list[Skipped] = []
-    missing = [str(root) for root in roots if not root.exists()]
+    given = [root if isinstance(root, Source) else Source(root) for root in roots]
+    missing = [one.label or str(one.path) for one in given if not one.path.exists()]
     if missing:
         raise UserError(f"Not found: {', '.join(missing)}. Give files or folders that exist.")
     taken: dict[str, int] = {}
-    for root in roots:
-        path = root.expanduser().resolve()
-        taken[path.name] = taken.get(path.name, 0) + 1
-        name = path.name if taken[path.name] == 1 else f"{path.name}#{taken[path.name]}"
-        for found in _walk(path, name):
+    for one in given:
+        path = one.path.expanduser().resolve()
+        label = one.label or path.name
+        taken[label] = taken.get(label, 0) + 1
+        name = label if taken[label] == 1 else f"{label}#{taken[label]}"
+        for found in _walk(path, name, one.hidden):
             if isinstance(found, SourceFile):
                 files.append(found)
             else:
                 skipped.append(found)
     if not files:
-        raise UserError(f"There is no file to read in {', '.join(map(str, roots))}.")
+        raise UserError(
+            f"There is no file to read in {', '.join(one.label or str(one.path) for one in given)}."
+        )
     files.sort(key=lambda file: file.label.split("/"))
     return files, skipped
 
 
-def _walk(path: Path, label: str) -> Iterator[SourceFile | Skipped]:
+def _walk(path: Path, label: str, hidden: bool) -> Iterator[SourceFile | Skipped]:
     waiting = [(path, _printable(label))]
     while waiting:
         here, name = waiting.pop()
+        if not hidden and here != path and here.name.startswith("."):
+            yield Skipped(name, "is hidden: its name begins with a dot")
+            continue
         try:
             information = os.lstat(here)
             if stat.S_ISDIR(information.st_mode):

@@ -1,8 +1,7 @@
 """Measures a few real steps of a planned run: `python -m cptstudio.training.calibration`.
 
-It reads one JSON document, {"workspace": PATH, "settings": TREE}, from standard input, does
-what the trainer would do without writing anything to disk, and answers with one JSON object a
-line: {"progress": ...} while it works, then {"result": ...} or {"error": ...}.
+A job, see `job_programs`: the request is {"workspace": PATH, "settings": TREE}. It does what the
+trainer would do, without writing anything to disk; the result is a `Calibration`.
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cptstudio import job_programs
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
+from cptstudio.job_programs import Answer
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.light_imports import leave_out_torch
 from cptstudio.workspace import Workspace
@@ -145,27 +146,16 @@ def measure(
     )
 
 
-def main() -> int:
-    """Answer one request; returns the exit status."""
-
-    def answer(**line: Any) -> None:
-        sys.stdout.write(dump_json(line) + "\n")
-        sys.stdout.flush()
-
-    request = json.load(sys.stdin)
+def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    """Measure what the request plans, as a job."""
     leave_out_torch()
-    try:
-        result = measure(
-            Workspace(Path(request["workspace"])),
-            parse_settings(request["settings"]),
-            progress=lambda done, total: answer(progress={"done": done, "total": total}),
-        )
-    except UserError as error:
-        answer(error={"message": error.message, "problems": list(error.problems)})
-        return 1
-    answer(result=asdict(result))
-    return 0
+
+    def tell(done: int, total: int) -> None:
+        answer.progress(phase="measuring", done=done, total=total, unit="steps", final=True)
+
+    workspace = Workspace(Path(request["workspace"]))
+    return asdict(measure(workspace, parse_settings(request["settings"]), progress=tell))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(job_programs.answer_request(work))

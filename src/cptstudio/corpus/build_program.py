@@ -1,0 +1,91 @@
+"""Builds or tokenises a corpus as a job: `python -m cptstudio.corpus.build_program`.
+
+The request, see `job_programs`:
+
+    {"corpus": FOLDER, "sources": [{"path": PATH, "label": NAME|null, "inside": ROOT|null}, ...],
+     "settings": BuildSettings, "model": FOLDER|null}
+
+Without sources the corpus that is there is only tokenised for the model. A source that names
+the folder it must lie `inside` is refused when a link on the way leads out of it; hidden files
+and folders are left aside, so that no key or token becomes a document.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from cptstudio import job_programs
+from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.corpus.progress import Progress, ProgressCallback
+from cptstudio.corpus.sources import Source
+from cptstudio.corpus.tokenising import ensure_tokens
+from cptstudio.errors import UserError
+from cptstudio.job_programs import Answer
+
+MODULE = "cptstudio.corpus.build_program"
+
+
+def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    """Do what the request says; the result names the corpus and whether it changed."""
+    folder = Path(request["corpus"])
+    model = request.get("model")
+    sources = [_source(one) for one in request["sources"]]
+    tell = _progress_to(answer)
+    if sources:
+        settings = BuildSettings.model_validate(request["settings"])
+        built = build_corpus(folder, sources, settings, model, tell)
+        return _summary(built.corpus, built.changed)
+    if model is None:
+        raise UserError("Give files or folders to build from, or a model to tokenise for.")
+    corpus = open_corpus(folder)
+    before = corpus.tokenizer_hashes()
+    ensure_tokens(corpus, model, tell)
+    return _summary(corpus, corpus.tokenizer_hashes() != before)
+
+
+def _source(given: dict[str, Any]) -> Source:
+    path = Path(given["path"])
+    inside = given.get("inside")
+    if inside is not None:
+        real = Path(os.path.realpath(path))
+        wanted = Path(os.path.realpath(inside)) / path.relative_to(inside)
+        if real != wanted:
+            raise UserError(f"{path} is reached through a symbolic link, which is not followed.")
+    return Source(path, label=given.get("label"), hidden=False)
+
+
+def _progress_to(answer: Answer) -> ProgressCallback:
+    def tell(moment: Progress) -> None:
+        reading = moment.phase == "reading"
+        files = f"{moment.files_done:,} of {moment.files_total:,} files" if reading else None
+        answer.progress(
+            phase=moment.phase,
+            done=moment.bytes_done,
+            total=moment.bytes_total or None,
+            unit="bytes",
+            detail=files,
+            rate=moment.bytes_per_second or None,
+            remaining_seconds=moment.remaining_seconds,
+        )
+
+    return tell
+
+
+def _summary(corpus: Corpus, changed: bool) -> dict[str, Any]:
+    report = corpus.manifest.report
+    return {
+        "corpus": corpus.name,
+        "changed": changed,
+        "fingerprint": corpus.manifest.fingerprint,
+        "documents": report.documents,
+        "problems": report.problem_count,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(job_programs.answer_request(work))

@@ -1,0 +1,159 @@
+"""The inner side of a job: a program that does one piece of long work for whoever started it.
+
+It reads one line of JSON, the request, from standard input, and writes one JSON object a line:
+{"progress": {...}} any number of times, then one of
+
+    {"result": {...}}
+    {"error": {"message": "a sentence", "problems": ["..."]}}
+    {"cancelled": true}
+
+It ends early on SIGINT, and when standard input is closed, which happens by itself when the
+process that asked dies: no job outlives the one who can show it. A request that ends with the
+end of the input instead of a newline is not watched over like this.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from cptstudio import durable
+from cptstudio.errors import UserError
+
+REQUEST_LIMIT = durable.MEBIBYTE
+_GRACE_SECONDS = 5.0
+_INPUT, _OUTPUT = 0, 1
+
+
+class Answer:
+    """Writes a program's answer lines; lines from several threads do not mix.
+
+    Args:
+        descriptor: of the pipe to the one who asked.
+        interval: seconds that lie between two lines of progress at least.
+    """
+
+    def __init__(self, descriptor: int, interval: float = 0.1) -> None:
+        self._descriptor = descriptor
+        self._interval = interval
+        self._lock = threading.Lock()
+        self._last = float("-inf")
+        self._phase: object = None
+
+    def progress(self, *, final: bool = False, **facts: Any) -> None:
+        """Tell how far the work is, unless the last time was only just now.
+
+        Args:
+            final: tell it in any case.
+            facts: phase, done, total, unit ("bytes", "files", "steps", "rows"), detail; rate
+                (units a second) and remaining_seconds where the program knows better than one
+                who watches `done`.
+        """
+        now = time.monotonic()
+        same_phase = facts.get("phase") == self._phase
+        if not final and same_phase and now - self._last < self._interval:
+            return
+        self._last, self._phase = now, facts.get("phase")
+        self.line(progress=facts)
+
+    def line(self, **answer: Any) -> None:
+        """Write one object."""
+        data = durable.dump_json(answer).encode() + b"\n"
+        with self._lock:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+
+
+Work = Callable[[dict[str, Any], Answer], dict[str, Any]]
+
+
+def answer_request(work: Work) -> int:
+    """Answer the one request of this process; returns the exit status.
+
+    What libraries print goes to standard error, so that the answer stays clean.
+
+    Args:
+        work: gets the request and the answer to report progress to, returns the result. A
+            `UserError` is passed on in its own words. A `KeyboardInterrupt` reaches it when the
+            work is to end: it may clean up, for a few seconds.
+    """
+    # A program started from a shell's background inherits an ignored SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    answer = Answer(os.dup(_OUTPUT))
+    os.dup2(sys.stderr.fileno(), _OUTPUT)
+    try:
+        return _answer(work, answer)
+    except BrokenPipeError:
+        return 1
+
+
+def _answer(work: Work, answer: Answer) -> int:
+    try:
+        request, rest = _read_request()
+        if not rest:
+            threading.Thread(target=_end_with_input, daemon=True).start()
+        result = work(request, answer)
+    except KeyboardInterrupt:
+        answer.line(cancelled=True)
+        return 130
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        message, problems = sentence_of(error)
+        answer.line(error={"message": message, "problems": problems})
+        return 1
+    answer.line(result=result)
+    return 0
+
+
+def sentence_of(error: Exception) -> tuple[str, list[str]]:
+    """What a user is told of an exception; one that is a fault of ours leaves its trace."""
+    if isinstance(error, UserError):
+        return error.message, list(error.problems)
+    if isinstance(error, MemoryError):
+        return "The memory of this machine did not suffice. End other programs and repeat.", []
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        place = f" for {error.filename}" if error.filename else ""
+        return f"The disk is full{place}: make room and repeat.", []
+    if isinstance(error, OSError) and error.errno == errno.EDQUOT:
+        return "Your share of the disk (quota) is used up: make room and repeat.", []
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}.", []
+    traceback.print_exc()
+    return f"It ended with an error that it should not have: {type(error).__name__}: {error}", []
+
+
+def _read_request() -> tuple[dict[str, Any], bool]:
+    """The request, and whether the input ended with it (then there is none to watch)."""
+    data = b""
+    ended = False
+    while b"\n" not in data and not ended:
+        part = os.read(_INPUT, 65_536)
+        data += part
+        ended = not part
+        if len(data) > REQUEST_LIMIT:
+            raise UserError(f"The request is larger than {REQUEST_LIMIT:,} bytes.")
+    try:
+        request = durable.parse_json(data.partition(b"\n")[0])
+    except ValueError as error:
+        raise UserError(f"The request is not valid JSON: {error}.") from None
+    if not isinstance(request, dict):
+        raise UserError("The request is not a JSON object.")
+    return request, ended
+
+
+def _end_with_input() -> None:
+    """Wait for the end of standard input, then end this process as a cancel would."""
+    # Not through sys.stdin: a thread that blocks in it stops the interpreter from ending.
+    while os.read(_INPUT, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(_GRACE_SECONDS)
+    os._exit(1)
