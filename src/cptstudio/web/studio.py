@@ -45,6 +45,6 @@ def make_studio(options: ServerOptions) -> Studio:
     return Studio(
         workspace=workspace,
         manager=TrainingManager(workspace, detect=None if options.detect else False),
-        jobs=JobRunner(workspace),
+        jobs=JobRunner(),
         options=options,
     )
