@@ -16,6 +16,7 @@ export {
   useState,
 } from "../vendor/preact-hooks.js";
 export {
+  Signal,
   batch,
   computed,
   effect,

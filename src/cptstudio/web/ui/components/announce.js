@@ -1,0 +1,59 @@
+import { h, signal } from "../lib/preact.js";
+import { Button } from "./button.js";
+
+/** @typedef {{id: number, text: string, kind: "info" | "good" | "bad"}} Note */
+
+const spoken = signal("");
+const notes = signal(/** @type {Note[]} */ ([]));
+const NOTE_MS = 8000;
+let nextId = 1;
+
+/**
+ * Say something in the page's one polite live region: state changes only.
+ *
+ * @param {string} text
+ */
+export function announce(text) {
+  // The same words twice would not be read again.
+  spoken.value = spoken.value === text ? `${text}\u00a0` : text;
+}
+
+/**
+ * Show a note for a while, and say it.
+ *
+ * @param {string} text
+ * @param {Note["kind"]=} kind a "bad" one stays until it is closed
+ */
+export function toast(text, kind = "good") {
+  const note = { id: nextId, text, kind };
+  nextId += 1;
+  notes.value = [...notes.value, note];
+  announce(text);
+  if (kind !== "bad") {
+    setTimeout(() => close(note.id), NOTE_MS);
+  }
+}
+
+/** @param {number} id */
+function close(id) {
+  notes.value = notes.value.filter((note) => note.id !== id);
+}
+
+/** The live region and the notes; the shell has it once. */
+export function Announcements() {
+  return [
+    h("div", { class: "visually-hidden", role: "status", "aria-live": "polite", key: "spoken" }, spoken.value),
+    h(
+      "div",
+      { class: "toasts", key: "notes" },
+      notes.value.map((note) =>
+        h(
+          "div",
+          { class: `toast toast-${note.kind}`, key: note.id },
+          h("span", {}, note.text),
+          h(Button, { kind: "quiet", small: true, icon: "close", "aria-label": "Close this note", onClick: () => close(note.id) }),
+        ),
+      ),
+    ),
+  ];
+}

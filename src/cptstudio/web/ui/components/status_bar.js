@@ -1,0 +1,48 @@
+import { connection, status } from "../lib/live.js";
+import { bytes, duration, integer, number } from "../lib/format.js";
+import { h, useEffect, useState } from "../lib/preact.js";
+import { stateWords } from "./badge.js";
+
+/** Lets a page that lost its connection say how old its news are. */
+function useSeconds(/** @type {boolean} */ on) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    if (!on) {
+      return undefined;
+    }
+    const timer = setInterval(() => tick((value) => value + 1), 1000);
+    return () => clearInterval(timer);
+  }, [on]);
+}
+
+function ConnectionState() {
+  const { state, since } = connection.value;
+  useSeconds(state !== "live");
+  const age = since ? `, data ${duration(Date.now() / 1000 - since)} old` : "";
+  const words = state === "live" ? "Live" : state === "reconnecting" ? (since ? `Reconnecting${age}` : "Connecting") : `No server${age}`;
+  return h("span", { class: `status-connection status-${state}` }, words);
+}
+
+/** @param {{title: string, value: string}} props */
+function Item({ title, value }) {
+  return h("span", { class: "status-item" }, h("span", {}, `${title} `), value);
+}
+
+/** On every page: the active run and whether the page is live. */
+export function StatusBar() {
+  const active = /** @type {any[]} */ (status.value?.active || []);
+  const run = active[0];
+  return h(
+    "div",
+    { class: "status", role: "group", "aria-label": "Status" },
+    run && h("a", { class: "status-run", href: `/runs/${run.id}` }, run.id),
+    run && run.state?.name !== "running" && h(Item, { title: "", value: stateWords(run.state).words }),
+    run && h(Item, { title: "step", value: `${integer(run.step)} of ${integer(run.planned_steps)}` }),
+    run && h(Item, { title: "loss", value: number(run.loss) }),
+    run && h(Item, { title: "left", value: duration(run.remaining_seconds) }),
+    run && h(Item, { title: "memory", value: bytes(run.memory_process) }),
+    active.length > 1 && h("a", { href: "/" }, `and ${active.length - 1} more`),
+    !run && status.value && h("span", { class: "muted" }, "Nothing is running"),
+    h(ConnectionState, {}),
+  );
+}

@@ -1,0 +1,73 @@
+import { h } from "../lib/preact.js";
+import { Icon } from "./icon.js";
+
+/**
+ * @template T
+ * @typedef {object} Column
+ * @property {string} id
+ * @property {any} title
+ * @property {(row: T) => any} cell
+ * @property {boolean=} number aligned to the right, tabular figures
+ * @property {boolean=} header the row's own header
+ * @property {boolean=} sortable
+ * @property {string=} class
+ */
+
+/**
+ * A table that scrolls sideways inside itself where the page is narrow.
+ *
+ * @template T
+ * @param {{caption: string, showCaption?: boolean, columns: Column<T>[], rows: T[], rowKey: (row: T) => string | number,
+ *   sort?: {column: string, descending: boolean}, onSort?: (column: string) => void, rowClass?: (row: T) => string, empty?: any}} props
+ */
+export function Table({ caption, showCaption, columns, rows, rowKey, sort, onSort, rowClass, empty }) {
+  const cellClass = (/** @type {Column<T>} */ column) => [column.number && "number", column.class].filter(Boolean).join(" ") || undefined;
+  return h(
+    "div",
+    { class: "table-scroll", tabIndex: 0, role: "region", "aria-label": caption },
+    h(
+      "table",
+      { class: "table" },
+      h("caption", { class: showCaption ? undefined : "visually-hidden" }, caption),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((column) => {
+            const sorted = sort?.column === column.id ? (sort.descending ? "descending" : "ascending") : undefined;
+            return h(
+              "th",
+              { key: column.id, scope: "col", class: cellClass(column), "aria-sort": sorted },
+              column.sortable && onSort
+                ? h(
+                    "button",
+                    { type: "button", class: "sort", onClick: () => onSort(column.id) },
+                    column.title,
+                    h("span", { class: sorted ? `sort-mark sort-${sorted}` : "sort-mark" }, h(Icon, { name: "chevron" })),
+                  )
+                : column.title,
+            );
+          }),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            { key: rowKey(row), class: rowClass?.(row) || undefined },
+            columns.map((column) =>
+              column.header
+                ? h("th", { key: column.id, scope: "row", class: cellClass(column) }, column.cell(row))
+                : h("td", { key: column.id, class: cellClass(column) }, column.cell(row)),
+            ),
+          ),
+        ),
+        rows.length === 0 && empty && h("tr", {}, h("td", { colSpan: columns.length, class: "table-empty" }, empty)),
+      ),
+    ),
+  );
+}
