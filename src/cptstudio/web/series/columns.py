@@ -113,8 +113,8 @@ class RunColumns:
         return self._file << _RESUME_BITS | min(len(self._resumes), (1 << _RESUME_BITS) - 1)
 
     @property
-    def bytes(self) -> int:
-        """Memory of the columns, about."""
+    def memory(self) -> int:
+        """Bytes that the columns take, about."""
         return self.count * 8 * (len(parsing.NUMBERS) + 2)
 
     def column(self, name: str) -> Floats:

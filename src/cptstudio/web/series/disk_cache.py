@@ -11,11 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from cptstudio.durable import UnusableFileError, atomic_file, open_regular_file, parse_json
 from cptstudio.web.series import parsing
@@ -34,14 +37,19 @@ def path_of(folder: Path, run: str) -> Path:
     return folder / f"{run}{_SUFFIX}"
 
 
-def save(columns: RunColumns, target: Path) -> None:
-    """Write the columns; the caller holds their lock, and `target.parent` is there.
+@dataclass(frozen=True)
+class Kept:
+    """Columns as they were at one moment. Arrays are never changed in place."""
 
-    Raises:
-        OSError: it could not be written; nothing is left behind.
-    """
+    header: bytes
+    arrays: Sequence[npt.NDArray[Any]]
+    offset: int
+
+
+def copy_of(columns: RunColumns) -> Kept | None:
+    """What to keep of the columns, or None while it cannot be; the caller holds their lock."""
     if columns.mark is None or columns.skipping:
-        return
+        return None
     arrays = _arrays(columns)
     header = {
         "version": VERSION,
@@ -59,10 +67,19 @@ def save(columns: RunColumns, target: Path) -> None:
     }
     line = json.dumps(header, separators=(",", ":")).encode()
     line += b" " * (-(len(line) + 1) % _ALIGNED) + b"\n"
+    return Kept(line, list(arrays.values()), columns.offset)
+
+
+def save(kept: Kept, target: Path) -> None:
+    """Write columns; `target.parent` is there.
+
+    Raises:
+        OSError: they could not be written; nothing is left behind.
+    """
     with atomic_file(target, mode=0o600) as file:
-        file.write(line)
-        for array in arrays.values():
-            file.write(np.ascontiguousarray(array).tobytes())
+        file.write(kept.header)
+        for array in kept.arrays:
+            file.write(np.ascontiguousarray(array).data)
             file.write(b"\0" * (-array.nbytes % _ALIGNED))
 
 
@@ -74,16 +91,18 @@ def load(columns: RunColumns, source: Path) -> bool:
         if header["version"] != VERSION or header["file"] != [status.st_dev, status.st_ino]:
             return False
         offset, count = int(header["offset"]), int(header["count"])
+        if count < 1:
+            return False
         if status.st_size < offset or header["prefix"] != _prefix(columns.path, offset):
             return False
         before = bytes.fromhex(header["before"])
         if _read(columns.path, offset - len(before), len(before)) != before:
             return False
-        arrays = {}
+        arrays: dict[str, npt.NDArray[Any]] = {}
         for name in header["columns"]:
             kind: Any = {"seq": np.int64, "train": np.bool_}.get(name, np.float64)
             # Mapped, not read: only the columns that are asked for cost memory.
-            arrays[name] = np.memmap(source, kind, "r", start, (count,)) if count else None
+            arrays[name] = np.memmap(source, kind, "r", start, (count,))
             start += -(-count * np.dtype(kind).itemsize // _ALIGNED) * _ALIGNED
         if start != source.stat().st_size:
             return False

@@ -108,10 +108,10 @@ class SeriesLibrary:
             if shelf is None or shelf.columns.path != directory / METRICS:
                 shelf = self._known[run] = _Shelf(run, directory / METRICS, self)
             self._known.move_to_end(run)
-            total = sum(other.columns.bytes for other in self._known.values())
+            total = sum(other.columns.memory for other in self._known.values())
             while total > self._memory_limit and len(self._known) > 1:
                 _, dropped = self._known.popitem(last=False)
-                total -= dropped.columns.bytes
+                total -= dropped.columns.memory
             return shelf
 
     def keep_on_disk(self, shelf: _Shelf) -> None:
@@ -125,8 +125,10 @@ class SeriesLibrary:
             self._workspace.make(self._workspace.private, mode=0o700)
             folder = self._workspace.make(self._folder, mode=0o700)
             with columns.lock:
-                disk_cache.save(columns, disk_cache.path_of(folder, shelf.run))
-                shelf.kept_offset = columns.offset
+                kept = disk_cache.copy_of(columns)
+            if kept is not None:
+                disk_cache.save(kept, disk_cache.path_of(folder, shelf.run))
+                shelf.kept_offset = kept.offset
         except (OSError, UserError) as error:
             _logger.warning("the columns of %s are not kept on disk: %s", shelf.run, error)
         if not columns.path.parent.is_dir():
