@@ -34,7 +34,12 @@ MAY_USE = {
     "__init__": set(),
 }
 MAY_IMPORT_MLX = {"lm", "training"}
-PROGRAMS_THAT_IMPORT_MLX = {"testing/evaluate.py", "testing/generate.py"}
+PROGRAMS_THAT_IMPORT_MLX = {
+    "testing/completion.py",
+    "testing/evaluate.py",
+    "testing/generate.py",
+    "testing/model_set.py",
+}
 
 
 def room_of(path: Path) -> str:
@@ -85,6 +90,7 @@ def test_only_the_rooms_that_compute_import_mlx(path: Path) -> None:
         "cptstudio.cli",
         "cptstudio.training.planning",
         "cptstudio.corpus.build",
+        "cptstudio.testing.bench",
     ],
 )
 def test_what_the_interface_uses_starts_without_mlx(module: str) -> None:

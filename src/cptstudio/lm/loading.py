@@ -181,12 +181,13 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
         raise UserError(
             f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {reason}"
         ) from error
-    _complete_modules(model)
+    complete_modules(model)
     tokenizer = _load_tokenizer(path, config, trust_remote_code)
     return LoadedModel(model, tokenizer, config, path, quantization)
 
 
-def _complete_modules(model: Any) -> None:
+def complete_modules(model: Any) -> None:
+    """Give every module of a network what freezing and unfreezing need."""
     # Some networks in mlx-lm (Recurrent Gemma, as of 0.32) never call Module's own __init__, so
     # they cannot be frozen or unfrozen. These are the two attributes that it would have set.
     for module in [model, *model.modules()]:

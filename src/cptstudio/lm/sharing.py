@@ -1,0 +1,47 @@
+"""Several networks over one base: adapters beside it without a second copy of its weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import mlx.core as mx
+from mlx_lm.tuner.utils import load_adapters
+from mlx_lm.utils import load_model
+
+from cptstudio.errors import UserError
+from cptstudio.lm.loading import LoadedModel, cast_floating, complete_modules
+from cptstudio.lm.parameters import named_parameters, set_parameters
+
+
+def with_adapter(
+    base: LoadedModel, adapter_path: Path, *, trust_remote_code: bool = False
+) -> LoadedModel:
+    """A second network that computes with the base's own arrays and with an adapter's.
+
+    Args:
+        base: a loaded base model; it stays as it is and can be used at the same time.
+        adapter_path: a folder with adapters.safetensors and adapter_config.json.
+        trust_remote_code: run Python code that the model brings.
+
+    Raises:
+        UserError: the adapter does not fit that base.
+    """
+    weights = named_parameters(base.model)
+    # Lazy: the weights in the files are replaced before any of them is read.
+    model, _ = load_model(base.path, lazy=True, trust_remote_code=trust_remote_code)
+    complete_modules(model)
+    set_parameters(model, weights)
+    try:
+        load_adapters(model, str(adapter_path))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"The adapter in {adapter_path} cannot be put on {base.path}: {error}. "
+            "Is that the base model it was trained on?"
+        ) from error
+    if mx.default_device() == mx.Device(mx.cpu):
+        # As `load_for_inference` does; the base's arrays are float32 already and stay shared.
+        cast_floating(model, mx.float32, respect_exceptions=True)
+    mx.eval(named_parameters(model))
+    model.eval()
+    return replace(base, model=model)

@@ -1,0 +1,305 @@
+"""The near side of the bench worker: asks a process that holds models, and imports no MLX.
+
+    with Bench() as bench:
+        bench.load([resolve_reference("demo-base", workspace)])
+        for answer in bench.ask(Complete(labels=("demo-base",), prompts=(Prompt(text="def"),))):
+            ...
+
+The process is started by the first request, never before. When it dies, of whatever, everything
+that was asked of it ends with a sentence, and the next request starts a new one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from cptstudio.durable import dump_json
+from cptstudio.errors import UserError
+from cptstudio.testing.references import ModelReference
+from cptstudio.testing.requests import (
+    Asked,
+    Cancel,
+    Complete,
+    Load,
+    ModelToLoad,
+    Request,
+    Score,
+    Status,
+    Unload,
+)
+
+MODULE = "cptstudio.testing.worker"
+_END_SECONDS = 5.0
+_LOG_LINES = 20
+_logger = logging.getLogger(__name__)
+
+Ask = Load | Unload | Complete | Score | Status
+
+
+@dataclass(frozen=True)
+class BenchState:
+    """What the bench does at this moment.
+
+    Attributes:
+        pid: of the worker, or None when none runs.
+        labels: what is loaded, as far as was answered.
+        busy: requests that are not answered to their end.
+        since: Unix time in seconds of the worker's start, or None.
+        last_end: why the last worker ended, or None.
+    """
+
+    pid: int | None
+    labels: tuple[str, ...]
+    busy: int
+    since: float | None
+    last_end: str | None
+
+
+class Bench:
+    """One bench worker at most, started when something is asked.
+
+    Args:
+        idle: seconds without a request after which the worker ends by itself.
+        fast_blas: on a Linux CPU, use an optimised BLAS under MLX.
+    """
+
+    def __init__(self, idle: float = 600.0, fast_blas: bool = True) -> None:
+        self._idle = idle
+        self._fast_blas = fast_blas
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._worker: _Worker | None = None
+        self._last_end: str | None = None
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def load(self, references: Sequence[ModelReference]) -> dict[str, Any]:
+        """Bring models into memory, and wait for it; what is loaded already stays.
+
+        Raises:
+            UserError: one cannot be loaded, or the worker died, such as for want of memory.
+        """
+        models = tuple(
+            ModelToLoad(
+                label=reference.label,
+                model=str(reference.model),
+                adapter=str(reference.adapter) if reference.adapter else None,
+            )
+            for reference in references
+        )
+        return self.result(Load(models=models))
+
+    def result(self, ask: Ask) -> dict[str, Any]:
+        """Ask, and wait for the result.
+
+        Raises:
+            UserError: the worker said so, or died.
+        """
+        for answer in self.ask(ask):
+            if "result" in answer:
+                result: dict[str, Any] = answer["result"]
+                return result
+        raise AssertionError("an answer ends with a result or an error")
+
+    def ask(self, ask: Ask) -> Iterator[dict[str, Any]]:
+        """Ask, and yield the answers as they come; the last one holds "result".
+
+        Closing the iterator before its end cancels the request.
+
+        Raises:
+            UserError: the worker said so, or died.
+        """
+        number, worker = self.begin(ask)
+        finished = False
+        try:
+            for answer in worker.answers(number):
+                finished = "result" in answer or "error" in answer
+                if "error" in answer:
+                    raise UserError(answer["error"]["message"], answer["error"]["problems"])
+                yield answer
+        finally:
+            if not finished:
+                self.cancel(number)
+            worker.forget(number)
+
+    def begin(self, ask: Ask) -> tuple[int, _Worker]:
+        """Send a request without waiting; its number is what `cancel` takes."""
+        number = next(self._numbers)
+        with self._lock:
+            if self._worker is None or self._worker.ended is not None:
+                self._worker = _Worker(self._idle, self._fast_blas, self._note_end)
+            worker = self._worker
+        worker.send(number, ask)
+        return number, worker
+
+    def cancel(self, number: int) -> None:
+        """Ask for no more answers to a request; what came stays."""
+        with self._lock:
+            worker = self._worker
+        if worker is not None:
+            worker.write(Cancel(cancel=number))
+
+    def end(self, reason: str = "It was asked to.") -> None:
+        """End the worker, if there is one; its memory is free when this returns."""
+        with self._lock:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.end(reason)
+
+    def state(self) -> BenchState:
+        """What runs now."""
+        with self._lock:
+            worker, last_end = self._worker, self._last_end
+        if worker is None or worker.ended is not None:
+            return BenchState(None, (), 0, None, last_end)
+        return BenchState(worker.pid, worker.labels, worker.busy, worker.since, last_end)
+
+    def _note_end(self, reason: str) -> None:
+        self._last_end = reason
+
+
+class _Worker:
+    """One worker process and the thread that reads its answers."""
+
+    def __init__(self, idle: float, fast_blas: bool, note_end: Any) -> None:
+        arguments = ["--idle", str(idle), *([] if fast_blas else ["--no-fast-blas"])]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", MODULE, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            # Ctrl-C in the terminal of whoever asks is theirs to handle.
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        self.since = time.time()
+        self.labels: tuple[str, ...] = ()
+        self.ended: str | None = None
+        self._note_end = note_end
+        self._reason: str | None = None
+        self._log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._queues: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        assert self._process.stderr is not None
+        self._logger = threading.Thread(
+            target=self._read_log, args=(self._process.stderr,), daemon=True
+        )
+        self._logger.start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def busy(self) -> int:
+        return len(self._queues)
+
+    def send(self, number: int, ask: Ask) -> None:
+        with self._lock:
+            self._queues[number] = queue.SimpleQueue()
+            if self.ended is not None:
+                self._queues[number].put(_died(self.ended))
+                return
+        self.write(Request(id=number, ask=ask))
+
+    def write(self, line: Asked) -> None:
+        assert self._process.stdin is not None
+        try:
+            with self._lock:
+                self._process.stdin.write(dump_json(line.model_dump(mode="json")) + "\n")
+                self._process.stdin.flush()
+        except (OSError, ValueError):
+            pass  # It died: the reader tells whoever waits.
+
+    def answers(self, number: int) -> Iterator[dict[str, Any]]:
+        waiting = self._queues[number]
+        while True:
+            answer = waiting.get()
+            yield answer
+            if "result" in answer or "error" in answer:
+                return
+
+    def forget(self, number: int) -> None:
+        with self._lock:
+            self._queues.pop(number, None)
+
+    def end(self, reason: str) -> None:
+        self._reason = self._reason or reason
+        try:
+            self._process.terminate()
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            answer = json.loads(line)
+            if "ending" in answer:
+                self._reason = answer["ending"]
+                continue
+            result = answer.get("result")
+            if isinstance(result, dict) and "models" in result and "memory_peak" in result:
+                self.labels = tuple(model["label"] for model in result["models"])
+            with self._lock:
+                waiting = self._queues.get(answer.get("id"))
+            if waiting is not None:
+                waiting.put(answer)
+        code = self._process.wait()
+        self._logger.join()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            _close(pipe)
+        reason = self._reason or _how(code, self._log)
+        _logger.info("the bench worker %d ended: %s", self.pid, reason)
+        self._note_end(reason)
+        with self._lock:
+            self.ended = reason
+            for waiting in self._queues.values():
+                waiting.put(_died(reason))
+
+    def _read_log(self, pipe: IO[str]) -> None:
+        for line in pipe:
+            self._log.append(line.rstrip())
+
+
+def _close(pipe: IO[str] | None) -> None:
+    try:
+        if pipe is not None:
+            pipe.close()
+    except OSError:
+        pass  # What could not be written any more is of no use to anybody.
+
+
+def _died(reason: str) -> dict[str, Any]:
+    message = f"The process that held the models has ended: {reason} Ask again to start another."
+    return {"error": {"message": message, "problems": []}}
+
+
+def _how(code: int, log: Sequence[str]) -> str:
+    if code == -signal.SIGKILL:
+        return (
+            "It was killed (signal 9), which the system does when memory runs out. Load fewer or "
+            "smaller models, or close other programs."
+        )
+    if code < 0:
+        return f"Signal {-code} ({signal.Signals(-code).name}) ended it."
+    said = next((line for line in reversed(log) if line.strip()), "")
+    return f"It ended with status {code}{': ' + said if said else '.'}"

@@ -1,0 +1,271 @@
+"""Completions of one prompt: token by token, with what else the model thought likely.
+
+Tokens are made by mlx-lm's own `generate_step`, so a greedy completion is mlx-lm's token for
+token. Sampling draws from a key of its own instead of MLX's global one: what one completion
+draws does not depend on which others run beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from mlx_lm.generate import generate_step
+from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, make_logits_processors
+
+from cptstudio.errors import UserError
+from cptstudio.lm.loading import LoadedModel
+from cptstudio.testing.requests import Prompt, Sampling
+
+Sampler = Callable[[mx.array], mx.array]
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A token that the model could have taken.
+
+    Attributes:
+        token: its id.
+        text: of that token alone.
+        probability: under the model, before temperature and cuts.
+    """
+
+    token: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One token of a completion.
+
+    Attributes:
+        token: its id.
+        text: what it adds to the text; empty while a character is not complete.
+        probability: of the token, as in `Alternative`.
+        alternatives: the likeliest tokens at this place, the likeliest first.
+        finish: why the text ends with this piece ("end" of sequence, "length", "stop"), or None.
+    """
+
+    token: int
+    text: str
+    probability: float
+    alternatives: tuple[Alternative, ...]
+    finish: str | None
+
+
+class CancelledError(Exception):
+    """The user has asked for no more."""
+
+
+def prompt_tokens(loaded: LoadedModel, prompt: Prompt) -> list[int]:
+    """The ids of a prompt, special tokens included.
+
+    Raises:
+        UserError: not exactly one kind of prompt is given, or the model cannot take it.
+    """
+    given = [kind for kind in (prompt.text, prompt.tokens, prompt.chat) if kind is not None]
+    if len(given) != 1:
+        raise UserError("A prompt is a text, or tokens, or a chat: give exactly one of them.")
+    tokenizer = loaded.tokenizer
+    if prompt.chat is not None:
+        if not tokenizer.has_chat_template:
+            raise UserError(f"The model in {loaded.path} has no chat template: give raw text.")
+        messages = [dict(message) for message in prompt.chat]
+        return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True))
+    if prompt.tokens is not None:
+        tokens = list(prompt.tokens)
+        limit = len(tokenizer)
+        wrong = [token for token in tokens if not 0 <= token < limit]
+        if wrong:
+            raise UserError(f"The token {wrong[0]} is not one of the tokenizer's {limit:,}.")
+    else:
+        assert prompt.text is not None
+        text, bos = prompt.text, tokenizer.bos_token
+        tokens = tokenizer.encode(text, add_special_tokens=bos is None or not text.startswith(bos))
+    return tokens or [_first_token(tokenizer)]
+
+
+def _first_token(tokenizer: Any) -> int:
+    """What an empty text begins with."""
+    token = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else None
+    return int(token if token is not None else tokenizer.eos_token_id)
+
+
+def keyed_sampler(sampling: Sampling, seed: int) -> Sampler:
+    """mlx-lm's chain of cuts, drawing from a key made of the seed."""
+    if sampling.temperature == 0:
+        return lambda logprobs: mx.argmax(logprobs, axis=-1)
+    key = mx.random.key(seed)
+
+    def sampler(logprobs: mx.array) -> mx.array:
+        nonlocal key
+        if 0 < sampling.top_p < 1:
+            logprobs = apply_top_p(logprobs, sampling.top_p)
+        if sampling.min_p > 0:
+            logprobs = apply_min_p(logprobs, sampling.min_p, 1)
+        if 0 < sampling.top_k < logprobs.shape[-1]:
+            logprobs = apply_top_k(logprobs, sampling.top_k)
+        key, now = mx.random.split(key)
+        return mx.random.categorical(logprobs * (1 / sampling.temperature), key=now)
+
+    return sampler
+
+
+class Completion:
+    """One text that is being made; iterating gives its pieces.
+
+    Args:
+        loaded: the model.
+        tokens: ids of the prompt, at least one.
+        sampling: how tokens are chosen; its seed is not used.
+        seed: of this text.
+        alternatives: how many of the likeliest tokens are told at each place.
+        cancelled: asked often; when it says True, `CancelledError` is raised.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        tokens: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        alternatives: int,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self.prompt_size = len(tokens)
+        self.count = 0
+        self.first_token_seconds: float | None = None
+        self._tokenizer = loaded.tokenizer
+        self._detokenizer = loaded.tokenizer.detokenizer
+        self._sampling = sampling
+        self._alternatives = alternatives
+        self._cancelled = cancelled
+        self._stop = _StopStrings(sampling.stop)
+        self._began = time.perf_counter()
+        self._first = 0.0
+        penalty = sampling.repetition_penalty
+        self._steps = generate_step(
+            mx.array(list(tokens)),
+            loaded.model,
+            max_tokens=sampling.max_tokens,
+            sampler=keyed_sampler(sampling, seed),
+            logits_processors=make_logits_processors(
+                repetition_penalty=None if penalty == 1 else penalty,
+                repetition_context_size=sampling.repetition_context,
+            ),
+            max_kv_size=sampling.context_length,
+            prompt_progress_callback=self._while_reading,
+        )
+
+    def __iter__(self) -> Iterator[Piece]:
+        try:
+            for token, logprobs in self._steps:
+                piece = self._piece(int(token), logprobs)
+                yield piece
+                if piece.finish is not None:
+                    return
+        finally:
+            self._steps.close()
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Rate after the first token; None before there are two."""
+        if self.count < 2:
+            return None
+        return (self.count - 1) / (time.perf_counter() - self._first)
+
+    def _piece(self, token: int, logprobs: mx.array) -> Piece:
+        if self._cancelled():
+            raise CancelledError
+        self.count += 1
+        if self.first_token_seconds is None:
+            self._first = time.perf_counter()
+            self.first_token_seconds = self._first - self._began
+        ended = token in self._tokenizer.eos_token_ids
+        full = self.count >= self._sampling.max_tokens
+        if not ended:
+            self._detokenizer.add_token(token)
+        if ended or full:
+            self._detokenizer.finalize()
+        text, stopped = self._stop.take(self._detokenizer.last_segment, last=ended or full)
+        finish = "stop" if stopped else "end" if ended else "length" if full else None
+        probability, alternatives = self._likeliest(token, logprobs)
+        return Piece(token, text, probability, alternatives, finish)
+
+    def _likeliest(self, token: int, logprobs: mx.array) -> tuple[float, tuple[Alternative, ...]]:
+        values = np.array(logprobs.astype(mx.float32))
+        count = min(self._alternatives, values.size)
+        best = np.argpartition(-values, count - 1)[:count] if count else np.array([], dtype=int)
+        best = best[np.argsort(-values[best], kind="stable")]
+        found = tuple(
+            Alternative(int(one), self._tokenizer.decode([int(one)]), float(np.exp(values[one])))
+            for one in best
+        )
+        return float(np.exp(values[token])), found
+
+    def _while_reading(self, done: int, total: int) -> None:
+        if self._cancelled():
+            raise CancelledError
+
+
+def run_together(
+    completions: Sequence[Completion], tell: Callable[[int, Piece], None]
+) -> list[str | None]:
+    """Make several texts, a token of each in turn; returns why each one ended.
+
+    Args:
+        completions: all of them.
+        tell: called with a completion's index and its next piece.
+    """
+    # generate_step sets MLX's default stream while it waits; interleaved, it would stay set.
+    stream = mx.default_stream(mx.default_device())
+    active = {index: iter(completion) for index, completion in enumerate(completions)}
+    ends: list[str | None] = [None] * len(completions)
+    try:
+        while active:
+            for index in list(active):
+                piece = next(active[index], None)
+                if piece is None:
+                    del active[index]
+                    continue
+                ends[index] = piece.finish
+                tell(index, piece)
+    finally:
+        for pieces in active.values():
+            pieces.close()  # type: ignore[attr-defined]
+        mx.set_default_stream(stream)
+    return ends
+
+
+class _StopStrings:
+    """Cuts a text that comes in segments at the first of some strings."""
+
+    def __init__(self, strings: Sequence[str]) -> None:
+        self._strings = [string for string in strings if string]
+        self._held = ""
+
+    def take(self, segment: str, last: bool) -> tuple[str, bool]:
+        """What may be shown now, and whether a string ended the text.
+
+        What could be the beginning of a string is held back until that is known.
+        """
+        text = self._held + segment
+        found = [place for string in self._strings if (place := text.find(string)) >= 0]
+        if found:
+            self._held = ""
+            return text[: min(found)], True
+        keep = 0 if last else self._could_begin(text)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep], False
+
+    def _could_begin(self, text: str) -> int:
+        longest = max((len(string) for string in self._strings), default=1) - 1
+        for size in range(min(longest, len(text)), 0, -1):
+            if any(string.startswith(text[-size:]) for string in self._strings):
+                return size
+        return 0

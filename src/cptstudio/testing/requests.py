@@ -1,0 +1,158 @@
+"""What is asked of the bench worker: checked by pydantic, so that a page or a program may ask."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Asked(BaseModel):
+    """Base of all requests: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Sampling(Asked):
+    """How the next token is chosen. The defaults are greedy."""
+
+    temperature: float = Field(
+        0.0, ge=0, le=10, title="Temperature", description="0 always takes the likeliest token."
+    )
+    top_p: float = Field(
+        0.0, ge=0, le=1, title="Top-p", description="Smallest set of tokens of this mass; 0: off."
+    )
+    top_k: int = Field(
+        0, ge=0, le=1_000_000, title="Top-k", description="Only the k likeliest; 0: off."
+    )
+    min_p: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        title="Min-p",
+        description="Only tokens of at least this part of the likeliest one's probability; 0: off.",
+    )
+    repetition_penalty: float = Field(
+        1.0, gt=0, le=10, title="Repetition penalty", description="Above 1 repeats less; 1: off."
+    )
+    repetition_context: int = Field(
+        20, ge=1, le=100_000, title="Penalty looks back", description="In tokens."
+    )
+    seed: int = Field(0, ge=0, lt=2**32, title="Seed", description="Same seed, same text.")
+    max_tokens: int = Field(
+        100, ge=1, le=100_000, title="Most tokens", description="The text ends after so many."
+    )
+    stop: tuple[str, ...] = Field(
+        (), max_length=16, title="Stop at", description="Strings that end the text."
+    )
+    context_length: int | None = Field(
+        None,
+        ge=8,
+        le=10_000_000,
+        title="Context length",
+        description="Tokens the model may look back; all of them where nothing is given.",
+    )
+
+
+class ModelToLoad(Asked):
+    """A model by the folders it is loaded from.
+
+    Attributes:
+        label: how all further requests name it.
+        model: folder of the (base) model.
+        adapter: folder of an adapter to put on it, or None.
+    """
+
+    label: str = Field(min_length=1, max_length=200)
+    model: str
+    adapter: str | None = None
+
+
+class Load(Asked):
+    """Bring models into memory; others stay."""
+
+    do: Literal["load"] = "load"
+    models: tuple[ModelToLoad, ...] = Field(min_length=1, max_length=16)
+
+
+class Unload(Asked):
+    """Take models out of memory."""
+
+    do: Literal["unload"] = "unload"
+    labels: tuple[str, ...]
+
+
+class Prompt(Asked):
+    """What is completed: exactly one of the three.
+
+    Attributes:
+        text: raw text; the special tokens that the tokenizer itself puts first are added.
+        tokens: token ids as they are, to go on from a text whose tokens were seen or changed.
+        chat: messages for the model's chat template.
+    """
+
+    text: str | None = None
+    tokens: tuple[int, ...] | None = None
+    chat: tuple[dict[str, str], ...] | None = None
+
+
+class Complete(Asked):
+    """Go on from a prompt with several models or several seeds, all together.
+
+    Attributes:
+        labels: which loaded models.
+        prompts: one for all labels, or one for each.
+        sampling: how tokens are chosen.
+        seeds: one text a seed and model; empty for `sampling.seed` alone.
+        alternatives: how many of the likeliest tokens are told at each place.
+    """
+
+    do: Literal["complete"] = "complete"
+    labels: tuple[str, ...] = Field(min_length=1, max_length=16)
+    prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=16)
+    sampling: Sampling = Sampling()
+    seeds: tuple[int, ...] = Field((), max_length=16)
+    alternatives: int = Field(10, ge=0, le=50)
+
+
+class Score(Asked):
+    """How likely models find texts.
+
+    Attributes:
+        labels: which loaded models.
+        texts: each is scored as a document of its own.
+        context_length: tokens of a window; None for what all models allow, at most 2,048.
+        stride: new tokens in each window after the first; None for a whole window.
+        tokens: tell the nats of every token, for the heat map.
+    """
+
+    do: Literal["score"] = "score"
+    labels: tuple[str, ...] = Field(min_length=1, max_length=16)
+    texts: tuple[str, ...] = Field(min_length=1, max_length=10_000)
+    context_length: int | None = Field(None, ge=8)
+    stride: int | None = Field(None, ge=1)
+    tokens: bool = True
+
+
+class Status(Asked):
+    """What is loaded, and how much memory it takes."""
+
+    do: Literal["status"] = "status"
+
+
+class Request(Asked):
+    """A line to the worker.
+
+    Attributes:
+        id: all answers to it carry the same.
+        ask: what is to be done.
+    """
+
+    id: int
+    ask: Load | Unload | Complete | Score | Status = Field(discriminator="do")
+
+
+class Cancel(Asked):
+    """A line to the worker that ends the work on a request; what was made of it stays."""
+
+    cancel: int

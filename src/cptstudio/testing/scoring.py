@@ -1,0 +1,87 @@
+"""How likely models find texts: loss, perplexity, bits per byte, and the nats of every token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cptstudio.lm.description import describe_model
+from cptstudio.lm.likelihood import bits_per_byte, perplexity, score_tokens
+from cptstudio.testing.model_set import Bench
+from cptstudio.testing.requests import Score
+
+LONGEST_WINDOW = 2048
+Progress = Callable[[int, int], None]
+
+
+def common_context(benches: Sequence[Bench], asked: int | None = None) -> int:
+    """The window that all models can read: what was asked, their limits, or 2,048 tokens."""
+    limits = [describe_model(bench.loaded.path).context_limit for bench in benches]
+    known = [limit for limit in limits if limit is not None]
+    return min([asked or LONGEST_WINDOW, *known])
+
+
+def score(benches: Sequence[Bench], request: Score, progress: Progress) -> dict[str, Any]:
+    """Score texts with several models, each with its own tokenizer.
+
+    Returns, for each model, the sums over all texts and for each text; with `request.tokens` also
+    every token's place in the text (characters) and its nats. Nats and bits per byte count the
+    tokens of the text alone; the first one is predicted from the tokenizer's start token.
+    """
+    context = common_context(benches, request.context_length)
+    answers = []
+    for number, bench in enumerate(benches):
+
+        def tell(done: int, total: int, number: int = number) -> None:
+            progress(number * total + done, len(benches) * total)
+
+        answers.append(_score_one(bench, request, context, tell))
+    return {
+        "context_length": context,
+        "stride": min(request.stride or context, context),
+        "models": answers,
+    }
+
+
+def _score_one(bench: Bench, request: Score, context: int, tell: Progress) -> dict[str, Any]:
+    encodings = bench.tokenizer.backend.encode_batch(list(request.texts), add_special_tokens=False)
+    nats = score_tokens(
+        bench.loaded.model,
+        [np.array(encoding.ids, dtype=np.int64) for encoding in encodings],
+        start_token=bench.tokenizer.facts.start,
+        context_length=context,
+        stride=request.stride,
+        progress=tell,
+    )
+    texts = []
+    for text, encoding, of_text in zip(request.texts, encodings, nats, strict=True):
+        entry: dict[str, Any] = sums(of_text, len(text.encode("utf-8", "surrogatepass")))
+        if request.tokens:
+            entry["ids"] = encoding.ids
+            entry["places"] = [list(place) for place in encoding.offsets]
+            entry["nats"] = of_text.tolist()
+        texts.append(entry)
+    whole = sums(np.concatenate(nats), sum(entry["bytes"] for entry in texts))
+    return {
+        "label": bench.label,
+        "tokenizer": bench.tokenizer.facts.hash,
+        **whole,
+        "texts": texts,
+    }
+
+
+def sums(nats: npt.NDArray[np.float64], utf8_bytes: int) -> dict[str, Any]:
+    """Loss, perplexity and bits per byte of a text by its tokens' nats."""
+    total = float(nats.sum())
+    loss = total / len(nats) if len(nats) else float("nan")
+    return {
+        "tokens": len(nats),
+        "bytes": utf8_bytes,
+        "total_nats": total,
+        "loss": loss,
+        "perplexity": perplexity(loss),
+        "bits_per_byte": bits_per_byte(total, utf8_bytes),
+    }

@@ -1,0 +1,200 @@
+"""The bench worker: `python -m cptstudio.testing.worker`, which holds models and answers.
+
+Requests (see `requests`) come as JSON, one a line, on standard input; answers go the same way to
+standard output, each with the `id` of its request: {"id", "piece"}, {"id", "progress"}, and last
+{"id", "result"} or {"id", "error"}. One request is worked on at a time, in their order. A
+cancellation is heeded at the next token or batch.
+
+The process ends when its input ends, when it is told to, or when nothing was asked of it for
+`--idle` seconds. Ending frees the memory; there is nothing to save.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import ValidationError
+
+from cptstudio.durable import dump_json
+from cptstudio.errors import UserError
+from cptstudio.lm.blas import use_fast_blas
+from cptstudio.settings import sentences
+from cptstudio.testing.completion import (
+    CancelledError,
+    Completion,
+    Piece,
+    prompt_tokens,
+    run_together,
+)
+from cptstudio.testing.model_set import ModelSet
+from cptstudio.testing.requests import Cancel, Complete, Load, Request, Score, Status, Unload
+from cptstudio.testing.scoring import score
+
+_logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Answers requests; `serve` runs until there are no more.
+
+    Args:
+        idle: seconds without a request after which the worker ends.
+    """
+
+    def __init__(self, idle: float) -> None:
+        self._models = ModelSet()
+        self._idle = idle
+        self._waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+        self._writing = threading.Lock()
+
+    def serve(self) -> None:
+        """Answer what comes in on standard input."""
+        threading.Thread(target=self._read, daemon=True).start()
+        while True:
+            try:
+                request = self._waiting.get(timeout=self._idle)
+            except queue.Empty:
+                self._say(ending=f"Nothing was asked for {self._idle:g} seconds.")
+                return
+            self._answer(request)
+            self._cancelled.discard(request.id)
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            try:
+                value = json.loads(line)
+                if isinstance(value, dict) and "cancel" in value:
+                    self._cancelled.add(Cancel.model_validate(value).cancel)
+                else:
+                    self._waiting.put(Request.model_validate(value))
+            except (ValidationError, ValueError) as error:
+                found = sentences(error) if isinstance(error, ValidationError) else [str(error)]
+                number = value.get("id") if isinstance(value, dict) else None
+                self._say(id=number, error={"message": "This cannot be asked:", "problems": found})
+        # Whoever asked is gone: nobody would read an answer, so nothing is finished first.
+        os._exit(0)
+
+    def _answer(self, request: Request) -> None:
+        try:
+            self._raise_if_cancelled(request.id)
+            self._say(id=request.id, result=self._do(request))
+        except CancelledError:
+            self._say(id=request.id, result={"cancelled": True})
+        except UserError as error:
+            problems = list(error.problems)
+            self._say(id=request.id, error={"message": error.message, "problems": problems})
+        except (RuntimeError, MemoryError, ValueError) as error:
+            # What MLX raises when memory is short or a network cannot compute what is asked.
+            _logger.exception("request %d failed", request.id)
+            message = f"The model could not do this: {error}"
+            self._say(id=request.id, error={"message": message, "problems": []})
+
+    def _do(self, request: Request) -> dict[str, Any]:
+        ask = request.ask
+        if isinstance(ask, Load):
+            for number, model in enumerate(ask.models):
+                self._progress(request.id, f"loading {model.label}", number, len(ask.models))
+                self._raise_if_cancelled(request.id)
+                self._models.load(model)
+        elif isinstance(ask, Unload):
+            for label in ask.labels:
+                self._models.unload(label)
+        elif isinstance(ask, Complete):
+            return self._complete(request.id, ask)
+        elif isinstance(ask, Score):
+            return self._score(request.id, ask)
+        else:
+            assert isinstance(ask, Status)
+        return self._models.describe()
+
+    def _complete(self, number: int, ask: Complete) -> dict[str, Any]:
+        if len(ask.prompts) not in (1, len(ask.labels)):
+            raise UserError(
+                f"{len(ask.prompts)} prompts were given for {len(ask.labels)} models: give one for "
+                "all, or one for each."
+            )
+        prompts = ask.prompts * (len(ask.labels) if len(ask.prompts) == 1 else 1)
+        texts: list[dict[str, Any]] = []
+        completions = []
+        for label, prompt in zip(ask.labels, prompts, strict=True):
+            loaded = self._models[label].loaded
+            tokens = prompt_tokens(loaded, prompt)
+            shown = [loaded.tokenizer.decode([token]) for token in tokens]
+            for seed in ask.seeds or (ask.sampling.seed,):
+                texts.append({"label": label, "seed": seed, "prompt": tokens, "shown": shown})
+                completions.append(
+                    Completion(
+                        loaded, tokens, ask.sampling, seed, ask.alternatives, self._stop(number)
+                    )
+                )
+        self._say(id=number, texts=texts)
+
+        def tell(index: int, piece: Piece) -> None:
+            self._say(id=number, piece={"text_number": index, **asdict(piece)})
+
+        ends = run_together(completions, tell)
+        memory = self._models.describe()["memory_active"]
+        return {
+            "texts": [
+                {
+                    "label": text["label"],
+                    "seed": text["seed"],
+                    "finish": end,
+                    "prompt_tokens": completion.prompt_size,
+                    "tokens": completion.count,
+                    "first_token_seconds": completion.first_token_seconds,
+                    "tokens_per_second": completion.tokens_per_second,
+                }
+                for text, end, completion in zip(texts, ends, completions, strict=True)
+            ],
+            "memory_active": memory,
+        }
+
+    def _score(self, number: int, ask: Score) -> dict[str, Any]:
+        def tell(done: int, total: int) -> None:
+            self._raise_if_cancelled(number)
+            self._progress(number, "scoring", done, total)
+
+        return score([self._models[label] for label in ask.labels], ask, tell)
+
+    def _stop(self, number: int) -> Callable[[], bool]:
+        return lambda: number in self._cancelled
+
+    def _raise_if_cancelled(self, number: int) -> None:
+        if number in self._cancelled:
+            raise CancelledError
+
+    def _progress(self, number: int, doing: str, done: int, total: int) -> None:
+        self._say(id=number, progress={"doing": doing, "done": done, "total": total})
+
+    def _say(self, **answer: Any) -> None:
+        with self._writing:
+            sys.stdout.write(dump_json(answer) + "\n")
+            sys.stdout.flush()
+
+
+def main() -> None:
+    """Run the worker."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--idle", type=float, default=600.0, help="seconds before it ends")
+    parser.add_argument("--no-fast-blas", action="store_true")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    use_fast_blas(enabled=not arguments.no_fast_blas)
+    Worker(arguments.idle).serve()
+
+
+if __name__ == "__main__":
+    main()
