@@ -78,15 +78,21 @@ class Corpus:
 
     def sources(self) -> Iterator[SourceRecord]:
         """What was found in each source file, in order."""
-        with (
-            durable.open_regular_file(self.folder / "documents" / SOURCES) as file,
-            zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as reader,
-        ):
+        for line in self.source_lines():
+            yield SourceRecord.model_validate(json.loads(line))
+
+    def source_lines(self) -> Iterator[bytes]:
+        """The same as it is stored: a JSON object each."""
+        try:
+            file = durable.open_regular_file(self.folder / "documents" / SOURCES)
+        except FileNotFoundError:
+            raise damaged(self.folder, f"{SOURCES} is missing") from None
+        decompressor = zstandard.ZstdDecompressor()
+        with file, decompressor.stream_reader(file, read_across_frames=True) as reader:
             rest = b""
             while data := reader.read(1 << 20):
                 *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    yield SourceRecord.model_validate(json.loads(line))
+                yield from lines
 
     def source_labels(self) -> list[str]:
         """Labels of the sources, by the number that document records hold."""

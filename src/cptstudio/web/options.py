@@ -46,6 +46,7 @@ class ServerOptions:
         keyfile: its key.
         insecure_http: accept to be reachable from elsewhere without TLS.
         new_token: make a new token, which ends all sessions.
+        allow_roots: folders that the file browser shows, beside the workspace.
     """
 
     workspace: Path
@@ -60,6 +61,7 @@ class ServerOptions:
     keyfile: Path | None = None
     insecure_http: bool = False
     new_token: bool = False
+    allow_roots: tuple[Path, ...] = ()
 
     @property
     def scheme(self) -> str:
@@ -95,6 +97,7 @@ def parse_options(arguments: Sequence[str] | None = None, program: str = "") -> 
         keyfile=given.keyfile,
         insecure_http=given.insecure_http,
         new_token=given.new_token,
+        allow_roots=tuple(path.expanduser().absolute() for path in given.allow_root),
     )
     check_options(options)
     return options
@@ -113,6 +116,9 @@ def check_options(options: ServerOptions) -> None:
         f"{path} is not a file that can be read."
         for path in (options.certfile, options.keyfile)
         if path is not None and not (path.is_file() and os.access(path, os.R_OK))
+    ]
+    problems += [
+        f"--allow-root {path} is not a folder." for path in options.allow_roots if not path.is_dir()
     ]
     if not options.on_loopback:
         if not options.allow_hosts:
@@ -179,6 +185,15 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "--no-detect",
         action="store_true",
         help="do not look for training on this machine that was started elsewhere",
+    )
+    parser.add_argument(
+        "--allow-root",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="a folder that the file browser shows beside the workspace, to take documents from; "
+        "may be repeated",
     )
     parser.add_argument(
         "--log-level",

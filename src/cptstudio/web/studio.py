@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cptstudio.web.options import ServerOptions
 from cptstudio.workspace import Workspace
 
 if TYPE_CHECKING:
+    from cptstudio.models.library import ModelLibrary
+    from cptstudio.runs.queue_runner import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
     from cptstudio.web.jobs import JobRunner
     from cptstudio.web.live import Live
+    from cptstudio.web.places import Places
+    from cptstudio.web.uploads import Uploads
 
 
 @dataclass
@@ -25,6 +30,7 @@ class Studio:
         jobs: long work that is no training.
         options: how the server was started.
         boot_id: new with every start of a server, so that a page knows when to fetch anew.
+        queue_runner: starts the waiting runs; None where nobody serves, as in a test.
         live: what tells the pages that something changed; set when the application is made.
     """
 
@@ -34,10 +40,33 @@ class Studio:
     options: ServerOptions
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
     live: Live = field(init=False)
+    queue_runner: QueueRunner | None = None
+
+    @cached_property
+    def places(self) -> Places:
+        """Folders outside the workspace that the user allowed."""
+        from cptstudio.web.places import Places
+
+        return Places(self.workspace, self.options.allow_roots)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Files that the page sent."""
+        from cptstudio.web.uploads import Uploads
+
+        return Uploads(self.workspace)
+
+    @cached_property
+    def models(self) -> ModelLibrary:
+        """The models that can be chosen."""
+        from cptstudio.models.library import ModelLibrary
+
+        return ModelLibrary(self.workspace, self.places.model_folders)
 
 
 def make_studio(options: ServerOptions) -> Studio:
     """The studio of the options' workspace. Nothing is created or started by it."""
+    from cptstudio.runs.queue_runner import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
     from cptstudio.web.jobs import JobRunner
 

@@ -1,0 +1,102 @@
+"""`/api/files` and `/api/roots`: folders of this machine that the user allowed to be shown."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import flask
+from pydantic import BaseModel, ConfigDict, Field
+
+from cptstudio.web import confined
+from cptstudio.web.api.openapi import route
+from cptstudio.web.places import Root
+from cptstudio.web.problems import Problem
+from cptstudio.web.studio import Studio
+
+
+class FilesQuery(BaseModel):
+    """Which folder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    root: str | None = Field(None, max_length=64, description="A root's id; the first if absent.")
+    path: str = Field("", max_length=4096, description="Names below the root, with slashes.")
+
+
+class NewRoot(BaseModel):
+    """A folder to allow."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(min_length=1, max_length=4096)
+    confirmed: bool = False
+
+
+class RootFacts(BaseModel):
+    """A root: a folder that may be shown."""
+
+    id: str
+    path: str
+    label: str
+    removable: bool
+
+
+class FileEntry(BaseModel):
+    """Something in a folder; `bytes` of a folder are null."""
+
+    name: str
+    kind: Literal["folder", "file"]
+    bytes: int | None
+    modified: float
+
+
+class Files(BaseModel):
+    """A folder's content."""
+
+    roots: list[RootFacts]
+    root: str
+    path: str
+    entries: list[FileEntry]
+    truncated: bool
+    left_out: int
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("files", __name__, url_prefix="/api")
+    places = studio.places
+
+    @route(bp, "GET", "/files", summary="List a folder", query=FilesQuery, answer=Files)
+    def files(query: FilesQuery) -> Files:
+        """Hidden entries and links are left out. Sizes and times are those of now."""
+        roots = places.roots()
+        root = places.root(query.root) if query.root is not None else roots[0]
+        found = confined.listing(root.path, query.path)
+        return Files(
+            roots=[_facts(one) for one in roots],
+            root=root.id,
+            path=query.path,
+            entries=[FileEntry(**vars(entry)) for entry in found.entries],
+            truncated=found.truncated,
+            left_out=found.left_out,
+        )
+
+    @route(
+        bp, "POST", "/roots", summary="Allow a folder", body=NewRoot, answer=RootFacts, status=201
+    )
+    def add_root(body: NewRoot) -> RootFacts:
+        if not body.confirmed:
+            raise Problem(
+                f"Confirm that everything below {body.path} may be shown and used as a source."
+            )
+        return _facts(places.add_root(body.path))
+
+    @route(bp, "DELETE", "/roots/<root_id>", summary="Show a folder no more", status=204)
+    def remove_root(root_id: str) -> None:
+        places.remove_root(root_id)
+
+    return bp
+
+
+def _facts(root: Root) -> RootFacts:
+    return RootFacts(id=root.id, path=str(root.path), label=root.label, removable=root.removable)

@@ -1,0 +1,51 @@
+"""`/api/jobs`: long work that is under way or has ended since the server started."""
+
+from __future__ import annotations
+
+import flask
+from pydantic import BaseModel
+
+from cptstudio.web.api.openapi import Nothing, route
+from cptstudio.web.jobs import Job
+from cptstudio.web.problems import Conflict, NotFound
+from cptstudio.web.studio import Studio
+
+
+class Jobs(BaseModel):
+    """All jobs, the newest first."""
+
+    jobs: list[Job]
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("jobs", __name__, url_prefix="/api/jobs")
+
+    @route(bp, "GET", "", summary="List the jobs", answer=Jobs)
+    def list_jobs() -> Jobs:
+        return Jobs(jobs=studio.jobs.jobs())
+
+    @route(bp, "GET", "/<job_id>", summary="One job", answer=Job)
+    def one_job(job_id: str) -> Job:
+        return _known(studio.jobs.job(job_id), job_id)
+
+    @route(bp, "POST", "/<job_id>/cancel", summary="Cancel a job", body=Nothing, answer=Job)
+    def cancel(job_id: str, body: Nothing) -> Job:
+        """The program is asked to end, and killed when it has not after ten seconds."""
+        return _known(studio.jobs.cancel(job_id), job_id)
+
+    @route(bp, "DELETE", "/<job_id>", summary="Forget a job that has ended", status=204)
+    def forget(job_id: str) -> None:
+        job = _known(studio.jobs.job(job_id), job_id)
+        if not studio.jobs.remove(job_id):
+            raise Conflict(f"{job.title} is under way: cancel it first.")
+
+    return bp
+
+
+def _known(job: Job | None, job_id: str) -> Job:
+    if job is None:
+        raise NotFound(
+            f"There is no job {job_id!r}. Jobs are forgotten when the server is started again."
+        )
+    return job

@@ -1,0 +1,209 @@
+"""Files that the page sent, kept until a corpus was built from them.
+
+    .cpt-studio/uploads/<id>.json            `Upload`: the name it had is data, never a path
+    .cpt-studio/uploads/<id>.content[.ext]   its bytes
+
+The end of the name is kept where it is plain, because it decides how a file is read.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cptstudio import durable
+from cptstudio.errors import UserError
+from cptstudio.web.problems import NotFound, Problem
+from cptstudio.workspace import Workspace
+
+LIMIT_BYTES = 8 * 1024 * durable.MEBIBYTE
+KEPT_SECONDS = 24 * 3600.0
+_MOST = 50_000
+_ROOM = 1024 * durable.MEBIBYTE
+_CHUNK = durable.MEBIBYTE
+_ID = re.compile(r"u[0-9a-f]{16}")
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
+_COMPRESSED = (".gz", ".zst")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class Upload(BaseModel):
+    """A file that the page sent.
+
+    Attributes:
+        name: what it was called there, perhaps with the folders it lay in.
+        bytes: its size.
+        created: Unix seconds.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    name: str
+    bytes: int
+    created: float
+
+
+class Uploads:
+    """The uploads of a workspace.
+
+    Args:
+        workspace: they lie in its private folder.
+        limit_bytes: of one file.
+    """
+
+    def __init__(self, workspace: Workspace, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._workspace = workspace
+        self._folder = workspace.private / "uploads"
+        self._lock = threading.Lock()
+        self.limit_bytes = limit_bytes
+
+    def all(self) -> list[Upload]:
+        """What is there, the newest first."""
+        try:
+            names = [path.stem for path in self._folder.glob("u*.json")]
+        except OSError:
+            return []
+        found = [self._read(name) for name in names if _ID.fullmatch(name)]
+        return sorted((one for one in found if one), key=lambda one: -one.created)
+
+    def get(self, upload_id: str) -> tuple[Upload, Path]:
+        """An upload and where its bytes are.
+
+        Raises:
+            NotFound: it is not there (any more).
+        """
+        upload = self._read(upload_id) if _ID.fullmatch(upload_id) else None
+        path = self._content(upload) if upload else None
+        if upload is None or path is None or not path.is_file():
+            raise NotFound(
+                f"The uploaded file {upload_id!r} is not there any more: send it again. Files are "
+                "removed when a corpus was built from them, or after a day."
+            )
+        return upload, path
+
+    def add(self, name: str, size: int | None, read: Callable[[int], bytes]) -> Upload:
+        """Take a file.
+
+        Args:
+            name: what it is called, a file's name or a relative path.
+            size: its size in bytes, if that was announced.
+            read: gives at most so many of its bytes, none at its end.
+
+        Raises:
+            Problem: it is too large (413), or broke off (400).
+            UserError: the name is none, or the disk has no room.
+        """
+        label = clean_name(name)
+        self._check_size(size or 0)
+        folder = self._workspace.make(self._folder, mode=0o700)
+        with self._lock:
+            if sum(1 for _ in folder.glob("u*.json")) >= _MOST:
+                raise UserError(f"There are {_MOST:,} uploaded files: build a corpus from them.")
+        upload = Upload(id="u" + secrets.token_hex(8), name=label, bytes=0, created=time.time())
+        target = self._content(upload)
+        staged = durable.staging_path(target)
+        try:
+            upload.bytes = self._copy(staged, read)
+            if size is not None and upload.bytes != size:
+                raise Problem(f"{label} broke off after {upload.bytes:,} bytes.", status=400)
+            staged.rename(target)
+        finally:
+            staged.unlink(missing_ok=True)
+        durable.write_json(folder / f"{upload.id}.json", upload.model_dump(), mode=0o600)
+        return upload
+
+    def remove(self, upload_ids: Collection[str]) -> None:
+        """Delete uploads; those that are gone already are passed over."""
+        for upload_id in upload_ids:
+            upload = self._read(upload_id) if _ID.fullmatch(upload_id) else None
+            if upload is not None:
+                self._content(upload).unlink(missing_ok=True)
+                (self._folder / f"{upload_id}.json").unlink(missing_ok=True)
+
+    def sweep(self, in_use: Collection[str]) -> None:
+        """Delete what is older than a day and not in use, and what broke off long ago.
+
+        Only an action of the user calls this: a start of the server deletes nothing.
+        """
+        if not self._folder.is_dir():
+            return
+        old = time.time() - KEPT_SECONDS
+        self.remove([one.id for one in self.all() if one.created < old and one.id not in in_use])
+        for path in self._folder.iterdir():
+            try:
+                if durable.is_staging_name(path.name) and path.stat().st_mtime < old:
+                    path.unlink()
+            except OSError:
+                continue
+
+    def _copy(self, target: Path, read: Callable[[int], bytes]) -> int:
+        written = 0
+        with target.open("xb") as file:
+            target.chmod(0o600)
+            while data := read(_CHUNK):
+                written += len(data)
+                if written > self.limit_bytes:
+                    raise self.too_large()
+                if written % (64 * _CHUNK) < len(data):
+                    self._check_size(0)
+                file.write(data)
+        return written
+
+    def _check_size(self, size: int) -> None:
+        if size > self.limit_bytes:
+            raise self.too_large()
+        place = self._folder if self._folder.exists() else self._workspace.root
+        free = shutil.disk_usage(place).free if place.exists() else _ROOM + size
+        if free < size + min(_ROOM, self.limit_bytes):
+            raise UserError(
+                f"The disk has {free / 1e9:.1f} GB left, too little for this file: make room, or "
+                "put the file into a folder of the workspace's disk and choose it there."
+            )
+
+    def too_large(self) -> Problem:
+        """The refusal of a file that is larger than the limit."""
+        return Problem(
+            f"The file is larger than {self.limit_bytes / 1e9:.1f} GB, which is the most that can "
+            "be uploaded. Choose it with the file browser instead.",
+            status=413,
+        )
+
+    def _content(self, upload: Upload) -> Path:
+        return self._folder / f"{upload.id}.content{_plain_suffix(upload.name)}"
+
+    def _read(self, upload_id: str) -> Upload | None:
+        try:
+            value = durable.read_json(self._folder / f"{upload_id}.json", durable.MEBIBYTE)
+            upload = Upload.model_validate(value)
+        except (FileNotFoundError, UserError, ValidationError):
+            return None
+        return upload if upload.id == upload_id else None
+
+
+def clean_name(name: str) -> str:
+    """A name as it is shown: a relative path without anything that could mislead.
+
+    Raises:
+        UserError: nothing is left of it.
+    """
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", name.replace("\\", "/"))
+    parts = [part.strip() for part in text.split("/")]
+    kept = [part[:200] for part in parts if part not in ("", ".", "..")]
+    if not kept:
+        raise UserError(f"{name[:100]!r} is not a file's name.")
+    return "/".join(kept[-16:])
+
+
+def _plain_suffix(name: str) -> str:
+    suffixes = PurePosixPath(name).suffixes[-2:]
+    if suffixes and suffixes[-1].lower() not in _COMPRESSED:
+        suffixes = suffixes[-1:]
+    return "".join(one.lower() for one in suffixes if _SUFFIX.fullmatch(one))
