@@ -35,6 +35,7 @@ from cptstudio.runs import forgetting, forking, launching, requests
 from cptstudio.runs.detection import Detection
 from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.runs.launching import NEWEST
+from cptstudio.runs.locks import Lock
 from cptstudio.runs.others import OthersTraining
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.queue_runner import QueueRunner
@@ -273,15 +274,19 @@ class TrainingManager:
     # --- the server --------------------------------------------------------------------------
 
     @contextmanager
-    def serve(self, description: str = "") -> Iterator[QueueRunner]:
+    def serve(self, description: str = "", lock: Lock | None = None) -> Iterator[QueueRunner]:
         """Be the workspace's one server, whose queue runs while the block lasts.
 
         The queue begins paused when runs wait in it from before.
 
+        Args:
+            description: what a second server tells its user.
+            lock: the server's lock, where it is held already; it is closed in the end.
+
         Raises:
             UserError: another process serves this workspace.
         """
-        lock = take_server_lock(self.workspace.private, description)
+        lock = lock or take_server_lock(self.workspace.private, description)
         try:
             self.runs()
             self._queue_runner = QueueRunner(self.queue, self.runs, self._begin_waiting)

@@ -66,7 +66,6 @@ class Studio:
 
 def make_studio(options: ServerOptions) -> Studio:
     """The studio of the options' workspace. Nothing is created or started by it."""
-    from cptstudio.runs.queue_runner import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
     from cptstudio.web.jobs import JobRunner
 

@@ -1,0 +1,51 @@
+"""`--demo`: the demo workspace, made by a process of its own before the server starts.
+
+Making it imports what a server never needs. On macOS, moreover, a process that has loaded such
+libraries must not fork, and the server forks its worker.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from cptstudio.errors import UserError
+from cptstudio.workspace import Workspace
+
+MODEL = "demo-base"
+CORPORA = ("python-documentation", "python-source")
+
+
+def make_demo_workspace(workspace: Workspace) -> None:
+    """Make what is missing of it.
+
+    Raises:
+        UserError: it could not be made; the reason was printed.
+    """
+    if _is_complete(workspace):
+        return
+    print(f"Making the demo workspace in {workspace.root} (about a minute, once)", flush=True)
+    command = [sys.executable, "-m", "cptstudio.web.demo_workspace", str(workspace.root)]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise UserError(f"The demo workspace {workspace.root} could not be made.")
+
+
+def _is_complete(workspace: Workspace) -> bool:
+    return (workspace.base_model(MODEL) / "config.json").is_file() and all(
+        (workspace.corpus(name) / "manifest.json").is_file() for name in CORPORA
+    )
+
+
+def main() -> None:
+    """The process that makes it."""
+    from cptstudio import demo
+
+    try:
+        for line in demo.make(Workspace(sys.argv[1])):
+            print(f"  {line}", flush=True)
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Gunicorn as a part of this program: one worker process with threads, no configuration files.
+
+The master binds nothing and opens nothing: it gets a socket that listens and holds the
+workspace's lock, both of which the worker inherits. It only starts the worker again when that
+one dies. When the master dies, the worker ends, so that neither can be left without the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _typeshed.wsgi import WSGIApplication
+
+THREADS = 64
+_GRACE_SECONDS = 2
+_WORKER_SECONDS = 300
+_KEEPALIVE_SECONDS = 75
+_PARENT_SECONDS = 0.5
+_logger = logging.getLogger(__name__)
+
+
+class _StandardLog(Logger):  # type: ignore[misc]
+    """Gunicorn's messages in the program's own log."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.error_log.propagate = True
+
+    def reopen_files(self) -> None:
+        pass
+
+    def close_on_exec(self) -> None:
+        pass
+
+
+class _Master(Arbiter):  # type: ignore[misc]
+    """A master that serves one program, which is never exchanged under way."""
+
+    def init_signals(self) -> None:
+        # `nohup` has told us to outlive the terminal.
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            self.SIGNALS = [number for number in self.SIGNALS if number != signal.SIGHUP]
+        super().init_signals()
+
+    def stop(self, graceful: bool = True) -> None:
+        self.app.ending()
+        super().stop(graceful)
+
+    def handle_hup(self) -> None:
+        raise StopIteration
+
+    def _ignore(self) -> None:
+        pass
+
+    handle_usr1 = handle_usr2 = handle_ttin = handle_ttou = handle_winch = _ignore
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """The program that gunicorn runs.
+
+    Args:
+        listener: listens already.
+        load: makes the application, in the worker.
+        ready: called in the worker when it is about to answer; its argument says whether it is
+            the first worker.
+        ending: called in the master when it begins to end.
+        ended: called in the worker as the last thing.
+        certfile: TLS certificate, or None.
+        keyfile: its key.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        load: Callable[[], WSGIApplication],
+        ready: Callable[[bool], None],
+        ending: Callable[[], None],
+        ended: Callable[[], None],
+        certfile: Path | None = None,
+        keyfile: Path | None = None,
+    ) -> None:
+        self._load, self._ready = load, ready
+        self.ending, self._ended = ending, ended
+        self._stays_after_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._settings = {
+            "bind": f"fd://{listener.fileno()}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "worker_connections": 512,
+            "timeout": _WORKER_SECONDS,
+            "graceful_timeout": _GRACE_SECONDS,
+            "keepalive": _KEEPALIVE_SECONDS,
+            "logger_class": _StandardLog,
+            "accesslog": None,
+            "loglevel": "debug",
+            "preload_app": False,
+            "control_socket_disable": True,
+            # There is no proxy in front whose word would count.
+            "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
+            "header_map": "refuse",
+            "http_protocols": "h1",
+            "limit_request_line": 8190,
+            "limit_request_fields": 64,
+            "certfile": str(certfile) if certfile else None,
+            "keyfile": str(keyfile) if keyfile else None,
+            "post_worker_init": self._worker_is_ready,
+            "worker_exit": self._worker_ends,
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Only what is said here counts; neither files nor the environment do."""
+        for name, value in self._settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> WSGIApplication:
+        """The application, made in the worker."""
+        return self._load()
+
+    def run(self) -> None:
+        """Serve until a signal ends it. The process exits in here."""
+        _Master(self).run()
+
+    def _worker_is_ready(self, worker: Any) -> None:
+        if self._stays_after_hangup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        threading.Thread(target=_end_with, args=(worker.ppid,), daemon=True).start()
+        self._ready(worker.age == 1)
+
+    def _worker_ends(self, server: Any, worker: Any) -> None:
+        if worker.pid != os.getpid():
+            return
+        try:
+            self._ended()
+        finally:
+            logging.shutdown()
+            # Threads that wait for a silent client would hold up a regular exit.
+            os._exit(0)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a new server waits for the lock and the port."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_SECONDS)
+    _logger.warning("the server's first process is gone, so this one ends, too")
+    logging.shutdown()
+    os._exit(1)

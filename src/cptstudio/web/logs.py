@@ -1,0 +1,74 @@
+"""The server's log: readable lines on standard error and in `.cpt-studio/server.log`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from logging.handlers import RotatingFileHandler, WatchedFileHandler
+from pathlib import Path
+
+from cptstudio.errors import UserError
+
+LOG_FILE = "server.log"
+_LARGEST = 2 * 1024 * 1024
+_KEPT = 3
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# They tell every packet and every request at INFO.
+_TALKATIVE = ("gunicorn", "socketio", "engineio", "werkzeug", "cptstudio.web.security.sockets")
+
+
+class _Lines(logging.Formatter):
+    """One line a message: names from files and requests cannot forge lines or colours."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text; a trace keeps its lines."""
+        record.name = record.name.removeprefix("cptstudio.")
+        text = super().format(record)
+        if not record.exc_info and not record.stack_info:
+            text = text.replace("\n", "\\n").replace("\t", " ")
+        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def set_up_logs(private: Path, level: str, rotating: bool) -> None:
+    """Send this process's log to standard error and to the file.
+
+    Args:
+        private: the workspace's private folder, which is there.
+        level: the least level that is logged, such as "info".
+        rotating: whether this process is the one that renames a file that has grown large.
+            Every other process that writes to it follows to the new one.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    path = private / LOG_FILE
+    try:
+        # Made here, so that nobody else can read it from its first line on.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600))
+        file = (
+            RotatingFileHandler(
+                path, maxBytes=_LARGEST, backupCount=_KEPT, encoding="utf-8",
+                errors="backslashreplace",
+            )
+            if rotating
+            else WatchedFileHandler(path, encoding="utf-8", errors="backslashreplace")
+        )  # fmt: skip
+    except OSError as error:
+        raise UserError(f"The log {path} cannot be written: {error.strerror}.") from None
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        handler.close()
+    for handler in (logging.StreamHandler(sys.stderr), file):
+        handler.setFormatter(_Lines())
+        root.addHandler(handler)
+    root.setLevel(level.upper())
+    for name in _TALKATIVE:
+        quiet = logging.DEBUG if level == "debug" else logging.WARNING
+        logging.getLogger(name).setLevel(max(quiet, root.level))
+    logging.captureWarnings(True)

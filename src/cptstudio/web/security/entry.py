@@ -1,0 +1,73 @@
+"""The way in for the browser: a file that only the user can read, with a code for one use.
+
+The printed address is that of the file. It sends the code on in the body of a form, so that no
+secret is in a process list, an address, a history, a log or a Referer. The code is not the
+token, holds for one entry and dies with the server: an old file that is opened again gives
+nothing away to another program that listens on the port by then.
+"""
+
+from __future__ import annotations
+
+import hmac
+import html
+import secrets
+import threading
+from pathlib import Path
+
+from cptstudio.durable import write_bytes
+
+ENTRY_FILE = "open.html"
+ENTER_PATH = "/enter"
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="referrer" content="no-referrer">
+<title>CPT Studio</title>
+</head>
+<body>
+<form method="post" action="{address}">
+<input type="hidden" name="code" value="{code}">
+<button>Open CPT Studio</button>
+</form>
+<script>document.forms[0].submit()</script>
+</body>
+</html>
+"""
+
+
+class EntryCode:
+    """The code that is good for the next entry, and the file that holds it.
+
+    Args:
+        private: the workspace's private folder.
+        origin: the server's address, such as "http://127.0.0.1:8763".
+    """
+
+    def __init__(self, private: Path, origin: str) -> None:
+        self.path = private / ENTRY_FILE
+        self._origin = origin
+        self._lock = threading.Lock()
+        self._code = ""
+
+    def renew(self) -> None:
+        """Make a new code and write the file."""
+        self._code = secrets.token_urlsafe(32)
+        page = _PAGE.format(
+            address=html.escape(self._origin + ENTER_PATH), code=html.escape(self._code)
+        )
+        write_bytes(self.path, page.encode(), 0o600)
+
+    def use(self, candidate: str) -> bool:
+        """Whether this is the code. If it is, it has been used up, and a new one is made."""
+        with self._lock:
+            if not self._code or not hmac.compare_digest(
+                candidate.encode("utf-8", "replace"), self._code.encode()
+            ):
+                return False
+            self.renew()
+            return True
+
+    def remove(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
