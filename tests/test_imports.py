@@ -17,6 +17,7 @@ GROUND = {
     "job_programs",
     "json_lines",
     "run_files",
+    "setting_flags",
     "settings",
     "workspace",
 }

@@ -7,7 +7,8 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
-from cptstudio.cli.setting_options import SHORT_NAMES, leaves, merge, with_setting_options
+from cptstudio.cli.setting_options import merge, with_setting_options
+from cptstudio.setting_flags import SHORT_NAMES, leaves
 from cptstudio.settings import parse_settings
 
 

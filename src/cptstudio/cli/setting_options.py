@@ -8,37 +8,15 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
-from cptstudio.settings import Length, Settings, TrainingSettings
+from cptstudio.setting_flags import flag_of, leaves
+from cptstudio.settings import Length
 
-SHORT_NAMES = {
-    "length": "--length",
-    "seed": "--seed",
-    "data.context_length": "--context-length",
-    "data.packing": "--packing",
-    "data.replay_share": "--replay-share",
-    "method.kind": "--method",
-    "method.rank": "--rank",
-    "method.dropout": "--dropout",
-    "method.train_embeddings": "--train-embeddings",
-    "optimizer.name": "--optimizer",
-    "optimizer.learning_rate": "--learning-rate",
-    "schedule.kind": "--schedule",
-    "schedule.warmup": "--warmup",
-    "batch.rows": "--rows",
-    "batch.accumulation": "--accumulation",
-    "evaluation.every": "--evaluate-every",
-    "evaluation.prompts": "--prompt",
-    "checkpoints.every": "--save-every",
-    "compute.dtype": "--dtype",
-    "compute.gradient_checkpointing": "--gradient-checkpointing",
-    "compute.fast_blas": "--fast-blas",
-}
 GROUP_TITLES = {
     "": "Run",
     "model": "Model",
@@ -52,21 +30,7 @@ GROUP_TITLES = {
     "guards": "Guards",
     "compute": "Compute",
 }
-# These have flags of their own: --model, --corpus, --replay and --measure.
-_ELSEWHERE = {"model.path", "data.corpora"}
 _SEPARATOR = "__"
-
-
-def leaves(
-    group: type[Settings] = TrainingSettings, prefix: str = ""
-) -> Iterator[tuple[str, FieldInfo]]:
-    """Dotted names and fields of all single settings, in the tree's order."""
-    for name, field in group.model_fields.items():
-        dotted = f"{prefix}{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            yield from leaves(field.annotation, f"{dotted}.")
-        elif dotted not in _ELSEWHERE:
-            yield dotted, field
 
 
 def _without_none(annotation: Any) -> Any:
@@ -80,7 +44,7 @@ def _without_none(annotation: Any) -> Any:
 def _parameter(dotted: str, field: FieldInfo) -> inspect.Parameter:
     annotation = _without_none(field.annotation)
     group = dotted.rpartition(".")[0]
-    flag = SHORT_NAMES.get(dotted, f"--{dotted.replace('_', '-')}")
+    flag = flag_of(dotted)
     metavar = None
     kind: Any = annotation
     if annotation is Length:

@@ -1,0 +1,53 @@
+"""The same run as a command line and as YAML: settings that differ from their defaults."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from cptstudio.setting_flags import MIXTURE_FLAGS, flag_of, leaves
+from cptstudio.settings import CorpusUse, TrainingSettings
+
+
+def command_line(settings: TrainingSettings, name: str | None = None) -> str:
+    """The command that trains the same: only flags that are not at their default."""
+    words = ["cpt-studio", "train"]
+    if name:
+        words += ["--name", name]
+    words += ["--model", settings.model.path]
+    for use in settings.data.corpora:
+        words += [MIXTURE_FLAGS[use.role], _mixture(use)]
+    for dotted, field in leaves():
+        value = _value(settings, dotted)
+        if value == field.get_default(call_default_factory=True):
+            continue
+        flag = flag_of(dotted)
+        if value is None:
+            continue  # Chosen for the user: leaving it out says so.
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag.removeprefix('--')}")
+        elif isinstance(value, tuple):
+            for item in value:
+                words += [flag, str(item)]
+        else:
+            words += [flag, str(value)]
+    return shlex.join(words)
+
+
+def yaml_text(settings: TrainingSettings) -> str:
+    """The tree as YAML, without what is at its default; `--config` reads it."""
+    import yaml
+
+    tree = settings.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def _mixture(use: CorpusUse) -> str:
+    return use.name if use.weight == 1.0 else f"{use.name}:{use.weight}"
+
+
+def _value(settings: TrainingSettings, dotted: str) -> Any:
+    value: Any = settings
+    for part in dotted.split("."):
+        value = getattr(value, part)
+    return value

@@ -1,0 +1,156 @@
+"""All of one run: its configuration, checkpoints, how it ended, what differs from its parent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from cptstudio import run_files
+from cptstudio.errors import UserError
+from cptstudio.run_files import RunConfig
+from cptstudio.runs.imported_list import ImportedEntry
+from cptstudio.runs.run import Run
+from cptstudio.settings import TrainingSettings
+from cptstudio.web.equal_command import command_line
+from cptstudio.web.summaries import RunSummary, imported_summary
+
+
+class CheckpointView(BaseModel):
+    """One complete checkpoint."""
+
+    name: str
+    step: int
+    bytes: int | None = None
+    created: float | None = None
+    domain_bits_per_byte: float | None = None
+    best: bool = False
+    layout: str | None = None
+    problem: str | None = None
+
+
+class Difference(BaseModel):
+    """A setting that differs from the parent's."""
+
+    setting: str
+    parent: Any
+    here: Any
+
+
+class RunDetail(RunSummary):
+    """All of one run."""
+
+    config: dict[str, Any] | None = None
+    parent_differences: list[Difference] = Field(default_factory=list)
+    checkpoints: list[CheckpointView] = Field(default_factory=list)
+    result: dict[str, Any] | None = None
+    exit: dict[str, Any] | None = None
+    keeper_pid: int | None = None
+    trainer_pid: int | None = None
+    directory: str
+    command: str | None = None
+    last_seq: int | None = None
+    generation: int | None = None
+
+
+def detail(
+    run: Run, summary: RunSummary, last_seq: int | None, generation: int | None
+) -> RunDetail:
+    """All of a run.
+
+    Args:
+        run: as it is now.
+        summary: its line in the list.
+        last_seq, generation: of its rows; None while a long file is still being read.
+    """
+    problems = list(summary.problems)
+    result = None
+    try:
+        result = run_files.read_result(run.directory)
+    except (UserError, OSError) as error:
+        problems += [str(error)] if str(error) not in problems else []
+    config = run.config
+    return RunDetail(
+        **(summary.model_dump() | {"problems": problems}),
+        config=config.model_dump(mode="json") if config else None,
+        parent_differences=_parent_differences(config) if config else [],
+        checkpoints=checkpoints(run.directory),
+        result=result.model_dump(mode="json") if result else None,
+        exit=asdict(run.exit) if run.exit else None,
+        keeper_pid=run.keeper_pid,
+        trainer_pid=run.trainer_pid,
+        directory=str(run.directory),
+        command=command_line(config.settings, config.name) if config else None,
+        last_seq=last_seq,
+        generation=generation,
+    )
+
+
+def imported_detail(entry: ImportedEntry) -> RunDetail:
+    """All of a run of another program."""
+    rows = entry.history().rows
+    return RunDetail(
+        **imported_summary(entry).model_dump(),
+        directory=str(entry.path),
+        last_seq=rows[-1]["seq"] if rows else 0,
+        generation=1,
+    )
+
+
+def checkpoints(directory: Path) -> list[CheckpointView]:
+    """The complete checkpoints, oldest first; the one with the lowest domain value is best."""
+    found = []
+    for path in run_files.checkpoints_of(directory):
+        step = run_files.checkpoint_step(path.name) or 0
+        try:
+            manifest = run_files.read_manifest(path)
+            created = (path / run_files.MANIFEST).stat().st_mtime
+        except (UserError, OSError) as error:
+            found.append(CheckpointView(name=path.name, step=step, problem=str(error)))
+            continue
+        found.append(
+            CheckpointView(
+                name=path.name,
+                step=step,
+                bytes=sum(file.size for file in manifest.files.values()),
+                created=created,
+                domain_bits_per_byte=manifest.domain_bits_per_byte,
+                layout=manifest.layout,
+            )
+        )
+    measured = [one for one in found if one.domain_bits_per_byte is not None]
+    if measured:
+        min(measured, key=lambda one: one.domain_bits_per_byte or 0.0).best = True
+    return found
+
+
+def flattened(settings: TrainingSettings) -> dict[str, Any]:
+    """Settings by their dotted names, as plain values."""
+    found: dict[str, Any] = {}
+
+    def walk(tree: dict[str, Any], prefix: str) -> None:
+        for name, value in tree.items():
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{name}.")
+            else:
+                found[f"{prefix}{name}"] = value
+
+    walk(settings.model_dump(mode="json"), "")
+    return found
+
+
+def _parent_differences(config: RunConfig) -> list[Difference]:
+    if config.parent is None:
+        return []
+    try:
+        parent = run_files.read_config(Path(config.parent.path))
+    except (UserError, OSError):
+        return []  # It was deleted; what it was is not known any more.
+    before, here = flattened(parent.settings), flattened(config.settings)
+    return [
+        Difference(setting=name, parent=before.get(name), here=here.get(name))
+        for name in [*before, *(name for name in here if name not in before)]
+        if before.get(name) != here.get(name)
+    ]
