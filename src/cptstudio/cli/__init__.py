@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cptstudio import __version__
-from cptstudio.cli import corpus, demo, evaluate, runs, train
+from cptstudio.cli import corpus, demo, evaluate, runs, serve, train
 from cptstudio.cli.common import errors
 from cptstudio.errors import UserError
 
@@ -44,6 +44,7 @@ def root(
 
 
 app.command("demo")(demo.demo)
+app.command("serve", context_settings=serve.PASS_ON)(serve.serve)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(runs.app, name="runs")
 app.command("plan")(train.plan)
