@@ -130,13 +130,14 @@ export const del = (path, body) => send("DELETE", path, body);
  * @param {File} file
  * @param {(done: number, total: number) => void=} onProgress bytes
  * @param {AbortSignal=} abort
+ * @param {string=} name what it is called on the server: the path inside a dropped folder
  * @returns {Promise<{id: string, name: string, bytes: number}>}
  */
-export function upload(file, onProgress, abort) {
+export function upload(file, onProgress, abort, name = file.name) {
   return new Promise((resolve, reject) => {
     // fetch tells nothing of an upload's progress.
     const request = new XMLHttpRequest();
-    request.open("POST", urlOf("/api/uploads", { name: file.name }));
+    request.open("POST", urlOf("/api/uploads", { name }));
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.setRequestHeader("Idempotency-Key", randomKey());
     request.upload.onprogress = (event) => onProgress?.(event.loaded, event.total);

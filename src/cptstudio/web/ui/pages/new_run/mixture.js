@@ -1,7 +1,8 @@
 /** The editor of the mixture: which corpora, in which role, with which weight. */
 
 import { h } from "../../lib/preact.js";
-import { number } from "../../lib/format.js";
+import { Button } from "../../components/button.js";
+import { integer } from "../../lib/format.js";
 import { FieldProblems, NumberInput } from "./setting_control.js";
 import { controlId, problemsOf } from "./problems.js";
 import { corporaOf } from "./tree.js";
@@ -42,14 +43,14 @@ export function MixtureEditor({ form, corpora }) {
   };
   return h("fieldset", { class: "mixture", disabled: fixed, "aria-describedby": `${id}-help ${id}-problem` },
     h("legend", {}, "Corpora"),
-    h("p", { id: `${id}-help`, class: "setting-help" },
+    h("p", { id: `${id}-help`, class: "hint" },
       "The domain is what the model shall learn; replay is general text that keeps it from forgetting."),
     corpora !== null && corpora.length === 0
       ? h("p", { class: "empty-note" }, "There is no corpus yet. ", h("a", { href: "/data?add=1" }, "Add one"), " from a folder or files first.")
       : h("div", { class: "mixture-rows" },
           uses.map((use, index) => h(MixtureRow, { key: index, index, use, uses, corpora: corpora ?? [], put,
             invalid: problems.length > 0, problemId: `${id}-problem` }))),
-    (corpora === null || corpora.length > 0) && h("button", { id: uses.length === 0 ? id : undefined, type: "button", class: "button",
+    (corpora === null || corpora.length > 0) && h(Button, { id: uses.length === 0 ? id : undefined,
       disabled: unused.length === 0 || fixed, "aria-describedby": `${id}-problem`, onClick: add },
       uses.length === 0 ? "Choose a corpus" : unused.length === 0 ? "All corpora are in the mixture" : "Add another corpus"),
     h("div", { id: `${id}-problem` }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })));
@@ -84,7 +85,7 @@ function MixtureRow({ index, use, uses, corpora, put, invalid, problemId }) {
       h(NumberInput, { whole: false, value: use.weight, initial: 1, placeholder: "1",
         marks: { id: `${id}-weight`, disabled: use.role === "evaluation", "aria-describedby": `${id}-size`, "aria-invalid": undefined },
         change: (/** @type {unknown} */ weight) => update({ weight: /** @type {number|string} */ (weight ?? 1) }) })),
-    h("button", { type: "button", class: "button mixture-remove", "aria-label": `Remove ${use.name || place}`,
+    h(Button, { "aria-label": `Remove ${use.name || place}`,
       onClick: () => put(uses.filter((_, at) => at !== index)) }, "Remove"),
     h("p", { id: `${id}-size`, class: "mixture-size" }, sizeOf(known), " ",
       use.role === "domain" && Number(use.weight) !== 1 ? `Read ${use.weight} times in an epoch.` : ""));
@@ -97,5 +98,5 @@ function sizeOf(corpus) {
   if (counts.length === 0) return "Not tokenised for any model yet.";
   const low = Math.min(...counts);
   const high = Math.max(...counts);
-  return low === high ? `${number(low)} training tokens.` : `${number(low)} to ${number(high)} training tokens, by model.`;
+  return low === high ? `${integer(low)} training tokens.` : `${integer(low)} to ${integer(high)} training tokens, by model.`;
 }

@@ -1,12 +1,13 @@
 /** The choice of the base model: what lies on this machine, another folder, or a download. */
 
 import { get } from "../../lib/api.js";
+import { Problem } from "../../components/problem.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
-import { bytes, number } from "../../lib/format.js";
+import { Button } from "../../components/button.js";
+import { bytes, count, integer } from "../../lib/format.js";
 import { ModelDownload } from "./model_download.js";
 import { FieldProblems } from "./setting_control.js";
 import { controlId, problemsOf } from "./problems.js";
-import { sentenceOf } from "../../lib/sentences.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 
@@ -63,14 +64,13 @@ export function ModelPicker({ form }) {
   const elsewhere = models !== null && value !== "" && !models.some((model) => isChosen(model, value));
   return h("fieldset", { class: "model-picker", "aria-describedby": `${id}-problem`, disabled: fixed },
     h("legend", {}, "Base model"),
-    fixed && h("p", { class: "setting-help" }, "A fork keeps its parent's model and starts from its checkpoint."),
+    fixed && h("p", { class: "hint" }, "A fork keeps its parent's model and starts from its checkpoint."),
     models !== null && models.length > MANY && h("div", { class: "model-filter" },
       h("label", { for: "model-filter" }, "Filter"),
       h("input", { id: "model-filter", type: "search", value: filter, autocomplete: "off",
         onInput: (/** @type {Event} */ event) => setFilter(/** @type {HTMLInputElement} */ (event.currentTarget).value) })),
-    error !== null && h("p", { class: "field-problem" }, sentenceOf(error), " ",
-      h("button", { type: "button", class: "button", onClick: () => load() }, "Try again")),
-    models === null && error === null && h("p", { class: "setting-help" }, "Looking for models…"),
+    error !== null && h(Problem, { error, retry: () => load() }),
+    models === null && error === null && h("p", { class: "hint" }, "Looking for models…"),
     models !== null && models.length === 0 && h("p", { class: "empty-note" },
       "There is no model on this machine yet. Download one, or put a folder under models/base/ of the workspace."),
     h("div", { class: "model-list" },
@@ -119,21 +119,14 @@ export function factsOf(model) {
   const quantization = model.quantization;
   const full = model.full_training;
   return [
-    model.parameters === null ? "" : `${parametersInWords(model.parameters)} parameters`,
+    model.parameters === null ? "" : `${count(model.parameters)} parameters`,
     bytes(model.bytes),
     model.architecture ?? "",
     quantization === null ? (model.dtype ?? "") : `quantized to ${quantization.bits} bits`,
-    model.context_length === null ? "" : `context ${number(model.context_length)}`,
+    model.context_length === null ? "" : `context ${integer(model.context_length)}`,
     full === null ? "" : full.possible ? "full training possible" : `no full training: ${full.reason ?? "not possible"}`,
     PLACES[model.place] ?? "",
   ].filter(Boolean).join(" · ");
-}
-
-/** @param {number} count */
-export function parametersInWords(count) {
-  if (count >= 1e9) return `${(count / 1e9).toFixed(count >= 1e10 ? 0 : 1)}B`;
-  if (count >= 1e6) return `${(count / 1e6).toFixed(count >= 1e7 ? 0 : 1)}M`;
-  return number(count);
 }
 
 /**
@@ -156,5 +149,5 @@ function OtherModel({ form, value }) {
             event.preventDefault();
             use();
           } }),
-        h("button", { type: "button", class: "button", onClick: use }, "Use this folder"))));
+        h(Button, { onClick: use }, "Use this folder"))));
 }

@@ -1,6 +1,7 @@
 /** The control of one setting: label, unit, input, help, problems and the way back. */
 
 import { h, useEffect, useState } from "../../lib/preact.js";
+import { Button } from "../../components/button.js";
 import { controlId, problemsOf } from "./problems.js";
 import { same, shown, splitLength, typedNumber } from "./tree.js";
 
@@ -37,7 +38,7 @@ export function SettingControl({ form, setting }) {
       isCheckbox ? [input, label] : label,
       form.chosen(setting.name) && setting.initial !== undefined && !fixed && h(ResetButton, { form, setting })),
     !isCheckbox && input,
-    h("p", { id: `${id}-help`, class: "setting-help" }, helpOf(form, setting, fixed)),
+    h("p", { id: `${id}-help`, class: "hint" }, helpOf(form, setting, fixed)),
     problems.length > 0 && h(FieldProblems, { id: `${id}-problem`, sentences: problems }));
 }
 
@@ -219,9 +220,9 @@ function TextsInput({ marks, title, value, placeholder, change }) {
         placeholder: value.length === 0 ? placeholder : "",
         onInput: (/** @type {Event} */ event) =>
           put(rows.map((one, at) => (at === index ? /** @type {HTMLTextAreaElement} */ (event.currentTarget).value : one))) }),
-      value.length > 0 && h("button", { type: "button", class: "button", disabled: marks.disabled,
+      value.length > 0 && h(Button, { disabled: marks.disabled,
         "aria-label": `Remove ${singular.toLowerCase()} ${index + 1}`,
         onClick: () => put(rows.filter((_, at) => at !== index)) }, "Remove"))),
-    value.length > 0 && h("button", { type: "button", class: "button", disabled: marks.disabled,
+    value.length > 0 && h(Button, { disabled: marks.disabled,
       onClick: () => change([...value, ""]) }, `Add a ${singular.toLowerCase()}`));
 }

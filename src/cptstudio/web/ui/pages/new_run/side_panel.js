@@ -1,7 +1,8 @@
 /** What the run will be: the plan as the settings are typed. */
 
 import { h } from "../../lib/preact.js";
-import { bytes, duration, number } from "../../lib/format.js";
+import { bytes, integer } from "../../lib/format.js";
+import { Problem } from "../../components/problem.js";
 import { Calibration } from "./calibration.js";
 import { otherProblems, stillNeeded } from "./problems.js";
 
@@ -16,7 +17,7 @@ export function SidePanel({ form }) {
     h("div", { class: "plan-head" },
       h("h2", { id: "plan-title" }, "Plan"),
       h("span", { class: "plan-state" }, form.planning.value ? "Working it out…" : "")),
-    form.planError.value !== null && h("p", { class: "field-problem" }, sentenceOf(form.planError.value)),
+    form.planError.value !== null && h(Problem, { error: form.planError.value }),
     plan?.facts
       ? h(PlanFacts, { form, facts: plan.facts })
       : h("p", { class: "plan-empty" }, needed.length > 0
@@ -39,11 +40,11 @@ function PlanFacts({ form, facts }) {
   const problems = form.plan.value?.problems.length ?? 0;
   return h("div", { class: form.planning.value ? "plan-facts plan-old" : "plan-facts" },
     h("dl", {},
-      fact("Steps", number(facts.steps)),
-      fact("Tokens", `${number(facts.tokens)}, ${number(Math.round(facts.tokens_per_step))} a step`),
-      fact("Epochs", `${facts.epochs.toFixed(2)} of ${number(facts.tokens_per_epoch)} tokens`),
-      fact("Evaluated", `every ${number(facts.evaluate_every_steps)} steps`),
-      fact("Saved", `every ${number(facts.save_every_steps)} steps, ${bytes(facts.checkpoint_bytes)} each`)),
+      fact("Steps", integer(facts.steps)),
+      fact("Tokens", `${integer(facts.tokens)}, ${integer(facts.tokens_per_step)} a step`),
+      fact("Epochs", `${facts.epochs.toFixed(2)} of ${integer(facts.tokens_per_epoch)} tokens`),
+      fact("Evaluated", `every ${integer(facts.evaluate_every_steps)} steps`),
+      fact("Saved", `every ${integer(facts.save_every_steps)} steps, ${bytes(facts.checkpoint_bytes)} each`)),
     h(Share, { title: "Memory", used: facts.memory_bytes, total: facts.memory_available_bytes, of: "of this machine's" }),
     h(Share, { title: "Disk", used: facts.disk_needed_bytes, total: facts.disk_free_bytes, of: "of the free" }),
     problems === 0 && h(Calibration, { form, facts }));
@@ -64,22 +65,11 @@ function fact(title, text) {
 function Share({ title, used, total, of }) {
   const share = total > 0 ? used / total : 1;
   const judgement = share > 1 ? "too much" : share > 0.8 ? "tight" : "fits";
-  const id = `plan-${title.toLowerCase()}`;
   return h("div", { class: `plan-share plan-share-${judgement.replace(" ", "-")}` },
     h("div", { class: "plan-share-words" },
-      h("span", { id, class: "plan-share-title" }, title),
+      h("span", { class: "plan-share-title" }, title),
       h("span", {}, `about ${bytes(used)} ${of} ${bytes(total)}`),
       h("span", { class: "plan-judgement" }, judgement)),
-    h("meter", { "aria-labelledby": id, min: 0, max: 1, high: 0.8, low: 0.5, optimum: 0.1, value: Math.min(1, share) },
-      `${Math.round(share * 100)} %`));
-}
-
-/** @param {unknown} error */
-export function sentenceOf(error) {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Exported for the panel's time line. @param {number} seconds */
-export function timeInWords(seconds) {
-  return `about ${duration(seconds)}`;
+    h("svg", { class: "share-bar", "aria-hidden": "true", viewBox: "0 0 100 8", preserveAspectRatio: "none" },
+      h("rect", { width: Math.min(100, Math.max(1, 100 * share)), height: 8 })));
 }

@@ -1,0 +1,152 @@
+/** Add a corpus, or build one again: name, sources, options. */
+
+import { get, post } from "../../lib/api.js";
+import { bytes, integer } from "../../lib/format.js";
+import { Fragment, h, useEffect, useMemo, useRef, useState } from "../../lib/preact.js";
+import { Button } from "../../components/button.js";
+import { navigate } from "../../lib/router.js";
+import { announce } from "../../components/announce.js";
+import { Problem } from "../../components/problem.js";
+import { DropArea } from "./drop_area.js";
+import { FileBrowser } from "./file_browser.js";
+import { BuildOptions, initialOptions } from "./build_options.js";
+import { UploadQueue } from "./upload_queue.js";
+
+/** @typedef {import("./file_browser.js").Source} Source */
+/** @typedef {import("./build_options.js").Options} Options */
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/**
+ * @param {{rebuild: string|null, taken: readonly string[], options?: Partial<Options>}} props
+ * rebuild: the corpus to build again, whose name is fixed; taken: names that are in use
+ */
+export function AddCorpus({ rebuild, taken, options: given }) {
+  const queue = useMemo(() => new UploadQueue(), []);
+  const [name, setName] = useState(rebuild ?? "");
+  const [sources, setSources] = useState(/** @type {readonly Source[]} */ ([]));
+  const [options, setOptions] = useState(/** @type {Options} */ ({ ...initialOptions, ...given }));
+  const [models, setModels] = useState(/** @type {{name: string, reference: string}[]|null} */ (null));
+  const [problems, setProblems] = useState(/** @type {{[field: string]: string}} */ ({}));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [busy, setBusy] = useState(false);
+  const nameField = useRef(/** @type {HTMLInputElement|null} */ (null));
+
+  useEffect(() => {
+    get("/api/models").then(
+      (answer) => {
+        const usable = answer.models.filter((/** @type {any} */ model) => model.error === null);
+        const named = usable.map((/** @type {any} */ model) => ({ name: model.name, reference: model.id }));
+        setModels(named);
+        if (named.length > 0 && given?.model === undefined) setOptions((now) => ({ ...now, model: now.model ?? named[0].reference }));
+      },
+      () => setModels([]));
+    return () => queue.clear();
+  }, []);
+  useEffect(() => {
+    // What is being uploaded would be lost.
+    /** @param {BeforeUnloadEvent} event */
+    const warn = (event) => queue.busy.value && event.preventDefault();
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, []);
+
+  /** @param {Source} source */
+  const toggle = (source) => {
+    const there = sources.some((one) => one.root === source.root && one.path === source.path);
+    setSources(there ? sources.filter((one) => one.root !== source.root || one.path !== source.path) : [...sources, source]);
+    announce(there ? `${source.shown} is taken out.` : `${source.shown} is chosen.`);
+  };
+
+  const build = async () => {
+    const found = problemsOf(name, rebuild === null ? taken : [], sources.length + queue.done.value.length, queue);
+    setProblems(found);
+    if (Object.keys(found).length > 0) {
+      if (found["name"] !== undefined) nameField.current?.focus();
+      return;
+    }
+    setBusy(true);
+    setError(null);
+    try {
+      await post("/api/corpora", {
+        name,
+        sources: [
+          ...sources.map(({ root, path }) => ({ root, path })),
+          ...queue.done.value.map((one) => ({ upload: one.id })),
+        ],
+        ...options,
+      });
+      queue.handOver();
+      announce(`The corpus ${name} is being built.`);
+      navigate("/data");
+    } catch (problem) {
+      setError(problem);
+      setBusy(false);
+    }
+  };
+  const nameProblem = problems["name"] ?? "";
+  const sourceProblem = problems["sources"] ?? "";
+  return h("section", { class: "add-corpus", "aria-labelledby": "add-title" },
+    h("h2", { id: "add-title" }, rebuild === null ? "Add a corpus" : `Build ${rebuild} again`),
+    rebuild === null
+      ? h("div", { class: "setting" },
+          h("label", { for: "corpus-name", class: "setting-label" }, "Name"),
+          h("input", { id: "corpus-name", ref: nameField, type: "text", maxLength: 64, autocomplete: "off", spellcheck: false, value: name,
+            "aria-describedby": "corpus-name-help", "aria-invalid": nameProblem === "" ? undefined : "true",
+            onInput: (/** @type {Event} */ event) => { setName(/** @type {HTMLInputElement} */ (event.currentTarget).value); setProblems({ ...problems, name: "" }); } }),
+          h("p", { id: "corpus-name-help", class: nameProblem === "" ? "hint" : "field-problem" },
+            nameProblem || "Letters, digits, dots, underscores and hyphens."))
+      : h("p", {}, "The corpus is replaced when the build is done; until then it stays as it is. What did not change is not read again."),
+    h("fieldset", { class: "sources", "aria-describedby": "sources-problem" },
+      h("legend", {}, "Documents"),
+      h("p", { class: "hint" },
+        "Text, Markdown, HTML, PDF, Word, EPUB, TeX, source code, JSON lines, JSON, CSV and Parquet, also packed as .gz, .zst or .zip. What cannot be read is named with its reason; it never ends the build."),
+      h("div", { class: "sources-ways" },
+        h("div", { class: "sources-way" }, h("h3", {}, "From this machine"), h(FileBrowser, { chosen: sources, toggle })),
+        h("div", { class: "sources-way" }, h("h3", {}, "Upload"), h(DropArea, { queue }))),
+      h(Chosen, { sources, toggle, queue }),
+      h("div", { id: "sources-problem" }, sourceProblem !== "" && h("p", { class: "field-problem" }, sourceProblem))),
+    h(BuildOptions, { options, models, change: (next) => setOptions({ ...options, ...next }) }),
+    error !== null && h(Problem, { error }),
+    h("div", { class: "form-actions" },
+      h(Button, { kind: "primary", disabled: busy || queue.busy.value, "aria-describedby": "build-note", onClick: build },
+        busy ? "Starting…" : rebuild === null ? "Build the corpus" : "Build again"),
+      h(Button, { href: rebuild === null ? "/data" : `/data/${encodeURIComponent(rebuild)}` }, "Cancel"),
+      h("span", { id: "build-note", class: "hint" }, queue.busy.value ? "The files are still being uploaded." : "")));
+}
+
+/** @param {{sources: readonly Source[], toggle: (source: Source) => void, queue: UploadQueue}} props */
+function Chosen({ sources, toggle, queue }) {
+  const uploads = queue.done.value.length;
+  if (sources.length === 0 && uploads === 0) return h("p", { class: "chosen-none hint" }, "Nothing is chosen yet.");
+  return h("div", { class: "chosen" },
+    h("h3", {}, "Chosen"),
+    h("ul", {}, sources.map((source) => h("li", { key: `${source.root}/${source.path}` },
+        h("span", { class: "name" }, source.shown),
+        h(Button, { "aria-label": `Take ${source.shown} out`, onClick: () => toggle(source) }, "Take out"))),
+      uploads > 0 && h("li", { key: "uploads" }, h(Fragment, {}, `${integer(uploads)} uploaded ${uploads === 1 ? "file" : "files"}, ${bytes(queue.total.value)}`))));
+}
+
+/**
+ * @param {string} name
+ * @param {readonly string[]} taken
+ * @param {number} sources
+ * @param {UploadQueue} queue
+ * @returns {{[field: string]: string}}
+ */
+function problemsOf(name, taken, sources, queue) {
+  /** @type {{[field: string]: string}} */
+  const found = {};
+  if (!NAME.test(name)) {
+    found["name"] = name === "" ? "Give the corpus a name." : "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
+  } else if (taken.includes(name)) {
+    found["name"] = `There is a corpus named ${name} already. Choose another name, or build that one again from its page.`;
+  }
+  const failed = queue.failed.value.length;
+  if (failed > 0) {
+    found["sources"] = `${failed === 1 ? "One upload" : `${failed} uploads`} failed. Try again or take ${failed === 1 ? "it" : "them"} out.`;
+  } else if (sources === 0) {
+    found["sources"] = "Choose a folder or files, or upload some.";
+  }
+  return found;
+}

@@ -1,0 +1,79 @@
+/** What decides, together with the sources, which documents a corpus has. */
+
+import { h } from "../../lib/preact.js";
+
+/**
+ * @typedef {object} Options
+ * @property {string|null} model whose tokenizer is used; null: not tokenised now
+ * @property {string} text_field
+ * @property {boolean} exact_dedup
+ * @property {boolean} near_dedup
+ * @property {number} held_out share
+ * @property {number} test share
+ */
+
+/** @type {Options} */
+export const initialOptions = { model: null, text_field: "text", exact_dedup: true, near_dedup: true, held_out: 0.01, test: 0.01 };
+
+/**
+ * @param {{options: Options, models: readonly {name: string, reference: string}[]|null, change: (options: Partial<Options>) => void}} props
+ */
+export function BuildOptions({ options, models, change }) {
+  return h("fieldset", { class: "build-options" },
+    h("legend", {}, "Options"),
+    h("div", { class: "setting-grid" },
+      h("div", { class: "setting" },
+        h("label", { for: "option-model", class: "setting-label" }, "Tokenise for"),
+        h("select", { id: "option-model", "aria-describedby": "option-model-help", value: options.model ?? "",
+            onChange: (/** @type {Event} */ event) => change({ model: /** @type {HTMLSelectElement} */ (event.currentTarget).value || null }) },
+          h("option", { value: "" }, "no model now"),
+          (models ?? []).map((model) => h("option", { key: model.reference, value: model.reference }, model.name))),
+        h("p", { id: "option-model-help", class: "hint" },
+          models !== null && models.length === 0
+            ? "There is no model on this machine yet. The corpus can be tokenised later."
+            : "With this model's own tokenizer. Others can follow later.")),
+      h("div", { class: "setting" },
+        h("label", { for: "option-field", class: "setting-label" }, "Text field"),
+        h("input", { id: "option-field", type: "text", autocomplete: "off", spellcheck: false, value: options.text_field, "aria-describedby": "option-field-help",
+          onInput: (/** @type {Event} */ event) => change({ text_field: /** @type {HTMLInputElement} */ (event.currentTarget).value }) }),
+        h("p", { id: "option-field-help", class: "hint" }, "What holds the text in .jsonl, .json, .csv and .parquet.")),
+      share("option-validation", "Held out for validation", "Measured while training, never trained on.", options.held_out, (held_out) => change({ held_out })),
+      share("option-test", "Kept for a last test", "Looked at by no training run.", options.test, (test) => change({ test })),
+      check("option-exact", "Drop equal documents", "Of documents with the same text one stays.", options.exact_dedup, (exact_dedup) => change({ exact_dedup })),
+      check("option-near", "Drop nearly equal documents", "About three quarters of the words in common. Each is reported.", options.near_dedup, (near_dedup) => change({ near_dedup }))));
+}
+
+/**
+ * A share of documents, typed in per cent.
+ * @param {string} id
+ * @param {string} label
+ * @param {string} help
+ * @param {number} value share of one
+ * @param {(value: number) => void} change
+ */
+function share(id, label, help, value, change) {
+  return h("div", { class: "setting" },
+    h("label", { for: id, class: "setting-label" }, label, h("span", { class: "setting-unit" }, " (% of documents)")),
+    h("input", { id, type: "number", min: 0, max: 50, step: "any", value: Number((value * 100).toFixed(6)), "aria-describedby": `${id}-help`,
+      onInput: (/** @type {Event} */ event) => {
+        const typed = /** @type {HTMLInputElement} */ (event.currentTarget).valueAsNumber;
+        if (Number.isFinite(typed)) change(typed / 100);
+      } }),
+    h("p", { id: `${id}-help`, class: "hint" }, help));
+}
+
+/**
+ * @param {string} id
+ * @param {string} label
+ * @param {string} help
+ * @param {boolean} value
+ * @param {(value: boolean) => void} change
+ */
+function check(id, label, help, value, change) {
+  return h("div", { class: "setting setting-check" },
+    h("div", { class: "setting-head" },
+      h("input", { id, type: "checkbox", checked: value, "aria-describedby": `${id}-help`,
+        onChange: (/** @type {Event} */ event) => change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+      h("label", { for: id, class: "setting-label" }, label)),
+    h("p", { id: `${id}-help`, class: "hint" }, help));
+}

@@ -1,0 +1,90 @@
+/** All corpora of the workspace. */
+
+import { get } from "../../lib/api.js";
+import { bytes, date, integer } from "../../lib/format.js";
+import { h, useEffect, useState } from "../../lib/preact.js";
+import { route } from "../../lib/router.js";
+import { Button } from "../../components/button.js";
+import { Empty } from "../../components/empty.js";
+import { Problem } from "../../components/problem.js";
+import { Table } from "../../components/table.js";
+import { AddCorpus } from "./add_corpus.js";
+import { CorpusJobs, corpusJobs } from "./corpus_jobs.js";
+
+/**
+ * @typedef {object} CorpusSummary
+ * @property {string} name
+ * @property {number|string|null} created
+ * @property {{[side: string]: number}|null} documents
+ * @property {{[side: string]: number}|null} text_bytes
+ * @property {{tokenizer: string, tokens: {[side: string]: number}, models?: string[]}[]} tokens
+ * @property {number} problems
+ * @property {string|null} error
+ */
+
+export function CorpusList() {
+  const [corpora, setCorpora] = useState(/** @type {CorpusSummary[]|null} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const adding = route.value.query["add"] !== undefined;
+  const load = () => get("/api/corpora").then(
+    (answer) => {
+      setCorpora(answer.corpora);
+      setError(null);
+    },
+    setError);
+  useEffect(() => void load(), []);
+  const building = corpusJobs(null).length > 0;
+  return h("div", { class: "stack" },
+    h("header", { class: "page-head" },
+      h("h1", {}, "Data"),
+      !adding && corpora !== null && h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus")),
+    error !== null && h(Problem, { error, retry: load }),
+    adding && corpora !== null && h(AddCorpus, { rebuild: null, taken: corpora.map((corpus) => corpus.name) }),
+    h(CorpusJobs, { corpus: null, ended: load }),
+    corpora !== null && corpora.length > 0 && h(CorpusTable, { corpora }),
+    corpora !== null && corpora.length === 0 && !adding && !building && h(Empty, { title: "No corpus yet",
+        actions: h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus") },
+      h("p", {}, "A corpus is a set of documents made ready for training: cleaned, freed of duplicates, split into training and held-out parts, and turned into a model's tokens."),
+      h("p", {}, "Give a folder of this machine, or drop files here. Your documents stay as they are.")));
+}
+
+/** @param {{corpora: CorpusSummary[]}} props */
+function CorpusTable({ corpora }) {
+  /** @param {{[side: string]: number}|null} sides */
+  const sum = (sides) => Object.values(sides ?? {}).reduce((total, one) => total + one, 0);
+  return h(Table, {
+    caption: "Corpora of this workspace",
+    rows: corpora,
+    rowKey: (/** @type {CorpusSummary} */ corpus) => corpus.name,
+    columns: [
+      { id: "name", title: "Corpus", header: true, class: "name", cell: (/** @type {CorpusSummary} */ corpus) =>
+          h("a", { href: `/data/${encodeURIComponent(corpus.name)}` }, corpus.name) },
+      { id: "documents", title: "Documents", number: true, cell: (/** @type {CorpusSummary} */ corpus) => corpus.error === null ? integer(sum(corpus.documents)) : "" },
+      { id: "held-out", title: "Held out", number: true, cell: (/** @type {CorpusSummary} */ corpus) =>
+          corpus.error === null ? integer((corpus.documents?.["validation"] ?? 0) + (corpus.documents?.["test"] ?? 0)) : "" },
+      { id: "bytes", title: "Text", number: true, cell: (/** @type {CorpusSummary} */ corpus) => corpus.error === null ? bytes(sum(corpus.text_bytes)) : "" },
+      { id: "tokens", title: "Training tokens", number: true, cell: tokensCell },
+      { id: "problems", title: "Problems", cell: problemsCell },
+      { id: "created", title: "Built", cell: (/** @type {CorpusSummary} */ corpus) => date(asSeconds(corpus.created)) },
+    ],
+  });
+}
+
+/** @param {CorpusSummary} corpus */
+function tokensCell(corpus) {
+  if (corpus.error !== null) return "";
+  if (corpus.tokens.length === 0) return "not tokenised";
+  return corpus.tokens.map((one) => h("div", { key: one.tokenizer, title: (one.models ?? []).join(", ") || undefined }, integer(one.tokens["train"])));
+}
+
+/** @param {CorpusSummary} corpus */
+function problemsCell(corpus) {
+  if (corpus.error !== null) return h("span", { class: "field-problem" }, corpus.error);
+  if (corpus.problems === 0) return "none";
+  return h("a", { href: `/data/${encodeURIComponent(corpus.name)}?tab=problems` }, `${integer(corpus.problems)} while reading`);
+}
+
+/** Unix seconds of a time that may be given as text. @param {number|string|null} time */
+export function asSeconds(time) {
+  return typeof time === "string" ? Date.parse(time) / 1000 : time;
+}

@@ -1,0 +1,126 @@
+/** One corpus: its report, the rows it gives, what was not read and what was dropped. */
+
+import { del, get, post } from "../../lib/api.js";
+import { h, useEffect, useState } from "../../lib/preact.js";
+import { navigate, route, setQuery } from "../../lib/router.js";
+import { toast } from "../../components/announce.js";
+import { Button } from "../../components/button.js";
+import { confirm, Dialog } from "../../components/dialog.js";
+import { Problem } from "../../components/problem.js";
+import { Tabs } from "../../components/tabs.js";
+import { AddCorpus } from "./add_corpus.js";
+import { CorpusJobs } from "./corpus_jobs.js";
+import { DroppedDocuments, ReadingProblems } from "./findings.js";
+import { ReportSections } from "./report.js";
+import { RowsView } from "./rows.js";
+
+/** @typedef {import("./report.js").CorpusDetail} CorpusDetail */
+/** @typedef {{name: string, reference: string, tokenizer: string|null}} ModelChoice */
+
+/** @param {{name: string}} props */
+export function CorpusPage({ name }) {
+  const [corpus, setCorpus] = useState(/** @type {CorpusDetail|null} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [tokenising, setTokenising] = useState(false);
+  const path = `/api/corpora/${encodeURIComponent(name)}`;
+  const load = () => get(path).then(
+    (answer) => {
+      setCorpus(answer);
+      setError(null);
+    },
+    setError);
+  useEffect(() => void load(), []);
+  const rebuilding = route.value.query["rebuild"] !== undefined;
+  const remove = async () => {
+    const gone = await confirm({
+      title: `Delete the corpus ${name}?`,
+      body: "Its documents and tokens in this workspace are deleted. The files they were made of stay as they are. Runs that were trained on it keep their results but cannot be resumed without it.",
+      confirm: "Delete the corpus",
+      danger: true,
+      action: () => del(path, { confirmed: true }),
+    });
+    if (!gone) return;
+    toast(`The corpus ${name} is deleted.`);
+    navigate("/data");
+  };
+  return h("div", { class: "stack" },
+    h("header", { class: "page-head" },
+      h("div", { class: "page-title" },
+        h("p", { class: "back" }, h("a", { href: "/data" }, "Data")),
+        h("h1", { class: "name" }, name)),
+      h("div", { class: "page-actions" },
+        corpus !== null && h(Button, { kind: "primary", href: `/new?corpus=${encodeURIComponent(name)}` }, "Train on it"),
+        h(Button, { onClick: () => setTokenising(true) }, "Tokenise for a model…"),
+        h(Button, { href: `/data/${encodeURIComponent(name)}?rebuild=1` }, "Build again…"),
+        h(Button, { kind: "danger", icon: "trash", onClick: remove }, "Delete…"))),
+    error !== null && h(Problem, { error, retry: load }),
+    h(CorpusJobs, { corpus: name, ended: load }),
+    rebuilding && corpus !== null && h(AddCorpus, { rebuild: name, taken: [], options: {
+      text_field: corpus.settings.text_field,
+      exact_dedup: corpus.settings.exact_dedup,
+      near_dedup: corpus.settings.near_dedup,
+      held_out: corpus.settings.validation,
+      test: corpus.settings.test,
+    } }),
+    corpus !== null && !rebuilding && h(CorpusTabs, { corpus, path }),
+    tokenising && h(TokeniseDialog, { name, close: () => setTokenising(false) }));
+}
+
+/** @param {{corpus: CorpusDetail, path: string}} props */
+function CorpusTabs({ corpus, path }) {
+  const { report } = corpus;
+  const dropped = Object.entries(report.documents).reduce(
+    (sum, [status, documents]) => (["train", "validation", "test"].includes(status) ? sum : sum + documents), 0);
+  const tabs = [
+    { id: "report", title: "Report" },
+    { id: "rows", title: "Training rows" },
+    { id: "problems", title: "Problems", count: report.problem_count },
+    { id: "dropped", title: "Dropped", count: dropped },
+  ];
+  const wanted = route.value.query["tab"] ?? "report";
+  const chosen = tabs.some((tab) => tab.id === wanted) ? wanted : "report";
+  const version = corpus.fingerprint;
+  return h(Tabs, { label: `Views of ${corpus.name}`, tabs, chosen, onChoose: (tab) => setQuery({ tab: tab === "report" ? null : tab, reason: null }, { push: true }) },
+    chosen === "report" && h(ReportSections, { corpus }),
+    chosen === "rows" && h(RowsView, { key: version, corpus: corpus.name, tokenised: corpus.tokenisations }),
+    chosen === "problems" && h(ReadingProblems, { key: `problems-${version}`, path }),
+    chosen === "dropped" && h(DroppedDocuments, { key: `dropped-${version}`, path, counts: report.documents }));
+}
+
+/** @param {{name: string, close: () => void}} props */
+function TokeniseDialog({ name, close }) {
+  const [models, setModels] = useState(/** @type {any[]|null} */ (null));
+  const [model, setModel] = useState("");
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    get("/api/models").then(
+      (answer) => {
+        const usable = answer.models.filter((/** @type {any} */ one) => one.error === null);
+        setModels(usable);
+        setModel(usable[0]?.id ?? "");
+      },
+      setError);
+  }, []);
+  const tokenise = async () => {
+    setBusy(true);
+    try {
+      await post("/api/corpora", { name, sources: [], model });
+      close();
+    } catch (problem) {
+      setError(problem);
+      setBusy(false);
+    }
+  };
+  return h(Dialog, { title: `Tokenise ${name} for a model`, onClose: close, actions: [
+      h(Button, { key: "no", onClick: close }, "Cancel"),
+      h(Button, { key: "yes", kind: "primary", busy, disabled: model === "", onClick: tokenise }, "Tokenise"),
+    ] },
+    h("p", {}, "The documents stay as they are; the tokens of this model's tokenizer are added. Tokens that are there already are kept."),
+    models !== null && models.length === 0 && h("p", { class: "notice" }, "There is no model on this machine yet: download one on the New run page."),
+    models !== null && models.length > 0 && h("div", { class: "field" },
+      h("label", { for: "tokenise-model" }, "Model"),
+      h("select", { id: "tokenise-model", value: model, onChange: (/** @type {Event} */ event) => setModel(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
+        models.map((one) => h("option", { key: one.id, value: one.id }, one.name)))),
+    error !== null && h(Problem, { error }));
+}

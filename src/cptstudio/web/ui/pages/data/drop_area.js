@@ -1,0 +1,83 @@
+/** Files by drop or by the file dialog, with the progress of each and of all. */
+
+import { bytes, integer } from "../../lib/format.js";
+import { h, useRef, useState } from "../../lib/preact.js";
+import { Button } from "../../components/button.js";
+import { filesOfDrop, filesOfInput } from "./dropped_files.js";
+
+/** @typedef {import("./upload_queue.js").UploadQueue} UploadQueue */
+/** @typedef {import("./upload_queue.js").Upload} Upload */
+
+/** Rows shown at once; those that need attention come first. */
+const SHOWN = 50;
+
+/** @param {{queue: UploadQueue}} props */
+export function DropArea({ queue }) {
+  const [over, setOver] = useState(false);
+  const [note, setNote] = useState("");
+  const files = useRef(/** @type {HTMLInputElement|null} */ (null));
+  const folder = useRef(/** @type {HTMLInputElement|null} */ (null));
+
+  /** @param {DragEvent} event */
+  const drop = async (event) => {
+    event.preventDefault();
+    setOver(false);
+    if (event.dataTransfer === null) return;
+    const found = await filesOfDrop(event.dataTransfer);
+    const left = queue.add(found.files);
+    const unread = found.unreadable.length === 0 ? "" : `The browser could not read ${found.unreadable.slice(0, 5).join(", ")}${found.unreadable.length > 5 ? " and more" : ""}.`;
+    const nothing = found.files.length === 0 && unread === "" ? "The drop held no files." : "";
+    setNote([left, unread, nothing].filter(Boolean).join(" "));
+  };
+  /** @param {Event} event */
+  const take = (event) => {
+    const input = /** @type {HTMLInputElement} */ (event.currentTarget);
+    if (input.files !== null) setNote(queue.add(filesOfInput(input.files)));
+    input.value = "";
+  };
+  return h("div", { class: "upload" },
+    h("div", { class: `drop-area${over ? " drop-over" : ""}`, onDrop: drop, onDragLeave: () => setOver(false),
+        onDragOver: (/** @type {DragEvent} */ event) => { event.preventDefault(); setOver(true); } },
+      h("p", {}, "Drop files or folders here, or"),
+      h("div", { class: "drop-buttons" },
+        h(Button, { onClick: () => files.current?.click() }, "Choose files…"),
+        h(Button, { onClick: () => folder.current?.click() }, "Choose a folder…")),
+      h("input", { ref: files, type: "file", multiple: true, hidden: true, "data-input": "files", "aria-label": "Files to upload", onChange: take }),
+      h("input", { ref: folder, type: "file", multiple: true, hidden: true, "data-input": "folder", "aria-label": "Folder to upload", webkitdirectory: true, onChange: take })),
+    note !== "" && h("p", { class: "field-problem" }, note),
+    queue.uploads.value.length > 0 && h(Uploads, { queue }));
+}
+
+/** @param {{queue: UploadQueue}} props */
+function Uploads({ queue }) {
+  const uploads = queue.uploads.value;
+  const done = queue.done.value.length;
+  const failed = queue.failed.value.length;
+  const order = [...uploads].sort((one, other) => rank(one) - rank(other));
+  const words = `${integer(done)} of ${integer(uploads.length)} files, ${bytes(queue.sent.value)} of ${bytes(queue.total.value)}${failed > 0 ? `, ${failed} failed` : ""}`;
+  return h("div", { class: "uploads" },
+    h("div", { class: "uploads-total" },
+      h("label", { for: "uploads-progress" }, words),
+      h("progress", { id: "uploads-progress", max: Math.max(1, queue.total.value), value: queue.total.value === 0 ? done : queue.sent.value }),
+      h(Button, { onClick: () => queue.clear() }, queue.busy.value ? "Cancel all" : "Remove all")),
+    h("ul", { class: "uploads-list" }, order.slice(0, SHOWN).map((one) => h(UploadRow, { key: one.number, queue, one }))),
+    uploads.length > SHOWN && h("p", { class: "hint" }, `and ${integer(uploads.length - SHOWN)} more`));
+}
+
+/** @param {Upload} one */
+function rank(one) {
+  return { failed: 0, sending: 1, waiting: 2, done: 3 }[one.state];
+}
+
+/** @param {{queue: UploadQueue, one: Upload}} props */
+function UploadRow({ queue, one }) {
+  const size = bytes(one.file.size);
+  const words = { waiting: `waiting, ${size}`, sending: `${bytes(one.sent)} of ${size}`, done: `uploaded, ${size}`, failed: one.error }[one.state];
+  return h("li", { class: `upload-row upload-${one.state}` },
+    h("span", { class: "name" }, one.path),
+    h("span", { class: one.state === "failed" ? "field-problem" : "upload-words" }, words),
+    one.state === "sending" && h("progress", { "aria-label": `Upload of ${one.path}`, max: Math.max(1, one.file.size), value: one.sent }),
+    h("span", { class: "upload-actions" },
+      one.state === "failed" && h(Button, { "aria-label": `Try ${one.path} again`, onClick: () => queue.retry(one.number) }, "Try again"),
+      h(Button, { "aria-label": `Remove ${one.path}`, onClick: () => queue.remove(one.number) }, "Remove")));
+}

@@ -1,0 +1,189 @@
+/**
+ * A browser over the folders the user allowed. A list box: arrow keys move, Enter opens a folder,
+ * Space chooses, Backspace goes up.
+ */
+
+import { del, get, post } from "../../lib/api.js";
+import { bytes, date } from "../../lib/format.js";
+import { Fragment, h, useEffect, useRef, useState } from "../../lib/preact.js";
+import { Button } from "../../components/button.js";
+import { confirm } from "../../components/dialog.js";
+import { Icon } from "../../components/icon.js";
+import { Problem } from "../../components/problem.js";
+
+/** @typedef {{id: string, path: string, label: string, removable: boolean}} Root */
+/** @typedef {{name: string, kind: "folder"|"file", bytes: number|null, modified: number|null}} Entry */
+/** @typedef {{roots: Root[], root: string|null, path: string, entries: Entry[], truncated: boolean}} Listing */
+/** @typedef {{root: string, path: string, shown: string}} Source */
+
+/**
+ * @param {{chosen: readonly Source[], toggle: (source: Source) => void}} props
+ */
+export function FileBrowser({ chosen, toggle }) {
+  const [listing, setListing] = useState(/** @type {Listing|null} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const asked = useRef(0);
+
+  /**
+   * @param {string|null} root
+   * @param {string} path
+   */
+  const open = async (root, path) => {
+    const number = ++asked.current;
+    try {
+      const answer = await get("/api/files", root === null ? {} : { root, path });
+      if (number !== asked.current) return;
+      setListing(answer);
+      setError(null);
+      if (answer.root === null && answer.roots.length > 0) await open(answer.roots[0].id, "");
+    } catch (problem) {
+      if (number === asked.current) setError(problem);
+    }
+  };
+  useEffect(() => void open(null, ""), []);
+
+  const root = listing?.roots.find((one) => one.id === listing.root) ?? null;
+  const remove = async () => {
+    if (root === null) return;
+    const sure = await confirm({
+      title: "Remove this folder from the list?",
+      body: `CPT Studio will no longer list ${root.path}. Nothing in it is changed or deleted.`,
+      confirm: "Remove from the list",
+    });
+    if (!sure) return;
+    try {
+      await del(`/api/roots/${encodeURIComponent(root.id)}`);
+      await open(null, "");
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  return h("div", { class: "browser" },
+    h("div", { class: "browser-bar" },
+      listing !== null && listing.roots.length > 0 && h(Fragment, {},
+        h("label", { for: "browser-root" }, "In"),
+        h("select", { id: "browser-root", value: listing.root ?? "", onChange: (/** @type {Event} */ event) =>
+            open(/** @type {HTMLSelectElement} */ (event.currentTarget).value, "") },
+          listing.roots.map((one) => h("option", { key: one.id, value: one.id }, one.label))),
+        root?.removable && h(Button, { small: true, onClick: remove }, "Remove from the list"))),
+    error !== null && h(Problem, { error }),
+    listing !== null && root !== null && h(Entries, { key: root.id, listing, root, chosen, toggle, open: (path) => open(root.id, path) }),
+    listing !== null && listing.roots.length === 0 && h("p", { class: "empty-note" },
+      "No folder of this machine may be listed yet. Allow one below."),
+    h(AddRoot, { added: (id) => open(id, "") }));
+}
+
+/**
+ * @param {{listing: Listing, root: Root, chosen: readonly Source[], toggle: (source: Source) => void, open: (path: string) => void}} props
+ */
+function Entries({ listing, root, chosen, toggle, open }) {
+  const [active, setActive] = useState(0);
+  const list = useRef(/** @type {HTMLUListElement|null} */ (null));
+  const parts = listing.path.split("/").filter(Boolean);
+  useEffect(() => setActive(0), [listing.path]);
+  useEffect(() => list.current?.querySelector(`[data-index="${active}"]`)?.scrollIntoView({ block: "nearest" }), [active]);
+  const current = listing.entries[active];
+  /** @param {Entry} entry */
+  const sourceOf = (entry) => {
+    const path = [...parts, entry.name].join("/");
+    return { root: root.id, path, shown: `${root.path.replace(/\/$/, "")}/${path}` };
+  };
+  const here = { root: root.id, path: listing.path, shown: parts.length === 0 ? root.path : `${root.path.replace(/\/$/, "")}/${listing.path}` };
+  /** @param {Source} source */
+  const isChosen = (source) => chosen.some((one) => one.root === source.root && one.path === source.path);
+  const up = () => parts.length > 0 && open(parts.slice(0, -1).join("/"));
+
+  /** @param {KeyboardEvent} event */
+  const onKeyDown = (event) => {
+    const last = listing.entries.length - 1;
+    /** @type {{[key: string]: () => void}} */
+    const actions = {
+      ArrowDown: () => setActive(Math.min(last, active + 1)),
+      ArrowUp: () => setActive(Math.max(0, active - 1)),
+      Home: () => setActive(0),
+      End: () => setActive(Math.max(0, last)),
+      PageDown: () => setActive(Math.min(last, active + 10)),
+      PageUp: () => setActive(Math.max(0, active - 10)),
+      Enter: () => current && (current.kind === "folder" ? open(sourceOf(current).path) : toggle(sourceOf(current))),
+      ArrowRight: () => current?.kind === "folder" && open(sourceOf(current).path),
+      ArrowLeft: up,
+      Backspace: up,
+      " ": () => current && toggle(sourceOf(current)),
+    };
+    const action = actions[event.key];
+    if (action !== undefined && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      action();
+    } else if (event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const wanted = event.key.toLowerCase();
+      const order = [...listing.entries.keys()].map((index) => (index + active + 1) % listing.entries.length);
+      const next = order.find((index) => listing.entries[index]?.name.toLowerCase().startsWith(wanted));
+      event.preventDefault();
+      if (next !== undefined) setActive(next);
+    }
+  };
+  return h(Fragment, {},
+    h("nav", { class: "browser-path", "aria-label": "Folder shown" },
+      h("button", { type: "button", class: "crumb", onClick: () => open("") }, root.label || root.path),
+      parts.map((part, index) => h(Fragment, { key: index }, h("span", { "aria-hidden": "true" }, "/"),
+        h("button", { type: "button", class: "crumb", "aria-current": index === parts.length - 1 ? "true" : undefined,
+          onClick: () => open(parts.slice(0, index + 1).join("/")) }, part))),
+      h(Button, { small: true, onClick: () => toggle(here) },
+        isChosen(here) ? "Take this folder out" : "Choose this whole folder")),
+    h("p", { id: "browser-keys", class: "hint" },
+      "Arrow keys move, Enter opens a folder, Space chooses, Backspace goes up."),
+    h("ul", { class: "browser-list", role: "listbox", tabIndex: 0, ref: list, onKeyDown,
+        "aria-label": `Entries of ${here.shown}`, "aria-multiselectable": "true", "aria-describedby": "browser-keys",
+        "aria-activedescendant": current === undefined ? undefined : `entry-${active}` },
+      listing.entries.map((entry, index) => h(EntryRow, { key: entry.name, entry, index, active: index === active,
+        selected: isChosen(sourceOf(entry)), toggle: () => { setActive(index); toggle(sourceOf(entry)); },
+        open: () => (entry.kind === "folder" ? open(sourceOf(entry).path) : toggle(sourceOf(entry))) }))),
+    listing.entries.length === 0 && h("p", { class: "empty-note" }, "This folder is empty."),
+    listing.truncated && h("p", { class: "hint" }, "The folder has more entries than can be listed. Choose the whole folder, or one of its folders."));
+}
+
+/**
+ * @param {{entry: Entry, index: number, active: boolean, selected: boolean, toggle: () => void, open: () => void}} props
+ */
+function EntryRow({ entry, index, active, selected, toggle, open }) {
+  const folder = entry.kind === "folder";
+  return h("li", { id: `entry-${index}`, "data-index": index, role: "option", "aria-selected": selected ? "true" : "false",
+      class: `entry${active ? " entry-active" : ""}${selected ? " entry-selected" : ""}`, onClick: open },
+    h("span", { class: `entry-mark${selected ? " entry-marked" : ""}`, "aria-hidden": "true", title: "Choose",
+      onClick: (/** @type {Event} */ event) => { event.stopPropagation(); toggle(); } }),
+    h(Icon, { name: entry.kind }),
+    h("span", { class: "entry-name" }, entry.name, folder && h("span", { class: "visually-hidden" }, ", folder")),
+    h("span", { class: "entry-size", title: date(entry.modified) }, folder ? "" : bytes(entry.bytes)));
+}
+
+/** @param {{added: (id: string) => void}} props */
+function AddRoot({ added }) {
+  const [path, setPath] = useState("");
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  /** @param {Event} event */
+  const add = async (event) => {
+    event.preventDefault();
+    const sure = await confirm({
+      title: "Allow this folder to be listed?",
+      body: `CPT Studio's page will be able to list and read files in ${path.trim()} and in the folders inside it. It never writes there.`,
+      confirm: "Allow",
+    });
+    if (!sure) return;
+    try {
+      const root = await post("/api/roots", { path: path.trim(), confirmed: true });
+      setPath("");
+      setError(null);
+      added(root.id);
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  return h("form", { class: "browser-add", onSubmit: add },
+    h("label", { for: "new-root" }, "Allow another folder of this machine"),
+    h("div", { class: "setting-pair" },
+      h("input", { id: "new-root", type: "text", autocomplete: "off", spellcheck: false, placeholder: "/home/me/documents", value: path,
+        "aria-describedby": "new-root-problem",
+        onInput: (/** @type {Event} */ event) => setPath(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
+      h(Button, { type: "submit", disabled: path.trim() === "", title: path.trim() === "" ? "Type a folder first." : undefined }, "Allow…")),
+    h("div", { id: "new-root-problem" }, error !== null && h(Problem, { error })));
+}

@@ -1,0 +1,71 @@
+/** What a build could not read, and what it left out: file by file, document by document. */
+
+import { bytes, integer, percent } from "../../lib/format.js";
+import { h } from "../../lib/preact.js";
+import { route, setQuery } from "../../lib/router.js";
+import { Badge } from "../../components/badge.js";
+import { Table } from "../../components/table.js";
+import { PagedList } from "./paged_list.js";
+
+/** @typedef {{label: string, reason: string, skipped: boolean}} Finding */
+/**
+ * @typedef {object} DroppedDocument
+ * @property {number} document
+ * @property {string} label
+ * @property {string} reason
+ * @property {number} bytes
+ * @property {{document: number|null, label: string}|null} kept
+ * @property {number|null} similarity
+ * @property {string} excerpt
+ */
+
+
+/** @param {{path: string}} props of the corpus's API */
+export function ReadingProblems({ path }) {
+  return h(PagedList, { title: "Problems", path: `${path}/problems`, none: "Every file could be read.",
+    show: (page) => h(Table, {
+      caption: "Problems while reading",
+      rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) => ({ ...finding, place: page.offset + index })),
+      rowKey: (/** @type {Finding & {place: number}} */ finding) => finding.place,
+      columns: [
+        { id: "label", title: "File", header: true, class: "break", cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
+        { id: "skipped", title: "Result", cell: (/** @type {Finding & {place: number}} */ finding) => finding.skipped
+            ? h(Badge, { tone: "warn", icon: "alert" }, "not read") : h(Badge, { tone: "info", icon: "info" }, "read, with a note") },
+        { id: "reason", title: "What was found", class: "break", cell: (/** @type {Finding & {place: number}} */ finding) => finding.reason },
+      ],
+    }) });
+}
+
+/** @param {{path: string, counts: {[status: string]: number}}} props counts: documents by status */
+export function DroppedDocuments({ path, counts }) {
+  const reasons = Object.entries(counts).filter(([status, documents]) => documents > 0 && !["train", "validation", "test"].includes(status));
+  const wanted = route.value.query["reason"] ?? "";
+  const reason = reasons.some(([name]) => name === wanted) ? wanted : "";
+  return h("div", { class: "stack" },
+    reasons.length > 1 && h("div", { class: "row" },
+      h("label", { for: "dropped-reason" }, "Reason"),
+      h("select", { id: "dropped-reason", value: reason, onChange: (/** @type {Event} */ event) =>
+          setQuery({ reason: /** @type {HTMLSelectElement} */ (event.currentTarget).value }) },
+        h("option", { value: "" }, "all"),
+        reasons.map(([name, documents]) => h("option", { key: name, value: name }, `${name} (${integer(documents)})`)))),
+    h(PagedList, { title: "Dropped documents", path: `${path}/dropped`, query: { reason },
+      none: "Nothing was dropped: every document is in the corpus.",
+      show: (page) => h(Table, {
+        caption: "Dropped documents",
+        rows: page.dropped,
+        rowKey: (/** @type {DroppedDocument} */ one) => one.document,
+        columns: [
+          { id: "label", title: "Document", header: true, class: "break", cell: (/** @type {DroppedDocument} */ one) => one.label },
+          { id: "reason", title: "Why", cell: whyDropped },
+          { id: "kept", title: "Kept in its place", class: "break", cell: (/** @type {DroppedDocument} */ one) => one.kept === null ? "–" : one.kept.label },
+          { id: "bytes", title: "Size", number: true, cell: (/** @type {DroppedDocument} */ one) => bytes(one.bytes) },
+          { id: "excerpt", title: "Begins with", class: "excerpt", cell: (/** @type {DroppedDocument} */ one) => one.excerpt },
+        ],
+      }) }));
+}
+
+/** @param {DroppedDocument} one */
+function whyDropped(one) {
+  const likeness = one.similarity === null || one.similarity >= 1 ? "" : `, about ${percent(one.similarity)} alike`;
+  return one.reason + likeness;
+}

@@ -1,0 +1,174 @@
+/** A corpus's report: what the build counted and found. */
+
+import { bytes, count, date, integer, percent } from "../../lib/format.js";
+import { h } from "../../lib/preact.js";
+import { BarTable } from "./bars.js";
+
+/**
+ * @typedef {object} Tokenisation
+ * @property {string} tokenizer hash
+ * @property {string=} error
+ * @property {number} vocabulary_size
+ * @property {{[side: string]: number}} documents
+ * @property {{[side: string]: number}} tokens
+ * @property {{[reason: string]: number}} dropped_tokens
+ * @property {number|null} tokens_per_byte
+ * @property {number} inexact_cuts
+ * @property {string[]=} models whose tokenizer it is
+ */
+
+/**
+ * @typedef {object} Report
+ * @property {number} source_files
+ * @property {number} skipped_files
+ * @property {string[]} problems
+ * @property {number} problem_count
+ * @property {{[status: string]: number}} documents
+ * @property {{[status: string]: number}} text_bytes
+ * @property {{[length: string]: number}} length_histogram
+ * @property {{dropped: string, kept: string, similarity: number, reason: string}[]} duplicates
+ * @property {{document: number, label: string, reason: string}[]} suspicious
+ * @property {{[kind: string]: number}} suspicious_count
+ * @property {{[script: string]: number}} scripts
+ * @property {{examined: number, documents: {[language: string]: number}, text_bytes: {[language: string]: number}}|null=} languages
+ */
+
+/**
+ * @typedef {object} CorpusDetail
+ * @property {string} name
+ * @property {string} path
+ * @property {string} created
+ * @property {string} fingerprint
+ * @property {{text_field: string, exact_dedup: boolean, near_dedup: boolean, validation: number, test: number}} settings
+ * @property {Report} report
+ * @property {Tokenisation[]} tokenisations
+ */
+
+const SIDES = ["train", "validation", "test"];
+const SIDE_TITLES = new Map([["train", "Training"], ["validation", "Validation"], ["test", "Test"]]);
+const MOST_ROWS = 12;
+
+/** @param {string} status */
+function sideTitle(status) {
+  return SIDE_TITLES.get(status) ?? `Dropped: ${status}`;
+}
+
+/** @param {{corpus: CorpusDetail}} props */
+export function ReportSections({ corpus }) {
+  const { report } = corpus;
+  return h("div", { class: "report" },
+    h(Documents, { corpus }),
+    h(Tokens, { stores: corpus.tokenisations }),
+    h(Lengths, { histogram: report.length_histogram }),
+    h(Writing, { report }),
+    h(Duplicates, { report }),
+    h(Suspicious, { report }));
+}
+
+/** @param {{corpus: CorpusDetail}} props */
+function Documents({ corpus }) {
+  const { report, settings } = corpus;
+  const statuses = [...new Set([...SIDES, ...Object.keys(report.documents)])].filter(
+    (status) => (report.documents[status] ?? 0) > 0 || SIDES.includes(status));
+  const total = Math.max(1, Object.values(report.text_bytes).reduce((sum, one) => sum + one, 0));
+  const dedup = [settings.exact_dedup && "equal", settings.near_dedup && "nearly equal"].filter(Boolean).join(" and ");
+  return h("section", { class: "report-section", "aria-labelledby": "report-documents" },
+    h("h2", { id: "report-documents" }, "Documents"),
+    h(BarTable, { caption: `${integer(report.source_files)} source ${report.source_files === 1 ? "file" : "files"}, ${report.skipped_files === 0 ? "all read" : `${integer(report.skipped_files)} not or not wholly read`}`,
+      columns: ["Side", "Documents", "Text", "Share"],
+      bars: statuses.map((status) => ({
+        label: sideTitle(status),
+        values: [integer(report.documents[status] ?? 0), bytes(report.text_bytes[status] ?? 0), percent((report.text_bytes[status] ?? 0) / total)],
+        size: report.text_bytes[status] ?? 0,
+      })) }),
+    (report.documents["validation"] ?? 0) === 0 && h("p", { class: "notice" },
+      "No document is held out for validation, so training on this corpus cannot be measured. Give at least two documents, or a larger held-out share."),
+    h("p", { class: "hint" },
+      `Held out by content: ${percent(settings.validation)} for validation, ${percent(settings.test)} for a last test. `,
+      dedup === "" ? "Duplicates are kept. " : `Documents that are ${dedup} are kept once. `,
+      `Text field of records: ${settings.text_field}. Built ${date(Date.parse(corpus.created) / 1000)}.`));
+}
+
+/** @param {{stores: readonly Tokenisation[]}} props */
+function Tokens({ stores }) {
+  return h("section", { class: "report-section", "aria-labelledby": "report-tokens" },
+    h("h2", { id: "report-tokens" }, "Tokens"),
+    stores.length === 0 && h("p", { class: "notice" }, "Not tokenised for any model yet. Do so above before training."),
+    stores.map((store) => h("div", { key: store.tokenizer, class: "token-store" }, store.error !== undefined
+      ? h("p", { class: "field-problem" }, store.error)
+      : h(BarTable, {
+          caption: `${(store.models ?? []).join(", ") || `Tokenizer ${store.tokenizer.slice(0, 12)}`}: ${integer(store.vocabulary_size)} entries`
+            + (store.tokens_per_byte === null ? "" : `, ${store.tokens_per_byte.toFixed(3)} tokens a byte`),
+          columns: ["Side", "Tokens"],
+          bars: [
+            ...SIDES.filter((side) => side in store.tokens).map((side) => ({
+              label: sideTitle(side), values: [integer(store.tokens[side])], size: store.tokens[side] ?? 0 })),
+            ...Object.entries(store.dropped_tokens).map(([reason, tokens]) => ({
+              label: `Dropped: ${reason}`, values: [integer(tokens)], size: tokens })),
+          ] }),
+      store.error === undefined && store.inexact_cuts > 0 && h("p", { class: "hint" },
+        `${integer(store.inexact_cuts)} places in very long documents may hold other tokens than if they were encoded whole.`))));
+}
+
+/** @param {{histogram: {[length: string]: number}}} props */
+function Lengths({ histogram }) {
+  const bars = Object.entries(histogram);
+  if (bars.length === 0) return null;
+  return h("section", { class: "report-section", "aria-labelledby": "report-lengths" },
+    h("h2", { id: "report-lengths" }, "Lengths"),
+    h(BarTable, { caption: "Training documents by length in bytes", columns: ["Length", "Documents"],
+      bars: bars.map(([label, size]) => ({ label, values: [integer(size)], size })) }));
+}
+
+/** @param {{report: Report}} props */
+function Writing({ report }) {
+  const scripts = Object.entries(report.scripts);
+  const languages = report.languages ?? null;
+  if (scripts.length === 0 && languages === null) return null;
+  return h("section", { class: "report-section", "aria-labelledby": "report-writing" },
+    h("h2", { id: "report-writing" }, "Languages and scripts"),
+    languages !== null && h(BarTable, {
+      caption: `Languages, from the beginnings of ${integer(languages.examined)} documents and the names of files`,
+      columns: ["Language", "Documents", "Text"],
+      bars: merged(Object.entries(languages.text_bytes)).map(([label, share]) => ({
+        label,
+        values: [label in languages.documents ? percent(languages.documents[label]) : "", percent(share)],
+        size: share,
+      })) }),
+    scripts.length > 0 && h(BarTable, { caption: "Scripts of the letters", columns: ["Script", "Share"],
+      bars: merged(scripts).map(([label, share]) => ({ label, values: [percent(share)], size: share })) }));
+}
+
+/**
+ * The largest shares, and the rest in one.
+ * @param {[string, number][]} shares largest first
+ * @returns {[string, number][]}
+ */
+function merged(shares) {
+  if (shares.length <= MOST_ROWS) return shares;
+  const rest = shares.slice(MOST_ROWS - 1);
+  return [...shares.slice(0, MOST_ROWS - 1), [`${rest.length} more`, rest.reduce((sum, [, share]) => sum + share, 0)]];
+}
+
+/** @param {{report: Report}} props */
+function Duplicates({ report }) {
+  if (report.duplicates.length === 0) return null;
+  return h("section", { class: "report-section report-wide", "aria-labelledby": "report-duplicates" },
+    h("h2", { id: "report-duplicates" }, "Duplicates, for example"),
+    h("div", { class: "scroll-x", tabIndex: 0, role: "group", "aria-labelledby": "report-duplicates" }, h("table", { class: "plain" },
+      h("thead", {}, h("tr", {}, ["Dropped", "Kept", "Likeness", "Reason"].map((title) => h("th", { key: title, scope: "col" }, title)))),
+      h("tbody", {}, report.duplicates.slice(0, MOST_ROWS).map((pair, index) => h("tr", { key: index },
+        h("td", { class: "name" }, pair.dropped), h("td", { class: "name" }, pair.kept),
+        h("td", { class: "figure" }, pair.similarity < 1 ? percent(pair.similarity) : "equal"), h("td", {}, pair.reason)))))));
+}
+
+/** @param {{report: Report}} props */
+function Suspicious({ report }) {
+  const kinds = Object.entries(report.suspicious_count);
+  if (kinds.length === 0) return null;
+  return h("section", { class: "report-section report-wide", "aria-labelledby": "report-suspicious" },
+    h("h2", { id: "report-suspicious" }, "Kept, but worth a look"),
+    h("p", {}, kinds.map(([kind, documents]) => `${count(documents)} with ${kind}`).join(", "), "."),
+    h("ul", { class: "finding-list" }, report.suspicious.slice(0, MOST_ROWS).map((one) =>
+      h("li", { key: one.document }, h("span", { class: "name" }, one.label), ": ", one.reason))));
+}

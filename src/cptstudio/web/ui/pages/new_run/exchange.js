@@ -1,0 +1,103 @@
+/** The same run as a command line and as YAML, out and in. */
+
+import { post } from "../../lib/api.js";
+import { h, useEffect, useRef, useState } from "../../lib/preact.js";
+import { Button } from "../../components/button.js";
+import { Dialog } from "../../components/dialog.js";
+import { announce } from "../../components/announce.js";
+import { Problem } from "../../components/problem.js";
+
+/** @typedef {import("./form.js").NewRunForm} NewRunForm */
+
+/** The largest YAML file that is read: settings are a few kilobytes. */
+const MOST_BYTES = 1 << 20;
+
+/** @param {{form: NewRunForm}} props */
+export function Exchange({ form }) {
+  const [importing, setImporting] = useState(false);
+  const plan = form.plan.value;
+  return h("section", { class: "exchange", "aria-labelledby": "exchange-title" },
+    h("div", { class: "exchange-head" },
+      h("h2", { id: "exchange-title" }, "The same run elsewhere"),
+      !form.fork && h(Button, { onClick: () => setImporting(true) }, "Import YAML…")),
+    plan !== null && plan.command && h(Copyable, { title: "As a command line", text: plan.command }),
+    plan !== null && plan.yaml && h(Copyable, { title: "As YAML", text: plan.yaml }),
+    (plan === null || (!plan.command && !plan.yaml)) && h("p", { class: "hint" },
+      "Once the settings can be read, the command line and the YAML file of this run are here."),
+    importing && h(ImportDialog, { form, close: () => setImporting(false) }));
+}
+
+/** @param {{title: string, text: string}} props */
+function Copyable({ title, text }) {
+  const code = useRef(/** @type {HTMLElement|null} */ (null));
+  const [done, setDone] = useState("");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setDone("Copied.");
+      announce(`${title}: copied.`);
+    } catch {
+      // Without permission for the clipboard the text is selected, so that the keyboard can copy it.
+      const range = document.createRange();
+      if (code.current === null) return;
+      range.selectNodeContents(code.current);
+      getSelection()?.removeAllRanges();
+      getSelection()?.addRange(range);
+      setDone("Selected: copy it with the keyboard.");
+    }
+  };
+  useEffect(() => setDone(""), [text]);
+  return h("details", { class: "copyable" },
+    h("summary", {}, title),
+    h("div", { class: "copyable-body" },
+      h("pre", { tabIndex: 0, "aria-label": title }, h("code", { ref: code }, text)),
+      h("div", { class: "copyable-actions" },
+        h(Button, { onClick: copy }, "Copy"),
+        h("span", { class: "hint" }, done))));
+}
+
+/** @param {{form: NewRunForm, close: () => void}} props */
+function ImportDialog({ form, close }) {
+  const [text, setText] = useState("");
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [busy, setBusy] = useState(false);
+  const take = async () => {
+    setBusy(true);
+    try {
+      const answer = await post("/api/plan/parse", { yaml: text });
+      form.replace(answer.settings);
+      announce("The settings were taken from the YAML.");
+      close();
+    } catch (problem) {
+      setError(problem);
+    } finally {
+      setBusy(false);
+    }
+  };
+  /** @param {File|undefined} file */
+  const read = async (file) => {
+    if (file === undefined) return;
+    if (file.size > MOST_BYTES) {
+      setError(new Error(`${file.name} is larger than a file of settings can be. Choose a YAML file of settings.`));
+      return;
+    }
+    setError(null);
+    setText(await file.text());
+  };
+  return h(Dialog, { title: "Import YAML", onClose: close,
+      actions: [
+        h(Button, { onClick: close }, "Cancel"),
+        h(Button, { kind: "primary", onClick: take, disabled: busy || text.trim() === "",
+          title: text.trim() === "" ? "Paste settings or choose a file first." : undefined }, "Take these settings"),
+      ] },
+    h("p", {}, "Settings as ", h("code", {}, "cpt-studio train --config"), " reads them. They replace what is in the form."),
+    h("label", { for: "import-yaml" }, "YAML"),
+    h("textarea", { id: "import-yaml", class: "import-text", rows: 12, spellcheck: false, value: text,
+      "aria-describedby": "import-problem",
+      onInput: (/** @type {Event} */ event) => setText(/** @type {HTMLTextAreaElement} */ (event.currentTarget).value) }),
+    h("div", { class: "import-file" },
+      h("label", { for: "import-file" }, "Or from a file"),
+      h("input", { id: "import-file", type: "file", accept: ".yaml,.yml,text/yaml",
+        onChange: (/** @type {Event} */ event) => read(/** @type {HTMLInputElement} */ (event.currentTarget).files?.[0]) })),
+    h("div", { id: "import-problem" }, error !== null && h(Problem, { error })));
+}

@@ -1,0 +1,92 @@
+/** A model from the Hugging Face hub: asked for by the user, and only then. */
+
+import { get, post } from "../../lib/api.js";
+import { bytes, count } from "../../lib/format.js";
+import { h, useState } from "../../lib/preact.js";
+import { announce } from "../../components/announce.js";
+import { Button } from "../../components/button.js";
+import { Problem } from "../../components/problem.js";
+import { JobProgress } from "../../components/progress.js";
+import { jobs } from "../../lib/live.js";
+import { isEnded, useJob } from "../data/use_job.js";
+
+/** @typedef {import("./model_picker.js").Model} Model */
+
+const HUB_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+/**
+ * @param {{known: readonly Model[], arrived: (id: string) => void}} props
+ * arrived: a download has ended well
+ */
+export function ModelDownload({ known, arrived }) {
+  const [text, setText] = useState("");
+  const [found, setFound] = useState(/** @type {any[]|null} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [busy, setBusy] = useState(false);
+  const [started, setStarted] = useState(/** @type {any} */ (null));
+  // A download that began before the page was loaded is followed too.
+  const underWay = Object.values(jobs.value).find((one) => one.kind === "download" && !isEnded(one)) ?? null;
+  const job = useJob(started ?? underWay, (ended) => {
+    if (ended.state !== "done") return;
+    announce(`${ended.about ?? "The model"} is downloaded.`);
+    arrived(String(ended.result?.id ?? ended.about ?? ""));
+  });
+  const id = text.trim();
+  const isId = HUB_ID.test(id);
+  const present = known.some((model) => model.name === id && model.error === null);
+
+  const search = async () => {
+    setBusy(true);
+    setError(null);
+    try {
+      setFound((await get("/api/models/hub", { query: id })).models);
+    } catch (problem) {
+      setError(problem);
+    }
+    setBusy(false);
+  };
+  /** @param {string} wanted */
+  const download = async (wanted) => {
+    setError(null);
+    try {
+      setStarted(await post("/api/models/download", { id: wanted, revision: null }));
+      setFound(null);
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  return h("details", { class: "model-other" },
+    h("summary", {}, "Download a model"),
+    h("div", { class: "model-other-body" },
+      h("label", { for: "hub-text" }, "Id of a model on the Hugging Face hub, or words to search for"),
+      h("div", { class: "setting-pair" },
+        h("input", { id: "hub-text", type: "text", autocomplete: "off", spellcheck: false, value: text, placeholder: "organisation/model",
+          "aria-describedby": "hub-help",
+          onInput: (/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.currentTarget).value),
+          onKeyDown: (/** @type {KeyboardEvent} */ event) => {
+            if (event.key !== "Enter") return;
+            event.preventDefault();
+            if (id !== "") void search();
+          } }),
+        h(Button, { disabled: id === "", busy, onClick: search }, "Search the hub"),
+        h(Button, { disabled: !isId || present, onClick: () => download(id) }, "Download")),
+      h("p", { id: "hub-help", class: "hint" },
+        present ? "This model is on this machine already." : isId ? "" : "Searching and downloading ask huggingface.co. A download needs a full id, such as organisation/model."),
+      error !== null && h(Problem, { error }),
+      job !== null && h(JobProgress, { job }),
+      found !== null && h(Found, { found, download })));
+}
+
+/** @param {{found: readonly any[], download: (id: string) => void}} props */
+function Found({ found, download }) {
+  if (found.length === 0) return h("p", { role: "status" }, "The hub knows no such model.");
+  return h("ul", { class: "hub-found", "aria-label": "Models found" }, found.map((one) => h("li", { key: one.id },
+    h("span", { class: "model-name" }, one.id),
+    h("span", { class: "model-facts" }, [
+      one.parameters ? `${count(one.parameters)} parameters` : "",
+      one.bytes ? bytes(one.bytes) : "",
+      one.downloads ? `${count(one.downloads)} downloads` : "",
+      one.gated ? "needs an accepted licence" : "",
+    ].filter(Boolean).join(" · ")),
+    h(Button, { small: true, "aria-label": `Download ${one.id}`, onClick: () => download(one.id) }, "Download"))));
+}

@@ -1,0 +1,83 @@
+/** Name, Start and queue. */
+
+import { post } from "../../lib/api.js";
+import { h, useState } from "../../lib/preact.js";
+import { Button } from "../../components/button.js";
+import { navigate } from "../../lib/router.js";
+import { Problem } from "../../components/problem.js";
+import { shownProblems, stillNeeded } from "./problems.js";
+import { isName } from "./tree.js";
+
+/** @typedef {import("./form.js").NewRunForm} NewRunForm */
+
+/** @param {{form: NewRunForm, showProblems: () => void}} props */
+export function StartBar({ form, showProblems }) {
+  const [busy, setBusy] = useState(/** @type {""|"start"|"queue"} */ (""));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const name = form.name.value;
+  const nameProblem = problemWithName(form);
+  const obstacle = obstacleOf(form, nameProblem);
+
+  /** @param {boolean} queue */
+  const start = async (queue) => {
+    form.attempted.value = true;
+    if (obstacle !== "") {
+      showProblems();
+      return;
+    }
+    setBusy(queue ? "queue" : "start");
+    setError(null);
+    try {
+      const run = form.fork
+        ? await post(`/api/runs/${encodeURIComponent(form.origin.from ?? "")}/fork`,
+            { checkpoint: form.origin.checkpoint, name, changes: form.changes(), queue })
+        : await post("/api/runs", { name, settings: form.tree(), queue });
+      form.forget();
+      navigate(`/runs/${encodeURIComponent(run.id)}`);
+    } catch (problem) {
+      setError(problem);
+      setBusy("");
+    }
+  };
+  return h("section", { class: "start-bar", "aria-label": "Start" },
+    h("div", { class: "start-name" },
+      h("label", { for: "run-name" }, "Name of the run"),
+      h("input", { id: "run-name", type: "text", autocomplete: "off", spellcheck: false, maxLength: 64, value: name,
+        "aria-describedby": "run-name-help", "aria-invalid": nameProblem === "" ? undefined : "true",
+        onInput: (/** @type {Event} */ event) => form.rename(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
+      h("p", { id: "run-name-help", class: nameProblem === "" ? "hint" : "field-problem" },
+        nameProblem || "Also the name of its folder under models/cpt/.")),
+    h("div", { class: "start-actions" },
+      h(Button, { kind: "primary", disabled: busy !== "", "aria-describedby": "start-note",
+        onClick: () => start(false) }, busy === "start" ? "Starting…" : form.fork ? "Start the fork" : "Start"),
+      h(Button, { disabled: busy !== "", "aria-describedby": "start-note",
+        onClick: () => start(true) }, busy === "queue" ? "Putting…" : "Put into the queue"),
+      h("p", { id: "start-note", class: obstacle === "" ? "hint" : "start-obstacle" },
+        obstacle || "Training begins at once and goes on when this page or the server is closed.")),
+    error !== null && h("div", { class: "start-error" }, h(Problem, { error })));
+}
+
+/** @param {NewRunForm} form */
+function problemWithName(form) {
+  const name = form.name.value;
+  if (!isName(name)) return "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
+  if (form.takenNames.value.has(name)) return `There is a run named ${name} already. Choose another name.`;
+  return "";
+}
+
+/**
+ * Why the run cannot be started now, as a sentence; "" when it can.
+ * @param {NewRunForm} form
+ * @param {string} nameProblem
+ */
+function obstacleOf(form, nameProblem) {
+  const needed = stillNeeded(form);
+  if (needed.length > 0) return `Still needed: ${needed.join(" and ")}.`;
+  if (nameProblem !== "") return "The name needs a change.";
+  if (form.planError.value !== null && form.plan.value === null) return "The plan could not be made, see there.";
+  const plan = form.plan.value;
+  if (plan === null) return "The plan is being worked out.";
+  const count = Math.max(plan.problems.length, shownProblems(form).length);
+  if (count > 0) return count === 1 ? "One problem must be solved first." : `${count} problems must be solved first.`;
+  return "";
+}

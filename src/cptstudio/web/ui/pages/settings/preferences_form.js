@@ -1,0 +1,104 @@
+/** The studio's own settings of this workspace: a form made from their schema, saved as they change. */
+
+import { ApiError, get, put } from "../../lib/api.js";
+import { h, useEffect, useState } from "../../lib/preact.js";
+import { announce } from "../../components/announce.js";
+import { Problem } from "../../components/problem.js";
+import { readSettings } from "../new_run/schema.js";
+import { shown, typedNumber } from "../new_run/tree.js";
+
+/** @typedef {import("../new_run/schema.js").Setting} Setting */
+/** @typedef {{[name: string]: unknown}} Values */
+
+/** What is said where an empty field means something. */
+const WHEN_EMPTY = "not set";
+
+export function PreferencesForm() {
+  const [settings, setSettings] = useState(/** @type {Setting[]|null} */ (null));
+  const [values, setValues] = useState(/** @type {Values} */ ({}));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [failed, setFailed] = useState(/** @type {{name: string, sentences: string[]}|null} */ (null));
+  const [saved, setSaved] = useState("");
+  const load = () => get("/api/preferences").then(
+    (answer) => {
+      const { schema, ...rest } = answer;
+      setSettings(readSettings(schema));
+      setValues(rest);
+      setError(null);
+    },
+    setError);
+  useEffect(() => void load(), []);
+
+  /**
+   * @param {Setting} setting
+   * @param {unknown} value
+   */
+  const save = async (setting, value) => {
+    const next = { ...values, [setting.name]: value };
+    setFailed(null);
+    setSaved("");
+    try {
+      const { schema, ...rest } = await put("/api/preferences", next);
+      setValues({ ...next, ...rest });
+      setSaved(setting.name);
+      announce(`${setting.title}: saved.`);
+    } catch (problem) {
+      // What was chosen stays to be seen; the server still has the former value.
+      setValues(next);
+      const own = problem instanceof ApiError ? problem.fields[setting.name] : undefined;
+      setFailed({ name: setting.name, sentences: own ?? [problem instanceof Error ? problem.message : String(problem)] });
+    }
+  };
+  return h("section", { class: "card", "aria-labelledby": "settings-studio" },
+    h("h2", { id: "settings-studio" }, "Studio"),
+    h("p", { class: "hint" }, "Kept in this workspace; a change is saved at once."),
+    error !== null && h(Problem, { error, retry: load }),
+    settings !== null && h("div", { class: "stack" }, settings.map((setting) => h(Preference, {
+      key: setting.name, setting, value: values[setting.name] ?? setting.initial, saved: saved === setting.name,
+      problems: failed?.name === setting.name ? failed.sentences : [], save: (/** @type {unknown} */ value) => void save(setting, value) }))));
+}
+
+/**
+ * @param {{setting: Setting, value: unknown, saved: boolean, problems: string[], save: (value: unknown) => void}} props
+ */
+function Preference({ setting, value, saved, problems, save }) {
+  const id = `preference-${setting.name}`;
+  const marks = {
+    id,
+    "aria-describedby": `${id}-hint${problems.length > 0 ? ` ${id}-problem` : ""}`,
+    "aria-invalid": /** @type {"true"|undefined} */ (problems.length > 0 ? "true" : undefined),
+  };
+  const label = h("label", { for: id }, setting.title, setting.unit && h("span", { class: "field-unit" }, ` (${setting.unit})`));
+  const note = saved && h("span", { class: "saved" }, "Saved");
+  return h("div", { class: "field", "data-preference": setting.name },
+    setting.kind === "boolean"
+      ? h("div", { class: "check" },
+          h("input", { ...marks, type: "checkbox", checked: value === true,
+            onChange: (/** @type {Event} */ event) => save(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+          label, note)
+      : [h("div", { key: "head", class: "row" }, label, note), inputOf(setting, marks, value, save)],
+    h("p", { id: `${id}-hint`, class: "hint" }, setting.help, setting.bounds && ` Allowed: ${setting.bounds}.`),
+    problems.length > 0 && h("div", { id: `${id}-problem`, class: "field-problem" }, problems.map((sentence) => h("p", { key: sentence }, sentence))));
+}
+
+/**
+ * @param {Setting} setting
+ * @param {object} marks
+ * @param {unknown} value
+ * @param {(value: unknown) => void} save
+ */
+function inputOf(setting, marks, value, save) {
+  if (setting.kind === "choice") {
+    return h("select", { key: "input", ...marks, value: String(value ?? ""),
+        onChange: (/** @type {Event} */ event) => save(/** @type {HTMLSelectElement} */ (event.currentTarget).value || null) },
+      setting.automatic && h("option", { value: "" }, WHEN_EMPTY),
+      setting.choices.map((choice) => h("option", { key: choice, value: choice }, choice)));
+  }
+  const isNumber = setting.kind === "integer" || setting.kind === "number";
+  return h("input", { key: "input", ...marks, type: "text", inputMode: isNumber ? "decimal" : undefined, autocomplete: "off",
+    placeholder: setting.automatic ? WHEN_EMPTY : "", value: shown(value),
+    onChange: (/** @type {Event} */ event) => {
+      const text = /** @type {HTMLInputElement} */ (event.currentTarget).value;
+      save(isNumber ? (typedNumber(text) ?? setting.initial) : text === "" && setting.automatic ? null : text);
+    } });
+}
