@@ -29,7 +29,7 @@ MAY_USE = {
     "training": GROUND | {"corpus", "lm"},
     "testing": GROUND | {"corpus", "lm", "runs"},
     "models": GROUND | {"corpus", "lm", "runs"},
-    "cli": GROUND | {"corpus", "lm", "runs", "training", "testing", "models", "demo"},
+    "cli": GROUND | {"corpus", "lm", "runs", "training", "testing", "models", "demo", "web"},
     "web": GROUND | {"corpus", "lm", "runs", "training", "testing", "models", "demo"},
     "demo": GROUND | {"corpus", "lm", "training"},
     "__init__": set(),

@@ -55,7 +55,7 @@ def create_application(make_studio: Callable[[], Studio], access: Access) -> Gat
     """
 
     def make_inner() -> WSGIApplication:
-        return create_inner(make_studio(), access).wsgi_app
+        return create_inner(make_studio(), access)
 
     inner = OnceNeeded(make_inner)
     gate = Gate(Pages(inner), access)

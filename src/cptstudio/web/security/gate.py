@@ -37,10 +37,15 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SESSION_KEY = "cptstudio.session"
+END_SESSION_KEY = "cptstudio.end_session"
 _HTML = "text/html; charset=utf-8"
 _SIGNED_OUT = Refusal(
     HTTPStatus.UNAUTHORIZED,
     "You are not signed in. Open the address that the server printed when it started.",
+)
+_FAULT = Refusal(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "CPT Studio itself failed here. What happened is in .cpt-studio/server.log of the workspace.",
 )
 _NO_ROOM = Refusal(
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -99,6 +104,7 @@ class Gate:
                 return _page(sign_in.sign_in_page(), HTTPStatus.UNAUTHORIZED, environ, start)
             return _refuse(_SIGNED_OUT, environ, start)
         environ[SESSION_KEY] = session
+        environ[END_SESSION_KEY] = lambda: access.sessions.end(session)
         if path == CSP_REPORT_PATH:
             return self._reports(environ, start)
         refusal = content_refusal(environ)
@@ -106,7 +112,14 @@ class Gate:
             return _refuse(refusal, environ, start)
         if path == SOCKET_PATH:
             return self._socket(environ, start)
-        return self._inner(environ, start)
+        try:
+            return self._inner(environ, start)
+        except (OSError, StopIteration):
+            # The client has gone.
+            raise
+        except Exception:
+            _logger.exception("%s failed", environ["REQUEST_METHOD"])
+            return _refuse(_FAULT, environ, start)
 
     def telling(self, tell: Callable[[], None]) -> WSGIApplication:
         """The same application, which calls `tell` when it has answered a request."""

@@ -1,0 +1,165 @@
+"""The real server in a process of its own, and a client that speaks HTTP to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import psutil
+
+PROGRAM = Path(__file__).parents[2] / "start_web_interface.py"
+PATIENCE = 60.0
+FORM = "application/x-www-form-urlencoded"
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    """Poll until the condition gives something true, and return that."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class RunningServer:
+    """A server process.
+
+    Attributes:
+        process: its master.
+        output: what it printed so far, both streams.
+    """
+
+    def __init__(self, workspace: Path, port: int, *options: str) -> None:
+        self.workspace, self.port = workspace, port
+        self.output: list[str] = []
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, str(PROGRAM), "-w", str(workspace), "--no-browser"),
+                *("--port", str(port), *options),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={key: value for key, value in os.environ.items() if key != "DISPLAY"},
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.output)
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_until_up(self) -> None:
+        def up() -> bool:
+            assert self.process.poll() is None, self.text
+            try:
+                return self.request("GET", "/").status == 401
+            except OSError:
+                return False
+
+        wait_for(up, "the first page")
+
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = PATIENCE,
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, found, response.read())
+        finally:
+            connection.close()
+
+    def sign_in(self) -> str:
+        """Come in through the entry file, as a browser does; returns the cookie."""
+        page = (self.workspace / ".cpt-studio" / "open.html").read_text()
+        code = re.search(r'name="code" value="([^"]+)"', page)
+        assert code
+        answer = self.request(
+            "POST",
+            "/enter",
+            urlencode({"code": code[1]}).encode(),
+            {"Content-Type": FORM, "Origin": "null", "Sec-Fetch-Site": "cross-site"},
+        )
+        assert answer.status == 200, answer.body
+        return answer.headers["set-cookie"].partition(";")[0]
+
+    def api(self, cookie: str, method: str, path: str, body: Any = None) -> Answer:
+        data = None if method == "GET" else json.dumps(body or {}).encode()
+        headers = {"Cookie": cookie, "Origin": self.origin, "Content-Type": "application/json"}
+        return self.request(method, path, data, headers)
+
+    def stop(self, with_signal: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(with_signal)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def running_server(
+    workspace: Path, *options: str, port: int | None = None
+) -> Iterator[RunningServer]:
+    """A server that answers; it is gone with the block, and its worker too."""
+    server = RunningServer(workspace, port or free_port(), *options)
+    family: list[psutil.Process] = []
+    try:
+        server.wait_until_up()
+        family = server.workers()
+        yield server
+    finally:
+        if server.process.poll() is None:
+            family = server.workers()
+            server.stop()
+        psutil.wait_procs(family, timeout=PATIENCE)
