@@ -92,8 +92,7 @@ def _default_kind(settings: TrainingSettings, model: ModelDescription, machine: 
     if model.full_training_obstacle is not None or model.parameters > LARGEST_FULL_MODEL:
         return "lora"
     full = _changed(settings, method=_changed(settings.method, kind="full"))
-    number = 4 if settings.compute.dtype == "float32" else 2
-    needed = estimate_memory(model, full, number).total
+    needed = estimate_memory(model, full, machine).total
     return "full" if needed <= MEMORY_PART * machine.memory else "lora"
 
 

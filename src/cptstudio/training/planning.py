@@ -102,8 +102,7 @@ def make_plan(
     settings = fill_in_lengths(settings, length)
     # The filled-in warm-up is one step at least.
     length = run_length(settings, order)
-    number = 4 if settings.compute.dtype == "float32" else 2
-    memory = estimate_memory(model, settings, number)
+    memory = estimate_memory(model, settings, machine)
     one = checkpoint_bytes(model, settings)
     kept = min(settings.checkpoints.keep_last + 2, 1 + length.steps // length.save_every)
     plan = Plan(

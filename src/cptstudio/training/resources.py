@@ -1,8 +1,12 @@
 """How much memory and disk a run will take, from the model's configuration alone.
 
-Activations are counted after what one decoder layer keeps for its gradient: about nine arrays
-as wide as the model and four as wide as the feed-forward part, for each token. It is an
-estimate; a calibration on the machine measures.
+A step is largest at one of two moments. At the end of the backward pass there are the
+activations, and as many gradients of them: MLX computes the gradients of the weights last, and
+what they need waits. At the update there are the gradients of the weights, a set for each CPU
+stream, and the arrays that the optimizer makes on its way. The constants below were fitted to
+measured peaks by `python -m benchmarks.plan_memory`; docs/planning.md says how well. They were
+measured on a CPU; on a GPU the same are used, with one stream and without attention's
+probabilities, which its fused kernel keeps for one layer at a time.
 """
 
 from __future__ import annotations
@@ -14,33 +18,58 @@ from typing import Any
 
 from cptstudio.lm.description import ModelDescription, read_model_config, read_tensors
 from cptstudio.settings import TrainingSettings
+from cptstudio.training.machine import Machine
 
-MODEL_WIDE_ARRAYS = 9
-FEED_FORWARD_WIDE_ARRAYS = 4
-LOGIT_CHUNKS_BYTES = 3 * 48 * 2**20
+# For each token and layer, arrays as wide as the named part that exist at the end.
+HIDDEN_ARRAYS = 7.0
+FEED_FORWARD_ARRAYS = 4.0
+QUERY_ARRAYS = 3.5
+KEY_ARRAYS = 3.4
+PROBABILITY_ARRAYS = 0.85
+"""Of the causal half of attention's probabilities."""
+WORKING_LAYERS = 0.8
+"""What is needed in passing, as a number of layers."""
+CHECKPOINTED_PART = 0.66
+"""Part of all that that gradient checkpointing leaves on a CPU, where the order of MLX's evaluation
+makes what is computed again wait for the gradients of the weights. On a GPU the inputs of the
+layers remain, and one layer."""
+
+# For each stream, arrays of logits of one chunk, and arrays like the head's trained matrix.
+CHUNK_ARRAYS = 2.0
+HEAD_ARRAYS = 3.5
+CHUNK_BYTES = {"cpu": 48 * 2**20, "gpu": 256 * 2**20}
+"""As in `cptstudio.lm.loss`, which imports MLX and so cannot be asked here."""
+
+UPDATE_ARRAYS = 3.0
+UPDATE_WEIGHTS = 12_000_000
+"""Weights whose update is under way at once: three chunks of the optimizer."""
+
+ATTENTION_BLOCK = 128
 _STATE_BYTES = {"adamw": 8, "muon": 8, "lion": 4, "sgd": 4, "adafactor": 0}
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes of memory a training step needs.
+    """Bytes of memory that MLX's arrays take in a training step at most.
 
     Attributes:
         weights: all parameters, and their copies in the type of the computation.
-        gradients: of the trained parameters.
         optimizer: its state.
-        activations: kept for the gradients, and logits.
+        accumulated: gradients of the micro-batches before, where there are several.
+        backward: activations, their gradients and logits at the end of the backward pass.
+        update: gradients of the trained parameters, and what the optimizer makes on its way.
     """
 
     weights: int
-    gradients: int
     optimizer: int
-    activations: int
+    accumulated: int
+    backward: int
+    update: int
 
     @property
     def total(self) -> int:
-        """The sum."""
-        return self.weights + self.gradients + self.optimizer + self.activations
+        """The peak: `backward` and `update` do not come together."""
+        return self.weights + self.optimizer + self.accumulated + max(self.backward, self.update)
 
 
 def trained_parameters(model: ModelDescription, settings: TrainingSettings) -> int:
@@ -63,7 +92,7 @@ def trained_parameters(model: ModelDescription, settings: TrainingSettings) -> i
 
 def embedding_parameters(model: ModelDescription) -> int:
     """Number of parameters of embedding and head."""
-    width = _sizes(model)["hidden"]
+    width = _sizes(model).hidden
     return (model.vocabulary_size or 0) * width * (1 if model.tied_embeddings else 2)
 
 
@@ -77,43 +106,83 @@ def _packing(model: ModelDescription) -> int:
 
 
 def estimate_memory(
-    model: ModelDescription, settings: TrainingSettings, compute_bytes: int
+    model: ModelDescription, settings: TrainingSettings, machine: Machine
 ) -> MemoryEstimate:
     """Memory of a step.
 
     Args:
         model: the base model.
-        settings: with method, rows and context length set.
-        compute_bytes: of a number in the computation: 4 for float32, 2 for bfloat16.
+        settings: with method, rows, context length, compute type and threads set.
+        machine: that trains.
     """
     trained = trained_parameters(model, settings)
-    copies = 0 if compute_bytes == 4 else compute_bytes * trained
+    number = 4 if settings.compute.dtype == "float32" else 2
+    streams = 1
+    if machine.accelerator == "cpu":
+        # As `lm.gradients` shares rows out.
+        streams = min(settings.compute.threads or machine.cores, settings.batch.rows)
+    copies = 0 if number == 4 else number * trained
     if settings.method.kind == "full":
         weights = 4 * trained + copies
     else:
-        base = model.bytes if model.quantization else compute_bytes * model.parameters
+        base = model.bytes if model.quantization else number * model.parameters
         weights = base + 4 * trained + copies
+    on_the_way = UPDATE_ARRAYS * min(trained, UPDATE_WEIGHTS)
+    on_cpu = machine.accelerator == "cpu"
+    activations = _activations(_sizes(model), settings, on_cpu) * number
     return MemoryEstimate(
         weights=weights,
-        gradients=4 * trained * (2 if settings.batch.accumulation > 1 else 1),
         optimizer=_STATE_BYTES[settings.optimizer.name] * trained,
-        activations=_activations(model, settings, compute_bytes),
+        accumulated=4 * trained if settings.batch.accumulation > 1 else 0,
+        backward=int(activations + _head(model, settings, streams, on_cpu)),
+        update=int(4 * (streams * trained + on_the_way)),
     )
 
 
-def _activations(model: ModelDescription, settings: TrainingSettings, compute_bytes: int) -> int:
-    sizes = _sizes(model)
-    tokens = settings.batch.rows * (settings.data.context_length or 0)
-    layer = MODEL_WIDE_ARRAYS * sizes["hidden"] + FEED_FORWARD_WIDE_ARRAYS * sizes["feed_forward"]
-    layers = sizes["layers"]
-    if settings.compute.gradient_checkpointing:
-        kept = layers * sizes["hidden"] + layer
-    else:
-        kept = layers * layer
-    return tokens * kept * compute_bytes + LOGIT_CHUNKS_BYTES
+@dataclass(frozen=True)
+class _Sizes:
+    """Widths of a model's parts; for a mixture of experts those that one token meets."""
+
+    hidden: int
+    layers: int
+    feed_forward: int
+    heads: int
+    queries: int
+    keys: int
 
 
-def _sizes(model: ModelDescription) -> dict[str, int]:
+def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> float:
+    """How many numbers exist at the end of the backward pass."""
+    context = settings.data.context_length or 0
+    tokens = settings.batch.rows * context
+    layer = (
+        HIDDEN_ARRAYS * sizes.hidden
+        + FEED_FORWARD_ARRAYS * sizes.feed_forward
+        + QUERY_ARRAYS * sizes.queries
+        + KEY_ARRAYS * sizes.keys
+    )
+    probabilities = PROBABILITY_ARRAYS * sizes.heads * (context + ATTENTION_BLOCK) / 2
+    layers = sizes.layers + WORKING_LAYERS
+    checkpointing = settings.compute.gradient_checkpointing
+    if on_cpu:
+        part = CHECKPOINTED_PART if checkpointing else 1.0
+        return part * tokens * layers * (layer + probabilities)
+    if checkpointing:
+        return tokens * (sizes.layers * sizes.hidden + (1 + WORKING_LAYERS) * layer + probabilities)
+    return tokens * (layers * layer + probabilities)
+
+
+def _head(model: ModelDescription, settings: TrainingSettings, streams: int, on_cpu: bool) -> float:
+    """Bytes of logits and of the head's gradient on all streams."""
+    words = model.vocabulary_size or 0
+    tokens = settings.batch.rows * (settings.data.context_length or 0) / streams
+    chunk = min(CHUNK_BYTES["cpu" if on_cpu else "gpu"], 4 * words * tokens)
+    trained = settings.method.kind == "full" or settings.method.train_embeddings
+    matrix = 4 * words * _sizes(model).hidden if trained else 0
+    return streams * (CHUNK_ARRAYS * chunk + HEAD_ARRAYS * matrix)
+
+
+def _sizes(model: ModelDescription) -> _Sizes:
     config = read_model_config(model.path)
     inner = config.get("text_config")
     text: Mapping[str, Any] = inner if isinstance(inner, dict) else config
@@ -122,11 +191,20 @@ def _sizes(model: ModelDescription) -> dict[str, int]:
         return next((text[name] for name in names if isinstance(text.get(name), int)), default)
 
     hidden = first(("hidden_size", "n_embd", "d_model", "dim"), 0)
-    return {
-        "hidden": hidden,
-        "layers": first(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 1),
-        "feed_forward": first(("intermediate_size", "n_inner", "ffn_dim", "d_inner"), 4 * hidden),
-    }
+    heads = first(("num_attention_heads", "n_head", "n_heads"), 0)
+    head = first(("head_dim",), hidden // heads if heads else 0)
+    feed_forward = first(("intermediate_size", "n_inner", "ffn_dim", "d_inner"), 4 * hidden)
+    experts = first(("num_experts_per_tok", "num_experts_per_token"), 0)
+    if experts:
+        feed_forward = experts * first(("moe_intermediate_size",), feed_forward)
+    return _Sizes(
+        hidden=hidden,
+        layers=first(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 1),
+        feed_forward=feed_forward,
+        heads=heads,
+        queries=heads * head,
+        keys=first(("num_key_value_heads",), heads) * head,
+    )
 
 
 def checkpoint_bytes(model: ModelDescription, settings: TrainingSettings) -> int:
