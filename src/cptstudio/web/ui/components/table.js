@@ -2,11 +2,10 @@ import { h } from "../lib/preact.js";
 import { Icon } from "./icon.js";
 
 /**
- * @template T
  * @typedef {object} Column
  * @property {string} id
  * @property {any} title
- * @property {(row: T) => any} cell
+ * @property {(row: any) => any} cell
  * @property {boolean=} number aligned to the right, tabular figures
  * @property {boolean=} header the row's own header
  * @property {boolean=} sortable
@@ -16,12 +15,11 @@ import { Icon } from "./icon.js";
 /**
  * A table that scrolls sideways inside itself where the page is narrow.
  *
- * @template T
- * @param {{caption: string, showCaption?: boolean, columns: Column<T>[], rows: T[], rowKey: (row: T) => string | number,
- *   sort?: {column: string, descending: boolean}, onSort?: (column: string) => void, rowClass?: (row: T) => string, empty?: any}} props
+ * @param {{caption: string, showCaption?: boolean, columns: Column[], rows: any[], rowKey: (row: any) => string | number,
+ *   sort?: {column: string, descending: boolean}, onSort?: (column: string) => void, rowClass?: (row: any) => string, empty?: any}} props
  */
 export function Table({ caption, showCaption, columns, rows, rowKey, sort, onSort, rowClass, empty }) {
-  const cellClass = (/** @type {Column<T>} */ column) => [column.number && "number", column.class].filter(Boolean).join(" ") || undefined;
+  const cellClass = (/** @type {Column} */ column) => [column.number && "number", column.class].filter(Boolean).join(" ") || undefined;
   return h(
     "div",
     { class: "table-scroll", tabIndex: 0, role: "region", "aria-label": caption },
