@@ -1,0 +1,232 @@
+/** What can be done with a run; each deed first says what will happen. */
+import { toast } from "../../components/announce.js";
+import { Button } from "../../components/button.js";
+import { confirm, Dialog } from "../../components/dialog.js";
+import { Field } from "../../components/field.js";
+import { Menu } from "../../components/menu.js";
+import { Problem } from "../../components/problem.js";
+import { del, post } from "../../lib/api.js";
+import { bits, bytes, integer } from "../../lib/format.js";
+import { status } from "../../lib/live.js";
+import { h, useState } from "../../lib/preact.js";
+import { navigate } from "../../lib/router.js";
+
+/** @typedef {(change?: any) => void} Changed called with the run's new summary when something was done */
+
+const somethingRuns = (/** @type {string} */ id) => (status.value?.active || []).some((/** @type {any} */ run) => run.id !== id);
+
+/** Words for a checkpoint. @param {any} checkpoint */
+const checkpointWords = (checkpoint) =>
+  `step ${integer(checkpoint.step)}${checkpoint.domain_bits_per_byte == null ? "" : `, domain ${bits(checkpoint.domain_bits_per_byte)}`}${checkpoint.best ? ", best" : ""}`;
+
+/** @param {any} run @param {Changed} changed */
+async function stop(run, changed) {
+  let answer;
+  const yes = await confirm({
+    title: `Stop ${run.id}?`,
+    body: h("p", {}, "The training finishes the step it is in, writes a checkpoint, and ends. It can be resumed from there, exactly."),
+    confirm: "Stop and save",
+    action: async () => { answer = await post(`/api/runs/${run.id}/stop`, {}); },
+  });
+  if (yes) {
+    toast(`${run.id} was asked to stop. It saves a checkpoint first.`);
+    changed(answer);
+  }
+}
+
+/** @param {any} run @param {Changed} changed */
+async function kill(run, changed) {
+  const newest = run.checkpoints[run.checkpoints.length - 1];
+  let answer;
+  const yes = await confirm({
+    title: `Kill ${run.id}?`,
+    body: [
+      h("p", { key: 1 }, "The training ends at once, without a checkpoint."),
+      h("p", { key: 2 }, newest
+        ? `The last checkpoint is of step ${integer(newest.step)}; the run is at step ${integer(run.step)}. The steps in between have to be done again when it is resumed.`
+        : "There is no checkpoint yet: all steps so far have to be done again."),
+    ],
+    confirm: "Kill it",
+    danger: true,
+    action: async () => { answer = await post(`/api/runs/${run.id}/kill`, { confirmed: true }); },
+  });
+  if (yes) {
+    toast(`${run.id} was killed.`);
+    changed(answer);
+  }
+}
+
+/** @param {any} run @param {Changed} changed */
+async function start(run, changed) {
+  const queue = somethingRuns(run.id);
+  let answer;
+  const yes = await confirm({
+    title: `Start ${run.id}?`,
+    body: [
+      h("p", { key: 1 }, `The training begins with its configuration as it is${run.planned_steps ? `, ${integer(run.planned_steps)} steps` : ""}. It goes on when this page or the server is closed.`),
+      queue && h("p", { key: 2 }, "Another run is training: this one is put into the queue and starts after it."),
+    ],
+    confirm: queue ? "Put into the queue" : "Start",
+    action: async () => { answer = await post(`/api/runs/${run.id}/start`, { queue }); },
+  });
+  if (yes) {
+    toast(queue ? `${run.id} waits in the queue.` : `${run.id} starts.`);
+    changed(answer);
+  }
+}
+
+/** @param {any} run */
+async function remove(run) {
+  const size = run.checkpoints.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + (one.bytes || 0), 0);
+  const yes = await confirm({
+    title: `Delete ${run.id}?`,
+    body: [
+      h("p", { key: 1 }, "This folder is removed, with its curves, its log and its checkpoints:"),
+      h("p", { key: 2, class: "changed" }, run.directory),
+      h("p", { key: 3 }, run.checkpoints.length
+        ? `${run.checkpoints.length} ${run.checkpoints.length === 1 ? "checkpoint" : "checkpoints"}, ${bytes(size)}. They cannot be brought back.`
+        : "It holds no checkpoints. It cannot be brought back."),
+      h("p", { key: 4 }, "What CPT Studio remembers of the run (tags, note, queue) is cleared as well."),
+    ],
+    confirm: "Delete the run",
+    danger: true,
+    action: () => del(`/api/runs/${run.id}`, { confirmed: true }),
+  });
+  if (yes) {
+    toast(`${run.id} is deleted.`);
+    navigate("/", { replace: true });
+  }
+}
+
+/** @param {{run: any, onClose: () => void, changed: Changed, first?: string}} props */
+function ResumeDialog({ run, onClose, changed, first }) {
+  const newest = run.checkpoints[run.checkpoints.length - 1];
+  const [name, setName] = useState(first ?? newest?.name ?? "");
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const chosen = run.checkpoints.find((/** @type {any} */ one) => one.name === name);
+  const queue = somethingRuns(run.id);
+  const again = chosen ? (run.step ?? 0) - chosen.step : run.step ?? 0;
+  const resume = async () => {
+    setBusy(true);
+    setError(null);
+    try {
+      const answer = await post(`/api/runs/${run.id}/resume`, { checkpoint: chosen ? chosen.name : null, confirmed: true, queue });
+      toast(queue ? `${run.id} waits in the queue.` : `${run.id} goes on from ${chosen ? chosen.name : "the beginning"}.`);
+      changed(answer);
+      onClose();
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  return h(
+    Dialog,
+    {
+      title: `Resume ${run.id}?`, onClose,
+      actions: [
+        h(Button, { key: "no", onClick: onClose, disabled: busy }, "Cancel"),
+        h(Button, { key: "yes", kind: "primary", icon: "resume", busy, onClick: resume, autofocus: true }, queue ? "Put into the queue" : `Resume from ${chosen ? chosen.name : "the beginning"}`),
+      ],
+    },
+    run.checkpoints.length > 1 && h(Field, {
+      label: "Checkpoint",
+      control: (attributes) => h("select", { ...attributes, value: name, onChange: (/** @type {any} */ event) => setName(event.target.value) },
+        [...run.checkpoints].reverse().map((one) => h("option", { key: one.name, value: one.name, selected: one.name === name }, `${one.name} (${checkpointWords(one)})`))),
+    }),
+    h("p", {}, chosen
+      ? `The training continues in the same folder from the checkpoint ${chosen.name} (${checkpointWords(chosen)}), with the same settings.`
+      : "There is no checkpoint: the training begins again from its first step."),
+    again > 0 && h("p", {}, `The ${integer(again)} steps after it are done again; their points in the curves are replaced. With the same machine and data they come out the same.`),
+    queue && h("p", {}, "Another run is training: this one is put into the queue and goes on after it."),
+    error && h(Problem, { error }),
+  );
+}
+
+/** @param {string} id @param {string} step */
+const forkName = (id, step) => `${id}-fork-${step.replace(/^step-0*/, "") || "0"}`.slice(0, 64);
+
+/** @param {{run: any, onClose: () => void, first?: string}} props */
+function ForkDialog({ run, onClose, first }) {
+  const newest = run.checkpoints[run.checkpoints.length - 1];
+  const [checkpoint, setCheckpoint] = useState(first ?? newest?.name ?? "");
+  const [name, setName] = useState(forkName(run.id, checkpoint));
+  const old = run.config?.settings?.optimizer?.learning_rate;
+  const [learningRate, setLearningRate] = useState(old == null ? "" : String(old));
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const queue = somethingRuns("");
+  const fork = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    const changes = learningRate !== "" && Number(learningRate) !== old ? { "optimizer.learning_rate": Number(learningRate) } : {};
+    try {
+      const made = await post(`/api/runs/${run.id}/fork`, { checkpoint, name, changes, queue });
+      toast(queue ? `${made.id} waits in the queue.` : `${made.id} starts from ${checkpoint}.`);
+      onClose();
+      navigate(`/runs/${made.id}`);
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  return h(
+    Dialog,
+    {
+      title: `Fork ${run.id}`, onClose,
+      actions: [
+        h(Button, { key: "no", onClick: onClose, disabled: busy }, "Cancel"),
+        h(Button, { key: "yes", kind: "primary", icon: "fork", type: "submit", form: "fork-form", busy }, queue ? "Put into the queue" : "Start the fork"),
+      ],
+    },
+    h("p", {}, "A new run begins with the weights of a checkpoint, a fresh optimizer, and its own folder. This run stays as it is."),
+    h(
+      "form",
+      { id: "fork-form", class: "stack", onSubmit: fork },
+      h(Field, {
+        label: "Checkpoint",
+        control: (attributes) => h("select", { ...attributes, value: checkpoint, onChange: (/** @type {any} */ event) => { setCheckpoint(event.target.value); setName(forkName(run.id, event.target.value)); } },
+          [...run.checkpoints].reverse().map((one) => h("option", { key: one.name, value: one.name, selected: one.name === checkpoint }, `${one.name} (${checkpointWords(one)})`))),
+      }),
+      h(Field, {
+        label: "Name of the new run", problems: error?.fields?.name,
+        control: (attributes) => h("input", { ...attributes, value: name, required: true, maxLength: 64, pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]*", spellcheck: false, onInput: (/** @type {any} */ event) => setName(event.target.value) }),
+      }),
+      h(Field, {
+        label: "Learning rate", hint: old == null ? undefined : `The parent's is ${old}.`, problems: error?.fields?.["optimizer.learning_rate"],
+        control: (attributes) => h("input", { ...attributes, value: learningRate, inputMode: "decimal", onInput: (/** @type {any} */ event) => setLearningRate(event.target.value) }),
+      }),
+      queue && h("p", {}, "Another run is training: the fork is put into the queue."),
+    ),
+    h("p", { class: "hint" }, "To change more than that, ", h("a", { href: `/new?from=${run.id}`, onClick: onClose }, "clone it in the form"), "."),
+    error && h(Problem, { error }),
+  );
+}
+
+/** @param {{run: any, changed: Changed, dialog: {kind: string, checkpoint?: string} | null, setDialog: (dialog: {kind: string, checkpoint?: string} | null) => void}} props */
+export function RunActions({ run, changed, dialog, setDialog }) {
+  const { alive, name } = run.state;
+  const ours = run.kind === "run";
+  const exports = [
+    { title: "Rows as CSV", href: `/api/runs/${run.id}/export?format=csv`, download: true },
+    { title: "Rows as JSON", href: `/api/runs/${run.id}/export?format=json`, download: true },
+    ours && run.config && { title: "Settings as YAML", href: `/api/runs/${run.id}/settings.yaml`, download: true },
+  ];
+  const close = () => setDialog(null);
+  return h(
+    "div",
+    { class: "run-actions" },
+    ours && name === "prepared" && run.queue_position == null && h(Button, { kind: "primary", icon: "play", onClick: () => start(run, changed) }, "Start"),
+    ours && alive && name !== "stopping" && h(Button, { kind: "primary", icon: "stop", onClick: () => stop(run, changed) }, "Stop and save"),
+    ours && alive && h(Button, { kind: "danger", icon: "kill", onClick: () => kill(run, changed) }, "Kill"),
+    ours && (name === "ended" || name === "lost") && run.queue_position == null && h(Button, { kind: run.state.outcome === "completed" ? "plain" : "primary", icon: "resume", onClick: () => setDialog({ kind: "resume" }) }, "Resume"),
+    ours && run.checkpoints.length > 0 && h(Button, { icon: "fork", onClick: () => setDialog({ kind: "fork" }) }, "Fork"),
+    ours && run.config && h(Button, { href: `/new?from=${run.id}` }, "Clone settings"),
+    h(Button, { href: `/compare?runs=${run.id}` }, "Compare"),
+    h(Menu, { label: "Export", icon: "download", items: exports }),
+    ours && !alive && name !== "missing" && h(Button, { kind: "danger", icon: "trash", onClick: () => remove(run) }, "Delete"),
+    dialog?.kind === "resume" && h(ResumeDialog, { run, onClose: close, changed, first: dialog.checkpoint }),
+    dialog?.kind === "fork" && h(ForkDialog, { run, onClose: close, first: dialog.checkpoint }),
+  );
+}

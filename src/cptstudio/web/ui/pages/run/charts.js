@@ -1,0 +1,176 @@
+/** The charts of a run, the loss first; their view is the URL's. */
+import { Chart } from "../../components/chart.js";
+import { bits, bytes, count, duration, integer, number, rate } from "../../lib/format.js";
+import { h, useEffect, useMemo, useRef, useState } from "../../lib/preact.js";
+import { route, setQuery } from "../../lib/router.js";
+
+/** @typedef {import("../../lib/run_series.js").RunSeries} RunSeries */
+/** @typedef {import("../../lib/plotting.js").Line} Line */
+
+export const X_AXES = {
+  step: { title: "Step", format: integer },
+  tokens: { title: "Tokens", format: count },
+  time: { title: "Training time", format: duration },
+};
+const X_VALUE = /** @type {const} */ ({ step: "step", tokens: "tokens_seen", time: "elapsed" });
+const DEFAULT_SMOOTHING = 0.9;
+const SETTLED_MS = 250;
+const EVALUATION_COLOURS = ["chart-2", "chart-4", "chart-5", "chart-7"];
+
+/** @param {string | undefined} text */
+const numberOf = (text) => (text != null && text !== "" && Number.isFinite(Number(text)) ? Number(text) : null);
+
+/** What the URL says about the charts. */
+export function chartQuery() {
+  const { query } = route.value;
+  const x = /** @type {"step" | "tokens" | "time"} */ (query.x in X_AXES ? query.x : "step");
+  const smoothing = numberOf(query.smooth) ?? DEFAULT_SMOOTHING;
+  const from = numberOf(query.from);
+  const to = numberOf(query.to);
+  return {
+    x, from, to, log: query.log === "1", clip: query.clip === "1",
+    smoothing: Math.min(0.999, Math.max(0, smoothing)),
+    buckets: 0,
+  };
+}
+
+/** @param {number | null} value @param {"step" | "tokens" | "time"} x */
+const rounded = (value, x) => (value == null ? null : x === "time" ? Number(value.toFixed(2)) : Math.round(value));
+
+/** @param {number | null} from @param {number | null} to */
+function zoom(from, to) {
+  const { x } = chartQuery();
+  setQuery({ from: rounded(from, x), to: rounded(to, x) }, { push: true });
+}
+
+/** Raw trace, its extremes as a band, and the moving average. @param {RunSeries} series @param {string} key @param {string} label @returns {Line[]} */
+function traced(series, key, label) {
+  const curve = series.keys[key];
+  if (!curve?.x.length) {
+    return [];
+  }
+  const raw = { label: `${label}, each step`, x: curve.x, y: curve.mean, min: curve.min, max: curve.max, colour: "chart-raw", width: 1, quiet: true };
+  return series.view.smoothing > 0 ? [raw, { label: `${label}, smoothed`, x: curve.x, y: curve.ema, colour: "chart-1", width: 2 }] : [raw];
+}
+
+/** @param {RunSeries} series @param {(evaluation: any) => number | null | undefined} value @param {Partial<Line> & {label: string, colour: string}} look @returns {Line[]} */
+function measured(series, value, look) {
+  const field = X_VALUE[series.view.x];
+  const points = series.evaluations.filter((one) => one[field] != null && value(one) != null);
+  return points.length ? [{ x: points.map((one) => /** @type {number} */ (one[field])), y: points.map(value), points: true, width: 1.75, ...look }] : [];
+}
+
+/** @param {RunSeries} series */
+function heldOutLosses(series) {
+  const roles = new Map(series.evaluations.flatMap((one) => Object.entries(one.corpora).map(([name, corpus]) => [name, corpus.role])));
+  return [...roles].flatMap(([name, role], at) =>
+    measured(series, (one) => one.corpora[name]?.loss, {
+      label: `Held out: ${name} (${role})`, colour: EVALUATION_COLOURS[at % EVALUATION_COLOURS.length], dash: role === "domain" ? undefined : [6, 4],
+    }));
+}
+
+/** @param {RunSeries} series */
+function marksOf(series) {
+  const field = X_VALUE[series.view.x];
+  const best = series.evaluations.filter((one) => one.best).pop();
+  const at = best?.[field];
+  return at == null ? [] : [{ x: at, label: `best, step ${integer(best?.step)}`, kind: /** @type {const} */ ("best") }];
+}
+
+/** Smoothing as it is dragged, sent to the URL when it rests. */
+function Smoothing() {
+  const { smoothing } = chartQuery();
+  const [value, setValue] = useState(smoothing);
+  const timer = useRef(0);
+  useEffect(() => setValue(smoothing), [smoothing]);
+  const changed = (/** @type {any} */ event) => {
+    const next = Number(event.target.value);
+    setValue(next);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setQuery({ smooth: next === DEFAULT_SMOOTHING ? null : next }), SETTLED_MS);
+  };
+  return h("label", {}, "Smoothing", h("input", { type: "range", min: 0, max: 0.99, step: 0.01, value, onInput: changed }), h("output", { class: "figures" }, value.toFixed(2)));
+}
+
+function Controls() {
+  const { x, log, clip, from, to } = chartQuery();
+  return h(
+    "div",
+    { class: "chart-controls", role: "group", "aria-label": "Charts" },
+    h(
+      "fieldset",
+      { class: "segments" },
+      h("legend", { class: "visually-hidden" }, "Horizontal axis"),
+      Object.entries({ step: "Steps", tokens: "Tokens", time: "Time" }).map(([value, title]) =>
+        h("label", { key: value }, h("input", { type: "radio", name: "x", value, checked: x === value, onChange: () => setQuery({ x: value === "step" ? null : value, from: null, to: null }) }), title)),
+    ),
+    h(Smoothing, {}),
+    h("label", {}, h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }), "Logarithmic loss"),
+    h("label", {}, h("input", { type: "checkbox", checked: clip, onChange: () => setQuery({ clip: clip ? null : 1 }) }), "Clip outliers"),
+    (from != null || to != null) && h("button", { type: "button", class: "button button-small", onClick: () => zoom(null, null) }, "Show everything"),
+  );
+}
+
+/** Values that are no numbers, as an alarm. @param {{series: RunSeries}} props */
+function Alarm({ series }) {
+  if (!series.nonfiniteTotal) {
+    return null;
+  }
+  const first = series.nonfinite.slice(0, 5).map((one) => `${one.key.replaceAll("_", " ")} was ${one.value} at step ${integer(one.step)}`);
+  return h(
+    "div",
+    { class: "notice notice-bad alarm", role: "alert" },
+    h("div", {},
+      h("strong", {}, series.nonfiniteTotal === 1 ? "A value was not finite" : `${integer(series.nonfiniteTotal)} values were not finite`),
+      h("p", {}, `${first.join("; ")}${series.nonfiniteTotal > first.length ? "; and more" : ""}. The training has become unstable there; a lower learning rate or a longer warm-up helps.`)),
+  );
+}
+
+/** @param {{series: RunSeries, run: any}} props */
+export function RunCharts({ series, run }) {
+  const version = series.version.value;
+  const view = chartQuery();
+  const place = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const shown = `${view.x} ${view.from} ${view.to} ${view.smoothing}`;
+  useEffect(() => {
+    const { x, from, to, smoothing } = view;
+    const known = series.view;
+    if (series.loaded && (known.x !== x || known.from !== from || known.to !== to || known.smoothing !== smoothing)) {
+      void series.load({ x, from, to, smoothing }).catch(() => undefined);
+    }
+  }, [shown]);
+  // While the next view is fetched, the last one is drawn with its own axis.
+  const x = X_AXES[series.view.x];
+  const lines = useMemo(() => ({
+    loss: [...traced(series, "loss", "Training"), ...heldOutLosses(series)],
+    bits: [...measured(series, (one) => one.domain, { label: "Domain", colour: "chart-2" }), ...measured(series, (one) => one.general, { label: "General", colour: "chart-4", dash: [6, 4] })],
+    rate: (series.keys.learning_rate?.x.length ? [{ label: "Learning rate", x: series.keys.learning_rate.x, y: series.keys.learning_rate.last, colour: "chart-1" }] : []),
+    speed: traced(series, "tokens_per_second", "Speed"),
+    norm: traced(series, "gradient_norm", "Norm"),
+    memory: (series.keys.memory_process?.x.length ? [{ label: "Memory of the process", x: series.keys.memory_process.x, y: series.keys.memory_process.max, colour: "chart-1" }] : []),
+    marks: marksOf(series),
+  }), [version]);
+  const { from, to } = series.view;
+  const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? series.xMin ?? 0, to ?? series.xMax ?? 1]);
+  const common = { version, x, range, onZoom: zoom, sync: run.id, marks: lines.marks };
+  const waiting = run.state.alive ? "The first step is not done yet." : "No steps were recorded.";
+  return h(
+    "section",
+    { class: "stack", "aria-label": "Curves", ref: place, "data-last-seq": series.position?.after },
+    h(Controls, {}),
+    h(Alarm, { series }),
+    !series.complete && h("p", { class: "hint", "aria-busy": "true" }, "A first picture; the whole file is being read…"),
+    h(
+      "div",
+      { class: "charts" },
+      h(Chart, { ...common, title: "Loss", note: h("span", { class: "hint" }, "nats per token"), lines: lines.loss, y: { title: "Loss", format: number }, log: view.log, clip: view.clip, large: true, file: `${run.id}.loss`, empty: waiting }),
+      h(Chart, { ...common, title: "Held-out text", note: h("span", { class: "hint" }, "bits per byte"), lines: lines.bits, y: { title: "Bits per byte", format: bits }, file: `${run.id}.bits-per-byte`, empty: "No evaluation yet." }),
+      h(Chart, { ...common, title: "Learning rate", lines: lines.rate, y: { title: "Learning rate", format: (value) => number(value, 3) }, zero: true, file: `${run.id}.learning-rate`, empty: waiting }),
+      h(Chart, { ...common, title: "Speed", note: h("span", { class: "hint" }, "tokens per second"), lines: lines.speed, y: { title: "Tokens per second", format: count }, clip: view.clip, file: `${run.id}.speed`, empty: waiting }),
+      h(Chart, { ...common, title: "Gradient norm", lines: lines.norm, y: { title: "Gradient norm", format: (value) => number(value, 3) }, clip: view.clip, file: `${run.id}.gradient-norm`, empty: waiting }),
+      h(Chart, { ...common, title: "Memory", lines: lines.memory, y: { title: "Memory", format: bytes }, zero: true, limit: run.memory_limit ? { value: run.memory_limit, label: `memory of this machine, ${bytes(run.memory_limit)}` } : null, file: `${run.id}.memory`, empty: waiting }),
+    ),
+    h("p", { class: "hint" }, "Drag over a chart to zoom in; double-click to see everything. With the keyboard: choose a chart with Tab, then the arrow keys, + and −, 0."),
+    run.tokens_per_second != null && h("p", { class: "visually-hidden" }, `Speed now: ${rate(run.tokens_per_second, "tokens")}.`),
+  );
+}
