@@ -1,0 +1,91 @@
+/** Several runs side by side: curves, what differs in their settings, and by how much they differ. */
+import { StateBadge } from "../components/badge.js";
+import { Empty } from "../components/empty.js";
+import { Problem } from "../components/problem.js";
+import { Table } from "../components/table.js";
+import { change, date, number } from "../lib/format.js";
+import { runsChanged } from "../lib/live.js";
+import { h, useEffect, useState } from "../lib/preact.js";
+import { useResource } from "../lib/resource.js";
+import { setQuery } from "../lib/router.js";
+import { nameOf } from "../lib/run_words.js";
+import { colourAt, CompareCurves, compareQuery } from "./compare/curves.js";
+import { shownValue } from "./run/configuration.js";
+
+/** @param {{label: string, at: number}} props a run's name with its colour */
+function RunKey({ label, at }) {
+  return h("span", { class: "run-name" },
+    h("svg", { class: `swatch swatch-${colourAt(at)}`, viewBox: "0 0 12 12", width: 12, height: 12, "aria-hidden": "true" }, h("circle", { cx: 6, cy: 6, r: 5 })),
+    label);
+}
+
+/** @param {{all: any[], chosen: string[]}} props */
+function Picker({ all, chosen }) {
+  const [filter, setFilter] = useState("");
+  const toggle = (/** @type {string} */ id) =>
+    setQuery({ runs: (chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id]).join(",") });
+  const shown = all.filter((run) => chosen.includes(run.id) || nameOf(run).toLowerCase().includes(filter.toLowerCase()));
+  return h(
+    "details",
+    { class: "card", open: chosen.length < 2 },
+    h("summary", {}, h("strong", {}, `Runs: ${chosen.length} of ${all.length} chosen`)),
+    h("div", { class: "stack" },
+      all.length > 8 && h("input", { type: "search", class: "filter", "aria-label": "Filter runs", placeholder: "Filter by name", value: filter, onInput: (/** @type {any} */ event) => setFilter(event.target.value) }),
+      h("fieldset", { class: "picker" }, h("legend", { class: "visually-hidden" }, "Runs to compare"),
+        shown.map((run) => h("label", { key: run.id },
+          h("input", { type: "checkbox", checked: chosen.includes(run.id), onChange: () => toggle(run.id) }),
+          nameOf(run), run.kind === "run" ? h(StateBadge, { state: run.state }) : h("span", { class: "tag" }, "imported"), h("span", { class: "hint" }, date(run.created)))))),
+  );
+}
+
+/** @param {{answer: any, baseline: string | null}} props */
+function Tables({ answer, baseline }) {
+  const runs = /** @type {any[]} */ (answer.runs);
+  const perRun = (/** @type {(row: any, run: any) => any} */ cell, /** @type {boolean} */ asNumber) =>
+    runs.map((run, at) => ({ id: run.id, title: h(RunKey, { label: run.id === baseline ? `${nameOf(run)} (baseline)` : nameOf(run), at }), number: asNumber, cell: (/** @type {any} */ row) => cell(row, run) }));
+  const deltaCell = (/** @type {any} */ row, /** @type {any} */ run) => {
+    const value = row.values[run.id];
+    const base = baseline && run.id !== baseline ? row.values[baseline] : null;
+    const difference = typeof value === "number" && typeof base === "number" ? value - base : null;
+    return h("span", {}, number(value, 5), difference != null && h("span", { class: "fact-note" }, Math.abs(difference) >= 100 ? number(difference, 4) : change(difference)));
+  };
+  return [
+    h("section", { class: "card", key: "numbers", "aria-labelledby": "numbers-title" },
+      h("h2", { id: "numbers-title" }, "Numbers", baseline && h("span", { class: "hint" }, " with the difference to the baseline")),
+      h(Table, {
+        caption: "Numbers of the runs", rows: answer.deltas, rowKey: (row) => row.key,
+        columns: [{ id: "key", title: "Measure", header: true, cell: (row) => String(row.title || row.key).replaceAll("_", " ") }, ...perRun(deltaCell, true)],
+      })),
+    h("section", { class: "card", key: "settings", "aria-labelledby": "settings-title" },
+      h("h2", { id: "settings-title" }, "Settings that differ"),
+      h(Table, {
+        caption: "Settings that differ", rows: answer.differences, rowKey: (row) => row.setting,
+        empty: runs.length < 2 ? "Choose a second run to see what differs." : "All settings are the same.",
+        columns: [{ id: "setting", title: "Setting", header: true, cell: (row) => h("span", { class: "changed" }, row.setting) }, ...perRun((row, run) => h("span", { class: "changed" }, shownValue(row.values[run.id])), false)],
+      })),
+  ];
+}
+
+export default function Compare() {
+  const { runs: chosen } = compareQuery();
+  const list = useResource("/api/runs", undefined, runsChanged.value.count);
+  const compared = useResource(chosen.length ? "/api/compare" : null, { runs: chosen.join(",") }, runsChanged.value.count);
+  useEffect(() => {
+    document.title = "Compare · CPT Studio";
+  }, []);
+  const all = list.data ? [...list.data.runs, ...list.data.imported] : [];
+  const answer = chosen.length ? compared.data : null;
+  const pinned = list.data?.pinned ?? null;
+  const baseline = answer ? (answer.runs.some((/** @type {any} */ run) => run.id === pinned) ? pinned : answer.runs[0]?.id ?? null) : null;
+  return [
+    h("div", { class: "page-head", key: "head" }, h("h1", {}, "Compare")),
+    list.error && h(Problem, { error: list.error, retry: list.reload, key: "list-error" }),
+    list.data && (all.length
+      ? h(Picker, { all, chosen, key: "picker" })
+      : h(Empty, { title: "No runs yet", key: "none" }, h("p", {}, "Comparing begins with two runs. ", h("a", { href: "/new" }, "Make a first one"), "."))),
+    compared.error && h(Problem, { error: compared.error, retry: compared.reload, key: "error" }),
+    all.length > 0 && !chosen.length && h("p", { class: "muted", key: "hint" }, "Choose runs above; the baseline is the one that is pinned on the page Runs, otherwise the first."),
+    answer && h(CompareCurves, { runs: answer.runs, baseline, key: "curves" }),
+    answer && h(Tables, { answer, baseline, key: "tables" }),
+  ];
+}
