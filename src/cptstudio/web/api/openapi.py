@@ -25,6 +25,7 @@ from cptstudio import __version__
 from cptstudio.web.api.idempotency import KEY_HEADER, KEY_PATTERN, remembered_answer
 from cptstudio.web.api.requests import BODY_LIMIT, json_answer, read_body, read_json, read_query
 from cptstudio.web.problems import CONTENT_TYPE as PROBLEM_TYPE
+from cptstudio.web.problems import Problem
 
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 UNSAFE = frozenset({"POST", "PUT", "DELETE"})
@@ -128,6 +129,12 @@ def route(
 
             if method not in UNSAFE:
                 return work()
+            taken = OCTET_STREAM if octet_stream else "application/json"
+            if flask.request.mimetype != taken:
+                raise Problem(
+                    f"The Content-Type has to be {taken}.",
+                    status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                )
             return remembered_answer(work, None if octet_stream else body_limit)
 
         documentation = description or (handler.__doc__ or "").strip()
