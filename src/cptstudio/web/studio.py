@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cptstudio.web.jobs import JobRunner
     from cptstudio.web.live import Live
     from cptstudio.web.places import Places
+    from cptstudio.web.run_library import RunLibrary
     from cptstudio.web.uploads import Uploads
 
 
@@ -41,6 +42,13 @@ class Studio:
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
     live: Live = field(init=False)
     queue_runner: QueueRunner | None = None
+
+    @cached_property
+    def run_library(self) -> RunLibrary:
+        """What is known about runs."""
+        from cptstudio.web.run_library import RunLibrary
+
+        return RunLibrary(self.workspace, self.manager)
 
     @cached_property
     def places(self) -> Places:

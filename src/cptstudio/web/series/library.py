@@ -60,7 +60,7 @@ class SeriesLibrary:
     def answer(
         self, run: str, directory: Path, wish: Wish, patience: float | None = None
     ) -> dict[str, Any]:
-        """A chart's curves; `partial` when they are a first picture of a file still being read.
+        """A chart's curves; not `complete` when they are a first picture of a file still being read.
 
         Raises:
             UnusableFileError: its metrics cannot be read.
@@ -68,11 +68,11 @@ class SeriesLibrary:
         columns = self.columns(run, directory, patience)
         if columns is not None:
             with columns.lock:
-                return answer(columns, wish) | {"partial": False}
+                return answer(columns, wish) | {"complete": True}
         try:
-            return answer(first_picture.sample(directory / METRICS), wish) | {"partial": True}
+            return answer(first_picture.sample(directory / METRICS), wish) | {"complete": False}
         except FileNotFoundError:
-            return answer(RunColumns(directory / METRICS), wish) | {"partial": False}
+            return answer(RunColumns(directory / METRICS), wish) | {"complete": True}
 
     def foreign(self, id: str, rows: Sequence[dict[str, Any]], source: Any) -> RunColumns:
         """Columns of rows of another program, kept as long as `source` is the same object."""

@@ -1,0 +1,211 @@
+"""`/api/runs/<id>/...`: rows, curves, the story, samples, the log and the export of a run."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import flask
+from pydantic import BaseModel, ConfigDict, Field
+
+from cptstudio.errors import UserError
+from cptstudio.web import run_exports, run_texts
+from cptstudio.web.api.openapi import route
+from cptstudio.web.problems import Problem
+from cptstudio.web.studio import Studio
+
+_KEYS = 32
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class RowsQuery(_Query):
+    """Which rows."""
+
+    after: int = Field(0, ge=0, lt=2**53, description="Only rows with a greater `seq`.")
+    limit: int = Field(2000, ge=1, le=10_000)
+
+
+class RowsAnswer(BaseModel):
+    """Current rows, as they are in metrics.jsonl."""
+
+    boot_id: str
+    generation: int
+    rows: list[dict[str, Any]]
+    last_seq: int
+    more: bool
+
+
+class SeriesQuery(_Query):
+    """What a chart shows."""
+
+    x: Literal["step", "tokens", "time"] = "step"
+    keys: str = Field("loss", max_length=1000, description="Names of numbers, with commas.")
+    start: float | None = Field(None, alias="from", allow_inf_nan=False)
+    end: float | None = Field(None, alias="to", allow_inf_nan=False)
+    buckets: int = Field(800, ge=1, le=10_000)
+    smoothing: float = Field(0.9, ge=0, le=0.999)
+
+
+class Curve(BaseModel):
+    """One number over x, by buckets; null where nothing finite was measured."""
+
+    x: list[float | None]
+    min: list[float | None]
+    max: list[float | None]
+    mean: list[float | None]
+    last: list[float | None]
+    ema: list[float | None]
+    ema_unit: float
+    ema_weight: float
+
+
+class EvaluatedCorpus(BaseModel):
+    """What an evaluation measured on one corpus."""
+
+    role: str
+    bits_per_byte: float | None
+    loss: float | None
+    perplexity: float | None
+
+
+class EvaluationPoint(BaseModel):
+    """One evaluation; domain and general in bits per byte."""
+
+    seq: int
+    step: float | None
+    tokens_seen: float | None
+    elapsed: float | None
+    domain: float | None
+    general: float | None
+    corpora: dict[str, EvaluatedCorpus]
+    best: bool
+
+
+class NonFinite(BaseModel):
+    """A value that was measured and is no finite number."""
+
+    seq: int
+    step: float | None
+    key: str
+    value: Literal["NaN", "Infinity", "-Infinity"]
+
+
+class SeriesAnswer(BaseModel):
+    """Curves, evaluations and alarms of a run."""
+
+    boot_id: str
+    generation: int
+    last_seq: int
+    total: int = Field(description="Training rows in the range.")
+    complete: bool = Field(
+        description="false: a first picture of a long file that is still being read; ask again."
+    )
+    damaged: int = Field(description="Lines of the file that hold no row.")
+    x_min: float | None
+    x_max: float | None
+    keys: dict[str, Curve]
+    evaluations: list[EvaluationPoint]
+    evaluations_total: int
+    nonfinite: list[NonFinite]
+    nonfinite_total: int
+
+
+class EventsAnswer(BaseModel):
+    """The newest lines of the run's story, in order."""
+
+    events: list[dict[str, Any]]
+    total: int
+
+
+class SamplesAnswer(BaseModel):
+    """Completions of the prompt suite that hold, in order."""
+
+    samples: list[dict[str, Any]]
+    total: int
+
+
+class LogQuery(_Query):
+    """Which part of the log."""
+
+    bytes: int = Field(65536, ge=1, le=1024 * 1024)
+    before: int | None = Field(None, ge=0, lt=2**53, description="End of the part; null: the end.")
+
+
+class LogAnswer(BaseModel):
+    """A part of the log between two offsets, from a line's beginning where there is one."""
+
+    text: str
+    start: int
+    end: int
+    size: int
+
+
+class ExportQuery(_Query):
+    """In which form."""
+
+    format: Literal["csv", "json"] = "csv"
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("run_series", __name__, url_prefix="/api/runs/<run_id>")
+    library = studio.run_library
+
+    @route(bp, "GET", "/rows", summary="Current rows", query=RowsQuery, answer=RowsAnswer)
+    def rows(run_id: str, query: RowsQuery) -> dict[str, Any]:
+        page = library.rows(run_id, query.after, query.limit)
+        return {"boot_id": studio.boot_id, **vars(page)}
+
+    @route(bp, "GET", "/series", summary="Curves", query=SeriesQuery, answer=SeriesAnswer)
+    def series(run_id: str, query: SeriesQuery) -> dict[str, Any]:
+        from cptstudio.web.series.answers import Wish
+        from cptstudio.web.series.parsing import NUMBERS
+
+        keys = tuple(dict.fromkeys(key for key in query.keys.split(",") if key))
+        unknown = [key for key in keys if key not in NUMBERS]
+        if unknown or len(keys) > _KEYS:
+            known = ", ".join(NUMBERS)
+            message = f"There is no curve {', '.join(unknown)[:200]!r}. There are: {known}."
+            raise Problem(message, fields={"keys": [message]})
+        wish = Wish(query.x, keys, query.start, query.end, query.buckets, query.smoothing)
+        return {"boot_id": studio.boot_id, **library.curves(run_id, wish)}
+
+    @route(bp, "GET", "/events", summary="The run's story", answer=EventsAnswer)
+    def events(run_id: str) -> dict[str, Any]:
+        found = library.events(run_id)
+        return {"events": found[-run_texts.MOST_LINES :], "total": len(found)}
+
+    @route(bp, "GET", "/samples", summary="Completions of the prompts", answer=SamplesAnswer)
+    def samples(run_id: str) -> dict[str, Any]:
+        found = run_texts.current_samples(library, run_id)
+        return {"samples": found[-run_texts.MOST_LINES :], "total": len(found)}
+
+    @route(bp, "GET", "/log", summary="A part of train.log", query=LogQuery, answer=LogAnswer)
+    def log(run_id: str, query: LogQuery) -> dict[str, Any]:
+        return run_texts.log_part(library, run_id, query.bytes, query.before)
+
+    @route(
+        bp, "GET", "/settings.yaml", summary="All settings as YAML", media_type="application/yaml"
+    )
+    def settings(run_id: str) -> flask.Response:
+        config = library.run(run_id).config
+        if config is None:
+            raise UserError(f"The configuration of {run_id} cannot be read.")
+        return flask.Response(run_texts.settings_yaml(config.settings), mimetype="application/yaml")
+
+    @route(
+        bp, "GET", "/export", summary="All current rows as a file", query=ExportQuery,
+        media_type="application/octet-stream",
+    )  # fmt: skip
+    def export(run_id: str, query: ExportQuery) -> flask.Response:
+        """Training and evaluation rows, those of superseded sessions left out."""
+        library.rows(run_id, 0, 1)
+        make = run_exports.as_csv if query.format == "csv" else run_exports.as_json
+        mimetype = "text/csv" if query.format == "csv" else "application/json"
+        answer = flask.Response(make(library, run_id), mimetype=mimetype)
+        answer.headers["Content-Disposition"] = f'attachment; filename="{run_id}.{query.format}"'
+        return answer
+
+    return bp

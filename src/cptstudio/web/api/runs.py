@@ -1,0 +1,179 @@
+"""`/api/runs` and `/api/pinned`: runs, and everything that is done with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+from pydantic import BaseModel, ConfigDict, Field
+
+from cptstudio.errors import UserError
+from cptstudio.training.prepare import plan_config
+from cptstudio.web.api.openapi import Confirmed, Nothing, route
+from cptstudio.web.problems import Problem
+from cptstudio.web.run_details import RunDetail
+from cptstudio.web.settings_problems import checked_settings, with_fields
+from cptstudio.web.studio import Studio
+from cptstudio.web.summaries import Runs, RunSummary
+from cptstudio.workspace import check_name
+
+_Name = Field(min_length=1, max_length=64, description="1 to 64 letters, digits, `.`, `_`, `-`.")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewRun(_Body):
+    """What shall be trained."""
+
+    name: str = _Name
+    settings: dict[str, Any] = Field(description="The tree of GET /api/settings-schema.")
+    queue: bool = Field(False, description="Wait for the active runs instead of refusing.")
+
+
+class Start(_Body):
+    """How a prepared run is started."""
+
+    queue: bool = False
+
+
+class Resume(_Body):
+    """From where a run goes on."""
+
+    checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
+    confirmed: bool = False
+    queue: bool = False
+
+
+class Fork(_Body):
+    """What a fork begins with, and what it changes."""
+
+    checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
+    name: str = _Name
+    changes: dict[str, Any] = Field(
+        default_factory=dict, description="New values by the settings' dotted names."
+    )
+    queue: bool = False
+
+
+class LabelBody(_Body):
+    """Tags and a note."""
+
+    tags: list[str] = Field(default_factory=list, max_length=32)
+    note: str = Field("", max_length=20_000)
+
+
+class Pin(_Body):
+    """The run that others are compared with; null for none."""
+
+    run: str | None = Field(None, max_length=128)
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("runs", __name__, url_prefix="/api")
+    library, manager = studio.run_library, studio.manager
+
+    def changed(id: str) -> RunSummary:
+        studio.live.look_now([id])
+        return library.summary(id)
+
+    @route(bp, "GET", "/runs", summary="List the runs, the newest first", answer=Runs)
+    def list_runs() -> Runs:
+        return library.all()
+
+    @route(bp, "POST", "/runs", summary="Start a run", body=NewRun, answer=RunSummary, status=201)
+    def create(body: NewRun) -> RunSummary:
+        """Plans it, writes its config.json, and trains in a process that outlives the server."""
+        try:
+            check_name(body.name, "run")
+        except UserError as error:
+            raise Problem(error.message, fields={"name": [error.message]}) from None
+        settings = checked_settings(body.settings)
+        try:
+            config, _ = plan_config(studio.workspace, body.name, settings)
+        except UserError as error:
+            raise with_fields(error, settings) from None
+        manager.start(config, queue=body.queue)
+        return changed(body.name)
+
+    @route(bp, "GET", "/runs/<run_id>", summary="All of one run", answer=RunDetail)
+    def one(run_id: str) -> RunDetail:
+        return library.detail(run_id)
+
+    @route(bp, "DELETE", "/runs/<run_id>", summary="Delete a run", body=Confirmed, status=204)
+    def delete(run_id: str, body: Confirmed) -> None:
+        """Removes its directory with its checkpoints, and what is remembered of it."""
+        library.delete(run_id, confirmed=body.confirmed)
+        studio.live.look_now([run_id])
+
+    @route(
+        bp, "POST", "/runs/<run_id>/start", summary="Start a prepared run", body=Start,
+        answer=RunSummary,
+    )  # fmt: skip
+    def start(run_id: str, body: Start) -> RunSummary:
+        library.run(run_id)
+        manager.start_prepared(run_id, queue=body.queue)
+        return changed(run_id)
+
+    @route(
+        bp, "POST", "/runs/<run_id>/stop", summary="Save a checkpoint and end", body=Nothing,
+        answer=RunSummary,
+    )  # fmt: skip
+    def stop(run_id: str, body: Nothing) -> RunSummary:
+        library.run(run_id)
+        manager.stop(run_id)
+        return changed(run_id)
+
+    @route(
+        bp, "POST", "/runs/<run_id>/kill", summary="End at once, without a checkpoint",
+        body=Confirmed, answer=RunSummary,
+    )  # fmt: skip
+    def kill(run_id: str, body: Confirmed) -> RunSummary:
+        run = library.run(run_id)
+        if not body.confirmed:
+            last = (run.checkpoints() or ["none"])[-1]
+            raise UserError(
+                f"Killing {run_id} ends it without saving; its last checkpoint is {last}. It "
+                "needs your confirmation."
+            )
+        manager.kill(run_id)
+        return changed(run_id)
+
+    @route(
+        bp, "POST", "/runs/<run_id>/resume", summary="Go on from a checkpoint", body=Resume,
+        answer=RunSummary,
+    )  # fmt: skip
+    def resume(run_id: str, body: Resume) -> RunSummary:
+        library.run(run_id)
+        manager.resume(run_id, body.checkpoint, confirmed=body.confirmed, queue=body.queue)
+        return changed(run_id)
+
+    @route(
+        bp, "POST", "/runs/<run_id>/fork", summary="Start a new run from a checkpoint", body=Fork,
+        answer=RunSummary, status=201,
+    )  # fmt: skip
+    def fork(run_id: str, body: Fork) -> RunSummary:
+        library.run(run_id)
+        manager.fork(run_id, body.checkpoint, body.name, body.changes, queue=body.queue)
+        return changed(body.name)
+
+    @route(
+        bp, "PUT", "/runs/<run_id>/labels", summary="Set tags and note", body=LabelBody,
+        answer=RunSummary,
+    )  # fmt: skip
+    def label(run_id: str, body: LabelBody) -> RunSummary:
+        run = library.run(run_id)
+        tags = [tag for tag in dict.fromkeys(tag.strip()[:64] for tag in body.tags) if tag]
+        library.labels.set(run_id, run.created, tags, body.note)
+        return changed(run_id)
+
+    @route(bp, "PUT", "/pinned", summary="Pin the run to compare with", body=Pin, answer=Pin)
+    def pin(body: Pin) -> Pin:
+        created = library.run(body.run).created if body.run is not None else 0.0
+        library.labels.pin(body.run, created)
+        studio.live.look_now([body.run] if body.run else [])
+        return body
+
+    return bp

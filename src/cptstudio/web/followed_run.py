@@ -1,0 +1,130 @@
+"""One run that pages follow: what is new about it, for each page from where that page is."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cptstudio import run_files
+from cptstudio.durable import UnusableFileError
+from cptstudio.runs.following import Follower
+from cptstudio.web.problems import NotFound
+from cptstudio.web.run_library import RunLibrary
+from cptstudio.web.summaries import state_view
+
+MOST_ROWS: Final = 256
+_RECENT_EVENTS: Final = 100
+_STATE_SECONDS: Final = 0.5
+_QUIET_STATE_SECONDS: Final = 3.0
+_MISSING: Final = {
+    "name": "missing",
+    "outcome": None,
+    "reason": "its directory is gone",
+    "alive": False,
+    "text": "missing",
+}
+
+
+@dataclass
+class Position:
+    """Up to where one page was told about one run.
+
+    Attributes:
+        generation: of the rows that it knows.
+        seq: last row that it was told.
+        waiting: it has not acknowledged the last update yet.
+        events: number of the run's story lines that it was told; None before the first look.
+        state: that it was told.
+    """
+
+    generation: int
+    seq: int
+    waiting: bool = False
+    events: int | None = None
+    state: dict[str, Any] | None = None
+
+    def acknowledged(self, *_: Any) -> None:
+        """The page took the last update."""
+        self.waiting = False
+
+
+class FollowedRun:
+    """Follows one run for all pages that watch it. Used by one thread."""
+
+    def __init__(self, id: str, library: RunLibrary) -> None:
+        self.id = id
+        self._library = library
+        self._directory = library.workspace.run(id)
+        self._story = Follower(self._directory / run_files.EVENTS)
+        self._events: deque[dict[str, Any]] = deque(maxlen=_RECENT_EVENTS)
+        self._event_count = 0
+        self._state: dict[str, Any] | None = None
+        self._next_state = 0.0
+        self._generation = 0
+        self._last_seq = 0
+        self._recent: list[dict[str, Any]] = []
+        self._recent_after = 0
+
+    def look(self) -> None:
+        """Read on, once for all pages. The state first: rows before an end are not missed."""
+        state = self._look_at_state()
+        for news in self._story.look_to_the_end():
+            self._events.extend(news.records)
+            self._event_count += len(news.records)
+        try:
+            columns = self._library.series.columns(self.id, self._directory, 0.0)
+        except UnusableFileError:
+            columns = None
+        if columns is not None:
+            with columns.lock:
+                self._generation, self._last_seq = columns.generation, columns.last_seq
+                self._recent = list(columns.recent)
+                self._recent_after = columns.recent_after
+        self._state = state
+
+    def update_for(self, position: Position) -> dict[str, Any] | None:
+        """What a page has to be told, and None when nothing is new; it then is at the newest."""
+        told = self._event_count if position.events is None else position.events
+        after, rows, behind = position.seq, [], False
+        if position.generation != self._generation:
+            behind = True
+        elif position.seq < self._last_seq:
+            behind = position.seq < self._recent_after
+            rows = [] if behind else [row for row in self._recent if row["seq"] > position.seq]
+            if len(rows) > MOST_ROWS:
+                rows, behind = [], True
+        events = (
+            list(self._events)[-(self._event_count - told) :] if told < self._event_count else []
+        )
+        state = self._state if self._state != position.state else None
+        changed = behind or rows or events or self._last_seq > position.seq
+        position.generation, position.seq = self._generation, self._last_seq
+        position.events, position.state = self._event_count, self._state
+        if not changed and state is None:
+            return None
+        return {
+            "run": self.id,
+            "generation": self._generation,
+            "after": after,
+            "seq": self._last_seq,
+            "rows": rows,
+            "events": events,
+            "state": state,
+            "behind": behind,
+        }
+
+    def _look_at_state(self) -> dict[str, Any] | None:
+        now = time.monotonic()
+        if now < self._next_state:
+            return self._state
+        try:
+            run = self._library.run(self.id)
+        except NotFound:
+            self._next_state = now + _STATE_SECONDS
+            return dict(_MISSING)
+        view = state_view(run).model_dump()
+        alive = run.state.alive
+        self._next_state = now + (_STATE_SECONDS if alive else _QUIET_STATE_SECONDS)
+        return view

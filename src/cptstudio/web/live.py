@@ -1,0 +1,225 @@
+"""Tells the pages what is new: rows, events and states of runs, the status bar, jobs.
+
+One thread looks at the runs that pages follow, four times a second, and reads each of them once
+for all its followers. Rows are read back from the file before they are told, so nothing is
+told that is not on disk. For each page and run the server knows only up to which row it told,
+and whether the page has acknowledged that. Until it has, it is told nothing more: a page that
+sleeps costs no memory. What it missed it fetches over HTTP when it wakes up.
+
+Socket.IO events from a page:
+
+    "watch" {run, after}   -> {boot_id, generation, last_seq}, or {error}
+    "unwatch" {run}        -> {}
+
+and to a page:
+
+    "update" {boot_id, run, generation, after, seq, rows, events, state, behind}
+        `rows` are the current rows between `after` and `seq`. A page that is not at `after`, or
+        knows another boot_id or generation, or is told that it is `behind`, fetches instead.
+        It acknowledges each update, and the next one comes only then.
+    "status" {active, queue, jobs}     what the status bar shows, at most twice a second
+    "runs" {changed: [ids]}            runs came, went, or changed their state or labels
+    "job" {...}                        a job went on
+    "external" {}                      training of other programs came, went, or is watched
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import flask
+
+from cptstudio.web.followed_run import FollowedRun, Position
+from cptstudio.web.problems import NotFound
+from cptstudio.web.status_watch import StatusWatch
+
+if TYPE_CHECKING:
+    from flask_socketio import SocketIO
+
+    from cptstudio.web.jobs import Job
+    from cptstudio.web.studio import Studio
+
+_TICK_SECONDS = 0.25
+_RUNS_PER_PAGE = 16
+_UNSENT_PACKETS = 8
+_logger = logging.getLogger(__name__)
+
+
+class Live:
+    """What tells the pages. Its thread runs while pages are connected.
+
+    Args:
+        studio: what is watched.
+        socketio: to whom it is told.
+    """
+
+    def __init__(self, studio: Studio, socketio: SocketIO) -> None:
+        self._studio = studio
+        self._library = studio.run_library
+        self._socketio = socketio
+        self._lock = threading.Lock()
+        self._pages: dict[str, dict[str, Position]] = {}
+        self._followed: dict[str, FollowedRun] = {}
+        self._status = StatusWatch(studio)
+        self._changed = threading.Condition(self._lock)
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        socketio.on_event("connect", self._connected)
+        socketio.on_event("disconnect", self._disconnected)
+        socketio.on_event("watch", self._watch)
+        socketio.on_event("unwatch", self._unwatch)
+        self._library.summaries.on_found = lambda run: self.look_now([run])
+        studio.jobs.on_change = self._job_changed
+
+    # --- for the API -------------------------------------------------------------------------
+
+    def look_now(self, changed: Iterable[str] = ()) -> None:
+        """Something was done: tell it at once and not only with the next regular look."""
+        self._status.changed(changed)
+        with self._changed:
+            self._changed.notify()
+
+    def publish(self, event: str, data: Any) -> None:
+        """Tell all pages something. Those that do not take what was sent before are left out."""
+        with self._lock:
+            pages = list(self._pages)
+        for sid in pages:
+            self._send(sid, event, data)
+
+    def status(self) -> dict[str, Any]:
+        """What the status bar shows."""
+        return self._status.status()
+
+    def close(self) -> None:
+        """End the thread and wait for it."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    # --- pages -------------------------------------------------------------------------------
+
+    def _connected(self, auth: Any = None) -> None:
+        with self._changed:
+            self._pages[_page()] = {}
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._work, name="live", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _disconnected(self, reason: Any = None) -> None:
+        with self._lock:
+            self._pages.pop(_page(), None)
+            self._drop_unfollowed()
+
+    def _watch(self, data: Any = None) -> dict[str, Any]:
+        run = _asked(data)
+        if run is None:
+            return {"error": "Say which run: {run, after}."}
+        page = _page()
+        try:
+            columns = self._library.columns(run)
+        except NotFound as error:
+            return {"error": error.message}
+        with columns.lock:
+            generation, last_seq = columns.generation, columns.last_seq
+        # A page that is behind fetches on this answer, up to `last_seq`; it is told from there.
+        position = Position(generation, last_seq)
+        with self._changed:
+            runs = self._pages.get(page)
+            if runs is None:
+                return {"error": "This connection has ended."}
+            if run not in runs and len(runs) >= _RUNS_PER_PAGE:
+                return {"error": f"A page follows at most {_RUNS_PER_PAGE} runs."}
+            runs[run] = position
+            if run not in self._followed:
+                self._followed[run] = FollowedRun(run, self._library)
+            self._changed.notify()
+        return {"boot_id": self._studio.boot_id, "generation": generation, "last_seq": last_seq}
+
+    def _unwatch(self, data: Any = None) -> dict[str, Any]:
+        run = _asked(data)
+        with self._lock:
+            if run is not None:
+                self._pages.get(_page(), {}).pop(run, None)
+            self._drop_unfollowed()
+        return {}
+
+    def _drop_unfollowed(self) -> None:
+        wanted = {run for runs in self._pages.values() for run in runs}
+        self._followed = {run: one for run, one in self._followed.items() if run in wanted}
+
+    # --- the thread --------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if self._closed:
+                    return
+                self._changed.wait(_TICK_SECONDS if self._pages else None)
+                if self._closed:
+                    return
+                followed = list(self._followed.values())
+            for run in followed:
+                try:
+                    self._tell_run(run)
+                except Exception:
+                    _logger.exception("run %s cannot be followed", run.id)
+            try:
+                for event, data in self._status.look():
+                    self.publish(event, data)
+            except Exception:
+                _logger.exception("the status cannot be told")
+
+    def _tell_run(self, run: FollowedRun) -> None:
+        run.look()
+        with self._lock:
+            positions = [(sid, runs[run.id]) for sid, runs in self._pages.items() if run.id in runs]
+        for sid, position in positions:
+            if position.waiting or not self._takes(sid):
+                continue
+            update = run.update_for(position)
+            if update is not None:
+                position.waiting = True
+                self._emit(sid, "update", {"boot_id": self._studio.boot_id, **update}, position)
+
+    def _job_changed(self, job: Job) -> None:
+        self.publish("job", job.model_dump(mode="json"))
+        self._status.jobs_changed()
+
+    def _send(self, sid: str, event: str, data: Any) -> None:
+        if self._takes(sid):
+            self._emit(sid, event, data, None)
+
+    def _emit(self, sid: str, event: str, data: Any, position: Position | None) -> None:
+        server = self._socketio.server
+        acknowledged = position.acknowledged if position is not None else None
+        try:
+            server.emit(event, data, to=sid, namespace="/", callback=acknowledged)
+        except (KeyError, OSError):
+            _logger.debug("a page left while it was told something")
+
+    def _takes(self, sid: str) -> bool:
+        """Whether a page takes what it is sent: its queue in this process is short."""
+        server = self._socketio.server
+        try:
+            engine = server.manager.eio_sid_from_sid(sid, "/")
+            socket = server.eio.sockets.get(engine)
+        except KeyError:
+            return False
+        return socket is not None and socket.queue.qsize() < _UNSENT_PACKETS
+
+
+def _page() -> str:
+    sid: str = flask.request.sid  # type: ignore[attr-defined]
+    return sid
+
+
+def _asked(data: Any) -> str | None:
+    run = data.get("run") if isinstance(data, dict) else None
+    return run if isinstance(run, str) else None

@@ -1,0 +1,85 @@
+"""A run's current rows as a file to take away, written page by page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any, Final
+
+from cptstudio.durable import dump_json
+from cptstudio.web.run_library import RunLibrary
+
+_PAGE: Final = 2000
+_MEASURES: Final = ("bits_per_byte", "loss", "perplexity")
+
+
+def as_json(library: RunLibrary, run: str) -> Iterator[str]:
+    """All rows as one JSON array, a row a line."""
+    separator = "[\n"
+    for row in _rows(library, run):
+        yield separator + dump_json(row)
+        separator = ",\n"
+    yield "[]\n" if separator == "[\n" else "\n]\n"
+
+
+def as_csv(library: RunLibrary, run: str) -> Iterator[str]:
+    """All rows as a table; corpora of evaluations have columns of their own.
+
+    Only numbers and plain words are in it: text of documents or guards, which a spreadsheet
+    might take for a formula, is left out.
+    """
+    from cptstudio.web.series.parsing import NUMBERS
+
+    names = _corpora(library, run)
+    measures = [f"{name}.{measure}" for name in names for measure in _MEASURES]
+    fixed = ["seq", "session", "kind", *NUMBERS]
+    evaluated = ["domain_bits_per_byte", "general_bits_per_byte", "best", "evaluation_seconds"]
+    output = io.StringIO()
+    writer = csv.writer(output)
+    writer.writerow([*fixed, *evaluated, *(_harmless(name) for name in measures)])
+    for row in _rows(library, run):
+        corpora = row.get("corpora")
+        values = [_cell(row.get(name)) for name in (*fixed, *evaluated)]
+        for name in names:
+            measured = corpora.get(name) if isinstance(corpora, dict) else None
+            for measure in _MEASURES:
+                values.append(_cell(measured.get(measure)) if isinstance(measured, dict) else "")
+        writer.writerow(values)
+        if output.tell() > 1 << 16:
+            yield output.getvalue()
+            output.seek(0)
+            output.truncate()
+    yield output.getvalue()
+
+
+def _rows(library: RunLibrary, run: str) -> Iterator[dict[str, Any]]:
+    after = 0
+    while True:
+        page = library.rows(run, after, _PAGE)
+        yield from page.rows
+        if not page.more or not page.rows:
+            return
+        after = max(after + 1, *(row["seq"] for row in page.rows))
+
+
+def _corpora(library: RunLibrary, run: str) -> list[str]:
+    columns = library.columns(run)
+    with columns.lock:
+        found = [row.get("corpora") for row in columns.evaluations()]
+    return list(dict.fromkeys(str(name) for one in found if isinstance(one, dict) for name in one))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    words = ("NaN", "Infinity", "-Infinity", "train", "evaluation")
+    return value if isinstance(value, str) and value in words else ""
+
+
+def _harmless(name: str) -> str:
+    return f"'{name}" if name[:1] in "=+-@\t\r" else name

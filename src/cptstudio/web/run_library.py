@@ -1,0 +1,178 @@
+"""All that the interface knows about runs: ours and those of other programs, by their ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cptstudio import run_files
+from cptstudio.errors import UserError
+from cptstudio.runs.imported_list import ID_PREFIX, ImportedEntry
+from cptstudio.runs.run import Run
+from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.web import run_details
+from cptstudio.web.labels import Labels
+from cptstudio.web.problems import NotFound
+from cptstudio.web.run_details import RunDetail
+from cptstudio.web.summaries import Runs, RunSummary, Summaries, imported_summary
+from cptstudio.workspace import Workspace
+
+if TYPE_CHECKING:
+    from cptstudio.web.series.answers import Wish
+    from cptstudio.web.series.columns import RunColumns
+    from cptstudio.web.series.library import SeriesLibrary
+
+PATIENCE_SECONDS = 0.3
+"""How long a chart waits for a long file before it gets a first picture."""
+
+
+@dataclass(frozen=True)
+class RowPage:
+    """Some current rows of a run.
+
+    Attributes:
+        generation: of the rows; see `RunColumns.generation`.
+        rows: as they are in the file.
+        last_seq: of all rows of the run.
+        more: whether rows follow that are not on this page.
+    """
+
+    generation: int
+    rows: list[dict[str, Any]]
+    last_seq: int
+    more: bool
+
+
+class RunLibrary:
+    """Looks runs up for the pages.
+
+    Args:
+        workspace: its folders.
+        manager: of the same workspace.
+    """
+
+    def __init__(self, workspace: Workspace, manager: TrainingManager) -> None:
+        self.workspace = workspace
+        self.manager = manager
+        self.labels = Labels(workspace)
+        self.summaries = Summaries(self.labels)
+
+    @cached_property
+    def series(self) -> SeriesLibrary:
+        """Curves. NumPy is loaded by the first use."""
+        from cptstudio.web.series.library import SeriesLibrary
+
+        return SeriesLibrary(self.workspace)
+
+    # --- runs --------------------------------------------------------------------------------
+
+    def run(self, id: str) -> Run:
+        """One of our own runs.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        try:
+            return self.manager.run(id)
+        except UserError as error:
+            raise NotFound(error.message) from None
+
+    def imported(self, id: str) -> ImportedEntry:
+        """One run of another program.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        try:
+            return self.manager.others.imported_run(id)
+        except UserError as error:
+            raise NotFound(error.message) from None
+
+    def all(self) -> Runs:
+        """All runs; what is remembered of those that are gone is cleared."""
+        runs = self.manager.runs()
+        if "series" in self.__dict__:
+            self.series.forget_all_but(run.id for run in runs)
+        return self.summaries.all(runs, self.manager.others.imported())
+
+    def summary(self, id: str) -> RunSummary:
+        """The line of one run, whoever's it is."""
+        if id.startswith(ID_PREFIX):
+            return imported_summary(self.imported(id))
+        return self.summaries.one(self.run(id))
+
+    def detail(self, id: str) -> RunDetail:
+        """All of one run, whoever's it is."""
+        if id.startswith(ID_PREFIX):
+            return run_details.imported_detail(self.imported(id))
+        run = self.run(id)
+        last_seq = generation = None
+        columns = self.series.columns(id, run.directory, PATIENCE_SECONDS)
+        if columns is not None:
+            with columns.lock:
+                last_seq, generation = columns.last_seq, columns.generation
+        return run_details.detail(run, self.summaries.one(run), last_seq, generation)
+
+    def delete(self, id: str, *, confirmed: bool) -> None:
+        """Remove a run of ours, and what is remembered of it."""
+        self.run(id)
+        self.manager.delete(id, confirmed=confirmed)
+        self.series.forget(id)
+        self.labels.forget_all_but({run.id: run.created for run in self.manager.runs()})
+
+    # --- rows --------------------------------------------------------------------------------
+
+    def curves(self, id: str, wish: Wish) -> dict[str, Any]:
+        """What a chart of the run is sent."""
+        from cptstudio.web.series.answers import answer
+
+        if id.startswith(ID_PREFIX):
+            return answer(self._foreign(id), wish) | {"complete": True}
+        return self.series.answer(id, self.directory(id), wish, PATIENCE_SECONDS)
+
+    def rows(self, id: str, after: int, limit: int) -> RowPage:
+        """Current rows with a greater `seq` than `after`, in file order."""
+        from cptstudio.web.series import reading
+
+        if id.startswith(ID_PREFIX):
+            columns = self._foreign(id)
+            rows = [row for row in self.imported(id).history().rows if row["seq"] > after]
+            return RowPage(columns.generation, rows[:limit], columns.last_seq, len(rows) > limit)
+        read = self.columns(id)
+        with read.lock:
+            found = reading.rows_after(read, after, limit + 1)
+            return RowPage(read.generation, found[:limit], read.last_seq, len(found) > limit)
+
+    def columns(self, id: str) -> RunColumns:
+        """A run's columns, read to the end, however long it takes."""
+        if id.startswith(ID_PREFIX):
+            return self._foreign(id)
+        columns = self.series.columns(id, self.directory(id))
+        assert columns is not None
+        return columns
+
+    def events(self, id: str) -> list[dict[str, Any]]:
+        """The run's story."""
+        if id.startswith(ID_PREFIX):
+            return list(self.imported(id).history().events)
+        return run_files.read_events(self.directory(id)).records
+
+    def directory(self, id: str) -> Path:
+        """The directory of a run of ours.
+
+        Raises:
+            NotFound: there is none.
+        """
+        try:
+            directory = self.workspace.run(id)
+        except UserError as error:
+            raise NotFound(error.message) from None
+        if not directory.is_dir() or directory.is_symlink():
+            raise NotFound(f"There is no run {id!r} in {self.workspace.runs}.")
+        return directory
+
+    def _foreign(self, id: str) -> RunColumns:
+        entry = self.imported(id)
+        return self.series.foreign(id, entry.history().rows, entry.run)

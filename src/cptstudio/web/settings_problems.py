@@ -1,0 +1,57 @@
+"""Findings about settings, each at the field it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from cptstudio.errors import UserError
+from cptstudio.settings import TrainingSettings, sentences
+from cptstudio.web.problems import Problem
+
+
+def checked_settings(tree: Mapping[str, Any]) -> TrainingSettings:
+    """A tree of plain values as settings.
+
+    Raises:
+        Problem: with every finding, by field.
+    """
+    try:
+        return TrainingSettings.model_validate(tree)
+    except ValidationError as error:
+        fields: dict[str, list[str]] = {}
+        # Both lists come from the same findings, in the same order.
+        for detail, sentence in zip(error.errors(include_url=False), sentences(error), strict=True):
+            name = ".".join(str(part) for part in detail["loc"])
+            fields.setdefault(name, []).append(sentence.removeprefix(f"{name}: "))
+        raise Problem("These settings cannot be used:", sentences(error), fields) from None
+
+
+def with_fields(error: UserError, settings: TrainingSettings) -> Problem:
+    """What the planner found, with the fields that it is about."""
+    fields: dict[str, list[str]] = {}
+    for problem in error.problems or (error.message,):
+        fields.setdefault(_field_of(problem, settings), []).append(problem)
+    return Problem(error.message, error.problems, fields)
+
+
+def field_names(fields: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The same as plain values."""
+    return {name: list(found) for name, found in fields.items()}
+
+
+def _field_of(problem: str, settings: TrainingSettings) -> str:
+    if "model.trust_remote_code" in problem:
+        return "model.trust_remote_code"
+    if "cannot be trained in full" in problem:
+        return "method.kind"
+    names = (use.name for use in settings.data.corpora)
+    if any(
+        f"/{name}" in problem or f"'{name}'" in problem or f" {name} " in problem for name in names
+    ):
+        return "data.corpora"
+    if settings.model.path in problem or "model" in problem.lower():
+        return "model.path"
+    return "data.corpora"
