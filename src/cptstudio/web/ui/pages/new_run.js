@@ -22,12 +22,13 @@ const OWN_EDITOR = new Set(["model.path", "data.corpora"]);
 export default function NewRunPage() {
   const from = route.value.query["from"] ?? null;
   const checkpoint = route.value.query["checkpoint"] ?? null;
-  return h(NewRun, { key: `${from}/${checkpoint}`, from, checkpoint });
+  const corpus = route.value.query["corpus"] ?? null;
+  return h(NewRun, { key: `${from}/${checkpoint}/${corpus}`, from, checkpoint, corpus });
 }
 
-/** @param {{from: string|null, checkpoint: string|null}} props */
-function NewRun({ from, checkpoint }) {
-  const form = useMemo(() => new NewRunForm({ from, checkpoint }), []);
+/** @param {import("./new_run/form.js").Origin} props */
+function NewRun({ from, checkpoint, corpus }) {
+  const form = useMemo(() => new NewRunForm({ from, checkpoint, corpus }), []);
   const [corpora, setCorpora] = useState(/** @type {any[]|null} */ (null));
   const [corporaError, setCorporaError] = useState(/** @type {unknown} */ (null));
   const summary = useRef(/** @type {HTMLElement|null} */ (null));

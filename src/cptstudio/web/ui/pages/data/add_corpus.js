@@ -10,6 +10,7 @@ import { Problem } from "../../components/problem.js";
 import { DropArea } from "./drop_area.js";
 import { FileBrowser } from "./file_browser.js";
 import { BuildOptions, initialOptions } from "./build_options.js";
+import { noteJob } from "./use_job.js";
 import { UploadQueue } from "./upload_queue.js";
 
 /** @typedef {import("./file_browser.js").Source} Source */
@@ -68,7 +69,7 @@ export function AddCorpus({ rebuild, taken, options: given }) {
     setBusy(true);
     setError(null);
     try {
-      await post("/api/corpora", {
+      const job = await post("/api/corpora", {
         name,
         sources: [
           ...sources.map(({ root, path }) => ({ root, path })),
@@ -76,9 +77,10 @@ export function AddCorpus({ rebuild, taken, options: given }) {
         ],
         ...options,
       });
+      noteJob(job);
       queue.handOver();
       announce(`The corpus ${name} is being built.`);
-      navigate("/data");
+      navigate(rebuild === null ? "/data" : `/data/${encodeURIComponent(rebuild)}`);
     } catch (problem) {
       setError(problem);
       setBusy(false);
@@ -87,7 +89,7 @@ export function AddCorpus({ rebuild, taken, options: given }) {
   const nameProblem = problems["name"] ?? "";
   const sourceProblem = problems["sources"] ?? "";
   return h("section", { class: "add-corpus", "aria-labelledby": "add-title" },
-    h("h2", { id: "add-title" }, rebuild === null ? "Add a corpus" : `Build ${rebuild} again`),
+    h("h2", { id: "add-title", class: rebuild === null ? "visually-hidden" : "" }, rebuild === null ? "The new corpus" : `Build ${rebuild} again`),
     rebuild === null
       ? h("div", { class: "setting" },
           h("label", { for: "corpus-name", class: "setting-label" }, "Name"),

@@ -2,10 +2,10 @@
 
 import { del } from "../../lib/api.js";
 import { jobs } from "../../lib/live.js";
-import { h, useEffect, useRef } from "../../lib/preact.js";
+import { h } from "../../lib/preact.js";
 import { announce, toast } from "../../components/announce.js";
 import { JobProgress } from "../../components/progress.js";
-import { isEnded } from "./use_job.js";
+import { useJob } from "./use_job.js";
 
 const KINDS = new Set(["corpus", "tokenise"]);
 
@@ -26,19 +26,18 @@ export function corpusJobs(corpus) {
  */
 export function CorpusJobs({ corpus, ended }) {
   const listed = corpusJobs(corpus);
-  const states = useRef(/** @type {Map<string, string>} */ (new Map()));
-  useEffect(() => {
-    for (const job of listed) {
-      const before = states.current.get(job.id);
-      states.current.set(job.id, job.state);
-      if (before === undefined || before === job.state || !isEnded(job)) continue;
-      announce(`${job.title}: ${job.state}.`);
-      ended();
-    }
-  });
   if (listed.length === 0) return null;
-  /** @param {any} job */
-  const close = async (job) => {
+  return h("section", { class: "corpus-jobs", "aria-label": "Work on corpora" },
+    listed.map((job) => h(CorpusJob, { key: job.id, first: job, linked: corpus === null, ended })));
+}
+
+/** @param {{first: any, linked: boolean, ended: () => void}} props linked: with a link to the corpus */
+function CorpusJob({ first, linked, ended }) {
+  const job = useJob(first, (last) => {
+    announce(`${last.title}: ${last.state}.`);
+    ended();
+  });
+  const close = async () => {
     try {
       await del(`/api/jobs/${encodeURIComponent(job.id)}`);
       const { [job.id]: gone, ...others } = jobs.value;
@@ -47,9 +46,8 @@ export function CorpusJobs({ corpus, ended }) {
       toast(error instanceof Error ? error.message : String(error), "bad");
     }
   };
-  return h("section", { class: "corpus-jobs", "aria-label": "Work on corpora" }, listed.map((job) =>
-    h(JobProgress, { key: job.id, job, onClose: () => void close(job) },
-      job.state === "failed" && job.problems?.length > 0 && h("ul", { class: "field-problem" },
-        job.problems.map((/** @type {string} */ sentence) => h("li", { key: sentence }, sentence))),
-      job.state === "done" && corpus === null && job.about && h("p", {}, h("a", { href: `/data/${encodeURIComponent(job.about)}` }, "See its report")))));
+  return h(JobProgress, { job, onClose: () => void close() },
+    job.state === "failed" && job.problems?.length > 0 && h("ul", { class: "field-problem" },
+      job.problems.map((/** @type {string} */ sentence) => h("li", { key: sentence }, sentence))),
+    job.state === "done" && linked && job.about && h("p", {}, h("a", { href: `/data/${encodeURIComponent(job.about)}` }, "See its report")));
 }

@@ -10,6 +10,7 @@ import { Problem } from "../../components/problem.js";
 import { Table } from "../../components/table.js";
 import { AddCorpus } from "./add_corpus.js";
 import { CorpusJobs, corpusJobs } from "./corpus_jobs.js";
+import { noteJob } from "./use_job.js";
 
 /**
  * @typedef {object} CorpusSummary
@@ -29,6 +30,7 @@ export function CorpusList() {
   const load = () => get("/api/corpora").then(
     (answer) => {
       setCorpora(answer.corpora);
+      for (const corpus of answer.corpora) noteJob(corpus.active_job ?? null);
       setError(null);
     },
     setError);
@@ -36,12 +38,14 @@ export function CorpusList() {
   const building = corpusJobs(null).length > 0;
   return h("div", { class: "stack" },
     h("header", { class: "page-head" },
-      h("h1", {}, "Data"),
+      adding
+        ? h("div", {}, h("p", { class: "back" }, h("a", { href: "/data" }, "Data")), h("h1", {}, "Add a corpus"))
+        : h("h1", {}, "Data"),
       !adding && corpora !== null && h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus")),
     error !== null && h(Problem, { error, retry: load }),
     adding && corpora !== null && h(AddCorpus, { rebuild: null, taken: corpora.map((corpus) => corpus.name) }),
     h(CorpusJobs, { corpus: null, ended: load }),
-    corpora !== null && corpora.length > 0 && h(CorpusTable, { corpora }),
+    corpora !== null && corpora.length > 0 && !adding && h(CorpusTable, { corpora }),
     corpora !== null && corpora.length === 0 && !adding && !building && h(Empty, { title: "No corpus yet",
         actions: h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus") },
       h("p", {}, "A corpus is a set of documents made ready for training: cleaned, freed of duplicates, split into training and held-out parts, and turned into a model's tokens."),

@@ -13,6 +13,7 @@ import { CorpusJobs } from "./corpus_jobs.js";
 import { DroppedDocuments, ReadingProblems } from "./findings.js";
 import { ReportSections } from "./report.js";
 import { RowsView } from "./rows.js";
+import { noteJob } from "./use_job.js";
 
 /** @typedef {import("./report.js").CorpusDetail} CorpusDetail */
 /** @typedef {{name: string, reference: string, tokenizer: string|null}} ModelChoice */
@@ -26,6 +27,7 @@ export function CorpusPage({ name }) {
   const load = () => get(path).then(
     (answer) => {
       setCorpus(answer);
+      noteJob(answer.active_job ?? null);
       setError(null);
     },
     setError);
@@ -105,7 +107,7 @@ function TokeniseDialog({ name, close }) {
   const tokenise = async () => {
     setBusy(true);
     try {
-      await post("/api/corpora", { name, sources: [], model });
+      noteJob(await post("/api/corpora", { name, sources: [], model }));
       close();
     } catch (problem) {
       setError(problem);

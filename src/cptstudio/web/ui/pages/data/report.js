@@ -2,6 +2,7 @@
 
 import { bytes, count, date, integer, percent } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
+import { Table } from "../../components/table.js";
 import { BarTable } from "./bars.js";
 
 /**
@@ -17,6 +18,8 @@ import { BarTable } from "./bars.js";
  * @property {string[]=} models whose tokenizer it is
  */
 
+/** @typedef {{dropped: string, kept: string, similarity: number, reason: string}} DuplicatePair */
+
 /**
  * @typedef {object} Report
  * @property {number} source_files
@@ -26,7 +29,7 @@ import { BarTable } from "./bars.js";
  * @property {{[status: string]: number}} documents
  * @property {{[status: string]: number}} text_bytes
  * @property {{[length: string]: number}} length_histogram
- * @property {{dropped: string, kept: string, similarity: number, reason: string}[]} duplicates
+ * @property {DuplicatePair[]} duplicates
  * @property {{document: number, label: string, reason: string}[]} suspicious
  * @property {{[kind: string]: number}} suspicious_count
  * @property {{[script: string]: number}} scripts
@@ -56,13 +59,19 @@ function sideTitle(status) {
 /** @param {{corpus: CorpusDetail}} props */
 export function ReportSections({ corpus }) {
   const { report } = corpus;
-  return h("div", { class: "report" },
-    h(Documents, { corpus }),
-    h(Tokens, { stores: corpus.tokenisations }),
-    h(Lengths, { histogram: report.length_histogram }),
-    h(Writing, { report }),
+  return h("div", { class: "stack" },
+    h("div", { class: "report" },
+      h(Documents, { corpus }),
+      h(Tokens, { stores: corpus.tokenisations }),
+      h(Lengths, { histogram: report.length_histogram }),
+      h(Writing, { report })),
     h(Duplicates, { report }),
     h(Suspicious, { report }));
+}
+
+/** A share in words; what is there is never "0 %". @param {number} share */
+function shareInWords(share) {
+  return share > 0 && share < 0.001 ? "< 0.1 %" : percent(share);
 }
 
 /** @param {{corpus: CorpusDetail}} props */
@@ -78,7 +87,7 @@ function Documents({ corpus }) {
       columns: ["Side", "Documents", "Text", "Share"],
       bars: statuses.map((status) => ({
         label: sideTitle(status),
-        values: [integer(report.documents[status] ?? 0), bytes(report.text_bytes[status] ?? 0), percent((report.text_bytes[status] ?? 0) / total)],
+        values: [integer(report.documents[status] ?? 0), bytes(report.text_bytes[status] ?? 0), shareInWords((report.text_bytes[status] ?? 0) / total)],
         size: report.text_bytes[status] ?? 0,
       })) }),
     (report.documents["validation"] ?? 0) === 0 && h("p", { class: "notice" },
@@ -132,11 +141,11 @@ function Writing({ report }) {
       columns: ["Language", "Documents", "Text"],
       bars: merged(Object.entries(languages.text_bytes)).map(([label, share]) => ({
         label,
-        values: [label in languages.documents ? percent(languages.documents[label]) : "", percent(share)],
+        values: [label in languages.documents ? shareInWords(languages.documents[label] ?? 0) : "", shareInWords(share)],
         size: share,
       })) }),
     scripts.length > 0 && h(BarTable, { caption: "Scripts of the letters", columns: ["Script", "Share"],
-      bars: merged(scripts).map(([label, share]) => ({ label, values: [percent(share)], size: share })) }));
+      bars: merged(scripts).map(([label, share]) => ({ label, values: [shareInWords(share)], size: share })) }));
 }
 
 /**
@@ -153,20 +162,26 @@ function merged(shares) {
 /** @param {{report: Report}} props */
 function Duplicates({ report }) {
   if (report.duplicates.length === 0) return null;
-  return h("section", { class: "report-section report-wide", "aria-labelledby": "report-duplicates" },
+  return h("section", { class: "report-section", "aria-labelledby": "report-duplicates" },
     h("h2", { id: "report-duplicates" }, "Duplicates, for example"),
-    h("div", { class: "scroll-x", tabIndex: 0, role: "group", "aria-labelledby": "report-duplicates" }, h("table", { class: "plain" },
-      h("thead", {}, h("tr", {}, ["Dropped", "Kept", "Likeness", "Reason"].map((title) => h("th", { key: title, scope: "col" }, title)))),
-      h("tbody", {}, report.duplicates.slice(0, MOST_ROWS).map((pair, index) => h("tr", { key: index },
-        h("td", { class: "name" }, pair.dropped), h("td", { class: "name" }, pair.kept),
-        h("td", { class: "figure" }, pair.similarity < 1 ? percent(pair.similarity) : "equal"), h("td", {}, pair.reason)))))));
+    h(Table, {
+      caption: "Examples of duplicates",
+      rows: report.duplicates.slice(0, MOST_ROWS),
+      rowKey: (/** @type {DuplicatePair} */ pair) => pair.dropped,
+      columns: [
+        { id: "dropped", title: "Dropped", header: true, class: "break", cell: (/** @type {DuplicatePair} */ pair) => pair.dropped },
+        { id: "kept", title: "Kept", class: "break", cell: (/** @type {DuplicatePair} */ pair) => pair.kept },
+        { id: "likeness", title: "Likeness", number: true, cell: (/** @type {DuplicatePair} */ pair) => pair.similarity < 1 ? percent(pair.similarity) : "equal" },
+        { id: "reason", title: "Reason", cell: (/** @type {DuplicatePair} */ pair) => pair.reason },
+      ],
+    }));
 }
 
 /** @param {{report: Report}} props */
 function Suspicious({ report }) {
   const kinds = Object.entries(report.suspicious_count);
   if (kinds.length === 0) return null;
-  return h("section", { class: "report-section report-wide", "aria-labelledby": "report-suspicious" },
+  return h("section", { class: "report-section", "aria-labelledby": "report-suspicious" },
     h("h2", { id: "report-suspicious" }, "Kept, but worth a look"),
     h("p", {}, kinds.map(([kind, documents]) => `${count(documents)} with ${kind}`).join(", "), "."),
     h("ul", { class: "finding-list" }, report.suspicious.slice(0, MOST_ROWS).map((one) =>

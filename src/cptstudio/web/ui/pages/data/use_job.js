@@ -1,7 +1,7 @@
 /** Following one job of the server, also when the page was loaded after it began. */
 
 import { get } from "../../lib/api.js";
-import { jobs } from "../../lib/live.js";
+import { connection, jobs } from "../../lib/live.js";
 import { useEffect, useRef, useState } from "../../lib/preact.js";
 
 /** Milliseconds between questions when no news comes. */
@@ -13,25 +13,34 @@ export function isEnded(job) {
 }
 
 /**
+ * Make a job known that an answer told of, unless the news were faster.
+ * @param {any} job
+ */
+export function noteJob(job) {
+  if (job !== null && jobs.peek()[job.id] === undefined) jobs.value = { ...jobs.peek(), [job.id]: job };
+}
+
+/**
  * The newest state of a job.
  * @param {any} first the job as it was answered, or null
- * @param {(job: any) => void} ended called once when it has ended
+ * @param {(job: any) => void} ended called once when it ends
  * @returns {any} null where there is none
  */
 export function useJob(first, ended) {
   const [asked, setAsked] = useState(/** @type {any} */ (null));
-  const told = useRef(/** @type {string|null} */ (null));
   const id = first?.id ?? null;
+  const told = useRef(/** @type {string|null} */ (isEnded(first) ? id : null));
   const pushed = id === null ? undefined : jobs.value[id];
   const fetched = asked?.id === id ? asked : first;
   const job = isEnded(fetched) ? fetched : (pushed ?? fetched);
   const done = isEnded(job);
+  // Without a socket the job is asked for.
+  const live = connection.value.state === "live";
   useEffect(() => {
-    if (id === null || done || pushed !== undefined) return undefined;
-    // Without a push (no socket, or not yet) the job is asked for.
+    if (id === null || done || live) return undefined;
     const timer = setInterval(() => get(`/api/jobs/${id}`).then(setAsked, () => undefined), PAUSE);
     return () => clearInterval(timer);
-  }, [id, done, pushed === undefined]);
+  }, [id, done, live]);
   useEffect(() => {
     if (!done || told.current === id) return;
     told.current = id;

@@ -6,7 +6,7 @@
 import { get, post } from "../../lib/api.js";
 import { computed, signal } from "../../lib/preact.js";
 import { readSettings } from "./schema.js";
-import { fromTree, same, suggestName, toTree } from "./tree.js";
+import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
 
 /** @typedef {import("./schema.js").Setting} Setting */
 /** @typedef {import("./tree.js").Values} Values */
@@ -46,7 +46,8 @@ const FIXED_IN_FORK = new Set(["model", "data", "method"]);
 
 /**
  * Where a form begins: nothing, the settings of an old run, or one of its checkpoints.
- * @typedef {{from: string|null, checkpoint: string|null}} Origin
+ * @typedef {{from: string|null, checkpoint: string|null, corpus: string|null}} Origin
+ * corpus: the domain to begin with
  */
 
 export class NewRunForm {
@@ -111,6 +112,10 @@ export class NewRunForm {
       }
       const draft = this._draft();
       this.values.value = draft?.values ?? { ...this.parentValues };
+      const { corpus } = this.origin;
+      if (corpus !== null && !corporaOf(this.values.value).some((use) => use.name === corpus)) {
+        this.values.value = { ...this.values.value, "data.corpora": [{ name: corpus, role: "domain", weight: 1 }] };
+      }
       this.ownName.value = draft?.name ?? null;
       this.settings.value = settings;
       this.ask(0);

@@ -1,7 +1,7 @@
 /** A model from the Hugging Face hub: asked for by the user, and only then. */
 
 import { get, post } from "../../lib/api.js";
-import { bytes, count } from "../../lib/format.js";
+import { ago, count } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
 import { announce } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
@@ -33,7 +33,7 @@ export function ModelDownload({ known, arrived }) {
   });
   const id = text.trim();
   const isId = HUB_ID.test(id);
-  const present = known.some((model) => model.name === id && model.error === null);
+  const present = known.some((model) => model.error === null && (model.id === id || model.origin?.id === id));
 
   const search = async () => {
     setBusy(true);
@@ -83,10 +83,10 @@ function Found({ found, download }) {
   return h("ul", { class: "hub-found", "aria-label": "Models found" }, found.map((one) => h("li", { key: one.id },
     h("span", { class: "model-name" }, one.id),
     h("span", { class: "model-facts" }, [
-      one.parameters ? `${count(one.parameters)} parameters` : "",
-      one.bytes ? bytes(one.bytes) : "",
-      one.downloads ? `${count(one.downloads)} downloads` : "",
+      one.downloads == null ? "" : `${count(one.downloads)} downloads`,
+      one.likes == null ? "" : `${count(one.likes)} likes`,
+      one.updated == null ? "" : `changed ${ago(one.updated)}`,
       one.gated ? "needs an accepted licence" : "",
     ].filter(Boolean).join(" · ")),
-    h(Button, { small: true, "aria-label": `Download ${one.id}`, onClick: () => download(one.id) }, "Download"))));
+    h(Button, { small: true, disabled: one.there, "aria-label": one.there ? `${one.id} is on this machine` : `Download ${one.id}`, onClick: () => download(one.id) }, one.there ? "Is here" : "Download"))));
 }

@@ -1,6 +1,7 @@
 /** The choice of the base model: what lies on this machine, another folder, or a download. */
 
-import { get } from "../../lib/api.js";
+import { get, post } from "../../lib/api.js";
+import { confirm } from "../../components/dialog.js";
 import { Problem } from "../../components/problem.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
@@ -17,14 +18,15 @@ import { controlId, problemsOf } from "./problems.js";
  * @property {string} name
  * @property {"workspace"|"cache"|"folder"} place
  * @property {string} path
- * @property {number} bytes
+ * @property {number|null} bytes
  * @property {number|null} parameters
  * @property {string|null} architecture
- * @property {{bits: number, group_size: number}|null} quantization
+ * @property {{bits: number|null, group_size: number|null, method: string}|null} quantization
  * @property {string|null} dtype
  * @property {number|null} context_length
  * @property {number|null} vocabulary_size
- * @property {{possible: boolean, reason: string|null}|null} full_training
+ * @property {{possible: boolean, reason: string|null}} full_training
+ * @property {{id: string}|null} origin where it was downloaded from
  * @property {string|null} error
  */
 
@@ -43,13 +45,14 @@ export function ModelPicker({ form }) {
   const problems = problemsOf(form, "model.path");
   const fixed = form.fixed("model.path");
 
-  /** @param {string|null} choose */
-  const load = async (choose = null) => {
+  /** @param {((model: Model) => boolean)=} wanted chosen when it is there */
+  const load = async (wanted) => {
     try {
       const answer = await get("/api/models");
       setModels(answer.models);
       setError(null);
-      if (choose !== null) form.set("model.path", choose);
+      const found = wanted && answer.models.find(wanted);
+      if (found) form.set("model.path", found.id);
     } catch (problem) {
       setError(problem);
     }
@@ -76,23 +79,14 @@ export function ModelPicker({ form }) {
     h("div", { class: "model-list" },
       listed.map((model, index) => h(ModelChoice, { key: model.id, model, chosen: isChosen(model, value),
         id: isChosen(model, value) || (index === 0 && !elsewhere && value === "") ? id : `${id}-${index}`,
-        choose: () => form.set("model.path", referenceOf(model)) })),
+        choose: () => form.set("model.path", model.id) })),
       elsewhere && h("label", { class: "model-choice" },
         h("input", { id, type: "radio", name: "model", checked: true, "aria-invalid": problems.length > 0 ? "true" : undefined }),
         h("span", { class: "model-name" }, value),
         h("span", { class: "model-facts" }, "named in the settings, not found among the models above"))),
     h("div", { id: `${id}-problem` }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
-    !fixed && h(OtherModel, { form, value: elsewhere ? value : "" }),
-    !fixed && h(ModelDownload, { known: models ?? [], arrived: (name) => load(name) }));
-}
-
-/**
- * What a model is called in the settings.
- * @param {Model} model
- */
-export function referenceOf(model) {
-  if (model.place === "folder") return model.path;
-  return model.name;
+    !fixed && h(OtherModel, { added: (id) => load((model) => model.id === id) }),
+    !fixed && h(ModelDownload, { known: models ?? [], arrived: (id) => load((model) => model.id === id || model.origin?.id === id) }));
 }
 
 /**
@@ -100,7 +94,7 @@ export function referenceOf(model) {
  * @param {string} value
  */
 function isChosen(model, value) {
-  return value !== "" && [model.name, model.path, model.id].includes(value);
+  return value !== "" && [model.id, model.path].includes(value);
 }
 
 /**
@@ -120,22 +114,38 @@ export function factsOf(model) {
   const full = model.full_training;
   return [
     model.parameters === null ? "" : `${count(model.parameters)} parameters`,
-    bytes(model.bytes),
+    model.bytes === null ? "" : bytes(model.bytes),
     model.architecture ?? "",
-    quantization === null ? (model.dtype ?? "") : `quantized to ${quantization.bits} bits`,
+    quantization === null ? (model.dtype ?? "") : quantization.bits === null ? "quantized" : `quantized to ${quantization.bits} bits`,
     model.context_length === null ? "" : `context ${integer(model.context_length)}`,
-    full === null ? "" : full.possible ? "full training possible" : `no full training: ${full.reason ?? "not possible"}`,
+    full.possible ? "full training possible" : `no full training: ${full.reason ?? "not possible"}`,
     PLACES[model.place] ?? "",
   ].filter(Boolean).join(" · ");
 }
 
 /**
  * A folder that is in no list.
- * @param {{form: NewRunForm, value: string}} props
+ * @param {{added: (id: string) => void}} props
  */
-function OtherModel({ form, value }) {
-  const [text, setText] = useState(value);
-  const use = () => text.trim() !== "" && form.set("model.path", text.trim());
+function OtherModel({ added }) {
+  const [text, setText] = useState("");
+  const path = text.trim();
+  const use = async () => {
+    if (path === "") return;
+    /** @type {Model|null} */
+    let model = null;
+    const sure = await confirm({
+      title: "Use the model in this folder?",
+      body: `CPT Studio will read ${path} and list it among the models. Nothing in it is changed.`,
+      confirm: "Use it",
+      action: async () => {
+        model = await post("/api/models/folders", { path, confirmed: true });
+      },
+    });
+    if (!sure || model === null) return;
+    setText("");
+    added(/** @type {Model} */ (model).id);
+  };
   return h("details", { class: "model-other" },
     h("summary", {}, "Use a model in another folder"),
     h("div", { class: "model-other-body" },
@@ -147,7 +157,7 @@ function OtherModel({ form, value }) {
           onKeyDown: (/** @type {KeyboardEvent} */ event) => {
             if (event.key !== "Enter") return;
             event.preventDefault();
-            use();
+            void use();
           } }),
-        h(Button, { onClick: use }, "Use this folder"))));
+        h(Button, { disabled: path === "", onClick: use }, "Use this folder…"))));
 }
