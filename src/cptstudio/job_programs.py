@@ -102,7 +102,9 @@ def _answer(work: Work, answer: Answer) -> int:
         result = work(request, answer)
     except KeyboardInterrupt:
         answer.line(cancelled=True)
-        return 130
+        # Not by returning, which would wait for threads that wait for the network.
+        sys.stderr.flush()
+        os._exit(130)
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -32,6 +32,8 @@ MODULE = "cptstudio.corpus.build_program"
 
 def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Do what the request says; the result names the corpus and whether it changed."""
+    # See sample_program: PyTorch is of no use here, and slow to import.
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
     folder = Path(request["corpus"])
     model = request.get("model")
     sources = [_source(one) for one in request["sources"]]

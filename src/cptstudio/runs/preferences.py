@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,6 +30,20 @@ class Preferences(BaseModel):
         title="Stay awake while training",
         description="Keep the machine from sleeping while a run is active.",
     )
+    keep_last: int = Field(
+        2,
+        ge=2,
+        le=1000,
+        title="Checkpoints to keep",
+        description="How many of a new run's last checkpoints stay; each run may say otherwise.",
+    )
+    keep_every: int = Field(
+        0,
+        ge=0,
+        title="Checkpoints to keep for good",
+        description="A new run's checkpoints at multiples of so many steps stay; 0: none.",
+        json_schema_extra={"unit": "steps"},
+    )
 
 
 def read_preferences(private: Path) -> Preferences:
@@ -43,6 +59,16 @@ def read_preferences(private: Path) -> Preferences:
         return Preferences()
     except ValidationError as error:
         raise UserError(f"{path} cannot be used:", sentences(error)) from None
+
+
+def with_preferences(tree: Mapping[str, Any], preferences: Preferences) -> dict[str, Any]:
+    """A tree of training settings in which the preferences stand where nothing was said."""
+    filled = dict(tree)
+    said = filled.get("checkpoints")
+    if said is None or isinstance(said, Mapping):
+        own = {"keep_last": preferences.keep_last, "keep_every": preferences.keep_every}
+        filled["checkpoints"] = own | dict(said or {})
+    return filled
 
 
 def write_preferences(private: Path, preferences: Preferences) -> None:

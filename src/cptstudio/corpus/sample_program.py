@@ -1,0 +1,86 @@
+"""Decodes training rows for whoever asks: `python -m cptstudio.corpus.sample_program`.
+
+One request a line on standard input, one answer a line on standard output, until the input
+ends. It keeps the last tokenizer, so that the second page of rows comes at once, and it keeps
+its asker free of the tokenizer libraries.
+
+    {"corpus": FOLDER, "model": FOLDER, "rows": 3, "context_length": 512, "packing": "concat",
+     "seed": 0, "first": 0}
+    -> {"result": {"rows": [...], "batches": N, "tokenizer": HASH}} or {"error": {...}}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cptstudio import job_programs
+from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.rows import MixtureMember, build_row_order
+from cptstudio.corpus.sampling import sample_rows
+from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
+
+TEXT_LIMIT = 20_000
+"""Characters of one part of a row that are answered."""
+
+_ANSWER_LIMIT = 1_000_000
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(model: str) -> CorpusTokenizer:
+    return load_tokenizer(model)
+
+
+def sample(request: dict[str, Any]) -> dict[str, Any]:
+    """Answer one request."""
+    corpus = open_corpus(Path(request["corpus"]))
+    tokenizer = _tokenizer(request["model"])
+    shape = {name: request[name] for name in ("context_length", "packing", "seed")}
+    store = corpus.token_store(tokenizer.facts.hash)
+    order = build_row_order([MixtureMember(corpus.name, store)], rows_per_batch=1, **shape)
+    rows = sample_rows(
+        corpus, tokenizer, rows=request["rows"], first_batch=request["first"], **shape
+    )
+    room = _ANSWER_LIMIT
+    found = []
+    for row in rows:
+        facts = asdict(row)
+        for part in facts["parts"]:
+            allowed = max(0, min(TEXT_LIMIT, room))
+            part["shortened"] = len(part["text"]) > allowed
+            part["text"] = part["text"][:allowed]
+            room -= len(part["text"])
+        found.append(facts)
+    return {
+        "rows": found,
+        "batches": order.batches_per_epoch,
+        "tokenizer": tokenizer.facts.hash,
+    }
+
+
+def main() -> int:
+    """Answer until the input ends; returns the exit status."""
+    answer = job_programs.Answer(os.dup(1))
+    # What libraries print must not mix with the answers.
+    os.dup2(sys.stderr.fileno(), 1)
+    # transformers imports PyTorch where it is installed, only to know its types: hidden, it
+    # counts as not installed, which saves half of the start and of the memory.
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+    for line in sys.stdin.buffer:
+        try:
+            result = sample(json.loads(line))
+        except Exception as error:
+            message, problems = job_programs.sentence_of(error)
+            answer.line(error={"message": message, "problems": problems})
+        else:
+            answer.line(result=result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Base models: what is on this machine, and how to get others. Nothing here loads MLX."""

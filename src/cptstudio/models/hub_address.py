@@ -1,0 +1,62 @@
+"""Where the hub is, and whether it may be asked; from the environment, as its library reads it."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from cptstudio.errors import UserError
+
+_TRUE = frozenset({"1", "ON", "YES", "TRUE"})
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?"
+_ID = re.compile(rf"(?:{_PART}/)?{_PART}")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+
+
+def endpoint() -> str:
+    """The hub's address without a slash at its end (HF_ENDPOINT)."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+
+def is_offline() -> bool:
+    """Whether the user forbade all requests (HF_HUB_OFFLINE)."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return any(os.environ.get(name, "").upper() in _TRUE for name in names)
+
+
+def check_online() -> None:
+    """Refuse to ask the hub where the user forbade it.
+
+    Raises:
+        UserError: says which variable forbids it.
+    """
+    if is_offline():
+        raise UserError(
+            "HF_HUB_OFFLINE is set, so the hub is not asked. Start CPT Studio without it to "
+            "search and download."
+        )
+
+
+def check_id(model_id: str) -> str:
+    """A model's id on the hub.
+
+    Raises:
+        UserError: it is none, for example an address or a path.
+    """
+    if _ID.fullmatch(model_id) is None or "--" in model_id or ".." in model_id:
+        raise UserError(
+            f"{model_id!r} is not the id of a model: write it as the hub does, such as "
+            "Qwen/Qwen3-0.6B-Base, without an address."
+        )
+    return model_id
+
+
+def check_revision(revision: str) -> str:
+    """A branch, tag or commit.
+
+    Raises:
+        UserError: it cannot be one.
+    """
+    if _REVISION.fullmatch(revision) is None or ".." in revision:
+        raise UserError(f"{revision!r} cannot be a branch, tag or commit.")
+    return revision

@@ -1,0 +1,175 @@
+"""`/api/corpora`: corpora are listed, looked into, built, tokenised and deleted."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import flask
+
+from cptstudio.errors import UserError
+from cptstudio.web import corpus_work
+from cptstudio.web.api.corpora_models import (
+    BuildBody,
+    CorpusDescription,
+    CorpusList,
+    CorpusSummary,
+    DroppedPage,
+    DroppedQuery,
+    FindingPage,
+    PageQuery,
+    RowPage,
+    RowsQuery,
+    TokenCounts,
+)
+from cptstudio.web.api.openapi import Confirmed, route
+from cptstudio.web.jobs import Job
+from cptstudio.web.problems import NotFound
+from cptstudio.web.row_samples import RowSampler
+from cptstudio.web.studio import Studio
+
+_SIDES = ("train", "validation", "test")
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("corpora", __name__, url_prefix="/api/corpora")
+    sampler = RowSampler()
+
+    @route(bp, "GET", "", summary="List the corpora", answer=CorpusList)
+    def list_corpora() -> CorpusList:
+        names = studio.workspace.corpus_names()
+        return CorpusList(corpora=[_summary(studio, name) for name in names])
+
+    @route(bp, "POST", "", summary="Build a corpus", body=BuildBody, answer=Job, status=202)
+    def build(body: BuildBody) -> Job:
+        """Build a corpus from files and folders, or bring it up to date, as a job.
+
+        Without sources the corpus that is there is tokenised for the model. A corpus that is
+        there stays as it is until the build has succeeded.
+        """
+        return corpus_work.start(studio, body)
+
+    @route(bp, "GET", "/<name>", summary="A corpus's report", answer=CorpusDescription)
+    def show(name: str) -> dict[str, Any]:
+        from cptstudio.corpus.report import describe
+
+        corpus = _open(studio, name)
+        return {**describe(corpus), "active_job": studio.jobs.active(corpus_work.key(name))}
+
+    @route(
+        bp,
+        "GET",
+        "/<name>/problems",
+        summary="What was found while reading",
+        query=PageQuery,
+        answer=FindingPage,
+    )
+    def problems(name: str, query: PageQuery) -> dict[str, Any]:
+        from cptstudio.corpus.browsing import findings
+
+        corpus = _open(studio, name)
+        found = findings(corpus, query.offset, query.limit)
+        total = corpus.manifest.report.problem_count
+        return {"problems": [vars(one) for one in found], "total": total, "offset": query.offset}
+
+    @route(
+        bp,
+        "GET",
+        "/<name>/dropped",
+        summary="What was dropped and why",
+        query=DroppedQuery,
+        answer=DroppedPage,
+    )
+    def dropped(name: str, query: DroppedQuery) -> dict[str, Any]:
+        from cptstudio.corpus import browsing
+
+        corpus = _open(studio, name)
+        found, total = browsing.dropped(corpus, query.offset, query.limit, query.reason)
+        counts = corpus.manifest.report.documents
+        return {
+            "dropped": [
+                {**vars(one), "kept": vars(one.kept) if one.kept else None} for one in found
+            ],
+            "total": total,
+            "offset": query.offset,
+            "counts": {reason: counts.get(reason, 0) for reason in browsing.DROPPED},
+        }
+
+    @route(
+        bp,
+        "GET",
+        "/<name>/rows",
+        summary="Training rows, decoded",
+        query=RowsQuery,
+        answer=RowPage,
+    )
+    def rows(name: str, query: RowsQuery) -> dict[str, Any]:
+        """The rows that a run with this seed would see first. Long texts are shortened."""
+        _open(studio, name)
+        model = studio.models.find(query.model)
+        request = query.model_dump() | {
+            "corpus": str(studio.workspace.corpus(name)),
+            "model": str(model.path),
+        }
+        return sampler.sample(request)
+
+    @route(bp, "DELETE", "/<name>", summary="Delete a corpus", body=Confirmed, status=204)
+    def delete(name: str, body: Confirmed) -> None:
+        """Deletes its documents and tokens; the files it was built from stay."""
+        if name not in studio.workspace.corpus_names():
+            raise _missing(name)
+        corpus_work.delete(studio, name, confirmed=body.confirmed)
+
+    return bp
+
+
+def _missing(name: str) -> NotFound:
+    return NotFound(f"There is no corpus {name!r} in this workspace.")
+
+
+def _open(studio: Studio, name: str) -> Any:
+    from cptstudio.corpus.corpus import open_corpus
+
+    if name not in studio.workspace.corpus_names():
+        raise _missing(name)
+    return open_corpus(studio.workspace.corpus(name))
+
+
+def _summary(studio: Studio, name: str) -> CorpusSummary:
+    from cptstudio.corpus.corpus import MANIFEST, open_corpus
+    from cptstudio.corpus.report import describe
+
+    job = studio.jobs.active(corpus_work.key(name))
+    path = studio.workspace.corpus(name)
+    if not (path / MANIFEST).exists():
+        error = "It has no documents yet: its first build is under way, or has not succeeded."
+        return CorpusSummary(name=name, error=error, active_job=job)
+    try:
+        facts = describe(open_corpus(path))
+    except UserError as error:
+        return CorpusSummary(name=name, error=str(error), active_job=job)
+    report = facts["report"]
+    documents = report["documents"]
+    return CorpusSummary(
+        name=name,
+        created=_seconds(facts["created"]),
+        documents={side: documents.get(side, 0) for side in _SIDES},
+        text_bytes={side: report["text_bytes"].get(side, 0) for side in _SIDES},
+        dropped=sum(count for status, count in documents.items() if status not in _SIDES),
+        tokens=[
+            TokenCounts(
+                tokenizer=one["tokenizer"], tokens=one.get("tokens", {}), error=one.get("error")
+            )
+            for one in facts["tokenisations"]
+        ],
+        problems=report["problem_count"],
+        active_job=job,
+    )
+
+
+def _seconds(moment: str) -> float | None:
+    try:
+        return datetime.datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,186 @@
+"""What `/api/corpora` takes and answers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cptstudio.web.jobs import Job
+
+SOURCES_LIMIT = 50_000
+Dropped = Literal["exact duplicate", "near duplicate", "overlap with held-out"]
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SourceChoice(_Given):
+    """A file or folder below an allowed root, or an upload."""
+
+    root: str | None = Field(None, max_length=64)
+    path: str = Field("", max_length=4096)
+    upload: str | None = Field(None, max_length=64)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> SourceChoice:
+        if (self.root is None) == (self.upload is None):
+            raise ValueError("give either root and path, or upload")
+        return self
+
+
+class BuildBody(_Given):
+    """What a corpus is built from, and how."""
+
+    name: str = Field(min_length=1, max_length=64)
+    sources: list[SourceChoice] = Field([], max_length=SOURCES_LIMIT)
+    model: str | None = Field(
+        None, max_length=4096, description="Id of the model whose tokenizer makes the tokens."
+    )
+    text_field: str = Field("text", min_length=1, max_length=200)
+    exact_dedup: bool = True
+    near_dedup: bool = True
+    held_out: float = Field(0.01, ge=0, le=0.5, description="Share on the validation side.")
+    test: float = Field(0.01, ge=0, le=0.5, description="Share kept for a last test.")
+
+
+class PageQuery(_Given):
+    """Which part of a list."""
+
+    offset: int = Field(0, ge=0, le=10**9)
+    limit: int = Field(100, ge=1, le=500)
+
+
+class DroppedQuery(_Given):
+    """Which part of the dropped documents."""
+
+    offset: int = Field(0, ge=0, le=10**9)
+    limit: int = Field(50, ge=1, le=200)
+    reason: Dropped | None = None
+
+
+class RowsQuery(_Given):
+    """Which rows, as which run would see them."""
+
+    model: str = Field(min_length=1, max_length=4096, description="Id of a model.")
+    rows: int = Field(3, ge=1, le=20)
+    context_length: int = Field(512, ge=8, le=32_768)
+    packing: Literal["concat", "decompose"] = "concat"
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    first: int = Field(0, ge=0, le=10**9)
+
+
+class TokenCounts(BaseModel):
+    """Tokens by side, of one tokenizer."""
+
+    tokenizer: str
+    tokens: dict[str, int]
+    error: str | None = None
+
+
+class CorpusSummary(BaseModel):
+    """A corpus in the list; one that cannot be read has an `error` and little else."""
+
+    name: str
+    created: float | None = None
+    documents: dict[str, int] = {}
+    text_bytes: dict[str, int] = {}
+    dropped: int = 0
+    tokens: list[TokenCounts] = []
+    problems: int = 0
+    error: str | None = None
+    active_job: Job | None = None
+
+
+class CorpusList(BaseModel):
+    """All corpora, by name."""
+
+    corpora: list[CorpusSummary]
+
+
+class CorpusDescription(BaseModel):
+    """A corpus's manifest, report and tokens."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    path: str
+    created: str
+    fingerprint: str
+    report: dict[str, Any]
+    tokenisations: list[dict[str, Any]]
+    active_job: Job | None = None
+
+
+class FindingFacts(BaseModel):
+    """Something found while reading a source."""
+
+    label: str
+    reason: str
+    skipped: bool
+
+
+class FindingPage(BaseModel):
+    """A part of what was found."""
+
+    problems: list[FindingFacts]
+    total: int
+    offset: int
+
+
+class KeptFacts(BaseModel):
+    """The document that was kept in place of a dropped one."""
+
+    document: int | None
+    label: str
+
+
+class DroppedFacts(BaseModel):
+    """A document that is in no side."""
+
+    document: int
+    label: str
+    reason: Dropped
+    bytes: int
+    kept: KeptFacts | None
+    similarity: float | None
+    excerpt: str
+
+
+class DroppedPage(BaseModel):
+    """A part of the dropped documents, and how many there are by reason."""
+
+    dropped: list[DroppedFacts]
+    total: int
+    offset: int
+    counts: dict[str, int]
+
+
+class RowPart(BaseModel):
+    """The part of a row that comes from one document; `shortened`: the text goes on."""
+
+    document: int
+    label: str
+    start: int
+    stop: int
+    tokens: int
+    text: str
+    shortened: bool
+
+
+class RowFacts(BaseModel):
+    """A training row, decoded."""
+
+    batch: int
+    row: int
+    length: int
+    parts: list[RowPart]
+
+
+class RowPage(BaseModel):
+    """Some rows, and how many an epoch has."""
+
+    rows: list[RowFacts]
+    batches: int
+    tokenizer: str

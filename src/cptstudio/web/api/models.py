@@ -1,0 +1,208 @@
+"""`/api/models`: the models of this machine, and downloads from the hub."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import flask
+from pydantic import BaseModel, ConfigDict, Field
+
+from cptstudio.errors import UserError
+from cptstudio.lm.description import ModelDescription
+from cptstudio.models import hub_address
+from cptstudio.models.library import Model
+from cptstudio.web import model_work
+from cptstudio.web.api.openapi import Confirmed, route
+from cptstudio.web.jobs import Job
+from cptstudio.web.problems import NotFound, Problem
+from cptstudio.web.studio import Studio
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DownloadBody(_Given):
+    """Which model to download."""
+
+    id: str = Field(min_length=1, max_length=200, description='Such as "Qwen/Qwen3-0.6B-Base".')
+    revision: str | None = Field(None, min_length=1, max_length=100)
+
+
+class FolderBody(_Given):
+    """A folder of a model."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    confirmed: bool = False
+
+
+class ModelQuery(_Given):
+    """Which model."""
+
+    id: str = Field(min_length=1, max_length=4096)
+
+
+class HubQuery(_Given):
+    """Words to search for."""
+
+    query: str = Field(min_length=1, max_length=200)
+
+
+class QuantizationFacts(BaseModel):
+    """How weights are packed; null where the configuration does not say."""
+
+    bits: int | None
+    group_size: int | None
+    method: str
+
+
+class FullTraining(BaseModel):
+    """Whether all parameters can be trained, and why not."""
+
+    possible: bool
+    reason: str | None
+
+
+class ModelFacts(BaseModel):
+    """A model; without `error` it can be chosen."""
+
+    id: str
+    name: str
+    place: Literal["workspace", "cache", "folder"]
+    path: str
+    bytes: int | None = None
+    parameters: int | None = None
+    architecture: str | None = None
+    quantization: QuantizationFacts | None = None
+    dtype: str | None = None
+    context_length: int | None = None
+    vocabulary_size: int | None = None
+    has_chat_template: bool | None = None
+    full_training: FullTraining
+    origin: dict[str, Any] | None = None
+    error: str | None
+
+
+class ModelList(BaseModel):
+    """The models of this machine, and where others come from."""
+
+    models: list[ModelFacts]
+    cache: str
+    hub: str
+    offline: bool
+
+
+class HubModel(BaseModel):
+    """A model on the hub; `there`: it is on this machine already."""
+
+    id: str
+    downloads: int | None
+    likes: int | None
+    updated: float | None
+    gated: bool
+    there: bool
+
+
+class HubAnswer(BaseModel):
+    """What a search found, and where."""
+
+    models: list[HubModel]
+    endpoint: str
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("models", __name__, url_prefix="/api/models")
+
+    @route(bp, "GET", "", summary="List the models of this machine", answer=ModelList)
+    def list_models() -> ModelList:
+        return ModelList(
+            models=[_facts(model) for model in studio.models.models()],
+            cache=str(studio.models.cache),
+            hub=hub_address.endpoint(),
+            offline=hub_address.is_offline(),
+        )
+
+    @route(
+        bp, "POST", "/download", summary="Download a model", body=DownloadBody, answer=Job,
+        status=202,
+    )  # fmt: skip
+    def download(body: DownloadBody) -> Job:
+        """As a job, into models/base/ of the workspace.
+
+        A cancelled or broken download keeps what came; the same download again continues it.
+        """
+        return model_work.start_download(studio, body.id, body.revision)
+
+    @route(bp, "GET", "/hub", summary="Search the hub", query=HubQuery, answer=HubAnswer)
+    def hub(query: HubQuery) -> HubAnswer:
+        """Asks the hub over the network, which nothing does unless the user searches."""
+        found = model_work.search(query.query)
+        there = {model.name for model in studio.models.models() if model.error is None}
+        there |= {model.origin.id for model in studio.models.models() if model.origin is not None}
+        models = [HubModel(**one, there=one["id"] in there) for one in found]
+        return HubAnswer(models=models, endpoint=hub_address.endpoint())
+
+    @route(
+        bp, "POST", "/folders", summary="Add a model's folder", body=FolderBody,
+        answer=ModelFacts, status=201,
+    )  # fmt: skip
+    def add_folder(body: FolderBody) -> ModelFacts:
+        if not body.confirmed:
+            raise Problem(f"Confirm that the folder {body.path} may be read as a model.")
+        path = studio.places.add_model_folder(body.path)
+        for model in studio.models.models():
+            if model.place == "folder" and model.path == path:
+                if model.error is None:
+                    return _facts(model)
+                studio.places.remove_model_folder(str(path))
+                raise UserError(f"{path} holds no model that can be used: {model.error}")
+        raise NotFound(f"{path} is not there any more.")
+
+    @route(
+        bp, "DELETE", "/folders", summary="Forget a model's folder", query=ModelQuery,
+        body=Confirmed, status=204,
+    )  # fmt: skip
+    def forget_folder(query: ModelQuery, body: Confirmed) -> None:
+        """Nothing on disk is deleted."""
+        studio.places.remove_model_folder(query.id)
+
+    @route(
+        bp, "DELETE", "", summary="Delete a model of the workspace", query=ModelQuery,
+        body=Confirmed, status=204,
+    )  # fmt: skip
+    def delete(query: ModelQuery, body: Confirmed) -> None:
+        model_work.delete(studio, query.id, confirmed=body.confirmed)
+
+    return bp
+
+
+def _facts(model: Model) -> ModelFacts:
+    facts = ModelFacts(
+        id=model.id,
+        name=model.name,
+        place=model.place,
+        path=str(model.path),
+        full_training=FullTraining(possible=False, reason=model.error),
+        origin=model.origin.model_dump() if model.origin else None,
+        error=model.error,
+    )
+    return _with_description(facts, model.description) if model.description else facts
+
+
+def _with_description(facts: ModelFacts, description: ModelDescription) -> ModelFacts:
+    packed = description.quantization
+    obstacle = facts.error or description.full_training_obstacle
+    return facts.model_copy(
+        update={
+            "bytes": description.bytes,
+            "parameters": description.parameters,
+            "architecture": description.model_type,
+            "quantization": QuantizationFacts(**vars(packed)) if packed else None,
+            "dtype": description.dtype,
+            "context_length": description.context_limit,
+            "vocabulary_size": description.vocabulary_size,
+            "has_chat_template": description.has_chat_template,
+            "full_training": FullTraining(possible=obstacle is None, reason=obstacle),
+        }
+    )

@@ -1,0 +1,162 @@
+"""Building and deleting corpora on behalf of the page."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from cptstudio import durable
+from cptstudio.errors import UserError
+from cptstudio.web import confined
+from cptstudio.web.api.corpora_models import BuildBody, SourceChoice
+from cptstudio.web.jobs import Job
+from cptstudio.web.problems import Conflict, NotFound, Problem
+from cptstudio.web.studio import Studio
+from cptstudio.workspace import check_name
+
+PROGRAM = "cptstudio.corpus.build_program"
+
+
+def key(name: str) -> str:
+    """Of the jobs on one corpus only one may be under way."""
+    return f"corpus {name}"
+
+
+def start(studio: Studio, body: BuildBody) -> Job:
+    """Build or tokenise a corpus as a job.
+
+    Raises:
+        UserError: a source or the model is not there, or the name cannot be used.
+        Conflict: work on this corpus is under way.
+    """
+    name = _field("name", check_name, body.name, "corpus")
+    model = studio.models.find(body.model).path if body.model is not None else None
+    if not body.sources:
+        return _start_tokenising(studio, name, model)
+    sources = _sources(studio, body.sources)
+    uploads = [one.upload for one in body.sources if one.upload is not None]
+    request = _request(studio, name, model) | {
+        "sources": sources,
+        "settings": {
+            "text_field": body.text_field,
+            "exact_dedup": body.exact_dedup,
+            "near_dedup": body.near_dedup,
+            "validation": body.held_out,
+            "test": body.test,
+        },
+    }
+
+    def ended(job: Job) -> None:
+        if job.state == "done":
+            studio.uploads.remove(uploads)
+
+    studio.workspace.make(studio.workspace.corpora)
+    job = studio.jobs.start(
+        "corpus",
+        f"Building the corpus {name}",
+        [sys.executable, "-P", "-m", PROGRAM],
+        request,
+        on_end=ended,
+        key=key(name),
+        about=name,
+    )
+    studio.uploads.sweep(in_use=uploads)
+    return job
+
+
+def _start_tokenising(studio: Studio, name: str, model: Path | None) -> Job:
+    if name not in studio.workspace.corpus_names():
+        raise Problem(
+            "Choose files or folders to build the corpus from.",
+            fields={"sources": ["choose at least one file or folder"]},
+        )
+    if model is None:
+        raise Problem("Choose the model to tokenise for.", fields={"model": ["choose a model"]})
+    return studio.jobs.start(
+        "tokenise",
+        f"Tokenising {name} for {model.name}",
+        [sys.executable, "-P", "-m", PROGRAM],
+        _request(studio, name, model) | {"sources": [], "settings": {}},
+        key=key(name),
+        about=name,
+    )
+
+
+def _request(studio: Studio, name: str, model: Path | None) -> dict[str, Any]:
+    return {
+        "corpus": str(studio.workspace.corpus(name)),
+        "model": str(model) if model is not None else None,
+    }
+
+
+def _sources(studio: Studio, chosen: list[SourceChoice]) -> list[dict[str, Any]]:
+    """The sources for the program; every one that is not there is reported."""
+    found = []
+    fields: dict[str, list[str]] = {}
+    seen: set[tuple[str | None, str, str | None]] = set()
+    for place, one in enumerate(chosen):
+        identity = (one.root, one.path, one.upload)
+        if identity in seen:
+            continue
+        seen.add(identity)
+        try:
+            found.append(_source(studio, one))
+        except UserError as error:
+            fields[f"sources.{place}"] = [error.message]
+            if len(fields) == 20:
+                break
+    if fields:
+        problems = [finding for findings in fields.values() for finding in findings]
+        raise Problem("Some of the sources cannot be used:", problems, fields)
+    return found
+
+
+def _source(studio: Studio, one: SourceChoice) -> dict[str, Any]:
+    if one.upload is not None:
+        upload, path = studio.uploads.get(one.upload)
+        return {"path": str(path), "label": upload.name}
+    assert one.root is not None
+    root = studio.places.root(one.root)
+    path = confined.locate(root.path, one.path)
+    return {"path": str(path), "inside": str(root.path)}
+
+
+def _field(name: str, check: Any, *arguments: Any) -> Any:
+    try:
+        return check(*arguments)
+    except UserError as error:
+        raise Problem(error.message, fields={name: [error.message]}) from None
+
+
+def delete(studio: Studio, name: str, *, confirmed: bool) -> None:
+    """Delete a corpus's folder.
+
+    Raises:
+        Problem: it was not confirmed.
+        Conflict: a job or a run works with it.
+    """
+    if not confirmed:
+        raise Problem(f"Confirm that the corpus {name} with its documents and tokens is deleted.")
+    job = studio.jobs.active(key(name))
+    if job is not None:
+        raise Conflict(f"{job.title} is under way: cancel it first.")
+    users = [run.id for run in studio.manager.runs() if run.lock_held and _uses(run.config, name)]
+    if users:
+        raise Conflict(f"The run {users[0]} trains on it: stop the run first.")
+    folder = studio.workspace.corpus(name)
+    gone = durable.staging_path(folder)
+    try:
+        folder.rename(gone)
+    except FileNotFoundError:
+        raise NotFound(f"There is no corpus {name!r} in this workspace.") from None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be deleted: {error.strerror}.") from None
+    shutil.rmtree(gone, ignore_errors=True)
+    if gone.exists():
+        raise UserError(f"Some files of {name} could not be deleted; they are in {gone}.")
+
+
+def _uses(config: Any, name: str) -> bool:
+    return config is not None and any(corpus.name == name for corpus in config.corpora)
