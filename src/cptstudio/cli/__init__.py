@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cptstudio import __version__
-from cptstudio.cli import corpus, demo, evaluate, runs, serve, train
+from cptstudio.cli import compare, corpus, demo, evaluate, runs, serve, train
 from cptstudio.cli.common import errors
 from cptstudio.errors import UserError
 
@@ -52,6 +52,8 @@ app.command("train")(train.train)
 app.command("resume")(train.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(evaluate.generate)
+app.command("compare")(compare.compare)
+app.command("score")(compare.score)
 
 
 def main() -> None:

@@ -19,11 +19,13 @@ class ModelReference:
         label: what the user sees, such as "demo-base" or "first@step-00000200".
         model: folder of the (base) model.
         adapter: folder of an adapter to put on it, or None.
+        run: directory of the run that it is a checkpoint of, or None.
     """
 
     label: str
     model: Path
     adapter: Path | None = None
+    run: Path | None = None
 
 
 def resolve_reference(text: str, workspace: Workspace) -> ModelReference:
@@ -61,8 +63,8 @@ def _of_run(run_directory: Path, which: str) -> ModelReference:
     checkpoint = choose_checkpoint(run_directory, which)
     label = f"{run_directory.name}@{checkpoint.name}"
     if run_files.read_manifest(checkpoint).layout == "model":
-        return ModelReference(label, checkpoint)
-    return ModelReference(label, Path(config.model_path), checkpoint)
+        return ModelReference(label, checkpoint, run=run_directory)
+    return ModelReference(label, Path(config.model_path), checkpoint, run_directory)
 
 
 def choose_checkpoint(run_directory: Path, which: str) -> Path:

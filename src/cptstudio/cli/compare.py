@@ -1,0 +1,181 @@
+"""`cpt-studio compare` and `cpt-studio score`: several models on one prompt or text."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.evaluate import FastBlasOption
+from cptstudio.errors import UserError
+from cptstudio.testing.bench import Bench
+from cptstudio.testing.references import ModelReference, resolve_reference
+from cptstudio.testing.requests import Complete, Prompt, Sampling, Score
+from cptstudio.workspace import Workspace
+
+_SHOWN_TOKENS = 12
+
+ModelsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="MODEL...", help="Base models, RUN (its last checkpoint), RUN@best ..."),
+]
+
+
+def compare(
+    models: ModelsArgument,
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")
+    ],
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens to make at most.")] = 60,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus; 0 turns it off.")] = 0.0,
+    top_k: Annotated[int, typer.Option(min=0, help="Only the k likeliest; 0: off.")] = 0,
+    min_p: Annotated[float, typer.Option(min=0.0, max=0.99, help="0 turns it off.")] = 0.0,
+    repetition_penalty: Annotated[float, typer.Option(min=0.01, help="1 turns it off.")] = 1.0,
+    stop: Annotated[list[str] | None, typer.Option(help="A string that ends a text.")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, help="Repeat for several texts of each model.")
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    fast_blas: FastBlasOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Let several models go on from the same prompt, with the same seed and settings.
+
+    Example: `cpt-studio compare demo-base first --prompt "def read_lines(path):"`
+    """
+    references = _references(models, Workspace(workspace))
+    text = sys.stdin.read() if prompt == "-" else prompt
+    sampling = Sampling(
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        max_tokens=max_tokens,
+        stop=tuple(stop or ()),
+    )
+    ask = Complete(
+        labels=tuple(reference.label for reference in references),
+        prompts=(Prompt(text=text),),
+        sampling=sampling,
+        seeds=tuple(seed or ()),
+        alternatives=0,
+    )
+    with Bench(fast_blas=fast_blas) as bench:
+        _load(bench, references)
+        made: dict[int, list[str]] = {}
+        for answer in bench.ask(ask):
+            if "piece" in answer:
+                piece = answer["piece"]
+                made.setdefault(piece["text_number"], []).append(piece["text"])
+            result = answer.get("result")
+    assert result is not None
+    texts = [
+        {**entry, "text": "".join(made.get(number, ()))}
+        for number, entry in enumerate(result["texts"])
+    ]
+    if as_json:
+        settings = sampling.model_dump(mode="json", exclude={"seed"})
+        print_json({"prompt": text, "sampling": settings, "texts": texts})
+        return
+    for entry in texts:
+        rate = entry["tokens_per_second"]
+        speed = f", {rate:.0f} tokens/s" if rate else ""
+        console.rule(escape(f"{entry['label']}, seed {entry['seed']}"))
+        console.print(f"[dim]{escape(text)}[/]{escape(entry['text'])}", soft_wrap=True)
+        errors.print(f"[dim]{entry['tokens']} tokens, ended by {entry['finish']}{speed}[/]")
+
+
+def score(
+    models: ModelsArgument,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", "-t", help="The text; - reads standard input.", show_default=False),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="A file that holds the text.")
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(min=1, help="New tokens in each window.", show_default="the whole window"),
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    fast_blas: FastBlasOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how likely models find a text: loss, perplexity, bits per byte, and where they differ.
+
+    With --json the nats of every token are told, with its place in the text.
+
+    Example: `cpt-studio score demo-base first --file notes.txt`
+    """
+    references = _references(models, Workspace(workspace))
+    if (text is None) == (file is None):
+        raise UserError("Give the text by --text or by --file, one of the two.")
+    content = _read(file) if file is not None else sys.stdin.read() if text == "-" else text or ""
+    if not content:
+        raise UserError("The text is empty: there is nothing to score.")
+    labels = tuple(reference.label for reference in references)
+    with Bench(fast_blas=fast_blas) as bench:
+        _load(bench, references)
+        result = bench.result(Score(labels=labels, texts=(content,), stride=stride))
+    if as_json:
+        print_json(result)
+        return
+    table = Table(title=f"{len(content.encode()):,} bytes; windows of {result['context_length']:,}")
+    table.add_column("Model")
+    for title in ("Tokens", "Loss", "Perplexity", "Bits per byte"):
+        table.add_column(title, justify="right")
+    for model in result["models"]:
+        values = [f"{model[key]:.4f}" for key in ("loss", "perplexity", "bits_per_byte")]
+        table.add_row(escape(model["label"]), f"{model['tokens']:,}", *values)
+    console.print(table)
+    for model in result["models"][1:]:
+        _print_differences(content, result["models"][0], model)
+
+
+def _references(models: list[str], workspace: Workspace) -> list[ModelReference]:
+    references = [resolve_reference(text, workspace) for text in models]
+    labels = [reference.label for reference in references]
+    doubled = sorted({label for label in labels if labels.count(label) > 1})
+    if doubled:
+        raise UserError(f"The same model is named twice: {', '.join(doubled)}.")
+    return references
+
+
+def _load(bench: Bench, references: list[ModelReference]) -> None:
+    with errors.status("Loading", spinner="line"):
+        bench.load(references)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: byte {error.start} spells nothing.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _print_differences(text: str, base: dict[str, Any], model: dict[str, Any]) -> None:
+    """The tokens that became likeliest and unlikeliest against the first model."""
+    if model["tokenizer"] != base["tokenizer"]:
+        console.print(f"{escape(model['label'])} cuts the text into other tokens.")
+        return
+    (before,), (after,) = base["texts"], model["texts"]
+    change = [new - old for new, old in zip(after["nats"], before["nats"], strict=True)]
+    order = sorted(range(len(change)), key=lambda index: change[index])
+    for title, chosen in (
+        ("became likelier", [index for index in order[:_SHOWN_TOKENS] if change[index] < 0]),
+        ("became less likely", [i for i in reversed(order[-_SHOWN_TOKENS:]) if change[i] > 0]),
+    ):
+        words = (
+            f"{text[slice(*after['places'][index])]!r} {change[index]:+.2f}" for index in chosen
+        )
+        console.print(escape(f"{model['label']}, {title} (nats): {', '.join(words) or 'none'}"))

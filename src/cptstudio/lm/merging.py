@@ -1,0 +1,134 @@
+"""Weighted sums of models: merging back, averages of checkpoints, differences added.
+
+    base + a (cpt - base)         weights 1 - a and a (WiSE-FT, Wortsman et al., arXiv 2109.01903)
+    average of n checkpoints      weights 1 / n each
+    cpt + s (instruct - base)     weights 1, s and -s (Chat Vector, Huang et al., arXiv 2310.04799)
+
+Tensors are read, summed in float32 and released one after the other, so the memory stays near that
+of one model, however many are summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.tuner.utils import load_adapters
+from mlx_lm.utils import load_model, load_tokenizer
+
+from cptstudio.errors import UserError
+from cptstudio.lm.description import is_quantized, read_tensors
+from cptstudio.lm.loading import LoadedModel, complete_modules
+from cptstudio.lm.parameters import named_parameters, set_parameters
+from cptstudio.lm.saving import fused_parameters
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A model of a sum.
+
+    Attributes:
+        model: its folder, or its base's.
+        adapter: an adapter that is fused into it, or None.
+        weight: its factor.
+    """
+
+    model: Path
+    adapter: Path | None
+    weight: float
+
+
+def check_parts(parts: Sequence[Part]) -> None:
+    """Find out whether models can be summed, by the headers of their files alone.
+
+    Raises:
+        UserError: weights are packed, or the tensors of two models differ in name or shape.
+    """
+    first: dict[str, tuple[int, ...]] | None = None
+    for part in parts:
+        if is_quantized(part.model):
+            raise UserError(
+                f"{part.model} is quantized: packed weights cannot be added. Merge the model that "
+                "it was made of, and quantize the result."
+            )
+        shapes = {name: tensor.shape for name, tensor in read_tensors(part.model).items()}
+        if first is None:
+            first = shapes
+            continue
+        for name in sorted(first.keys() & shapes.keys()):
+            if first[name] != shapes[name]:
+                raise UserError(
+                    f"{part.model} is another model than {parts[0].model}: {name} has shape "
+                    f"{shapes[name]}, not {first[name]}. Only models of one base can be merged."
+                )
+        if not first.keys() & shapes.keys():
+            raise UserError(f"{part.model} and {parts[0].model} have no tensor in common.")
+
+
+def merge(parts: Sequence[Part], progress: Progress | None = None) -> LoadedModel:
+    """The weighted sum of models as a network in memory.
+
+    Args:
+        parts: of the same architecture; the first one's configuration and tokenizer are taken.
+        progress: called with the tensors done and in all.
+
+    Raises:
+        UserError: they cannot be summed.
+    """
+    check_parts(parts)
+    model, config = load_model(parts[0].model, lazy=True)
+    complete_modules(model)
+    used = [part for part in parts if part.weight != 0]
+    sources = [_lazy_parameters(part) for part in used]
+    names = list(named_parameters(model))
+    for done, name in enumerate(names):
+        missing = [part for part, source in zip(used, sources, strict=True) if name not in source]
+        if missing:
+            raise UserError(f"{missing[0].model} has no {name}: it is another model.")
+        values = [source.pop(name) for source in sources]
+        total = _sum(values, [part.weight for part in used])
+        mx.eval(total)
+        set_parameters(model, {name: total})
+        del values, total
+        if progress is not None:
+            progress(done + 1, len(names))
+    model.eval()
+    path = parts[0].model
+    tokenizer = load_tokenizer(  # type: ignore[no-untyped-call]
+        path, eos_token_ids=config.get("eos_token_id")
+    )
+    return LoadedModel(model, tokenizer, config, path, None)
+
+
+def _sum(values: Sequence[mx.array], weights: Sequence[float]) -> mx.array:
+    """A weighted sum in the widest of the values' own types; one value of weight 1 as it is."""
+    if len(values) == 1 and weights[0] == 1:
+        return values[0]
+    total = sum(
+        (value.astype(mx.float32) * weight for value, weight in zip(values, weights, strict=True)),
+        start=mx.zeros(values[0].shape),
+    )
+    exact = any(value.dtype == mx.float32 for value in values)
+    return total if exact else total.astype(values[0].dtype)
+
+
+def _lazy_parameters(part: Part) -> dict[str, mx.array]:
+    """A model's parameters, read when they are computed with; held by this dictionary alone."""
+    model: Any
+    model, _ = load_model(part.model, lazy=True)
+    complete_modules(model)
+    if part.adapter is None:
+        return named_parameters(model)
+    try:
+        load_adapters(model, str(part.adapter))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"The adapter in {part.adapter} cannot be put on {part.model}: {error}. "
+            "Is that the base model it was trained on?"
+        ) from error
+    return fused_parameters(model)

@@ -1,0 +1,81 @@
+"""Texts to measure on that are no corpus: a file the user has beside them.
+
+A `.jsonl` file holds one object a line with a "text"; any other file is one text, in UTF-8. The
+texts are cleaned as documents of a corpus are, so that the same text has the same hash in both.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from cptstudio import durable
+from cptstudio.corpus.cleaning import Cleaner
+from cptstudio.corpus.split import new_content_hash
+from cptstudio.errors import UserError
+
+LARGEST = 64 * durable.MEBIBYTE
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text.
+
+    Attributes:
+        label: the file's name, with the line in a .jsonl file.
+        text: cleaned.
+        hash: of the text, as documents of a corpus have it.
+    """
+
+    label: str
+    text: str
+    hash: bytes
+
+
+def read_texts(path: Path, field: str = "text") -> list[Text]:
+    """The texts of a file, empty ones left out.
+
+    Args:
+        path: the file.
+        field: what holds the text in a .jsonl file.
+
+    Raises:
+        UserError: the file cannot be read, or a line of it is not what it should be.
+    """
+    try:
+        data = durable.read_bytes(path, LARGEST).decode("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: byte {error.start} spells nothing.") from None
+    if path.suffix != ".jsonl":
+        found = [_text(path.name, data)]
+    else:
+        found = [
+            _text(f"{path.name}:{number}", _of_line(path, number, line, field))
+            for number, line in enumerate(data.split("\n"), 1)
+            if line.strip()
+        ]
+    kept = [text for text in found if text.text.strip()]
+    if not kept:
+        raise UserError(f"{path} holds no text.")
+    return kept
+
+
+def _of_line(path: Path, number: int, line: str, field: str) -> str:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{path}, line {number}: is not JSON ({error}).") from None
+    text = value.get(field) if isinstance(value, dict) else None
+    if not isinstance(text, str):
+        raise UserError(f"{path}, line {number}: has no text in {field!r}.")
+    return text
+
+
+def _text(label: str, raw: str) -> Text:
+    text = "".join(Cleaner().clean([raw]))
+    digest = new_content_hash()
+    digest.update(text.encode("utf-8"))
+    return Text(label, text, digest.digest())
