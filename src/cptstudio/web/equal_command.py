@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from cptstudio.setting_flags import MIXTURE_FLAGS, flag_of, leaves
@@ -31,6 +32,14 @@ def command_line(settings: TrainingSettings, name: str | None = None) -> str:
                 words += [flag, str(item)]
         else:
             words += [flag, str(value)]
+    return shlex.join(words)
+
+
+def fork_command(parent: str, name: str, checkpoint: str, changes: Mapping[str, Any]) -> str:
+    """The command that forks the same."""
+    words = ["cpt-studio", "runs", "fork", parent, name, "--checkpoint", checkpoint]
+    for setting, value in changes.items():
+        words += ["--set", f"{setting}={'null' if value is None else value}"]
     return shlex.join(words)
 
 

@@ -14,7 +14,7 @@ from cptstudio.run_files import RunConfig
 from cptstudio.runs.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.settings import TrainingSettings
-from cptstudio.web.equal_command import command_line
+from cptstudio.web.equal_command import command_line, fork_command
 from cptstudio.web.summaries import RunSummary, imported_summary
 
 
@@ -72,20 +72,29 @@ def detail(
     except (UserError, OSError) as error:
         problems += [str(error)] if str(error) not in problems else []
     config = run.config
+    differences = _parent_differences(config) if config else []
     return RunDetail(
         **(summary.model_dump() | {"problems": problems}),
         config=config.model_dump(mode="json") if config else None,
-        parent_differences=_parent_differences(config) if config else [],
+        parent_differences=differences,
         checkpoints=checkpoints(run.directory),
         result=result.model_dump(mode="json") if result else None,
         exit=asdict(run.exit) if run.exit else None,
         keeper_pid=run.keeper_pid,
         trainer_pid=run.trainer_pid,
         directory=str(run.directory),
-        command=command_line(config.settings, config.name) if config else None,
+        command=_command(config, differences) if config else None,
         last_seq=last_seq,
         generation=generation,
     )
+
+
+def _command(config: RunConfig, differences: list[Difference]) -> str:
+    if config.parent is None:
+        return command_line(config.settings, config.name)
+    changes = {one.setting: one.here for one in differences}
+    checkpoint = Path(config.parent.checkpoint).name
+    return fork_command(config.parent.run, config.name, checkpoint, changes)
 
 
 def imported_detail(entry: ImportedEntry) -> RunDetail:

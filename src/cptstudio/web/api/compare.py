@@ -1,0 +1,143 @@
+"""`/api/compare`: runs side by side: what they were set to, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flask
+from pydantic import BaseModel, ConfigDict, Field
+
+from cptstudio.runs.imported_list import ID_PREFIX
+from cptstudio.web.api.openapi import route
+from cptstudio.web.problems import Problem
+from cptstudio.web.run_details import flattened
+from cptstudio.web.studio import Studio
+from cptstudio.web.summaries import RunSummary
+
+MOST_RUNS = 16
+
+
+class CompareQuery(BaseModel):
+    """Which runs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    runs: str = Field(max_length=4000, description="Ids with commas, 16 at most.")
+
+
+class SettingDifference(BaseModel):
+    """A setting in which the runs differ; null where a run does not tell it."""
+
+    setting: str
+    values: dict[str, Any]
+
+
+class Delta(BaseModel):
+    """One result of all runs.
+
+    `baseline` is the baseline's value, from which the page shows differences.
+    """
+
+    key: str
+    unit: str
+    lower_is_better: bool | None
+    values: dict[str, float | None]
+    baseline: float | None
+
+
+class Comparison(BaseModel):
+    """Runs side by side. The baseline is the pinned run, or else the first one."""
+
+    runs: list[RunSummary]
+    baseline: str | None
+    differences: list[SettingDifference]
+    deltas: list[Delta]
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("compare", __name__, url_prefix="/api/compare")
+    library = studio.run_library
+
+    @route(bp, "GET", "", summary="Runs side by side", query=CompareQuery, answer=Comparison)
+    def compare(query: CompareQuery) -> Comparison:
+        ids = [id for id in dict.fromkeys(query.runs.split(",")) if id]
+        if len(ids) > MOST_RUNS:
+            raise Problem(
+                f"{len(ids)} runs are too many to compare; choose {MOST_RUNS} at most.",
+                fields={"runs": [f"{MOST_RUNS} at most"]},
+            )
+        runs = [library.summary(id) for id in ids]
+        pinned = [run.id for run in runs if run.pinned]
+        baseline = next(iter(pinned or ids), None)
+        settings = {id: _settings(studio, id) for id in ids}
+        return Comparison(
+            runs=runs,
+            baseline=baseline,
+            differences=_differences(settings),
+            deltas=_deltas(runs, baseline),
+        )
+
+    return bp
+
+
+def _settings(studio: Studio, id: str) -> dict[str, Any]:
+    if id.startswith(ID_PREFIX):
+        return {}
+    config = studio.run_library.run(id).config
+    if config is None:
+        return {}
+    found = flattened(config.settings)
+    for number, use in enumerate(found.pop("data.corpora", None) or []):
+        for name, value in use.items():
+            found[f"data.corpora.{number}.{name}"] = value
+    if config.parent is not None:
+        found["parent"] = f"{config.parent.run}, {config.parent.checkpoint.rpartition('/')[2]}"
+    return found
+
+
+def _differences(settings: dict[str, dict[str, Any]]) -> list[SettingDifference]:
+    names = list(dict.fromkeys(name for values in settings.values() for name in values))
+    found = []
+    for name in names:
+        values = {id: one.get(name) for id, one in settings.items()}
+        if any(value != next(iter(values.values())) for value in values.values()):
+            found.append(SettingDifference(setting=name, values=values))
+    return found
+
+
+def _deltas(runs: Sequence[RunSummary], baseline: str | None) -> list[Delta]:
+    rows: list[tuple[str, str, bool | None, list[float | None]]] = [
+        ("domain.best", "bits per byte", True, [run.domain.best for run in runs]),
+        ("domain.last", "bits per byte", True, [run.domain.last for run in runs]),
+        ("domain.change", "bits per byte", True, [_change(run.domain) for run in runs]),
+        ("general.last", "bits per byte", True, [run.general.last for run in runs]),
+        ("general.change", "bits per byte", True, [_change(run.general) for run in runs]),
+        ("loss", "nats per token", True, [run.loss for run in runs]),
+        ("step", "steps", None, [run.step for run in runs]),
+        ("tokens_seen", "tokens", None, [run.tokens_seen for run in runs]),
+        ("tokens_per_second", "tokens per second", False, [run.tokens_per_second for run in runs]),
+        ("memory_process", "bytes", True, [run.memory_process for run in runs]),
+        ("skipped_steps", "steps", True, [run.skipped_steps for run in runs]),
+    ]
+    found = []
+    for key, unit, lower_is_better, listed in rows:
+        values = {run.id: value for run, value in zip(runs, listed, strict=True)}
+        if any(value is not None for value in listed):
+            found.append(
+                Delta(
+                    key=key,
+                    unit=unit,
+                    lower_is_better=lower_is_better,
+                    values=values,
+                    baseline=values.get(baseline) if baseline is not None else None,
+                )
+            )
+    return found
+
+
+def _change(measure: Any) -> float | None:
+    if measure.first is None or measure.last is None:
+        return None
+    return float(measure.last - measure.first)

@@ -1,0 +1,175 @@
+"""`/api/external`: training on this machine that other programs started. Shown, never owned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import flask
+from pydantic import BaseModel, ConfigDict
+
+from cptstudio.errors import UserError
+from cptstudio.runs.detection import ExternalProcess, visible
+from cptstudio.web.api.openapi import Confirmed, Nothing, route
+from cptstudio.web.problems import NotFound
+from cptstudio.web.studio import Studio
+from cptstudio.web.watched_processes import WatchedProcesses, process_id
+
+
+class ConfirmedTwice(BaseModel):
+    """A body that says that the user was asked twice and agreed both times."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    confirmed: bool = False
+    confirmed_again: bool = False
+
+
+class DecisionView(BaseModel):
+    """Why a process counts as training, or why one that came near does not."""
+
+    pid: int
+    trains: bool | None
+    evidence: str
+
+
+class ProcessView(BaseModel):
+    """A process of another program that trains, with the evidence."""
+
+    id: str
+    kind: str
+    pid: int
+    owner: str | None
+    command: list[str]
+    started: float
+    folder: str | None
+    adapter_path: str | None
+    model: str | None
+    iterations: int | None
+    log: str | None
+    log_reason: str
+    evidence: str
+    watched: bool
+    ended: bool
+
+
+class ExternalAnswer(BaseModel):
+    """What was found. `enabled` is false when detection is off, and then nothing was looked at."""
+
+    enabled: bool
+    decisions: list[DecisionView]
+    processes: list[ProcessView]
+
+
+class ExternalRows(BaseModel):
+    """What a watched process's log told, in the shape of our own rows and events."""
+
+    rows: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+    ended: bool
+    problem: str | None
+    left_out: int
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("external", __name__, url_prefix="/api/external")
+    others = studio.manager.others
+    watched = WatchedProcesses(others, lambda: studio.live.publish("external", {}))
+
+    def find(id: str) -> ExternalProcess:
+        for process in others.detect().processes:
+            if process_id(process) == id:
+                return process
+        raise NotFound(f"There is no process {id!r} that trains (any more).")
+
+    @route(bp, "GET", "", summary="Training that other programs do here", answer=ExternalAnswer)
+    def look() -> ExternalAnswer:
+        """Looks at the processes of this machine; it only reads."""
+        found = others.detect()
+        watches = watched.watched()
+        views = [
+            _view(process, process_id(process) in watches, ended=False)
+            for process in found.processes
+        ]
+        there = {view.id for view in views}
+        views += [
+            _view(watch.process, watched=True, ended=True)
+            for id, watch in watches.items()
+            if id not in there
+        ]
+        return ExternalAnswer(
+            enabled=not found.off,
+            decisions=[
+                DecisionView(pid=one.pid, trains=one.trains, evidence=visible(one.evidence))
+                for one in found.decisions
+            ],
+            processes=views,
+        )
+
+    @route(
+        bp, "POST", "/<process_id>/watch", summary="Read its log while it grows",
+        body=Confirmed, answer=Nothing,
+    )  # fmt: skip
+    def watch(process_id: str, body: Confirmed) -> Nothing:
+        process = find(process_id)
+        if not body.confirmed:
+            sentence = others.ask(process.identity.pid, "watch").sentence
+            raise UserError(f"{sentence} It needs your confirmation.")
+        watched.watch(process)
+        return Nothing()
+
+    @route(
+        bp, "POST", "/<process_id>/stop", summary="Send it SIGTERM", body=ConfirmedTwice,
+        answer=Nothing,
+    )  # fmt: skip
+    def stop(process_id: str, body: ConfirmedTwice) -> Nothing:
+        """Right before the signal it is checked again that it is the same process, and yours."""
+        process = find(process_id)
+        confirmation = others.ask(process.identity.pid, "stop")
+        if not (body.confirmed and body.confirmed_again):
+            raise UserError(f"{confirmation.sentence} It needs your confirmation, twice.")
+        others.stop(confirmation.token)
+        studio.live.publish("external", {})
+        return Nothing()
+
+    @route(bp, "GET", "/<process_id>/rows", summary="What its log told so far", answer=ExternalRows)
+    def rows(process_id: str) -> ExternalRows:
+        watch = watched.watched().get(process_id)
+        if watch is None:
+            raise NotFound(f"The process {process_id!r} is not watched.")
+        return ExternalRows(
+            rows=list(watch.rows),
+            events=list(watch.events),
+            ended=watch.ended,
+            problem=watch.problem,
+            left_out=watch.left_out,
+        )
+
+    return bp
+
+
+def _view(process: ExternalProcess, watched: bool, ended: bool) -> ProcessView:
+    command = process.command
+    return ProcessView(
+        id=process_id(process),
+        kind=command.tool,
+        pid=process.identity.pid,
+        owner=_text(process.owner),
+        command=[visible(argument) for argument in process.arguments],
+        started=process.started,
+        folder=_text(process.folder),
+        adapter_path=_text(process.adapter_folder),
+        model=_text(command.model),
+        iterations=command.iterations,
+        log=_text(process.log_file),
+        log_reason=visible(process.log_reason),
+        evidence=visible(command.evidence),
+        watched=watched,
+        ended=ended,
+    )
+
+
+def _text(text: Path | str | None) -> str | None:
+    # Others chose it: a name that is no UTF-8 holds lone surrogates, which is no JSON.
+    return None if text is None else visible(str(text))

@@ -1,0 +1,170 @@
+"""`/api/plan` and `/api/settings-schema`: what a run would be, before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import flask
+from pydantic import BaseModel, ConfigDict, Field
+
+from cptstudio.errors import UserError
+from cptstudio.settings import TrainingSettings
+from cptstudio.training import calibration
+from cptstudio.training.planning import Plan, make_plan
+from cptstudio.web.api.openapi import route
+from cptstudio.web.equal_command import command_line, yaml_text
+from cptstudio.web.jobs import Job
+from cptstudio.web.problems import Problem
+from cptstudio.web.settings_problems import checked_settings, parse_yaml, with_fields
+from cptstudio.web.studio import Studio
+
+_YAML_LIMIT = 256 * 1024
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PlanBody(_Body):
+    """Settings as they are so far."""
+
+    settings: dict[str, Any]
+    name: str | None = Field(None, max_length=200)
+
+
+class CalibrateBody(_Body):
+    """Settings of the steps to measure."""
+
+    settings: dict[str, Any]
+
+
+class YamlBody(_Body):
+    """Settings as text."""
+
+    yaml: str = Field(max_length=_YAML_LIMIT)
+
+
+class YamlAnswer(BaseModel):
+    """The tree that was read, without what it leaves to be chosen."""
+
+    settings: dict[str, Any]
+
+
+class PlanFacts(BaseModel):
+    """What the run would be; sizes in bytes."""
+
+    steps: int
+    tokens: int
+    tokens_per_step: float
+    tokens_per_epoch: int
+    epochs: float
+    memory_bytes: int
+    memory_available_bytes: int
+    disk_needed_bytes: int
+    disk_free_bytes: int
+    checkpoint_bytes: int
+    evaluate_every_steps: int
+    save_every_steps: int
+    evaluation_part: float = Field(
+        description="Time of the evaluations relative to that of training."
+    )
+
+
+class PlanAnswer(BaseModel):
+    """The plan, or what stands in its way."""
+
+    settings: dict[str, Any] | None = Field(description="With every value filled in.")
+    facts: PlanFacts | None
+    warnings: list[str]
+    problems: list[str]
+    fields: dict[str, list[str]]
+    command: str | None
+    yaml: str | None
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("plan", __name__, url_prefix="/api")
+    schema: dict[str, Any] = {}
+
+    @route(bp, "GET", "/settings-schema", summary="JSON Schema of the settings")
+    def settings_schema() -> dict[str, Any]:
+        if not schema:
+            schema.update(TrainingSettings.model_json_schema())
+        return schema
+
+    @route(bp, "POST", "/plan", summary="Plan a run", body=PlanBody, answer=PlanAnswer)
+    def plan(body: PlanBody) -> PlanAnswer:
+        """What is wrong with the settings is part of the answer, by field."""
+        answer = PlanAnswer(
+            settings=None, facts=None, warnings=[], problems=[], fields={}, command=None, yaml=None
+        )
+        try:
+            settings = checked_settings(body.settings)
+            name = body.name if body.name else None
+            answer.command, answer.yaml = command_line(settings, name), yaml_text(settings)
+            try:
+                made = make_plan(studio.workspace, settings)
+            except UserError as error:
+                raise with_fields(error, settings) from None
+        except Problem as problem:
+            answer.problems = list(problem.problems or (problem.message,))
+            answer.fields = problem.fields
+            return answer
+        answer.settings = made.settings.model_dump(mode="json")
+        answer.facts = _facts(made)
+        answer.warnings = list(made.warnings)
+        return answer
+
+    @route(
+        bp, "POST", "/plan/calibrate", summary="Measure a few real steps", body=CalibrateBody,
+        answer=Job, status=202,
+    )  # fmt: skip
+    def calibrate(body: CalibrateBody) -> Job:
+        """A job; nothing of the steps is kept."""
+        settings = checked_settings(body.settings)
+        try:
+            make_plan(studio.workspace, settings)
+        except UserError as error:
+            raise with_fields(error, settings) from None
+        active = [run.id for run in studio.manager.runs() if run.state.alive]
+        if active:
+            raise UserError(
+                f"{', '.join(active)} trains now, so what is measured would tell nothing. "
+                "Calibrate when it has ended."
+            )
+        request = {
+            "workspace": str(studio.workspace.root),
+            "settings": settings.model_dump(mode="json"),
+        }
+        command = [sys.executable, "-P", "-m", calibration.MODULE]
+        return studio.jobs.start("calibrate", "Calibrate a run", command, request, key="calibrate")
+
+    @route(
+        bp, "POST", "/plan/parse", summary="Read settings from YAML", body=YamlBody,
+        answer=YamlAnswer,
+    )  # fmt: skip
+    def parse(body: YamlBody) -> YamlAnswer:
+        settings = checked_settings(parse_yaml(body.yaml))
+        return YamlAnswer(settings=settings.model_dump(mode="json", exclude_unset=True))
+
+    return bp
+
+
+def _facts(made: Plan) -> PlanFacts:
+    return PlanFacts(
+        steps=made.length.steps,
+        tokens=round(made.length.tokens),
+        tokens_per_step=made.length.tokens_per_step,
+        tokens_per_epoch=made.tokens_per_epoch,
+        epochs=made.epochs,
+        memory_bytes=made.memory.total,
+        memory_available_bytes=made.memory_available,
+        disk_needed_bytes=made.disk_needed,
+        disk_free_bytes=made.disk_free,
+        checkpoint_bytes=made.checkpoint_bytes,
+        evaluate_every_steps=made.length.evaluate_every,
+        save_every_steps=made.length.save_every,
+        evaluation_part=made.seconds(1.0) / made.length.steps - 1.0,
+    )

@@ -1,0 +1,47 @@
+"""`/api/queue`: runs that wait for the one before."""
+
+from __future__ import annotations
+
+import flask
+
+from cptstudio.runs.queue_runner import QueueRunner
+from cptstudio.web.api.openapi import Nothing, route
+from cptstudio.web.api.status import QueueStatus, Status
+from cptstudio.web.problems import Conflict, NotFound
+from cptstudio.web.studio import Studio
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("queue", __name__, url_prefix="/api/queue")
+
+    def runner() -> QueueRunner:
+        if studio.queue_runner is None:
+            raise Conflict("This server does not serve the queue.")
+        return studio.queue_runner
+
+    def now() -> QueueStatus:
+        studio.live.look_now()
+        return Status.model_validate(studio.live.status()).queue
+
+    @route(
+        bp, "POST", "/continue", summary="Start waiting runs from now on", body=Nothing,
+        answer=QueueStatus,
+    )  # fmt: skip
+    def go_on(body: Nothing) -> QueueStatus:
+        runner().go_on()
+        return now()
+
+    @route(bp, "POST", "/pause", summary="Start no waiting run", body=Nothing, answer=QueueStatus)
+    def pause(body: Nothing) -> QueueStatus:
+        """A run that trains goes on."""
+        runner().pause()
+        return now()
+
+    @route(bp, "DELETE", "/<run_id>", summary="Take a run out of the queue", status=204)
+    def remove(run_id: str) -> None:
+        if not studio.manager.queue.remove(run_id):
+            raise NotFound(f"The run {run_id!r} is not in the queue.")
+        studio.live.look_now([run_id])
+
+    return bp
