@@ -160,3 +160,38 @@ def test_a_calibration_measures_real_steps_and_writes_nothing(workspace: Workspa
     broken = small_settings(model={"path": "nowhere"})
     with pytest.raises(UserError, match="nowhere"):
         calibrate(workspace, parse_settings(broken))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batch": {"rows": 8}},
+        {"batch": {"rows": 32}, "method": {"kind": "lora", "rank": 8}},
+        {"batch": {"rows": 32}, "method": {"kind": "dora", "rank": 8}},
+        {"batch": {"rows": 32}, "compute": {"threads": 2, "gradient_checkpointing": True}},
+    ],
+    ids=["full", "lora", "dora", "gradient checkpointing"],
+)
+def test_the_planned_memory_is_near_the_measured_peak(
+    workspace: Workspace, changes: dict[str, Any]
+) -> None:
+    """`python -m benchmarks.plan_memory` tells the same of larger models."""
+    tree = small_settings(**changes)
+    tree["data"]["context_length"] = 128
+    settings = parse_settings(tree)
+    planned = make_plan(workspace, settings).memory.total
+    assert 0.85 <= planned / calibrate(workspace, settings).peak_memory <= 1.25
+
+
+def test_memory_grows_with_what_needs_it(workspace: Workspace) -> None:
+    def needed(machine: Machine = MACHINE, **changes: Any) -> int:
+        return make_plan(workspace, minimal(**changes), machine).memory.total
+
+    usual = needed(batch={"rows": 64})
+    assert needed(batch={"rows": 128}) > 1.8 * usual
+    assert needed(batch={"rows": 64, "accumulation": 2}) > usual
+    assert needed(batch={"rows": 64}, compute={"gradient_checkpointing": True}) < usual
+    assert needed(batch={"rows": 1}, optimizer={"name": "sgd"}) < needed(batch={"rows": 1})
+    metal = Machine("Darwin", "arm", cores=8, memory=2**35, accelerator="metal")
+    assert needed(metal, batch={"rows": 64}) < usual

@@ -34,8 +34,13 @@ CHECKPOINTED_PART = 0.66
 makes what is computed again wait for the gradients of the weights. On a GPU the inputs of the
 layers remain, and one layer."""
 
-# For each stream, arrays of logits of one chunk, and arrays like the head's trained matrix.
-CHUNK_ARRAYS = 2.0
+DORA_ARRAYS = 0.8
+"""As wide as the outputs of the linear layers, where their magnitudes are trained."""
+
+# For each stream, arrays of logits, those of some chunks at most, and arrays like the head's
+# trained matrix.
+LOGIT_ARRAYS = 1.5
+CHUNKS = 4.0
 HEAD_ARRAYS = 3.5
 CHUNK_BYTES = {"cpu": 48 * 2**20, "gpu": 256 * 2**20}
 """As in `cptstudio.lm.loss`, which imports MLX and so cannot be asked here."""
@@ -161,6 +166,10 @@ def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> flo
         + QUERY_ARRAYS * sizes.queries
         + KEY_ARRAYS * sizes.keys
     )
+    if settings.method.kind == "dora":
+        layer += DORA_ARRAYS * (
+            2 * sizes.hidden + 2 * sizes.feed_forward + sizes.queries + 2 * sizes.keys
+        )
     probabilities = PROBABILITY_ARRAYS * sizes.heads * (context + ATTENTION_BLOCK) / 2
     layers = sizes.layers + WORKING_LAYERS
     checkpointing = settings.compute.gradient_checkpointing
@@ -176,10 +185,11 @@ def _head(model: ModelDescription, settings: TrainingSettings, streams: int, on_
     """Bytes of logits and of the head's gradient on all streams."""
     words = model.vocabulary_size or 0
     tokens = settings.batch.rows * (settings.data.context_length or 0) / streams
-    chunk = min(CHUNK_BYTES["cpu" if on_cpu else "gpu"], 4 * words * tokens)
+    most = CHUNKS * CHUNK_BYTES["cpu" if on_cpu else "gpu"]
+    logits = min(most, LOGIT_ARRAYS * 4 * words * tokens)
     trained = settings.method.kind == "full" or settings.method.train_embeddings
     matrix = 4 * words * _sizes(model).hidden if trained else 0
-    return streams * (CHUNK_ARRAYS * chunk + HEAD_ARRAYS * matrix)
+    return streams * (logits + HEAD_ARRAYS * matrix)
 
 
 def _sizes(model: ModelDescription) -> _Sizes:
