@@ -25,7 +25,7 @@ export function Problem({ error, retry }) {
           problems.map((sentence) => h("li", { key: sentence }, sentence)),
           fields.flatMap(([name, sentences]) =>
             sentences
-              .filter((sentence) => !said.has(sentence))
+              .filter((sentence) => !said.has(sentence) && !said.has(`${name}: ${sentence}`))
               .map((sentence) => h("li", { key: name + sentence }, `${name}: ${sentence}`)),
           ),
         ),

@@ -19,6 +19,15 @@ import { StartBar } from "./new_run/start.js";
 /** Basic settings with an editor of their own. */
 const OWN_EDITOR = new Set(["model.path", "data.corpora"]);
 
+/** In which order people decide; basic settings that are not named here follow. */
+const ORDER = ["length", "method.kind", "optimizer.learning_rate", "data.context_length", "batch.rows", "data.replay_share"];
+
+/** @param {import("./new_run/schema.js").Setting} setting */
+function rank(setting) {
+  const place = ORDER.indexOf(setting.name);
+  return place < 0 ? ORDER.length : place;
+}
+
 export default function NewRunPage() {
   const from = route.value.query["from"] ?? null;
   const checkpoint = route.value.query["checkpoint"] ?? null;
@@ -49,7 +58,7 @@ function NewRun({ from, checkpoint, corpus }) {
     requestAnimationFrame(() => requestAnimationFrame(() => summary.current?.focus()));
   };
   const settings = form.settings.value ?? [];
-  const basic = settings.filter((setting) => setting.basic && !OWN_EDITOR.has(setting.name));
+  const basic = settings.filter((setting) => setting.basic && !OWN_EDITOR.has(setting.name)).sort((one, other) => rank(one) - rank(other));
   const advanced = settings.filter((setting) => !setting.basic);
   return h("div", { class: "new-run stack" },
     h("header", { class: "page-head" },

@@ -37,8 +37,8 @@ export function BuildOptions({ options, models, change }) {
         h("input", { id: "option-field", type: "text", autocomplete: "off", spellcheck: false, value: options.text_field, "aria-describedby": "option-field-help",
           onInput: (/** @type {Event} */ event) => change({ text_field: /** @type {HTMLInputElement} */ (event.currentTarget).value }) }),
         h("p", { id: "option-field-help", class: "hint" }, "What holds the text in .jsonl, .json, .csv and .parquet.")),
-      share("option-validation", "Held out for validation", "Measured while training, never trained on.", options.held_out, (held_out) => change({ held_out })),
-      share("option-test", "Kept for a last test", "Looked at by no training run.", options.test, (test) => change({ test })),
+      share("option-validation", "Held out for validation", "Share of the documents. Measured while training, never trained on.", options.held_out, (held_out) => change({ held_out })),
+      share("option-test", "Kept for a last test", "Share of the documents that no training run looks at.", options.test, (test) => change({ test })),
       check("option-exact", "Drop equal documents", "Of documents with the same text one stays.", options.exact_dedup, (exact_dedup) => change({ exact_dedup })),
       check("option-near", "Drop nearly equal documents", "About three quarters of the words in common. Each is reported.", options.near_dedup, (near_dedup) => change({ near_dedup }))));
 }
@@ -53,7 +53,7 @@ export function BuildOptions({ options, models, change }) {
  */
 function share(id, label, help, value, change) {
   return h("div", { class: "setting" },
-    h("label", { for: id, class: "setting-label" }, label, h("span", { class: "setting-unit" }, " (% of documents)")),
+    h("label", { for: id, class: "setting-label" }, label, h("span", { class: "setting-unit" }, " (%)")),
     h("input", { id, type: "number", min: 0, max: 50, step: "any", value: Number((value * 100).toFixed(6)), "aria-describedby": `${id}-help`,
       onInput: (/** @type {Event} */ event) => {
         const typed = /** @type {HTMLInputElement} */ (event.currentTarget).valueAsNumber;

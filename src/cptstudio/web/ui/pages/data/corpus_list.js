@@ -18,7 +18,7 @@ import { noteJob } from "./use_job.js";
  * @property {number|string|null} created
  * @property {{[side: string]: number}|null} documents
  * @property {{[side: string]: number}|null} text_bytes
- * @property {{tokenizer: string, tokens: {[side: string]: number}, models?: string[]}[]} tokens
+ * @property {{tokenizer: string, tokens: {[side: string]: number}}[]} tokens
  * @property {number} problems
  * @property {string|null} error
  */
@@ -78,7 +78,7 @@ function CorpusTable({ corpora }) {
 function tokensCell(corpus) {
   if (corpus.error !== null) return "";
   if (corpus.tokens.length === 0) return "not tokenised";
-  return corpus.tokens.map((one) => h("div", { key: one.tokenizer, title: (one.models ?? []).join(", ") || undefined }, integer(one.tokens["train"])));
+  return corpus.tokens.map((one) => h("div", { key: one.tokenizer }, integer(one.tokens["train"])));
 }
 
 /** @param {CorpusSummary} corpus */

@@ -84,7 +84,7 @@ function CorpusTabs({ corpus, path }) {
   const version = corpus.fingerprint;
   return h(Tabs, { label: `Views of ${corpus.name}`, tabs, chosen, onChoose: (tab) => setQuery({ tab: tab === "report" ? null : tab, reason: null }, { push: true }) },
     chosen === "report" && h(ReportSections, { corpus }),
-    chosen === "rows" && h(RowsView, { key: version, corpus: corpus.name, tokenised: corpus.tokenisations }),
+    chosen === "rows" && h(RowsView, { key: version, corpus: corpus.name, tokenised: corpus.tokenisations.length > 0 }),
     chosen === "problems" && h(ReadingProblems, { key: `problems-${version}`, path }),
     chosen === "dropped" && h(DroppedDocuments, { key: `dropped-${version}`, path, counts: report.documents }));
 }

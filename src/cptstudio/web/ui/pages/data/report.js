@@ -15,7 +15,6 @@ import { BarTable } from "./bars.js";
  * @property {{[reason: string]: number}} dropped_tokens
  * @property {number|null} tokens_per_byte
  * @property {number} inexact_cuts
- * @property {string[]=} models whose tokenizer it is
  */
 
 /** @typedef {{dropped: string, kept: string, similarity: number, reason: string}} DuplicatePair */
@@ -106,7 +105,7 @@ function Tokens({ stores }) {
     stores.map((store) => h("div", { key: store.tokenizer, class: "token-store" }, store.error !== undefined
       ? h("p", { class: "field-problem" }, store.error)
       : h(BarTable, {
-          caption: `${(store.models ?? []).join(", ") || `Tokenizer ${store.tokenizer.slice(0, 12)}`}: ${integer(store.vocabulary_size)} entries`
+          caption: `Tokenizer ${store.tokenizer.slice(0, 12)}: ${integer(store.vocabulary_size)} entries`
             + (store.tokens_per_byte === null ? "" : `, ${store.tokens_per_byte.toFixed(3)} tokens a byte`),
           columns: ["Side", "Tokens"],
           bars: [

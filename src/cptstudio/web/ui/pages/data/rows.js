@@ -13,13 +13,17 @@ import { Problem } from "../../components/problem.js";
 const CONTEXTS = [128, 256, 512, 1024, 2048, 4096, 8192];
 const AT_ONCE = 3;
 
-/**
- * @param {{corpus: string, tokenised: readonly import("./report.js").Tokenisation[]}} props
- */
+/** @param {{corpus: string, tokenised: boolean}} props tokenised: for any model */
 export function RowsView({ corpus, tokenised }) {
   const query = route.value.query;
-  const models = tokenised.flatMap((store) => store.models ?? []);
-  const model = query["model"] ?? models[0] ?? "";
+  const [models, setModels] = useState(/** @type {{id: string, name: string}[]|null} */ (null));
+  const [modelsError, setModelsError] = useState(/** @type {unknown} */ (null));
+  useEffect(() => {
+    get("/api/models").then(
+      (answer) => setModels(answer.models.filter((/** @type {{error: string|null}} */ one) => one.error === null)),
+      setModelsError);
+  }, []);
+  const model = query["model"] ?? models?.[0]?.id ?? "";
   const context = Number(query["context"] ?? 512);
   const packing = query["packing"] === "decompose" ? "decompose" : "concat";
   const first = Math.max(0, Math.floor(Number(query["row"] ?? 0)) || 0);
@@ -44,13 +48,14 @@ export function RowsView({ corpus, tokenised }) {
       });
     return () => abort.abort();
   }, [corpus, model, context, packing, first]);
-  if (models.length === 0) {
+  if (modelsError !== null) return h(Problem, { error: modelsError });
+  if (models !== null && (models.length === 0 || !tokenised)) {
     return h("p", { class: "notice" }, "Tokenise this corpus for a model to see the rows it would be trained on.");
   }
   return h("div", { class: "rows-view", "aria-busy": busy ? "true" : "false" },
     h("p", { class: "hint" }, "What the model reads, in the order of a run with seed 0. A line marks where a document begins or goes on."),
     h("div", { class: "rows-controls" },
-      choice("rows-model", "Model", model, models.map((one) => [one, one]), (value) => setQuery({ model: value, row: null })),
+      choice("rows-model", "Model", model, (models ?? []).map((one) => [one.id, one.name]), (value) => setQuery({ model: value, row: null })),
       choice("rows-context", "Context", String(context), CONTEXTS.map((size) => [String(size), `${integer(size)} tokens`]),
         (value) => setQuery({ context: value, row: null })),
       choice("rows-packing", "Packing", packing, [["concat", "concat: joined and cut"], ["decompose", "decompose: powers of two"]],
@@ -70,7 +75,7 @@ export function RowsView({ corpus, tokenised }) {
 function RowText({ row }) {
   const id = `row-${row.batch}-${row.row}`;
   return h("article", { class: "row-text", "aria-labelledby": id },
-    h("h3", { id }, `Row ${integer(row.batch + row.row)}`,
+    h("h2", { id }, `Row ${integer(row.batch + row.row)}`,
       h("span", { class: "heading-count" }, `${integer(row.length)} tokens to predict, ${row.parts.length === 1 ? "one document" : `${row.parts.length} documents`}`)),
     row.parts.map((part, index) => h("div", { key: index, class: "row-part" },
       h("p", { class: "row-boundary" },

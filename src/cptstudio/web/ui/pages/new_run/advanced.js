@@ -36,7 +36,7 @@ function Group({ form, group, settings }) {
       open
         ? h("div", { class: "setting-grid" }, settings.map((setting) => h(SettingControl, { key: setting.name, form, setting })))
         : [
-            changed.length > 0 && h("ul", { key: "changed", class: "changed" },
+            changed.length > 0 && h("ul", { key: "changed", class: "changed-list" },
               changed.filter((setting) => !wrong.includes(setting)).map((setting) => h(Changed, { key: setting.name, form, setting }))),
             wrong.length > 0 && h("div", { key: "wrong", class: "setting-grid" },
               wrong.map((setting) => h(SettingControl, { key: setting.name, form, setting }))),

@@ -49,22 +49,11 @@ export function Calibration({ form, facts }) {
         ? "not measured"
         : measured.key !== current
           ? "measured with other settings"
-          : `about ${duration(secondsOf(measured, facts))}`))),
+          : `about ${duration(measured.seconds_per_step * facts.steps * (1 + facts.evaluation_part))}`))),
     running
       ? h(JobProgress, { job })
       : h(Button, { small: true, busy: asking, onClick: begin }, measured === null ? "Calibrate" : "Calibrate again"),
     !running && measured === null && h("p", { class: "hint" }, "Runs a few real steps to tell the time. Nothing of them is kept."),
     job !== null && job.state === "failed" && h(JobProgress, { job, onClose: () => setStarted(null) }),
     error !== null && h(Problem, { error }));
-}
-
-/**
- * Time of the whole run. What a measurement says of the evaluations holds for other lengths too.
- * @param {{seconds_per_step: number, seconds?: number|null, steps?: number|null}} measured
- * @param {Facts} facts
- */
-function secondsOf(measured, facts) {
-  const training = measured.seconds_per_step * facts.steps;
-  if (!measured.seconds || !measured.steps) return training;
-  return training * (measured.seconds / (measured.seconds_per_step * measured.steps));
 }

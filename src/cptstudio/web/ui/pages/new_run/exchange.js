@@ -10,7 +10,7 @@ import { Problem } from "../../components/problem.js";
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 
 /** The largest YAML file that is read: settings are a few kilobytes. */
-const MOST_BYTES = 1 << 20;
+const MOST_BYTES = 256 * 1024;
 
 /** @param {{form: NewRunForm}} props */
 export function Exchange({ form }) {

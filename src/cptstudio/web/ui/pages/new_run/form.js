@@ -25,6 +25,7 @@ import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {number} checkpoint_bytes
  * @property {number} evaluate_every_steps
  * @property {number} save_every_steps
+ * @property {number} evaluation_part time of the evaluations, relative to that of training
  */
 
 /**
@@ -69,7 +70,7 @@ export class NewRunForm {
     this.loadError = signal(null);
     /**
      * What the last calibration said, and of which settings.
-     * @type {import("../../lib/preact.js").Signal<{key: string, seconds_per_step: number, seconds?: number, steps?: number}|null>}
+     * @type {import("../../lib/preact.js").Signal<{key: string, seconds_per_step: number}|null>}
      */
     this.measured = signal(null);
     /** The name as typed; null means the suggestion. */

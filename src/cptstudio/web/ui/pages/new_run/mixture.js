@@ -44,7 +44,7 @@ export function MixtureEditor({ form, corpora }) {
   return h("fieldset", { class: "mixture", disabled: fixed, "aria-describedby": `${id}-help ${id}-problem` },
     h("legend", {}, "Corpora"),
     h("p", { id: `${id}-help`, class: "hint" },
-      "The domain is what the model shall learn; replay is general text that keeps it from forgetting."),
+      "The domain is what the model shall learn; replay is general text that keeps it from forgetting. A domain's weight is how often it is read in an epoch, a replay corpus's its part of the replayed text."),
     corpora !== null && corpora.length === 0
       ? h("p", { class: "empty-note" }, "There is no corpus yet. ", h("a", { href: "/data?add=1" }, "Add one"), " from a folder or files first.")
       : h("div", { class: "mixture-rows" },
@@ -53,7 +53,7 @@ export function MixtureEditor({ form, corpora }) {
     (corpora === null || corpora.length > 0) && h(Button, { id: uses.length === 0 ? id : undefined,
       disabled: unused.length === 0 || fixed, "aria-describedby": `${id}-problem`, onClick: add },
       uses.length === 0 ? "Choose a corpus" : unused.length === 0 ? "All corpora are in the mixture" : "Add another corpus"),
-    h("div", { id: `${id}-problem` }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })));
+    h("div", { id: `${id}-problem`, class: "problem-place" }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })));
 }
 
 /**

@@ -84,7 +84,7 @@ export function ModelPicker({ form }) {
         h("input", { id, type: "radio", name: "model", checked: true, "aria-invalid": problems.length > 0 ? "true" : undefined }),
         h("span", { class: "model-name" }, value),
         h("span", { class: "model-facts" }, "named in the settings, not found among the models above"))),
-    h("div", { id: `${id}-problem` }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
+    h("div", { id: `${id}-problem`, class: "problem-place" }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
     !fixed && h(OtherModel, { added: (id) => load((model) => model.id === id) }),
     !fixed && h(ModelDownload, { known: models ?? [], arrived: (id) => load((model) => model.id === id || model.origin?.id === id) }));
 }

@@ -19,7 +19,8 @@ export function problemsOf(form, name) {
   if (!form.attempted.value && !form.chosen(name)) return [];
   return Object.entries(fields)
     .filter(([field]) => field === name || field.startsWith(`${name}.`) || SPEAKERS.get(field) === name)
-    .flatMap(([, sentences]) => sentences);
+    .flatMap(([, sentences]) => sentences)
+    .map((sentence) => (sentence === "is required" ? "This is required." : sentence));
 }
 
 /**

@@ -117,7 +117,7 @@ export function readSettings(schema) {
       basic: property["basic"] === true,
       kind: kindOf(value),
       automatic,
-      initial: required ? undefined : (property["default"] ?? null),
+      initial: required ? undefined : plain(property["default"] ?? null),
       choices,
       bounds: boundsInWords(value),
     };
@@ -144,6 +144,16 @@ export function readSettings(schema) {
           : "text";
     }
   }
+}
+
+/**
+ * A default as a tree holds it: a length is text there.
+ * @param {unknown} value
+ * @returns {unknown}
+ */
+function plain(value) {
+  const { value: amount, unit } = object(value);
+  return typeof amount === "number" && typeof unit === "string" ? `${amount} ${unit}` : value;
 }
 
 /**

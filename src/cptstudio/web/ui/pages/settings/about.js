@@ -7,7 +7,7 @@ import { h } from "../../lib/preact.js";
 export function About({ system }) {
   return h("section", { class: "card", "aria-labelledby": "settings-about" },
     h("h2", { id: "settings-about" }, "About"),
-    system === null ? h("p", { class: "muted" }, "…") : h("dl", { class: "facts" },
+    system === null ? h("p", { class: "muted" }, "…") : h("dl", { class: "about-facts" },
       fact("CPT Studio", system.version),
       fact("Device", system.device),
       fact("Processors", integer(system.cpus)),
@@ -29,5 +29,5 @@ export function About({ system }) {
  * @param {string|null|undefined} text
  */
 function fact(title, text) {
-  return h("div", { key: title, class: "fact" }, h("dt", {}, title), h("dd", {}, text || "–"));
+  return h("div", { key: title, class: "about-fact" }, h("dt", {}, title), h("dd", {}, text || "–"));
 }
