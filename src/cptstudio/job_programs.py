@@ -156,6 +156,7 @@ def _end_with_input() -> None:
     # Not through sys.stdin: a thread that blocks in it stops the interpreter from ending.
     while os.read(_INPUT, 4096):
         pass
-    os.kill(os.getpid(), signal.SIGINT)
+    # To the main thread itself, so that what it waits for is interrupted.
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     time.sleep(_GRACE_SECONDS)
     os._exit(1)

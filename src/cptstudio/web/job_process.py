@@ -21,7 +21,7 @@ from cptstudio.runs import memory_evidence
 LINE_LIMIT = durable.MEBIBYTE
 _ERROR_LINES = 40
 _ERROR_LINE_LIMIT = 2000
-_GRACE_SECONDS = 10.0
+GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
 log = logging.getLogger(__name__)
@@ -56,12 +56,19 @@ class JobProcess:
         argv: the program and its arguments.
         request: written to its standard input as one line; the input stays open, and its end
             tells the program that nobody waits for it any more.
+        grace_seconds: between asking it to end and killing it.
 
     Raises:
         UserError: it cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str], request: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        request: dict[str, Any],
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self._grace_seconds = grace_seconds
         self._lock = threading.Lock()
         self._cancelled = False
         self._killer: threading.Timer | None = None
@@ -88,13 +95,13 @@ class JobProcess:
             pass  # It ended already; its end says why.
 
     def cancel(self) -> None:
-        """Ask it to end, and kill its group when it has not after ten seconds."""
+        """Ask it to end, and kill its group when it has not after a while."""
         with self._lock:
             if self._cancelled or self._process.poll() is not None:
                 return
             self._cancelled = True
             self._process.send_signal(signal.SIGINT)
-            self._killer = threading.Timer(_GRACE_SECONDS, self._kill)
+            self._killer = threading.Timer(self._grace_seconds, self._kill)
             self._killer.daemon = True
             self._killer.start()
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from cptstudio.errors import UserError
-from cptstudio.web.job_process import JobProcess, Line
+from cptstudio.web.job_process import GRACE_SECONDS, JobProcess, Line
 from cptstudio.web.job_speed import Speed
 from cptstudio.web.problems import Conflict
 
@@ -99,10 +99,17 @@ class JobRunner:
         on_change: called with a copy of a job when it changed, for progress at most four times a
             second and job; from the runner's own threads.
         parallel: jobs that run at once.
+        grace_seconds: between asking a program to end and killing it.
     """
 
-    def __init__(self, on_change: EndHook | None = None, parallel: int = PARALLEL) -> None:
+    def __init__(
+        self,
+        on_change: EndHook | None = None,
+        parallel: int = PARALLEL,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
         self.on_change = on_change
+        self._grace_seconds = grace_seconds
         self._parallel = parallel
         self._lock = threading.RLock()
         self._ended = threading.Condition(self._lock)
@@ -253,7 +260,7 @@ class JobRunner:
         problems: list[str] = []
         result: dict[str, Any] | None = None
         try:
-            process = JobProcess(entry.argv, entry.request)
+            process = JobProcess(entry.argv, entry.request, self._grace_seconds)
             with self._lock:
                 entry.process = process
                 cancelling = entry.job.cancelling
