@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from cptstudio.web.connections import set_patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +34,7 @@ _GRACE_SECONDS = 2
 _WORKER_SECONDS = 300
 _KEEPALIVE_SECONDS = 75
 _PARENT_SECONDS = 0.5
+_SILENT_SECONDS = 30
 _logger = logging.getLogger(__name__)
 
 
@@ -41,6 +46,11 @@ class _StandardLog(Logger):  # type: ignore[misc]
         self._access_log_enabled = False
         self.error_log.propagate = True
 
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        # A client that fell silent in the middle of its request is no fault of ours.
+        level = logging.DEBUG if isinstance(sys.exc_info()[1], BlockingIOError) else logging.ERROR
+        self.error_log.log(level, msg, *args, exc_info=True, **kwargs)
+
     def reopen_files(self) -> None:
         pass
 
@@ -48,8 +58,21 @@ class _StandardLog(Logger):  # type: ignore[misc]
         pass
 
 
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    """Gunicorn's worker with threads, none of which waits forever for a silent client.
+
+    Gunicorn sets sockets to block, so the limit is given to the socket itself.
+    """
+
+    def enqueue_req(self, conn: TConn) -> None:
+        set_patience(conn.sock, _SILENT_SECONDS)
+        super().enqueue_req(conn)
+
+
 class _Master(Arbiter):  # type: ignore[misc]
     """A master that serves one program, which is never exchanged under way."""
+
+    SIGNALS: list[int] = list(Arbiter.SIGNALS)
 
     def init_signals(self) -> None:
         # `nohup` has told us to outlive the terminal.
@@ -100,7 +123,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._settings = {
             "bind": f"fd://{listener.fileno()}",
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": _Worker,
             "threads": THREADS,
             "worker_connections": 512,
             "timeout": _WORKER_SECONDS,

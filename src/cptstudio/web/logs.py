@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import threading
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 
@@ -15,8 +16,14 @@ LOG_FILE = "server.log"
 _LARGEST = 2 * 1024 * 1024
 _KEPT = 3
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-# They tell every packet and every request at INFO.
-_TALKATIVE = ("gunicorn", "socketio", "engineio", "werkzeug", "cptstudio.web.security.sockets")
+# They tell every packet and every request at INFO; and with a trace at ERROR, where a client
+# has sent nonsense.
+_TALKATIVE = {
+    "gunicorn": logging.WARNING,
+    "werkzeug": logging.WARNING,
+    "cptstudio.web.security.sockets.socketio": logging.CRITICAL,
+    "cptstudio.web.security.sockets.engineio": logging.CRITICAL,
+}
 
 
 class _Lines(logging.Formatter):
@@ -68,7 +75,18 @@ def set_up_logs(private: Path, level: str, rotating: bool) -> None:
         handler.setFormatter(_Lines())
         root.addHandler(handler)
     root.setLevel(level.upper())
-    for name in _TALKATIVE:
-        quiet = logging.DEBUG if level == "debug" else logging.WARNING
+    for name, usual in _TALKATIVE.items():
+        quiet = logging.DEBUG if level == "debug" else usual
         logging.getLogger(name).setLevel(max(quiet, root.level))
     logging.captureWarnings(True)
+    threading.excepthook = _log_end_of_thread
+
+
+def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    """A thread that ended with an exception; threads of connections do when a client goes."""
+    if end.exc_type is SystemExit:
+        return
+    level = logging.DEBUG if issubclass(end.exc_type, OSError) else logging.ERROR
+    name = end.thread.name if end.thread else "a thread"
+    found = (end.exc_type, end.exc_value or end.exc_type(), end.exc_traceback)
+    logging.getLogger(__name__).log(level, "%s ended", name, exc_info=found)

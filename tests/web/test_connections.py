@@ -1,0 +1,287 @@
+"""The server's 64 threads under many, slow and odd connections; Socket.IO's limits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import websocket
+
+from cptstudio.web.embedded_gunicorn import THREADS
+from cptstudio.web.security.refusals import SOCKET_LIMIT
+from tests.web.server_process import PATIENCE, RunningServer, running_server, wait_for
+
+SOCKETS = 44
+PATH = "/socket.io/?EIO=4&transport=websocket"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("workspace")) as running:
+        # The API is made with the first request for it.
+        assert running.api(running.sign_in(), "GET", "/api/session").status == 200
+        yield running
+
+
+@pytest.fixture
+def cookie(server: RunningServer) -> str:
+    return server.sign_in()
+
+
+class Page:
+    """A WebSocket that speaks as much Socket.IO as is needed."""
+
+    def __init__(self, server: RunningServer, cookie: str, origin: str | None = None) -> None:
+        self.socket = websocket.create_connection(
+            f"ws://127.0.0.1:{server.port}{PATH}",
+            timeout=PATIENCE,
+            cookie=cookie,
+            origin=origin or server.origin,
+        )
+        assert self.receive().startswith("0{")
+        self.socket.send("40")
+        self.asked = 0
+
+    def receive(self) -> str:
+        received = self.socket.recv()
+        if not received:
+            raise websocket.WebSocketConnectionClosedException
+        return str(received)
+
+    def connected(self) -> bool:
+        return self.until("40").startswith("40{")
+
+    def until(self, start: str) -> str:
+        while not (received := self.receive()).startswith(start):
+            if received == "2":
+                self.socket.send("3")
+        return received
+
+    def ask(self, event: str, data: Any) -> Any:
+        """Send an event and wait for its acknowledgement."""
+        self.asked += 1
+        self.socket.send(f"42{self.asked}" + json.dumps([event, data]))
+        return json.loads(self.until(f"43{self.asked}").removeprefix(f"43{self.asked}"))[0]
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def connect(server: RunningServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+
+
+def exchange(server: RunningServer, data: bytes) -> bytes:
+    """Send bytes and read until the server closes the connection."""
+    with connect(server) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+        return received
+
+
+def is_alive(server: RunningServer, cookie: str) -> bool:
+    return server.api(cookie, "GET", "/api/session").status == 200
+
+
+def test_an_event_is_answered_and_a_session_that_was_ended_is_not(
+    server: RunningServer, cookie: str
+) -> None:
+    page = Page(server, cookie)
+    assert page.connected()
+    assert "error" in page.ask("watch", {"run": "there-is-none", "after": 0})
+    assert server.api(cookie, "POST", "/api/session/end").status == 204
+    page.socket.send('427["watch",{"run":"there-is-none","after":0}]')
+    ended = page.receive()
+    while ended not in ("41", "1") and not ended.startswith("437"):
+        ended = page.receive()
+    assert "There is no run" not in ended
+    page.close()
+    with pytest.raises(websocket.WebSocketBadStatusException):
+        Page(server, cookie)
+
+
+@pytest.mark.parametrize("origin", ["null", "http://evil.example", "http://127.0.0.1:1"])
+def test_web_socket_of_another_page(server: RunningServer, cookie: str, origin: str) -> None:
+    with pytest.raises(websocket.WebSocketBadStatusException):
+        Page(server, cookie, origin)
+
+
+def test_hostile_messages_end_at_most_their_own_socket(server: RunningServer, cookie: str) -> None:
+    deep = "[" * 5000
+    for message in (
+        *("4", "40", "9", "", "42", "42[", '42["watch"]', '42["watch",null]', "45-", "451-[]"),
+        *(f"42{deep}", '42["watch",{"run":"../../etc/passwd"}]', '42["connect"]', "\x00"),
+        *('42["watch",{"run":{"a":1}}]', '42["watch",{"run":"\\ud800"}]', '42["disconnect"]'),
+        *('42["watch",{"run":"a","after":1e999}]', '42["watch",[1,2,3],4,5]', '4299999999999["x"]'),
+        *("42" + "x" * (SOCKET_LIMIT + 10), "4" * 200, '42/other,["watch",{}]', "b4AAAA"),
+    ):
+        page = Page(server, cookie)
+        assert page.connected()
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            page.socket.send(message)
+        page.close()
+        assert is_alive(server, cookie), message[:40]
+    assert "Traceback" not in server.text
+
+
+def test_a_message_that_is_too_large_closes_its_socket(server: RunningServer, cookie: str) -> None:
+    page = Page(server, cookie)
+    assert page.connected()
+    page.socket.send('42["watch",{"run":"' + "x" * SOCKET_LIMIT + '"}]')
+    with pytest.raises((OSError, websocket.WebSocketException)):
+        while True:
+            page.receive()
+
+
+def test_pages_beyond_the_limit_are_told_and_fall_back_to_polling(
+    server: RunningServer, cookie: str
+) -> None:
+    pages = [Page(server, cookie) for _ in range(SOCKETS)]
+    try:
+        assert all(page.connected() for page in pages)
+        headers = {
+            "Cookie": cookie,
+            "Origin": server.origin,
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        }
+        refused = server.request("GET", PATH, headers=headers)
+        assert refused.status == 503 and "close some" in refused.json["detail"]
+        polling = "/socket.io/?EIO=4&transport=polling"
+        opened = server.api(cookie, "GET", polling)
+        assert opened.status == 200
+        sid = json.loads(opened.body[1:])["sid"]
+        poll = {"Cookie": cookie, "Origin": server.origin, "Content-Type": "text/plain"}
+        said = server.request("POST", f"{polling}&sid={sid}", b"40", poll)
+        assert said.status == 200
+        assert server.api(cookie, "GET", f"{polling}&sid={sid}").body.startswith(b"40{")
+        assert is_alive(server, cookie)
+    finally:
+        for page in pages:
+            page.close()
+
+    def has_room() -> bool:
+        try:
+            page = Page(server, cookie)
+        except websocket.WebSocketBadStatusException:
+            return False
+        page.close()
+        return True
+
+    wait_for(has_room, "a place of a closed socket")
+
+
+def test_pipelined_requests_are_all_answered_in_order(server: RunningServer, cookie: str) -> None:
+    request = (
+        f"GET /api/session HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nCookie: {cookie}\r\n\r\n"
+    ).encode()
+    last = request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    answers = exchange(server, request * 49 + last)
+    assert answers.count(b"HTTP/1.1 200 OK") == 50
+    assert answers.count(b'{"ok":true}') == 50
+
+
+def test_requests_at_once_over_kept_connections(server: RunningServer, cookie: str) -> None:
+    import http.client
+
+    problems: list[object] = []
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+        try:
+            for _ in range(5):
+                connection.request("GET", "/api/session", headers={"Cookie": cookie})
+                response = connection.getresponse()
+                if response.read() != b'{"ok":true}':
+                    problems.append(response.status)
+        except OSError as error:
+            problems.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(2 * THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+
+
+def test_silent_connections_keep_no_thread(server: RunningServer, cookie: str) -> None:
+    silent = [connect(server) for _ in range(2 * THREADS)]
+    try:
+        assert is_alive(server, cookie)
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+@pytest.mark.slow
+def test_requests_that_are_never_completed_keep_no_thread_for_good(
+    server: RunningServer, cookie: str
+) -> None:
+    half = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n".encode()
+    slow = [connect(server) for _ in range(THREADS)]
+    try:
+        for connection in slow:
+            connection.sendall(half)
+        assert is_alive(server, cookie)
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        ("GET / HTTP/1.1", "Host: 127.0.0.1:{port}", 401),
+        ("GET / HTTP/1.1", "Host: evil.example:{port}", 403),
+        ("GET http://127.0.0.1:{port}/ HTTP/1.1", "Host: 127.0.0.1:{port}", 400),
+        ("GET http://evil.example/ HTTP/1.1", "Host: 127.0.0.1:{port}", 400),
+        ("GET / HTTP/1.1", "Host: 127.0.0.1:{port}\r\nHost: evil.example", 400),
+        ("GET / HTTP/1.1", "X-Nothing: 1", 403),
+        ("GET / HTTP/1.0", "X-Nothing: 1", 403),
+        ("GET / HTTP/1.1", "Host: 127.0.0.1:{port}\r\nX-Forwarded-For: 1", 400),
+        ("GET / HTTP/1.1", "Host: 127.0.0.1:{port}\r\nX_Forwarded_For: 1", 400),
+        ("GET / HTTP/1.1", "Host: 127.0.0.1:{port}\r\nx-forwarded-proto: https", 400),
+        ("GET / HTTP/1.1", "Host: 127.0.0.1:{port}\r\nUpgrade: h2c\r\nConnection: upgrade", 400),
+        ("OPTIONS * HTTP/1.1", "Host: 127.0.0.1:{port}", 400),
+        ("CONNECT evil.example:80 HTTP/1.1", "Host: 127.0.0.1:{port}", 400),
+        ("TRACE / HTTP/1.1", "Host: 127.0.0.1:{port}", 405),
+        ("GET // HTTP/1.1", "Host: 127.0.0.1:{port}", 401),
+        ("GET /%00 HTTP/1.1", "Host: 127.0.0.1:{port}", 401),
+        ("GET /%ff%fe HTTP/1.1", "Host: 127.0.0.1:{port}", 401),
+        ("POST / HTTP/1.1", "Host: 127.0.0.1:{port}\r\nContent-Length: -1", 400),
+        (
+            "POST / HTTP/1.1",
+            "Host: 127.0.0.1:{port}\r\nContent-Length: 1\r\nContent-Length: 2",
+            400,
+        ),
+        (
+            "POST / HTTP/1.1",
+            "Host: 127.0.0.1:{port}\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+            400,
+        ),
+        ("GET /" + "a" * 9000 + " HTTP/1.1", "Host: 127.0.0.1:{port}", 414),
+        ("GET / HTTP/1.1", "Host: 127.0.0.1:{port}\r\n" + "X-A: 1\r\n" * 100, 431),
+        ("GET / HTTP/1.1", "Host: 127.0.0.1:{port}\r\nX-A: " + "a" * 9000, 431),
+        ("nonsense", "", 400),
+    ],
+)  # fmt: skip
+def test_odd_requests_on_the_wire(
+    server: RunningServer, request_line: str, headers: str, status: int
+) -> None:
+    text = f"{request_line}\r\n{headers}\r\nConnection: close\r\n\r\n"
+    answer = exchange(server, text.replace("{port}", str(server.port)).encode())
+    assert answer.partition(b" ")[2].startswith(b"%d " % status), answer[:200]
+    assert "Traceback" not in server.text
