@@ -28,6 +28,8 @@ from cptstudio.errors import UserError
 MEBIBYTE = 1024 * 1024
 JSON_SIZE_LIMIT = 64 * MEBIBYTE
 LINE_SIZE_LIMIT = 16 * MEBIBYTE
+PLAIN_FILE_LIMIT = 1024 * MEBIBYTE
+_TEXT_SUFFIXES = frozenset({".json", ".jinja", ".jsonl", ".model", ".py", ".txt", ".vocab"})
 _STAGING_MARK = ".staging-"
 
 
@@ -233,6 +235,32 @@ def open_regular_file(path: Path) -> io.BufferedReader:
         os.close(descriptor)
         raise UnusableFileError(path, "is not a regular file")
     return os.fdopen(descriptor, "rb")
+
+
+def check_plain_files(folder: Path, limit: int = PLAIN_FILE_LIMIT) -> None:
+    """Refuse a folder in which a library that opens files by name could wait or read for ever.
+
+    For folders that other libraries read (models, tokenizers). Links are followed, since the
+    Hugging Face cache consists of them; a link to nothing is as good as no file.
+
+    Args:
+        folder: whose entries are looked at, not those of folders in it.
+        limit: bytes that a text or JSON file may have.
+
+    Raises:
+        UnusableFileError: a FIFO, a device, a socket, or a text file beyond the limit.
+    """
+    for entry in sorted(folder.iterdir()):
+        try:
+            status = entry.stat()
+        except OSError:
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            raise UnusableFileError(entry, "is not a regular file")
+        if entry.suffix in _TEXT_SUFFIXES and status.st_size > limit:
+            raise UnusableFileError(entry, f"is larger than {limit:,} bytes")
 
 
 def read_bytes(path: Path, limit: int = JSON_SIZE_LIMIT) -> bytes:

@@ -12,16 +12,20 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cptstudio.durable import (
     LINE_SIZE_LIMIT,
+    MEBIBYTE,
     UnusableFileError,
     dump_json,
     flush_to_disk,
     open_regular_file,
     parse_json,
 )
+
+FILE_SIZE_LIMIT: Final = 64 * 1024 * MEBIBYTE
+"""A file of rows is never that large: a hundred million of them. A sparse one may be."""
 
 
 class JsonLinesWriter:
@@ -82,6 +86,8 @@ class JsonLines:
 def _complete_lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None]]:
     """Yield (end offset, line without newline or None when too long) of complete lines."""
     with open_regular_file(path) as file:
+        if os.fstat(file.fileno()).st_size > FILE_SIZE_LIMIT:
+            raise UnusableFileError(path, f"is larger than {FILE_SIZE_LIMIT:,} bytes")
         file.seek(offset)
         while True:
             line = file.readline(LINE_SIZE_LIMIT + 1)
@@ -103,6 +109,9 @@ def read_json_lines(path: Path, offset: int = 0) -> JsonLines:
     """Read the complete lines from a byte offset on; a file that is not there is empty.
 
     Line numbers in `damaged` count from the offset.
+
+    Raises:
+        UnusableFileError: it is no regular file, or larger than any file of rows is.
     """
     records: list[dict[str, Any]] = []
     damaged: list[tuple[int, str]] = []

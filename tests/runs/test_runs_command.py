@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -17,7 +18,7 @@ from cptstudio.workspace import Workspace
 from tests.runs.keeping import eventually
 from tests.runs.test_remedies import remembered_run, tree_hash
 from tests.runs.test_training_manager import LONG, wait_for_end, wait_for_step
-from tests.runs.toy_runs import toy_config
+from tests.runs.toy_runs import make_toy_parts, toy_config
 
 _COMMAND = (sys.executable, "-m", "cptstudio.cli", "runs")
 
@@ -142,3 +143,61 @@ def test_a_process_that_only_looks_like_a_trainer_is_never_signalled(
             assert runs(workspace, request, "lost", *(["--yes"][: request == "kill"])).returncode
         assert lookalike.poll() is None
         lookalike.kill()
+
+
+def test_imported_runs_are_listed_shown_and_forgotten(workspace: Workspace) -> None:
+    fixtures = Path(__file__).parent / "fixtures"
+    before = tree_hash(fixtures)
+    files = [str(fixtures / name) for name in ("CPT_ended.json", "mlx-lm-lora-file.log")]
+    imported = json.loads(runs(workspace, "import", *files, "--json").stdout)
+    assert [entry["source"] for entry in imported] == ["forgellm", "log"]
+    listed = runs(workspace, "list").stdout
+    for entry in imported:
+        assert entry["id"] in listed
+    first, second = (entry["id"] for entry in imported)
+    facts = {fact["id"]: fact for fact in json.loads(runs(workspace, "list", "--json").stdout)}
+    assert facts[first]["state"] == "imported" and facts[first]["last_row"]["step"] == 12
+    shown = runs(workspace, "show", first).stdout
+    assert "toy-cpt" in shown and "it is only shown" in shown
+    watched = runs(workspace, "watch", first, "--json").stdout.splitlines()
+    rows = [json.loads(line)["row"] for line in watched]
+    assert rows[-1]["corpora"]["validation"]["loss"] and rows[-2]["loss"]
+    assert "validation loss" in runs(workspace, "watch", first, "--after", "3").stdout
+    refused = runs(workspace, "delete", first, "--yes")
+    assert refused.returncode == 1 and "it is only shown" in refused.stderr
+    assert runs(workspace, "forget", first).returncode == 0
+    assert first not in runs(workspace, "list").stdout
+    assert second in runs(workspace, "list").stdout
+    assert "There is no" in runs(workspace, "import", str(fixtures / "nothing")).stderr
+    assert tree_hash(fixtures) == before
+
+
+@pytest.mark.slow
+def test_train_in_the_background_is_kept_and_in_the_queue_waits(tmp_path: Path) -> None:
+    parts = make_toy_parts(tmp_path / "workspace")
+    workspace = Workspace(tmp_path / "workspace")
+
+    def train(name: str, *more: str) -> subprocess.CompletedProcess[str]:
+        settings = ["--model", parts["model_path"], "--corpus", "toy", "--context-length", "32"]
+        command = [*_COMMAND[:-1], "train", "--name", name, *settings, "--length", "100000 steps"]
+        return subprocess.run(
+            [*command, *more, "--workspace", str(workspace.root)], capture_output=True, text=True
+        )
+
+    started = train("first", "--background")
+    assert started.returncode == 0, started.stderr
+    assert "runs watch first" in started.stdout
+    manager = TrainingManager(workspace)
+    run = wait_for_step(manager, "first", 1)
+    assert run.keeper_pid is not None and not run.state.alone
+    refused = train("second", "--background")
+    assert refused.returncode == 1 and "in use by first" in refused.stderr
+    assert not workspace.run("second").exists()
+    waiting = train("second", "--queue")
+    assert waiting.returncode == 0 and "queue --go-on" in waiting.stdout, waiting.stderr
+    assert str(manager.run("second").state) == "prepared"
+    taken = train("first", "--background", "--queue")
+    assert taken.returncode == 1 and "choose another name" in taken.stderr
+    manager.kill("first")
+    wait_for_end(manager, "first")
+    assert str(manager.run("second").state) == "prepared"

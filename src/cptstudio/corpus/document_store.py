@@ -22,6 +22,7 @@ import zstandard
 
 from cptstudio import durable
 from cptstudio.corpus.token_store import damaged
+from cptstudio.durable import UnusableFileError
 
 FRAME = 4 * durable.MEBIBYTE
 FRAMES_PER_SHARD = 256
@@ -121,11 +122,14 @@ class DocumentStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
+            for name in ("documents.npy", "frames.npy"):
+                # np.load would wait for ever for somebody to write into a FIFO.
+                durable.open_regular_file(folder / name).close()
             self.records: npt.NDArray[Any] = np.load(
                 folder / "documents.npy", mmap_mode="r", allow_pickle=False
             )
             self._frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, UnusableFileError) as error:
             raise damaged(folder, str(error)) from None
         if self.records.dtype != RECORD:
             raise damaged(folder, "documents.npy has another layout")

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio.corpus.token_store import TokenizerFacts
+from cptstudio.durable import check_plain_files
 from cptstudio.errors import UserError
 
 TokenIds = npt.NDArray[np.uint32]
@@ -85,6 +86,7 @@ def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
     folder = Path(model_path).expanduser()
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder of a local model.")
+    check_plain_files(folder)
     # Its parallel encoding is used after processes were started, never across a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

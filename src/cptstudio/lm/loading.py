@@ -16,6 +16,7 @@ from mlx.nn.layers.base import Module
 from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model, load_tokenizer
 
+from cptstudio.durable import check_plain_files
 from cptstudio.errors import UserError
 from cptstudio.lm.description import (
     Quantization,
@@ -165,6 +166,7 @@ def cast_floating(model: Module, dtype: mx.Dtype, *, respect_exceptions: bool) -
 
 def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool) -> LoadedModel:
     raw = read_model_config(path)
+    check_plain_files(path)
     read_tensors(path)
     if raw.get("model_file") is not None and not trust_remote_code:
         raise UserError(

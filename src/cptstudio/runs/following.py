@@ -20,9 +20,7 @@ from cptstudio.durable import (
     open_regular_file,
     parse_json,
 )
-
-FILE_SIZE_LIMIT = 64 * 1024 * MEBIBYTE
-"""A file of rows is never that large: a hundred million of them."""
+from cptstudio.json_lines import FILE_SIZE_LIMIT
 
 _CHUNK = 4 * MEBIBYTE
 

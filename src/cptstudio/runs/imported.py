@@ -25,7 +25,7 @@ from cptstudio.runs.log_parser import LogParser, LogRecord
 
 Source = Literal["forgellm", "metrics", "log"]
 
-LOG_SIZE_LIMIT: Final = 4 * 1024**3
+LOG_SIZE_LIMIT: Final = 256 * 1024**2
 _CHUNK: Final = 1 << 20
 _LARGEST_WHOLE: Final = 2**53
 _LONGEST_TEXT: Final = 4096
