@@ -22,11 +22,19 @@ def checked_settings(tree: Mapping[str, Any]) -> TrainingSettings:
         return TrainingSettings.model_validate(tree)
     except ValidationError as error:
         fields: dict[str, list[str]] = {}
+        problems = []
+        details = error.errors(include_url=False)
+        places = [detail["loc"] for detail in details]
         # Both lists come from the same findings, in the same order.
-        for detail, sentence in zip(error.errors(include_url=False), sentences(error), strict=True):
-            name = ".".join(str(part) for part in detail["loc"])
+        for detail, sentence in zip(details, sentences(error), strict=True):
+            place = detail["loc"]
+            inner = any(other != place and other[: len(place)] == place for other in places)
+            if inner and detail["type"] == "too_short":
+                continue  # It is short because what is in it is wrong, which is told already.
+            name = ".".join(str(part) for part in place)
+            problems.append(sentence)
             fields.setdefault(name, []).append(sentence.removeprefix(f"{name}: "))
-        raise Problem("These settings cannot be used:", sentences(error), fields) from None
+        raise Problem("These settings cannot be used:", problems, fields) from None
 
 
 def with_fields(error: UserError, settings: TrainingSettings) -> Problem:
