@@ -39,6 +39,7 @@ PROGRAMS_THAT_IMPORT_MLX = {
     "testing/completion.py",
     "testing/evaluate.py",
     "testing/generate.py",
+    "testing/merge.py",
     "testing/model_set.py",
 }
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cptstudio import __version__
-from cptstudio.cli import compare, corpus, demo, evaluate, runs, serve, train
+from cptstudio.cli import compare, corpus, demo, evaluate, merge, runs, serve, train
 from cptstudio.cli.common import errors
 from cptstudio.errors import UserError
 
@@ -54,6 +54,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(evaluate.generate)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
+app.command("merge")(merge.merge)
 
 
 def main() -> None:

@@ -1,0 +1,161 @@
+"""`cpt-studio merge`: weighted sums of a run's models, measured, and one of them saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cptstudio import run_files
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.evaluate import FastBlasOption
+from cptstudio.cli.programs import answers
+from cptstudio.errors import UserError
+from cptstudio.testing.merging import Point, average, back_to_base, instruct_delta
+from cptstudio.testing.references import resolve_reference
+from cptstudio.workspace import Workspace
+
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def merge(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run, RUN@best or RUN@200 for a checkpoint.")
+    ],
+    shares: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--at",
+            metavar="A",
+            help="Base + A (trained - base), for each A; repeat for more.",
+            show_default="0, 0.25, 0.5, 0.75, 1",
+        ),
+    ] = None,
+    last: Annotated[
+        int | None,
+        typer.Option("--average", metavar="N", min=2, help="The mean of the last N checkpoints."),
+    ] = None,
+    instruct: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Add what this instruct model has over the same base, times each --at "
+            "(Chat Vector, arXiv 2310.04799).",
+        ),
+    ] = None,
+    corpora: Annotated[
+        list[str] | None,
+        typer.Option("--corpus", "-c", help="Measure each point on it; repeat for more."),
+    ] = None,
+    side: Annotated[
+        str, typer.Option(metavar="validation|test", help="Which held-out documents.")
+    ] = "validation",
+    max_bytes: Annotated[int, typer.Option(min=1000, help="Held-out text of a corpus.")] = 400_000,
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Save the point (the only one) under models/base/NAME."),
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    fast_blas: FastBlasOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Merge a trained model back towards its base, and see what is kept and what is forgotten.
+
+    A model between base and trained often keeps most of the gain and forgets less (WiSE-FT,
+    arXiv 2109.01903). Measure several points, then save one as a model that mlx_lm loads.
+
+    Examples:
+    - `cpt-studio merge first -c python-source -c python-documentation`
+
+    - `cpt-studio merge first --at 0.75 --save first-merged`
+    """
+    place = Workspace(workspace)
+    if side not in ("validation", "test"):
+        raise UserError(f"--side must be validation or test, not {side!r}.")
+    points = _points(run, shares, last, instruct, place)
+    if save is not None and len(points) != 1:
+        raise UserError(f"Only one point can be saved: choose one of the {len(points)} with --at.")
+    if save is None and not corpora:
+        raise UserError("Say what to measure the points on (--corpus), or which to --save.")
+    target = place.base_model(save) if save is not None else None
+    request = {
+        "workspace": place.root,
+        "points": [point.request() for point in points],
+        "corpora": [_corpus(name, place) for name in corpora or ()],
+        "side": side,
+        "max_bytes": max_bytes,
+        "context_length": None,
+        "save": {"point": points[0].label, "folder": target} if target else None,
+        "fast_blas": fast_blas,
+    }
+    result = _run(request, quiet=as_json)
+    if as_json:
+        print_json(result)
+        return
+    if corpora:
+        console.print(_table(result, corpora))
+    if target is not None:
+        console.print(f"Saved {target}.")
+
+
+def _points(
+    run: str, shares: list[float] | None, last: int | None, instruct: str | None, place: Workspace
+) -> list[Point]:
+    reference = resolve_reference(run, place)
+    if reference.run is None:
+        raise UserError(f"{run!r} is a base model: give a run, such as RUN or RUN@best.")
+    base = Path(run_files.read_config(reference.run).model_path)
+    if last is not None:
+        if instruct is not None or shares:
+            raise UserError("--average goes neither with --at nor with --instruct.")
+        return [average(reference.run, last)]
+    if instruct is not None:
+        other = resolve_reference(instruct, place)
+        return instruct_delta(reference, base, other.model, shares or [1.0])
+    return back_to_base(reference, base, shares or list(_SHARES))
+
+
+def _corpus(name: str, workspace: Workspace) -> dict[str, Any]:
+    folder = workspace.corpus(name)
+    if not folder.is_dir():
+        known = ", ".join(workspace.corpus_names()) or "none yet"
+        raise UserError(f"There is no corpus {name!r} in {workspace.root}. There are: {known}.")
+    return {"name": name, "path": folder}
+
+
+def _run(request: dict[str, Any], quiet: bool) -> dict[str, Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=errors, transient=True, disable=quiet
+    ) as bar:
+        task = bar.add_task("merging", total=None)
+        for answer in answers("cptstudio.testing.merge", request):
+            if "result" in answer:
+                result: dict[str, Any] = answer["result"]
+                return result
+            step = answer["progress"]
+            bar.update(task, description=step["doing"], completed=step["done"], total=step["total"])
+    raise AssertionError("answers() raises when there is no result")
+
+
+def _table(result: dict[str, Any], corpora: list[str]) -> Table:
+    table = Table(title="Bits per byte on held-out text (lower is better)")
+    table.add_column("Point")
+    for name in corpora:
+        table.add_column(escape(name), justify="right")
+    for point in result["points"]:
+        cells = []
+        for name in corpora:
+            figures = point["corpora"][name]
+            change = figures.get("difference")
+            cell = f"{figures['bits_per_byte']:.4f}"
+            if change is not None and change["low"] is not None:
+                star = "*" if change["sure"] else ""
+                cell += f"  ({change['low']:+.4f} to {change['high']:+.4f}{star})"
+            cells.append(cell)
+        table.add_row(escape(point["label"]), *cells)
+    return table

@@ -1,0 +1,105 @@
+"""Which sums of models are worth a look: points between base and trained, averages, differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cptstudio import run_files
+from cptstudio.errors import UserError
+from cptstudio.testing.references import ModelReference
+
+
+@dataclass(frozen=True)
+class WeightedModel:
+    """A model and its factor in a sum."""
+
+    model: Path
+    adapter: Path | None
+    weight: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """A sum of models.
+
+    Attributes:
+        label: what the user sees.
+        parts: the first one gives configuration and tokenizer.
+    """
+
+    label: str
+    parts: tuple[WeightedModel, ...]
+
+    def request(self) -> dict[str, Any]:
+        """As the merging program takes it."""
+        return {
+            "label": self.label,
+            "parts": [
+                {"model": part.model, "adapter": part.adapter, "weight": part.weight}
+                for part in self.parts
+            ],
+        }
+
+
+def back_to_base(trained: ModelReference, base: Path, shares: Sequence[float]) -> list[Point]:
+    """Base + a (trained - base) for each a; 0 is the base and 1 the trained model."""
+    return [
+        Point(
+            f"{share:g} of {trained.label}",
+            (
+                WeightedModel(base, None, 1 - share),
+                WeightedModel(trained.model, trained.adapter, share),
+            ),
+        )
+        for share in _checked(shares)
+    ]
+
+
+def instruct_delta(
+    trained: ModelReference, base: Path, instruct: Path, shares: Sequence[float]
+) -> list[Point]:
+    """Trained + s (instruct - base) for each s."""
+    return [
+        Point(
+            f"{trained.label} + {share:g} ({instruct.name} - base)",
+            (
+                # Its tokenizer knows the chat template.
+                WeightedModel(instruct, None, share),
+                WeightedModel(trained.model, trained.adapter, 1.0),
+                WeightedModel(base, None, -share),
+            ),
+        )
+        for share in _checked(shares)
+    ]
+
+
+def average(run_directory: Path, count: int) -> Point:
+    """The mean of a run's last checkpoints.
+
+    Raises:
+        UserError: the run has fewer.
+    """
+    complete = run_files.checkpoints_of(run_directory)
+    if len(complete) < count:
+        raise UserError(
+            f"The run {run_directory.name!r} has {len(complete)} complete checkpoints, not {count}."
+        )
+    base = Path(run_files.read_config(run_directory).model_path)
+    parts = []
+    for checkpoint in complete[-count:]:
+        whole = run_files.read_manifest(checkpoint).layout == "model"
+        model, adapter = (checkpoint, None) if whole else (base, checkpoint)
+        parts.append(WeightedModel(model, adapter, 1 / count))
+    steps = ", ".join(str(run_files.checkpoint_step(path.name)) for path in complete[-count:])
+    return Point(f"mean of {run_directory.name} at {steps}", tuple(parts))
+
+
+def _checked(shares: Sequence[float]) -> list[float]:
+    for share in shares:
+        if not math.isfinite(share) or abs(share) > 10:
+            raise UserError(f"A share of {share} makes no model: give numbers such as 0.75.")
+    return list(dict.fromkeys(shares))
