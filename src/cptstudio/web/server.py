@@ -131,6 +131,9 @@ class _Worker:
 
     def ended(self) -> None:
         """Let go of what the worker held. Training runs are left as they are."""
+        live = getattr(self._studio, "live", None)
+        if live is not None:
+            live.close()
         self._open.close()
         if self._access is not None:
             self._access.entry.remove()

@@ -68,15 +68,11 @@ def create_inner(studio: Studio, access: Access) -> flask.Flask:
     import flask
 
     from cptstudio.web.api import register
+    from cptstudio.web.live import Live
     from cptstudio.web.security.sockets import GuardedSocketIO
 
     app = flask.Flask("cptstudio.web", static_folder=None, template_folder=None)
     socketio = GuardedSocketIO(app, access)
-    try:
-        from cptstudio.web.live import Live
-    except ModuleNotFoundError:
-        pass
-    else:
-        studio.live = Live(studio, socketio)
+    studio.live = Live(studio, socketio)
     register(app, studio)
     return app
