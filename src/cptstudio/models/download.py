@@ -30,7 +30,7 @@ from cptstudio import durable, job_programs
 from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
 from cptstudio.models.fetching import Fetcher, RemoteFile
-from cptstudio.models.hub import explained
+from cptstudio.models.hub import explained, understood
 from cptstudio.models.hub_address import check_id, check_online, check_revision, endpoint
 from cptstudio.models.origin import ORIGIN, Origin, read_origin
 from cptstudio.workspace import NAME_PATTERN
@@ -77,7 +77,7 @@ def download(
     check_revision(revision or "main")
     check_online()
     answer.progress(phase="asking", final=True)
-    with explained(model_id):
+    with explained(model_id), understood():
         snapshot = _look_up(model_id, revision or "main")
     target = target_folder(base_models, model_id, snapshot.commit)
     if target.exists():

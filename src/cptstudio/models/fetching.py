@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from cptstudio.models.hub_address import endpoint
 
 PARALLEL = 4
 _ATTEMPTS = 5
+_TELL_SECONDS = 0.25
 _CHUNK = durable.MEBIBYTE
 
 log = logging.getLogger(__name__)
@@ -87,11 +88,13 @@ class Fetcher:
         pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="fetch")
         try:
             futures = [pool.submit(self._fetch, file) for file in files]
-            ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            failures = [future.exception() for future in ended]
-            for failure in failures:
-                if failure is not None:
-                    raise failure
+            waiting: set[Future[None]] = set(futures)
+            while waiting:
+                ended, waiting = wait(waiting, _TELL_SECONDS, return_when=FIRST_EXCEPTION)
+                for future in ended:
+                    future.result()
+                # Also when nothing came, so that a stalled download is seen to stand still.
+                self._tell()
         finally:
             self._stop.set()
             # When the job is cancelled, threads that wait for the network are not waited for.
@@ -107,7 +110,6 @@ class Fetcher:
         with self._lock:
             self._done[file.digest] = file.size
             self._whole += 1
-        self._tell()
 
     def _attempt(self, file: RemoteFile, part: Path) -> None:
         """Fetch a file, repeating after faults of the network while anything comes."""
@@ -174,7 +176,7 @@ class Fetcher:
             if have and answer.status_code != 206:
                 out.truncate(0)
                 have, digest = 0, file.new_digest()
-            for data in answer.iter_bytes(_CHUNK):
+            for data in answer.iter_bytes():
                 if self._stop.is_set():
                     raise _StoppedError
                 have += len(data)
@@ -188,7 +190,6 @@ class Fetcher:
     def _progress(self, file: RemoteFile, have: int) -> None:
         with self._lock:
             self._done[file.digest] = have
-        self._tell()
 
     def _tell(self, final: bool = False) -> None:
         with self._lock:

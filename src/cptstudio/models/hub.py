@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -57,6 +58,19 @@ def explained(what: str) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def understood() -> Iterator[None]:
+    """Turn an answer that no hub gives into a sentence: what reading it raises."""
+    try:
+        yield
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        # What its library makes of a page that is no answer of a hub.
+        raise UserError(
+            f"{endpoint()} gave an answer that no hub gives. Does HF_ENDPOINT name a hub, and is "
+            "no sign-in page of a network in between?"
+        ) from None
+
+
 def _refusal(what: str, status: int) -> str:
     if status in (401, 403):
         return (
@@ -87,7 +101,7 @@ def search(words: str) -> list[dict[str, Any]]:
     )
 
     wanted = {"search": words, "filter": "safetensors", "sort": "downloads", "limit": str(_FOUND)}
-    with explained(f"the search for {words!r}"):
+    with explained(f"the search for {words!r}"), understood():
         answer = get_session().get(
             f"{endpoint()}/api/models",
             params=wanted,
@@ -95,13 +109,8 @@ def search(words: str) -> list[dict[str, Any]]:
             timeout=REQUEST_SECONDS,
         )
         hf_raise_for_status(answer)
-        try:
-            listed = answer.json()
-        except ValueError:
-            listed = None
-    if not isinstance(listed, list):
-        raise UserError(f"{endpoint()} gave an answer that no hub gives.")
-    return [_found(one) for one in listed[:_FOUND] if isinstance(one, dict) and one.get("id")]
+        listed = answer.json()
+        return [_found(one) for one in listed[:_FOUND]]
 
 
 def _found(one: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,246 @@
+"""Downloads from a hub that fails in every way a hub fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cptstudio.errors import UserError
+from cptstudio.job_programs import Answer
+from cptstudio.lm.description import describe_model
+from cptstudio.models.download import download
+from cptstudio.models.origin import read_origin
+from tests.models.fake_hub import FakeHub
+
+ID = "some-org/Small-Model.v1"
+NAME = "Small-Model.v1"
+WANTED = {"config.json", "tokenizer.json", "tokenizer_config.json", "README.md"}
+
+
+class Download:
+    """The download program at work."""
+
+    def __init__(self, base_models: Path, model_id: str = ID, revision: str | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "cptstudio.models.download"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        request = {"id": model_id, "revision": revision, "base_models": str(base_models)}
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def lines(self) -> list[dict[str, Any]]:
+        # Not communicate(), which would close its input, and so end it.
+        assert self.process.stdout is not None
+        lines = [json.loads(line) for line in self.process.stdout]
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+        return lines
+
+    def result(self) -> dict[str, Any]:
+        last = self.lines()[-1]
+        assert "result" in last, last
+        result: dict[str, Any] = last["result"]
+        return result
+
+
+def refusal(base_models: Path, model_id: str = ID, revision: str | None = None) -> str:
+    """What a download in this process is refused with."""
+    with Path(os.devnull).open("wb") as nowhere, pytest.raises(UserError) as raised:
+        download(model_id, revision, base_models, Answer(nowhere.fileno()))
+    return str(raised.value)
+
+
+def parts(base_models: Path) -> list[Path]:
+    return sorted(base_models.glob(".download-*/*"))
+
+
+def test_a_model_comes_whole_and_nothing_that_could_run(
+    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    repo = hub.add(ID, model_files)
+    lines = Download(tmp_path).lines()
+    result = lines[-1]["result"]
+    folder = tmp_path / NAME
+    assert result["id"] == NAME
+    assert result["path"] == str(folder)
+    names = {path.name for path in folder.iterdir()}
+    assert names >= WANTED | {"model.safetensors"}
+    unwanted = ("*.py", "*.bin", "consolidated*", ".git*", "*.onnx")
+    assert not [path for pattern in unwanted for path in folder.rglob(pattern)]
+    for name in names - {"cptstudio_origin.json"}:
+        assert (folder / name).read_bytes() == model_files[name]
+    assert describe_model(folder).model_type == "qwen3"
+    origin = read_origin(folder)
+    assert origin is not None
+    assert (origin.id, origin.commit, origin.revision) == (ID, repo.commit, "main")
+    assert not parts(tmp_path)
+    progress = [line["progress"] for line in lines if "progress" in line]
+    loading = [one for one in progress if one["phase"] == "downloading"]
+    assert loading[-1]["done"] == loading[-1]["total"] == result["bytes"]
+    assert loading[-1]["unit"] == "bytes"
+
+
+def test_a_model_that_is_there_is_not_fetched_again(
+    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    hub.add(ID, model_files)
+    Download(tmp_path).result()
+    hub.requests.clear()
+    assert Download(tmp_path).result()["id"] == NAME
+    assert not hub.asked_for("/resolve/")
+    hub.add(ID, model_files | {"README.md": b"a new commit"})
+    assert "is there already as Small-Model.v1" in refusal(tmp_path)
+
+
+def test_another_model_of_the_same_name_keeps_its_folder(
+    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    (tmp_path / NAME).mkdir()
+    hub.add(ID, model_files)
+    assert Download(tmp_path).result()["id"] == f"some-org--{NAME}"
+    assert not list((tmp_path / NAME).iterdir())
+
+
+def test_a_cancelled_download_keeps_what_came_and_goes_on(
+    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    hub.add(ID, model_files)
+    hub.faults.hold = threading.Event()
+    program = Download(tmp_path)
+    assert program.process.stdout is not None
+    for line in program.process.stdout:
+        if (json.loads(line)["progress"].get("done") or 0) > 500_000:
+            break
+    program.process.send_signal(signal.SIGINT)
+    assert program.lines()[-1] == {"cancelled": True}
+    assert not (tmp_path / NAME).exists()
+    kept = sum(path.stat().st_size for path in parts(tmp_path))
+    assert kept > 0
+    hub.faults.hold.set()
+    hub.faults.hold = None
+    hub.requests.clear()
+    Download(tmp_path).result()
+    weights = tmp_path / NAME / "model.safetensors"
+    assert weights.read_bytes() == model_files["model.safetensors"]
+    assert hub.asked_for("model.safetensors")[0][2] is not None
+    assert not parts(tmp_path)
+
+
+def test_a_broken_connection_is_continued_where_it_broke(
+    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    hub.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
+    hub.faults.cut_after = 3_000_000
+    hub.faults.cuts = 2
+    Download(tmp_path).result()
+    ranges = [one[2] for one in hub.asked_for("model.safetensors")]
+    assert ranges == [None, "bytes=3000000-", "bytes=6000000-"]
+    weights = tmp_path / NAME / "model.safetensors"
+    assert weights.read_bytes() == model_files["model.safetensors"]
+
+
+def test_a_hub_that_ignores_ranges_sends_it_again(
+    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    hub.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
+    hub.faults.cut_after, hub.faults.cuts, hub.faults.ignore_range = 3_000_000, 1, True
+    Download(tmp_path).result()
+    weights = tmp_path / NAME / "model.safetensors"
+    assert weights.read_bytes() == model_files["model.safetensors"]
+
+
+def test_passing_errors_of_the_hub_are_repeated(
+    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    hub.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
+    hub.faults.errors = 1
+    assert Download(tmp_path).result()["id"] == NAME
+
+
+def test_damaged_content_is_refused_and_not_kept(
+    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    hub.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
+    hub.faults.damaged = True
+    assert "did not come as the hub announced it" in refusal(tmp_path)
+    assert not (tmp_path / NAME).exists()
+    hub.faults.damaged = False
+    Download(tmp_path).result()
+    weights = tmp_path / NAME / "model.safetensors"
+    assert weights.read_bytes() == model_files["model.safetensors"]
+
+
+def test_a_gated_model_says_what_to_do_and_comes_with_the_users_token(
+    hub: FakeHub,
+    model_files: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub.add(ID, model_files, gated=True)
+    error = refusal(tmp_path)
+    assert f"{hub.address}/{ID} in a browser" in error
+    assert "hf auth login" in error
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    lines = Download(tmp_path).lines()
+    assert "result" in lines[-1]
+    assert "hf_secret" not in json.dumps(lines)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"config.json": b"{}", "pytorch_model.bin": b"x"}, "pickle files only"),
+        ({"model-q4.gguf": b"x"}, "GGUF"),
+        ({"README.md": b"x"}, "holds no weights"),
+    ],
+)
+def test_what_is_no_usable_model_is_not_downloaded(
+    hub: FakeHub, tmp_path: Path, files: dict[str, bytes], words: str
+) -> None:
+    hub.add(ID, files)
+    assert words in refusal(tmp_path)
+    assert not hub.asked_for("/resolve/")
+
+
+def test_what_the_hub_does_not_have_is_said(
+    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    assert "The hub has no model" in refusal(tmp_path, "some-org/missing")
+    hub.add(ID, model_files)
+    assert "no such branch, tag or commit" in refusal(tmp_path, revision="v9")
+    hub.faults.broken_api = "<html>a login page of the hotel</html>"
+    assert "gave an answer that no hub gives" in refusal(tmp_path)
+
+
+def test_a_machine_without_a_network_is_told_so(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert "cannot be reached" in refusal(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "HF_HUB_OFFLINE is set" in refusal(tmp_path)
+    assert not hub.requests
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    ["../../etc", "http://127.0.0.1/x", "a/b/c", "a b/c", "", "-x/y", "org/na..me", "o/.hidden"],
+)
+def test_only_ids_are_asked_for(hub: FakeHub, tmp_path: Path, model_id: str) -> None:
+    assert "is not the id of a model" in refusal(tmp_path, model_id)
+    assert not hub.requests
+    assert not list(tmp_path.iterdir())
