@@ -11,7 +11,7 @@ from tests.models.fake_hub import FakeHub, running_hub
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """A fake hub to which the environment points, for this process and its children."""
     with running_hub() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.address)

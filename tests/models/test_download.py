@@ -69,9 +69,9 @@ def parts(base_models: Path) -> list[Path]:
 
 
 def test_a_model_comes_whole_and_nothing_that_could_run(
-    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    repo = hub.add(ID, model_files)
+    repo = hub_server.add(ID, model_files)
     lines = Download(tmp_path).lines()
     result = lines[-1]["result"]
     folder = tmp_path / NAME
@@ -95,31 +95,31 @@ def test_a_model_comes_whole_and_nothing_that_could_run(
 
 
 def test_a_model_that_is_there_is_not_fetched_again(
-    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    hub.add(ID, model_files)
+    hub_server.add(ID, model_files)
     Download(tmp_path).result()
-    hub.requests.clear()
+    hub_server.requests.clear()
     assert Download(tmp_path).result()["id"] == NAME
-    assert not hub.asked_for("/resolve/")
-    hub.add(ID, model_files | {"README.md": b"a new commit"})
+    assert not hub_server.asked_for("/resolve/")
+    hub_server.add(ID, model_files | {"README.md": b"a new commit"})
     assert "is there already as Small-Model.v1" in refusal(tmp_path)
 
 
 def test_another_model_of_the_same_name_keeps_its_folder(
-    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
 ) -> None:
     (tmp_path / NAME).mkdir()
-    hub.add(ID, model_files)
+    hub_server.add(ID, model_files)
     assert Download(tmp_path).result()["id"] == f"some-org--{NAME}"
     assert not list((tmp_path / NAME).iterdir())
 
 
 def test_a_cancelled_download_keeps_what_came_and_goes_on(
-    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    hub.add(ID, model_files)
-    hub.faults.hold = threading.Event()
+    hub_server.add(ID, model_files)
+    hub_server.faults.hold = threading.Event()
     program = Download(tmp_path)
     assert program.process.stdout is not None
     for line in program.process.stdout:
@@ -130,69 +130,70 @@ def test_a_cancelled_download_keeps_what_came_and_goes_on(
     assert not (tmp_path / NAME).exists()
     kept = sum(path.stat().st_size for path in parts(tmp_path))
     assert kept > 0
-    hub.faults.hold.set()
-    hub.faults.hold = None
-    hub.requests.clear()
+    hub_server.faults.hold.set()
+    hub_server.faults.hold = None
+    hub_server.requests.clear()
     Download(tmp_path).result()
     weights = tmp_path / NAME / "model.safetensors"
     assert weights.read_bytes() == model_files["model.safetensors"]
-    assert hub.asked_for("model.safetensors")[0][2] is not None
+    assert hub_server.asked_for("model.safetensors")[0][2] is not None
     assert not parts(tmp_path)
 
 
 def test_a_broken_connection_is_continued_where_it_broke(
-    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    hub.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
-    hub.faults.cut_after = 3_000_000
-    hub.faults.cuts = 2
+    hub_server.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
+    hub_server.faults.cut_after = 3_000_000
+    hub_server.faults.cuts = 2
     Download(tmp_path).result()
-    ranges = [one[2] for one in hub.asked_for("model.safetensors")]
+    ranges = [one[2] for one in hub_server.asked_for("model.safetensors")]
     assert ranges == [None, "bytes=3000000-", "bytes=6000000-"]
     weights = tmp_path / NAME / "model.safetensors"
     assert weights.read_bytes() == model_files["model.safetensors"]
 
 
 def test_a_hub_that_ignores_ranges_sends_it_again(
-    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    hub.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
-    hub.faults.cut_after, hub.faults.cuts, hub.faults.ignore_range = 3_000_000, 1, True
+    hub_server.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
+    faults = hub_server.faults
+    faults.cut_after, faults.cuts, faults.ignore_range = 3_000_000, 1, True
     Download(tmp_path).result()
     weights = tmp_path / NAME / "model.safetensors"
     assert weights.read_bytes() == model_files["model.safetensors"]
 
 
 def test_passing_errors_of_the_hub_are_repeated(
-    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    hub.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
-    hub.faults.errors = 1
+    hub_server.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
+    hub_server.faults.errors = 1
     assert Download(tmp_path).result()["id"] == NAME
 
 
 def test_damaged_content_is_refused_and_not_kept(
-    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    hub.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
-    hub.faults.damaged = True
+    hub_server.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
+    hub_server.faults.damaged = True
     assert "did not come as the hub announced it" in refusal(tmp_path)
     assert not (tmp_path / NAME).exists()
-    hub.faults.damaged = False
+    hub_server.faults.damaged = False
     Download(tmp_path).result()
     weights = tmp_path / NAME / "model.safetensors"
     assert weights.read_bytes() == model_files["model.safetensors"]
 
 
 def test_a_gated_model_says_what_to_do_and_comes_with_the_users_token(
-    hub: FakeHub,
+    hub_server: FakeHub,
     model_files: dict[str, bytes],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hub.add(ID, model_files, gated=True)
+    hub_server.add(ID, model_files, gated=True)
     error = refusal(tmp_path)
-    assert f"{hub.address}/{ID} in a browser" in error
+    assert f"{hub_server.address}/{ID} in a browser" in error
     assert "hf auth login" in error
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     lines = Download(tmp_path).lines()
@@ -209,38 +210,38 @@ def test_a_gated_model_says_what_to_do_and_comes_with_the_users_token(
     ],
 )
 def test_what_is_no_usable_model_is_not_downloaded(
-    hub: FakeHub, tmp_path: Path, files: dict[str, bytes], words: str
+    hub_server: FakeHub, tmp_path: Path, files: dict[str, bytes], words: str
 ) -> None:
-    hub.add(ID, files)
+    hub_server.add(ID, files)
     assert words in refusal(tmp_path)
-    assert not hub.asked_for("/resolve/")
+    assert not hub_server.asked_for("/resolve/")
 
 
 def test_what_the_hub_does_not_have_is_said(
-    hub: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
 ) -> None:
     assert "The hub has no model" in refusal(tmp_path, "some-org/missing")
-    hub.add(ID, model_files)
+    hub_server.add(ID, model_files)
     assert "no such branch, tag or commit" in refusal(tmp_path, revision="v9")
-    hub.faults.broken_api = "<html>a login page of the hotel</html>"
+    hub_server.faults.broken_api = "<html>a login page of the hotel</html>"
     assert "gave an answer that no hub gives" in refusal(tmp_path)
 
 
 def test_a_machine_without_a_network_is_told_so(
-    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub_server: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert "cannot be reached" in refusal(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_HUB_OFFLINE is set" in refusal(tmp_path)
-    assert not hub.requests
+    assert not hub_server.requests
 
 
 @pytest.mark.parametrize(
     "model_id",
     ["../../etc", "http://127.0.0.1/x", "a/b/c", "a b/c", "", "-x/y", "org/na..me", "o/.hidden"],
 )
-def test_only_ids_are_asked_for(hub: FakeHub, tmp_path: Path, model_id: str) -> None:
+def test_only_ids_are_asked_for(hub_server: FakeHub, tmp_path: Path, model_id: str) -> None:
     assert "is not the id of a model" in refusal(tmp_path, model_id)
-    assert not hub.requests
+    assert not hub_server.requests
     assert not list(tmp_path.iterdir())
