@@ -6,6 +6,7 @@ who writes asks for `make(...)` of the folder it needs.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -40,7 +41,8 @@ class Workspace:
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root).expanduser().absolute()
+        # Unlike pathlib's, it leaves the home of a user that there is not as it stands.
+        self.root = Path(os.path.expanduser(root)).absolute()
 
     @property
     def base_models(self) -> Path:

@@ -21,7 +21,8 @@ PATH_VALUES = [
     *("con", "nul", "a:b", "file:%2f%2f%2fetc", "http:%2f%2fevil.example", "%c0%ae%c0%ae%c0%af"),
 ]
 TEXTS = [
-    *("..", "../../secret.txt", "/etc/passwd", "\x00", "a\x00b", "a\nb", "\x1b[31m", "~/x"),
+    *("..", "../../secret.txt", "/etc/passwd", "\x00", "a\x00b", "a\nb", "\x1b[31m", "~no-one/x"),
+    *("/" + "a" * 5000, "/" + "a/" * 3000, "/dev/zero", "/proc/self/mem", "/../" * 50),
     *("<img src=x onerror=alert(1)>", "$(touch x)", "; rm -rf /", "a" * 100_000, "💥" * 100),
     *("http://169.254.169.254/", "file:///etc/passwd", "-o", "--help", "\u202e", "NaN", ""),
 ]

@@ -85,7 +85,7 @@ def parse_options(arguments: Sequence[str] | None = None, program: str = "") -> 
     if given.demo and not given.workspace:
         workspace = Path("demo")
     options = ServerOptions(
-        workspace=workspace.expanduser().absolute(),
+        workspace=Path(os.path.expanduser(workspace)).absolute(),
         host=given.host,
         port=given.port,
         detect=not given.no_detect,
@@ -97,7 +97,7 @@ def parse_options(arguments: Sequence[str] | None = None, program: str = "") -> 
         keyfile=given.keyfile,
         insecure_http=given.insecure_http,
         new_token=given.new_token,
-        allow_roots=tuple(path.expanduser().absolute() for path in given.allow_root),
+        allow_roots=tuple(Path(os.path.expanduser(path)).absolute() for path in given.allow_root),
     )
     check_options(options)
     return options

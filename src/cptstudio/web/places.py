@@ -126,11 +126,12 @@ class Places:
             self._write(stored, models=[one for one in stored.models if one != path])
 
     def _checked(self, path: str) -> Path:
-        given = Path(path).expanduser()
+        # Unlike pathlib's, it leaves the home of a user that there is not as it stands.
+        given = Path(os.path.expanduser(path))
         if "\0" in path or not given.is_absolute():
             raise UserError(f"{path!r}: give the whole path of a folder, beginning with / or ~.")
         folder = Path(os.path.realpath(given))
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UserError(f"{path} is not a folder on this machine.")
         private = Path(os.path.realpath(self._workspace.private))
         if folder == private or private in folder.parents:
