@@ -1,15 +1,17 @@
 """Kills servers, keepers and trainers at random, and checks every promise after each kill.
 
-    python -m benchmarks.keeper_faults --kills 300 --deletions 50 --double-starts 100 --seed 1
+    python -m benchmarks.keeper_faults --kills 300 --deletions 50 --double-starts 100 --hostile 156
 
 Real trainings of a toy model; `kill -9` of any combination of the three processes during start,
 steps, checkpoints and stop; run directories deleted at random moments; two servers started at
-once. Prints a table of what was checked, and ends with status 1 when anything was violated.
+once; FIFOs, links, huge and binary files and folders in place of what the trainer reads. Prints
+a table of what was checked, and ends with status 1 when anything was violated.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import shutil
 import sys
@@ -22,6 +24,7 @@ from typing import Any
 from benchmarks.faults.deletions import delete_at_a_random_moment
 from benchmarks.faults.episode import Episode
 from benchmarks.faults.findings import Findings
+from benchmarks.faults.hostile_files import HOSTILE, TRAINER_READS, hostile_resume, prepare
 from benchmarks.faults.server import double_start
 from cptstudio.workspace import Workspace
 from tests.runs.toy_runs import make_toy_parts
@@ -33,6 +36,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--deletions", type=int, default=50)
     parser.add_argument("--double-starts", type=int, default=100)
+    parser.add_argument(
+        "--hostile", type=int, default=0, help="put something hostile where the trainer reads"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=150, help="length of each run")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
@@ -44,6 +50,7 @@ def main() -> int:
         kills=options.kills,
         deletions=options.deletions,
         double_starts=options.double_starts,
+        hostile=options.hostile,
         steps=options.steps,
         seconds=options.seconds,
     )
@@ -63,6 +70,7 @@ def run_faults(
     deletions: int,
     double_starts: int,
     steps: int,
+    hostile: int = 0,
     seconds: float = float("inf"),
     parts: dict[str, Any] | None = None,
 ) -> Findings:
@@ -75,6 +83,8 @@ def run_faults(
         deletions: how many run directories are deleted while they train.
         double_starts: how many times two servers are started at once.
         steps: length of each run.
+        hostile: how many times something hostile stands where the trainer reads: each place
+            and kind once, in random order, before any comes again.
         seconds: after which no new fault is begun.
         parts: model and corpus; made here when left out.
     """
@@ -89,6 +99,14 @@ def run_faults(
             workspace = Workspace(base / f"deletion-{number}")
             delete_at_a_random_moment(workspace, parts, chance, findings)
             shutil.rmtree(workspace.root, ignore_errors=True)
+    if hostile:
+        (base / "hostile").mkdir()
+        prepare(base / "hostile", parts)
+    cases = [(place, kind) for place in TRAINER_READS for kind in HOSTILE]
+    chance.shuffle(cases)
+    for place, kind in itertools.islice(itertools.cycle(cases), hostile):
+        if time.monotonic() < deadline:
+            hostile_resume(base / "hostile", base / "hostile-copy", place, kind, findings)
     reference = None
     number = 0
     while findings.counts["kills"] < kills and time.monotonic() < deadline:

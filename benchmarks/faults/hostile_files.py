@@ -33,9 +33,17 @@ _DOCUMENTS: Final = "parts/corpora/toy/versions/*/documents"
 _TOKENS: Final = "parts/corpora/toy/versions/*/tokens/*"
 
 MANAGER_READS: Final = (
-    f"{_PRIVATE}/imported.json",
-    f"{_PRIVATE}/queue.json",
-    f"{_PRIVATE}/settings.json",
+    *(
+        f"{_PRIVATE}/{name}"
+        for name in (
+            "imported.json",
+            "imported.lock",
+            "launch.lock",
+            "queue.json",
+            "server.lock",
+            "settings.json",
+        )
+    ),
     *(
         f"{_PRIVATE}/runs/{RUN}/{name}"
         for name in ("control.json", "exit.json", "keeper.json", "keeper.lock", "lock", "spec.json")
@@ -88,7 +96,16 @@ TRAINER_READS: Final = (
             "training_state/state.json",
         )
     ),
-    *(f"{_RUN}/{name}" for name in ("config.json", "events.jsonl", "metrics.jsonl")),
+    *(
+        f"{_RUN}/{name}"
+        for name in (
+            "config.json",
+            "events.jsonl",
+            "metrics.jsonl",
+            "samples.jsonl",
+            "trainer.lock",
+        )
+    ),
 )
 """Patterns of what the trainer reads when it resumes, below a base folder."""
 
@@ -130,11 +147,17 @@ HOSTILE: Final[Mapping[str, Callable[[Path], None]]] = {
 }
 
 
+def move_parts(parts: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Copy model and corpus below `base`; returns what configurations then need."""
+    shutil.copytree(Path(parts["model_path"]).parent, base / "parts")
+    corpus = dict(parts["corpus"], path=str(base / "parts" / "corpora" / "toy"))
+    return dict(parts, model_path=str(base / "parts" / "model"), corpus=corpus)
+
+
 def prepare(base: Path, parts: Mapping[str, Any]) -> None:
     """Train a run of a few steps below `base`, to be copied for each case."""
-    shutil.copytree(Path(parts["model_path"]).parent, base / "parts")
     manager = TrainingManager(Workspace(base / "workspace"), prevent_sleep=False)
-    manager.start(toy_config(_moved(parts, base), RUN, 12))
+    manager.start(toy_config(move_parts(parts, base), RUN, 12))
     _wait(manager)
     if manager.run(RUN).state.outcome != "completed":
         raise RuntimeError(f"the run to be copied is {manager.run(RUN).state}")
@@ -210,8 +233,3 @@ def _wait(manager: TrainingManager) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def _moved(parts: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    corpus = dict(parts["corpus"], path=str(base / "parts" / "corpora" / "toy"))
-    return dict(parts, model_path=str(base / "parts" / "model"), corpus=corpus)
