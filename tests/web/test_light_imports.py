@@ -1,0 +1,76 @@
+"""The server never loads what computes: it stays small, and quick to start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+NEVER = {"mlx", "mlx_lm", "torch", "transformers"}
+NOT_AT_FIRST = NEVER | {"numpy", "pyarrow", "flask", "pydantic", "huggingface_hub", "tokenizers"}
+
+EVERY_ROUTE = """
+import json, re, sys
+from pathlib import Path
+from tests.web.in_process import make_web
+
+web = make_web(Path(sys.argv[1]))
+asked = 0
+for rule in web.app.url_map.iter_rules():
+    for method in sorted(rule.methods - {"OPTIONS", "HEAD"}):
+        path = re.sub(r"<[^>]+>", "sample", rule.rule)
+        if "hub" in path or path == "/api/session/end":
+            continue
+        status = web.request(method, path).status_code
+        assert status < 500, (method, path, status)
+        asked += 1
+assert asked > 20
+web.studio.live.close()
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+FIRST_PAGE = """
+import json, sys
+from pathlib import Path
+import cptstudio.web.server, cptstudio.web.embedded_gunicorn
+from cptstudio.web.options import parse_options
+from cptstudio.web.security.access import make_access
+from cptstudio.web.security.token import prepare_private_folder, read_or_make_token
+from cptstudio.web.web_training_interface import create_application
+
+root = Path(sys.argv[1])
+options = parse_options(["--workspace", str(root)])
+prepare_private_folder(root / ".cpt-studio")
+access = make_access(options, root / ".cpt-studio", 8763, read_or_make_token(root / ".cpt-studio"))
+gate = create_application(lambda: 1 / 0, access)
+answered = []
+environ = {
+    "REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "127.0.0.1:8763",
+    "HTTP_COOKIE": f"{access.cookie}={access.sessions.issue()}",
+}
+body = b"".join(gate(environ, lambda status, headers, *rest: answered.append(status)))
+assert answered == ["200 OK"] and b"<script" in body, answered
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def modules_after(code: str, workspace: Path) -> set[str]:
+    completed = subprocess.run(
+        [sys.executable, "-c", code, str(workspace)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert completed.returncode == 0, completed.stderr
+    return set(json.loads(completed.stdout.splitlines()[-1]))
+
+
+def test_no_route_loads_what_computes(tmp_path: Path) -> None:
+    assert not modules_after(EVERY_ROUTE, tmp_path) & NEVER
+
+
+def test_the_first_page_needs_no_more_than_the_standard_library_and_gunicorn(
+    tmp_path: Path,
+) -> None:
+    assert not modules_after(FIRST_PAGE, tmp_path) & NOT_AT_FIRST
