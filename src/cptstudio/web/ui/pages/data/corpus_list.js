@@ -61,7 +61,7 @@ function CorpusTable({ corpora }) {
     rows: corpora,
     rowKey: (/** @type {CorpusSummary} */ corpus) => corpus.name,
     columns: [
-      { id: "name", title: "Corpus", header: true, class: "name", cell: (/** @type {CorpusSummary} */ corpus) =>
+      { id: "name", title: "Corpus", header: true, class: "corpus-name", cell: (/** @type {CorpusSummary} */ corpus) =>
           h("a", { href: `/data/${encodeURIComponent(corpus.name)}` }, corpus.name) },
       { id: "documents", title: "Documents", number: true, cell: (/** @type {CorpusSummary} */ corpus) => corpus.error === null ? integer(sum(corpus.documents)) : "" },
       { id: "held-out", title: "Held out", number: true, cell: (/** @type {CorpusSummary} */ corpus) =>

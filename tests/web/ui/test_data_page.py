@@ -1,0 +1,259 @@
+"""The Data page: corpora are added, watched while they build, looked into and deleted."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from cptstudio.corpus.corpus import open_corpus
+from cptstudio.workspace import Workspace
+from tests.toy_models import text_sample
+from tests.web.server_process import PATIENCE, RunningServer, wait_for
+
+pytestmark = pytest.mark.slow
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+def write_documents(folder: Path, seed: int, count: int = 12) -> None:
+    """Text files, one of them twice, one that is no PDF, and one that is no text."""
+    draw = random.Random(seed)
+    words = " ".join(text_sample()).split()
+    folder.mkdir(parents=True)
+    for number in range(count):
+        text = " ".join(draw.choices(words, k=200))
+        (folder / f"note-{number:02}.txt").write_text(text, encoding="utf-8")
+    (folder / "twice.txt").write_bytes((folder / "note-00.txt").read_bytes())
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    (folder / "picture.png").write_bytes(bytes(range(256)) * 8)
+
+
+def choose_folder(page: Page, root: Path, name: str) -> None:
+    """Choose a folder in the file browser, by keyboard alone."""
+    page.get_by_label("In", exact=True).select_option(label=str(root))
+    page.get_by_role("option", name=name).wait_for()
+    page.get_by_role("listbox").focus()
+    page.keyboard.type(name[0])
+    for _ in range(page.get_by_role("option").count()):
+        if page.locator(".entry-active", has_text=name).count():
+            break
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("option", name=name)).to_have_attribute("aria-selected", "true")
+
+
+def build_and_see_report(page: Page, name: str) -> None:
+    page.get_by_role("button", name="Build the corpus").click()
+    job = page.locator(".job", has_text=f"Building the corpus {name}")
+    job.get_by_role("link", name="See its report").click()
+
+
+@contextmanager
+def held_back(server: RunningServer) -> Iterator[psutil.Process]:
+    """The build that is started inside: stopped while the block lasts."""
+
+    def program() -> psutil.Process | None:
+        for process in psutil.Process(server.process.pid).children(recursive=True):
+            if "cptstudio.corpus.build_program" in process.cmdline():
+                return process
+        return None
+
+    found: psutil.Process = wait_for(program, "the build's process")
+    found.suspend()
+    try:
+        yield found
+    finally:
+        if found.is_running():
+            found.resume()
+
+
+def test_a_folder_becomes_a_corpus(page: Page, studio: RunningServer, documents: Path) -> None:
+    write_documents(documents / "notes", seed=1)
+    page.goto("/data")
+    page.get_by_role("link", name="Add a corpus").click()
+    page.get_by_label("Name", exact=True).fill("notes")
+    choose_folder(page, documents, "notes")
+    build_and_see_report(page, "notes")
+
+    corpus = open_corpus(Workspace(studio.workspace).corpus("notes"))
+    report = corpus.manifest.report
+    assert report.documents["train"] > 0 and report.documents["exact duplicate"] == 1
+    documents_table = page.get_by_role("table", name=re.compile("15 source files"))
+    training = documents_table.get_by_role("row", name=re.compile("Training"))
+    expect(training).to_contain_text(str(report.documents["train"]))
+    expect(documents_table).to_contain_text("Dropped: exact duplicate")
+    expect(page.get_by_role("table", name=re.compile("by length"))).to_be_visible()
+    [tokens] = [corpus.token_store(name).manifest for name in corpus.tokenizer_hashes()]
+    expect(page.get_by_role("table", name=re.compile("tokens a byte"))).to_contain_text(
+        f"{tokens.tokens['train']:,}"
+    )
+
+    page.get_by_role("tab", name=re.compile("Problems")).click()
+    expect(page.get_by_role("table")).to_contain_text("broken.pdf")
+    expect(page.get_by_role("table")).to_contain_text("picture.png")
+    page.get_by_role("tab", name=re.compile("Dropped")).click()
+    expect(page.get_by_role("table")).to_contain_text("exact duplicate")
+    assert "tab=dropped" in page.url
+
+    page.get_by_role("tab", name="Training rows").click()
+    page.get_by_label("Context", exact=True).select_option("128")
+    first = page.get_by_role("article").first
+    expect(first).to_contain_text("128 tokens to predict")
+    assert page.get_by_role("article").count() == 3
+    boundary = first.locator(".row-boundary").first
+    expect(boundary).to_contain_text(re.compile(r"note-\d\d\.txt|twice\.txt"))
+    expect(boundary).to_contain_text(re.compile("document (begins|goes on)|whole document"))
+    shown = first.locator(".row-document").first.inner_text()
+    assert len(shown) > 20 and any(
+        shown.strip()[:20] in path.read_text(encoding="utf-8")
+        for path in (documents / "notes").glob("*.txt")
+    )
+    page.get_by_role("button", name="Next rows").click()
+    expect(page.get_by_role("heading", name=re.compile("^Row 3"))).to_be_visible()
+    assert "row=3" in page.url
+
+
+def test_files_are_uploaded(page: Page, studio: RunningServer, tmp_path: Path) -> None:
+    write_documents(tmp_path / "mine", seed=2)
+    files = sorted((tmp_path / "mine").glob("*.txt"))
+    page.goto("/data?add=1")
+    page.get_by_label("Name", exact=True).fill("uploaded")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose files…").click()
+    chooser.value.set_files(files)
+    expect(page.locator(".uploads-total")).to_contain_text(f"{len(files)} of {len(files)} files")
+    page.get_by_role("button", name=f"Remove {files[3].name}").click()
+    expect(page.locator(".uploads-total")).to_contain_text(f"of {len(files) - 1} files")
+    page.get_by_label("Drop equal documents").uncheck()
+    page.get_by_label("Held out for validation").fill("20")
+    build_and_see_report(page, "uploaded")
+    expect(page.get_by_role("heading", name="uploaded", level=1)).to_be_visible()
+    manifest = open_corpus(Workspace(studio.workspace).corpus("uploaded")).manifest
+    assert manifest.report.source_files == len(files) - 1
+    assert manifest.settings.exact_dedup is False and manifest.settings.validation == 0.2
+
+
+def test_a_folder_is_dropped(page: Page, tmp_path: Path) -> None:
+    """A real drop cannot be made by a script; the entries of one can."""
+    page.goto("/data?add=1")
+    page.get_by_text("Drop files or folders here").wait_for()
+    page.evaluate(
+        """() => {
+          const folder = (path, inner) => ({
+            isFile: false, fullPath: path,
+            createReader: () => {
+              const portions = [inner.slice(0, 1), inner.slice(1), []];
+              return { readEntries: (found) => found(portions.shift()) };
+            },
+          });
+          const text = (path) => ({
+            isFile: true, fullPath: path,
+            file: (found) => found(new File(["some text"], path.split("/").pop())),
+          });
+          const unreadable = { isFile: true, fullPath: "/box/secret", file: (_, fail) => fail(1) };
+          const box = folder("/box", [
+            text("/box/a.txt"), folder("/box/in", [text("/box/in/a.txt")]), unreadable,
+          ]);
+          const event = new Event("drop", { bubbles: true, cancelable: true });
+          event.dataTransfer = { files: [], items: [{ kind: "file", webkitGetAsEntry: () => box }] };
+          document.querySelector(".drop-area").dispatchEvent(event);
+        }"""
+    )
+    expect(page.locator(".uploads-total")).to_contain_text("2 of 2 files")
+    names = page.locator(".uploads-list .name").all_inner_texts()
+    assert sorted(names) == ["box/a.txt", "box/in/a.txt"]
+    expect(page.get_by_text("The browser could not read box/secret")).to_be_visible()
+    page.get_by_role("button", name="Remove all").click()
+    expect(page.locator(".uploads")).to_have_count(0)
+
+
+def test_a_build_survives_a_reload_and_is_cancelled(
+    page: Page, studio: RunningServer, documents: Path
+) -> None:
+    write_documents(documents / "long", seed=3)
+    page.goto("/data?add=1")
+    page.get_by_label("Name", exact=True).fill("cancelled")
+    choose_folder(page, documents, "long")
+    page.get_by_role("button", name="Build the corpus").click()
+    with held_back(studio):
+        job = page.locator(".job", has_text="Building the corpus cancelled")
+        expect(job).to_be_visible()
+        page.reload()
+        expect(job.get_by_role("progressbar")).to_be_visible()
+        page.goto("/data/cancelled")
+        job.get_by_role("button", name="Cancel").click()
+    expect(job).to_contain_text("Cancelled")
+    assert not (Workspace(studio.workspace).corpus("cancelled") / "manifest.json").exists()
+
+
+def test_what_is_missing_is_said_at_its_place(page: Page) -> None:
+    page.goto("/data?add=1")
+    page.get_by_role("button", name="Build the corpus").click()
+    name = page.get_by_label("Name", exact=True)
+    expect(name).to_have_attribute("aria-invalid", "true")
+    expect(name).to_be_focused()
+    expect(name).to_have_accessible_description("Give the corpus a name.")
+    expect(page.get_by_text("Choose a folder or files, or upload some.")).to_be_visible()
+    name.fill("domain")
+    page.get_by_role("button", name="Build the corpus").click()
+    expect(name).to_have_accessible_description(re.compile("There is a corpus named domain"))
+
+
+def test_another_folder_is_allowed_after_a_question(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "more" / "inside").mkdir(parents=True)
+    page.goto("/data?add=1")
+    field = page.get_by_label("Allow another folder of this machine")
+    field.fill(str(tmp_path / "nowhere"))
+    page.get_by_role("button", name="Allow…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Allow", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("nowhere")
+    page.keyboard.press("Escape")
+    field.fill(str(tmp_path / "more"))
+    page.get_by_role("button", name="Allow…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Allow", exact=True).click()
+    expect(page.get_by_role("option", name="inside")).to_be_visible()
+    page.get_by_role("button", name="Remove from the list").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove from the list").click()
+    expect(page.get_by_role("option", name="inside")).to_have_count(0)
+
+
+def test_a_corpus_is_deleted_after_a_question(
+    page: Page, studio: RunningServer, documents: Path
+) -> None:
+    from cptstudio.corpus.build import build_corpus
+
+    folder = Workspace(studio.workspace).corpus("unwanted")
+    write_documents(documents / "unwanted", seed=4)
+    build_corpus(folder, [documents / "unwanted"])
+    page.goto("/data/unwanted")
+    expect(page.get_by_text("Not tokenised for any model yet")).to_be_visible()
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert folder.exists()
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete the corpus").click()
+    expect(page.get_by_role("heading", name="Data", level=1)).to_be_visible()
+    expect(page.get_by_role("link", name="domain", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="unwanted")).to_have_count(0)
+    assert not folder.exists() and (documents / "unwanted").exists()
+
+
+def test_tokens_for_another_model(page: Page, studio: RunningServer, documents: Path) -> None:
+    from cptstudio.corpus.build import build_corpus
+
+    folder = Workspace(studio.workspace).corpus("later")
+    write_documents(documents / "later", seed=5)
+    build_corpus(folder, [documents / "later"])
+    page.goto("/data/later")
+    page.get_by_role("button", name="Tokenise for a model…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Model").select_option(label="toy")
+    dialog.get_by_role("button", name="Tokenise").click()
+    expect(page.get_by_role("table", name=re.compile("tokens a byte"))).to_be_visible()
+    assert open_corpus(folder).tokenizer_hashes()
