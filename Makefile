@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO ?= demo
-PYTHON_SOURCES := src tests benchmarks scripts
+PYTHON_SOURCES := src tests benchmarks scripts examples start_web_interface.py
 
 .PHONY: help setup run test check format bench docs clean
 
 help:
-	@echo "make run     set up, make the demo workspace in ./$(DEMO), and say what to do next"
+	@echo "make run     set up, make the demo workspace in ./$(DEMO), and open the web interface on it"
+	@echo "             (NO_BROWSER=1: only say its address; DEMO=DIR: another workspace)"
 	@echo "make test    set up and run everything: format, lint, types, all tests"
 	@echo "make check   the quick part of it: format, lint, types, unit tests"
 	@echo "make bench   speed against peers and the directions of continued pre-training (long)"
@@ -30,7 +31,7 @@ help:
 setup: .venv/ready
 
 run: setup
-	$(BIN)/cpt-studio demo $(DEMO)
+	$(BIN)/python start_web_interface.py --demo --workspace $(DEMO) $(if $(NO_BROWSER),--no-browser)
 
 check: .venv/ready-for-tests
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)

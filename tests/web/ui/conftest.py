@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,22 +10,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.training.small_workspace import make_workspace
 from tests.web.server_process import PATIENCE, RunningServer, running_server
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-def _installed_browser() -> str | None:
-    given = os.environ.get("CPT_STUDIO_CHROMIUM")
-    return given or next((found for name in _NAMES if (found := shutil.which(name))), None)
+from tests.web.ui.browsers import browser_options
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium: the machine's own, or the one that Playwright installed."""
     with sync_playwright() as playwright:
-        # Chromium refuses its sandbox to root, which continuous integration often is.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        started = playwright.chromium.launch(executable_path=_installed_browser(), args=arguments)
+        started = playwright.chromium.launch(**browser_options())
         yield started
         started.close()
 
@@ -39,9 +29,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def studio(
-    tmp_path_factory: pytest.TempPathFactory, documents: Path
-) -> Iterator[RunningServer]:
+def studio(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Iterator[RunningServer]:
     """The server on a workspace with a toy model and two corpora."""
     root = tmp_path_factory.mktemp("studio") / "workspace"
     make_workspace(root)

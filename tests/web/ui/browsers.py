@@ -1,0 +1,18 @@
+"""How the tests start a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def browser_options(*arguments: str) -> dict[str, Any]:
+    """What Playwright is told to start Chromium: the machine's own, or Playwright's."""
+    given = os.environ.get("CPT_STUDIO_CHROMIUM")
+    found = given or next((path for name in _NAMES if (path := shutil.which(name))), None)
+    # Chromium refuses its sandbox to root, which continuous integration often is.
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {"executable_path": found, "args": [*sandbox, *arguments]}
