@@ -1,22 +1,27 @@
-"""Clocks that are set, disks that are full: a run's rows, its end and its record hold."""
+"""Clocks that are set, machines that are rebooted, disks that are full: runs and records hold."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cptstudio import run_files
+from cptstudio.errors import UserError
+from cptstudio.runs import launching, records
+from cptstudio.runs.identity import identify
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 from tests.runs.keeping import eventually
-from tests.runs.test_training_manager import LONG, log, wait_for_end, wait_for_step
+from tests.runs.test_training_manager import LONG, kept, log, wait_for_end, wait_for_step
 from tests.runs.toy_runs import toy_config
 
 pytestmark = pytest.mark.slow
@@ -72,6 +77,40 @@ def test_a_clock_moved_a_day_both_ways_changes_neither_order_nor_durations(
     assert elapsed == sorted(elapsed) and elapsed[-1] < 3600
     ended = manager.run("clock").exit
     assert ended is not None and 0 < ended.duration < 3600
+
+
+def test_after_a_reboot_a_run_is_lost_its_pid_is_another_process_and_it_can_go_on(
+    workspace: Workspace, parts: dict[str, Any]
+) -> None:
+    manager = TrainingManager(workspace, prevent_sleep=False)
+    manager.start(toy_config(parts, "rebooted", LONG))
+    wait_for_step(manager, "rebooted", 12)
+    who = kept(manager, "rebooted")
+    for process in (who.keeper, who.trainer):
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for_end(manager, "rebooted")
+    # After a reboot the numbers start again: pid and start time may mean anybody.
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        now = identify(stranger.pid)
+        assert now is not None
+        before = replace(now, boot="the boot before")
+        folder = launching.private_folder(workspace.private, "rebooted")
+        records.write(folder / records.KEEPER, replace(who, keeper=before, trainer=before))
+        again = TrainingManager(workspace, prevent_sleep=False)
+        run = again.run("rebooted")
+        assert str(run.state) == "lost" and "started again" in run.state.reason
+        for act in (again.stop, again.kill):
+            with pytest.raises(UserError, match="nothing to"):
+                act("rebooted")
+        assert stranger.poll() is None
+        again.resume("rebooted", confirmed=True)
+        wait_for_step(again, "rebooted", 20)
+        again.kill("rebooted")
+        wait_for_end(again, "rebooted")
+        assert stranger.poll() is None
+        stranger.kill()
+    rows = run_files.read_metrics(run.directory).records
+    assert [row["session"] for row in rows if row["kind"] == "resume"] == [1]
 
 
 @pytest.fixture
