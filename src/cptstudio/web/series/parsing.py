@@ -51,6 +51,9 @@ _NON_FINITE: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity"
 _PIECES: Final = 8
 _SMALL_PIECE: Final = 64 * 1024
 _ARROW_WORTH: Final = 64 * 1024
+_LITERALS: Final = (b"NaN", b"Inf")
+_DEEP: Final = 400
+_USUAL_INNER: Final = 64
 
 
 @dataclass
@@ -117,7 +120,7 @@ def parse_block(data: bytes) -> Rows:
         rows = _with_arrow(data)
         if rows is not None:
             return rows
-        if len(data) > _SMALL_PIECE:
+        if len(data) > 2 * _SMALL_PIECE:
             return joined([parse_block(piece) for piece in _pieces(data)])
     return line_by_line(data)
 
@@ -194,6 +197,8 @@ def _with_arrow(data: bytes) -> Rows | None:
     import pyarrow as pa
     import pyarrow.json as arrow_json
 
+    if any(literal in data for literal in _LITERALS):
+        return None  # pyarrow takes these for numbers, and JSON has no such numbers.
     fields = [("kind", pa.string()), (SEQ, pa.int64())]
     fields += [(name, pa.float64()) for name in NUMBERS]
     try:
@@ -215,6 +220,9 @@ def _with_arrow(data: bytes) -> Rows | None:
     train = np.asarray(pa.compute.equal(kind, "train").to_numpy(zero_copy_only=False), np.bool_)
     rows = Rows(seqs, train, {name: _from_arrow(table.column(name)) for name in NUMBERS})
     others = np.flatnonzero(~train)
+    inner = data.count(b"{") + data.count(b"[") - len(rows)
+    if inner > _DEEP + _USUAL_INNER * len(others):
+        return None  # Perhaps nested too deeply in a field that pyarrow passes over.
     if len(others):
         ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
         for at in others.tolist():
