@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from cptstudio import __version__
-from cptstudio.cli import compare, corpus, demo, evaluate, merge, runs, serve, train
+from cptstudio.cli import (
+    compare,
+    corpus,
+    demo,
+    evaluate,
+    merge,
+    questions,
+    runs,
+    serve,
+    suite,
+    train,
+)
 from cptstudio.cli.common import errors
 from cptstudio.errors import UserError
 
@@ -54,7 +65,9 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(evaluate.generate)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
+app.command("questions")(questions.questions)
 app.command("merge")(merge.merge)
+app.add_typer(suite.app, name="suite")
 
 
 def main() -> None:

@@ -68,6 +68,7 @@ def _score_one(bench: Bench, request: Score, context: int, tell: Progress) -> di
     return {
         "label": bench.label,
         "tokenizer": bench.tokenizer.facts.hash,
+        "start": bench.tokenizer.facts.start,
         **whole,
         "texts": texts,
     }

@@ -1,0 +1,139 @@
+"""`cpt-studio suite`: sets of prompts, put to checkpoint after checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.evaluate import FastBlasOption
+from cptstudio.errors import UserError
+from cptstudio.testing.bench import Bench
+from cptstudio.testing.references import resolve_reference
+from cptstudio.testing.requests import Sampling
+from cptstudio.testing.suites import (
+    Suite,
+    delete_suite,
+    parse_prompts,
+    read_suite,
+    run_suite,
+    suite_names,
+    write_suite,
+)
+from cptstudio.workspace import Workspace
+
+app = typer.Typer(
+    help="Prompt suites: the same prompts with the same seed, put to several checkpoints.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The suite's name.")]
+
+
+@app.command()
+def create(
+    name: NameArgument,
+    prompts: Annotated[
+        list[str] | None, typer.Option("--prompt", "-p", help="A prompt; repeat for more.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-f", help='One prompt a line, or a .jsonl file with a "prompt" a line.'
+        ),
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of each completion.")] = 64,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 0,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Save a suite under a name, in the place of a former one.
+
+    Example: `cpt-studio suite create basics --prompt "import os" --prompt "def main():"`
+    """
+    given = [*(prompts or ()), *(parse_prompts(file) if file is not None else ())]
+    if not given:
+        raise UserError("A suite needs prompts: give --prompt or --file.")
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    path = write_suite(Workspace(workspace), name, Suite(prompts=tuple(given), sampling=sampling))
+    console.print(f"Saved {len(given):,} prompts in {path}.", soft_wrap=True)
+
+
+@app.command("list")
+def list_suites(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
+    """List the suites of the workspace.
+
+    Example: `cpt-studio suite list`
+    """
+    place = Workspace(workspace)
+    names = suite_names(place)
+    if as_json:
+        print_json({name: read_suite(place, name).model_dump(mode="json") for name in names})
+        return
+    for name in names:
+        console.print(f"{name}: {len(read_suite(place, name).prompts):,} prompts")
+    if not names:
+        console.print(f"There are no suites in {place.root} yet: see `cpt-studio suite create`.")
+
+
+@app.command()
+def run(
+    name: NameArgument,
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Base models, RUN, RUN@best, RUN@200.")
+    ],
+    workspace: WorkspaceOption = Path(),
+    fast_blas: FastBlasOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a suite to models, in the order given, and mark where a text is another.
+
+    What a model was asked before with the same settings is not asked again.
+
+    Example: `cpt-studio suite run basics demo-base first@100 first`
+    """
+    place = Workspace(workspace)
+    suite = read_suite(place, name)
+    references = [resolve_reference(text, place) for text in models]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with (
+        Bench(fast_blas=fast_blas) as bench,
+        Progress(
+            *columns, TimeRemainingColumn(), console=errors, transient=True, disable=as_json
+        ) as bar,
+    ):
+        task = bar.add_task("loading", total=None)
+        matrix = run_suite(
+            bench,
+            place,
+            suite,
+            references,
+            lambda doing, done, total: bar.update(
+                task, description=escape(doing), completed=done, total=total
+            ),
+        )
+    if as_json:
+        print_json(matrix)
+        return
+    for row in matrix["rows"]:
+        console.rule(escape(row["prompt"].strip().splitlines()[0][:80]))
+        for label, text, changed in zip(
+            matrix["models"], row["texts"], row["changed"], strict=True
+        ):
+            mark = " (another text)" if changed else ""
+            console.print(f"[bold]{escape(label)}{mark}[/]")
+            console.print(f"[dim]{escape(row['prompt'])}[/]{escape(text['text'])}", soft_wrap=True)
+
+
+@app.command()
+def delete(name: NameArgument, workspace: WorkspaceOption = Path()) -> None:
+    """Remove a suite.
+
+    Example: `cpt-studio suite delete basics`
+    """
+    delete_suite(Workspace(workspace), name)
+    console.print(f"Deleted the suite {name}.")
