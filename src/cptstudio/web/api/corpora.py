@@ -51,11 +51,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         return corpus_work.start(studio, body)
 
     @route(bp, "GET", "/<name>", summary="A corpus's report", answer=CorpusDescription)
-    def show(name: str) -> dict[str, Any]:
+    def show(name: str) -> CorpusDescription:
         from cptstudio.corpus.report import describe
 
         corpus = _open(studio, name)
-        return {**describe(corpus), "active_job": studio.jobs.active(corpus_work.key(name))}
+        job = studio.jobs.active(corpus_work.key(name))
+        return CorpusDescription(**describe(corpus), active_job=job)
 
     @route(
         bp,

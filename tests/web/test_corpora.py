@@ -1,0 +1,285 @@
+"""Corpora over HTTP: built as a job, looked into, tokenised, cancelled, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cptstudio.corpus.corpus import open_corpus
+from cptstudio.durable import is_staging_name
+from tests.web.corpus_sources import MODEL, install_demo_model, write_documents, write_much_text
+from tests.web.in_process import Web, make_web
+from tests.web.server_process import RunningServer, running_server, wait_for
+
+PATIENCE = 120.0
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Web]:
+    """The application on a workspace with the demo's model and some documents."""
+    install_demo_model(tmp_path)
+    write_documents(tmp_path / "documents")
+    web = make_web(tmp_path)
+    yield web
+    web.studio.jobs.close()
+    web.studio.manager.close()
+
+
+def build(web: Web, *sources: dict[str, str], **changes: Any) -> Any:
+    """Ask for a build of the corpus c; the parsed answer."""
+    chosen = list(sources) or [{"root": "workspace", "path": "documents"}]
+    return web.post("/api/corpora", {"name": "c", "sources": chosen, **changes}, 202)
+
+
+def ended(web: Web, job: Any) -> Any:
+    found = web.studio.jobs.wait(job["id"], PATIENCE)
+    assert found is not None
+    return web.get(f"/api/jobs/{job['id']}")
+
+
+def built(web: Web, *sources: dict[str, str], **changes: Any) -> Any:
+    job = ended(web, build(web, *sources, **changes))
+    assert job["state"] == "done", job
+    return job
+
+
+def refused(web: Web, status: int, **body: Any) -> Any:
+    answer = web.request("POST", "/api/corpora", json={"name": "c", **body})
+    assert answer.status_code == status, answer.text
+    return answer.json
+
+
+def test_a_corpus_is_built_from_a_folder_and_an_upload_and_looked_into(studio: Web) -> None:
+    upload = studio.request(
+        "POST",
+        "/api/uploads",
+        query_string={"name": "sent/Grüße aus Köln.md"},
+        data="# Grüße\n\nDer Dom steht am Rhein.".encode(),
+        headers={"Content-Type": "application/octet-stream"},
+    ).json
+    job = built(
+        studio,
+        {"root": "workspace", "path": "documents"},
+        {"upload": upload["id"]},
+        model=MODEL,
+        held_out=0.1,
+        test=0.1,
+    )
+    assert (job["kind"], job["about"], job["phase"]) == ("corpus", "c", "saving")
+    assert job["result"]["changed"] is True
+    # A page that is loaded again finds the job and the corpus.
+    assert [one["id"] for one in studio.get("/api/jobs")["jobs"]] == [job["id"]]
+    [listed] = studio.get("/api/corpora")["corpora"]
+    assert sum(listed["documents"].values()) == 41
+    assert listed["documents"]["validation"] > 0
+    assert listed["dropped"] == 2
+    assert listed["tokens"][0]["tokens"]["train"] > 1000
+    assert listed["created"] > 1.7e9
+    report = studio.get("/api/corpora/c")["report"]
+    assert report["documents"]["near duplicate"] == 1
+    problems = studio.get("/api/corpora/c/problems")
+    reasons = {one["label"]: one["reason"] for one in problems["problems"]}
+    assert problems["total"] == 2
+    assert set(reasons) == {"documents/damaged.pdf", "documents/.env"}
+    labels = {record.label for record in open_corpus(studio.studio.workspace.corpus("c")).sources()}
+    assert "sent/Grüße aus Köln.md" in labels
+    assert studio.get("/api/uploads")["uploads"] == []
+
+
+def test_what_was_dropped_is_told_with_the_reason(studio: Web) -> None:
+    built(studio)
+    page = studio.get("/api/corpora/c/dropped")
+    assert (
+        page["counts"]
+        == {
+            "exact duplicate": 1,
+            "near duplicate": 1,
+            "overlap with held-out": 0,
+        }
+        or sum(page["counts"].values()) == 2
+    )
+    found = {one["label"]: one for one in page["dropped"]}
+    copy = found["documents/copy.txt"]
+    assert (copy["reason"], copy["similarity"]) == ("exact duplicate", 1.0)
+    assert copy["kept"]["label"] == "documents/00.txt"
+    assert copy["excerpt"].startswith("Document 0. word")
+    assert page["total"] == 2
+    one = studio.request("GET", "/api/corpora/c/dropped?offset=1&limit=1").json
+    assert [item["document"] for item in one["dropped"]] == [page["dropped"][1]["document"]]
+    only = studio.request("GET", "/api/corpora/c/dropped?reason=exact%20duplicate").json
+    assert [item["label"] for item in only["dropped"]] == ["documents/copy.txt"]
+    assert studio.get("/api/corpora/c/problems", offset=1)["problems"][0]["skipped"] is True
+
+
+def test_rows_are_decoded_for_a_model_that_it_is_tokenised_for(studio: Web) -> None:
+    built(studio)
+    query = {"model": MODEL, "rows": 2, "context_length": 64}
+    missing = studio.request("GET", "/api/corpora/c/rows", query_string=query)
+    assert missing.status_code == 422
+    assert "has not been tokenised" in missing.json["detail"]
+    job = ended(studio, build(studio, sources=[], model=MODEL))
+    assert (job["kind"], job["state"], job["result"]["changed"]) == ("tokenise", "done", True)
+    page = studio.get("/api/corpora/c/rows", **query)
+    assert [row["length"] for row in page["rows"]] == [64, 64]
+    parts = page["rows"][0]["parts"]
+    assert parts[0]["label"].startswith("documents/")
+    assert "word" in parts[0]["text"]
+    assert page["batches"] > 2
+    behind = studio.get("/api/corpora/c/rows", **query, first=page["batches"])
+    assert behind["rows"] == []
+    strange = studio.request("GET", "/api/corpora/c/rows", query_string={"model": "/etc"})
+    assert strange.status_code == 422
+
+
+def test_a_second_build_of_the_same_does_nothing_and_says_so(studio: Web) -> None:
+    first = built(studio)
+    second = built(studio)
+    assert second["result"]["changed"] is False
+    assert second["result"]["fingerprint"] == first["result"]["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("source", "status"),
+    [
+        ({"root": "workspace", "path": "../"}, 422),
+        ({"root": "workspace", "path": ".cpt-studio"}, 422),
+        ({"root": "workspace", "path": "/etc"}, 422),
+        ({"root": "workspace", "path": "out"}, 422),
+        ({"root": "workspace", "path": "out/hostname"}, 422),
+        ({"root": "workspace", "path": "missing"}, 422),
+        ({"root": "unknown", "path": ""}, 422),
+        ({"upload": "u0000000000000000"}, 422),
+        ({"upload": "../token"}, 422),
+        ({}, 422),
+        ({"root": "workspace", "upload": "u0"}, 422),
+        ({"path": "/etc/passwd"}, 422),
+        ({"root": "workspace", "path": "a\0b"}, 422),
+    ],
+)
+def test_only_allowed_sources_are_read(studio: Web, source: dict[str, str], status: int) -> None:
+    (studio.studio.workspace.root / "out").symlink_to("/etc")
+    answer = refused(studio, status, sources=[source])
+    assert any(name.startswith("sources.0") for name in answer["fields"]), answer
+    assert not studio.studio.workspace.corpora.exists()
+    assert studio.get("/api/jobs")["jobs"] == []
+
+
+def test_what_is_wrong_with_a_build_is_said_at_its_field(studio: Web) -> None:
+    good = [{"root": "workspace", "path": "documents"}]
+    for name in ("../x", "a/b", ".hidden", "x" * 65, ""):
+        assert "name" in refused(studio, 422, name=name, sources=good)["fields"]
+    assert "sources" in refused(studio, 422)["fields"]
+    assert "held_out" in refused(studio, 422, sources=good, held_out=0.9)["fields"]
+    assert "no model 'no-such'" in refused(studio, 422, sources=good, model="no-such")["detail"]
+    built(studio)
+    assert "model" in refused(studio, 422)["fields"]
+
+
+def test_a_build_that_fails_says_why(studio: Web) -> None:
+    root = studio.studio.workspace.root
+    (root / "empty").mkdir()
+    (root / "empty" / "a.pdf").write_bytes(b"no pdf")
+    job = ended(studio, build(studio, {"root": "workspace", "path": "empty"}))
+    assert job["state"] == "failed"
+    assert job["error"] == "No document could be read from these sources."
+    assert job["problems"]
+    [listed] = studio.get("/api/corpora")["corpora"]
+    assert "no documents yet" in listed["error"]
+    assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 204
+
+
+def _during_a_long_build(web: Web) -> Any:
+    write_much_text(web.studio.workspace.root / "much")
+    job = build(web, {"root": "workspace", "path": "much"}, model=MODEL)
+    wait_for(
+        lambda: (
+            (web.get(f"/api/jobs/{job['id']}")["done"] or 0) > 0
+            or web.get(f"/api/jobs/{job['id']}")["state"] != "running"
+        ),
+        "progress",
+    )
+    return job
+
+
+def test_a_cancelled_build_leaves_the_former_corpus(studio: Web) -> None:
+    before = built(studio)["result"]["fingerprint"]
+    job = _during_a_long_build(studio)
+    assert studio.get("/api/corpora/c")["active_job"]["id"] == job["id"]
+    assert refused(studio, 409, sources=[{"root": "workspace", "path": "documents"}])
+    deleting = studio.request("DELETE", "/api/corpora/c", json={"confirmed": True})
+    assert deleting.status_code == 409
+    studio.post(f"/api/jobs/{job['id']}/cancel")
+    assert ended(studio, job)["state"] == "cancelled"
+    assert studio.get("/api/corpora/c")["fingerprint"] == before
+    versions = studio.studio.workspace.corpus("c") / "versions"
+    assert not [path for path in versions.iterdir() if is_staging_name(path.name)]
+    built(studio, {"root": "workspace", "path": "documents"})
+
+
+def test_deleting_needs_a_confirmation_and_spares_the_sources(studio: Web) -> None:
+    built(studio)
+    assert studio.request("DELETE", "/api/corpora/c").status_code == 422
+    assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 204
+    assert studio.get("/api/corpora") == {"corpora": []}
+    assert studio.request("GET", "/api/corpora/c").status_code == 404
+    assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 404
+    assert len(list((studio.studio.workspace.root / "documents").iterdir())) == 44
+    assert not list(studio.studio.workspace.corpora.iterdir())
+
+
+def test_damaged_corpora_are_listed_with_the_reason(studio: Web) -> None:
+    built(studio)
+    manifest = studio.studio.workspace.corpus("c") / "manifest.json"
+    manifest.write_text("{")
+    [listed] = studio.get("/api/corpora")["corpora"]
+    assert "not valid JSON" in listed["error"]
+    assert studio.request("GET", "/api/corpora/c").status_code == 422
+    built(studio)
+
+
+def _builder(server: RunningServer) -> psutil.Process | None:
+    for worker in server.workers():
+        for child in worker.children():
+            if "cptstudio.corpus.build_program" in child.cmdline():
+                return child
+    return None
+
+
+def _api(server: RunningServer, cookie: str) -> Callable[..., Any]:
+    def ask(method: str, path: str, body: Any = None) -> Any:
+        answer = server.api(cookie, method, path, body)
+        assert answer.status < 300, answer.body
+        return answer.json
+
+    return ask
+
+
+@pytest.mark.slow
+def test_a_killed_server_ends_its_build_and_leaves_the_former_corpus(tmp_path: Path) -> None:
+    install_demo_model(tmp_path)
+    write_documents(tmp_path / "documents")
+    write_much_text(tmp_path / "much")
+    body = {"name": "c", "sources": [{"root": "workspace", "path": "documents"}]}
+    with running_server(tmp_path) as server:
+        ask = _api(server, server.sign_in())
+        job = ask("POST", "/api/corpora", body)
+        wait_for(lambda: ask("GET", f"/api/jobs/{job['id']}")["state"] == "done", "the build")
+        before = ask("GET", "/api/corpora/c")["fingerprint"]
+        body = {"name": "c", "sources": [{"root": "workspace", "path": "much"}], "model": MODEL}
+        job = ask("POST", "/api/corpora", body)
+        wait_for(lambda: ask("GET", f"/api/jobs/{job['id']}")["done"], "progress")
+        builder = _builder(server)
+        assert builder is not None
+        for process in (*server.workers(), psutil.Process(server.process.pid)):
+            process.kill()
+        server.process.wait()
+        wait_for(lambda: not builder.is_running(), "the build's end")
+    assert open_corpus(tmp_path / "corpora" / "c").manifest.fingerprint == before
+    with running_server(tmp_path) as server:
+        ask = _api(server, server.sign_in())
+        assert ask("GET", "/api/corpora/c")["fingerprint"] == before
+        assert ask("GET", "/api/jobs") == {"jobs": []}
