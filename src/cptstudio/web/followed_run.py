@@ -35,6 +35,7 @@ class Position:
         generation: of the rows that it knows.
         seq: last row that it was told.
         waiting: it has not acknowledged the last update yet.
+        due: when it may be told again, by the clock that nobody sets.
         events: number of the run's story lines that it was told; None before the first look.
         state: that it was told.
     """
@@ -42,6 +43,7 @@ class Position:
     generation: int
     seq: int
     waiting: bool = False
+    due: float = 0.0
     events: int | None = None
     state: dict[str, Any] | None = None
 

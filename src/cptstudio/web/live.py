@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from cptstudio.web.studio import Studio
 
 _TICK_SECONDS = 0.25
+_SHORTEST_SECONDS = 0.24
 _RUNS_PER_PAGE = 16
 _UNSENT_PACKETS = 8
 _logger = logging.getLogger(__name__)
@@ -181,11 +183,13 @@ class Live:
         with self._lock:
             positions = [(sid, runs[run.id]) for sid, runs in self._pages.items() if run.id in runs]
         for sid, position in positions:
-            if position.waiting or not self._takes(sid):
+            now = time.monotonic()
+            if position.waiting or now < position.due or not self._takes(sid):
                 continue
             update = run.update_for(position)
             if update is not None:
                 position.waiting = True
+                position.due = now + _SHORTEST_SECONDS
                 self._emit(sid, "update", {"boot_id": self._studio.boot_id, **update}, position)
 
     def _job_changed(self, job: Job) -> None:

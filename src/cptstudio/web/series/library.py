@@ -60,7 +60,7 @@ class SeriesLibrary:
     def answer(
         self, run: str, directory: Path, wish: Wish, patience: float | None = None
     ) -> dict[str, Any]:
-        """A chart's curves; not `complete` when they are a first picture of a file still being read.
+        """A chart's curves; not `complete` while a long file is still being read.
 
         Raises:
             UnusableFileError: its metrics cannot be read.
