@@ -13,6 +13,7 @@ help:
 	@echo "make test    set up and run everything: format, lint, types, all tests"
 	@echo "make check   the quick part of it: format, lint, types, unit tests"
 	@echo "make bench   speed against peers and the directions of continued pre-training (long)"
+	@echo "make docs    write docs/api.md from the routes"
 	@echo "make setup   only create .venv with what 'make run' needs (CUDA=1: for NVIDIA GPUs)"
 
 .venv/ready: pyproject.toml constraints.txt
@@ -51,6 +52,9 @@ bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.peers.setup
 	$(BIN)/python -m benchmarks.against_peers --page
 	$(BIN)/python -m benchmarks.science --page
+
+docs: .venv/ready-for-tests
+	$(BIN)/python -m scripts.make_api_docs
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,6 +1,6 @@
 """Follow a run from a program of your own: every row once and in order, whatever happens.
 
-    python examples/follow_run.py WORKSPACE RUN [--url http://127.0.0.1:8765]
+    python examples/follow_run.py WORKSPACE RUN [--url http://127.0.0.1:8763]
 
 It prints one JSON object a line: {"row": ...}, {"event": ...}, {"state": ...}. It ends when the
 run has ended. The server may be restarted and the connection may break meanwhile.
@@ -43,7 +43,7 @@ class RunFollower:
     """Follows one run and tells each current row exactly once.
 
     Args:
-        url: of the server, such as http://127.0.0.1:8765.
+        url: of the server, such as http://127.0.0.1:8763.
         token: the one line of .cpt-studio/token in the workspace.
         run: the run's id.
         tell: called with "row", "event", "state", or "restart" when earlier rows hold no more.
@@ -142,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("workspace", type=Path)
     parser.add_argument("run")
-    parser.add_argument("--url", default="http://127.0.0.1:8765")
+    parser.add_argument("--url", default="http://127.0.0.1:8763")
     options = parser.parse_args()
     token = (options.workspace / ".cpt-studio" / "token").read_text().strip()
 

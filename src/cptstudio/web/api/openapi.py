@@ -11,6 +11,7 @@ becomes problem details (`cptstudio.web.problems`).
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from cptstudio import __version__
+from cptstudio.web.api.docstrings import describe_fields, split_docstring
 from cptstudio.web.api.idempotency import KEY_HEADER, KEY_PATTERN, remembered_answer
 from cptstudio.web.api.requests import BODY_LIMIT, json_answer, read_body, read_json, read_query
 from cptstudio.web.problems import CONTENT_TYPE as PROBLEM_TYPE
@@ -137,7 +139,7 @@ def route(
                 )
             return remembered_answer(work, None if octet_stream else body_limit)
 
-        documentation = description or (handler.__doc__ or "").strip()
+        documentation = description or split_docstring(inspect.getdoc(handler) or "")[0]
         view.description = RouteDescription(  # type: ignore[attr-defined]
             method, summary, documentation, body, query, answer, int(status), octet_stream,
             media_type,
@@ -173,14 +175,15 @@ def openapi_document(app: flask.Flask) -> dict[str, Any]:
     ]
     references, schemas = models_json_schema(wanted, ref_template=_REFERENCE)
     definitions = schemas.get("$defs", {})
+    for schema in definitions.values():
+        describe_fields(schema)
     paths: dict[str, Any] = {}
     for path, described in routes:
         operation = _operation(path, described, references, definitions)
         paths.setdefault(_PART.sub(r"{\g<name>}", path), {})[described.method.lower()] = operation
-    queries = {described.query.__name__ for _, described in routes if described.query}
-    bodies = {described.body.__name__ for _, described in routes if described.body}
-    for name in queries - bodies:
-        definitions.pop(name, None)
+    bodies = {described.body for _, described in routes}
+    for model in {described.query for _, described in routes if described.query} - bodies:
+        definitions.pop(_name_in(references, model), None)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -205,6 +208,10 @@ def openapi_document(app: flask.Flask) -> dict[str, Any]:
     }
 
 
+def _name_in(references: Any, model: type[BaseModel]) -> str:
+    return str(references[model, "validation"]["$ref"].rpartition("/")[2])
+
+
 def _model_order(model: type[BaseModel]) -> tuple[str, str]:
     return model.__name__, model.__module__
 
@@ -224,8 +231,7 @@ def _operation(
         for part in _PART.finditer(path)
     ]
     if described.query:
-        reference = references[described.query, "validation"]["$ref"]
-        schema = definitions[reference.rpartition("/")[2]]
+        schema = definitions[_name_in(references, described.query)]
         for name, property_schema in schema.get("properties", {}).items():
             parameters.append(
                 {

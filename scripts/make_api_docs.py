@@ -1,0 +1,159 @@
+"""Write docs/api.md from the OpenAPI document that the server gives out.
+
+    python -m scripts.make_api_docs            # or: make docs
+
+The document itself comes from the routes' declarations, so that this page cannot say anything
+else than what the server does.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cptstudio.web.api.openapi import openapi_document
+from cptstudio.web.options import ServerOptions
+from cptstudio.web.security.access import make_access
+from cptstudio.web.studio import make_studio
+from cptstudio.web.web_training_interface import create_inner
+
+PAGE = Path(__file__).parent.parent / "docs" / "api.md"
+_INTRODUCTION = """\
+# HTTP API
+
+Made by `make docs` from the OpenAPI 3.1 document, which a running server gives out at
+`/api/openapi.json`. What the pages of CPT Studio do, they do through this API; live updates come
+over Socket.IO ([live.md](live.md)).
+
+- **Signing in.** `POST /enter` with the form field `token` (the content of
+  `.cpt-studio/token`) gives a cookie that every request has to carry
+  ([security.md](security.md)).
+- **Changes** (POST, PUT, DELETE) need the server's own address as `Origin`, and
+  `Content-Type: application/json`; uploads are `application/octet-stream`. A GET changes nothing.
+- **Idempotency-Key.** A change that is sent again under the same key (8 to 128 letters, digits,
+  `-` or `_`) is not done again: it gives the first answer again.
+- **Errors** are problem details (RFC 9457, `application/problem+json`): `detail` is a sentence to
+  act on, `problems` are all findings, `fields` the findings by the field they belong to.
+- Times are Unix seconds, sizes bytes, and what is not known is null. Numbers that are not finite
+  are the strings "NaN", "Infinity" and "-Infinity".
+
+```sh
+port=8763; token=$(cat demo/.cpt-studio/token)
+curl --silent --output /dev/null --cookie-jar cookies --data-urlencode "token=$token" \\
+    http://127.0.0.1:$port/enter
+curl --cookie cookies http://127.0.0.1:$port/api/runs
+```
+"""
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document of the application."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        options = ServerOptions(workspace=root)
+        studio = make_studio(options)
+        app = create_inner(studio, make_access(options, root, 8763, "no token"))
+        found = openapi_document(app)
+        studio.live.close()
+        studio.manager.close()
+        return found
+
+
+def page(described: dict[str, Any]) -> str:
+    """The document as a page."""
+    by_tag: dict[str, list[str]] = {}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            lines = by_tag.setdefault(operation["tags"][0], [])
+            lines.extend(_operation(method.upper(), path, operation))
+    parts = [_INTRODUCTION]
+    for tag, lines in sorted(by_tag.items()):
+        parts.append(f"\n## {tag.replace('-', ' ').capitalize()}\n\n" + "\n".join(lines))
+    parts.append("\n## Shapes\n")
+    for name, schema in sorted(described["components"]["schemas"].items()):
+        parts.append("\n".join(_shape(name, schema)))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
+    yield f"### `{method} {path}`\n"
+    yield operation["summary"].rstrip(".") + "." + _paragraphs(operation.get("description", ""))
+    yield ""
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "query":
+            yield _field(parameter["name"], parameter["schema"], parameter["required"], "query ")
+    for media, content in operation.get("requestBody", {}).get("content", {}).items():
+        shown = _type(content["schema"]) if content.get("schema") else f"`{media}`"
+        yield f"- body: {shown}"
+    for status, answer in operation["responses"].items():
+        if status == "default":
+            continue
+        shown = [
+            _type(content["schema"]) if content.get("schema") else f"`{media}`"
+            for media, content in answer.get("content", {}).items()
+        ]
+        yield f"- answers {status}" + (f": {', '.join(shown)}" if shown else "")
+    yield ""
+
+
+def _shape(name: str, schema: dict[str, Any]) -> Iterator[str]:
+    yield f"### {name}\n"
+    if schema.get("description"):
+        yield _paragraphs(schema["description"]).strip() + "\n"
+    if "enum" in schema:
+        yield _type(schema) + "\n"
+    required = set(schema.get("required", ()))
+    for field, described in schema.get("properties", {}).items():
+        yield _field(field, described, field in required)
+    yield ""
+
+
+def _field(name: str, schema: dict[str, Any], required: bool, what: str = "") -> str:
+    line = f"- {what}`{name}`: {_type(schema)}"
+    if "default" in schema and schema["default"] not in (None, [], {}):
+        line += f", default `{schema['default']}`"
+    elif not required and what:
+        line += ", optional"
+    text = " ".join(str(schema.get("description") or "").split())
+    return line + (f". {text[0].upper()}{text[1:]}" if text else "")
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    for union in ("anyOf", "oneOf", "allOf"):
+        if union in schema:
+            return " or ".join(dict.fromkeys(_type(option) for option in schema[union]))
+    if "enum" in schema or "const" in schema:
+        return " or ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    kind = schema.get("type")
+    if kind == "array":
+        items = schema.get("items") or {}
+        return f"list of {_type(items)}" if items else "list"
+    if kind == "object":
+        values = schema.get("additionalProperties")
+        return f"object of {_type(values)}" if isinstance(values, dict) else "object"
+    names = {"integer": "whole number", "boolean": "true or false", "string": "text"}
+    return names.get(str(kind), str(kind or "anything"))
+
+
+def _paragraphs(text: str) -> str:
+    lines = [line.strip() for line in text.strip().splitlines()]
+    joined = "\n".join(lines)
+    return f"\n\n{joined}" if joined else ""
+
+
+def main() -> None:
+    """Write the page, or with --check only say whether it is up to date."""
+    made = page(document())
+    if "--check" in sys.argv:
+        sys.exit(PAGE.read_text(encoding="utf-8") != made and f"{PAGE} is not up to date")
+    PAGE.write_text(made, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
