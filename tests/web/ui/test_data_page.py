@@ -161,7 +161,8 @@ def test_a_folder_is_dropped(page: Page, tmp_path: Path) -> None:
             text("/box/a.txt"), folder("/box/in", [text("/box/in/a.txt")]), unreadable,
           ]);
           const event = new Event("drop", { bubbles: true, cancelable: true });
-          event.dataTransfer = { files: [], items: [{ kind: "file", webkitGetAsEntry: () => box }] };
+          const item = { kind: "file", webkitGetAsEntry: () => box };
+          event.dataTransfer = { files: [], items: [item] };
           document.querySelector(".drop-area").dispatchEvent(event);
         }"""
     )

@@ -59,8 +59,8 @@ export class NewRunForm {
     this.settings = signal(null);
     /** @type {import("../../lib/preact.js").Signal<Values>} */
     this.values = signal({});
-    /** What the values were when the form was opened: a fork sends the differences. */
-    this.parentValues = /** @type {Values} */ ({});
+    /** What the form begins with: the preferences, or the old run's values; a fork sends what differs. */
+    this.firstValues = /** @type {Values} */ ({});
     /** @type {import("../../lib/preact.js").Signal<Plan|null>} */
     this.plan = signal(null);
     this.planning = signal(false);
@@ -99,20 +99,23 @@ export class NewRunForm {
   async load() {
     this.loadError.value = null;
     try {
-      const [schema, runs, parent] = await Promise.all([
+      const [schema, runs, parent, preferences] = await Promise.all([
         get("/api/settings-schema"),
         get("/api/runs"),
         this.origin.from === null ? null : get(`/api/runs/${encodeURIComponent(this.origin.from)}`),
+        this.origin.from === null ? get("/api/preferences") : null,
       ]);
       const settings = readSettings(schema);
       const names = [...runs.runs, ...(runs.imported ?? [])].map((/** @type {{id: string}} */ run) => run.id);
       this.takenNames.value = new Set(names);
       if (parent !== null) {
         if (!parent.config) throw new Error("The configuration of this run is not known, so it cannot be taken over.");
-        this.parentValues = fromTree(parent.config.settings, settings);
+        this.firstValues = fromTree(parent.config.settings, settings);
+      } else {
+        this.firstValues = preferred(preferences, settings);
       }
       const draft = this._draft();
-      this.values.value = draft?.values ?? { ...this.parentValues };
+      this.values.value = draft?.values ?? { ...this.firstValues };
       const { corpus } = this.origin;
       if (corpus !== null && !corporaOf(this.values.value).some((use) => use.name === corpus)) {
         this.values.value = { ...this.values.value, "data.corpora": [{ name: corpus, role: "domain", weight: 1 }] };
@@ -162,7 +165,7 @@ export class NewRunForm {
 
   /** Forget the draft and begin again. */
   startOver() {
-    this.values.value = { ...this.parentValues };
+    this.values.value = { ...this.firstValues };
     this.ownName.value = null;
     this.attempted.value = false;
     this.forget();
@@ -213,7 +216,7 @@ export class NewRunForm {
     const changes = {};
     for (const setting of this.settings.value ?? []) {
       const mine = this.values.value[setting.name] ?? setting.initial;
-      const theirs = this.parentValues[setting.name] ?? setting.initial;
+      const theirs = this.firstValues[setting.name] ?? setting.initial;
       if (!same(mine, theirs)) changes[setting.name] = mine;
     }
     return changes;
@@ -244,6 +247,18 @@ export class NewRunForm {
       return null;
     }
   }
+}
+
+/**
+ * How long checkpoints stay, as the workspace's preferences say.
+ * @param {Values} preferences
+ * @param {readonly Setting[]} settings
+ * @returns {Values}
+ */
+function preferred(preferences, settings) {
+  const checkpoints = { keep_last: preferences["keep_last"], keep_every: preferences["keep_every"] };
+  const given = Object.entries(checkpoints).filter(([, value]) => value !== undefined);
+  return fromTree({ checkpoints: Object.fromEntries(given) }, settings);
 }
 
 /**

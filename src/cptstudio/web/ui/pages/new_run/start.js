@@ -1,6 +1,7 @@
 /** Name, Start and queue. */
 
 import { post } from "../../lib/api.js";
+import { status } from "../../lib/live.js";
 import { h, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { navigate } from "../../lib/router.js";
@@ -53,8 +54,15 @@ export function StartBar({ form, showProblems }) {
       h(Button, { disabled: busy !== "", "aria-describedby": "start-note",
         onClick: () => start(true) }, busy === "queue" ? "Putting…" : "Put into the queue"),
       h("p", { id: "start-note", class: obstacle === "" ? "hint" : "start-obstacle" },
-        obstacle || "Training begins at once and goes on when this page or the server is closed.")),
+        obstacle || noteOn(status.value))),
     error !== null && h("div", { class: "start-error" }, h(Problem, { error })));
+}
+
+/** What Start will do. @param {any} now the studio's status, null while unknown */
+function noteOn(now) {
+  const active = /** @type {{id: string}[]} */ (now?.active ?? []).map((run) => run.id);
+  if (active.length === 0) return "Training begins at once and goes on when this page or the server is closed.";
+  return `${active.join(", ")} is training now. Put this run into the queue: it starts when that one has ended.`;
 }
 
 /** @param {NewRunForm} form */

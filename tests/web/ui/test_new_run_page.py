@@ -1,0 +1,231 @@
+"""The New-run page: the form, the plan as one types, problems at their fields, Start."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Locator, Page, expect
+
+from cptstudio.run_files import read_config
+from cptstudio.settings import parse_settings
+from cptstudio.workspace import Workspace
+from tests.training.small_workspace import small_settings
+from tests.web.server_process import PATIENCE, RunningServer, wait_for
+
+pytestmark = pytest.mark.slow
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+def plan_fact(page: Page, title: str) -> Locator:
+    return page.locator(".plan-fact", has=page.locator("dt", has_text=re.compile(f"^{title}$")))
+
+
+def import_settings(page: Page, tree: dict[str, object]) -> None:
+    """Take settings into the form as YAML."""
+    page.get_by_role("button", name="Import YAML…").click()
+    page.get_by_label("YAML", exact=True).fill(yaml.safe_dump(tree))
+    page.get_by_role("button", name="Take these settings").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def shown_text(page: Page, title: str) -> str:
+    """The run as a command line or as YAML, opened."""
+    place = page.locator(".copyable", has_text=title)
+    if place.get_attribute("open") is None:
+        place.locator("summary").click()
+    return place.locator("pre").inner_text()
+
+
+def choose_model_and_corpora(page: Page) -> None:
+    page.get_by_role("radio", name=re.compile("^toy")).check()
+    page.get_by_role("button", name="Choose a corpus").click()
+    page.get_by_role("button", name="Add another corpus").click()
+    first, second = (page.get_by_role("group", name=f"Corpus {number}") for number in (1, 2))
+    second.get_by_label("Corpus", exact=True).select_option("general")
+    expect(first.get_by_label("Corpus", exact=True)).to_have_value("domain")
+    expect(first.get_by_label("Role")).to_have_value("domain")
+    expect(second.get_by_label("Role")).to_have_value("replay")
+
+
+def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
+    page.goto("/new")
+    expect(page.get_by_text("Still needed: a base model and a corpus.")).to_be_visible()
+    choose_model_and_corpora(page)
+    expect(page.get_by_text("full training possible")).to_be_visible()
+    page.get_by_label("Length", exact=True).fill("6")
+    page.get_by_label("Length: unit").select_option("steps")
+    page.get_by_label("Context length").fill("32")
+    page.get_by_label("Rows", exact=True).fill("2")
+    page.get_by_label("Learning rate", exact=True).fill("3e-3")
+    page.get_by_label("Replay share").fill("0.25")
+    expect(plan_fact(page, "Steps")).to_contain_text("6")
+    expect(plan_fact(page, "Tokens")).to_contain_text("a step")
+    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("fits")
+    page.get_by_role("button", name="Evaluation", exact=True).click()
+    page.get_by_label("Evaluation size").fill("500")
+    name = page.get_by_label("Name of the run")
+    expect(name).to_have_value("domain-toy-1")
+    name.fill("first")
+    command = shown_text(page, "As a command line")
+    assert "--name first" in command or "--learning-rate 0.003" in command
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url("**/runs/first")
+
+    directory = Workspace(studio.workspace).run("first")
+    settings = read_config(directory).settings
+    assert str(settings.length) == "6 steps"
+    assert settings.optimizer.learning_rate == 3e-3
+    assert settings.data.replay_share == 0.25
+    assert [(use.name, use.role) for use in settings.data.corpora] == [
+        ("domain", "domain"),
+        ("general", "replay"),
+    ]
+    result = wait_for(lambda: (directory / "result.json").is_file(), "the run's end")
+    assert result and json.loads((directory / "result.json").read_text())["outcome"] == "completed"
+
+    page.goto("/new?from=first")
+    expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
+    expect(page.get_by_label("Length", exact=True)).to_have_value("6")
+    name = page.get_by_label("Name of the run")
+    expect(name).to_have_value("domain-toy-1")
+    name.fill("first")
+    expect(name).to_have_attribute("aria-invalid", "true")
+    expect(name).to_have_accessible_description(re.compile("There is a run named first"))
+
+
+def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:
+    run = Workspace(studio.workspace).run("parent")
+    page.goto("/new")
+    import_settings(page, small_settings(length="3 steps"))
+    page.get_by_label("Name of the run").fill("parent")
+    expect(plan_fact(page, "Steps")).to_contain_text("3")
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url("**/runs/parent")
+    wait_for(lambda: (run / "result.json").is_file(), "the run's end")
+    # The keeper needs a moment more than the trainer to have ended.
+    wait_for(lambda: (run.parents[2] / ".cpt-studio/runs/parent/exit.json").exists(), "the exit")
+
+    page.goto("/new?from=parent&checkpoint=step-00000003")
+    expect(page.get_by_role("heading", name="Fork of parent")).to_be_visible()
+    expect(page.get_by_label("Context length")).to_be_disabled()
+    expect(page.get_by_role("radio", name=re.compile("^toy"))).to_be_disabled()
+    page.get_by_label("Learning rate", exact=True).fill("0.001")
+    page.get_by_label("Name of the run").fill("child")
+    page.get_by_role("button", name="Start the fork").click()
+    page.wait_for_url("**/runs/child")
+    config = read_config(Workspace(studio.workspace).run("child"))
+    assert config.parent is not None and config.parent.run == "parent"
+    assert config.settings.optimizer.learning_rate == 0.001
+    assert config.settings.batch == read_config(run).settings.batch
+    child = Workspace(studio.workspace).run("child")
+    wait_for(lambda: (child / "result.json").is_file(), "the fork's end")
+
+
+def test_problems_stand_at_their_fields(page: Page) -> None:
+    page.goto("/new")
+    rate = page.get_by_label("Learning rate", exact=True)
+    rate.fill("7")
+    expect(rate).to_have_attribute("aria-invalid", "true")
+    expect(rate).to_have_accessible_description(re.compile("less than or equal to 1"))
+    page.get_by_role("button", name="Start", exact=True).click()
+    summary = page.get_by_role("region", name="To be solved before this run can start")
+    expect(summary).to_be_focused()
+    expect(summary.get_by_role("listitem")).to_have_count(3)
+    summary.get_by_role("button", name="Learning rate").click()
+    expect(rate).to_be_focused()
+    rate.fill("fast")
+    expect(rate).to_have_accessible_description(re.compile("valid number"))
+    page.get_by_role("button", name="Reset Learning rate").click()
+    expect(rate).to_have_value("")
+    expect(rate).not_to_have_attribute("aria-invalid", "true")
+    assert page.url.endswith("/new")
+
+    choose_model_and_corpora(page)
+    expect(summary).to_have_count(0)
+    page.get_by_role("group", name="Corpus 1").get_by_label("Role").select_option("evaluation")
+    expect(page.get_by_role("group", name="Corpora")).to_contain_text(
+        "at least one corpus must have the role 'domain'"
+    )
+    # A group that is closed opens nothing, but a field with a problem is there.
+    page.get_by_role("group", name="Corpus 1").get_by_label("Role").select_option("domain")
+    group = page.get_by_role("button", name=re.compile("^Schedule"))
+    group.click()
+    page.get_by_label("Warm-up", exact=True).fill("soon")
+    group.click()
+    expect(page.get_by_label("Warm-up", exact=True)).to_have_accessible_description(
+        re.compile("is no length")
+    )
+
+
+def test_advanced_shows_what_was_changed(page: Page) -> None:
+    page.goto("/new")
+    group = page.get_by_role("button", name=re.compile("^Optimizer"))
+    group.click()
+    page.get_by_label("Beta 2").fill("0.99")
+    page.get_by_label("Optimizer", exact=True).select_option("muon")
+    group.click()
+    changed = page.locator(".group", has=group).get_by_role("listitem")
+    expect(changed).to_have_text(
+        [re.compile("Optimizer.*muon.*instead of adamw"), re.compile("Beta 2.*0.99.*of 0.95")]
+    )
+    page.reload()
+    expect(changed).to_have_count(2)
+    page.get_by_role("button", name="Reset Beta 2 to 0.95").click()
+    expect(changed).to_have_count(1)
+    page.get_by_role("button", name="Start over").click()
+    expect(page.get_by_text("nothing changed")).to_be_visible()
+
+
+def test_yaml_out_and_in(page: Page, tmp_path: Path) -> None:
+    tree = small_settings(
+        schedule={"kind": "wsd", "warmup": "2 steps"},
+        evaluation={"every": "4 steps", "max_tokens": 500, "prompts": ["def f(", "two\nlines"]},
+    )
+    page.goto("/new")
+    import_settings(page, tree)
+    expect(plan_fact(page, "Steps")).to_contain_text("12")
+    expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
+    written = shown_text(page, "As YAML")
+    assert parse_settings(yaml.safe_load(written)) == parse_settings(tree)
+
+    page.get_by_role("button", name="Start over").click()
+    expect(page.locator(".copyable")).to_have_count(0)
+    (tmp_path / "run.yaml").write_text(written, encoding="utf-8")
+    page.get_by_role("button", name="Import YAML…").click()
+    page.get_by_label("Or from a file").set_input_files(tmp_path / "run.yaml")
+    page.get_by_role("button", name="Take these settings").click()
+    expect(plan_fact(page, "Steps")).to_contain_text("12")
+    assert shown_text(page, "As YAML") == written
+
+    page.get_by_role("button", name="Import YAML…").click()
+    page.get_by_label("YAML", exact=True).fill("model: {path: toy}\nnonsense: 1\n")
+    page.get_by_role("button", name="Take these settings").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
+        "nonsense: there is no such setting"
+    )
+
+
+def test_the_time_is_measured(page: Page) -> None:
+    page.goto("/new")
+    import_settings(page, small_settings())
+    page.get_by_role("button", name="Calibrate").click()
+    expect(page.locator("[data-fact=time]")).to_contain_text("about")
+    page.get_by_role("textbox", name="Context length").fill("64")
+    expect(page.locator("[data-fact=time]")).to_contain_text("other settings")
+
+
+def test_names_are_text(page: Page, studio: RunningServer) -> None:
+    page.goto("/new")
+    name = page.get_by_label("Name of the run")
+    expect(name).to_be_visible()
+    attack = "<img src=x onerror=alert(1)>"
+    import_settings(page, small_settings(model={"path": attack}))
+    expect(page.get_by_role("radio", name=re.compile("img src"))).to_be_checked()
+    assert page.locator("main img").count() == 0
+    expect(page.get_by_role("group", name="Base model").locator(".field-problem")).to_contain_text(
+        attack
+    )
