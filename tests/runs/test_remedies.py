@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cptstudio import run_files
@@ -27,6 +28,7 @@ from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 from tests.runs.toy_runs import toy_config
+from tests.web.server_process import running_server
 
 
 def tree_hash(folder: Path) -> str:
@@ -73,8 +75,6 @@ def two_runs(workspace: Workspace, parts: dict[str, Any]) -> list[Path]:
 
 
 def children() -> set[int]:
-    import psutil
-
     return {process.pid for process in psutil.Process().children(recursive=True)}
 
 
@@ -100,6 +100,33 @@ def test_a_server_adds_nothing_but_its_lock(workspace: Workspace, two_runs: list
     (workspace.private / "server.lock").unlink()
     assert sorted(path.name for path in workspace.private.iterdir()) == ["runs"]
     assert not children()
+
+
+@pytest.mark.slow
+def test_the_web_server_starts_nothing_and_touches_no_run(
+    workspace: Workspace, two_runs: list[Path]
+) -> None:
+    """The real one, three times, with everything of it asked for; then the runs are deleted."""
+    models, remembered = workspace.root / "models", workspace.private / "runs"
+    before = tree_hash(models), tree_hash(remembered)
+    for _ in range(3):
+        with running_server(workspace.root) as server:
+            cookie = server.sign_in()
+            listed = server.api(cookie, "GET", "/api/runs").json["runs"]
+            assert {run["id"]: run["state"]["name"] for run in listed} == {
+                "lost": "lost",
+                "killed": "ended",
+            }
+            for page in ("lost", "killed"):
+                assert server.api(cookie, "GET", f"/api/runs/{page}").status == 200
+            family = psutil.Process(server.process.pid).children(recursive=True)
+            assert [child.pid for child in family] == [one.pid for one in server.workers()]
+        assert (tree_hash(models), tree_hash(remembered)) == before
+    shutil.rmtree(models)
+    with running_server(workspace.root) as server:
+        assert server.api(server.sign_in(), "GET", "/api/runs").json["runs"] == []
+        assert not psutil.Process(server.workers()[0].pid).children()
+    assert not models.exists() and not list(remembered.iterdir())
 
 
 def test_an_empty_workspace_stays_empty(workspace: Workspace) -> None:

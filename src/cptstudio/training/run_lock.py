@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -24,17 +25,21 @@ class RunLock:
     """Holds a run directory until it is closed or the process ends.
 
     Raises:
-        UserError: another trainer holds it, or the directory is not there.
+        UserError: another trainer holds it, the directory is not there, or what lies in the lock's
+            place is no regular file.
     """
 
     def __init__(self, run_directory: Path) -> None:
         self.run_directory = run_directory
         path = run_directory / LOCK
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             self._descriptor = os.open(path, flags, 0o644)
         except OSError as error:
             raise UserError(f"{path} cannot be opened: {error.strerror}.") from None
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            os.close(self._descriptor)
+            raise UserError(f"{path} is not a regular file, so it cannot be locked. Remove it.")
         if not _take(self._descriptor):
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
