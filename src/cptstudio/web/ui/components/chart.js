@@ -14,6 +14,7 @@ import { Plot } from "./plot.js";
  * @typedef {object} Axis
  * @property {string} title
  * @property {(value: number) => string} format
+ * @property {((value: number) => string)=} tick on the axis, where that is shorter
  */
 /**
  * @typedef {object} Mark
@@ -29,7 +30,8 @@ import { Plot } from "./plot.js";
  * @property {number} version changes whenever the lines do
  * @property {Axis} x
  * @property {Axis} y
- * @property {[number, number] | null} range of x that is shown; null for all there is
+ * @property {[number, number] | null} range of x that was zoomed to; null for all there is
+ * @property {[number, number] | null=} extent of x where nothing was zoomed to, for charts that belong together
  * @property {(from: number | null, to: number | null) => void} onZoom
  * @property {boolean=} log
  * @property {boolean=} clip leave the farthest hundredth of a raw trace out of the range
@@ -40,6 +42,7 @@ import { Plot } from "./plot.js";
  * @property {string} file name of exports, without ending
  * @property {string=} empty words where there is nothing to draw
  * @property {boolean=} large
+ * @property {boolean=} wide takes two places where there are two
  */
 
 const MOST_TABLE_ROWS = 2000;
@@ -190,7 +193,7 @@ export function Chart(props) {
   return h(
     "figure",
     {
-      class: props.large ? "chart chart-large" : "chart", "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-summary`,
+      class: `chart${props.large ? " chart-large" : ""}${props.wide ? " chart-wide" : ""}`, "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-summary`,
       "data-chart": file.split(".").pop(), "data-points": xs.length,
     },
     h(

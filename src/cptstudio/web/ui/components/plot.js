@@ -108,8 +108,9 @@ function line(context, x0, y0, x1, y1) {
 
 /** The x range that is shown. @param {PlotProps} props @returns {[number, number]} */
 function xRange(props) {
-  if (props.range) {
-    return props.range;
+  const given = props.range ?? props.extent;
+  if (given && given[0] < given[1]) {
+    return given;
   }
   let low = Infinity;
   let high = -Infinity;
@@ -156,8 +157,8 @@ function options(current, width, height) {
     series: [{}, ...props.lines.flatMap(seriesOf)],
     bands: bandsOf(props.lines),
     axes: [
-      { ...axis, size: 28, gap: 4, values: (_, splits) => splits.map((value) => (value == null ? "" : current().x.format(value))) },
-      { ...axis, size: 64, gap: 6, values: (_, splits) => splits.map((value) => (value == null ? "" : current().y.format(value))) },
+      { ...axis, size: 28, gap: 4, values: (_, splits) => splits.map((value) => (value == null ? "" : (current().x.tick ?? current().x.format)(value))) },
+      { ...axis, size: 64, gap: 6, values: (_, splits) => splits.map((value) => (value == null ? "" : (current().y.tick ?? current().y.format)(value))) },
     ],
     hooks: {
       draw: [(u) => drawMarks(u, current())],

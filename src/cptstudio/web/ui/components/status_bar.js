@@ -1,6 +1,7 @@
 import { connection, status } from "../lib/live.js";
-import { bytes, duration, integer, number } from "../lib/format.js";
+import { bytes, duration, number } from "../lib/format.js";
 import { h, useEffect, useState } from "../lib/preact.js";
+import { stepOf } from "../lib/run_words.js";
 import { stateWords } from "./badge.js";
 
 /** Lets a page that lost its connection say how old its news are. */
@@ -37,10 +38,10 @@ export function StatusBar() {
     { class: "status", role: "group", "aria-label": "Status" },
     run && h("a", { class: "status-run", href: `/runs/${run.id}` }, run.id),
     run && run.state?.name !== "running" && h(Item, { title: "", value: stateWords(run.state).words }),
-    run && h(Item, { title: "step", value: `${integer(run.step)} of ${integer(run.planned_steps)}` }),
-    run && h(Item, { title: "loss", value: number(run.loss) }),
-    run && h(Item, { title: "left", value: duration(run.remaining_seconds) }),
-    run && h(Item, { title: "memory", value: bytes(run.memory_process) }),
+    run && h(Item, { title: "step", value: stepOf(run) }),
+    run?.loss != null && h(Item, { title: "loss", value: number(run.loss) }),
+    run?.remaining_seconds != null && h(Item, { title: "left", value: duration(run.remaining_seconds) }),
+    run?.memory_process != null && h(Item, { title: "memory", value: bytes(run.memory_process) }),
     active.length > 1 && h("a", { href: "/" }, `and ${active.length - 1} more`),
     !run && status.value && h("span", { class: "muted" }, "Nothing is running"),
     h(ConnectionState, {}),

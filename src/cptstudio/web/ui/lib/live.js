@@ -178,7 +178,8 @@ class Follower {
         return; // The connection broke; the next one joins again.
       }
       if (answer.error) {
-        this.handler.gone?.();
+        // Whether the run is gone, HTTP says: it answers 404 then.
+        await get(`/api/runs/${this.run}/rows`, { after, limit: 1 });
         return;
       }
       if (!this.same(answer)) {

@@ -3,7 +3,7 @@ import { StateBadge } from "../components/badge.js";
 import { Empty } from "../components/empty.js";
 import { Problem } from "../components/problem.js";
 import { Table } from "../components/table.js";
-import { change, date, number } from "../lib/format.js";
+import { bits, bytes, change, date, integer, number } from "../lib/format.js";
 import { runsChanged } from "../lib/live.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
@@ -11,6 +11,32 @@ import { setQuery } from "../lib/router.js";
 import { nameOf } from "../lib/run_words.js";
 import { colourAt, CompareCurves, compareQuery } from "./compare/curves.js";
 import { shownValue } from "./run/configuration.js";
+
+/** @type {Record<string, string>} */
+const MEASURES = {
+  "domain.best": "Domain, best", "domain.last": "Domain, last", "domain.change": "Domain, change since the start",
+  "general.last": "General, last", "general.change": "General, change since the start", loss: "Training loss, last step",
+  step: "Steps done", tokens_seen: "Tokens seen", tokens_per_second: "Speed", memory_process: "Memory", skipped_steps: "Skipped steps",
+};
+
+/** @param {any} row @param {number | null} value */
+function measureText(row, value) {
+  if (row.unit === "bytes") {
+    return bytes(value);
+  }
+  if (row.unit === "bits per byte") {
+    return row.key.endsWith(".change") ? change(value) : bits(value);
+  }
+  return row.unit === "steps" || row.unit === "tokens" ? integer(value) : number(value);
+}
+
+/** @param {any} row @param {number} value */
+function differenceText(row, value) {
+  if (row.unit === "bytes") {
+    return (value > 0 ? "+" : "") + bytes(value);
+  }
+  return row.unit === "steps" || row.unit === "tokens" ? change(value, 0) : change(value, row.unit === "tokens per second" ? 1 : 4);
+}
 
 /** @param {{label: string, at: number}} props a run's name with its colour */
 function RunKey({ label, at }) {
@@ -45,16 +71,15 @@ function Tables({ answer, baseline }) {
     runs.map((run, at) => ({ id: run.id, title: h(RunKey, { label: run.id === baseline ? `${nameOf(run)} (baseline)` : nameOf(run), at }), number: asNumber, cell: (/** @type {any} */ row) => cell(row, run) }));
   const deltaCell = (/** @type {any} */ row, /** @type {any} */ run) => {
     const value = row.values[run.id];
-    const base = baseline && run.id !== baseline ? row.values[baseline] : null;
-    const difference = typeof value === "number" && typeof base === "number" ? value - base : null;
-    return h("span", {}, number(value, 5), difference != null && h("span", { class: "fact-note" }, Math.abs(difference) >= 100 ? number(difference, 4) : change(difference)));
+    const difference = run.id !== baseline && typeof value === "number" && typeof row.baseline === "number" ? value - row.baseline : null;
+    return h("span", {}, measureText(row, value), difference != null && h("span", { class: "fact-note" }, differenceText(row, difference)));
   };
   return [
     h("section", { class: "card", key: "numbers", "aria-labelledby": "numbers-title" },
       h("h2", { id: "numbers-title" }, "Numbers", baseline && h("span", { class: "hint" }, " with the difference to the baseline")),
       h(Table, {
         caption: "Numbers of the runs", rows: answer.deltas, rowKey: (row) => row.key,
-        columns: [{ id: "key", title: "Measure", header: true, cell: (row) => String(row.title || row.key).replaceAll("_", " ") }, ...perRun(deltaCell, true)],
+        columns: [{ id: "key", title: "Measure", header: true, cell: (row) => h("span", {}, MEASURES[row.key] || row.key.replaceAll("_", " "), " ", h("span", { class: "hint" }, row.unit === "bytes" ? "" : row.unit)) }, ...perRun(deltaCell, true)],
       })),
     h("section", { class: "card", key: "settings", "aria-labelledby": "settings-title" },
       h("h2", { id: "settings-title" }, "Settings that differ"),
@@ -75,8 +100,7 @@ export default function Compare() {
   }, []);
   const all = list.data ? [...list.data.runs, ...list.data.imported] : [];
   const answer = chosen.length ? compared.data : null;
-  const pinned = list.data?.pinned ?? null;
-  const baseline = answer ? (answer.runs.some((/** @type {any} */ run) => run.id === pinned) ? pinned : answer.runs[0]?.id ?? null) : null;
+  const baseline = answer?.baseline ?? null;
   return [
     h("div", { class: "page-head", key: "head" }, h("h1", {}, "Compare")),
     list.error && h(Problem, { error: list.error, retry: list.reload, key: "list-error" }),

@@ -75,7 +75,8 @@ export function CompareCurves({ runs, baseline }) {
   }), [version, baseline, ids]);
   const edges = Object.values(series).map((one) => [one.x_min, one.x_max]).filter(([low]) => low != null);
   const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? Math.min(...edges.map(([low]) => low)), to ?? Math.max(...edges.map(([, high]) => high))]);
-  const common = { version: version + (baseline ? baseline.length : 0), x: X_AXES[x], range, onZoom: zoom, sync: "compare" };
+  const extent = /** @type {[number, number] | null} */ (edges.length ? [Math.min(...edges.map(([low]) => low)), Math.max(...edges.map(([, high]) => high))] : null);
+  const common = { version: version + (baseline ? baseline.length : 0), x: X_AXES[x], range, extent, onZoom: zoom, sync: "compare" };
   return h(
     "section",
     { class: "stack", "aria-label": "Curves" },
@@ -85,9 +86,9 @@ export function CompareCurves({ runs, baseline }) {
           h("label", { key: value }, h("input", { type: "radio", name: "x", value, checked: x === value, onChange: () => setQuery({ x: value === "step" ? null : value, from: null, to: null }) }), title))),
       h("label", {}, h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }), "Logarithmic loss")),
     error && h(Problem, { error }),
-    h("div", { class: "charts" },
+    h("div", { class: "charts charts-few" },
       h(Chart, { ...common, title: "Training loss", note: h("span", { class: "hint" }, "smoothed, nats per token"), lines: lines.loss, y: { title: "Loss", format: number }, log, large: true, file: "compare.loss", empty: "No steps were recorded." }),
-      h(Chart, { ...common, title: "Domain", note: h("span", { class: "hint" }, "held out, bits per byte"), lines: lines.domain, y: { title: "Bits per byte", format: bits }, file: "compare.domain", empty: "No evaluations." }),
-      h(Chart, { ...common, title: "General", note: h("span", { class: "hint" }, "held out, bits per byte"), lines: lines.general, y: { title: "Bits per byte", format: bits }, file: "compare.general", empty: "No evaluations." })),
+      h(Chart, { ...common, title: "Domain", note: h("span", { class: "hint" }, "held out, bits per byte"), lines: lines.domain, y: { title: "Bits per byte", format: bits, tick: number }, file: "compare.domain", empty: "No evaluations." }),
+      h(Chart, { ...common, title: "General", note: h("span", { class: "hint" }, "held out, bits per byte"), lines: lines.general, y: { title: "Bits per byte", format: bits, tick: number }, file: "compare.general", empty: "No evaluations." })),
   );
 }

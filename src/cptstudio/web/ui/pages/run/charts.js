@@ -152,7 +152,8 @@ export function RunCharts({ series, run }) {
   }), [version]);
   const { from, to } = series.view;
   const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? series.xMin ?? 0, to ?? series.xMax ?? 1]);
-  const common = { version, x, range, onZoom: zoom, sync: run.id, marks: lines.marks };
+  const extent = /** @type {[number, number] | null} */ (series.xMin == null || series.xMax == null ? null : [series.xMin, series.xMax]);
+  const common = { version, x, range, extent, onZoom: zoom, sync: run.id };
   const waiting = run.state.alive ? "The first step is not done yet." : "No steps were recorded.";
   return h(
     "section",
@@ -163,8 +164,8 @@ export function RunCharts({ series, run }) {
     h(
       "div",
       { class: "charts" },
-      h(Chart, { ...common, title: "Loss", note: h("span", { class: "hint" }, "nats per token"), lines: lines.loss, y: { title: "Loss", format: number }, log: view.log, clip: view.clip, large: true, file: `${run.id}.loss`, empty: waiting }),
-      h(Chart, { ...common, title: "Held-out text", note: h("span", { class: "hint" }, "bits per byte"), lines: lines.bits, y: { title: "Bits per byte", format: bits }, file: `${run.id}.bits-per-byte`, empty: "No evaluation yet." }),
+      h(Chart, { ...common, title: "Loss", note: h("span", { class: "hint" }, "nats per token"), lines: lines.loss, y: { title: "Loss", format: number }, log: view.log, clip: view.clip, large: true, marks: lines.marks, file: `${run.id}.loss`, empty: waiting }),
+      h(Chart, { ...common, title: "Held-out text", note: h("span", { class: "hint" }, "bits per byte"), lines: lines.bits, y: { title: "Bits per byte", format: bits, tick: number }, wide: true, marks: lines.marks, file: `${run.id}.bits-per-byte`, empty: "No evaluation yet." }),
       h(Chart, { ...common, title: "Learning rate", lines: lines.rate, y: { title: "Learning rate", format: (value) => number(value, 3) }, zero: true, file: `${run.id}.learning-rate`, empty: waiting }),
       h(Chart, { ...common, title: "Speed", note: h("span", { class: "hint" }, "tokens per second"), lines: lines.speed, y: { title: "Tokens per second", format: count }, clip: view.clip, file: `${run.id}.speed`, empty: waiting }),
       h(Chart, { ...common, title: "Gradient norm", lines: lines.norm, y: { title: "Gradient norm", format: (value) => number(value, 3) }, clip: view.clip, file: `${run.id}.gradient-norm`, empty: waiting }),

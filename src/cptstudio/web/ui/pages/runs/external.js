@@ -19,7 +19,8 @@ const evidence = (process) =>
     h("dt", {}, "Process"), h("dd", {}, String(process.pid)),
     h("dt", {}, "Owner"), h("dd", {}, process.owner || "unknown"),
     h("dt", {}, "Command"), h("dd", {}, h("code", {}, (process.command || []).join(" "))),
-    h("dt", {}, "Log"), h("dd", {}, process.log ? h("code", {}, process.log) : "none that can be read"),
+    h("dt", {}, "Log"), h("dd", {}, process.log ? h("code", {}, process.log) : process.log_reason || "none that can be read"),
+    process.evidence && h("dt", {}, "Why it is shown"), process.evidence && h("dd", {}, process.evidence),
   );
 
 /** @param {any} process */
@@ -64,13 +65,20 @@ async function stop(process) {
 function Watched({ process }) {
   const [rows, setRows] = useState(/** @type {any[]} */ ([]));
   const [error, setError] = useState(/** @type {any} */ (null));
+  const [problem, setProblem] = useState(/** @type {string | null} */ (null));
   useEffect(() => {
     let timer = 0;
     let stopped = false;
+    let left = false;
     const look = async () => {
       try {
         const answer = await get(`/api/external/${process.id}/rows`);
+        if (left) {
+          return;
+        }
         setRows(answer.rows);
+        setProblem(answer.problem);
+        stopped ||= answer.ended;
         setError(null);
       } catch (failure) {
         setError(failure);
@@ -81,7 +89,7 @@ function Watched({ process }) {
     };
     void look();
     return () => {
-      stopped = true;
+      stopped = left = true;
       clearTimeout(timer);
     };
   }, [process.id]);
@@ -91,6 +99,7 @@ function Watched({ process }) {
     "div",
     { class: "stack" },
     error && h("p", { class: "field-problem" }, error.message),
+    problem && h("p", { class: "field-problem" }, problem),
     last && h("p", {}, `Step ${integer(last.step)}, loss ${number(last.loss)}`),
     h(Chart, {
       title: `Loss of process ${process.pid}`, file: `process-${process.pid}.loss`, version: rows.length, range: null, onZoom: () => undefined,
@@ -118,13 +127,13 @@ export function External() {
         h(
           "li",
           { key: process.id, class: "stack" },
-          h("h3", {}, `${process.kind || "Training"}, process ${process.pid}`, h("span", { class: "muted" }, process.started ? `, started ${ago(process.started)}` : "")),
+          h("h3", {}, `${process.kind || "Training"}, process ${process.pid}`, h("span", { class: "muted" }, process.started ? `, started ${ago(process.started)}` : ""), process.ended && h(Badge, {}, "ended")),
           evidence(process),
           h(
             "div",
             { class: "row" },
-            !process.watched && process.log && h(Button, { small: true, onClick: () => watch(process) }, "Watch…"),
-            h(Button, { small: true, kind: "danger", icon: "stop", onClick: () => stop(process) }, "Stop…"),
+            !process.watched && !process.ended && process.log && h(Button, { small: true, onClick: () => watch(process) }, "Watch…"),
+            !process.ended && h(Button, { small: true, kind: "danger", icon: "stop", onClick: () => stop(process) }, "Stop…"),
           ),
           process.watched && h(Watched, { process }),
         ),
