@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,16 +57,6 @@ def read_preferences(private: Path) -> Preferences:
         return Preferences()
     except ValidationError as error:
         raise UserError(f"{path} cannot be used:", sentences(error)) from None
-
-
-def with_preferences(tree: Mapping[str, Any], preferences: Preferences) -> dict[str, Any]:
-    """A tree of training settings in which the preferences stand where nothing was said."""
-    filled = dict(tree)
-    said = filled.get("checkpoints")
-    if said is None or isinstance(said, Mapping):
-        own = {"keep_last": preferences.keep_last, "keep_every": preferences.keep_every}
-        filled["checkpoints"] = own | dict(said or {})
-    return filled
 
 
 def write_preferences(private: Path, preferences: Preferences) -> None:
