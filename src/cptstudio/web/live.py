@@ -75,6 +75,7 @@ class Live:
         socketio.on_event("unwatch", self._unwatch)
         self._library.summaries.on_found = lambda run: self.look_now([run])
         studio.jobs.on_change = self._job_changed
+        threading.Thread(target=_load_what_draws, name="loading", daemon=True).start()
 
     # --- for the API -------------------------------------------------------------------------
 
@@ -217,6 +218,14 @@ class Live:
         except KeyError:
             return False
         return socket is not None and socket.queue.qsize() < _UNSENT_PACKETS
+
+
+def _load_what_draws() -> None:
+    """Load NumPy and pyarrow while nothing waits for them: the first chart is then quick."""
+    import importlib
+
+    for name in ("pyarrow.compute", "pyarrow.json", "cptstudio.web.series.library"):
+        importlib.import_module(name)
 
 
 def _page() -> str:

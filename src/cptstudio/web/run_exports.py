@@ -11,6 +11,24 @@ from cptstudio.durable import dump_json
 from cptstudio.web.run_library import RunLibrary
 
 _PAGE: Final = 2000
+_NUMBERS: Final = (
+    "step",
+    "time",
+    "elapsed",
+    "tokens_seen",
+    "tokens",
+    "epoch",
+    "loss",
+    "learning_rate",
+    "gradient_norm",
+    "step_seconds",
+    "tokens_per_second",
+    "iterations_per_second",
+    "memory_active",
+    "memory_peak",
+    "memory_cache",
+    "memory_process",
+)
 _MEASURES: Final = ("bits_per_byte", "loss", "perplexity")
 
 
@@ -29,11 +47,9 @@ def as_csv(library: RunLibrary, run: str) -> Iterator[str]:
     Only numbers and plain words are in it: text of documents or guards, which a spreadsheet
     might take for a formula, is left out.
     """
-    from cptstudio.web.series.parsing import NUMBERS
-
     names = _corpora(library, run)
     measures = [f"{name}.{measure}" for name in names for measure in _MEASURES]
-    fixed = ["seq", "session", "kind", *NUMBERS]
+    fixed = ["seq", "session", "kind", *_NUMBERS]
     evaluated = ["domain_bits_per_byte", "general_bits_per_byte", "best", "evaluation_seconds"]
     output = io.StringIO()
     writer = csv.writer(output)

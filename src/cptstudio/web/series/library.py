@@ -20,6 +20,7 @@ from cptstudio.workspace import Workspace
 MEMORY_LIMIT: Final = 1024**3
 _WORTH_KEEPING: Final = 8 * 1024 * 1024
 _READ_AT_ONCE: Final = 4 * 1024 * 1024
+_VERY_LONG: Final = 64 * 1024 * 1024
 _GROWN_BY: Final = 1.25
 _logger = logging.getLogger(__name__)
 
@@ -65,14 +66,23 @@ class SeriesLibrary:
         Raises:
             UnusableFileError: its metrics cannot be read.
         """
-        columns = self.columns(run, directory, patience)
-        if columns is not None:
-            with columns.lock:
-                return answer(columns, wish) | {"complete": True}
-        try:
-            return answer(first_picture.sample(directory / METRICS), wish) | {"complete": False}
-        except FileNotFoundError:
-            return answer(RunColumns(directory / METRICS), wish) | {"complete": True}
+        shelf = self._shelf(run, directory)
+        if patience is not None and shelf.takes_long():
+            # Drawn before the reading begins, which would take the processor from it.
+            try:
+                picture = answer(first_picture.sample(directory / METRICS), wish)
+            except FileNotFoundError:
+                picture = None
+            if not shelf.bring_up_to_date(0.0) and picture is not None:
+                return picture | {"complete": False}
+        if not shelf.bring_up_to_date(patience):
+            try:
+                columns = first_picture.sample(directory / METRICS)
+            except FileNotFoundError:
+                columns = RunColumns(directory / METRICS)
+            return answer(columns, wish) | {"complete": False}
+        with shelf.columns.lock:
+            return answer(shelf.columns, wish) | {"complete": True}
 
     def foreign(self, id: str, rows: Sequence[dict[str, Any]], source: Any) -> RunColumns:
         """Columns of rows of another program, kept as long as `source` is the same object."""
@@ -174,9 +184,16 @@ class _Shelf:
             raise self._problem
         return True
 
-    def _is_much(self) -> bool:
+    def takes_long(self) -> bool:
+        """Whether nobody reads a file yet that takes a second or more."""
+        with self._reading:
+            if self._reader is not None and self._reader.is_alive():
+                return False
+            return self._is_much(_VERY_LONG)
+
+    def _is_much(self, limit: int = _READ_AT_ONCE) -> bool:
         with self.columns.lock:
-            if self.columns.waiting() <= _READ_AT_ONCE:
+            if self.columns.waiting() <= limit:
                 return False
             if not self._looked_on_disk and not self.columns.count:
                 self._looked_on_disk = True
@@ -184,7 +201,7 @@ class _Shelf:
                     self.columns, disk_cache.path_of(self._library.folder, self.run)
                 ):
                     self.kept_offset = self.columns.offset
-            return self.columns.waiting() > _READ_AT_ONCE
+            return self.columns.waiting() > limit
 
     def _read(self) -> None:
         try:

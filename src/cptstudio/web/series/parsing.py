@@ -26,21 +26,18 @@ NUMBERS: Final = (
     STEP,
     "tokens_seen",
     "elapsed",
-    "time",
     "loss",
     "learning_rate",
     "gradient_norm",
-    "tokens",
-    "epoch",
     "step_seconds",
     "tokens_per_second",
     "iterations_per_second",
     "memory_active",
     "memory_peak",
-    "memory_cache",
     "memory_process",
 )
-"""Columns of float64 that are kept of training rows; whole numbers are exact up to 2**53."""
+"""Columns of float64 that are kept of training rows: what charts show. Whole numbers are exact
+up to 2**53."""
 
 _ABSENT_BITS: Final = np.uint64(0x7FF8_0000_000A_B5E7)
 ABSENT: Final[float] = float(_ABSENT_BITS.view(np.float64))
@@ -51,7 +48,6 @@ _NON_FINITE: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity"
 _PIECES: Final = 8
 _SMALL_PIECE: Final = 64 * 1024
 _ARROW_WORTH: Final = 64 * 1024
-_LITERALS: Final = (b"NaN", b"Inf")
 _DEEP: Final = 400
 _USUAL_INNER: Final = 64
 
@@ -197,8 +193,10 @@ def _with_arrow(data: bytes) -> Rows | None:
     import pyarrow as pa
     import pyarrow.json as arrow_json
 
-    if any(literal in data for literal in _LITERALS):
-        return None  # pyarrow takes these for numbers, and JSON has no such numbers.
+    # pyarrow takes NaN and Infinity for numbers, and JSON has no such numbers. Rows of training
+    # hold neither letter, and single letters are found ten times as fast as words.
+    if (b"N" in data and b"NaN" in data) or (b"I" in data and b"Inf" in data):
+        return None
     fields = [("kind", pa.string()), (SEQ, pa.int64())]
     fields += [(name, pa.float64()) for name in NUMBERS]
     try:
