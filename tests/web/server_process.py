@@ -75,6 +75,7 @@ class RunningServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
             env={key: value for key, value in os.environ.items() if key != "DISPLAY"},
         )
         threading.Thread(target=self._read, daemon=True).start()
@@ -95,6 +96,9 @@ class RunningServer:
     def wait_until_up(self) -> None:
         def up() -> bool:
             assert self.process.poll() is None, self.text
+            # Until it has said so, it may be its predecessor that answers.
+            if "CPT Studio is at" not in self.text:
+                return False
             try:
                 return self.request("GET", "/").status == 401
             except OSError:
