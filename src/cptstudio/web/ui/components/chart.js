@@ -115,7 +115,7 @@ function DataTable({ table, title }) {
   const rows = table.rows.slice(-MOST_TABLE_ROWS);
   return h(
     "div",
-    { class: "chart-table", tabIndex: 0, role: "region", "aria-label": `${title} as a table` },
+    { class: "chart-table", tabIndex: 0, role: "group", "aria-label": `${title} as a table` },
     table.rows.length > rows.length && h("p", { class: "hint" }, `The last ${rows.length} of ${table.rows.length} points.`),
     h(
       "table",

@@ -6,9 +6,9 @@ const HEIGHT = 24;
 /**
  * The course of a value as a small curve, for the eye; the numbers stand beside it.
  *
- * @param {{values: number[], label: string}} props
+ * @param {{values: number[], label: string, stretch?: boolean}} props
  */
-export function Sparkline({ values, label }) {
+export function Sparkline({ values, label, stretch }) {
   if (!values || values.length < 2) {
     return null;
   }
@@ -23,7 +23,7 @@ export function Sparkline({ values, label }) {
   });
   return h(
     "svg",
-    { class: "sparkline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, role: "img", "aria-label": label },
-    h("path", { d: `M${points.join("L")}` }),
+    { class: "sparkline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, role: "img", preserveAspectRatio: stretch ? "none" : undefined, "aria-label": label },
+    h("path", { "vector-effect": "non-scaling-stroke", d: `M${points.join("L")}` }),
   );
 }

@@ -22,7 +22,7 @@ export function Table({ caption, showCaption, columns, rows, rowKey, sort, onSor
   const cellClass = (/** @type {Column} */ column) => [column.number && "number", column.class].filter(Boolean).join(" ") || undefined;
   return h(
     "div",
-    { class: "table-scroll", tabIndex: 0, role: "region", "aria-label": caption },
+    { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": caption },
     h(
       "table",
       { class: "table" },

@@ -1,6 +1,7 @@
 /** The view library in one import: Preact, its hooks, htm and signals. */
 import htm from "../vendor/htm.js";
 import { h } from "../vendor/preact.js";
+import { useState } from "../vendor/preact-hooks.js";
 
 export { Component, Fragment, createContext, h, render } from "../vendor/preact.js";
 export {
@@ -8,7 +9,6 @@ export {
   useContext,
   useEffect,
   useErrorBoundary,
-  useId,
   useLayoutEffect,
   useMemo,
   useReducer,
@@ -33,3 +33,14 @@ export {
  * @type {(strings: TemplateStringsArray, ...values: any[]) => import("preact").VNode<any>}
  */
 export const html = /** @type {any} */ (htm.bind(h));
+
+let ids = 0;
+
+/** An id for this component's elements; unlike Preact's own it is unique over several roots. */
+export function useId() {
+  const [id] = useState(() => {
+    ids += 1;
+    return `id-${ids}`;
+  });
+  return id;
+}

@@ -20,11 +20,11 @@ export function stepOf(run) {
 /** Change of general bits per byte since the first evaluation; more is forgetting. @param {RunSummary} run */
 export function generalChange(run) {
   const { first, last } = run.general || {};
-  return first == null || last == null ? null : last - first;
+  return first == null || last == null || first === last ? null : last - first;
 }
 
 /** Change of domain bits per byte since the first evaluation; less is learning. @param {RunSummary} run */
 export function domainChange(run) {
   const { first, last } = run.domain || {};
-  return first == null || last == null ? null : last - first;
+  return first == null || last == null || first === last ? null : last - first;
 }

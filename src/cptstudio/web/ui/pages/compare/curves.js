@@ -80,6 +80,7 @@ export function CompareCurves({ runs, baseline }) {
   return h(
     "section",
     { class: "stack", "aria-label": "Curves" },
+    h("h2", { class: "visually-hidden" }, "Curves"),
     h("div", { class: "chart-controls", role: "group", "aria-label": "Charts" },
       h("fieldset", { class: "segments" }, h("legend", { class: "visually-hidden" }, "Horizontal axis"),
         Object.entries({ step: "Steps", tokens: "Tokens", time: "Time" }).map(([value, title]) =>

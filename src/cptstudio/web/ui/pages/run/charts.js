@@ -49,8 +49,9 @@ function traced(series, key, label) {
   if (!curve?.x.length) {
     return [];
   }
-  const raw = { label: `${label}, each step`, x: curve.x, y: curve.mean, min: curve.min, max: curve.max, colour: "chart-raw", width: 1, quiet: true };
-  return series.view.smoothing > 0 ? [raw, { label: `${label}, smoothed`, x: curve.x, y: curve.ema, colour: "chart-1", width: 2 }] : [raw];
+  const named = (/** @type {string} */ what) => (label ? `${label}, ${what}` : `${what[0].toUpperCase()}${what.slice(1)}`);
+  const raw = { label: named("each step"), x: curve.x, y: curve.mean, min: curve.min, max: curve.max, colour: "chart-raw", width: 1, quiet: true };
+  return series.view.smoothing > 0 ? [raw, { label: named("smoothed"), x: curve.x, y: curve.ema, colour: "chart-1", width: 2 }] : [raw];
 }
 
 /** @param {RunSeries} series @param {(evaluation: any) => number | null | undefined} value @param {Partial<Line> & {label: string, colour: string}} look @returns {Line[]} */
@@ -145,8 +146,8 @@ export function RunCharts({ series, run }) {
     loss: [...traced(series, "loss", "Training"), ...heldOutLosses(series)],
     bits: [...measured(series, (one) => one.domain, { label: "Domain", colour: "chart-2" }), ...measured(series, (one) => one.general, { label: "General", colour: "chart-4", dash: [6, 4] })],
     rate: (series.keys.learning_rate?.x.length ? [{ label: "Learning rate", x: series.keys.learning_rate.x, y: series.keys.learning_rate.last, colour: "chart-1" }] : []),
-    speed: traced(series, "tokens_per_second", "Speed"),
-    norm: traced(series, "gradient_norm", "Norm"),
+    speed: traced(series, "tokens_per_second", ""),
+    norm: traced(series, "gradient_norm", ""),
     memory: (series.keys.memory_process?.x.length ? [{ label: "Memory of the process", x: series.keys.memory_process.x, y: series.keys.memory_process.max, colour: "chart-1" }] : []),
     marks: marksOf(series),
   }), [version]);
@@ -158,6 +159,7 @@ export function RunCharts({ series, run }) {
   return h(
     "section",
     { class: "stack", "aria-label": "Curves", ref: place, "data-last-seq": series.position?.after },
+    h("h2", { class: "visually-hidden" }, "Curves"),
     h(Controls, {}),
     h(Alarm, { series }),
     !series.complete && h("p", { class: "hint", "aria-busy": "true" }, "A first picture; the whole file is being read…"),

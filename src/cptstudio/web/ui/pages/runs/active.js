@@ -26,12 +26,12 @@ function ActiveRun({ run }) {
       "dl",
       { class: "facts" },
       h(Figure, { title: "Loss", value: number(run.loss) }),
-      h(Figure, { title: "Domain, bits per byte", value: bits(run.domain?.last), note: run.domain?.first != null && change(domainChange(run)) }),
-      h(Figure, { title: "General, bits per byte", value: bits(run.general?.last), note: run.general?.first != null && change(generalChange(run)) }),
+      h(Figure, { title: "Domain, bits per byte", value: bits(run.domain?.last), note: domainChange(run) != null && change(domainChange(run)) }),
+      h(Figure, { title: "General, bits per byte", value: bits(run.general?.last), note: generalChange(run) != null && change(generalChange(run)) }),
       h(Figure, { title: "Speed", value: rate(run.tokens_per_second, "tokens") }),
       h(Figure, { title: "Memory", value: bytes(run.memory_process), note: run.memory_limit && `of ${bytes(run.memory_limit)}` }),
     ),
-    h(Sparkline, { values: run.sparkline, label: `Course of the loss of ${nameOf(run)}` }),
+    h(Sparkline, { values: run.sparkline, label: `Course of the loss of ${nameOf(run)}`, stretch: true }),
   );
 }
 

@@ -92,6 +92,7 @@ export function RunList({ runs, pinned }) {
   const { sort, descending, selected } = listQuery();
   const columns = [
     { id: "select", title: h("span", { class: "visually-hidden" }, "Compare"), cell: (/** @type {any} */ run) => h("input", { type: "checkbox", checked: selected.includes(run.id), "aria-label": `Select ${nameOf(run)} for comparison`, onChange: () => toggleSelected(run.id) }) },
+    { id: "pin", title: h("span", { class: "visually-hidden" }, "Baseline"), cell: (/** @type {any} */ run) => run.kind !== "imported" && h(Button, { kind: "quiet", small: true, icon: "pin", "aria-pressed": run.id === pinned ? "true" : "false", "aria-label": `Baseline: ${nameOf(run)}`, title: run.id === pinned ? "The baseline of comparisons" : "Make it the baseline of comparisons", onClick: () => pin(run, run.id === pinned) }) },
     { id: "name", title: "Run", header: true, sortable: true, cell: (/** @type {any} */ run) => nameCell(run, run.id === pinned) },
     { id: "state", title: "State", sortable: true, cell: (/** @type {any} */ run) => run.kind === "imported" ? h(Badge, {}, "Imported") : h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position }) },
     { id: "sparkline", title: "Loss", cell: (/** @type {any} */ run) => h("div", { class: "row-spark" }, h(Sparkline, { values: run.sparkline, label: `Course of the loss of ${nameOf(run)}` }), h("span", { class: "figures" }, number(run.loss))) },
@@ -102,7 +103,6 @@ export function RunList({ runs, pinned }) {
     { id: "tokens", title: "Tokens", sortable: true, number: true, cell: (/** @type {any} */ run) => count(run.tokens_seen) },
     { id: "model", title: "Model and corpora", sortable: true, class: "run-data", cell: (/** @type {any} */ run) => h("div", {}, h("div", {}, run.model?.name || "–", run.method && h("span", { class: "muted" }, ` · ${run.method}`)), h("div", { class: "hint" }, (run.corpora || []).map((/** @type {any} */ corpus) => corpus.name).join(", "))) },
     { id: "updated", title: "Last news", sortable: true, cell: (/** @type {any} */ run) => { const when = run.updated ?? run.ended ?? run.created; return h("time", { title: date(when), class: "nowrap" }, ago(when)); } },
-    { id: "pin", title: h("span", { class: "visually-hidden" }, "Baseline"), cell: (/** @type {any} */ run) => run.kind !== "imported" && h(Button, { kind: "quiet", small: true, icon: "pin", "aria-pressed": run.id === pinned ? "true" : "false", "aria-label": `Baseline: ${nameOf(run)}`, title: run.id === pinned ? "The baseline of comparisons" : "Make it the baseline of comparisons", onClick: () => pin(run, run.id === pinned) }) },
   ];
   return h(Table, {
     caption: "All runs", columns, rows: runs, rowKey: (run) => run.id, empty: "No run matches the filter.",
