@@ -59,6 +59,8 @@ def test_a_gpu_computes_in_bfloat16_and_compiles(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("parameters", "kind", "rate"),
     [
+        (3_200_000, "full", 1e-4),
+        (3_200_000, "lora", 1e-3),
         (100_000_000, "full", 1e-4),
         (1_000_000_000, "full", 1e-4),
         (7_000_000_000, "full", 2e-5),
