@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from cptstudio.run_files import read_config
 from cptstudio.settings import parse_settings
 from cptstudio.workspace import Workspace
+from tests.models.conftest import hub_server, model_files
+from tests.models.fake_hub import FakeHub
 from tests.training.small_workspace import small_settings
-from tests.web.server_process import PATIENCE, RunningServer, wait_for
+from tests.web.server_process import PATIENCE, RunningServer, running_server, wait_for
+from tests.web.ui.conftest import signed_in
+
+__all__ = ["hub_server", "model_files"]  # Fixtures, which pytest finds by their names here.
 
 pytestmark = pytest.mark.slow
 expect.set_options(timeout=PATIENCE * 1000)
@@ -229,3 +234,34 @@ def test_names_are_text(page: Page, studio: RunningServer) -> None:
     expect(page.get_by_role("group", name="Base model").locator(".field-problem")).to_contain_text(
         attack
     )
+
+
+def test_an_empty_workspace_leads_on(
+    browser: Browser,
+    hub_server: FakeHub,
+    model_files: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without model and corpus the page says what to do; a model is searched and downloaded."""
+    hub_server.add("some-org/Small", model_files)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    with running_server(tmp_path / "w", "--no-detect") as server:
+        context = signed_in(browser, server, base_url=server.origin)
+        page = context.new_page()
+        page.goto("/data")
+        expect(page.get_by_role("heading", name="No corpus yet")).to_be_visible()
+        page.goto("/new")
+        expect(page.get_by_text("There is no model on this machine yet")).to_be_visible()
+        expect(page.get_by_text("There is no corpus yet.")).to_be_visible()
+        page.get_by_text("Download a model", exact=True).click()
+        words = page.get_by_label(re.compile("^Id of a model"))
+        words.fill("small")
+        expect(page.get_by_role("button", name="Download", exact=True)).to_be_disabled()
+        page.get_by_role("button", name="Search the hub").click()
+        page.get_by_role("button", name="Download some-org/Small").click()
+        model = page.get_by_role("radio", name=re.compile("Small"))
+        expect(model).to_be_checked()
+        words.fill("some-org/Small")
+        expect(page.get_by_text("This model is on this machine already.")).to_be_visible()
+        context.close()

@@ -3,10 +3,12 @@
 import { post } from "../../lib/api.js";
 import { duration } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
+import { announce } from "../../components/announce.js";
+import { jobs } from "../../lib/live.js";
 import { Button } from "../../components/button.js";
 import { Problem } from "../../components/problem.js";
 import { JobProgress } from "../../components/progress.js";
-import { isEnded, useJob } from "../data/use_job.js";
+import { isEnded, noteJob, useJob } from "../data/use_job.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 /** @typedef {import("./form.js").Facts} Facts */
@@ -20,23 +22,35 @@ function costKey(form) {
   return JSON.stringify(entries.sort());
 }
 
+/** Which job measures which settings: kept, so that a reload finds the measurement again. */
+const STORED = "cpt-studio.calibration";
+
+/** @returns {{id: string, key: string}|null} */
+function stored() {
+  try {
+    return JSON.parse(sessionStorage.getItem(STORED) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
 /** @param {{form: NewRunForm, facts: Facts}} props */
 export function Calibration({ form, facts }) {
-  const [started, setStarted] = useState(/** @type {any} */ (null));
+  const [own, setOwn] = useState(stored);
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [asking, setAsking] = useState(false);
-  const [key, setKey] = useState("");
-  const job = useJob(started, (ended) => {
-    if (ended.state === "done") form.measured.value = { key, ...ended.result };
-  });
-  const measured = form.measured.value;
+  const job = useJob(own === null ? null : (jobs.value[own.id] ?? null), (ended) => announce(`${ended.title}: ${ended.state}.`));
   const current = costKey(form);
+  const measured = job?.state === "done" ? job.result.seconds_per_step : null;
   const begin = async () => {
     setAsking(true);
     setError(null);
-    setKey(current);
     try {
-      setStarted(await post("/api/plan/calibrate", { settings: form.tree() }));
+      const begun = await post("/api/plan/calibrate", { settings: form.tree() });
+      noteJob(begun);
+      const next = { id: begun.id, key: current };
+      sessionStorage.setItem(STORED, JSON.stringify(next));
+      setOwn(next);
     } catch (problem) {
       setError(problem);
     }
@@ -47,13 +61,13 @@ export function Calibration({ form, facts }) {
     h("dl", {}, h("div", { class: "plan-fact" }, h("dt", {}, "Time"),
       h("dd", { "data-fact": "time" }, measured === null
         ? "not measured"
-        : measured.key !== current
+        : own?.key !== current
           ? "measured with other settings"
-          : `about ${duration(measured.seconds_per_step * facts.steps * (1 + facts.evaluation_part))}`))),
+          : `about ${duration(measured * facts.steps * (1 + facts.evaluation_part))}`))),
     running
       ? h(JobProgress, { job })
       : h(Button, { small: true, busy: asking, onClick: begin }, measured === null ? "Calibrate" : "Calibrate again"),
     !running && measured === null && h("p", { class: "hint" }, "Runs a few real steps to tell the time. Nothing of them is kept."),
-    job !== null && job.state === "failed" && h(JobProgress, { job, onClose: () => setStarted(null) }),
+    job !== null && job.state === "failed" && h(JobProgress, { job }),
     error !== null && h(Problem, { error }));
 }

@@ -68,11 +68,6 @@ export class NewRunForm {
     this.planError = signal(null);
     /** @type {import("../../lib/preact.js").Signal<unknown>} */
     this.loadError = signal(null);
-    /**
-     * What the last calibration said, and of which settings.
-     * @type {import("../../lib/preact.js").Signal<{key: string, seconds_per_step: number}|null>}
-     */
-    this.measured = signal(null);
     /** The name as typed; null means the suggestion. */
     this.ownName = signal(/** @type {string|null} */ (null));
     this.takenNames = signal(/** @type {ReadonlySet<string>} */ (new Set()));

@@ -1,0 +1,116 @@
+"""New run, Data and Settings with their dialogs hold to what axe-core knows of accessibility."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, expect
+
+from tests.training.small_workspace import small_settings
+from tests.web.server_process import PATIENCE, RunningServer
+from tests.web.ui.accessibility import AXE, violations
+from tests.web.ui.conftest import signed_in
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not AXE.exists(), reason="axe-core is not there: npm ci brings it"),
+]
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+@pytest.fixture(params=[("light", 1366), ("dark", 1366), ("light", 390), ("dark", 390)], ids=str)
+def view(request: pytest.FixtureRequest, browser: Browser, studio: RunningServer) -> Iterator[Page]:
+    """A page in one colour scheme and width."""
+    scheme, width = request.param
+    size = {"width": width, "height": 900}
+    context = signed_in(browser, studio, base_url=studio.origin, color_scheme=scheme, viewport=size)
+    yield context.new_page()
+    context.close()
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing makes the page scroll sideways."""
+    return bool(
+        page.evaluate(
+            "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
+    )
+
+
+def check(page: Page) -> None:
+    assert violations(page) == []
+    assert fits(page)
+
+
+def test_new_run(view: Page) -> None:
+    view.goto("/new")
+    expect(view.get_by_role("radio", name=re.compile("^toy"))).to_be_visible()
+    check(view)
+    view.get_by_role("button", name="Start", exact=True).click()
+    expect(view.get_by_role("region", name=re.compile("To be solved"))).to_be_visible()
+    check(view)
+    view.get_by_role("button", name="Import YAML…").click()
+    view.get_by_label("YAML", exact=True).fill("nonsense: 1")
+    view.get_by_role("button", name="Take these settings").click()
+    expect(view.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+    check(view)
+    view.get_by_label("YAML", exact=True).fill(yaml.safe_dump(small_settings()))
+    view.get_by_role("button", name="Take these settings").click()
+    expect(view.get_by_text("of this machine's")).to_be_visible()
+    for group in view.locator(".group-toggle").all():
+        group.click()
+    for place in view.locator("details:not([open]) > summary").all():
+        place.click()
+    check(view)
+
+
+def test_data(view: Page) -> None:
+    view.goto("/data")
+    expect(view.get_by_role("link", name="domain", exact=True)).to_be_visible()
+    check(view)
+    view.get_by_role("link", name="Add a corpus").click()
+    view.get_by_role("option").first.wait_for()
+    view.get_by_role("listbox").focus()
+    view.keyboard.press("Space")
+    view.get_by_role("button", name="Build the corpus").click()
+    check(view)
+    view.get_by_label("Allow another folder of this machine").fill("/usr")
+    view.get_by_role("button", name="Allow…").click()
+    expect(view.get_by_role("dialog")).to_be_visible()
+    check(view)
+
+
+def test_corpus(view: Page) -> None:
+    view.goto("/data/domain")
+    expect(view.get_by_role("heading", name="Lengths")).to_be_visible()
+    check(view)
+    view.get_by_role("tab", name="Training rows").click()
+    view.get_by_label("Context", exact=True).select_option("128")
+    expect(view.get_by_role("article").first).to_be_visible()
+    check(view)
+    for tab in ("Problems", "Dropped"):
+        view.get_by_role("tab", name=re.compile(tab)).click()
+        expect(view.get_by_role("tabpanel")).not_to_contain_text("Loading")
+        check(view)
+    for button in ("Tokenise for a model…", "Delete…"):
+        view.get_by_role("button", name=button).click()
+        expect(view.get_by_role("dialog")).to_be_visible()
+        check(view)
+        view.keyboard.press("Escape")
+        expect(view.get_by_role("dialog")).to_have_count(0)
+        expect(view.get_by_role("button", name=button)).to_be_focused()
+    view.goto("/data/domain?rebuild=1")
+    view.get_by_role("option").first.wait_for()
+    check(view)
+
+
+def test_settings(view: Page) -> None:
+    view.goto("/settings")
+    expect(view.get_by_role("region", name="About")).to_contain_text("available of")
+    check(view)
+    view.get_by_role("button", name="End all sessions…").click()
+    expect(view.get_by_role("dialog")).to_be_visible()
+    check(view)
