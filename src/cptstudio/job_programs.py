@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from cptstudio import durable
 from cptstudio.errors import UserError
@@ -69,6 +69,13 @@ class Answer:
         with self._lock:
             while data:
                 data = data[os.write(self._descriptor, data) :]
+
+
+class TellsProgress(Protocol):
+    """What a piece of work needs of an `Answer`, so that it can be done without a job, too."""
+
+    def progress(self, *, final: bool = False, **facts: Any) -> None:
+        """See `Answer.progress`."""
 
 
 Work = Callable[[dict[str, Any], Answer], dict[str, Any]]

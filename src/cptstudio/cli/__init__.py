@@ -15,6 +15,7 @@ from cptstudio.cli import (
     demo,
     evaluate,
     merge,
+    models,
     questions,
     runs,
     serve,
@@ -57,6 +58,7 @@ def root(
 app.command("demo")(demo.demo)
 app.command("serve", context_settings=serve.PASS_ON)(serve.serve)
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 app.command("plan")(train.plan)
 app.command("train")(train.train)

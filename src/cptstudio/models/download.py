@@ -28,7 +28,7 @@ from typing import Any
 
 from cptstudio import durable, job_programs
 from cptstudio.errors import UserError
-from cptstudio.job_programs import Answer
+from cptstudio.job_programs import Answer, TellsProgress
 from cptstudio.models.fetching import Fetcher, RemoteFile
 from cptstudio.models.hub import explained, understood
 from cptstudio.models.hub_address import check_id, check_online, check_revision, endpoint
@@ -66,7 +66,7 @@ class Snapshot:
 
 
 def download(
-    model_id: str, revision: str | None, base_models: Path, answer: Answer
+    model_id: str, revision: str | None, base_models: Path, answer: TellsProgress
 ) -> tuple[Path, int]:
     """Download a model; returns its folder and its size in bytes.
 

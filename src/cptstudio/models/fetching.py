@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.job_programs import Answer
+from cptstudio.job_programs import TellsProgress
 from cptstudio.models.hub import REQUEST_SECONDS
 from cptstudio.models.hub_address import endpoint
 
@@ -65,7 +65,12 @@ class Fetcher:
     """
 
     def __init__(
-        self, model_id: str, commit: str, folder: Path, files: Sequence[RemoteFile], answer: Answer
+        self,
+        model_id: str,
+        commit: str,
+        folder: Path,
+        files: Sequence[RemoteFile],
+        answer: TellsProgress,
     ) -> None:
         self._model_id = model_id
         self._commit = commit

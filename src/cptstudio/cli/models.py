@@ -1,0 +1,174 @@
+"""`cpt-studio models`: the base models of this machine, and others from the hub."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.models.library import Model, ModelLibrary
+from cptstudio.workspace import Workspace
+
+app = typer.Typer(
+    help="Base models: list those of this machine, search the hub, download.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+@app.command("list")
+def list_models(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
+    """List the models of the workspace and of the Hugging Face cache.
+
+    The first column is what `--model` takes.
+
+    Example: `cpt-studio models list --workspace ~/studio`
+    """
+    library = ModelLibrary(Workspace(workspace))
+    models = library.models()
+    if as_json:
+        print_json([_facts(model) for model in models])
+        return
+    if not models:
+        console.print(
+            f"There are no models under {Workspace(workspace).base_models}, nor in the Hugging "
+            "Face cache: see `cpt-studio models download`.",
+            soft_wrap=True,
+        )
+        return
+    table = Table()
+    for title in ("Model", "Kind", "Parameters", "Bytes", "Weights", "Context"):
+        numbers = title in ("Parameters", "Bytes", "Context")
+        table.add_column(title, justify="right" if numbers else "left")
+    for model in models:
+        table.add_row(*_row(model))
+    console.print(table)
+
+
+def _row(model: Model) -> list[str]:
+    about = model.description
+    if model.error is not None or about is None:
+        return [escape(model.id), "", "", "", escape(model.error or ""), ""]
+    weights = f"{about.quantization.bits}-bit" if about.quantization else about.dtype
+    context = f"{about.context_limit:,}" if about.context_limit else ""
+    count = f"{about.parameters / 1e6:,.0f}M"
+    return [escape(model.id), about.model_type, count, f"{about.bytes:,}", weights, context]
+
+
+def _facts(model: Model) -> dict[str, Any]:
+    return {
+        "id": model.id,
+        "name": model.name,
+        "place": model.place,
+        "path": str(model.path),
+        "error": model.error,
+        "description": asdict(model.description) if model.description else None,
+        "origin": model.origin.model_dump() if model.origin else None,
+    }
+
+
+@app.command()
+def search(
+    words: Annotated[str, typer.Argument(metavar="WORDS", help="Part of the model's id.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Search the hub for models with safetensors weights, the most downloaded first.
+
+    Example: `cpt-studio models search qwen3-0.6b`
+    """
+    from cptstudio.models import hub
+
+    found = hub.search(words)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        console.print(f"The hub has no such model: {escape(words)}")
+        return
+    table = Table()
+    for title in ("Id", "Downloads", "Changed", ""):
+        table.add_column(title, justify="right" if title == "Downloads" else "left")
+    for one in found:
+        moment = one["updated"]
+        changed = datetime.fromtimestamp(moment, UTC).date().isoformat() if moment else ""
+        count = f"{one['downloads']:,}" if one["downloads"] is not None else ""
+        table.add_row(escape(one["id"]), count, changed, "gated" if one["gated"] else "")
+    console.print(table)
+
+
+@app.command()
+def download(
+    model_id: Annotated[
+        str, typer.Argument(metavar="ID", help="As the hub writes it: Qwen/Qwen3-0.6B-Base.")
+    ],
+    revision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A branch, tag or commit.")
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Download a model into models/base/ of the workspace.
+
+    Interrupted, it keeps what came: repeat the command to go on. Weights come as safetensors
+    only. The hub is the one of HF_ENDPOINT; gated models need `hf auth login`.
+
+    Example: `cpt-studio models download Qwen/Qwen3-0.6B-Base`
+    """
+    from cptstudio.models.download import download as fetch
+
+    with _Bar(quiet=as_json) as bar:
+        folder, size = fetch(model_id, revision, Workspace(workspace).base_models, bar)
+    if as_json:
+        print_json({"id": folder.name, "path": str(folder), "bytes": size})
+    else:
+        console.print(f"{escape(model_id)}: {size:,} bytes in {folder}", soft_wrap=True)
+
+
+class _Bar:
+    """Draws the progress of a download on standard error."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=errors,
+            transient=True,
+            disable=quiet,
+        )
+        self._task = self._bar.add_task("asking", total=None, detail="")
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def progress(self, *, final: bool = False, **facts: Any) -> None:
+        """Show a moment of the work."""
+        self._bar.update(
+            self._task,
+            description=facts["phase"],
+            completed=facts.get("done") or 0,
+            total=facts.get("total"),
+            detail=facts.get("detail") or "",
+            refresh=final,
+        )
