@@ -1,0 +1,298 @@
+"""Runs over HTTP: a real training from its start to its deletion."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cptstudio import run_files
+from cptstudio.runs.preferences import Preferences, write_preferences
+from tests.training.small_workspace import small_settings
+from tests.web.in_process import Web, make_web
+from tests.web.run_directories import make_run
+from tests.web.series.metrics_files import append, evaluation_row, resume_row, train_row
+from tests.web.server_process import wait_for
+from tests.web.toy_workspace import make_toy_workspace
+
+SETTINGS = small_settings(evaluation={"every": "4 steps", "max_tokens": 500, "prompts": ["def "]})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A workspace in which the run "first" was started over HTTP and has ended."""
+    root = tmp_path_factory.mktemp("web")
+    make_toy_workspace(root)
+    made = make_web(root)
+    write_preferences(made.studio.workspace.private, Preferences(prevent_sleep=False))
+    body = {"name": "first", "settings": SETTINGS}
+    started = made.post("/api/runs", body, 201)
+    assert started["state"]["alive"]
+    wait_until_ended(made, "first")
+    yield made
+    made.studio.live.close()
+    made.studio.manager.close()
+
+
+def wait_until_ended(web: Web, run: str) -> dict[str, Any]:
+    def ended() -> Any:
+        found = web.get(f"/api/runs/{run}")
+        return found if not found["state"]["alive"] else None
+
+    return wait_for(ended, f"the end of {run}")  # type: ignore[no-any-return]
+
+
+def metrics(web: Web, run: str) -> list[dict[str, Any]]:
+    directory = web.studio.workspace.run(run)
+    return run_files.current_rows(run_files.read_metrics(directory).records)
+
+
+def test_the_line_of_a_run_is_what_its_files_say(trained: Web) -> None:
+    (line,) = [run for run in trained.get("/api/runs")["runs"] if run["id"] == "first"]
+    rows = metrics(trained, "first")
+    train = [row for row in rows if row["kind"] == "train"]
+    evaluations = [row for row in rows if row["kind"] == "evaluation"]
+    domain = [row["domain_bits_per_byte"] for row in evaluations]
+    general = [row["general_bits_per_byte"] for row in evaluations]
+    assert line["state"]["text"] == "ended (completed)"
+    assert (line["step"], line["planned_steps"]) == (12, 12)
+    assert line["loss"] == train[-1]["loss"]
+    assert line["tokens_seen"] == train[-1]["tokens_seen"]
+    assert line["domain"]["first"] == domain[0]
+    assert line["domain"]["last"] == domain[-1]
+    assert line["domain"]["best"] == min(domain)
+    assert line["domain"]["best_step"] == evaluations[domain.index(min(domain))]["step"]
+    assert (line["general"]["first"], line["general"]["last"]) == (general[0], general[-1])
+    assert line["sparkline"][0] == train[0]["loss"]
+    assert [use["role"] for use in line["corpora"]] == ["domain", "replay"]
+    assert line["model"]["name"] == "toy"
+    assert line["remaining_seconds"] is None
+    assert line["memory_limit"] > 1e8
+    assert line["created"] <= line["started"] <= line["ended"]
+
+
+def test_all_of_a_run(trained: Web) -> None:
+    found = trained.get("/api/runs/first")
+    directory = trained.studio.workspace.run("first")
+    assert found["config"] == json.loads((directory / "config.json").read_text())
+    assert found["result"]["outcome"] == "completed"
+    assert found["exit"]["code"] == 0
+    assert found["last_seq"] == metrics(trained, "first")[-1]["seq"]
+    names = [checkpoint["name"] for checkpoint in found["checkpoints"]]
+    assert names == [path.name for path in run_files.checkpoints_of(directory)]
+    sizes = [checkpoint["bytes"] for checkpoint in found["checkpoints"]]
+    assert all(size > 100_000 for size in sizes)
+    assert sum(checkpoint["best"] for checkpoint in found["checkpoints"]) == 1
+    assert found["command"].startswith("cpt-studio train --name first --model toy")
+
+
+def test_rows_come_by_pages(trained: Web) -> None:
+    expected = metrics(trained, "first")
+    got: list[dict[str, Any]] = []
+    while True:
+        page = trained.get("/api/runs/first/rows", after=got[-1]["seq"] if got else 0, limit=5)
+        got += page["rows"]
+        assert page["last_seq"] == expected[-1]["seq"]
+        assert page["boot_id"] == trained.studio.boot_id
+        if not page["more"]:
+            break
+    assert got == expected
+
+
+def test_the_series_is_the_rows(trained: Web) -> None:
+    train = [row for row in metrics(trained, "first") if row["kind"] == "train"]
+    for x, field in (("step", "step"), ("tokens", "tokens_seen"), ("time", "elapsed")):
+        found = trained.get("/api/runs/first/series", x=x, keys="loss,learning_rate")
+        for key in ("loss", "learning_rate"):
+            assert found["keys"][key]["x"] == [row[field] for row in train]
+            assert found["keys"][key]["last"] == [row[key] for row in train]
+        assert found["complete"] is True
+        assert [one["best"] for one in found["evaluations"]].count(True) >= 1
+    zoomed = trained.get("/api/runs/first/series", **{"from": 3, "to": 7})
+    assert zoomed["keys"]["loss"]["x"] == [3, 4, 5, 6, 7]
+    refused = trained.request("GET", "/api/runs/first/series", query_string={"keys": "loss,nix"})
+    assert refused.status_code == 422
+    assert "nix" in refused.json["detail"]
+
+
+def test_story_log_samples_and_settings(trained: Web) -> None:
+    directory = trained.studio.workspace.run("first")
+    events = trained.get("/api/runs/first/events")["events"]
+    assert events[0]["event"] == "started"
+    assert events[-1]["event"] == "ended"
+    samples = trained.get("/api/runs/first/samples")["samples"]
+    assert [sample["step"] for sample in samples] == [0, 4, 8, 12]
+    whole = (directory / "train.log").read_text()
+    log = trained.get("/api/runs/first/log")
+    assert (log["text"], log["start"], log["end"]) == (whole, 0, len(whole.encode()))
+    part = trained.get("/api/runs/first/log", bytes=60)
+    assert whole.endswith(part["text"])
+    assert part["end"] == log["size"]
+    before = trained.get("/api/runs/first/log", before=part["start"])
+    assert before["text"] + part["text"] == whole
+    text = trained.request("GET", "/api/runs/first/settings.yaml").text
+    parsed = trained.post("/api/plan/parse", {"yaml": text})["settings"]
+    assert parsed == trained.get("/api/runs/first")["config"]["settings"]
+
+
+def test_the_export_holds_every_row(trained: Web) -> None:
+    expected = metrics(trained, "first")
+    answer = trained.request("GET", "/api/runs/first/export?format=json")
+    assert answer.json == expected
+    assert "attachment" in answer.headers["Content-Disposition"]
+    answer = trained.request("GET", "/api/runs/first/export?format=csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [int(row["seq"]) for row in rows] == [row["seq"] for row in expected]
+    assert [row["loss"] for row in rows] == [
+        repr(row["loss"]) if "loss" in row else "" for row in expected
+    ]
+    evaluated = [row for row in rows if row["kind"] == "evaluation"]
+    assert all(float(row["domain.bits_per_byte"]) > 0 for row in evaluated)
+
+
+def test_labels_and_pin(trained: Web) -> None:
+    body = {"tags": ["good", " good ", "", "late"], "note": "<b>look</b>"}
+    answer = trained.request("PUT", "/api/runs/first/labels", json=body)
+    assert answer.json["tags"] == ["good", "late"]
+    assert trained.get("/api/runs/first")["note"] == "<b>look</b>"
+    trained.request("PUT", "/api/pinned", json={"run": "first"})
+    assert trained.get("/api/runs")["pinned"] == "first"
+    trained.request("PUT", "/api/pinned", json={"run": None})
+    assert trained.get("/api/runs")["pinned"] is None
+    assert trained.request("PUT", "/api/pinned", json={"run": "nothing"}).status_code == 404
+
+
+@pytest.mark.slow
+def test_resume_and_fork_ask_and_say_from_where(trained: Web) -> None:
+    refused = trained.request("POST", "/api/runs/first/resume", json={})
+    assert refused.status_code == 422
+    assert "step-00000012" in refused.json["detail"]
+    before = trained.get("/api/runs/first/rows")["generation"]
+    body = {"checkpoint": "step-00000009", "confirmed": True}
+    assert trained.request("POST", "/api/runs/first/resume", json=body).status_code == 200
+    wait_until_ended(trained, "first")
+    body = {"name": "second", "checkpoint": None, "changes": {"optimizer.learning_rate": 1e-4}}
+    forked = trained.post("/api/runs/first/fork", body, 201)
+    assert forked["parent"] == {"run": "first", "checkpoint": "step-00000012"}
+    second = wait_until_ended(trained, "second")
+    assert second["parent_differences"] == [
+        {"setting": "optimizer.learning_rate", "parent": 3e-3, "here": 1e-4}
+    ]
+    assert second["command"].startswith("cpt-studio runs fork first second")
+    compared = trained.get("/api/compare", runs="first,second")
+    assert [one["setting"] for one in compared["differences"]] == [
+        "optimizer.learning_rate",
+        "parent",
+    ]
+    deltas = {one["key"]: one for one in compared["deltas"]}
+    assert deltas["loss"]["values"]["second"] == second["loss"]
+    assert deltas["loss"]["baseline"] == compared["runs"][0]["loss"]
+    rows = trained.get("/api/runs/first/rows")
+    assert rows["generation"] != before
+    assert rows["rows"] == metrics(trained, "first")
+
+
+def test_start_is_refused_with_the_field(trained: Web) -> None:
+    for change, field in (
+        ({"optimizer": {"learning_rate": 7}}, "optimizer.learning_rate"),
+        ({"model": {"path": "nothing-there"}}, "model.path"),
+        ({"data": {"corpora": [{"name": "nothing"}]}}, "data.corpora"),
+    ):
+        body = {"name": "third", "settings": small_settings(**change)}
+        answer = trained.request("POST", "/api/runs", json=body)
+        assert answer.status_code == 422
+        assert field in answer.json["fields"], answer.json
+    answer = trained.request("POST", "/api/runs", json={"name": "../x", "settings": SETTINGS})
+    assert "name" in answer.json["fields"]
+    assert "third" not in trained.studio.workspace.run_names()
+
+
+def test_deleting_asks_and_clears_all(trained: Web) -> None:
+    workspace = trained.studio.workspace
+    metrics_file = make_run(workspace, "gone")
+    append(metrics_file, train_row(1, 1))
+    trained.request("PUT", "/api/runs/gone/labels", json={"tags": ["x"]})
+    trained.request("PUT", "/api/pinned", json={"run": "gone"})
+    assert trained.request("DELETE", "/api/runs/gone", json={}).status_code == 422
+    assert workspace.run("gone").is_dir()
+    answer = trained.request("DELETE", "/api/runs/gone", json={"confirmed": True})
+    assert answer.status_code == 204
+    assert not workspace.run("gone").exists()
+    assert trained.request("GET", "/api/runs/gone").status_code == 404
+    assert trained.request("GET", "/api/runs/gone/series").status_code == 404
+    assert trained.get("/api/runs")["pinned"] is None
+    make_run(workspace, "gone")
+    assert trained.get("/api/runs/gone")["tags"] == [], "a new run of the name begins anew"
+    left = [path for path in workspace.private.rglob("*") if b'"x"' in _content(path)]
+    assert left == []
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+@pytest.mark.slow
+def test_queue(trained: Web) -> None:
+    body = {"name": "waits", "settings": SETTINGS, "queue": True}
+    assert trained.post("/api/runs", body, 201)["queue_position"] == 1
+    waiting = trained.get("/api/status")["queue"]["waiting"]
+    assert [item["run"] for item in waiting] == ["waits"]
+    with trained.studio.manager.serve("a test") as runner:
+        trained.studio.queue_runner = runner
+        assert runner.paused, "what a former server was asked for waits"
+        assert trained.post("/api/queue/continue")["paused"] is False
+        wait_for(lambda: trained.get("/api/runs/waits")["step"], "its first step")
+        wait_until_ended(trained, "waits")
+        assert trained.post("/api/queue/pause")["paused"] is True
+    trained.studio.queue_runner = None
+    assert trained.request("DELETE", "/api/queue/waits").status_code == 404
+
+
+def test_superseded_rows_are_in_no_answer(web: Web) -> None:
+    path = make_run(web.studio.workspace, "resumed")
+    append(path, evaluation_row(1, 0, 3.0), *(train_row(seq, seq - 1) for seq in range(2, 12)))
+    append(path, evaluation_row(12, 10, 1.0), resume_row(13, 6, 5))
+    append(path, *(train_row(13 + n, 5 + n, loss=7.0) for n in range(1, 4)))
+    append(path, evaluation_row(17, 8, 2.0))
+    line = web.get("/api/runs/resumed")
+    assert line["domain"] == {"first": 3.0, "last": 2.0, "best": 2.0, "best_step": 8}
+    assert line["step"] == 8
+    series = web.get("/api/runs/resumed/series")
+    assert series["keys"]["loss"]["x"] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [point["domain"] for point in series["evaluations"]] == [3.0, 2.0]
+    exported = web.request("GET", "/api/runs/resumed/export?format=json").json
+    assert [row["seq"] for row in exported] == [1, 2, 3, 4, 5, 6, 14, 15, 16, 17]
+
+
+def test_damaged_files_are_told_and_break_nothing(web: Web) -> None:
+    workspace = web.studio.workspace
+    for name, damage in {
+        "folder": lambda path: (path.unlink(), path.mkdir()),
+        "link": lambda path: (path.unlink(), path.symlink_to("/etc/passwd")),
+        "noise": lambda path: path.write_bytes(bytes(range(256)) * 1000),
+        "numbers": lambda path: path.write_text(
+            '{"seq":1,"kind":"train","loss":1e999,"step":-1}\n'
+        ),
+    }.items():
+        path = make_run(workspace, name)
+        damage(path)
+        (path.parent / "events.jsonl").write_bytes(b"\xff\n[]\n{}\n")
+        (path.parent / "samples.jsonl").write_bytes(b'{"step":"x"}\n')
+        (path.parent / "result.json").write_text("{")
+        (path.parent / "train.log").write_bytes(b"\xff\x00\n")
+        for part in ("", "/series", "/rows", "/events", "/samples", "/log", "/export"):
+            answer = web.request("GET", f"/api/runs/{name}{part}")
+            assert answer.status_code < 500, (name, part, answer.text)
+            assert b"root:" not in answer.data
+    (workspace.run("noise") / "config.json").write_text("{")
+    assert {run["id"] for run in web.get("/api/runs")["runs"]} == {
+        *("folder", "link", "noise", "numbers")
+    }
+    noise = web.get("/api/runs/noise")
+    assert noise["config"] is None
+    assert noise["problems"]
