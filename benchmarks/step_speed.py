@@ -248,7 +248,7 @@ def breakdown(vocabulary: int, context: int, method: str) -> dict[str, float]:
     import mlx.core as mx
     import mlx.nn as nn
 
-    from cptstudio.lm import cpu_kernels
+    from cptstudio.lm import cpu_attention, cpu_kernels, cpu_layers
     from cptstudio.lm.loss import OutputHead, head_nats
 
     tokens = ROWS * context
@@ -270,13 +270,13 @@ def breakdown(vocabulary: int, context: int, method: str) -> dict[str, float]:
         return head_nats(holder, head, hidden, targets, None)
 
     def rope(x: Any) -> Any:
-        return mx.fast.rope(x, HEAD_SIZE, traditional=False, base=1e4, scale=1.0, offset=0)
+        return cpu_layers.rope(x, HEAD_SIZE, traditional=False, base=1e4, scale=1.0, offset=0)
 
     def attention(queries: Any, keys: Any, values: Any) -> Any:
-        return cpu_kernels.causal_attention(queries, keys, values, 0.125)
+        return cpu_attention.causal_attention(queries, keys, values, 0.125)
 
     def normalise(x: Any, weight: Any) -> Any:
-        return mx.fast.rms_norm(x, weight, 1e-6)
+        return cpu_layers.rms_norm(x, weight, 1e-6)
 
     def layer_product(x: Any, weight: Any) -> Any:
         return x @ weight.T

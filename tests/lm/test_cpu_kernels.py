@@ -10,7 +10,8 @@ import mlx.nn as nn
 import pytest
 from mlx_lm.models import activations, base, llama, qwen3
 
-from cptstudio.lm import cpu_kernels
+from cptstudio.lm import cpu_kernels, cpu_layers
+from cptstudio.lm.cpu_attention import causal_attention
 
 cpu_only = pytest.mark.skipif(not cpu_kernels.on_cpu(), reason="the kernels are for CPUs")
 
@@ -48,7 +49,7 @@ def test_activations_hold_at_extreme_values() -> None:
         assert mx.allclose(gradient[0], mx.array([0, 0, 0, 0.5, 1, 1.0])).item()
 
 
-@pytest.mark.parametrize("length", [2, 127, 128, 129, 300])
+@pytest.mark.parametrize("length", [2, 127, 128, 129, 300, 1100])
 @pytest.mark.parametrize("key_heads", [1, 2, 4])
 def test_attention_agrees_with_mlx(length: int, key_heads: int) -> None:
     queries = normal(2, 4, length, 16)
@@ -58,7 +59,7 @@ def test_attention_agrees_with_mlx(length: int, key_heads: int) -> None:
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=0.25, mask="causal")
 
     def ours(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-        return cpu_kernels.causal_attention(q, k, v, 0.25)
+        return causal_attention(q, k, v, 0.25)
 
     assert_same_function(ours, stock, [queries, keys, values])
 
@@ -72,7 +73,7 @@ def test_attention_takes_transposed_inputs_and_large_scores() -> None:
 
     def ours(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
         q, k, v = (x.transpose(0, 2, 1, 3) for x in (q, k, v))
-        return cpu_kernels.causal_attention(q, k, v, 0.3)
+        return causal_attention(q, k, v, 0.3)
 
     cotangent = normal(1, 3, 140, 8, seed=9)
     value, gradients = mx.vjp(ours, [queries, keys, values], [cotangent])
@@ -82,15 +83,68 @@ def test_attention_takes_transposed_inputs_and_large_scores() -> None:
         assert (mx.linalg.norm(got - want) / mx.linalg.norm(want)).item() < 1e-4
 
 
+@pytest.mark.parametrize("shape", [(3, 40), (2, 9, 4, 16), (2, 300, 8)])
+def test_rms_norm_agrees_with_mlx(shape: tuple[int, ...]) -> None:
+    x, weight = normal(*shape) * 3, normal(shape[-1], seed=1) + 1
+
+    def stock(x: mx.array, weight: mx.array) -> mx.array:
+        return mx.fast.rms_norm(x, weight, 1e-5)
+
+    def ours(x: mx.array, weight: mx.array) -> mx.array:
+        return cpu_layers.rms_norm(x, weight, 1e-5)
+
+    assert_same_function(ours, stock, [x, weight])
+
+
+@pytest.mark.parametrize("offset", [0, 7])
+@pytest.mark.parametrize("own_frequencies", [False, True])
+def test_rotary_embeddings_agree_with_mlx(offset: int, own_frequencies: bool) -> None:
+    frequencies = mx.arange(1.0, 9.0) ** 3 if own_frequencies else None
+    settings: dict[str, Any] = {
+        "traditional": False,
+        "base": None if own_frequencies else 1e4,
+        "scale": 0.5,
+        "offset": offset,
+        "freqs": frequencies,
+    }
+    assert_same_function(
+        lambda x: cpu_layers.rope(x.transpose(0, 2, 1, 3), 16, **settings),
+        lambda x: mx.fast.rope(x.transpose(0, 2, 1, 3), 16, **settings),
+        [normal(2, 33, 3, 16)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("dims", "changes"),
+    [(8, {}), (16, {"traditional": True}), (16, {"offset": mx.array([1, 2])})],
+)
+def test_rotary_embeddings_of_other_kinds_stay_mlxs(dims: int, changes: dict[str, Any]) -> None:
+    settings: dict[str, Any] = {"traditional": False, "base": 1e4, "scale": 1.0, "offset": 0}
+    settings |= changes
+    x = normal(2, 3, 20, 16)
+    ours, stock = cpu_layers.rope(x, dims, **settings), mx.fast.rope(x, dims, **settings)
+    assert mx.array_equal(ours, stock).item()
+
+
+def test_norms_of_other_types_stay_mlxs() -> None:
+    x, weight = normal(4, 16).astype(mx.bfloat16), normal(16).astype(mx.bfloat16)
+    for given in (weight, None):
+        ours, stock = cpu_layers.rms_norm(x, given, 1e-5), mx.fast.rms_norm(x, given, 1e-5)
+        assert ours.dtype == mx.bfloat16 and mx.array_equal(ours, stock).item()
+
+
 @cpu_only
 def test_they_stand_in_for_mlx_lms_only_while_a_graph_is_built() -> None:
     before = (base.scaled_dot_product_attention, llama.swiglu, qwen3.swiglu, nn.silu)
+    fast = (mx.fast.rms_norm, mx.fast.rope)
     with pytest.raises(ZeroDivisionError), cpu_kernels.fast_kernels():
         assert llama.swiglu is cpu_kernels.swiglu and qwen3.swiglu is cpu_kernels.swiglu
         assert nn.silu is cpu_kernels.silu
         assert llama.scaled_dot_product_attention is not before[0]
+        assert mx.fast.rms_norm is cpu_layers.rms_norm and mx.fast.rope is cpu_layers.rope
         raise ZeroDivisionError
     assert before == (base.scaled_dot_product_attention, llama.swiglu, qwen3.swiglu, nn.silu)
+    assert fast == (mx.fast.rms_norm, mx.fast.rope)
 
 
 @cpu_only

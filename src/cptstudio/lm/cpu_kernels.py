@@ -1,11 +1,12 @@
 """Faster forms of the operations that dominate a training step on a CPU.
 
 mlx's CPU kernels are scalar: its `exp` takes 12 ns an element where an addition takes 0.5. What is
-here computes the same functions with fewer and cheaper passes: causal attention in blocks that
-never touch the future, softmax and sigmoid through one power of e, and what the gradient needs kept
-rather than computed again. Gradients agree with mlx's own to 1e-6.
+here computes the same functions with fewer and cheaper passes: sigmoid through one power of e, and
+what the gradient needs kept rather than computed again. Attention (`cpu_attention`), norms and
+rotary embeddings (`cpu_layers`) have modules of their own. Gradients agree with mlx's own to 1e-6.
 
-`fast_kernels` puts them in the place of mlx-lm's while a graph is built, and takes them away again.
+`fast_kernels` puts them in the place of mlx's and mlx-lm's while a graph is built, and takes them
+away again.
 On Metal and CUDA it does nothing: mlx's fused kernels are better there.
 """
 
@@ -16,16 +17,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import mlx.core as mx
-import numpy as np
 
-# Rows of queries in one block of causal attention.
-ATTENTION_BLOCK = 128
-# More blocks than this cost more in calls than they save in products.
-MOST_BLOCKS = 16
+from cptstudio.lm import cpu_attention, cpu_layers
 
 # Bytes of freed buffers that mlx keeps on a CPU where the C library cannot be told to.
 CACHE_LIMIT = 2 << 30
@@ -33,8 +29,6 @@ _STOCK_CACHE_LIMIT = 32 << 20
 
 # From glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
-
-_BLOCKED = -1e30
 
 
 def on_cpu() -> bool:
@@ -129,116 +123,6 @@ def gelu_approx(x: mx.array) -> mx.array:
     return _first(_gelu_approx(x))
 
 
-def causal_attention(queries: mx.array, keys: mx.array, values: mx.array, scale: float) -> mx.array:
-    """Causal softmax attention in blocks of queries that touch only the keys before them.
-
-    `queries` are [rows, heads, length, size], `keys` and `values` [rows, key heads, length, ...]
-    where the key heads divide the heads (grouped-query attention). The probabilities are kept for
-    the gradient: half of what plain differentiation keeps.
-    """
-    length = queries.shape[2]
-    block = max(ATTENTION_BLOCK, -(-length // MOST_BLOCKS))
-    edges = [(start, min(start + block, length)) for start in range(0, length, block)]
-
-    def attend(queries: mx.array, keys: mx.array, values: mx.array) -> tuple[mx.array, ...]:
-        return _attend(queries, keys, values, scale, edges)
-
-    def attend_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, ...]:
-        return _attend_vjp(primals, cotangents[0], outputs, scale, edges)
-
-    function: Any = mx.custom_function(attend)
-    function.vjp(attend_vjp)
-    return _first(function(queries, keys, values))
-
-
-def _joined(pieces: list[mx.array], axis: int) -> mx.array:
-    return pieces[0] if len(pieces) == 1 else mx.concatenate(pieces, axis=axis)
-
-
-def _attend(
-    queries: mx.array,
-    keys: mx.array,
-    values: mx.array,
-    scale: float,
-    edges: list[tuple[int, int]],
-) -> tuple[mx.array, ...]:
-    """The output, then for each block the unnormalised probabilities and 1 / their sums."""
-    rows, heads, _, _ = queries.shape
-    groups = heads // keys.shape[1]
-    queries, values = queries * scale, mx.contiguous(values)
-    transposed = mx.contiguous(keys).swapaxes(-1, -2)
-    pieces: list[mx.array] = []
-    kept: list[mx.array] = []
-    for start, end in edges:
-        # One block's scores after the other: what has just been written is still in the cache.
-        asked = _after(_grouped(queries[:, :, start:end], groups), pieces)
-        scores = asked @ transposed[..., :end] + _future(end - start, end, groups)
-        exps = exponential(scores - scores.max(axis=-1, keepdims=True))
-        inverse = mx.reciprocal(row_sums(exps))
-        piece = (exps @ values[:, :, :end]) * inverse
-        pieces.append(piece.reshape(rows, heads, end - start, -1))
-        kept += [exps, inverse]
-    return (_joined(pieces, 2), *kept)
-
-
-def _attend_vjp(
-    primals: Any,
-    cotangent: mx.array,
-    outputs: Any,
-    scale: float,
-    edges: list[tuple[int, int]],
-) -> tuple[mx.array, ...]:
-    """Gradients for queries, keys and values (the equations of arXiv 2205.14135, appendix B)."""
-    queries, keys, values = primals
-    rows, heads, _, size = queries.shape
-    groups = heads // keys.shape[1]
-    queries, keys, cotangent = queries * scale, mx.contiguous(keys), mx.contiguous(cotangent)
-    dots = row_sums(cotangent * outputs[0])
-    transposed = mx.contiguous(values).swapaxes(-1, -2)
-    found: list[mx.array] = []
-    key_gradient: mx.array | None = None
-    value_gradient: mx.array | None = None
-    for index, (start, end) in enumerate(edges):
-        exps, inverse = outputs[1 + 2 * index], outputs[2 + 2 * index]
-        above = _after(_grouped(cotangent[:, :, start:end], groups), found)
-        slopes = exps * (above @ transposed[..., :end] - _grouped(dots[:, :, start:end], groups))
-        piece = (slopes @ keys[:, :, :end]) * (inverse * scale)
-        asked = _grouped(queries[:, :, start:end], groups) * inverse
-        key_gradient = _grow(key_gradient, slopes.swapaxes(-1, -2) @ asked)
-        value_gradient = _grow(value_gradient, exps.swapaxes(-1, -2) @ (above * inverse))
-        piece = mx.depends(piece, [key_gradient, value_gradient])
-        found.append(piece.reshape(rows, heads, end - start, size))
-    assert key_gradient is not None and value_gradient is not None
-    return _joined(found, 2), key_gradient, value_gradient
-
-
-def _after(x: mx.array, former: list[mx.array]) -> mx.array:
-    """`x`, not to be computed on before the last of `former`."""
-    return cast(mx.array, mx.depends(x, former[-1])) if former else x
-
-
-def _grouped(x: mx.array, groups: int) -> mx.array:
-    """[rows, heads, block, size] as [rows, key heads, groups * block, size]."""
-    rows, heads, block, size = x.shape
-    return x if groups == 1 else x.reshape(rows, heads // groups, groups * block, size)
-
-
-@lru_cache(maxsize=256)
-def _future(block: int, end: int, groups: int) -> mx.array:
-    """What is added to a block's scores [groups * block, end] so that no query sees the future."""
-    position = np.arange(end - block, end)[:, None]
-    blocked = np.where(np.arange(end)[None] > position, _BLOCKED, 0.0).astype(np.float32)
-    return mx.array(np.tile(blocked, (groups, 1)))
-
-
-def _grow(total: mx.array | None, new: mx.array) -> mx.array:
-    """Add `total` to the first rows of the longer `new`."""
-    if total is None:
-        return new
-    size = total.shape[2]
-    return mx.concatenate([total + new[:, :, :size], new[:, :, size:]], axis=2)
-
-
 def _attention(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
     """mlx-lm's attention function, with `causal_attention` for what that covers."""
 
@@ -260,7 +144,7 @@ def _attention(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
             and queries.shape[2] == keys.shape[2]
         )
         if covered:
-            return causal_attention(queries, keys, values, scale)
+            return cpu_attention.causal_attention(queries, keys, values, scale)
         return stock(queries, keys, values, cache=cache, scale=scale, mask=mask, sinks=sinks)
 
     return scaled_dot_product_attention
@@ -341,6 +225,8 @@ def _places() -> list[tuple[Any, str, Any, Any]]:
     places: list[tuple[Any, str, Any, Any]] = [
         (nn, "silu", nn.silu, silu),
         (nn, "gelu_approx", nn.gelu_approx, gelu_approx),
+        (mx.fast, "rms_norm", mx.fast.rms_norm, cpu_layers.rms_norm),
+        (mx.fast, "rope", mx.fast.rope, cpu_layers.rope),
     ]
     for module_name, module in list(sys.modules.items()):
         if module is not None and module_name.startswith("mlx_lm.models."):
