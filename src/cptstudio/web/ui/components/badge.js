@@ -4,10 +4,10 @@ import { Icon } from "./icon.js";
 /**
  * A short label with a tone; the words carry the meaning, the colour only helps.
  *
- * @param {{tone?: "good" | "bad" | "warn" | "info" | "live" | "quiet", icon?: string, title?: string, children?: any}} props
+ * @param {{tone?: "good" | "bad" | "warn" | "info" | "live" | "quiet", icon?: string, title?: string, class?: string, children?: any}} props
  */
-export function Badge({ tone = "quiet", icon, title, children }) {
-  return h("span", { class: `badge badge-${tone}`, title }, tone === "live" ? h("span", { class: "badge-dot", "aria-hidden": "true" }) : icon && h(Icon, { name: icon }), children);
+export function Badge({ tone = "quiet", icon, title, class: more, children }) {
+  return h("span", { class: `badge badge-${tone}${more ? ` ${more}` : ""}`, title }, tone === "live" ? h("span", { class: "badge-dot", "aria-hidden": "true" }) : icon && h(Icon, { name: icon }), children);
 }
 
 /**
@@ -41,11 +41,11 @@ export function stateWords(state) {
  */
 export function StateBadge({ state, stalled, queued }) {
   if (queued != null) {
-    return h(Badge, { tone: "info", icon: "pause", title: state.reason }, `Queued, place ${queued}`);
+    return h(Badge, { class: "state", tone: "info", icon: "pause", title: state.reason }, `Queued, place ${queued}`);
   }
   const { words, tone, icon } = stateWords(state);
   if (stalled) {
-    return h(Badge, { tone: "warn", icon: "alert", title: state.reason }, `${words}, no sign of life`);
+    return h(Badge, { class: "state", tone: "warn", icon: "alert", title: state.reason }, `${words}, no sign of life`);
   }
-  return h(Badge, { tone, icon, title: state.reason }, words);
+  return h(Badge, { class: "state", tone, icon, title: state.reason }, words);
 }

@@ -1,0 +1,316 @@
+"""Runs, Run and Compare in a real browser, against the files that they show."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
+
+from cptstudio import run_files
+from cptstudio.run_files import current_rows, read_metrics
+from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
+from cptstudio.workspace import Workspace
+from tests.training.small_workspace import make_workspace, prepare
+from tests.web.server_process import PATIENCE, RunningServer, running_server, wait_for
+from tests.web.ui.conftest import signed_in
+from tests.web.ui.written_runs import train_row, write_run
+
+pytestmark = pytest.mark.slow
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Two finished runs and one that is prepared."""
+    made = make_workspace(tmp_path_factory.mktemp("runs") / "workspace")
+    write_run(made, "alpha", 200)
+    write_run(made, "beta", 120, optimizer={"learning_rate": 1e-4})
+    prepare(made, "waiting", evaluation={"every": "6 steps", "max_tokens": 300})
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(workspace: Workspace) -> Iterator[RunningServer]:
+    with running_server(workspace.root, "--no-detect") as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser, server: RunningServer) -> Iterator[Page]:
+    context = signed_in(browser, server, base_url=server.origin, accept_downloads=True)
+    opened = context.new_page()
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(error.stack or str(error)))
+    yield opened
+    context.close()
+    assert not faults
+
+
+def chart(page: Page, title: str) -> Locator:
+    return page.get_by_role("figure", name=title, exact=True)
+
+
+def saved(page: Page, title: str, form: str) -> Path:
+    """A chart's export."""
+    figure = chart(page, title)
+    with page.expect_download() as download:
+        figure.get_by_role("button", name=f"{title}: table and export").click()
+        figure.get_by_role("menuitem", name=f"Save as {form}").click()
+    return Path(download.value.path())
+
+
+def table(page: Page, title: str) -> tuple[list[str], list[list[Any]]]:
+    content = json.loads(saved(page, title, "JSON").read_text(encoding="utf-8"))
+    return content["columns"], content["rows"]
+
+
+def drawn(page: Page) -> dict[int, float]:
+    columns, rows = table(page, "Loss")
+    column = columns.index("Training, each step")
+    points = [(row[0], row[column]) for row in rows if row[column] is not None]
+    assert len({step for step, _ in points}) == len(points)
+    return dict(points)
+
+
+def written(workspace: Workspace, run: str) -> dict[int, float]:
+    rows = current_rows(list(read_metrics(workspace.run(run)).records))
+    return {row["step"]: row["loss"] for row in rows if row["kind"] == "train"}
+
+
+def wait_for_seq(page: Page, seq: int) -> None:
+    curves = page.get_by_role("region", name="Curves")
+    wait_for(lambda: int(curves.get_attribute("data-last-seq") or 0) >= seq, f"row {seq}")
+
+
+def test_the_list_is_filtered_sorted_and_pinned_by_the_url(page: Page) -> None:
+    page.goto("/")
+    rows = page.get_by_role("table", name="All runs").locator("tbody tr")
+    expect(rows).to_have_count(3)
+    page.get_by_role("searchbox", name="Filter runs").fill("alp")
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"filter=alp"))
+    page.reload()
+    expect(rows).to_have_count(1)
+    page.get_by_role("searchbox", name="Filter runs").fill("")
+
+    page.get_by_role("button", name="Tokens").click()
+    expect(page).to_have_url(re.compile("sort=tokens"))
+    expect(rows.first).to_contain_text("alpha")
+    page.get_by_role("button", name="Tokens").click()
+    expect(rows.first).to_contain_text("beta")
+
+    page.get_by_role("button", name="Baseline: beta").click()
+    expect(page.get_by_role("row", name=re.compile("beta"))).to_contain_text("baseline")
+    page.reload()
+    expect(page.get_by_role("row", name=re.compile("beta"))).to_contain_text("baseline")
+
+    page.get_by_label("Select alpha for comparison").check()
+    page.get_by_label("Select beta for comparison").check()
+    page.get_by_role("link", name="Compare 2 runs").click()
+    expect(page).to_have_url(re.compile("/compare"))
+    expect(chart(page, "Training loss")).to_contain_text("beta (baseline)")
+    differing = page.get_by_role("table", name="Settings that differ")
+    expect(differing.get_by_role("row", name=re.compile("optimizer.learning_rate"))).to_be_visible()
+    expect(page.get_by_role("table", name="Numbers of the runs")).to_contain_text("Domain, best")
+
+
+def test_the_curves_are_the_file(page: Page, workspace: Workspace) -> None:
+    page.goto("/runs/alpha")
+    wait_for_seq(page, 204)
+    assert drawn(page) == pytest.approx(written(workspace, "alpha"))
+    for axis, last in (("Tokens", 12_800), ("Time", 10.0)):
+        page.get_by_role("radio", name=axis).check()
+        expect(page).to_have_url(re.compile(f"x={axis.lower()}"))
+        wait_for(lambda last=last: table(page, "Loss")[1][-1][0] == last, f"the axis {axis}")
+    page.get_by_label("Logarithmic loss").check()
+    page.get_by_label("Clip outliers").check()
+    expect(page).to_have_url(re.compile("log=1&clip=1"))
+
+    lines = list(csv.reader(saved(page, "Loss", "CSV").open(encoding="utf-8")))
+    assert len(lines) == 201
+    assert saved(page, "Loss", "PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_chart_is_used_by_keyboard_and_read_as_a_table(page: Page) -> None:
+    page.goto("/runs/alpha")
+    cursor = page.get_by_role("slider", name="Loss, cursor")
+    cursor.focus()
+    page.keyboard.press("End")
+    expect(cursor).to_have_attribute("aria-valuetext", re.compile("^Step 200: Training, each step"))
+    page.keyboard.press("ArrowLeft")
+    expect(cursor).to_have_attribute("aria-valuetext", re.compile("^Step 199:"))
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(cursor).to_have_attribute("aria-valuetext", re.compile("^Step 189:"))
+    page.keyboard.press("+")
+    expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
+    wait_for(lambda: len(drawn(page)) < 200, "the zoomed curve")
+    page.go_back()
+    wait_for(lambda: len(drawn(page)) == 200, "the whole curve")
+
+    figure = chart(page, "Loss")
+    figure.get_by_role("button", name="Loss: table and export").click()
+    page.keyboard.press("Enter")
+    expect(figure.get_by_role("table").locator("tbody tr")).to_have_count(200)
+
+
+def test_dragging_zooms_into_the_url(page: Page) -> None:
+    page.goto("/runs/alpha")
+    place = chart(page, "Loss").locator(".u-over")
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.25, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, y, steps=5)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
+    wait_for(lambda: 40 <= len(drawn(page)) <= 60, "a quarter of the steps")
+    page.get_by_role("button", name="Show everything").first.click()
+    wait_for(lambda: len(drawn(page)) == 200, "the whole curve")
+
+
+def test_a_spike_of_one_row_is_seen_at_every_zoom(page: Page, workspace: Workspace) -> None:
+    write_run(workspace, "spiky", 40_000, {12_345: {"loss": 97.5}, 20_000: {"loss": "NaN"}})
+    for query in ("", "?from=10000&to=20000", "?from=12000&to=13000", "?from=12340&to=12350"):
+        page.goto(f"/runs/spiky{query}")
+        wait_for_seq(page, 40_004)
+        columns, rows = table(page, "Loss")
+        top = "Training, each step max"
+        column = columns.index(top if top in columns else "Training, each step")
+        assert max(row[column] for row in rows if row[column] is not None) == 97.5, query
+    page.goto("/runs/spiky")
+    expect(page.get_by_role("alert")).to_contain_text("loss was NaN at step 20,000")
+
+
+def test_no_row_is_lost_or_doubled_over_forced_disconnects(
+    page: Page, workspace: Workspace
+) -> None:
+    directory = write_run(workspace, "steady", 5)
+    sockets: list[WebSocketRoute] = []
+
+    def through(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        sockets.append(route)
+
+    page.route_web_socket(re.compile("/socket.io/"), through)
+    page.goto("/runs/steady")
+    wait_for_seq(page, 9)
+    writer = TrainingMetricsLogger(directory, session=0)
+    done = threading.Event()
+
+    def write() -> None:
+        for step in range(6, 106):
+            writer.row("train", step, **train_row(step))
+            done.wait(0.1)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for number in (1, 2):
+            wait_for_seq(page, 9 + 20 * number)
+            sockets[-1].close()
+            status = page.get_by_role("group", name="Status")
+            wait_for(lambda number=number: page.title() and len(sockets) > number, "a new socket")
+            expect(status).to_contain_text("Live")
+        wait_for_seq(page, 109)
+    finally:
+        done.set()
+        thread.join()
+    assert drawn(page) == pytest.approx(written(workspace, "steady"))
+    assert len(drawn(page)) == 105
+
+
+def test_tabs_notes_and_the_log(page: Page, workspace: Workspace) -> None:
+    log = workspace.run("alpha") / run_files.LOG
+    log.write_text("a line\n<img src=x onerror=\"document.title='owned'\">\n", encoding="utf-8")
+    page.goto("/runs/alpha")
+    page.get_by_role("tab", name="Checkpoints").focus()
+    page.keyboard.press("End")
+    expect(page.get_by_role("tab", name="Notes")).to_have_attribute("aria-selected", "true")
+    expect(page).to_have_url(re.compile("tab=notes"))
+    page.get_by_label("Tags").fill("kept, <b>bold</b>")
+    page.get_by_label("Note", exact=True).fill("the reference")
+    page.get_by_role("button", name="Save").click()
+    page.reload()
+    expect(page.get_by_label("Tags")).to_have_value("kept, <b>bold</b>")
+    expect(page.get_by_label("Note", exact=True)).to_have_value("the reference")
+
+    page.get_by_role("tab", name="Log").click()
+    expect(page.get_by_label("train.log")).to_contain_text("<img src=x")
+    assert "owned" not in page.title()
+    page.get_by_role("tab", name="Configuration").click()
+    expect(page.get_by_role("table", name="Settings", exact=True)).to_contain_text("batch.rows")
+    page.get_by_role("tab", name="Story").click()
+    expect(page.get_by_text("All steps are done.").last).to_be_visible()
+    page.goto("/")
+    expect(page.get_by_text("<b>bold</b>")).to_be_visible()
+
+
+def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -> None:
+    page.goto("/runs/waiting")
+    state = page.get_by_role("main").locator(".state").first
+    expect(state).to_have_text("Prepared")
+    page.get_by_role("button", name="Start", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Start waiting?")
+    expect(dialog).to_contain_text("12 steps")
+    dialog.get_by_role("button", name="Start").click()
+    expect(state).to_have_text("Completed")
+    wait_for(lambda: len(drawn(page)) == 12, "all steps")
+    assert drawn(page) == pytest.approx(written(workspace, "waiting"))
+    expect(page.get_by_role("table", name="Checkpoints")).to_contain_text("step-00000012")
+
+    page.get_by_role("button", name="Fork", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Fork waiting")
+    dialog.get_by_label("Name of the new run").fill("waiting")
+    dialog.get_by_role("button", name="Start the fork").click()
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    dialog.get_by_label("Name of the new run").fill("branch")
+    dialog.get_by_label("Learning rate").fill("0.001")
+    dialog.get_by_role("button", name="Start the fork").click()
+    expect(page).to_have_url(re.compile("/runs/branch$"))
+    expect(state).to_have_text("Completed")
+    page.get_by_role("tab", name="Configuration").click()
+    changed = page.get_by_role("table", name="Settings that differ from the parent")
+    expect(changed).to_contain_text("optimizer.learning_rate")
+
+    directory = workspace.run("branch")
+    page.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog", name="Delete branch?")
+    expect(dialog).to_contain_text(str(directory))
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_role("button", name="Delete")).to_be_focused()
+    assert directory.is_dir()
+    page.get_by_role("button", name="Delete").click()
+    dialog.get_by_role("button", name="Delete the run").click()
+    expect(page).to_have_url(re.compile("/$"))
+    expect(page.get_by_role("table", name="All runs")).not_to_contain_text("branch")
+    assert not directory.exists()
+    page.goto("/runs/branch")
+    expect(page.get_by_text("There is no such run any more")).to_be_visible()
+
+
+def test_an_idle_page_is_nearly_silent(page: Page) -> None:
+    page.goto("/runs/beta")
+    wait_for_seq(page, 124)
+    expect(page.get_by_role("group", name="Status")).to_contain_text("Live")
+    amount = [0]
+
+    def count(event: dict[str, Any]) -> None:
+        response = event.get("response", {})
+        amount[0] += event.get("encodedDataLength", 0) + len(response.get("payloadData", ""))
+
+    protocol = page.context.new_cdp_session(page)
+    for name in ("dataReceived", "webSocketFrameReceived", "webSocketFrameSent"):
+        protocol.on(f"Network.{name}", count)
+    protocol.send("Network.enable")
+    page.wait_for_timeout(10_000)  # The span in which the traffic is counted.
+    assert amount[0] <= 2048
