@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from benchmarks.faults.deletions import delete_at_a_random_moment
 from benchmarks.faults.episode import Episode
 from benchmarks.faults.findings import Findings
 from benchmarks.faults.hostile_files import HOSTILE, TRAINER_READS, hostile_resume, prepare
-from benchmarks.faults.server import double_start
+from benchmarks.faults.server import Server, ServerHandle, double_start
+from benchmarks.faults.web_server import WebServer
 from cptstudio.workspace import Workspace
 from tests.runs.toy_runs import make_toy_parts
 
@@ -38,6 +40,9 @@ def main() -> int:
     parser.add_argument("--double-starts", type=int, default=100)
     parser.add_argument(
         "--hostile", type=int, default=0, help="put something hostile where the trainer reads"
+    )
+    parser.add_argument(
+        "--web", action="store_true", help="hit the real web server instead of a small one"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=150, help="length of each run")
@@ -53,6 +58,7 @@ def main() -> int:
         hostile=options.hostile,
         steps=options.steps,
         seconds=options.seconds,
+        start_server=WebServer if options.web else Server,
     )
     print(findings.table())
     if findings.violations:
@@ -73,6 +79,7 @@ def run_faults(
     hostile: int = 0,
     seconds: float = float("inf"),
     parts: dict[str, Any] | None = None,
+    start_server: Callable[[Workspace], ServerHandle] = Server,
 ) -> Findings:
     """Run so many faults of each kind below a folder.
 
@@ -87,17 +94,18 @@ def run_faults(
             and kind once, in random order, before any comes again.
         seconds: after which no new fault is begun.
         parts: model and corpus; made here when left out.
+        start_server: which server is started and hit.
     """
     findings = Findings(Counter(), [], time.monotonic())
     parts = parts or make_toy_parts(base / "parts")
     deadline = time.monotonic() + seconds
     for _ in range(double_starts):
         if time.monotonic() < deadline:
-            double_start(Workspace(base / "double"), findings)
+            double_start(Workspace(base / "double"), findings, start_server)
     for number in range(deletions):
         if time.monotonic() < deadline:
             workspace = Workspace(base / f"deletion-{number}")
-            delete_at_a_random_moment(workspace, parts, chance, findings)
+            delete_at_a_random_moment(workspace, parts, chance, findings, start_server)
             shutil.rmtree(workspace.root, ignore_errors=True)
     if hostile:
         (base / "hostile").mkdir()
@@ -111,7 +119,7 @@ def run_faults(
     number = 0
     while findings.counts["kills"] < kills and time.monotonic() < deadline:
         workspace = Workspace(base / f"kills-{number}")
-        episode = Episode(workspace, parts, chance, findings, steps, reference)
+        episode = Episode(workspace, parts, chance, findings, steps, reference, start_server)
         reference = episode.play(kills)
         shutil.rmtree(workspace.root, ignore_errors=bool(findings.violations))
         number += 1

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from cptstudio import run_files
 from cptstudio.runs import launching, locks, records
 from cptstudio.runs.identity import ProcessIdentity
@@ -25,6 +27,7 @@ from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 from tests.runs.toy_runs import make_toy_parts, toy_config
+from tests.web.server_process import running_server
 
 _ROWS_PER_SECOND = 50
 _WRITER = (
@@ -92,6 +95,19 @@ def first_look(root: Path) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def web_first_look(root: Path) -> tuple[float, float]:
+    """Wall and CPU seconds from the web server's start until it has told all states."""
+    start = time.monotonic()
+    with running_server(root) as server:
+        runs = server.api(server.sign_in(), "GET", "/api/runs").json["runs"]
+        wall = time.monotonic() - start
+        processes = [psutil.Process(server.process.pid), *server.workers()]
+        cpu = sum(sum(process.cpu_times()[:2]) for process in processes)
+    states = [run["state"]["name"] for run in runs]
+    assert len(states) == 100 and states.count("running") == 3, states
+    return wall, cpu
+
+
 def following(manager: TrainingManager, names: list[str], seconds: float) -> tuple[float, int]:
     """CPU seconds of following, as a share of a core, and how many rows were told."""
     told: list[int] = []
@@ -125,6 +141,8 @@ def main() -> None:
             looks = [first_look(workspace.root) for _ in range(5)]
             wall, cpu = sorted(looks)[2]
             print(f"first look at 100 runs, 3 alive: {wall:.2f} s ({cpu:.2f} s CPU), median of 5")
+            wall, cpu = sorted(web_first_look(workspace.root) for _ in range(3))[1]
+            print(f"web server, from its start to all states: {wall:.2f} s ({cpu:.2f} s CPU)")
             share, rows = following(manager, alive, 20.0)
             print(f"following 3 runs at 50 rows/s: {share:.2%} of a core, {rows} rows in 20 s")
         finally:

@@ -6,10 +6,11 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.faults.findings import Findings
-from benchmarks.faults.server import Server, processes_of
+from benchmarks.faults.server import Server, ServerHandle, processes_of
 from cptstudio import run_files
 from cptstudio.runs import launching
 from cptstudio.runs.training_manager import TrainingManager
@@ -21,7 +22,11 @@ _PATIENCE_SECONDS = 120.0
 
 
 def delete_at_a_random_moment(
-    workspace: Workspace, parts: dict[str, Any], chance: random.Random, findings: Findings
+    workspace: Workspace,
+    parts: dict[str, Any],
+    chance: random.Random,
+    findings: Findings,
+    start_server: Callable[[Workspace], ServerHandle] = Server,
 ) -> None:
     """Start a run, delete its directory, restart the server three times, and look."""
     manager = TrainingManager(workspace, prevent_sleep=False)
@@ -44,7 +49,7 @@ def delete_at_a_random_moment(
             shutil.rmtree(directory, ignore_errors=True)
     findings.did("run directories deleted while training")
     for _ in range(3):
-        server = Server(workspace)
+        server = start_server(workspace)
         server.ready.wait()
         findings.check("a deleted run stays deleted", not directory.exists(), "it came back")
         time.sleep(chance.random() * 0.5)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.findings import Findings
-from benchmarks.faults.server import Server, kill_all, processes_of
+from benchmarks.faults.server import Server, ServerHandle, kill_all, processes_of
 from cptstudio import run_files
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
@@ -40,6 +40,7 @@ class Episode:
         findings: takes counts and violations.
         steps: length of the run.
         reference: rows of the uninterrupted run; None lets this one train undisturbed, as that.
+        start_server: which server is hit.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Episode:
         findings: Findings,
         steps: int,
         reference: list[dict[str, Any]] | None,
+        start_server: Callable[[Workspace], ServerHandle] = Server,
     ) -> None:
         self._workspace = workspace
         self._chance = chance
@@ -59,7 +61,8 @@ class Episode:
         self._config = toy_config(parts, _NAME, steps)
         self._manager = TrainingManager(workspace, prevent_sleep=False)
         self._acknowledged: set[tuple[str, int, int]] = set()
-        self._server = Server(workspace)
+        self._start_server = start_server
+        self._server = start_server(workspace)
         self._server.ready.wait()
 
     def play(self, kills: int) -> list[dict[str, Any]]:
@@ -131,7 +134,7 @@ class Episode:
             "at most one trainer of a run", len(trainers) <= 1, f"{len(trainers)} trainers"
         )
         if "server" in victims:
-            self._server.process.kill()
+            self._server.strike()
         if "keeper" in victims:
             kill_all(keepers)
         if "trainer" in victims:
@@ -176,12 +179,12 @@ class Episode:
         processes_before = processes_of(self._workspace)
         state_before = self._run()
         before = _tree(self._workspace)
-        self._server = Server(self._workspace)
+        self._server = self._start_server(self._workspace)
         self._server.ready.wait()
         after, (keepers, trainers) = _tree(self._workspace), processes_of(self._workspace)
         new = keepers - processes_before[0] | trainers - processes_before[1]
         changed = {path for path, facts in after.items() if before.get(path) != facts}
-        changed.discard(str(self._workspace.private / "server.lock"))
+        changed = {path for path in changed if not self._server.is_own(path)}
         if any(processes_before):
             # Keeper and trainer live on, and write in the places that are theirs.
             own = (self._workspace.run(_NAME), self._workspace.private / "runs" / _NAME)

@@ -16,6 +16,8 @@ import signal
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -28,25 +30,66 @@ from cptstudio.runs.watcher import Update
 from cptstudio.workspace import Workspace
 
 
-class Server:
-    """The handle of a server process, whose output is collected in the background."""
+class ServerHandle(ABC):
+    """What the faults need of a server.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.faults.server", str(workspace.root)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+    Attributes:
+        ready: it serves, or could not.
+        states: of all runs, as it told them when it began.
+        error: why it does not serve, or None.
+        rows: run, session and seq of each row that it acknowledged.
+    """
+
+    def __init__(self) -> None:
         self.ready = threading.Event()
         self.states: dict[str, str] = {}
         self.error: str | None = None
         self.rows: set[tuple[str, int, int]] = set()
+
+    @abstractmethod
+    def tell(self, **what: Any) -> None:
+        """Send a command and do not wait."""
+
+    @abstractmethod
+    def strike(self) -> None:
+        """Send SIGKILL and do not wait."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """Kill it with SIGKILL and collect what it acknowledged."""
+
+    @property
+    @abstractmethod
+    def pid(self) -> int:
+        """Of its (first) process."""
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether the process runs."""
+
+    @abstractmethod
+    def is_own(self, path: str) -> bool:
+        """Whether it may make or change a path when it starts."""
+
+
+class Server(ServerHandle):
+    """The handle of this module's process, whose output is collected in the background."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self._lock_file = str(workspace.private / "server.lock")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.faults.server", str(workspace.root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
             if not line.endswith(b"\n"):
                 break
             answer = json.loads(line)
@@ -63,24 +106,37 @@ class Server:
 
     def tell(self, **what: Any) -> None:
         """Send a command and do not wait."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(what).encode() + b"\n")
-        self.process.stdin.flush()
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(what).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def strike(self) -> None:
+        """Send SIGKILL and do not wait."""
+        self._process.kill()
 
     def kill(self) -> None:
         """Kill it with SIGKILL and collect the rest of its output."""
-        self.process.kill()
-        self.process.wait()
+        self._process.kill()
+        self._process.wait()
         self._reader.join()
-        for pipe in (self.process.stdin, self.process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
     @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self.process.poll() is None
+        return self._process.poll() is None
+
+    def is_own(self, path: str) -> bool:
+        """It makes its lock and nothing else."""
+        return path == self._lock_file
 
 
 def processes_of(workspace: Workspace) -> tuple[set[int], set[int]]:
@@ -106,9 +162,11 @@ def kill_all(pids: set[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def double_start(workspace: Workspace, findings: Findings) -> None:
+def double_start(
+    workspace: Workspace, findings: Findings, start: Callable[[Workspace], ServerHandle]
+) -> None:
     """Start two servers at once: one serves, the other says who does."""
-    servers = [Server(workspace), Server(workspace)]
+    servers = [start(workspace), start(workspace)]
     for server in servers:
         server.ready.wait()
     serving = [server for server in servers if server.error is None and server.alive]
@@ -116,7 +174,7 @@ def double_start(workspace: Workspace, findings: Findings) -> None:
     findings.did("two servers started at once")
     findings.check("exactly one of two servers serves", len(serving) == 1, f"{len(serving)} do")
     if len(serving) == 1 and refused:
-        told = f"process {serving[0].process.pid}" in (refused[0].error or "")
+        told = f"process {serving[0].pid}" in (refused[0].error or "")
         findings.check("the other one names it", told, str(refused[0].error))
     for server in servers:
         server.kill()
