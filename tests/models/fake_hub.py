@@ -67,6 +67,7 @@ class Faults:
         damaged: files come with another last byte.
         hold: while set, files stop after their first part and wait until it is released.
         broken_api: the API answers with this text.
+        digest: said of every file in place of its own.
     """
 
     cut_after: int = 0
@@ -77,6 +78,7 @@ class Faults:
     damaged: bool = False
     hold: threading.Event | None = None
     broken_api: str | None = None
+    digest: str | None = None
 
 
 @dataclass
@@ -149,7 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
         if argument not in ("main", repo.commit):
             self._refuse(404, "RevisionNotFound", f"Invalid rev id: {argument}")
         elif what == "tree":
-            self._json(repo.tree())
+            listed = repo.tree()
+            if self.hub.faults.digest is not None:
+                listed = [entry | {"oid": self.hub.faults.digest} for entry in listed]
+            self._json(listed)
         else:
             siblings = [{"rfilename": name} for name in repo.files]
             self._json(

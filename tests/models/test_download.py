@@ -237,6 +237,16 @@ def test_a_machine_without_a_network_is_told_so(
     assert not hub_server.requests
 
 
+@pytest.mark.parametrize("digest", ["../../../evil", "", "f" * 39, "/tmp/x"])
+def test_no_digest_of_a_hub_becomes_a_path(
+    hub_server: FakeHub, tmp_path: Path, digest: str
+) -> None:
+    hub_server.add(ID, {"config.json": b"{}", "model.safetensors": b"weights"})
+    hub_server.faults.digest = digest
+    assert "a digest that is none" in refusal(tmp_path / "base")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "model_id",
     ["../../etc", "http://127.0.0.1/x", "a/b/c", "a b/c", "", "-x/y", "org/na..me", "o/.hidden"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
+from cptstudio.corpus import build_program
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.durable import is_staging_name
+from cptstudio.errors import UserError
+from cptstudio.job_programs import Answer
 from tests.web.corpus_sources import MODEL, install_demo_model, write_documents, write_much_text
 from tests.web.in_process import Web, make_web
 from tests.web.server_process import RunningServer, running_server, wait_for
@@ -166,6 +170,19 @@ def test_only_allowed_sources_are_read(studio: Web, source: dict[str, str], stat
     assert any(name.startswith("sources.0") for name in answer["fields"]), answer
     assert not studio.studio.workspace.corpora.exists()
     assert studio.get("/api/jobs")["jobs"] == []
+
+
+def test_a_link_put_in_place_after_the_check_is_not_followed(tmp_path: Path) -> None:
+    """The program looks again, because time passes between the server's check and its start."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "a.txt").write_text("secret")
+    (tmp_path / "root" / "docs").symlink_to(tmp_path / "secret")
+    source = {"path": str(tmp_path / "root" / "docs"), "inside": str(tmp_path / "root")}
+    request = {"corpus": str(tmp_path / "c"), "sources": [source], "settings": {}}
+    with Path(os.devnull).open("wb") as nowhere, pytest.raises(UserError, match="symbolic link"):
+        build_program.work(request, Answer(nowhere.fileno()))
+    assert not (tmp_path / "c").exists()
 
 
 def test_what_is_wrong_with_a_build_is_said_at_its_field(studio: Web) -> None:

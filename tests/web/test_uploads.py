@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import time
@@ -103,6 +104,15 @@ def test_too_large_files_are_refused_and_leave_nothing(tmp_path: Path) -> None:
         uploads.add("a", 9, io.BytesIO(b"x" * 8).read)
     assert not list((tmp_path / ".cpt-studio" / "uploads").iterdir())
     assert uploads.add("a", 10, io.BytesIO(b"x" * 10).read).bytes == 10
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    def read(_: int) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(UserError, match="a.txt could not be kept: No space left"):
+        Uploads(Workspace(tmp_path)).add("a.txt", None, read)
+    assert not list((tmp_path / ".cpt-studio" / "uploads").iterdir())
 
 
 def test_a_body_past_the_limit_is_refused_over_http(web: Web) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 import time
@@ -126,7 +127,7 @@ def _look_up(model_id: str, revision: str) -> Snapshot:
 
     api = HfApi(endpoint=endpoint())
     info = api.model_info(model_id, revision=revision, timeout=30.0)
-    if info.sha is None:
+    if info.sha is None or re.fullmatch(r"[0-9a-f]{40}", info.sha) is None:
         raise UserError(f"{endpoint()} does not say which commit {revision} of {model_id} is.")
     listed = [
         entry
@@ -148,15 +149,16 @@ def choose_files(model_id: str, listed: Sequence[Any]) -> list[RemoteFile]:
     wanted = [entry for entry in listed if _is_wanted(entry.path)]
     if len(wanted) > _FILES_LIMIT:
         raise UserError(f"{model_id} has {len(wanted):,} files, more than a model has.")
-    return [
-        RemoteFile(
-            entry.path,
-            entry.size,
-            entry.lfs.sha256 if entry.lfs is not None else entry.blob_id,
-            entry.lfs is not None,
-        )
-        for entry in wanted
-    ]
+    return [_remote_file(entry) for entry in wanted]
+
+
+def _remote_file(entry: Any) -> RemoteFile:
+    large = entry.lfs is not None
+    digest = str(entry.lfs.sha256 if large else entry.blob_id)
+    # It becomes the name of a file.
+    if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", digest) is None or int(entry.size) < 0:
+        raise UserError(f"{endpoint()} announces {entry.path} with a digest that is none.")
+    return RemoteFile(entry.path, int(entry.size), digest, large)
 
 
 def _is_wanted(name: str) -> bool:

@@ -23,6 +23,7 @@ from cptstudio.web.problems import Problem
 PROGRAM = "cptstudio.corpus.sample_program"
 _IDLE_SECONDS = 120.0
 _PATIENCE_SECONDS = 120.0
+_WAIT_SECONDS = 20.0
 _ANSWER_LIMIT = 16 * durable.MEBIBYTE
 
 
@@ -50,7 +51,7 @@ class RowSampler:
             UserError: what the program says, or that it died.
             Problem: 503 when it is busy with other questions for long.
         """
-        if not self._lock.acquire(timeout=self._patience_seconds):
+        if not self._lock.acquire(timeout=_WAIT_SECONDS):
             raise Problem("Other rows are still being decoded: try again soon.", status=503)
         try:
             return self._ask(request)

@@ -8,6 +8,7 @@ The end of the name is kept where it is plain, because it decides how a file is 
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -105,7 +106,7 @@ class Uploads:
         self._check_size(size or 0)
         folder = self._workspace.make(self._folder, mode=0o700)
         with self._lock:
-            if sum(1 for _ in folder.glob("u*.json")) >= _MOST:
+            if len(os.listdir(folder)) >= 2 * _MOST:
                 raise UserError(f"There are {_MOST:,} uploaded files: build a corpus from them.")
         upload = Upload(id="u" + secrets.token_hex(8), name=label, bytes=0, created=time.time())
         target = self._content(upload)
@@ -115,9 +116,12 @@ class Uploads:
             if size is not None and upload.bytes != size:
                 raise Problem(f"{label} broke off after {upload.bytes:,} bytes.", status=400)
             staged.rename(target)
+            durable.write_json(folder / f"{upload.id}.json", upload.model_dump(), mode=0o600)
+        except OSError as error:
+            target.unlink(missing_ok=True)
+            raise UserError(f"{label} could not be kept: {error.strerror}.") from None
         finally:
             staged.unlink(missing_ok=True)
-        durable.write_json(folder / f"{upload.id}.json", upload.model_dump(), mode=0o600)
         return upload
 
     def remove(self, upload_ids: Collection[str]) -> None:

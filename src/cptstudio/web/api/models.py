@@ -138,8 +138,9 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def hub(query: HubQuery) -> HubAnswer:
         """Asks the hub over the network, which nothing does unless the user searches."""
         found = model_work.search(query.query)
-        there = {model.name for model in studio.models.models() if model.error is None}
-        there |= {model.origin.id for model in studio.models.models() if model.origin is not None}
+        known = studio.models.models()
+        there = {model.name for model in known if model.error is None}
+        there |= {model.origin.id for model in known if model.origin is not None}
         models = [HubModel(**one, there=one["id"] in there) for one in found]
         return HubAnswer(models=models, endpoint=hub_address.endpoint())
 
