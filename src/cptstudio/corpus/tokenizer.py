@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from cptstudio.durable import check_plain_files
 from cptstudio.errors import UserError
 
 TokenIds = npt.NDArray[np.uint32]
+_IMPORTING = threading.Lock()
 
 
 class CorpusTokenizer:
@@ -90,7 +92,9 @@ def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
     # Its parallel encoding is used after processes were started, never across a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    from transformers import AutoTokenizer
+    # transformers fills its names in late: a second thread that imports it meanwhile misses them.
+    with _IMPORTING:
+        from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

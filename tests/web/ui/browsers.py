@@ -9,10 +9,14 @@ from typing import Any
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+def find_browser() -> str | None:
+    """The machine's own Chromium or Chrome, or None."""
+    given = os.environ.get("CPT_STUDIO_CHROMIUM")
+    return given or next((path for name in _NAMES if (path := shutil.which(name))), None)
+
+
 def browser_options(*arguments: str) -> dict[str, Any]:
     """What Playwright is told to start Chromium: the machine's own, or Playwright's."""
-    given = os.environ.get("CPT_STUDIO_CHROMIUM")
-    found = given or next((path for name in _NAMES if (path := shutil.which(name))), None)
     # Chromium refuses its sandbox to root, which continuous integration often is.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return {"executable_path": found, "args": [*sandbox, *arguments]}
+    return {"executable_path": find_browser(), "args": [*sandbox, *arguments]}

@@ -1,0 +1,90 @@
+"""Makes the README's pictures from a real server and a real run: docs/images/*.png.
+
+    python -m scripts.make_screenshots
+
+A demo workspace is made in a temporary folder, its base model is trained for some minutes, and
+the pages are photographed with the machine's Chromium, light and dark.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.web.server_process import RunningServer, running_server
+from tests.web.ui.browsers import browser_options
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+SIZE = {"width": 1280, "height": 860}
+STUDIO = (sys.executable, "-m", "cptstudio.cli")
+RUNS = {
+    "with-replay": ("--replay", "python-documentation", "--learning-rate", "5e-4"),
+    "without-replay": ("--measure", "python-documentation", "--learning-rate", "1e-3"),
+}
+STEPS = 120
+
+
+def train(workspace: Path) -> None:
+    """Two runs of the demo's base model, to be looked at and compared."""
+    for name, options in RUNS.items():
+        command = [
+            *(*STUDIO, "train", "-w", str(workspace), "--name", name, "--model", "demo-base"),
+            *(
+                "--corpus",
+                "python-source",
+                "--length",
+                f"{STEPS} steps",
+                "--context-length",
+                "256",
+                "--evaluate-every",
+            ),
+            *("20 steps", "--save-every", "40 steps", *options),
+        ]
+        subprocess.run(command, check=True)
+
+
+def photograph(browser: Browser, server: RunningServer, path: str, name: str, scheme: str) -> None:
+    """One page in one colour scheme."""
+    context = browser.new_context(
+        viewport=SIZE,
+        device_scale_factor=1,
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    cookie, _, value = server.sign_in().partition("=")
+    context.add_cookies([{"name": cookie, "value": value, "url": server.origin}])
+    page = context.new_page()
+    page.goto(f"{server.origin}{path}", wait_until="networkidle")
+    page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+    page.screenshot(path=IMAGES / f"{name}-{scheme}.png")
+    context.close()
+
+
+def main() -> None:
+    """Make all pictures."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Path(folder) / "demo"
+        subprocess.run([*STUDIO, "demo", str(workspace)], check=True)
+        train(workspace)
+        with (
+            running_server(workspace, "--no-detect") as server,
+            sync_playwright() as playwright,
+        ):
+            browser = playwright.chromium.launch(**browser_options())
+            for scheme in ("light", "dark"):
+                photograph(browser, server, "/runs/with-replay", "run", scheme)
+            photograph(browser, server, "/", "runs", "light")
+            compared = ",".join(RUNS)
+            photograph(browser, server, f"/compare?runs={compared}", "compare", "light")
+            photograph(browser, server, "/data/python-source", "data", "light")
+            photograph(browser, server, "/new?from=with-replay", "new-run", "light")
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
