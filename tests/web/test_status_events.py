@@ -1,0 +1,82 @@
+"""What all pages are told: runs that came or changed, the queue, jobs."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import socketio
+
+from cptstudio.web.status_watch import StatusWatch
+from cptstudio.workspace import Workspace
+from tests.web.in_process import Web
+from tests.web.run_directories import make_run
+from tests.web.series.metrics_files import append, train_row
+from tests.web.server_process import RunningServer, running_server, wait_for
+
+
+class Page:
+    """A signed-in page that notes what it is told."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.server, self.cookie = server, server.sign_in()
+        self.heard: list[tuple[str, Any]] = []
+        self._lock = threading.Lock()
+        self.client = socketio.Client(reconnection=False)
+        for event in ("status", "runs", "job", "external"):
+            self.client.on(event, self._note(event))
+        self.client.connect(
+            server.origin, headers={"Cookie": self.cookie}, transports=["websocket"]
+        )
+
+    def _note(self, event: str) -> Any:
+        return lambda data=None: self.heard.append((event, data))
+
+    def wait_for(self, event: str, condition: Any) -> Any:
+        def look() -> Any:
+            return next(
+                (data for name, data in self.heard if name == event and condition(data)), None
+            )
+
+        return wait_for(look, f"{event}")
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    with running_server(tmp_path) as server:
+        made = Page(server)
+        yield made
+        made.client.disconnect()
+
+
+def test_pages_hear_of_runs_that_come_change_and_go(page: Page) -> None:
+    workspace = Workspace(page.server.workspace)
+    status = page.wait_for("status", lambda data: True)
+    assert status["active"] == []
+    assert status["queue"] == {"paused": False, "problem": None, "waiting": []}
+    append(make_run(workspace, "one"), train_row(1, 1))
+    page.wait_for("runs", lambda data: data["changed"] == ["one"])
+    page.heard.clear()
+    answer = page.server.api(page.cookie, "PUT", "/api/runs/one/labels", {"tags": ["a"]})
+    assert answer.status == 200
+    page.wait_for("runs", lambda data: data["changed"] == ["one"])
+    page.heard.clear()
+    shutil.rmtree(workspace.run("one"))
+    page.wait_for("runs", lambda data: data["changed"] == ["one"])
+
+
+def test_nothing_is_told_while_nothing_happens(web: Web) -> None:
+    make_run(web.studio.workspace, "one")
+    watch = StatusWatch(web.studio)
+    assert [event for event, _ in watch.look()] == ["status"]
+    for _ in range(3):
+        watch._next_look = 0.0
+        watch._next_all = 0.0
+        assert watch.look() == []
+    make_run(web.studio.workspace, "two")
+    watch._next_look = 0.0
+    assert watch.look() == [("runs", {"changed": ["two"]})]
