@@ -110,7 +110,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     def read(_: int) -> bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(UserError, match="a.txt could not be kept: No space left"):
+    with pytest.raises(UserError, match=r"a\.txt could not be kept: No space left"):
         Uploads(Workspace(tmp_path)).add("a.txt", None, read)
     assert not list((tmp_path / ".cpt-studio" / "uploads").iterdir())
 
