@@ -108,8 +108,11 @@ function padded(low, high, log) {
     const room = Math.max((high / low) ** 0.05, 1.02);
     return [low / room, high * room];
   }
-  const room = (high - low) * 0.06 || Math.abs(high) * 0.05 || 0.5;
-  return [low === 0 ? 0 : low - room, high + room];
+  // Differences at the edge of what numbers can tell are rounding, and axes cannot divide them.
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const flat = high - low <= size * 1e-9;
+  const room = flat ? size * 0.05 || 0.5 : (high - low) * 0.06;
+  return [low === 0 && !flat ? 0 : low - room, high + room];
 }
 
 /** The last value of a line that was measured. @param {Line} line */

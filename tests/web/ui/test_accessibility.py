@@ -1,0 +1,125 @@
+"""Runs, Run, Compare and their dialogs hold to what axe-core knows of accessibility."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from cptstudio import run_files
+from cptstudio.json_lines import JsonLinesWriter
+from cptstudio.workspace import Workspace
+from tests.training.small_workspace import make_workspace, prepare
+from tests.web.server_process import PATIENCE, RunningServer, running_server
+from tests.web.ui.accessibility import assert_accessible, needs_axe
+from tests.web.ui.conftest import signed_in
+from tests.web.ui.written_runs import write_run
+
+pytestmark = [pytest.mark.slow, needs_axe]
+expect.set_options(timeout=PATIENCE * 1000)
+
+PATHS = (
+    "/",
+    "/runs/alpha",
+    "/runs/alpha?tab=samples",
+    "/runs/alpha?tab=story",
+    "/runs/alpha?tab=configuration",
+    "/runs/alpha?tab=log",
+    "/runs/alpha?tab=notes",
+    "/runs/ready",
+    "/runs/not-there",
+    "/compare",
+    "/compare?runs=alpha,beta",
+)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Two runs with everything that can be shown, and a prepared one."""
+    made = make_workspace(tmp_path_factory.mktemp("access") / "workspace")
+    alpha = write_run(made, "alpha", 60, {30: {"loss": "NaN", "skipped": "a loss of NaN"}})
+    write_run(made, "beta", 40, optimizer={"learning_rate": 1e-4})
+    prepare(made, "ready")
+    (alpha / run_files.LOG).write_text("one line\n" * 200, encoding="utf-8")
+    samples = JsonLinesWriter(alpha / run_files.SAMPLES)
+    sample = {"session": 0, "index": 0, "prompt": "def ", "completion": "read(path):\n    pass"}
+    for step in (15, 30):
+        samples.append({"time": 1.0, "step": step, **sample})
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(workspace: Workspace) -> Iterator[RunningServer]:
+    with running_server(workspace.root, "--no-detect") as started:
+        yield started
+
+
+@pytest.fixture(params=[("light", 1366), ("dark", 1366), ("light", 390), ("dark", 390)], ids=str)
+def page(request: pytest.FixtureRequest, browser: Browser, server: RunningServer) -> Iterator[Page]:
+    """A page in one colour scheme and width."""
+    scheme, width = request.param
+    size = {"width": width, "height": 900}
+    context = signed_in(browser, server, base_url=server.origin, color_scheme=scheme, viewport=size)
+    yield context.new_page()
+    context.close()
+
+
+def settled(page: Page) -> None:
+    """Nothing loads any more."""
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    expect(page.get_by_text("Loading…", exact=True)).to_have_count(0)
+
+
+def test_every_page(page: Page) -> None:
+    for path in PATHS:
+        page.goto(path)
+        settled(page)
+        assert_accessible(page)
+
+
+def test_dialogs_menus_and_tables(page: Page, workspace: Workspace) -> None:
+    page.goto("/runs/alpha")
+    settled(page)
+    page.get_by_role("button", name="Export", exact=True).click()
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Loss: table and export").click()
+    page.get_by_role("menuitem", name="View as table").click()
+    assert_accessible(page)
+    page.get_by_role("button", name="Delete").click()
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Resume", exact=True).click()
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    page.goto("/runs/ready")
+    page.get_by_role("button", name="Start", exact=True).click()
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("main").focus()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    assert_accessible(page)
+
+
+def test_by_keyboard_from_the_list_to_a_run(page: Page) -> None:
+    page.goto("/")
+    settled(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("c")
+    expect(page.get_by_role("heading", name="Compare", level=1)).to_be_visible()
+    page.keyboard.press("r")
+    settled(page)
+    link = page.get_by_role("table", name="All runs").get_by_role("link", name="alpha")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if link.evaluate("link => link === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="alpha", level=1)).to_be_visible()
+    expect(page.get_by_role("main")).to_be_focused()
