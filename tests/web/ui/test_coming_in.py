@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.web.server_process import PATIENCE, RunningServer, running_server
 from tests.web.ui.browsers import browser_options
 
+pytestmark = pytest.mark.slow
+
 # A page of others tries all that a page can try, and says what it could read.
 ATTACK = """
 async (target) => {
