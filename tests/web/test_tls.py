@@ -1,0 +1,57 @@
+"""The server over TLS: HTTP and WebSocket. The certificate is for the tests alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import websocket
+
+from tests.web.server_process import PATIENCE, RunningServer, free_port, wait_for
+
+FIXTURES = Path(__file__).parent / "fixtures"
+CERTIFICATE, KEY = FIXTURES / "localhost.pem", FIXTURES / "localhost.key"
+
+
+def test_pages_and_live_updates_over_tls(tmp_path: Path) -> None:
+    port = free_port()
+    options = ("--certfile", str(CERTIFICATE), "--keyfile", str(KEY))
+    server = RunningServer(tmp_path, port, *options)
+    try:
+        wait_for(lambda: f"CPT Studio is at https://127.0.0.1:{port}" in server.text, "the start")
+        context = ssl.create_default_context(cafile=CERTIFICATE)
+        origin = f"https://127.0.0.1:{port}"
+        page = (tmp_path / ".cpt-studio" / "open.html").read_text()
+        code = re.search(r'name="code" value="([^"]+)"', page)
+        assert code and f'action="{origin}/enter"' in page
+        form = urllib.parse.urlencode({"code": code[1]}).encode()
+        with urllib.request.urlopen(f"{origin}/enter", form, PATIENCE, context=context) as answer:
+            cookie = answer.headers["Set-Cookie"]
+        assert "; Secure" in cookie
+        cookie = cookie.partition(";")[0]
+        request = urllib.request.Request(f"{origin}/api/session", headers={"Cookie": cookie})
+        with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
+            assert json.load(answer) == {"ok": True}
+        live = websocket.create_connection(
+            f"wss://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket",
+            timeout=PATIENCE,
+            cookie=cookie,
+            origin=origin,
+            sslopt={"context": context},
+        )
+        assert str(live.recv()).startswith("0{")
+        live.send("40")
+        assert str(live.recv()).startswith("40{")
+        live.send('421["watch",{"run":"there-is-none","after":0}]')
+        while not (received := str(live.recv())).startswith("431"):
+            pass
+        assert "error" in received
+        live.close()
+        assert "Traceback" not in server.text
+    finally:
+        server.stop()
