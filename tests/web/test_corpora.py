@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from cptstudio.corpus import build as build_module
 from cptstudio.corpus import build_program
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.durable import is_staging_name
@@ -119,6 +120,7 @@ def test_what_was_dropped_is_told_with_the_reason(studio: Web) -> None:
     assert studio.get("/api/corpora/c/problems", offset=1)["problems"][0]["skipped"] is True
 
 
+@pytest.mark.slow
 def test_rows_are_decoded_for_a_model_that_it_is_tokenised_for(studio: Web) -> None:
     built(studio)
     query = {"model": MODEL, "rows": 2, "context_length": 64}
@@ -222,6 +224,7 @@ def _during_a_long_build(web: Web) -> Any:
     return job
 
 
+@pytest.mark.slow
 def test_a_cancelled_build_leaves_the_former_corpus(studio: Web) -> None:
     before = built(studio)["result"]["fingerprint"]
     job = _during_a_long_build(studio)
@@ -246,6 +249,17 @@ def test_deleting_needs_a_confirmation_and_spares_the_sources(studio: Web) -> No
     assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 404
     assert len(list((studio.studio.workspace.root / "documents").iterdir())) == 44
     assert not list(studio.studio.workspace.corpora.iterdir())
+
+
+def test_a_corpus_that_a_terminal_builds_is_not_deleted(studio: Web) -> None:
+    folder = studio.studio.workspace.corpus("c")
+    folder.mkdir(parents=True)
+    with build_module.only_builder(folder):
+        answer = studio.request("DELETE", "/api/corpora/c", json={"confirmed": True})
+    assert answer.status_code == 422
+    assert "Another build" in answer.json["detail"]
+    assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 204
+    assert not folder.exists()
 
 
 def test_damaged_corpora_are_listed_with_the_reason(studio: Web) -> None:

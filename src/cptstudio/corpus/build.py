@@ -98,7 +98,7 @@ def build_corpus(
     scanned_ns = time.time_ns()
     files, skipped = find_sources(sources)
     path.mkdir(parents=True, exist_ok=True)
-    with _only_builder(path):
+    with only_builder(path):
         former = _former(path)
         _sweep(path, former)
         if former is not None and _is_current(former, files, settings):
@@ -299,7 +299,12 @@ def _split_rule(settings: BuildSettings, former: Corpus | None) -> SplitRule:
 
 
 @contextmanager
-def _only_builder(path: Path) -> Iterator[None]:
+def only_builder(path: Path) -> Iterator[None]:
+    """Hold the lock of a corpus's folder, so that no build changes it meanwhile.
+
+    Raises:
+        UserError: a build is running.
+    """
     descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         try:

@@ -139,6 +139,8 @@ def delete(studio: Studio, name: str, *, confirmed: bool) -> None:
     """
     if not confirmed:
         raise Problem(f"Confirm that the corpus {name} with its documents and tokens is deleted.")
+    from cptstudio.corpus.build import only_builder
+
     job = studio.jobs.active(key(name))
     if job is not None:
         raise Conflict(f"{job.title} is under way: cancel it first.")
@@ -148,7 +150,9 @@ def delete(studio: Studio, name: str, *, confirmed: bool) -> None:
     folder = studio.workspace.corpus(name)
     gone = durable.staging_path(folder)
     try:
-        folder.rename(gone)
+        # A build from a terminal is no job of this server.
+        with only_builder(folder):
+            folder.rename(gone)
     except FileNotFoundError:
         raise NotFound(f"There is no corpus {name!r} in this workspace.") from None
     except OSError as error:
