@@ -289,6 +289,7 @@ def test_damaged_files_are_told_and_break_nothing(web: Web) -> None:
             answer = web.request("GET", f"/api/runs/{name}{part}")
             assert answer.status_code < 500, (name, part, answer.text)
             assert b"root:" not in answer.data
+        assert web.get(f"/api/runs/{name}")["id"] == name, "its page opens"
     (workspace.run("noise") / "config.json").write_text("{")
     assert {run["id"] for run in web.get("/api/runs")["runs"]} == {
         *("folder", "link", "noise", "numbers")

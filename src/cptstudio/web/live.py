@@ -33,8 +33,9 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 
+from cptstudio.errors import UserError
+from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.web.followed_run import FollowedRun, Position
-from cptstudio.web.problems import NotFound
 from cptstudio.web.status_watch import StatusWatch
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Live:
         page = _page()
         try:
             columns = self._library.columns(run)
-        except NotFound as error:
+        except UserError as error:
             return {"error": error.message}
         with columns.lock:
             generation, last_seq = columns.generation, columns.last_seq
@@ -139,10 +140,11 @@ class Live:
                 return {"error": "This connection has ended."}
             if run not in runs and len(runs) >= _RUNS_PER_PAGE:
                 return {"error": f"A page follows at most {_RUNS_PER_PAGE} runs."}
-            runs[run] = position
-            if run not in self._followed:
-                self._followed[run] = FollowedRun(run, self._library)
-            self._changed.notify()
+            if not run.startswith(ID_PREFIX):  # Those of other programs do not go on.
+                runs[run] = position
+                if run not in self._followed:
+                    self._followed[run] = FollowedRun(run, self._library)
+                self._changed.notify()
         return {"boot_id": self._studio.boot_id, "generation": generation, "last_seq": last_seq}
 
     def _unwatch(self, data: Any = None) -> dict[str, Any]:

@@ -108,12 +108,18 @@ class RunLibrary:
         if id.startswith(ID_PREFIX):
             return run_details.imported_detail(self.imported(id))
         run = self.run(id)
+        summary = self.summaries.one(run)
         last_seq = generation = None
-        columns = self.series.columns(id, run.directory, PATIENCE_SECONDS)
-        if columns is not None:
-            with columns.lock:
-                last_seq, generation = columns.last_seq, columns.generation
-        return run_details.detail(run, self.summaries.one(run), last_seq, generation)
+        try:
+            # A long file is first read for its chart, which is drawn before all of it is read.
+            if run.directory.is_dir() and not self.series.takes_long(id, run.directory):
+                columns = self.series.columns(id, run.directory, PATIENCE_SECONDS)
+                if columns is not None:
+                    with columns.lock:
+                        last_seq, generation = columns.last_seq, columns.generation
+        except UserError as error:
+            summary.problems.append(str(error))
+        return run_details.detail(run, summary, last_seq, generation)
 
     def delete(self, id: str, *, confirmed: bool) -> None:
         """Remove a run of ours, and what is remembered of it."""

@@ -58,6 +58,10 @@ class SeriesLibrary:
         shelf = self._shelf(run, directory)
         return shelf.columns if shelf.bring_up_to_date(patience) else None
 
+    def takes_long(self, run: str, directory: Path) -> bool:
+        """Whether its metrics are a long file that nobody began to read."""
+        return self._shelf(run, directory).takes_long()
+
     def answer(
         self, run: str, directory: Path, wish: Wish, patience: float | None = None
     ) -> dict[str, Any]:
