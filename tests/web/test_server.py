@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import websocket
 
 from tests.web.server_process import (
     PATIENCE,
@@ -74,6 +76,45 @@ def test_a_signal_ends_it_and_frees_lock_and_port(tmp_path: Path, with_signal: i
         assert "Traceback" not in server.text
     with running_server(tmp_path, port=port) as again:
         assert again.port == port
+
+
+def test_open_sockets_do_not_hold_up_the_end_and_a_request_under_way_is_answered(
+    tmp_path: Path,
+) -> None:
+    with running_server(tmp_path) as server:
+        cookie = server.sign_in()
+        assert server.api(cookie, "GET", "/api/session").status == 200
+        live = websocket.create_connection(
+            f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket",
+            timeout=PATIENCE,
+            cookie=cookie,
+            origin=server.origin,
+        )
+        assert live.recv()
+        head = (
+            f"POST /api/uploads?name=a.txt HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+            f"Origin: {server.origin}\r\nCookie: {cookie}\r\nContent-Length: 10\r\n"
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as upload:
+            upload.sendall(head.encode() + b"12345")
+            uploads = tmp_path / ".cpt-studio"
+            wait_for(lambda: [*uploads.rglob("*upload*/*")], "the upload's begin")
+            server.process.terminate()
+            wait_for(lambda: "ending" in server_lock_of(tmp_path), "the end's begin")
+            upload.sendall(b"67890")
+            answer = upload.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 201 "), answer
+        assert server.stop() == 0
+        assert not (tmp_path / ".cpt-studio" / "open.html").exists()
+        live.close()
+
+
+def server_lock_of(workspace: Path) -> dict[str, object]:
+    """What the lock says while the server ends; empty before."""
+    text = (workspace / ".cpt-studio" / "server.lock").read_text()
+    said = json.loads(text) if text else {}
+    return said if said.get("ending") else {}
 
 
 def test_killed_master_takes_its_worker_along_and_a_new_start_waits_for_both(

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 THREADS = 64
-_GRACE_SECONDS = 2
+_GRACE_SECONDS = 4
+_UNDER_WAY_SECONDS = 2.0
+_PAUSE_SECONDS = 0.05
 _WORKER_SECONDS = 300
 _KEEPALIVE_SECONDS = 75
 _PARENT_SECONDS = 0.5
@@ -68,16 +70,25 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         set_patience(conn.sock, _SILENT_SECONDS)
         super().enqueue_req(conn)
 
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        super().handle_exit(sig, frame)
+        threading.Thread(target=self._end_when_idle, daemon=True).start()
+
+    def _end_when_idle(self) -> None:
+        # Gunicorn would wait for the WebSockets, too, which never end by themselves.
+        deadline = time.monotonic() + _UNDER_WAY_SECONDS
+        while self.app.is_busy() and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+        os.kill(os.getpid(), signal.SIGQUIT)
+
 
 class _Master(Arbiter):  # type: ignore[misc]
     """A master that serves one program, which is never exchanged under way."""
 
-    SIGNALS: list[int] = list(Arbiter.SIGNALS)
-
     def init_signals(self) -> None:
         # `nohup` has told us to outlive the terminal.
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-            self.SIGNALS = [number for number in self.SIGNALS if number != signal.SIGHUP]
+            self.SIGNALS = [number for number in Arbiter.SIGNALS if number != signal.SIGHUP]
         super().init_signals()
 
     def stop(self, graceful: bool = True) -> None:
@@ -101,6 +112,8 @@ class Server(BaseApplication):  # type: ignore[misc]
         load: makes the application, in the worker.
         ready: called in the worker when it is about to answer; its argument says whether it is
             the first worker.
+        is_busy: whether requests are under way in the worker that should be answered before
+            it ends.
         ending: called in the master when it begins to end.
         ended: called in the worker as the last thing.
         certfile: TLS certificate, or None.
@@ -112,12 +125,14 @@ class Server(BaseApplication):  # type: ignore[misc]
         listener: socket.socket,
         load: Callable[[], WSGIApplication],
         ready: Callable[[bool], None],
+        is_busy: Callable[[], bool],
         ending: Callable[[], None],
         ended: Callable[[], None],
         certfile: Path | None = None,
         keyfile: Path | None = None,
     ) -> None:
         self._load, self._ready = load, ready
+        self.is_busy = is_busy
         self.ending, self._ended = ending, ended
         self._stays_after_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._settings = {

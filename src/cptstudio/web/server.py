@@ -80,6 +80,7 @@ def serve(options: ServerOptions) -> None:
         listener,
         load=worker.load,
         ready=worker.ready,
+        is_busy=worker.is_busy,
         ending=lambda: describe_server(lock, address, ending=True),
         ended=worker.ended,
         certfile=options.certfile,
@@ -128,6 +129,10 @@ class _Worker:
             self._greet()
         else:
             _logger.warning("the worker process was gone and has been started again")
+
+    def is_busy(self) -> bool:
+        """Whether requests are under way."""
+        return self._gate is not None and self._gate.under_way > 0
 
     def ended(self) -> None:
         """Let go of what the worker held. Training runs are left as they are."""

@@ -62,6 +62,7 @@ class Gate:
         access: who may come in, and under which addresses.
 
     Attributes:
+        under_way: how many requests are being answered, sockets not counted.
         warm_up: imports what the first page does not need; safe to be called at any time.
     """
 
@@ -72,6 +73,8 @@ class Gate:
         self._reports = csp_reports.Reports()
         self._sockets = _Places(access.sockets)
         self._polls = _Places(access.waiting_polls)
+        self.under_way = 0
+        self._lock = threading.Lock()
         self.warm_up: Callable[[], object] = lambda: None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -112,6 +115,7 @@ class Gate:
             return _refuse(refusal, environ, start)
         if path == SOCKET_PATH:
             return self._socket(environ, start)
+        self._count(1)
         try:
             return self._inner(environ, start)
         except (OSError, StopIteration):
@@ -120,6 +124,12 @@ class Gate:
         except Exception:
             _logger.exception("%s failed", environ["REQUEST_METHOD"])
             return _refuse(_FAULT, environ, start)
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self.under_way += change
 
     def telling(self, tell: Callable[[], None]) -> WSGIApplication:
         """The same application, which calls `tell` when it has answered a request."""
