@@ -11,13 +11,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.training.small_workspace import small_settings
 from tests.web.server_process import PATIENCE, RunningServer
-from tests.web.ui.accessibility import AXE, violations
+from tests.web.ui.accessibility import assert_accessible, needs_axe
 from tests.web.ui.conftest import signed_in
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not AXE.exists(), reason="axe-core is not there: npm ci brings it"),
-]
+pytestmark = [pytest.mark.slow, needs_axe]
 expect.set_options(timeout=PATIENCE * 1000)
 
 
@@ -31,86 +28,72 @@ def view(request: pytest.FixtureRequest, browser: Browser, studio: RunningServer
     context.close()
 
 
-def fits(page: Page) -> bool:
-    """Whether nothing makes the page scroll sideways."""
-    return bool(
-        page.evaluate(
-            "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        )
-    )
-
-
-def check(page: Page) -> None:
-    assert violations(page) == []
-    assert fits(page)
-
-
 def test_new_run(view: Page) -> None:
     view.goto("/new")
     expect(view.get_by_role("radio", name=re.compile("^toy"))).to_be_visible()
-    check(view)
+    assert_accessible(view)
     view.get_by_role("button", name="Start", exact=True).click()
     expect(view.get_by_role("region", name=re.compile("To be solved"))).to_be_visible()
-    check(view)
+    assert_accessible(view)
     view.get_by_role("button", name="Import YAML…").click()
     view.get_by_label("YAML", exact=True).fill("nonsense: 1")
     view.get_by_role("button", name="Take these settings").click()
     expect(view.get_by_role("dialog").get_by_role("alert")).to_be_visible()
-    check(view)
+    assert_accessible(view)
     view.get_by_label("YAML", exact=True).fill(yaml.safe_dump(small_settings()))
     view.get_by_role("button", name="Take these settings").click()
     expect(view.get_by_text("of this machine's")).to_be_visible()
     for group in view.locator(".group-toggle").all():
         group.click()
-    for place in view.locator("details:not([open]) > summary").all():
+    for place in view.locator("main details > summary").all():
         place.click()
-    check(view)
+    assert_accessible(view)
 
 
 def test_data(view: Page) -> None:
     view.goto("/data")
     expect(view.get_by_role("link", name="domain", exact=True)).to_be_visible()
-    check(view)
+    assert_accessible(view)
     view.get_by_role("link", name="Add a corpus").click()
-    view.get_by_role("option").first.wait_for()
+    view.locator(".entry").first.wait_for()
     view.get_by_role("listbox").focus()
     view.keyboard.press("Space")
     view.get_by_role("button", name="Build the corpus").click()
-    check(view)
+    assert_accessible(view)
     view.get_by_label("Allow another folder of this machine").fill("/usr")
     view.get_by_role("button", name="Allow…").click()
     expect(view.get_by_role("dialog")).to_be_visible()
-    check(view)
+    assert_accessible(view)
 
 
 def test_corpus(view: Page) -> None:
     view.goto("/data/domain")
     expect(view.get_by_role("heading", name="Lengths")).to_be_visible()
-    check(view)
+    assert_accessible(view)
     view.get_by_role("tab", name="Training rows").click()
     view.get_by_label("Context", exact=True).select_option("128")
     expect(view.get_by_role("article").first).to_be_visible()
-    check(view)
+    assert_accessible(view)
     for tab in ("Problems", "Dropped"):
         view.get_by_role("tab", name=re.compile(tab)).click()
         expect(view.get_by_role("tabpanel")).not_to_contain_text("Loading")
-        check(view)
+        assert_accessible(view)
     for button in ("Tokenise for a model…", "Delete…"):
         view.get_by_role("button", name=button).click()
         expect(view.get_by_role("dialog")).to_be_visible()
-        check(view)
+        assert_accessible(view)
         view.keyboard.press("Escape")
         expect(view.get_by_role("dialog")).to_have_count(0)
         expect(view.get_by_role("button", name=button)).to_be_focused()
     view.goto("/data/domain?rebuild=1")
-    view.get_by_role("option").first.wait_for()
-    check(view)
+    view.locator(".entry").first.wait_for()
+    assert_accessible(view)
 
 
 def test_settings(view: Page) -> None:
     view.goto("/settings")
     expect(view.get_by_role("region", name="About")).to_contain_text("available of")
-    check(view)
+    assert_accessible(view)
     view.get_by_role("button", name="End all sessions…").click()
     expect(view.get_by_role("dialog")).to_be_visible()
-    check(view)
+    assert_accessible(view)

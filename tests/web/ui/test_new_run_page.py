@@ -246,6 +246,7 @@ def test_an_empty_workspace_leads_on(
     """Without model and corpus the page says what to do; a model is searched and downloaded."""
     hub_server.add("some-org/Small", model_files)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "w").mkdir()
     with running_server(tmp_path / "w", "--no-detect") as server:
         context = signed_in(browser, server, base_url=server.origin)
         page = context.new_page()

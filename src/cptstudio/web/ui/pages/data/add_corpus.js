@@ -125,7 +125,7 @@ function Chosen({ sources, toggle, queue }) {
     h("h3", {}, "Chosen"),
     h("ul", {}, sources.map((source) => h("li", { key: `${source.root}/${source.path}` },
         h("span", { class: "name" }, source.shown),
-        h(Button, { "aria-label": `Take ${source.shown} out`, onClick: () => toggle(source) }, "Take out"))),
+        h(Button, { "aria-label": `Take out ${source.shown}`, onClick: () => toggle(source) }, "Take out"))),
       uploads > 0 && h("li", { key: "uploads" }, h(Fragment, {}, `${integer(uploads)} uploaded ${uploads === 1 ? "file" : "files"}, ${bytes(queue.total.value)}`))));
 }
 

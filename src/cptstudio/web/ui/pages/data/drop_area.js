@@ -78,6 +78,6 @@ function UploadRow({ queue, one }) {
     h("span", { class: one.state === "failed" ? "field-problem" : "upload-words" }, words),
     one.state === "sending" && h("progress", { "aria-label": `Upload of ${one.path}`, max: Math.max(1, one.file.size), value: one.sent }),
     h("span", { class: "upload-actions" },
-      one.state === "failed" && h(Button, { "aria-label": `Try ${one.path} again`, onClick: () => queue.retry(one.number) }, "Try again"),
+      one.state === "failed" && h(Button, { "aria-label": `Try again: ${one.path}`, onClick: () => queue.retry(one.number) }, "Try again"),
       h(Button, { "aria-label": `Remove ${one.path}`, onClick: () => queue.remove(one.number) }, "Remove")));
 }

@@ -88,5 +88,5 @@ function Found({ found, download }) {
       one.updated == null ? "" : `changed ${ago(one.updated)}`,
       one.gated ? "needs an accepted licence" : "",
     ].filter(Boolean).join(" · ")),
-    h(Button, { small: true, disabled: one.there, "aria-label": one.there ? `${one.id} is on this machine` : `Download ${one.id}`, onClick: () => download(one.id) }, one.there ? "Is here" : "Download"))));
+    h(Button, { small: true, disabled: one.there, "aria-label": one.there ? `Is here: ${one.id}` : `Download ${one.id}`, onClick: () => download(one.id) }, one.there ? "Is here" : "Download"))));
 }
