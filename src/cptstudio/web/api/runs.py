@@ -73,15 +73,39 @@ class Pin(_Body):
 def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("runs", __name__, url_prefix="/api")
-    library, manager = studio.run_library, studio.manager
+    _add_runs(bp, studio)
+    _add_starting(bp, studio)
+    _add_ending(bp, studio)
+    _add_labels(bp, studio)
+    return bp
 
-    def changed(id: str) -> RunSummary:
-        studio.live.look_now([id])
-        return library.summary(id)
+
+def _changed(studio: Studio, id: str) -> RunSummary:
+    """Tell the pages of it, and answer with the run as it is now."""
+    studio.live.look_now([id])
+    return studio.run_library.summary(id)
+
+
+def _add_runs(bp: flask.Blueprint, studio: Studio) -> None:
+    library = studio.run_library
 
     @route(bp, "GET", "/runs", summary="List the runs, the newest first", answer=Runs)
     def list_runs() -> Runs:
         return library.all()
+
+    @route(bp, "GET", "/runs/<run_id>", summary="All of one run", answer=RunDetail)
+    def one(run_id: str) -> RunDetail:
+        return library.detail(run_id)
+
+    @route(bp, "DELETE", "/runs/<run_id>", summary="Delete a run", body=Confirmed, status=204)
+    def delete(run_id: str, body: Confirmed) -> None:
+        """Removes its directory with its checkpoints, and what is remembered of it."""
+        library.delete(run_id, confirmed=body.confirmed)
+        studio.live.look_now([run_id])
+
+
+def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
+    library, manager = studio.run_library, studio.manager
 
     @route(bp, "POST", "/runs", summary="Start a run", body=NewRun, answer=RunSummary, status=201)
     def create(body: NewRun) -> RunSummary:
@@ -96,17 +120,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         except UserError as error:
             raise with_fields(error, settings) from None
         manager.start(config, queue=body.queue)
-        return changed(body.name)
-
-    @route(bp, "GET", "/runs/<run_id>", summary="All of one run", answer=RunDetail)
-    def one(run_id: str) -> RunDetail:
-        return library.detail(run_id)
-
-    @route(bp, "DELETE", "/runs/<run_id>", summary="Delete a run", body=Confirmed, status=204)
-    def delete(run_id: str, body: Confirmed) -> None:
-        """Removes its directory with its checkpoints, and what is remembered of it."""
-        library.delete(run_id, confirmed=body.confirmed)
-        studio.live.look_now([run_id])
+        return _changed(studio, body.name)
 
     @route(
         bp, "POST", "/runs/<run_id>/start", summary="Start a prepared run", body=Start,
@@ -115,7 +129,29 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def start(run_id: str, body: Start) -> RunSummary:
         library.run(run_id)
         manager.start_prepared(run_id, queue=body.queue)
-        return changed(run_id)
+        return _changed(studio, run_id)
+
+    @route(
+        bp, "POST", "/runs/<run_id>/resume", summary="Go on from a checkpoint", body=Resume,
+        answer=RunSummary,
+    )  # fmt: skip
+    def resume(run_id: str, body: Resume) -> RunSummary:
+        library.run(run_id)
+        manager.resume(run_id, body.checkpoint, confirmed=body.confirmed, queue=body.queue)
+        return _changed(studio, run_id)
+
+    @route(
+        bp, "POST", "/runs/<run_id>/fork", summary="Start a new run from a checkpoint", body=Fork,
+        answer=RunSummary, status=201,
+    )  # fmt: skip
+    def fork(run_id: str, body: Fork) -> RunSummary:
+        library.run(run_id)
+        manager.fork(run_id, body.checkpoint, body.name, body.changes, queue=body.queue)
+        return _changed(studio, body.name)
+
+
+def _add_ending(bp: flask.Blueprint, studio: Studio) -> None:
+    library, manager = studio.run_library, studio.manager
 
     @route(
         bp, "POST", "/runs/<run_id>/stop", summary="Save a checkpoint and end", body=Nothing,
@@ -124,7 +160,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def stop(run_id: str, body: Nothing) -> RunSummary:
         library.run(run_id)
         manager.stop(run_id)
-        return changed(run_id)
+        return _changed(studio, run_id)
 
     @route(
         bp, "POST", "/runs/<run_id>/kill", summary="End at once, without a checkpoint",
@@ -139,25 +175,11 @@ def blueprint(studio: Studio) -> flask.Blueprint:
                 "needs your confirmation."
             )
         manager.kill(run_id)
-        return changed(run_id)
+        return _changed(studio, run_id)
 
-    @route(
-        bp, "POST", "/runs/<run_id>/resume", summary="Go on from a checkpoint", body=Resume,
-        answer=RunSummary,
-    )  # fmt: skip
-    def resume(run_id: str, body: Resume) -> RunSummary:
-        library.run(run_id)
-        manager.resume(run_id, body.checkpoint, confirmed=body.confirmed, queue=body.queue)
-        return changed(run_id)
 
-    @route(
-        bp, "POST", "/runs/<run_id>/fork", summary="Start a new run from a checkpoint", body=Fork,
-        answer=RunSummary, status=201,
-    )  # fmt: skip
-    def fork(run_id: str, body: Fork) -> RunSummary:
-        library.run(run_id)
-        manager.fork(run_id, body.checkpoint, body.name, body.changes, queue=body.queue)
-        return changed(body.name)
+def _add_labels(bp: flask.Blueprint, studio: Studio) -> None:
+    library = studio.run_library
 
     @route(
         bp, "PUT", "/runs/<run_id>/labels", summary="Set tags and note", body=LabelBody,
@@ -167,7 +189,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         run = library.run(run_id)
         tags = [tag for tag in dict.fromkeys(tag.strip()[:64] for tag in body.tags) if tag]
         library.labels.set(run_id, run.created, tags, body.note)
-        return changed(run_id)
+        return _changed(studio, run_id)
 
     @route(bp, "PUT", "/pinned", summary="Pin the run to compare with", body=Pin, answer=Pin)
     def pin(body: Pin) -> Pin:
@@ -175,5 +197,3 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         library.labels.pin(body.run, created)
         studio.live.look_now([body.run] if body.run else [])
         return body
-
-    return bp
