@@ -10,7 +10,6 @@ away again.
 On Metal and CUDA it does nothing: mlx's fused kernels are better there.
 """
 
-import ctypes
 import importlib
 import math
 import os
@@ -22,13 +21,11 @@ from typing import Any
 import mlx.core as mx
 
 from cptstudio.lm import cpu_attention, cpu_layers
+from cptstudio.lm.cpu_memory import keep_freed_memory
 
 # Bytes of freed buffers that mlx keeps on a CPU where the C library cannot be told to.
 CACHE_LIMIT = 2 << 30
 _STOCK_CACHE_LIMIT = 32 << 20
-
-# From glibc's malloc.h.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 
 def on_cpu() -> bool:
@@ -164,26 +161,9 @@ def prepare_cpu() -> None:
     os.environ.setdefault("MLX_BFS_MAX_WIDTH", "1000")
     # By default mlx gives back to the system what exceeds 32 MB, and a step pays 8 % and more for
     # fresh pages.
-    former = mx.set_cache_limit(0 if _keep_freed_memory() else CACHE_LIMIT)
+    former = mx.set_cache_limit(0 if keep_freed_memory() else CACHE_LIMIT)
     if former != _STOCK_CACHE_LIMIT:
         mx.set_cache_limit(former)
-
-
-def _keep_freed_memory() -> bool:
-    """Let glibc keep what is freed, if that is the C library: better than mlx's own cache.
-
-    mlx's cache hands out the buffer that was freed longest ago, and only for arrays of nearly its
-    size: a step then takes 10 to 40 % more memory than its arrays do, none of it in the processor's
-    cache.
-    """
-    if sys.platform != "linux":
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return False
-    wanted = {_MMAP_THRESHOLD: 1 << 30, _TRIM_THRESHOLD: -1, _TOP_PAD: 64 << 20}
-    return all(mallopt(name, value) == 1 for name, value in wanted.items())
 
 
 @contextmanager
