@@ -75,8 +75,10 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     name = page.get_by_label("Name of the run")
     expect(name).to_have_value("domain-toy-1")
     name.fill("first")
-    command = shown_text(page, "As a command line")
-    assert "--name first" in command or "--learning-rate 0.003" in command
+    page.get_by_text("As a command line").click()
+    expect(page.get_by_label("As a command line")).to_contain_text(
+        re.compile("^cpt-studio train --name first --model toy .*--learning-rate 0.003")
+    )
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url("**/runs/first")
 
@@ -128,6 +130,26 @@ def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:
     assert config.settings.batch == read_config(run).settings.batch
     child = Workspace(studio.workspace).run("child")
     wait_for(lambda: (child / "result.json").is_file(), "the fork's end")
+
+
+def test_a_run_waits_in_the_queue(page: Page, studio: RunningServer) -> None:
+    cookie = studio.sign_in()
+    endless = small_settings(length="1000000 steps")
+    body = {"name": "endless", "settings": endless, "queue": False}
+    assert studio.api(cookie, "POST", "/api/runs", body).status == 201
+    page.goto("/new")
+    expect(page.get_by_text("endless is training now.")).to_be_visible()
+    import_settings(page, small_settings(length="2 steps"))
+    page.get_by_label("Name of the run").fill("patient")
+    expect(plan_fact(page, "Steps")).to_contain_text("2")
+    page.get_by_role("button", name="Put into the queue").click()
+    page.wait_for_url("**/runs/patient")
+    waiting = studio.api(cookie, "GET", "/api/status").json["queue"]["waiting"]
+    assert [one["run"] for one in waiting] == ["patient"]
+    confirmed = {"confirmed": True}
+    assert studio.api(cookie, "POST", "/api/runs/endless/kill", confirmed).status == 200
+    result = Workspace(studio.workspace).run("patient") / "result.json"
+    wait_for(result.is_file, "the end of the run that waited")
 
 
 def test_problems_stand_at_their_fields(page: Page) -> None:

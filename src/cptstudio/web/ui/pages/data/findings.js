@@ -28,10 +28,10 @@ export function ReadingProblems({ path }) {
       rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) => ({ ...finding, place: page.offset + index })),
       rowKey: (/** @type {Finding & {place: number}} */ finding) => finding.place,
       columns: [
-        { id: "label", title: "File", header: true, class: "break", cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
+        { id: "label", title: "File", header: true, class: "file-name", cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
         { id: "skipped", title: "Result", cell: (/** @type {Finding & {place: number}} */ finding) => finding.skipped
             ? h(Badge, { tone: "warn", icon: "alert" }, "not read") : h(Badge, { tone: "info", icon: "info" }, "read, with a note") },
-        { id: "reason", title: "What was found", class: "break", cell: (/** @type {Finding & {place: number}} */ finding) => finding.reason },
+        { id: "reason", title: "What was found", class: "file-name", cell: (/** @type {Finding & {place: number}} */ finding) => finding.reason },
       ],
     }) });
 }
@@ -55,9 +55,9 @@ export function DroppedDocuments({ path, counts }) {
         rows: page.dropped,
         rowKey: (/** @type {DroppedDocument} */ one) => one.document,
         columns: [
-          { id: "label", title: "Document", header: true, class: "break", cell: (/** @type {DroppedDocument} */ one) => one.label },
+          { id: "label", title: "Document", header: true, class: "file-name", cell: (/** @type {DroppedDocument} */ one) => one.label },
           { id: "reason", title: "Why", cell: whyDropped },
-          { id: "kept", title: "Kept in its place", class: "break", cell: (/** @type {DroppedDocument} */ one) => one.kept === null ? "–" : one.kept.label },
+          { id: "kept", title: "Kept in its place", class: "file-name", cell: (/** @type {DroppedDocument} */ one) => one.kept === null ? "–" : one.kept.label },
           { id: "bytes", title: "Size", number: true, cell: (/** @type {DroppedDocument} */ one) => bytes(one.bytes) },
           { id: "excerpt", title: "Begins with", class: "excerpt", cell: (/** @type {DroppedDocument} */ one) => one.excerpt },
         ],

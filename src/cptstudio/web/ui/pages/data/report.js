@@ -168,8 +168,8 @@ function Duplicates({ report }) {
       rows: report.duplicates.slice(0, MOST_ROWS),
       rowKey: (/** @type {DuplicatePair} */ pair) => pair.dropped,
       columns: [
-        { id: "dropped", title: "Dropped", header: true, class: "break", cell: (/** @type {DuplicatePair} */ pair) => pair.dropped },
-        { id: "kept", title: "Kept", class: "break", cell: (/** @type {DuplicatePair} */ pair) => pair.kept },
+        { id: "dropped", title: "Dropped", header: true, class: "file-name", cell: (/** @type {DuplicatePair} */ pair) => pair.dropped },
+        { id: "kept", title: "Kept", class: "file-name", cell: (/** @type {DuplicatePair} */ pair) => pair.kept },
         { id: "likeness", title: "Likeness", number: true, cell: (/** @type {DuplicatePair} */ pair) => pair.similarity < 1 ? percent(pair.similarity) : "equal" },
         { id: "reason", title: "Reason", cell: (/** @type {DuplicatePair} */ pair) => pair.reason },
       ],

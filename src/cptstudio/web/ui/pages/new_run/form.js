@@ -170,7 +170,7 @@ export class NewRunForm {
   /** @param {string} name */
   rename(name) {
     this.ownName.value = name === "" ? null : name;
-    this._keep();
+    this.changed();
   }
 
   changed() {

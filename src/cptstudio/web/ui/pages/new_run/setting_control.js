@@ -119,7 +119,7 @@ function inputOf(form, setting, marks, value) {
         initial: setting.initial, placeholder: automatic || shown(setting.initial), change });
     case "length":
       return h(LengthInput, { marks, title: setting.title, value: value ?? (setting.automatic ? null : setting.initial),
-        placeholder: automatic, change });
+        resolved: form.resolved.value[setting.name], change });
     case "texts":
       return h(TextsInput, { marks, title: setting.title, placeholder: automatic,
         value: Array.isArray(value) ? value.map(String) : [], change });
@@ -169,25 +169,30 @@ export function NumberInput({ marks, whole, value, initial, placeholder, change 
 }
 
 /**
- * @param {{marks: Marks, title: string, value: unknown, placeholder: string, change: (value: unknown) => void}} props
+ * @param {{marks: Marks, title: string, value: unknown, resolved: unknown, change: (value: unknown) => void}} props
+ * resolved: the length that the planner took where none is chosen
  */
-function LengthInput({ marks, title, value, placeholder, change }) {
-  const [unit, setUnit] = useState(splitLength(value).unit);
+function LengthInput({ marks, title, value, resolved, change }) {
+  const [unit, setUnit] = useState(/** @type {string|null} */ (value ? splitLength(value).unit : null));
   const [amount, setAmount] = useState(splitLength(value).amount);
+  const automatic = splitLength(resolved);
+  const shownUnit = unit ?? automatic.unit;
   useEffect(() => {
-    if ((value ?? null) === lengthText(amount, unit)) return;
-    const parts = splitLength(value, unit);
+    if ((value ?? null) === lengthText(amount, shownUnit)) return;
+    const parts = splitLength(value, shownUnit);
     setAmount(parts.amount);
-    setUnit(parts.unit);
+    setUnit(value ? parts.unit : null);
   }, [value]);
   return h("div", { class: "setting-pair" },
-    h("input", { ...marks, type: "text", inputMode: "decimal", autocomplete: "off", value: amount, placeholder,
+    h("input", { ...marks, type: "text", inputMode: "decimal", autocomplete: "off", value: amount,
+      placeholder: automatic.amount === "" ? "chosen for you" : `auto: ${automatic.amount}`,
       onInput: (/** @type {Event} */ event) => {
         const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
         setAmount(typed);
-        change(lengthText(typed, unit));
+        setUnit(shownUnit);
+        change(lengthText(typed, shownUnit));
       } }),
-    h("select", { "aria-label": `${title}: unit`, disabled: marks.disabled, value: unit,
+    h("select", { "aria-label": `${title}: unit`, disabled: marks.disabled, value: shownUnit,
       onChange: (/** @type {Event} */ event) => {
         const next = /** @type {HTMLSelectElement} */ (event.currentTarget).value;
         setUnit(next);
