@@ -182,6 +182,7 @@ def test_a_spike_of_one_row_is_seen_at_every_zoom(page: Page, workspace: Workspa
     for query in ("", "?from=10000&to=20000", "?from=12000&to=13000", "?from=12340&to=12350"):
         page.goto(f"/runs/spiky{query}")
         wait_for_seq(page, 40_004)
+        expect(page.get_by_text("A first picture")).to_have_count(0)
         columns, rows = table(page, "Loss")
         top = "Training, each step max"
         column = columns.index(top if top in columns else "Training, each step")
@@ -301,6 +302,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
 def test_an_idle_page_is_nearly_silent(page: Page) -> None:
     page.goto("/runs/beta")
     wait_for_seq(page, 124)
+    expect(chart(page, "Memory").locator("canvas")).to_be_visible()
     expect(page.get_by_role("group", name="Status")).to_contain_text("Live")
     amount = [0]
 

@@ -228,7 +228,12 @@ export function Plot(props) {
       plot.current = null;
     };
   }, [scheme, shapeOf(props.lines), props.log, props.large, props.sync]);
+  const drawn = useRef(/** @type {uPlot | null} */ (null));
   useEffect(() => {
+    if (drawn.current !== plot.current) {
+      drawn.current = plot.current; // It was just made with these values.
+      return;
+    }
     plot.current?.setData(aligned(props.lines), true);
   }, [props.version, props.clip, props.range?.[0], props.range?.[1], props.limit?.value, props.marks]);
   return h("div", { ref: box, class: "plot" });

@@ -79,11 +79,15 @@ export function startLive() {
   if (socket) {
     return;
   }
+  let connectedBefore = false;
   socket = io({ transports: ["websocket", "polling"], reconnectionDelay: 500, reconnectionDelayMax: 4000 });
   socket.on("connect", () => {
     connectionIs("live");
     void fetchStatus();
-    runsChanged.value = { count: runsChanged.value.count + 1, changed: [] };
+    if (connectedBefore) {
+      runsChanged.value = { count: runsChanged.value.count + 1, changed: [] };
+    }
+    connectedBefore = true;
     for (const follower of allFollowers()) {
       follower.join();
     }
@@ -113,13 +117,15 @@ export function startLive() {
     // The acknowledgement asks for the next one, so a page that is busy is not flooded.
     void Promise.allSettled(waiting).then(() => acknowledge?.());
   });
-  void fetchStatus();
 }
 
 /** A refused connection is either an ended session or no server: ask over HTTP, which can tell. */
 async function whyRefused() {
   try {
     await get("/api/session");
+    if (status.value === null) {
+      await fetchStatus();
+    }
     if (socket && !socket.connected && !socket.active) {
       socket.connect();
     }

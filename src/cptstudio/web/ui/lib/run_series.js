@@ -22,7 +22,9 @@ import { signal } from "./preact.js";
 /** @typedef {{x: "step" | "tokens" | "time", from: number | null, to: number | null, smoothing: number, buckets: number}} View */
 /** @typedef {Record<string, any>} Row */
 
-export const KEYS = ["loss", "learning_rate", "tokens_per_second", "gradient_norm", "memory_process"];
+const FIRST_KEY = "loss";
+const OTHER_KEYS = ["learning_rate", "tokens_per_second", "gradient_norm", "memory_process"];
+const KEYS = [FIRST_KEY, ...OTHER_KEYS];
 export const X_FIELD = /** @type {const} */ ({ step: "step", tokens: "tokens_seen", time: "elapsed" });
 const GROWTH_BEFORE_RELOAD = 2;
 const FIRST_PICTURE_MS = 700;
@@ -89,8 +91,13 @@ export class RunSeries {
     this.error = signal(/** @type {any} */ (null));
     /** @type {View} */
     this.view = { x: "step", from: null, to: null, smoothing: 0.9, buckets: 800 };
+    /** The view that the data belong to, while the next one is fetched. */
+    this.shown = this.view;
     /** @type {Record<string, Curve>} */
     this.keys = {};
+    /** @type {Record<string, number>} the last row of each curve */
+    this.seqs = {};
+    this.loading = false;
     /** @type {Evaluation[]} */
     this.evaluations = [];
     /** @type {NonFinite[]} */
@@ -110,34 +117,54 @@ export class RunSeries {
     this.xMax = /** @type {number | null} */ (null);
   }
 
-  /** Fetch what the view shows. @param {Partial<View>=} change */
+  /**
+   * Fetch what the view shows: the loss, which stands first on the page, and then the others.
+   *
+   * @param {Partial<View>=} change
+   */
   async load(change) {
-    this.view = { ...this.view, ...change };
-    const { x, from, to, smoothing, buckets } = this.view;
+    const view = { ...this.view, ...change };
+    this.view = view;
     this.fetches += 1;
     const number = this.fetches;
+    const stale = () => number !== this.fetches || this.stopped;
     this.recent = [];
-    let answer;
+    this.loading = true;
+    const { x, from, to, smoothing, buckets } = view;
+    const path = `/api/runs/${this.run}/series`;
     try {
-      answer = await get(`/api/runs/${this.run}/series`, { x, from, to, smoothing, buckets, keys: KEYS.join(",") });
+      const first = await get(path, { x, from, to, smoothing, buckets, keys: FIRST_KEY });
+      if (stale()) {
+        return; // A newer view is on its way.
+      }
+      this.take(first, view);
+      const others = await get(path, { x, from, to, smoothing, buckets: Math.ceil(buckets / 2), keys: OTHER_KEYS.join(",") });
+      if (stale()) {
+        return;
+      }
+      if (others.boot_id === this.position?.boot_id && others.generation === this.position?.generation) {
+        this.takeOthers(others);
+      }
     } catch (error) {
       if (number === this.fetches) {
         this.error.value = error;
       }
       throw error;
+    } finally {
+      if (number === this.fetches) {
+        this.loading = false;
+        this.recent = [];
+      }
     }
-    if (number !== this.fetches || this.stopped) {
-      return; // A newer view is on its way.
-    }
-    this.take(answer);
   }
 
-  /** @param {any} answer */
-  take(answer) {
+  /** @param {any} answer the first key's @param {View} view */
+  take(answer, view) {
     const same = this.position?.boot_id === answer.boot_id && this.position?.generation === answer.generation;
     const missed = same ? this.recent.filter((row) => row.seq > answer.last_seq) : [];
-    this.recent = [];
-    this.keys = answer.keys;
+    this.keys = same && this.shown.x === view.x ? { ...this.keys, ...answer.keys } : answer.keys;
+    this.seqs = { ...this.seqs, [FIRST_KEY]: answer.last_seq };
+    this.shown = view;
     this.evaluations = answer.evaluations;
     this.nonfinite = answer.nonfinite || [];
     this.nonfiniteTotal = answer.nonfinite_total ?? this.nonfinite.length;
@@ -149,12 +176,26 @@ export class RunSeries {
     this.complete = answer.complete !== false;
     this.error.value = null;
     for (const row of missed) {
-      this.append(row);
+      this.append(row, [FIRST_KEY]);
     }
     this.version.value += 1;
     if (!this.complete) {
       setTimeout(() => !this.stopped && void this.load().catch(() => undefined), FIRST_PICTURE_MS);
     }
+  }
+
+  /** @param {any} answer */
+  takeOthers(answer) {
+    this.keys = { ...this.keys, ...answer.keys };
+    for (const key of OTHER_KEYS) {
+      this.seqs[key] = answer.last_seq;
+    }
+    this.nonfinite = [...this.nonfinite.filter((one) => one.key === FIRST_KEY), ...(answer.nonfinite || [])];
+    this.nonfiniteTotal += answer.nonfinite_total ?? 0;
+    for (const row of this.recent) {
+      this.measure(row, OTHER_KEYS);
+    }
+    this.version.value += 1;
   }
 
   points() {
@@ -167,42 +208,58 @@ export class RunSeries {
       return;
     }
     for (const row of rows) {
-      this.append(row);
-      this.recent.push(row);
+      this.append(row, KEYS);
+      if (this.loading) {
+        this.recent.push(row);
+      }
     }
     this.version.value += 1;
-    if (this.points() > Math.max(this.fetched, this.view.buckets) * GROWTH_BEFORE_RELOAD) {
+    if (!this.loading && this.points() > Math.max(this.fetched, this.view.buckets) * GROWTH_BEFORE_RELOAD) {
       void this.load().catch(() => undefined);
     }
   }
 
-  /** @param {Row} row */
-  append(row) {
+  /** @param {Row} row @param {string[]} keys */
+  append(row, keys) {
     if (this.position) {
       this.position.after = row.seq;
     }
-    const x = finite(row[X_FIELD[this.view.x]]);
+    const x = finite(row[X_FIELD[this.shown.x]]);
     if (x == null) {
       return;
     }
     this.xMax = this.xMax == null ? x : Math.max(this.xMax, x);
     this.xMin ??= x;
-    if ((this.view.to != null && x > this.view.to) || (this.view.from != null && x < this.view.from)) {
-      return;
-    }
-    if (row.kind === "evaluation") {
+    if (row.kind !== "evaluation") {
+      this.measure(row, keys);
+    } else if (this.shows(x)) {
       const evaluation = evaluationOf(row);
       if (evaluation.best) {
         this.evaluations = this.evaluations.map((other) => ({ ...other, best: false }));
       }
       this.evaluations.push(evaluation);
+    }
+  }
+
+  /** @param {number} x */
+  shows(x) {
+    const { from, to } = this.shown;
+    return (to == null || x <= to) && (from == null || x >= from);
+  }
+
+  /** Continue curves with a row, each only where it has not got it yet. @param {Row} row @param {string[]} keys */
+  measure(row, keys) {
+    const x = finite(row[X_FIELD[this.shown.x]]);
+    if (x == null || !this.shows(x)) {
       return;
     }
-    for (const [key, curve] of Object.entries(this.keys)) {
+    for (const key of keys) {
+      const curve = this.keys[key];
       const value = row[key];
-      if (value == null) {
+      if (!curve || value == null || row.seq <= (this.seqs[key] ?? 0)) {
         continue;
       }
+      this.seqs[key] = row.seq;
       const usable = finite(value);
       if (usable == null) {
         this.nonfiniteTotal += 1;
@@ -210,7 +267,7 @@ export class RunSeries {
           this.nonfinite.push({ seq: row.seq, step: row.step, key, value: String(value) });
         }
       }
-      extend(curve, x, usable, this.view.smoothing);
+      extend(curve, x, usable, this.shown.smoothing);
     }
   }
 

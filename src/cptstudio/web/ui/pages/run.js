@@ -19,11 +19,11 @@ import { Notes } from "./run/notes.js";
 import { Samples } from "./run/samples.js";
 import { Story } from "./run/story.js";
 
-const MOST_BUCKETS = 1600;
+const MOST_BUCKETS = 1000;
 const LEAST_BUCKETS = 300;
 
-/** As many points as the page is wide. */
-const bucketsHere = () => Math.min(MOST_BUCKETS, Math.max(LEAST_BUCKETS, Math.round(document.documentElement.clientWidth * Math.min(devicePixelRatio, 1.5))));
+/** As many points as the page is wide, up to what the eye can tell apart. */
+const bucketsHere = () => Math.min(MOST_BUCKETS, Math.max(LEAST_BUCKETS, Math.round(document.documentElement.clientWidth)));
 
 /** What a train row says about the run's present state. @param {any} run @param {any[]} rows */
 function advanced(run, rows) {
@@ -39,6 +39,9 @@ function advanced(run, rows) {
   return next;
 }
 
+/** What the curves need to know of a run that is not loaded yet. */
+const UNKNOWN = { id: "run", state: { alive: false } };
+
 /** @param {{id: string}} props */
 function RunPage({ id }) {
   const [series] = useState(() => new RunSeries(id));
@@ -53,6 +56,8 @@ function RunPage({ id }) {
   }
   const { data, error, reload } = useResource(`/api/runs/${id}`, undefined, `${concerned.current} ${turn}`);
   const again = () => setTurn((value) => value + 1);
+  const newest = useRef(data);
+  newest.current = data;
 
   useEffect(() => {
     const { x, from, to, smoothing } = chartQuery();
@@ -68,7 +73,12 @@ function RunPage({ id }) {
         }
       },
       events: again,
-      state: again,
+      state: (state) => {
+        const known = newest.current?.state;
+        if (!known || known.text !== state.text || known.reason !== state.reason) {
+          again();
+        }
+      },
       gone: () => setGone(true),
     });
     return () => {
@@ -94,17 +104,31 @@ function RunPage({ id }) {
     return h("div", { class: "stack" }, h("h1", {}, id), h("p", {}, "There is no such run any more: it was deleted, or its folder was moved."), h("p", {}, h("a", { href: "/" }, "Go to the runs.")));
   }
   if (!data) {
-    return h("div", { class: "stack" }, h("h1", {}, id), error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted", "aria-busy": "true" }, "Loading the run…"));
+    // The curves are there first where the run's other files take longer to read.
+    return [
+      h("div", { class: "stack", key: "head" }, h("h1", {}, id), error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted", "aria-busy": "true" }, "Loading the run…")),
+      h(Curves, { series, run: UNKNOWN, key: "charts" }),
+    ];
   }
   const short = (status.value?.active || []).find((/** @type {any} */ one) => one.id === id);
   const run = { ...data, ...(data.state.alive && short ? { remaining_seconds: short.remaining_seconds, tokens_per_second: short.tokens_per_second } : {}), ...live };
   return [
     h(RunHeader, { key: "head", run, actions: h(RunActions, { run, changed: again, dialog, setDialog }) }),
     error && h(Problem, { key: "error", error, retry: reload }),
-    series.error.value && !series.loaded && h(Problem, { key: "series", error: series.error.value, retry: () => void series.load().catch(() => undefined) }),
-    series.loaded || series.version.value ? h(RunCharts, { key: "charts", series, run }) : h("div", { key: "charts", class: "charts" }, h("div", { class: "chart chart-large" }, h("p", { class: "chart-empty", "aria-busy": "true" }, "Loading the curves…"))),
+    h(Curves, { series, run, key: "charts" }),
     h(RunTabs, { key: "tabs", run, again: `${turn} ${concerned.current}`, changed: again, setDialog }),
   ];
+}
+
+/** @param {{series: RunSeries, run: any}} props */
+function Curves({ series, run }) {
+  if (series.version.value) {
+    return h(RunCharts, { series, run });
+  }
+  if (series.error.value) {
+    return h(Problem, { error: series.error.value, retry: () => void series.load().catch(() => undefined) });
+  }
+  return h("div", { class: "charts" }, h("div", { class: "chart chart-large" }, h("p", { class: "chart-empty", "aria-busy": "true" }, "Loading the curves…")));
 }
 
 /** @param {{run: any, again: any, changed: () => void, setDialog: (dialog: {kind: string, checkpoint?: string} | null) => void}} props */

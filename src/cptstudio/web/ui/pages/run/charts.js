@@ -51,12 +51,12 @@ function traced(series, key, label) {
   }
   const named = (/** @type {string} */ what) => (label ? `${label}, ${what}` : `${what[0].toUpperCase()}${what.slice(1)}`);
   const raw = { label: named("each step"), x: curve.x, y: curve.mean, min: curve.min, max: curve.max, colour: "chart-raw", width: 1, quiet: true };
-  return series.view.smoothing > 0 ? [raw, { label: named("smoothed"), x: curve.x, y: curve.ema, colour: "chart-1", width: 2 }] : [raw];
+  return series.shown.smoothing > 0 ? [raw, { label: named("smoothed"), x: curve.x, y: curve.ema, colour: "chart-1", width: 2 }] : [raw];
 }
 
 /** @param {RunSeries} series @param {(evaluation: any) => number | null | undefined} value @param {Partial<Line> & {label: string, colour: string}} look @returns {Line[]} */
 function measured(series, value, look) {
-  const field = X_VALUE[series.view.x];
+  const field = X_VALUE[series.shown.x];
   const points = series.evaluations.filter((one) => one[field] != null && value(one) != null);
   return points.length ? [{ x: points.map((one) => /** @type {number} */ (one[field])), y: points.map(value), points: true, width: 1.75, ...look }] : [];
 }
@@ -72,7 +72,7 @@ function heldOutLosses(series) {
 
 /** @param {RunSeries} series */
 function marksOf(series) {
-  const field = X_VALUE[series.view.x];
+  const field = X_VALUE[series.shown.x];
   const best = series.evaluations.filter((one) => one.best).pop();
   const at = best?.[field];
   return at == null ? [] : [{ x: at, label: `best, step ${integer(best?.step)}`, kind: /** @type {const} */ ("best") }];
@@ -141,7 +141,7 @@ export function RunCharts({ series, run }) {
     }
   }, [shown]);
   // While the next view is fetched, the last one is drawn with its own axis.
-  const x = X_AXES[series.view.x];
+  const x = X_AXES[series.shown.x];
   const lines = useMemo(() => ({
     loss: [...traced(series, "loss", "Training"), ...heldOutLosses(series)],
     bits: [...measured(series, (one) => one.domain, { label: "Domain", colour: "chart-2" }), ...measured(series, (one) => one.general, { label: "General", colour: "chart-4", dash: [6, 4] })],
@@ -151,7 +151,7 @@ export function RunCharts({ series, run }) {
     memory: (series.keys.memory_process?.x.length ? [{ label: "Memory of the process", x: series.keys.memory_process.x, y: series.keys.memory_process.max, colour: "chart-1" }] : []),
     marks: marksOf(series),
   }), [version]);
-  const { from, to } = series.view;
+  const { from, to } = series.shown;
   const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? series.xMin ?? 0, to ?? series.xMax ?? 1]);
   const extent = /** @type {[number, number] | null} */ (series.xMin == null || series.xMax == null ? null : [series.xMin, series.xMax]);
   const common = { version, x, range, extent, onZoom: zoom, sync: run.id };
