@@ -29,15 +29,21 @@ help:
 	$(PIP) --editable '.[test]'
 	touch $@
 
+# Type checks and axe-core for the pages, and a browser where the machine has none.
+.venv/ready-for-pages: .venv/ready-for-tests package.json
+	$(BIN)/python -m scripts.setup_page_checks
+	touch $@
+
 setup: .venv/ready
 
 run: setup
 	$(BIN)/python start_web_interface.py --demo --workspace $(DEMO) $(if $(NO_BROWSER),--no-browser)
 
-check: .venv/ready-for-tests
+check: .venv/ready-for-pages
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/mypy
+	$(BIN)/python -m scripts.type_check_pages
 	$(BIN)/python -m pytest -q -m "not slow" -n 2
 
 test: check

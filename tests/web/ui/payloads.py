@@ -1,0 +1,62 @@
+"""Texts that would run as a script if a page took any of them for markup.
+
+Forms after the OWASP XSS filter evasion cheat sheet; each calls `pwned()`.
+"""
+
+from __future__ import annotations
+
+CALL = "pwned()"
+
+PAYLOADS = (
+    f"<script>{CALL}</script>",
+    f"<SCRIPT SRC=data:text/javascript,{CALL}></SCRIPT>",
+    f"<scr<script>ipt>{CALL}</scr</script>ipt>",
+    f"</script><script>{CALL}</script>",
+    f"</title><script>{CALL}</script>",
+    f"</textarea><script>{CALL}</script>",
+    f"</pre><script>{CALL}</script>",
+    f"--><script>{CALL}</script><!--",
+    f"]]><script>{CALL}</script>",
+    f"<img src=x onerror={CALL}>",
+    f'<img src="x" onerror="{CALL}">',
+    f"<img src=x:{CALL} onerror=eval(src.slice(2))>",
+    f'"><img src=x onerror={CALL}>',
+    f"'><img src=x onerror={CALL}>",
+    f"<IMG SRC=javascript:{CALL}>",
+    f"<img src=`x` onerror=`{CALL}`>",
+    f"<img/src=x/onerror={CALL}>",
+    f"<image src=x onerror={CALL}>",
+    f"<svg onload={CALL}>",
+    f"<svg/onload={CALL}>",
+    f"<svg><script>{CALL}</script></svg>",
+    f"<svg><animate onbegin={CALL} attributeName=x dur=1s></svg>",
+    f"<svg><a xlink:href=javascript:{CALL}><text y=20>x</text></a></svg>",
+    f"<svg><use href='data:image/svg+xml,<svg onload={CALL}>'></use></svg>",
+    f"<math><mi xlink:href=javascript:{CALL}>x</mi></math>",
+    f"<body onload={CALL}>",
+    f"<body onpageshow={CALL}>",
+    f"<iframe srcdoc='<script>parent.{CALL}</script>'></iframe>",
+    f"<iframe src=javascript:parent.{CALL}></iframe>",
+    f"<object data=javascript:{CALL}></object>",
+    f"<embed src=javascript:{CALL}>",
+    f"<video><source onerror={CALL}></video>",
+    f"<audio src=x onerror={CALL}></audio>",
+    f"<details open ontoggle={CALL}>x</details>",
+    f"<input autofocus onfocus={CALL}>",
+    f"<select autofocus onfocus={CALL}></select>",
+    f"<textarea autofocus onfocus={CALL}></textarea>",
+    f"<marquee onstart={CALL}>x</marquee>",
+    f"<style>@import 'javascript:{CALL}';</style>",
+    f"<style onload={CALL}></style>",
+    f"<link rel=stylesheet href=javascript:{CALL}>",
+    f"<meta http-equiv=refresh content='0;url=javascript:{CALL}'>",
+    f"<base href=javascript:{CALL}//>",
+    f"<form action=javascript:{CALL}><button>x</button></form>",
+    f"<a href=javascript:{CALL}>x</a>",
+    f"<a href='&#106;avascript:{CALL}'>x</a>",
+    f"javascript:{CALL}",
+    f"data:text/html,<script>{CALL}</script>",
+    f"${{{CALL}}}{{{{constructor.constructor('{CALL}')()}}}}",
+    f"\u202e<script>{CALL}</script>\u2028<img src=x onerror={CALL}>",
+    f"%3Cscript%3E{CALL}%3C/script%3E&lt;script&gt;{CALL}&lt;/script&gt;",
+)

@@ -1,0 +1,171 @@
+"""Markup from files, names, logs and models is only ever text: nothing of it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from cptstudio import run_files
+from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.durable import dump_json
+from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.workspace import Workspace
+from tests.training.small_workspace import make_workspace
+from tests.web.server_process import PATIENCE, RunningServer, running_server
+from tests.web.ui.conftest import signed_in
+from tests.web.ui.payloads import PAYLOADS
+from tests.web.ui.written_runs import write_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+expect.set_options(timeout=PATIENCE * 1000)
+FORGELLM = Path(__file__).parents[2] / "runs" / "fixtures" / "CPT_ended.json"
+
+
+def file_name(payload: str) -> str:
+    # No file name holds a slash; closing tags need none to be harmful in HTML.
+    return payload.replace("/", "\u2044")
+
+
+def write_payloads(workspace: Workspace) -> None:
+    """A run, a corpus, imported runs and models full of payloads."""
+    directory = write_run(workspace, "hostile", 8)
+    with (directory / run_files.LOG).open("a", encoding="utf-8") as log:
+        log.write("\n".join(PAYLOADS) + "\n")
+    with (directory / run_files.EVENTS).open("a", encoding="utf-8") as events:
+        for payload in PAYLOADS:
+            event = {"time": 1.79e9, "session": 0, "event": "skipped", "step": 8}
+            events.write(dump_json(event | {"message": payload}) + "\n")
+    with (directory / run_files.SAMPLES).open("a", encoding="utf-8") as samples:
+        for number, payload in enumerate(PAYLOADS):
+            sample = {"time": 1.79e9, "session": 0, "step": 8, "index": number}
+            samples.write(dump_json(sample | {"prompt": payload, "completion": payload}) + "\n")
+    sources = workspace.root / "sources" / "payloads"
+    sources.mkdir(parents=True)
+    for number, payload in enumerate(PAYLOADS):
+        text = f"{payload}\n" + f"text number {number} " * 20
+        (sources / f"{file_name(payload)}.txt").write_text(text, encoding="utf-8")
+        (sources / f"{file_name(payload)}.copy.txt").write_text(text, encoding="utf-8")
+        (sources / f"{file_name(payload)}.pdf").write_bytes(b"%PDF-1.7 broken")
+    build_corpus(
+        workspace.corpus("payloads"),
+        [sources],
+        BuildSettings(near_dedup=False, validation=0.1, test=0.0),
+        model_path=workspace.base_model("toy"),
+    )
+    forgellm = json.loads(FORGELLM.read_text(encoding="utf-8"))
+    toy = workspace.base_model("toy")
+    settings = json.loads((toy / "config.json").read_text(encoding="utf-8"))
+    older = workspace.root / "older"
+    older.mkdir()
+    for number, payload in enumerate(PAYLOADS):
+        model = workspace.base_model(f"model-{number:02d}")
+        model.mkdir(parents=True)
+        for file in toy.iterdir():
+            os.link(file, model / file.name)
+        (model / "config.json").unlink()
+        named = settings | {"model_type": payload, "architectures": [payload]}
+        (model / "config.json").write_text(json.dumps(named), encoding="utf-8")
+        text = json.dumps(forgellm).replace(
+            json.dumps(forgellm.get("model_name", "model")), json.dumps(payload)
+        )
+        (older / f"CPT_{number:02d} {file_name(payload)[:120]}.json").write_text(
+            text, encoding="utf-8"
+        )
+    manager = TrainingManager(workspace, detect=False)
+    manager.others.import_runs(older)
+    manager.close()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    workspace = make_workspace(tmp_path_factory.mktemp("hostile") / "workspace")
+    write_payloads(workspace)
+    options = ("--no-detect", "--allow-root", str(workspace.root / "sources"))
+    with running_server(workspace.root, *options) as server:
+        yield server
+
+
+class Watched:
+    """A page whose every sign of a running payload is noted."""
+
+    def __init__(self, context: BrowserContext, origin: str) -> None:
+        self.faults: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.add_init_script("window.pwned = () => { window.wasPwned = true; };")
+        self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("console", lambda message: self._note(message.text))
+        self.page.on("request", lambda request: self._request(request.url, origin))
+
+    def _note(self, text: str) -> None:
+        if "Content Security Policy" in text:
+            self.faults.append(text)
+
+    def _request(self, url: str, origin: str) -> None:
+        if not url.startswith((origin, origin.replace("http", "ws"))):
+            self.faults.append(f"request to {url}")
+
+    def look(self, path: str, shown: str) -> None:
+        """Open a page, wait until it shows a payload as text, and see that nothing ran."""
+        self.page.goto(path)
+        expect(self.page.get_by_role("main")).to_contain_text(shown)
+        assert not self.page.evaluate("() => window.wasPwned === true"), path
+        assert (
+            self.page.locator("main :is(iframe, object, embed, video, audio, marquee)").count() == 0
+        )
+
+
+def test_no_payload_runs_on_any_page(browser: Browser, hostile: RunningServer) -> None:
+    context = signed_in(browser, hostile, base_url=hostile.origin)
+    cookie = hostile.sign_in()
+    first = PAYLOADS[0]
+    labels = {"tags": [payload[:40] for payload in PAYLOADS[:20]], "note": "\n".join(PAYLOADS)}
+    saved = hostile.api(cookie, "PUT", "/api/runs/hostile/labels", labels)
+    assert saved.status == 200, saved.body
+    watched = Watched(context, hostile.origin)
+    name = file_name(first)
+    watched.look("/", first[:40])
+    for tab in ("story", "log", "samples"):
+        watched.look(f"/runs/hostile?tab={tab}", first)
+    watched.page.goto("/runs/hostile?tab=notes")
+    expect(watched.page.get_by_role("textbox", name="Note")).to_have_value(
+        re.compile(re.escape(first))
+    )
+    watched.look("/data/payloads", name)
+    watched.look("/data/payloads?tab=problems", name)
+    watched.look("/data/payloads?tab=dropped", name)
+    watched.look("/data/payloads?tab=rows", "pwned()")
+    watched.look("/new", first)
+    watched.look("/compare?runs=hostile", "hostile")
+    watched.page.goto("/data?add=1")
+    watched.page.get_by_label("In", exact=True).select_option(
+        label=str(hostile.workspace / "sources")
+    )
+    watched.page.get_by_role("option", name="payloads").dblclick()
+    expect(watched.page.get_by_role("listbox")).to_contain_text(name)
+    assert not watched.page.evaluate("() => window.wasPwned === true")
+    imported = hostile.api(cookie, "GET", "/api/runs").json["imported"]
+    assert len(imported) == len(PAYLOADS)
+    for run in imported[:5]:
+        watched.page.goto(f"/runs/{run['id']}")
+        expect(watched.page.get_by_role("heading", level=1)).to_be_visible()
+        assert not watched.page.evaluate("() => window.wasPwned === true")
+    assert watched.faults == []
+    assert "content security policy violated" not in hostile.text
+    context.close()
+
+
+def test_the_watch_itself_sees_a_payload_that_runs(browser: Browser) -> None:
+    page = browser.new_page()
+    page.add_init_script("window.pwned = () => { window.wasPwned = true; };")
+    page.goto(f"data:text/html,{quote(PAYLOADS[9])}")
+    page.wait_for_function("() => window.wasPwned === true")
+    page.close()
