@@ -137,17 +137,19 @@ def test_a_run_waits_in_the_queue(page: Page, studio: RunningServer) -> None:
     endless = small_settings(length="1000000 steps")
     body = {"name": "endless", "settings": endless, "queue": False}
     assert studio.api(cookie, "POST", "/api/runs", body).status == 201
-    page.goto("/new")
-    expect(page.get_by_text("endless is training now.")).to_be_visible()
-    import_settings(page, small_settings(length="2 steps"))
-    page.get_by_label("Name of the run").fill("patient")
-    expect(plan_fact(page, "Steps")).to_contain_text("2")
-    page.get_by_role("button", name="Put into the queue").click()
-    page.wait_for_url("**/runs/patient")
-    waiting = studio.api(cookie, "GET", "/api/status").json["queue"]["waiting"]
-    assert [one["run"] for one in waiting] == ["patient"]
-    confirmed = {"confirmed": True}
-    assert studio.api(cookie, "POST", "/api/runs/endless/kill", confirmed).status == 200
+    try:
+        page.goto("/new")
+        import_settings(page, small_settings(length="2 steps"))
+        page.get_by_label("Name of the run").fill("patient")
+        expect(plan_fact(page, "Steps")).to_contain_text("2")
+        expect(page.get_by_text("endless is training now.")).to_be_visible()
+        page.get_by_role("button", name="Put into the queue").click()
+        page.wait_for_url("**/runs/patient")
+        waiting = studio.api(cookie, "GET", "/api/status").json["queue"]["waiting"]
+        assert [one["run"] for one in waiting] == ["patient"]
+    finally:
+        killed = studio.api(cookie, "POST", "/api/runs/endless/kill", {"confirmed": True})
+    assert killed.status == 200
     result = Workspace(studio.workspace).run("patient") / "result.json"
     wait_for(result.is_file, "the end of the run that waited")
 
