@@ -43,7 +43,8 @@ function seriesOf(line) {
     show: !line.hidden,
     points: { show: line.points ?? false, size: 6, fill: stroke },
   };
-  const edge = { stroke: "transparent", width: 0, points: { show: false }, show: !line.hidden };
+  // The edges are drawn as lines: a spike of one row is narrower than a pixel of a filled band.
+  const edge = { stroke, width: 0.75, points: { show: false }, show: !line.hidden };
   return line.min && line.max ? [own, edge, edge] : [own];
 }
 
@@ -136,6 +137,7 @@ function options(current, width, height) {
     width,
     height,
     legend: { show: false },
+    padding: [8, 18, 0, 0],
     cursor: {
       y: false,
       points: { size: 7 },

@@ -128,8 +128,8 @@ export function change(value, digits = 4) {
   if (!finite(value)) {
     return ABSENT;
   }
-  const text = Math.abs(value).toFixed(digits);
-  if (Number(text) === 0) {
+  const text = Math.abs(value).toLocaleString(LOCALE, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  if (!/[1-9]/.test(text)) {
     return `±${text}`;
   }
   return (value > 0 ? "+" : "−") + text;

@@ -8,7 +8,7 @@ import { route, setQuery } from "../../lib/router.js";
 /** @typedef {import("../../lib/plotting.js").Line} Line */
 
 export const X_AXES = {
-  step: { title: "Step", format: integer },
+  step: { title: "Step", format: integer, tick: (/** @type {number} */ value) => (Math.abs(value) < 100_000 ? integer(value) : count(value)) },
   tokens: { title: "Tokens", format: count },
   time: { title: "Training time", format: duration },
 };
@@ -155,7 +155,7 @@ export function RunCharts({ series, run }) {
   const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? series.xMin ?? 0, to ?? series.xMax ?? 1]);
   const extent = /** @type {[number, number] | null} */ (series.xMin == null || series.xMax == null ? null : [series.xMin, series.xMax]);
   const common = { version, x, range, extent, onZoom: zoom, sync: run.id };
-  const waiting = run.state.alive ? "The first step is not done yet." : "No steps were recorded.";
+  const waiting = series.loading ? "Loading the curve…" : run.state.alive ? "The first step is not done yet." : "No steps were recorded.";
   return h(
     "section",
     { class: "stack", "aria-label": "Curves", ref: place, "data-last-seq": series.position?.after },

@@ -17,7 +17,9 @@ function timeFact(run) {
   if (run.ended) {
     return h(Fact, { title: "Ended", value: date(run.ended), note: run.started ? `after ${duration(run.ended - run.started)}` : null });
   }
-  return h(Fact, { title: "Prepared", value: date(run.created) });
+  return run.updated
+    ? h(Fact, { title: "Last news", value: date(run.updated) })
+    : h(Fact, { title: "Prepared", value: date(run.created) });
 }
 
 /** @param {any} run */
