@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from cptstudio import run_files
+from cptstudio.runs import locks
 from cptstudio.workspace import Workspace
 from examples.follow_run import RunFollower
 from tests.web.run_directories import make_run
@@ -168,6 +169,9 @@ def test_a_run_that_is_not_there_is_told(server: RunningServer) -> None:
 def test_a_stopped_client_costs_no_memory(server: RunningServer, workspace: Workspace) -> None:
     """Each row is large, so that rows kept for the sleeper would show: 80 MB of them."""
     metrics = make_run(workspace, "asleep")
+    # With its trainer's lock held the run is alive, so the example follows it on.
+    lock = locks.take(metrics.parent / run_files.LOCK)
+    assert lock is not None
     awake = Heard(server, "asleep")
     sleeper = subprocess.Popen(
         [sys.executable, str(EXAMPLE), str(workspace.root), "asleep", "--url", server.origin],
@@ -205,6 +209,7 @@ def test_a_stopped_client_costs_no_memory(server: RunningServer, workspace: Work
         os.kill(sleeper.pid, signal.SIGCONT)
         assert seen.wait(120), "it wakes up and fetches what it missed"
     finally:
+        lock.close()
         sleeper.kill()
         sleeper.wait()
         awake.follower.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -80,3 +81,29 @@ def test_nothing_is_told_while_nothing_happens(web: Web) -> None:
     make_run(web.studio.workspace, "two")
     watch._next_look = 0.0
     assert watch.look() == [("runs", {"changed": ["two"]})]
+
+
+def test_a_page_that_slept_is_told_what_is_true_now(web: Web) -> None:
+    """It connects by polling and then does not poll, which is how a page sleeps."""
+    path = "/socket.io/?EIO=4&transport=polling"
+    opened = web.request("GET", path)
+    sid = json.loads(opened.text[1:])["sid"]
+    path += f"&sid={sid}"
+    answer = web.request("POST", path, data=b"40", headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 200, answer.text
+    socket = web.socketio.server.eio.sockets[sid]
+    wait_for(lambda: web.studio.live._pages, "the page")
+    for _ in range(500):
+        web.studio.live.publish("job", {"id": "x"})
+    assert socket.queue.qsize() < 50
+    heard = ""
+
+    def woken() -> bool:
+        nonlocal heard
+        heard += web.request("GET", path).text
+        return '["runs",{"changed":[]}]' in heard and '["external",{}]' in heard
+
+    wait_for(woken, "the state of things")
+    assert heard.count('"job"') < 50
+    assert '["status",{' in heard
+    web.studio.live.close()

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _TICK_SECONDS = 0.25
 _SHORTEST_SECONDS = 0.24
 _RUNS_PER_PAGE = 16
-_UNSENT_PACKETS = 8
+_UNSENT_PACKETS = 32
 _logger = logging.getLogger(__name__)
 
 
@@ -66,6 +66,7 @@ class Live:
         self._lock = threading.Lock()
         self._pages: dict[str, dict[str, Position]] = {}
         self._followed: dict[str, FollowedRun] = {}
+        self._missed: set[str] = set()
         self._status = StatusWatch(studio)
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
@@ -87,11 +88,15 @@ class Live:
             self._changed.notify()
 
     def publish(self, event: str, data: Any) -> None:
-        """Tell all pages something. Those that do not take what was sent before are left out."""
+        """Tell all pages something. Those that do not take what was sent before are told later."""
         with self._lock:
             pages = list(self._pages)
         for sid in pages:
-            self._send(sid, event, data)
+            if self._takes(sid):
+                self._emit(sid, event, data, None)
+            else:
+                with self._lock:
+                    self._missed.add(sid)
 
     def status(self) -> dict[str, Any]:
         """What the status bar shows."""
@@ -119,6 +124,7 @@ class Live:
     def _disconnected(self, reason: Any = None) -> None:
         with self._lock:
             self._pages.pop(_page(), None)
+            self._missed.discard(_page())
             self._drop_unfollowed()
 
     def _watch(self, data: Any = None) -> dict[str, Any]:
@@ -178,6 +184,7 @@ class Live:
             try:
                 for event, data in self._status.look():
                     self.publish(event, data)
+                self._tell_those_that_missed_something()
             except Exception:
                 _logger.exception("the status cannot be told")
 
@@ -199,9 +206,19 @@ class Live:
         self.publish("job", job.model_dump(mode="json"))
         self._status.jobs_changed()
 
-    def _send(self, sid: str, event: str, data: Any) -> None:
-        if self._takes(sid):
-            self._emit(sid, event, data, None)
+    def _tell_those_that_missed_something(self) -> None:
+        """A page that slept is told what is true now instead of what it missed."""
+        with self._lock:
+            missed = list(self._missed)
+        awake = [sid for sid in missed if self._takes(sid)]
+        if not awake:
+            return
+        status = self.status()
+        for sid in awake:
+            with self._lock:
+                self._missed.discard(sid)
+            for event, data in (("status", status), ("runs", {"changed": []}), ("external", {})):
+                self._emit(sid, event, data, None)
 
     def _emit(self, sid: str, event: str, data: Any, position: Position | None) -> None:
         server = self._socketio.server
