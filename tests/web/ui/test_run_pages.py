@@ -194,7 +194,7 @@ def test_a_spike_of_one_row_is_seen_at_every_zoom(page: Page, workspace: Workspa
 def test_no_row_is_lost_or_doubled_over_forced_disconnects(
     page: Page, workspace: Workspace
 ) -> None:
-    directory = write_run(workspace, "steady", 5)
+    directory = write_run(workspace, "steady", 4)
     sockets: list[WebSocketRoute] = []
 
     def through(route: WebSocketRoute) -> None:
@@ -203,12 +203,12 @@ def test_no_row_is_lost_or_doubled_over_forced_disconnects(
 
     page.route_web_socket(re.compile("/socket.io/"), through)
     page.goto("/runs/steady")
-    wait_for_seq(page, 9)
+    wait_for_seq(page, 8)
     writer = TrainingMetricsLogger(directory, session=0)
     done = threading.Event()
 
     def write() -> None:
-        for step in range(6, 106):
+        for step in range(5, 105):
             writer.row("train", step, **train_row(step))
             done.wait(0.1)
 
@@ -216,17 +216,17 @@ def test_no_row_is_lost_or_doubled_over_forced_disconnects(
     thread.start()
     try:
         for number in (1, 2):
-            wait_for_seq(page, 9 + 20 * number)
+            wait_for_seq(page, 8 + 20 * number)
             sockets[-1].close()
             status = page.get_by_role("group", name="Status")
             wait_for(lambda number=number: page.title() and len(sockets) > number, "a new socket")
             expect(status).to_contain_text("Live")
-        wait_for_seq(page, 109)
+        wait_for_seq(page, 108)
     finally:
         done.set()
         thread.join()
     assert drawn(page) == pytest.approx(written(workspace, "steady"))
-    assert len(drawn(page)) == 105
+    assert len(drawn(page)) == 104
 
 
 def test_tabs_notes_and_the_log(page: Page, workspace: Workspace) -> None:
