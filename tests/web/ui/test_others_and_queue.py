@@ -1,0 +1,109 @@
+"""The page Runs shows training of other programs with its evidence, and the queue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from cptstudio.workspace import Workspace
+from tests.runs.external import TRAIN, make_package, running
+from tests.training.small_workspace import make_workspace, prepare
+from tests.web.server_process import PATIENCE, RunningServer, running_server, wait_for
+from tests.web.ui.accessibility import AXE, violations
+from tests.web.ui.conftest import signed_in
+
+pytestmark = pytest.mark.slow
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    made = make_workspace(tmp_path_factory.mktemp("others") / "workspace")
+    prepare(made, "first", length="100000 steps")
+    prepare(made, "second")
+    prepare(made, "third")
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(workspace: Workspace) -> Iterator[RunningServer]:
+    with running_server(workspace.root) as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser, server: RunningServer) -> Iterator[Page]:
+    context = signed_in(browser, server, base_url=server.origin)
+    yield context.new_page()
+    context.close()
+
+
+def test_a_process_of_others_is_watched_and_stopped_only_after_questions(
+    page: Page, tmp_path: Path
+) -> None:
+    log = tmp_path / "their.log"
+    packages = make_package(tmp_path / "packages")
+    with log.open("wb") as output, running(TRAIN, tmp_path, packages, output) as process:
+        page.goto("/")
+        others = page.get_by_role("region", name="Other training on this machine")
+        theirs = others.get_by_role("listitem").filter(has_text=f"process {process.pid}")
+        expect(others).to_contain_text("Not ours")
+        expect(theirs).to_contain_text("--adapter-path out")
+        expect(theirs).to_contain_text(str(log))
+
+        theirs.get_by_role("button", name="Watch…").click()
+        dialog = page.get_by_role("dialog", name=f"Watch process {process.pid}?")
+        expect(dialog).to_contain_text("change nothing")
+        if AXE.exists():
+            assert violations(page) == []
+        dialog.get_by_role("button", name="Watch it").click()
+        expect(theirs.get_by_role("figure")).to_be_visible()
+
+        theirs.get_by_role("button", name="Stop…").click()
+        page.get_by_role("button", name="Go on to stop it").click()
+        page.get_by_role("dialog", name="Are you sure?").get_by_role(
+            "button", name="Cancel"
+        ).click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        assert process.poll() is None
+        theirs.get_by_role("button", name="Stop…").click()
+        page.get_by_role("button", name="Go on to stop it").click()
+        page.get_by_role("button", name=f"Stop process {process.pid}").click()
+        wait_for(lambda: process.poll() is not None, "the end of their process")
+
+
+def start(page: Page, run: str, confirm: str) -> None:
+    page.goto(f"/runs/{run}")
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=confirm).click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_runs_wait_in_the_queue_and_leave_it(page: Page) -> None:
+    start(page, "first", "Start")
+    state = page.get_by_role("main").locator(".state").first
+    expect(state).to_have_text("Running")
+    expect(page.get_by_role("group", name="Status")).to_contain_text("first")
+    for run in ("second", "third"):
+        start(page, run, "Put into the queue")
+        expect(state).to_have_text(re.compile("Queued"))
+    page.goto("/")
+    queue = page.get_by_role("region", name=re.compile("^Queue"))
+    expect(queue.get_by_role("listitem")).to_have_count(2)
+    page.get_by_role("button", name="Pause the queue").click()
+    expect(queue).to_contain_text("nothing starts until you continue it")
+    queue.get_by_role("button", name="Take third out of the queue").click()
+    expect(queue.get_by_role("listitem")).to_have_count(1)
+
+    page.goto("/runs/first")
+    page.get_by_role("button", name="Kill").click()
+    page.get_by_role("button", name="Kill it").click()
+    expect(state).to_have_text("Killed")
+    page.goto("/")
+    page.get_by_role("button", name="Continue the queue").click()
+    page.goto("/runs/second")
+    expect(state).to_have_text("Completed")
