@@ -7,8 +7,11 @@ import { route, setQuery } from "../../lib/router.js";
 /** @typedef {import("../../lib/run_series.js").RunSeries} RunSeries */
 /** @typedef {import("../../lib/plotting.js").Line} Line */
 
+/** Steps are whole: between them the axis stays empty. @param {number} value */
+const stepTick = (value) => (!Number.isInteger(value) ? "" : Math.abs(value) < 100_000 ? integer(value) : count(value));
+
 export const X_AXES = {
-  step: { title: "Step", format: integer, tick: (/** @type {number} */ value) => (Math.abs(value) < 100_000 ? integer(value) : count(value)) },
+  step: { title: "Step", format: integer, tick: stepTick },
   tokens: { title: "Tokens", format: count },
   time: { title: "Training time", format: duration },
 };
@@ -155,7 +158,9 @@ export function RunCharts({ series, run }) {
   const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? series.xMin ?? 0, to ?? series.xMax ?? 1]);
   const extent = /** @type {[number, number] | null} */ (series.xMin == null || series.xMax == null ? null : [series.xMin, series.xMax]);
   const common = { version, x, range, extent, onZoom: zoom, sync: run.id };
+  const absent = run.state.alive || !series.points() ? null : "This run did not record it.";
   const waiting = series.loading ? "Loading the curve…" : run.state.alive ? "The first step is not done yet." : "No steps were recorded.";
+  const unrecorded = series.loading ? waiting : absent ?? waiting;
   return h(
     "section",
     { class: "stack", "aria-label": "Curves", ref: place, "data-last-seq": series.position?.after },
@@ -167,11 +172,11 @@ export function RunCharts({ series, run }) {
       "div",
       { class: "charts" },
       h(Chart, { ...common, title: "Loss", note: h("span", { class: "hint" }, "nats per token"), lines: lines.loss, y: { title: "Loss", format: number }, log: view.log, clip: view.clip, large: true, marks: lines.marks, file: `${run.id}.loss`, empty: waiting }),
-      h(Chart, { ...common, title: "Held-out text", note: h("span", { class: "hint" }, "bits per byte"), lines: lines.bits, y: { title: "Bits per byte", format: bits, tick: number }, wide: true, marks: lines.marks, file: `${run.id}.bits-per-byte`, empty: "No evaluation yet." }),
-      h(Chart, { ...common, title: "Learning rate", lines: lines.rate, y: { title: "Learning rate", format: (value) => number(value, 3) }, zero: true, file: `${run.id}.learning-rate`, empty: waiting }),
-      h(Chart, { ...common, title: "Speed", note: h("span", { class: "hint" }, "tokens per second"), lines: lines.speed, y: { title: "Tokens per second", format: count }, clip: view.clip, file: `${run.id}.speed`, empty: waiting }),
-      h(Chart, { ...common, title: "Gradient norm", lines: lines.norm, y: { title: "Gradient norm", format: (value) => number(value, 3) }, clip: view.clip, file: `${run.id}.gradient-norm`, empty: waiting }),
-      h(Chart, { ...common, title: "Memory", lines: lines.memory, y: { title: "Memory", format: bytes }, zero: true, limit: run.memory_limit ? { value: run.memory_limit, label: `memory of this machine, ${bytes(run.memory_limit)}` } : null, file: `${run.id}.memory`, empty: waiting }),
+      h(Chart, { ...common, title: "Held-out text", note: h("span", { class: "hint" }, "bits per byte"), lines: lines.bits, y: { title: "Bits per byte", format: bits, tick: number }, wide: true, marks: lines.marks, file: `${run.id}.bits-per-byte`, empty: run.state.alive ? "No evaluation yet." : "No evaluation measured bits per byte." }),
+      h(Chart, { ...common, title: "Learning rate", lines: lines.rate, y: { title: "Learning rate", format: (value) => number(value, 3) }, zero: true, file: `${run.id}.learning-rate`, empty: unrecorded }),
+      h(Chart, { ...common, title: "Speed", note: h("span", { class: "hint" }, "tokens per second"), lines: lines.speed, y: { title: "Tokens per second", format: count }, clip: view.clip, file: `${run.id}.speed`, empty: unrecorded }),
+      h(Chart, { ...common, title: "Gradient norm", lines: lines.norm, y: { title: "Gradient norm", format: (value) => number(value, 3) }, clip: view.clip, file: `${run.id}.gradient-norm`, empty: unrecorded }),
+      h(Chart, { ...common, title: "Memory", lines: lines.memory, y: { title: "Memory", format: bytes }, zero: true, limit: run.memory_limit ? { value: run.memory_limit, label: `memory of this machine, ${bytes(run.memory_limit)}` } : null, file: `${run.id}.memory`, empty: unrecorded }),
     ),
     h("p", { class: "hint" }, "Drag over a chart to zoom in; double-click to see everything. With the keyboard: choose a chart with Tab, then the arrow keys, + and −, 0."),
     run.tokens_per_second != null && h("p", { class: "visually-hidden" }, `Speed now: ${rate(run.tokens_per_second, "tokens")}.`),
