@@ -2,6 +2,7 @@
 
     python -m benchmarks.step_speed            # all configurations, about half an hour
     python -m benchmarks.step_speed --quick    # one configuration, a minute
+    python -m benchmarks.step_speed --only full,8192,512 --only full,151936,512 --page
 
 Each configuration runs in a process of its own. The two steps take turns in it, so that other load
 on the machine meets both alike; medians are reported, with the processor time beside the wall time.
@@ -20,14 +21,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.markdown import table
+from benchmarks.peers.markdown import replace_part, table
 
 CONFIGURATIONS = [
     (vocabulary, context, method)
     for method in ("full", "lora")
-    for vocabulary, context in ((8192, 256), (8192, 512), (8192, 2048), (32768, 512), (150000, 512))
+    for vocabulary, context in ((8192, 256), (8192, 512), (8192, 2048), (32768, 512), (151936, 512))
 ]
 QUICK = [(8192, 256, "full")]
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 ROWS = 4
 LAYERS, WIDTH, INNER, HEADS, HEAD_SIZE = 8, 320, 1024, 5, 64
 
@@ -47,6 +49,7 @@ class Result:
 
     `peak_gflops` is the speed of large products on all cores, `core_gflops` that on one, for each
     second of processor time: other load on the machine disturbs the first, and hardly the second.
+    `products_seconds` is the processor time of the step's products of matrices, each on its own.
     """
 
     vocabulary: int
@@ -57,6 +60,7 @@ class Result:
     core_gflops: float
     stock: Timing
     ours: Timing
+    products_seconds: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -210,7 +214,44 @@ def measure(configuration: tuple[int, int, str], rounds: int) -> Result:
     mx.clear_cache()
     gflop = operations(*configuration) / 1e9
     speeds = (gflop, max(peaks), max(core_peaks))
-    return Result(*configuration, *speeds, results["stock"], results["ours"], parts)
+    alone = products_alone(vocabulary, context, method)
+    return Result(*configuration, *speeds, results["stock"], results["ours"], alone, parts)
+
+
+def products_alone(vocabulary: int, context: int, method: str) -> float:
+    """Processor seconds of the products that a step needs, in the shapes it has on each stream.
+
+    What a step takes beyond them is the price of all else. The adapters of LoRA are left out.
+    """
+    import mlx.core as mx
+
+    tokens = ROWS * context // 2
+    attention = context // 2
+    head = min(tokens, (48 << 20) // (4 * vocabulary))
+    shapes = [
+        (2 * 4 * LAYERS, tokens, WIDTH, WIDTH, method == "full"),
+        (2 * 3 * LAYERS, tokens, WIDTH, INNER, method == "full"),
+        (2 * tokens // head, head, WIDTH, vocabulary, method == "full"),
+        # Queries times keys and exponentials times values: two products, each with two gradients.
+        (2 * ROWS * HEADS * LAYERS, context, HEAD_SIZE, attention, True),
+    ]
+    seconds = 0.0
+    for count, rows, inner, columns, trained in shapes:
+        x, weight = mx.random.normal((rows, inner)), mx.random.normal((columns, inner))
+        y = mx.random.normal((rows, columns))
+        mx.eval(x, weight, y)
+        products = [partial(_product, x, weight.T), partial(_product, y, weight)]
+        products += [partial(_product, y.T, x)] * trained
+        for product in products:
+            product()
+            seconds += count * median([timed(product) for _ in range(5)]).processor
+    return seconds
+
+
+def _product(left: Any, right: Any) -> None:
+    import mlx.core as mx
+
+    mx.eval(left @ right)
 
 
 def core_speed(size: int = 1024) -> float:
@@ -321,6 +362,7 @@ def speed_table(results: list[Result]) -> str:
         "GFLOP a step",
         "share of all cores' peak",
         "the same by processor time",
+        "its products alone",
     ]
     rows = []
     for one in results:
@@ -336,6 +378,7 @@ def speed_table(results: list[Result]) -> str:
                 f"{one.gflop:.0f}",
                 f"{one.gflop / one.ours.wall / one.peak_gflops:.0%}",
                 f"{one.gflop / one.ours.processor / one.core_gflops:.0%}",
+                f"{one.gflop / one.products_seconds / one.core_gflops:.0%}",
             ]
         )
     return table(head, rows)
@@ -363,9 +406,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one configuration, two rounds")
     parser.add_argument("--rounds", type=int, default=5, help="steps of each kind that are timed")
+    parser.add_argument(
+        "--only", action="append", metavar="METHOD,VOCABULARY,CONTEXT", help="this configuration"
+    )
+    parser.add_argument("--page", action="store_true", help="put the tables into docs")
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     arguments = parser.parse_args()
     chosen = QUICK if arguments.quick else CONFIGURATIONS
+    if arguments.only:
+        asked = [text.split(",") for text in arguments.only]
+        chosen = [(int(words), int(length), method) for method, words, length in asked]
     rounds = 2 if arguments.quick else arguments.rounds
     results: list[Result] = []
     context = multiprocessing.get_context("spawn")
@@ -373,12 +423,17 @@ def main() -> None:
         with context.Pool(1) as pool:
             results.append(pool.apply(measure, (configuration, rounds)))
         print(f"{configuration}: done", flush=True)
-    print(f"\n{speed_table(results)}\n\n{parts_table(results)}")
     everything, core = (max(getattr(r, f"{n}_gflops") for r in results) for n in ("peak", "core"))
-    print(
-        f"\nFloat32 products: {everything:.0f} GFLOP/s in all, {core:.0f} for a second of a core."
-    )
-    print("Waiting BLAS threads count as processor time of mlx-lm's step, which uses one a core.")
+    text = f"""{speed_table(results)}
+
+{parts_table(results)}
+
+Float32 products: {everything:.0f} GFLOP/s in all, {core:.0f} for a second of a core. Medians of
+{rounds} steps of each kind. Waiting BLAS threads count as processor time of mlx-lm's step, which
+uses one a core."""
+    print(f"\n{text}")
+    if arguments.page:
+        replace_part(PAGE, "step_speed", text)
     if arguments.json:
         text = json.dumps([asdict(result) for result in results], indent=1)
         arguments.json.write_text(text + "\n", encoding="utf-8")
