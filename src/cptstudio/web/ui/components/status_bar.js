@@ -43,7 +43,7 @@ export function StatusBar() {
     run?.remaining_seconds != null && h(Item, { title: "left", value: duration(run.remaining_seconds) }),
     run?.memory_process != null && h(Item, { title: "memory", value: bytes(run.memory_process) }),
     active.length > 1 && h("a", { href: "/" }, `and ${active.length - 1} more`),
-    !run && status.value && h("span", { class: "muted" }, "Nothing is running"),
+    !run && status.value && connection.value.state === "live" && h("span", { class: "muted" }, "Nothing is running"),
     h(ConnectionState, {}),
   );
 }
