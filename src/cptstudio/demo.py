@@ -21,7 +21,7 @@ from pathlib import Path
 
 from cptstudio import durable
 from cptstudio.corpus.build import build_corpus
-from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.corpus import Corpus, has_corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.corpus.progress import ProgressCallback
 from cptstudio.errors import UserError
@@ -173,7 +173,8 @@ def make(workspace: Workspace, progress: ProgressCallback | None = None) -> Iter
     """
     model = install_model(workspace)
     yield f"base model {MODEL_NAME}: {describe_model(model).parameters / 1e6:.1f}M parameters"
-    missing = [name for name in (GENERAL, DOMAIN) if name not in workspace.corpus_names()]
+    # A folder without a manifest is what a build that was killed has left.
+    missing = [name for name in (GENERAL, DOMAIN) if not has_corpus(workspace.corpus(name))]
     sources = write_sources(workspace) if missing else {}
     for name in (GENERAL, DOMAIN):
         corpus = workspace.corpus(name)

@@ -168,6 +168,11 @@ class Corpus:
         return chosen
 
 
+def has_corpus(path: Path) -> bool:
+    """Whether a build was ever finished there."""
+    return (path / MANIFEST).is_file()
+
+
 def open_corpus(path: Path | str) -> Corpus:
     """Open a corpus by its folder.
 
@@ -178,6 +183,11 @@ def open_corpus(path: Path | str) -> Corpus:
     try:
         content: Any = durable.read_json(folder / MANIFEST)
     except FileNotFoundError:
+        if folder.is_dir():
+            raise UserError(
+                f"The corpus {folder.name} has no finished build: its first one was interrupted. "
+                "Build it again, or delete it."
+            ) from None
         raise UserError(
             f"There is no corpus at {folder}. Build one with `cpt-studio corpus build "
             f"{folder.name} SOURCE --model MODEL`."

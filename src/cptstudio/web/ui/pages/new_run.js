@@ -31,13 +31,14 @@ function rank(setting) {
 export default function NewRunPage() {
   const from = route.value.query["from"] ?? null;
   const checkpoint = route.value.query["checkpoint"] ?? null;
-  const corpus = route.value.query["corpus"] ?? null;
-  return h(NewRun, { key: `${from}/${checkpoint}/${corpus}`, from, checkpoint, corpus });
+  const { corpus = null, model = null, replay = null, length = null } = route.value.query;
+  return h(NewRun, { key: `${from}/${checkpoint}/${corpus}`, from, checkpoint, corpus, model, replay, length });
 }
 
-/** @param {import("./new_run/form.js").Origin} props */
-function NewRun({ from, checkpoint, corpus }) {
-  const form = useMemo(() => new NewRunForm({ from, checkpoint, corpus }), []);
+/** @param {import("./new_run/form.js").Origin} origin */
+function NewRun(origin) {
+  const { from } = origin;
+  const form = useMemo(() => new NewRunForm(origin), []);
   const [corpora, setCorpora] = useState(/** @type {any[]|null} */ (null));
   const [corporaError, setCorporaError] = useState(/** @type {unknown} */ (null));
   const summary = useRef(/** @type {HTMLElement|null} */ (null));

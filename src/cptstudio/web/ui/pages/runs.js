@@ -12,7 +12,13 @@ import { Queue } from "./runs/queue.js";
 
 const STATES = [["", "All states"], ["active", "Running"], ["prepared", "Prepared"], ["completed", "Completed"], ["stopped", "Stopped"], ["failed", "Failed"], ["killed", "Killed"], ["lost", "Lost"]];
 
+/** What the demo workspace holds: see `cptstudio/demo.py`. */
+const DEMO = { model: "demo-base", corpus: "python-source", replay: "python-documentation", length: "200 steps" };
+
 function FirstRun() {
+  const { data } = useResource("/api/corpora");
+  const names = (data?.corpora || []).map((/** @type {any} */ corpus) => corpus.name);
+  const demo = names.includes(DEMO.corpus) && names.includes(DEMO.replay);
   return h(
     "section",
     { class: "card stack first-run", "aria-labelledby": "first-title" },
@@ -24,6 +30,9 @@ function FirstRun() {
       h("li", {}, h("h3", {}, "Choose a model and a length"), h("p", { class: "muted" }, "The plan tells time, memory and disk before anything starts. ", h("a", { href: "/new" }, "Go to New run"))),
       h("li", {}, h("h3", {}, "Start, and watch both losses"), h("p", { class: "muted" }, "The run's page shows whether the model learns your domain and what it forgets of everything else. Closing the page does not stop a run.")),
     ),
+    demo && h("p", { class: "row" },
+      h(Button, { kind: "primary", icon: "play", href: `/new?${new URLSearchParams(DEMO)}` }, "Try the demo run"),
+      h("span", { class: "muted" }, "This is the demo workspace: a small model and two corpora are here, and the form is filled in.")),
   );
 }
 

@@ -47,8 +47,8 @@ const FIXED_IN_FORK = new Set(["model", "data", "method"]);
 
 /**
  * Where a form begins: nothing, the settings of an old run, or one of its checkpoints.
- * @typedef {{from: string|null, checkpoint: string|null, corpus: string|null}} Origin
- * corpus: the domain to begin with
+ * @typedef {{from: string|null, checkpoint: string|null, corpus: string|null, model: string|null, replay: string|null, length: string|null}} Origin
+ * corpus: the domain to begin with; model, replay and length the same, where a link names them
  */
 
 export class NewRunForm {
@@ -111,16 +111,27 @@ export class NewRunForm {
       }
       const draft = this._draft();
       this.values.value = draft?.values ?? { ...this.firstValues };
-      const { corpus } = this.origin;
-      if (corpus !== null && !corporaOf(this.values.value).some((use) => use.name === corpus)) {
-        this.values.value = { ...this.values.value, "data.corpora": [{ name: corpus, role: "domain", weight: 1 }] };
-      }
+      this._begin();
       this.ownName.value = draft?.name ?? null;
       this.settings.value = settings;
       this.ask(0);
     } catch (error) {
       this.loadError.value = error;
     }
+  }
+
+  /** Take over what the link to this page names. */
+  _begin() {
+    const { corpus, model, replay, length } = this.origin;
+    if (corpus === null || corporaOf(this.values.value).some((use) => use.name === corpus)) return;
+    const mixture = [{ name: corpus, role: "domain", weight: 1 }];
+    if (replay !== null) mixture.push({ name: replay, role: "replay", weight: 1 });
+    this.values.value = {
+      ...this.values.value,
+      "data.corpora": mixture,
+      ...(model === null ? {} : { "model.path": model }),
+      ...(length === null ? {} : { length }),
+    };
   }
 
   /** Whether a setting may be changed here. @param {string} name */
