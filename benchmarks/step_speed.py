@@ -378,7 +378,9 @@ def speed_table(results: list[Result]) -> str:
                 f"{one.gflop:.0f}",
                 f"{one.gflop / one.ours.wall / one.peak_gflops:.0%}",
                 f"{one.gflop / one.ours.processor / one.core_gflops:.0%}",
-                f"{one.gflop / one.products_seconds / one.core_gflops:.0%}",
+                f"{one.gflop / one.products_seconds / one.core_gflops:.0%}"
+                if one.method == "full"
+                else "-",
             ]
         )
     return table(head, rows)
