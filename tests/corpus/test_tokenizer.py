@@ -11,6 +11,8 @@ from tests.toy_models import make_toy_model
 _PROGRAM = """
 import sys, threading
 from cptstudio.corpus.tokenizer import load_tokenizer
+
+pytestmark = pytest.mark.slow
 hashes, start = [], threading.Barrier(4)
 def work():
     start.wait()

@@ -20,6 +20,8 @@ from cptstudio.models.download import download
 from cptstudio.models.origin import read_origin
 from tests.models.fake_hub import FakeHub
 
+pytestmark = pytest.mark.slow
+
 ID = "some-org/Small-Model.v1"
 NAME = "Small-Model.v1"
 WANTED = {"config.json", "tokenizer.json", "tokenizer_config.json", "README.md"}

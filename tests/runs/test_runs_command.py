@@ -20,6 +20,8 @@ from tests.runs.test_remedies import remembered_run, tree_hash
 from tests.runs.test_training_manager import LONG, wait_for_end, wait_for_step
 from tests.runs.toy_runs import make_toy_parts, toy_config
 
+pytestmark = pytest.mark.slow
+
 _COMMAND = (sys.executable, "-m", "cptstudio.cli", "runs")
 
 

@@ -19,6 +19,8 @@ from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import ModelReference
 from cptstudio.testing.requests import Complete, Prompt, Sampling, Score, Status, Unload
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "def read_lines(path):"
 WARM = Sampling(temperature=1.0, top_p=0.9, top_k=40, min_p=0.01, max_tokens=24)
 

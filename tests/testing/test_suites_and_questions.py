@@ -28,6 +28,8 @@ from cptstudio.testing.suites import (
 )
 from cptstudio.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ("import os", "def main():", "class A")
 
 

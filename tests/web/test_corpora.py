@@ -20,6 +20,8 @@ from tests.web.corpus_sources import MODEL, install_demo_model, write_documents,
 from tests.web.in_process import Web, make_web
 from tests.web.server_process import RunningServer, running_server, wait_for
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 120.0
 
 

@@ -25,6 +25,8 @@ from tests.web.run_directories import make_run
 from tests.web.series.metrics_files import append, resume_row, train_row
 from tests.web.server_process import RunningServer, running_server, wait_for
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "follow_run.py"
 
 

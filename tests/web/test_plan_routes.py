@@ -18,6 +18,8 @@ from tests.web.in_process import Web, make_web
 from tests.web.server_process import wait_for
 from tests.web.toy_workspace import make_toy_workspace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -20,6 +20,8 @@ from tests.web.series.metrics_files import append, evaluation_row, resume_row, t
 from tests.web.server_process import wait_for
 from tests.web.toy_workspace import make_toy_workspace
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = small_settings(evaluation={"every": "4 steps", "max_tokens": 500, "prompts": ["def "]})
 
 

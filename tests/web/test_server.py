@@ -24,6 +24,8 @@ from tests.web.server_process import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def start_and_fail(*options: str, env: dict[str, str] | None = None) -> str:
     """Start a server that has to refuse; returns what it said."""

@@ -19,6 +19,8 @@ from tests.web.run_directories import make_run
 from tests.web.series.metrics_files import append, train_row
 from tests.web.server_process import RunningServer, running_server, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 class Page:
     """A signed-in page that notes what it is told."""

@@ -10,9 +10,12 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import pytest
 import websocket
 
 from tests.web.server_process import PATIENCE, RunningServer, free_port, wait_for
+
+pytestmark = pytest.mark.slow
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CERTIFICATE, KEY = FIXTURES / "localhost.pem", FIXTURES / "localhost.key"
