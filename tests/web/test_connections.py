@@ -14,7 +14,7 @@ import websocket
 
 from cptstudio.web.embedded_gunicorn import THREADS
 from cptstudio.web.security.refusals import SOCKET_LIMIT
-from tests.web.server_process import PATIENCE, RunningServer, running_server, wait_for
+from tests.web.server_process import PATIENCE, Answer, RunningServer, running_server, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -166,13 +166,17 @@ def test_pages_beyond_the_limit_are_told_and_fall_back_to_polling(
     }
     try:
         # On a slow machine the first ones may be given up as dead while the last are opened.
-        for _ in range(3 * SOCKETS):
-            opened_one_more()
-            if len(pages) >= SOCKETS:
-                refused = server.request("GET", PATH, headers=headers)
-                if refused.status == 503:
-                    break
-        assert refused.status == 503 and "close some" in refused.json["detail"]
+        for _ in range(SOCKETS):
+            wait_for(opened_one_more, "a place")
+
+        def refused() -> Answer | None:
+            answer = server.request("GET", PATH, headers=headers)
+            if answer.status != 503:
+                opened_one_more()
+                return None
+            return answer
+
+        assert "close some" in wait_for(refused, "the limit").json["detail"]
         polling = "/socket.io/?EIO=4&transport=polling"
         opened = server.api(cookie, "GET", polling)
         assert opened.status == 200
