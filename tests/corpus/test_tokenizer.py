@@ -6,13 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.toy_models import make_toy_model
+
+pytestmark = pytest.mark.slow
 
 _PROGRAM = """
 import sys, threading
 from cptstudio.corpus.tokenizer import load_tokenizer
-
-pytestmark = pytest.mark.slow
 hashes, start = [], threading.Barrier(4)
 def work():
     start.wait()

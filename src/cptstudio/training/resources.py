@@ -29,11 +29,8 @@ PROBABILITY_ARRAYS = 0.85
 """Of the causal half of attention's probabilities."""
 WORKING_LAYERS = 0.8
 """What is needed in passing, as a number of layers."""
-CHECKPOINTED_PART = 0.66
-"""Part of all that that gradient checkpointing leaves on a CPU, where the order of MLX's evaluation
-makes what is computed again wait for the gradients of the weights. On a GPU the inputs of the
-layers remain, and one layer."""
-
+RECOMPUTED_LAYERS = 1.7
+"""The same with gradient checkpointing, with the layer that is computed again."""
 DORA_ARRAYS = 0.8
 """As wide as the outputs of the linear layers, where their magnitudes are trained."""
 
@@ -134,12 +131,19 @@ def estimate_memory(
         weights = base + 4 * trained + copies
     on_the_way = UPDATE_ARRAYS * min(trained, UPDATE_WEIGHTS)
     on_cpu = machine.accelerator == "cpu"
-    activations = _activations(_sizes(model), settings, on_cpu) * number
+    kept, again = _activations(_sizes(model), settings, on_cpu)
+    logits, matrices = _head(model, settings, streams, on_cpu)
+    passing = number * again
+    if settings.compute.gradient_checkpointing:
+        # The logits are gone before a layer is computed again; gradients come layer by layer.
+        passing = max(logits, passing + 4 * streams * trained)
+    else:
+        passing += logits
     return MemoryEstimate(
         weights=weights,
         optimizer=_STATE_BYTES[settings.optimizer.name] * trained,
         accumulated=4 * trained if settings.batch.accumulation > 1 else 0,
-        backward=int(activations + _head(model, settings, streams, on_cpu)),
+        backward=int(number * kept + passing + matrices),
         update=int(4 * (streams * trained + on_the_way)),
     )
 
@@ -156,8 +160,8 @@ class _Sizes:
     keys: int
 
 
-def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> float:
-    """How many numbers exist at the end of the backward pass."""
+def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> tuple[float, float]:
+    """How many numbers exist at the end of the backward pass, and are needed in passing."""
     context = settings.data.context_length or 0
     tokens = settings.batch.rows * context
     layer = (
@@ -170,18 +174,22 @@ def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> flo
         layer += DORA_ARRAYS * (
             2 * sizes.hidden + 2 * sizes.feed_forward + sizes.queries + 2 * sizes.keys
         )
-    probabilities = PROBABILITY_ARRAYS * sizes.heads * (context + ATTENTION_BLOCK) / 2
-    layers = sizes.layers + WORKING_LAYERS
-    checkpointing = settings.compute.gradient_checkpointing
+    probabilities = (
+        PROBABILITY_ARRAYS * sizes.heads * (context + max(ATTENTION_BLOCK, context / 8)) / 2
+    )
+    if settings.compute.gradient_checkpointing:
+        # The inputs of the layers, and one layer that is computed again.
+        again = RECOMPUTED_LAYERS * (layer + probabilities)
+        return tokens * sizes.layers * sizes.hidden, tokens * again
     if on_cpu:
-        part = CHECKPOINTED_PART if checkpointing else 1.0
-        return part * tokens * layers * (layer + probabilities)
-    if checkpointing:
-        return tokens * (sizes.layers * sizes.hidden + (1 + WORKING_LAYERS) * layer + probabilities)
-    return tokens * (layers * layer + probabilities)
+        layer += probabilities
+        probabilities = 0.0
+    return tokens * sizes.layers * layer, tokens * (WORKING_LAYERS * layer + probabilities)
 
 
-def _head(model: ModelDescription, settings: TrainingSettings, streams: int, on_cpu: bool) -> float:
+def _head(
+    model: ModelDescription, settings: TrainingSettings, streams: int, on_cpu: bool
+) -> tuple[float, float]:
     """Bytes of logits and of the head's gradient on all streams."""
     words = model.vocabulary_size or 0
     tokens = settings.batch.rows * (settings.data.context_length or 0) / streams
@@ -189,7 +197,7 @@ def _head(model: ModelDescription, settings: TrainingSettings, streams: int, on_
     logits = min(most, LOGIT_ARRAYS * 4 * words * tokens)
     trained = settings.method.kind == "full" or settings.method.train_embeddings
     matrix = 4 * words * _sizes(model).hidden if trained else 0
-    return streams * (logits + HEAD_ARRAYS * matrix)
+    return streams * logits, streams * HEAD_ARRAYS * matrix
 
 
 def _sizes(model: ModelDescription) -> _Sizes:
