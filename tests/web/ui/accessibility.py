@@ -32,3 +32,20 @@ def assert_accessible(page: Page) -> None:
     assert violations(page) == []
     widths = page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
     assert widths[0] <= widths[1], f"{page.url} is {widths[0]} px wide in {widths[1]} px"
+
+
+def assert_accessible_in_all(page: Page) -> None:
+    """The same in light and dark, wide and narrow, with what is open now."""
+    if not AXE.exists():
+        return  # The tests that are about accessibility say that it is missing.
+    size = page.viewport_size
+    assert size is not None
+    for scheme in ("light", "dark"):
+        for width in (1366, 390):
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            page.set_viewport_size({"width": width, "height": 900})
+            # The charts follow the window's width a frame later.
+            page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
+            assert_accessible(page)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(size)

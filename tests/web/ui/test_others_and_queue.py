@@ -13,7 +13,7 @@ from cptstudio.workspace import Workspace
 from tests.runs.external import TRAIN, make_package, running
 from tests.training.small_workspace import make_workspace, prepare
 from tests.web.server_process import PATIENCE, RunningServer, running_server, wait_for
-from tests.web.ui.accessibility import AXE, violations
+from tests.web.ui.accessibility import AXE, assert_accessible_in_all, violations
 from tests.web.ui.conftest import signed_in
 
 pytestmark = pytest.mark.slow
@@ -58,12 +58,14 @@ def test_a_process_of_others_is_watched_and_stopped_only_after_questions(
         theirs.get_by_role("button", name="Watch…").click()
         dialog = page.get_by_role("dialog", name=f"Watch process {process.pid}?")
         expect(dialog).to_contain_text("change nothing")
+        assert_accessible_in_all(page)
         if AXE.exists():
             assert violations(page) == []
         dialog.get_by_role("button", name="Watch it").click()
         expect(theirs.get_by_role("figure")).to_be_visible()
 
         theirs.get_by_role("button", name="Stop…").click()
+        assert_accessible_in_all(page)
         page.get_by_role("button", name="Go on to stop it").click()
         page.get_by_role("dialog", name="Are you sure?").get_by_role(
             "button", name="Cancel"

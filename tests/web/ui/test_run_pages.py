@@ -19,6 +19,7 @@ from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import make_workspace, prepare
 from tests.web.server_process import PATIENCE, RunningServer, running_server, wait_for
+from tests.web.ui.accessibility import assert_accessible_in_all
 from tests.web.ui.conftest import signed_in
 from tests.web.ui.written_runs import train_row, write_run
 
@@ -270,6 +271,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
 
     page.get_by_role("button", name="Fork", exact=True).click()
     dialog = page.get_by_role("dialog", name="Fork waiting")
+    assert_accessible_in_all(page)
     dialog.get_by_label("Name of the new run").fill("waiting")
     dialog.get_by_role("button", name="Start the fork").click()
     expect(dialog.get_by_role("alert")).to_be_visible()

@@ -21,6 +21,7 @@ from cptstudio.run_files import current_rows, read_metrics
 from cptstudio.workspace import Workspace
 from tests.toy_models import text_sample
 from tests.web.server_process import PATIENCE, RunningServer, free_port, wait_for
+from tests.web.ui.accessibility import assert_accessible_in_all
 from tests.web.ui.conftest import signed_in
 from tests.web.ui.test_data_page import choose_folder
 
@@ -158,6 +159,15 @@ def start_the_run(page: Page) -> None:
     page.wait_for_url("**/runs/journey")
 
 
+def look_at_the_dialogs_of_a_living_run(page: Page) -> None:
+    for name in ("Kill", "Stop and save"):
+        page.get_by_role("button", name=name, exact=True).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert_accessible_in_all(page)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def stop_and_save(page: Page) -> None:
     page.get_by_role("button", name="Stop and save").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop and save").click()
@@ -171,6 +181,7 @@ def test_from_a_folder_to_a_deleted_fork(journey: Journey) -> None:
     run_state(page, "Running")
     wait_for_more_rows(page, 5)
     wait_for_more_rows(page, last_seq(page))
+    look_at_the_dialogs_of_a_living_run(page)
     expect_the_curve_of_the_file(journey, page, "journey")
 
     page.reload()
