@@ -107,6 +107,7 @@ def _scored(
     workspace: Workspace, references: Iterable[ModelReference], scored_bytes: int
 ) -> list[Score]:
     request = {
+        "workspace": str(workspace.root),
         "models": [
             {
                 "label": one.label,

@@ -11,11 +11,10 @@ pages of 2 MB it takes 8 % less processor time. Linux gives them where a program
 
 import ctypes
 import mmap
+import os
 import resource
 import sys
 from typing import Any
-
-import psutil
 
 # From glibc's malloc.h and Linux's mman.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
@@ -77,8 +76,9 @@ def _ask_for_huge_pages(library: Any) -> None:
     library.malloc.argtypes = [ctypes.c_size_t]
     library.free.argtypes = [ctypes.c_void_p]
     library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     blocks: list[int] = []
-    for _ in range(int(psutil.virtual_memory().total * _RESERVED_SHARE) // _RESERVED_BLOCK):
+    for _ in range(int(memory * _RESERVED_SHARE) // _RESERVED_BLOCK):
         block = library.malloc(_RESERVED_BLOCK)
         if not block:
             break

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.training.small_workspace import make_workspace
 from tests.web.server_process import PATIENCE, RunningServer, running_server
@@ -14,12 +14,18 @@ from tests.web.ui.browsers import browser_options
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium: the machine's own, or the one that Playwright installed."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(**browser_options())
+def playwright() -> Iterator[Playwright]:
+    """Playwright itself, of which a process can have one."""
+    with sync_playwright() as started:
         yield started
-        started.close()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium: the machine's own, or the one that Playwright installed."""
+    started = playwright.chromium.launch(**browser_options())
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

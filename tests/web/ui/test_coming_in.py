@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 from tests.web.server_process import PATIENCE, RunningServer, running_server
 from tests.web.ui.browsers import browser_options
@@ -60,13 +60,12 @@ async (target) => {
 
 
 @pytest.fixture(scope="module")
-def rebinding_browser() -> Iterator[Browser]:
+def rebinding_browser(playwright: Playwright) -> Iterator[Browser]:
     """A browser for which other names lead to this machine, as an attacker's DNS says."""
-    with sync_playwright() as playwright:
-        rules = "--host-resolver-rules=MAP *.example 127.0.0.1"
-        started = playwright.chromium.launch(**browser_options(rules))
-        yield started
-        started.close()
+    rules = "--host-resolver-rules=MAP *.example 127.0.0.1"
+    started = playwright.chromium.launch(**browser_options(rules))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="module")

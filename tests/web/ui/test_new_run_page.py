@@ -135,6 +135,9 @@ def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:
 def test_a_run_waits_in_the_queue(page: Page, studio: RunningServer) -> None:
     cookie = studio.sign_in()
     endless = small_settings(length="1000000 steps")
+    wait_for(
+        lambda: not studio.api(cookie, "GET", "/api/status").json["active"], "other tests' runs"
+    )
     body = {"name": "endless", "settings": endless, "queue": False}
     assert studio.api(cookie, "POST", "/api/runs", body).status == 201
     try:

@@ -157,6 +157,7 @@ def test_a_chart_is_used_by_keyboard_and_read_as_a_table(page: Page) -> None:
 
     figure = chart(page, "Loss")
     figure.get_by_role("button", name="Loss: table and export").click()
+    expect(page.get_by_role("menuitem", name="View as table")).to_be_focused()
     page.keyboard.press("Enter")
     expect(figure.get_by_role("table").locator("tbody tr")).to_have_count(200)
 
