@@ -24,9 +24,14 @@ const PAGES = [
   { path: /^\/compare$/, title: "Compare", area: "/compare", load: () => import("./pages/compare.js") },
   { path: /^\/new$/, title: "New run", area: "/new", load: () => import("./pages/new_run.js") },
   { path: /^\/data(\/[^/]+)?$/, title: "Data", area: "/data", load: () => import("./pages/data.js") },
+  { path: /^\/playground$/, title: "Playground", area: "/playground", load: () => import("./pages/playground.js") },
+  { path: /^\/evaluate$/, title: "Evaluate", area: "/evaluate", load: () => import("./pages/evaluate.js") },
   { path: /^\/settings$/, title: "Settings", area: "/settings", load: () => import("./pages/settings.js") },
 ];
-const NAVIGATION = [["/", "Runs"], ["/compare", "Compare"], ["/new", "New run"], ["/data", "Data"], ["/settings", "Settings"]];
+const NAVIGATION = [
+  ["/", "Runs"], ["/compare", "Compare"], ["/new", "New run"], ["/data", "Data"],
+  ["/playground", "Playground"], ["/evaluate", "Evaluate"], ["/settings", "Settings"],
+];
 
 const pageOf = (/** @type {string} */ path) => PAGES.find((page) => page.path.test(path));
 

@@ -8,6 +8,8 @@ const KEYS = [
   ["c", "Compare", "/compare"],
   ["n", "New run", "/new"],
   ["d", "Data", "/data"],
+  ["p", "Playground", "/playground"],
+  ["e", "Evaluate", "/evaluate"],
   ["s", "Settings", "/settings"],
 ];
 const helpIsOpen = signal(false);

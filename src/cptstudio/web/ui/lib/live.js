@@ -41,6 +41,9 @@ export const runsChanged = signal({ count: 0, changed: /** @type {string[]} */ (
 /** Counts up when programs of others came or went. */
 export const externalChanged = signal(0);
 
+/** Counts up when the bench started, ended, loaded or unloaded, or may have done so unseen. */
+export const benchChanged = signal(0);
+
 /** @type {ReturnType<typeof io> | null} */
 let socket = null;
 /** @type {Map<string, Set<Follower>>} */
@@ -86,6 +89,7 @@ export function startLive() {
     void fetchStatus();
     if (connectedBefore) {
       runsChanged.value = { count: runsChanged.value.count + 1, changed: [] };
+      benchChanged.value += 1;
     }
     connectedBefore = true;
     for (const follower of allFollowers()) {
@@ -111,6 +115,9 @@ export function startLive() {
   });
   socket.on("external", () => {
     externalChanged.value += 1;
+  });
+  socket.on("bench", () => {
+    benchChanged.value += 1;
   });
   socket.on("update", (update, acknowledge) => {
     const waiting = [...(followers.get(update.run) || [])].map((follower) => follower.take(update));

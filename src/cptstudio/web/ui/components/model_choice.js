@@ -1,0 +1,154 @@
+/** Choosing models to test: base models, and the checkpoints of each run. */
+import { bits, bytes, integer } from "../lib/format.js";
+import { runsChanged } from "../lib/live.js";
+import { h, useId, useState } from "../lib/preact.js";
+import { useResource } from "../lib/resource.js";
+import { Badge } from "./badge.js";
+import { Button } from "./button.js";
+import { Icon } from "./icon.js";
+import { Problem } from "./problem.js";
+
+/**
+ * A row of GET /api/testing/models.
+ * @typedef {object} TestingModel
+ * @property {string} reference
+ * @property {string} label
+ * @property {"base" | "checkpoint"} kind
+ * @property {string} group
+ * @property {string | null} run
+ * @property {string | null} base
+ * @property {number | null} step
+ * @property {number | null} created
+ * @property {number | null} bytes
+ * @property {boolean} adapter
+ * @property {boolean} best
+ * @property {boolean} last
+ * @property {number | null} domain_bits_per_byte
+ * @property {boolean | null} chat
+ * @property {string | null} error
+ */
+
+/** All models that can be tested, kept fresh. @returns {{models: TestingModel[] | null, error: any, reload: () => Promise<void>}} */
+export function useTestingModels() {
+  const { data, error, reload } = useResource("/api/testing/models", undefined, runsChanged.value.count);
+  return { models: data?.models ?? null, error, reload };
+}
+
+/**
+ * The row that a reference means; "RUN@last", "RUN@best" and "RUN@200" are understood.
+ *
+ * @param {TestingModel[]} models @param {string} reference @returns {TestingModel | undefined}
+ */
+export function findModel(models, reference) {
+  const exact = models.find((model) => model.reference === reference);
+  if (exact) {
+    return exact;
+  }
+  const at = reference.lastIndexOf("@");
+  const run = at < 0 ? reference : reference.slice(0, at);
+  const which = at < 0 ? "last" : reference.slice(at + 1);
+  return models.find((model) => model.run === run
+    && ((which === "last" && model.last) || (which === "best" && model.best) || String(model.step) === which));
+}
+
+/** References as the server's list names them; unknown ones stay as they are. @param {TestingModel[] | null} models @param {string[]} references */
+export function resolved(models, references) {
+  return [...new Set(references.map((one) => (models && findModel(models, one)?.reference) || one))];
+}
+
+/** The references of a query parameter. @param {string | undefined} text */
+export const modelsFromQuery = (text) => (text || "").split(",").filter(Boolean).map((one) => one.replaceAll("%2C", ","));
+
+/** References as one query parameter; folders may have commas. @param {string[]} references */
+export const modelsToQuery = (references) => references.map((one) => one.replaceAll(",", "%2C")).join(",");
+
+/** What is said of a model besides its name. @param {TestingModel} model */
+function facts(model) {
+  return [
+    model.domain_bits_per_byte != null && `${bits(model.domain_bits_per_byte)} bits per byte`,
+    model.adapter && "adapter",
+    model.bytes != null && bytes(model.bytes),
+    model.chat && "chat template",
+  ].filter(Boolean).join(" · ");
+}
+
+/** @param {{model: TestingModel, checked: boolean, full: boolean, onToggle: () => void}} props */
+function Choice({ model, checked, full, onToggle }) {
+  const id = useId();
+  const disabled = Boolean(model.error) || (full && !checked);
+  return h("li", { class: "model-option" },
+    h("input", { type: "checkbox", id, checked, disabled, onChange: onToggle, "aria-describedby": `${id}-facts` }),
+    h("label", { for: id }, model.kind === "checkpoint" && model.step != null ? `Step ${integer(model.step)}` : model.label),
+    h("span", { class: "model-facts", id: `${id}-facts` },
+      model.best && h(Badge, { tone: "good", icon: "check" }, "best"),
+      model.last && h(Badge, {}, "last"),
+      h("span", { class: "hint" }, facts(model)),
+      model.error && h("span", { class: "field-problem" }, model.error)));
+}
+
+/** @param {TestingModel[]} models @returns {[string, TestingModel[]][]} base models first, then the newest run */
+function grouped(models) {
+  /** @type {Map<string, TestingModel[]>} */
+  const groups = new Map();
+  for (const model of models) {
+    groups.set(model.group, [...(groups.get(model.group) || []), model]);
+  }
+  return [...groups];
+}
+
+/** @param {{name: string, models: TestingModel[], chosen: string[], full: boolean, open: boolean, toggle: (reference: string) => void}} props */
+function Group({ name, models, chosen, full, open, toggle }) {
+  const [unfolded, setUnfolded] = useState(open);
+  const marked = models.filter((model) => chosen.includes(model.reference)).length;
+  return h("details", { class: "model-group", open: unfolded, onToggle: (/** @type {Event} */ event) => setUnfolded(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
+    h("summary", {}, h("span", { class: "model-group-name" }, name),
+      h("span", { class: "hint" }, `${integer(models.length)} ${models[0].kind === "base" ? (models.length === 1 ? "model" : "models") : models.length === 1 ? "checkpoint" : "checkpoints"}${marked ? `, ${marked} chosen` : ""}`)),
+    unfolded && h("ul", { class: "model-options" }, models.map((model) => h(Choice, {
+      key: model.reference, model, checked: chosen.includes(model.reference), full, onToggle: () => toggle(model.reference),
+    }))));
+}
+
+/**
+ * Choose models. The first chosen one is what the others are compared with.
+ *
+ * @param {{models: TestingModel[] | null, error?: any, reload?: () => void, chosen: string[],
+ *   onChange: (references: string[]) => void, most: number, legend?: string}} props most: how many may be chosen
+ */
+export function ModelChoice({ models, error, reload, chosen, onChange, most, legend = "Models" }) {
+  if (error && !models) {
+    return h(Problem, { error, retry: reload });
+  }
+  if (!models) {
+    return h("p", { class: "muted", "aria-busy": "true" }, "Looking for models…");
+  }
+  const full = chosen.length >= most;
+  const toggle = (/** @type {string} */ reference) => {
+    if (chosen.includes(reference)) {
+      onChange(chosen.filter((one) => one !== reference));
+      return;
+    }
+    const base = models.find((model) => model.reference === reference)?.kind === "base";
+    const none = !chosen.some((one) => models.find((model) => model.reference === one)?.kind === "base");
+    // What a run began with is the natural thing to compare with.
+    onChange(base && none ? [reference, ...chosen] : [...chosen, reference]);
+  };
+  const groups = grouped(models);
+  return h("fieldset", { class: "model-choice" },
+    h("legend", {}, legend),
+    h("ol", { class: "model-chosen", "aria-label": "Chosen models" }, chosen.map((reference, index) => {
+      const known = models.some((model) => model.reference === reference);
+      return h("li", { key: reference, class: known ? undefined : "model-unknown" },
+        h("span", { class: "model-name" }, reference),
+        index === 0 && chosen.length > 1 && h("span", { class: "tag" }, "compared with"),
+        !known && h("span", { class: "field-problem" }, "not there any more"),
+        index > 0 && h(Button, { small: true, kind: "quiet", title: "Compare the others with this one", "aria-label": `Compare the others with ${reference}`,
+          onClick: () => onChange([reference, ...chosen.filter((one) => one !== reference)]) }, "first"),
+        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Leave out ${reference}`, onClick: () => onChange(chosen.filter((one) => one !== reference)) }));
+    })),
+    models.length === 0 && h("p", { class: "notice" }, h(Icon, { name: "info" }), "There is no model on this machine yet: download one on the New run page."),
+    h("div", { class: "model-groups" }, groups.map(([name, ofGroup], index) => h(Group, {
+      key: name, name, models: ofGroup, chosen, full, toggle,
+      open: index === 0 || ofGroup.some((model) => chosen.includes(model.reference)) || groups.length < 4,
+    }))),
+    full && h("p", { class: "hint" }, `At most ${most} models at once.`));
+}

@@ -1,0 +1,145 @@
+/**
+ * The bench: the process that holds models in memory. It starts only by `load`.
+ *
+ * Work on it is a task that is followed by long polls, so that pieces come as they are made and
+ * none is lost when the connection breaks for a while.
+ */
+import { ApiError, get, post } from "./api.js";
+import { benchChanged } from "./live.js";
+import { signal, useEffect } from "./preact.js";
+
+/** @typedef {{token: number, text: string, probability: number}} Alternative */
+/**
+ * One token of a text.
+ * @typedef {object} Piece
+ * @property {number} text_number which text of the task
+ * @property {number} token
+ * @property {string} text what it adds; empty while a character is not complete
+ * @property {number} probability
+ * @property {Alternative[]} alternatives the likeliest first
+ * @property {"end" | "length" | "stop" | null} finish
+ */
+/**
+ * @typedef {object} Task
+ * @property {string} id
+ * @property {"load" | "complete" | "score"} kind
+ * @property {"running" | "done" | "cancelled" | "failed"} state
+ * @property {string | null} error
+ * @property {string[]} problems
+ * @property {{doing: string, done: number, total: number} | null} progress
+ * @property {any} ask
+ * @property {{label: string, seed: number, prompt: number[], shown: string[]}[] | null} texts
+ * @property {Piece[]} pieces
+ * @property {number} next
+ * @property {any} result
+ */
+/**
+ * @typedef {object} BenchState
+ * @property {boolean} running
+ * @property {number | null} pid
+ * @property {number | null} since
+ * @property {{label: string, chat: boolean, vocabulary_size: number, tokenizer: string}[]} models
+ * @property {number} busy
+ * @property {number | null} memory_active
+ * @property {number | null} memory_peak
+ * @property {number | null} memory_process
+ * @property {number | null} idle_seconds
+ * @property {string | null} last_end
+ * @property {Task[]} tasks
+ */
+
+/** Between two questions of one task: a screen needs no more, and the server has other work. */
+const PACE_MS = 60;
+const WAIT_SECONDS = 10;
+const AGAIN_MS = 1000;
+
+/** The last answer of GET /api/bench; null before the first. */
+export const bench = signal(/** @type {BenchState | null} */ (null));
+
+/** Why the bench's state is not known, or null. */
+export const benchError = signal(/** @type {ApiError | null} */ (null));
+
+let asked = 0;
+
+/** Ask for the bench's state again. */
+export async function refreshBench() {
+  asked += 1;
+  const turn = asked;
+  try {
+    const answer = await get("/api/bench");
+    if (turn === asked) {
+      bench.value = answer;
+      benchError.value = null;
+    }
+  } catch (error) {
+    if (!(error instanceof ApiError)) {
+      throw error;
+    }
+    if (turn === asked) {
+      benchError.value = error;
+    }
+  }
+}
+
+/** The bench's state in a component, kept fresh. @returns {BenchState | null} */
+export function useBench() {
+  const changed = benchChanged.value;
+  useEffect(() => void refreshBench(), [changed]);
+  return bench.value;
+}
+
+/**
+ * Start loading models; with `keep` what is loaded already stays.
+ *
+ * @param {string[]} references @param {boolean=} keep @returns {Promise<Task>}
+ */
+export const load = (references, keep = false) => post("/api/bench/load", { references, keep });
+
+/** Start completing. @param {any} ask body of POST /api/bench/complete @returns {Promise<Task>} */
+export const complete = (ask) => post("/api/bench/complete", ask);
+
+/** Start scoring. @param {any} ask body of POST /api/bench/score @returns {Promise<Task>} */
+export const score = (ask) => post("/api/bench/score", ask);
+
+/** Ask for no more; what was made stays. @param {string} task @returns {Promise<Task>} */
+export const cancelTask = (task) => post(`/api/bench/tasks/${encodeURIComponent(task)}/cancel`, {});
+
+/** End the bench: its memory is free afterwards. */
+export async function endBench() {
+  bench.value = await post("/api/bench/end", {});
+}
+
+/** @param {number} milliseconds */
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/**
+ * Follow a task to its end. While no server answers it waits and asks again.
+ *
+ * @param {string} id
+ * @param {(task: Task) => void} news called with each answer; its pieces are those not told before
+ * @param {AbortSignal=} abort only the following ends, the task goes on
+ * @returns {Promise<Task>} the task at its end
+ * @throws {ApiError} status 404: the server does not know the task (any more)
+ */
+export async function follow(id, news, abort) {
+  let after = 0;
+  for (;;) {
+    const began = performance.now();
+    let task = null;
+    try {
+      task = /** @type {Task} */ (await get(`/api/bench/tasks/${encodeURIComponent(id)}`, { after, wait: WAIT_SECONDS }, abort));
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 0) {
+        throw error;
+      }
+    }
+    if (task) {
+      after = task.next;
+      news(task);
+      if (task.state !== "running") {
+        return task;
+      }
+    }
+    await pause(task ? Math.max(0, PACE_MS - (performance.now() - began)) : AGAIN_MS);
+  }
+}
