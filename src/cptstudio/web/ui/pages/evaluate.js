@@ -1,6 +1,34 @@
-/** Evaluate: what changed, in numbers. */
+/** Evaluate: did the model get better, and what did it forget? */
+
+import { Tabs } from "../components/tabs.js";
 import { h } from "../lib/preact.js";
+import { navigate, route } from "../lib/router.js";
+import { HeatView } from "./evaluate/heat_view.js";
+import { MergeView } from "./evaluate/merge_view.js";
+import { QuestionsView } from "./evaluate/questions_view.js";
+import { SuitesView } from "./evaluate/suites_view.js";
+import { TableView } from "./evaluate/table_view.js";
+
+/** @type {Record<string, {title: string, says: string, content: any}>} */
+const VIEWS = {
+  table: { title: "Table", content: TableView, says: "Models and checkpoints on held-out text. Bits per byte say how many bits the model needs for a byte of text it has not seen: lower is better, and models with different tokenizers compare." },
+  heat: { title: "Heat map", content: HeatView, says: "A text token by token: where a checkpoint found it likelier than its base, and where it has forgotten." },
+  suites: { title: "Prompt suites", content: SuitesView, says: "The same prompts, seed and sampler for model after model: what differs, the models made different." },
+  merge: { title: "Merge back", content: MergeView, says: "Models between base and trained often keep most of what was learnt and forget less. Measure a few, choose one, save it." },
+  questions: { title: "Questions", content: QuestionsView, says: "Multiple-choice and cloze questions from a file, answered by likelihood." },
+};
 
 export default function Evaluate() {
-  return h("div", { class: "stack" }, h("h1", {}, "Evaluate"));
+  const asked = route.value.query["view"] ?? "table";
+  const view = asked in VIEWS ? asked : "table";
+  const choose = (/** @type {string} */ id) => {
+    const models = route.value.query["models"];
+    const query = new URLSearchParams({ view: id, ...(models ? { models } : {}) });
+    navigate(`/evaluate?${query.toString().replaceAll("%2C", ",")}`);
+  };
+  const { content, says } = VIEWS[view];
+  return h("div", { class: "stack evaluate" },
+    h("h1", {}, "Evaluate"),
+    h(Tabs, { label: "Ways to test", tabs: Object.entries(VIEWS).map(([id, { title }]) => ({ id, title })), chosen: view, onChoose: choose },
+      h("div", { class: "stack", key: view }, h("p", { class: "muted lead" }, says), h(content, {}))));
 }

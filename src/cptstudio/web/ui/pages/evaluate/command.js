@@ -1,0 +1,19 @@
+/** The same work as a line for the terminal. */
+
+import { toast } from "../../components/announce.js";
+import { Button } from "../../components/button.js";
+import { h } from "../../lib/preact.js";
+
+/** A word as a POSIX shell reads it. @param {string} word */
+export function quoted(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** @param {{words: (string | number)[]}} props */
+export function Command({ words }) {
+  const line = words.map((word) => quoted(String(word))).join(" ");
+  const copy = () => navigator.clipboard.writeText(line).then(() => toast("The command is copied."), () => toast("The browser does not allow copying here: select the text instead.", "bad"));
+  return h("details", { class: "command" },
+    h("summary", {}, "The same in a terminal"),
+    h("div", { class: "command-line" }, h("pre", {}, h("code", {}, line)), h(Button, { small: true, onClick: copy }, "Copy")));
+}

@@ -1,0 +1,59 @@
+/** What came of former work: listed, opened by the URL, deleted. */
+
+import { toast } from "../../components/announce.js";
+import { Button } from "../../components/button.js";
+import { confirm } from "../../components/dialog.js";
+import { Problem } from "../../components/problem.js";
+import { del } from "../../lib/api.js";
+import { date } from "../../lib/format.js";
+import { h, signal } from "../../lib/preact.js";
+import { useResource } from "../../lib/resource.js";
+import { route, setQuery, withQuery } from "../../lib/router.js";
+
+/** Counts up when a report came or went. */
+export const reportsChanged = signal(0);
+
+/** @param {any} job one that has ended well: its report is opened */
+export function openReportOf(job) {
+  reportsChanged.value += 1;
+  if (job.result?.report) setQuery({ report: job.result.report }, { push: true });
+}
+
+/** The report that the URL names. @returns {{id: string | undefined, report: any, error: any, reload: () => Promise<void>}} */
+export function useOpenReport() {
+  const id = route.value.query["report"];
+  const { data, error, reload } = useResource(id ? `/api/testing/reports/${encodeURIComponent(id)}` : null);
+  return { id, report: data, error, reload };
+}
+
+/**
+ * @param {{kind: string, title: string}} props
+ */
+export function ReportList({ kind, title }) {
+  const { data, error, reload } = useResource("/api/testing/reports", { kind }, reportsChanged.value);
+  const open = route.value.query["report"];
+  if (error !== null) return h(Problem, { error, retry: () => void reload() });
+  const problems = /** @type {string[]} */ (data?.problems ?? []);
+  if (data === null || (data.reports.length === 0 && problems.length === 0)) return null;
+  return h("section", { class: "card", "aria-label": title },
+    h("h2", {}, title),
+    problems.map((/** @type {any} */ one) => h("p", { class: "field-problem", key: String(one.message ?? one) }, String(one.message ?? one))),
+    h("ul", { class: "report-list" }, data.reports.map((/** @type {any} */ one) => h("li", { key: one.id },
+      h("a", { class: "name", href: withQuery({ report: one.id }), "aria-current": one.id === open ? "true" : undefined }, one.title || one.id),
+      h("span", { class: "hint" }, date(one.created)),
+      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete ${one.title || one.id}, ${date(one.created)}…`, onClick: () => void remove(one) })))));
+}
+
+/** @param {any} one */
+async function remove(one) {
+  const agreed = await confirm({
+    title: "Delete this result?",
+    body: h("p", {}, `${one.title || one.id}, ${date(one.created)}. The figures of this list go; models, corpora and runs stay, and what was measured of them too.`),
+    confirm: "Delete the result", danger: true,
+    action: () => del(`/api/testing/reports/${encodeURIComponent(one.id)}`, { confirmed: true }),
+  });
+  if (!agreed) return;
+  toast("The result is deleted.");
+  reportsChanged.value += 1;
+  if (route.value.query["report"] === one.id) setQuery({ report: null });
+}

@@ -1,0 +1,101 @@
+/** The table of an evaluation: bits per byte of each model on each set, with the change against the first model. */
+
+import { Button } from "../../components/button.js";
+import { Icon } from "../../components/icon.js";
+import { Menu } from "../../components/menu.js";
+import { saveCsv, saveJson } from "../../lib/download.js";
+import { bits, bytes, date, integer } from "../../lib/format.js";
+import { h } from "../../lib/preact.js";
+import { setQuery } from "../../lib/router.js";
+import { modelsToQuery } from "../../components/model_choice.js";
+import { ChangedDocuments } from "./changed_documents.js";
+import { intervalText, plain, signedPercent, Verdict } from "./figures.js";
+import { useRoles } from "./roles.js";
+
+/** @param {{report: any}} props */
+export function TableResult({ report }) {
+  const { result } = report;
+  const labels = /** @type {string[]} */ (result.models.map((/** @type {any} */ model) => model.label));
+  const roleOf = useRoles(labels);
+  const sets = ordered(Object.keys(result.models[0]?.corpora ?? {}), roleOf);
+  return h("section", { class: "card stack", "aria-labelledby": "table-result" },
+    h("div", { class: "spread" },
+      h("div", {}, h("h2", { id: "table-result", class: "break" }, report.title),
+        h("p", { class: "hint" }, `${date(report.created)} · ${result.side} side · windows of ${integer(result.context_length)} tokens, stride ${integer(result.stride)}`)),
+      h("div", { class: "row" },
+        h(Button, { small: true, onClick: () => again(report) }, "Change and ask again"),
+        h(Menu, { label: "Export", icon: "download", small: true, items: [
+          { title: "Save as CSV", onChoose: () => saveTable(report, sets) },
+          { title: "Save as JSON", onChoose: () => saveJson(report, `evaluation.${report.id}.json`) },
+        ] }),
+        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result", onClick: () => setQuery({ report: null }) }))),
+    h(Notes, { result }),
+    h(Matrix, { result, sets, roleOf }),
+    h("p", { class: "hint legend-text" },
+      labels.length > 1
+        ? `Bits per byte: lower is better. The per cent are the change against ${labels[0]} on the same documents, behind it the range that holds it with 95 % certainty. `
+        : "Bits per byte: lower is better. Evaluate a base model and its checkpoints together to see the change. ",
+      labels.length > 1 && "★ better and ★ worse: that range leaves out zero. Not sure: it holds zero, and the change may be chance."),
+    labels.length > 1 && h(ChangedDocuments, { report, sets }));
+}
+
+/** Domain first, then general, then the rest as they are. @param {string[]} sets @param {(set: string) => string | null} roleOf */
+function ordered(sets, roleOf) {
+  const rank = (/** @type {string} */ set) => ({ domain: 0, general: 1 }[roleOf(set) ?? ""] ?? 2);
+  return [...sets].sort((one, other) => rank(one) - rank(other));
+}
+
+/** @param {{result: any}} props */
+function Notes({ result }) {
+  const left = Object.entries(result.left_out ?? {}).filter(([, number]) => number);
+  if (result.notes.length === 0 && left.length === 0) {
+    return h("p", { class: "hint" }, "No model of these trained on any of the documents: what it knows by heart is not measured.");
+  }
+  return h("div", { class: "notice notice-warn" }, h(Icon, { name: "alert" }),
+    h("ul", { class: "plain-list" }, result.notes.map((/** @type {string} */ note) => h("li", { key: note }, note)),
+      result.notes.length === 0 && left.map(([set, number]) => h("li", { key: set }, `${integer(/** @type {number} */ (number))} documents of ${set} are left out: a model trained on them.`))));
+}
+
+/** @param {{result: any, sets: string[], roleOf: (set: string) => string | null}} props */
+function Matrix({ result, sets, roleOf }) {
+  const [first] = result.models;
+  return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": "Models by sets of text" },
+    h("table", { class: "table matrix" },
+      h("caption", { class: "visually-hidden" }, "Bits per byte of each model on each set of text"),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Model"),
+        sets.map((set) => h("th", { scope: "col", key: set, class: "matrix-set" },
+          h("span", { class: "break" }, set), " ", roleOf(set) && h("span", { class: "tag" }, roleOf(set)),
+          h("small", {}, `${integer(first.corpora[set].documents)} documents, ${bytes(first.corpora[set].bytes)}`))))),
+      h("tbody", {}, result.models.map((/** @type {any} */ model, /** @type {number} */ at) => h("tr", { key: `${at} ${model.label}` },
+        h("th", { scope: "row", class: "matrix-model" }, h("span", { class: "break" }, model.label), at === 0 && result.models.length > 1 && h("small", {}, "compared with")),
+        sets.map((set) => h("td", { key: set }, h(Cell, { figures: model.corpora[set], base: first.corpora[set] }))))))));
+}
+
+/** @param {{figures: any, base: any}} props */
+function Cell({ figures, base }) {
+  const { difference } = figures;
+  return h("div", { class: "matrix-cell", title: `loss ${plain(figures.loss)}, perplexity ${plain(figures.perplexity, 2)}, ${integer(figures.tokens)} tokens` },
+    h("strong", { class: "figures" }, bits(figures.bits_per_byte)),
+    difference && h("span", { class: "matrix-change" }, h("span", { class: "figures" }, signedPercent(difference.value / base.bits_per_byte)), " ", h(Verdict, { difference })),
+    difference && h("span", { class: "hint figures" }, intervalText(difference, base.bits_per_byte)),
+    difference && h("span", { class: "hint figures" }, `${integer(difference.better)} of ${integer(difference.documents)} documents better`));
+}
+
+/** The form with what this result was asked with. @param {any} report */
+function again(report) {
+  const request = report.request ?? {};
+  const names = (request.models ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.label));
+  const sets = (request.corpora ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.name));
+  setQuery({ report: null, models: modelsToQuery(names), sets: sets.join(","), side: request.side === "test" ? "test" : null,
+    bytes: request.max_bytes, context: request.context_length, stride: request.stride }, { push: true });
+}
+
+/** @param {any} report @param {string[]} sets */
+function saveTable(report, sets) {
+  const header = ["model", "set", "bits_per_byte", "loss", "perplexity", "documents", "tokens", "bytes", "difference", "low", "high", "sure", "documents_better"];
+  const rows = report.result.models.flatMap((/** @type {any} */ model) => sets.map((set) => {
+    const { bits_per_byte, loss, perplexity, documents, tokens, bytes: size, difference = {} } = model.corpora[set];
+    return [model.label, set, bits_per_byte, loss, perplexity, documents, tokens, size, difference.value, difference.low, difference.high, difference.sure, difference.better];
+  }));
+  saveCsv(header, rows, `evaluation.${report.id}.csv`);
+}

@@ -1,0 +1,124 @@
+/** Models by sets of held-out text: what is asked, and its result. */
+
+import { Button } from "../../components/button.js";
+import { Empty } from "../../components/empty.js";
+import { Field } from "../../components/field.js";
+import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../../components/model_choice.js";
+import { Problem } from "../../components/problem.js";
+import { h, useState } from "../../lib/preact.js";
+import { route, setQuery } from "../../lib/router.js";
+import { Command } from "./command.js";
+import { CorpusChoice, SideChoice } from "./corpus_choice.js";
+import { openReportOf, ReportList, useOpenReport } from "./reports.js";
+import { useRoles } from "./roles.js";
+import { TableResult } from "./table_result.js";
+import { isUnderWay, startJob, TestingJobs } from "./testing_jobs.js";
+import { TextSets, useUploads } from "./text_sets.js";
+
+const MOST_MODELS = 16;
+const DEFAULT_BYTES = 400_000;
+export const TEXT_FILES = /\.(txt|jsonl|md)$/i;
+const listed = (/** @type {string | undefined} */ text) => (text ?? "").split(",").filter(Boolean);
+
+/** What the URL asks for. */
+function asked() {
+  const { query } = route.value;
+  const side = query["side"] === "test" ? "test" : "validation";
+  return {
+    models: modelsFromQuery(query["models"]),
+    corpora: listed(query["sets"]),
+    texts: listed(query["texts"]),
+    side,
+    max_bytes: Number(query["bytes"]) || DEFAULT_BYTES,
+    context_length: Number(query["context"]) || null,
+    stride: Number(query["stride"]) || null,
+  };
+}
+
+export function TableView() {
+  const { id, report, error, reload } = useOpenReport();
+  return h("div", { class: "stack" },
+    h(TestingJobs, { kind: "evaluation", label: "Evaluations under way", finished: openReportOf,
+      kept: "What was measured of a model and a corpus is kept: started again, it goes on from there." }),
+    id && error !== null && h(Problem, { error, retry: () => void reload() }),
+    id && report && h(TableResult, { key: report.id, report }),
+    h(AskTable, { key: "ask", open: !id }),
+    h(ReportList, { kind: "evaluation", title: "Former evaluations" }));
+}
+
+/** @param {{open: boolean}} props open: nothing else is shown, so the form is unfolded */
+function AskTable({ open }) {
+  const want = asked();
+  const { models, error, reload } = useTestingModels();
+  const chosen = resolved(models, want.models);
+  const roleOf = useRoles(chosen);
+  const found = useUploads(TEXT_FILES);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const texts = want.texts.filter((id) => found.uploads === null || found.uploads.some((one) => one.id === id));
+  const missing = missingWords(chosen.length, want.corpora.length + texts.length);
+  const start = async () => {
+    setBusy(true);
+    setProblem(null);
+    try {
+      await startJob("/api/testing/evaluations", { ...want, models: chosen, texts });
+    } catch (failure) {
+      setProblem(failure);
+    }
+    setBusy(false);
+  };
+  if (models?.length === 0) {
+    return h(Empty, { title: "Nothing to evaluate yet", actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
+      h("p", {}, "Evaluating compares a base model with what was trained from it. Download a base model and train a run first; each of its checkpoints can then be measured here."));
+  }
+  return h("details", { class: "card ask", open },
+    h("summary", {}, h("h2", {}, "Evaluate models")),
+    h("div", { class: "ask-columns" },
+      h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
+      h("div", { class: "stack" },
+        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: names.join(",") }) }),
+        h(TextSets, { legend: "Your own texts", accept: ".txt,.md,.jsonl", fits: TEXT_FILES, found, chosen: texts,
+          hint: "One text, or a .jsonl file with a \"text\" in each line.", onChange: (ids) => setQuery({ texts: ids.join(",") }) }),
+        h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
+        h(Limits, { want }))),
+    problem !== null && h(Problem, { error: problem }),
+    h("div", { class: "form-actions" },
+      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "evaluate-missing", onClick: () => void start() }, "Evaluate"),
+      h("span", { class: "hint", id: "evaluate-missing" }, missing || (isUnderWay("evaluation") ? "Another evaluation is under way; this one may wait for it." : ""))),
+    missing === "" && h(Command, { words: commandWords(chosen, want, texts, found.uploads) }));
+}
+
+/** @param {number} models @param {number} sets */
+function missingWords(models, sets) {
+  const needed = [models === 0 && "a model", sets === 0 && "a corpus or a text"].filter(Boolean);
+  return needed.length > 0 ? `Choose ${needed.join(" and ")}.` : "";
+}
+
+/** @param {{want: ReturnType<typeof asked>}} props */
+function Limits({ want }) {
+  const amount = (/** @type {string} */ name, /** @type {number | null} */ value, /** @type {any} */ more) => (/** @type {any} */ attributes) => h("input", {
+    ...attributes, ...more, type: "number", inputMode: "numeric", value: value ?? "",
+    onChange: (/** @type {any} */ event) => setQuery({ [name]: event.target.value }) });
+  return h("div", { class: "stack" },
+    h(Field, { label: "Text of each corpus", unit: "bytes", hint: "At most so much, always the same documents: more is surer and slower.",
+      control: amount("bytes", want.max_bytes, { min: 1000, step: 1000 }) }),
+    h("details", { class: "advanced", open: want.context_length !== null || want.stride !== null },
+      h("summary", {}, "Context length and stride"),
+      h("div", { class: "stack" },
+        h(Field, { label: "Context length", unit: "tokens", hint: "Longer documents are read in windows. Empty: what all chosen models allow, at most 2,048.",
+          control: amount("context", want.context_length, { min: 8, placeholder: "automatic" }) }),
+        h(Field, { label: "Stride", unit: "tokens", hint: "New tokens in each window. Fewer give each token more to look back on, and take longer. Empty: a whole window.",
+          control: amount("stride", want.stride, { min: 1, placeholder: "a whole window" }) }))));
+}
+
+/** @param {string[]} models @param {ReturnType<typeof asked>} want @param {string[]} texts @param {any[] | null} uploads */
+function commandWords(models, want, texts, uploads) {
+  const words = /** @type {(string | number)[]} */ (["cpt-studio", "evaluate", ...models]);
+  for (const name of want.corpora) words.push("-c", name);
+  for (const id of texts) words.push("-t", uploads?.find((one) => one.id === id)?.name ?? "FILE");
+  if (want.side !== "validation") words.push("--side", want.side);
+  if (want.max_bytes !== DEFAULT_BYTES) words.push("--max-bytes", want.max_bytes);
+  if (want.context_length !== null) words.push("--context-length", want.context_length);
+  if (want.stride !== null) words.push("--stride", want.stride);
+  return words;
+}

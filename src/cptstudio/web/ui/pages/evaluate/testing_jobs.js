@@ -1,0 +1,68 @@
+/** Work of the testing programs: under way or ended badly, found again after a reload. */
+
+import { announce, toast } from "../../components/announce.js";
+import { JobProgress } from "../../components/progress.js";
+import { del, post } from "../../lib/api.js";
+import { jobs } from "../../lib/live.js";
+import { h } from "../../lib/preact.js";
+import { noteJob, useJob } from "../data/use_job.js";
+
+/** Whether work of a kind is under way. @param {string} kind */
+export function isUnderWay(kind) {
+  return Object.values(jobs.value).some((job) => job.kind === kind && ["waiting", "running"].includes(job.state));
+}
+
+/**
+ * Ask for a job and follow it.
+ * @param {string} path of the API
+ * @param {any} body
+ * @returns {Promise<any>} the job
+ */
+export async function startJob(path, body) {
+  const job = await post(path, body);
+  noteJob(job);
+  announce(`${job.title}: started.`);
+  return job;
+}
+
+/**
+ * Jobs of one kind. A finished one is in the list of results and not shown here.
+ *
+ * @param {{kind: string, label: string, finished: (job: any) => void, kept: string}} props
+ * finished: called once with each job that ends well while it is watched;
+ * kept: what a new start saves after one that broke off
+ */
+export function TestingJobs({ kind, label, finished, kept }) {
+  const listed = Object.values(jobs.value).filter((job) => job.kind === kind).sort((one, other) => other.created - one.created);
+  if (!listed.some((job) => job.state !== "done")) {
+    // The components stay mounted, so that the end of a watched job is seen.
+    return h("div", { hidden: true }, listed.map((job) => h(OneJob, { key: job.id, first: job, finished, kept })));
+  }
+  return h("section", { class: "corpus-jobs", "aria-label": label },
+    listed.map((job) => h(OneJob, { key: job.id, first: job, finished, kept })));
+}
+
+/** @param {{first: any, finished: (job: any) => void, kept: string}} props */
+function OneJob({ first, finished, kept }) {
+  const job = useJob(first, (last) => {
+    announce(`${last.title}: ${last.state}.`);
+    if (last.state === "done") finished(last);
+  });
+  if (job.state === "done") return null;
+  const broken = job.state === "failed" || job.state === "cancelled";
+  return h(JobProgress, { job, onClose: () => void forget(job) },
+    job.state === "failed" && job.problems?.length > 0 && h("ul", { class: "field-problem" },
+      job.problems.map((/** @type {string} */ sentence) => h("li", { key: sentence }, sentence))),
+    broken && h("p", { class: "hint" }, kept));
+}
+
+/** @param {any} job */
+async function forget(job) {
+  try {
+    await del(`/api/jobs/${encodeURIComponent(job.id)}`);
+    const { [job.id]: gone, ...others } = jobs.value;
+    jobs.value = others;
+  } catch (error) {
+    toast(error instanceof Error ? error.message : String(error), "bad");
+  }
+}
