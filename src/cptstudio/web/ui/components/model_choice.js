@@ -76,10 +76,10 @@ function facts(model) {
 function Choice({ model, checked, full, onToggle }) {
   const id = useId();
   const disabled = Boolean(model.error) || (full && !checked);
-  return h("li", { class: "model-option" },
+  return h("li", { class: "tested-option" },
     h("input", { type: "checkbox", id, checked, disabled, onChange: onToggle, "aria-describedby": `${id}-facts` }),
     h("label", { for: id }, model.kind === "checkpoint" && model.step != null ? `Step ${integer(model.step)}` : model.label),
-    h("span", { class: "model-facts", id: `${id}-facts` },
+    h("span", { class: "tested-facts", id: `${id}-facts` },
       model.best && h(Badge, { tone: "good", icon: "check" }, "best"),
       model.last && h(Badge, {}, "last"),
       h("span", { class: "hint" }, facts(model)),
@@ -100,10 +100,10 @@ function grouped(models) {
 function Group({ name, models, chosen, full, open, toggle }) {
   const [unfolded, setUnfolded] = useState(open);
   const marked = models.filter((model) => chosen.includes(model.reference)).length;
-  return h("details", { class: "model-group", open: unfolded, onToggle: (/** @type {Event} */ event) => setUnfolded(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
-    h("summary", {}, h("span", { class: "model-group-name" }, name),
+  return h("details", { class: "tested-group", open: unfolded, onToggle: (/** @type {Event} */ event) => setUnfolded(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
+    h("summary", {}, h("span", { class: "tested-group-name" }, name),
       h("span", { class: "hint" }, `${integer(models.length)} ${models[0].kind === "base" ? (models.length === 1 ? "model" : "models") : models.length === 1 ? "checkpoint" : "checkpoints"}${marked ? `, ${marked} chosen` : ""}`)),
-    unfolded && h("ul", { class: "model-options" }, models.map((model) => h(Choice, {
+    unfolded && h("ul", { class: "tested-options" }, models.map((model) => h(Choice, {
       key: model.reference, model, checked: chosen.includes(model.reference), full, onToggle: () => toggle(model.reference),
     }))));
 }
@@ -133,12 +133,12 @@ export function ModelChoice({ models, error, reload, chosen, onChange, most, leg
     onChange(base && none ? [reference, ...chosen] : [...chosen, reference]);
   };
   const groups = grouped(models);
-  return h("fieldset", { class: "model-choice" },
+  return h("fieldset", { class: "tested-choice" },
     h("legend", {}, legend),
-    h("ol", { class: "model-chosen", "aria-label": "Chosen models" }, chosen.map((reference, index) => {
+    h("ol", { class: "tested-chosen", "aria-label": "Chosen models" }, chosen.map((reference, index) => {
       const known = models.some((model) => model.reference === reference);
-      return h("li", { key: reference, class: known ? undefined : "model-unknown" },
-        h("span", { class: "model-name" }, reference),
+      return h("li", { key: reference, class: known ? undefined : "tested-unknown" },
+        h("span", { class: "tested-name" }, reference),
         index === 0 && chosen.length > 1 && h("span", { class: "tag" }, "compared with"),
         !known && h("span", { class: "field-problem" }, "not there any more"),
         index > 0 && h(Button, { small: true, kind: "quiet", title: "Compare the others with this one", "aria-label": `Compare the others with ${reference}`,
@@ -146,7 +146,7 @@ export function ModelChoice({ models, error, reload, chosen, onChange, most, leg
         h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Leave out ${reference}`, onClick: () => onChange(chosen.filter((one) => one !== reference)) }));
     })),
     models.length === 0 && h("p", { class: "notice" }, h(Icon, { name: "info" }), "There is no model on this machine yet: download one on the New run page."),
-    h("div", { class: "model-groups" }, groups.map(([name, ofGroup], index) => h(Group, {
+    h("div", { class: "tested-groups" }, groups.map(([name, ofGroup], index) => h(Group, {
       key: name, name, models: ofGroup, chosen, full, toggle,
       open: index === 0 || ofGroup.some((model) => chosen.includes(model.reference)) || groups.length < 4,
     }))),
