@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 FILES_PREFIX = "/ui/"
 UI_FOLDER = Path(__file__).parent / "ui"
 _ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
-PAGE_PATH = re.compile(f"/|/runs/{_ID}|/compare|/new|/data|/data/{_ID}|/playground|/evaluate|/settings")
+PAGE_PATH = re.compile(
+    f"/|/runs/{_ID}|/compare|/new|/data|/data/{_ID}|/playground|/evaluate|/settings"
+)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEEPEST = 6
 _LARGEST = 4 * 1024 * 1024
