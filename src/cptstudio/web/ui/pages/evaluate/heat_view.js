@@ -1,5 +1,65 @@
-import { h } from "../../lib/preact.js";
+/** Scoring texts with models in memory: what is asked, how far it is, and the heat map. */
+
+import { Button } from "../../components/button.js";
+import { Empty } from "../../components/empty.js";
+import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../../components/model_choice.js";
+import { Problem } from "../../components/problem.js";
+import { score } from "../../lib/bench.js";
+import { h, useState } from "../../lib/preact.js";
+import { route, setQuery } from "../../lib/router.js";
+import { HeatResult } from "./heat_result.js";
+import { BenchLine, TaskProgress, useTask } from "./bench_line.js";
+import { chosenText, nameOfText, TextChoice } from "./text_choice.js";
+
+const MOST_MODELS = 4;
 
 export function HeatView() {
-  return h("p", { class: "muted" }, "Not there yet.");
+  const { query } = route.value;
+  const { models, error, reload } = useTestingModels();
+  const chosen = resolved(models, modelsFromQuery(query["models"]));
+  const [second, setSecond] = useState(Boolean(query["b"]) || chosenText("b") !== null);
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const [busy, setBusy] = useState(false);
+  const [loaded, setLoaded] = useState(false);
+  const { task, error: lost } = useTask(query["task"] ?? null);
+  const texts = ["a", ...(second ? ["b"] : [])].map(chosenText);
+  const complete = texts.every((text) => text !== null);
+  const start = async () => {
+    setBusy(true);
+    setProblem(null);
+    try {
+      const made = await score({ labels: chosen, texts, context_length: null, stride: null });
+      setQuery({ task: made.id });
+    } catch (failure) {
+      setProblem(failure);
+    }
+    setBusy(false);
+  };
+  if (models?.length === 0) {
+    return h(Empty, { title: "No model to score with", actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
+      h("p", {}, "The heat map shows how likely models find each token of a text. Download a base model and train a run first; its checkpoints can then be compared with the base here."));
+  }
+  const scoring = busy || task?.state === "running";
+  const result = task?.state === "done" ? task.result : null;
+  const missing = [chosen.length === 0 && "a model", !complete && "a text"].filter(Boolean).join(" and ");
+  return h("div", { class: "stack" },
+    h("details", { class: "card ask", open: result === null },
+      h("summary", {}, h("h2", {}, "Models and text")),
+      h("div", { class: "ask-columns" },
+        h("div", { class: "stack" },
+          h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
+          h(BenchLine, { chosen, onLoaded: setLoaded })),
+        h("div", { class: "stack" },
+          h(TextChoice, { slot: "a", title: second ? "First text" : "Text" }),
+          second
+            ? h("div", { class: "stack" }, h(TextChoice, { slot: "b", title: "Second text" }),
+              h("p", {}, h(Button, { small: true, onClick: () => { setSecond(false); setQuery({ b: null }); } }, "Leave the second text out")))
+            : h("p", {}, h(Button, { small: true, icon: "plus", onClick: () => setSecond(true) }, "Add a second text"), " ", h("span", { class: "hint" }, "such as a general one beside one of the domain")))),
+      h("div", { class: "form-actions" },
+        h(Button, { kind: "primary", icon: "play", busy: scoring, disabled: missing !== "" || !loaded, "aria-describedby": "score-missing", onClick: () => void start() }, "Score"),
+        h("span", { class: "hint", id: "score-missing" }, missing ? `Choose ${missing}.` : loaded ? "" : "Load the models first."))),
+    problem !== null && h(Problem, { error: problem }),
+    lost !== null && h(Problem, { error: lost }),
+    task !== null && task.state !== "done" && h(TaskProgress, { task, title: "Scoring" }),
+    result?.models && h(HeatResult, { key: task?.id, result, names: result.texts.map((/** @type {any} */ text, /** @type {number} */ at) => nameOfText(text, at, result.texts.length)) }));
 }

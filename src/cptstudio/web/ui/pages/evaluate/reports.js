@@ -33,13 +33,13 @@ export function ReportList({ kind, title }) {
   const { data, error, reload } = useResource("/api/testing/reports", { kind }, reportsChanged.value);
   const open = route.value.query["report"];
   if (error !== null) return h(Problem, { error, retry: () => void reload() });
-  const problems = /** @type {string[]} */ (data?.problems ?? []);
-  if (data === null || (data.reports.length === 0 && problems.length === 0)) return null;
+  if (data === null || data.reports.length === 0) return null;
   return h("section", { class: "card", "aria-label": title },
     h("h2", {}, title),
-    problems.map((/** @type {any} */ one) => h("p", { class: "field-problem", key: String(one.message ?? one) }, String(one.message ?? one))),
     h("ul", { class: "report-list" }, data.reports.map((/** @type {any} */ one) => h("li", { key: one.id },
-      h("a", { class: "name", href: withQuery({ report: one.id }), "aria-current": one.id === open ? "true" : undefined }, one.title || one.id),
+      one.problem
+        ? h("span", { class: "field-problem" }, one.problem)
+        : h("a", { class: "name", href: withQuery({ report: one.id }), "aria-current": one.id === open ? "true" : undefined }, one.title || one.id),
       h("span", { class: "hint" }, date(one.created)),
       h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete ${one.title || one.id}, ${date(one.created)}…`, onClick: () => void remove(one) })))));
 }

@@ -1,0 +1,88 @@
+/** What is loaded, what must be, and the progress of work on it. */
+
+import { announce, toast } from "../../components/announce.js";
+import { Button } from "../../components/button.js";
+import { Problem } from "../../components/problem.js";
+import { Progress } from "../../components/progress.js";
+import { ApiError } from "../../lib/api.js";
+import { cancelTask, endBench, follow, load, refreshBench, useBench } from "../../lib/bench.js";
+import { bytes, count } from "../../lib/format.js";
+import { h, useEffect, useState } from "../../lib/preact.js";
+
+/** @typedef {import("../../lib/bench.js").Task} Task */
+
+/**
+ * A task of the bench, followed to its end; found again after a reload by its id.
+ * @param {string | null} id
+ * @returns {{task: Task | null, error: Error | null}}
+ */
+export function useTask(id) {
+  const [state, setState] = useState({ id: /** @type {string | null} */ (null), task: /** @type {Task | null} */ (null), error: /** @type {Error | null} */ (null) });
+  useEffect(() => {
+    if (id === null) return undefined;
+    const abort = new AbortController();
+    follow(id, (task) => setState({ id, task, error: null }), abort.signal).then(
+      (task) => { if (task.state !== "running") announce(`${task.kind === "score" ? "Scoring" : "Loading"}: ${task.state}.`); },
+      (error) => { if (!abort.signal.aborted) setState({ id, task: null, error: lostWords(error) }); });
+    return () => abort.abort();
+  }, [id]);
+  return state.id === id ? state : { task: null, error: null };
+}
+
+/** @param {any} error */
+function lostWords(error) {
+  if (!(error instanceof ApiError) || error.status !== 404) return error;
+  return new Error("The server does not know this work any more: it was started again, or much was done since. Ask again; the texts and models are as you chose them.");
+}
+
+/** @param {{task: Task, title: string}} props */
+export function TaskProgress({ task, title }) {
+  if (task.state === "failed") return h(Problem, { error: { message: task.error, problems: task.problems } });
+  if (task.state === "cancelled") return h("p", { class: "notice", role: "status" }, `${title} was cancelled.`);
+  const { progress } = task;
+  const cancel = () => cancelTask(task.id).catch((error) => toast(error.message, "bad"));
+  const amounts = progress?.total ? `${count(progress.done)} of ${count(progress.total)}` : "";
+  return h("div", { class: "job job-running" },
+    h("div", { class: "job-head" }, h("strong", {}, title), h("span", { class: "job-state" }, progress?.doing ?? "Working"), h(Button, { small: true, onClick: cancel }, "Cancel")),
+    h(Progress, { label: title, done: progress?.done ?? null, total: progress?.total ?? null, text: amounts }),
+    amounts && h("p", { class: "hint" }, amounts));
+}
+
+/**
+ * What the bench holds, and the button that loads what was chosen.
+ * @param {{chosen: string[], onLoaded: (all: boolean) => void}} props onLoaded: whether all chosen models are in memory
+ */
+export function BenchLine({ chosen, onLoaded }) {
+  const state = useBench();
+  const [loading, setLoading] = useState(/** @type {string | null} */ (null));
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const running = loading ?? state?.tasks?.find((task) => task.kind === "load")?.id ?? null;
+  const { task, error } = useTask(running);
+  const labels = state?.models?.map((model) => model.label) ?? [];
+  const all = chosen.length > 0 && chosen.every((one) => labels.includes(one));
+  useEffect(() => onLoaded(all), [all]);
+  useEffect(() => {
+    if (task !== null && task.state !== "running") void refreshBench();
+  }, [task?.state]);
+  const start = async () => {
+    setProblem(null);
+    try {
+      setLoading((await load(chosen)).id);
+    } catch (failure) {
+      setProblem(failure);
+    }
+  };
+  const busy = task?.state === "running";
+  const end = () => endBench().then(() => toast("The models are out of memory."), (failure) => toast(failure.message, "bad"));
+  return h("div", { class: "stack bench-line" },
+    state?.running
+      ? h("p", {}, h("b", {}, "In memory: "), h("span", { class: "break" }, labels.join(", ") || "no model"), state.memory_active != null && h("span", { class: "hint" }, ` (${bytes(state.memory_active)})`))
+      : h("p", { class: "hint" }, "No model is in memory. Loading starts a process of its own; it ends by itself when it is idle for a while."),
+    !state?.running && state?.last_end && h("p", { class: "notice" }, state.last_end),
+    h("div", { class: "row" },
+      h(Button, { busy, disabled: chosen.length === 0 || all, onClick: () => void start() }, all ? "Loaded" : `Load ${chosen.length === 1 ? "the model" : `${chosen.length || "the"} models`}`),
+      state?.running && h(Button, { kind: "quiet", onClick: () => void end() }, "Free the memory")),
+    problem !== null && h(Problem, { error: problem }),
+    error !== null && loading !== null && h(Problem, { error }),
+    task !== null && task.state !== "done" && h(TaskProgress, { task, title: "Loading" }));
+}

@@ -1,0 +1,168 @@
+/** The heat map of scored texts: totals, the text in colours, and the tokens that changed most. */
+
+import { announce } from "../../components/announce.js";
+import { Field } from "../../components/field.js";
+import { Icon } from "../../components/icon.js";
+import { Table } from "../../components/table.js";
+import { bits, change, integer } from "../../lib/format.js";
+import { h, useEffect, useMemo, useRef, useState } from "../../lib/preact.js";
+import { route, setQuery } from "../../lib/router.js";
+import { plain, signedPercent } from "./figures.js";
+import { cellsOf, CHANGE_BOUNDS, changeClass, SURPRISE_BOUNDS, surpriseClass, visible } from "./heat_cells.js";
+import { HeatText } from "./heat_text.js";
+
+const MOST_LISTED = 12;
+const AROUND = 6;
+
+/** @typedef {import("./heat_cells.js").Cell} Cell */
+
+/** @param {{result: any, names: string[]}} props names: of the texts, as the user knows them */
+export function HeatResult({ result, names }) {
+  const { query } = route.value;
+  const labels = /** @type {string[]} */ (result.models.map((/** @type {any} */ model) => model.label));
+  const number = Math.min(Math.max(0, Number(query["text"]) || 0), result.texts.length - 1);
+  const asked = labels.indexOf(query["with"]);
+  const other = asked > 0 ? asked : labels.length - 1;
+  const several = labels.length > 1;
+  const show = several && ["base", "checkpoint"].includes(query["show"]) ? query["show"] : several ? "difference" : "base";
+  return h("div", { class: "stack" },
+    h(Totals, { result, names }),
+    h("section", { class: "card stack", "aria-labelledby": "heat-title" },
+      h("h2", { id: "heat-title" }, "Token by token"),
+      h("div", { class: "row choose-row" },
+        result.texts.length > 1 && h(Segments, { label: "Text", name: "heat-text", chosen: String(number), onChoose: (id) => setQuery({ text: id }),
+          choices: names.map((name, index) => [String(index), name]) }),
+        several && h(Segments, { label: "Colours show", name: "heat-show", chosen: show, onChoose: (id) => setQuery({ show: id }),
+          choices: [["difference", "Difference"], ["base", labels[0]], ["checkpoint", labels[other]]] }),
+        labels.length > 2 && h(Field, { label: "Compare with", control: (attributes) => h("select", { ...attributes, value: labels[other], onChange: (/** @type {any} */ event) => setQuery({ with: event.target.value }) },
+          labels.slice(1).map((label) => h("option", { key: label, value: label, selected: label === labels[other] }, label))) })),
+      h(HeatMap, { key: `${number} ${other} ${show}`, result, number, other, show, name: names[number] })));
+}
+
+/** @param {{label: string, name: string, chosen: string, choices: string[][], onChoose: (id: string) => void}} props */
+function Segments({ label, name, chosen, choices, onChoose }) {
+  return h("fieldset", { class: "choices" }, h("legend", {}, label),
+    h("div", { class: "segments segments-wrap" }, choices.map(([id, title]) => h("label", { key: id },
+      h("input", { type: "radio", name, value: id, checked: id === chosen, onChange: () => onChoose(id) }), h("span", { class: "break" }, title)))));
+}
+
+/** @param {{result: any, names: string[]}} props */
+function Totals({ result, names }) {
+  const [base] = result.models;
+  const cell = (/** @type {any} */ model, /** @type {number} */ at, /** @type {string} */ key, /** @type {(value: any) => string} */ say) => {
+    const value = Number(model.texts[at][key]);
+    const difference = model === base || key !== "bits_per_byte" ? null : value / Number(base.texts[at][key]) - 1;
+    return [say(value), difference !== null && h("small", { key: "change" }, signedPercent(difference))];
+  };
+  const columns = names.flatMap((name, at) => [
+    { id: `b${at}`, title: h("span", {}, "Bits per byte", names.length > 1 && h("small", { class: "break" }, name)), number: true, cell: (/** @type {any} */ model) => cell(model, at, "bits_per_byte", bits) },
+    { id: `l${at}`, title: h("span", {}, "Loss ", h("small", {}, "nats a token")), number: true, cell: (/** @type {any} */ model) => cell(model, at, "loss", (value) => plain(value, 4)) },
+    { id: `p${at}`, title: "Perplexity", number: true, cell: (/** @type {any} */ model) => cell(model, at, "perplexity", (value) => plain(value, 2)) },
+    { id: `t${at}`, title: "Tokens", number: true, cell: (/** @type {any} */ model) => integer(model.texts[at].tokens) },
+  ]);
+  return h("section", { class: "card stack", "aria-labelledby": "totals-title" },
+    h("h2", { id: "totals-title" }, "Totals"),
+    h(Table, { caption: "Loss, perplexity and bits per byte", rows: result.models, rowKey: (model) => model.label,
+      columns: [{ id: "model", title: "Model", header: true, class: "break", cell: (model) => model.label }, ...columns] }),
+    h("p", { class: "hint" }, `Lower is better; loss and perplexity compare only models with one tokenizer. Windows of ${integer(result.context_length)} tokens, stride ${integer(result.stride)}.`));
+}
+
+/** @param {{result: any, number: number, other: number, show: string, name: string}} props */
+function HeatMap({ result, number, other, show, name }) {
+  const [chosen, setChosen] = useState(/** @type {number | null} */ (null));
+  const area = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const several = result.models.length > 1;
+  const pair = several ? [result.models[0], result.models[other]] : [result.models[0]];
+  const alike = pair.every((/** @type {any} */ model) => model.tokenizer === pair[0].tokenizer);
+  // With different tokenizers a single model is shown by its own tokens.
+  const models = alike || show === "difference" ? pair : [pair[show === "checkpoint" ? 1 : 0]];
+  const { text } = result.texts[number];
+  const { cells, rest } = useMemo(() => cellsOf(text, models.map((model) => model.texts[number])), [result, number, other, show]);
+  const shownAt = models.length > 1 && show === "checkpoint" ? 1 : 0;
+  const classes = useMemo(() => cells.map((cell) => (show === "difference" ? changeClass(cell.nats[1] - cell.nats[0]) : surpriseClass(cell.nats[shownAt]))), [cells]);
+  const labels = models.map((model) => model.label);
+  const choose = (/** @type {number | null} */ index, /** @type {string} */ how) => {
+    setChosen(index);
+    if (how === "key" && index !== null) announce(spoken(text, cells[index], labels));
+  };
+  const jump = (/** @type {number} */ index) => {
+    const span = area.current?.querySelector(`[data-cell="${index}"]`);
+    span?.scrollIntoView({ block: "center" });
+    /** @type {HTMLElement | null | undefined} */ (area.current?.querySelector("[role=group]"))?.focus({ preventScroll: true });
+    choose(index, "key");
+  };
+  useEffect(() => setChosen(null), [result]);
+  return h("div", { class: "stack" },
+    !alike && h("div", { class: "notice" }, h(Icon, { name: "info" }), h("p", {}, show === "difference"
+      ? `${labels[0]} and ${labels[1]} have different tokenizers. The difference is shown for the shortest pieces of text at whose end tokens of both end; a piece may hold several tokens.`
+      : "These models have different tokenizers: each is shown by its own tokens.")),
+    h(Legend, { show }),
+    h("div", { class: "heat", ref: area },
+      h(Detail, { text, cell: chosen === null ? null : cells[chosen], labels }),
+      h(HeatText, { label: name, text, cells, rest, classes, chosen, onChoose: choose })),
+    several && models.length > 1 && h(ChangedTokens, { text, cells, jump }));
+}
+
+/** @param {{show: string}} props */
+function Legend({ show }) {
+  const entry = (/** @type {string} */ name, /** @type {string} */ words) => h("li", { key: name }, h("span", { class: `heat-token ${name}` }, "abc"), " ", words);
+  const bounds = show === "difference" ? CHANGE_BOUNDS : SURPRISE_BOUNDS;
+  const range = (/** @type {number} */ at) => (at === 0 ? `< ${bounds[0]}` : at === bounds.length ? `≥ ${bounds[at - 1]}` : `${bounds[at - 1]} to ${bounds[at]}`);
+  const levels = [...bounds.keys(), bounds.length];
+  return h("div", { class: "heat-legend" },
+    h("p", {}, show === "difference" ? "Change in nats: blue was found likelier than by the base, orange and underlined less likely." : "Surprise in nats: the darker, the less the model expected the token."),
+    h("ul", {}, show === "difference"
+      ? [...levels.slice(1).reverse().map((at) => entry(`better-${at}`, `−${range(at).replace("≥ ", "")}${at === bounds.length ? " or more" : ""}`)), entry("heat-0", `±${bounds[0]}`), ...levels.slice(1).map((at) => entry(`worse-${at}`, `+${range(at).replace("≥ ", "")}${at === bounds.length ? " or more" : ""}`))]
+      : levels.map((at) => entry(`heat-${at}`, range(at)))));
+}
+
+/** @param {number} nats @param {number} tokens */
+const likelihood = (nats, tokens) => `${plain(nats)} nats, probability ${percentOf(Math.exp(-nats))}${tokens === 1 ? "" : `, ${tokens} tokens`}`;
+const percentOf = (/** @type {number} */ share) => (share >= 0.001 || share === 0 ? `${(share * 100).toPrecision(3)} %` : `${(share * 100).toExponential(1)} %`);
+
+/** @param {{text: string, cell: Cell | null, labels: string[]}} props */
+function Detail({ text, cell, labels }) {
+  if (cell === null) return h("div", { class: "heat-detail" }, h("p", { class: "hint" }, "Point at a token, or move with the arrow keys, to see its figures."));
+  return h("div", { class: "heat-detail" },
+    h("code", { class: "heat-piece" }, visible(text.slice(cell.from, cell.to))),
+    labels.map((label, at) => h("span", { key: label, class: "figures" }, h("b", { class: "break" }, label), ": ", likelihood(cell.nats[at], cell.tokens[at]))),
+    labels.length > 1 && h("span", { class: "figures" }, h("b", {}, "Change"), `: ${change(cell.nats[1] - cell.nats[0], 3)} nats`));
+}
+
+/** @param {string} text @param {Cell} cell @param {string[]} labels */
+function spoken(text, cell, labels) {
+  const figures = labels.map((label, at) => `${label} ${plain(cell.nats[at])} nats`).join(", ");
+  return `${visible(text.slice(cell.from, cell.to))}: ${figures}${labels.length > 1 ? `, change ${change(cell.nats[1] - cell.nats[0], 3)}` : ""}`;
+}
+
+/** @param {{text: string, cells: Cell[], jump: (index: number) => void}} props */
+function ChangedTokens({ text, cells, jump }) {
+  const order = useMemo(() => {
+    const known = [...cells.keys()].filter((index) => Number.isFinite(cells[index].nats[1] - cells[index].nats[0]));
+    return known.sort((one, other) => difference(cells[one]) - difference(cells[other]));
+  }, [cells]);
+  const improved = order.slice(0, MOST_LISTED).filter((index) => difference(cells[index]) < 0);
+  const worsened = order.slice(-MOST_LISTED).reverse().filter((index) => difference(cells[index]) > 0);
+  const list = (/** @type {string} */ title, /** @type {number[]} */ rows, /** @type {string} */ none) => h(Table, {
+    caption: title, showCaption: true, rows, rowKey: (index) => index, empty: none,
+    columns: [
+      { id: "token", title: "Token", header: true, cell: (index) => h("button", { type: "button", class: "heat-jump", title: "Show it in the text", onClick: () => jump(index) }, visible(text.slice(cells[index].from, cells[index].to))) },
+      { id: "context", title: "In the text", class: "heat-context", cell: (index) => h(Context, { text, cells, index }) },
+      { id: "nats", title: "Nats", number: true, cell: (index) => `${plain(cells[index].nats[0], 2)} → ${plain(cells[index].nats[1], 2)}` },
+      { id: "change", title: "Change", number: true, cell: (index) => change(difference(cells[index]), 2) },
+    ] });
+  return h("div", { class: "two" },
+    list("Most improved tokens", improved, "No token is likelier than before."),
+    list("Most worsened tokens", worsened, "No token is less likely than before."));
+}
+
+/** @param {Cell} cell */
+const difference = (cell) => cell.nats[1] - cell.nats[0];
+
+/** @param {{text: string, cells: Cell[], index: number}} props */
+function Context({ text, cells, index }) {
+  const cell = cells[index];
+  const from = cells[Math.max(0, index - AROUND)].from;
+  const to = cells[Math.min(cells.length - 1, index + AROUND)].to;
+  return h("span", {}, from > 0 && "…", text.slice(from, cell.from), h("mark", {}, text.slice(cell.from, cell.to)), text.slice(cell.to, to), to < text.length && "…");
+}
