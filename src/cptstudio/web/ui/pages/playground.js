@@ -1,14 +1,74 @@
 /** Playground: one prompt, several models side by side. */
 import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../components/model_choice.js";
-import { h } from "../lib/preact.js";
+import { useBench } from "../lib/bench.js";
+import { h, useEffect, useState } from "../lib/preact.js";
 import { route, setQuery } from "../lib/router.js";
+import { BenchBar } from "./playground/bench_bar.js";
+import { History, promptWords } from "./playground/history.js";
+import { TokenPopover } from "./playground/popover.js";
+import { PromptForm } from "./playground/prompt_form.js";
+import { prompt, system } from "./playground/prompt_state.js";
+import { queryOf } from "./playground/sampling.js";
+import { session } from "./playground/session.js";
+import { Texts } from "./playground/texts.js";
+
+/** @typedef {import("../lib/bench.js").BenchState} BenchState */
 
 const MOST_MODELS = 5;
 
+/** @param {any} entry of the history */
+function restore(entry) {
+  const labels = /** @type {string[]} */ ([...new Set(entry.texts.map((/** @type {any} */ text) => text.label))]);
+  const first = entry.prompts[0];
+  session.restore(entry);
+  system.value = first?.chat?.find((/** @type {any} */ turn) => turn.role === "system")?.content ?? "";
+  prompt.value = first?.chat ? "" : first?.text ?? promptWords(first);
+  setQuery({ models: modelsToQuery(labels), mode: first?.chat ? "chat" : null, ...queryOf(entry.sampling, entry.seeds) }, { push: true });
+  document.getElementById("prompt")?.scrollIntoView({ block: "center" });
+}
+
+/** Why nothing can be generated now; "" when it can. @param {BenchState | null} bench @param {string[]} chosen */
+function hindrance(bench, chosen) {
+  if (!chosen.length) {
+    return "Choose a model first.";
+  }
+  if (session.loading.value) {
+    return "The models are being loaded.";
+  }
+  const there = bench?.running ? bench.models.map((model) => model.label) : [];
+  return chosen.every((one) => there.includes(one)) ? "" : "Load the models first.";
+}
+
+/** The choice folds away once it is made, for it is long. @param {{ready: boolean, chosen: string[], children?: any}} props */
+function Models({ ready, chosen, children }) {
+  const [open, setOpen] = useState(!ready);
+  useEffect(() => setOpen(!ready), [ready]);
+  return h("details", { class: "playground-models", open, onToggle: (/** @type {Event} */ event) => setOpen(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
+    h("summary", {}, h("h2", {}, "Models"), h("span", { class: "hint" }, chosen.length ? chosen.join(" · ") : "Choose the base and up to four checkpoints.")),
+    children);
+}
+
 export default function Playground() {
   const { models, error, reload } = useTestingModels();
-  const chosen = resolved(models, modelsFromQuery(route.value.query["models"]));
-  return h("div", { class: "stack" },
-    h("h1", {}, "Playground"),
-    h(ModelChoice, { models, error, reload, chosen, most: MOST_MODELS, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }));
+  const bench = useBench();
+  const chosen = resolved(models, modelsFromQuery(route.value.query["models"])).slice(0, MOST_MODELS);
+  const why = hindrance(bench, chosen);
+  const ready = why === "";
+  useEffect(() => {
+    if (bench?.tasks?.length) {
+      session.takeUp(bench.tasks);
+    }
+  }, [bench]);
+  const chats = (/** @type {string} */ one) => bench?.models?.find((model) => model.label === one)?.chat ?? models?.find((model) => model.reference === one)?.chat ?? false;
+  return [
+    h("header", { key: "head", class: "page-head" }, h("h1", {}, "Playground")),
+    h("section", { key: "models", class: "card stack", "aria-label": "Models" },
+      h(Models, { ready, chosen },
+        h(ModelChoice, { models, error, reload, chosen, most: MOST_MODELS, legend: "Choose models", onChange: (references) => setQuery({ models: modelsToQuery(references) }) })),
+      h(BenchBar, { bench, chosen, models })),
+    h(PromptForm, { key: "prompt", chosen, ready, why, chatPossible: chosen.length > 0 && chosen.every(chats) }),
+    h(Texts, { key: "texts" }),
+    h(History, { key: "history", restore }),
+    h(TokenPopover, { key: "popover" }),
+  ];
 }

@@ -1,0 +1,180 @@
+/**
+ * The tokens of one text in the document. New ones are appended; those that stand are never drawn
+ * again, so that a long text costs no more than a short one. Models' words are only text nodes.
+ */
+import { chance, shade, spoken } from "./visible.js";
+
+/** @typedef {import("./made_text.js").MadeText} MadeText */
+/** @typedef {import("./made_text.js").State} State */
+
+/** What a token's place in the text is told about: over, left, opened. */
+/** @typedef {{look: (index: number, element: HTMLElement) => void, leave: () => void, open: (index: number, element: HTMLElement) => void, undo: (again: boolean) => void}} LaneHandler */
+
+const PAGE = 20;
+
+export class Lane {
+  /** @param {HTMLElement} place @param {LaneHandler} handler */
+  constructor(place, handler) {
+    this.place = place;
+    this.handler = handler;
+    /** @type {import("./made_text.js").Piece[] | null} */
+    this.pieces = null;
+    /** @type {HTMLElement[]} */
+    this.tokens = [];
+    this.current = -1;
+    this.departs = -1;
+    place.addEventListener("pointerover", (event) => {
+      const index = this.indexOf(event.target);
+      if (index >= 0 && event.pointerType !== "touch") {
+        handler.look(index, this.tokens[index]);
+      }
+    });
+    place.addEventListener("pointerleave", () => handler.leave());
+    place.addEventListener("click", (event) => {
+      const index = this.indexOf(event.target);
+      if (index >= 0 && String(getSelection()) === "") {
+        this.moveTo(index, true);
+        handler.open(index, this.tokens[index]);
+      }
+    });
+    place.addEventListener("focusin", (event) => {
+      const index = this.indexOf(event.target);
+      if (index >= 0) {
+        handler.look(index, this.tokens[index]);
+      }
+    });
+    place.addEventListener("focusout", () => handler.leave());
+    place.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** @param {EventTarget | null} target */
+  indexOf(target) {
+    const token = target instanceof HTMLElement ? target.closest(".token") : null;
+    return token instanceof HTMLElement && token.parentNode === this.place ? Number(token.dataset.index) : -1;
+  }
+
+  /** Bring the document up to a state. @param {State | null} state */
+  show(state) {
+    const pieces = state?.pieces ?? [];
+    if (pieces !== this.pieces) {
+      const hadFocus = this.place.contains(document.activeElement);
+      const [at, departed] = [this.current, this.departs];
+      this.place.replaceChildren();
+      this.tokens = [];
+      this.current = -1;
+      this.departs = -1;
+      this.pieces = pieces;
+      this.append(pieces);
+      this.markDeparture(departed);
+      if (this.tokens.length) {
+        this.moveTo(Math.max(0, Math.min(at, this.tokens.length - 1)), hadFocus);
+      }
+      return;
+    }
+    this.append(pieces);
+    if (this.current < 0 && this.tokens.length) {
+      this.moveTo(0, false);
+    }
+  }
+
+  /** @param {import("./made_text.js").Piece[]} pieces */
+  append(pieces) {
+    if (pieces.length === this.tokens.length) {
+      return;
+    }
+    const added = document.createDocumentFragment();
+    for (let index = this.tokens.length; index < pieces.length; index += 1) {
+      const piece = pieces[index];
+      const token = document.createElement("span");
+      token.className = `token shade-${shade(piece.probability)}${piece.chosen ? " token-chosen" : ""}${piece.finish === "end" ? " token-end" : ""}`;
+      token.dataset.index = String(index);
+      token.append(piece.text);
+      this.tokens.push(token);
+      added.append(token);
+    }
+    this.place.append(added);
+  }
+
+  /** @param {number} index of the token where the text departs from the first one's; -1: none */
+  markDeparture(index) {
+    if (index !== this.departs) {
+      this.tokens[this.departs]?.classList.remove("token-departs");
+      this.tokens[index]?.classList.add("token-departs");
+      this.departs = index;
+    }
+  }
+
+  /** Only the current token is a control, so that the text is read as a text. @param {number} index @param {boolean} focus */
+  moveTo(index, focus) {
+    const before = this.tokens[this.current];
+    const token = this.tokens[index];
+    const piece = this.pieces?.[index];
+    if (before && before !== token) {
+      for (const name of ["role", "tabindex", "aria-label", "aria-haspopup"]) {
+        before.removeAttribute(name);
+      }
+    }
+    this.current = index;
+    if (token && piece) {
+      token.setAttribute("role", "button");
+      token.setAttribute("tabindex", "0");
+      token.setAttribute("aria-haspopup", "dialog");
+      const what = piece.finish === "end" && !piece.text ? "end of the text" : spoken(piece.text);
+      token.setAttribute("aria-label", `Token ${index + 1}: ${what}, ${chance(piece.probability)}`);
+      if (focus) {
+        token.focus();
+      }
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const at = this.indexOf(event.target);
+    if (at < 0) {
+      return;
+    }
+    const last = this.tokens.length - 1;
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+      event.preventDefault();
+      this.handler.undo(event.shiftKey);
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    /** @type {Record<string, () => number>} */
+    const targets = {
+      ArrowRight: () => at + 1, ArrowLeft: () => at - 1, Home: () => 0, End: () => last,
+      PageDown: () => at + PAGE, PageUp: () => at - PAGE,
+      ArrowDown: () => this.inNextLine(at, 1), ArrowUp: () => this.inNextLine(at, -1),
+    };
+    if (event.key in targets) {
+      event.preventDefault();
+      this.moveTo(Math.max(0, Math.min(targets[event.key](), last)), true);
+    } else if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.handler.open(at, this.tokens[at]);
+    }
+  }
+
+  /** The token below or above. @param {number} at @param {1 | -1} way */
+  inNextLine(at, way) {
+    const { offsetTop: top, offsetLeft: left } = this.tokens[at];
+    let best = at;
+    let line = null;
+    for (let index = at + way; index >= 0 && index < this.tokens.length; index += way) {
+      const { offsetTop, offsetLeft } = this.tokens[index];
+      if (offsetTop === top) {
+        continue;
+      }
+      line ??= offsetTop;
+      if (offsetTop !== line) {
+        break;
+      }
+      if (best === at || Math.abs(offsetLeft - left) < Math.abs(this.tokens[best].offsetLeft - left)) {
+        best = index;
+      }
+    }
+    return best;
+  }
+}

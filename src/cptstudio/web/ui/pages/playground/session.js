@@ -1,0 +1,291 @@
+/** What the playground holds while the page lives: its texts, and the work on them. */
+import { announce } from "../../components/announce.js";
+import { ApiError } from "../../lib/api.js";
+import { bench, cancelTask, complete, follow, load, refreshBench } from "../../lib/bench.js";
+import { batch, signal } from "../../lib/preact.js";
+import { MadeText } from "./made_text.js";
+
+/** @typedef {import("./made_text.js").Prompt} Prompt */
+/** @typedef {import("./made_text.js").Piece} Piece */
+/** @typedef {import("../../lib/bench.js").Task} Task */
+/** @typedef {import("../../lib/bench.js").Alternative} Alternative */
+/** @typedef {{text: MadeText, prompt: Prompt, seed: number}} Target a text and what it is asked */
+/** @typedef {{message: string, problems: string[], reload: boolean}} Notice reload: loading the models again helps */
+
+const ALTERNATIVES = 10;
+
+const many = (/** @type {number} */ count) => (count === 1 ? "one text" : `${count} texts`);
+
+/** @param {unknown} error @returns {Notice} */
+function noticeOf(error) {
+  if (error instanceof ApiError && error.status === 404) {
+    return {
+      message: "The server was started again in the meantime, or has forgotten this work: nothing more comes. What is there stays. Load the models again to go on.",
+      problems: [], reload: true,
+    };
+  }
+  const said = /** @type {any} */ (error);
+  return { message: said?.message || String(error), problems: said?.problems || [], reload: false };
+}
+
+/** The texts of the page and the work on them; one for the page's whole life. */
+export class Session {
+  constructor() {
+    /** Label by label, within it seed by seed. */
+    this.texts = signal(/** @type {MadeText[]} */ ([]));
+    this.seeds = signal(/** @type {number[]} */ ([]));
+    this.notice = signal(/** @type {Notice | null} */ (null));
+    /** The running load, or null. */
+    this.loading = signal(/** @type {Task | null} */ (null));
+    /** How many tasks are at work. */
+    this.busy = signal(0);
+    /** Counts up when a text was made: the history has more. */
+    this.made = signal(0);
+    /** @type {Set<string>} */
+    this.tasks = new Set();
+    this.stopping = false;
+  }
+
+  /** Bring models into memory, others out. @param {string[]} references */
+  async load(references) {
+    this.notice.value = null;
+    try {
+      await this.followLoad(await load(references));
+    } catch (error) {
+      this.loading.value = null;
+      this.notice.value = noticeOf(error);
+    }
+  }
+
+  /** @param {Task} task */
+  async followLoad(task) {
+    this.loading.value = task;
+    announce("Loading models.");
+    try {
+      const end = await follow(task.id, (news) => { this.loading.value = news; });
+      if (end.state === "failed") {
+        this.notice.value = { message: end.error || "The models could not be loaded.", problems: end.problems, reload: false };
+      }
+      announce(end.state === "done" ? "The models are loaded." : "The models are not loaded.");
+    } catch (error) {
+      this.notice.value = noticeOf(error);
+    } finally {
+      this.loading.value = null;
+      await refreshBench();
+    }
+  }
+
+  async cancelLoad() {
+    if (this.loading.value) {
+      await cancelTask(this.loading.value.id);
+    }
+  }
+
+  /**
+   * A text of each model and seed. Where a text of the same model stands, undo brings it back.
+   *
+   * @param {string[]} labels @param {number[]} seeds @param {any} sampling
+   * @param {(label: string, text: MadeText | undefined) => Prompt} promptOf
+   */
+  generate(labels, seeds, sampling, promptOf) {
+    const former = this.texts.value;
+    const seen = new Map();
+    const targets = labels.flatMap((label) => seeds.map((seed) => {
+      const index = seen.get(label) ?? 0;
+      seen.set(label, index + 1);
+      const there = former.filter((text) => text.label === label)[index];
+      return { text: there ?? new MadeText(label), prompt: promptOf(label, there), seed };
+    }));
+    this.texts.value = targets.map((target) => target.text);
+    this.seeds.value = seeds;
+    for (const { text, prompt, seed } of targets) {
+      text.begin({ seed, origin: prompt, sampling });
+    }
+    const prompts = labels.map((_, index) => targets[index * seeds.length].prompt);
+    const same = prompts.every((prompt) => JSON.stringify(prompt) === JSON.stringify(prompts[0]));
+    return this.run({ labels, prompts: same ? prompts.slice(0, 1) : prompts, sampling, seeds: seeds.length > 1 ? seeds : [] }, targets.map((target) => target.text));
+  }
+
+  /** One text again. @param {MadeText} text @param {number} seed */
+  regenerate(text, seed) {
+    const state = text.state;
+    if (state) {
+      const sampling = { ...state.sampling, seed };
+      text.begin({ seed, origin: state.origin, sampling });
+      void this.run({ labels: [text.label], prompts: [state.origin], sampling, seeds: [] }, [text]);
+    }
+  }
+
+  /** Go on from what is there. @param {MadeText[]} texts */
+  goOn(texts) {
+    // One task for each seed: a task has one sampling for all its texts.
+    for (const seed of new Set(texts.map((text) => text.state?.seed))) {
+      const able = texts.filter((text) => text.canContinue && text.state?.seed === seed);
+      const prompts = able.map((text) => ({ tokens: /** @type {number[]} */ (text.tokens()) }));
+      const given = able[0]?.state;
+      if (given) {
+        for (const text of able) {
+          const state = /** @type {import("./made_text.js").State} */ (text.state);
+          text.begin({ seed: state.seed, origin: state.origin, sampling: given.sampling }, state.pieces);
+        }
+        // Another draw than at the beginning, and the same one whenever it is repeated.
+        const drawn = (given.seed + given.pieces.length) % 2 ** 32;
+        void this.run({ labels: able.map((text) => text.label), prompts, sampling: { ...given.sampling, seed: drawn }, seeds: [], remember: false }, able);
+      }
+    }
+  }
+
+  /**
+   * Take another token at a place, and go on from there.
+   *
+   * @param {MadeText} text @param {number} index @param {Alternative} alternative
+   */
+  replace(text, index, alternative) {
+    const state = text.state;
+    const before = text.tokens(index);
+    if (!state || !before || text.running.value) {
+      return;
+    }
+    const replaced = state.pieces[index];
+    /** @type {Piece} */
+    const chosen = { ...replaced, ...alternative, finish: null, chosen: true };
+    text.begin({ seed: state.seed, origin: state.origin, sampling: state.sampling }, [...state.pieces.slice(0, index), chosen]);
+    void this.run({ labels: [text.label], prompts: [{ tokens: [...before, alternative.token] }], sampling: { ...state.sampling, seed: state.seed }, seeds: [], remember: false }, [text]);
+  }
+
+  /** @param {any} ask @param {MadeText[]} targets of the task, in its order */
+  async run(ask, targets) {
+    this.notice.value = null;
+    this.stopping = false;
+    this.busy.value += 1;
+    announce(`Writing ${many(targets.length)}.`);
+    let id = "";
+    try {
+      const task = await complete({ alternatives: ALTERNATIVES, remember: true, ...ask });
+      id = task.id;
+      this.tasks.add(id);
+      if (this.stopping) {
+        void cancelTask(id);
+      }
+      await this.followTexts(id, targets);
+    } catch (error) {
+      this.fail(noticeOf(error), targets);
+    } finally {
+      this.tasks.delete(id);
+      this.busy.value -= 1;
+      this.made.value += 1;
+      void refreshBench();
+    }
+  }
+
+  /** @param {string} id @param {MadeText[]} targets */
+  async followTexts(id, targets) {
+    const end = await follow(id, (news) => take(news, targets));
+    if (end.state === "failed") {
+      this.fail({ message: end.error || "The models could not write.", problems: end.problems, reload: false }, targets);
+      return;
+    }
+    const facts = end.result?.texts;
+    batch(() => targets.forEach((text, index) => text.end("cancelled", facts?.[index], end.result?.memory_active ?? null)));
+    announce(end.state === "cancelled" || !facts ? "Stopped. What was written stays." : `${many(targets.length)} ended.`);
+  }
+
+  /** @param {Notice} notice @param {MadeText[]} targets */
+  fail(notice, targets) {
+    batch(() => {
+      targets.forEach((text) => text.end("failed", null, null));
+      this.notice.value = notice;
+    });
+    void refreshBench().then(() => {
+      if (bench.value && !bench.value.running && this.notice.value === notice) {
+        this.notice.value = { ...notice, reload: true };
+      }
+    });
+  }
+
+  /** Ask for no more of anything. */
+  stop() {
+    this.stopping = true;
+    for (const id of this.tasks) {
+      cancelTask(id).catch((error) => { this.notice.value = noticeOf(error); });
+    }
+  }
+
+  /**
+   * Take up work that began before the page was loaded.
+   *
+   * @param {Task[]} tasks what is running
+   */
+  takeUp(tasks) {
+    const loading = tasks.find((task) => task.kind === "load");
+    if (loading && !this.loading.value) {
+      void this.followLoad(loading);
+    }
+    const writing = tasks.filter((task) => task.kind === "complete" && task.ask?.remember && !this.tasks.has(task.id));
+    if (this.texts.value.length || this.busy.value || writing.length !== 1) {
+      return;
+    }
+    const [{ id, ask }] = writing;
+    const seeds = ask.seeds?.length ? ask.seeds : [ask.sampling.seed];
+    const texts = /** @type {MadeText[]} */ ([]);
+    ask.labels.forEach((/** @type {string} */ label, /** @type {number} */ place) => {
+      for (const seed of seeds) {
+        const text = new MadeText(label);
+        text.begin({ seed, origin: asked(ask.prompts[ask.prompts.length === 1 ? 0 : place]), sampling: ask.sampling });
+        texts.push(text);
+      }
+    });
+    this.texts.value = texts;
+    this.seeds.value = seeds;
+    this.tasks.add(id);
+    this.busy.value += 1;
+    this.followTexts(id, texts).catch((error) => this.fail(noticeOf(error), texts)).finally(() => {
+      this.tasks.delete(id);
+      this.busy.value -= 1;
+      this.made.value += 1;
+    });
+  }
+
+  /** Show texts of the history. @param {any} entry */
+  restore(entry) {
+    const labels = [...new Set(entry.texts.map((/** @type {any} */ one) => one.label))];
+    this.texts.value = entry.texts.map((/** @type {any} */ one) => {
+      const text = new MadeText(one.label);
+      const origin = asked(entry.prompts[entry.prompts.length === 1 ? 0 : labels.indexOf(one.label)] ?? entry.prompts[0]);
+      text.restore(one, origin, entry.sampling);
+      return text;
+    });
+    this.seeds.value = entry.seeds?.length ? entry.seeds : [entry.sampling?.seed ?? 0];
+    this.notice.value = null;
+  }
+}
+
+/** The one thing of a prompt that is given. @param {any} prompt @returns {Prompt} */
+export function asked(prompt) {
+  if (prompt?.chat) {
+    return { chat: prompt.chat };
+  }
+  return prompt?.tokens ? { tokens: prompt.tokens } : { text: prompt?.text ?? "" };
+}
+
+/** @param {Task} news @param {MadeText[]} targets */
+function take(news, targets) {
+  batch(() => {
+    news.texts?.forEach((told, index) => targets[index]?.takePrompt(told));
+    /** @type {Map<number, Piece[]>} */
+    const byText = new Map();
+    for (const piece of news.pieces) {
+      const own = byText.get(piece.text_number);
+      if (own) {
+        own.push(piece);
+      } else {
+        byText.set(piece.text_number, [piece]);
+      }
+    }
+    for (const [number, pieces] of byText) {
+      targets[number]?.add(pieces);
+    }
+  });
+}
+
+export const session = new Session();

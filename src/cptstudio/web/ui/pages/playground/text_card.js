@@ -1,0 +1,155 @@
+/** One text of one model: its tokens, what it took, and what can be done with it. */
+import { toast } from "../../components/announce.js";
+import { Badge } from "../../components/badge.js";
+import { Button } from "../../components/button.js";
+import { Menu } from "../../components/menu.js";
+import { bytes, duration, integer, number } from "../../lib/format.js";
+import { h, useEffect, useLayoutEffect, useRef, useState } from "../../lib/preact.js";
+import { Departure, pieceAt } from "./departure.js";
+import { Lane } from "./lane.js";
+import { closePopover, inspected, lookAt, lookAway, openAt, UndoButtons } from "./popover.js";
+import { session } from "./session.js";
+import { visible } from "./visible.js";
+
+/** @typedef {import("./made_text.js").MadeText} MadeText */
+/** @typedef {import("./made_text.js").State} State */
+
+const PROMPT_END = 240;
+const MOST_PROMPT_TOKENS = 400;
+const FINISHES = /** @type {Record<string, string>} */ ({
+  end: "the model ended it", length: "most tokens reached", stop: "stop string", cancelled: "stopped", failed: "broken off",
+});
+
+export const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
+
+/** Seconds as short as they are measured. @param {number} seconds */
+const exactly = (seconds) => (seconds < 10 ? `${number(seconds, 2)} s` : duration(seconds));
+
+/** @param {State} state @param {boolean} running */
+function factsOf(state, running) {
+  return [
+    `${integer(state.pieces.filter((piece) => piece.token >= 0).length)} tokens`,
+    state.rate != null && `${number(state.rate, 3)} tokens/s`,
+    state.firstSeconds != null && `first after ${exactly(state.firstSeconds)}`,
+    state.prompt && `prompt ${integer(state.prompt.length)}`,
+    state.memory != null && `memory ${bytes(state.memory)}`,
+    !running && state.finish && FINISHES[state.finish],
+  ].filter(Boolean).join(" · ");
+}
+
+/** The end of what was asked, so that the text reads on from it. @param {{state: State}} props */
+function PromptEnd({ state }) {
+  if ("chat" in state.origin) {
+    return h("ol", { class: "turns", "aria-label": "The conversation so far" }, state.origin.chat.map((turn, index) =>
+      h("li", { key: index, class: `turn turn-${turn.role}` },
+        h("span", { class: "turn-role" }, turn.role === "user" ? "You" : turn.role === "assistant" ? "Model" : "System"),
+        h("div", { class: "turn-text", dir: "auto" }, turn.content))));
+  }
+  const text = "text" in state.origin ? state.origin.text : state.shown.join("");
+  return text ? h("span", { class: "prompt-end" }, text.length > PROMPT_END ? `…${text.slice(-PROMPT_END)}` : text) : null;
+}
+
+/** @param {{state: State}} props */
+function PromptTokens({ state }) {
+  const [open, setOpen] = useState(false);
+  const ids = state.prompt;
+  if (!ids) {
+    return null;
+  }
+  const given = "text" in state.origin ? state.origin.text : null;
+  const added = given !== null && state.shown.length > 0 && !(state.shown[0] !== "" && given.trimStart().startsWith(state.shown[0].trimStart()));
+  return h("details", { class: "prompt-tokens", onToggle: (/** @type {Event} */ event) => setOpen(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
+    h("summary", {}, `Tokens of the prompt: ${integer(ids.length)}`),
+    open && h("p", { class: "hint" }, added ? "The first one was added by the tokenizer: it marks the beginning of a text (BOS)." : given === null ? "As the model's template makes them." : "This tokenizer adds no token before the text."),
+    open && h("ol", { class: "token-list" }, ids.slice(0, MOST_PROMPT_TOKENS).map((id, index) =>
+      h("li", { key: index }, h("code", { class: "token-shown" }, visible(state.shown[index] ?? "")), " ", h("span", { class: "hint figures" }, id),
+        index === 0 && added && h("span", { class: "tag" }, "BOS")))),
+    open && ids.length > MOST_PROMPT_TOKENS && h("p", { class: "hint" }, `And ${integer(ids.length - MOST_PROMPT_TOKENS)} more.`));
+}
+
+/** @param {{text: MadeText, departs: number | null, baseline: MadeText | null, coloured: boolean}} props */
+function LaneOf({ text, departs, coloured }) {
+  const place = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const lane = useRef(/** @type {Lane | null} */ (null));
+  const version = text.version.value;
+  const running = text.running.value;
+  useLayoutEffect(() => {
+    if (place.current) {
+      lane.current = new Lane(place.current, {
+        look: (index, element) => lookAt(text, index, element),
+        leave: lookAway,
+        open: (index, element) => openAt(text, index, element),
+        undo: (again) => !text.running.value && (again ? text.redo() : text.undo()),
+      });
+    }
+    return () => {
+      if (inspected.peek()?.text === text) {
+        closePopover();
+      }
+    };
+  }, [text]);
+  useLayoutEffect(() => {
+    lane.current?.show(text.state);
+    lane.current?.markDeparture(departs ?? -1);
+  }, [version, departs]);
+  const nothing = !text.state?.pieces.length;
+  return [
+    h("div", {
+      key: "lane", ref: place, role: "group", "aria-label": `Text of ${text.label}`, dir: "auto",
+      class: `lane${coloured ? " lane-coloured" : ""}${running ? " lane-running" : ""}`,
+    }),
+    nothing && h("span", { key: "none", class: "muted" }, running ? "Waiting for the first token…" : "Nothing was written."),
+  ];
+}
+
+/** @param {State | null} state @param {State | null | undefined} first @param {Departure} departure */
+function departureOf(state, first, departure) {
+  const place = state && first ? departure.find(first, state) : null;
+  return state && place !== null ? { place, token: pieceAt(state.pieces, place) } : null;
+}
+
+/**
+ * @param {{text: MadeText, baseline: MadeText | null, mark: boolean, coloured: boolean, heading: string}} props
+ *   baseline: the text it is compared with; null for that one itself
+ */
+export function TextCard({ text, baseline, mark, coloured, heading }) {
+  const [departure] = useState(() => new Departure());
+  const seen = text.version.value + (baseline?.version.value ?? 0);
+  const [said, setSaid] = useState(false);
+  useEffect(() => setSaid(false), [seen]);
+  const { state } = text;
+  const running = text.running.value;
+  const departs = mark && baseline ? departureOf(state, baseline.state, departure) : null;
+  const equal = mark && baseline && !departs && state && !running && !baseline.running.value && state.pieces.length > 0;
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(state?.string ?? "");
+      setSaid(true);
+    } catch {
+      toast("The browser did not let the page copy.", "bad");
+    }
+  };
+  const name = text.label;
+  return h("article", { class: "made-text", "aria-label": heading },
+    h("header", { class: "made-head" },
+      h("h3", { class: "break" }, name),
+      running && h(Badge, { tone: "live" }, "Writing"),
+      state?.finish === "failed" && h(Badge, { tone: "bad", icon: "alert" }, "Broken off")),
+    h("div", { class: "made-body" },
+      state && h(PromptEnd, { state }),
+      h(LaneOf, { text, departs: departs?.token ?? null, baseline, coloured })),
+    h("footer", { class: "made-foot" },
+      departs && baseline && h("p", { class: "hint departs-words" }, departs.place === 0 ? `Differs from ${baseline.label} from the first character on.`
+        : `Departs from ${baseline.label} at token ${integer(departs.token + 1)}, after ${integer(departs.place)} equal ${departs.place === 1 ? "character" : "characters"}.`),
+      equal && baseline && h("p", { class: "hint" }, state?.string === baseline.state?.string ? `The same as ${baseline.label}.` : `No difference to ${baseline.label} as far as both go.`),
+      state && h("p", { class: "made-facts figures" }, factsOf(state, running)),
+      state && h("div", { class: "made-actions" },
+        h(Button, { small: true, icon: "play", "aria-label": `Continue: ${name}`, disabled: !text.canContinue, title: state.finish === "end" ? "The model has ended this text: choose another token in place of its end to go on." : undefined, onClick: () => session.goOn([text]) }, "Continue"),
+        h(UndoButtons, { text }),
+        h(Button, { small: true, kind: "quiet", "aria-label": `Copy: ${name}`, onClick: copy }, said ? "Copied" : "Copy"),
+        h(Menu, { label: `Again: ${name}`, icon: "resume", small: true, iconOnly: true, items: [
+          { title: "Again with a new seed", disabled: running, onChoose: () => session.regenerate(text, randomSeed()) },
+          { title: `Again with seed ${state.seed}`, disabled: running, onChoose: () => session.regenerate(text, state.seed) },
+        ] })),
+      state && h(PromptTokens, { state })));
+}
