@@ -38,7 +38,6 @@ MAY_IMPORT_MLX = {"lm", "training"}
 PROGRAMS_THAT_IMPORT_MLX = {
     "testing/completion.py",
     "testing/evaluate.py",
-    "testing/generate.py",
     "testing/merge.py",
     "testing/model_set.py",
 }

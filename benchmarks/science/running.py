@@ -19,6 +19,7 @@ from cptstudio import durable, run_files
 from cptstudio.errors import UserError
 from cptstudio.settings import TrainingSettings
 from cptstudio.testing.references import ModelReference, resolve_reference
+from cptstudio.testing.reports import Reports
 from cptstudio.training.prepare import prepare_run
 from cptstudio.workspace import Workspace
 
@@ -135,6 +136,7 @@ def _scored(
     last = json.loads(ended.stdout.splitlines()[-1]) if ended.stdout else {}
     if "result" not in last:
         raise UserError(f"The models could not be scored: {last.get('error')}")
+    result = Reports(workspace).read(last["result"]["report"])["result"]
     return [
         Score(
             domain=one["corpora"][DOMAIN]["bits_per_byte"],
@@ -142,7 +144,7 @@ def _scored(
             domain_bytes=one["corpora"][DOMAIN]["bytes"],
             general_bytes=one["corpora"][GENERAL]["bytes"],
         )
-        for one in last["result"]["models"]
+        for one in result["models"]
     ]
 
 

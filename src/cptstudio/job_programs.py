@@ -22,12 +22,16 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from cptstudio import durable
 from cptstudio.errors import UserError
 
 REQUEST_LIMIT = durable.MEBIBYTE
+Unit = Literal[
+    "bytes", "files", "steps", "rows", "tokens", "tensors", "documents", "prompts", "questions"
+]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 _GRACE_SECONDS = 5.0
 _INPUT, _OUTPUT = 0, 1
 
@@ -52,9 +56,8 @@ class Answer:
 
         Args:
             final: tell it in any case.
-            facts: phase, done, total, unit ("bytes", "files", "steps", "rows"), detail; rate
-                (units a second) and remaining_seconds where the program knows better than one
-                who watches `done`.
+            facts: phase, done, total, unit (one of `UNITS`), detail; rate (units a second) and
+                remaining_seconds where the program knows better than one who watches `done`.
         """
         now = time.monotonic()
         same_phase = facts.get("phase") == self._phase

@@ -16,9 +16,10 @@ from cptstudio.corpus.manifest import STATUSES, BuildSettings
 from cptstudio.errors import UserError
 from cptstudio.testing import evaluate as program
 from cptstudio.testing.intervals import paired_difference
-from cptstudio.testing.references import resolve_reference
+from cptstudio.testing.references import request_of, resolve_reference
 from cptstudio.testing.results import model_identity
 from cptstudio.workspace import Workspace
+from tests.testing.silence import Silence
 from tests.toy_models import make_toy_model, text_sample
 
 
@@ -62,15 +63,7 @@ def evaluate(
     return program.evaluate(
         {
             "workspace": workspace,
-            "models": [
-                {
-                    "label": reference.label,
-                    "model": reference.model,
-                    "adapter": reference.adapter,
-                    "run": reference.run,
-                }
-                for reference in references
-            ],
+            "models": [request_of(reference) for reference in references],
             "corpora": [{"name": name, "path": place.corpus(name)} for name in corpora],
             "texts": [{"name": str(path), "path": path} for path in texts],
             "side": "validation",
@@ -78,7 +71,8 @@ def evaluate(
             "context_length": None,
             "stride": stride,
             "fast_blas": True,
-        }
+        },
+        Silence(),
     )
 
 

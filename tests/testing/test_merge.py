@@ -17,6 +17,7 @@ from cptstudio.testing import merge as program
 from cptstudio.testing.merging import average, back_to_base
 from cptstudio.testing.references import resolve_reference
 from cptstudio.workspace import Workspace
+from tests.testing.silence import Silence
 from tests.toy_models import make_toy_model, text_sample
 
 STUDIO = [sys.executable, "-m", "cptstudio.cli"]
@@ -60,7 +61,8 @@ def merge(workspace: Workspace, points, save: Path | None = None) -> dict:
             "context_length": None,
             "save": {"point": points[0].label, "folder": save} if save else None,
             "fast_blas": True,
-        }
+        },
+        Silence(),
     )
 
 

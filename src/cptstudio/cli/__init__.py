@@ -14,6 +14,7 @@ from cptstudio.cli import (
     corpus,
     demo,
     evaluate,
+    generate,
     merge,
     models,
     questions,
@@ -64,7 +65,7 @@ app.command("plan")(train.plan)
 app.command("train")(train.train)
 app.command("resume")(train.resume)
 app.command("evaluate")(evaluate.evaluate)
-app.command("generate")(evaluate.generate)
+app.command("generate")(generate.generate)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
 app.command("questions")(questions.questions)

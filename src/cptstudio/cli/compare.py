@@ -11,19 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
-from cptstudio.cli.evaluate import FastBlasOption
+from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.errors import UserError
 from cptstudio.testing.bench import Bench
-from cptstudio.testing.references import ModelReference, resolve_reference
+from cptstudio.testing.references import ModelReference
 from cptstudio.testing.requests import Complete, Prompt, Sampling, Score
 from cptstudio.workspace import Workspace
 
 _SHOWN_TOKENS = 12
-
-ModelsArgument = Annotated[
-    list[str],
-    typer.Argument(metavar="MODEL...", help="Base models, RUN (its last checkpoint), RUN@best ..."),
-]
 
 
 def compare(
@@ -49,7 +44,7 @@ def compare(
 
     Example: `cpt-studio compare demo-base first --prompt "def read_lines(path):"`
     """
-    references = _references(models, Workspace(workspace))
+    references = references_of(models, Workspace(workspace))
     text = sys.stdin.read() if prompt == "-" else prompt
     sampling = Sampling(
         temperature=temperature,
@@ -115,7 +110,7 @@ def score(
 
     Example: `cpt-studio score demo-base first --file notes.txt`
     """
-    references = _references(models, Workspace(workspace))
+    references = references_of(models, Workspace(workspace))
     if (text is None) == (file is None):
         raise UserError("Give the text by --text or by --file, one of the two.")
     content = _read(file) if file is not None else sys.stdin.read() if text == "-" else text or ""
@@ -138,15 +133,6 @@ def score(
     console.print(table)
     for model in result["models"][1:]:
         _print_differences(content, result["models"][0], model)
-
-
-def _references(models: list[str], workspace: Workspace) -> list[ModelReference]:
-    references = [resolve_reference(text, workspace) for text in models]
-    labels = [reference.label for reference in references]
-    doubled = sorted({label for label in labels if labels.count(label) > 1})
-    if doubled:
-        raise UserError(f"The same model is named twice: {', '.join(doubled)}.")
-    return references
 
 
 def _load(bench: Bench, references: list[ModelReference]) -> None:

@@ -8,18 +8,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import TaskID
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.progress import byte_bar
 from cptstudio.corpus import progress as build_progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
@@ -280,17 +273,7 @@ class _ProgressBar:
     """Draws `build_progress.Progress` on standard error."""
 
     def __init__(self, quiet: bool) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[files]}"),
-            console=errors,
-            transient=True,
-            disable=quiet,
-        )
+        self._bar = byte_bar(quiet=quiet)
         self._task: TaskID | None = None
         self._phase = ""
 
@@ -307,6 +290,6 @@ class _ProgressBar:
         if self._task is None or moment.phase != self._phase:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(moment.phase, total=total, files=files)
+            self._task = self._bar.add_task(moment.phase, total=total, detail=files)
             self._phase = moment.phase
-        self._bar.update(self._task, completed=moment.bytes_done, total=total, files=files)
+        self._bar.update(self._task, completed=moment.bytes_done, total=total, detail=files)

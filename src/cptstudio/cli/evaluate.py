@@ -1,38 +1,32 @@
-"""`cpt-studio evaluate` and `cpt-studio generate`."""
+"""`cpt-studio evaluate`: models on held-out text, in bits per byte."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
-from cptstudio.cli.programs import answers
+from cptstudio.cli.measured import (
+    FastBlasOption,
+    ModelsArgument,
+    SideOption,
+    check_side,
+    corpus_of,
+)
+from cptstudio.cli.programs import run_reported
 from cptstudio.errors import UserError
-from cptstudio.testing.references import ModelReference, resolve_reference
+from cptstudio.testing.references import request_of, resolve_reference
 from cptstudio.workspace import Workspace
 
-FastBlasOption = Annotated[
-    bool,
-    typer.Option(
-        "--fast-blas/--no-fast-blas", help="On a Linux CPU: use an optimised BLAS under MLX."
-    ),
-]
+MODULE = "cptstudio.testing.evaluate"
 
 
 def evaluate(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MODEL...",
-            help="Base models, or runs: RUN (its last checkpoint), RUN@best, RUN@200.",
-        ),
-    ],
+    models: ModelsArgument,
     corpora: Annotated[
         list[str] | None,
         typer.Option("--corpus", "-c", help="A corpus to measure on; repeat for more."),
@@ -46,9 +40,7 @@ def evaluate(
             help='A text file, or a .jsonl file with a "text" in each line; repeat for more.',
         ),
     ] = None,
-    side: Annotated[
-        str, typer.Option(metavar="validation|test", help="Which held-out documents.")
-    ] = "validation",
+    side: SideOption = "validation",
     max_bytes: Annotated[
         int,
         typer.Option(min=1000, help="Held-out text of each corpus; always the same documents."),
@@ -83,16 +75,15 @@ def evaluate(
     Example: `cpt-studio evaluate demo-base first first@best -c python-source`
     """
     place = Workspace(workspace)
-    if side not in ("validation", "test"):
-        raise UserError(f"--side must be validation or test, not {side!r}.")
+    check_side(side)
     if not corpora and not texts:
         raise UserError("Say what to measure on: --corpus NAME or --text FILE.")
     names = [*(corpora or ()), *(str(path) for path in texts or ())]
     references = [resolve_reference(text, place) for text in models]
     request = {
         "workspace": place.root,
-        "models": [_model(reference) for reference in references],
-        "corpora": [_corpus(name, place) for name in corpora or ()],
+        "models": [request_of(reference) for reference in references],
+        "corpora": [corpus_of(name, place) for name in corpora or ()],
         "texts": [{"name": str(path), "path": path.absolute()} for path in texts or ()],
         "side": side,
         "max_bytes": max_bytes,
@@ -100,50 +91,14 @@ def evaluate(
         "stride": stride,
         "fast_blas": fast_blas,
     }
-    result = _with_progress(request, quiet=as_json)
+    report, result = run_reported(MODULE, request, place, quiet=as_json)
     if as_json:
-        print_json(result)
+        print_json({"report": report, **result})
         return
     console.print(_table(result, names))
+    console.print(f"Kept as report {report}.")
     for note in result["notes"]:
         errors.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
-
-
-def _model(reference: ModelReference) -> dict[str, Any]:
-    return {
-        "label": reference.label,
-        "model": reference.model,
-        "adapter": reference.adapter,
-        "run": reference.run,
-    }
-
-
-def _corpus(name: str, workspace: Workspace) -> dict[str, Any]:
-    folder = workspace.corpus(name)
-    if not folder.is_dir():
-        known = ", ".join(workspace.corpus_names()) or "none yet"
-        raise UserError(f"There is no corpus {name!r} in {workspace.root}. There are: {known}.")
-    return {"name": name, "path": folder}
-
-
-def _with_progress(request: dict[str, Any], quiet: bool) -> dict[str, Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        TextColumn("tokens"),
-        TimeRemainingColumn(),
-        console=errors,
-        transient=True,
-        disable=quiet,
-    ) as bar:
-        task = bar.add_task("loading", total=None)
-        for answer in answers("cptstudio.testing.evaluate", request):
-            if "result" in answer:
-                result: dict[str, Any] = answer["result"]
-                return result
-            step = answer["progress"]
-            bar.update(task, description=step["doing"], completed=step["done"], total=step["total"])
-    raise AssertionError("answers() raises when there is no result")
 
 
 def _table(result: dict[str, Any], corpora: list[str]) -> Table:
@@ -176,54 +131,3 @@ def _cell(measured: dict[str, Any], first: dict[str, Any]) -> str:
         star = "*" if difference["sure"] else ""
         cell += f"\n{difference['low']:+.4f} to {difference['high']:+.4f}{star}"
     return cell
-
-
-def generate(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A base model, RUN, RUN@best or RUN@200.")
-    ],
-    prompt: Annotated[
-        str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")
-    ],
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens to make at most.")] = 100,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus; 0 turns it off.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 0,
-    workspace: WorkspaceOption = Path(),
-    fast_blas: FastBlasOption = True,
-    as_json: JsonOption = False,
-) -> None:
-    """Let a model go on from a prompt, as raw text (no chat template).
-
-    Example: `cpt-studio generate first --prompt "def read_lines(path):" --max-tokens 60`
-    """
-    reference = resolve_reference(model, Workspace(workspace))
-    text = sys.stdin.read() if prompt == "-" else prompt
-    request = {
-        "model": reference.model,
-        "adapter": reference.adapter,
-        "prompt": text,
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "top_p": top_p,
-        "seed": seed,
-        "fast_blas": fast_blas,
-    }
-    if not as_json:
-        sys.stdout.write(text)
-    made = []
-    for answer in answers("cptstudio.testing.generate", request):
-        if "result" in answer:
-            result = answer["result"]
-            continue
-        made.append(answer["progress"]["text"])
-        if not as_json:
-            sys.stdout.write(made[-1])
-            sys.stdout.flush()
-    if as_json:
-        print_json({"model": reference.label, "prompt": text, "text": "".join(made), **result})
-        return
-    sys.stdout.write("\n")
-    sys.stdout.flush()
-    rate = result.get("tokens_per_second", 0.0)
-    errors.print(f"[dim]{reference.label}: {result['tokens']} tokens, {rate:.0f} tokens/s[/]")

@@ -7,18 +7,18 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cptstudio import run_files
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
-from cptstudio.cli.evaluate import FastBlasOption
-from cptstudio.cli.programs import answers
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.measured import FastBlasOption, SideOption, check_side, corpus_of
+from cptstudio.cli.programs import run_reported
 from cptstudio.errors import UserError
-from cptstudio.testing.merging import Point, average, back_to_base, instruct_delta
-from cptstudio.testing.references import resolve_reference
+from cptstudio.testing.merging import Point, average, back_to_base, instruct_delta, roles_in
+from cptstudio.testing.references import ModelReference, resolve_reference
 from cptstudio.workspace import Workspace
 
+MODULE = "cptstudio.testing.merge"
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -51,9 +51,7 @@ def merge(
         list[str] | None,
         typer.Option("--corpus", "-c", help="Measure each point on it; repeat for more."),
     ] = None,
-    side: Annotated[
-        str, typer.Option(metavar="validation|test", help="Which held-out documents.")
-    ] = "validation",
+    side: SideOption = "validation",
     max_bytes: Annotated[int, typer.Option(min=1000, help="Held-out text of a corpus.")] = 400_000,
     save: Annotated[
         str | None,
@@ -74,9 +72,9 @@ def merge(
     - `cpt-studio merge first --at 0.75 --save first-merged`
     """
     place = Workspace(workspace)
-    if side not in ("validation", "test"):
-        raise UserError(f"--side must be validation or test, not {side!r}.")
-    points = _points(run, shares, last, instruct, place)
+    check_side(side)
+    reference = resolve_reference(run, place)
+    points = _points(reference, shares, last, instruct, place)
     if save is not None and len(points) != 1:
         raise UserError(f"Only one point can be saved: choose one of the {len(points)} with --at.")
     if save is None and not corpora:
@@ -84,30 +82,46 @@ def merge(
     target = place.base_model(save) if save is not None else None
     request = {
         "workspace": place.root,
+        "title": _title(reference, last, instruct),
         "points": [point.request() for point in points],
-        "corpora": [_corpus(name, place) for name in corpora or ()],
+        "corpora": [corpus_of(name, place) for name in corpora or ()],
+        "roles": roles_in(reference.run, corpora or ()) if reference.run else {},
         "side": side,
         "max_bytes": max_bytes,
         "context_length": None,
         "save": {"point": points[0].label, "folder": target} if target else None,
         "fast_blas": fast_blas,
     }
-    result = _run(request, quiet=as_json)
+    report, result = run_reported(MODULE, request, place, quiet=as_json)
     if as_json:
-        print_json(result)
+        print_json({"report": report, **result})
         return
     if corpora:
         console.print(_table(result, corpora))
+    console.print(f"Kept as report {report}.")
     if target is not None:
         console.print(f"Saved {target}.")
 
 
+def _title(reference: ModelReference, last: int | None, instruct: str | None) -> str:
+    if last is not None:
+        return f"Mean of the last {last} checkpoints of {reference.label}"
+    if instruct is not None:
+        return f"{reference.label} with what {instruct} has over its base"
+    return f"{reference.label} merged back to its base"
+
+
 def _points(
-    run: str, shares: list[float] | None, last: int | None, instruct: str | None, place: Workspace
+    reference: ModelReference,
+    shares: list[float] | None,
+    last: int | None,
+    instruct: str | None,
+    place: Workspace,
 ) -> list[Point]:
-    reference = resolve_reference(run, place)
     if reference.run is None:
-        raise UserError(f"{run!r} is a base model: give a run, such as RUN or RUN@best.")
+        raise UserError(
+            f"{reference.label!r} is a base model: give a run, such as RUN or RUN@best."
+        )
     base = Path(run_files.read_config(reference.run).model_path)
     if last is not None:
         if instruct is not None or shares:
@@ -117,29 +131,6 @@ def _points(
         other = resolve_reference(instruct, place)
         return instruct_delta(reference, base, other.model, shares or [1.0])
     return back_to_base(reference, base, shares or list(_SHARES))
-
-
-def _corpus(name: str, workspace: Workspace) -> dict[str, Any]:
-    folder = workspace.corpus(name)
-    if not folder.is_dir():
-        known = ", ".join(workspace.corpus_names()) or "none yet"
-        raise UserError(f"There is no corpus {name!r} in {workspace.root}. There are: {known}.")
-    return {"name": name, "path": folder}
-
-
-def _run(request: dict[str, Any], quiet: bool) -> dict[str, Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=errors, transient=True, disable=quiet
-    ) as bar:
-        task = bar.add_task("merging", total=None)
-        for answer in answers("cptstudio.testing.merge", request):
-            if "result" in answer:
-                result: dict[str, Any] = answer["result"]
-                return result
-            step = answer["progress"]
-            bar.update(task, description=step["doing"], completed=step["done"], total=step["total"])
-    raise AssertionError("answers() raises when there is no result")
 
 
 def _table(result: dict[str, Any], corpora: list[str]) -> Table:

@@ -9,17 +9,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.progress import byte_bar
 from cptstudio.models.library import Model, ModelLibrary
 from cptstudio.workspace import Workspace
 
@@ -142,17 +135,7 @@ class _Bar:
     """Draws the progress of a download on standard error."""
 
     def __init__(self, quiet: bool) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}"),
-            console=errors,
-            transient=True,
-            disable=quiet,
-        )
+        self._bar = byte_bar(quiet=quiet)
         self._task = self._bar.add_task("asking", total=None, detail="")
 
     def __enter__(self) -> _Bar:

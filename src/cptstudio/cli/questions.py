@@ -9,13 +9,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
-from cptstudio.cli.evaluate import FastBlasOption
-from cptstudio.testing.bench import Bench
-from cptstudio.testing.questions import ask_questions, read_questions
-from cptstudio.testing.references import resolve_reference
-from cptstudio.testing.requests import Unload
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
+from cptstudio.cli.programs import run_reported
+from cptstudio.testing.questions import read_questions
+from cptstudio.testing.references import request_of
 from cptstudio.workspace import Workspace
+
+MODULE = "cptstudio.testing.question_program"
 
 
 def questions(
@@ -26,9 +27,7 @@ def questions(
             help='{"context", "choices", "answer": index} or {"context", "answer": text} a line.',
         ),
     ],
-    models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Base models, RUN, RUN@best, RUN@200.")
-    ],
+    models: ModelsArgument,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
@@ -39,20 +38,17 @@ def questions(
     """
     place = Workspace(workspace)
     asked = read_questions(file)
-    references = [resolve_reference(text, place) for text in models]
-    found: dict[str, dict[str, Any]] = {}
-    with Bench(fast_blas=fast_blas) as bench, errors.status("Asking", spinner="line") as status:
-        for reference in references:
-            bench.load([reference])
-            shown = escape(reference.label)
-
-            def tell(done: int, total: int, shown: str = shown) -> None:
-                status.update(f"{shown}: {done:,} of {total:,} questions")
-
-            found[reference.label] = ask_questions(bench, reference.label, asked, tell)
-            bench.result(Unload(labels=(reference.label,)))
+    request = {
+        "workspace": place.root,
+        "file": file.absolute(),
+        "name": str(file),
+        "models": [request_of(reference) for reference in references_of(models, place)],
+        "fast_blas": fast_blas,
+    }
+    report, result = run_reported(MODULE, request, place, quiet=as_json)
+    found: dict[str, dict[str, Any]] = result["models"]
     if as_json:
-        print_json(found)
+        print_json({"report": report, **found})
         return
     table = Table(title=f"{len(asked):,} questions")
     for title in ("Model", "Multiple choice", "by bytes", "Cloze"):
@@ -63,3 +59,4 @@ def questions(
         cells = ["-" if share is None else f"{share:.1%}" for share in shares]
         table.add_row(escape(label), *cells)
     console.print(table)
+    console.print(f"Kept as report {report}.")

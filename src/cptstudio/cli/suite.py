@@ -7,24 +7,24 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
-from cptstudio.cli.evaluate import FastBlasOption
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
+from cptstudio.cli.programs import run_reported
 from cptstudio.errors import UserError
-from cptstudio.testing.bench import Bench
-from cptstudio.testing.references import resolve_reference
+from cptstudio.testing.references import request_of
 from cptstudio.testing.requests import Sampling
 from cptstudio.testing.suites import (
     Suite,
     delete_suite,
     parse_prompts,
     read_suite,
-    run_suite,
     suite_names,
     write_suite,
 )
 from cptstudio.workspace import Workspace
+
+MODULE = "cptstudio.testing.suite_program"
 
 app = typer.Typer(
     help="Prompt suites: the same prompts with the same seed, put to several checkpoints.",
@@ -83,9 +83,7 @@ def list_suites(workspace: WorkspaceOption = Path(), as_json: JsonOption = False
 @app.command()
 def run(
     name: NameArgument,
-    models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Base models, RUN, RUN@best, RUN@200.")
-    ],
+    models: ModelsArgument,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
@@ -97,27 +95,16 @@ def run(
     Example: `cpt-studio suite run basics demo-base first@100 first`
     """
     place = Workspace(workspace)
-    suite = read_suite(place, name)
-    references = [resolve_reference(text, place) for text in models]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with (
-        Bench(fast_blas=fast_blas) as bench,
-        Progress(
-            *columns, TimeRemainingColumn(), console=errors, transient=True, disable=as_json
-        ) as bar,
-    ):
-        task = bar.add_task("loading", total=None)
-        matrix = run_suite(
-            bench,
-            place,
-            suite,
-            references,
-            lambda doing, done, total: bar.update(
-                task, description=escape(doing), completed=done, total=total
-            ),
-        )
+    read_suite(place, name)
+    request = {
+        "workspace": place.root,
+        "suite": name,
+        "models": [request_of(reference) for reference in references_of(models, place)],
+        "fast_blas": fast_blas,
+    }
+    report, matrix = run_reported(MODULE, request, place, quiet=as_json)
     if as_json:
-        print_json(matrix)
+        print_json({"report": report, **matrix})
         return
     for row in matrix["rows"]:
         console.rule(escape(row["prompt"].strip().splitlines()[0][:80]))
@@ -127,6 +114,7 @@ def run(
             mark = " (another text)" if changed else ""
             console.print(f"[bold]{escape(label)}{mark}[/]")
             console.print(f"[dim]{escape(row['prompt'])}[/]{escape(text['text'])}", soft_wrap=True)
+    console.print(f"Kept as report {report}.")
 
 
 @app.command()

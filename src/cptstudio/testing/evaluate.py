@@ -1,54 +1,68 @@
-"""The evaluation program: `python -m cptstudio.testing.evaluate`, a request on standard input.
+"""The evaluation program: `python -m cptstudio.testing.evaluate`, see `job_programs`.
 
 Request: {"workspace": folder, "models": [{"label", "model", "adapter", "run"}], "corpora":
 [{"name", "path"}], "texts": [{"name", "path"}], "side": "validation" or "test", "max_bytes":
 count, "context_length": tokens or null, "stride": tokens or null, "fast_blas"}. All models are
-measured on the same documents, which are chosen by their bytes, so that models with different
-tokenizers compare. One model is in memory at a time, and none where all was measured before.
+measured on the same documents. One model is in memory at a time, and none where all was measured
+before. The result {"report", "title"} names the report that holds what was found.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
+from cptstudio import job_programs
 from cptstudio.errors import UserError
+from cptstudio.job_programs import TellsProgress
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.loading import LoadedModel, load_for_inference
-from cptstudio.testing import program
-from cptstudio.testing.documents import (
-    DocumentSet,
-    common_context,
-    how_measured,
-    measure,
-    open_sets,
-    summary,
-)
+from cptstudio.testing.documents import DocumentSet, open_sets
+from cptstudio.testing.figures import changed_most, summary
 from cptstudio.testing.leaks import trained_on
-from cptstudio.testing.results import Results, model_identity
+from cptstudio.testing.measuring import Measuring
+from cptstudio.testing.reports import Reports
+from cptstudio.testing.results import Results
+from cptstudio.testing.windows import common_context
 from cptstudio.workspace import Workspace
 
+MODULE = "cptstudio.testing.evaluate"
 
-def evaluate(request: dict[str, Any]) -> dict[str, Any]:
+
+def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
+    """Evaluate, and keep what came of it as a report."""
+    result = evaluate(request, answer)
+    models = ", ".join(entry["label"] for entry in request["models"])
+    sets = ", ".join(Path(entry["name"]).name for entry in _all_sets(request))
+    reports = Reports(Workspace(request["workspace"]))
+    return reports.keep("evaluation", f"{models} on {sets}", request, result)
+
+
+def _all_sets(request: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*request["corpora"], *request.get("texts", ())]
+
+
+def evaluate(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Score every model on the held-out documents of every corpus and on every text file."""
     use_fast_blas(enabled=request["fast_blas"])
     sets = open_sets(request)
-    context_length = request["context_length"] or common_context(
-        [Path(entry["model"]) for entry in request["models"]]
-    )
+    paths = [Path(entry["model"]) for entry in request["models"]]
+    context_length = common_context(paths, request["context_length"])
     results = Results(Workspace(request["workspace"]))
+    measuring = Measuring(sets, request, context_length, results, answer)
     measured = [
-        _measure(entry, sets, request, context_length, results) for entry in request["models"]
+        _measure(entry, number, len(paths), measuring)
+        for number, entry in enumerate(request["models"], 1)
     ]
     left_out, notes = _leaks(request["models"], sets, measured[0])
     models = [
         {
             "label": entry["label"],
             "corpora": {
-                one.name: summary(of_model[one.name], measured[0][one.name], left_out[one.name])
-                for one in sets
+                one.name: _figures(one, of_model, measured[0], left_out[one.name]) for one in sets
             },
         }
         for entry, of_model in zip(request["models"], measured, strict=True)
@@ -56,44 +70,43 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "side": request["side"],
         "context_length": context_length,
-        "stride": request.get("stride") or context_length,
+        "stride": measuring.stride,
         "models": models,
         "left_out": {name: len(numbers) for name, numbers in left_out.items()},
         "notes": notes,
     }
 
 
-# --- measuring -------------------------------------------------------------------------------
-
-
 def _measure(
-    entry: dict[str, Any],
-    sets: list[DocumentSet],
-    request: dict[str, Any],
-    context_length: int,
-    results: Results,
+    entry: dict[str, Any], number: int, count: int, measuring: Measuring
 ) -> dict[str, dict[str, Any]]:
     """One model's nats of each document of each set, kept or newly measured."""
     path = Path(entry["model"])
     adapter = Path(entry["adapter"]) if entry["adapter"] else None
-    program.say(progress={"doing": f"looking at {entry['label']}", "done": 0, "total": None})
-    identity = model_identity(path, adapter)
-    found: dict[str, dict[str, Any]] = {}
-    loaded: LoadedModel | None = None
-    for one in sets:
-        inputs = {"model": identity, **how_measured(one, request, context_length)}
-        measured = results.find(inputs)
-        if measured is None:
-            if loaded is None:
-                doing = f"loading {entry['label']}"
-                program.say(progress={"doing": doing, "done": 0, "total": None})
-                loaded = load_for_inference(path, adapter)
-            measured = measure(loaded, entry["label"], one, request, context_length)
-            results.keep(inputs, measured)
-        found[one.name] = measured
-    del loaded
+    label, detail = entry["label"], f"model {number} of {count}"
+    measuring.answer.progress(phase=f"looking at {label}", detail=detail)
+    identity = {"model": measuring.results.identity(path, adapter)}
+
+    def load() -> LoadedModel:
+        measuring.answer.progress(phase=f"loading {label}", detail=detail)
+        return load_for_inference(path, adapter)
+
+    found = measuring.measure(label, detail, identity, load)
     mx.clear_cache()
     return found
+
+
+def _figures(
+    one: DocumentSet,
+    of_model: dict[str, dict[str, Any]],
+    of_first: dict[str, dict[str, Any]],
+    left_out: set[str],
+) -> dict[str, Any]:
+    here, there = of_model[one.name], of_first[one.name]
+    figures = summary(here, there, left_out)
+    if here is not there:
+        figures["changed"] = changed_most(one, here, there, left_out)
+    return figures
 
 
 # --- leaks -----------------------------------------------------------------------------------
@@ -128,4 +141,4 @@ def _leaks(
 
 
 if __name__ == "__main__":
-    program.run(evaluate)
+    sys.exit(job_programs.answer_request(work))

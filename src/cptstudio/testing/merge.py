@@ -1,43 +1,51 @@
-"""The merging program: `python -m cptstudio.testing.merge`, a request on standard input.
+"""The merging program: `python -m cptstudio.testing.merge`, see `job_programs`.
 
-Request: {"workspace": folder, "points": [{"label", "parts": [{"model", "adapter", "weight"}]}],
-"corpora": [{"name", "path"}], "side", "max_bytes", "context_length", "save": {"point": label,
-"folder": path} or null, "fast_blas"}. Each point is a weighted sum of models (see `lm.merging`).
-It is made in memory, measured on the corpora, and written only when it is the one to save.
+Request: {"workspace": folder, "title", "points": [{"label", "share", "parts": [{"model",
+"adapter", "weight"}]}], "corpora": [{"name", "path"}], "roles": {name: "domain", "general" or
+null}, "side", "max_bytes", "context_length", "save": {"point": label, "folder": path} or null,
+"fast_blas"}. Each point is a weighted sum of models (see `lm.merging`). It is made in memory,
+measured on the corpora, and written only when it is the one to save. The result {"report",
+"title"} names the report that holds what was found.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
-from cptstudio import durable
+from cptstudio import durable, job_programs
 from cptstudio.errors import UserError
+from cptstudio.job_programs import TellsProgress
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.loading import LoadedModel, cast_floating, default_compute_dtype
 from cptstudio.lm.merging import Part, check_parts, merge
 from cptstudio.lm.parameters import named_parameters
 from cptstudio.lm.saving import save_model_folder
-from cptstudio.testing import program
-from cptstudio.testing.documents import (
-    DocumentSet,
-    common_context,
-    how_measured,
-    measure,
-    open_sets,
-    summary,
-)
-from cptstudio.testing.results import Results, model_identity
+from cptstudio.testing.documents import open_sets
+from cptstudio.testing.figures import summary
+from cptstudio.testing.measuring import Measuring
+from cptstudio.testing.reports import Reports
+from cptstudio.testing.results import Results
+from cptstudio.testing.windows import common_context
 from cptstudio.workspace import Workspace
 
+MODULE = "cptstudio.testing.merge"
 
-def merge_points(request: dict[str, Any]) -> dict[str, Any]:
+
+def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
+    """Measure and save, and keep what came of it as a report."""
+    result = merge_points(request, answer)
+    return Reports(Workspace(request["workspace"])).keep("merge", request["title"], request, result)
+
+
+def merge_points(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Measure every point of the frontier, and save one of them if asked."""
     use_fast_blas(enabled=request["fast_blas"])
-    points = [(point["label"], _parts(point)) for point in request["points"]]
+    points = [(point, _parts(point)) for point in request["points"]]
     for _, parts in points:
         check_parts(parts)
     save = request["save"]
@@ -45,23 +53,31 @@ def merge_points(request: dict[str, Any]) -> dict[str, Any]:
     if target is not None and (target.exists() or target.is_symlink()):
         raise UserError(f"There is something at {target} already; choose another name.")
     sets = open_sets(request)
-    context = request["context_length"] or common_context([parts[0].model for _, parts in points])
+    context = common_context([parts[0].model for _, parts in points], request["context_length"])
     results = Results(Workspace(request["workspace"]))
+    measuring = Measuring(sets, request, context, results, answer)
     measured = []
-    for label, parts in points:
-        wanted = target if save and save["point"] == label else None
-        measured.append(_point(label, parts, sets, request, context, results, wanted))
+    for number, (point, parts) in enumerate(points, 1):
+        wanted = target if save and save["point"] == point["label"] else None
+        detail = f"point {number} of {len(points)}"
+        measured.append(_point(point["label"], detail, parts, measuring, wanted))
     answers = [
         {
-            "label": label,
+            "label": point["label"],
+            "share": point.get("share"),
             "corpora": {
-                one.name: summary(of_point[one.name], measured[0][one.name], frozenset())
-                for one in sets
+                one.name: summary(of_point[one.name], measured[0][one.name]) for one in sets
             },
         }
-        for (label, _), of_point in zip(points, measured, strict=True)
+        for (point, _), of_point in zip(points, measured, strict=True)
     ]
-    return {"context_length": context, "points": answers, "saved": str(target) if target else None}
+    roles = request.get("roles") or {}
+    return {
+        "context_length": context,
+        "points": answers,
+        "saved": str(target) if target else None,
+        "roles": {one.name: roles.get(one.name) for one in sets},
+    }
 
 
 def _parts(point: dict[str, Any]) -> list[Part]:
@@ -75,49 +91,53 @@ def _parts(point: dict[str, Any]) -> list[Part]:
     ]
 
 
+class _Made:
+    """A point's model, made when it is first needed."""
+
+    def __init__(self, label: str, detail: str, parts: list[Part], answer: TellsProgress) -> None:
+        self.label, self.detail, self.parts = label, detail, parts
+        self._answer = answer
+        self._loaded: LoadedModel | None = None
+
+    def as_stored(self) -> LoadedModel:
+        """In the type of the models' files."""
+        if self._loaded is None:
+            phase = f"merging {self.label}"
+
+            def tell(done: int, total: int) -> None:
+                self._answer.progress(
+                    phase=phase, done=done, total=total, unit="tensors", detail=self.detail
+                )
+
+            self._loaded = merge(self.parts, tell)
+        return self._loaded
+
+    def to_compute(self) -> LoadedModel:
+        """In the type that is computed with; after this it is not to be saved any more."""
+        loaded = self.as_stored()
+        if default_compute_dtype() == mx.float32:
+            cast_floating(loaded.model, mx.float32, respect_exceptions=True)
+        return loaded
+
+
 def _point(
-    label: str,
-    parts: list[Part],
-    sets: list[DocumentSet],
-    request: dict[str, Any],
-    context: int,
-    results: Results,
-    target: Path | None,
-) -> dict[str, Any]:
+    label: str, detail: str, parts: list[Part], measuring: Measuring, target: Path | None
+) -> dict[str, dict[str, Any]]:
+    made = _Made(label, detail, parts, measuring.answer)
     identities = [
-        [model_identity(part.model, part.adapter), part.weight] for part in parts if part.weight
+        [measuring.results.identity(part.model, part.adapter), part.weight]
+        for part in parts
+        if part.weight
     ]
-    found: dict[str, Any] = {}
-    loaded: LoadedModel | None = None
     if target is not None:
-        loaded = _made(label, parts)
+        loaded = made.as_stored()
+        measuring.answer.progress(phase=f"saving {target.name}", detail=detail)
         _save(loaded, target)
-    for one in sets:
-        inputs = {"merge": identities, **how_measured(one, request, context)}
-        kept = results.find(inputs)
-        if kept is None:
-            loaded = loaded or _made(label, parts)
-            _prepare(loaded)
-            kept = measure(loaded, label, one, request, context)
-            results.keep(inputs, kept)
-        found[one.name] = kept
-    del loaded
+        del loaded
+    found = measuring.measure(label, detail, {"merge": identities}, made.to_compute)
+    del made
     mx.clear_cache()
     return found
-
-
-def _made(label: str, parts: list[Part]) -> LoadedModel:
-    def tell(done: int, total: int) -> None:
-        program.say(progress={"doing": f"merging {label}", "done": done, "total": total})
-
-    return merge(parts, tell)
-
-
-def _prepare(loaded: LoadedModel) -> None:
-    """Into the type that is computed with; after saving, which keeps the stored one."""
-    dtype = default_compute_dtype()
-    if dtype == mx.float32:
-        cast_floating(loaded.model, dtype, respect_exceptions=True)
 
 
 def _save(loaded: LoadedModel, target: Path) -> None:
@@ -137,4 +157,4 @@ def _save(loaded: LoadedModel, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    program.run(merge_points)
+    sys.exit(job_programs.answer_request(work))

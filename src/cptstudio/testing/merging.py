@@ -29,20 +29,30 @@ class Point:
     Attributes:
         label: what the user sees.
         parts: the first one gives configuration and tokenizer.
+        share: how much of what was learned, or of the difference that is added; None for a mean.
     """
 
     label: str
     parts: tuple[WeightedModel, ...]
+    share: float | None = None
 
     def request(self) -> dict[str, Any]:
         """As the merging program takes it."""
         return {
             "label": self.label,
+            "share": self.share,
             "parts": [
                 {"model": part.model, "adapter": part.adapter, "weight": part.weight}
                 for part in self.parts
             ],
         }
+
+
+def roles_in(run_directory: Path, corpora: Sequence[str]) -> dict[str, str | None]:
+    """What corpora were to a run: "domain", "general" (replayed or only measured), or None."""
+    uses = run_files.read_config(run_directory).settings.data.corpora
+    known = {use.name: "domain" if use.role == "domain" else "general" for use in uses}
+    return {name: known.get(name) for name in corpora}
 
 
 def back_to_base(trained: ModelReference, base: Path, shares: Sequence[float]) -> list[Point]:
@@ -54,6 +64,7 @@ def back_to_base(trained: ModelReference, base: Path, shares: Sequence[float]) -
                 WeightedModel(base, None, 1 - share),
                 WeightedModel(trained.model, trained.adapter, share),
             ),
+            share,
         )
         for share in _checked(shares)
     ]
@@ -72,6 +83,7 @@ def instruct_delta(
                 WeightedModel(trained.model, trained.adapter, 1.0),
                 WeightedModel(base, None, -share),
             ),
+            share,
         )
         for share in _checked(shares)
     ]

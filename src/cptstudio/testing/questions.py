@@ -27,8 +27,12 @@ from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.requests import Complete, Prompt, Sampling, Score
+from cptstudio.testing.texts import read_text
 
 _LARGEST = 64 * durable.MEBIBYTE
+MOST_QUESTIONS = 50_000
+_SHOWN_QUESTIONS = 1_000
+_SHOWN_CHARACTERS = 500
 _AT_ONCE = 64
 Tell = Callable[[int, int], None]
 
@@ -50,18 +54,18 @@ class Question:
     cloze: bool
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path, shown: str | None = None) -> list[Question]:
     """The questions of a file.
+
+    Args:
+        path: the file.
+        shown: what messages call it; None for its path.
 
     Raises:
         UserError: the file cannot be read; the line and what is wrong with it are named.
     """
-    try:
-        text = durable.read_bytes(path, _LARGEST).decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}.") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: byte {error.start} spells nothing.") from None
+    name = shown or str(path)
+    text = read_text(path, _LARGEST, name)
     problems: list[str] = []
     questions = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -73,10 +77,14 @@ def read_questions(path: Path) -> list[Question]:
             problems.append(f"line {number}: {error}")
     if problems:
         hidden = f"and {len(problems) - 10:,} more lines" if len(problems) > 10 else None
-        shown = [*problems[:10], *([hidden] if hidden else [])]
-        raise UserError(f"{path} cannot be used as questions:", shown)
+        listed = [*problems[:10], *([hidden] if hidden else [])]
+        raise UserError(f"{name} cannot be used as questions:", listed)
     if not questions:
-        raise UserError(f"{path} holds no question.")
+        raise UserError(f"{name} holds no question.")
+    if len(questions) > MOST_QUESTIONS:
+        raise UserError(
+            f"{name} holds {len(questions):,} questions: ask at most {MOST_QUESTIONS:,} at once."
+        )
     return questions
 
 
@@ -109,8 +117,9 @@ def ask_questions(
     """Let a loaded model answer.
 
     Returns:
-        Counts and accuracies of multiple choice and of cloze questions, and the log-probability
-        (nats) of every choice.
+        Counts and accuracies of multiple choice and of cloze questions, the log-probability
+        (nats) of every choice, and the first `_SHOWN_QUESTIONS` questions with how they were
+        answered: {"context", "choices", "answer", "cloze", "right", "log_probabilities"}.
     """
     sums: list[list[float]] = []
     for start in range(0, len(questions), _AT_ONCE):
@@ -140,6 +149,23 @@ def ask_questions(
             else None,
         },
         "log_probabilities": sums,
+        "questions": [
+            _shown(question, values, was_said)
+            for question, values, was_said in zip(
+                questions[:_SHOWN_QUESTIONS], sums, said, strict=False
+            )
+        ],
+    }
+
+
+def _shown(question: Question, values: list[float], said: bool) -> dict[str, Any]:
+    return {
+        "context": question.context[-_SHOWN_CHARACTERS:],
+        "choices": [choice[:_SHOWN_CHARACTERS] for choice in question.choices],
+        "answer": question.answer,
+        "cloze": question.cloze,
+        "right": said if question.cloze else _best(values) == question.answer,
+        "log_probabilities": values,
     }
 
 

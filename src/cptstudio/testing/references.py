@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cptstudio import run_files
 from cptstudio.errors import UserError
@@ -26,6 +27,27 @@ class ModelReference:
     model: Path
     adapter: Path | None = None
     run: Path | None = None
+
+
+def request_of(reference: ModelReference) -> dict[str, Any]:
+    """A model as the testing programs take it in a request."""
+    return {
+        "label": reference.label,
+        "model": reference.model,
+        "adapter": reference.adapter,
+        "run": reference.run,
+    }
+
+
+def reference_of(entry: dict[str, Any]) -> ModelReference:
+    """The model of a request that `request_of` made."""
+    adapter, run = entry["adapter"], entry.get("run")
+    return ModelReference(
+        entry["label"],
+        Path(entry["model"]),
+        Path(adapter) if adapter else None,
+        Path(run) if run else None,
+    )
 
 
 def resolve_reference(text: str, workspace: Workspace) -> ModelReference:

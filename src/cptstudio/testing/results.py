@@ -29,6 +29,11 @@ class Results:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._folder = workspace.private / _FOLDER
+        self._hashed: dict[Path, bytes] = {}
+
+    def identity(self, model: Path, adapter: Path | None) -> str:
+        """`model_identity`, which reads each folder once in this object's life."""
+        return model_identity(model, adapter, self._hashed)
 
     def find(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
         """What was measured with exactly these inputs; None when nothing was."""
@@ -57,26 +62,46 @@ def _complete(inputs: dict[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, **dict(sorted(inputs.items()))}
 
 
-def model_identity(model: Path, adapter: Path | None) -> str:
+def model_identity(
+    model: Path, adapter: Path | None, hashed: dict[Path, bytes] | None = None
+) -> str:
     """What tells one set of weights from another, hexadecimal.
 
     A checkpoint's manifest names the hash of each file; a folder without one is read whole.
+
+    Args:
+        model: folder of the (base) model.
+        adapter: folder of an adapter on it, or None.
+        hashed: what is known of folders that do not change meanwhile; added to.
     """
+    known = hashed if hashed is not None else {}
     total = hashlib.sha256()
     for folder in (model, adapter):
         if folder is None:
             continue
-        try:
-            manifest = run_files.read_manifest(folder)
-        except (UnusableFileError, OSError):
-            total.update((model_hash(folder) if folder == model else _hash(folder)).encode())
-            continue
-        for name, file in sorted(manifest.files.items()):
-            total.update(f"{name}\0{file.sha256}\n".encode())
+        if folder not in known:
+            known[folder] = _content(folder, whole=folder == model)
+        total.update(known[folder])
     return total.hexdigest()
 
 
-def _hash(adapter: Path) -> str:
+def _content(folder: Path, whole: bool) -> bytes:
+    """The hashes of a folder's weights.
+
+    Args:
+        folder: of a checkpoint, of a model, or of an adapter.
+        whole: whether it is a model.
+    """
+    try:
+        manifest = run_files.read_manifest(folder)
+    except (UnusableFileError, OSError):
+        return (model_hash(folder) if whole else _adapter_hash(folder)).encode()
+    return b"".join(
+        f"{name}\0{file.sha256}\n".encode() for name, file in sorted(manifest.files.items())
+    )
+
+
+def _adapter_hash(adapter: Path) -> str:
     total = hashlib.sha256()
     for name in ("adapter_config.json", "adapters.safetensors"):
         with durable.open_regular_file((adapter / name).resolve()) as file:

@@ -8,20 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cptstudio.lm.description import describe_model
 from cptstudio.lm.likelihood import bits_per_byte, perplexity, score_tokens
 from cptstudio.testing.model_set import Bench
 from cptstudio.testing.requests import Score
+from cptstudio.testing.windows import common_context
 
-LONGEST_WINDOW = 2048
 Progress = Callable[[int, int], None]
-
-
-def common_context(benches: Sequence[Bench], asked: int | None = None) -> int:
-    """The window that all models can read: what was asked, their limits, or 2,048 tokens."""
-    limits = [describe_model(bench.loaded.path).context_limit for bench in benches]
-    known = [limit for limit in limits if limit is not None]
-    return min([asked or LONGEST_WINDOW, *known])
 
 
 def score(benches: Sequence[Bench], request: Score, progress: Progress) -> dict[str, Any]:
@@ -31,7 +23,7 @@ def score(benches: Sequence[Bench], request: Score, progress: Progress) -> dict[
     every token's place in the text (characters) and its nats. Nats and bits per byte count the
     tokens of the text alone; the first one is predicted from the tokenizer's start token.
     """
-    context = common_context(benches, request.context_length)
+    context = common_context([bench.loaded.path for bench in benches], request.context_length)
     answers = []
     for number, bench in enumerate(benches):
 

@@ -21,7 +21,8 @@ from cptstudio.settings import sentences
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import ModelReference
 from cptstudio.testing.requests import Asked, Complete, Prompt, Sampling, Unload
-from cptstudio.testing.results import Results, model_identity
+from cptstudio.testing.results import Results
+from cptstudio.testing.texts import read_text
 from cptstudio.workspace import NAME_PATTERN, Workspace, check_name
 
 _FOLDER = "suites"
@@ -85,12 +86,7 @@ def parse_prompts(path: Path) -> list[str]:
     Raises:
         UserError: the file cannot be read; the line is named.
     """
-    try:
-        text = durable.read_bytes(path, _LARGEST).decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}.") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: byte {error.start} spells nothing.") from None
+    text = read_text(path, _LARGEST)
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if path.suffix == ".jsonl":
         prompts = [_prompt(path, number, line) for number, line in lines]
@@ -155,7 +151,7 @@ def _column(
     done: int,
     total: int,
 ) -> list[dict[str, Any]]:
-    identity = model_identity(reference.model, reference.adapter)
+    identity = results.identity(reference.model, reference.adapter)
     texts = []
     loaded = False
     for number, prompt in enumerate(suite.prompts):

@@ -13,6 +13,7 @@ from pathlib import Path
 from cptstudio import durable
 from cptstudio.corpus.cleaning import Cleaner
 from cptstudio.corpus.split import new_content_hash
+from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 
 LARGEST = 64 * durable.MEBIBYTE
@@ -33,44 +34,64 @@ class Text:
     hash: bytes
 
 
-def read_texts(path: Path, field: str = "text") -> list[Text]:
+def read_text(path: Path, limit: int, shown: str | None = None) -> str:
+    """A whole file in UTF-8.
+
+    Args:
+        path: a regular file.
+        limit: bytes it may have.
+        shown: what messages call it; None for its path.
+
+    Raises:
+        UserError: it is not there, too large, or other than UTF-8.
+    """
+    name = shown or str(path)
+    try:
+        return durable.read_bytes(path, limit).decode("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"There is no file {name}.") from None
+    except UnusableFileError as error:
+        raise UserError(f"{name}: {error.reason}.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is not UTF-8 text: byte {error.start} spells nothing.") from None
+
+
+def read_texts(path: Path, field: str = "text", name: str | None = None) -> list[Text]:
     """The texts of a file, empty ones left out.
 
     Args:
         path: the file.
         field: what holds the text in a .jsonl file.
+        name: what the user calls it, where it lies under another name; its ending decides.
 
     Raises:
         UserError: the file cannot be read, or a line of it is not what it should be.
     """
-    try:
-        data = durable.read_bytes(path, LARGEST).decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}.") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: byte {error.start} spells nothing.") from None
-    if path.suffix != ".jsonl":
-        found = [_text(path.name, data)]
+    shown = name or str(path)
+    label = Path(shown).name
+    data = read_text(path, LARGEST, shown)
+    if not shown.endswith(".jsonl"):
+        found = [_text(label, data)]
     else:
         found = [
-            _text(f"{path.name}:{number}", _of_line(path, number, line, field))
+            _text(f"{label}:{number}", _of_line(shown, number, line, field))
             for number, line in enumerate(data.split("\n"), 1)
             if line.strip()
         ]
     kept = [text for text in found if text.text.strip()]
     if not kept:
-        raise UserError(f"{path} holds no text.")
+        raise UserError(f"{shown} holds no text.")
     return kept
 
 
-def _of_line(path: Path, number: int, line: str, field: str) -> str:
+def _of_line(shown: str, number: int, line: str, field: str) -> str:
     try:
         value = json.loads(line)
     except ValueError as error:
-        raise UserError(f"{path}, line {number}: is not JSON ({error}).") from None
+        raise UserError(f"{shown}, line {number}: is not JSON ({error}).") from None
     text = value.get(field) if isinstance(value, dict) else None
     if not isinstance(text, str):
-        raise UserError(f"{path}, line {number}: has no text in {field!r}.")
+        raise UserError(f"{shown}, line {number}: has no text in {field!r}.")
     return text
 
 

@@ -12,10 +12,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, cast
 
 from cptstudio import durable
 from cptstudio.errors import UserError
+from cptstudio.job_programs import UNITS, Unit
 from cptstudio.runs import memory_evidence
 
 LINE_LIMIT = durable.MEBIBYTE
@@ -34,7 +35,7 @@ class Line:
     phase: str | None
     done: float | None
     total: float | None
-    unit: Literal["bytes", "files", "steps", "rows"] | None
+    unit: Unit | None
     detail: str | None
     rate: float | None
     remaining_seconds: float | None
@@ -210,7 +211,7 @@ def _line(facts: dict[str, Any]) -> Line:
         phase=_text(facts.get("phase")),
         done=_number(facts.get("done")),
         total=_number(facts.get("total")),
-        unit=cast(Any, unit) if unit in ("bytes", "files", "steps", "rows") else None,
+        unit=cast(Any, unit) if unit in UNITS else None,
         detail=_text(facts.get("detail")),
         rate=_number(facts.get("rate")),
         remaining_seconds=_number(facts.get("remaining_seconds")),

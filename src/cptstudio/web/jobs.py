@@ -21,6 +21,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from cptstudio.errors import UserError
+from cptstudio.job_programs import Unit
 from cptstudio.web.job_process import GRACE_SECONDS, JobProcess, Line
 from cptstudio.web.job_speed import Speed
 from cptstudio.web.problems import Conflict
@@ -33,7 +34,6 @@ _TELL_SECONDS = 0.25
 log = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-Unit = Literal["bytes", "files", "steps", "rows"]
 _ENDED = ("done", "failed", "cancelled")
 
 

@@ -1,0 +1,67 @@
+"""`cpt-studio generate`: one model goes on from a prompt."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from cptstudio.cli.common import JsonOption, WorkspaceOption, errors, print_json
+from cptstudio.cli.measured import FastBlasOption
+from cptstudio.testing.bench import Bench
+from cptstudio.testing.references import resolve_reference
+from cptstudio.testing.requests import Complete, Prompt, Sampling
+from cptstudio.workspace import Workspace
+
+
+def generate(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A base model, RUN, RUN@best or RUN@200.")
+    ],
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")
+    ],
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens to make at most.")] = 100,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus; 0 turns it off.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 0,
+    workspace: WorkspaceOption = Path(),
+    fast_blas: FastBlasOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a model go on from a prompt, as raw text (no chat template).
+
+    Example: `cpt-studio generate first --prompt "def read_lines(path):" --max-tokens 60`
+    """
+    reference = resolve_reference(model, Workspace(workspace))
+    text = sys.stdin.read() if prompt == "-" else prompt
+    sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, max_tokens=max_tokens)
+    ask = Complete(
+        labels=(reference.label,), prompts=(Prompt(text=text),), sampling=sampling, alternatives=0
+    )
+    made: list[str] = []
+    with Bench(fast_blas=fast_blas) as bench:
+        with errors.status("Loading", spinner="line"):
+            bench.load([reference])
+        if not as_json:
+            sys.stdout.write(text)
+        for answer in bench.ask(ask):
+            if "piece" in answer:
+                made.append(answer["piece"]["text"])
+                if not as_json:
+                    sys.stdout.write(made[-1])
+                    sys.stdout.flush()
+            if "result" in answer:
+                (end,) = answer["result"]["texts"]
+    if as_json:
+        shown = {key: value for key, value in end.items() if key != "label"}
+        print_json({"model": reference.label, "prompt": text, "text": "".join(made), **shown})
+        return
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+    rate = end["tokens_per_second"]
+    speed = f", {rate:.0f} tokens/s" if rate else ""
+    errors.print(f"[dim]{escape(reference.label)}: {end['tokens']} tokens{speed}[/]")

@@ -1,0 +1,61 @@
+"""What the commands that measure models share: options, corpora, and cells of tables."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cptstudio.errors import UserError
+from cptstudio.testing.references import ModelReference, resolve_reference
+from cptstudio.workspace import Workspace
+
+FastBlasOption = Annotated[
+    bool,
+    typer.Option(
+        "--fast-blas/--no-fast-blas", help="On a Linux CPU: use an optimised BLAS under MLX."
+    ),
+]
+ModelsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL...",
+        help="Base models, or runs: RUN (its last checkpoint), RUN@best, RUN@200.",
+    ),
+]
+SideOption = Annotated[
+    str, typer.Option(metavar="validation|test", help="Which held-out documents.")
+]
+
+
+def check_side(side: str) -> None:
+    """Refuse a side that is not held out."""
+    if side not in ("validation", "test"):
+        raise UserError(f"--side must be validation or test, not {side!r}.")
+
+
+def references_of(models: list[str], workspace: Workspace) -> list[ModelReference]:
+    """The models that were named.
+
+    Raises:
+        UserError: one is not there, or the same is named twice.
+    """
+    references = [resolve_reference(text, workspace) for text in models]
+    labels = [reference.label for reference in references]
+    doubled = sorted({label for label in labels if labels.count(label) > 1})
+    if doubled:
+        raise UserError(f"The same model is named twice: {', '.join(doubled)}.")
+    return references
+
+
+def corpus_of(name: str, workspace: Workspace) -> dict[str, Any]:
+    """A corpus as the testing programs take it.
+
+    Raises:
+        UserError: there is none with that name.
+    """
+    folder = workspace.corpus(name)
+    if not folder.is_dir():
+        known = ", ".join(workspace.corpus_names()) or "none yet"
+        raise UserError(f"There is no corpus {name!r} in {workspace.root}. There are: {known}.")
+    return {"name": name, "path": folder}

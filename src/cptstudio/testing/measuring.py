@@ -1,0 +1,132 @@
+"""Measuring a model on sets of documents, where that was not done before.
+
+What is kept of a measurement are the nats, tokens and bytes of each document, by the document's
+hash; every figure that is shown is a sum of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from cptstudio.corpus.tokenising import ensure_tokens
+from cptstudio.corpus.tokenizer import load_tokenizer
+from cptstudio.errors import UserError
+from cptstudio.job_programs import TellsProgress
+from cptstudio.lm.likelihood import Scores, score_documents
+from cptstudio.lm.loading import LoadedModel
+from cptstudio.testing.documents import DocumentSet
+from cptstudio.testing.results import Results
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How all models of a request are measured.
+
+    Attributes:
+        sets: on what.
+        request: "side", "max_bytes" and "stride" are taken from it.
+        context_length: tokens of a window.
+        results: measurements that are kept.
+        answer: told how far the work is.
+    """
+
+    sets: Sequence[DocumentSet]
+    request: dict[str, Any]
+    context_length: int
+    results: Results
+    answer: TellsProgress
+
+    @property
+    def stride(self) -> int:
+        """New tokens in each window after the first."""
+        return min(self.request.get("stride") or self.context_length, self.context_length)
+
+    def measure(
+        self,
+        label: str,
+        detail: str,
+        identity: dict[str, Any],
+        load: Callable[[], LoadedModel],
+    ) -> dict[str, dict[str, Any]]:
+        """One model's nats, tokens and bytes of each document, for each set by its name.
+
+        Args:
+            label: of the model, as the user knows it.
+            detail: what else is told with the progress.
+            identity: what tells the model's weights from others.
+            load: gives the model; called once at most, and not where all was measured before.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        loaded: LoadedModel | None = None
+        for one in self.sets:
+            inputs = {**identity, **self._how(one)}
+            measured = self.results.find(inputs)
+            if measured is None:
+                loaded = loaded or load()
+                measured = self._on(one, loaded, label, detail)
+                self.results.keep(inputs, measured)
+            found[one.name] = measured
+        return found
+
+    def _how(self, one: DocumentSet) -> dict[str, Any]:
+        """All that decides a measurement but the model."""
+        return {
+            "documents": one.identity,
+            "side": self.request["side"] if one.corpus else None,
+            "max_bytes": self.request["max_bytes"] if one.corpus else None,
+            "context_length": self.context_length,
+            "stride": self.stride,
+        }
+
+    def _on(self, one: DocumentSet, loaded: LoadedModel, label: str, detail: str) -> dict[str, Any]:
+        phase = f"{label} on {one.name}"
+        self.answer.progress(phase=phase, detail=detail)
+        tokens, sizes, names, start = _documents(loaded, one, self.request)
+
+        def tell(done: int, total: int) -> None:
+            self.answer.progress(phase=phase, done=done, total=total, unit="tokens", detail=detail)
+
+        scores: Scores = score_documents(
+            loaded.model,
+            tokens,
+            sizes,
+            start_token=start,
+            context_length=self.context_length,
+            stride=self.stride,
+            progress=tell,
+        )
+        return {
+            "documents": names,
+            "nats": scores.nats.tolist(),
+            "tokens": scores.tokens.tolist(),
+            "bytes": scores.bytes.tolist(),
+        }
+
+
+def _documents(
+    loaded: LoadedModel, one: DocumentSet, request: dict[str, Any]
+) -> tuple[list[npt.NDArray[Any]], list[int], list[str], int]:
+    """Token ids, bytes and hashes of the documents, and the tokenizer's start token."""
+    if one.corpus is None:
+        tokenizer = load_tokenizer(loaded.path)
+        texts = [text.text for text in one.texts]
+        sizes = [len(text.encode("utf-8")) for text in texts]
+        encoded: list[npt.NDArray[Any]] = list(tokenizer.encode_batch(texts))
+        return encoded, sizes, [text.hash.hex() for text in one.texts], tokenizer.facts.start
+    store = ensure_tokens(one.corpus, loaded.path)
+    documents = one.corpus.held_out_documents(
+        request["side"], store.tokenizer.hash, max_bytes=request["max_bytes"]
+    )
+    if not documents:
+        raise UserError(f"The corpus {one.name!r} has no {request['side']} documents to measure.")
+    hashes = one.corpus.documents.records["hash"]
+    return (
+        [document.tokens for document in documents],
+        [document.byte_length for document in documents],
+        [bytes(hashes[document.number]).hex() for document in documents],
+        store.tokenizer.start,
+    )
