@@ -10,6 +10,7 @@ import { bits, bytes, integer } from "../../lib/format.js";
 import { status } from "../../lib/live.js";
 import { h, useState } from "../../lib/preact.js";
 import { navigate } from "../../lib/router.js";
+import { testLinks } from "./test_links.js";
 
 /** @typedef {(change?: any) => void} Changed called with the run's new summary when something was done */
 
@@ -204,6 +205,14 @@ function ForkDialog({ run, onClose, first }) {
   );
 }
 
+/** The checkpoint that a test of the run is about: its best one, else its last. @param {any} run */
+function testedCheckpoint(run) {
+  const sound = /** @type {any[]} */ (run.kind === "run" ? run.checkpoints : []).filter((one) => !one.problem);
+  const best = sound.find((one) => one.best);
+  const chosen = best ?? sound[sound.length - 1];
+  return chosen ? { name: chosen.name, words: `${best ? "best" : "last"} checkpoint beside its base` } : null;
+}
+
 /** @param {{run: any, changed: Changed, dialog: {kind: string, checkpoint?: string} | null, setDialog: (dialog: {kind: string, checkpoint?: string} | null) => void}} props */
 export function RunActions({ run, changed, dialog, setDialog }) {
   const { alive, name } = run.state;
@@ -214,6 +223,7 @@ export function RunActions({ run, changed, dialog, setDialog }) {
     ours && run.config && { title: "Settings as YAML", href: `/api/runs/${run.id}/settings.yaml`, download: true },
   ];
   const close = () => setDialog(null);
+  const tested = testedCheckpoint(run);
   return h(
     "div",
     { class: "run-actions" },
@@ -223,6 +233,10 @@ export function RunActions({ run, changed, dialog, setDialog }) {
     ours && (name === "ended" || name === "lost") && run.queue_position == null && h(Button, { kind: run.state.outcome === "completed" ? "plain" : "primary", icon: "resume", onClick: () => setDialog({ kind: "resume" }) }, "Resume"),
     ours && run.checkpoints.length > 0 && h(Button, { icon: "fork", onClick: () => setDialog({ kind: "fork" }) }, "Fork"),
     ours && run.config && h(Button, { href: `/new?from=${run.id}` }, "Clone settings"),
+    tested && h(Menu, { label: "Test", icon: "play", items: [
+      { title: `In the playground, ${tested.words}`, href: testLinks(run, tested.name).playground },
+      { title: `Evaluate, ${tested.words}`, href: testLinks(run, tested.name).evaluate },
+    ] }),
     h(Button, { href: `/compare?runs=${run.id}` }, "Compare"),
     h(Menu, { label: "Export", icon: "download", items: exports }),
     ours && !alive && name !== "missing" && h(Button, { kind: "danger", icon: "trash", onClick: () => remove(run) }, "Delete"),

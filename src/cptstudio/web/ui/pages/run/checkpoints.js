@@ -3,6 +3,7 @@ import { Button } from "../../components/button.js";
 import { Table } from "../../components/table.js";
 import { bits, bytes, date, integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
+import { testLinks } from "./test_links.js";
 
 /** @param {{run: any, setDialog: (dialog: {kind: string, checkpoint?: string}) => void}} props */
 export function Checkpoints({ run, setDialog }) {
@@ -23,6 +24,8 @@ export function Checkpoints({ run, setDialog }) {
         { id: "created", title: "Written", cell: (one) => h("span", { class: "nowrap" }, date(one.created)) },
         { id: "actions", title: h("span", { class: "visually-hidden" }, "Actions"), cell: (one) => !one.problem && h("div", { class: "row" },
           resumable && h(Button, { small: true, "aria-label": `Resume from ${one.name}`, onClick: () => setDialog({ kind: "resume", checkpoint: one.name }) }, "Resume…"),
+          h(Button, { small: true, "aria-label": `Test ${one.name}`, href: testLinks(run, one.name).playground }, "Test"),
+          h(Button, { small: true, "aria-label": `Evaluate ${one.name}`, href: testLinks(run, one.name).evaluate }, "Evaluate"),
           h(Button, { small: true, "aria-label": `Fork from ${one.name}`, onClick: () => setDialog({ kind: "fork", checkpoint: one.name }) }, "Fork…")) },
       ],
     }),
