@@ -1,5 +1,161 @@
-import { h } from "../../lib/preact.js";
+/** Merging a trained model back towards its base: what is asked, and the frontier. */
+
+import { toast } from "../../components/announce.js";
+import { Button } from "../../components/button.js";
+import { Empty } from "../../components/empty.js";
+import { Field } from "../../components/field.js";
+import { Icon } from "../../components/icon.js";
+import { findModel, modelsFromQuery, modelsToQuery, useTestingModels } from "../../components/model_choice.js";
+import { Problem } from "../../components/problem.js";
+import { integer } from "../../lib/format.js";
+import { h, useState } from "../../lib/preact.js";
+import { route, setQuery } from "../../lib/router.js";
+import { Command } from "./command.js";
+import { CorpusChoice, SideChoice } from "./corpus_choice.js";
+import { MergeResult } from "./merge_result.js";
+import { savedModels, saves } from "./merge_saves.js";
+import { openReportOf, ReportList, reportsChanged, useOpenReport } from "./reports.js";
+import { useRoles } from "./roles.js";
+import { startJob, TestingJobs } from "./testing_jobs.js";
+
+const SHARES = "0, 0.25, 0.5, 0.75, 1";
+const DEFAULT_BYTES = 400_000;
+
+/** @type {Record<string, [string, string]>} */
+const KINDS = {
+  back_to_base: ["Back to base", "base + a (trained − base) for each a: 0 is the base, 1 the trained model (WiSE-FT)."],
+  average: ["Average of checkpoints", "The mean of the run's last checkpoints: often a little better than each of them."],
+  instruct: ["Add an instruct model", "trained + a (instruct − base): what an instruct model of the same base learnt is added (Chat Vector)."],
+};
+
+/** What the URL asks for. @param {any[] | null} models */
+function asked(models) {
+  const { query } = route.value;
+  const [reference] = modelsFromQuery(query["checkpoint"]);
+  const found = reference && models ? findModel(models, reference) : undefined;
+  const fallback = models?.find((model) => model.kind === "checkpoint" && model.last && !model.error) ?? models?.find((model) => model.kind === "checkpoint");
+  return {
+    run: found ?? fallback,
+    kind: (query["kind"] ?? "") in KINDS ? query["kind"] : "back_to_base",
+    shares: query["shares"] ?? SHARES,
+    last: Number(query["last"]) || 3,
+    instruct: modelsFromQuery(query["instruct"])[0] ?? "",
+    corpora: (query["sets"] ?? "").split(",").filter(Boolean),
+    side: query["side"] === "test" ? "test" : "validation",
+    max_bytes: Number(query["bytes"]) || DEFAULT_BYTES,
+  };
+}
+
+/** @param {string} text @returns {number[] | null} null where it is no list of numbers */
+function sharesOf(text) {
+  const found = text.split(/[\s,;]+/).filter(Boolean).map(Number);
+  return found.length > 0 && found.every((share) => Number.isFinite(share) && Math.abs(share) <= 10) ? found : null;
+}
+
+/** @param {any} job */
+function finished(job) {
+  const name = saves.value[job.id];
+  if (name === undefined) {
+    openReportOf(job);
+    return;
+  }
+  reportsChanged.value += 1;
+  savedModels.value = [name, ...savedModels.value];
+  toast(`The model ${name} is saved.`);
+}
 
 export function MergeView() {
-  return h("p", { class: "muted" }, "Not there yet.");
+  const { id, report, error, reload } = useOpenReport();
+  return h("div", { class: "stack" },
+    h(TestingJobs, { kind: "merge", label: "Merges under way", finished, kept: "Points that were measured are kept: started again, it goes on from there. A model is saved whole or not at all." }),
+    savedModels.value.map((name) => h("div", { class: "notice", key: name, role: "status" }, h(Icon, { name: "check" }),
+      h("p", {}, "The model ", h("b", { class: "break" }, name), " is saved. ", h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` }, "Play with it"), "."))),
+    id && error !== null && h(Problem, { error, retry: () => void reload() }),
+    id && report && h(MergeResult, { key: report.id, report }),
+    h(AskMerge, { key: "ask", open: !id }),
+    h(ReportList, { kind: "merge", title: "Former merges" }));
+}
+
+/** @param {{open: boolean}} props */
+function AskMerge({ open }) {
+  const { models, error, reload } = useTestingModels();
+  const want = asked(models);
+  const roleOf = useRoles(want.run ? [want.run.reference] : []);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  if (error !== null && models === null) return h(Problem, { error, retry: () => void reload() });
+  if (models === null) return h("p", { class: "muted", "aria-busy": "true" }, "Looking for models…");
+  if (!want.run) {
+    return h(Empty, { title: "No checkpoint to merge yet", actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
+      h("p", {}, "Training on a domain forgets some of what the base model knew. A weighted mean of base and trained model, weight by weight, often keeps most of the gain and takes back much of the forgetting, without any training."),
+      h("p", {}, "Train a run first; its checkpoints can then be merged here."));
+  }
+  const { run } = want;
+  const shares = want.kind === "average" ? [] : sharesOf(want.shares);
+  const missing = shares === null ? "Give shares such as 0, 0.5, 1." : want.kind === "instruct" && !want.instruct ? "Choose an instruct model." : want.corpora.length === 0 ? "Choose the corpora to measure on: one of the domain and one general." : "";
+  const body = { run: run.reference, kind: want.kind, corpora: want.corpora, side: want.side, max_bytes: want.max_bytes, save: null,
+    ...(want.kind === "average" ? { last: want.last } : { shares: shares ?? [] }), ...(want.kind === "instruct" ? { instruct: want.instruct } : {}) };
+  const start = async () => {
+    setBusy(true);
+    setProblem(null);
+    try {
+      await startJob("/api/testing/merges", body);
+    } catch (failure) {
+      setProblem(failure);
+    }
+    setBusy(false);
+  };
+  return h("details", { class: "card ask", open },
+    h("summary", {}, h("h2", {}, "Merge and measure")),
+    h("div", { class: "ask-columns" },
+      h("div", { class: "stack" },
+        h(Field, { label: "Checkpoint", control: (attributes) => h("select", { ...attributes, value: run.reference, onChange: (/** @type {any} */ event) => setQuery({ checkpoint: modelsToQuery([event.target.value]) }) },
+          groupsOf(models).map(([group, rows]) => h("optgroup", { key: group, label: group }, rows.map((one) => h("option", { key: one.reference, value: one.reference, selected: one === run, disabled: Boolean(one.error) },
+            `${group}, step ${integer(one.step)}${one.best ? ", best" : ""}${one.last ? ", last" : ""}`))))) }),
+        h("fieldset", { class: "choices" }, h("legend", {}, "How"),
+          Object.entries(KINDS).map(([kind, [title, says]]) => h("label", { class: "check", key: kind },
+            h("input", { type: "radio", name: "merge-kind", checked: want.kind === kind, onChange: () => setQuery({ kind: kind === "back_to_base" ? null : kind }) }),
+            h("span", {}, h("b", {}, title), h("span", { class: "hint" }, ` ${says}`))))),
+        h(Amounts, { want, models, wrong: shares === null })),
+      h("div", { class: "stack" },
+        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: names.join(",") }) }),
+        h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
+        h(Field, { label: "Text of each corpus", unit: "bytes", control: (attributes) => h("input", { ...attributes, type: "number", min: 1000, step: 1000, value: want.max_bytes, onChange: (/** @type {any} */ event) => setQuery({ bytes: event.target.value }) }) }))),
+    problem !== null && h(Problem, { error: problem }),
+    h("div", { class: "form-actions" },
+      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "merge-missing", onClick: () => void start() }, "Merge and measure"),
+      h("span", { class: "hint", id: "merge-missing" }, missing)),
+    missing === "" && h(Command, { words: commandWords(run.reference, want, shares ?? []) }));
+}
+
+/** @param {{want: ReturnType<typeof asked>, models: any[], wrong: boolean}} props */
+function Amounts({ want, models, wrong }) {
+  if (want.kind === "average") {
+    return h(Field, { label: "Last checkpoints", hint: "So many of the run's checkpoints are averaged.", control: (attributes) => h("input", { ...attributes, type: "number", min: 2, step: 1, value: want.last, onChange: (/** @type {any} */ event) => setQuery({ last: event.target.value }) }) });
+  }
+  return h("div", { class: "stack" },
+    want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Made from the same base model.", control: (attributes) => h("select", { ...attributes, value: want.instruct, onChange: (/** @type {any} */ event) => setQuery({ instruct: modelsToQuery([event.target.value]) }) },
+      h("option", { value: "" }, "Choose one"), models.filter((one) => one.kind === "base" && !one.error).map((one) => h("option", { key: one.reference, value: one.reference, selected: one.reference === want.instruct }, one.label))) }),
+    h(Field, { label: "Shares", problems: wrong ? ["Give numbers with commas between them, such as 0, 0.5, 1."] : [], hint: "Each share is one merged model that is measured.",
+      control: (attributes) => h("input", { ...attributes, type: "text", value: want.shares, onChange: (/** @type {any} */ event) => setQuery({ shares: event.target.value === SHARES ? null : event.target.value }) }) }));
+}
+
+/** @param {any[]} models @returns {[string, any[]][]} */
+function groupsOf(models) {
+  /** @type {Map<string, any[]>} */
+  const groups = new Map();
+  for (const model of models.filter((one) => one.kind === "checkpoint")) groups.set(model.group, [...(groups.get(model.group) ?? []), model]);
+  return [...groups];
+}
+
+/** @param {string} run @param {ReturnType<typeof asked>} want @param {number[]} shares */
+function commandWords(run, want, shares) {
+  const words = /** @type {(string | number)[]} */ (["cpt-studio", "merge", run]);
+  if (want.kind === "average") words.push("--average", want.last);
+  else if (want.shares !== SHARES || want.kind === "instruct") for (const share of shares) words.push("--at", share);
+  if (want.kind === "instruct") words.push("--instruct", want.instruct);
+  for (const name of want.corpora) words.push("-c", name);
+  if (want.side !== "validation") words.push("--side", want.side);
+  if (want.max_bytes !== DEFAULT_BYTES) words.push("--max-bytes", want.max_bytes);
+  return words;
 }
