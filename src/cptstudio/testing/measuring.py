@@ -88,7 +88,14 @@ class Measuring:
         tokens, sizes, names, start = _documents(loaded, one, self.request)
 
         def tell(done: int, total: int) -> None:
-            self.answer.progress(phase=phase, done=done, total=total, unit="tokens", detail=detail)
+            self.answer.progress(
+                final=done == total,
+                phase=phase,
+                done=done,
+                total=total,
+                unit="tokens",
+                detail=detail,
+            )
 
         scores: Scores = score_documents(
             loaded.model,

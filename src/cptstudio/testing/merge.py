@@ -106,7 +106,12 @@ class _Made:
 
             def tell(done: int, total: int) -> None:
                 self._answer.progress(
-                    phase=phase, done=done, total=total, unit="tensors", detail=self.detail
+                    final=done == total,
+                    phase=phase,
+                    done=done,
+                    total=total,
+                    unit="tensors",
+                    detail=self.detail,
                 )
 
             self._loaded = merge(self.parts, tell)

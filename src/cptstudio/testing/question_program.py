@@ -36,6 +36,7 @@ def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
 
             def tell(done: int, _: int, label: str = reference.label, number: int = number) -> None:
                 answer.progress(
+                    final=done == len(questions),
                     phase=label,
                     done=number * len(questions) + done,
                     total=total,

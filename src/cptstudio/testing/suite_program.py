@@ -27,7 +27,7 @@ def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     references = [reference_of(entry) for entry in request["models"]]
 
     def tell(label: str, done: int, total: int) -> None:
-        answer.progress(phase=label, done=done, total=total, unit="prompts")
+        answer.progress(final=done == total, phase=label, done=done, total=total, unit="prompts")
 
     with Bench(fast_blas=request["fast_blas"]) as bench:
         matrix = run_suite(bench, workspace, suite, references, tell)

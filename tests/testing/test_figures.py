@@ -1,0 +1,50 @@
+"""What is shown of measurements: which documents changed most."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from cptstudio.testing.documents import DocumentSet
+from cptstudio.testing.figures import changed_most, summary
+from cptstudio.testing.texts import Text
+
+
+def measured(nats: list[float | str]) -> dict:
+    names = [bytes([number] * 16).hex() for number in range(len(nats))]
+    return {
+        "documents": names,
+        "nats": nats,
+        "tokens": [2] * len(nats),
+        "bytes": [10] * len(nats),
+    }
+
+
+def texts(count: int) -> DocumentSet:
+    made = [Text(f"notes:{number}", "0123456789", bytes([number] * 16)) for number in range(count)]
+    return DocumentSet("notes", None, tuple(made), "")
+
+
+def test_the_largest_changes_come_first_and_what_is_not_finite_in_neither() -> None:
+    base = measured([10.0, 10.0, 10.0, 10.0, 10.0, 10.0])
+    other = measured([9.0, 4.0, 10.0, 11.0, 15.0, "NaN"])
+    found = changed_most(texts(6), other, base)
+    assert [one["label"] for one in found["improved"]] == ["notes:1", "notes:0"]
+    assert [one["label"] for one in found["worsened"]] == ["notes:4", "notes:3"]
+    first = found["improved"][0]
+    assert first["bits_per_byte"] == pytest.approx(4 / math.log(2) / 10)
+    assert first["base_bits_per_byte"] == pytest.approx(1 / math.log(2))
+    assert (first["document"], first["bytes"]) == ("01" * 16, 10)
+
+
+def test_documents_that_are_left_out_are_not_among_them() -> None:
+    base, other = measured([10.0] * 30), measured([10.0 - number for number in range(30)])
+    found = changed_most(texts(30), other, base, {bytes([29] * 16).hex()})
+    assert [one["label"] for one in found["improved"]] == [
+        f"notes:{number}" for number in range(28, 18, -1)
+    ]
+    assert found["worsened"] == []
+    figures = summary(other, base, {bytes([29] * 16).hex()})
+    assert figures["documents"] == 29
+    assert figures["difference"]["documents"] == 29
