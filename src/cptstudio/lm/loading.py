@@ -126,19 +126,33 @@ def load_for_inference(
     """
     loaded = _load(path, is_quantized(path), trust_remote_code)
     if adapter_path is not None:
-        try:
-            load_adapters(loaded.model, str(adapter_path))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise UserError(
-                f"The adapter in {adapter_path} cannot be put on {path}: {error}. "
-                "Is that the base model it was trained on?"
-            ) from error
+        put_adapter(loaded.model, path, adapter_path)
     if compute_dtype is None and default_compute_dtype() == mx.float32:
         compute_dtype = mx.float32
     if compute_dtype is not None:
         cast_floating(loaded.model, compute_dtype, respect_exceptions=True)
     loaded.model.eval()
     return loaded
+
+
+def put_adapter(model: Module, path: Path, adapter_path: Path) -> None:
+    """Put an adapter on a network, in place.
+
+    Args:
+        model: the base.
+        path: the folder it was loaded from.
+        adapter_path: a folder with adapters.safetensors and adapter_config.json.
+
+    Raises:
+        UserError: the adapter does not fit that base.
+    """
+    try:
+        load_adapters(model, str(adapter_path))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"The adapter in {adapter_path} cannot be put on {path}: {error}. "
+            "Is that the base model it was trained on?"
+        ) from error
 
 
 def cast_floating(model: Module, dtype: mx.Dtype, *, respect_exceptions: bool) -> None:

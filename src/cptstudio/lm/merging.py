@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model, load_tokenizer
 
 from cptstudio.errors import UserError
 from cptstudio.lm.description import is_quantized, read_tensors
-from cptstudio.lm.loading import LoadedModel, complete_modules
+from cptstudio.lm.loading import LoadedModel, complete_modules, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
 from cptstudio.lm.saving import fused_parameters
 
@@ -124,11 +123,5 @@ def _lazy_parameters(part: Part) -> dict[str, mx.array]:
     complete_modules(model)
     if part.adapter is None:
         return named_parameters(model)
-    try:
-        load_adapters(model, str(part.adapter))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"The adapter in {part.adapter} cannot be put on {part.model}: {error}. "
-            "Is that the base model it was trained on?"
-        ) from error
+    put_adapter(model, part.model, part.adapter)
     return fused_parameters(model)

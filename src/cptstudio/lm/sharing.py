@@ -6,11 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
-from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model
 
-from cptstudio.errors import UserError
-from cptstudio.lm.loading import LoadedModel, cast_floating, complete_modules
+from cptstudio.lm.loading import LoadedModel, cast_floating, complete_modules, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
 
 
@@ -32,13 +30,7 @@ def with_adapter(
     model, _ = load_model(base.path, lazy=True, trust_remote_code=trust_remote_code)
     complete_modules(model)
     set_parameters(model, weights)
-    try:
-        load_adapters(model, str(adapter_path))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"The adapter in {adapter_path} cannot be put on {base.path}: {error}. "
-            "Is that the base model it was trained on?"
-        ) from error
+    put_adapter(model, base.path, adapter_path)
     if mx.default_device() == mx.Device(mx.cpu):
         # As `load_for_inference` does; the base's arrays are float32 already and stay shared.
         cast_floating(model, mx.float32, respect_exceptions=True)
