@@ -2,6 +2,7 @@ import { h } from "../lib/preact.js";
 
 /** Paths on a 16 by 16 grid, drawn with the text's colour. */
 const PATHS = {
+  again: "M12.6 5.4A5.4 5.4 0 1 0 13.4 8M12.9 2.4v3.2H9.7",
   alert: "M8 2 1.5 13.5h13L8 2Zm0 4.5v3.2m0 1.9v.1",
   check: "m3 8.5 3.2 3.2L13 4.8",
   chevron: "m5.5 6.5 2.5 3 2.5-3",

@@ -45,7 +45,7 @@ function InMemory({ bench }) {
   return h("div", { class: "in-memory" },
     h(Badge, { tone: "good", icon: "check" }, "In memory"),
     h("span", { class: "in-memory-names" }, bench.models.map((model) => h("span", { key: model.label, class: "tag" }, model.label))),
-    h("span", { class: "hint figures" }, [memory, bench.idle_seconds != null && `ends by itself after ${duration(bench.idle_seconds)} without use`].filter(Boolean).join(" · ")),
+    h("span", { class: "hint figures" }, [memory, bench.idle_seconds != null && `ends by itself after ${bench.idle_seconds >= 60 ? `${Math.round(bench.idle_seconds / 60)} min` : duration(bench.idle_seconds)} without use`].filter(Boolean).join(" · ")),
     h(Button, { small: true, busy, onClick: unload }, "Unload"));
 }
 

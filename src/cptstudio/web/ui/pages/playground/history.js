@@ -27,12 +27,12 @@ const excerpt = (text) => (text.length > EXCERPT ? `${text.slice(0, EXCERPT)}…
 /** @param {{entry: any, restore: (entry: any) => void, remove: () => void}} props */
 function Entry({ entry, restore, remove }) {
   const labels = [...new Set(entry.texts.map((/** @type {any} */ text) => text.label))];
-  const words = excerpt(promptWords(entry.prompts[0]));
+  const words = excerpt(promptWords(entry.prompts[0]).trim());
   return h("li", { class: "history-entry" },
     h("div", { class: "history-words" },
       h("p", { class: "history-prompt", dir: "auto" }, words || "(empty prompt)"),
       h("p", { class: "hint" }, h("span", { title: date(entry.created) }, ago(entry.created)), ` · ${labels.join(", ")} · ${inWords(entry.sampling, entry.seeds?.length || 1)}`),
-      h("p", { class: "history-text", dir: "auto" }, excerpt(entry.texts[0]?.text ?? ""))),
+      h("p", { class: "history-text", dir: "auto" }, excerpt((entry.texts[0]?.text ?? "").trim()))),
     h("div", { class: "history-actions" },
       h(Button, { small: true, "aria-label": `Show again: ${words.slice(0, 60)}`, onClick: () => restore(entry) }, "Show again"),
       h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete: ${words.slice(0, 60)}`, onClick: remove })));

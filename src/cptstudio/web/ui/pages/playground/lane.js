@@ -11,6 +11,8 @@ import { chance, shade, spoken } from "./visible.js";
 /** @typedef {{look: (index: number, element: HTMLElement) => void, leave: () => void, open: (index: number, element: HTMLElement) => void, undo: (again: boolean) => void}} LaneHandler */
 
 const PAGE = 20;
+/** After so many tokens the next line end begins a new block, so that only the last one is laid out again. */
+const CHUNK = 60;
 
 export class Lane {
   /** @param {HTMLElement} place @param {LaneHandler} handler */
@@ -23,6 +25,10 @@ export class Lane {
     this.tokens = [];
     this.current = -1;
     this.departs = -1;
+    /** @type {HTMLElement | null} */
+    this.chunk = null;
+    this.inChunk = 0;
+    this.ended = false;
     place.addEventListener("pointerover", (event) => {
       const index = this.indexOf(event.target);
       if (index >= 0 && event.pointerType !== "touch") {
@@ -50,7 +56,7 @@ export class Lane {
   /** @param {EventTarget | null} target */
   indexOf(target) {
     const token = target instanceof HTMLElement ? target.closest(".token") : null;
-    return token instanceof HTMLElement && token.parentNode === this.place ? Number(token.dataset.index) : -1;
+    return token instanceof HTMLElement && this.place.contains(token) ? Number(token.dataset.index) : -1;
   }
 
   /** Bring the document up to a state. @param {State | null} state */
@@ -63,6 +69,7 @@ export class Lane {
       this.tokens = [];
       this.current = -1;
       this.departs = -1;
+      this.chunk = null;
       this.pieces = pieces;
       this.append(pieces);
       this.markDeparture(departed);
@@ -82,7 +89,6 @@ export class Lane {
     if (pieces.length === this.tokens.length) {
       return;
     }
-    const added = document.createDocumentFragment();
     for (let index = this.tokens.length; index < pieces.length; index += 1) {
       const piece = pieces[index];
       const token = document.createElement("span");
@@ -90,9 +96,23 @@ export class Lane {
       token.dataset.index = String(index);
       token.append(piece.text);
       this.tokens.push(token);
-      added.append(token);
+      this.chunkFor(piece.text).append(token);
     }
-    this.place.append(added);
+  }
+
+  /** Where the next token goes. @param {string} text */
+  chunkFor(text) {
+    if (!this.chunk || (this.ended && this.inChunk >= CHUNK)) {
+      // The first one flows on from the prompt; a block after a line end looks like the next line.
+      const chunk = document.createElement(this.chunk ? "div" : "span");
+      chunk.className = "chunk";
+      this.place.append(chunk);
+      this.chunk = chunk;
+      this.inChunk = 0;
+    }
+    this.inChunk += 1;
+    this.ended = text === "" ? this.ended : text.endsWith("\n");
+    return this.chunk;
   }
 
   /** @param {number} index of the token where the text departs from the first one's; -1: none */
@@ -159,19 +179,21 @@ export class Lane {
 
   /** The token below or above. @param {number} at @param {1 | -1} way */
   inNextLine(at, way) {
-    const { offsetTop: top, offsetLeft: left } = this.tokens[at];
+    const { top, left } = this.tokens[at].getBoundingClientRect();
     let best = at;
     let line = null;
+    let nearest = Infinity;
     for (let index = at + way; index >= 0 && index < this.tokens.length; index += way) {
-      const { offsetTop, offsetLeft } = this.tokens[index];
-      if (offsetTop === top) {
+      const place = this.tokens[index].getBoundingClientRect();
+      if (place.top === top) {
         continue;
       }
-      line ??= offsetTop;
-      if (offsetTop !== line) {
+      line ??= place.top;
+      if (place.top !== line) {
         break;
       }
-      if (best === at || Math.abs(offsetLeft - left) < Math.abs(this.tokens[best].offsetLeft - left)) {
+      if (Math.abs(place.left - left) < nearest) {
+        nearest = Math.abs(place.left - left);
         best = index;
       }
     }

@@ -87,7 +87,7 @@ export function PromptForm({ chosen, ready, chatPossible, why }) {
     h("div", { class: "row" },
       h(Button, { kind: "primary", icon: "play", disabled: !able, onClick: go }, chat ? "Send" : "Generate"),
       busy && h(Button, { icon: "stop", onClick: () => session.stop() }, "Stop"),
-      !chat && session.texts.value.length > 0 && h(Button, { icon: "resume", disabled: !able, onClick: again }, "Again with a new seed"),
+      !chat && session.texts.value.length > 0 && h(Button, { icon: "again", disabled: !able, onClick: again }, "Again with a new seed"),
       talking && h(Button, { disabled: busy, onClick: () => { session.texts.value = []; } }, "New conversation"),
       h("span", { class: "hint" }, why || h("span", { class: "shortcut-hint" }, h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "Enter")))),
     session.notice.value && h(NoticeOf, { chosen }));

@@ -147,7 +147,7 @@ export function TextCard({ text, baseline, mark, coloured, heading }) {
         h(Button, { small: true, icon: "play", "aria-label": `Continue: ${name}`, disabled: !text.canContinue, title: state.finish === "end" ? "The model has ended this text: choose another token in place of its end to go on." : undefined, onClick: () => session.goOn([text]) }, "Continue"),
         h(UndoButtons, { text }),
         h(Button, { small: true, kind: "quiet", "aria-label": `Copy: ${name}`, onClick: copy }, said ? "Copied" : "Copy"),
-        h(Menu, { label: `Again: ${name}`, icon: "resume", small: true, iconOnly: true, items: [
+        h(Menu, { label: `Again: ${name}`, icon: "again", small: true, iconOnly: true, items: [
           { title: "Again with a new seed", disabled: running, onChoose: () => session.regenerate(text, randomSeed()) },
           { title: `Again with seed ${state.seed}`, disabled: running, onChoose: () => session.regenerate(text, state.seed) },
         ] })),
