@@ -142,7 +142,7 @@ export function ModelChoice({ models, error, reload, chosen, onChange, most, leg
         index === 0 && chosen.length > 1 && h("span", { class: "tag" }, "compared with"),
         !known && h("span", { class: "field-problem" }, "not there any more"),
         index > 0 && h(Button, { small: true, kind: "quiet", title: "Compare the others with this one", "aria-label": `Compare the others with ${reference}`,
-          onClick: () => onChange([reference, ...chosen.filter((one) => one !== reference)]) }, "first"),
+          onClick: () => onChange([reference, ...chosen.filter((one) => one !== reference)]) }, "make first"),
         h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Leave out ${reference}`, onClick: () => onChange(chosen.filter((one) => one !== reference)) }));
     })),
     models.length === 0 && h("p", { class: "notice" }, h(Icon, { name: "info" }), "There is no model on this machine yet: download one on the New run page."),

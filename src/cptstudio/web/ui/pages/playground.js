@@ -54,6 +54,17 @@ export default function Playground() {
   const chosen = resolved(models, modelsFromQuery(route.value.query["models"])).slice(0, MOST_MODELS);
   const why = hindrance(bench, chosen);
   const ready = why === "";
+  const [looked, setLooked] = useState(false);
+  useEffect(() => {
+    if (bench && !looked) {
+      setLooked(true);
+      // Who comes back finds the models that are in memory, or those of the texts.
+      const known = session.texts.peek().length ? [...new Set(session.texts.peek().map((text) => text.label))] : bench.models.map((model) => model.label);
+      if (route.peek().query["models"] === undefined && known.length) {
+        setQuery({ models: modelsToQuery(known.slice(0, MOST_MODELS)) });
+      }
+    }
+  }, [bench]);
   useEffect(() => {
     if (bench?.tasks?.length) {
       session.takeUp(bench.tasks);

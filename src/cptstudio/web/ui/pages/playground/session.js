@@ -3,7 +3,9 @@ import { announce } from "../../components/announce.js";
 import { ApiError } from "../../lib/api.js";
 import { bench, cancelTask, complete, follow, load, refreshBench } from "../../lib/bench.js";
 import { batch, signal } from "../../lib/preact.js";
+import { route } from "../../lib/router.js";
 import { MadeText } from "./made_text.js";
+import { samplingOf } from "./sampling.js";
 
 /** @typedef {import("./made_text.js").Prompt} Prompt */
 /** @typedef {import("./made_text.js").Piece} Piece */
@@ -13,6 +15,9 @@ import { MadeText } from "./made_text.js";
 /** @typedef {{message: string, problems: string[], reload: boolean}} Notice reload: loading the models again helps */
 
 const ALTERNATIVES = 10;
+
+/** What the form says: a text goes on as its reader wants it now. */
+const samplingNow = () => samplingOf(route.peek().query);
 
 const many = (/** @type {number} */ count) => (count === 1 ? "one text" : `${count} texts`);
 
@@ -110,7 +115,7 @@ export class Session {
   regenerate(text, seed) {
     const state = text.state;
     if (state) {
-      const sampling = { ...state.sampling, seed };
+      const sampling = { ...samplingNow(), seed };
       text.begin({ seed, origin: state.origin, sampling });
       void this.run({ labels: [text.label], prompts: [state.origin], sampling, seeds: [] }, [text]);
     }
@@ -124,13 +129,14 @@ export class Session {
       const prompts = able.map((text) => ({ tokens: /** @type {number[]} */ (text.tokens()) }));
       const given = able[0]?.state;
       if (given) {
+        const sampling = samplingNow();
         for (const text of able) {
           const state = /** @type {import("./made_text.js").State} */ (text.state);
-          text.begin({ seed: state.seed, origin: state.origin, sampling: given.sampling }, state.pieces);
+          text.begin({ seed: state.seed, origin: state.origin, sampling }, state.pieces);
         }
         // Another draw than at the beginning, and the same one whenever it is repeated.
         const drawn = (given.seed + given.pieces.length) % 2 ** 32;
-        void this.run({ labels: able.map((text) => text.label), prompts, sampling: { ...given.sampling, seed: drawn }, seeds: [], remember: false }, able);
+        void this.run({ labels: able.map((text) => text.label), prompts, sampling: { ...sampling, seed: drawn }, seeds: [], remember: false }, able);
       }
     }
   }
@@ -149,8 +155,9 @@ export class Session {
     const replaced = state.pieces[index];
     /** @type {Piece} */
     const chosen = { ...replaced, ...alternative, finish: null, chosen: true };
-    text.begin({ seed: state.seed, origin: state.origin, sampling: state.sampling }, [...state.pieces.slice(0, index), chosen]);
-    void this.run({ labels: [text.label], prompts: [{ tokens: [...before, alternative.token] }], sampling: { ...state.sampling, seed: state.seed }, seeds: [], remember: false }, [text]);
+    const sampling = { ...samplingNow(), seed: state.seed };
+    text.begin({ seed: state.seed, origin: state.origin, sampling }, [...state.pieces.slice(0, index), chosen]);
+    void this.run({ labels: [text.label], prompts: [{ tokens: [...before, alternative.token] }], sampling, seeds: [], remember: false }, [text]);
   }
 
   /** @param {any} ask @param {MadeText[]} targets of the task, in its order */
