@@ -141,7 +141,7 @@ export function ModelChoice({ models, error, reload, chosen, onChange, most, leg
         h("span", { class: "tested-name" }, reference),
         index === 0 && chosen.length > 1 && h("span", { class: "tag" }, "compared with"),
         !known && h("span", { class: "field-problem" }, "not there any more"),
-        index > 0 && h(Button, { small: true, kind: "quiet", title: "Compare the others with this one", "aria-label": `Compare the others with ${reference}`,
+        index > 0 && h(Button, { small: true, kind: "quiet", title: "Compare the others with this one", "aria-label": `make first: ${reference}`,
           onClick: () => onChange([reference, ...chosen.filter((one) => one !== reference)]) }, "make first"),
         h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Leave out ${reference}`, onClick: () => onChange(chosen.filter((one) => one !== reference)) }));
     })),

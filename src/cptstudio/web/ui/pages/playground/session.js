@@ -21,6 +21,15 @@ const samplingNow = () => samplingOf(route.peek().query);
 
 const many = (/** @type {number} */ count) => (count === 1 ? "one text" : `${count} texts`);
 
+/** Without a character that was only begun: it is made again as a whole. @param {Piece[]} pieces */
+function wholeCharacters(pieces) {
+  let count = pieces.length;
+  while (count > 0 && pieces[count - 1].text === "") {
+    count -= 1;
+  }
+  return pieces.slice(0, count);
+}
+
 /** @param {unknown} error @returns {Notice} */
 function noticeOf(error) {
   if (error instanceof ApiError && error.status === 404) {
@@ -126,14 +135,15 @@ export class Session {
     // One task for each seed: a task has one sampling for all its texts.
     for (const seed of new Set(texts.map((text) => text.state?.seed))) {
       const able = texts.filter((text) => text.canContinue && text.state?.seed === seed);
-      const prompts = able.map((text) => ({ tokens: /** @type {number[]} */ (text.tokens()) }));
+      const kept = able.map((text) => wholeCharacters(text.state?.pieces ?? []));
+      const prompts = able.map((text, index) => ({ tokens: /** @type {number[]} */ (text.tokens(kept[index].length)) }));
       const given = able[0]?.state;
       if (given) {
         const sampling = samplingNow();
-        for (const text of able) {
+        able.forEach((text, index) => {
           const state = /** @type {import("./made_text.js").State} */ (text.state);
-          text.begin({ seed: state.seed, origin: state.origin, sampling }, state.pieces);
-        }
+          text.begin({ seed: state.seed, origin: state.origin, sampling }, kept[index]);
+        });
         // Another draw than at the beginning, and the same one whenever it is repeated.
         const drawn = (given.seed + given.pieces.length) % 2 ** 32;
         void this.run({ labels: able.map((text) => text.label), prompts, sampling: { ...sampling, seed: drawn }, seeds: [], remember: false }, able);
