@@ -42,9 +42,9 @@ function Documents({ title, none, rows, report, model, set }) {
     caption: title, showCaption: true, rows, rowKey: (row) => row.document, empty: none,
     columns: [
       { id: "label", title: "Document", header: true, class: "break document-name", cell: (row) => (names.includes(set) ? h("a", { href: link(row), title: "See it token by token" }, row.label) : row.label) },
-      { id: "bytes", title: "Size", number: true, cell: (row) => bytes(row.bytes) },
-      { id: "bits", title: "Bits per byte", number: true, cell: (row) => `${bits(row.base_bits_per_byte)} → ${bits(row.bits_per_byte)}` },
       { id: "change", title: "Change", number: true, cell: (row) => signedPercent(row.bits_per_byte / row.base_bits_per_byte - 1, 1) },
+      { id: "bits", title: "Bits per byte", number: true, cell: (row) => `${bits(row.base_bits_per_byte)} → ${bits(row.bits_per_byte)}` },
+      { id: "bytes", title: "Size", number: true, cell: (row) => bytes(row.bytes) },
     ],
   });
 }

@@ -105,7 +105,13 @@ function Drawing({ spots, domain, general, chosen, onChoose, width }) {
     spots.map((spot) => h("g", { key: spot.index, class: `frontier-spot frontier-${spot.kind}${spot.index === chosen ? " frontier-chosen" : ""}`, onClick: () => onChoose(spot.index) },
       h("circle", { class: "frontier-reach", cx: x(spot.x), cy: y(spot.y), r: 16 }),
       shape(spot.kind, x(spot.x), y(spot.y)),
-      h("text", { class: "frontier-label", x: x(spot.x) + (x(spot.x) > right - 60 ? -11 : 11), y: y(spot.y) - 9, "text-anchor": x(spot.x) > right - 60 ? "end" : "start" }, spot.short))));
+      label(spot, x(spot.x), y(spot.y), right))));
+}
+
+/** The base's label stands below its mark: at the chart's edge the next point's is above. @param {Spot} spot @param {number} x @param {number} y @param {number} right */
+function label(spot, x, y, right) {
+  const end = x > right - 60;
+  return h("text", { class: "frontier-label", x: x + (end ? 8 : 11), y: spot.kind === "base" ? y + 22 : y - 9, "text-anchor": end ? "end" : "start" }, spot.short);
 }
 
 /** @param {Spot["kind"]} kind @param {number} x @param {number} y */

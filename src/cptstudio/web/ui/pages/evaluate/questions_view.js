@@ -131,5 +131,5 @@ function Answered({ question }) {
   const best = values.indexOf(Math.max(...values));
   return h("div", { class: "answered" },
     question.right ? h(Badge, { tone: "good", icon: "check" }, "right") : h(Badge, { tone: "bad", icon: "close" }, "wrong"),
-    h("span", { class: "hint figures" }, question.cloze ? `${plain(values[0], 2)} nats` : `chose ${question.choices[best].trim()}`));
+    h("span", { class: "hint figures" }, question.cloze ? `the answer took ${plain(-values[0], 2)} nats` : `chose ${question.choices[best].trim()}`));
 }

@@ -76,6 +76,11 @@ export function MarkedText({ text, other }) {
   const first = parts.findIndex((part) => part.changed);
   if (first < 0) return [text, h("span", { class: "departure", title: "It ends here; the other goes on" }, "⊣")];
   return parts.map((part, at) => (part.changed
-    ? [at === first && h("span", { key: `d${at}`, class: "departure", title: "From here on the texts differ" }, "▸"), h("mark", { key: at, class: "changed-words" }, part.text)]
+    ? [at === first && h("span", { key: `d${at}`, class: "departure", title: "From here on the texts differ" }, "▸"), ...lines(part.text, at)]
     : h("span", { key: at }, part.text)));
+}
+
+/** Marks for the lines of a piece, but not for the white space that begins them. @param {string} piece @param {number} at */
+function lines(piece, at) {
+  return piece.split(/(\s*\n\s*|^\s+)/).filter(Boolean).map((line, number) => (line.trim() === "" ? line : h("mark", { key: `${at} ${number}`, class: "changed-words" }, line)));
 }
