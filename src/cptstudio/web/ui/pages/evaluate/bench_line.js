@@ -80,7 +80,7 @@ export function BenchLine({ chosen, onLoaded }) {
       : h("p", { class: "hint" }, "No model is in memory. Loading starts a process of its own; it ends by itself when it is idle for a while."),
     !state?.running && state?.last_end && h("p", { class: "notice" }, state.last_end),
     h("div", { class: "row" },
-      h(Button, { busy, disabled: chosen.length === 0 || all, onClick: () => void start() }, all ? "Loaded" : `Load ${chosen.length === 1 ? "the model" : `${chosen.length || "the"} models`}`),
+      h(Button, { busy, disabled: state === null || chosen.length === 0 || all, onClick: () => void start() }, all ? "Loaded" : `Load ${chosen.length === 1 ? "the model" : `${chosen.length || "the"} models`}`),
       state?.running && h(Button, { kind: "quiet", onClick: () => void end() }, "Free the memory")),
     problem !== null && h(Problem, { error: problem }),
     error !== null && loading !== null && h(Problem, { error }),

@@ -63,7 +63,7 @@ function Totals({ result, names }) {
   return h("section", { class: "card stack", "aria-labelledby": "totals-title" },
     h("h2", { id: "totals-title" }, "Totals"),
     h(Table, { caption: "Loss, perplexity and bits per byte", rows: result.models, rowKey: (model) => model.label,
-      columns: [{ id: "model", title: "Model", header: true, class: "break", cell: (model) => model.label }, ...columns] }),
+      columns: [{ id: "model", title: "Model", header: true, class: "break document-name", cell: (model) => model.label }, ...columns] }),
     h("p", { class: "hint" }, `Lower is better; loss and perplexity compare only models with one tokenizer. Windows of ${integer(result.context_length)} tokens, stride ${integer(result.stride)}.`));
 }
 
@@ -148,8 +148,8 @@ function ChangedTokens({ text, cells, jump }) {
     columns: [
       { id: "token", title: "Token", header: true, cell: (index) => h("button", { type: "button", class: "heat-jump", title: "Show it in the text", onClick: () => jump(index) }, visible(text.slice(cells[index].from, cells[index].to))) },
       { id: "context", title: "In the text", class: "heat-context", cell: (index) => h(Context, { text, cells, index }) },
-      { id: "nats", title: "Nats", number: true, cell: (index) => `${plain(cells[index].nats[0], 2)} → ${plain(cells[index].nats[1], 2)}` },
       { id: "change", title: "Change", number: true, cell: (index) => change(difference(cells[index]), 2) },
+      { id: "nats", title: "Nats", number: true, cell: (index) => `${plain(cells[index].nats[0], 2)} → ${plain(cells[index].nats[1], 2)}` },
     ] });
   return h("div", { class: "two" },
     list("Most improved tokens", improved, "No token is likelier than before."),
