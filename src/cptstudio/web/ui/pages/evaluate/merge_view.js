@@ -15,7 +15,7 @@ import { CorpusChoice, SideChoice } from "./corpus_choice.js";
 import { MergeResult } from "./merge_result.js";
 import { savedModels, saves } from "./merge_saves.js";
 import { openReportOf, ReportList, reportsChanged, useOpenReport } from "./reports.js";
-import { useRoles } from "./roles.js";
+import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { startJob, TestingJobs } from "./testing_jobs.js";
 
 const SHARES = "0, 0.25, 0.5, 0.75, 1";
@@ -40,7 +40,6 @@ function asked(models) {
     shares: query["shares"] ?? SHARES,
     last: Number(query["last"]) || 3,
     instruct: modelsFromQuery(query["instruct"])[0] ?? "",
-    corpora: (query["sets"] ?? "").split(",").filter(Boolean),
     side: query["side"] === "test" ? "test" : "validation",
     max_bytes: Number(query["bytes"]) || DEFAULT_BYTES,
   };
@@ -79,8 +78,9 @@ export function MergeView() {
 /** @param {{open: boolean}} props */
 function AskMerge({ open }) {
   const { models, error, reload } = useTestingModels();
-  const want = asked(models);
-  const roleOf = useRoles(want.run ? [want.run.reference] : []);
+  const chosen = asked(models);
+  const { roleOf, known } = useRoles(chosen.run ? [chosen.run.reference] : []);
+  const want = { ...chosen, corpora: setsFromQuery(route.value.query["sets"], known) };
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   if (error !== null && models === null) return h(Problem, { error, retry: () => void reload() });
@@ -118,7 +118,7 @@ function AskMerge({ open }) {
             h("span", {}, h("b", {}, title), h("span", { class: "hint" }, ` ${says}`))))),
         h(Amounts, { want, models, wrong: shares === null })),
       h("div", { class: "stack" },
-        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: names.join(",") }) }),
+        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
         h(Field, { label: "Text of each corpus", unit: "bytes", control: (attributes) => h("input", { ...attributes, type: "number", min: 1000, step: 1000, value: want.max_bytes, onChange: (/** @type {any} */ event) => setQuery({ bytes: event.target.value }) }) }))),
     problem !== null && h(Problem, { error: problem }),
@@ -148,7 +148,7 @@ function groupsOf(models) {
   return [...groups];
 }
 
-/** @param {string} run @param {ReturnType<typeof asked>} want @param {number[]} shares */
+/** @param {string} run @param {ReturnType<typeof asked> & {corpora: string[]}} want @param {number[]} shares */
 function commandWords(run, want, shares) {
   const words = /** @type {(string | number)[]} */ (["cpt-studio", "merge", run]);
   if (want.kind === "average") words.push("--average", want.last);

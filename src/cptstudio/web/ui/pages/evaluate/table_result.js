@@ -10,13 +10,13 @@ import { setQuery } from "../../lib/router.js";
 import { modelsToQuery } from "../../components/model_choice.js";
 import { ChangedDocuments } from "./changed_documents.js";
 import { intervalText, plain, signedPercent, Verdict } from "./figures.js";
-import { useRoles } from "./roles.js";
+import { setsToQuery, useRoles } from "./roles.js";
 
 /** @param {{report: any}} props */
 export function TableResult({ report }) {
   const { result } = report;
   const labels = /** @type {string[]} */ (result.models.map((/** @type {any} */ model) => model.label));
-  const roleOf = useRoles(labels);
+  const { roleOf } = useRoles(labels);
   const sets = ordered(Object.keys(result.models[0]?.corpora ?? {}), roleOf);
   return h("section", { class: "card stack", "aria-labelledby": "table-result" },
     h("div", { class: "spread" },
@@ -86,7 +86,7 @@ function again(report) {
   const request = report.request ?? {};
   const names = (request.models ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.label));
   const sets = (request.corpora ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.name));
-  setQuery({ report: null, models: modelsToQuery(names), sets: sets.join(","), side: request.side === "test" ? "test" : null,
+  setQuery({ report: null, models: modelsToQuery(names), sets: setsToQuery(sets), side: request.side === "test" ? "test" : null,
     bytes: request.max_bytes, context: request.context_length, stride: request.stride }, { push: true });
 }
 

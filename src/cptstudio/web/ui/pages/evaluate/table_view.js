@@ -10,7 +10,7 @@ import { route, setQuery } from "../../lib/router.js";
 import { Command } from "./command.js";
 import { CorpusChoice, SideChoice } from "./corpus_choice.js";
 import { openReportOf, ReportList, useOpenReport } from "./reports.js";
-import { useRoles } from "./roles.js";
+import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { TableResult } from "./table_result.js";
 import { isUnderWay, startJob, TestingJobs } from "./testing_jobs.js";
 import { TextSets, useUploads } from "./text_sets.js";
@@ -25,8 +25,6 @@ function asked() {
   const { query } = route.value;
   const side = query["side"] === "test" ? "test" : "validation";
   return {
-    models: modelsFromQuery(query["models"]),
-    corpora: listed(query["sets"]),
     texts: listed(query["texts"]),
     side,
     max_bytes: Number(query["bytes"]) || DEFAULT_BYTES,
@@ -48,10 +46,10 @@ export function TableView() {
 
 /** @param {{open: boolean}} props open: nothing else is shown, so the form is unfolded */
 function AskTable({ open }) {
-  const want = asked();
   const { models, error, reload } = useTestingModels();
-  const chosen = resolved(models, want.models);
-  const roleOf = useRoles(chosen);
+  const chosen = resolved(models, modelsFromQuery(route.value.query["models"]));
+  const { roleOf, known } = useRoles(chosen);
+  const want = { ...asked(), models: chosen, corpora: setsFromQuery(route.value.query["sets"], known) };
   const found = useUploads(TEXT_FILES);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState(/** @type {any} */ (null));
@@ -61,7 +59,7 @@ function AskTable({ open }) {
     setBusy(true);
     setProblem(null);
     try {
-      await startJob("/api/testing/evaluations", { ...want, models: chosen, texts });
+      await startJob("/api/testing/evaluations", { ...want, texts });
     } catch (failure) {
       setProblem(failure);
     }
@@ -76,7 +74,7 @@ function AskTable({ open }) {
     h("div", { class: "ask-columns" },
       h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
       h("div", { class: "stack" },
-        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: names.join(",") }) }),
+        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
         h(TextSets, { legend: "Your own texts", accept: ".txt,.md,.jsonl", fits: TEXT_FILES, found, chosen: texts,
           hint: "One text, or a .jsonl file with a \"text\" in each line.", onChange: (ids) => setQuery({ texts: ids.join(",") }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
@@ -85,7 +83,7 @@ function AskTable({ open }) {
     h("div", { class: "form-actions" },
       h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "evaluate-missing", onClick: () => void start() }, "Evaluate"),
       h("span", { class: "hint", id: "evaluate-missing" }, missing || (isUnderWay("evaluation") ? "Another evaluation is under way; this one may wait for it." : ""))),
-    missing === "" && h(Command, { words: commandWords(chosen, want, texts, found.uploads) }));
+    missing === "" && h(Command, { words: commandWords(want, texts, found.uploads) }));
 }
 
 /** @param {number} models @param {number} sets */
@@ -111,9 +109,9 @@ function Limits({ want }) {
           control: amount("stride", want.stride, { min: 1, placeholder: "a whole window" }) }))));
 }
 
-/** @param {string[]} models @param {ReturnType<typeof asked>} want @param {string[]} texts @param {any[] | null} uploads */
-function commandWords(models, want, texts, uploads) {
-  const words = /** @type {(string | number)[]} */ (["cpt-studio", "evaluate", ...models]);
+/** @param {ReturnType<typeof asked> & {models: string[], corpora: string[]}} want @param {string[]} texts @param {any[] | null} uploads */
+function commandWords(want, texts, uploads) {
+  const words = /** @type {(string | number)[]} */ (["cpt-studio", "evaluate", ...want.models]);
   for (const name of want.corpora) words.push("-c", name);
   for (const id of texts) words.push("-t", uploads?.find((one) => one.id === id)?.name ?? "FILE");
   if (want.side !== "validation") words.push("--side", want.side);
