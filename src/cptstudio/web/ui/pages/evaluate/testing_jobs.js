@@ -34,11 +34,8 @@ export async function startJob(path, body) {
  */
 export function TestingJobs({ kind, label, finished, kept }) {
   const listed = Object.values(jobs.value).filter((job) => job.kind === kind).sort((one, other) => other.created - one.created);
-  if (!listed.some((job) => job.state !== "done")) {
-    // The components stay mounted, so that the end of a watched job is seen.
-    return h("div", { hidden: true }, listed.map((job) => h(OneJob, { key: job.id, first: job, finished, kept })));
-  }
-  return h("section", { class: "corpus-jobs", "aria-label": label },
+  // The element stays when nothing is to be seen: an end is noticed by the component that watched the job.
+  return h("section", { class: "corpus-jobs", "aria-label": label, hidden: !listed.some((job) => job.state !== "done") },
     listed.map((job) => h(OneJob, { key: job.id, first: job, finished, kept })));
 }
 
