@@ -9,6 +9,7 @@ import mlx_lm
 import numpy as np
 import pytest
 
+from cptstudio.lm import blas
 from cptstudio.lm.likelihood import bits_per_byte, perplexity, score_documents, score_tokens
 from tests.lm.conftest import ToyFolder
 
@@ -149,3 +150,15 @@ def test_conversions() -> None:
     assert math.isnan(bits_per_byte(1.0, 0))
     assert perplexity(math.log(7)) == pytest.approx(7)
     assert perplexity(1e9) == math.inf
+
+
+def test_the_threads_of_products_are_put_back(toy_folder: ToyFolder) -> None:
+    model, _ = mlx_lm.load(str(toy_folder("llama")))
+    former = blas.blas_threads()
+    try:
+        report = blas.use_fast_blas(2)
+        documents = [[3, 4, 5], [6, 7, 8]]
+        score_documents(model, documents, [3, 3], start_token=START, context_length=32, streams=2)
+        assert blas.blas_threads() == (2 if report.replaced else 1)
+    finally:
+        blas.set_blas_threads(former)

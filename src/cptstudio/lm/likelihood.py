@@ -23,7 +23,7 @@ import numpy.typing as npt
 from mlx.nn.layers.base import Module
 
 from cptstudio.lm import blas
-from cptstudio.lm.cpu_kernels import exponential, fast_kernels
+from cptstudio.lm.cpu_kernels import exponential, fast_kernels, row_sums
 from cptstudio.lm.loss import (
     CPU_CHUNK_BYTES,
     GPU_CHUNK_BYTES,
@@ -176,7 +176,7 @@ def _scored_batches(
     ]
     head = reading.head or find_output_head(model)
     streams = reading.streams or blas.usable_cores()
-    training = model.training
+    training, threads = model.training, blas.blas_threads()
     model.eval()
     done, total = 0, sum(len(document) for document in documents)
     try:
@@ -188,6 +188,8 @@ def _scored_batches(
                 reading.progress(done, total)
     finally:
         model.train(training)
+        # Whoever computes next without streams of its own needs all threads in each product.
+        blas.set_blas_threads(threads)
 
 
 # --- windows and batches ---------------------------------------------------------------------
@@ -319,7 +321,7 @@ class _Part:
             part = slice(self._position, self._position + rows)
             logits = self._logits(self._outputs[part]).astype(mx.float32)
             peak = logits.max(axis=-1, keepdims=True)
-            total = exponential(logits - peak).sum(axis=-1, keepdims=True)
+            total = row_sums(exponential(logits - peak))
             target = mx.take_along_axis(logits, self._targets[part][:, None], axis=-1)
             losses = (peak + mx.log(total) - target).squeeze(-1)
         self._position += rows
