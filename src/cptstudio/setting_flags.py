@@ -29,6 +29,7 @@ SHORT_NAMES = {
     "batch.rows": "--rows",
     "batch.accumulation": "--accumulation",
     "evaluation.every": "--evaluate-every",
+    "evaluation.suite": "--suite",
     "evaluation.prompts": "--prompt",
     "checkpoints.every": "--save-every",
     "compute.dtype": "--dtype",

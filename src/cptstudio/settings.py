@@ -320,11 +320,39 @@ class EvaluationSettings(Settings):
         help="Stop after so many evaluations without a better domain value; 0 turns it off.",
         ge=0,
     )
+    suite: str | None = _field(
+        None,
+        title="Prompt suite",
+        help="A saved suite: its prompts, sampling and seed take the place of those below.",
+    )
     prompts: tuple[str, ...] = _field(
         (), title="Prompts", help="Completed at each evaluation with fixed seeds."
     )
     sample_tokens: int = _field(
         64, title="Sample length", help="Tokens of each completion.", unit="tokens", ge=1, le=4096
+    )
+    sample_temperature: float = _field(
+        0.7, title="Sample temperature", help="0 always takes the likeliest token.", ge=0, le=10
+    )
+    sample_top_p: float = _field(
+        0.0, title="Sample top-p", help="Smallest set of tokens of this mass; 0: off.", ge=0, le=1
+    )
+    sample_top_k: int = _field(
+        0, title="Sample top-k", help="Only the k likeliest tokens; 0: off.", ge=0, le=1_000_000
+    )
+    sample_min_p: float = _field(
+        0.0,
+        title="Sample min-p",
+        help="Only tokens of at least this part of the likeliest one's probability; 0: off.",
+        ge=0,
+        lt=1,
+    )
+    sample_seed: int | None = _field(
+        None,
+        title="Sample seed",
+        help="Of every prompt (default: one for each prompt, of the run's seed).",
+        ge=0,
+        lt=2**32,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -14,6 +14,7 @@ from cptstudio.cli.programs import run_reported
 from cptstudio.errors import UserError
 from cptstudio.testing.references import request_of
 from cptstudio.testing.requests import Sampling
+from cptstudio.testing.samples import samples_matrix
 from cptstudio.testing.suites import (
     Suite,
     delete_suite,
@@ -106,15 +107,53 @@ def run(
     if as_json:
         print_json({"report": report, **matrix})
         return
+    _print_matrix(matrix)
+    console.print(f"Kept as report {report}.")
+
+
+@app.command()
+def show(
+    name: NameArgument,
+    of_run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="What this run said during its training."),
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Show a suite's prompts, or what a run trained with `--suite` said at each evaluation.
+
+    Example: `cpt-studio suite show basics --run first`
+    """
+    place = Workspace(workspace)
+    suite = read_suite(place, name)
+    if of_run is None:
+        if as_json:
+            print_json(suite.model_dump(mode="json"))
+            return
+        for prompt in suite.prompts:
+            console.print(escape(prompt), soft_wrap=True)
+        return
+    if of_run not in place.run_names():
+        known = ", ".join(place.run_names()) or "none yet"
+        raise UserError(f"There is no run {of_run!r} in {place.root}. There are: {known}.")
+    matrix = samples_matrix(place.run(of_run), suite.prompts)
+    if as_json:
+        print_json({"suite": name, "run": of_run, **matrix})
+        return
+    _print_matrix(matrix)
+
+
+def _print_matrix(matrix: dict[str, Any]) -> None:
     for row in matrix["rows"]:
-        console.rule(escape(row["prompt"].strip().splitlines()[0][:80]))
+        console.rule(escape(next(iter(row["prompt"].strip().splitlines()), "")[:80]))
         for label, text, changed in zip(
             matrix["models"], row["texts"], row["changed"], strict=True
         ):
             mark = " (another text)" if changed else ""
             console.print(f"[bold]{escape(label)}{mark}[/]")
-            console.print(f"[dim]{escape(row['prompt'])}[/]{escape(text['text'])}", soft_wrap=True)
-    console.print(f"Kept as report {report}.")
+            said = "[dim](not asked)[/]" if text is None else escape(text["text"])
+            console.print(f"[dim]{escape(row['prompt'])}[/]{said}", soft_wrap=True)
 
 
 @app.command()

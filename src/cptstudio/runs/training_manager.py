@@ -30,6 +30,7 @@ from typing import Any
 from cptstudio import durable, run_files
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
+from cptstudio.prompt_suites import with_suite
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import forgetting, forking, launching, requests
 from cptstudio.runs.detection import Detection
@@ -231,6 +232,9 @@ class TrainingManager:
         config = forking.forked(
             run_files.read_config(parent.directory), parent.directory, chosen, name, changes or {}
         )
+        if "evaluation.suite" in (changes or {}):
+            settings = with_suite(self.workspace, config.settings)
+            config = config.model_copy(update={"settings": settings})
         return self.start(config, queue)
 
     # --- ending ------------------------------------------------------------------------------

@@ -15,13 +15,12 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 from mlx_lm.generate import generate_step
-from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, make_logits_processors
+from mlx_lm.sample_utils import make_logits_processors
 
 from cptstudio.errors import UserError
 from cptstudio.lm.loading import LoadedModel
+from cptstudio.lm.sampling import keyed_sampler
 from cptstudio.testing.requests import Prompt, Sampling
-
-Sampler = Callable[[mx.array], mx.array]
 
 
 @dataclass(frozen=True)
@@ -94,26 +93,6 @@ def _first_token(tokenizer: Any) -> int:
     """What an empty text begins with."""
     token = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else None
     return int(token if token is not None else tokenizer.eos_token_id)
-
-
-def keyed_sampler(sampling: Sampling, seed: int) -> Sampler:
-    """mlx-lm's chain of cuts, drawing from a key made of the seed."""
-    if sampling.temperature == 0:
-        return lambda logprobs: mx.argmax(logprobs, axis=-1)
-    key = mx.random.key(seed)
-
-    def sampler(logprobs: mx.array) -> mx.array:
-        nonlocal key
-        if 0 < sampling.top_p < 1:
-            logprobs = apply_top_p(logprobs, sampling.top_p)
-        if sampling.min_p > 0:
-            logprobs = apply_min_p(logprobs, sampling.min_p, 1)
-        if 0 < sampling.top_k < logprobs.shape[-1]:
-            logprobs = apply_top_k(logprobs, sampling.top_k)
-        key, now = mx.random.split(key)
-        return mx.random.categorical(logprobs * (1 / sampling.temperature), key=now)
-
-    return sampler
 
 
 class Completion:

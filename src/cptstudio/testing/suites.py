@@ -1,6 +1,4 @@
-"""Prompt suites: sets of prompts that are put to checkpoint after checkpoint.
-
-    <workspace>/suites/<name>.json      {"prompts": [...], "sampling": {...}}
+"""Prompt suites, put to checkpoint after checkpoint; their files are in `prompt_suites`.
 
 The same prompts with the same seed and sampler show what changed. Answers are kept with their
 exact inputs, so a suite over many checkpoints only asks those that were not asked before.
@@ -12,72 +10,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
-
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
-from cptstudio.settings import sentences
+from cptstudio.prompt_suites import Suite as Suite
+from cptstudio.prompt_suites import delete_suite as delete_suite
+from cptstudio.prompt_suites import read_suite as read_suite
+from cptstudio.prompt_suites import suite_names as suite_names
+from cptstudio.prompt_suites import write_suite as write_suite
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import ModelReference
-from cptstudio.testing.requests import Asked, Complete, Prompt, Sampling, Unload
+from cptstudio.testing.requests import Complete, Prompt, Sampling, Unload
 from cptstudio.testing.results import Results
 from cptstudio.testing.texts import read_text
-from cptstudio.workspace import NAME_PATTERN, Workspace, check_name
+from cptstudio.workspace import Workspace
 
-_FOLDER = "suites"
 _LARGEST = 4 * durable.MEBIBYTE
 Tell = Callable[[str, int, int], None]
-
-
-class Suite(Asked):
-    """A set of prompts and how they are completed."""
-
-    prompts: tuple[str, ...] = Field(min_length=1, max_length=500)
-    sampling: Sampling = Sampling(max_tokens=64)
-
-
-def suite_names(workspace: Workspace) -> list[str]:
-    """Names of the suites that are there, sorted."""
-    try:
-        entries = sorted((workspace.root / _FOLDER).iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [
-        path.stem
-        for path in entries
-        if path.suffix == ".json" and path.is_file() and NAME_PATTERN.fullmatch(path.stem)
-    ]
-
-
-def read_suite(workspace: Workspace, name: str) -> Suite:
-    """A suite by its name.
-
-    Raises:
-        UserError: there is none, or its file cannot be used.
-    """
-    path = _path(workspace, name)
-    try:
-        return Suite.model_validate(durable.read_json(path, _LARGEST))
-    except FileNotFoundError:
-        there = ", ".join(suite_names(workspace)) or "none yet"
-        raise UserError(f"There is no suite {name!r}. There are: {there}.") from None
-    except ValidationError as error:
-        raise UserError(f"{path} is no suite:", sentences(error)) from None
-
-
-def write_suite(workspace: Workspace, name: str, suite: Suite) -> Path:
-    """Save a suite under a name, in the place of a former one; returns its file."""
-    path = _path(workspace, name)
-    workspace.make(path.parent)
-    durable.write_json(path, suite.model_dump(mode="json"))
-    return path
-
-
-def delete_suite(workspace: Workspace, name: str) -> None:
-    """Remove a suite; answers that were kept stay."""
-    read_suite(workspace, name)
-    _path(workspace, name).unlink(missing_ok=True)
 
 
 def parse_prompts(path: Path) -> list[str]:
@@ -186,7 +135,3 @@ def _complete(bench: Bench, label: str, prompt: str, sampling: Sampling) -> dict
             (text,) = answer["result"]["texts"]
             return {"text": "".join(pieces), "tokens": text["tokens"], "finish": text["finish"]}
     raise AssertionError("an answer ends with a result or an error")
-
-
-def _path(workspace: Workspace, name: str) -> Path:
-    return workspace.root / _FOLDER / f"{check_name(name, 'suite')}.json"

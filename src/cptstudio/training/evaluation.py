@@ -9,16 +9,16 @@ from typing import Any
 
 import mlx.core as mx
 from mlx_lm.generate import stream_generate
-from mlx_lm.sample_utils import make_sampler
 
 from cptstudio.lm.likelihood import Scores, bits_per_byte, score_documents
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.loss import OutputHead
 from cptstudio.lm.parameters import set_parameters, trainable_parameters
+from cptstudio.lm.sampling import keyed_sampler
+from cptstudio.sampling import Sampling
+from cptstudio.settings import EvaluationSettings
 from cptstudio.training.seeds import sample_seed
 from cptstudio.training.training_data import EvaluationSet
-
-SAMPLE_TEMPERATURE = 0.7
 
 
 class EvaluationAbandonedError(Exception):
@@ -117,32 +117,46 @@ def computing_in(loaded: LoadedModel, dtype: mx.Dtype) -> Iterator[None]:
 
 def complete_prompts(
     loaded: LoadedModel,
-    prompts: Sequence[str],
+    settings: EvaluationSettings,
     *,
-    max_tokens: int,
     seed: int,
     compute_dtype: mx.Dtype,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[str]:
     """Complete each prompt as raw text; the same seed gives the same draws each time.
 
-    Training takes a seed of its own for each micro-batch, so what is drawn here does not
-    touch it.
+    Args:
+        loaded: the model.
+        settings: the prompts and how they are sampled.
+        seed: of the run; each prompt gets one of it where the settings name none.
+        compute_dtype: what is computed in.
+        should_stop: asked after each token.
 
     Raises:
         EvaluationAbandonedError: `should_stop` said so; it is asked after each token.
     """
-    if not prompts:
-        return []
-    texts = []
-    sampler = make_sampler(temp=SAMPLE_TEMPERATURE)
+    texts: list[str] = []
+    sampling = Sampling(
+        temperature=settings.sample_temperature,
+        top_p=settings.sample_top_p,
+        top_k=settings.sample_top_k,
+        min_p=settings.sample_min_p,
+    )
+    if not settings.prompts:
+        return texts
     loaded.model.eval()
     with computing_in(loaded, compute_dtype):
-        for index, prompt in enumerate(prompts):
-            mx.random.seed(sample_seed(seed, index))
+        for index, prompt in enumerate(settings.prompts):
+            own = settings.sample_seed
+            sampler = keyed_sampler(sampling, sample_seed(seed, index) if own is None else own)
             parts = []
             for response in stream_generate(
-                loaded.model, loaded.tokenizer, prompt, max_tokens=max_tokens, sampler=sampler
+                loaded.model,
+                loaded.tokenizer,
+                # mlx-lm cannot begin with nothing.
+                prompt or [loaded.tokenizer.eos_token_id],
+                max_tokens=settings.sample_tokens,
+                sampler=sampler,
             ):
                 parts.append(response.text)
                 if should_stop():

@@ -248,8 +248,7 @@ class TrainingLoop:
             )
             samples = complete_prompts(
                 setup.loaded,
-                settings.evaluation.prompts,
-                max_tokens=settings.evaluation.sample_tokens,
+                settings.evaluation,
                 seed=settings.seed,
                 compute_dtype=setup.compute_dtype,
                 should_stop=self._stop.__bool__,

@@ -15,6 +15,7 @@ from cptstudio.corpus.rows import RowOrder
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription, describe_model, resolve_model
+from cptstudio.prompt_suites import with_suite
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.defaults import (
     MEMORY_PART,
@@ -88,6 +89,10 @@ def make_plan(
     """
     machine = machine or describe_machine()
     problems: list[str] = []
+    try:
+        settings = with_suite(workspace, settings)
+    except UserError as error:
+        problems.append(f"evaluation.suite: {error}")
     corpora = _open_corpora(workspace, settings, problems)
     model = _open_model(workspace, settings, problems)
     tokenizer_hash = ""

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from cptstudio import run_files
 from cptstudio.durable import open_regular_file
-from cptstudio.json_lines import read_json_lines
 from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.settings import TrainingSettings
+from cptstudio.testing import samples
 from cptstudio.web.run_library import RunLibrary
 
 MOST_LINES: Final = 5000
@@ -20,25 +20,7 @@ def current_samples(library: RunLibrary, run: str) -> list[dict[str, Any]]:
     if run.startswith(ID_PREFIX):
         library.imported(run)
         return []
-    directory = library.directory(run)
-    resumed = [
-        (event["session"], event["step"])
-        for event in run_files.read_events(directory).records
-        if event.get("event") == "resumed"
-        and isinstance(event.get("session"), int)
-        and isinstance(event.get("step"), int)
-    ]
-    held: dict[tuple[Any, Any], dict[str, Any]] = {}
-    for sample in read_json_lines(directory / run_files.SAMPLES).records:
-        session, step = sample.get("session"), sample.get("step")
-        if not isinstance(session, int) or not isinstance(step, int):
-            continue
-        if any(later > session and step > begun for later, begun in resumed):
-            continue
-        key = (step, str(sample.get("index")))
-        held.pop(key, None)
-        held[key] = sample
-    return sorted(held.values(), key=lambda sample: sample["step"])
+    return samples.current_samples(library.directory(run))
 
 
 def log_part(library: RunLibrary, run: str, count: int, before: int | None) -> dict[str, Any]:

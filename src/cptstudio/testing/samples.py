@@ -1,0 +1,76 @@
+"""What a run said during its training: its prompts, completed at each evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cptstudio import run_files
+from cptstudio.errors import UserError
+from cptstudio.json_lines import read_json_lines
+
+
+def current_samples(run_directory: Path) -> list[dict[str, Any]]:
+    """The completions that hold: a resumed session replaces what came after its checkpoint."""
+    resumed = [
+        (event["session"], event["step"])
+        for event in run_files.read_events(run_directory).records
+        if event.get("event") == "resumed"
+        and isinstance(event.get("session"), int)
+        and isinstance(event.get("step"), int)
+    ]
+    held: dict[tuple[Any, Any], dict[str, Any]] = {}
+    for sample in read_json_lines(run_directory / run_files.SAMPLES).records:
+        session, step = sample.get("session"), sample.get("step")
+        if not isinstance(session, int) or not isinstance(step, int):
+            continue
+        if any(later > session and step > begun for later, begun in resumed):
+            continue
+        key = (step, str(sample.get("index")))
+        held.pop(key, None)
+        held[key] = sample
+    return sorted(held.values(), key=lambda sample: sample["step"])
+
+
+def samples_matrix(run_directory: Path, prompts: Sequence[str] | None = None) -> dict[str, Any]:
+    """A run's samples as the matrix of a suite, one column an evaluation.
+
+    Args:
+        run_directory: the run.
+        prompts: which ones, in this order; None for those of the run.
+
+    Returns:
+        {"models": ["RUN at step N", ...], "rows": [{"prompt", "texts": [{"text", "tokens": null,
+        "finish": null} or null where the run did not say it then], "changed": [...]}]}. `changed`
+        tells whether a text differs from the one before it.
+
+    Raises:
+        UserError: the run completed none of the prompts.
+    """
+    said: dict[tuple[str, int], str] = {}
+    for sample in current_samples(run_directory):
+        prompt, text = sample.get("prompt"), sample.get("completion")
+        if isinstance(prompt, str) and isinstance(text, str):
+            said[prompt, sample["step"]] = text
+    wanted = list(prompts) if prompts is not None else list(dict.fromkeys(one for one, _ in said))
+    steps = sorted({step for prompt, step in said if prompt in wanted})
+    if not steps:
+        raise UserError(
+            f"The run {run_directory.name!r} has completed none of these prompts. Train with "
+            "--suite NAME, or put the suite to its checkpoints with `cpt-studio suite run`."
+        )
+    rows = [_row(prompt, [said.get((prompt, step)) for step in steps]) for prompt in wanted]
+    return {"models": [f"{run_directory.name} at step {step:,}" for step in steps], "rows": rows}
+
+
+def _row(prompt: str, said: Sequence[str | None]) -> dict[str, Any]:
+    texts = [
+        None if text is None else {"text": text, "tokens": None, "finish": None} for text in said
+    ]
+    changed = []
+    former: str | None = None
+    for text in said:
+        changed.append(former is not None and text is not None and text != former)
+        former = former if text is None else text
+    return {"prompt": prompt, "texts": texts, "changed": changed}
