@@ -37,32 +37,34 @@ function factsOf(state, running) {
   ].filter(Boolean).join(" · ");
 }
 
-/** The end of what was asked, so that the text reads on from it. @param {{state: State}} props */
-function PromptEnd({ state }) {
-  if ("chat" in state.origin) {
-    return h("ol", { class: "turns", "aria-label": "The conversation so far" }, state.origin.chat.map((turn, index) =>
+// A state is filled in place: what is drawn of it is handed on part by part, for a component
+// whose properties are the same objects as before is not drawn again.
+
+/** The end of what was asked, so that the text reads on from it. @param {{origin: State["origin"], shown: string[]}} props */
+function PromptEnd({ origin, shown }) {
+  if ("chat" in origin) {
+    return h("ol", { class: "turns", "aria-label": "The conversation so far" }, origin.chat.map((turn, index) =>
       h("li", { key: index, class: `turn turn-${turn.role}` },
         h("span", { class: "turn-role" }, turn.role === "user" ? "You" : turn.role === "assistant" ? "Model" : "System"),
         h("div", { class: "turn-text", dir: "auto" }, turn.content))));
   }
-  const text = "text" in state.origin ? state.origin.text : state.shown.join("");
+  const text = "text" in origin ? origin.text : shown.join("");
   return text ? h("span", { class: "prompt-end" }, text.length > PROMPT_END ? `…${text.slice(-PROMPT_END)}` : text) : null;
 }
 
-/** @param {{state: State}} props */
-function PromptTokens({ state }) {
+/** @param {{origin: State["origin"], shown: string[], ids: number[] | null}} props */
+function PromptTokens({ origin, shown, ids }) {
   const [open, setOpen] = useState(false);
-  const ids = state.prompt;
   if (!ids) {
     return null;
   }
-  const given = "text" in state.origin ? state.origin.text : null;
-  const added = given !== null && state.shown.length > 0 && !(state.shown[0] !== "" && given.trimStart().startsWith(state.shown[0].trimStart()));
+  const given = "text" in origin ? origin.text : null;
+  const added = given !== null && shown.length > 0 && !(shown[0] !== "" && given.trimStart().startsWith(shown[0].trimStart()));
   return h("details", { class: "prompt-tokens", onToggle: (/** @type {Event} */ event) => setOpen(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
     h("summary", {}, `Tokens of the prompt: ${integer(ids.length)}`),
     open && h("p", { class: "hint" }, added ? "The first one was added by the tokenizer: it marks the beginning of a text (BOS)." : given === null ? "As the model's template makes them." : "This tokenizer adds no token before the text."),
     open && h("ol", { class: "token-list" }, ids.slice(0, MOST_PROMPT_TOKENS).map((id, index) =>
-      h("li", { key: index }, h("code", { class: "token-shown" }, visible(state.shown[index] ?? "")), " ", h("span", { class: "hint figures" }, id),
+      h("li", { key: index }, h("code", { class: "token-shown" }, visible(shown[index] ?? "")), " ", h("span", { class: "hint figures" }, id),
         index === 0 && added && h("span", { class: "tag" }, "BOS")))),
     open && ids.length > MOST_PROMPT_TOKENS && h("p", { class: "hint" }, `And ${integer(ids.length - MOST_PROMPT_TOKENS)} more.`));
 }
@@ -136,7 +138,7 @@ export function TextCard({ text, baseline, mark, coloured, heading }) {
       running && h(Badge, { tone: "live" }, "Writing"),
       state?.finish === "failed" && h(Badge, { tone: "bad", icon: "alert" }, "Broken off")),
     h("div", { class: "made-body" },
-      state && h(PromptEnd, { state }),
+      state && h(PromptEnd, { origin: state.origin, shown: state.shown }),
       h(LaneOf, { text, departs: departs?.token ?? null, baseline, coloured })),
     h("footer", { class: "made-foot" },
       departs && baseline && h("p", { class: "hint departs-words" }, departs.place === 0 ? `Differs from ${baseline.label} from the first character on.`
@@ -151,5 +153,5 @@ export function TextCard({ text, baseline, mark, coloured, heading }) {
           { title: "Again with a new seed", disabled: running, onChoose: () => session.regenerate(text, randomSeed()) },
           { title: `Again with seed ${state.seed}`, disabled: running, onChoose: () => session.regenerate(text, state.seed) },
         ] })),
-      state && h(PromptTokens, { state })));
+      state && h(PromptTokens, { origin: state.origin, shown: state.shown, ids: state.prompt })));
 }
