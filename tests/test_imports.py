@@ -40,6 +40,7 @@ MAY_IMPORT_MLX = {"lm", "training"}
 PROGRAMS_THAT_IMPORT_MLX = {
     "testing/completion.py",
     "testing/evaluate.py",
+    "testing/harness_program.py",
     "testing/merge.py",
     "testing/model_set.py",
 }

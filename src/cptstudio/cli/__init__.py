@@ -15,6 +15,7 @@ from cptstudio.cli import (
     demo,
     evaluate,
     generate,
+    harness,
     merge,
     models,
     questions,
@@ -69,6 +70,7 @@ app.command("generate")(generate.generate)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
 app.command("questions")(questions.questions)
+app.command("harness")(harness.harness)
 app.command("merge")(merge.merge)
 app.add_typer(suite.app, name="suite")
 

@@ -1,0 +1,88 @@
+"""`cpt-studio harness`: tasks of lm-evaluation-harness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, number, print_json
+from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
+from cptstudio.cli.programs import run_reported
+from cptstudio.testing.references import request_of
+from cptstudio.workspace import Workspace
+
+MODULE = "cptstudio.testing.harness_program"
+
+
+def harness(
+    models: ModelsArgument,
+    tasks: Annotated[
+        list[str], typer.Option("--task", "-t", help="Such as arc_easy; repeat for more.")
+    ],
+    include: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder with tasks of your own (.yaml)."),
+    ] = None,
+    shots: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Solved examples before each question.", show_default="the task's"
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Questions of each task.", show_default="all")
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Data that are not here may be fetched from the hub.")
+    ] = False,
+    workspace: WorkspaceOption = Path(),
+    fast_blas: FastBlasOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Let models do tasks of lm-evaluation-harness, where that package is installed.
+
+    It is no part of CPT Studio: `pip install lm_eval` brings it. Models get raw text, without a
+    chat template. Nothing is fetched without --download.
+
+    Example: `cpt-studio harness demo-base first --task arc_easy --limit 200 --download`
+    """
+    place = Workspace(workspace)
+    request = {
+        "workspace": place.root,
+        "models": [request_of(reference) for reference in references_of(models, place)],
+        "tasks": list(dict.fromkeys(tasks)),
+        "include": include.absolute() if include else None,
+        "shots": shots,
+        "limit": limit,
+        "download": download,
+        "fast_blas": fast_blas,
+    }
+    report, result = run_reported(MODULE, request, place, quiet=as_json)
+    if as_json:
+        print_json({"report": report, **result})
+        return
+    console.print(_table(result))
+    console.print(f"Kept as report {report}.")
+
+
+def _table(result: dict[str, Any]) -> Table:
+    table = Table(title=f"lm-evaluation-harness {result['version']}")
+    table.add_column("Task")
+    table.add_column("Metric")
+    for label in result["models"]:
+        table.add_column(escape(label), justify="right")
+    of_models = list(result["models"].values())
+    for task, first in of_models[0].items():
+        for metric in first["metrics"]:
+            cells = []
+            for found in of_models:
+                measured = found[task]["metrics"][metric]
+                error = measured["error"]
+                spread = f" ± {number(error, '.4f')}" if error is not None else ""
+                cells.append(f"{number(measured['value'], '.4f')}{spread}")
+            table.add_row(escape(task), escape(metric), *cells)
+    return table
