@@ -148,9 +148,9 @@ def our_step(model: Any) -> tuple[Callable[[Any, Any], None], Callable[[], None]
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
+    from cptstudio.lm.compilation import prepare_compilation
     from cptstudio.lm.gradients import GradientStep
     from cptstudio.settings import OptimizerSettings
-    from cptstudio.training.compilation import prepare_compilation
     from cptstudio.training.optimizers import Optimizer, TrainedParameters, clip_factor
 
     step = GradientStep(model)

@@ -1,9 +1,10 @@
 """Faster forms of the operations that dominate a training step on a CPU.
 
-mlx's CPU kernels are scalar: its `exp` takes 12 ns an element where an addition takes 0.5. What is
-here computes the same functions with fewer and cheaper passes: sigmoid through one power of e, and
-what the gradient needs kept rather than computed again. Attention (`cpu_attention`), norms and
-rotary embeddings (`cpu_layers`) have modules of their own. Gradients agree with mlx's own to 1e-6.
+mlx's CPU kernels are scalar: its `exp` takes 11 ns an element where an addition takes 0.3. What is
+here computes the same functions with fewer and cheaper passes: an exponential that a C++ compiler
+can do four numbers at a time (`cpu_fusion`), and what the gradient needs kept rather than computed
+again. Attention (`cpu_attention`), norms and rotary embeddings (`cpu_layers`) have modules of their
+own. Gradients agree with mlx's own to 1e-6.
 
 `fast_kernels` puts them in the place of mlx's and mlx-lm's while a graph is built, and takes them
 away again.
@@ -21,6 +22,7 @@ from typing import Any
 import mlx.core as mx
 
 from cptstudio.lm import cpu_attention, cpu_layers
+from cptstudio.lm.cpu_fusion import only_own_functions, power_of_two, untraced, whole_graph
 from cptstudio.lm.cpu_memory import keep_freed_memory
 
 # Bytes of freed buffers that mlx keeps on a CPU where the C library cannot be told to.
@@ -34,8 +36,16 @@ def on_cpu() -> bool:
 
 
 def exponential(x: mx.array) -> mx.array:
-    """exp(x). mlx's CPU kernel for `exp` takes three times as long as a power of e does."""
-    return mx.power(mx.array(math.e, x.dtype), x) if on_cpu() else mx.exp(x)
+    """exp(x) for numbers up to 87; on a CPU at least 2 ** -100, a tenth of the time of mlx's."""
+    if not on_cpu() or x.dtype != mx.float32:
+        return mx.exp(x)
+    result: mx.array = untraced(_exponential, x)
+    return result
+
+
+def _exponential(x: mx.array) -> mx.array:
+    # Minus infinity has no nearest integer.
+    return power_of_two(mx.maximum(x * (1 / math.log(2)), -1000.0))
 
 
 def row_sums(x: mx.array) -> mx.array:
@@ -178,18 +188,14 @@ def fast_kernels(enabled: bool = True, compiling: bool = False) -> Iterator[None
         yield
         return
     places = _places()
-    untouched = compiling or bool(os.environ.get("MLX_DISABLE_COMPILE"))
     for module, name, _, replacement in places:
         setattr(module, name, replacement)
-    if not untouched:
-        mx.disable_compile()
     try:
-        yield
+        with whole_graph() if compiling else only_own_functions():
+            yield
     finally:
         for module, name, stock, _ in places:
             setattr(module, name, stock)
-        if not untouched:
-            mx.enable_compile()
 
 
 def _places() -> list[tuple[Any, str, Any, Any]]:

@@ -9,6 +9,7 @@ import mlx.core as mx
 
 from cptstudio.errors import UserError
 from cptstudio.lm import blas
+from cptstudio.lm.compilation import prepare_compilation
 from cptstudio.lm.description import describe_model, model_hash
 from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.loading import LoadedModel, default_compute_dtype, load_for_training
@@ -16,7 +17,6 @@ from cptstudio.lm.methods import AppliedMethod, apply_method
 from cptstudio.run_files import RunConfig
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.checkpoints import load_trained_weights, verify
-from cptstudio.training.compilation import prepare_compilation
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
 from cptstudio.training.schedules import Schedule
 from cptstudio.training.training_data import (
