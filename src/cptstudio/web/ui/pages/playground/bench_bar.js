@@ -60,7 +60,7 @@ export function BenchBar({ bench, chosen, models }) {
   return h("div", { class: "bench-bar" },
     benchError.value && h(Problem, { error: benchError.value, retry: () => void refreshBench() }),
     loading ? h(Loading, { task: loading }) : there.length > 0 && bench && h(InMemory, { bench }),
-    bench && !bench.running && bench.last_end && !loading && h("div", { class: "notice" }, h(Icon, { name: "info" }),
+    bench && !bench.running && bench.last_end && !loading && !session.notice.value && h("div", { class: "notice" }, h(Icon, { name: "info" }),
       h("div", {}, "The models are no longer in memory. ", bench.last_end)),
     !loading && missing.length > 0 && h("div", { class: "row" },
       h(Button, { kind: "primary", disabled: !usable, onClick: () => session.load(chosen) }, missing.length === chosen.length

@@ -25,17 +25,25 @@ export class Lane {
     this.tokens = [];
     this.current = -1;
     this.departs = -1;
+    this.hovered = -1;
+    /** While the focus is only given back. */
+    this.quiet = false;
     /** @type {HTMLElement | null} */
     this.chunk = null;
     this.inChunk = 0;
     this.ended = false;
-    place.addEventListener("pointerover", (event) => {
+    // Only a pointer that moves looks: text that grows under a resting one opens nothing.
+    place.addEventListener("pointermove", (event) => {
       const index = this.indexOf(event.target);
-      if (index >= 0 && event.pointerType !== "touch") {
+      if (index >= 0 && index !== this.hovered && event.pointerType !== "touch") {
         handler.look(index, this.tokens[index]);
       }
+      this.hovered = index;
     });
-    place.addEventListener("pointerleave", () => handler.leave());
+    place.addEventListener("pointerleave", () => {
+      this.hovered = -1;
+      handler.leave();
+    });
     place.addEventListener("click", (event) => {
       const index = this.indexOf(event.target);
       if (index >= 0 && String(getSelection()) === "") {
@@ -45,7 +53,7 @@ export class Lane {
     });
     place.addEventListener("focusin", (event) => {
       const index = this.indexOf(event.target);
-      if (index >= 0) {
+      if (index >= 0 && !this.quiet) {
         handler.look(index, this.tokens[index]);
       }
     });
@@ -74,7 +82,9 @@ export class Lane {
       this.append(pieces);
       this.markDeparture(departed);
       if (this.tokens.length) {
+        this.quiet = true;
         this.moveTo(Math.max(0, Math.min(at, this.tokens.length - 1)), hadFocus);
+        this.quiet = false;
       }
       return;
     }

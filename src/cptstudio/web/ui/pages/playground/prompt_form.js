@@ -90,20 +90,20 @@ export function PromptForm({ chosen, ready, chatPossible, why }) {
       !chat && session.texts.value.length > 0 && h(Button, { icon: "again", disabled: !able, onClick: again }, "Again with a new seed"),
       talking && h(Button, { disabled: busy, onClick: () => { session.texts.value = []; } }, "New conversation"),
       h("span", { class: "hint" }, why || h("span", { class: "shortcut-hint" }, h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "Enter")))),
-    session.notice.value && h(NoticeOf, { chosen }));
+    session.notice.value && h(NoticeOf, { chosen, ready }));
 }
 
 /** With what the URL says by now. @param {string[]} chosen */
 const go2 = (chosen) => generate(chosen, route.peek().query);
 
-/** @param {{chosen: string[]}} props */
-function NoticeOf({ chosen }) {
+/** @param {{chosen: string[], ready: boolean}} props */
+function NoticeOf({ chosen, ready }) {
   const notice = session.notice.value;
   return notice && h("div", { class: "notice notice-bad", role: "alert" }, h(Icon, { name: "alert" }),
     h("div", { class: "stack notice-stack" },
       h("p", {}, notice.message),
       notice.problems.length > 0 && h("ul", {}, notice.problems.map((sentence) => h("li", { key: sentence }, sentence))),
       h("div", { class: "row" },
-        notice.reload && h(Button, { small: true, kind: "primary", disabled: session.loading.value !== null, onClick: () => session.load(chosen) }, "Load again"),
+        !ready && chosen.length > 0 && h(Button, { small: true, kind: "primary", disabled: session.loading.value !== null, onClick: () => session.load(chosen) }, "Load again"),
         h(Button, { small: true, onClick: () => { session.notice.value = null; } }, "Close"))));
 }

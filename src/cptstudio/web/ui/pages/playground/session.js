@@ -1,7 +1,7 @@
 /** What the playground holds while the page lives: its texts, and the work on them. */
 import { announce } from "../../components/announce.js";
 import { ApiError } from "../../lib/api.js";
-import { bench, cancelTask, complete, follow, load, refreshBench } from "../../lib/bench.js";
+import { cancelTask, complete, follow, load, refreshBench } from "../../lib/bench.js";
 import { batch, signal } from "../../lib/preact.js";
 import { route } from "../../lib/router.js";
 import { MadeText } from "./made_text.js";
@@ -12,7 +12,7 @@ import { samplingOf } from "./sampling.js";
 /** @typedef {import("../../lib/bench.js").Task} Task */
 /** @typedef {import("../../lib/bench.js").Alternative} Alternative */
 /** @typedef {{text: MadeText, prompt: Prompt, seed: number}} Target a text and what it is asked */
-/** @typedef {{message: string, problems: string[], reload: boolean}} Notice reload: loading the models again helps */
+/** @typedef {{message: string, problems: string[]}} Notice */
 
 const ALTERNATIVES = 10;
 
@@ -35,11 +35,11 @@ function noticeOf(error) {
   if (error instanceof ApiError && error.status === 404) {
     return {
       message: "The server was started again in the meantime, or has forgotten this work: nothing more comes. What is there stays. Load the models again to go on.",
-      problems: [], reload: true,
+      problems: [],
     };
   }
   const said = /** @type {any} */ (error);
-  return { message: said?.message || String(error), problems: said?.problems || [], reload: false };
+  return { message: said?.message || String(error), problems: said?.problems || [] };
 }
 
 /** The texts of the page and the work on them; one for the page's whole life. */
@@ -78,7 +78,7 @@ export class Session {
     try {
       const end = await follow(task.id, (news) => { this.loading.value = news; });
       if (end.state === "failed") {
-        this.notice.value = { message: end.error || "The models could not be loaded.", problems: end.problems, reload: false };
+        this.notice.value = { message: end.error || "The models could not be loaded.", problems: end.problems };
       }
       announce(end.state === "done" ? "The models are loaded." : "The models are not loaded.");
     } catch (error) {
@@ -199,7 +199,7 @@ export class Session {
   async followTexts(id, targets) {
     const end = await follow(id, (news) => take(news, targets));
     if (end.state === "failed") {
-      this.fail({ message: end.error || "The models could not write.", problems: end.problems, reload: false }, targets);
+      this.fail({ message: end.error || "The models could not write.", problems: end.problems }, targets);
       return;
     }
     const facts = end.result?.texts;
@@ -213,11 +213,7 @@ export class Session {
       targets.forEach((text) => text.end("failed", null, null));
       this.notice.value = notice;
     });
-    void refreshBench().then(() => {
-      if (bench.value && !bench.value.running && this.notice.value === notice) {
-        this.notice.value = { ...notice, reload: true };
-      }
-    });
+    void refreshBench();
   }
 
   /** Ask for no more of anything. */

@@ -36,6 +36,7 @@ export function Texts() {
       h("h2", { id: "texts-title" }, "Texts"),
       h(Toggle, { name: "colour", label: "Colour by probability", on: coloured, change: (on) => setQuery({ colour: on ? "1" : null }) }),
       columns > 1 && h(Toggle, { name: "departs", label: "Mark where they depart", on: mark, change: (on) => setQuery({ departs: on ? null : "0" }) }),
+      session.busy.value > 0 && h(Button, { small: true, icon: "stop", onClick: () => session.stop() }, "Stop writing"),
       texts.length > 1 && h(Button, { small: true, icon: "play", disabled: able.length === 0 || session.busy.value > 0, onClick: () => session.goOn(able) }, `Continue all${able.length && able.length < texts.length ? ` (${able.length})` : ""}`)),
     coloured && h("div", { class: "lane-coloured" }, h(Legend, {})),
     Array.from({ length: rows }, (_, row) => h("div", { key: row, class: "seed-row" },
