@@ -43,10 +43,13 @@ function factsOf(state, running) {
 /** The end of what was asked, so that the text reads on from it. @param {{origin: State["origin"], shown: string[]}} props */
 function PromptEnd({ origin, shown }) {
   if ("chat" in origin) {
-    return h("ol", { class: "turns", "aria-label": "The conversation so far" }, origin.chat.map((turn, index) =>
-      h("li", { key: index, class: `turn turn-${turn.role}` },
-        h("span", { class: "turn-role" }, turn.role === "user" ? "You" : turn.role === "assistant" ? "Model" : "System"),
-        h("div", { class: "turn-text", dir: "auto" }, turn.content))));
+    return [
+      h("ol", { key: "turns", class: "turns", "aria-label": "The conversation so far" }, origin.chat.map((turn, index) =>
+        h("li", { key: index, class: `turn turn-${turn.role}` },
+          h("span", { class: "turn-role" }, turn.role === "user" ? "You" : turn.role === "assistant" ? "Model" : "System"),
+          h("div", { class: "turn-text", dir: "auto" }, turn.content)))),
+      h("div", { key: "now", class: "turn-role" }, "Model"),
+    ];
   }
   const text = "text" in origin ? origin.text : shown.join("");
   return text ? h("span", { class: "prompt-end" }, text.length > PROMPT_END ? `…${text.slice(-PROMPT_END)}` : text) : null;
