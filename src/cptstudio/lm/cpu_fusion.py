@@ -10,6 +10,7 @@ operations. Ours have gradients of their own, so `untraced` builds their graphs 
 whether something is being differentiated is a property of the thread.
 """
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ _POWER_OF_TWO = (
 
 # Results below this power of two are raised to it: products with them would be denormal, and slow.
 _LOWEST_POWER = -100
+_HIGHEST_POWER = 127
 
 # Added to a number of less than 2 ** 22 and taken away again, it rounds to an integer.
 _ROUNDING = 1.5 * 2.0**23
@@ -157,30 +159,54 @@ def power_of_two(x: mx.array) -> mx.array:
         # In single operations the other way takes as long.
         return mx.power(mx.array(2.0, x.dtype), x)
     # `view` is what no compiled loop can do.
-    return cast(mx.array, times_power_of_part(x, _whole_power(x).view(mx.float32)))
+    return cast(mx.array, _times_power_of_part(x, _bits_of_power(x).view(mx.float32)))
 
 
-def rounded(x: mx.array) -> mx.array:
-    """The nearest integer, as a float; for use in `fused` functions."""
+def fused_sigmoid(x: mx.array) -> mx.array:
+    """1 / (1 + exp(-x)) of a float32 array; to be called like `power_of_two`."""
+    if not getattr(_builder_state, "active", False):
+        return mx.reciprocal(mx.power(mx.array(1 / math.e, x.dtype), x) + 1)
+    part, bits = _split_negative(x)
+    return cast(mx.array, _inverse_of_power_and_one(part, bits.view(mx.float32)))
+
+
+def _rounded(x: mx.array) -> mx.array:
+    """The nearest integer, as a float."""
     return (x + _ROUNDING) - _ROUNDING
 
 
-def float_bits(whole: mx.array) -> mx.array:
-    """The bits of the float32 2 ** `whole`, as int32; for use in `fused` functions."""
+def _float_bits(whole: mx.array) -> mx.array:
+    """The bits of the float32 2 ** `whole`, as int32."""
     # mlx's largest of two integers takes a third of the time that its largest of two floats does.
     return mx.maximum(whole.astype(mx.int32) + 127, _LOWEST_POWER + 127) << 23
 
 
-@fused
-def _whole_power(x: mx.array) -> mx.array:
-    return float_bits(rounded(x))
-
-
-@fused
-def times_power_of_part(x: mx.array, factor: mx.array) -> mx.array:
-    """2 ** (x - the nearest integer) * factor."""
+def _power(part: mx.array, factor: mx.array) -> mx.array:
+    """2 ** part * factor, for a part of up to 0.5."""
     c0, c1, c2, c3, c4, c5 = _POWER_OF_TWO
-    part = x - rounded(x)
     square = part * part
     series = (c0 + c1 * part) + square * ((c2 + c3 * part) + square * (c4 + c5 * part))
     return series * factor
+
+
+@fused
+def _bits_of_power(x: mx.array) -> mx.array:
+    return _float_bits(_rounded(x))
+
+
+@fused
+def _times_power_of_part(x: mx.array, factor: mx.array) -> mx.array:
+    return _power(x - _rounded(x), factor)
+
+
+@fused
+def _split_negative(x: mx.array) -> tuple[mx.array, mx.array]:
+    """-x / ln 2 without the nearest integer, and the bits of 2 ** that integer."""
+    exponent = x * (-1 / math.log(2))
+    whole = _rounded(exponent)
+    return exponent - whole, _float_bits(mx.minimum(whole, _HIGHEST_POWER))
+
+
+@fused
+def _inverse_of_power_and_one(part: mx.array, factor: mx.array) -> mx.array:
+    return mx.reciprocal(_power(part, factor) + 1)

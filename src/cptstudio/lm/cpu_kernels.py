@@ -17,12 +17,19 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 
 from cptstudio.lm import cpu_attention, cpu_layers
-from cptstudio.lm.cpu_fusion import only_own_functions, power_of_two, untraced, whole_graph
+from cptstudio.lm.cpu_fusion import (
+    fused,
+    fused_sigmoid,
+    only_own_functions,
+    power_of_two,
+    untraced,
+    whole_graph,
+)
 from cptstudio.lm.cpu_memory import keep_freed_memory
 
 # Bytes of freed buffers that mlx keeps on a CPU where the C library cannot be told to.
@@ -44,8 +51,13 @@ def exponential(x: mx.array) -> mx.array:
 
 
 def _exponential(x: mx.array) -> mx.array:
+    return power_of_two(_exponents(x))
+
+
+@fused
+def _exponents(x: mx.array) -> mx.array:
     # Minus infinity has no nearest integer.
-    return power_of_two(mx.maximum(x * (1 / math.log(2)), -1000.0))
+    return mx.maximum(x * (1 / math.log(2)), -1000.0)
 
 
 def row_sums(x: mx.array) -> mx.array:
@@ -62,20 +74,33 @@ def _first(outputs: Any) -> mx.array:
 
 
 def sigmoid(x: mx.array) -> mx.array:
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)), on a CPU."""
+    if x.dtype == mx.float32:
+        return cast(mx.array, untraced(fused_sigmoid, x))
     return mx.reciprocal(mx.power(mx.array(1 / math.e, x.dtype), x) + 1)
 
 
 @mx.custom_function
 def _swiglu(gate: mx.array, up: mx.array) -> tuple[mx.array, mx.array]:
     gated = sigmoid(gate)
-    return gate * gated * up, gated
+    return untraced(_product, gate, gated, up), gated
 
 
-def _swiglu_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, mx.array]:
-    gate, up = primals
-    scaled = cotangents[0] * outputs[1]
-    slope = (gate - gate * outputs[1]) + 1
+@fused
+def _product(gate: mx.array, gated: mx.array, up: mx.array) -> mx.array:
+    return gate * gated * up
+
+
+def _swiglu_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
+    return untraced(_swiglu_slopes, *primals, cotangents[0], outputs[1])
+
+
+@fused
+def _swiglu_slopes(
+    gate: mx.array, up: mx.array, above: mx.array, gated: mx.array
+) -> tuple[mx.array, mx.array]:
+    scaled = above * gated
+    slope = (gate - gate * gated) + 1
     return scaled * up * slope, scaled * gate
 
 
