@@ -16,6 +16,7 @@ from cptstudio.errors import UserError
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import ModelReference
 from cptstudio.testing.requests import Complete, Prompt, Sampling, Score
+from cptstudio.testing.texts import LARGEST, read_text
 from cptstudio.workspace import Workspace
 
 _SHOWN_TOKENS = 12
@@ -113,7 +114,10 @@ def score(
     references = references_of(models, Workspace(workspace))
     if (text is None) == (file is None):
         raise UserError("Give the text by --text or by --file, one of the two.")
-    content = _read(file) if file is not None else sys.stdin.read() if text == "-" else text or ""
+    if file is not None:
+        content = read_text(file.resolve(), LARGEST, str(file))
+    else:
+        content = sys.stdin.read() if text == "-" else text or ""
     if not content:
         raise UserError("The text is empty: there is nothing to score.")
     labels = tuple(reference.label for reference in references)
@@ -138,15 +142,6 @@ def score(
 def _load(bench: Bench, references: list[ModelReference]) -> None:
     with errors.status("Loading", spinner="line"):
         bench.load(references)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: byte {error.start} spells nothing.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _print_differences(text: str, base: dict[str, Any], model: dict[str, Any]) -> None:
