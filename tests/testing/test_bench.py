@@ -132,13 +132,13 @@ def test_a_stop_string_ends_the_text_before_it(bench: Bench) -> None:
 def test_a_cancelled_text_ends_and_the_worker_goes_on(bench: Bench) -> None:
     ask = asked("base", sampling=Sampling(max_tokens=100_000, temperature=1.0, context_length=64))
     seen, ended = 0, None
-    number, worker = bench.begin(ask)
-    for answer in worker.answers(number):
+    pending = bench.begin(ask)
+    for answer in pending.answers():
         seen += "piece" in answer
         if seen == 3:
-            bench.cancel(number)
+            pending.cancel()
         ended = answer
-    worker.forget(number)
+    pending.close()
     assert ended is not None
     # A text may end by itself before the third piece only if the toy says so at once.
     assert ended["result"] == {"cancelled": True} or seen < 3

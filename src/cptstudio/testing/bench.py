@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -43,6 +43,8 @@ from cptstudio.testing.requests import (
 MODULE = "cptstudio.testing.worker"
 _END_SECONDS = 5.0
 _LOG_LINES = 20
+# What of the answers tells of the worker itself.
+_TOLD = ("models", "memory_active", "memory_peak")
 _logger = logging.getLogger(__name__)
 
 Ask = Load | Unload | Complete | Score | Status
@@ -54,17 +56,26 @@ class BenchState:
 
     Attributes:
         pid: of the worker, or None when none runs.
-        labels: what is loaded, as far as was answered.
+        models: what is loaded, as far as was answered: "label", "chat" (whether there is a chat
+            template), "vocabulary_size" and "tokenizer" (hash) of each.
         busy: requests that are not answered to their end.
         since: Unix time in seconds of the worker's start, or None.
+        memory_active: bytes of MLX's arrays, and at most so far; None before the first answer.
         last_end: why the last worker ended, or None.
     """
 
     pid: int | None
-    labels: tuple[str, ...]
+    models: tuple[dict[str, Any], ...]
     busy: int
     since: float | None
+    memory_active: int | None
+    memory_peak: int | None
     last_end: str | None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of what is loaded."""
+        return tuple(model["label"] for model in self.models)
 
 
 class Bench:
@@ -73,11 +84,21 @@ class Bench:
     Args:
         idle: seconds without a request after which the worker ends by itself.
         fast_blas: on a Linux CPU, use an optimised BLAS under MLX.
+        on_end: called with the reason when a worker has ended, from a thread of its own.
+
+    Attributes:
+        idle: a change holds for the next worker.
     """
 
-    def __init__(self, idle: float = 600.0, fast_blas: bool = True) -> None:
-        self._idle = idle
+    def __init__(
+        self,
+        idle: float = 600.0,
+        fast_blas: bool = True,
+        on_end: Callable[[str], None] | None = None,
+    ) -> None:
+        self.idle = idle
         self._fast_blas = fast_blas
+        self._on_end = on_end
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._worker: _Worker | None = None
@@ -95,15 +116,7 @@ class Bench:
         Raises:
             UserError: one cannot be loaded, or the worker died, such as for want of memory.
         """
-        models = tuple(
-            ModelToLoad(
-                label=reference.label,
-                model=str(reference.model),
-                adapter=str(reference.adapter) if reference.adapter else None,
-            )
-            for reference in references
-        )
-        return self.result(Load(models=models))
+        return self.result(load_request(references))
 
     def result(self, ask: Ask) -> dict[str, Any]:
         """Ask, and wait for the result.
@@ -125,35 +138,24 @@ class Bench:
         Raises:
             UserError: the worker said so, or died.
         """
-        number, worker = self.begin(ask)
-        finished = False
+        pending = self.begin(ask)
         try:
-            for answer in worker.answers(number):
-                finished = "result" in answer or "error" in answer
+            for answer in pending.answers():
                 if "error" in answer:
                     raise UserError(answer["error"]["message"], answer["error"]["problems"])
                 yield answer
         finally:
-            if not finished:
-                self.cancel(number)
-            worker.forget(number)
+            pending.close()
 
-    def begin(self, ask: Ask) -> tuple[int, _Worker]:
-        """Send a request without waiting; its number is what `cancel` takes."""
+    def begin(self, ask: Ask) -> Pending:
+        """Send a request, without waiting for anything."""
         number = next(self._numbers)
         with self._lock:
             if self._worker is None or self._worker.ended is not None:
-                self._worker = _Worker(self._idle, self._fast_blas, self._note_end)
+                self._worker = _Worker(self.idle, self._fast_blas, self._note_end)
             worker = self._worker
         worker.send(number, ask)
-        return number, worker
-
-    def cancel(self, number: int) -> None:
-        """Ask for no more answers to a request; what came stays."""
-        with self._lock:
-            worker = self._worker
-        if worker is not None:
-            worker.write(Cancel(cancel=number))
+        return Pending(number, worker)
 
     def end(self, reason: str = "It was asked to.") -> None:
         """End the worker, if there is one; its memory is free when this returns."""
@@ -167,11 +169,61 @@ class Bench:
         with self._lock:
             worker, last_end = self._worker, self._last_end
         if worker is None or worker.ended is not None:
-            return BenchState(None, (), 0, None, last_end)
-        return BenchState(worker.pid, worker.labels, worker.busy, worker.since, last_end)
+            return BenchState(None, (), 0, None, None, None, last_end)
+        told = worker.told
+        return BenchState(
+            worker.pid,
+            tuple(told.get("models", ())),
+            worker.busy,
+            worker.since,
+            told.get("memory_active"),
+            told.get("memory_peak"),
+            last_end,
+        )
 
     def _note_end(self, reason: str) -> None:
         self._last_end = reason
+        if self._on_end is not None:
+            self._on_end(reason)
+
+
+def load_request(references: Sequence[ModelReference]) -> Load:
+    """Asks for models by what the user called them."""
+    return Load(
+        models=tuple(
+            ModelToLoad(
+                label=reference.label,
+                model=str(reference.model),
+                adapter=str(reference.adapter) if reference.adapter else None,
+            )
+            for reference in references
+        )
+    )
+
+
+class Pending:
+    """A request that was sent. `close` when its answers are not wanted any more."""
+
+    def __init__(self, number: int, worker: _Worker) -> None:
+        self._number = number
+        self._worker = worker
+        self._finished = False
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """What the worker says, as it comes; the last one holds "result" or "error"."""
+        for answer in self._worker.answers(self._number):
+            self._finished = "result" in answer or "error" in answer
+            yield answer
+
+    def cancel(self) -> None:
+        """Ask for no more; the last answer still comes. From any thread."""
+        self._worker.write(Cancel(cancel=self._number))
+
+    def close(self) -> None:
+        """Cancel what is not answered to its end, and forget the rest."""
+        if not self._finished:
+            self.cancel()
+        self._worker.forget(self._number)
 
 
 class _Worker:
@@ -180,7 +232,7 @@ class _Worker:
     def __init__(self, idle: float, fast_blas: bool, note_end: Any) -> None:
         arguments = ["--idle", str(idle), *([] if fast_blas else ["--no-fast-blas"])]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, *arguments],
+            [sys.executable, "-P", "-m", MODULE, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -191,7 +243,7 @@ class _Worker:
         )
         self.pid = self._process.pid
         self.since = time.time()
-        self.labels: tuple[str, ...] = ()
+        self.told: dict[str, Any] = {}
         self.ended: str | None = None
         self._note_end = note_end
         self._reason: str | None = None
@@ -257,8 +309,8 @@ class _Worker:
                 self._reason = answer["ending"]
                 continue
             result = answer.get("result")
-            if isinstance(result, dict) and "models" in result and "memory_peak" in result:
-                self.labels = tuple(model["label"] for model in result["models"])
+            if isinstance(result, dict) and "memory_active" in result:
+                self.told = {**self.told, **{key: result[key] for key in _TOLD if key in result}}
             with self._lock:
                 waiting = self._queues.get(answer.get("id"))
             if waiting is not None:
@@ -269,9 +321,10 @@ class _Worker:
             _close(pipe)
         reason = self._reason or _how(code, self._log)
         _logger.info("the bench worker %d ended: %s", self.pid, reason)
-        self._note_end(reason)
         with self._lock:
             self.ended = reason
+        self._note_end(reason)
+        with self._lock:
             for waiting in self._queues.values():
                 waiting.put(_died(reason))
 
