@@ -2,10 +2,10 @@
 
 import { announce, toast } from "../../components/announce.js";
 import { JobProgress } from "../../components/progress.js";
-import { del, post } from "../../lib/api.js";
+import { ApiError, del, post } from "../../lib/api.js";
 import { jobs } from "../../lib/live.js";
 import { h } from "../../lib/preact.js";
-import { noteJob, useJob } from "../data/use_job.js";
+import { isEnded, noteJob, useJob } from "../data/use_job.js";
 
 /** Whether work of a kind is under way. @param {string} kind */
 export function isUnderWay(kind) {
@@ -20,7 +20,10 @@ export function isUnderWay(kind) {
  */
 export async function startJob(path, body) {
   const job = await post(path, body);
+  const ended = Object.values(jobs.peek()).filter((other) => other.kind === job.kind && isEnded(other));
   noteJob(job);
+  // How a former one ended has been read.
+  for (const other of ended) void forget(other);
   announce(`${job.title}: started.`);
   return job;
 }
@@ -57,9 +60,13 @@ function OneJob({ first, finished, kept }) {
 async function forget(job) {
   try {
     await del(`/api/jobs/${encodeURIComponent(job.id)}`);
-    const { [job.id]: gone, ...others } = jobs.value;
-    jobs.value = others;
   } catch (error) {
-    toast(error instanceof Error ? error.message : String(error), "bad");
+    // Another page may have put it away.
+    if (!(error instanceof ApiError) || error.status !== 404) {
+      toast(error instanceof Error ? error.message : String(error), "bad");
+      return;
+    }
   }
+  const { [job.id]: gone, ...others } = jobs.value;
+  jobs.value = others;
 }

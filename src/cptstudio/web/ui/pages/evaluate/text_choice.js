@@ -108,5 +108,5 @@ function DocumentBrowser({ slot, onChosen }) {
     corpus && h(PagedList, { title: "Documents", path: `/api/corpora/${encodeURIComponent(corpus)}/documents`, query: { side }, none: `This corpus has no ${side} documents.`,
       show: (page) => h("ul", { class: "document-list" }, page.documents.map((/** @type {any} */ one) => h("li", { key: one.document },
         h("button", { type: "button", class: "document-choice", onClick: () => choose(one.document) },
-          h("b", { class: "break" }, one.label), h("span", { class: "hint" }, bytes(one.bytes)), h("span", { class: "excerpt" }, one.excerpt))))) }));
+          h("span", {}, h("b", { class: "break" }, one.label), " ", h("span", { class: "hint" }, bytes(one.bytes))), h("span", { class: "excerpt" }, one.excerpt))))) }));
 }
