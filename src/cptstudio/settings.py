@@ -422,7 +422,8 @@ class ComputeSettings(Settings):
     cache_limit: int | None = _field(
         None,
         title="Cache limit",
-        help="Memory that MLX may keep for reuse (default: MLX's own choice).",
+        help="Memory that MLX may keep for reuse (default: MLX's own choice; on a Linux CPU none, "
+        "since the C library keeps it).",
         unit="bytes",
         ge=0,
     )

@@ -85,7 +85,8 @@ def only_own_functions() -> Iterator[None]:
 def untraced(function: Function, *arguments: Any) -> Any:
     """function(*arguments), whose graph is built where nothing is being differentiated.
 
-    For the inside of functions with gradients of their own. Nothing may be evaluated in it.
+    For the inside of functions with gradients of their own: mlx cannot differentiate what is
+    compiled. Nothing may be evaluated in it.
     """
     if _whole_graph or getattr(_builder_state, "active", False) or not _available():
         return function(*arguments)

@@ -43,7 +43,10 @@ def on_cpu() -> bool:
 
 
 def exponential(x: mx.array) -> mx.array:
-    """exp(x) for numbers up to 87; on a CPU at least 2 ** -100, a tenth of the time of mlx's."""
+    """exp(x) for numbers up to 87, at least 2 ** -100 on a CPU, in a fifth of the time of mlx's.
+
+    For functions with gradients of their own: it cannot be differentiated by itself.
+    """
     if not on_cpu() or x.dtype != mx.float32:
         return mx.exp(x)
     result: mx.array = untraced(_exponential, x)
@@ -74,7 +77,7 @@ def _first(outputs: Any) -> mx.array:
 
 
 def sigmoid(x: mx.array) -> mx.array:
-    """1 / (1 + exp(-x)), on a CPU."""
+    """1 / (1 + exp(-x)) on a CPU, not to be differentiated by itself."""
     if x.dtype == mx.float32:
         return cast(mx.array, untraced(fused_sigmoid, x))
     return mx.reciprocal(mx.power(mx.array(1 / math.e, x.dtype), x) + 1)

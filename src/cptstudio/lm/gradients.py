@@ -20,6 +20,7 @@ from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
 from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
 from cptstudio.lm.dropout import KeySource, keyed_dropout
 from cptstudio.lm.loss import OutputHead, find_output_head, next_token_nats
+from cptstudio.lm.streams import most_streams
 
 Tokens = np.ndarray[Any, Any] | mx.array
 
@@ -30,7 +31,7 @@ class GradientStep:
     Args:
         model: an mlx-lm model whose parameters to train are unfrozen.
         streams: CPU streams to share the rows over, and threads of BLAS in all of them together
-            (None: one for each core, streams as far as memory allows; ignored on a GPU).
+            (None: one for each core), streams as far as memory allows; ignored on a GPU.
         grad_checkpoint: keep only each layer's input and compute the rest again for the gradients
             (arXiv 1604.06174).
         compile: compile the computation with `mx.compile`, once for each shape. On a CPU that calls
@@ -53,7 +54,7 @@ class GradientStep:
         self.compute_dtype = compute_dtype
         self.head: OutputHead | None = find_output_head(model)
         self._threads = max(1, streams or blas.usable_cores())
-        self.streams = self._most_streams(streams)
+        self.streams = self._most_streams()
         self._layers = decoder_layers(model) if grad_checkpoint else []
         self._compile = compile
         self._keys = KeySource(mx.random.key(0))
@@ -135,20 +136,13 @@ class GradientStep:
         with checkpointed_layers(self._layers, self._keys):
             return next_token_nats(self.model, inputs, targets, weights, head=self.head)
 
-    def _most_streams(self, wanted: int | None) -> int:
-        """How many CPU streams to use at most.
-
-        Each stream beyond the first holds gradients of its own; a sixteenth of the machine's memory
-        is let to them, but two streams always.
-        """
+    def _most_streams(self) -> int:
+        """How many CPU streams to use at most."""
         if not on_cpu():
             return 1
-        if wanted is not None:
-            return max(1, wanted)
         trained: Any = tree_flatten(cast(Any, self.model).trainable_parameters())
-        size = max(1, sum(array.nbytes for _, array in trained))
-        affordable = 1 + int(psutil.virtual_memory().total // 16 // size)
-        return min(blas.usable_cores(), max(2, affordable))
+        size = sum(array.nbytes for _, array in trained)
+        return most_streams(self._threads, size, psutil.virtual_memory().total)
 
     def _shares(self, rows: int) -> list[tuple[mx.Stream, slice]]:
         """Which rows each stream gets; also sets how many threads BLAS uses in each."""

@@ -227,7 +227,7 @@ def _about_data(plan: Plan, order: RowOrder) -> list[str]:
 
 
 def evaluation_part(settings: TrainingSettings, length: RunLength, corpora: int) -> float:
-    """Time of all evaluations, relative to that of training; a forward pass costs a third."""
+    """Time of all evaluations, relative to that of training."""
     times = 2 + (length.steps - 1) // length.evaluate_every
     tokens = times * corpora * settings.evaluation.max_tokens
     return EVALUATION_COST * tokens / length.tokens

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cptstudio.lm.description import ModelDescription, read_model_config, read_tensors
+from cptstudio.lm.streams import most_streams
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import Machine
 
@@ -46,7 +47,9 @@ UPDATE_ARRAYS = 3.0
 UPDATE_WEIGHTS = 12_000_000
 """Weights whose update is under way at once: three chunks of the optimizer."""
 
-ATTENTION_BLOCK = 128
+ATTENTION_BLOCK, MOST_BLOCKS = 128, 8
+"""As in `cptstudio.lm.cpu_attention`, which imports MLX."""
+
 _STATE_BYTES = {"adamw": 8, "muon": 8, "lion": 4, "sgd": 4, "adafactor": 0}
 
 
@@ -122,7 +125,8 @@ def estimate_memory(
     streams = 1
     if machine.accelerator == "cpu":
         # As `lm.gradients` shares rows out.
-        streams = min(settings.compute.threads or machine.cores, settings.batch.rows)
+        threads = settings.compute.threads or machine.cores
+        streams = min(most_streams(threads, 4 * trained, machine.memory), settings.batch.rows)
     copies = 0 if number == 4 else number * trained
     if settings.method.kind == "full":
         weights = 4 * trained + copies
@@ -175,7 +179,10 @@ def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> tup
             2 * sizes.hidden + 2 * sizes.feed_forward + sizes.queries + 2 * sizes.keys
         )
     probabilities = (
-        PROBABILITY_ARRAYS * sizes.heads * (context + max(ATTENTION_BLOCK, context / 8)) / 2
+        PROBABILITY_ARRAYS
+        * sizes.heads
+        * (context + max(ATTENTION_BLOCK, context / MOST_BLOCKS))
+        / 2
     )
     if settings.compute.gradient_checkpointing:
         # The inputs of the layers, and one layer that is computed again.
