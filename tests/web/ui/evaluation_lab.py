@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from cptstudio.testing.reports import Reports
@@ -104,12 +105,16 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
+_made: list[Workspace] = []
+
+
 @contextmanager
-def lab_of(root: Path, browser: Browser) -> Iterator[Lab]:
-    """A lab in a fresh folder."""
-    workspace = make_lab_workspace(root)
-    with running_server(root, "--no-detect") as server:
-        yield Lab(workspace, server, browser)
+def lab_of(folders: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
+    """A lab of one module; the workspace is made once in a process, because it takes training."""
+    if not _made:
+        _made.append(make_lab_workspace(folders.mktemp("evaluation") / "workspace"))
+    with running_server(_made[0].root, "--no-detect") as server:
+        yield Lab(_made[0], server, browser)
 
 
 def choose_models(page: Page) -> None:

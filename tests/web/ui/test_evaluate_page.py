@@ -33,7 +33,7 @@ expect.set_options(timeout=PATIENCE * 1000)
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
-    with lab_of(tmp_path_factory.mktemp("evaluate") / "workspace", browser) as made:
+    with lab_of(tmp_path_factory, browser) as made:
         yield made
 
 
@@ -135,7 +135,7 @@ def test_a_text_of_the_user_is_measured(lab: Lab, page: Page, tmp_path: Path) ->
 
 
 def test_a_point_between_base_and_trained_is_measured_and_saved(lab: Lab, page: Page) -> None:
-    page.goto("/evaluate?view=merge")
+    page.goto("/evaluate?view=merge&bytes=20000")
     choose_corpora(page)
     jobs = page.get_by_role("region", name="Merges under way")
     expect_breaks_off(

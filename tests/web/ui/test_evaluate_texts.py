@@ -40,7 +40,7 @@ CHANGE_BOUNDS = (0.1, 0.5, 1, 2)
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
-    with lab_of(tmp_path_factory.mktemp("texts") / "workspace", browser) as made:
+    with lab_of(tmp_path_factory, browser) as made:
         yield made
 
 
