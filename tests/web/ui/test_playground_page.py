@@ -34,7 +34,7 @@ from tests.web.ui.playground_lab import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 expect.set_options(timeout=PATIENCE * 1000)
-ENDLESS = 100_000
+ENDLESS = 20_000
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ import { signal, useEffect } from "./preact.js";
  * @property {{label: string, seed: number, prompt: number[], shown: string[]}[] | null} texts
  * @property {Piece[]} pieces
  * @property {number} next
+ * @property {number} version counts up with everything but pieces
  * @property {any} result
  */
 /**
@@ -123,11 +124,12 @@ const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
  */
 export async function follow(id, news, abort) {
   let after = 0;
+  let version = 0;
   for (;;) {
     const began = performance.now();
     let task = null;
     try {
-      task = /** @type {Task} */ (await get(`/api/bench/tasks/${encodeURIComponent(id)}`, { after, wait: WAIT_SECONDS }, abort));
+      task = /** @type {Task} */ (await get(`/api/bench/tasks/${encodeURIComponent(id)}`, { after, version, wait: WAIT_SECONDS }, abort));
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 0) {
         throw error;
@@ -135,6 +137,7 @@ export async function follow(id, news, abort) {
     }
     if (task) {
       after = task.next;
+      version = task.version;
       news(task);
       if (task.state !== "running") {
         return task;

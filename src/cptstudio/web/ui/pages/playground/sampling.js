@@ -20,7 +20,7 @@ export const SETTINGS = [
   { name: "min_p", title: "Min-p", usual: 0, least: 0, most: 0.999, hint: "Only tokens with at least this part of the likeliest one's probability. 0: off." },
   { name: "repetition_penalty", title: "Repetition penalty", usual: 1, least: 0.01, most: 10, hint: "Above 1, tokens that were there lately become less likely. 1: off." },
   { name: "repetition_context", title: "Penalty looks back", unit: "tokens", usual: 20, least: 1, most: 100_000, whole: true, hint: "How far the penalty looks." },
-  { name: "max_tokens", title: "Most tokens", usual: 200, least: 1, most: 100_000, whole: true, hint: "Each text ends after so many, if it has not ended before." },
+  { name: "max_tokens", title: "Most tokens", usual: 200, least: 1, most: 50_000, whole: true, hint: "Each text ends after so many, if it has not ended before." },
   { name: "context_length", title: "Context length", unit: "tokens", usual: null, least: 8, most: 10_000_000, whole: true, hint: "How far the model may look back. Nothing: as far as the text goes." },
   { name: "seed", title: "Seed", usual: 0, least: 0, most: 2 ** 32 - 1, whole: true, hint: "The same seed gives the same text; all models get the same." },
 ];
