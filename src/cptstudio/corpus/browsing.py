@@ -1,4 +1,4 @@
-"""Looks into a corpus a page at a time: what was found while reading, and what was dropped."""
+"""Looks into a corpus a page at a time: its documents, what was found and what was dropped."""
 
 from __future__ import annotations
 
@@ -14,11 +14,42 @@ import numpy.typing as npt
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.manifest import STATUSES
-from cptstudio.corpus.token_store import SIDES
+from cptstudio.corpus.token_store import SIDES, Side
 
 DROPPED = STATUSES[len(SIDES) :]
 _EXACT = STATUSES.index("exact duplicate")
 _EXCERPT = 300
+_SHORT_EXCERPT = 200
+_BYTES_PER_CHARACTER = 4  # In UTF-8, at most.
+
+
+@dataclass(frozen=True)
+class ListedDocument:
+    """A document of a side.
+
+    Attributes:
+        document: its number.
+        label: the source it was read from.
+        bytes: of its cleaned text in UTF-8.
+        excerpt: how it begins, at most 200 characters.
+    """
+
+    document: int
+    label: str
+    bytes: int
+    excerpt: str
+
+
+@dataclass(frozen=True)
+class WholeDocument:
+    """A document with its cleaned text; `shortened`: the text goes on."""
+
+    document: int
+    label: str
+    bytes: int
+    side: str
+    text: str
+    shortened: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +96,71 @@ class DroppedDocument:
     kept: KeptDocument | None
     similarity: float | None
     excerpt: str
+
+
+def documents(
+    corpus: Corpus, side: Side, offset: int, limit: int
+) -> tuple[list[ListedDocument], int]:
+    """A page of a side's documents, in the order they were read, and how many there are."""
+    with closing(corpus.documents) as store:
+        numbers = np.flatnonzero(np.asarray(store.records["status"]) == STATUSES.index(side))
+        page = numbers[offset : offset + limit].tolist()
+        labels = _labels(corpus, page, store.records)
+        sizes = store.records["length"]
+        found = [
+            ListedDocument(n, labels[n], int(sizes[n]), _excerpt(store, n, _SHORT_EXCERPT))
+            for n in page
+        ]
+        return found, len(numbers)
+
+
+def document(corpus: Corpus, which: str, most: int) -> WholeDocument | None:
+    """A document that is in a side; None where there is none.
+
+    Args:
+        corpus: the corpus.
+        which: its number, or the hash of its text, hexadecimal.
+        most: characters of its text.
+    """
+    with closing(corpus.documents) as store:
+        number = _number_of(store, which)
+        if number is None or store.records["status"][number] >= len(SIDES):
+            return None
+        size = int(store.records["length"][number])
+        text = _beginning(store, number, most)
+        return WholeDocument(
+            document=number,
+            label=_labels(corpus, [number], store.records)[number],
+            bytes=size,
+            side=SIDES[int(store.records["status"][number])],
+            text=text,
+            shortened=len(text.encode()) < size,
+        )
+
+
+def _number_of(store: DocumentStore, which: str) -> int | None:
+    width = store.records.dtype["hash"].itemsize
+    if which.isascii() and which.isdecimal() and len(which) < 2 * width:
+        return int(which) if int(which) < len(store) else None
+    try:
+        digest = bytes.fromhex(which)
+    except ValueError:
+        return None
+    if len(digest) != width:
+        return None
+    hashes = np.ascontiguousarray(store.records["hash"]).view(np.uint8).reshape(-1, width)
+    equal = (hashes == np.frombuffer(digest, dtype=np.uint8)).all(axis=1)
+    places = np.flatnonzero(equal & (np.asarray(store.records["status"]) < len(SIDES)))
+    return int(places[0]) if len(places) else None
+
+
+def _beginning(store: DocumentStore, number: int, most: int) -> str:
+    data = b""
+    for part in store.parts(number):
+        data += part
+        if len(data) >= most * _BYTES_PER_CHARACTER:
+            break
+    return data.decode("utf-8", "ignore")[:most]
 
 
 def findings(corpus: Corpus, offset: int, limit: int) -> list[Finding]:
@@ -161,6 +257,6 @@ def _labels(corpus: Corpus, documents: Iterable[int], records: npt.NDArray[Any])
     return labels
 
 
-def _excerpt(store: DocumentStore, number: int) -> str:
-    start = next(iter(store.parts(number)), b"")[: 4 * _EXCERPT]
-    return start.decode("utf-8", "ignore")[:_EXCERPT]
+def _excerpt(store: DocumentStore, number: int, most: int = _EXCERPT) -> str:
+    start = next(iter(store.parts(number)), b"")[: _BYTES_PER_CHARACTER * most]
+    return start.decode("utf-8", "ignore")[:most]

@@ -42,6 +42,14 @@ class Preferences(BaseModel):
         description="A new run's checkpoints at multiples of so many steps stay; 0: none.",
         json_schema_extra={"unit": "steps"},
     )
+    unload_after_minutes: int = Field(
+        10,
+        ge=1,
+        le=10_080,
+        title="Unload models when idle",
+        description="Models loaded for testing leave memory when nothing was asked for so long.",
+        json_schema_extra={"unit": "minutes"},
+    )
 
 
 def read_preferences(private: Path) -> Preferences:

@@ -33,6 +33,10 @@ class Starter:
         queue: where runs wait that are not to start now.
         runs: tells all runs, to know which of them use the device.
         prevent_sleep: keep the machine awake while a run trains; None asks the preferences.
+
+    Attributes:
+        before_launch: called with a run's configuration when nothing speaks against its start
+            any more, such as to free memory.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Starter:
         self._prevent_sleep = prevent_sleep
         self._keepers: list[subprocess.Popen[bytes]] = []
         self._keepers_lock = threading.Lock()
+        self.before_launch: Callable[[RunConfig], None] = lambda config: None
 
     def preflight(self, config: RunConfig, queue: bool) -> list[str]:
         """All that speaks against starting this configuration as a new run, in sentences."""
@@ -145,6 +150,7 @@ class Starter:
             prevent_sleep = read_preferences(self._workspace.private).prevent_sleep
         folder = launching.private_folder(self._workspace.private, id)
         directory = self._workspace.run(id)
+        self.before_launch(run_files.read_config(directory))
         keeper = launching.launch(lock, folder, directory, resume, prevent_sleep)
         with self._keepers_lock:
             self._keepers.append(keeper)

@@ -84,6 +84,10 @@ class TrainingManager:
         self._queue_runner: QueueRunner | None = None
         self._starter = Starter(workspace, self.queue, self.runs, prevent_sleep)
 
+    def call_before_launch(self, prepare: Callable[[RunConfig], None]) -> None:
+        """Have something done whenever a run is about to start, such as freeing memory."""
+        self._starter.before_launch = prepare
+
     # --- looking -----------------------------------------------------------------------------
 
     def runs(self) -> list[Run]:

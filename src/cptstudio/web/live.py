@@ -21,6 +21,7 @@ and to a page:
     "runs" {changed: [ids]}            runs came, went, or changed their state or labels
     "job" {...}                        a job went on
     "external" {}                      training of other programs came, went, or is watched
+    "bench" {}                         models for testing were loaded or unloaded
 """
 
 from __future__ import annotations
@@ -217,7 +218,12 @@ class Live:
         for sid in awake:
             with self._lock:
                 self._missed.discard(sid)
-            for event, data in (("status", status), ("runs", {"changed": []}), ("external", {})):
+            for event, data in (
+                ("status", status),
+                ("runs", {"changed": []}),
+                ("external", {}),
+                ("bench", {}),
+            ):
                 self._emit(sid, event, data, None)
 
     def _emit(self, sid: str, event: str, data: Any, position: Position | None) -> None:

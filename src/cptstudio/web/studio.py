@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from cptstudio.models.library import ModelLibrary
     from cptstudio.runs.queue_runner import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
+    from cptstudio.web.bench_tasks import BenchTasks
     from cptstudio.web.jobs import JobRunner
     from cptstudio.web.live import Live
     from cptstudio.web.places import Places
+    from cptstudio.web.playground_history import PlaygroundHistory
     from cptstudio.web.run_library import RunLibrary
     from cptstudio.web.uploads import Uploads
 
@@ -63,6 +65,20 @@ class Studio:
         from cptstudio.web.uploads import Uploads
 
         return Uploads(self.workspace)
+
+    @cached_property
+    def bench(self) -> BenchTasks:
+        """The models in memory, and what is asked of them. Nothing runs before it is asked."""
+        from cptstudio.web.bench_tasks import BenchTasks
+
+        return BenchTasks(lambda: self.live.publish("bench", {}))
+
+    @cached_property
+    def playground_history(self) -> PlaygroundHistory:
+        """What was asked in the playground."""
+        from cptstudio.web.playground_history import PlaygroundHistory
+
+        return PlaygroundHistory(self.workspace)
 
     @cached_property
     def models(self) -> ModelLibrary:

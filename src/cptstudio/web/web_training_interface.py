@@ -67,6 +67,7 @@ def create_inner(studio: Studio, access: Access) -> flask.Flask:
     """Flask with the API, and Socket.IO around it. It is safe only inside the gate."""
     import flask
 
+    from cptstudio.web import making_room
     from cptstudio.web.api import register
     from cptstudio.web.live import Live
     from cptstudio.web.security.sockets import GuardedSocketIO
@@ -74,5 +75,6 @@ def create_inner(studio: Studio, access: Access) -> flask.Flask:
     app = flask.Flask("cptstudio.web", static_folder=None, template_folder=None)
     socketio = GuardedSocketIO(app, access)
     studio.live = Live(studio, socketio)
+    studio.manager.call_before_launch(lambda config: making_room.make_room(studio.bench, config))
     register(app, studio)
     return app

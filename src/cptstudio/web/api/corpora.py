@@ -8,12 +8,13 @@ from typing import Any
 import flask
 
 from cptstudio.errors import UserError
-from cptstudio.web import corpus_work
+from cptstudio.web import corpus_documents, corpus_work
 from cptstudio.web.api.corpora_models import (
     BuildBody,
     CorpusDescription,
     CorpusList,
     CorpusSummary,
+    DocumentsQuery,
     DroppedPage,
     DroppedQuery,
     FindingPage,
@@ -23,6 +24,7 @@ from cptstudio.web.api.corpora_models import (
     TokenCounts,
 )
 from cptstudio.web.api.openapi import Confirmed, route
+from cptstudio.web.corpus_documents import DocumentPage, DocumentText
 from cptstudio.web.jobs import Job
 from cptstudio.web.problems import NotFound
 from cptstudio.web.row_samples import RowSampler
@@ -115,6 +117,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         }
         return sampler.sample(request)
 
+    _add_documents(bp, studio)
+
     @route(bp, "DELETE", "/<name>", summary="Delete a corpus", body=Confirmed, status=204)
     def delete(name: str, body: Confirmed) -> None:
         """Deletes its documents and tokens; the files it was built from stay."""
@@ -127,6 +131,20 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
 def _missing(name: str) -> NotFound:
     return NotFound(f"There is no corpus {name!r} in this workspace.")
+
+
+def _add_documents(bp: flask.Blueprint, studio: Studio) -> None:
+    @route(
+        bp, "GET", "/<name>/documents", summary="The held-out documents", query=DocumentsQuery,
+        answer=DocumentPage,
+    )  # fmt: skip
+    def documents(name: str, query: DocumentsQuery) -> DocumentPage:
+        return corpus_documents.page(studio, name, query.side, query.offset, query.limit)
+
+    @route(bp, "GET", "/<name>/documents/<document>", summary="A document", answer=DocumentText)
+    def one_document(name: str, document: str) -> DocumentText:
+        """By its number, or by the hash of its text as reports name it."""
+        return corpus_documents.one(studio, name, document)
 
 
 def _open(studio: Studio, name: str) -> Any:

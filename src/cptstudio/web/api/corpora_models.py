@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cptstudio.web.corpus_documents import Side
 from cptstudio.web.jobs import Job
 
 SOURCES_LIMIT = 50_000
@@ -50,6 +51,14 @@ class PageQuery(_Given):
 
     offset: int = Field(0, ge=0, le=10**9)
     limit: int = Field(100, ge=1, le=500)
+
+
+class DocumentsQuery(_Given):
+    """Which held-out documents."""
+
+    side: Side = "validation"
+    offset: int = Field(0, ge=0, le=10**12)
+    limit: int = Field(20, ge=1, le=200)
 
 
 class DroppedQuery(_Given):

@@ -12,6 +12,7 @@ from cptstudio.errors import UserError
 from cptstudio.settings import TrainingSettings
 from cptstudio.training import calibration
 from cptstudio.training.planning import Plan, make_plan
+from cptstudio.web import making_room
 from cptstudio.web.api.openapi import route
 from cptstudio.web.equal_command import command_line, yaml_text
 from cptstudio.web.jobs import Job
@@ -114,7 +115,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             return answer
         answer.settings = made.settings.model_dump(mode="json")
         answer.facts = _facts(made)
-        answer.warnings = list(made.warnings)
+        room = making_room.warning(studio.bench, made.memory.total)
+        answer.warnings = [*made.warnings, *([room] if room else [])]
         return answer
 
     @route(

@@ -31,6 +31,7 @@ import { signal, useEffect } from "./preact.js";
  * @property {{label: string, seed: number, prompt: number[], shown: string[]}[] | null} texts
  * @property {Piece[]} pieces
  * @property {number} next
+ * @property {number} version
  * @property {number} version counts up with everything but pieces
  * @property {any} result
  */
@@ -137,6 +138,7 @@ export async function follow(id, news, abort) {
     }
     if (task) {
       after = task.next;
+      version = task.version;
       version = task.version;
       news(task);
       if (task.state !== "running") {

@@ -1,0 +1,162 @@
+"""`/api/bench`: models in memory, completions and scores, as tasks that are followed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+
+from cptstudio.errors import UserError
+from cptstudio.runs.preferences import read_preferences
+from cptstudio.testing.bench import Ask, load_request
+from cptstudio.testing.requests import Complete, Score, Unload
+from cptstudio.web import corpus_documents, making_room, model_choices
+from cptstudio.web.api.bench_models import (
+    MOST_TEXT,
+    BenchFacts,
+    CompleteBody,
+    LoadBody,
+    LoadedModel,
+    ScoreBody,
+    TaskQuery,
+    TextToScore,
+)
+from cptstudio.web.api.openapi import Nothing, route
+from cptstudio.web.bench_tasks import Task
+from cptstudio.web.problems import Problem
+from cptstudio.web.studio import Studio
+
+_BODY_LIMIT = 4 * 1024 * 1024
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("bench", __name__, url_prefix="/api/bench")
+    _add_process(bp, studio)
+    _add_work(bp, studio)
+    _add_tasks(bp, studio)
+    return bp
+
+
+def _add_process(bp: flask.Blueprint, studio: Studio) -> None:
+    tasks = studio.bench
+
+    @route(bp, "GET", "", summary="What is loaded", answer=BenchFacts)
+    def show() -> BenchFacts:
+        return _facts(studio)
+
+    @route(bp, "POST", "/load", summary="Load models", body=LoadBody, answer=Task, status=202)
+    def load(body: LoadBody) -> Task:
+        """Starts the process that holds them, where there is none."""
+        references = model_choices.find_all(studio, body.references)
+        wanted = load_request(references)
+        gone = set(tasks.bench.state().labels) - {model.label for model in wanted.models}
+        asks: list[Ask] = [wanted]
+        if gone and not body.keep:
+            asks.insert(0, Unload(labels=tuple(sorted(gone))))
+        tasks.bench.idle = _idle_seconds(studio)
+        labels = [model.label for model in wanted.models]
+        return tasks.start("load", asks, {"labels": labels, "keep": body.keep})
+
+    @route(bp, "POST", "/end", summary="Unload everything", body=Nothing, answer=BenchFacts)
+    def end(body: Nothing) -> BenchFacts:
+        """Ends the process; its memory is free afterwards."""
+        tasks.end("It was asked to.")
+        return _facts(studio)
+
+
+def _add_work(bp: flask.Blueprint, studio: Studio) -> None:
+    @route(
+        bp, "POST", "/complete", summary="Go on from a prompt", body=CompleteBody, answer=Task,
+        status=202,
+    )  # fmt: skip
+    def complete(body: CompleteBody) -> Task:
+        """Texts are numbered model by model, and seed by seed within a model."""
+        ask = Complete(
+            labels=tuple(body.labels),
+            prompts=tuple(body.prompts),
+            sampling=body.sampling,
+            seeds=tuple(body.seeds),
+            alternatives=body.alternatives,
+        )
+        shown = body.model_dump(mode="json")
+        shown["prompts"] = [one.model_dump(mode="json", exclude_none=True) for one in body.prompts]
+
+        def ended(task: Task) -> None:
+            if body.remember:
+                studio.playground_history.add(task)
+
+        return studio.bench.start("complete", [ask], shown, on_end=ended)
+
+    @route(
+        bp, "POST", "/score", summary="Tell how likely models find texts", body=ScoreBody,
+        answer=Task, status=202, body_limit=_BODY_LIMIT,
+    )  # fmt: skip
+    def score(body: ScoreBody) -> Task:
+        """The nats of every token, with its place in the text in characters."""
+        texts = [_text(studio, one, place) for place, one in enumerate(body.texts)]
+        size = sum(len(one["text"]) for one in texts)
+        if size > MOST_TEXT:
+            raise Problem(
+                f"The texts have {size:,} characters; at most {MOST_TEXT:,} are scored token by "
+                "token. Evaluate longer ones as a file or a corpus."
+            )
+        ask = Score(
+            labels=tuple(body.labels),
+            texts=tuple(one["text"] for one in texts),
+            context_length=body.context_length,
+            stride=body.stride,
+        )
+        shown = body.model_dump(mode="json", exclude={"texts"})
+        shown["texts"] = [one["label"] for one in texts]
+        return studio.bench.start(
+            "score", [ask], shown, prepared=lambda result: {**result, "texts": texts}
+        )
+
+
+def _add_tasks(bp: flask.Blueprint, studio: Studio) -> None:
+    @route(bp, "GET", "/tasks/<task_id>", summary="Follow a task", query=TaskQuery, answer=Task)
+    def follow(task_id: str, query: TaskQuery) -> Task:
+        """Answers as soon as there is something new, or when the time to wait is over."""
+        return studio.bench.follow(task_id, query.after, query.version, query.wait)
+
+    @route(
+        bp, "POST", "/tasks/<task_id>/cancel", summary="Cancel a task", body=Nothing, answer=Task
+    )
+    def cancel(task_id: str, body: Nothing) -> Task:
+        """What was made stays."""
+        return studio.bench.cancel(task_id)
+
+
+def _facts(studio: Studio) -> BenchFacts:
+    state = studio.bench.bench.state()
+    return BenchFacts(
+        running=state.pid is not None,
+        pid=state.pid,
+        since=state.since,
+        models=[LoadedModel(**model) for model in state.models],
+        busy=state.busy,
+        memory_active=state.memory_active,
+        memory_peak=state.memory_peak,
+        memory_process=making_room.memory_of(state),
+        idle_seconds=_idle_seconds(studio),
+        last_end=state.last_end,
+        tasks=studio.bench.running(),
+    )
+
+
+def _idle_seconds(studio: Studio) -> float:
+    return 60.0 * read_preferences(studio.workspace.private).unload_after_minutes
+
+
+def _text(studio: Studio, given: TextToScore, place: int) -> dict[str, Any]:
+    """A text and what it is called, or null."""
+    if given.text is not None:
+        return {"text": given.text, "label": None}
+    assert given.corpus is not None
+    assert given.document is not None
+    try:
+        found = corpus_documents.one(studio, given.corpus, str(given.document))
+    except UserError as error:
+        raise Problem(error.message, fields={f"texts.{place}": [error.message]}) from None
+    return {"text": found.text, "label": found.label}

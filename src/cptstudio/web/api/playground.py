@@ -1,0 +1,71 @@
+"""`/api/playground`: what was asked of models, and what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import flask
+from pydantic import BaseModel, ConfigDict, Field
+
+from cptstudio.durable import dump_json
+from cptstudio.web.api.openapi import Confirmed, route
+from cptstudio.web.playground_history import HistoryEntry, PlaygroundHistory
+from cptstudio.web.problems import Problem
+from cptstudio.web.studio import Studio
+
+
+class HistoryQuery(BaseModel):
+    """Which part of the history."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    offset: int = Field(0, ge=0, le=1_000_000)
+    limit: int = Field(50, ge=1, le=200)
+
+
+class HistoryPage(BaseModel):
+    """A part of the history, the newest first."""
+
+    entries: list[HistoryEntry]
+    total: int
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("playground", __name__, url_prefix="/api/playground/history")
+    history = studio.playground_history
+
+    @route(bp, "GET", "", summary="The history", query=HistoryQuery, answer=HistoryPage)
+    def show(query: HistoryQuery) -> HistoryPage:
+        entries = history.entries()
+        page = entries[query.offset : query.offset + query.limit]
+        return HistoryPage(entries=page, total=len(entries))
+
+    @route(bp, "GET", "/export", summary="The history as a file")
+    def export() -> flask.Response:
+        """A JSON array, the newest entry first."""
+        answer = flask.Response(_lines(history), mimetype="application/json")
+        answer.headers["Content-Disposition"] = 'attachment; filename="playground.json"'
+        return answer
+
+    @route(bp, "DELETE", "/<entry_id>", summary="Forget an entry", body=Confirmed, status=204)
+    def remove(entry_id: str, body: Confirmed) -> None:
+        if not body.confirmed:
+            raise Problem("Confirm that this entry of the history is deleted.")
+        history.remove(entry_id)
+
+    @route(bp, "DELETE", "", summary="Forget the history", body=Confirmed, status=204)
+    def clear(body: Confirmed) -> None:
+        if not body.confirmed:
+            raise Problem("Confirm that the whole history is deleted.")
+        history.clear()
+
+    return bp
+
+
+def _lines(history: PlaygroundHistory) -> Iterator[str]:
+    separator = "[\n"
+    for entry in history.entries():
+        yield separator + dump_json(entry.model_dump(mode="json"))
+        separator = ",\n"
+    yield "[]\n" if separator == "[\n" else "\n]\n"

@@ -1,0 +1,272 @@
+"""What pages ask of the bench: each request is a task that can be followed and cancelled.
+
+A task goes on when the page that asked for it is gone, and is remembered for a while after its
+end, so that a page that is loaded again finds it. The bench's process is started by loading
+models and by nothing else.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from cptstudio.testing.bench import Ask, Bench, Pending
+from cptstudio.web.problems import Conflict, NotFound
+
+_REMEMBERED = 64
+_REMEMBERED_PIECES = 200_000
+
+Kind = Literal["load", "complete", "score"]
+State = Literal["running", "done", "cancelled", "failed"]
+Prepared = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Progress(BaseModel):
+    """How far a task is: `done` of `total` of what is being done."""
+
+    doing: str
+    done: int
+    total: int
+
+
+class PromptFacts(BaseModel):
+    """A text that is being made, and its prompt as the model sees it.
+
+    Attributes:
+        prompt: token ids, with what the tokenizer itself puts first.
+        shown: each of these tokens as text.
+    """
+
+    label: str
+    seed: int
+    prompt: list[int]
+    shown: list[str]
+
+
+class Task(BaseModel):
+    """A request to the bench.
+
+    Attributes:
+        error: a sentence; set when it failed.
+        problems: findings that belong to the error.
+        ask: what was asked, as it was understood.
+        texts: of a completion, when the prompts were read.
+        pieces: tokens of the texts in the order they were made, from `after` on.
+        next: what to give as `after` for the pieces beyond these.
+        version: what to give as `version`, to be told of anything newer than this.
+    """
+
+    id: str
+    kind: Kind
+    state: State = "running"
+    error: str | None = None
+    problems: list[str] = Field(default_factory=list)
+    progress: Progress | None = None
+    created: float
+    ended: float | None = None
+    ask: dict[str, Any]
+    texts: list[PromptFacts] | None = None
+    pieces: list[dict[str, Any]] = Field(default_factory=list)
+    next: int = 0
+    version: int = 0
+    result: dict[str, Any] | None = None
+
+
+class _Entry:
+    """A task and what is behind it; `changed` guards all of it."""
+
+    def __init__(self, kind: Kind, ask: dict[str, Any]) -> None:
+        self.task = Task(id=secrets.token_hex(8), kind=kind, created=time.time(), ask=ask)
+        self.pieces: list[dict[str, Any]] = []
+        self.changed = threading.Condition()
+        self.pending: Pending | None = None
+        self.cancelled = False
+
+    def seen(self, after: int) -> Task:
+        """The task as it is now, with the pieces from `after` on."""
+        pieces = self.pieces[after:]
+        return self.task.model_copy(update={"pieces": pieces, "next": len(self.pieces)})
+
+
+class BenchTasks:
+    """The bench of one server, and the tasks on it.
+
+    Args:
+        tell: called from any thread when models came or went.
+
+    Attributes:
+        bench: the process that holds models.
+    """
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+        self.bench = Bench(on_end=lambda reason: tell())
+
+    def start(
+        self,
+        kind: Kind,
+        asks: Sequence[Ask],
+        shown: dict[str, Any],
+        *,
+        prepared: Prepared = lambda result: result,
+        on_end: Callable[[Task], None] = lambda task: None,
+    ) -> Task:
+        """Put requests to the bench, one after the other; the last one's result is the task's.
+
+        Args:
+            kind: of the task.
+            asks: the requests.
+            shown: what was asked, for whoever looks at the task.
+            prepared: makes the task's result of the bench's.
+            on_end: called once with the whole task when it has ended.
+
+        Raises:
+            Conflict: something else than loading is asked while no models are loaded.
+        """
+        state = self.bench.state()
+        if kind != "load" and state.pid is None:
+            why = f" The last ones are gone: {state.last_end}" if state.last_end else ""
+            raise Conflict(f"No models are loaded: load some first.{why}")
+        entry = _Entry(kind, shown)
+        with self._lock:
+            self._entries[entry.task.id] = entry
+            self._forget_old()
+        threading.Thread(
+            target=self._work,
+            args=(entry, asks, prepared, on_end),
+            name=f"bench-{entry.task.id}",
+            daemon=True,
+        ).start()
+        return entry.seen(0)
+
+    def follow(self, task_id: str, after: int, version: int | None, wait: float) -> Task:
+        """A task, as soon as it has something new, or when the time is up.
+
+        Args:
+            task_id: which one.
+            after: pieces that are known already.
+            version: of the task as it is known already; None for what it is now.
+            wait: seconds to wait at most.
+
+        Raises:
+            NotFound: it is not known (any more).
+        """
+        entry = self._entry(task_id)
+        with entry.changed:
+            known = entry.task.version if version is None else version
+            entry.changed.wait_for(
+                lambda: (
+                    entry.task.version != known
+                    or len(entry.pieces) > after
+                    or entry.task.state != "running"
+                ),
+                timeout=wait,
+            )
+            return entry.seen(after)
+
+    def cancel(self, task_id: str) -> Task:
+        """Ask for no more; what was made stays.
+
+        Raises:
+            NotFound: it is not known (any more).
+        """
+        entry = self._entry(task_id)
+        with entry.changed:
+            entry.cancelled = True
+            if entry.pending is not None:
+                entry.pending.cancel()
+            return entry.seen(0)
+
+    def running(self) -> list[Task]:
+        """The tasks that have not ended, without their pieces."""
+        with self._lock:
+            entries = list(self._entries.values())
+        return [entry.seen(len(entry.pieces)) for entry in entries if entry.task.state == "running"]
+
+    def end(self, reason: str) -> None:
+        """End the bench's process, if there is one; its memory is free afterwards."""
+        self.bench.end(reason)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _entry(self, task_id: str) -> _Entry:
+        with self._lock:
+            entry = self._entries.get(task_id)
+        if entry is None:
+            raise NotFound(
+                f"There is no task {task_id!r}. Tasks are forgotten when the server is started "
+                "again, and some time after their end."
+            )
+        return entry
+
+    def _forget_old(self) -> None:
+        ended = [one for one, entry in self._entries.items() if entry.task.state != "running"]
+        pieces = sum(len(self._entries[one].pieces) for one in ended)
+        for place, one in enumerate(ended):
+            if len(ended) - place <= _REMEMBERED and pieces <= _REMEMBERED_PIECES:
+                return
+            pieces -= len(self._entries[one].pieces)
+            del self._entries[one]
+
+    def _work(
+        self,
+        entry: _Entry,
+        asks: Sequence[Ask],
+        prepared: Prepared,
+        on_end: Callable[[Task], None],
+    ) -> None:
+        change: dict[str, Any] = {"state": "done"}
+        for ask in asks:
+            last = self._put(entry, ask)
+            if "error" in last:
+                change = {"state": "failed", "error": last["error"]["message"]}
+                change["problems"] = [str(one) for one in last["error"]["problems"]]
+                break
+            change["result"] = last["result"]
+            if last["result"].get("cancelled"):
+                change["state"] = "cancelled"
+                break
+        if change["state"] == "done":
+            change["result"] = prepared(change["result"])
+        change["ended"] = time.time()
+        # What is done at the end is done when a page sees the end.
+        on_end(entry.seen(0).model_copy(update=change))
+        self._change(entry, **change)
+        if entry.task.kind == "load":
+            self._tell()
+
+    def _put(self, entry: _Entry, ask: Ask) -> dict[str, Any]:
+        """Put one request, take what comes, and return the last answer."""
+        pending = self.bench.begin(ask)
+        with entry.changed:
+            entry.pending = pending
+            if entry.cancelled:
+                pending.cancel()
+        answer: dict[str, Any] = {}
+        try:
+            for answer in pending.answers():
+                if "piece" in answer:
+                    with entry.changed:
+                        entry.pieces.append(answer["piece"])
+                        entry.changed.notify_all()
+                elif "texts" in answer:
+                    texts = [PromptFacts(**one) for one in answer["texts"]]
+                    self._change(entry, texts=texts)
+                elif "progress" in answer:
+                    self._change(entry, progress=Progress(**answer["progress"]))
+        finally:
+            pending.close()
+        return answer
+
+    def _change(self, entry: _Entry, **facts: Any) -> None:
+        with entry.changed:
+            version = entry.task.version + 1
+            entry.task = entry.task.model_copy(update={**facts, "version": version})
+            entry.changed.notify_all()

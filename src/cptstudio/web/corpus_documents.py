@@ -1,0 +1,82 @@
+"""The held-out documents of a corpus, to read and to score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel
+
+from cptstudio.web.problems import NotFound
+from cptstudio.web.studio import Studio
+
+if TYPE_CHECKING:
+    from cptstudio.corpus.corpus import Corpus
+
+Side = Literal["validation", "test"]
+
+MOST_TEXT = 200_000
+"""Characters of a document that are shown; a page of a browser holds no more with colours."""
+
+
+class DocumentFacts(BaseModel):
+    """A document in a list; `excerpt` is how it begins, `bytes` those of its UTF-8 text."""
+
+    document: int
+    label: str
+    bytes: int
+    excerpt: str
+
+
+class DocumentPage(BaseModel):
+    """Some of a side's documents."""
+
+    documents: list[DocumentFacts]
+    total: int
+    offset: int
+
+
+class DocumentText(BaseModel):
+    """A document; `shortened`: its text goes on."""
+
+    document: int
+    label: str
+    bytes: int
+    side: str
+    text: str
+    shortened: bool
+
+
+def page(studio: Studio, name: str, side: Side, offset: int, limit: int) -> DocumentPage:
+    """A page of one side's documents, in the order they were read.
+
+    Raises:
+        NotFound: there is no such corpus.
+    """
+    from cptstudio.corpus.browsing import documents
+
+    found, total = documents(_open(studio, name), side, offset, limit)
+    return DocumentPage(
+        documents=[DocumentFacts(**vars(one)) for one in found], total=total, offset=offset
+    )
+
+
+def one(studio: Studio, name: str, which: str) -> DocumentText:
+    """A document by its number or by the hash of its text, hexadecimal.
+
+    Raises:
+        NotFound: there is no such corpus or document.
+    """
+    from cptstudio.corpus.browsing import document
+
+    found = document(_open(studio, name), which, MOST_TEXT)
+    if found is None:
+        raise NotFound(f"The corpus {name!r} has no document {which!r}.")
+    return DocumentText(**vars(found))
+
+
+def _open(studio: Studio, name: str) -> Corpus:
+    from cptstudio.corpus.corpus import open_corpus
+
+    if name not in studio.workspace.corpus_names():
+        raise NotFound(f"There is no corpus {name!r} in this workspace.")
+    return open_corpus(studio.workspace.corpus(name))

@@ -1,0 +1,72 @@
+"""Memory for training: the bench lets go of its models when a run needs what they take.
+
+The user is told before: the plan of a run says so, and so do the dialogs that start one.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import psutil
+
+from cptstudio.errors import UserError
+from cptstudio.lm.description import describe_model
+from cptstudio.run_files import RunConfig
+from cptstudio.testing.bench import BenchState
+from cptstudio.training.machine import describe_machine
+from cptstudio.training.resources import estimate_memory
+from cptstudio.web.bench_tasks import BenchTasks
+
+REASON = "A training run needed its memory."
+_log = logging.getLogger(__name__)
+
+
+def warning(tasks: BenchTasks, needed: int) -> str | None:
+    """What the plan says when starting it will end the bench.
+
+    Args:
+        tasks: the bench.
+        needed: bytes of memory that training takes.
+    """
+    state = tasks.bench.state()
+    if not _stands_in_the_way(state, needed):
+        return None
+    size = f" with {held / 1e9:.1f} GB" if (held := memory_of(state)) else ""
+    return (
+        f"The models that are loaded for testing{size} are unloaded when this run starts, because "
+        "it needs their memory."
+    )
+
+
+def make_room(tasks: BenchTasks, config: RunConfig) -> None:
+    """End the bench when a run that is about to start needs its memory. Never refuses a run."""
+    if tasks.bench.state().pid is None:
+        return
+    try:
+        model = describe_model(Path(config.model_path))
+        needed = estimate_memory(model, config.settings, describe_machine()).total
+    except (UserError, OSError) as error:
+        _log.info("the memory of %s cannot be told: %s", config.name, error)
+        return
+    if _stands_in_the_way(tasks.bench.state(), needed):
+        _log.info("the bench ends: %s needs its memory", config.name)
+        tasks.end(REASON)
+
+
+def memory_of(state: BenchState) -> int | None:
+    """Bytes of main memory that the bench's process holds; None where there is none."""
+    if state.pid is None:
+        return None
+    try:
+        return int(psutil.Process(state.pid).memory_info().rss)
+    except psutil.Error:
+        return None
+
+
+def _stands_in_the_way(state: BenchState, needed: int) -> bool:
+    if state.pid is None:
+        return False
+    if describe_machine().accelerator == "cuda":
+        return True  # What is free on the device is not known without loading MLX.
+    return needed > psutil.virtual_memory().available

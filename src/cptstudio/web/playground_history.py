@@ -1,0 +1,128 @@
+"""What was asked in the playground and what models said, with the settings it was made with.
+
+<workspace>/playground/history.jsonl      one entry a line, the oldest first
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from cptstudio import durable
+from cptstudio.json_lines import JsonLinesWriter, read_json_lines
+from cptstudio.web.bench_tasks import Task
+from cptstudio.web.problems import NotFound
+from cptstudio.workspace import Workspace
+
+_FOLDER, _FILE = "playground", "history.jsonl"
+_MOST = 1000
+_SPARE = 200
+
+
+class MadeText(BaseModel):
+    """A text that a model made; `finish` is null when it was stopped."""
+
+    label: str
+    seed: int
+    text: str
+    tokens: int
+    finish: str | None = None
+    first_token_seconds: float | None = None
+    tokens_per_second: float | None = None
+
+
+class HistoryEntry(BaseModel):
+    """A question to models, and what they said; `created` is Unix seconds."""
+
+    id: str
+    created: float
+    prompts: list[dict[str, Any]]
+    sampling: dict[str, Any]
+    seeds: list[int]
+    texts: list[MadeText]
+
+
+class PlaygroundHistory:
+    """The history of one workspace; at most the last 1,000 entries or so are kept."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._path = workspace.root / _FOLDER / _FILE
+        self._lock = threading.Lock()
+
+    def entries(self) -> list[HistoryEntry]:
+        """All of it, the newest first; lines that are no entry are passed over."""
+        found = []
+        for record in read_json_lines(self._path).records:
+            try:
+                found.append(HistoryEntry.model_validate(record))
+            except ValidationError:
+                continue
+        return found[::-1]
+
+    def add(self, task: Task) -> None:
+        """Remember a completion that has made some text."""
+        entry = _entry_of(task)
+        if not any(text.text for text in entry.texts):
+            return
+        with self._lock:
+            self._workspace.make(self._path.parent)
+            writer = JsonLinesWriter(self._path)
+            try:
+                writer.append(entry.model_dump(mode="json"))
+            finally:
+                writer.close()
+            kept = self.entries()
+            if len(kept) > _MOST + _SPARE:
+                self._write(kept[:_MOST])
+
+    def remove(self, entry_id: str) -> None:
+        """Forget one entry.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        with self._lock:
+            entries = self.entries()
+            kept = [entry for entry in entries if entry.id != entry_id]
+            if len(kept) == len(entries):
+                raise NotFound(f"There is no entry {entry_id!r} in the history.")
+            self._write(kept)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._path.unlink(missing_ok=True)
+
+    def _write(self, newest_first: list[HistoryEntry]) -> None:
+        lines = [durable.dump_json(one.model_dump(mode="json")) for one in newest_first[::-1]]
+        durable.write_bytes(self._path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _entry_of(task: Task) -> HistoryEntry:
+    texts = [
+        MadeText(label=text.label, seed=text.seed, text="", tokens=0) for text in task.texts or ()
+    ]
+    said: list[list[str]] = [[] for _ in texts]
+    for piece in task.pieces:
+        text = texts[piece["text_number"]]
+        said[piece["text_number"]].append(piece["text"])
+        text.tokens += 1
+        text.finish = piece["finish"]
+    for text, parts in zip(texts, said, strict=True):
+        text.text = "".join(parts)
+    facts = (task.result or {}).get("texts") or ()
+    for text, fact in zip(texts, facts, strict=False):
+        text.first_token_seconds = fact["first_token_seconds"]
+        text.tokens_per_second = fact["tokens_per_second"]
+    ask = task.ask
+    return HistoryEntry(
+        id=task.id,
+        created=task.created,
+        prompts=ask["prompts"],
+        sampling=ask["sampling"],
+        seeds=ask["seeds"],
+        texts=texts,
+    )

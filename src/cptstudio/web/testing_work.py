@@ -1,0 +1,208 @@
+"""Evaluations, merges, suites and questions on behalf of the page: jobs that leave a report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cptstudio import run_files
+from cptstudio.errors import UserError
+from cptstudio.prompt_suites import read_suite
+from cptstudio.testing import merging
+from cptstudio.testing.references import ModelReference, request_of
+from cptstudio.web import model_choices
+from cptstudio.web.api.testing_models import EvaluationBody, MergeBody, QuestionsBody
+from cptstudio.web.jobs import Job
+from cptstudio.web.problems import Problem
+from cptstudio.web.studio import Studio
+from cptstudio.workspace import check_name
+
+# Their own names for themselves; importing them here would import MLX.
+EVALUATE = "cptstudio.testing.evaluate"
+MERGE = "cptstudio.testing.merge"
+SUITE = "cptstudio.testing.suite_program"
+QUESTIONS = "cptstudio.testing.question_program"
+
+
+def evaluate(studio: Studio, body: EvaluationBody) -> Job:
+    """Measure models on held-out text.
+
+    Raises:
+        UserError: a model, corpus or text is not there.
+    """
+    if not body.corpora and not body.texts:
+        raise Problem(
+            "Choose what to measure on: a corpus, or a file of texts.",
+            fields={"corpora": ["choose at least one corpus or file"]},
+        )
+    models = model_choices.find_all(studio, body.models, "models")
+    names = list(dict.fromkeys(body.corpora))
+    request = {
+        "models": [request_of(model) for model in models],
+        "corpora": _corpora(studio, names),
+        "texts": _texts(studio, body.texts, taken=names),
+        "side": body.side,
+        "max_bytes": body.max_bytes,
+        "context_length": body.context_length,
+        "stride": body.stride,
+    }
+    title = f"Evaluating {_listed(models)}"
+    return _start(studio, "evaluation", title, EVALUATE, request)
+
+
+def merge(studio: Studio, body: MergeBody) -> Job:
+    """Measure points between models, and save one of them if asked.
+
+    Raises:
+        UserError: the run has no such checkpoint, or the points cannot be made.
+    """
+    trained = model_choices.find(studio, body.run)
+    if trained.run is None:
+        raise Problem(
+            f"{body.run} is a base model: choose a run's checkpoint.",
+            fields={"run": ["choose a checkpoint"]},
+        )
+    points = _points(studio, body, trained, trained.run)
+    names = list(dict.fromkeys(body.corpora))
+    request = {
+        "title": _merge_title(body, trained),
+        "points": [point.request() for point in points],
+        "corpora": _corpora(studio, names),
+        "roles": merging.roles_in(trained.run, names),
+        "side": body.side,
+        "max_bytes": body.max_bytes,
+        "context_length": None,
+        "save": _save(studio, body, points),
+    }
+    return _start(studio, "merge", f"Merging {trained.label}", MERGE, request)
+
+
+def run_suite(studio: Studio, name: str, references: Sequence[str]) -> Job:
+    """Put a suite of prompts to models.
+
+    Raises:
+        UserError: there is no such suite or model.
+    """
+    read_suite(studio.workspace, name)
+    models = model_choices.find_all(studio, references, "models")
+    request = {"suite": name, "models": [request_of(model) for model in models]}
+    title = f"Putting {name} to {_listed(models)}"
+    return _start(studio, "suite", title, SUITE, request, about=name)
+
+
+def ask_questions(studio: Studio, body: QuestionsBody) -> Job:
+    """Let models answer an uploaded file of questions.
+
+    Raises:
+        UserError: the file or a model is not there.
+    """
+    upload, path = studio.uploads.get(body.upload)
+    models = model_choices.find_all(studio, body.models, "models")
+    request = {
+        "file": path,
+        "name": upload.name,
+        "models": [request_of(model) for model in models],
+    }
+    title = f"Asking {_listed(models)} {upload.name}"
+    return _start(studio, "questions", title, QUESTIONS, request, about=upload.name)
+
+
+def _start(
+    studio: Studio,
+    kind: str,
+    title: str,
+    module: str,
+    request: dict[str, Any],
+    about: str | None = None,
+) -> Job:
+    return studio.jobs.start(
+        kind,
+        title,
+        [sys.executable, "-P", "-m", module],
+        {"workspace": studio.workspace.root, "fast_blas": True, **request},
+        about=about,
+    )
+
+
+def _listed(models: Sequence[ModelReference]) -> str:
+    first = ", ".join(model.label for model in models[:3])
+    return first if len(models) <= 3 else f"{first} and {len(models) - 3} more"
+
+
+def _corpora(studio: Studio, names: Sequence[str]) -> list[dict[str, Any]]:
+    there = studio.workspace.corpus_names()
+    for place, name in enumerate(names):
+        if name not in there:
+            sentence = f"There is no corpus {name!r} in this workspace."
+            raise Problem(sentence, fields={f"corpora.{place}": [sentence]})
+    return [{"name": name, "path": studio.workspace.corpus(name)} for name in names]
+
+
+def _texts(studio: Studio, uploads: Sequence[str], taken: Sequence[str]) -> list[dict[str, Any]]:
+    """The uploaded files, each under a name of its own."""
+    used = set(taken)
+    found = []
+    for one in dict.fromkeys(uploads):
+        upload, path = studio.uploads.get(one)
+        name, number = upload.name, 2
+        while name in used:
+            name, number = f"{upload.name} ({number})", number + 1
+        used.add(name)
+        found.append({"name": name, "path": path})
+    return found
+
+
+def _points(
+    studio: Studio, body: MergeBody, trained: ModelReference, run: Path
+) -> list[merging.Point]:
+    base = Path(run_files.read_config(run).model_path)
+    if body.kind == "average":
+        if body.last is None:
+            raise Problem(
+                "Say how many checkpoints are averaged.", fields={"last": ["how many, 2 or more"]}
+            )
+        return [merging.average(run, body.last)]
+    if body.kind == "instruct":
+        if body.instruct is None:
+            raise Problem(
+                "Choose the instruct model.", fields={"instruct": ["choose an instruct model"]}
+            )
+        instruct = model_choices.find(studio, body.instruct)
+        return merging.instruct_delta(trained, base, instruct.model, body.shares)
+    return merging.back_to_base(trained, base, body.shares)
+
+
+def _merge_title(body: MergeBody, trained: ModelReference) -> str:
+    if body.kind == "average":
+        return f"{trained.label}: mean of the last {body.last}"
+    if body.kind == "instruct":
+        return f"{trained.label} with the difference of {body.instruct}"
+    return f"{trained.label} merged back"
+
+
+def _save(
+    studio: Studio, body: MergeBody, points: Sequence[merging.Point]
+) -> dict[str, Any] | None:
+    if body.save is None:
+        if not body.corpora:
+            raise Problem(
+                "Choose corpora to measure the points on, or a name to save the point under.",
+                fields={"corpora": ["choose at least one corpus"]},
+            )
+        return None
+    if len(points) != 1:
+        raise Problem(
+            f"One point is saved at a time, and these are {len(points)}.",
+            fields={"save": ["choose one point"]},
+        )
+    try:
+        name = check_name(body.save, "model")
+    except UserError as error:
+        raise Problem(error.message, fields={"save": [error.message]}) from None
+    folder = studio.workspace.base_model(name)
+    if folder.exists() or folder.is_symlink():
+        sentence = f"There is a model {name} already: choose another name."
+        raise Problem(sentence, fields={"save": [sentence]})
+    return {"point": points[0].label, "folder": folder}
