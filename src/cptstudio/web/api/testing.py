@@ -73,7 +73,7 @@ def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
         return SuiteList(suites=[_facts(studio, name) for name in suite_names(studio.workspace)])
 
     @route(bp, "PUT", "/suites/<name>", summary="Save a suite", body=SuiteBody, answer=SuiteFacts)
-    def save(name: str, body: SuiteBody) -> SuiteFacts:
+    def save_suite(name: str, body: SuiteBody) -> SuiteFacts:
         """In the place of a former one of that name."""
         empty = [number for number, prompt in enumerate(body.prompts, 1) if not prompt]
         if empty:
@@ -83,7 +83,7 @@ def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
         return _facts(studio, name)
 
     @route(bp, "DELETE", "/suites/<name>", summary="Delete a suite", body=Confirmed, status=204)
-    def delete(name: str, body: Confirmed) -> None:
+    def delete_one_suite(name: str, body: Confirmed) -> None:
         _check_suite(studio, name)
         if not body.confirmed:
             raise Problem(f"Confirm that the suite {name} is deleted. Its reports stay.")
@@ -96,7 +96,7 @@ def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
         bp, "POST", "/suites/<name>/run", summary="Put a suite to models", body=SuiteModels,
         answer=Job, status=202,
     )  # fmt: skip
-    def run(name: str, body: SuiteModels) -> Job:
+    def put_to_models(name: str, body: SuiteModels) -> Job:
         """A job; its result names the report with the matrix of prompts and models."""
         _check_suite(studio, name)
         return testing_work.run_suite(studio, name, body.models)
@@ -128,7 +128,7 @@ def _add_reports(bp: flask.Blueprint, studio: Studio) -> None:
         return ReportList(reports=[ReportSummary(**one) for one in reports.list(query.kind)])
 
     @route(bp, "GET", "/reports/<report_id>", summary="A kept report", answer=Report)
-    def one(report_id: str) -> Report:
+    def read_report(report_id: str) -> Report:
         try:
             return Report(**reports.read(report_id))
         except NoReportError as error:
@@ -138,7 +138,7 @@ def _add_reports(bp: flask.Blueprint, studio: Studio) -> None:
         bp, "DELETE", "/reports/<report_id>", summary="Delete a report", body=Confirmed,
         status=204,
     )  # fmt: skip
-    def delete(report_id: str, body: Confirmed) -> None:
+    def delete_report(report_id: str, body: Confirmed) -> None:
         """What was measured stays, so that the same evaluation again takes no time."""
         if not body.confirmed:
             raise Problem("Confirm that the report is deleted.")
