@@ -82,13 +82,18 @@ def only_own_functions() -> Iterator[None]:
         mx.enable_compile()
 
 
+def fusing() -> bool:
+    """Whether `fused` functions run as loops here, not as single operations."""
+    return bool(getattr(_builder_state, "active", False))
+
+
 def untraced(function: Function, *arguments: Any) -> Any:
     """function(*arguments), whose graph is built where nothing is being differentiated.
 
     For the inside of functions with gradients of their own: mlx cannot differentiate what is
     compiled. Nothing may be evaluated in it.
     """
-    if _whole_graph or getattr(_builder_state, "active", False) or not _available():
+    if _whole_graph or fusing() or not _available():
         return function(*arguments)
     future: Future[Any] = Future()
     _builder().put((future, mx.default_stream(mx.default_device()), function, arguments))
@@ -114,7 +119,8 @@ def _build(tasks: SimpleQueue[Any]) -> None:
         # The switch is one for all threads; the caller waits for this one.
         mx.enable_compile()
         try:
-            # Each thread has a default stream of its own.
+            # Each thread has defaults of its own.
+            mx.set_default_device(stream.device)
             mx.set_default_stream(stream)
             result = function(*arguments)
         except BaseException as raised:
@@ -144,7 +150,7 @@ def fused(function: Function) -> Function:
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
-        if not getattr(_builder_state, "active", False):
+        if not fusing():
             return function(*arguments)
         return compiled(mx.default_stream(mx.default_device()))(*arguments)
 
@@ -156,7 +162,7 @@ def power_of_two(x: mx.array) -> mx.array:
 
     To be called within `untraced`; elsewhere it is mlx's own power.
     """
-    if not getattr(_builder_state, "active", False):
+    if not fusing():
         # In single operations the other way takes as long.
         return mx.power(mx.array(2.0, x.dtype), x)
     # `view` is what no compiled loop can do.
@@ -165,7 +171,7 @@ def power_of_two(x: mx.array) -> mx.array:
 
 def fused_sigmoid(x: mx.array) -> mx.array:
     """1 / (1 + exp(-x)) of a float32 array; to be called like `power_of_two`."""
-    if not getattr(_builder_state, "active", False):
+    if not fusing():
         return mx.reciprocal(mx.power(mx.array(1 / math.e, x.dtype), x) + 1)
     part, bits = _split_negative(x)
     return cast(mx.array, _inverse_of_power_and_one(part, bits.view(mx.float32)))

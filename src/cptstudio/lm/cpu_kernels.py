@@ -25,6 +25,7 @@ from cptstudio.lm import cpu_attention, cpu_layers
 from cptstudio.lm.cpu_fusion import (
     fused,
     fused_sigmoid,
+    fusing,
     only_own_functions,
     power_of_two,
     untraced,
@@ -54,6 +55,8 @@ def exponential(x: mx.array) -> mx.array:
 
 
 def _exponential(x: mx.array) -> mx.array:
+    if not fusing():
+        return mx.power(mx.array(math.e, x.dtype), x)
     return power_of_two(_exponents(x))
 
 
