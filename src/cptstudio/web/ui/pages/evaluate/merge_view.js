@@ -17,6 +17,7 @@ import { savedModels, saves } from "./merge_saves.js";
 import { openReportOf, ReportList, reportsChanged, useOpenReport } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { startJob, TestingJobs } from "./testing_jobs.js";
+import { TypedInput } from "./typed_input.js";
 
 const SHARES = "0, 0.25, 0.5, 0.75, 1";
 const DEFAULT_BYTES = 400_000;
@@ -120,7 +121,7 @@ function AskMerge({ open }) {
       h("div", { class: "stack" },
         h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
-        h(Field, { label: "Text of each corpus", unit: "bytes", control: (attributes) => h("input", { ...attributes, type: "number", min: 1000, step: 1000, value: want.max_bytes, onChange: (/** @type {any} */ event) => setQuery({ bytes: event.target.value }) }) }))),
+        h(Field, { label: "Text of each corpus", unit: "bytes", control: (attributes) => h(TypedInput, { ...attributes, type: "number", min: 1000, step: 1000, value: want.max_bytes, onText: (text) => setQuery({ bytes: text }) }) }))),
     problem !== null && h(Problem, { error: problem }),
     h("div", { class: "form-actions" },
       h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "merge-missing", onClick: () => void start() }, "Merge and measure"),
@@ -131,13 +132,13 @@ function AskMerge({ open }) {
 /** @param {{want: ReturnType<typeof asked>, models: any[], wrong: boolean}} props */
 function Amounts({ want, models, wrong }) {
   if (want.kind === "average") {
-    return h(Field, { label: "Last checkpoints", hint: "So many of the run's checkpoints are averaged.", control: (attributes) => h("input", { ...attributes, type: "number", min: 2, step: 1, value: want.last, onChange: (/** @type {any} */ event) => setQuery({ last: event.target.value }) }) });
+    return h(Field, { label: "Last checkpoints", hint: "So many of the run's checkpoints are averaged.", control: (attributes) => h(TypedInput, { ...attributes, type: "number", min: 2, step: 1, value: want.last, onText: (text) => setQuery({ last: text }) }) });
   }
   return h("div", { class: "stack" },
     want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Made from the same base model.", control: (attributes) => h("select", { ...attributes, value: want.instruct, onChange: (/** @type {any} */ event) => setQuery({ instruct: modelsToQuery([event.target.value]) }) },
       h("option", { value: "" }, "Choose one"), models.filter((one) => one.kind === "base" && !one.error).map((one) => h("option", { key: one.reference, value: one.reference, selected: one.reference === want.instruct }, one.label))) }),
     h(Field, { label: "Shares", problems: wrong ? ["Give numbers with commas between them, such as 0, 0.5, 1."] : [], hint: "Each share is one merged model that is measured.",
-      control: (attributes) => h("input", { ...attributes, type: "text", value: want.shares, onChange: (/** @type {any} */ event) => setQuery({ shares: event.target.value === SHARES ? null : event.target.value }) }) }));
+      control: (attributes) => h(TypedInput, { ...attributes, type: "text", value: want.shares, onText: (text) => setQuery({ shares: text === SHARES ? null : text }) }) }));
 }
 
 /** @param {any[]} models @returns {[string, any[]][]} */

@@ -7,6 +7,7 @@ import { Field } from "../../components/field.js";
 import { Problem } from "../../components/problem.js";
 import { ApiError, put } from "../../lib/api.js";
 import { h, useId, useState } from "../../lib/preact.js";
+import { TypedInput } from "./typed_input.js";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -65,9 +66,9 @@ export function SuiteForm({ suite, taken, onClose, onSaved }) {
 
 /** @param {{setting: typeof SAMPLING[number], sampling: Record<string, any>, onChange: (sampling: Record<string, any>) => void}} props */
 function Amount({ setting, sampling, onChange }) {
-  return h(Field, { label: setting.label, hint: setting.hint, control: (attributes) => h("input", { ...attributes, type: "number", min: setting.min, step: setting.step,
+  return h(Field, { label: setting.label, hint: setting.hint, control: (attributes) => h(TypedInput, { ...attributes, type: "number", min: setting.min, step: setting.step,
     value: sampling[setting.name] ?? setting.initial,
-    onChange: (/** @type {any} */ event) => onChange({ ...sampling, [setting.name]: event.target.value === "" ? setting.initial : Number(event.target.value) }) }) });
+    onText: (text) => onChange({ ...sampling, [setting.name]: text === "" ? setting.initial : Number(text) }) }) });
 }
 
 /** @param {{prompts: string[], separate: boolean, problem: string, onChange: (prompts: string[]) => void, onSeparate: (separate: boolean) => void}} props */

@@ -13,6 +13,7 @@ import { openReportOf, ReportList, useOpenReport } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { TableResult } from "./table_result.js";
 import { isUnderWay, startJob, TestingJobs } from "./testing_jobs.js";
+import { TypedInput } from "./typed_input.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;
@@ -94,9 +95,8 @@ function missingWords(models, sets) {
 
 /** @param {{want: ReturnType<typeof asked>}} props */
 function Limits({ want }) {
-  const amount = (/** @type {string} */ name, /** @type {number | null} */ value, /** @type {any} */ more) => (/** @type {any} */ attributes) => h("input", {
-    ...attributes, ...more, type: "number", inputMode: "numeric", value: value ?? "",
-    onChange: (/** @type {any} */ event) => setQuery({ [name]: event.target.value }) });
+  const amount = (/** @type {string} */ name, /** @type {number | null} */ value, /** @type {any} */ more) => (/** @type {any} */ attributes) => h(TypedInput, {
+    ...attributes, ...more, type: "number", inputMode: "numeric", value: value ?? "", onText: (text) => setQuery({ [name]: text }) });
   return h("div", { class: "stack" },
     h(Field, { label: "Text of each corpus", unit: "bytes", hint: "At most so much, always the same documents: more is surer and slower.",
       control: amount("bytes", want.max_bytes, { min: 1000, step: 1000 }) }),

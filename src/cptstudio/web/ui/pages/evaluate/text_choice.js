@@ -77,7 +77,7 @@ export function TextChoice({ slot, title }) {
 
 /** @param {{slot: Slot, title: string, corpus: string, side: string, document: string}} props */
 function ChosenDocument({ slot, title, corpus, side, document }) {
-  const { data, error, reload } = useResource(`/api/corpora/${encodeURIComponent(corpus)}/documents/${encodeURIComponent(document)}`, { side });
+  const { data, error, reload } = useResource(`/api/corpora/${encodeURIComponent(corpus)}/documents/${encodeURIComponent(document)}`);
   if (data !== null && !/^\d{1,12}$/.test(document) && numbers.value[document] === undefined) {
     queueMicrotask(() => { numbers.value = { ...numbers.value, [document]: data.document }; });
   }
