@@ -1,0 +1,16 @@
+/** An input whose text stays as it is typed, whatever is drawn anew around it. */
+
+import { h, useState } from "../../lib/preact.js";
+
+/**
+ * @param {{value: string | number, onText: (text: string) => void, [attribute: string]: any}} props
+ * value: what holds, shown while the input has no focus
+ */
+export function TypedInput({ value, onText, ...attributes }) {
+  const [typed, setTyped] = useState(/** @type {string | null} */ (null));
+  const take = (/** @type {any} */ event) => {
+    setTyped(event.currentTarget.value);
+    onText(event.currentTarget.value);
+  };
+  return h("input", { ...attributes, value: typed ?? value, onInput: take, onBlur: () => setTyped(null) });
+}
