@@ -19,7 +19,13 @@ from cptstudio.workspace import Workspace
 from tests.training.small_workspace import DOMAIN, GENERAL, small_settings
 
 MACHINE = Machine("Linux", "x86_64", cores=4, memory=16 * 2**30, accelerator="cpu")
-CHOSEN_LATER = {("method", "targets"), ("method", "layers"), ("compute", "cache_limit")}
+CHOSEN_LATER = {
+    ("method", "targets"),
+    ("method", "layers"),
+    ("compute", "cache_limit"),
+    ("evaluation", "suite"),
+    ("evaluation", "sample_seed"),
+}
 
 
 def minimal(**changes: Any) -> TrainingSettings:
@@ -41,7 +47,7 @@ def unset(group: Settings, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
 
 def test_every_value_is_filled_in(workspace: Workspace) -> None:
     plan = make_plan(workspace, minimal(), MACHINE)
-    # None means "all" and "MLX's own" for these.
+    # None means "all", "MLX's own" and "no suite" for these.
     assert unset(plan.settings) == CHOSEN_LATER
     assert plan.settings.method.kind == "full"
     assert plan.settings.data.context_length == describe_model(plan.model.path).context_limit
