@@ -1,0 +1,246 @@
+"""Models in memory over HTTP: loaded when asked, followed, cancelled, killed, making room."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cptstudio.run_files import RunConfig, read_config
+from cptstudio.web import making_room
+from tests.training.small_workspace import prepare
+from tests.web.in_process import Web, make_web
+from tests.web.server_process import wait_for
+from tests.web.toy_workspace import make_toy_workspace
+
+pytestmark = pytest.mark.slow
+
+PROMPT = {"text": "import "}
+ENDLESS = {"max_tokens": 5_000, "temperature": 3.0, "context_length": 64}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("bench")
+    make_toy_workspace(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def web(place: Path) -> Iterator[Web]:
+    made = make_web(place)
+    yield made
+    made.studio.bench.end("The tests have ended.")
+    made.studio.live.close()
+    made.studio.manager.close()
+
+
+def ended(web: Web, task: Any) -> Any:
+    """The whole task at its end."""
+
+    def over() -> Any:
+        now = web.get(f"/api/bench/tasks/{task['id']}", after=0, wait=10)
+        return now if now["state"] != "running" else None
+
+    return wait_for(over, "the end of a task")
+
+
+def done(web: Web, task: Any) -> Any:
+    found = ended(web, task)
+    assert found["state"] == "done", found
+    return found
+
+
+@pytest.fixture
+def loaded(web: Web) -> Web:
+    done(web, web.post("/api/bench/load", {"references": ["toy"]}, 202))
+    return web
+
+
+def complete(web: Web, **changes: Any) -> Any:
+    body = {"labels": ["toy"], "prompts": [PROMPT], "remember": False, **changes}
+    return web.post("/api/bench/complete", body, 202)
+
+
+def test_nothing_runs_before_models_are_loaded(place: Path) -> None:
+    web = make_web(place)
+    try:
+        before = web.get("/api/bench")
+        assert (before["running"], before["models"], before["tasks"]) == (False, [], [])
+        body = {"labels": ["toy"], "prompts": [PROMPT]}
+        refused = web.request("POST", "/api/bench/complete", json=body)
+        assert refused.status_code == 409
+        assert "load some first" in refused.json["detail"]
+        assert not web.get("/api/bench")["running"]
+    finally:
+        web.studio.live.close()
+
+
+def test_only_models_of_the_studio_are_loaded(web: Web, place: Path, tmp_path: Path) -> None:
+    outside = place / "models" / "base" / "toy"
+    for reference in ("nothing", str(outside), "../toy", "nothing@last", str(tmp_path)):
+        answer = web.request("POST", "/api/bench/load", json={"references": [reference]})
+        assert answer.status_code == 422, reference
+        assert answer.json["fields"]["references.0"]
+    twice = web.request("POST", "/api/bench/load", json={"references": ["toy", "toy"]})
+    assert "twice" in twice.json["fields"]["references.1"][0]
+
+
+def test_a_completion_is_followed_to_its_end(loaded: Web) -> None:
+    facts = loaded.get("/api/bench")
+    assert [model["label"] for model in facts["models"]] == ["toy"]
+    assert facts["memory_process"] > facts["memory_active"] > 0
+    task = complete(loaded, seeds=[1, 2], sampling={"max_tokens": 8, "temperature": 1.0})
+    whole = done(loaded, task)
+    assert [text["seed"] for text in whole["texts"]] == [1, 2]
+    assert whole["texts"][0]["shown"][0] == "<|begin_of_text|>"
+    assert len(whole["pieces"]) == whole["next"]
+    assert {piece["text_number"] for piece in whole["pieces"]} == {0, 1}
+    assert all(len(piece["alternatives"]) == 10 for piece in whole["pieces"])
+    rest = loaded.get(f"/api/bench/tasks/{task['id']}", after=3)
+    assert rest["pieces"] == whole["pieces"][3:]
+    again = done(
+        loaded, complete(loaded, seeds=[1, 2], sampling={"max_tokens": 8, "temperature": 1.0})
+    )
+    assert again["pieces"] == whole["pieces"]
+
+
+def test_stopping_keeps_what_was_made(loaded: Web) -> None:
+    task = complete(loaded, sampling=ENDLESS, alternatives=0, remember=True)
+    wait_for(lambda: loaded.get(f"/api/bench/tasks/{task['id']}")["next"] >= 3, "some tokens")
+    assert [one["id"] for one in loaded.get("/api/bench")["tasks"]] == [task["id"]]
+    loaded.post(f"/api/bench/tasks/{task['id']}/cancel")
+    stopped = ended(loaded, task)
+    assert stopped["state"] == "cancelled" and stopped["next"] >= 3
+    entry = loaded.get("/api/playground/history")["entries"][0]
+    assert entry["id"] == task["id"] and entry["texts"][0]["tokens"] == stopped["next"]
+    assert entry["texts"][0]["finish"] is None
+    assert entry["sampling"]["temperature"] == 3.0 and entry["prompts"] == [PROMPT]
+
+
+def test_the_history_outlives_the_server_and_is_deleted_on_request(
+    loaded: Web, place: Path
+) -> None:
+    for text in ("one", "two"):
+        done(loaded, complete(loaded, prompts=[{"text": text}], remember=True))
+    other = make_web(place)
+    try:
+        page = other.get("/api/playground/history", limit=1)
+        assert page["total"] >= 2 and page["entries"][0]["prompts"] == [{"text": "two"}]
+        exported = other.request("GET", "/api/playground/history/export")
+        assert "attachment" in exported.headers["Content-Disposition"]
+        assert len(exported.json) == page["total"]
+        path = f"/api/playground/history/{page['entries'][0]['id']}"
+        assert other.request("DELETE", path).status_code == 422
+        assert other.request("DELETE", path, json={"confirmed": True}).status_code == 204
+        assert other.request("DELETE", path, json={"confirmed": True}).status_code == 404
+        left = other.get("/api/playground/history")["entries"]
+        assert left[0]["prompts"] == [{"text": "one"}]
+        everything = "/api/playground/history"
+        assert other.request("DELETE", everything).status_code == 422
+        assert other.request("DELETE", everything, json={"confirmed": True}).status_code == 204
+        assert other.get(everything) == {"entries": [], "total": 0}
+        assert other.request("GET", "/api/playground/history/export").json == []
+    finally:
+        other.studio.live.close()
+
+
+def test_texts_and_documents_are_scored(loaded: Web) -> None:
+    documents = loaded.get("/api/corpora/domain/documents", limit=1)
+    first = documents["documents"][0]
+    text = "import os\n# größer 💥\n"
+    task = loaded.post(
+        "/api/bench/score",
+        {
+            "labels": ["toy"],
+            "texts": [{"text": text}, {"corpus": "domain", "document": first["document"]}],
+        },
+        202,
+    )
+    result = done(loaded, task)["result"]
+    assert result["texts"][0] == {"text": text, "label": None}
+    assert result["texts"][1]["label"] == first["label"]
+    (model,) = result["models"]
+    mine = model["texts"][0]
+    assert mine["bytes"] == len(text.encode()) and mine["places"][-1][1] == len(text)
+    assert sum(mine["nats"]) == pytest.approx(mine["total_nats"])
+    assert model["texts"][1]["bytes"] == first["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("complete", {"labels": ["toy"], "prompts": []}),
+        ("complete", {"labels": ["toy"], "prompts": [PROMPT], "sampling": {"max_tokens": 50_001}}),
+        ("complete", {"labels": ["toy"], "prompts": [PROMPT], "sampling": {"heat": 1}}),
+        ("score", {"labels": ["toy"], "texts": [{}]}),
+        ("score", {"labels": ["toy"], "texts": [{"text": "a", "corpus": "b", "document": 1}]}),
+        ("score", {"labels": ["toy"], "texts": [{"corpus": "nothing", "document": 1}]}),
+        ("score", {"labels": ["toy"], "texts": [{"corpus": "domain", "document": 10**9}]}),
+        ("score", {"labels": ["toy"], "texts": [{"text": "a" * 300_000}] * 2}),
+    ],
+)
+def test_what_cannot_be_asked(loaded: Web, route: str, body: Any) -> None:
+    assert loaded.request("POST", f"/api/bench/{route}", json=body).status_code == 422
+
+
+def test_a_model_that_is_not_loaded_fails_the_task(loaded: Web) -> None:
+    failed = ended(loaded, complete(loaded, labels=["other"]))
+    assert failed["state"] == "failed" and "'other' is not loaded" in failed["error"]
+
+
+def test_a_killed_worker_fails_what_runs_and_loading_starts_another(loaded: Web) -> None:
+    pid = loaded.get("/api/bench")["pid"]
+    running = complete(loaded, sampling=ENDLESS, alternatives=0)
+    behind = complete(loaded, sampling=ENDLESS, alternatives=0)
+    wait_for(lambda: loaded.get(f"/api/bench/tasks/{running['id']}")["next"] >= 1, "a token")
+    os.kill(pid, signal.SIGKILL)
+    for task in (running, behind):
+        failed = ended(loaded, task)
+        assert failed["state"] == "failed" and "signal 9" in failed["error"]
+    facts = loaded.get("/api/bench")
+    assert not facts["running"] and "signal 9" in facts["last_end"]
+    refused = loaded.request(
+        "POST", "/api/bench/complete", json={"labels": ["toy"], "prompts": [PROMPT]}
+    )
+    assert refused.status_code == 409 and "signal 9" in refused.json["detail"]
+    done(loaded, loaded.post("/api/bench/load", {"references": ["toy"]}, 202))
+    assert loaded.get("/api/bench")["pid"] != pid
+
+
+def test_ending_frees_the_process(loaded: Web) -> None:
+    pid = loaded.get("/api/bench")["pid"]
+    assert loaded.post("/api/bench/end")["running"] is False
+    assert not psutil.pid_exists(pid)
+
+
+def test_unknown_tasks(web: Web) -> None:
+    assert web.request("GET", "/api/bench/tasks/nothing").status_code == 404
+    assert web.request("POST", "/api/bench/tasks/nothing/cancel").status_code == 404
+
+
+def run_that_needs(web: Web, name: str, context: int) -> RunConfig:
+    directory = prepare(web.studio.workspace, name, model={"path": "toy"})
+    config = read_config(directory)
+    rows = config.settings.data.model_copy(update={"context_length": context})
+    settings = config.settings.model_copy(update={"data": rows})
+    return config.model_copy(update={"settings": settings})
+
+
+def test_training_gets_the_memory_when_it_needs_it(loaded: Web) -> None:
+    tree = {"model": {"path": "toy"}, "data": {"corpora": [{"name": "domain"}]}}
+    tasks = loaded.studio.bench
+    assert making_room.warning(tasks, 1_000_000) is None
+    assert "unloaded" in (making_room.warning(tasks, 10**15) or "")
+    plan = loaded.post("/api/plan", {"settings": tree})
+    assert not any("unloaded" in warning for warning in plan["warnings"])
+    making_room.make_room(tasks, run_that_needs(loaded, "small", 64))
+    assert loaded.get("/api/bench")["running"]
+    making_room.make_room(tasks, run_that_needs(loaded, "vast", 2**40))
+    facts = loaded.get("/api/bench")
+    assert not facts["running"] and facts["last_end"] == making_room.REASON
