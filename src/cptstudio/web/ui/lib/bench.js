@@ -31,7 +31,6 @@ import { signal, useEffect } from "./preact.js";
  * @property {{label: string, seed: number, prompt: number[], shown: string[]}[] | null} texts
  * @property {Piece[]} pieces
  * @property {number} next
- * @property {number} version
  * @property {number} version counts up with everything but pieces
  * @property {any} result
  */
