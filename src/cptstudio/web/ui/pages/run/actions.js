@@ -10,6 +10,7 @@ import { bits, bytes, integer } from "../../lib/format.js";
 import { status } from "../../lib/live.js";
 import { h, useState } from "../../lib/preact.js";
 import { navigate } from "../../lib/router.js";
+import { BenchNotice } from "./bench_notice.js";
 import { testLinks } from "./test_links.js";
 
 /** @typedef {(change?: any) => void} Changed called with the run's new summary when something was done */
@@ -66,6 +67,7 @@ async function start(run, changed) {
     body: [
       h("p", { key: 1 }, `The training begins with its configuration as it is${run.planned_steps ? `, ${integer(run.planned_steps)} steps` : ""}. It goes on when this page or the server is closed.`),
       queue && h("p", { key: 2 }, "Another run is training: this one is put into the queue and starts after it."),
+      h(BenchNotice, { key: 3 }),
     ],
     confirm: queue ? "Put into the queue" : "Start",
     action: async () => { answer = await post(`/api/runs/${run.id}/start`, { queue }); },
@@ -140,6 +142,7 @@ function ResumeDialog({ run, onClose, changed, first }) {
       : "There is no checkpoint: the training begins again from its first step."),
     again > 0 && h("p", {}, `The ${integer(again)} steps after it are done again; their points in the curves are replaced. With the same machine and data they come out the same.`),
     queue && h("p", {}, "Another run is training: this one is put into the queue and goes on after it."),
+    h(BenchNotice, {}),
     error && h(Problem, { error }),
   );
 }
@@ -199,6 +202,7 @@ function ForkDialog({ run, onClose, first }) {
         control: (attributes) => h("input", { ...attributes, value: learningRate, inputMode: "decimal", onInput: (/** @type {any} */ event) => setLearningRate(event.target.value) }),
       }),
       queue && h("p", {}, "Another run is training: the fork is put into the queue."),
+      h(BenchNotice, {}),
     ),
     h("p", { class: "hint" }, "To change more than that, ", h("a", { href: `/new?from=${run.id}`, onClick: onClose }, "clone it in the form"), "."),
     error && h(Problem, { error }),
