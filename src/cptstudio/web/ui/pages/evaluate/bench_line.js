@@ -81,7 +81,7 @@ export function BenchLine({ chosen, onLoaded }) {
     !state?.running && state?.last_end && h("p", { class: "notice" }, state.last_end),
     h("div", { class: "row" },
       h(Button, { busy, disabled: state === null || chosen.length === 0 || all, onClick: () => void start() }, all ? "Loaded" : `Load ${chosen.length === 1 ? "the model" : `${chosen.length || "the"} models`}`),
-      state?.running && h(Button, { kind: "quiet", onClick: () => void end() }, "Free the memory")),
+      state?.running && h(Button, { kind: "quiet", onClick: () => void end() }, "Unload")),
     problem !== null && h(Problem, { error: problem }),
     error !== null && loading !== null && h(Problem, { error }),
     task !== null && task.state !== "done" && h(TaskProgress, { task, title: "Loading" }));

@@ -118,7 +118,7 @@ function Legend({ show }) {
 
 /** @param {number} nats @param {number} tokens */
 const likelihood = (nats, tokens) => `${plain(nats)} nats, probability ${percentOf(Math.exp(-nats))}${tokens === 1 ? "" : `, ${tokens} tokens`}`;
-const percentOf = (/** @type {number} */ share) => (share >= 1e-5 ? `${(share * 100).toPrecision(3)} %` : "below 0.001 %");
+const percentOf = (/** @type {number} */ share) => (share >= 1e-5 ? `${(share * 100).toPrecision(3)}\u00a0%` : "below 0.001\u00a0%");
 
 /** @param {{text: string, cell: Cell | null, labels: string[]}} props */
 function Detail({ text, cell, labels }) {
