@@ -83,7 +83,10 @@ def comparable(directory: Path) -> list[dict[str, Any]]:
 def test_a_run_trains_to_its_end_and_is_watched(
     manager: TrainingManager, parts: dict[str, Any]
 ) -> None:
+    prepared: list[str] = []
+    manager.call_before_launch(lambda config: prepared.append(config.name))
     manager.start(toy_config(parts, "first", 30))
+    assert prepared == ["first"]
     told: list[Any] = []
     subscription = manager.follow("first", told.append)
     rows, events, seen = [], [], []
