@@ -24,6 +24,8 @@ def test_every_page_is_the_same_file(web: Web) -> None:
         "/new",
         "/data",
         "/data/x",
+        "/playground?models=a,b@last",
+        "/evaluate?view=heat",
         "/settings",
     ):
         response = web.request("GET", path)
@@ -35,7 +37,7 @@ def test_every_page_is_the_same_file(web: Web) -> None:
         "/runs/.x",
         "/runs/a/b",
         "/data/x/y",
-        "/playground",
+        "/playground/x",
         "/index.html",
     ):
         assert web.request("GET", path).status_code == 404, path
