@@ -47,7 +47,6 @@ class Library:
 LIBRARIES = (
     Library("preact", "dist/preact.mjs", "preact.js", "preact"),
     Library("preact", "hooks/dist/hooks.mjs", "preact-hooks.js", "preact/hooks"),
-    Library("htm", "dist/htm.mjs", "htm.js", "htm"),
     Library(
         "@preact/signals-core", "dist/signals-core.mjs", "signals-core.js", "@preact/signals-core"
     ),
@@ -101,7 +100,7 @@ def type_declaration(module: str) -> str:
     """Types of a vendored file: those of the package, present where maintainers check types."""
     default = f'export {{ default }} from "{module}";\n'
     return f'export * from "{module}";\n' + (
-        default if module in ("htm", "uplot", "socket.io-client") else ""
+        default if module in ("uplot", "socket.io-client") else ""
     )
 
 

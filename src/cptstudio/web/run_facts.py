@@ -149,11 +149,6 @@ def whole(value: Any) -> int | None:
     return int(number) if number is not None and abs(number) < 2**63 else None
 
 
-def measure_of(rows: list[Row], key: str) -> Measure:
-    """First, last and best value of evaluation rows, all of which are there."""
-    return _measure(rows, rows[-1] if rows else None, key, complete=True)
-
-
 def _measure(rows: list[Row], latest: Row | None, key: str, complete: bool) -> Measure:
     values = [(value, row) for row in rows if (value := finite(row.get(key))) is not None]
     if not complete:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -43,11 +43,6 @@ def with_fields(error: UserError, settings: TrainingSettings) -> Problem:
     for problem in error.problems or (error.message,):
         fields.setdefault(_field_of(problem, settings), []).append(problem)
     return Problem(error.message, error.problems, fields)
-
-
-def field_names(fields: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The same as plain values."""
-    return {name: list(found) for name, found in fields.items()}
 
 
 def _field_of(problem: str, settings: TrainingSettings) -> str:

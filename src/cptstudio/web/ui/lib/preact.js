@@ -1,6 +1,4 @@
-/** The view library in one import: Preact, its hooks, htm and signals. */
-import htm from "../vendor/htm.js";
-import { h } from "../vendor/preact.js";
+/** The view library in one import: Preact, its hooks and signals. */
 import { useState } from "../vendor/preact-hooks.js";
 
 export { Component, Fragment, createContext, h, render } from "../vendor/preact.js";
@@ -26,13 +24,6 @@ export {
   useSignal,
   useSignalEffect,
 } from "../vendor/signals.js";
-
-/**
- * Markup as a template, for plain elements; components go through `h`, which is type-checked.
- *
- * @type {(strings: TemplateStringsArray, ...values: any[]) => import("preact").VNode<any>}
- */
-export const html = /** @type {any} */ (htm.bind(h));
 
 let ids = 0;
 

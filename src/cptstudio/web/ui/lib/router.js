@@ -14,9 +14,6 @@ function here() {
 /** The current route. */
 export const route = signal(here());
 
-/** Set by a page that holds unsaved input: a sentence to confirm before leaving, or null. */
-export const leaveWarning = signal(/** @type {string | null} */ (null));
-
 /**
  * Go to another page or view.
  *

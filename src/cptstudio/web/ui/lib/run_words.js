@@ -6,9 +6,6 @@ import { integer } from "./format.js";
 /** @param {RunSummary} run */
 export const nameOf = (run) => run.name || run.id;
 
-/** @param {RunSummary} run */
-export const isAlive = (run) => run.state.alive === true;
-
 /** @param {RunSummary} run step of total, as far as it is known */
 export function stepOf(run) {
   if (run.step == null && run.planned_steps == null) {

@@ -1,2 +1,0 @@
-export * from "htm";
-export { default } from "htm";
