@@ -39,6 +39,8 @@ PAGES = {
     "Compare": "/compare?runs=run-1,run-2,run-3",
     "New run": "/new",
     "Data": "/data",
+    "Playground": "/playground",
+    "Evaluate": "/evaluate",
     "Settings": "/settings",
 }
 AUDITS = {
