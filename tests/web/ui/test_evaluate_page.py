@@ -26,6 +26,7 @@ from tests.web.ui.evaluation_lab import (
     lab_of,
     start,
 )
+from tests.web.ui.payloads import PAYLOADS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 expect.set_options(timeout=PATIENCE * 1000)
@@ -124,14 +125,21 @@ def test_a_former_evaluation_is_deleted_after_a_question(lab: Lab, page: Page) -
 
 
 def test_a_text_of_the_user_is_measured(lab: Lab, page: Page, tmp_path: Path) -> None:
-    texts = tmp_path / "mine.jsonl"
-    lines = [json.dumps({"text": f"def value_{number}(): return {number}"}) for number in range(4)]
+    """Its name and its content would run as a script where they were taken for markup."""
+    texts = tmp_path / "<img src=x onerror=pwned()>.jsonl"
+    lines = [json.dumps({"text": f"{payload} number {at}"}) for at, payload in enumerate(PAYLOADS)]
     texts.write_text("\n".join(lines), encoding="utf-8")
-    page.goto(f"/evaluate?models={BASE},{LAST}")
+    page.add_init_script("window.pwned = () => { window.wasPwned = true; };")
+    page.goto(f"/evaluate?models={BASE},{LAST}&sets=-")
     page.locator('input[type="file"]').set_input_files(texts)
-    expect(page.get_by_role("checkbox", name="mine.jsonl")).to_be_checked()
+    expect(page.get_by_role("checkbox", name=texts.name)).to_be_checked()
     start(page, "Evaluate")
-    expect(page.get_by_role("columnheader", name="mine.jsonl")).to_contain_text("4 documents")
+    heading = page.get_by_role("columnheader", name=texts.name)
+    expect(heading).to_contain_text(f"{len(PAYLOADS)} documents")
+    expect(page.get_by_role("heading", level=2, name=re.compile("<img"))).to_be_visible()
+    expect(page.get_by_role("table", name="Most improved")).to_be_visible()
+    assert page.locator("main img").count() == 0
+    assert not page.evaluate("() => window.wasPwned === true")
 
 
 def test_a_point_between_base_and_trained_is_measured_and_saved(lab: Lab, page: Page) -> None:

@@ -19,8 +19,9 @@ export function isUnderWay(kind) {
  * @returns {Promise<any>} the job
  */
 export async function startJob(path, body) {
+  const before = Object.values(jobs.peek()).filter(isEnded);
   const job = await post(path, body);
-  const ended = Object.values(jobs.peek()).filter((other) => other.kind === job.kind && isEnded(other));
+  const ended = before.filter((other) => other.kind === job.kind);
   noteJob(job);
   // How a former one ended has been read.
   for (const other of ended) void forget(other);
