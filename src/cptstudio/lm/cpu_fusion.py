@@ -142,9 +142,10 @@ def fused(function: Function) -> Function:
     At work within `untraced`; elsewhere it is the function itself.
     """
 
-    # What is compiled stays on the stream it was first used on.
+    # What is compiled stays on the stream it was first used on. By the stream's name: two objects of
+    # one stream are equal but have different hashes, and each call traced its function again.
     @lru_cache(maxsize=64)
-    def compiled(stream: mx.Stream) -> Function:
+    def compiled(stream: str) -> Function:
         result: Function = mx.compile(function)
         return result
 
@@ -152,7 +153,7 @@ def fused(function: Function) -> Function:
     def call(*arguments: Any) -> Any:
         if not fusing():
             return function(*arguments)
-        return compiled(mx.default_stream(mx.default_device()))(*arguments)
+        return compiled(str(mx.default_stream(mx.default_device())))(*arguments)
 
     return call
 
