@@ -142,8 +142,8 @@ def fused(function: Function) -> Function:
     At work within `untraced`; elsewhere it is the function itself.
     """
 
-    # What is compiled stays on the stream it was first used on. By the stream's name: two objects of
-    # one stream are equal but have different hashes, and each call traced its function again.
+    # What is compiled stays on the stream it was first used on. Streams go by their names: equal
+    # ones have different hashes, and each call would trace its function again.
     @lru_cache(maxsize=64)
     def compiled(stream: str) -> Function:
         result: Function = mx.compile(function)
