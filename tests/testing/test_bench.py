@@ -63,7 +63,7 @@ def test_a_greedy_completion_is_that_of_mlx_lm(bench: Bench, base: ModelReferenc
             break
     assert token_ids(pieces) == expected
     said = mlx_lm.generate(model, tokenizer, PROMPT, max_tokens=40)
-    assert "".join(piece["text"] for piece in pieces) == said
+    assert "".join(piece["text"] for piece in pieces).removeprefix(" ") == said
 
 
 def test_an_adapter_on_the_shared_base_says_what_it_says_alone(
@@ -74,7 +74,7 @@ def test_an_adapter_on_the_shared_base_says_what_it_says_alone(
     for reference, pieces in zip(adapted, texts, strict=True):
         model, tokenizer = mlx_lm.load(str(reference.model), adapter_path=str(reference.adapter))
         said = mlx_lm.generate(model, tokenizer, PROMPT, max_tokens=20)
-        assert "".join(piece["text"] for piece in pieces) == said
+        assert "".join(piece["text"] for piece in pieces).removeprefix(" ") == said
     assert token_ids(texts[0]) != token_ids(texts[1])
 
 

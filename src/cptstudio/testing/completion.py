@@ -20,6 +20,7 @@ from mlx_lm.sample_utils import make_logits_processors
 from cptstudio.errors import UserError
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.sampling import keyed_sampler
+from cptstudio.lm.text_after import TextAfter, raw_tokens, token_texts
 from cptstudio.testing.requests import Prompt, Sampling
 
 
@@ -84,8 +85,7 @@ def prompt_tokens(loaded: LoadedModel, prompt: Prompt) -> list[int]:
             raise UserError(f"The token {wrong[0]} is not one of the tokenizer's {limit:,}.")
     else:
         assert prompt.text is not None
-        text, bos = prompt.text, tokenizer.bos_token
-        tokens = tokenizer.encode(text, add_special_tokens=bos is None or not text.startswith(bos))
+        tokens = raw_tokens(tokenizer, prompt.text)
     return tokens or [_first_token(tokenizer)]
 
 
@@ -105,6 +105,7 @@ class Completion:
         seed: of this text.
         alternatives: how many of the likeliest tokens are told at each place.
         cancelled: asked often; when it says True, `CancelledError` is raised.
+        goes_on: the text goes on with the prompt's; otherwise, as in a chat, it is one of its own.
     """
 
     def __init__(
@@ -115,12 +116,13 @@ class Completion:
         seed: int,
         alternatives: int,
         cancelled: Callable[[], bool],
+        goes_on: bool = True,
     ) -> None:
         self.prompt_size = len(tokens)
         self.count = 0
         self.first_token_seconds: float | None = None
         self._tokenizer = loaded.tokenizer
-        self._detokenizer = loaded.tokenizer.detokenizer
+        self._text = TextAfter(loaded.tokenizer, tokens if goes_on else ())
         self._sampling = sampling
         self._alternatives = alternatives
         self._cancelled = cancelled
@@ -167,11 +169,10 @@ class Completion:
             self.first_token_seconds = self._first - self._began
         ended = token in self._tokenizer.eos_token_ids
         full = self.count >= self._sampling.max_tokens
-        if not ended:
-            self._detokenizer.add_token(token)
+        segment = "" if ended else self._text.add(token)
         if ended or full:
-            self._detokenizer.finalize()
-        text, stopped = self._stop.take(self._detokenizer.last_segment, last=ended or full)
+            segment += self._text.finish()
+        text, stopped = self._stop.take(segment, last=ended or full)
         finish = "stop" if stopped else "end" if ended else "length" if full else None
         probability, alternatives = self._likeliest(token, logprobs)
         return Piece(token, text, probability, alternatives, finish)
@@ -181,9 +182,10 @@ class Completion:
         count = min(self._alternatives, values.size)
         best = np.argpartition(-values, count - 1)[:count] if count else np.array([], dtype=int)
         best = best[np.argsort(-values[best], kind="stable")]
+        texts = token_texts(self._tokenizer, best.tolist()) if count else []
         found = tuple(
-            Alternative(int(one), self._tokenizer.decode([int(one)]), float(np.exp(values[one])))
-            for one in best
+            Alternative(int(one), text, float(np.exp(values[one])))
+            for one, text in zip(best, texts, strict=True)
         )
         return float(np.exp(values[token])), found
 

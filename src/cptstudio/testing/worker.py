@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
 from cptstudio.lm.blas import use_fast_blas
+from cptstudio.lm.text_after import token_texts
 from cptstudio.settings import sentences
 from cptstudio.testing.completion import (
     CancelledError,
@@ -129,12 +130,18 @@ class Worker:
         for label, prompt in zip(ask.labels, prompts, strict=True):
             loaded = self._models[label].loaded
             tokens = prompt_tokens(loaded, prompt)
-            shown = [loaded.tokenizer.decode([token]) for token in tokens]
+            shown = token_texts(loaded.tokenizer, tokens)
             for seed in ask.seeds or (ask.sampling.seed,):
                 texts.append({"label": label, "seed": seed, "prompt": tokens, "shown": shown})
                 completions.append(
                     Completion(
-                        loaded, tokens, ask.sampling, seed, ask.alternatives, self._stop(number)
+                        loaded,
+                        tokens,
+                        ask.sampling,
+                        seed,
+                        ask.alternatives,
+                        self._stop(number),
+                        goes_on=prompt.chat is None,
                     )
                 )
         self._say(id=number, texts=texts)

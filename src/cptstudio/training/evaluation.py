@@ -15,6 +15,7 @@ from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.loss import OutputHead
 from cptstudio.lm.parameters import set_parameters, trainable_parameters
 from cptstudio.lm.sampling import keyed_sampler
+from cptstudio.lm.text_after import TextAfter, raw_tokens
 from cptstudio.sampling import Sampling
 from cptstudio.settings import EvaluationSettings
 from cptstudio.training.seeds import sample_seed
@@ -150,16 +151,19 @@ def complete_prompts(
             own = settings.sample_seed
             sampler = keyed_sampler(sampling, sample_seed(seed, index) if own is None else own)
             parts = []
+            # mlx-lm cannot begin with nothing.
+            tokens = raw_tokens(loaded.tokenizer, prompt) or [loaded.tokenizer.eos_token_id]
+            text = TextAfter(loaded.tokenizer, tokens)
             for response in stream_generate(
                 loaded.model,
                 loaded.tokenizer,
-                # mlx-lm cannot begin with nothing.
-                prompt or [loaded.tokenizer.eos_token_id],
+                tokens,
                 max_tokens=settings.sample_tokens,
                 sampler=sampler,
             ):
-                parts.append(response.text)
+                if response.finish_reason != "stop":
+                    parts.append(text.add(response.token))
                 if should_stop():
                     raise EvaluationAbandonedError
-            texts.append("".join(parts))
+            texts.append("".join(parts) + text.finish())
     return texts

@@ -7,6 +7,7 @@ models and by nothing else.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -20,6 +21,8 @@ from cptstudio.web.problems import Conflict, NotFound
 
 _REMEMBERED = 64
 _REMEMBERED_PIECES = 200_000
+
+_logger = logging.getLogger(__name__)
 
 Kind = Literal["load", "complete", "score"]
 State = Literal["running", "done", "cancelled", "failed"]
@@ -222,25 +225,36 @@ class BenchTasks:
         prepared: Prepared,
         on_end: Callable[[Task], None],
     ) -> None:
+        try:
+            change = self._put_all(entry, asks, prepared)
+        except Exception as fault:
+            _logger.exception("bench task %s (%s)", entry.task.id, entry.task.kind)
+            change = {"state": "failed", "error": f"It could not be done: {fault}"}
+        change["ended"] = time.time()
+        try:
+            # What is done at the end is done when a page sees the end.
+            on_end(entry.seen(0).model_copy(update=change))
+        except Exception:
+            _logger.exception("after bench task %s (%s)", entry.task.id, entry.task.kind)
+        self._change(entry, **change)
+        if entry.task.kind == "load":
+            self._tell()
+
+    def _put_all(self, entry: _Entry, asks: Sequence[Ask], prepared: Prepared) -> dict[str, Any]:
+        """Put the requests, and return what becomes of the task."""
         change: dict[str, Any] = {"state": "done"}
         for ask in asks:
             last = self._put(entry, ask)
             if "error" in last:
                 change = {"state": "failed", "error": last["error"]["message"]}
                 change["problems"] = [str(one) for one in last["error"]["problems"]]
-                break
+                return change
             change["result"] = last["result"]
             if last["result"].get("cancelled"):
                 change["state"] = "cancelled"
-                break
-        if change["state"] == "done":
-            change["result"] = prepared(change["result"])
-        change["ended"] = time.time()
-        # What is done at the end is done when a page sees the end.
-        on_end(entry.seen(0).model_copy(update=change))
-        self._change(entry, **change)
-        if entry.task.kind == "load":
-            self._tell()
+                return change
+        change["result"] = prepared(change["result"])
+        return change
 
     def _put(self, entry: _Entry, ask: Ask) -> dict[str, Any]:
         """Put one request, take what comes, and return the last answer."""

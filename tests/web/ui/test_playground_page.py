@@ -74,7 +74,8 @@ def test_from_a_checkpoint_to_texts_side_by_side(lab: Lab) -> None:
     for label, folder in folders.items():
         loaded = mlx_lm.load(str(folder))
         said = mlx_lm.generate(loaded[0], loaded[1], PROMPT, max_tokens=24)
-        assert text_of(page, label) == said
+        # mlx-lm drops the space between prompt and text.
+        assert text_of(page, label).removeprefix(" ") == said
         expect(card(page, label)).to_contain_text(re.compile(r"24 tokens · .* tokens/s · first"))
         expect(card(page, label)).to_contain_text("most tokens reached")
     assert text_of(page, BASE) != text_of(page, LAST)
