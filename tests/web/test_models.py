@@ -165,7 +165,13 @@ def test_the_system_is_described(web: Web) -> None:
 def test_preferences_are_shown_checked_and_kept(web: Web) -> None:
     before = web.get("/api/preferences")
     schema = before.pop("schema")
-    assert before == {"detect": True, "prevent_sleep": True, "keep_last": 2, "keep_every": 0}
+    assert before == {
+        "detect": True,
+        "prevent_sleep": True,
+        "keep_last": 2,
+        "keep_every": 0,
+        "unload_after_minutes": 10,
+    }
     assert set(schema["properties"]) == set(before)
     assert all(one["title"] and one["description"] for one in schema["properties"].values())
     changed = before | {"detect": False, "keep_last": 5}
