@@ -8,12 +8,14 @@ the pages are photographed with the machine's Chromium, light and dark.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.web.server_process import RunningServer, running_server
 from tests.web.ui.browsers import browser_options
@@ -26,6 +28,9 @@ RUNS = {
     "without-replay": ("--measure", "python-documentation", "--learning-rate", "1e-3"),
 }
 STEPS = 120
+TRAINED = f"with-replay@step-{STEPS:08d}"
+CORPORA = ("python-source", "python-documentation")
+LOADING_MS = 60_000
 
 
 def train(workspace: Path) -> None:
@@ -47,7 +52,40 @@ def train(workspace: Path) -> None:
         subprocess.run(command, check=True)
 
 
-def photograph(browser: Browser, server: RunningServer, path: str, name: str, scheme: str) -> None:
+def measure(workspace: Path) -> None:
+    """A report of base and checkpoints on both corpora."""
+    corpora = [word for name in CORPORA for word in ("-c", name)]
+    models = ("demo-base", "with-replay", "without-replay")
+    subprocess.run([*STUDIO, "evaluate", "-w", str(workspace), *models, *corpora], check=True)
+
+
+def ask_models(page: Page) -> None:
+    """Two models on one prompt, and the alternatives of a token."""
+    page.get_by_role("button", name="Load 2 models").click()
+    expect(page.get_by_text("In memory", exact=True)).to_be_visible(timeout=LOADING_MS)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.get_by_role("article").first).to_be_visible(timeout=LOADING_MS)
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    expect(stop).to_have_count(0, timeout=LOADING_MS)
+    page.get_by_role("article").first.scroll_into_view_if_needed()
+    page.locator(".lane").nth(1).locator(".token", has_text=re.compile("[a-z]{2}")).nth(3).click()
+
+
+def show_report(page: Page) -> None:
+    """The newest report."""
+    page.get_by_role("link", name="demo-base").first.click()
+    expect(page.get_by_role("table").first).to_be_visible(timeout=LOADING_MS)
+    page.get_by_role("table").first.scroll_into_view_if_needed()
+
+
+def photograph(
+    browser: Browser,
+    server: RunningServer,
+    path: str,
+    name: str,
+    scheme: str,
+    prepare: Callable[[Page], None] = lambda page: None,
+) -> None:
     """One page in one colour scheme."""
     context = browser.new_context(
         viewport=SIZE,
@@ -60,6 +98,7 @@ def photograph(browser: Browser, server: RunningServer, path: str, name: str, sc
     page = context.new_page()
     page.goto(f"{server.origin}{path}", wait_until="networkidle")
     page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+    prepare(page)
     page.screenshot(path=IMAGES / f"{name}-{scheme}.png")
     context.close()
 
@@ -71,6 +110,7 @@ def main() -> None:
         workspace = Path(folder) / "demo"
         subprocess.run([*STUDIO, "demo", str(workspace)], check=True)
         train(workspace)
+        measure(workspace)
         with (
             running_server(workspace, "--no-detect") as server,
             sync_playwright() as playwright,
@@ -83,6 +123,9 @@ def main() -> None:
             photograph(browser, server, f"/compare?runs={compared}", "compare", "light")
             photograph(browser, server, "/data/python-source", "data", "light")
             photograph(browser, server, "/new?from=with-replay", "new-run", "light")
+            asked = f"models=demo-base,{TRAINED}&max_tokens=60&prompt=def+read_lines(path):%0A++++"
+            photograph(browser, server, f"/playground?{asked}", "playground", "light", ask_models)
+            photograph(browser, server, "/evaluate?view=table", "evaluate", "light", show_report)
             browser.close()
 
 
