@@ -98,3 +98,17 @@ def _compiled(array: mx.array, folder: Path) -> bool:
     graph = folder / "graph.dot"
     mx.export_to_dot(str(graph), array)
     return "Compiled" in graph.read_text()
+
+
+def test_a_compiled_loop_is_traced_once_for_a_shape_and_stream() -> None:
+    traced = []
+
+    @cpu_fusion.fused
+    def twice(x: mx.array) -> mx.array:
+        traced.append(x.shape)
+        return x * 2 + 0
+
+    for _ in range(3):
+        assert cpu_fusion.untraced(lambda: twice(mx.ones(4))).tolist() == [2.0] * 4
+    # Without a compiler the function itself is called each time.
+    assert len(traced) == (1 if cpu_fusion._available() else 3)
