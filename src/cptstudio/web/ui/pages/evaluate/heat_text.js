@@ -44,9 +44,11 @@ export function HeatText({ label, text, cells, rest, classes, chosen, onChoose }
     if (how === "key") spans.current[index]?.scrollIntoView({ block: "nearest" });
     onChoose(index, how);
   };
-  const pointer = (/** @type {Event} */ event) => {
+  const pointer = (/** @type {PointerEvent | MouseEvent} */ event) => {
+    // The text may move under a pointer that rests, as when the arrow keys scroll it.
+    if (event.type === "pointermove" && event.movementX === 0 && event.movementY === 0) return;
     const cell = event.target instanceof HTMLElement ? event.target.dataset["cell"] : undefined;
-    if (cell !== undefined) choose(Number(cell), "pointer");
+    if (cell !== undefined && Number(cell) !== chosen) choose(Number(cell), "pointer");
   };
   const keys = (/** @type {KeyboardEvent} */ event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || cells.length === 0) return;
@@ -64,7 +66,7 @@ export function HeatText({ label, text, cells, rest, classes, chosen, onChoose }
     choose(Math.max(0, Math.min(cells.length - 1, move())), "key");
   };
   return h("div", { ref: place, class: "heat-text", role: "group", tabIndex: 0, "aria-label": `${label}: arrow keys move from token to token`,
-    onPointerOver: pointer, onClick: pointer, onKeyDown: keys });
+    onPointerMove: pointer, onClick: pointer, onKeyDown: keys });
 }
 
 /**
