@@ -28,6 +28,7 @@ def measured(tool: str, round_number: int, speed: float, **more: Any) -> Measure
     return Measured(tool, round=round_number, useful_per_second=speed, **(what | more))
 
 
+@pytest.mark.slow
 def test_documents_are_the_same_each_time_and_keep_their_order_when_there_are_more() -> None:
     few, more = standard_library_documents(200_000), standard_library_documents(400_000)
     assert few == more[: len(few)]

@@ -222,6 +222,7 @@ def test_the_rate_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -
     assert speed.after("writing", 15, 115) == (5.0, 20.0)
 
 
+@pytest.mark.slow
 def test_jobs_over_http(web: Web) -> None:
     job = web.studio.jobs.start("test", "A test", PROGRAM, {"ending": "sleep"})
     assert [one["id"] for one in web.get("/api/jobs")["jobs"]] == [job.id]
