@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import open_corpus
-from cptstudio.corpus.manifest import STATUSES, BuildSettings
+from cptstudio.corpus.manifest import STATUSES
 from cptstudio.errors import UserError
 from cptstudio.testing import evaluate as program
 from cptstudio.testing.intervals import paired_difference
@@ -20,6 +19,7 @@ from cptstudio.testing.references import request_of, resolve_reference
 from cptstudio.testing.results import model_identity
 from cptstudio.workspace import Workspace
 from tests.testing.silence import Silence
+from tests.testing.small_corpus import build_words
 from tests.toy_models import make_toy_model, text_sample
 
 
@@ -35,18 +35,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("workspace")
     for name in ("qwen3", "llama"):
         make_toy_model(name, root / "models" / "base" / name)
-    source = root / "source"
-    source.mkdir()
-    words = " ".join(text_sample()).split()
-    for number in range(120):
-        part = words[number * 40 : number * 40 + 40]
-        (source / f"{number:03d}.txt").write_text(" ".join(part), encoding="utf-8")
-    build_corpus(
-        root / "corpora" / "words",
-        [source],
-        BuildSettings(validation=0.2, near_dedup=False),
-        root / "models" / "base" / "qwen3",
-    )
+    build_words(root, root / "models" / "base" / "qwen3", 0.2, documents=120, words=40)
     return root
 
 

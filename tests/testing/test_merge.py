@@ -10,15 +10,14 @@ from pathlib import Path
 import mlx_lm
 import pytest
 
-from cptstudio.corpus.build import build_corpus
-from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import UserError
 from cptstudio.testing import merge as program
 from cptstudio.testing.merging import average, back_to_base
 from cptstudio.testing.references import resolve_reference
 from cptstudio.workspace import Workspace
 from tests.testing.silence import Silence
-from tests.toy_models import make_toy_model, text_sample
+from tests.testing.small_corpus import build_words
+from tests.toy_models import make_toy_model
 
 STUDIO = [sys.executable, "-m", "cptstudio.cli"]
 
@@ -28,15 +27,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A toy that was trained for some steps, with three checkpoints."""
     root = tmp_path_factory.mktemp("workspace")
     base = make_toy_model("qwen3", root / "models" / "base" / "qwen3")
-    source = root / "source"
-    source.mkdir()
-    words = " ".join(text_sample()).split(" ")
-    for number in range(60):
-        part = " ".join(words[number * 60 : number * 60 + 60])
-        (source / f"{number:03d}.txt").write_text(part, encoding="utf-8")
-    build_corpus(
-        root / "corpora" / "words", [source], BuildSettings(validation=0.3, near_dedup=False), base
-    )
+    build_words(root, base, 0.3)
     trained = subprocess.run(
         [
             *(*STUDIO, "train", "-m", "qwen3", "-c", "words", "--name", "first", "-w", str(root)),

@@ -13,15 +13,14 @@ from typing import Any
 import psutil
 import pytest
 
-from cptstudio.corpus.build import build_corpus
-from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.durable import dump_json
 from cptstudio.testing.references import request_of, resolve_reference
 from cptstudio.testing.reports import Reports
 from cptstudio.testing.requests import Sampling
 from cptstudio.testing.suites import Suite, write_suite
 from cptstudio.workspace import Workspace
-from tests.toy_models import make_toy_model, text_sample
+from tests.testing.small_corpus import build_words
+from tests.toy_models import make_toy_model
 
 pytestmark = pytest.mark.slow
 
@@ -33,18 +32,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     root = tmp_path_factory.mktemp("workspace")
     for name in MODELS:
         make_toy_model(name, root / "models" / "base" / name)
-    source = root / "source"
-    source.mkdir()
-    words = " ".join(text_sample()).split()
-    for number in range(60):
-        part = " ".join(words[number * 50 : number * 50 + 50])
-        (source / f"{number:03d}.txt").write_text(part, encoding="utf-8")
-    build_corpus(
-        root / "corpora" / "words",
-        [source],
-        BuildSettings(validation=0.3, near_dedup=False),
-        root / "models" / "base" / "qwen3",
-    )
+    build_words(root, root / "models" / "base" / "qwen3", 0.3, words=50)
     place = Workspace(root)
     write_suite(place, "basics", Suite(prompts=("a", "b"), sampling=Sampling(max_tokens=4)))
     # A text that takes the toys minutes.

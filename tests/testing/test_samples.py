@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cptstudio.corpus.build import build_corpus
-from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import UserError
 from cptstudio.prompt_suites import Suite, delete_suite, with_suite, write_suite
 from cptstudio.run_files import read_config
@@ -18,7 +16,8 @@ from cptstudio.sampling import Sampling
 from cptstudio.settings import parse_settings
 from cptstudio.testing.samples import samples_matrix
 from cptstudio.workspace import Workspace
-from tests.toy_models import make_toy_model, text_sample
+from tests.testing.small_corpus import build_words
+from tests.toy_models import make_toy_model
 
 PROMPTS = ("import os", "def main():")
 SAMPLING = Sampling(max_tokens=8, temperature=0.9, top_p=0.95, top_k=50, seed=3)
@@ -36,15 +35,7 @@ def studio(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     root = tmp_path_factory.mktemp("workspace")
     base = make_toy_model("qwen3", root / "models" / "base" / "qwen3")
-    source = root / "source"
-    source.mkdir()
-    words = " ".join(text_sample()).split(" ")
-    for number in range(60):
-        part = " ".join(words[number * 60 : number * 60 + 60])
-        (source / f"{number:03d}.txt").write_text(part, encoding="utf-8")
-    build_corpus(
-        root / "corpora" / "words", [source], BuildSettings(validation=0.2, near_dedup=False), base
-    )
+    build_words(root, base, 0.2)
     place = Workspace(root)
     write_suite(place, "basics", Suite(prompts=PROMPTS, sampling=SAMPLING))
     return place
