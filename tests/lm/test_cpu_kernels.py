@@ -142,6 +142,9 @@ def test_they_stand_in_for_mlx_lms_only_while_a_graph_is_built() -> None:
         assert nn.silu is cpu_kernels.silu
         assert llama.scaled_dot_product_attention is not before[0]
         assert mx.fast.rms_norm is cpu_layers.rms_norm and mx.fast.rope is cpu_layers.rope
+        with cpu_kernels.fast_kernels():
+            pass
+        assert nn.silu is cpu_kernels.silu and mx.fast.rope is cpu_layers.rope
         raise ZeroDivisionError
     assert before == (base.scaled_dot_product_attention, llama.swiglu, qwen3.swiglu, nn.silu)
     assert fast == (mx.fast.rms_norm, mx.fast.rope)

@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, cast
 
 import mlx.core as mx
@@ -218,19 +219,24 @@ def fast_kernels(enabled: bool = True, compiling: bool = False) -> Iterator[None
     if not enabled or not on_cpu():
         yield
         return
-    places = _places()
-    for module, name, _, replacement in places:
+    places = _places(len(sys.modules))
+    former = [(module, name, getattr(module, name)) for module, name, _ in places]
+    for module, name, replacement in places:
         setattr(module, name, replacement)
     try:
         with whole_graph() if compiling else only_own_functions():
             yield
     finally:
-        for module, name, stock, _ in places:
-            setattr(module, name, stock)
+        for module, name, function in former:
+            setattr(module, name, function)
 
 
-def _places() -> list[tuple[Any, str, Any, Any]]:
-    """Where mlx-lm refers to what is replaced: module, name, its own function, ours."""
+@lru_cache(maxsize=1)
+def _places(modules: int) -> list[tuple[Any, str, Any]]:
+    """Where mlx-lm refers to what is replaced: module, name, the function to put there.
+
+    Looked for again only when the number of loaded modules has changed: it takes a millisecond.
+    """
     from mlx_lm.models import activations, base
 
     nn: Any = importlib.import_module("mlx.nn")
@@ -239,15 +245,15 @@ def _places() -> list[tuple[Any, str, Any, Any]]:
         "scaled_dot_product_attention": (stock_attention, _attention(stock_attention)),
         "swiglu": (activations.swiglu, swiglu),
     }
-    places: list[tuple[Any, str, Any, Any]] = [
-        (nn, "silu", nn.silu, silu),
-        (nn, "gelu_approx", nn.gelu_approx, gelu_approx),
-        (mx.fast, "rms_norm", mx.fast.rms_norm, cpu_layers.rms_norm),
-        (mx.fast, "rope", mx.fast.rope, cpu_layers.rope),
+    places: list[tuple[Any, str, Any]] = [
+        (nn, "silu", silu),
+        (nn, "gelu_approx", gelu_approx),
+        (mx.fast, "rms_norm", cpu_layers.rms_norm),
+        (mx.fast, "rope", cpu_layers.rope),
     ]
     for module_name, module in list(sys.modules.items()):
         if module is not None and module_name.startswith("mlx_lm.models."):
             for name, (stock, ours) in replacements.items():
                 if getattr(module, name, None) is stock:
-                    places.append((module, name, stock, ours))
+                    places.append((module, name, ours))
     return places

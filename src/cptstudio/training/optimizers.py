@@ -5,8 +5,9 @@ tokens that the corpus does not show. Output heads count as embeddings here. Emb
 have a rate of their own, and Muon leaves them, and everything that is not a matrix, to AdamW.
 
 The update runs in chunks of parameters. Each is compiled (its many element-wise passes become
-one: 110 to 40 ms on a CPU for 13M weights with AdamW), at most two are under way at a time, so
-that old and new values of all weights never exist together, and on a CPU two streams take turns.
+one: 110 to 40 ms on a CPU for 13M weights with AdamW), only a few are under way at a time, so that
+old and new values of all weights never exist together, and on a CPU two streams take turns. The
+last ones are still under way when `update` returns: the next step's graph is built meanwhile.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from cptstudio.settings import OptimizerSettings
 from cptstudio.training.update_rules import Scalars, State, UpdateRule, make_rule, make_scalars
 
 CHUNK_ELEMENTS = 4_000_000
+MOST_UNDER_WAY = 4
+"""Chunks whose old and new values exist together: with AdamW some 200 MB more for a while."""
+
 UPDATES = "updates"
 
 
@@ -143,7 +147,7 @@ class Optimizer:
             del values, states
             mx.async_eval(*results)  # type: ignore[no-untyped-call]
             under_way.append(results)
-            if len(under_way) > len(self._streams):
+            if len(under_way) > MOST_UNDER_WAY:
                 mx.eval(under_way.pop(0))
         self._updates = updates if keep is None else mx.where(keep, updates, self._updates)
 
