@@ -60,17 +60,19 @@ def test_calling_it_again_changes_only_the_threads() -> None:
 
 
 @linux_cpu
-def test_products_agree_with_numpy_and_with_one_and_two_threads() -> None:
+def test_products_agree_with_numpy_and_are_the_same_bits_each_time() -> None:
+    # With another number of threads the last bits may differ: AVX2 kernels of OpenBLAS cut matrices
+    # elsewhere then, and add in another order at the edges.
     random = np.random.default_rng(3)
     left = random.standard_normal((2, 65, 130)).astype(np.float32)
     right = random.standard_normal((130, 71)).astype(np.float32)
     exact = left.astype(np.float64) @ right
-    results = []
     for threads in (1, 2):
         assert blas.use_fast_blas(threads).replaced
-        results.append(np.array(mx.array(left) @ mx.array(right)))
-    np.testing.assert_array_equal(results[0], results[1])
-    np.testing.assert_allclose(results[0], exact, atol=1e-4)
+        results = [np.array(mx.array(left) @ mx.array(right)) for _ in range(3)]
+        np.testing.assert_allclose(results[0], exact, atol=1e-4)
+        for again in results[1:]:
+            np.testing.assert_array_equal(results[0], again)
 
 
 @linux_cpu

@@ -238,10 +238,21 @@ def test_forgetting_and_starting_a_run_of_the_same_name_do_not_disturb_each_othe
     with subprocess.Popen(
         [sys.executable, "-c", code, str(workspace.root)], stdout=subprocess.PIPE
     ) as forgetful:
-        assert forgetful.stdout is not None
-        assert forgetful.stdout.readline() == b"ready\n"
-        for _ in range(300):
-            with launching.take_run(folder, "run") as lock:
-                assert os.path.samestat(os.fstat(lock.descriptor), (folder / "lock").stat())
-        assert forgetful.poll() is None
-        forgetful.kill()
+        try:
+            assert forgetful.stdout is not None
+            assert forgetful.stdout.readline() == b"ready\n"
+            for _ in range(300):
+                with launching.take_run(folder, "run") as lock:
+                    assert os.path.samestat(os.fstat(lock.descriptor), (folder / "lock").stat())
+            assert forgetful.poll() is None
+        finally:
+            forgetful.kill()
+
+
+def test_a_file_where_a_runs_private_folder_belongs_is_named(workspace: Workspace) -> None:
+    folder = launching.private_folder(workspace.private, "run")
+    folder.parent.mkdir(parents=True)
+    folder.write_text("in the way", encoding="utf-8")
+    with pytest.raises(UserError, match="runs/run is not a folder"):
+        launching.take_run(folder, "run")
+    assert folder.read_text(encoding="utf-8") == "in the way"

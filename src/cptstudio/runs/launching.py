@@ -34,17 +34,22 @@ def take_run(folder: Path, run: str) -> Lock:
     """Take a run's lock, or say that it is alive.
 
     Raises:
-        UserError: a trainer or keeper of this run holds it.
+        UserError: a trainer or keeper of this run holds it, or something else has the name of
+            its private folder.
     """
     lock = None
     for _ in range(_TRIES):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = locks.take(folder / records.LOCK)
             break
         except FileNotFoundError:
             # Another process has just cleared what was remembered of a run that is not there.
             continue
+        except FileExistsError:
+            # So it has, between two looks of mkdir.
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise UserError(f"{folder} is not a folder: remove it.") from None
     if lock is None:
         raise UserError(
             f"The run {run} has a trainer that is still alive. Wait for its end, or stop it first."

@@ -30,22 +30,22 @@ PROBABILITY_ARRAYS = 0.85
 """Of the causal half of attention's probabilities."""
 WORKING_LAYERS = 0.8
 """What is needed in passing, as a number of layers."""
-RECOMPUTED_LAYERS = 1.7
+RECOMPUTED_LAYERS = 2.2
 """The same with gradient checkpointing, with the layer that is computed again."""
 DORA_ARRAYS = 0.8
 """As wide as the outputs of the linear layers, where their magnitudes are trained."""
 
 # For each stream, arrays of logits, those of some chunks at most, and arrays like the head's
 # trained matrix.
-LOGIT_ARRAYS = 1.5
-CHUNKS = 4.0
-HEAD_ARRAYS = 3.5
+LOGIT_ARRAYS = 2.0
+CHUNKS = 5.5
+HEAD_ARRAYS = 1.9
 CHUNK_BYTES = {"cpu": 48 * 2**20, "gpu": 256 * 2**20}
 """As in `cptstudio.lm.loss`, which imports MLX and so cannot be asked here."""
 
 UPDATE_ARRAYS = 3.0
-UPDATE_WEIGHTS = 12_000_000
-"""Weights whose update is under way at once: three chunks of the optimizer."""
+UPDATE_WEIGHTS = 20_000_000
+"""Weights whose update is under way at once: five chunks of the optimizer."""
 
 ATTENTION_BLOCK, MOST_BLOCKS = 128, 8
 """As in `cptstudio.lm.cpu_attention`, which imports MLX."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cptstudio.web.series import parsing
@@ -42,7 +42,11 @@ HOSTILE_LINES = [
     b'{"seq":5,"kind":"resume","after_seq":"x"}',
     b'{"seq":5,"kind":"train","loss":1.5}\r',
     b'{"seq":5.0,"kind":"train"}',
+    b'{"seq":5,"kind":"train","x":',
+    b'{"a":1}}',
+    b" ",
 ]
+EMPTY, TWO, BEGINNING, END, BLANK = 0, 20, -3, -2, -1
 
 
 def same(one: parsing.Rows, other: parsing.Rows) -> None:
@@ -78,6 +82,10 @@ def test_pyarrow_and_the_strict_parser_agree_on_what_trainers_write() -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 700), st.sampled_from(range(len(HOSTILE_LINES)))), max_size=4)
 )
+# Two on one line, and one line less elsewhere.
+@example([(9, EMPTY), (3, TWO)])
+@example([(9, BLANK), (3, TWO)])
+@example([(9, END), (9, BEGINNING), (3, TWO)])
 def test_one_bad_line_spoils_nothing_else(places: list[tuple[int, int]]) -> None:
     rows = block(700).split(b"\n")[:-1]
     for at, which in places:

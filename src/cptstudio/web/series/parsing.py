@@ -197,6 +197,13 @@ def _with_arrow(data: bytes) -> Rows | None:
     # hold neither letter, and single letters are found ten times as fast as words.
     if (b"N" in data and b"NaN" in data) or (b"I" in data and b"Inf" in data):
         return None
+    text = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    # pyarrow passes over empty lines and takes two objects on one line for two rows. Where each
+    # line begins and ends like an object, as many rows as lines means one in each.
+    if (text[starts] != ord("{")).any() or (text[ends - 1] != ord("}")).any():
+        return None
     fields = [("kind", pa.string()), (SEQ, pa.int64())]
     fields += [(name, pa.float64()) for name in NUMBERS]
     try:
@@ -210,7 +217,7 @@ def _with_arrow(data: bytes) -> Rows | None:
     except pa.ArrowInvalid:
         return None
     kind, seq = table.column("kind"), table.column(SEQ)
-    if kind.null_count or seq.null_count or table.num_rows != data.count(b"\n"):
+    if kind.null_count or seq.null_count or table.num_rows != len(ends):
         return None
     seqs: Integers = seq.to_numpy()
     if len(seqs) and (int(seqs.min()) < 0 or int(seqs.max()) >= SEQ_LIMIT):
@@ -222,7 +229,6 @@ def _with_arrow(data: bytes) -> Rows | None:
     if inner > _DEEP + _USUAL_INNER * len(others):
         return None  # Perhaps nested too deeply in a field that pyarrow passes over.
     if len(others):
-        ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
         for at in others.tolist():
             row = valid_row(data[int(ends[at - 1]) + 1 if at else 0 : int(ends[at])])
             if row is None:
