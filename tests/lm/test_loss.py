@@ -14,12 +14,21 @@ from mlx_lm.models import cohere, gemma2, granite, qwen3
 from mlx_lm.tuner.dora import DoRALinear
 from mlx_lm.tuner.lora import LoRALinear
 
-from cptstudio.lm import loss
+from cptstudio.lm import cpu_head, loss
 from cptstudio.lm.loss import OutputHead, find_output_head, next_token_nats
 from tests.lm.conftest import ToyFolder
 from tests.toy_models import ARCHITECTURES
 
 VOCABULARY = 97
+
+
+@pytest.fixture(params=[cpu_head.TILE_BYTES, 1300], ids=["one tile", "tiles"])
+def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU the words in one tile, or in five for 16 tokens and more for more."""
+    monkeypatch.setattr(cpu_head, "TILE_BYTES", request.param)
+
+
+with_tiles = pytest.mark.usefixtures("tiles")
 
 COMMON: dict[str, Any] = {
     "hidden_size": 32,
@@ -108,6 +117,7 @@ def assert_agrees(model: Any, head: OutputHead | None, weights: mx.array | None 
         assert error.item() < 1e-5, name
 
 
+@with_tiles
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
@@ -139,6 +149,7 @@ def test_without_a_head_the_full_logits_are_used() -> None:
     assert_agrees(small_qwen3(), None)
 
 
+@with_tiles
 def test_a_frozen_head_and_adapters_on_the_head_work() -> None:
     model = small_qwen3(tied=False)
     model.freeze()
@@ -155,6 +166,7 @@ def test_a_frozen_head_and_adapters_on_the_head_work() -> None:
         assert_agrees(model, head)
 
 
+@with_tiles
 def test_a_head_with_a_bias_and_a_quantized_head_work() -> None:
     model = small_qwen3(tied=False)
     model.lm_head = nn.Linear(32, VOCABULARY, bias=True)
@@ -204,6 +216,7 @@ def test_a_model_that_does_other_things_to_its_logits_keeps_its_full_logits() ->
     assert_agrees(shifted, None)
 
 
+@with_tiles
 def test_large_logits_do_not_overflow() -> None:
     model = small_qwen3()
     model.model.norm.weight = model.model.norm.weight * 3000

@@ -4,7 +4,8 @@ The logits of a batch, tokens x vocabulary, are the largest array of a training 
 1,024 tokens and a vocabulary of 150,000, several times over with their gradients. Here the output
 head is applied to a chunk of tokens at a time, and the gradients with respect to hidden states and
 head weights are computed right there, in the forward pass, so that one chunk's logits are all that
-ever exists (as in Cut Your Losses, arXiv 2411.09009, and Liger Kernel, arXiv 2410.10989).
+ever exists (as in Cut Your Losses, arXiv 2411.09009, and Liger Kernel, arXiv 2410.10989). On a CPU
+a chunk is cut into tiles of words, too (`cpu_head`).
 """
 
 import math
@@ -19,6 +20,7 @@ from mlx.nn.layers.linear import Linear
 from mlx.nn.losses import cross_entropy
 from mlx.utils import tree_flatten, tree_unflatten
 
+from cptstudio.lm import cpu_head
 from cptstudio.lm.cpu_kernels import exponential, on_cpu, row_sums
 from cptstudio.lm.output_head import OutputHead, find_output_head, hidden_states, output_size
 
@@ -126,13 +128,8 @@ class _Softmax:
         self.row = (ones if weights is None else weights[:, None]) * head.scale
         self.at_target = self.row
         if head.softcap is not None:
-            # The derivative of cap * tanh(x / cap), from its value.
-            self.exps = self.exps * _slope(logits, head.softcap)
-            self.at_target = self.row * _slope(target_logits, head.softcap)
-
-
-def _slope(capped: mx.array, cap: float) -> mx.array:
-    return 1 - mx.square(capped * (1 / cap))
+            self.exps = self.exps * head.slope(logits)
+            self.at_target = self.row * head.slope(target_logits)
 
 
 def _in_chunks_plain(
@@ -152,6 +149,11 @@ def _in_chunks_plain(
     """
     values = {key: module[key] for key in ("weight", "bias") if key in module} | trained
     matrix, bias = values["weight"], values.get("bias")
+    if on_cpu() and hidden.dtype == matrix.dtype == mx.float32:
+        most = rows if trained else cpu_head.MOST_TOKENS
+        linear = cpu_head.Linear(matrix, bias, tuple(trained))
+        parts = _parts(hidden.shape[0], most)
+        return cpu_head.in_tiles(head, linear, hidden, targets, weights, parts)
     nats = mx.array(0.0)
     found: list[mx.array] = []
     at_targets: list[mx.array] = []

@@ -51,6 +51,13 @@ class OutputHead:
             return mx.tanh(raw * (self.scale / self.softcap)) * self.softcap
         return raw if self.scale == 1.0 else raw * self.scale
 
+    def slope(self, logits: mx.array) -> mx.array | float:
+        """Derivative of the soft cap, from finished logits; 1.0 where there is none."""
+        if self.softcap is None:
+            return 1.0
+        # The derivative of cap * tanh(x / cap), from its value.
+        return 1 - mx.square(logits * (1 / self.softcap))
+
 
 def hidden_states(model: Module, inputs: mx.array, head: OutputHead) -> mx.array:
     """What the model hands to its output head: [rows, length, hidden size]."""
