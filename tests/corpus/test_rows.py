@@ -33,6 +33,7 @@ def target_counts(batches: list[Batch]) -> Counter[int]:
     return counts
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     lengths=LENGTHS,

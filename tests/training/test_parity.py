@@ -23,6 +23,8 @@ from cptstudio.training.optimizers import Optimizer, TrainedParameters, clip_fac
 from cptstudio.training.schedules import Schedule
 from tests.toy_models import import_torch, make_toy_model, text_sample
 
+pytestmark = pytest.mark.slow
+
 STEPS = 50
 WARMUP = 5
 PEAK_RATE = 3e-3
