@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from cptstudio import run_files
+from cptstudio import demo, run_files
+from cptstudio.corpus.corpus import open_corpus
+from cptstudio.errors import UserError
+from cptstudio.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 STUDIO = [sys.executable, "-m", "cptstudio.cli"]
@@ -34,7 +37,12 @@ def studio_json(workspace: Path, *arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo workspace, where a former attempt to make it was killed."""
     folder = tmp_path_factory.mktemp("journey") / "demo"
+    unfinished = Workspace(folder).corpus(demo.DOMAIN)
+    (unfinished / "versions").mkdir(parents=True)
+    with pytest.raises(UserError, match="no finished build"):
+        open_corpus(unfinished)
     text = studio(folder.parent, "demo", "demo")
     assert "cpt-studio train" in text
     return folder
@@ -53,7 +61,10 @@ def wait_for_step(run: Path, step: int, process: subprocess.Popen[Any]) -> None:
     raise AssertionError(f"the trainer ended with {process.returncode} before step {step}")
 
 
-def test_the_demo_is_repeatable_and_keeps_what_is_there(workspace: Path) -> None:
+def test_a_demo_that_was_interrupted_is_completed_and_then_stays(workspace: Path) -> None:
+    for name in (demo.DOMAIN, demo.GENERAL):
+        corpus = open_corpus(Workspace(workspace).corpus(name))
+        assert corpus.manifest.report.documents["train"] > 100
     manifest = workspace / "corpora" / "python-source" / "manifest.json"
     before = manifest.read_bytes()
     studio(workspace.parent, "demo", "demo")
