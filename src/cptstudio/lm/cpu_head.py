@@ -17,7 +17,7 @@ from typing import cast
 
 import mlx.core as mx
 
-from cptstudio.lm.cpu_fusion import power_of_two, untraced
+from cptstudio.lm.cpu_fusion import power_of_two
 from cptstudio.lm.output_head import OutputHead
 
 TILE_BYTES = 8 << 20
@@ -42,8 +42,8 @@ class Linear:
 class _Tile:
     """Some words of a chunk: exponentials [words, n] above `peak` [1, n], whose sums are [1, n].
 
-    `peak` is a power of two. `gradient` [n, size] is what the words contribute to the gradient of
-    the hidden states, but for a factor.
+    `peak` is an exponent of two. `gradient` [n, size] is what the words contribute to the gradient
+    of the hidden states, but for a factor.
     """
 
     exps: mx.array | None
@@ -63,22 +63,8 @@ def in_tiles(
     """Sum of nats, then its gradients for `hidden` and for what is trained of `linear`.
 
     `hidden` is float32 [tokens, size], `targets` [tokens], `weights` None or [tokens]; `chunks` are
-    the tokens to take at once.
+    the tokens to take at once. To be called by `untraced`.
     """
-    found: tuple[mx.array, ...] = untraced(
-        _in_tiles, head, linear, hidden, targets, weights, chunks
-    )
-    return found
-
-
-def _in_tiles(
-    head: OutputHead,
-    linear: Linear,
-    hidden: mx.array,
-    targets: mx.array,
-    weights: mx.array | None,
-    chunks: Sequence[slice],
-) -> tuple[mx.array, ...]:
     nats = mx.array(0.0)
     found: list[mx.array] = []
     at_targets: list[mx.array] = []

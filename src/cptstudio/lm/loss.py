@@ -21,6 +21,7 @@ from mlx.nn.losses import cross_entropy
 from mlx.utils import tree_flatten, tree_unflatten
 
 from cptstudio.lm import cpu_head
+from cptstudio.lm.cpu_fusion import untraced
 from cptstudio.lm.cpu_kernels import exponential, on_cpu, row_sums
 from cptstudio.lm.output_head import OutputHead, find_output_head, hidden_states, output_size
 
@@ -153,7 +154,8 @@ def _in_chunks_plain(
         most = rows if trained else cpu_head.MOST_TOKENS
         linear = cpu_head.Linear(matrix, bias, tuple(trained))
         parts = _parts(hidden.shape[0], most)
-        return cpu_head.in_tiles(head, linear, hidden, targets, weights, parts)
+        arguments = (head, linear, hidden, targets, weights, parts)
+        return cast(tuple[mx.array, ...], untraced(cpu_head.in_tiles, *arguments))
     nats = mx.array(0.0)
     found: list[mx.array] = []
     at_targets: list[mx.array] = []
