@@ -55,6 +55,7 @@ format: .venv/ready-for-tests
 
 bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.step_speed
+	$(BIN)/python -m benchmarks.loop_share
 	$(BIN)/python -m benchmarks.peers.setup
 	$(BIN)/python -m benchmarks.against_peers --page
 	$(BIN)/python -m benchmarks.science --page

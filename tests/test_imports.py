@@ -16,6 +16,7 @@ GROUND = {
     "errors",
     "job_programs",
     "json_lines",
+    "light_imports",
     "prompt_suites",
     "run_files",
     "sampling",

@@ -15,6 +15,7 @@ from mlx_lm.tuner.dora import DoRALinear
 from mlx_lm.tuner.lora import LoRALinear
 
 from cptstudio.lm import cpu_head, loss
+from cptstudio.lm.cpu_kernels import on_cpu
 from cptstudio.lm.loss import OutputHead, find_output_head, next_token_nats
 from tests.lm.conftest import ToyFolder
 from tests.toy_models import ARCHITECTURES
@@ -40,7 +41,7 @@ COMMON: dict[str, Any] = {
 }
 
 
-def small_qwen3(tied: bool = True, seed: int = 0) -> Any:
+def small_qwen3(tied: bool = True, seed: int = 0, words: int = VOCABULARY) -> Any:
     mx.random.seed(seed)
     return qwen3.Model(
         qwen3.ModelArgs(
@@ -50,7 +51,7 @@ def small_qwen3(tied: bool = True, seed: int = 0) -> Any:
             max_position_embeddings=256,
             tie_word_embeddings=tied,
             rope_theta=1e4,
-            **COMMON,
+            **COMMON | {"vocab_size": words},
         )
     )
 
@@ -254,3 +255,18 @@ def test_chunks_cover_all_tokens_in_nearly_equal_parts() -> None:
         covered = [index for part in parts for index in range(tokens)[part]]
         assert covered == list(range(tokens))
         assert max(len(range(tokens)[part]) for part in parts) <= rows
+
+
+@pytest.mark.skipif(not on_cpu(), reason="a GPU takes more tokens at once")
+def test_a_frozen_heads_logits_never_exist_as_a_whole() -> None:
+    tokens, words = 512, 200_000
+    model = small_qwen3(words=words)
+    model.freeze()
+    head = find_output_head(model)
+    assert head is not None
+    hidden, targets = mx.random.normal((tokens, 32)), mx.zeros(tokens, mx.int32)
+    mx.eval(hidden, targets, model.parameters())
+    mx.reset_peak_memory()
+    before = mx.get_active_memory()
+    mx.eval(mx.value_and_grad(lambda x: loss.head_nats(model, head, x, targets, None))(hidden))
+    assert mx.get_peak_memory() - before < 0.7 * 4 * tokens * words

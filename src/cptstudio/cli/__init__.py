@@ -26,6 +26,7 @@ from cptstudio.cli import (
 )
 from cptstudio.cli.common import errors
 from cptstudio.errors import UserError
+from cptstudio.light_imports import leave_out_torch
 
 app = typer.Typer(
     name="cpt-studio",
@@ -77,6 +78,7 @@ app.add_typer(suite.app, name="suite")
 
 def main() -> None:
     """Run the command line; a user's error is a sentence on standard error and status 1."""
+    leave_out_torch()
     try:
         app()
     except UserError as error:

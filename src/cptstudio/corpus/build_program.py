@@ -26,14 +26,14 @@ from cptstudio.corpus.sources import Source
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
+from cptstudio.light_imports import leave_out_torch
 
 MODULE = "cptstudio.corpus.build_program"
 
 
 def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Do what the request says; the result names the corpus and whether it changed."""
-    # See sample_program: PyTorch is of no use here, and slow to import.
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+    leave_out_torch()
     folder = Path(request["corpus"])
     model = request.get("model")
     sources = [_source(one) for one in request["sources"]]

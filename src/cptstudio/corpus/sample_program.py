@@ -24,6 +24,7 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.rows import MixtureMember, build_row_order
 from cptstudio.corpus.sampling import sample_rows
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
+from cptstudio.light_imports import leave_out_torch
 
 TEXT_LIMIT = 20_000
 """Characters of one part of a row that are answered."""
@@ -68,9 +69,7 @@ def main() -> int:
     answer = job_programs.Answer(os.dup(1))
     # What libraries print must not mix with the answers.
     os.dup2(sys.stderr.fileno(), 1)
-    # transformers imports PyTorch where it is installed, only to know its types: hidden, it
-    # counts as not installed, which saves half of the start and of the memory.
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+    leave_out_torch()
     for line in sys.stdin.buffer:
         try:
             result = sample(json.loads(line))

@@ -1,9 +1,10 @@
 """Cross-entropy on a CPU: the output head in tiles of words that stay in the processor's cache.
 
-A chunk of tokens meets the vocabulary tile by tile. Each tile's exponentials are taken above its
-own largest logit of a token, so that all passes over a tile follow its product while it is in the
-cache; one factor for each token and tile puts that right in the end. Logits are held as
-[words, tokens], since mlx finds the largest along the first of two axes faster than along the last.
+A chunk of tokens meets the vocabulary tile by tile. Each tile's exponentials are taken above the
+largest logit of a token so far, so that all passes over a tile follow its product while it is in
+the cache; what was added up before is made as much smaller as that logit has grown. Logits are held
+as [words, tokens], since mlx finds the largest along the first of two axes faster than along the
+last.
 
 Where the head's matrix is trained, a chunk's exponentials are kept for its gradient; where it is
 not, a few tiles are all that ever exists.
@@ -39,17 +40,22 @@ class Linear:
 
 
 @dataclass
-class _Tile:
-    """Some words of a chunk: exponentials [words, n] above `peak` [1, n], whose sums are [1, n].
+class _Softmax:
+    """A chunk's words so far.
 
-    `peak` is an exponent of two. `gradient` [n, size] is what the words contribute to the gradient
-    of the hidden states, but for a factor.
+    Attributes:
+        top: exponent of two [1, n] that all exponentials are above: about the largest logit.
+        total: sum of the exponentials [1, n].
+        gradient: what the words contribute to the gradient of the hidden states [n, size], but for
+            a factor.
+        kept: where the head is trained, each tile's exponentials [words, n], above the `top` that
+            was beside them.
     """
 
-    exps: mx.array | None
-    peak: mx.array
-    sums: mx.array
+    top: mx.array
+    total: mx.array
     gradient: mx.array
+    kept: list[tuple[mx.array, mx.array]]
 
 
 def in_tiles(
@@ -70,28 +76,24 @@ def in_tiles(
     at_targets: list[mx.array] = []
     sums: dict[str, list[mx.array]] = {name: [] for name in linear.trained}
     for part in chunks:
-        before = [*found[-1:], *(words for parts in sums.values() for words in parts)]
+        before = [*found[-1:], *(tile for parts in sums.values() for tile in parts)]
         # One chunk after the other: the memory of one serves the next.
         piece = cast(mx.array, mx.depends(hidden[part], before)) if before else hidden[part]
-        tiles = _tiles(head, linear, piece)
-        top = tiles[0].peak
-        for tile in tiles[1:]:
-            top = mx.maximum(top, tile.peak)
-        factors = [mx.exp((tile.peak - top) * _LN2) for tile in tiles]
-        total = _sum([tile.sums * factor for tile, factor in zip(tiles, factors, strict=True)])
+        words = _softmax(head, linear, piece)
         target = _target_logits(head, linear, piece, targets[part])
-        losses = (top * _LN2 + mx.log(total)).T - target
+        losses = (words.top * _LN2 + mx.log(words.total)).T - target
         counted = mx.ones(target.shape) if weights is None else weights[part][:, None]
         nats = nats + (losses * counted).sum()
         row = counted * head.scale
         at_targets.append(row * head.slope(target))
-        scaled = [(factor * row.T / total).T for factor in factors]
-        gradient = _sum([tile.gradient * by for tile, by in zip(tiles, scaled, strict=True)])
-        found.append(gradient - linear.weight[targets[part]] * at_targets[-1])
-        kept = [tile.exps for tile in tiles if tile.exps is not None]
+        factor = row / words.total.T
+        of_targets = linear.weight[targets[part]] * at_targets[-1]
+        found.append(words.gradient * factor - of_targets)
         for name, parts in sums.items():
-            right = [piece * by if name == "weight" else by for by in scaled]
-            own = [exps @ by for exps, by in zip(kept, right, strict=True)]
+            own = []
+            for exps, top in words.kept:
+                by = factor * _power(top - words.top).T
+                own.append(exps @ (piece * by if name == "weight" else by))
             sums[name] = [a + b for a, b in zip(parts, own, strict=True)] if parts else own
     at_target = mx.concatenate(at_targets)
     gradients = {name: mx.concatenate(parts) for name, parts in sums.items()}
@@ -102,8 +104,8 @@ def in_tiles(
     return nats, mx.concatenate(found), *(gradients[name] for name in linear.trained)
 
 
-def _tiles(head: OutputHead, linear: Linear, piece: mx.array) -> list[_Tile]:
-    """All words for the tokens of a chunk [n, size], tile by tile."""
+def _softmax(head: OutputHead, linear: Linear, piece: mx.array) -> _Softmax:
+    """All words for the tokens of a chunk [n, size], tile by tile (arXiv 1805.02867)."""
     words = linear.weight.shape[0]
     size = max(1, TILE_BYTES // (4 * piece.shape[0]))
     count = math.ceil(words / size)
@@ -111,11 +113,12 @@ def _tiles(head: OutputHead, linear: Linear, piece: mx.array) -> list[_Tile]:
     # Without a soft cap logits come in powers of two, at no cost.
     plain = head.softcap is None
     across = (piece * (head.scale / _LN2)).T if plain else piece.T
-    tiles: list[_Tile] = []
+    found: _Softmax | None = None
     for start, end in itertools.pairwise(edges):
         weight = linear.weight[start:end]
-        if tiles:
-            across = cast(mx.array, mx.depends(across, tiles[-1].gradient))
+        if found is not None:
+            # After all that the last tile gives, or its exponentials stay for what is left.
+            across = cast(mx.array, mx.depends(across, [found.gradient, found.total]))
         logits = weight @ across
         if linear.bias is not None:
             bias = linear.bias[start:end, None]
@@ -123,13 +126,28 @@ def _tiles(head: OutputHead, linear: Linear, piece: mx.array) -> list[_Tile]:
         if not plain:
             capped = head.finish(logits)
             logits = capped * (1 / _LN2)
-        peak = logits.max(axis=0, keepdims=True)
-        exps = power_of_two(logits - peak)
-        sums = exps.sum(axis=0, keepdims=True)
+        top = logits.max(axis=0, keepdims=True)
+        if found is not None:
+            top = mx.maximum(top, found.top)
+        exps = power_of_two(logits - top)
+        total = exps.sum(axis=0, keepdims=True)
         if not plain:
             exps = exps * head.slope(capped)
-        tiles.append(_Tile(exps if linear.trained else None, peak, sums, exps.T @ weight))
-    return tiles
+        if found is None:
+            found = _Softmax(top, total, exps.T @ weight, [])
+        else:
+            less = _power(found.top - top)
+            gradient = mx.addmm(found.gradient * less.T, exps.T, weight)
+            found = _Softmax(top, found.total * less + total, gradient, found.kept)
+        if linear.trained:
+            found.kept.append((exps, top))
+    assert found is not None
+    return found
+
+
+def _power(exponents: mx.array) -> mx.array:
+    """Two to the power of some numbers, each on its own; for few of them."""
+    return mx.exp(exponents * _LN2)
 
 
 def _target_logits(
@@ -138,10 +156,3 @@ def _target_logits(
     """Of each token's target: [n, 1]."""
     raw = (piece * linear.weight[targets]).sum(axis=-1, keepdims=True)
     return head.finish(raw if linear.bias is None else raw + linear.bias[targets][:, None])
-
-
-def _sum(terms: list[mx.array]) -> mx.array:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total

@@ -9,6 +9,11 @@ before. The result {"report", "title"} names the report that holds what was foun
 
 from __future__ import annotations
 
+from cptstudio.light_imports import leave_out_torch
+
+if __name__ == "__main__":
+    leave_out_torch()
+
 import sys
 from pathlib import Path
 from typing import Any

@@ -10,6 +10,11 @@ measured on the corpora, and written only when it is the one to save. The result
 
 from __future__ import annotations
 
+from cptstudio.light_imports import leave_out_torch
+
+if __name__ == "__main__":
+    leave_out_torch()
+
 import shutil
 import sys
 from pathlib import Path

@@ -11,6 +11,11 @@ The process ends when its input ends, when it is told to, or when nothing was as
 
 from __future__ import annotations
 
+from cptstudio.light_imports import leave_out_torch
+
+if __name__ == "__main__":
+    leave_out_torch()
+
 import argparse
 import json
 import logging

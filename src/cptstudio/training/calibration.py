@@ -20,8 +20,8 @@ from cptstudio import job_programs
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
+from cptstudio.light_imports import leave_out_torch
 from cptstudio.settings import TrainingSettings, parse_settings
-from cptstudio.training.light_imports import leave_out_torch
 from cptstudio.workspace import Workspace
 
 MODULE = "cptstudio.training.calibration"

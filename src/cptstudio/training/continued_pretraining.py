@@ -6,7 +6,7 @@ lock the run, set up, resume or start, run the loop (step, evaluate, save), say 
 
 from __future__ import annotations
 
-from cptstudio.training.light_imports import leave_out_torch
+from cptstudio.light_imports import leave_out_torch
 from cptstudio.training.stop_requests import StopRequest, hold_signals
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from cptstudio.errors import UserError
+from cptstudio.light_imports import leave_out_torch
 from cptstudio.workspace import Workspace
 
 MODEL = "demo-base"
@@ -40,6 +41,7 @@ def main() -> None:
     """The process that makes it."""
     from cptstudio import demo
 
+    leave_out_torch()
     try:
         for line in demo.make(Workspace(sys.argv[1])):
             print(f"  {line}", flush=True)
