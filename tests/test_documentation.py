@@ -56,4 +56,4 @@ def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
     )
     assert completed.returncode == 0, completed.stdout[-4000:] + completed.stderr[-4000:]
     assert "Traceback" not in completed.stdout + completed.stderr
-    assert (tmp_path / "demo/models/cpt/first/checkpoints/step-00000060/manifest.json").is_file()
+    assert (tmp_path / "demo/models/cpt/first/checkpoints/step-00000040/manifest.json").is_file()

@@ -74,6 +74,7 @@ def test_a_demo_that_was_interrupted_is_completed_and_then_stays(workspace: Path
 def test_training_is_interrupted_resumed_measured_and_used(workspace: Path) -> None:
     mixture = ["--corpus", "python-source", "--replay", "python-documentation"]
     settings = ["--model", "demo-base", *mixture, "--length", "60 steps", "--context-length", "256"]
+    settings += ["--evaluation.max-tokens", "3000"]
     plan = studio_json(workspace, "plan", *settings)
     assert plan["plan"]["steps"] == 60
     assert not (workspace / "models" / "cpt").exists()
@@ -103,7 +104,7 @@ def test_training_is_interrupted_resumed_measured_and_used(workspace: Path) -> N
 
     measured = studio_json(
         workspace, "evaluate", "demo-base", "first", "-c", "python-source",
-        "-c", "python-documentation", "--max-bytes", "60000",
+        "-c", "python-documentation", "--max-bytes", "30000",
     )  # fmt: skip
     base, trained = (model["corpora"] for model in measured["models"])
     gain = base["python-source"]["bits_per_byte"] - trained["python-source"]["bits_per_byte"]

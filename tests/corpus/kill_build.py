@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from cptstudio.corpus.build import build_corpus
+from cptstudio.light_imports import leave_out_torch
 
 _STEPS = ("os.rename", "open", "os.mkdir", "os.remove", "shutil.rmtree", "os.rmdir")
 
 
 def main(folder: str, sources: str, model: str, step: int) -> None:
     seen = 0
+    leave_out_torch()
 
     def watch(event: str, arguments: Any) -> None:
         nonlocal seen

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from cptstudio.errors import UserError
+from cptstudio.lm import cpu_attention, cpu_head, loss
 from cptstudio.lm.description import describe_model
 from cptstudio.run_files import read_config
 from cptstudio.settings import Settings, TrainingSettings, parse_settings
+from cptstudio.training import resources
 from cptstudio.training.calibration import calibrate
 from cptstudio.training.defaults import default_learning_rate
 from cptstudio.training.machine import Machine, describe_machine, installed_versions
@@ -31,6 +33,18 @@ CHOSEN_LATER = {
 def minimal(**changes: Any) -> TrainingSettings:
     return parse_settings(
         {"model": {"path": "toy"}, "data": {"corpora": [{"name": DOMAIN}]}, **changes}
+    )
+
+
+def test_the_estimate_knows_the_sizes_that_the_kernels_use() -> None:
+    assert (resources.TILE_BYTES, resources.MOST_TOKENS) == (
+        cpu_head.TILE_BYTES,
+        cpu_head.MOST_TOKENS,
+    )
+    assert resources.CHUNK_BYTES == {"cpu": loss.CPU_CHUNK_BYTES, "gpu": loss.GPU_CHUNK_BYTES}
+    assert (resources.ATTENTION_BLOCK, resources.MOST_BLOCKS) == (
+        cpu_attention.BLOCK,
+        cpu_attention.MOST_BLOCKS,
     )
 
 

@@ -35,13 +35,18 @@ RECOMPUTED_LAYERS = 2.2
 DORA_ARRAYS = 0.8
 """As wide as the outputs of the linear layers, where their magnitudes are trained."""
 
-# For each stream, arrays of logits, those of some chunks at most, and arrays like the head's
-# trained matrix.
+# For each stream, arrays like the head's trained matrix; on a CPU tiles of logits and, where the
+# head is trained, arrays like the logits of a chunk; on a GPU arrays of logits, those of some
+# chunks at most.
+HEAD_ARRAYS = 0.6
+TILES = 4.4
+KEPT_CHUNKS = 0.25
 LOGIT_ARRAYS = 2.0
 CHUNKS = 5.5
-HEAD_ARRAYS = 1.9
+TILE_BYTES, MOST_TOKENS = 8 * 2**20, 1024
+"""As in `cptstudio.lm.cpu_head`, which imports MLX and so cannot be asked here."""
 CHUNK_BYTES = {"cpu": 48 * 2**20, "gpu": 256 * 2**20}
-"""As in `cptstudio.lm.loss`, which imports MLX and so cannot be asked here."""
+"""As in `cptstudio.lm.loss`."""
 
 UPDATE_ARRAYS = 3.0
 UPDATE_WEIGHTS = 20_000_000
@@ -200,9 +205,12 @@ def _head(
     """Bytes of logits and of the head's gradient on all streams."""
     words = model.vocabulary_size or 0
     tokens = settings.batch.rows * (settings.data.context_length or 0) / streams
-    most = CHUNKS * CHUNK_BYTES["cpu" if on_cpu else "gpu"]
-    logits = min(most, LOGIT_ARRAYS * 4 * words * tokens)
     trained = settings.method.kind == "full" or settings.method.train_embeddings
+    if on_cpu:
+        chunk = min(CHUNK_BYTES["cpu"], 4 * words * min(tokens, MOST_TOKENS))
+        logits = TILES * min(TILE_BYTES, chunk) + (KEPT_CHUNKS * chunk if trained else 0)
+    else:
+        logits = min(CHUNKS * CHUNK_BYTES["gpu"], LOGIT_ARRAYS * 4 * words * tokens)
     matrix = 4 * words * _sizes(model).hidden if trained else 0
     return streams * logits, streams * HEAD_ARRAYS * matrix
 

@@ -29,7 +29,8 @@ def violations(page: Page) -> list[str]:
 
 def assert_accessible(page: Page) -> None:
     """No violation, nothing wider than the window."""
-    assert violations(page) == []
+    found = violations(page)
+    assert not found, f"{page.url}: " + "\n".join(found)
     widths = page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
     assert widths[0] <= widths[1], f"{page.url} is {widths[0]} px wide in {widths[1]} px"
 

@@ -81,7 +81,8 @@ function RowText({ row }) {
       h("p", { class: "row-boundary" },
         h("span", { class: "name" }, part.label),
         h("span", {}, boundaryInWords(part))),
-      h("pre", { class: "row-document", dir: "auto" }, part.text),
+      // A long one scrolls, which must work by the keyboard, too.
+      h("pre", { class: "row-document", dir: "auto", tabIndex: 0, role: "group", "aria-label": part.label }, part.text),
       part.shortened && h("p", { class: "hint" }, "The text goes on; it is shortened here."))));
 }
 
