@@ -47,7 +47,7 @@ check: .venv/ready-for-pages
 	$(BIN)/python -m pytest -q -m "not slow" -n 2
 
 test: check
-	$(BIN)/python -m pytest -q -m slow -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -m slow -n 3 --dist loadfile --no-loadscope-reorder
 
 format: .venv/ready-for-tests
 	$(BIN)/ruff format $(PYTHON_SOURCES)

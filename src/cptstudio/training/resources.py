@@ -22,25 +22,24 @@ from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import Machine
 
 # For each token and layer, arrays as wide as the named part that exist at the end.
-HIDDEN_ARRAYS = 7.0
-FEED_FORWARD_ARRAYS = 4.0
-QUERY_ARRAYS = 3.5
-KEY_ARRAYS = 3.4
-PROBABILITY_ARRAYS = 0.85
+HIDDEN_ARRAYS = 5.1
+FEED_FORWARD_ARRAYS = 3.5
+QUERY_ARRAYS = 3.0
+KEY_ARRAYS = 4.8
+PROBABILITY_ARRAYS = 0.96
 """Of the causal half of attention's probabilities."""
-WORKING_LAYERS = 0.8
+WORKING_LAYERS = 1.0
 """What is needed in passing, as a number of layers."""
-RECOMPUTED_LAYERS = 2.2
+RECOMPUTED_LAYERS = 1.7
 """The same with gradient checkpointing, with the layer that is computed again."""
-DORA_ARRAYS = 0.8
+DORA_ARRAYS = 1.1
 """As wide as the outputs of the linear layers, where their magnitudes are trained."""
 
-# For each stream, arrays like the head's trained matrix; on a CPU tiles of logits and, where the
-# head is trained, arrays like the logits of a chunk; on a GPU arrays of logits, those of some
-# chunks at most.
-HEAD_ARRAYS = 0.6
-TILES = 4.4
-KEPT_CHUNKS = 0.25
+# For each stream, arrays like the head's trained matrix, and arrays of all logits: on a CPU some
+# tiles of them at most and, where the head is trained, a part of a chunk; on a GPU some chunks.
+HEAD_ARRAYS = 0.7
+TILES = 4.0
+KEPT_CHUNKS = 0.6
 LOGIT_ARRAYS = 2.0
 CHUNKS = 5.5
 TILE_BYTES, MOST_TOKENS = 8 * 2**20, 1024
@@ -49,8 +48,8 @@ CHUNK_BYTES = {"cpu": 48 * 2**20, "gpu": 256 * 2**20}
 """As in `cptstudio.lm.loss`."""
 
 UPDATE_ARRAYS = 3.0
-UPDATE_WEIGHTS = 20_000_000
-"""Weights whose update is under way at once: five chunks of the optimizer."""
+UPDATE_WEIGHTS = 10_500_000
+"""Weights whose update is under way at once: two or three chunks of the optimizer."""
 
 ATTENTION_BLOCK, MOST_BLOCKS = 128, 8
 """As in `cptstudio.lm.cpu_attention`, which imports MLX."""
@@ -206,11 +205,13 @@ def _head(
     words = model.vocabulary_size or 0
     tokens = settings.batch.rows * (settings.data.context_length or 0) / streams
     trained = settings.method.kind == "full" or settings.method.train_embeddings
+    all_logits = 4 * words * tokens
     if on_cpu:
         chunk = min(CHUNK_BYTES["cpu"], 4 * words * min(tokens, MOST_TOKENS))
-        logits = TILES * min(TILE_BYTES, chunk) + (KEPT_CHUNKS * chunk if trained else 0)
+        most = TILES * min(TILE_BYTES, chunk) + (KEPT_CHUNKS * chunk if trained else 0)
     else:
-        logits = min(CHUNKS * CHUNK_BYTES["gpu"], LOGIT_ARRAYS * 4 * words * tokens)
+        most = CHUNKS * CHUNK_BYTES["gpu"]
+    logits = min(most, LOGIT_ARRAYS * all_logits)
     matrix = 4 * words * _sizes(model).hidden if trained else 0
     return streams * logits, streams * HEAD_ARRAYS * matrix
 
