@@ -257,6 +257,7 @@ def test_chunks_cover_all_tokens_in_nearly_equal_parts() -> None:
         assert max(len(range(tokens)[part]) for part in parts) <= rows
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not on_cpu(), reason="a GPU takes more tokens at once")
 def test_a_frozen_heads_logits_never_exist_as_a_whole() -> None:
     tokens, words = 512, 200_000
