@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
-import multiprocessing
 import os
 import tempfile
 import time
@@ -26,6 +24,7 @@ from typing import Any
 
 from benchmarks.peers.machine import processor_name
 from benchmarks.peers.markdown import replace_part, table
+from benchmarks.peers.processes import apart
 from benchmarks.plan_memory import CORPUS, make_workspace
 
 CONFIGURATIONS = [("demo", "full", 128), ("demo", "lora", 512), ("14M", "full", 512)]
@@ -86,6 +85,7 @@ class Clocks:
 def measure(root: Path, model: str, method: str, context: int) -> Result:
     """Train a run; once in a process."""
     from cptstudio.corpus.rows import RowOrder
+    from cptstudio.run_files import read_metrics
     from cptstudio.settings import parse_settings
     from cptstudio.training import loop
     from cptstudio.training.continued_pretraining import ContinuedPretraining
@@ -131,8 +131,7 @@ def measure(root: Path, model: str, method: str, context: int) -> Result:
         ending = ContinuedPretraining(run, StopRequest()).run()
     if ending.outcome != "completed":
         raise SystemExit(f"{name}: {ending.reason}")
-    with (run / "metrics.jsonl").open(encoding="utf-8") as file:
-        rows = [row for row in map(json.loads, file) if row["kind"] == "train"]
+    rows = [row for row in read_metrics(run).records if row["kind"] == "train"]
     seconds = [row["step_seconds"] for row in rows if row["step"] > WARM_UP]
     return Result(
         name,
@@ -167,10 +166,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_workspace(root)
-        context = multiprocessing.get_context("spawn")
         for configuration in CONFIGURATIONS:
-            with context.Pool(1) as pool:
-                results.append(pool.apply(measure, (root, *configuration)))
+            results.append(apart(measure, root, *configuration))
             print(f"{results[-1].name}: {results[-1].share:.2%}", flush=True)
     text = f"""{time.strftime("%Y-%m-%d")}: {processor_name()}, {os.cpu_count()} cores.
 

@@ -13,7 +13,6 @@ does not matter.
 
 import argparse
 import json
-import multiprocessing
 import resource
 import shutil
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.markdown import table
+from benchmarks.peers.processes import apart
 
 STEPS = 5
 CORPUS = "text"
@@ -237,10 +237,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_workspace(root)
-        context = multiprocessing.get_context("spawn")
         for configuration in chosen:
-            with context.Pool(1) as pool:
-                results.append(pool.apply(measure, (root, configuration)))
+            results.append(apart(measure, root, configuration))
             print(f"{results[-1].name}: {results[-1].ratio:.2f}", flush=True)
     ratios = [one.ratio for one in results]
     print(f"\n{memory_table(results, arguments.terms)}")

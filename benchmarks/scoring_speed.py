@@ -20,7 +20,6 @@ import argparse
 import contextlib
 import io
 import json
-import multiprocessing
 import statistics
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.markdown import replace_part, table
+from benchmarks.peers.processes import apart
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "testing.md"
 PART = "scoring_speed"
@@ -255,12 +255,6 @@ def first_token_table(found: Sequence[Compared]) -> str:
         rows.append([one.what, spread(theirs, ".1f"), spread(ours, ".1f"), f"{of_theirs:.2f}"])
     head = ["Prompt, tokens", "mlx-lm, ms", "CPT Studio's worker, ms", "Ratio"]
     return table(head, rows, texts=0)
-
-
-def apart(function: Callable[..., Compared], *arguments: Any) -> Compared:
-    """Call in a process of its own, so that nothing is left of the one before."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,6 @@ out. Tokens per second are trained tokens.
 
 import argparse
 import json
-import multiprocessing
 import os
 import statistics
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from benchmarks.peers.machine import processor_name
 from benchmarks.peers.markdown import replace_part, table
+from benchmarks.peers.processes import apart
 from benchmarks.steps.both import OurStep, stock_step
 from benchmarks.steps.model import ROWS, build_model, operations
 from benchmarks.steps.parts import breakdown, products_alone
@@ -197,10 +197,8 @@ def main() -> None:
         chosen = [(int(words), int(length), method) for method, words, length in asked]
     rounds = 2 if arguments.quick else arguments.rounds
     results: list[Result] = []
-    context = multiprocessing.get_context("spawn")
     for configuration in chosen:
-        with context.Pool(1) as pool:
-            results.append(pool.apply(measure, (configuration, rounds)))
+        results.append(apart(measure, configuration, rounds))
         print(f"{configuration}: done", flush=True)
     everything, core = (
         f"{min(speeds):.0f} to {max(speeds):.0f}"

@@ -88,6 +88,24 @@ def test_only_the_rooms_that_compute_import_mlx(path: Path) -> None:
     assert not used or allowed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "module",
+    [
+        "cptstudio.training.continued_pretraining",
+        "cptstudio.testing.evaluate",
+        "cptstudio.testing.merge",
+        "cptstudio.testing.worker",
+    ],
+)
+def test_programs_that_load_models_leave_pytorch_out(module: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", module, "--help"]
+    completed = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    imported = {line.rpartition("|")[2].strip() for line in completed.stderr.splitlines()}
+    assert "transformers" in imported
+    assert "torch" not in imported
+
+
 @pytest.mark.parametrize(
     "module",
     [

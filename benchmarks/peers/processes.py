@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -78,3 +82,9 @@ def last_lines(log: Path, count: int = 5) -> str:
     """The end of a log, for a message that says why a process failed."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return "\n".join(lines[-count:])
+
+
+def apart(function: Callable[..., Found], *arguments: object) -> Found:
+    """function(*arguments) in a fresh process, so that no former work's memory or caches count."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)

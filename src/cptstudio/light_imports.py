@@ -1,8 +1,8 @@
 """Keeps PyTorch out of processes that never use it.
 
 mlx-lm imports transformers, and transformers imports PyTorch where that is installed, only to
-know its types: 190 MB and 2 s of every start. Hidden, it counts as not installed. Every program
-hides it before its first import of either.
+know its types: 190 MB and 2 s of every start. Hidden, it counts as not installed. Programs
+hide it before their first import of either, but for that of lm-evaluation-harness, which uses it.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ for arguments in json.load(sys.stdin):
 @pytest.fixture(scope="module")
 def fused_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Where the fused models of these kinds come to lie."""
-    return {kind: tmp_path_factory.mktemp("fused") / "model" for kind in KINDS if kind in FUSED}
+    return {kind: tmp_path_factory.mktemp("fused") / "model" for kind in FUSED}
 
 
 @pytest.fixture(scope="module")

@@ -211,8 +211,10 @@ def test_memory_grows_with_what_needs_it(workspace: Workspace) -> None:
         return make_plan(workspace, minimal(**changes), machine).memory.total
 
     usual = needed(batch={"rows": 64})
-    # The tiles of logits do not grow any more.
-    assert needed(batch={"rows": 128}) > 1.7 * usual
+    # The tiles of logits, which do not grow, count less and less.
+    twice = needed(batch={"rows": 128})
+    assert twice > 1.7 * usual
+    assert needed(batch={"rows": 256}) > 1.8 * twice
     assert needed(batch={"rows": 64, "accumulation": 2}) > usual
     assert needed(batch={"rows": 64}, compute={"gradient_checkpointing": True}) < usual
     assert needed(batch={"rows": 1}, optimizer={"name": "sgd"}) < needed(batch={"rows": 1})
