@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from cptstudio.run_files import read_config
 from cptstudio.settings import parse_settings
@@ -102,6 +102,32 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     name.fill("first")
     expect(name).to_have_attribute("aria-invalid", "true")
     expect(name).to_have_accessible_description(re.compile("There is a run named first"))
+
+
+def test_a_click_on_start_waits_for_the_plan(page: Page, studio: RunningServer) -> None:
+    held: list[Route] = []
+    page.goto("/new")
+    import_settings(page, small_settings(length="2 steps"))
+    expect(plan_fact(page, "Steps")).to_contain_text("2")
+    page.route("**/api/plan", lambda route: held.append(route))
+
+    with page.expect_request("**/api/plan"):
+        page.get_by_label("Name of the run").fill("no such name!")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_role("button", name="Starting…")).to_be_disabled()
+    held.pop().continue_()
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
+    expect(page.get_by_text("The name needs a change.")).to_be_visible()
+
+    with page.expect_request("**/api/plan"):
+        page.get_by_label("Name of the run").fill("eager")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_role("button", name="Starting…")).to_be_disabled()
+    directory = Workspace(studio.workspace).run("eager")
+    assert not directory.exists()
+    held.pop().continue_()
+    page.wait_for_url("**/runs/eager")
+    wait_for(lambda: (directory / "result.json").is_file(), "the run's end")
 
 
 def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:

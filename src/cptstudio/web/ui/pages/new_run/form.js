@@ -4,7 +4,7 @@
  */
 
 import { get, post } from "../../lib/api.js";
-import { computed, signal } from "../../lib/preact.js";
+import { computed, effect, signal } from "../../lib/preact.js";
 import { readSettings } from "./schema.js";
 import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
 
@@ -64,6 +64,8 @@ export class NewRunForm {
     /** @type {import("../../lib/preact.js").Signal<Plan|null>} */
     this.plan = signal(null);
     this.planning = signal(false);
+    /** Whether the page was left. */
+    this.closed = signal(false);
     /** @type {import("../../lib/preact.js").Signal<unknown>} */
     this.planError = signal(null);
     /** @type {import("../../lib/preact.js").Signal<unknown>} */
@@ -212,6 +214,20 @@ export class NewRunForm {
     }, pause);
   }
 
+  /**
+   * Wait until the plan is that of the newest choices, or could not be made.
+   * @returns {Promise<boolean>} false when the page was left meanwhile
+   */
+  planned() {
+    return new Promise((resolve) => {
+      const stop = effect(() => {
+        if (this.planning.value && !this.closed.value) return;
+        resolve(!this.closed.value);
+        queueMicrotask(() => stop());
+      });
+    });
+  }
+
   tree() {
     return toTree(this.values.value);
   }
@@ -232,6 +248,7 @@ export class NewRunForm {
   close() {
     clearTimeout(this._timer);
     this._asked += 1;
+    this.closed.value = true;
   }
 
   forget() {

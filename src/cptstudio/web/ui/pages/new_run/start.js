@@ -15,20 +15,26 @@ import { isName } from "./tree.js";
 export function StartBar({ form, showProblems }) {
   const [busy, setBusy] = useState(/** @type {""|"start"|"queue"} */ (""));
   const [error, setError] = useState(/** @type {unknown} */ (null));
-  const name = form.name.value;
   const nameProblem = problemWithName(form);
   const obstacle = obstacleOf(form, nameProblem);
 
   /** @param {boolean} queue */
   const start = async (queue) => {
     form.attempted.value = true;
-    if (obstacle !== "") {
+    setError(null);
+    if (form.planning.value) {
+      // The click came before the plan of what was typed last.
+      setBusy(queue ? "queue" : "start");
+      if (!(await form.planned())) return;
+    }
+    if (obstacleOf(form, problemWithName(form)) !== "") {
+      setBusy("");
       showProblems();
       return;
     }
     setBusy(queue ? "queue" : "start");
-    setError(null);
     try {
+      const name = form.name.value;
       const run = form.fork
         ? await post(`/api/runs/${encodeURIComponent(form.origin.from ?? "")}/fork`,
             { checkpoint: form.origin.checkpoint, name, changes: form.changes(), queue })
@@ -43,7 +49,7 @@ export function StartBar({ form, showProblems }) {
   return h("section", { class: "start-bar", "aria-label": "Start" },
     h("div", { class: "start-name" },
       h("label", { for: "run-name" }, "Name of the run"),
-      h("input", { id: "run-name", type: "text", autocomplete: "off", spellcheck: false, maxLength: 64, value: name,
+      h("input", { id: "run-name", type: "text", autocomplete: "off", spellcheck: false, maxLength: 64, value: form.name.value,
         "aria-describedby": "run-name-help", "aria-invalid": nameProblem === "" ? undefined : "true",
         onInput: (/** @type {Event} */ event) => form.rename(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
       h("p", { id: "run-name-help", class: nameProblem === "" ? "hint" : "field-problem" },
