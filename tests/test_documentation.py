@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.demo_workspace import copy_of_demo
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
@@ -36,7 +38,9 @@ def test_files_and_make_targets_that_are_named_exist(document: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_run_as_written(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     blocks = TESTED.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(blocks) >= 4
     # The reader stands in the clone, beside .venv, docs and README.md, after `make run`.
@@ -45,7 +49,8 @@ def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
     activate = tmp_path / ".venv" / "bin" / "activate"
     activate.parent.mkdir(parents=True)
     activate.write_text(f'export PATH="{Path(sys.executable).parent}:$PATH"\n')
-    script = "set -euxo pipefail\ncpt-studio demo demo\n" + "\n".join(blocks)
+    copy_of_demo(tmp_path_factory, tmp_path / "demo")
+    script = "set -euxo pipefail\n" + "\n".join(blocks)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     completed = subprocess.run(
         ["bash", "-c", script],
@@ -56,4 +61,4 @@ def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
     )
     assert completed.returncode == 0, completed.stdout[-4000:] + completed.stderr[-4000:]
     assert "Traceback" not in completed.stdout + completed.stderr
-    assert (tmp_path / "demo/models/cpt/first/checkpoints/step-00000040/manifest.json").is_file()
+    assert (tmp_path / "demo/models/cpt/first/checkpoints/step-00000020/manifest.json").is_file()

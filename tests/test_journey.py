@@ -14,8 +14,8 @@ import pytest
 
 from cptstudio import demo, run_files
 from cptstudio.corpus.corpus import open_corpus
-from cptstudio.errors import UserError
 from cptstudio.workspace import Workspace
+from tests.demo_workspace import copy_of_demo, demo_as_made
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 STUDIO = [sys.executable, "-m", "cptstudio.cli"]
@@ -37,14 +37,8 @@ def studio_json(workspace: Path, *arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A demo workspace, where a former attempt to make it was killed."""
     folder = tmp_path_factory.mktemp("journey") / "demo"
-    unfinished = Workspace(folder).corpus(demo.DOMAIN)
-    (unfinished / "versions").mkdir(parents=True)
-    with pytest.raises(UserError, match="no finished build"):
-        open_corpus(unfinished)
-    text = studio(folder.parent, "demo", "demo")
-    assert "cpt-studio train" in text
+    copy_of_demo(tmp_path_factory, folder)
     return folder
 
 
@@ -61,7 +55,11 @@ def wait_for_step(run: Path, step: int, process: subprocess.Popen[Any]) -> None:
     raise AssertionError(f"the trainer ended with {process.returncode} before step {step}")
 
 
-def test_a_demo_that_was_interrupted_is_completed_and_then_stays(workspace: Path) -> None:
+def test_a_demo_that_was_interrupted_is_completed_and_then_stays(
+    workspace: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    _, said = demo_as_made(tmp_path_factory)
+    assert "cpt-studio train" in said
     for name in (demo.DOMAIN, demo.GENERAL):
         corpus = open_corpus(Workspace(workspace).corpus(name))
         assert corpus.manifest.report.documents["train"] > 100
@@ -73,8 +71,8 @@ def test_a_demo_that_was_interrupted_is_completed_and_then_stays(workspace: Path
 
 def test_training_is_interrupted_resumed_measured_and_used(workspace: Path) -> None:
     mixture = ["--corpus", "python-source", "--replay", "python-documentation"]
-    settings = ["--model", "demo-base", *mixture, "--length", "60 steps", "--context-length", "256"]
-    settings += ["--evaluation.max-tokens", "3000"]
+    settings = ["--model", "demo-base", *mixture, "--length", "60 steps", "--context-length", "128"]
+    settings += ["--rows", "4", "--learning-rate", "1e-3", "--evaluation.max-tokens", "2000"]
     plan = studio_json(workspace, "plan", *settings)
     assert plan["plan"]["steps"] == 60
     assert not (workspace / "models" / "cpt").exists()
@@ -104,7 +102,7 @@ def test_training_is_interrupted_resumed_measured_and_used(workspace: Path) -> N
 
     measured = studio_json(
         workspace, "evaluate", "demo-base", "first", "-c", "python-source",
-        "-c", "python-documentation", "--max-bytes", "30000",
+        "-c", "python-documentation", "--max-bytes", "15000",
     )  # fmt: skip
     base, trained = (model["corpora"] for model in measured["models"])
     gain = base["python-source"]["bits_per_byte"] - trained["python-source"]["bits_per_byte"]

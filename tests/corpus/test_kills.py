@@ -22,14 +22,36 @@ def content(corpus: Corpus) -> list[str]:
     return sorted(documents.text(number) for number in range(len(documents)))
 
 
-def run(folder: Path, sources: Path, model: Path, step: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.corpus.kill_build", folder, sources, model, str(step)],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        check=False,
-    )
+class Builder:
+    """Builds of one corpus in processes of their own, each killed where one says."""
+
+    def __init__(self, folder: Path, sources: Path, model: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.corpus.kill_build", folder, sources, model],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+
+    def __enter__(self) -> Builder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def build(self, step: int) -> tuple[int, int]:
+        """Kill a build at a traced call (-1: never); returns its status and its calls."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(f"{step}\n")
+        self._process.stdin.flush()
+        calls = 0
+        for line in self._process.stdout:
+            what, number = line.split()
+            if what == "status":
+                return int(number), calls
+            calls = int(number)
+        raise AssertionError("the builder ended")
 
 
 @pytest.mark.slow
@@ -45,9 +67,15 @@ def test_a_build_killed_at_any_step_leaves_the_former_or_the_new_corpus(
     former = content(open_corpus(tmp_path / "former"))
     (sources / "one.txt").write_text("changed version of one", encoding="utf-8")
     shutil.copytree(tmp_path / "former", tmp_path / "c")
-    whole = run(tmp_path / "c", sources, model_folder, step=-1)
-    assert whole.returncode == 0, whole.stderr
-    steps = int(whole.stdout)
+    with Builder(tmp_path / "c", sources, model_folder) as builder:
+        kill_at_many_steps(tmp_path, sources, model_folder, builder, former)
+
+
+def kill_at_many_steps(
+    tmp_path: Path, sources: Path, model_folder: Path, builder: Builder, former: list[str]
+) -> None:
+    status, steps = builder.build(step=-1)
+    assert status == 0
     new = content(open_corpus(tmp_path / "c"))
     assert new != former
     assert steps > 20
@@ -56,8 +84,8 @@ def test_a_build_killed_at_any_step_leaves_the_former_or_the_new_corpus(
     for step in [*range(1, steps - 8, max(1, steps // 6)), *range(steps - 8, steps + 1)]:
         shutil.rmtree(tmp_path / "c")
         shutil.copytree(tmp_path / "former", tmp_path / "c")
-        killed = run(tmp_path / "c", sources, model_folder, step)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        status, _ = builder.build(step)
+        assert status == -signal.SIGKILL
         found = content(open_corpus(tmp_path / "c"))
         assert found in (former, new)
         outcomes.add(found == new)

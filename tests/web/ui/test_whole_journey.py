@@ -16,9 +16,10 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from cptstudio import demo, run_files
+from cptstudio import run_files
 from cptstudio.run_files import current_rows, read_metrics
 from cptstudio.workspace import Workspace
+from tests.demo_workspace import copy_of_demo
 from tests.toy_models import text_sample
 from tests.web.server_process import PATIENCE, RunningServer, free_port, wait_for
 from tests.web.ui.accessibility import assert_accessible_in_all
@@ -70,15 +71,16 @@ class Journey:
 
 
 @pytest.fixture
-def journey(tmp_path: Path, browser: Browser) -> Iterator[Journey]:
+def journey(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> Iterator[Journey]:
     words = " ".join(text_sample()).split(" ")
     folder = tmp_path / "documents" / "manual"
     folder.mkdir(parents=True)
     for number in range(40):
         text = " ".join(words[number * 300 : number * 300 + 300])
         (folder / f"{number:02d}.txt").write_text(text, encoding="utf-8")
-    for _ in demo.make(Workspace(tmp_path / "demo")):
-        pass
+    copy_of_demo(tmp_path_factory, tmp_path / "demo")
     made = Journey(tmp_path, browser)
     yield made
     made.context.close()
