@@ -18,12 +18,11 @@ pytestmark = [pytest.mark.slow, needs_axe]
 expect.set_options(timeout=PATIENCE * 1000)
 
 
-@pytest.fixture(params=[("light", 1366), ("dark", 1366), ("light", 390), ("dark", 390)], ids=str)
+@pytest.fixture(params=[1366, 390], ids=str)
 def view(request: pytest.FixtureRequest, browser: Browser, studio: RunningServer) -> Iterator[Page]:
-    """A page in one colour scheme and width."""
-    scheme, width = request.param
-    size = {"width": width, "height": 900}
-    context = signed_in(browser, studio, base_url=studio.origin, color_scheme=scheme, viewport=size)
+    """A page in one width."""
+    size = {"width": request.param, "height": 900}
+    context = signed_in(browser, studio, base_url=studio.origin, viewport=size)
     yield context.new_page()
     context.close()
 
