@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.web.toy_workspace import make_toy_workspace
+
 NEVER = {"mlx", "mlx_lm", "torch", "transformers"}
 NOT_AT_FIRST = NEVER | {"numpy", "pyarrow", "flask", "pydantic", "huggingface_hub", "tokenizers"}
 
@@ -26,6 +28,20 @@ for rule in web.app.url_map.iter_rules():
         assert status < 500, (method, path, status)
         asked += 1
 assert asked > 20
+web.studio.live.close()
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+A_PLAN = """
+import json, sys
+from pathlib import Path
+from tests.training.small_workspace import small_settings
+from tests.web.in_process import make_web
+
+web = make_web(Path(sys.argv[1]))
+body = {"settings": small_settings(), "name": "first"}
+answer = web.post("/api/plan", body)
+assert answer["problems"] == [] and answer["facts"]["steps"] == 12, answer
 web.studio.live.close()
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
@@ -68,6 +84,11 @@ def modules_after(code: str, workspace: Path) -> set[str]:
 
 def test_no_route_loads_what_computes(tmp_path: Path) -> None:
     assert not modules_after(EVERY_ROUTE, tmp_path) & NEVER
+
+
+def test_a_plan_of_a_real_model_loads_nothing_that_computes_or_tokenises(tmp_path: Path) -> None:
+    make_toy_workspace(tmp_path / "workspace")
+    assert not modules_after(A_PLAN, tmp_path / "workspace") & (NEVER | {"tokenizers"})
 
 
 def test_the_first_page_needs_no_more_than_the_standard_library_and_gunicorn(

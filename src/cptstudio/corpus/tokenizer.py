@@ -79,16 +79,26 @@ def _behaviour_hash(backend: Any, bos: int | None, eos: int | None, adds_bos: bo
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def check_folder(model_path: Path | str) -> Path:
+    """The folder of a local model, in which nothing makes a reader wait for ever.
+
+    Raises:
+        UserError: it is none, or a file in it is a pipe or a device.
+    """
+    folder = Path(model_path).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: give the folder of a local model.")
+    check_plain_files(folder)
+    return folder
+
+
 def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
     """The tokenizer in a local model folder.
 
     Raises:
         UserError: the folder holds none, or none that can mark the end of a document.
     """
-    folder = Path(model_path).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder: give the folder of a local model.")
-    check_plain_files(folder)
+    folder = check_folder(model_path)
     # Its parallel encoding is used after processes were started, never across a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
@@ -119,8 +129,3 @@ def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
         )
     first = tokenizer("a", add_special_tokens=True)["input_ids"][:1]
     return CorpusTokenizer(backend, bos, eos, bos is not None and first == [bos])
-
-
-def tokenizer_hash(model_path: Path | str) -> str:
-    """Identifies the tokenizer in a local model folder; see `TokenizerFacts`."""
-    return load_tokenizer(model_path).facts.hash

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.rows import RowOrder
-from cptstudio.corpus.tokenizer import load_tokenizer
+from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription, describe_model, resolve_model
 from cptstudio.prompt_suites import with_suite
@@ -155,16 +155,16 @@ def _open_model(
 
 def _check_tokens(model: ModelDescription, corpora: Sequence[Corpus], problems: list[str]) -> str:
     try:
-        tokenizer_hash = load_tokenizer(model.path).facts.hash
+        wanted = identify_tokenizer(model.path)
     except UserError as error:
         problems.append(str(error))
         return ""
     for corpus in corpora:
         try:
-            corpus.token_store(tokenizer_hash)
+            corpus.token_store(wanted)
         except UserError as error:
             problems.append(str(error))
-    return tokenizer_hash
+    return wanted
 
 
 def _check_model(model: ModelDescription, settings: TrainingSettings, problems: list[str]) -> None:

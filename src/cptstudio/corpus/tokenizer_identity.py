@@ -1,0 +1,131 @@
+"""Which tokenizer a model folder holds, told without loading the tokenizer libraries here.
+
+A plan needs to know it at every keystroke, in a server that should stay small: loading
+transformers takes more than a second and a hundred megabytes, and a tokenizer of 150,000 words
+half a second more. So a process of its own finds it out
+(`python -m cptstudio.corpus.tokenizer_identity`), and the answer holds for as long as the
+folder's files stay as they are.
+
+    {"model": FOLDER} -> {"result": {"hash": HASH}} or {"error": {...}}, see `job_programs`
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Final
+
+from cptstudio import job_programs
+from cptstudio.corpus.tokenizer import check_folder, load_tokenizer
+from cptstudio.errors import UserError
+from cptstudio.light_imports import leave_out_torch
+
+MODULE: Final = "cptstudio.corpus.tokenizer_identity"
+_PATIENCE_SECONDS: Final = 120.0
+_MOST_KNOWN: Final = 64
+_WEIGHTS: Final = frozenset({".safetensors", ".npz", ".gguf", ".bin", ".pt", ".pth"})
+
+_Key = tuple[str, tuple[tuple[str, int, int, int], ...]]
+# The hash of a folder, or the sentence that says why it has none.
+_known: OrderedDict[_Key, str | UserError] = OrderedDict()
+_asking = threading.Lock()
+
+
+def identify_tokenizer(model_path: Path | str) -> str:
+    """Identifies the tokenizer in a local model folder; see `TokenizerFacts`.
+
+    Raises:
+        UserError: the folder holds none that can be used, or it could not be found out.
+    """
+    folder = check_folder(model_path)
+    key = (str(folder.resolve()), _stamps(folder))
+    # One at a time: whoever asks for the same meanwhile gets it for nothing.
+    with _asking:
+        if key not in _known:
+            _known[key] = _find_out(folder)
+            if len(_known) > _MOST_KNOWN:
+                _known.popitem(last=False)
+        _known.move_to_end(key)
+        answer = _known[key]
+    if isinstance(answer, UserError):
+        raise UserError(answer.message, answer.problems)
+    return answer
+
+
+def _stamps(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Name, size, time and number of every file that may take part in a tokenizer."""
+    found = []
+    for path in folder.iterdir():
+        if path.suffix in _WEIGHTS:
+            continue
+        try:
+            # The target of a link: the hub's cache consists of links.
+            facts = path.stat()
+        except OSError:
+            continue
+        found.append((path.name, facts.st_size, facts.st_mtime_ns, facts.st_ino))
+    return tuple(sorted(found))
+
+
+def _find_out(folder: Path) -> str | UserError:
+    """The hash, or what is wrong with the folder.
+
+    Raises:
+        UserError: it could not be found out this time.
+    """
+    if "transformers" in sys.modules:
+        try:
+            return load_tokenizer(folder).facts.hash
+        except UserError as error:
+            return error
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-P", "-m", MODULE],
+            # Without a newline at its end: the program need not watch for our end.
+            input=json.dumps({"model": str(folder)}).encode(),
+            capture_output=True,
+            timeout=_PATIENCE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"Reading the tokenizer in {folder} took more than {_PATIENCE_SECONDS:.0f} s and was "
+            "given up: see whether its disk answers."
+        ) from None
+    answer = _answer(ended.stdout)
+    if "result" in answer:
+        found: str = answer["result"]["hash"]
+        return found
+    if "error" in answer:
+        return UserError(answer["error"]["message"], answer["error"]["problems"])
+    said = ended.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    raise UserError(
+        f"The program that reads the tokenizer in {folder} ended with status {ended.returncode} "
+        f"before it was done{''.join(f' ({line})' for line in said)}. Out of memory is the usual "
+        "reason: end other programs and repeat."
+    )
+
+
+def _answer(output: bytes) -> dict[str, Any]:
+    for line in reversed(output.splitlines()):
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(answer, dict):
+            return answer
+    return {}
+
+
+def work(request: dict[str, Any], _: job_programs.Answer) -> dict[str, Any]:
+    """Load the tokenizer and tell its hash."""
+    leave_out_torch()
+    return {"hash": load_tokenizer(request["model"]).facts.hash}
+
+
+if __name__ == "__main__":
+    sys.exit(job_programs.answer_request(work))

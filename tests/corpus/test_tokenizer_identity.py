@@ -1,0 +1,100 @@
+"""The tokenizer of a folder is told without loading what tokenises, and never from memory alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cptstudio.corpus import tokenizer_identity
+from cptstudio.corpus.tokenizer import load_tokenizer
+from cptstudio.corpus.tokenizer_identity import identify_tokenizer
+from cptstudio.errors import UserError
+from tests.corpus.tokenizers_for_tests import gpt2, llama3, save_model_folder
+
+ASK = """
+import json, sys, time
+from pathlib import Path
+from cptstudio.corpus.tokenizer_identity import identify_tokenizer
+from cptstudio.errors import UserError
+answers = []
+for folder in sys.argv[1:]:
+    try:
+        answers.append(identify_tokenizer(folder))
+    except UserError as error:
+        answers.append("Error: " + error.message)
+loaded = [name for name in ("transformers", "tokenizers", "torch") if name in sys.modules]
+print(json.dumps([answers, loaded]))
+"""
+
+
+def asked_apart(*folders: Path) -> tuple[list[str], list[str]]:
+    """The answers of a process that has loaded nothing, and what it has loaded in the end."""
+    completed = subprocess.run(
+        [sys.executable, "-c", ASK, *map(str, folders)], capture_output=True, text=True
+    )
+    assert completed.returncode == 0, completed.stderr
+    answers, loaded = json.loads(completed.stdout)
+    return answers, loaded
+
+
+def test_a_process_that_asks_loads_nothing(tmp_path: Path) -> None:
+    folder = save_model_folder(tmp_path / "model", llama3())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (found, again, error), loaded = asked_apart(folder, folder, empty)
+    assert found == again == load_tokenizer(folder).facts.hash
+    assert error.startswith(f"Error: {empty} holds no tokenizer")
+    assert loaded == []
+
+
+def test_a_changed_tokenizer_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_model_folder(tmp_path / "model", llama3())
+    first = identify_tokenizer(folder)
+    reads = []
+
+    def count(path: Path) -> object:
+        reads.append(path)
+        return load_tokenizer(path)
+
+    monkeypatch.setattr(tokenizer_identity, "load_tokenizer", count)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    assert identify_tokenizer(folder) == first and not reads
+    shutil.rmtree(folder)
+    save_model_folder(folder, gpt2())
+    second = identify_tokenizer(folder)
+    assert second == load_tokenizer(folder).facts.hash != first
+    assert reads == [folder]
+
+
+def test_a_folder_that_is_mended_is_read_again(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with pytest.raises(UserError, match="is not a folder"):
+        identify_tokenizer(folder)
+    save_model_folder(folder, llama3())
+    right = (folder / "tokenizer.json").read_bytes()
+    (folder / "tokenizer.json").write_text("{")
+    for _ in range(2):
+        with pytest.raises(UserError, match="holds no tokenizer"):
+            identify_tokenizer(folder)
+    (folder / "tokenizer.json").write_bytes(right)
+    assert identify_tokenizer(folder) == load_tokenizer(folder).facts.hash
+
+
+def test_a_program_that_dies_is_a_sentence_and_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_model_folder(tmp_path / "model", llama3())
+    monkeypatch.delitem(sys.modules, "transformers", raising=False)
+    with monkeypatch.context() as patch:
+        # A program that ends without an answer, as one does that the system kills.
+        patch.setattr(tokenizer_identity, "MODULE", "cptstudio.errors")
+        with pytest.raises(UserError, match="ended with status 0 before it was done"):
+            identify_tokenizer(folder)
+    assert identify_tokenizer(folder) == load_tokenizer(folder).facts.hash
