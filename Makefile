@@ -47,7 +47,7 @@ check: .venv/ready-for-pages
 	$(BIN)/python -m pytest -q -m "not slow" -n 2
 
 test: check
-	$(BIN)/python -m pytest -q -m slow -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -m "slow and not bench" -n 3 --dist loadfile --no-loadscope-reorder
 
 format: .venv/ready-for-tests
 	$(BIN)/ruff format $(PYTHON_SOURCES)
@@ -57,6 +57,7 @@ bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.step_speed
 	$(BIN)/python -m benchmarks.loop_share
 	$(BIN)/python -m benchmarks.peers.setup
+	$(BIN)/python -m pytest -q -m bench
 	$(BIN)/python -m benchmarks.against_peers --page
 	$(BIN)/python -m benchmarks.science --page
 

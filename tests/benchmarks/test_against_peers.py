@@ -168,6 +168,7 @@ def test_our_own_trainer_is_measured_and_reads_every_token(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.skipif(not INSTALLED, reason="needs python -m benchmarks.peers.setup")
 def test_installed_peers_are_measured(tmp_path: Path) -> None:
     results = tmp_path / "results.json"

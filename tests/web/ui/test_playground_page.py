@@ -269,7 +269,10 @@ def test_chat_where_there_is_a_template(lab: Lab) -> None:
     lab.load(CHAT_BASE, BASE)
     page = lab.open(BASE, CHAT_BASE, max_tokens=8)
     expect(page.get_by_role("radio", name="Chat")).to_be_disabled()
-    page.locator(".playground-models > summary").click()
+    choice = page.locator(".playground-models")
+    # It folds by itself once the models are known to be in memory.
+    expect(choice).to_have_js_property("open", False)
+    choice.locator("> summary").click()
     page.get_by_role("button", name=f"Leave out {BASE}", exact=True).click()
     page.get_by_role("radio", name="Chat").check()
     page.get_by_label("System prompt").fill("Be short.")
