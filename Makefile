@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 DEMO ?= demo
 PYTHON_SOURCES := src tests benchmarks scripts examples start_web_interface.py
 
-.PHONY: help setup run test check format bench docs clean
+.PHONY: help setup run test check static unit format bench docs clean
 
 help:
 	@echo "make run     set up, make the demo workspace in ./$(DEMO), and open the web interface on it"
@@ -39,11 +39,19 @@ setup: .venv/ready
 run: setup
 	$(BIN)/python start_web_interface.py --demo --workspace $(DEMO) $(if $(NO_BROWSER),--no-browser)
 
+# The tests start hundreds of processes, which would each compile the sources anew.
+check test: export PYTHONDONTWRITEBYTECODE :=
+
 check: .venv/ready-for-pages
+	$(MAKE) --no-print-directory --jobs 2 static unit
+
+static: .venv/ready-for-pages
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.type_check_pages
+
+unit: .venv/ready-for-pages
 	$(BIN)/python -m pytest -q -m "not slow" -n 2
 
 test: check

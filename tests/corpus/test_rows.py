@@ -117,6 +117,7 @@ def test_inputs_precede_their_targets_in_a_document(
             assert not (batch.inputs[:, 1:] == start).any()
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     domain=LENGTHS,
@@ -163,6 +164,7 @@ def test_random_access_ranks_and_a_second_order_give_the_same_batches(
             assert sorted(rows) == sorted(tuple(row) for row in batch.targets.tolist())
 
 
+@pytest.mark.slow
 def test_replay_gives_its_share_and_goes_through_its_own_passes(tmp_path: Path) -> None:
     domain = write_store(tmp_path / "domain", [50] * 400)
     small = write_store(tmp_path / "small", [40] * 20, first_token=100_000)

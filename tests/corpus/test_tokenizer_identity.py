@@ -42,6 +42,7 @@ def asked_apart(*folders: Path) -> tuple[list[str], list[str]]:
     return answers, loaded
 
 
+@pytest.mark.slow
 def test_a_process_that_asks_loads_nothing(tmp_path: Path) -> None:
     folder = save_model_folder(tmp_path / "model", llama3())
     empty = tmp_path / "empty"
@@ -87,6 +88,7 @@ def test_a_folder_that_is_mended_is_read_again(tmp_path: Path) -> None:
     assert identify_tokenizer(folder) == load_tokenizer(folder).facts.hash
 
 
+@pytest.mark.slow
 def test_a_program_that_dies_is_a_sentence_and_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

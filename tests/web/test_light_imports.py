@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.web.toy_workspace import make_toy_workspace
 
 NEVER = {"mlx", "mlx_lm", "torch", "transformers"}
@@ -82,10 +84,12 @@ def modules_after(code: str, workspace: Path) -> set[str]:
     return set(json.loads(completed.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 def test_no_route_loads_what_computes(tmp_path: Path) -> None:
     assert not modules_after(EVERY_ROUTE, tmp_path) & NEVER
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_real_model_loads_nothing_that_computes_or_tokenises(tmp_path: Path) -> None:
     make_toy_workspace(tmp_path / "workspace")
     assert not modules_after(A_PLAN, tmp_path / "workspace") & (NEVER | {"tokenizers"})

@@ -29,6 +29,7 @@ def quiet() -> parsing.Rows:
     return parsing.from_records([train_row(seq, seq) for seq in range(1, COUNT + 1)])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     at=st.integers(1, COUNT),
