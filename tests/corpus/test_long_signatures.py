@@ -19,6 +19,7 @@ def feed(index: NearDuplicateIndex, number: int, parts: int) -> None:
     index.end(number, f"document {number}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [0, 1, 3])
 def test_a_long_document_after_short_ones_takes_no_more_memory(tmp_path: Path, before: int) -> None:
     index = NearDuplicateIndex(tmp_path / "signatures")

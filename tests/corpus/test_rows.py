@@ -243,6 +243,7 @@ def test_held_out_documents_never_reach_a_row(tmp_path: Path) -> None:
     assert sorted(counts) == [*range(2, 7), *range(20, 28)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packing", ["concat", "decompose"])
 def test_the_number_of_shapes_is_small(tmp_path: Path, packing: Packing) -> None:
     lengths = np.random.default_rng(0).integers(1, 5_000, 300).tolist()

@@ -214,6 +214,7 @@ def test_the_compiled_step_equals_the_plain_one() -> None:
     assert other[0].item() != nats.item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_agrees_with_plain_differentiation(
     toy_folder: ToyFolder, name: str

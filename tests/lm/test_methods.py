@@ -153,6 +153,7 @@ def test_more_layers_than_there_are_is_an_error(toy_folder: ToyFolder) -> None:
         prepare(toy_folder("llama"), kind="lora", layers=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lora", "dora"])
 @pytest.mark.parametrize("name", ["llama", "llama-tied", "qwen3_moe"])
 def test_quantized_bases_carry_adapters(
@@ -172,6 +173,7 @@ def test_quantized_bases_carry_adapters(
     assert_same_parameters(fresh.model, loaded.model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lora", "dora"])
 @pytest.mark.parametrize("name", ["llama", "llama-tied", "qwen3_moe"])
 def test_embeddings_of_a_quantized_base_are_unpacked_and_trained(

@@ -131,6 +131,7 @@ def _looks(manager: TrainingManager) -> list[Callable[[], object]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", MANAGER_READS)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_anything_in_a_files_place_is_named_and_hides_no_other_run(

@@ -152,6 +152,7 @@ def test_runs_of_forgellm_in_the_workspace_are_shown_while_they_are_there(
     assert manager.others.imported() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", HOSTILE, ids=lambda make: make.__name__.strip("_"))
 def test_a_hostile_file_hides_no_other_run_and_is_not_imported(
     workspace: Workspace, foreign: Path, make: Callable[[Path], None]
