@@ -15,7 +15,7 @@ from cptstudio.workspace import Workspace
 from tests.training.small_workspace import prepare
 from tests.training.trainer_process import held_rows, kill_after_rows, run
 
-STEPS = 40
+STEPS = 24
 CASES = {
     "full-adamw": {"method": {"kind": "full"}, "optimizer": {"learning_rate": 3e-3}},
     "full-muon": {
@@ -61,8 +61,8 @@ def test_killed_at_random_steps_and_resumed_it_is_the_uninterrupted_run(
     changes: dict[str, Any] = {
         "length": f"{STEPS} steps",
         "batch": {"rows": 2, "accumulation": 2},
-        "evaluation": {"every": "6 steps", "max_tokens": 300, "prompts": ["def "]},
-        "checkpoints": {"every": "5 steps"},
+        "evaluation": {"every": "4 steps", "max_tokens": 300, "prompts": ["def "]},
+        "checkpoints": {"every": "3 steps"},
         "guards": {"spike_window": 16},
         **CASES[case],
     }
@@ -71,8 +71,8 @@ def test_killed_at_random_steps_and_resumed_it_is_the_uninterrupted_run(
     assert status == 0, output
     killed = prepare(workspace, f"killed-{case}", **changes)
     chance = random.Random(case)
-    kills = [kill_after_rows(killed, chance.randint(3, 20))]
-    kills.append(kill_after_rows(killed, chance.randint(3, 12), "--resume"))
+    kills = [kill_after_rows(killed, chance.randint(3, 14))]
+    kills.append(kill_after_rows(killed, chance.randint(3, 8), "--resume"))
     assert any(kills)
     status, output = run(killed, "--resume")
     assert status == 0, output

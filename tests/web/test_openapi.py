@@ -18,7 +18,7 @@ from tests.web.in_process import SAME_ORIGIN, Web, make_web
 
 # They would ask the model hub, look at this machine's processes, or end the test's own session.
 LEFT_OUT = ("/api/models/hub", "/api/models/download", "/api/external", "/api/session/end")
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
+import shutil
 import stat
 import threading
 from pathlib import Path
 
 import pytest
+from werkzeug.test import Client
 
 from cptstudio.web.logs import set_up_logs
-from cptstudio.web.pages import UI_FOLDER
+from cptstudio.web.pages import UI_FOLDER, Pages
 from tests.web.in_process import Web
 
 
+def version_of(index: bytes) -> str:
+    found = re.search(rb'src="/ui/(v-[0-9a-f]{16})/app.js"', index)
+    assert found is not None
+    return found[1].decode()
+
+
 def test_every_page_is_the_same_file(web: Web) -> None:
-    index = (UI_FOLDER / "index.html").read_bytes()
+    index = web.request("GET", "/").data
+    version = version_of(index)
+    written = (UI_FOLDER / "index.html").read_bytes()
+    assert index.replace(f"/ui/{version}/".encode(), b"/ui/") == written
+    assert index.count(b'="/ui/') == index.count(f'="/ui/{version}/'.encode()) > 10
     for path in (
         "/",
         "/runs/a.b-c_d",
@@ -64,6 +77,46 @@ def test_a_copy_that_still_holds_is_not_sent_again(web: Web) -> None:
     head = web.request("HEAD", "/ui/app.js")
     assert head.data == b"" and int(head.headers["Content-Length"]) > 0
     assert web.request("POST", "/ui/app.js").status_code == 405
+
+
+def test_files_below_their_version_are_kept_without_asking_until_one_changes(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "ui"
+    shutil.copytree(UI_FOLDER, folder)
+    pages = Pages(lambda environ, start: [], folder)
+    browser = Client(pages)
+
+    def caching(path: str) -> str:
+        response = browser.get(path)
+        assert response.status_code == 200, path
+        assert response.data == folder.joinpath(*path.split("/")[3:]).read_bytes()
+        return response.headers["Cache-Control"]
+
+    first = version_of(browser.get("/").data)
+    assert browser.get("/").headers["Cache-Control"] == "no-cache"
+    for name in ("app.js", "style/base.css", "pages/run/charts.js"):
+        assert caching(f"/ui/{first}/{name}") == "private, max-age=31536000, immutable"
+    assert caching("/ui/v-0123456789abcdef/app.js") == "no-cache"
+    for path in (f"/ui/{first}/nothing.js", f"/ui/{first}", f"/ui/{first}/{first}/app.js"):
+        assert browser.get(path).status_code == 404, path
+
+    with (folder / "lib/router.js").open("a", encoding="utf-8") as file:
+        file.write("\n// changed\n")
+    # Also before anyone has asked for a page: what has changed is not kept as the old one.
+    assert caching(f"/ui/{first}/lib/router.js") == "no-cache"
+    second = version_of(browser.get("/").data)
+    assert second != first
+    assert caching(f"/ui/{first}/app.js") == "no-cache"
+    assert "immutable" in caching(f"/ui/{second}/lib/router.js")
+    (folder / "lib/router.js").unlink()
+    assert version_of(browser.get("/").data) not in (first, second)
+
+
+def test_after_a_new_start_the_version_of_before_holds() -> None:
+    first = version_of(Client(Pages(lambda environ, start: [])).get("/").data)
+    again = Client(Pages(lambda environ, start: []))
+    assert "immutable" in again.get(f"/ui/{first}/app.js").headers["Cache-Control"]
 
 
 def test_log_lines_cannot_be_forged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

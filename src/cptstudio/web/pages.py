@@ -1,10 +1,15 @@
 """The pages and their files, as they lie in the package: no build step, no template.
 
+The pages name their files below a version, which is another one as soon as any file changes. So a
+browser may keep what it has without asking again: a page is there after one request, also through
+a slow tunnel, and an update needs no reload by hand.
+
 Only the standard library is used here, so that the first page is there at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -28,7 +33,10 @@ PAGE_PATH = re.compile(
     f"/|/runs/{_ID}|/compare|/new|/data|/data/{_ID}|/playground|/evaluate|/settings"
 )
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_DEEPEST = 6
+_VERSION = re.compile("v-[0-9a-f]{16}")
+_LASTING = "private, max-age=31536000, immutable"
+_ASKED_EACH_TIME = "no-cache"
+_DEEPEST = 7
 _LARGEST = 4 * 1024 * 1024
 _COMPRESSED_FROM = 1024
 _TYPES = {
@@ -49,9 +57,25 @@ _NO_PAGE = b"""<!doctype html>
 """
 
 
+_Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Version:
+    """Which files there are now.
+
+    Attributes:
+        name: the part of the path that stands for them.
+        stamps: time and size of each, by path.
+    """
+
+    name: str
+    stamps: dict[Path, _Stamp]
+
+
 @dataclass(frozen=True)
 class _File:
-    stamp: tuple[int, int]
+    stamp: _Stamp
     plain: bytes
     compressed: bytes | None
     tag: str
@@ -70,6 +94,8 @@ class Pages:
         self._inner = inner
         self._folder = folder
         self._files: dict[Path, _File] = {}
+        self._version: _Version | None = None
+        self._index: tuple[str, _File] | None = None
         self._lock = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -80,54 +106,93 @@ class Pages:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD")])
         if PAGE_PATH.fullmatch(path):
-            return self._send(self._folder / "index.html", environ, start_response)
+            return _send(self._page(), _ASKED_EACH_TIME, environ, start_response)
         if path == "/favicon.ico":
             path = FILES_PREFIX + "favicon.ico"
         if path.startswith(FILES_PREFIX):
             parts = path.removeprefix(FILES_PREFIX).split("/")
             if len(parts) <= _DEEPEST and all(_PART.fullmatch(part) for part in parts):
-                return self._send(self._folder.joinpath(*parts), environ, start_response)
+                return self._send_file(parts, environ, start_response)
         headers = [("Content-Type", _TYPES[".html"]), ("Content-Length", str(len(_NO_PAGE)))]
         start_response(_status(HTTPStatus.NOT_FOUND), headers)
         return [_NO_PAGE] if environ["REQUEST_METHOD"] == "GET" else []
 
-    def _send(
-        self, path: Path, environ: WSGIEnvironment, start_response: StartResponse
+    def _send_file(
+        self, parts: list[str], environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
+        version = parts[0] if _VERSION.fullmatch(parts[0]) else None
+        path = self._folder.joinpath(*parts[version is not None :])
         try:
             file = self._read(path)
         except (OSError, UnusableFileError):
             return _plain(start_response, HTTPStatus.NOT_FOUND, [])
-        # The browser asks each time whether its copy still holds, so an update needs no
-        # reload by hand.
-        headers = [("ETag", file.tag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding")]
-        if environ.get("HTTP_IF_NONE_MATCH") == file.tag:
-            start_response(_status(HTTPStatus.NOT_MODIFIED), headers)
-            return []
-        body = file.plain
-        if file.compressed is not None and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
-            body = file.compressed
-            headers.append(("Content-Encoding", "gzip"))
-        headers += [("Content-Type", file.content_type), ("Content-Length", str(len(body)))]
-        start_response(_status(HTTPStatus.OK), headers)
-        return [body] if environ["REQUEST_METHOD"] == "GET" else []
+        now = self._version or self._look()
+        lasting = version == now.name and file.stamp == now.stamps.get(path)
+        return _send(file, _LASTING if lasting else _ASKED_EACH_TIME, environ, start_response)
+
+    def _look(self) -> _Version:
+        """See which files there are now."""
+        stamps = {}
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                path = Path(folder, name)
+                # One that an update takes away meanwhile is not there.
+                with contextlib.suppress(OSError):
+                    stamps[path] = _stamp(path)
+        found = hashlib.sha256()
+        for path, stamp in sorted(stamps.items()):
+            found.update(f"{path.relative_to(self._folder)} {stamp}\n".encode())
+        self._version = _Version(f"v-{found.hexdigest()[:16]}", stamps)
+        return self._version
+
+    def _page(self) -> _File:
+        """The page, which names its files below the version that holds now."""
+        version = self._look()
+        if self._index is None or self._index[0] != version.name:
+            file = self._read(self._folder / "index.html")
+            versioned = f'="{FILES_PREFIX}{version.name}/'.encode()
+            plain = file.plain.replace(f'="{FILES_PREFIX}'.encode(), versioned)
+            self._index = (version.name, _file(file.stamp, plain, ".html"))
+        return self._index[1]
 
     def _read(self, path: Path) -> _File:
-        content_type = _TYPES.get(path.suffix)
-        if content_type is None:
+        if path.suffix not in _TYPES:
             raise FileNotFoundError(path)
-        found = os.stat(path, follow_symlinks=False)
-        stamp = (found.st_mtime_ns, found.st_size)
+        stamp = _stamp(path)
         file = self._files.get(path)
         if file is None or file.stamp != stamp:
-            plain = read_bytes(path, _LARGEST)
-            worth = path.suffix in _COMPRESSIBLE and len(plain) >= _COMPRESSED_FROM
-            compressed = gzip.compress(plain, 6, mtime=0) if worth else None
-            tag = f'"{hashlib.sha256(plain).hexdigest()[:32]}"'
-            file = _File(stamp, plain, compressed, tag, content_type)
+            file = _file(stamp, read_bytes(path, _LARGEST), path.suffix)
             with self._lock:
                 self._files[path] = file
         return file
+
+
+def _stamp(path: Path) -> _Stamp:
+    found = os.stat(path, follow_symlinks=False)
+    return found.st_mtime_ns, found.st_size
+
+
+def _file(stamp: _Stamp, plain: bytes, suffix: str) -> _File:
+    worth = suffix in _COMPRESSIBLE and len(plain) >= _COMPRESSED_FROM
+    compressed = gzip.compress(plain, 6, mtime=0) if worth else None
+    tag = f'"{hashlib.sha256(plain).hexdigest()[:32]}"'
+    return _File(stamp, plain, compressed, tag, _TYPES[suffix])
+
+
+def _send(
+    file: _File, caching: str, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    headers = [("ETag", file.tag), ("Cache-Control", caching), ("Vary", "Accept-Encoding")]
+    if environ.get("HTTP_IF_NONE_MATCH") == file.tag:
+        start_response(_status(HTTPStatus.NOT_MODIFIED), headers)
+        return []
+    body = file.plain
+    if file.compressed is not None and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+        body = file.compressed
+        headers.append(("Content-Encoding", "gzip"))
+    headers += [("Content-Type", file.content_type), ("Content-Length", str(len(body)))]
+    start_response(_status(HTTPStatus.OK), headers)
+    return [body] if environ["REQUEST_METHOD"] == "GET" else []
 
 
 def _status(status: HTTPStatus) -> str:

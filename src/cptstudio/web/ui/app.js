@@ -43,7 +43,7 @@ function Header({ area }) {
     h(
       "div",
       { class: "top-inner" },
-      h("a", { class: "brand", href: "/" }, h("img", { src: "/ui/icon.svg", alt: "", width: 22, height: 22 }), "CPT Studio"),
+      h("a", { class: "brand", href: "/" }, h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 22, height: 22 }), "CPT Studio"),
       h(
         "nav",
         { class: "nav", "aria-label": "Pages" },
