@@ -16,7 +16,7 @@ from typing import Any
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.corpus.rows import RowOrder
-from cptstudio.corpus.tokenizer import tokenizer_hash
+from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.lm.description import model_hash
 from cptstudio.run_files import CONFIG, CorpusRecord, RunConfig, write_record
 from cptstudio.settings import parse_settings
@@ -69,7 +69,7 @@ def prepare(job: dict[str, Any]) -> dict[str, Any]:
     corpus = build_corpus(
         Path(job["corpus"]), [Path(job["data"]) / "texts"], every_document, model
     ).corpus
-    tokens = tokenizer_hash(model)
+    tokens = identify_tokenizer(model)
     settings = parse_settings(settings_tree(job))
     record = CorpusRecord(
         name=corpus.name,
