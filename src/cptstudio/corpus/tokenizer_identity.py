@@ -6,7 +6,8 @@ half a second more. So a process of its own finds it out
 (`python -m cptstudio.corpus.tokenizer_identity`), and the answer holds for as long as the
 folder's files stay as they are.
 
-    {"model": FOLDER} -> {"result": {"hash": HASH}} or {"error": {...}}, see `job_programs`
+    {"model": FOLDER} -> {"result": {"hash": HASH}}, {"result": {"wrong": SENTENCE, "problems": []}}
+                         or {"error": {...}}, see `job_programs`
 """
 
 from __future__ import annotations
@@ -78,10 +79,7 @@ def _find_out(folder: Path) -> str | UserError:
         UserError: it could not be found out this time.
     """
     if "transformers" in sys.modules:
-        try:
-            return load_tokenizer(folder).facts.hash
-        except UserError as error:
-            return error
+        return _read(folder)
     try:
         ended = subprocess.run(
             [sys.executable, "-P", "-m", MODULE],
@@ -98,16 +96,25 @@ def _find_out(folder: Path) -> str | UserError:
         ) from None
     answer = _answer(ended.stdout)
     if "result" in answer:
-        found: str = answer["result"]["hash"]
-        return found
+        found = answer["result"]
+        return (
+            str(found["hash"]) if "hash" in found else UserError(found["wrong"], found["problems"])
+        )
     if "error" in answer:
-        return UserError(answer["error"]["message"], answer["error"]["problems"])
+        raise UserError(answer["error"]["message"], answer["error"]["problems"])
     said = ended.stderr.decode(errors="replace").strip().splitlines()[-1:]
     raise UserError(
         f"The program that reads the tokenizer in {folder} ended with status {ended.returncode} "
         f"before it was done{''.join(f' ({line})' for line in said)}. Out of memory is the usual "
         "reason: end other programs and repeat."
     )
+
+
+def _read(folder: Path) -> str | UserError:
+    try:
+        return load_tokenizer(folder).facts.hash
+    except UserError as error:
+        return error
 
 
 def _answer(output: bytes) -> dict[str, Any]:
@@ -122,9 +129,12 @@ def _answer(output: bytes) -> dict[str, Any]:
 
 
 def work(request: dict[str, Any], _: job_programs.Answer) -> dict[str, Any]:
-    """Load the tokenizer and tell its hash."""
+    """Load the tokenizer; tell its hash, or what is wrong with the folder."""
     leave_out_torch()
-    return {"hash": load_tokenizer(request["model"]).facts.hash}
+    found = _read(Path(request["model"]))
+    if isinstance(found, UserError):
+        return {"wrong": found.message, "problems": list(found.problems)}
+    return {"hash": found}
 
 
 if __name__ == "__main__":

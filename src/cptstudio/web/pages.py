@@ -106,7 +106,7 @@ class Pages:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD")])
         if PAGE_PATH.fullmatch(path):
-            return _send(self._page(), _ASKED_EACH_TIME, environ, start_response)
+            return self._send_page(environ, start_response)
         if path == "/favicon.ico":
             path = FILES_PREFIX + "favicon.ico"
         if path.startswith(FILES_PREFIX):
@@ -116,6 +116,15 @@ class Pages:
         headers = [("Content-Type", _TYPES[".html"]), ("Content-Length", str(len(_NO_PAGE)))]
         start_response(_status(HTTPStatus.NOT_FOUND), headers)
         return [_NO_PAGE] if environ["REQUEST_METHOD"] == "GET" else []
+
+    def _send_page(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        try:
+            page = self._page()
+        except (OSError, UnusableFileError):
+            return _plain(start_response, HTTPStatus.NOT_FOUND, [])
+        return _send(page, _ASKED_EACH_TIME, environ, start_response)
 
     def _send_file(
         self, parts: list[str], environ: WSGIEnvironment, start_response: StartResponse
