@@ -104,6 +104,25 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     expect(name).to_have_accessible_description(re.compile("There is a run named first"))
 
 
+def test_a_choice_is_not_called_wrong_before_its_plan_is_there(
+    page: Page, studio: RunningServer
+) -> None:
+    held: list[Route] = []
+    page.goto("/new")
+    page.get_by_role("button", name="Start", exact=True).click()
+    problems = page.get_by_role("region", name=re.compile("To be solved"))
+    expect(problems).to_contain_text("Base model")
+    page.route("**/api/plan", lambda route: held.append(route))
+    with page.expect_request("**/api/plan"):
+        choose_model_and_corpora(page)
+    expect(problems).to_have_count(0)
+    expect(page.get_by_text("The plan is being worked out.")).to_be_visible()
+    page.unroute("**/api/plan")
+    for route in held:
+        route.continue_()
+    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("fits")
+
+
 def test_a_click_on_start_waits_for_the_plan(page: Page, studio: RunningServer) -> None:
     held: list[Route] = []
     page.goto("/new")

@@ -17,6 +17,7 @@ const SPEAKERS = new Map([
 export function problemsOf(form, name) {
   const fields = form.plan.value?.fields ?? {};
   if (!form.attempted.value && !form.chosen(name)) return [];
+  if (!form.judged(name)) return [];
   return Object.entries(fields)
     .filter(([field]) => field === name || field.startsWith(`${name}.`) || SPEAKERS.get(field) === name)
     .flatMap(([, sentences]) => sentences)

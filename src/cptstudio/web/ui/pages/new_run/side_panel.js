@@ -22,8 +22,8 @@ export function SidePanel({ form }) {
       ? h(PlanFacts, { form, facts: plan.facts })
       : h("p", { class: "plan-empty" }, needed.length > 0
           ? `Choose ${needed.join(" and ")}, and the plan appears here: tokens, time, memory and disk.`
-          : plan === null ? "" : "There is no plan while the problems below or at the fields are open."),
-    needed.length === 0 && h(OtherProblems, { sentences: otherProblems(form) }),
+          : plan === null || form.planning.value ? "" : "There is no plan while the problems below or at the fields are open."),
+    needed.length === 0 && !form.planning.value && h(OtherProblems, { sentences: otherProblems(form) }),
     plan !== null && plan.warnings.length > 0 && h("section", { class: "plan-warnings", "aria-labelledby": "plan-warnings-title" },
       h("h3", { id: "plan-warnings-title" }, plan.warnings.length === 1 ? "One thing to consider" : `${plan.warnings.length} things to consider`),
       h("ul", {}, plan.warnings.map((warning) => h("li", { key: warning }, warning)))));

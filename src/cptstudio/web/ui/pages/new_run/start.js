@@ -92,6 +92,7 @@ function obstacleOf(form, nameProblem) {
   const plan = form.plan.value;
   if (plan === null) return "The plan is being worked out.";
   const count = Math.max(plan.problems.length, shownProblems(form).length);
+  if (count > 0 && form.planning.value) return "The plan is being worked out.";
   if (count > 0) return count === 1 ? "One problem must be solved first." : `${count} problems must be solved first.`;
   return "";
 }
