@@ -263,6 +263,29 @@ def check_plain_files(folder: Path, limit: int = PLAIN_FILE_LIMIT) -> None:
             raise UnusableFileError(entry, f"is larger than {limit:,} bytes")
 
 
+FolderSignature = tuple[tuple[str, int, int, int], ...]
+
+
+def folder_signature(folder: Path) -> FolderSignature:
+    """Name, size, time and inode of each entry of a folder: another one when a file changes.
+
+    Links count as what they lead to, a link to nothing as no entry; a folder that cannot be read
+    has none.
+    """
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat()
+                except OSError:
+                    continue
+                found.append((entry.name, status.st_size, status.st_mtime_ns, status.st_ino))
+    except OSError:
+        return ()
+    return tuple(sorted(found))
+
+
 def read_bytes(path: Path, limit: int = JSON_SIZE_LIMIT) -> bytes:
     """Read a whole regular file of at most `limit` bytes."""
     with open_regular_file(path) as file:

@@ -17,8 +17,7 @@ from cptstudio.errors import UserError
 from tests.corpus.tokenizers_for_tests import gpt2, llama3, save_model_folder
 
 ASK = """
-import json, sys, time
-from pathlib import Path
+import json, sys
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import UserError
 answers = []

@@ -16,23 +16,21 @@ import json
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from cptstudio import job_programs
 from cptstudio.corpus.tokenizer import check_folder, load_tokenizer
+from cptstudio.durable import FolderSignature, folder_signature
 from cptstudio.errors import UserError
 from cptstudio.light_imports import leave_out_torch
 
 MODULE: Final = "cptstudio.corpus.tokenizer_identity"
 _PATIENCE_SECONDS: Final = 120.0
-_MOST_KNOWN: Final = 64
 _WEIGHTS: Final = frozenset({".safetensors", ".npz", ".gguf", ".bin", ".pt", ".pth"})
 
-_Key = tuple[str, tuple[tuple[str, int, int, int], ...]]
-# The hash of a folder, or the sentence that says why it has none.
-_known: OrderedDict[_Key, str | UserError] = OrderedDict()
+# The hash of a folder, or the sentence that says why it has none, and the files that it is of.
+_known: dict[Path, tuple[FolderSignature, str | UserError]] = {}
 _asking = threading.Lock()
 
 
@@ -42,34 +40,18 @@ def identify_tokenizer(model_path: Path | str) -> str:
     Raises:
         UserError: the folder holds none that can be used, or it could not be found out.
     """
-    folder = check_folder(model_path)
-    key = (str(folder.resolve()), _stamps(folder))
+    folder = check_folder(model_path).resolve()
+    signature = tuple(
+        one for one in folder_signature(folder) if PurePath(one[0]).suffix not in _WEIGHTS
+    )
     # One at a time: whoever asks for the same meanwhile gets it for nothing.
     with _asking:
-        if key not in _known:
-            _known[key] = _find_out(folder)
-            if len(_known) > _MOST_KNOWN:
-                _known.popitem(last=False)
-        _known.move_to_end(key)
-        answer = _known[key]
+        if folder not in _known or _known[folder][0] != signature:
+            _known[folder] = (signature, _find_out(folder))
+        _, answer = _known[folder]
     if isinstance(answer, UserError):
         raise UserError(answer.message, answer.problems)
     return answer
-
-
-def _stamps(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
-    """Name, size, time and number of every file that may take part in a tokenizer."""
-    found = []
-    for path in folder.iterdir():
-        if path.suffix in _WEIGHTS:
-            continue
-        try:
-            # The target of a link: the hub's cache consists of links.
-            facts = path.stat()
-        except OSError:
-            continue
-        found.append((path.name, facts.st_size, facts.st_mtime_ns, facts.st_ino))
-    return tuple(sorted(found))
 
 
 def _find_out(folder: Path) -> str | UserError:
@@ -94,12 +76,13 @@ def _find_out(folder: Path) -> str | UserError:
             f"Reading the tokenizer in {folder} took more than {_PATIENCE_SECONDS:.0f} s and was "
             "given up: see whether its disk answers."
         ) from None
-    answer = _answer(ended.stdout)
+    lines = ended.stdout.splitlines()
+    answer = json.loads(lines[-1]) if lines else {}
     if "result" in answer:
-        found = answer["result"]
-        return (
-            str(found["hash"]) if "hash" in found else UserError(found["wrong"], found["problems"])
-        )
+        found: dict[str, Any] = answer["result"]
+        if "wrong" in found:
+            return UserError(found["wrong"], found["problems"])
+        return str(found["hash"])
     if "error" in answer:
         raise UserError(answer["error"]["message"], answer["error"]["problems"])
     said = ended.stderr.decode(errors="replace").strip().splitlines()[-1:]
@@ -115,17 +98,6 @@ def _read(folder: Path) -> str | UserError:
         return load_tokenizer(folder).facts.hash
     except UserError as error:
         return error
-
-
-def _answer(output: bytes) -> dict[str, Any]:
-    for line in reversed(output.splitlines()):
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(answer, dict):
-            return answer
-    return {}
 
 
 def work(request: dict[str, Any], _: job_programs.Answer) -> dict[str, Any]:

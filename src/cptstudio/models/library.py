@@ -6,7 +6,6 @@ loaded. A model that cannot be used is listed with the reason.
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable
@@ -48,9 +47,6 @@ class Model:
     origin: Origin | None = None
 
 
-_Signature = tuple[tuple[str, int, int], ...]
-
-
 class ModelLibrary:
     """The models of one workspace's user.
 
@@ -70,7 +66,7 @@ class ModelLibrary:
         self._folders = folders
         self.cache = cache or hugging_face_cache.cache_folder()
         self._lock = threading.Lock()
-        self._known: dict[Path, tuple[_Signature, ModelDescription | UserError]] = {}
+        self._known: dict[Path, tuple[durable.FolderSignature, ModelDescription | UserError]] = {}
 
     def models(self) -> list[Model]:
         """All of them: those of the workspace, of the folders, of the cache; each by name."""
@@ -153,7 +149,7 @@ class ModelLibrary:
 
     def _describe(self, path: Path) -> ModelDescription | UserError:
         """A description, read again only when a file of the model changed."""
-        signature = _signature(path)
+        signature = durable.folder_signature(path)
         with self._lock:
             known = self._known.get(path)
         if known is not None and known[0] == signature:
@@ -168,22 +164,6 @@ class ModelLibrary:
         with self._lock:
             self._known[path] = (signature, facts)
         return facts
-
-
-def _signature(path: Path) -> _Signature:
-    """Names, sizes and times of a folder's files; links count as what they lead to."""
-    found = []
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                try:
-                    facts = entry.stat()
-                except OSError:
-                    continue
-                found.append((entry.name, facts.st_size, facts.st_mtime_ns))
-    except OSError:
-        return ()
-    return tuple(sorted(found))
 
 
 def _is_language_model(model: Model) -> bool:

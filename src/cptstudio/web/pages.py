@@ -70,7 +70,7 @@ class _Version:
     """
 
     name: str
-    stamps: dict[Path, _Stamp]
+    stamps: dict[str, _Stamp]
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Pages:
         except (OSError, UnusableFileError):
             return _plain(start_response, HTTPStatus.NOT_FOUND, [])
         now = self._version or self._look()
-        lasting = version == now.name and file.stamp == now.stamps.get(path)
+        lasting = version == now.name and file.stamp == now.stamps.get(str(path))
         return _send(file, _LASTING if lasting else _ASKED_EACH_TIME, environ, start_response)
 
     def _look(self) -> _Version:
@@ -144,13 +144,11 @@ class Pages:
         stamps = {}
         for folder, _, names in os.walk(self._folder):
             for name in names:
-                path = Path(folder, name)
+                path = os.path.join(folder, name)
                 # One that an update takes away meanwhile is not there.
                 with contextlib.suppress(OSError):
                     stamps[path] = _stamp(path)
-        found = hashlib.sha256()
-        for path, stamp in sorted(stamps.items()):
-            found.update(f"{path.relative_to(self._folder)} {stamp}\n".encode())
+        found = hashlib.sha256(repr(sorted(stamps.items())).encode("utf-8", "surrogateescape"))
         self._version = _Version(f"v-{found.hexdigest()[:16]}", stamps)
         return self._version
 
@@ -176,7 +174,7 @@ class Pages:
         return file
 
 
-def _stamp(path: Path) -> _Stamp:
+def _stamp(path: Path | str) -> _Stamp:
     found = os.stat(path, follow_symlinks=False)
     return found.st_mtime_ns, found.st_size
 

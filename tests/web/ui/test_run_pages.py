@@ -302,6 +302,17 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     expect(page.get_by_text("There is no such run any more")).to_be_visible()
 
 
+def test_a_second_visit_fetches_no_file_of_the_pages(page: Page) -> None:
+    fetched = """() => performance.getEntriesByType("resource")
+        .filter(one => one.name.includes("/ui/") && one.transferSize > 0).map(one => one.name)"""
+    page.goto("/runs/beta")
+    wait_for_seq(page, 124)
+    assert len(page.evaluate(fetched)) > 20
+    page.goto("/runs/alpha")
+    expect(page.get_by_role("heading", name="alpha", level=1)).to_be_visible()
+    assert page.evaluate(fetched) == []
+
+
 def test_an_idle_page_is_nearly_silent(page: Page) -> None:
     page.goto("/runs/beta")
     wait_for_seq(page, 124)

@@ -64,8 +64,6 @@ export class NewRunForm {
     /** @type {import("../../lib/preact.js").Signal<Plan|null>} */
     this.plan = signal(null);
     this.planning = signal(false);
-    /** The choices that the plan is about. */
-    this.plannedValues = signal(/** @type {Values} */ ({}));
     /** Whether the page was left. */
     this.closed = signal(false);
     /** @type {import("../../lib/preact.js").Signal<unknown>} */
@@ -162,11 +160,6 @@ export class NewRunForm {
     this.changed();
   }
 
-  /** Whether the plan is still about this choice. @param {string} name */
-  judged(name) {
-    return !this.planning.value || same(this.values.value[name], this.plannedValues.value[name]);
-  }
-
   /** Take the choice of a setting back. @param {string} name */
   reset(name) {
     this.set(name, null);
@@ -208,12 +201,10 @@ export class NewRunForm {
     const number = this._asked;
     this.planning.value = true;
     this._timer = setTimeout(async () => {
-      const values = this.values.value;
       try {
         const plan = await post("/api/plan", { settings: this.tree(), name: this.name.value });
         if (number !== this._asked) return;
         this.plan.value = plan;
-        this.plannedValues.value = values;
         this.planError.value = null;
       } catch (error) {
         if (number !== this._asked) return;

@@ -8,6 +8,9 @@ const SPEAKERS = new Map([
   ["model", "model.path"],
 ]);
 
+/** What the server says of a setting that was not given. */
+const REQUIRED = "is required";
+
 /**
  * The problems of one setting, those of its inner parts included.
  * @param {NewRunForm} form
@@ -17,11 +20,12 @@ const SPEAKERS = new Map([
 export function problemsOf(form, name) {
   const fields = form.plan.value?.fields ?? {};
   if (!form.attempted.value && !form.chosen(name)) return [];
-  if (!form.judged(name)) return [];
   return Object.entries(fields)
     .filter(([field]) => field === name || field.startsWith(`${name}.`) || SPEAKERS.get(field) === name)
-    .flatMap(([, sentences]) => sentences)
-    .map((sentence) => (sentence === "is required" ? "This is required." : sentence));
+    // What has been chosen is not missing; the plan that says so was asked for before.
+    .flatMap(([field, sentences]) =>
+      form.chosen(name) && !field.startsWith(`${name}.`) ? sentences.filter((sentence) => sentence !== REQUIRED) : sentences)
+    .map((sentence) => (sentence === REQUIRED ? "This is required." : sentence));
 }
 
 /**

@@ -4,7 +4,7 @@ import { h } from "../../lib/preact.js";
 import { bytes, integer } from "../../lib/format.js";
 import { Problem } from "../../components/problem.js";
 import { Calibration } from "./calibration.js";
-import { otherProblems, stillNeeded } from "./problems.js";
+import { otherProblems, shownProblems, stillNeeded } from "./problems.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 /** @typedef {import("./form.js").Facts} Facts */
@@ -13,6 +13,7 @@ import { otherProblems, stillNeeded } from "./problems.js";
 export function SidePanel({ form }) {
   const plan = form.plan.value;
   const needed = stillNeeded(form);
+  const others = otherProblems(form);
   return h("aside", { class: "plan", "aria-labelledby": "plan-title", "aria-busy": form.planning.value ? "true" : "false" },
     h("div", { class: "plan-head" },
       h("h2", { id: "plan-title" }, "Plan"),
@@ -22,8 +23,8 @@ export function SidePanel({ form }) {
       ? h(PlanFacts, { form, facts: plan.facts })
       : h("p", { class: "plan-empty" }, needed.length > 0
           ? `Choose ${needed.join(" and ")}, and the plan appears here: tokens, time, memory and disk.`
-          : plan === null || form.planning.value ? "" : "There is no plan while the problems below or at the fields are open."),
-    needed.length === 0 && !form.planning.value && h(OtherProblems, { sentences: otherProblems(form) }),
+          : plan === null || (others.length === 0 && shownProblems(form).length === 0) ? "" : "There is no plan while the problems below or at the fields are open."),
+    needed.length === 0 && h(OtherProblems, { sentences: others }),
     plan !== null && plan.warnings.length > 0 && h("section", { class: "plan-warnings", "aria-labelledby": "plan-warnings-title" },
       h("h3", { id: "plan-warnings-title" }, plan.warnings.length === 1 ? "One thing to consider" : `${plan.warnings.length} things to consider`),
       h("ul", {}, plan.warnings.map((warning) => h("li", { key: warning }, warning)))));
