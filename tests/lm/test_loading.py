@@ -13,7 +13,9 @@ import mlx.core as mx
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.lm.description import describe_model, model_hash, resolve_model
+from cptstudio.lm import identity
+from cptstudio.lm.description import describe_model, resolve_model
+from cptstudio.lm.identity import known_model_hash, model_hash
 from cptstudio.lm.loading import (
     default_compute_dtype,
     load_for_inference,
@@ -96,6 +98,25 @@ def test_the_hash_follows_the_content(toy_folder: ToyFolder, tmp_path: Path) -> 
     assert model_hash(same) == model_hash(folder)
     other = toy_folder("llama", seed=1)
     assert model_hash(other) != model_hash(folder)
+
+
+def test_a_known_hash_is_kept_until_a_file_changes(
+    toy_folder: ToyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_of(toy_folder("llama"), tmp_path / "model")
+    read: list[Path] = []
+    monkeypatch.setattr(
+        identity, "model_hash", lambda path: (read.append(path), model_hash(path))[1]
+    )
+    assert known_model_hash(folder) == known_model_hash(folder) == model_hash(folder)
+    assert read == [folder]
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.unlink()
+    weights.write_bytes(content)
+    assert known_model_hash(folder) == model_hash(folder)
+    assert read == [folder, folder]
 
 
 def test_broken_folders_get_a_sentence(toy_folder: ToyFolder, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from cptstudio.corpus.build import build_corpus
-from cptstudio.lm.description import model_hash
+from cptstudio.lm.identity import model_hash
 from cptstudio.run_files import CorpusRecord, RunConfig
 from cptstudio.settings import parse_settings
 from cptstudio.workspace import Workspace

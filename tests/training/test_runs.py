@@ -177,7 +177,7 @@ def test_early_stopping_ends_the_run_as_completed(workspace: Workspace) -> None:
 
 def poisoned(workspace: Workspace, directory: Path, token: int) -> None:
     """Make the base model overflow wherever a token is read, and the run accept that model."""
-    from cptstudio.lm.description import model_hash
+    from cptstudio.lm.identity import model_hash
 
     model = directory.parent / f"{directory.name}-model"
     shutil.copytree(workspace.base_model("toy"), model)

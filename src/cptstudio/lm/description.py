@@ -6,7 +6,6 @@ through links, because the Hugging Face cache keeps snapshots as links to its bl
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import struct
@@ -368,19 +367,6 @@ def _main_dtype(tensors: Mapping[str, Tensor]) -> str:
         if tensor.dtype in _FLOATS:
             sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.bytes
     return _FLOATS[max(sizes, key=lambda dtype: sizes[dtype])] if sizes else "unknown"
-
-
-def model_hash(path: Path) -> str:
-    """SHA-256 over config.json and every weight file of a model folder, hexadecimal.
-
-    It reads all weights: about a second for each GB.
-    """
-    total = hashlib.sha256()
-    for file in [path / "config.json", *weight_files(path)]:
-        with open_regular_file(file.resolve()) as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        total.update(f"{file.name}\0{digest}\n".encode())
-    return total.hexdigest()
 
 
 # --- where a model is ------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 
 from cptstudio import durable, run_files
 from cptstudio.durable import UnusableFileError
-from cptstudio.lm.description import model_hash
+from cptstudio.lm.identity import model_hash
 from cptstudio.workspace import Workspace
 
 FORMAT = 1

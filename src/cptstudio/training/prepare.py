@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.lm.description import model_hash
+from cptstudio.lm.identity import known_model_hash
 from cptstudio.run_files import (
     CONFIG,
     CorpusRecord,
@@ -83,7 +83,7 @@ def plan_config(
         created=time.time(),
         settings=plan.settings,
         model_path=str(plan.model.path),
-        model_hash=model_hash(plan.model.path),
+        model_hash=known_model_hash(plan.model.path),
         corpora=tuple(
             CorpusRecord(
                 name=corpus.name,

@@ -10,8 +10,9 @@ import mlx.core as mx
 from cptstudio.errors import UserError
 from cptstudio.lm import blas
 from cptstudio.lm.compilation import prepare_compilation
-from cptstudio.lm.description import describe_model, model_hash
+from cptstudio.lm.description import describe_model
 from cptstudio.lm.gradients import GradientStep
+from cptstudio.lm.identity import model_hash
 from cptstudio.lm.loading import LoadedModel, default_compute_dtype, load_for_training
 from cptstudio.lm.methods import AppliedMethod, apply_method
 from cptstudio.run_files import RunConfig
