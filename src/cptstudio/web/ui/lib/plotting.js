@@ -19,9 +19,21 @@ import uPlot from "../vendor/uplot.js";
 
 const OUTLIER_SHARE = 0.01;
 
-/** @param {string} name custom property without the dashes */
+// A custom property's own value is its text, "light-dark(...)"; only a colour that uses it is computed.
+const probe = document.createElement("span");
+probe.hidden = true;
+
+/**
+ * A colour of the current scheme, as a canvas understands it.
+ *
+ * @param {string} name custom property without the dashes
+ */
 export function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (!probe.isConnected) {
+    document.body.append(probe);
+  }
+  probe.style.color = `var(--${name})`;
+  return getComputedStyle(probe).color;
 }
 
 /**
