@@ -43,9 +43,8 @@ def write_rows(path: Path, count: int) -> int:
             loss = SPIKE if step == spike_at else 2 + 2 * math.exp(-5 * step / count) + noise / 5
             rate = 1e-4 * math.cos(step / count * 1.5)
             seconds = 0.3 + noise / 100
-            values = (step, step, 1.79e9 + 0.3 * step, loss, rate, noise, 2048 * step)
-            values += (step / count, 0.3 * step, seconds, 2048 / seconds)
-            file.write(row % values)
+            first = (step, step, 1.79e9 + 0.3 * step, loss, rate, noise, 2048 * step)
+            file.write(row % (*first, step / count, 0.3 * step, seconds, 2048 / seconds))
     return spike_at
 
 
@@ -61,7 +60,8 @@ def ask(server: RunningServer, cookie: str, query: str) -> tuple[float, dict[str
 
 def highest(answer: dict[str, Any]) -> float:
     """The greatest loss in the chart."""
-    return max(value for value in answer["keys"]["loss"]["max"] if value is not None)
+    values: list[float | None] = answer["keys"]["loss"]["max"]
+    return max(value for value in values if value is not None)
 
 
 def measure(rows: int) -> dict[str, Any]:

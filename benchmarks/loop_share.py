@@ -87,10 +87,16 @@ def measure(root: Path, model: str, method: str, context: int) -> Result:
     from cptstudio.corpus.rows import RowOrder
     from cptstudio.run_files import read_metrics
     from cptstudio.settings import parse_settings
-    from cptstudio.training import loop
+    from cptstudio.training.checkpoints import CheckpointStore
     from cptstudio.training.continued_pretraining import ContinuedPretraining
+    from cptstudio.training.guards import StepGuard
+    from cptstudio.training.loop import TrainingLoop
+    from cptstudio.training.memory import MemoryMeter
     from cptstudio.training.prepare import prepare_run
+    from cptstudio.training.progress import ProgressReporter
+    from cptstudio.training.run_lock import RunLock
     from cptstudio.training.stop_requests import StopRequest
+    from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
     from cptstudio.workspace import Workspace
 
     settings = {
@@ -108,15 +114,15 @@ def measure(root: Path, model: str, method: str, context: int) -> Result:
     at_warm_up: dict[str, float] = {}
     parts = [
         ("rows", RowOrder, "batch"),
-        ("guards", loop.StepGuard, "limits"),
-        ("guards", loop.StepGuard, "observe"),
-        ("records", loop.TrainingMetricsLogger, "row"),
-        ("records", loop.ProgressReporter, "step"),
-        ("memory meter", loop.MemoryMeter, "read"),
-        ("run lock", loop.RunLock, "check_present"),
-        ("checkpoint", loop.CheckpointStore, "save"),
+        ("guards", StepGuard, "limits"),
+        ("guards", StepGuard, "observe"),
+        ("records", TrainingMetricsLogger, "row"),
+        ("records", ProgressReporter, "step"),
+        ("memory meter", MemoryMeter, "read"),
+        ("run lock", RunLock, "check_present"),
+        ("checkpoint", CheckpointStore, "save"),
     ]
-    finish_step = loop.TrainingLoop._finish_step
+    finish_step = TrainingLoop._finish_step
 
     def finish(self: Any, step: int, *more: Any) -> None:
         finish_step(self, step, *more)
@@ -126,8 +132,8 @@ def measure(root: Path, model: str, method: str, context: int) -> Result:
     with ExitStack() as stack:
         for part, owner, called in parts:
             stack.enter_context(clocks.around(part, owner, called))
-        loop.TrainingLoop._finish_step = finish  # type: ignore[method-assign]
-        stack.callback(setattr, loop.TrainingLoop, "_finish_step", finish_step)
+        setattr(TrainingLoop, "_finish_step", finish)  # noqa: B010 - a type checker refuses the plain way
+        stack.callback(setattr, TrainingLoop, "_finish_step", finish_step)
         ending = ContinuedPretraining(run, StopRequest()).run()
     if ending.outcome != "completed":
         raise SystemExit(f"{name}: {ending.reason}")

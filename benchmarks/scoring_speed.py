@@ -110,15 +110,16 @@ def in_turns(
 def compare_scoring(folder: Path, cell: Cell, rounds: int) -> Compared:
     """Score the same tokens by both, in turns."""
     import mlx.core as mx
-    import mlx_lm
     import numpy as np
-    from mlx_lm.perplexity import eval_ppl
+    from mlx_lm import perplexity
+    from mlx_lm.utils import load_model
 
     from cptstudio.lm import blas
     from cptstudio.lm.likelihood import score_documents
 
+    evaluate: Any = perplexity.eval_ppl
     blas.use_fast_blas()
-    model, _ = mlx_lm.load(str(folder))
+    model, _ = load_model(folder)
     documents = token_documents(folder, cell)
     joined = np.concatenate(documents)
     width = cell.context if cell.material == DOCUMENTS else cell.context + 1
@@ -130,7 +131,7 @@ def compare_scoring(folder: Path, cell: Cell, rounds: int) -> Compared:
 
     def theirs() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
-            eval_ppl(model, data, batch_size=THEIR_BATCH)
+            evaluate(model, data, batch_size=THEIR_BATCH)
 
     def ours() -> None:
         sizes = [len(document) for document in documents]
@@ -182,8 +183,8 @@ def source_texts() -> list[str]:
 def compare_first_token(folder: Path, length: int, rounds: int) -> Compared:
     """Ask both for one token after a prompt of so many, in turns."""
     import mlx.core as mx
-    import mlx_lm
     from mlx_lm.generate import generate_step
+    from mlx_lm.utils import load_model
 
     from cptstudio.lm import blas
     from cptstudio.testing.bench import Bench
@@ -191,7 +192,7 @@ def compare_first_token(folder: Path, length: int, rounds: int) -> Compared:
     from cptstudio.testing.requests import Complete, Prompt, Sampling
 
     blas.use_fast_blas()
-    model, _ = mlx_lm.load(str(folder))
+    model, _ = load_model(folder)
     tokens = [1 + number * 37 % 8000 for number in range(length)]
     prompt = mx.array(tokens)
     ask = Complete(

@@ -114,11 +114,15 @@ def measure(configuration: tuple[int, int, str], rounds: int) -> Result:
     parts = breakdown(vocabulary, context, method)
     parts["optimizer"] = median([timed(our_step.update_alone) for _ in range(3)]).processor
     mx.clear_cache()
+    peak_gflops, core_gflops = (statistics.median(speeds) for speeds in zip(*peaks, strict=True))
+    share, core_share = (statistics.median(part) for part in zip(*shares, strict=True))
     return Result(
         *configuration,
         gflop,
-        *(statistics.median(speeds) for speeds in zip(*peaks, strict=True)),
-        *(statistics.median(part) for part in zip(*shares, strict=True)),
+        peak_gflops,
+        core_gflops,
+        share,
+        core_share,
         median(samples["stock"]),
         median(samples["ours"]),
         products_alone(vocabulary, context, method),

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import socketio
+import socketio  # type: ignore[import-untyped]
 
 PAGE = 2000
 ENDED = ("ended", "lost", "missing")

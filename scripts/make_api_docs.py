@@ -91,11 +91,11 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
     for status, answer in operation["responses"].items():
         if status == "default":
             continue
-        shown = [
+        bodies = [
             _type(content["schema"]) if content.get("schema") else f"`{media}`"
             for media, content in answer.get("content", {}).items()
         ]
-        yield f"- answers {status}" + (f": {', '.join(shown)}" if shown else "")
+        yield f"- answers {status}" + (f": {', '.join(bodies)}" if bodies else "")
     yield ""
 
 

@@ -19,15 +19,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
-from mlx.utils import tree_flatten
 from mlx_lm.models import qwen3
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from cptstudio import demo, run_files
 from cptstudio.corpus.build import build_corpus
+from cptstudio.lm.parameters import named_parameters
 from cptstudio.workspace import Workspace
 
 PACKAGED = Path(__file__).parent.parent / "src" / "cptstudio" / "data" / demo.MODEL_NAME
@@ -35,7 +36,7 @@ RUN = "base"
 VOCABULARY = 4096
 CONTEXT = 512
 END_OF_TEXT = "<|endoftext|>"
-ARCHITECTURE = {
+ARCHITECTURE: dict[str, Any] = {
     "model_type": "qwen3",
     "architectures": ["Qwen3ForCausalLM"],
     "vocab_size": VOCABULARY,
@@ -78,9 +79,9 @@ def make_random_model(target: Path, end_of_text: int) -> None:
     """Write a model folder with small normal weights (GPT-2's initialisation)."""
     mx.random.seed(0)
     config = {**ARCHITECTURE, "eos_token_id": end_of_text, "bos_token_id": None}
-    model = qwen3.Model(qwen3.ModelArgs.from_dict(config))
-    weights = {}
-    for name, value in tree_flatten(model.parameters()):
+    model = qwen3.Model(qwen3.ModelArgs.from_dict(config))  # type: ignore[no-untyped-call]
+    weights: dict[str, mx.array] = {}
+    for name, value in named_parameters(model).items():
         if value.ndim == 2:
             scale = 0.02
             if name.endswith(("o_proj.weight", "down_proj.weight")):
@@ -96,6 +97,7 @@ def package(checkpoint: Path) -> None:
     shutil.rmtree(PACKAGED, ignore_errors=True)
     PACKAGED.mkdir(parents=True)
     weights = mx.load(str(checkpoint / "model.safetensors"))
+    assert isinstance(weights, dict)
     halved = {name: value.astype(mx.bfloat16) for name, value in weights.items()}
     mx.save_safetensors(str(PACKAGED / "model.safetensors"), halved, metadata={"format": "mlx"})
     config = json.loads((checkpoint / "config.json").read_text())

@@ -15,13 +15,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.web.server_process import RunningServer, running_server
 from tests.web.ui.browsers import browser_options
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
-SIZE = {"width": 1280, "height": 860}
+SIZE: ViewportSize = {"width": 1280, "height": 860}
 STUDIO = (sys.executable, "-m", "cptstudio.cli")
 RUNS = {
     "with-replay": ("--replay", "python-documentation", "--learning-rate", "5e-4"),

@@ -17,7 +17,7 @@ from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.corpus.rows import RowOrder
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
-from cptstudio.lm.description import model_hash
+from cptstudio.lm.identity import model_hash
 from cptstudio.run_files import CONFIG, CorpusRecord, RunConfig, write_record
 from cptstudio.settings import parse_settings
 from cptstudio.training.training_data import row_order

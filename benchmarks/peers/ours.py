@@ -39,7 +39,7 @@ def run_ours(
     subprocess.run([sys.executable, program, path], check=True)
     prepared = json.loads((work / "prepared.json").read_text())
     began = time.time()
-    command = [sys.executable, "-m", TRAINER, directory]
+    command: list[str | Path] = [sys.executable, "-m", TRAINER, directory]
     ended = run_to_end(command, work / "log.txt", work, environment)
     rows = [row for row in read_metrics(directory).records if row["kind"] == "train"]
     if ended.status != 0 or len(rows) != run.warmup + run.steps:

@@ -12,6 +12,7 @@ the BLAS, when asked for.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.metadata
 import json
 import random
@@ -160,9 +161,9 @@ def command_line(job: Job, settings: dict[str, Any]) -> list[str]:
 
 def run_mlx_lm(job: Job, clock: Clock) -> None:
     """`mlx_lm.lora --config settings.yaml`."""
-    from mlx_lm import lora
     from mlx_lm.tuner import trainer
 
+    lora: Any = importlib.import_module("mlx_lm.lora")
     train = lora.train
     batches = counted_batches(clock, trainer.iterate_batches, endless="loop")
     lora.train = lambda **given: train(iterate_batches=batches, **given)
@@ -173,15 +174,15 @@ def run_mlx_lm(job: Job, clock: Clock) -> None:
 
 def run_mlx_lm_lora(job: Job, clock: Clock) -> None:
     """`mlx_lm_lora.train --config settings.yaml`."""
-    import mlx.core as mx
     from mlx_lm_lora import train as program
     from mlx_lm_lora.trainer import sft_trainer
 
-    if "max_recommended_working_set_size" not in mx.device_info() and not job["unaided"]:
+    core: Any = importlib.import_module("mlx.core")
+    if "max_recommended_working_set_size" not in core.device_info() and not job["unaided"]:
         # Without Metal there is no such limit, and the trainer stops with a KeyError.
-        known = mx.device_info()
-        mx.device_info = lambda: {**known, "max_recommended_working_set_size": 0}
-        mx.set_wired_limit = lambda limit: 0
+        known = core.device_info()
+        core.device_info = lambda: {**known, "max_recommended_working_set_size": 0}
+        core.set_wired_limit = lambda limit: 0
     train = program.train_sft
     batches = counted_batches(clock, sft_trainer.iterate_batches, endless="train")
     program.train_sft = lambda **given: train(iterate_batches=batches, **given)

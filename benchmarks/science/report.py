@@ -31,7 +31,10 @@ def explanations() -> dict[str, str]:
 
 def mean_and_spread(values: Sequence[float], percent: bool = False) -> str:
     """The mean, and the smallest and largest where there are several."""
-    digits = (lambda value: f"{100 * value:.0f} %") if percent else (lambda value: f"{value:.3f}")
+
+    def digits(value: float) -> str:
+        return f"{100 * value:.0f} %" if percent else f"{value:.3f}"
+
     mean = digits(statistics.fmean(values))
     if len(values) < 2:
         return mean

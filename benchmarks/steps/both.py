@@ -10,12 +10,12 @@ from typing import Any
 def stock_step(model: Any) -> Callable[[Any, Any], None]:
     """A step as `mlx_lm.tuner.trainer.train` makes it."""
     import mlx.core as mx
-    import mlx.nn as nn
     import mlx.optimizers
+    from mlx.nn.utils import value_and_grad
     from mlx_lm.tuner.trainer import default_loss
 
     optimizer = mlx.optimizers.AdamW(1e-5)
-    differentiate = nn.value_and_grad(model, default_loss)
+    differentiate = value_and_grad(model, default_loss)
     state = [model.state, optimizer.state, mx.random.state]
 
     @partial(mx.compile, inputs=state, outputs=state)

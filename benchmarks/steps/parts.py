@@ -49,7 +49,8 @@ def _product(left: Any, right: Any) -> None:
 def breakdown(vocabulary: int, context: int, method: str) -> dict[str, float]:
     """Processor seconds of the parts of our step, forward and backward, each on its own."""
     import mlx.core as mx
-    import mlx.nn as nn
+    from mlx.nn.layers.base import Module
+    from mlx.nn.layers.embedding import Embedding
 
     from cptstudio.lm import cpu_attention, cpu_kernels, cpu_layers
     from cptstudio.lm.loss import OutputHead, head_nats
@@ -58,8 +59,8 @@ def breakdown(vocabulary: int, context: int, method: str) -> dict[str, float]:
     wide = mx.random.normal((ROWS, context, INNER))
     narrow = mx.random.normal((ROWS, context, WIDTH))
     heads = mx.random.normal((ROWS, HEADS, context, HEAD_SIZE))
-    holder = nn.Module()
-    holder.embed_tokens = nn.Embedding(vocabulary, WIDTH)
+    holder = Module()  # type: ignore[no-untyped-call]
+    holder.embed_tokens = Embedding(vocabulary, WIDTH)
     head = OutputHead("embed_tokens", True)
     matrix = holder.embed_tokens.weight
     targets = mx.random.randint(0, vocabulary, (tokens,))

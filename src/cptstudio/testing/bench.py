@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -130,7 +130,7 @@ class Bench:
                 return result
         raise AssertionError("an answer ends with a result or an error")
 
-    def ask(self, ask: Ask) -> Iterator[dict[str, Any]]:
+    def ask(self, ask: Ask) -> Generator[dict[str, Any]]:
         """Ask, and yield the answers as they come; the last one holds "result".
 
         Closing the iterator before its end cancels the request.

@@ -231,6 +231,37 @@ def test_no_row_is_lost_or_doubled_over_forced_disconnects(
     assert len(drawn(page)) == 104
 
 
+def test_a_lost_connection_is_spoken_and_a_first_one_is_not(page: Page) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def through(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        sockets.append(route)
+
+    page.route_web_socket(re.compile("/socket.io/"), through)
+    page.add_init_script("""
+        window.said = [];
+        new MutationObserver(() => {
+          const text = document.querySelector("[role=status]")?.textContent;
+          if (text && text !== window.said.at(-1)) {
+            window.said.push(text);
+          }
+        }).observe(document, { subtree: true, childList: true, characterData: true });
+    """)
+    page.goto("/runs/beta")
+    status = page.get_by_role("group", name="Status")
+    expect(status).to_contain_text("Live")
+    wait_for_seq(page, 124)
+    assert page.evaluate("() => window.said") == []
+    sockets[-1].close()
+    page.wait_for_function("() => window.said.length > 1")
+    assert page.evaluate("() => window.said") == [
+        "The connection to the server is lost; reconnecting.",
+        "Connected again.",
+    ]
+    expect(status).to_contain_text("Live")
+
+
 def test_tabs_notes_and_the_log(page: Page, workspace: Workspace) -> None:
     log = workspace.run("alpha") / run_files.LOG
     log.write_text("a line\n<img src=x onerror=\"document.title='owned'\">\n", encoding="utf-8")

@@ -139,13 +139,15 @@ function App() {
 }
 
 function announceConnection() {
-  let before = connection.peek().state;
+  let connectedBefore = true;
   effect(() => {
-    const { state } = connection.value;
-    if (state !== before) {
-      announce(state === "live" ? "Connected again." : "The connection to the server is lost; reconnecting.");
+    const { state, since } = connection.value;
+    // A page that is still connecting for the first time has lost nothing.
+    const connected = state === "live" || (state === "reconnecting" && !since);
+    if (connected !== connectedBefore) {
+      announce(connected ? "Connected again." : "The connection to the server is lost; reconnecting.");
     }
-    before = state;
+    connectedBefore = connected;
   });
 }
 
