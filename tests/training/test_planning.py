@@ -200,15 +200,20 @@ def test_the_planned_memory_is_near_the_measured_peak(
 ) -> None:
     """`python -m benchmarks.plan_memory` tells the same of larger models.
 
-    The upper bound leaves room for load: MLX allocates ahead of the computing threads and how far
-    ahead is up to the machine's scheduler. The same step of dora took 1/1.16 of the plan on an idle
-    machine, 1/1.27 and 1/1.31 on busy ones; the plan is for the worst of them.
+    MLX allocates ahead of its computing threads, and how far ahead is up to the machine's
+    scheduler: the same step of dora took 1/1.16 of the plan on an idle machine, 1/1.31 on a busy
+    one. The plan is about the highest peak, so a lower one is measured again.
     """
     tree = small_settings(**changes)
     tree["data"]["context_length"] = 128
     settings = parse_settings(tree)
     planned = make_plan(workspace, settings).memory.total
-    assert 0.85 <= planned / calibrate(workspace, settings).peak_memory <= 1.5
+    highest = 0
+    for _ in range(5):
+        highest = max(highest, calibrate(workspace, settings).peak_memory)
+        if planned <= 1.25 * highest:
+            break
+    assert 0.85 <= planned / highest <= 1.25
 
 
 def test_memory_grows_with_what_needs_it(workspace: Workspace) -> None:
