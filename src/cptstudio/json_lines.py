@@ -24,6 +24,7 @@ from cptstudio.durable import (
     parse_json,
 )
 
+_BLOCK: Final = 64 * 1024
 FILE_SIZE_LIMIT: Final = 64 * 1024 * MEBIBYTE
 """A file of rows is never that large: a hundred million of them. A sparse one may be."""
 
@@ -133,3 +134,58 @@ def read_json_lines(path: Path, offset: int = 0) -> JsonLines:
     except FileNotFoundError:
         pass
     return JsonLines(records, damaged, offset)
+
+
+def read_json_lines_backwards(
+    path: Path, byte_limit: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file's complete, valid lines, the last one first.
+
+    Only what is asked for is read, block by block, so the end of a file of a million lines costs
+    as much as that of ten. Damaged lines are left out. A file that is not there is empty.
+
+    Args:
+        path: the file.
+        byte_limit: bytes at its end to look at; None for all of it.
+
+    Raises:
+        UnusableFileError: it is no regular file.
+    """
+    for line in _complete_lines_backwards(path, byte_limit):
+        try:
+            record = parse_json(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def _complete_lines_backwards(path: Path, byte_limit: int | None) -> Iterator[bytes]:
+    try:
+        file = open_regular_file(path)
+    except FileNotFoundError:
+        return
+    with file:
+        position = os.fstat(file.fileno()).st_size
+        stop = 0 if byte_limit is None else max(0, position - byte_limit)
+        # What lies behind the last newline is torn or still growing.
+        pieces: list[bytes] | None = None
+        held = 0
+        while position > stop:
+            size = min(_BLOCK, position - stop)
+            position -= size
+            first, *rest = os.pread(file.fileno(), size, position).split(b"\n")
+            if rest:
+                *whole, last = rest
+                if pieces is not None and held + len(last) <= LINE_SIZE_LIMIT:
+                    yield b"".join([last, *reversed(pieces)])
+                yield from reversed(whole)
+                pieces, held = [], 0
+            if pieces is not None:
+                held += len(first)
+                if held <= LINE_SIZE_LIMIT:
+                    pieces.append(first)
+                else:
+                    pieces.clear()
+        if position == 0 and pieces is not None and held <= LINE_SIZE_LIMIT:
+            yield b"".join(reversed(pieces))

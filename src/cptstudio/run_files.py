@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cptstudio.durable import UnusableFileError, read_json, write_json
 from cptstudio.errors import UserError
-from cptstudio.json_lines import JsonLines, read_json_lines
+from cptstudio.json_lines import JsonLines, read_json_lines, read_json_lines_backwards
 from cptstudio.settings import TrainingSettings, sentences
 
 FORMAT_VERSION: Final = 1
@@ -39,6 +39,7 @@ LOCK: Final = "trainer.lock"
 
 Outcome = Literal["completed", "stopped", "failed"]
 _Stored = TypeVar("_Stored", bound=BaseModel)
+_TAIL_BYTES: Final = 64 * 1024
 _CHECKPOINT_NAME = re.compile(r"step-([0-9]{8,})")
 
 EXIT_CODES: Final[dict[Outcome, int]] = {"completed": 0, "stopped": 3, "failed": 1}
@@ -226,6 +227,35 @@ def read_metrics(run_directory: Path, offset: int = 0) -> JsonLines:
 def read_events(run_directory: Path, offset: int = 0) -> JsonLines:
     """Lines of events.jsonl from a byte offset on."""
     return read_json_lines(run_directory / EVENTS, offset)
+
+
+def last_seq(run_directory: Path) -> int:
+    """Position of the last valid row of metrics.jsonl, or 0; read from the file's end."""
+    return _last_integer(run_directory / METRICS, "seq") or 0
+
+
+def last_session(run_directory: Path) -> int | None:
+    """Number of the last trainer process that left a row or an event, or None."""
+    found = [_last_integer(run_directory / name, "session") for name in (METRICS, EVENTS)]
+    return max((number for number in found if number is not None), default=None)
+
+
+def last_row(run_directory: Path, kind: str) -> dict[str, Any] | None:
+    """The newest row of a kind near the end of metrics.jsonl; None where none is there."""
+    try:
+        rows = read_json_lines_backwards(run_directory / METRICS, _TAIL_BYTES)
+        return next((row for row in rows if row.get("kind") == kind), None)
+    except (OSError, UnusableFileError):
+        return None
+
+
+def _last_integer(path: Path, field: str) -> int | None:
+    # `seq` and `session` only grow along a file, so its last line has the largest.
+    for record in read_json_lines_backwards(path):
+        value = record.get(field)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
 
 
 def current_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -33,6 +33,18 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+def why_model_is_absent(folder: Path) -> str | None:
+    """Say that a base model's folder is not where it was, or None when something is there."""
+    if os.path.exists(folder):
+        return None
+    if os.path.islink(folder):
+        return f"The base model folder {folder} is a link, and what it leads to is not there."
+    return (
+        f"The base model folder {folder} is not there (moved or deleted?). Put it back at that "
+        "place; a link to where it is now will do."
+    )
+
+
 class Workspace:
     """The folders of one workspace.
 

@@ -156,7 +156,7 @@ def test_broken_folders_get_a_sentence(toy_folder: ToyFolder, tmp_path: Path) ->
     (adapter / "adapter_config.json").write_text("{}")
 
     for folder, words in {
-        tmp_path / "nowhere": "not a folder",
+        tmp_path / "nowhere": "is not there",
         no_config: "no config.json",
         bad_json: "not valid JSON",
         no_type: "model_type",

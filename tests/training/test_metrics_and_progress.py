@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cptstudio.durable import UnusableFileError
+from cptstudio import json_lines
+from cptstudio.durable import UnusableFileError, parse_json
 from cptstudio.errors import UserError
-from cptstudio.run_files import LOCK, METRICS, current_rows, read_metrics
+from cptstudio.run_files import LOCK, METRICS, current_rows, last_seq, last_session, read_metrics
 from cptstudio.training import training_metrics_logger as metric
 from cptstudio.training.progress import ProgressReporter, format_duration, open_log
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
@@ -19,8 +20,6 @@ from cptstudio.training.seeds import micro_batch_seed, sample_seed
 from cptstudio.training.stop_requests import StopRequest
 from cptstudio.training.training_metrics_logger import (
     TrainingMetricsLogger,
-    last_seq,
-    last_session,
     reproducible,
 )
 
@@ -42,6 +41,56 @@ def test_positions_go_on_over_sessions_and_torn_lines(tmp_path: Path) -> None:
     assert [number for number, _ in lines.damaged] == [4]
     held = current_rows(lines.records)
     assert [(row["step"], row["loss"]) for row in held] == [(1, 1.0), (2, 2.0), (3, 30.0)]
+
+
+def test_a_last_row_that_lacks_only_its_newline_keeps_its_position(tmp_path: Path) -> None:
+    (tmp_path / METRICS).write_text('{"seq":1,"session":0}\n{"seq":2,"session":0}')
+    logger = TrainingMetricsLogger(tmp_path, session=1)
+    logger.row(metric.TRAIN, 3)
+    logger.close()
+    assert [row["seq"] for row in read_metrics(tmp_path).records] == [1, 2, 3]
+
+
+def test_a_run_with_a_million_rows_is_continued_without_reading_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / METRICS).open("w") as file:
+        for start in range(1, 1_000_001, 10_000):
+            file.writelines(
+                f'{{"seq":{seq},"session":3,"kind":"train","step":{seq},"loss":2.5}}\n'
+                for seq in range(start, start + 10_000)
+            )
+        file.write('{"seq": 1000001, "kin')
+    parsed = 0
+
+    def count(line: bytes) -> object:
+        nonlocal parsed
+        parsed += 1
+        return parse_json(line)
+
+    monkeypatch.setattr(json_lines, "parse_json", count)
+    assert (last_seq(tmp_path), last_session(tmp_path)) == (1_000_000, 3)
+    logger = TrainingMetricsLogger(tmp_path, session=4)
+    logger.resume(from_step=999_000, after_seq=999_000)
+    logger.close()
+    # The torn line has become a damaged one, which the logger passes over.
+    assert parsed == 4
+    assert last_seq(tmp_path) == 1_000_001
+
+
+def test_lines_are_read_backwards_as_they_are_read_forwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ['{"n":1}', "", "torn{", '{"n":2,"long":"' + "x" * 300 + '"}', "[3]", '{"n":4}']
+    path = tmp_path / METRICS
+    for end in ("", "\n", '\n{"n":5'):
+        path.write_text("\n".join(lines) + end)
+        for block in (1, 2, 7, 64, 1000):
+            monkeypatch.setattr(json_lines, "_BLOCK", block)
+            backwards = list(json_lines.read_json_lines_backwards(path))
+            assert backwards[::-1] == json_lines.read_json_lines(path).records
+    assert [row["n"] for row in json_lines.read_json_lines_backwards(path, 20)] == [4]
+    assert list(json_lines.read_json_lines_backwards(tmp_path / "none")) == []
 
 
 def test_values_that_are_not_finite_stay_valid_json(tmp_path: Path) -> None:

@@ -72,6 +72,10 @@ def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
         for name in (metric.LOSS, metric.GRADIENT_NORM, metric.STEP_SECONDS, metric.MEMORY_PEAK):
             assert row[name] > 0
     assert trained[-1][metric.TOKENS_SEEN] == sum(row[metric.TOKENS] for row in trained)
+    # What an evaluation or a checkpoint took is its own, not that of the step after it.
+    peaks = [row[metric.MEMORY_PEAK] for row in trained]
+    assert max(peaks[4:]) < 1.5 * min(peaks[4:])
+    assert all(row[metric.MEMORY_PEAK] > 0 for row in rows if row["kind"] == metric.EVALUATION)
     result = read_result(plain)
     assert result is not None
     assert (result.outcome, result.step, result.planned_steps) == ("completed", 12, 12)
@@ -295,6 +299,26 @@ def damage(file: Path) -> None:
     file.write_bytes(content)
 
 
+def test_a_mistyped_checkpoint_leaves_a_finished_run_finished(plain: Path) -> None:
+    before = {path: path.read_bytes() for path in plain.rglob("*") if path.is_file()}
+    for name in ("step-9999", "../plain", "step-00000012/"):
+        with pytest.raises(UserError, match=r"no checkpoint .* it has: step-"):
+            ContinuedPretraining(plain, StopRequest(), resume=name)
+    after = {path: path.read_bytes() for path in plain.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_base_model_that_moved_is_not_there(plain: Path, workspace: Workspace) -> None:
+    model = workspace.base_model("toy")
+    moved = model.rename(model.with_name("moved"))
+    try:
+        ending = train(plain, resume="step-00000012")
+    finally:
+        moved.rename(model)
+    assert ending.outcome == "failed"
+    assert ending.reason.startswith(f"The base model folder {model} is not there (moved or")
+
+
 def test_a_damaged_checkpoint_is_named_and_an_older_one_needs_the_users_word(plain: Path) -> None:
     directory = copy_of(plain, "damaged")
     last, older = checkpoints_of(directory)[-1], checkpoints_of(directory)[-2]
@@ -328,7 +352,8 @@ def test_resumed_from_a_named_older_checkpoint_the_run_is_the_same(plain: Path) 
     assert held_rows(directory) == held_rows(plain)
     with pytest.raises(UserError, match="complete"):
         train(directory, resume=NEWEST)
-    assert "no checkpoint 'step-77'" in train(directory, resume="step-77").reason
+    with pytest.raises(UserError, match="no checkpoint 'step-77'"):
+        train(directory, resume="step-77")
 
 
 def test_a_rebuilt_corpus_is_noticed(plain: Path) -> None:

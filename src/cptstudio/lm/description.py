@@ -16,6 +16,7 @@ from typing import Any
 
 from cptstudio.durable import open_regular_file, read_bytes
 from cptstudio.errors import UserError
+from cptstudio.workspace import why_model_is_absent
 
 HEADER_SIZE_LIMIT = 100_000_000
 """Largest header that the safetensors format allows, in bytes."""
@@ -150,6 +151,17 @@ def is_quantized(path: Path) -> Quantization | None:
 # --- config.json -----------------------------------------------------------------------------
 
 
+def check_present(path: Path) -> None:
+    """Refuse a base model's folder that is not where it was.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    absence = why_model_is_absent(path)
+    if absence is not None:
+        raise UserError(absence)
+
+
 def read_model_config(path: Path) -> dict[str, Any]:
     """Read config.json of a model folder as it is written.
 
@@ -158,6 +170,7 @@ def read_model_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: there is no such folder or file, or it is not a model's configuration.
     """
+    check_present(path)
     if not path.is_dir():
         raise UserError(f"{path} is not a folder, so it cannot be a model.")
     file = path / "config.json"
@@ -239,6 +252,7 @@ def weight_files(path: Path) -> list[Path]:
     files = sorted(path.glob("model*.safetensors"))
     if files:
         return files
+    check_present(path)
     if list(path.glob("*.bin")) or list(path.glob("*.pt")) or list(path.glob("*.pth")):
         raise UserError(
             f"{path} holds its weights as pickle files only (*.bin), which can run any code when "

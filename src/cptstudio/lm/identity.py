@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from cptstudio.durable import FolderSignature, folder_signature, open_regular_file
-from cptstudio.lm.description import weight_files
+from cptstudio.lm.description import check_present, weight_files
 
 _kept: dict[Path, tuple[FolderSignature, str]] = {}
 
@@ -16,6 +16,7 @@ def model_hash(path: Path) -> str:
 
     It reads all weights: about a second for each GB.
     """
+    check_present(path)
     total = hashlib.sha256()
     for file in [path / "config.json", *weight_files(path)]:
         with open_regular_file(file.resolve()) as stream:

@@ -17,6 +17,7 @@ import psutil
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.run_files import CorpusRecord, RunConfig
+from cptstudio.workspace import why_model_is_absent
 
 _FLOAT32_BYTES = 4
 _HEADER_LIMIT = 100 * durable.MEBIBYTE
@@ -29,10 +30,13 @@ def problems_of(config: RunConfig, run_directory: Path) -> list[str]:
     problems = []
     model = Path(config.model_path)
     parameters = None
+    absence = why_model_is_absent(model)
     try:
-        parameters = count_parameters(model)
+        parameters = None if absence else count_parameters(model)
     except (UnusableFileError, OSError) as error:
-        problems.append(f"The base model cannot be read: {error}.")
+        absence = f"The base model cannot be read: {error}."
+    if absence:
+        problems.append(absence)
     for corpus in config.corpora:
         problem = _corpus_problem(corpus)
         if problem:

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cptstudio import durable, run_files
-from cptstudio.durable import UnusableFileError
+from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import states
 from cptstudio.runs.records import ExitRecord
 from cptstudio.runs.states import Evidence, RunState
-
-_TAIL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,7 @@ class Run:
 
     def last_row(self, kind: str = "train") -> dict[str, Any] | None:
         """The newest metrics row of a kind, from the end of the file; None without one."""
-        rows = _tail(self.directory / run_files.METRICS)
-        return next((row for row in reversed(rows) if row.get("kind") == kind), None)
+        return run_files.last_row(self.directory, kind)
 
 
 def describe(
@@ -127,23 +123,3 @@ def _silent_for(directory: Path, evidence: Evidence) -> float:
         except OSError:
             continue
     return time.time() - max(signs) if max(signs) else 0.0
-
-
-def _tail(path: Path) -> list[dict[str, Any]]:
-    try:
-        with durable.open_regular_file(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            start = max(0, size - _TAIL_BYTES)
-            data = os.pread(file.fileno(), _TAIL_BYTES, start)
-    except (OSError, UnusableFileError):
-        return []
-    lines = data.split(b"\n")[:-1]
-    rows = []
-    for line in lines[1:] if start else lines:
-        try:
-            row = durable.parse_json(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows

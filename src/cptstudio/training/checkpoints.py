@@ -196,10 +196,7 @@ class CheckpointStore:
         """
         complete = checkpoints_of(self._run_directory)
         if name is not None:
-            chosen = self._folder / name
-            if chosen not in complete:
-                known = ", ".join(path.name for path in complete) or "none"
-                raise UserError(f"There is no checkpoint {name!r} in this run; it has: {known}.")
+            chosen = choose_complete(self._run_directory, name)
             verify(chosen)
             return chosen
         damaged = []
@@ -222,6 +219,19 @@ class CheckpointStore:
                 "No checkpoint of this run can be used:", [error.message for _, error in damaged]
             )
         return None
+
+
+def choose_complete(run_directory: Path, name: str) -> Path:
+    """The complete checkpoint of this name.
+
+    Raises:
+        UserError: the run has none; says which it has.
+    """
+    complete = {path.name: path for path in checkpoints_of(run_directory)}
+    if name not in complete:
+        known = ", ".join(complete) or "none"
+        raise UserError(f"There is no checkpoint {name!r} in this run; it has: {known}.")
+    return complete[name]
 
 
 def superfluous_steps(

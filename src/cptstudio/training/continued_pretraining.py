@@ -31,6 +31,8 @@ from cptstudio.run_files import (
     RunConfig,
     RunResult,
     checkpoints_of,
+    last_seq,
+    last_session,
     read_config,
     read_manifest,
     read_result,
@@ -38,6 +40,7 @@ from cptstudio.run_files import (
 )
 from cptstudio.training.checkpoints import (
     CheckpointStore,
+    choose_complete,
     load_optimizer_state,
     load_trained_weights,
     load_trainer_state,
@@ -46,7 +49,7 @@ from cptstudio.training.loop import Ending, TrainingLoop
 from cptstudio.training.progress import ProgressReporter, open_log, write_line
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup, set_up, start_from_parent
-from cptstudio.training.training_metrics_logger import TrainingMetricsLogger, last_seq, last_session
+from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
 
 NEWEST = ""
 """Value of `resume` that means the newest checkpoint."""
@@ -94,6 +97,8 @@ class ContinuedPretraining:
                 f"The run {self._config.name!r} was started before. Go on with it by --resume, or "
                 "prepare a new run to begin again."
             )
+        if self._resume:
+            choose_complete(self._run_directory, self._resume)
         if self._resume == NEWEST:
             result = read_result(self._run_directory)
             if result is not None and result.outcome == "completed":

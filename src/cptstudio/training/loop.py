@@ -115,6 +115,7 @@ class TrainingLoop:
         """
         length = self._setup.length
         self._last_time = time.perf_counter()
+        self._memory.read()  # What loading took is no step's.
         while True:
             finished = self.step >= length.steps
             if not self._stop and self._evaluation_due(finished):
@@ -255,6 +256,7 @@ class TrainingLoop:
             )
         except EvaluationAbandonedError:
             return
+        memory = self._memory.read()
         value = result.domain_bits_per_byte
         best = value is not None and self.early_stopping.observe(self.step, value)
         seconds = time.perf_counter() - started
@@ -269,6 +271,7 @@ class TrainingLoop:
                 metric.BEST: best,
                 metric.ELAPSED: self._elapsed,
                 metric.EVALUATION_SECONDS: seconds,
+                metric.MEMORY_PEAK: memory.peak,
             },
         )
         for index, (prompt, text) in enumerate(
@@ -305,7 +308,13 @@ class TrainingLoop:
         )
         self._saved_step = self.step
         message = f"Saved {path.name}."
-        self._logger.event("checkpoint", self.step, message, checkpoint=path.name)
+        self._logger.event(
+            "checkpoint",
+            self.step,
+            message,
+            checkpoint=path.name,
+            memory_peak=self._memory.read().peak,
+        )
         for name in self._checkpoints.prune(self.step):
             self._logger.event("deleted", self.step, f"Deleted {name}.", checkpoint=name)
         self._reporter.say(message)

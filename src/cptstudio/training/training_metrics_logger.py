@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from cptstudio.json_lines import JsonLinesWriter, read_json_lines
-from cptstudio.run_files import EVENTS, METRICS, SAMPLES
+from cptstudio.json_lines import JsonLinesWriter
+from cptstudio.run_files import EVENTS, METRICS, SAMPLES, last_seq
 
 KIND: Final = "kind"
 TRAIN: Final = "train"
@@ -86,8 +86,9 @@ class TrainingMetricsLogger:
 
     def __init__(self, run_directory: Path, session: int) -> None:
         self._session = session
-        self.seq = last_seq(run_directory)
         self._metrics = JsonLinesWriter(run_directory / METRICS)
+        # Of after the opening: a last line that lacked only its newline has become a row by it.
+        self.seq = last_seq(run_directory)
         self._events = JsonLinesWriter(run_directory / EVENTS)
         self._samples = JsonLinesWriter(run_directory / SAMPLES)
 
@@ -143,16 +144,3 @@ class TrainingMetricsLogger:
         """Close the files."""
         for writer in (self._metrics, self._events, self._samples):
             writer.close()
-
-
-def last_seq(run_directory: Path) -> int:
-    """Position of the last valid row of metrics.jsonl, or 0."""
-    rows = read_json_lines(run_directory / METRICS).records
-    return max((row[SEQ] for row in rows if isinstance(row.get(SEQ), int)), default=0)
-
-
-def last_session(run_directory: Path) -> int | None:
-    """Number of the last trainer process that left a row or an event, or None."""
-    lines = [read_json_lines(run_directory / name).records for name in (METRICS, EVENTS)]
-    numbers = [line.get(SESSION) for records in lines for line in records]
-    return max((number for number in numbers if isinstance(number, int)), default=None)
