@@ -25,6 +25,7 @@ from cptstudio.lm.description import (
     read_model_config,
     read_tensors,
 )
+from cptstudio.lm.model_config import additions
 from cptstudio.lm.parameters import named_parameters, set_parameters
 from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
 
@@ -188,7 +189,7 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
             "machine. If you trust it, set model.trust_remote_code."
         )
     try:
-        model, config = load_model(path, lazy=True, trust_remote_code=trust_remote_code)
+        model, config = load_network(path, trust_remote_code=trust_remote_code)
         mx.eval(named_parameters(model))
     except _LOADING_ERRORS as error:
         reason: object = error
@@ -200,6 +201,23 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
     complete_modules(model)
     tokenizer = _load_tokenizer(path, config, trust_remote_code)
     return LoadedModel(model, tokenizer, config, path, quantization)
+
+
+def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module, dict[str, Any]]:
+    """Return mlx-lm's network of a model folder, its weights unread, and the configuration used.
+
+    Every network comes from here, so that each is built from the normalized configuration.
+
+    Args:
+        path: the model folder.
+        trust_remote_code: run Python code that the model brings.
+    """
+    return load_model(
+        path,
+        lazy=True,
+        model_config=additions(read_model_config(path), path / "config.json"),
+        trust_remote_code=trust_remote_code,
+    )
 
 
 def complete_modules(model: Any) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.utils import load_model, load_tokenizer
+from mlx_lm.utils import load_tokenizer
 
 from cptstudio.errors import UserError
 from cptstudio.lm.description import is_quantized, read_tensors
-from cptstudio.lm.loading import LoadedModel, complete_modules, put_adapter
+from cptstudio.lm.loading import LoadedModel, complete_modules, load_network, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
 from cptstudio.lm.saving import fused_parameters
 
@@ -80,7 +80,7 @@ def merge(parts: Sequence[Part], progress: Progress | None = None) -> LoadedMode
         UserError: they cannot be summed.
     """
     check_parts(parts)
-    model, config = load_model(parts[0].model, lazy=True)
+    model, config = load_network(parts[0].model)
     complete_modules(model)
     used = [part for part in parts if part.weight != 0]
     sources = [_lazy_parameters(part) for part in used]
@@ -119,7 +119,7 @@ def _sum(values: Sequence[mx.array], weights: Sequence[float]) -> mx.array:
 def _lazy_parameters(part: Part) -> dict[str, mx.array]:
     """A model's parameters, read when they are computed with; held by this dictionary alone."""
     model: Any
-    model, _ = load_model(part.model, lazy=True)
+    model, _ = load_network(part.model)
     complete_modules(model)
     if part.adapter is None:
         return named_parameters(model)

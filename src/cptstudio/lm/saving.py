@@ -29,8 +29,9 @@ from mlx.nn.layers.base import Module
 
 from cptstudio.durable import dump_json
 from cptstudio.lm.description import read_model_config, weight_files
-from cptstudio.lm.loading import LoadedModel
+from cptstudio.lm.loading import LoadedModel, load_network
 from cptstudio.lm.methods import AppliedMethod
+from cptstudio.lm.model_config import normalized
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.tensor_layout import TensorLayout
 
@@ -110,12 +111,8 @@ def load_weights(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> No
     if method.kind != "full":
         restore_trainable(loaded.model, _load_arrays([folder / ADAPTER_WEIGHTS]))
         return
-    from mlx_lm.utils import load_model
-
-    # load_model renames as for the base, whatever names the files have.
-    saved, _ = load_model(
-        folder, lazy=True, trust_remote_code=bool(loaded.config.get("model_file"))
-    )
+    # It is renamed as for the base, whatever names the files have.
+    saved, _ = load_network(folder, trust_remote_code=bool(loaded.config.get("model_file")))
     restore_trainable(
         loaded.model,
         {
@@ -289,7 +286,8 @@ def _write_shards(folder: Path, tensors: dict[str, mx.array], shard_size: int) -
 
 def _clean_config(base: Path, dtype: str | None) -> dict[str, Any]:
     """The base's config.json without what no longer holds, with the type that does."""
-    config = read_model_config(base)
+    # Under the former names and the present ones, so that old and new readers agree.
+    config = normalized(read_model_config(base), base / "config.json")
     for key in ("_name_or_path", "quantization", "quantization_config", "torch_dtype", "dtype"):
         config.pop(key, None)
     inner = config.get("text_config")

@@ -6,9 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
-from mlx_lm.utils import load_model
 
-from cptstudio.lm.loading import LoadedModel, cast_floating, complete_modules, put_adapter
+from cptstudio.lm.loading import (
+    LoadedModel,
+    cast_floating,
+    complete_modules,
+    load_network,
+    put_adapter,
+)
 from cptstudio.lm.parameters import named_parameters, set_parameters
 
 
@@ -27,7 +32,7 @@ def with_adapter(
     """
     weights = named_parameters(base.model)
     # Lazy: the weights in the files are replaced before any of them is read.
-    model, _ = load_model(base.path, lazy=True, trust_remote_code=trust_remote_code)
+    model, _ = load_network(base.path, trust_remote_code=trust_remote_code)
     complete_modules(model)
     set_parameters(model, weights)
     put_adapter(model, base.path, adapter_path)

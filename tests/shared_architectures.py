@@ -1,0 +1,295 @@
+"""A small model of every architecture that mlx-lm and transformers share, saved by transformers.
+
+Nothing is added to what `save_pretrained` writes, so that these folders are what a user has who
+saved a model with the installed transformers. The networks are small but not degenerate: weights
+of the size that trained ones have, so that attention is far from uniform; a RoPE base that is no
+library's default; a partial rotary factor where the architecture has one; sliding windows shorter
+than the text. What is read wrongly shows.
+
+    save_shared_architecture("glm4", folder)
+    save_shared_architecture("llama", folder, rope={"rope_type": "yarn", "factor": 4.0})
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.toy_models import import_torch, save_toy_tokenizer
+
+VOCABULARY_SIZE = 512
+TOKENS = 288
+"""Length of the text that is compared: longer than every window and original context below."""
+
+BASE = 43_210.0
+LOCAL_BASE = 1_234.0
+ORIGINAL_CONTEXT = 128
+
+# What a configuration gets for each of these names that it knows.
+_SIZES: dict[str, Any] = {
+    "vocab_size": VOCABULARY_SIZE,
+    "vocab_size_per_layer_input": VOCABULARY_SIZE,
+    "hidden_size": 64,
+    "d_model": 64,
+    "n_embd": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 4,
+    "num_layers": 2,
+    "n_layers": 4,
+    "n_layer": 4,
+    "num_attention_heads": 4,
+    "n_heads": 4,
+    "n_head": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+    "n_positions": 512,
+    "max_seq_len": 512,
+    "initializer_range": 0.15,
+    "sliding_window": 40,
+    # Mixtures of experts.
+    "num_experts": 8,
+    "num_local_experts": 8,
+    "n_routed_experts": 8,
+    "moe_num_experts": 8,
+    "n_shared_experts": 1,
+    "num_shared_experts": 1,
+    "num_experts_per_tok": 2,
+    "num_experts_per_token": 2,
+    "moe_k": 2,
+    "moe_intermediate_size": 32,
+    "shared_expert_intermediate_size": 48,
+    "shared_intermediate_size": 48,
+    "first_k_dense_replace": 1,
+    # Attention over compressed keys and values.
+    "q_lora_rank": 24,
+    "kv_lora_rank": 32,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 16,
+    # Tokens of their own must be inside the small vocabulary.
+    "bos_token_id": 1,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+}
+_VISION: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "depth": 1,
+    "num_attention_heads": 2,
+    "num_heads": 2,
+    "embed_dim": 32,
+    "image_size": 28,
+    "patch_size": 14,
+    "out_hidden_size": 64,
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How to make a small model of one architecture.
+
+    Attributes:
+        settings: of the (text) configuration, beside `_SIZES`; None removes one of those.
+        outer: of the configuration around the text's, for models that also see images.
+        partial: share of a head that is rotated, where the architecture has one.
+        per_layer: RoPE by kind of layer.
+        exception: why mlx-lm's numbers differ from transformers'; None where they agree.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    outer: dict[str, Any] = field(default_factory=dict)
+    partial: float | None = None
+    per_layer: bool = False
+    rope: bool = True
+    exception: str | None = None
+
+
+_ALTERNATING = ["sliding_attention", "full_attention"] * 2
+_THREE_TO_ONE = ["sliding_attention"] * 3 + ["full_attention"]
+
+A = Architecture
+ARCHITECTURES: dict[str, Architecture] = {
+    "afmoe": A({"layer_types": _THREE_TO_ONE}),
+    "apertus": A(),
+    "bailing_hybrid": A(),
+    "bitnet": A(),
+    "cohere": A(),
+    "cohere2": A(),
+    "dbrx": A(),
+    "deepseek_v2": A(),
+    "deepseek_v3": A({"n_group": 1, "topk_group": 1}),
+    "deepseek_v32": A({"n_group": 1, "topk_group": 1}),
+    "dots1": A(),
+    "ernie4_5": A(),
+    "ernie4_5_moe": A(),
+    "exaone4": A(),
+    "exaone_moe": A(),
+    "falcon_h1": A(),
+    "falcon_mamba": A(rope=False),
+    "gemma": A(),
+    "gemma2": A(),
+    "gemma3": A(per_layer=True),
+    "gemma3_text": A(per_layer=True),
+    "gemma3n": A(per_layer=True),
+    "gemma4": A(per_layer=True),
+    "gemma4_text": A(per_layer=True),
+    "gemma4_unified": A(per_layer=True),
+    "glm": A(partial=0.75),
+    "glm4": A(partial=0.75),
+    "glm4_moe": A(partial=0.75),
+    "glm4_moe_lite": A(),
+    "glm_moe_dsa": A(),
+    "gpt2": A(rope=False),
+    "gpt_bigcode": A(rope=False),
+    "gpt_neox": A(partial=0.75),
+    "gpt_oss": A({"layer_types": _ALTERNATING}),
+    "gptj": A({"rotary_dim": 12}, rope=False),
+    "granite": A(),
+    "granitemoe": A(),
+    "granitemoehybrid": A(),
+    "helium": A(),
+    "hunyuan_v1_dense": A(),
+    "internlm3": A(),
+    "iquestcoder": A(),
+    "jamba": A(rope=False),
+    "kimi_k25": A(),
+    "kimi_linear": A(rope=False),
+    "laguna": A(per_layer=True),
+    "lfm2": A(),
+    "lfm2_moe": A(),
+    "llama": A(),
+    "llama4": A(),
+    "llama4_text": A(),
+    "llava": A(),
+    "longcat_flash": A(),
+    "mamba": A(rope=False),
+    "mamba2": A(rope=False),
+    "mellum": A(per_layer=True),
+    "mimo_v2_flash": A(per_layer=True, partial=0.5),
+    "minicpm3": A(),
+    "minimax": A(),
+    "minimax_m2": A(),
+    "minimax_m3_vl": A(),
+    "ministral3": A(),
+    "mistral": A(),
+    "mistral3": A(),
+    "mistral4": A(),
+    "mixtral": A(),
+    "muse_glimmer": A(),
+    "muse_spark": A(),
+    "nanochat": A(),
+    "nemotron": A(partial=0.75),
+    "nemotron_h": A(rope=False),
+    "olmo": A(),
+    "olmo2": A(),
+    "olmo3": A(per_layer=True),
+    "olmo_hybrid": A(),
+    "olmoe": A(),
+    "phi": A(partial=0.75),
+    "phi3": A(partial=0.75),
+    "phimoe": A(),
+    "qwen2": A(),
+    "qwen2_5_vl": A(),
+    "qwen2_moe": A(),
+    "qwen2_vl": A(),
+    "qwen3": A(),
+    "qwen3_5": A(partial=0.5),
+    "qwen3_5_moe": A(partial=0.5),
+    "qwen3_moe": A(),
+    "qwen3_next": A(partial=0.5),
+    "qwen3_vl": A(),
+    "qwen3_vl_moe": A(),
+    "recurrent_gemma": A(partial=0.75),
+    "seed_oss": A(),
+    "smollm3": A(),
+    "solar_open": A(),
+    "stablelm": A(partial=0.75),
+    "starcoder2": A(),
+}
+
+
+def configuration(name: str, rope: dict[str, Any] | None = None) -> Any:
+    """Return transformers' configuration of the small model `name`."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    given = ARCHITECTURES[name]
+    config_class = CONFIG_MAPPING[name]
+    known = config_class().to_dict()
+    text = known.get("text_config")
+    if not isinstance(text, dict):
+        return config_class(**_settings(known, given, rope))
+    settings = {"text_config": {"model_type": text["model_type"], **_settings(text, given, rope)}}
+    for part in ("vision_config", "audio_config"):
+        if isinstance(known.get(part), dict):
+            sizes = {key: value for key, value in _VISION.items() if key in known[part]}
+            settings[part] = {"model_type": known[part]["model_type"], **sizes}
+    return config_class(**settings | given.outer)
+
+
+def _settings(
+    known: dict[str, Any], given: Architecture, rope: dict[str, Any] | None
+) -> dict[str, Any]:
+    settings = {key: value for key, value in _SIZES.items() if key in known}
+    if given.rope:
+        one = {"rope_type": "default", "rope_theta": BASE} | (rope or {})
+        if given.partial is not None:
+            one["partial_rotary_factor"] = given.partial
+        settings["rope_parameters"] = one
+        if given.per_layer:
+            local = {"rope_type": "default", "rope_theta": LOCAL_BASE}
+            if given.partial is not None:
+                local["partial_rotary_factor"] = given.partial
+            settings["rope_parameters"] = {"full_attention": one, "sliding_attention": local}
+    settings |= given.settings
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def save_shared_architecture(
+    name: str, folder: Path, *, rope: dict[str, Any] | None = None, tokenizer: bool = True
+) -> Any:
+    """Save the small model `name` as transformers does; return its network."""
+    import transformers
+
+    torch = import_torch()
+    torch.manual_seed(0)
+    config = configuration(name, rope)
+    class_name = _class_name(name)
+    network_class = getattr(transformers, class_name, None)
+    if network_class is None:
+        module = importlib.import_module(f"transformers.models.{name}.modeling_{name}")
+        network_class = getattr(module, class_name)
+    model = network_class(config).float().eval()
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            # Biases and norms start at 0 or 1 in a fresh model; a trained one has neither.
+            if parameter.ndim == 1 and "A_log" not in parameter_name:
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    if tokenizer:
+        save_toy_tokenizer(folder, with_begin_token=False)
+    return model
+
+
+def _class_name(name: str) -> str:
+    from transformers.models.auto import modeling_auto
+
+    for names in (
+        modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+        modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    ):
+        found = names.get(name)
+        if found:
+            return str(found)
+    raise KeyError(name)
+
+
+def transformers_log_probabilities(model: Any, tokens: list[int]) -> Any:
+    """Return the log-probabilities of a network of transformers: float32, [tokens, vocabulary]."""
+    torch = import_torch()
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([tokens])).logits[0].float()
+        return torch.log_softmax(logits, dim=-1).numpy()
