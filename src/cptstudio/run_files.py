@@ -82,6 +82,8 @@ class RunConfig(Record):
         versions: of Python, MLX, mlx-lm and CPT Studio when the run was prepared.
         machine: operating system, processor, memory.
         parent: for a fork, the checkpoint whose weights it starts from.
+        held_out: how evaluations choose the held-out text that they measure. "windows": see
+            `corpus.held_out`; "documents": whole documents, as runs of before did and go on to do.
     """
 
     format_version: Literal[1] = 1
@@ -94,6 +96,7 @@ class RunConfig(Record):
     versions: dict[str, str]
     machine: dict[str, str | int | float]
     parent: Parent | None = None
+    held_out: Literal["documents", "windows"] = "documents"
 
 
 class FileRecord(Record):

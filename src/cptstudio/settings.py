@@ -305,12 +305,14 @@ class EvaluationSettings(Settings):
     every: TypedLength | None = _field(
         None,
         title="Evaluate every",
-        help="Interval (default: ten times a run, fewer where that takes much of the time).",
+        help="Interval (default: ten times a run; fewer, and on less text, where evaluations would "
+        "take more than 5 % of the time).",
     )
-    max_tokens: int = _field(
-        30_000,
+    max_tokens: int | None = _field(
+        None,
         title="Evaluation size",
-        help="Held-out tokens measured of each corpus, always the same documents.",
+        help="Held-out tokens measured of each corpus, always the same: where there are more, "
+        "windows spread evenly over all documents (default: 30,000, less in a short run).",
         unit="tokens",
         ge=100,
     )

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import UserError
 from cptstudio.lm import cpu_attention, cpu_head, loss
 from cptstudio.lm.description import describe_model
@@ -14,9 +16,10 @@ from cptstudio.training import resources
 from cptstudio.training.calibration import calibrate
 from cptstudio.training.defaults import default_learning_rate
 from cptstudio.training.machine import Machine, describe_machine, installed_versions
-from cptstudio.training.planning import make_plan
+from cptstudio.training.planning import held_out_sizes, make_plan
 from cptstudio.training.prepare import prepare_run
 from cptstudio.training.resources import trained_parameters
+from cptstudio.training.training_data import EVALUATION_COST
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import DOMAIN, GENERAL, small_settings
 
@@ -117,6 +120,35 @@ def test_warnings_name_their_reason(workspace: Workspace) -> None:
     assert "longer than the 128" in warnings_of(workspace, data=long)
     large = {"rows": 65536}
     assert "of memory" in warnings_of(workspace, batch=large)
+
+
+def test_evaluations_take_what_the_plan_says(workspace: Workspace) -> None:
+    """By default 5 % at most, where that is possible; what is set is counted as it is."""
+    both = {"corpora": [{"name": DOMAIN}, {"name": GENERAL, "role": "replay"}]}
+    plan = make_plan(workspace, minimal(data=both, length="60 epochs"), MACHINE)
+    assert 0 < plan.seconds(1.0) / plan.length.steps - 1 <= 0.05
+    held_out = held_out_sizes(plan.corpora, plan.tokenizer_hash)
+    assert all(0 < size < 30_000 for size in held_out), "there is less than is asked by default"
+    asked = {"every": "10 steps", "max_tokens": 100}
+    plan = make_plan(workspace, minimal(data=both, length="100 steps", evaluation=asked), MACHINE)
+    part = EVALUATION_COST * 11 * 2 * 100 / plan.length.tokens
+    assert plan.seconds(1.0) / plan.length.steps - 1 == pytest.approx(part)
+
+
+def test_where_nothing_is_held_out_evaluations_cost_nothing(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text("All of this is trained on. " * 200, encoding="utf-8")
+    build_corpus(
+        workspace.corpus("nothing-held-out"),
+        [tmp_path / "text.txt"],
+        BuildSettings(validation=0.0, test=0.0),
+        model_path=workspace.base_model("toy"),
+    )
+    data = {"corpora": [{"name": "nothing-held-out"}]}
+    plan = make_plan(workspace, minimal(data=data, length="2 steps"), MACHINE)
+    assert plan.seconds(1.0) == plan.length.steps
+    assert not any("Evaluation adds" in warning for warning in plan.warnings)
 
 
 def test_replay_has_a_default_share(workspace: Workspace) -> None:

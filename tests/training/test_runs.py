@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from cptstudio import durable
+from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.rows import Batch
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import (
     CHECKPOINTS,
     SAMPLES,
+    RunConfig,
     checkpoints_of,
     read_config,
     read_manifest,
@@ -80,6 +83,24 @@ def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
     assert result is not None
     assert (result.outcome, result.step, result.planned_steps) == ("completed", 12, 12)
     assert result.checkpoint == "step-00000012" and result.skipped_steps == 0
+
+
+def test_an_evaluation_costs_what_was_asked_and_runs_of_before_go_on_as_they_were(
+    workspace: Workspace, tmp_path: Path, plain: Path
+) -> None:
+    rows = [row for row in read_metrics(plain).records if row["kind"] == metric.EVALUATION]
+    for row in rows:
+        assert all(200 <= one["tokens"] <= 330 for one in row[metric.CORPORA].values())
+    # What a run of before was prepared with has no such field.
+    tree = durable.read_json(plain / "config.json")
+    assert tree.pop("held_out") == "windows"
+    former = RunConfig.model_validate(tree)
+    assert former.held_out == "documents"
+    for chosen in open_training_data(former).evaluation:
+        whole = open_corpus(workspace.corpus(chosen.name)).held_out_documents(
+            "validation", former.corpora[0].tokenizer_hash, max_tokens=300
+        )
+        assert [one.number for one in chosen.documents] == [one.number for one in whole]
 
 
 def test_an_evaluation_measures_both_sides_and_is_kept_in_the_manifest(plain: Path) -> None:
@@ -196,7 +217,7 @@ def poisoned(workspace: Workspace, directory: Path, token: int) -> None:
 def batches_by_token(directory: Path, batches: int) -> dict[int, list[int]]:
     """Which of the first batches each token is an input of."""
     config = read_config(directory)
-    order = open_training_data(config.settings, config.corpora).order
+    order = open_training_data(config).order
     found: dict[int, list[int]] = {}
     for index in range(batches):
         for token in np.unique(order.batch(index).inputs).tolist():

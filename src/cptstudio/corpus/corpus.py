@@ -36,12 +36,12 @@ SOURCES = "sources.jsonl.zst"
 
 @dataclass(frozen=True)
 class HeldOutDocument:
-    """A document to evaluate on.
+    """A document to evaluate on, or a window of one.
 
     Attributes:
-        number: its number in the document store.
+        number: the document's number in the document store.
         tokens: int32 [tokens], without special tokens.
-        byte_length: UTF-8 bytes of its text.
+        byte_length: UTF-8 bytes of the text.
     """
 
     number: int
@@ -138,34 +138,41 @@ class Corpus:
         side: Side,
         tokenizer_hash: str | None = None,
         max_documents: int | None = None,
-        max_bytes: int | None = None,
         max_tokens: int | None = None,
     ) -> list[HeldOutDocument]:
-        """Documents of one side, always the same ones in the same order.
+        """Whole documents of one side, always the same ones in the same order.
 
-        The order is that of the content hashes, so what is chosen when a limit applies is a
-        fair sample and changes little when documents are added. A document is taken whole or
-        not at all; the first one is taken whatever its size.
+        The order is that of the content hashes. A document is taken whole or not at all; the
+        first one is taken whatever its size, so a limit holds only where documents are short:
+        what is measured is chosen by `held_out.held_out_text`, and so only for runs of before.
         """
         store = self.token_store(tokenizer_hash)
-        positions = store.documents_of(side)
-        hashes = self.documents.records["hash"][store.documents[positions]]
-        words = np.ascontiguousarray(hashes).view(">u8").reshape(-1, 2)
         chosen: list[HeldOutDocument] = []
-        total_bytes = total_tokens = 0
-        for position in positions[np.lexsort((words[:, 1], words[:, 0]))].tolist():
+        total_tokens = 0
+        for position in in_hash_order(store, self.documents.records, side).tolist():
             if max_documents is not None and len(chosen) >= max_documents:
                 break
             tokens = store.document_tokens(position).astype(np.int32)
-            size = int(store.byte_lengths[position])
-            over_bytes = max_bytes is not None and total_bytes + size > max_bytes
-            over_tokens = max_tokens is not None and total_tokens + len(tokens) > max_tokens
-            if chosen and (over_bytes or over_tokens):
+            if chosen and max_tokens is not None and total_tokens + len(tokens) > max_tokens:
                 continue
+            size = int(store.byte_lengths[position])
             chosen.append(HeldOutDocument(int(store.documents[position]), tokens, size))
-            total_bytes += size
             total_tokens += len(tokens)
         return chosen
+
+
+def in_hash_order(
+    store: TokenStore, records: npt.NDArray[Any], side: Side
+) -> npt.NDArray[np.uint32]:
+    """Positions in a token store of one side's documents, by their content hashes.
+
+    So the first of them are a fair sample, which changes little when documents are added.
+    """
+    positions = store.documents_of(side)
+    hashes = records["hash"][store.documents[positions]]
+    words = np.ascontiguousarray(hashes).view(">u8").reshape(-1, 2)
+    ordered: npt.NDArray[np.uint32] = positions[np.lexsort((words[:, 1], words[:, 0]))]
+    return ordered
 
 
 def has_corpus(path: Path) -> bool:

@@ -142,8 +142,15 @@ class DocumentStore:
 
     def parts(self, number: int) -> Iterator[bytes]:
         """A document's UTF-8 text in parts of at most `FRAME` bytes; characters may be cut."""
-        record = self.records[number]
-        place, end = int(record["start"]), int(record["start"]) + int(record["length"])
+        yield from self._between(number, 0, int(self.records[number]["length"]))
+
+    def piece(self, number: int, begin: int, end: int) -> bytes:
+        """Bytes `begin` to `end` of a document's UTF-8 text; characters may be cut."""
+        return b"".join(self._between(number, begin, end))
+
+    def _between(self, number: int, begin: int, end: int) -> Iterator[bytes]:
+        start, length = (int(self.records[number][field]) for field in ("start", "length"))
+        place, end = start + begin, start + min(end, length)
         while place < end:
             frame, offset = divmod(place, FRAME)
             taken = min(end - place, FRAME - offset)

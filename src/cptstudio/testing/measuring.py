@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from cptstudio.corpus.held_out import held_out_text
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
@@ -78,6 +80,8 @@ class Measuring:
             "documents": one.identity,
             "side": self.request["side"] if one.corpus else None,
             "max_bytes": self.request["max_bytes"] if one.corpus else None,
+            # Before there were windows, whole documents were measured.
+            **({"text": "windows"} if one.corpus else {}),
             "context_length": self.context_length,
             "stride": self.stride,
         }
@@ -106,18 +110,30 @@ class Measuring:
             stride=self.stride,
             progress=tell,
         )
-        return {
-            "documents": names,
-            "nats": scores.nats.tolist(),
-            "tokens": scores.tokens.tolist(),
-            "bytes": scores.bytes.tolist(),
-        }
+        return _by_document(names, scores)
+
+
+def _by_document(names: Sequence[str], scores: Scores) -> dict[str, Any]:
+    """A measurement as it is kept: the windows of one document are added up."""
+    documents = list(dict.fromkeys(names))
+    places = {name: place for place, name in enumerate(documents)}
+    owners = [places[name] for name in names]
+    sums: dict[str, Any] = {"documents": documents}
+    for column in ("nats", "tokens", "bytes"):
+        values = getattr(scores, column)
+        total = np.zeros(len(documents), dtype=values.dtype)
+        np.add.at(total, owners, values)
+        sums[column] = total.tolist()
+    return sums
 
 
 def _documents(
     loaded: LoadedModel, one: DocumentSet, request: dict[str, Any]
 ) -> tuple[list[npt.NDArray[Any]], list[int], list[str], int]:
-    """Token ids, bytes and hashes of the documents, and the tokenizer's start token."""
+    """Token ids, bytes and hashes of texts, and the tokenizer's start token.
+
+    Several texts may have one hash: windows of one document.
+    """
     if one.corpus is None:
         tokenizer = load_tokenizer(loaded.path)
         texts = [text.text for text in one.texts]
@@ -125,8 +141,12 @@ def _documents(
         encoded: list[npt.NDArray[Any]] = list(tokenizer.encode_batch(texts))
         return encoded, sizes, [text.hash.hex() for text in one.texts], tokenizer.facts.start
     store = ensure_tokens(one.corpus, loaded.path)
-    documents = one.corpus.held_out_documents(
-        request["side"], store.tokenizer.hash, max_bytes=request["max_bytes"]
+    documents = held_out_text(
+        one.corpus,
+        request["side"],
+        store.tokenizer.hash,
+        lambda: load_tokenizer(loaded.path),
+        max_bytes=request["max_bytes"],
     )
     if not documents:
         raise UserError(f"The corpus {one.name!r} has no {request['side']} documents to measure.")

@@ -124,7 +124,9 @@ def fill_in_lengths(settings: TrainingSettings, length: RunLength) -> TrainingSe
             schedule, warmup=_or(schedule.warmup, Length(max(1, length.warmup), "steps"))
         ),
         evaluation=_changed(
-            evaluation, every=_or(evaluation.every, Length(length.evaluate_every, "steps"))
+            evaluation,
+            every=_or(evaluation.every, Length(length.evaluate_every, "steps")),
+            max_tokens=_or(evaluation.max_tokens, length.evaluation_tokens),
         ),
         checkpoints=_changed(
             checkpoints, every=_or(checkpoints.every, Length(length.save_every, "steps"))

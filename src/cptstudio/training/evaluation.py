@@ -76,6 +76,9 @@ def evaluate(
                 progress=progress,
             )
     roles = {chosen.name: chosen.role for chosen in sets}
+    documents = {
+        chosen.name: len({document.number for document in chosen.documents}) for chosen in sets
+    }
     return EvaluationResult(
         corpora={
             name: {
@@ -83,7 +86,7 @@ def evaluate(
                 "loss": score.loss,
                 "perplexity": score.perplexity,
                 "bits_per_byte": score.bits_per_byte,
-                "documents": len(score.nats),
+                "documents": documents[name],
                 "tokens": int(score.tokens.sum()),
                 "bytes": int(score.bytes.sum()),
             }

@@ -25,7 +25,7 @@ from cptstudio.training.defaults import (
 )
 from cptstudio.training.machine import Machine, describe_machine
 from cptstudio.training.resources import MemoryEstimate, checkpoint_bytes, estimate_memory
-from cptstudio.training.training_data import EVALUATION_COST, RunLength, row_order, run_length
+from cptstudio.training.training_data import RunLength, evaluation_part, row_order, run_length
 from cptstudio.workspace import Workspace
 
 MOST_EPOCHS = 4
@@ -76,7 +76,7 @@ class Plan:
         return self.length.steps * seconds_per_step * (1 + self._evaluation_part())
 
     def _evaluation_part(self) -> float:
-        return evaluation_part(self.settings, self.length, len(self.corpora))
+        return evaluation_part(self.length, held_out_sizes(self.corpora, self.tokenizer_hash))
 
 
 def make_plan(
@@ -103,7 +103,7 @@ def make_plan(
         raise UserError("This run cannot be prepared:", problems)
     settings = fill_in(settings, model, machine)
     order = row_order(settings, corpora, tokenizer_hash)
-    length = run_length(settings, order)
+    length = run_length(settings, order, held_out_sizes(corpora, tokenizer_hash))
     settings = fill_in_lengths(settings, length)
     # The filled-in warm-up is one step at least.
     length = run_length(settings, order)
@@ -217,20 +217,21 @@ def _about_data(plan: Plan, order: RowOrder) -> list[str]:
                 f"The corpus {use.name!r} has no validation documents, so nothing will show how "
                 "the model does on it."
             )
-    part = evaluation_part(plan.settings, plan.length, len(plan.corpora))
+    part = evaluation_part(plan.length, held_out_sizes(plan.corpora, plan.tokenizer_hash))
     if part > LARGEST_EVALUATION_PART:
         found.append(
-            f"Evaluations will take about {part:.0%} of the training time on top. Evaluate less "
-            "often (evaluation.every) or on less text (evaluation.max_tokens)."
+            f"Evaluation adds about {part:.0%} to the training time. Evaluate less often "
+            "(evaluation.every) or on less text (evaluation.max_tokens)."
         )
     return found
 
 
-def evaluation_part(settings: TrainingSettings, length: RunLength, corpora: int) -> float:
-    """Time of all evaluations, relative to that of training."""
-    times = 2 + (length.steps - 1) // length.evaluate_every
-    tokens = times * corpora * settings.evaluation.max_tokens
-    return EVALUATION_COST * tokens / length.tokens
+def held_out_sizes(corpora: Sequence[Corpus], tokenizer_hash: str) -> list[int]:
+    """Validation tokens of each corpus."""
+    return [
+        corpus.token_store(tokenizer_hash).manifest.tokens.get("validation", 0)
+        for corpus in corpora
+    ]
 
 
 def _about_rate(plan: Plan) -> list[str]:

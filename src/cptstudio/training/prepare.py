@@ -96,6 +96,7 @@ def plan_config(
         versions=installed_versions(),
         machine=describe_machine().record(),
         parent=parent,
+        held_out="windows",
     )
     return config, plan
 

@@ -66,7 +66,7 @@ def set_up(config: RunConfig) -> Setup:
         UserError: something that the run was prepared with is missing or has changed.
     """
     settings = config.settings
-    data = open_training_data(settings, config.corpora)
+    data = open_training_data(config)
     _check_model(config)
     notes = list(_prepare_machine(settings))
     on_gpu = mx.default_device().type == mx.DeviceType.gpu

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cptstudio.corpus.corpus import Corpus, HeldOutDocument, open_corpus
+from cptstudio.corpus.held_out import held_out_text
 from cptstudio.corpus.rows import MixtureMember, RowOrder, build_row_order
+from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
-from cptstudio.run_files import CorpusRecord
+from cptstudio.run_files import RunConfig
 from cptstudio.settings import CorpusUse, Length, TrainingSettings
 from cptstudio.training.schedules import default_warmup
 
 DEFAULT_TIMES_A_RUN = 10
-DEFAULT_EVALUATION_PART = 0.15
+DEFAULT_EVALUATION_PART = 0.05
+"""Part of the training time that evaluations take by default, at most."""
+DEFAULT_EVALUATION_TOKENS = 30_000
+"""Of each corpus, where the run is long enough for it."""
+FEWER_EVALUATION_TOKENS, FEWEST_EVALUATION_TOKENS = 10_000, 1_000
+FEW_TIMES_A_RUN = 4
 EVALUATION_COST = 0.57
 """Time of scoring a token, relative to training on it (0.56 to 0.58 measured on a CPU).
 
@@ -30,7 +37,7 @@ class EvaluationSet:
     Attributes:
         name: the corpus.
         role: "domain", "replay" or "evaluation".
-        documents: of its validation side.
+        documents: of its validation side, or windows of them.
         start_token: what a document's first token is predicted from.
     """
 
@@ -68,6 +75,7 @@ class RunLength:
         warmup: steps.
         evaluate_every: steps.
         save_every: steps.
+        evaluation_tokens: measured of each corpus at most.
     """
 
     steps: int
@@ -77,18 +85,16 @@ class RunLength:
     warmup: int
     evaluate_every: int
     save_every: int
+    evaluation_tokens: int
 
 
-def open_training_data(settings: TrainingSettings, records: Sequence[CorpusRecord]) -> TrainingData:
+def open_training_data(config: RunConfig) -> TrainingData:
     """Open the corpora that a run was prepared with.
-
-    Args:
-        settings: resolved.
-        records: of config.json, in the order of settings.data.corpora.
 
     Raises:
         UserError: corpora are missing, or are not what they were; all of them are named.
     """
+    settings, records = config.settings, config.corpora
     problems = []
     corpora = []
     for record in records:
@@ -110,7 +116,7 @@ def open_training_data(settings: TrainingSettings, records: Sequence[CorpusRecor
     sets = []
     empty = []
     for use, corpus in zip(settings.data.corpora, corpora, strict=True):
-        chosen = _evaluation_set(use, corpus, records[0].tokenizer_hash, settings)
+        chosen = _evaluation_set(use, corpus, records[0].tokenizer_hash, config)
         if chosen.documents:
             sets.append(chosen)
         else:
@@ -140,21 +146,39 @@ def row_order(
 
 
 def _evaluation_set(
-    use: CorpusUse, corpus: Corpus, tokenizer_hash: str, settings: TrainingSettings
+    use: CorpusUse, corpus: Corpus, tokenizer_hash: str, config: RunConfig
 ) -> EvaluationSet:
+    settings = config.settings
     store = corpus.token_store(tokenizer_hash)
-    documents = corpus.held_out_documents(
-        "validation", tokenizer_hash, max_tokens=settings.evaluation.max_tokens
-    )
+    limit = settings.evaluation.max_tokens
+    if config.held_out == "documents":
+        documents = corpus.held_out_documents("validation", tokenizer_hash, max_tokens=limit)
+    else:
+        documents = held_out_text(
+            corpus,
+            "validation",
+            tokenizer_hash,
+            lambda: load_tokenizer(config.model_path),
+            max_tokens=limit,
+            window_tokens=settings.data.context_length,
+        )
     counted = [document for document in documents if len(document.tokens)]
     return EvaluationSet(use.name, use.role, counted, store.tokenizer.start)
 
 
-def run_length(settings: TrainingSettings, order: RowOrder) -> RunLength:
+def run_length(
+    settings: TrainingSettings, order: RowOrder, held_out: Sequence[int] = ()
+) -> RunLength:
     """How many steps a run has, and when it evaluates and saves.
 
     What is not set is chosen: checkpoints ten times a run, warm-up by `default_warmup`,
-    evaluations ten times a run or as often as a small part of the training time allows.
+    evaluations as `_affordable_evaluations` says.
+
+    Args:
+        settings: of the run.
+        order: of its rows.
+        held_out: validation tokens of each corpus; may be left out where settings.evaluation has
+            interval and size.
     """
     accumulation = settings.batch.accumulation
     per_batch = order.tokens_per_epoch / order.batches_per_epoch
@@ -172,23 +196,75 @@ def run_length(settings: TrainingSettings, order: RowOrder) -> RunLength:
         return length.to_steps(per_step, order.tokens_per_epoch)
 
     warmup = settings.schedule.warmup
+    evaluate_every, evaluation_tokens = _evaluations(
+        settings, interval, steps, batches * per_batch, held_out
+    )
     return RunLength(
         steps=steps,
         batches=batches,
         tokens_per_step=per_step,
         tokens=batches * per_batch,
         warmup=default_warmup(steps) if warmup is None else interval(warmup),
-        evaluate_every=interval(
-            settings.evaluation.every, _affordable_evaluations(settings, batches * per_batch)
-        ),
+        evaluate_every=evaluate_every,
         save_every=interval(settings.checkpoints.every),
+        evaluation_tokens=evaluation_tokens,
     )
 
 
-def _affordable_evaluations(settings: TrainingSettings, tokens: float) -> int:
-    """How often a run may evaluate by default: twice at least, not counting the one before it."""
-    one = EVALUATION_COST * len(settings.data.corpora) * settings.evaluation.max_tokens
-    return min(DEFAULT_TIMES_A_RUN, max(2, int(DEFAULT_EVALUATION_PART * tokens / one)))
+def evaluation_part(length: RunLength, held_out: Sequence[int]) -> float:
+    """Time of all evaluations of a run, relative to that of training.
+
+    Args:
+        length: of the run.
+        held_out: validation tokens of each corpus.
+    """
+    times = evaluations(length.steps, length.evaluate_every)
+    tokens = sum(min(length.evaluation_tokens, there) for there in held_out)
+    return EVALUATION_COST * times * tokens / length.tokens
+
+
+def evaluations(steps: int, every: int) -> int:
+    """How often a run evaluates: before the first step, at every interval, and at its end."""
+    return 1 + math.ceil(steps / every)
+
+
+def _evaluations(
+    settings: TrainingSettings,
+    interval: Callable[[Length | None, int], int],
+    steps: int,
+    tokens: float,
+    held_out: Sequence[int],
+) -> tuple[int, int]:
+    """Interval in steps and tokens of each corpus; what is not set fits into a part of the time.
+
+    Ten evaluations of 30,000 tokens at best; first each becomes smaller, to 10,000, then they
+    become fewer, to four, then both go on to the least that says something.
+    """
+    every, size = settings.evaluation.every, settings.evaluation.max_tokens
+    affordable = DEFAULT_EVALUATION_PART * tokens / EVALUATION_COST
+
+    def cost(times: int, limit: int) -> float:
+        done = evaluations(steps, interval(every, times))
+        return done * sum(min(limit, there) for there in held_out)
+
+    def fitting(times: int, least: int) -> int:
+        """Tokens of each corpus that so many evaluations can afford, within bounds."""
+        if size is not None:
+            return size
+        for limit in range(DEFAULT_EVALUATION_TOKENS, least, -1_000):
+            if cost(times, limit) <= affordable:
+                return limit
+        return least
+
+    stages = [
+        *((times, FEWER_EVALUATION_TOKENS) for times in range(DEFAULT_TIMES_A_RUN, 3, -1)),
+        *((times, FEWEST_EVALUATION_TOKENS) for times in range(FEW_TIMES_A_RUN, 0, -1)),
+    ]
+    for times, least in stages:
+        limit = fitting(times, least)
+        if cost(times, limit) <= affordable:
+            break
+    return interval(every, times), limit
 
 
 def _batches_of_epochs(order: RowOrder, epochs: float) -> int:
