@@ -127,6 +127,28 @@ _CATALOGUE: dict[str, tuple[str, dict[str, Any]]] = {
 
 ARCHITECTURES = tuple(_CATALOGUE)
 
+# Toys that only some tests need, and so are no part of the matrices over ARCHITECTURES.
+_CATALOGUE |= {
+    "glm4_moe": (
+        "glm4_moe",
+        {
+            "head_dim": 8,
+            "n_routed_experts": 4,
+            "n_shared_experts": 1,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32,
+            "first_k_dense_replace": 1,
+            "n_group": 1,
+            "topk_group": 1,
+            "norm_topk_prob": True,
+            "routed_scaling_factor": 1.0,
+            "use_qk_norm": True,
+            "partial_rotary_factor": 0.5,
+            "tie_word_embeddings": False,
+        },
+    ),
+}
+
 # Architectures whose tokenizer begins a document with a token of its own.
 _WITH_BEGIN_TOKEN = {"llama", "llama-tied", "mistral", "gemma2", "gemma3", "recurrent_gemma"}
 
@@ -228,6 +250,8 @@ def _add_what_mlx_lm_reads(folder: Path, name: str) -> None:
         rope = config.get("rope_parameters") or {}
         config.setdefault("rotary_pct", rope.get("partial_rotary_factor", 0.25))
         config.setdefault("rotary_emb_base", int(rope.get("rope_theta", 10000)))
+    if name == "glm4_moe":
+        config |= {"rope_scaling": None, "partial_rotary_factor": 0.5}
     if name == "qwen3_moe":
         config.setdefault("num_experts", config.get("num_local_experts"))
     if "rope_theta" not in config and isinstance(config.get("rope_parameters"), dict):

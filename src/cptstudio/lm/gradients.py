@@ -6,14 +6,14 @@ which more BLAS threads cannot do. The shares are fixed by the shape, and every 
 deterministic: same input, same bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
 import psutil
 from mlx.nn.layers.base import Module
-from mlx.utils import tree_flatten, tree_map
+from mlx.utils import tree_flatten, tree_map, tree_map_with_path
 
 from cptstudio.lm import blas
 from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
@@ -38,6 +38,7 @@ class GradientStep:
             a C++ compiler, which takes some seconds for each.
         compute_dtype: type that trained parameters are cast to for the computation (None: their
             own). The gradients have the parameters' own types.
+        lasting: names of those that are not cast.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class GradientStep:
         grad_checkpoint: bool = False,
         compile: bool = False,
         compute_dtype: mx.Dtype | None = None,
+        lasting: Collection[str] = (),
     ) -> None:
         prepare_cpu()
         self.model = model
         self.compute_dtype = compute_dtype
+        self._lasting = frozenset(lasting)
         self.head: OutputHead | None = find_output_head(model)
         self._threads = max(1, streams or blas.usable_cores())
         self.streams = self._most_streams()
@@ -129,8 +132,10 @@ class GradientStep:
         weights: mx.array | None = None,
     ) -> mx.array:
         if self.compute_dtype is not None:
-            dtype = self.compute_dtype
-            parameters = tree_map(lambda value: value.astype(dtype), parameters)
+            dtype, lasting = self.compute_dtype, self._lasting
+            parameters = tree_map_with_path(
+                lambda name, value: value if name in lasting else value.astype(dtype), parameters
+            )
         self.model.update(parameters)
         self._keys.key = key
         with checkpointed_layers(self._layers, self._keys):

@@ -6,7 +6,8 @@ of mantissa, an update smaller than 1/256 of its weight is lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -26,8 +27,9 @@ from cptstudio.lm.description import (
     read_tensors,
 )
 from cptstudio.lm.model_config import additions
-from cptstudio.lm.parameters import named_parameters, set_parameters
+from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
+from cptstudio.lm.tensor_types import NAMES, lasting_parameters, narrowed, stored_types
 
 # SystemExit: mlx-lm's OLMo ends the process where its own library is not installed.
 _LOADING_ERRORS = (
@@ -40,6 +42,9 @@ _LOADING_ERRORS = (
     OSError,
     SystemExit,
 )
+
+ADAPTER_LEAVES = ("lora_a", "lora_b", "m")
+"""Parameters of mlx-lm's adapters; no network has others of these names."""
 
 MethodKind = Literal["full", "lora", "dora"]
 
@@ -54,6 +59,8 @@ class LoadedModel:
         config: config.json as mlx-lm understood it.
         path: the folder it was loaded from.
         quantization: how its weights are packed, or None.
+        stored_types: of its parameters in its files, by mlx-lm's names, unpacked.
+        lasting: parameters that a narrower computation leaves in the type they are stored in.
     """
 
     model: Module
@@ -61,6 +68,8 @@ class LoadedModel:
     config: dict[str, Any]
     path: Path
     quantization: Quantization | None
+    stored_types: Mapping[str, mx.Dtype] = field(default_factory=dict)
+    lasting: frozenset[str] = frozenset()
 
     @property
     def quantized(self) -> bool:
@@ -105,7 +114,7 @@ def load_for_training(
             raise UserError(f"{path} cannot be trained in full: {obstacle}")
     loaded = _load(path, quantization, trust_remote_code)
     dtype = mx.float32 if method == "full" else compute_dtype or default_compute_dtype()
-    cast_floating(loaded.model, dtype, respect_exceptions=method != "full")
+    cast_floating(loaded.model, dtype, loaded.lasting)
     return loaded
 
 
@@ -126,23 +135,26 @@ def load_for_inference(
         trust_remote_code: run Python code that the model brings.
     """
     loaded = _load(path, is_quantized(path), trust_remote_code)
-    if adapter_path is not None:
-        put_adapter(loaded.model, path, adapter_path)
     if compute_dtype is None and default_compute_dtype() == mx.float32:
         compute_dtype = mx.float32
     if compute_dtype is not None:
-        cast_floating(loaded.model, compute_dtype, respect_exceptions=True)
+        cast_floating(loaded.model, compute_dtype, loaded.lasting)
+    if adapter_path is not None:
+        put_adapter(loaded.model, path, adapter_path, compute_dtype)
     loaded.model.eval()
     return loaded
 
 
-def put_adapter(model: Module, path: Path, adapter_path: Path) -> None:
+def put_adapter(
+    model: Module, path: Path, adapter_path: Path, dtype: mx.Dtype | None = None
+) -> None:
     """Put an adapter on a network, in place.
 
     Args:
         model: the base.
         path: the folder it was loaded from.
         adapter_path: a folder with adapters.safetensors and adapter_config.json.
+        dtype: type that the adapter's factors get; None for their own.
 
     Raises:
         UserError: the adapter does not fit that base.
@@ -154,29 +166,46 @@ def put_adapter(model: Module, path: Path, adapter_path: Path) -> None:
             f"The adapter in {adapter_path} cannot be put on {path}: {error}. "
             "Is that the base model it was trained on?"
         ) from error
+    if dtype is not None:
+        factors = {
+            name: value
+            for name, value in named_parameters(model).items()
+            if name.rpartition(".")[2] in ADAPTER_LEAVES
+        }
+        set_parameters(model, narrowed(factors, dtype, ()))
 
 
-def cast_floating(model: Module, dtype: mx.Dtype, *, respect_exceptions: bool) -> None:
+def cast_floating(model: Module, dtype: mx.Dtype, lasting: Collection[str]) -> None:
     """Cast the floating-point parameters of a model in place.
 
     Args:
-        model: any module.
+        model: without adapters.
         dtype: the type they get.
-        respect_exceptions: leave what the architecture wants in its own precision, such as
-            the bias of an expert router (mlx-lm's `cast_predicate`), when narrowing.
+        lasting: those that are left alone when narrowing, such as the bias of an expert router.
     """
-    keep = getattr(model, "cast_predicate", None) if respect_exceptions else None
-    if dtype == mx.float32:
-        keep = None
-    changed = {
-        name: value.astype(dtype)
-        for name, value in named_parameters(model).items()
-        if mx.issubdtype(value.dtype, mx.floating)
-        and value.dtype != dtype
-        and (keep is None or keep(name))
-    }
-    set_parameters(model, changed)
+    set_parameters(model, narrowed(named_parameters(model), dtype, lasting))
     mx.eval(named_parameters(model))
+
+
+def wider_values(loaded: LoadedModel) -> dict[str, mx.array]:
+    """Return the base's own values (lazy) of frozen parameters that were narrowed when loaded."""
+    present, trained = named_parameters(loaded.model), trainable_parameters(loaded.model)
+    lossy = set()
+    for name in present.keys() - trained.keys():
+        stored, dtype = loaded.stored_types.get(_plain_name(name)), present[name].dtype
+        if stored is not None and dtype in NAMES and dtype not in (stored, mx.float32):
+            lossy.add(name)
+    if not lossy:
+        return {}
+    base, _ = load_network(loaded.path, trust_remote_code=bool(loaded.config.get("model_file")))
+    values = named_parameters(base)
+    return {name: values[_plain_name(name)] for name in lossy if _plain_name(name) in values}
+
+
+def _plain_name(name: str) -> str:
+    # An adapter holds the layer that it was put on as `linear`.
+    path, _, leaf = name.rpartition(".")
+    return f"{path.removesuffix('.linear')}.{leaf}" if path.endswith(".linear") else name
 
 
 def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool) -> LoadedModel:
@@ -190,6 +219,7 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
         )
     try:
         model, config = load_network(path, trust_remote_code=trust_remote_code)
+        types, lasting = stored_types(model), lasting_parameters(model)
         mx.eval(named_parameters(model))
     except _LOADING_ERRORS as error:
         reason: object = error
@@ -200,7 +230,7 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
         ) from error
     complete_modules(model)
     tokenizer = _load_tokenizer(path, config, trust_remote_code)
-    return LoadedModel(model, tokenizer, config, path, quantization)
+    return LoadedModel(model, tokenizer, config, path, quantization, types, lasting)
 
 
 def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module, dict[str, Any]]:

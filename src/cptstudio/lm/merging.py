@@ -23,6 +23,7 @@ from cptstudio.lm.description import is_quantized, read_tensors
 from cptstudio.lm.loading import LoadedModel, complete_modules, load_network, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
 from cptstudio.lm.saving import fused_parameters
+from cptstudio.lm.tensor_types import lasting_parameters, stored_types
 
 Progress = Callable[[int, int], None]
 
@@ -85,12 +86,15 @@ def merge(parts: Sequence[Part], progress: Progress | None = None) -> LoadedMode
     used = [part for part in parts if part.weight != 0]
     sources = [_lazy_parameters(part) for part in used]
     names = list(named_parameters(model))
+    types, lasting = stored_types(model), lasting_parameters(model)
     for done, name in enumerate(names):
         missing = [part for part, source in zip(used, sources, strict=True) if name not in source]
         if missing:
             raise UserError(f"{missing[0].model} has no {name}: it is another model.")
         values = [source.pop(name) for source in sources]
         total = _sum(values, [part.weight for part in used])
+        if name in types:
+            total = total.astype(types[name])
         mx.eval(total)
         set_parameters(model, {name: total})
         del values, total
@@ -101,19 +105,17 @@ def merge(parts: Sequence[Part], progress: Progress | None = None) -> LoadedMode
     tokenizer = load_tokenizer(  # type: ignore[no-untyped-call]
         path, eos_token_ids=config.get("eos_token_id")
     )
-    return LoadedModel(model, tokenizer, config, path, None)
+    return LoadedModel(model, tokenizer, config, path, None, types, lasting)
 
 
 def _sum(values: Sequence[mx.array], weights: Sequence[float]) -> mx.array:
-    """A weighted sum in the widest of the values' own types; one value of weight 1 as it is."""
+    """A weighted sum in float32; one value of weight 1 as it is."""
     if len(values) == 1 and weights[0] == 1:
         return values[0]
-    total = sum(
+    return sum(
         (value.astype(mx.float32) * weight for value, weight in zip(values, weights, strict=True)),
         start=mx.zeros(values[0].shape),
     )
-    exact = any(value.dtype == mx.float32 for value in values)
-    return total if exact else total.astype(values[0].dtype)
 
 
 def _lazy_parameters(part: Part) -> dict[str, mx.array]:

@@ -24,7 +24,7 @@ from mlx_lm.tuner.lora import LoRALinear, LoRASwitchLinear
 from mlx_lm.utils import dequantize_model
 
 from cptstudio.errors import UserError
-from cptstudio.lm.loading import LoadedModel
+from cptstudio.lm.loading import LoadedModel, wider_values
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.settings import MethodSettings
 
@@ -152,7 +152,7 @@ def _apply_adapters(
     _replace_by_adapters(model, chosen, settings, scale, seed)
     embeddings: frozenset[str] = frozenset()
     if settings.train_embeddings:
-        embeddings = _unfreeze_embeddings(model)
+        embeddings = _unfreeze_embeddings(loaded)
     trained = trainable_parameters(model)
     return AppliedMethod(
         kind="dora" if settings.kind == "dora" else "lora",
@@ -321,7 +321,8 @@ def _rows(module: Any) -> int:
     return int(module.weight.shape[0])
 
 
-def _unfreeze_embeddings(model: Any) -> frozenset[str]:
+def _unfreeze_embeddings(loaded: LoadedModel) -> frozenset[str]:
+    model: Any = loaded.model
     modules = embedding_modules(model)
     for path, module in modules.items():
         if isinstance(module, (QuantizedEmbedding, QuantizedLinear)):
@@ -330,8 +331,10 @@ def _unfreeze_embeddings(model: Any) -> frozenset[str]:
             dequantize_model(holder)
             model.update_modules(tree_unflatten([(path, holder["part"])]))
     names = embedding_parameters(model)
-    parameters = named_parameters(model)
-    set_parameters(model, {name: parameters[name].astype(mx.float32) for name in names})
+    # Masters begin with what the base stores, not with what is left of it in the compute type.
+    values = named_parameters(model) | wider_values(loaded)
+    set_parameters(model, {name: values[name].astype(mx.float32) for name in names})
+    mx.eval(named_parameters(model))
     for module in embedding_modules(model).values():
         module.unfreeze(recurse=False)
     return frozenset(names)

@@ -10,7 +10,8 @@ What is written for which method:
 
 A complete folder has the tensor names of the base model's own files, so that whatever reads
 the base reads the result. Where mlx-lm's loading has no exact inverse, and for bases that were
-quantized by mlx-lm, it has mlx-lm's names instead.
+quantized by mlx-lm, it has mlx-lm's names instead. Each tensor has the type that the base's files
+store it in (`lm.tensor_types`).
 
 Nothing here flushes to the disk: the caller commits the whole checkpoint folder at once.
 """
@@ -28,12 +29,13 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from cptstudio.durable import dump_json
-from cptstudio.lm.description import read_model_config, weight_files
-from cptstudio.lm.loading import LoadedModel, load_network
+from cptstudio.lm.description import read_model_config, read_tensors, weight_files
+from cptstudio.lm.loading import ADAPTER_LEAVES, LoadedModel, load_network, wider_values
 from cptstudio.lm.methods import AppliedMethod
 from cptstudio.lm.model_config import normalized
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.tensor_layout import TensorLayout
+from cptstudio.lm.tensor_types import NAMES, as_stored, main_type
 
 SHARD_SIZE = 5 * 10**9
 """Bytes of tensors in one weight file, at most, as Hugging Face's tools split them."""
@@ -54,7 +56,6 @@ _OWN_FILES = frozenset(
     }
 )
 _COMPANION_SIZE_LIMIT = 256 * 1024 * 1024
-_DTYPE_NAMES = {mx.float32: "float32", mx.bfloat16: "bfloat16", mx.float16: "float16"}
 
 
 @dataclass(frozen=True)
@@ -76,28 +77,33 @@ class SavedWeights:
     base_names: bool
 
 
-def save_weights(
-    folder: Path, loaded: LoadedModel, method: AppliedMethod, *, dtype: mx.Dtype | None = None
-) -> SavedWeights:
+def save_weights(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> SavedWeights:
     """Write the model, or its adapter, into an existing folder.
 
     Args:
         folder: where; files of the same names are overwritten.
         loaded: the model as it is being trained.
         method: what `apply_method` returned for it.
-        dtype: type of a complete model's tensors; None keeps the parameters' own (float32
-            masters). Adapters are always written as they are.
+
+    A complete model's tensors get the types of the base's; adapters are written as they are.
     """
     if method.kind != "full" and not method.train_embeddings:
         return _save_adapter(folder, loaded.model, method)
+    exact = method.kind == "full" and stored_exactly(loaded)
     if method.kind == "full":
         parameters = named_parameters(loaded.model)
-        exact = dtype is None or all(value.dtype == dtype for value in parameters.values())
     else:
-        parameters = fused_parameters(loaded.model)
-        exact = False
-    files, base_names = save_model_folder(folder, loaded, parameters, dtype=dtype)
+        parameters = fused_parameters(loaded.model, wider_values(loaded))
+    files, base_names = save_model_folder(folder, loaded, parameters)
     return SavedWeights("model", exact, files, base_names)
+
+
+def stored_exactly(loaded: LoadedModel) -> bool:
+    """Whether the base's types hold the trained parameters of full training bit for bit."""
+    return all(tensor.dtype == "F32" for tensor in read_tensors(loaded.path).values()) and all(
+        loaded.stored_types.get(name) == value.dtype
+        for name, value in trainable_parameters(loaded.model).items()
+    )
 
 
 def load_weights(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> None:
@@ -160,12 +166,35 @@ def _save_adapter(folder: Path, model: Module, method: AppliedMethod) -> SavedWe
     return SavedWeights("adapter", True, (ADAPTER_WEIGHTS, ADAPTER_CONFIG), True)
 
 
-def fused_parameters(model: Any) -> dict[str, mx.array]:
+def fused_parameters(
+    model: Any, wider: Mapping[str, mx.array] | None = None
+) -> dict[str, mx.array]:
     """Parameters of the plain network that computes what a network with adapters computes.
 
-    Packed weights are unpacked. The network itself is left as it is; the result is lazy, and
-    belongs to no network, so it needs no memory before it is written.
+    Packed weights are unpacked, and sums are made in float32. The network itself is left as it is;
+    the result is lazy, and belongs to no network, so it needs no memory before it is written.
+
+    Args:
+        model: the network.
+        wider: values in place of the network's own.
     """
+    present = named_parameters(model)
+    own = {
+        name: value
+        for name, value in present.items()
+        if value.dtype in NAMES and name.rpartition(".")[2] not in ADAPTER_LEAVES
+    }
+    set_parameters(
+        model,
+        {name: (wider or {}).get(name, value).astype(mx.float32) for name, value in own.items()},
+    )
+    try:
+        return _fused(model)
+    finally:
+        set_parameters(model, own)
+
+
+def _fused(model: Any) -> dict[str, mx.array]:
     from mlx_lm.utils import dequantize_model
 
     fused: dict[str, Any] = {}
@@ -198,7 +227,6 @@ def save_model_folder(
     loaded: LoadedModel,
     parameters: Mapping[str, mx.array],
     *,
-    dtype: mx.Dtype | None = None,
     shard_size: int = SHARD_SIZE,
 ) -> tuple[tuple[str, ...], bool]:
     """Write a complete model folder: config.json, weights, and the base's tokenizer files.
@@ -207,7 +235,6 @@ def save_model_folder(
         folder: where.
         loaded: the model whose architecture, configuration and tokenizer it has.
         parameters: all parameters, as mlx-lm names them, unpacked.
-        dtype: type of the floating-point tensors; None keeps their own.
         shard_size: largest sum of tensor bytes in one file.
 
     Returns:
@@ -215,15 +242,14 @@ def save_model_folder(
     """
     layout = loaded.layout
     if layout is None:
-        tensors = dict(parameters)
+        tensors = as_stored(parameters, None, loaded.stored_types)
     else:
-        tensors = layout.restore(parameters)
+        files_tensors = read_tensors(loaded.path)
+        tensors = as_stored(layout.restore(parameters), files_tensors, loaded.stored_types)
         tensors |= _untouched(loaded, layout)
-    if dtype is not None:
-        tensors = {name: _cast(value, dtype) for name, value in tensors.items()}
+    written = main_type(tensors)
     files = _write_shards(folder, tensors, shard_size)
-    written = dtype or _common_dtype(parameters)
-    config = _clean_config(loaded.path, _DTYPE_NAMES.get(written) if written else None)
+    config = _clean_config(loaded.path, NAMES.get(written) if written else None)
     (folder / "config.json").write_text(
         json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
     )
@@ -242,17 +268,6 @@ def _untouched(loaded: LoadedModel, layout: TensorLayout) -> dict[str, mx.array]
 def _superfluous(name: str) -> bool:
     # A head that is dropped is a copy of the embedding; rotary tables are computed anew.
     return name.endswith(("lm_head.weight", "inv_freq", ".masked_bias", ".attention.bias"))
-
-
-def _cast(value: mx.array, dtype: mx.Dtype) -> mx.array:
-    return value.astype(dtype) if mx.issubdtype(value.dtype, mx.floating) else value
-
-
-def _common_dtype(parameters: Mapping[str, mx.array]) -> mx.Dtype | None:
-    types = {
-        value.dtype for value in parameters.values() if mx.issubdtype(value.dtype, mx.floating)
-    }
-    return types.pop() if len(types) == 1 else None
 
 
 def _write_shards(folder: Path, tensors: dict[str, mx.array], shard_size: int) -> tuple[str, ...]:

@@ -7,13 +7,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from cptstudio.lm.loading import (
-    LoadedModel,
-    cast_floating,
-    complete_modules,
-    load_network,
-    put_adapter,
-)
+from cptstudio.lm.loading import LoadedModel, complete_modules, load_network, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
 
 
@@ -35,10 +29,9 @@ def with_adapter(
     model, _ = load_network(base.path, trust_remote_code=trust_remote_code)
     complete_modules(model)
     set_parameters(model, weights)
-    put_adapter(model, base.path, adapter_path)
-    if mx.default_device() == mx.Device(mx.cpu):
-        # As `load_for_inference` does; the base's arrays are float32 already and stay shared.
-        cast_floating(model, mx.float32, respect_exceptions=True)
+    # As `load_for_inference` does.
+    dtype = mx.float32 if mx.default_device() == mx.Device(mx.cpu) else None
+    put_adapter(model, base.path, adapter_path, dtype)
     mx.eval(named_parameters(model))
     model.eval()
     return replace(base, model=model)

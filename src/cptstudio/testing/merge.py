@@ -126,7 +126,7 @@ class _Made:
         """In the type that is computed with; after this it is not to be saved any more."""
         loaded = self.as_stored()
         if default_compute_dtype() == mx.float32:
-            cast_floating(loaded.model, mx.float32, respect_exceptions=True)
+            cast_floating(loaded.model, mx.float32, loaded.lasting)
         return loaded
 
 

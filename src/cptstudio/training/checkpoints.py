@@ -21,11 +21,11 @@ from pydantic import ValidationError
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
-from cptstudio.lm.description import read_header
+from cptstudio.lm.description import read_header, read_tensors
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.methods import AppliedMethod
 from cptstudio.lm.parameters import trainable_parameters
-from cptstudio.lm.saving import load_weights, restore_trainable, save_weights
+from cptstudio.lm.saving import load_weights, restore_trainable, save_weights, stored_exactly
 from cptstudio.run_files import (
     CHECKPOINTS,
     MANIFEST,
@@ -108,7 +108,6 @@ class CheckpointStore:
         *,
         session: int,
         metrics_seq: int,
-        inference_dtype: mx.Dtype,
         domain_bits_per_byte: float | None,
     ) -> Path:
         """Write and commit a checkpoint; returns its folder.
@@ -118,13 +117,13 @@ class CheckpointStore:
             RunDirectoryGoneError: the run directory was deleted.
         """
         self._lock.check_present()
-        needed = checkpoint_size(loaded, method, optimizer_state, inference_dtype)
+        needed = checkpoint_size(loaded, method, optimizer_state)
         self._check_space(needed)
         target = self._folder / checkpoint_name(state.step)
         staged = durable.staging_path(target)
         try:
             staged.mkdir()
-            layout = _write_parts(staged, state, loaded, method, optimizer_state, inference_dtype)
+            layout = _write_parts(staged, state, loaded, method, optimizer_state)
             manifest = CheckpointManifest(
                 step=state.step,
                 method=method.kind,
@@ -249,18 +248,19 @@ def superfluous_steps(
 
 
 def checkpoint_size(
-    loaded: LoadedModel,
-    method: AppliedMethod,
-    optimizer_state: dict[str, mx.array],
-    inference_dtype: mx.Dtype,
+    loaded: LoadedModel, method: AppliedMethod, optimizer_state: dict[str, mx.array]
 ) -> int:
     """Bytes that a checkpoint will take, tokenizer files left out."""
     state = sum(value.nbytes for value in optimizer_state.values())
     trained = sum(value.nbytes for value in trainable_parameters(loaded.model).values())
     if method.kind != "full" and not method.train_embeddings:
         return state + trained
-    whole = method.total * inference_dtype.size
-    exact = method.kind == "full" and inference_dtype == mx.float32
+    if loaded.quantized:
+        types = loaded.stored_types.values()
+        whole = method.total * max((dtype.size for dtype in types), default=2)
+    else:
+        whole = sum(tensor.bytes for tensor in read_tensors(loaded.path).values())
+    exact = method.kind == "full" and stored_exactly(loaded)
     return state + whole + (0 if exact else trained)
 
 
@@ -270,9 +270,8 @@ def _write_parts(
     loaded: LoadedModel,
     method: AppliedMethod,
     optimizer_state: dict[str, mx.array],
-    inference_dtype: mx.Dtype,
 ) -> Literal["model", "adapter"]:
-    saved = save_weights(folder, loaded, method, dtype=inference_dtype)
+    saved = save_weights(folder, loaded, method)
     own = folder / TRAINING_STATE
     own.mkdir()
     if not saved.exact:

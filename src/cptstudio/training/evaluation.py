@@ -15,6 +15,7 @@ from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.loss import OutputHead
 from cptstudio.lm.parameters import set_parameters, trainable_parameters
 from cptstudio.lm.sampling import keyed_sampler
+from cptstudio.lm.tensor_types import narrowed
 from cptstudio.lm.text_after import TextAfter, raw_tokens
 from cptstudio.sampling import Sampling
 from cptstudio.settings import EvaluationSettings
@@ -108,7 +109,7 @@ def _together(scores: Sequence[Scores]) -> float | None:
 def computing_in(loaded: LoadedModel, dtype: mx.Dtype) -> Iterator[None]:
     """Let the trained float32 parameters take the type of the computation for a while."""
     masters = trainable_parameters(loaded.model)
-    casts = {name: value.astype(dtype) for name, value in masters.items() if value.dtype != dtype}
+    casts = narrowed(masters, dtype, loaded.lasting)
     if not casts:
         yield
         return

@@ -303,7 +303,6 @@ class TrainingLoop:
             optimizer_state,
             session=self._session,
             metrics_seq=self._logger.seq,
-            inference_dtype=self._setup.inference_dtype,
             domain_bits_per_byte=value if value is not None and math.isfinite(value) else None,
         )
         self._saved_step = self.step

@@ -10,7 +10,6 @@ import mlx.core as mx
 from cptstudio.errors import UserError
 from cptstudio.lm import blas
 from cptstudio.lm.compilation import prepare_compilation
-from cptstudio.lm.description import describe_model
 from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.identity import model_hash
 from cptstudio.lm.loading import LoadedModel, default_compute_dtype, load_for_training
@@ -36,7 +35,6 @@ class Setup:
 
     Attributes:
         compute_dtype: type of the computation.
-        inference_dtype: type in which a checkpoint's complete model is written: the base's.
         notes: sentences for the log.
     """
 
@@ -50,7 +48,6 @@ class Setup:
     data: TrainingData
     length: RunLength
     compute_dtype: mx.Dtype
-    inference_dtype: mx.Dtype
     notes: tuple[str, ...]
 
     @property
@@ -94,6 +91,7 @@ def set_up(config: RunConfig) -> Setup:
             grad_checkpoint=settings.compute.gradient_checkpointing,
             compile=on_gpu if settings.compute.compile is None else settings.compute.compile,
             compute_dtype=None if compute_dtype == mx.float32 else compute_dtype,
+            lasting=loaded.lasting,
         ),
         optimizer=Optimizer(
             parameters,
@@ -112,7 +110,6 @@ def set_up(config: RunConfig) -> Setup:
         data=data,
         length=length,
         compute_dtype=compute_dtype,
-        inference_dtype=_DTYPES.get(describe_model(loaded.path).dtype, mx.float32),
         notes=tuple(notes),
     )
 
