@@ -22,6 +22,7 @@ GROUND = {
     "sampling",
     "setting_flags",
     "settings",
+    "validation",
     "workspace",
 }
 MAY_USE = {

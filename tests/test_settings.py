@@ -30,11 +30,10 @@ def test_all_problems_are_reported_together_with_their_place() -> None:
         parse_settings(tree)
     text = "\n".join(caught.value.problems)
     for part in (
-        "model.path",
-        "data.contextlength: there is no such setting",
-        "length: '2M' is no length",
-        "optimizer.learning_rate",
-        "given: -1",
+        "Base model: Enter text here.",
+        "data.contextlength: There is no such field. Did you mean context_length?",
+        "Length: Enter a number and a unit, such as 500 steps, 2M tokens or 1.5 epochs.",
+        "Learning rate: Use a value above 0.",
     ):
         assert part in text
 
@@ -42,10 +41,10 @@ def test_all_problems_are_reported_together_with_their_place() -> None:
 @pytest.mark.parametrize(
     ("corpora", "problem"),
     [
-        ([{"name": "a", "role": "replay"}], "role 'domain'"),
+        ([{"name": "a", "role": "replay"}], "at least one corpus the role domain"),
         ([{"name": "a"}, {"name": "a"}], "more than once: a"),
-        ([{"name": "../a"}], "not the name of a corpus"),
-        ([], "at least 1 item"),
+        ([{"name": "../a"}], "cannot be the name of a corpus"),
+        ([], "at least one entry"),
     ],
 )
 def test_a_mixture_that_cannot_be_trained_is_refused(

@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError
 from cptstudio import durable
 from cptstudio.errors import UserError
 from cptstudio.sampling import Asked, Sampling
-from cptstudio.settings import TrainingSettings, parse_settings, sentences
+from cptstudio.settings import TrainingSettings, parse_settings
+from cptstudio.validation import sentences
 from cptstudio.workspace import NAME_PATTERN, Workspace, check_name
 
 _FOLDER = "suites"
@@ -54,7 +55,7 @@ def read_suite(workspace: Workspace, name: str) -> Suite:
         there = ", ".join(suite_names(workspace)) or "none yet"
         raise UserError(f"There is no suite {name!r}. There are: {there}.") from None
     except ValidationError as error:
-        raise UserError(f"{path} is no suite:", sentences(error)) from None
+        raise UserError(f"{path} is no suite:", sentences(error, Suite)) from None
 
 
 def write_suite(workspace: Workspace, name: str, suite: Suite) -> Path:

@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cptstudio.durable import UnusableFileError, read_json, write_json
 from cptstudio.errors import UserError
 from cptstudio.json_lines import JsonLines, read_json_lines, read_json_lines_backwards
-from cptstudio.settings import TrainingSettings, sentences
+from cptstudio.settings import TrainingSettings
+from cptstudio.validation import sentences
 
 FORMAT_VERSION: Final = 1
 CONFIG: Final = "config.json"
@@ -185,7 +186,7 @@ def _read_record(path: Path, record: type[_Stored]) -> _Stored:
     try:
         return record.model_validate(value)
     except ValidationError as error:
-        raise UserError(f"{path} is not valid:", sentences(error)) from None
+        raise UserError(f"{path} is not valid:", sentences(error, record)) from None
 
 
 def read_config(run_directory: Path) -> RunConfig:

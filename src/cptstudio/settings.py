@@ -25,13 +25,18 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from cptstudio.errors import UserError
+from cptstudio.validation import findings_of, wrong
 from cptstudio.workspace import NAME_PATTERN
 
 Unit = Literal["steps", "tokens", "epochs"]
+UNUSABLE = "These settings cannot be used:"
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 _LENGTH = re.compile(
     r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([kmgb]?)\s*(steps?|tokens?|epochs?)"
 )
+
+
+_LENGTH_WANTED = "Enter a number and a unit, such as 500 steps, 2M tokens or 1.5 epochs."
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,16 @@ class Length:
 
     def __post_init__(self) -> None:
         if not self.value > 0 or self.value == float("inf"):
-            raise ValueError(f"a length must be positive and finite, not {self.value}")
+            raise ValueError("Use a length above 0.")
         if self.unit == "steps" and self.value != int(self.value):
-            raise ValueError(f"a number of steps must be whole, not {self.value}")
+            raise ValueError("Use a whole number of steps.")
 
     @classmethod
     def parse(cls, text: str) -> Length:
         """Read "500 steps", "2M tokens" or "1.5 epochs" (k, M and G multiply)."""
         match = _LENGTH.fullmatch(text.strip().lower())
         if match is None:
-            raise ValueError(
-                f"{text!r} is no length: write a number and a unit, such as "
-                "'500 steps', '2M tokens' or '1.5 epochs'"
-            )
+            raise ValueError(_LENGTH_WANTED)
         number, factor, unit = match.groups()
         value = float(number.replace(",", "").replace("_", "")) * _FACTORS[factor]
         units: dict[str, Unit] = {"s": "steps", "t": "tokens", "e": "epochs"}
@@ -79,7 +81,11 @@ class Length:
 
 
 def _length(value: Any) -> Any:
-    return Length.parse(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return Length.parse(value)
+    if isinstance(value, Length) or (isinstance(value, dict) and value.keys() == {"value", "unit"}):
+        return value
+    raise ValueError(_LENGTH_WANTED)
 
 
 TypedLength = Annotated[
@@ -145,7 +151,7 @@ class CorpusUse(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if NAME_PATTERN.fullmatch(self.name) is None:
-            raise ValueError(f"{self.name!r} is not the name of a corpus")
+            raise wrong(f"“{self.name}” cannot be the name of a corpus.", "name")
         return self
 
 
@@ -185,11 +191,11 @@ class DataSettings(Settings):
         names = [use.name for use in self.corpora]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
-            raise ValueError(f"named more than once: {', '.join(doubled)}")
+            raise wrong(f"Named more than once: {', '.join(doubled)}.", "corpora")
         if not any(use.role == "domain" for use in self.corpora):
-            raise ValueError("at least one corpus must have the role 'domain'")
+            raise wrong("Give at least one corpus the role domain.", "corpora")
         if self.replay_share and not any(use.role == "replay" for use in self.corpora):
-            raise ValueError("replay_share is set but no corpus has the role 'replay'")
+            raise wrong("There is no replay corpus. Add one, or clear this field.", "replay_share")
         return self
 
 
@@ -454,26 +460,6 @@ class TrainingSettings(Settings):
     compute: ComputeSettings = Field(default_factory=ComputeSettings)
 
 
-def sentences(error: ValidationError) -> list[str]:
-    """All findings of a failed validation, a sentence each, with the setting's dotted name."""
-    found = []
-    for detail in error.errors(include_url=False):
-        where = ".".join(str(part) for part in detail["loc"]) or "settings"
-        message = detail["msg"].removeprefix("Value error, ")
-        if detail["type"] == "extra_forbidden":
-            found.append(f"{where}: there is no such setting")
-        elif detail["type"] == "missing":
-            found.append(f"{where}: is required")
-        else:
-            found.append(f"{where}: {message} (given: {_shown(detail['input'])})")
-    return found
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def parse_settings(tree: Mapping[str, Any]) -> TrainingSettings:
     """Validate a tree of plain values.
 
@@ -483,4 +469,4 @@ def parse_settings(tree: Mapping[str, Any]) -> TrainingSettings:
     try:
         return TrainingSettings.model_validate(tree)
     except ValidationError as error:
-        raise UserError("These settings cannot be used:", sentences(error)) from None
+        raise UserError(UNUSABLE, findings_of(error, TrainingSettings)) from None

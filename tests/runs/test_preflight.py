@@ -42,10 +42,11 @@ def test_space_memory_and_a_missing_corpus_are_told_together(
     for problem, part in zip(
         problems, ("corpus toy is not there", "Memory: ", "Disk space: "), strict=True
     ):
-        assert part in problem
+        assert part in problem.sentence
     with pytest.raises(UserError) as refused:
         manager.start(config)
-    assert list(refused.value.problems) == problems
+    assert list(refused.value.findings) == problems
+    assert problems[0].field == "data.corpora.0"
     assert not workspace.root.exists()
 
 

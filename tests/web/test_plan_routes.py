@@ -64,7 +64,8 @@ def test_a_plan_fills_in_what_is_left_open(web: Web) -> None:
         (small_settings(data={"corpora": [{"name": "domain", "weight": -1}]}),
          {"data.corpora.0.weight"}),
         (small_settings(model={"path": "nix"}), {"model.path"}),
-        (small_settings(data={"corpora": [{"name": "nix"}]}), {"data.corpora"}),
+        (small_settings(data={"corpora": [{"name": "nix"}]}), {"data.corpora.0"}),
+        (small_settings(evaluation={"suite": "domain"}), {"evaluation.suite"}),
         (small_settings(length="soon"), {"length"}),
     ],
 )  # fmt: skip

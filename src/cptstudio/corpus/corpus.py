@@ -28,6 +28,7 @@ from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.manifest import CORPUS_FORMAT, CorpusManifest, SourceRecord
 from cptstudio.corpus.token_store import Side, TokenStore, damaged
 from cptstudio.errors import UserError
+from cptstudio.validation import sentences
 
 MANIFEST = "manifest.json"
 VERSIONS = "versions"
@@ -208,6 +209,7 @@ def open_corpus(path: Path | str) -> Corpus:
         manifest = CorpusManifest.model_validate(content)
     except ValidationError as error:
         raise damaged(
-            folder, f"its manifest.json is not valid ({error.errors()[0]['msg']})"
+            folder,
+            f"its manifest.json is not valid ({sentences(error, CorpusManifest)[0].rstrip('.')})",
         ) from None
     return Corpus(folder, manifest)

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
+from cptstudio.validation import sentences
 
 Side = Literal["train", "validation", "test"]
 SIDES: tuple[Side, ...] = ("train", "validation", "test")
@@ -171,7 +172,8 @@ def _read_manifest(folder: Path) -> TokenManifest:
         raise UserError(f"{folder} holds no tokens: its manifest.json is missing.") from None
     except ValidationError as error:
         raise damaged(
-            folder, f"its manifest.json is not valid ({error.errors()[0]['msg']})"
+            folder,
+            f"its manifest.json is not valid ({sentences(error, TokenManifest)[0].rstrip('.')})",
         ) from None
     if manifest.format != TOKEN_STORE_FORMAT:
         raise UserError(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.settings import sentences
+from cptstudio.validation import sentences
 
 _FILE = "settings.json"
 
@@ -64,7 +64,7 @@ def read_preferences(private: Path) -> Preferences:
     except FileNotFoundError:
         return Preferences()
     except ValidationError as error:
-        raise UserError(f"{path} cannot be used:", sentences(error)) from None
+        raise UserError(f"{path} cannot be used:", sentences(error, Preferences)) from None
 
 
 def write_preferences(private: Path, preferences: Preferences) -> None:

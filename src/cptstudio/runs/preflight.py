@@ -16,6 +16,7 @@ import psutil
 
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
+from cptstudio.errors import Finding
 from cptstudio.run_files import CorpusRecord, RunConfig
 from cptstudio.workspace import why_model_is_absent
 
@@ -25,8 +26,8 @@ _HEADER_LIMIT = 100 * durable.MEBIBYTE
 _OPTIMIZER_ARRAYS = {"adamw": 2, "muon": 1, "lion": 1, "sgd": 1, "adafactor": 0}
 
 
-def problems_of(config: RunConfig, run_directory: Path) -> list[str]:
-    """What keeps this configuration from being trained here, each a sentence."""
+def problems_of(config: RunConfig, run_directory: Path) -> list[Finding]:
+    """What keeps this configuration from being trained here."""
     problems = []
     model = Path(config.model_path)
     parameters = None
@@ -36,13 +37,13 @@ def problems_of(config: RunConfig, run_directory: Path) -> list[str]:
     except (UnusableFileError, OSError) as error:
         absence = f"The base model cannot be read: {error}."
     if absence:
-        problems.append(absence)
-    for corpus in config.corpora:
+        problems.append(Finding(absence, "model.path"))
+    for place, corpus in enumerate(config.corpora):
         problem = _corpus_problem(corpus)
         if problem:
-            problems.append(problem)
+            problems.append(Finding(problem, f"data.corpora.{place}"))
     if parameters is not None:
-        problems += _size_problems(config, parameters, run_directory)
+        problems += map(Finding, _size_problems(config, parameters, run_directory))
     return problems
 
 

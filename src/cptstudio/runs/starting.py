@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from cptstudio import run_files
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import forgetting, launching, locks, preflight, states
 from cptstudio.runs.locks import Lock
@@ -54,15 +54,17 @@ class Starter:
         self._keepers_lock = threading.Lock()
         self.before_launch: Callable[[RunConfig], None] = lambda config: None
 
-    def preflight(self, config: RunConfig, queue: bool) -> list[str]:
+    def preflight(self, config: RunConfig, queue: bool) -> list[Finding]:
         """All that speaks against starting this configuration as a new run, in sentences."""
         directory = self._workspace.run(config.name)
         folder = launching.private_folder(self._workspace.private, config.name)
         problems = []
         if directory.exists() or directory.is_symlink():
-            problems.append(f"There is something at {directory} already; choose another name.")
+            problem = f"There is something at {directory} already; choose another name."
+            problems.append(Finding(problem, "name"))
         elif states.gather(folder, directory).lock_held:
-            problems.append(f"A deleted run {config.name} is still ending; try again soon.")
+            problem = f"A deleted run {config.name} is still ending; try again soon."
+            problems.append(Finding(problem, "name"))
         problems += preflight.problems_of(config, directory)
         return problems + ([] if queue else self._device_problems(config.name))
 
@@ -125,13 +127,15 @@ class Starter:
         if problems:
             raise UserError(f"The run {config.name} cannot start:", problems)
 
-    def _device_problems(self, but: str) -> list[str]:
+    def _device_problems(self, but: str) -> list[Finding]:
         active = [run.id for run in self._runs() if run.state.alive and run.id != but]
         if not active:
             return []
         return [
-            f"The device is in use by {', '.join(active)}; wait for its end, or put this run "
-            "into the queue."
+            Finding(
+                f"The device is in use by {', '.join(active)}; wait for its end, or put this run "
+                "into the queue."
+            )
         ]
 
     @contextmanager

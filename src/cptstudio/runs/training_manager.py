@@ -29,7 +29,7 @@ from typing import Any
 
 from cptstudio import durable, run_files
 from cptstudio.durable import UnusableFileError
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.prompt_suites import with_suite
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import forgetting, forking, launching, requests
@@ -155,7 +155,7 @@ class TrainingManager:
 
     # --- starting ----------------------------------------------------------------------------
 
-    def preflight(self, config: RunConfig, queue: bool = False) -> list[str]:
+    def preflight(self, config: RunConfig, queue: bool = False) -> list[Finding]:
         """All that speaks against starting this configuration as a new run, in sentences."""
         return self._starter.preflight(config, queue)
 

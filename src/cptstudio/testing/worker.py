@@ -34,7 +34,6 @@ from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.text_after import token_texts
-from cptstudio.settings import sentences
 from cptstudio.testing.completion import (
     CancelledError,
     Completion,
@@ -45,6 +44,7 @@ from cptstudio.testing.completion import (
 from cptstudio.testing.model_set import ModelSet
 from cptstudio.testing.requests import Cancel, Complete, Load, Request, Score, Status, Unload
 from cptstudio.testing.scoring import score
+from cptstudio.validation import sentences
 
 _logger = logging.getLogger(__name__)
 
@@ -84,7 +84,11 @@ class Worker:
                 else:
                     self._waiting.put(Request.model_validate(value))
             except (ValidationError, ValueError) as error:
-                found = sentences(error) if isinstance(error, ValidationError) else [str(error)]
+                found = (
+                    sentences(error, Request)
+                    if isinstance(error, ValidationError)
+                    else ["It is not JSON."]
+                )
                 number = value.get("id") if isinstance(value, dict) else None
                 self._say(id=number, error={"message": "This cannot be asked:", "problems": found})
         # Whoever asked is gone: nobody would read an answer, so nothing is finished first.

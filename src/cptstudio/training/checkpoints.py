@@ -40,6 +40,7 @@ from cptstudio.run_files import (
 )
 from cptstudio.settings import CheckpointSettings
 from cptstudio.training.run_lock import RunLock
+from cptstudio.validation import sentences
 
 STATE_FILE = "state.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
@@ -344,7 +345,8 @@ def load_trainer_state(checkpoint: Path) -> TrainerState:
         return TrainerState.model_validate(value)
     except ValidationError as error:
         raise UserError(
-            f"The checkpoint {checkpoint.name} was written by another version: {error}"
+            f"The checkpoint {checkpoint.name} was written by another version: "
+            + " ".join(sentences(error, TrainerState))
         ) from None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.rows import RowOrder
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.lm.description import ModelDescription, describe_model, resolve_model
 from cptstudio.prompt_suites import with_suite
 from cptstudio.settings import TrainingSettings
@@ -88,16 +88,16 @@ def make_plan(
         UserError: the run cannot be; all findings are named together.
     """
     machine = machine or describe_machine()
-    problems: list[str] = []
+    problems: list[Finding] = []
     try:
         settings = with_suite(workspace, settings)
     except UserError as error:
-        problems.append(f"evaluation.suite: {error}")
+        problems.append(Finding.of(error, "evaluation.suite"))
     corpora = _open_corpora(workspace, settings, problems)
     model = _open_model(workspace, settings, problems)
     tokenizer_hash = ""
     if model is not None:
-        tokenizer_hash = _check_tokens(model, corpora, problems)
+        tokenizer_hash = _check_tokens(model, settings, corpora, problems)
         _check_model(model, settings, problems)
     if problems or model is None:
         raise UserError("This run cannot be prepared:", problems)
@@ -132,48 +132,64 @@ def make_plan(
 
 
 def _open_corpora(
-    workspace: Workspace, settings: TrainingSettings, problems: list[str]
+    workspace: Workspace, settings: TrainingSettings, problems: list[Finding]
 ) -> list[Corpus]:
     corpora = []
-    for use in settings.data.corpora:
+    for place, use in enumerate(settings.data.corpora):
         try:
             corpora.append(open_corpus(workspace.corpus(use.name)))
         except UserError as error:
-            problems.append(str(error))
+            problems.append(Finding.of(error, f"data.corpora.{place}"))
     return corpora
 
 
 def _open_model(
-    workspace: Workspace, settings: TrainingSettings, problems: list[str]
+    workspace: Workspace, settings: TrainingSettings, problems: list[Finding]
 ) -> ModelDescription | None:
     try:
         return describe_model(resolve_model(settings.model.path, workspace.base_models))
     except UserError as error:
-        problems.append(str(error))
+        problems.append(Finding.of(error, "model.path"))
         return None
 
 
-def _check_tokens(model: ModelDescription, corpora: Sequence[Corpus], problems: list[str]) -> str:
+def _check_tokens(
+    model: ModelDescription,
+    settings: TrainingSettings,
+    corpora: Sequence[Corpus],
+    problems: list[Finding],
+) -> str:
     try:
         wanted = identify_tokenizer(model.path)
     except UserError as error:
-        problems.append(str(error))
+        problems.append(Finding.of(error, "model.path"))
         return ""
+    places = {use.name: place for place, use in enumerate(settings.data.corpora)}
     for corpus in corpora:
         try:
             corpus.token_store(wanted)
         except UserError as error:
-            problems.append(str(error))
+            problems.append(Finding.of(error, f"data.corpora.{places[corpus.name]}"))
     return wanted
 
 
-def _check_model(model: ModelDescription, settings: TrainingSettings, problems: list[str]) -> None:
+def _check_model(
+    model: ModelDescription, settings: TrainingSettings, problems: list[Finding]
+) -> None:
     if settings.method.kind == "full" and model.full_training_obstacle is not None:
-        problems.append(f"{model.path} cannot be trained in full: {model.full_training_obstacle}")
+        problems.append(
+            Finding(
+                f"{model.path} cannot be trained in full: {model.full_training_obstacle}",
+                "method.kind",
+            )
+        )
     if model.needs_remote_code and not settings.model.trust_remote_code:
         problems.append(
-            f"The model in {model.path} brings Python code of its own. If you trust it, set "
-            "model.trust_remote_code."
+            Finding(
+                f"The model in {model.path} brings Python code of its own. If you trust it, allow "
+                "it: “Run the model's own code”, --model.trust-remote-code.",
+                "model.trust_remote_code",
+            )
         )
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.settings import sentences
+from cptstudio.validation import sentences
 from cptstudio.workspace import Workspace
 
 _FILE: Final = "labels.json"
@@ -97,7 +97,7 @@ class Labels:
         except FileNotFoundError:
             return _Stored()
         except ValidationError as error:
-            raise UserError(f"{path} cannot be used:", sentences(error)) from None
+            raise UserError(f"{path} cannot be used:", sentences(error, _Stored)) from None
 
     def _write(self, stored: _Stored) -> None:
         folder = self._workspace.make(self._workspace.private, mode=0o700)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from cptstudio.durable import dump_json
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError, by_field
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -18,7 +18,8 @@ class Problem(UserError):  # noqa: N818 - handlers read as sentences: raise NotF
     Args:
         message: a sentence for the user.
         problems: several findings of one check.
-        fields: findings by the dotted name of the field they belong to.
+        fields: sentences by the dotted name of the field they belong to, where it is not the
+            findings that say so.
         status: of the HTTP answer; None for the class's own.
     """
 
@@ -27,12 +28,13 @@ class Problem(UserError):  # noqa: N818 - handlers read as sentences: raise NotF
     def __init__(
         self,
         message: str,
-        problems: Sequence[str] = (),
+        problems: Sequence[str | Finding] = (),
         fields: Mapping[str, Sequence[str]] | None = None,
         status: int | None = None,
     ) -> None:
         super().__init__(message, problems)
-        self.fields = {name: list(found) for name, found in (fields or {}).items()}
+        self.fields = by_field(self.findings)
+        self.fields |= {name: list(found) for name, found in (fields or {}).items()}
         if status is not None:
             self.status = status
 

@@ -208,7 +208,7 @@ def test_problems_stand_at_their_fields(page: Page) -> None:
     rate = page.get_by_label("Learning rate", exact=True)
     rate.fill("7")
     expect(rate).to_have_attribute("aria-invalid", "true")
-    expect(rate).to_have_accessible_description(re.compile("less than or equal to 1"))
+    expect(rate).to_have_accessible_description(re.compile("Use at most 1\\."))
     page.get_by_role("button", name="Start", exact=True).click()
     summary = page.get_by_role("region", name="To be solved before this run can start")
     expect(summary).to_be_focused()
@@ -216,7 +216,7 @@ def test_problems_stand_at_their_fields(page: Page) -> None:
     summary.get_by_role("button", name="Learning rate").click()
     expect(rate).to_be_focused()
     rate.fill("fast")
-    expect(rate).to_have_accessible_description(re.compile("valid number"))
+    expect(rate).to_have_accessible_description(re.compile("Enter a number above 0 and at most 1"))
     page.get_by_role("button", name="Reset Learning rate").click()
     expect(rate).to_have_value("")
     expect(rate).not_to_have_attribute("aria-invalid", "true")
@@ -226,7 +226,7 @@ def test_problems_stand_at_their_fields(page: Page) -> None:
     expect(summary).to_have_count(0)
     page.get_by_role("group", name="Corpus 1").get_by_label("Role").select_option("evaluation")
     expect(page.get_by_role("group", name="Corpora")).to_contain_text(
-        "at least one corpus must have the role 'domain'"
+        "Give at least one corpus the role domain."
     )
     # A group that is closed opens nothing, but a field with a problem is there.
     page.get_by_role("group", name="Corpus 1").get_by_label("Role").select_option("domain")
@@ -235,7 +235,7 @@ def test_problems_stand_at_their_fields(page: Page) -> None:
     page.get_by_label("Warm-up", exact=True).fill("soon")
     group.click()
     expect(page.get_by_label("Warm-up", exact=True)).to_have_accessible_description(
-        re.compile("is no length")
+        re.compile("Enter a number")
     )
 
 
@@ -283,7 +283,7 @@ def test_yaml_out_and_in(page: Page, tmp_path: Path) -> None:
     page.get_by_label("YAML", exact=True).fill("model: {path: toy}\nnonsense: 1\n")
     page.get_by_role("button", name="Take these settings").click()
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
-        "nonsense: there is no such setting"
+        "nonsense: There is no such field."
     )
 
 

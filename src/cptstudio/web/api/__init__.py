@@ -16,7 +16,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, by_field
 from cptstudio.web.api import idempotency
 from cptstudio.web.api.openapi import ID_PATTERN, openapi_document
 from cptstudio.web.api.requests import json_answer, problem_answer
@@ -63,7 +63,8 @@ def register(app: flask.Flask, studio: Studio) -> None:
 def _user_error(error: UserError) -> flask.Response:
     if isinstance(error, Problem):
         return problem_answer(error.status, error.message, error.problems, error.fields)
-    return problem_answer(HTTPStatus.UNPROCESSABLE_ENTITY, error.message, error.problems)
+    fields = by_field(error.findings)
+    return problem_answer(HTTPStatus.UNPROCESSABLE_ENTITY, error.message, error.problems, fields)
 
 
 def _http_error(error: HTTPException) -> flask.Response:

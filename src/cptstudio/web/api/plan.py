@@ -8,16 +8,15 @@ from typing import Any
 import flask
 from pydantic import BaseModel, ConfigDict, Field
 
-from cptstudio.errors import UserError
-from cptstudio.settings import TrainingSettings
+from cptstudio.errors import UserError, by_field
+from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training import calibration
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.web import making_room
 from cptstudio.web.api.openapi import route
 from cptstudio.web.equal_command import command_line, yaml_text
 from cptstudio.web.jobs import Job
-from cptstudio.web.problems import Problem
-from cptstudio.web.settings_problems import checked_settings, parse_yaml, with_fields
+from cptstudio.web.settings_problems import parse_yaml
 from cptstudio.web.studio import Studio
 
 _YAML_LIMIT = 256 * 1024
@@ -102,16 +101,13 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             settings=None, facts=None, warnings=[], problems=[], fields={}, command=None, yaml=None
         )
         try:
-            settings = checked_settings(body.settings)
+            settings = parse_settings(body.settings)
             name = body.name if body.name else None
             answer.command, answer.yaml = command_line(settings, name), yaml_text(settings)
-            try:
-                made = make_plan(studio.workspace, settings)
-            except UserError as error:
-                raise with_fields(error, settings) from None
-        except Problem as problem:
-            answer.problems = list(problem.problems or (problem.message,))
-            answer.fields = problem.fields
+            made = make_plan(studio.workspace, settings)
+        except UserError as error:
+            answer.problems = list(error.problems or (error.message,))
+            answer.fields = by_field(error.findings)
             return answer
         answer.settings = made.settings.model_dump(mode="json")
         answer.facts = _facts(made)
@@ -125,11 +121,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     )  # fmt: skip
     def calibrate(body: CalibrateBody) -> Job:
         """A job; nothing of the steps is kept."""
-        settings = checked_settings(body.settings)
-        try:
-            make_plan(studio.workspace, settings)
-        except UserError as error:
-            raise with_fields(error, settings) from None
+        settings = parse_settings(body.settings)
+        make_plan(studio.workspace, settings)
         active = [run.id for run in studio.manager.runs() if run.state.alive]
         if active:
             raise UserError(
@@ -148,7 +141,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         answer=YamlAnswer,
     )  # fmt: skip
     def parse(body: YamlBody) -> YamlAnswer:
-        settings = checked_settings(parse_yaml(body.yaml))
+        settings = parse_settings(parse_yaml(body.yaml))
         return YamlAnswer(settings=settings.model_dump(mode="json", exclude_unset=True))
 
     return bp

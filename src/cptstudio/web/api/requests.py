@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from cptstudio.durable import dump_json, parse_json
+from cptstudio.validation import findings_of
 from cptstudio.web.problems import CONTENT_TYPE, Problem, problem_document
 
 BODY_LIMIT = 1024 * 1024
@@ -91,29 +92,7 @@ def validate(model: type[Model], value: Any) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise problem_of(error) from None
-
-
-def problem_of(error: ValidationError) -> Problem:
-    """The findings of a failed validation as a problem, by the field's dotted name."""
-    fields: dict[str, list[str]] = {}
-    for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        name = ".".join(str(part) for part in detail["loc"])
-        fields.setdefault(name, []).append(_finding(detail["type"], detail["msg"]))
-    problems = [
-        f"{name}: {finding}" if name else finding
-        for name, findings in fields.items()
-        for finding in findings
-    ]
-    return Problem("The request cannot be used:", problems, fields)
-
-
-def _finding(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "there is no such field"
-    if kind == "missing":
-        return "is required"
-    return message.removeprefix("Value error, ")
+        raise Problem("The request cannot be used:", findings_of(error, model)) from None
 
 
 def _check_values(value: Any) -> None:

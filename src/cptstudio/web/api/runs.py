@@ -8,11 +8,11 @@ import flask
 from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.errors import UserError
+from cptstudio.settings import parse_settings
 from cptstudio.training.prepare import plan_config
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
 from cptstudio.web.problems import Problem
 from cptstudio.web.run_details import RunDetail
-from cptstudio.web.settings_problems import checked_settings, with_fields
 from cptstudio.web.studio import Studio
 from cptstudio.web.summaries import Runs, RunSummary
 from cptstudio.workspace import check_name
@@ -114,11 +114,8 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
             check_name(body.name, "run")
         except UserError as error:
             raise Problem(error.message, fields={"name": [error.message]}) from None
-        settings = checked_settings(body.settings)
-        try:
-            config, _ = plan_config(studio.workspace, body.name, settings)
-        except UserError as error:
-            raise with_fields(error, settings) from None
+        settings = parse_settings(body.settings)
+        config, _ = plan_config(studio.workspace, body.name, settings)
         manager.start(config, queue=body.queue)
         return _changed(studio, body.name)
 

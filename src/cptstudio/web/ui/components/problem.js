@@ -9,7 +9,7 @@ import { Icon } from "./icon.js";
 export function Problem({ error, retry }) {
   const problems = /** @type {string[]} */ (error?.problems || []);
   const fields = /** @type {[string, string[]][]} */ (Object.entries(error?.fields || {}));
-  const said = new Set(problems);
+  const said = (/** @type {string} */ sentence) => problems.some((one) => one.endsWith(sentence));
   return h(
     "div",
     { class: "problem", role: "alert" },
@@ -25,8 +25,8 @@ export function Problem({ error, retry }) {
           problems.map((sentence) => h("li", { key: sentence }, sentence)),
           fields.flatMap(([name, sentences]) =>
             sentences
-              .filter((sentence) => !said.has(sentence) && !said.has(`${name}: ${sentence}`))
-              .map((sentence) => h("li", { key: name + sentence }, `${name}: ${sentence}`)),
+              .filter((sentence) => !said(sentence))
+              .map((sentence) => h("li", { key: name + sentence }, sentence)),
           ),
         ),
       retry && h("button", { type: "button", class: "button button-small", onClick: retry }, "Try again"),

@@ -8,8 +8,8 @@ const SPEAKERS = new Map([
   ["model", "model.path"],
 ]);
 
-/** What the server says of a setting that was not given. */
-const REQUIRED = "is required";
+/** What the server says of a setting that was not given: `REQUIRED` of validation.py. */
+const REQUIRED = "This is required.";
 
 /**
  * The problems of one setting, those of its inner parts included.
@@ -24,8 +24,7 @@ export function problemsOf(form, name) {
     .filter(([field]) => field === name || field.startsWith(`${name}.`) || SPEAKERS.get(field) === name)
     // What has been chosen is not missing; the plan that says so was asked for before.
     .flatMap(([field, sentences]) =>
-      form.chosen(name) && !field.startsWith(`${name}.`) ? sentences.filter((sentence) => sentence !== REQUIRED) : sentences)
-    .map((sentence) => (sentence === REQUIRED ? "This is required." : sentence));
+      form.chosen(name) && !field.startsWith(`${name}.`) ? sentences.filter((sentence) => sentence !== REQUIRED) : sentences);
 }
 
 /**

@@ -1,0 +1,251 @@
+"""What is wrong with given values, in sentences: the one place that reads pydantic's findings.
+
+Nothing of what pydantic says reaches a user: each kind of error has a sentence here, made from
+the field's title, bounds and choices, and a kind that is new to us has a plain one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from cptstudio.errors import Finding
+
+REQUIRED = "This is required."
+"""Of a value that was not given; the pages know it, too (`new_run/problems.js`)."""
+
+_OWN = "finding"
+
+
+def wrong(sentence: str, at: str = "") -> PydanticCustomError:
+    """What a validator raises: a sentence for the user.
+
+    Args:
+        sentence: what is wrong and what to do.
+        at: the field it is about, relative to what the validator checks; "" for all of that.
+    """
+    return PydanticCustomError(_OWN, "{sentence}", {"sentence": sentence, "at": at})
+
+
+def findings_of(error: ValidationError, model: type[BaseModel]) -> list[Finding]:
+    """All findings of a failed validation, each with the field it is about.
+
+    Args:
+        error: what pydantic raised.
+        model: the model that was validated, whose titles and bounds the sentences use.
+    """
+    details = error.errors(include_url=False)
+    places = [detail["loc"] for detail in details]
+    found = []
+    for detail in details:
+        place = detail["loc"]
+        inner = any(other != place and other[: len(place)] == place for other in places)
+        if inner and detail["type"] == "too_short":
+            continue  # It is short because what is in it is wrong, which is told already.
+        found.append(_finding(detail, model))
+    return list(dict.fromkeys(found))
+
+
+def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """The same as sentences that name their fields."""
+    return [str(finding) for finding in findings_of(error, model)]
+
+
+def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
+    context: Mapping[str, Any] = detail.get("ctx") or {}
+    place = detail["loc"]
+    if detail["type"] == _OWN and context["at"]:
+        place = (*place, *context["at"].split("."))
+    field, titles, known = _walk(model, place)
+    sentence = _sentence(detail, context, place, field, known)
+    return Finding(sentence, ".".join(map(str, place)), ", ".join(titles))
+
+
+def _walk(
+    model: type[BaseModel], place: Sequence[str | int]
+) -> tuple[FieldInfo | None, list[str], list[str]]:
+    """The field at a place, the titles on the way to it, and the names its neighbours have."""
+    titles: list[str] = []
+    field: FieldInfo | None = None
+    annotation: Any = model
+    known: list[str] = []
+    for part in place:
+        annotation = _inner_type(annotation)
+        if isinstance(part, int):
+            titles.append(f"entry {part + 1}")
+            annotation = next(iter(get_args(annotation)), None)
+            continue
+        fields = _fields_of(annotation)
+        if not fields:
+            # Inside a plain dictionary, or a branch of a union: the keys are all there is.
+            titles.append(part)
+            annotation = (get_args(annotation) or (None,))[-1]
+            continue
+        known = list(fields)
+        field = fields.get(part)
+        annotation = None if field is None else field.annotation
+        is_group = bool(_fields_of(_inner_type(annotation)))
+        if field is None:
+            titles = [".".join(map(str, place))]
+            break
+        if field.title:
+            titles.append(field.title)
+        elif titles:
+            titles.append(part.replace("_", " ").capitalize())
+        elif not is_group:
+            titles = [".".join(map(str, place))]
+            break
+        elif part == place[-1]:
+            titles.append(part.replace("_", " ").capitalize())
+    return field, titles, known
+
+
+def _fields_of(annotation: Any) -> dict[str, FieldInfo]:
+    if isinstance(annotation, type):
+        if issubclass(annotation, BaseModel):
+            return annotation.model_fields
+        found = getattr(annotation, "__pydantic_fields__", None)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _inner_type(annotation: Any) -> Any:
+    """The one type of an optional or annotated one."""
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation = get_args(annotation)[0]
+        elif origin in (Union, types.UnionType):
+            parts = [part for part in get_args(annotation) if part is not type(None)]
+            if len(parts) != 1:
+                return annotation
+            annotation = parts[0]
+        else:
+            return annotation
+
+
+# --- sentences -------------------------------------------------------------------------------
+
+_NUMBERS = {"int_type", "int_parsing", "int_from_float", "float_type", "float_parsing"}
+_TEXTS = {"string_type", "string_sub_type", "string_unicode"}
+_FLAGS = {"bool_type", "bool_parsing"}
+_LISTS = {"tuple_type", "list_type", "set_type", "iterable_type"}
+_GROUPS = {"model_type", "model_attributes_type", "dict_type", "dataclass_type", "mapping_type"}
+
+
+def _sentence(
+    detail: ErrorDetails,
+    context: Mapping[str, Any],
+    place: Sequence[str | int],
+    field: FieldInfo | None,
+    known: Sequence[str],
+) -> str:
+    kind = detail["type"]
+    if kind == _OWN:
+        return str(context["sentence"])
+    if kind in ("value_error", "assertion_error"):
+        return _as_sentence(str(context.get("error", "")))
+    if kind == "missing":
+        return REQUIRED
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(place[-1]), known, 1) if place else []
+        return "There is no such field." + (f" Did you mean {near[0]}?" if near else "")
+    if kind in _NUMBERS or kind == "finite_number":
+        return number_wanted(field, whole=kind.startswith("int"))
+    if kind in _TEXTS:
+        return "Enter text."
+    if kind in _FLAGS:
+        return "Use true or false."
+    if kind in _LISTS:
+        return "Use a list."
+    if kind in _GROUPS:
+        return _group_wanted(place, field)
+    return _bound(kind, context) or "This value cannot be used here."
+
+
+def number_wanted(field: FieldInfo | None, *, whole: bool) -> str:
+    """What a field of numbers takes, as a sentence."""
+    if field is not None:
+        whole = _inner_type(field.annotation) is int
+    words = "Enter a whole number" if whole else "Enter a number"
+    limits: dict[str, Any] = {}
+    for one in field.metadata if field is not None else ():
+        limits |= {
+            name: value
+            for name in ("ge", "gt", "le", "lt")
+            if (value := getattr(one, name, None)) is not None
+        }
+    low = (
+        f"at least {_shown(limits['ge'])}"
+        if "ge" in limits
+        else f"above {_shown(limits['gt'])}"
+        if "gt" in limits
+        else ""
+    )
+    high = (
+        f"at most {_shown(limits['le'])}"
+        if "le" in limits
+        else f"below {_shown(limits['lt'])}"
+        if "lt" in limits
+        else ""
+    )
+    if "ge" in limits and "le" in limits:
+        return f"{words} from {_shown(limits['ge'])} to {_shown(limits['le'])}."
+    return f"{words} {' and '.join(part for part in (low, high) if part)}".rstrip() + "."
+
+
+def _bound(kind: str, context: Mapping[str, Any]) -> str | None:
+    match kind:
+        case "greater_than":
+            return f"Use a value above {_shown(context['gt'])}."
+        case "greater_than_equal":
+            return f"Use at least {_shown(context['ge'])}."
+        case "less_than":
+            return f"Use a value below {_shown(context['lt'])}."
+        case "less_than_equal":
+            return f"Use at most {_shown(context['le'])}."
+        case "int_parsing_size":
+            return "Use a smaller number."
+        case "literal_error" | "enum":
+            return f"Choose {str(context['expected']).replace(chr(39), '')}."
+        case "string_too_short":
+            least = context["min_length"]
+            return "Enter text here." if least == 1 else f"Use at least {least:,} characters."
+        case "string_too_long":
+            return f"Use at most {context['max_length']:,} characters."
+        case "too_short":
+            least = context["min_length"]
+            return f"Give at least {'one entry' if least == 1 else f'{least:,} entries'}."
+        case "too_long":
+            return f"Give at most {context['max_length']:,} entries."
+    return None
+
+
+def _group_wanted(place: Sequence[str | int], field: FieldInfo | None) -> str:
+    fields = _fields_of(_inner_type(field.annotation)) if field is not None else {}
+    if not place or isinstance(place[-1], int) or not fields:
+        return "Use a group of named values."
+    first = next(iter(fields))
+    return f"Use a group of values, such as {place[-1]}: {{{first}: …}}."
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{int(value):,}" if value == int(value) else f"{value:g}"
+    return str(value)
+
+
+def _as_sentence(text: str) -> str:
+    if not text:
+        return "This value cannot be used here."
+    ended = text if text.endswith((".", "!", "?")) else f"{text}."
+    return ended[0].upper() + ended[1:]
