@@ -12,11 +12,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "cptstudio"
 
 GROUND = {
+    "child_guard",
+    "child_limits",
+    "child_process",
     "durable",
     "errors",
     "job_programs",
     "json_lines",
     "light_imports",
+    "memory_evidence",
     "prompt_suites",
     "run_files",
     "sampling",

@@ -8,8 +8,9 @@ It reads one line of JSON, the request, from standard input, and writes one JSON
     {"cancelled": true}
 
 It ends early on SIGINT, and when standard input is closed, which happens by itself when the
-process that asked dies: no job outlives the one who can show it. A request that ends with the
-end of the input instead of a newline is not watched over like this.
+process that asked dies, so that it can clean up; a guard sees to it that it ends in any case
+(`child_guard`). A request that ends with the end of the input instead of a newline is not watched
+over like this. The near side is `child_process`.
 """
 
 from __future__ import annotations

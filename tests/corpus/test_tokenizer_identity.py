@@ -96,6 +96,6 @@ def test_a_program_that_dies_is_a_sentence_and_is_asked_again(
     with monkeypatch.context() as patch:
         # A program that ends without an answer, as one does that the system kills.
         patch.setattr(tokenizer_identity, "MODULE", "cptstudio.errors")
-        with pytest.raises(UserError, match="ended with status 0 before it was done"):
+        with pytest.raises(UserError, match="ended early"):
             identify_tokenizer(folder)
     assert identify_tokenizer(folder) == load_tokenizer(folder).facts.hash

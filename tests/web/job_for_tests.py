@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -32,6 +34,23 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         answer.progress(phase="stubborn", final=True)
         while True:
             time.sleep(1)
+    if ending == "c code":
+        answer.progress(phase="computing", final=True)
+        re.fullmatch("(a+)+", "a" * 60 + "b")
+    if ending == "family":
+        # One by each way to have a child: executed, and forked.
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+        if os.fork() == 0:
+            re.fullmatch("(a+)+", "a" * 60 + "b")
+        answer.progress(phase="family", final=True)
+        if request.get("then") == "exit":
+            os._exit(3)
+        re.fullmatch("(a+)+", "a" * 60 + "b")
+    if ending == "eats":
+        eaten = []
+        while True:
+            eaten.append(b"x" * (8 << 20))
+            time.sleep(0.01)
     if ending == "user error":
         raise UserError("The documents are missing.", ["one", "two"])
     if ending == "fault":

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from cptstudio.child_limits import Limits
 from cptstudio.errors import UserError
 from cptstudio.web.job_speed import Speed
 from cptstudio.web.jobs import Job, JobRunner
@@ -20,8 +21,9 @@ from cptstudio.web.problems import Conflict
 from tests.web.in_process import Web
 from tests.web.server_process import wait_for
 
-PROGRAM = [sys.executable, "-P", str(Path(__file__).with_name("job_for_tests.py"))]
 PATIENCE = 60.0
+PROGRAM = [str(Path(__file__).with_name("job_for_tests.py"))]
+LIMITS = Limits(seconds=PATIENCE, memory=None)
 
 
 class Watched:
@@ -38,7 +40,7 @@ class Watched:
             self.changed.notify_all()
 
     def start(self, key: str | None = None, **request: Any) -> Job:
-        return self.runner.start("test", "A test", PROGRAM, request, key=key)
+        return self.runner.start("test", "A test", PROGRAM, request, LIMITS, key=key)
 
     def until(self, condition: Callable[[Job], bool]) -> None:
         with self.changed:
@@ -73,10 +75,10 @@ def test_a_job_tells_its_progress_and_its_result(jobs: Watched) -> None:
     [
         ("user error", "The documents are missing."),
         ("fault", "ZeroDivisionError: our own mistake"),
-        ("exit", "status 3. Its last words: the last words"),
+        ("exit", "It ended before it was done. Its last words: the last words"),
         ("silent", "ended without an answer"),
         ("killed", "Too little memory is the usual reason"),
-        ("crash", "It crashed (SIGABRT)"),
+        ("crash", "It crashed: it found a fault in itself."),
         ("memory", "The memory of this machine did not suffice"),
     ],
 )
@@ -89,8 +91,11 @@ def test_every_end_is_a_sentence(jobs: Watched, ending: str, words: str) -> None
     assert end.problems == (["one", "two"] if ending == "user error" else [])
 
 
-def test_a_program_that_is_missing_is_a_sentence(jobs: Watched) -> None:
-    end = jobs.ended(jobs.runner.start("test", "A test", ["/nowhere/at-all"], {}))
+def test_a_program_that_is_missing_is_a_sentence(
+    jobs: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/at-all")
+    end = jobs.ended(jobs.start())
     assert end.error == "/nowhere/at-all cannot be started: No such file or directory."
 
 
@@ -159,6 +164,7 @@ def test_what_follows_a_job_is_done_before_it_counts_as_ended(jobs: Watched) -> 
         "A test",
         PROGRAM,
         {"value": 1},
+        LIMITS,
         result=lambda answer: {"twice": answer["got"] * 2},
         on_end=lambda end: seen.append(end.state),
     )
@@ -178,9 +184,10 @@ def test_only_ended_jobs_are_forgotten(jobs: Watched) -> None:
 
 _SERVER = """
 import json, sys
+from cptstudio.child_limits import for_files
 from cptstudio.web.jobs import JobRunner
 program, request = json.loads(sys.argv[1])
-job = JobRunner().start("test", "A test", program, request)
+job = JobRunner().start("test", "A test", program, request, for_files())
 input()
 """
 
@@ -224,7 +231,7 @@ def test_the_rate_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_jobs_over_http(web: Web) -> None:
-    job = web.studio.jobs.start("test", "A test", PROGRAM, {"ending": "sleep"})
+    job = web.studio.jobs.start("test", "A test", PROGRAM, {"ending": "sleep"}, LIMITS)
     assert [one["id"] for one in web.get("/api/jobs")["jobs"]] == [job.id]
     assert web.request("DELETE", f"/api/jobs/{job.id}").status_code == 409
     web.post(f"/api/jobs/{job.id}/cancel")

@@ -12,30 +12,73 @@ folder's files stay as they are.
 
 from __future__ import annotations
 
-import json
-import subprocess
+import math
 import sys
 import threading
+import time
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from cptstudio import job_programs
+from cptstudio import child_process, job_programs
+from cptstudio.child_limits import for_a_look
+from cptstudio.child_process import ChildEndedError
 from cptstudio.corpus.tokenizer import check_folder, load_tokenizer
 from cptstudio.durable import FolderSignature, folder_signature
 from cptstudio.errors import UserError
 from cptstudio.light_imports import leave_out_torch
 
 MODULE: Final = "cptstudio.corpus.tokenizer_identity"
-_PATIENCE_SECONDS: Final = 120.0
 _WEIGHTS: Final = frozenset({".safetensors", ".npz", ".gguf", ".bin", ".pt", ".pth"})
 
-# The hash of a folder, or the sentence that says why it has none, and the files that it is of.
-_known: dict[Path, tuple[FolderSignature, str | UserError]] = {}
-_asking = threading.Lock()
+# How long an end at a limit is remembered: a busy machine may have been the reason.
+_REPEAT_SECONDS: Final = 600.0
+_MOST_WAITING: Final = 4
+
+
+class _Question:
+    """What was asked of one folder, and its answer as soon as there is one.
+
+    Attributes:
+        signature: the files that it is of.
+        answer: the hash, or why there is none.
+        until: monotonic seconds; the answer holds so long if the files stay as they are.
+    """
+
+    def __init__(self, signature: FolderSignature) -> None:
+        self.signature = signature
+        self.answered = threading.Event()
+        self.waiting = 0
+        self.began = time.monotonic()
+        self.answer: str | UserError | None = None
+        self.until = math.inf
+
+    def find_out(self, folder: Path) -> None:
+        """Answer it."""
+        try:
+            self.answer = _find_out(folder)
+        except ChildEndedError as error:
+            # To ask again would take as long again, and this is asked at every keystroke.
+            self.until = time.monotonic() + (_REPEAT_SECONDS if error.at_limit else 0.0)
+            self.answer = error
+        except UserError as error:
+            self.until = 0.0
+            self.answer = error
+        except BaseException:
+            self.until = 0.0
+            self.answer = UserError(f"Reading the tokenizer in {folder} was given up: repeat.")
+            raise
+        finally:
+            self.answered.set()
+
+
+_asked: dict[Path, _Question] = {}
+_lock = threading.Lock()
 
 
 def identify_tokenizer(model_path: Path | str) -> str:
     """Identifies the tokenizer in a local model folder; see `TokenizerFacts`.
+
+    One folder is asked once at a time, and no folder waits for another.
 
     Raises:
         UserError: the folder holds none that can be used, or it could not be found out.
@@ -44,14 +87,35 @@ def identify_tokenizer(model_path: Path | str) -> str:
     signature = tuple(
         one for one in folder_signature(folder) if PurePath(one[0]).suffix not in _WEIGHTS
     )
-    # One at a time: whoever asks for the same meanwhile gets it for nothing.
-    with _asking:
-        if folder not in _known or _known[folder][0] != signature:
-            _known[folder] = (signature, _find_out(folder))
-        _, answer = _known[folder]
-    if isinstance(answer, UserError):
-        raise UserError(answer.message, answer.problems)
-    return answer
+    with _lock:
+        question = _asked.get(folder)
+        is_new = (
+            question is None
+            or question.signature != signature
+            or question.until <= time.monotonic()
+        )
+        if question is None or is_new:
+            question = _asked[folder] = _Question(signature)
+        elif not question.answered.is_set():
+            _check_room(question, folder)
+            question.waiting += 1
+    if is_new:
+        question.find_out(folder)
+    question.answered.wait()
+    if isinstance(question.answer, str):
+        return question.answer
+    assert question.answer is not None
+    raise UserError(question.answer.message, question.answer.problems)
+
+
+def _check_room(question: _Question, folder: Path) -> None:
+    """Refuse to wait where many do: whoever waits holds a thread of the server."""
+    if question.waiting >= _MOST_WAITING:
+        seconds = time.monotonic() - question.began
+        raise UserError(
+            f"The tokenizer in {folder} is still being read, for {seconds:.0f} s now: repeat in a "
+            "moment."
+        )
 
 
 def _find_out(folder: Path) -> str | UserError:
@@ -62,35 +126,20 @@ def _find_out(folder: Path) -> str | UserError:
     """
     if "transformers" in sys.modules:
         return _read(folder)
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-P", "-m", MODULE],
-            # Without a newline at its end: the program need not watch for our end.
-            input=json.dumps({"model": str(folder)}).encode(),
-            capture_output=True,
-            timeout=_PATIENCE_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(
-            f"Reading the tokenizer in {folder} took more than {_PATIENCE_SECONDS:.0f} s and was "
-            "given up: see whether its disk answers."
-        ) from None
-    lines = ended.stdout.splitlines()
-    answer = json.loads(lines[-1]) if lines else {}
-    if "result" in answer:
-        found: dict[str, Any] = answer["result"]
-        if "wrong" in found:
-            return UserError(found["wrong"], found["problems"])
-        return str(found["hash"])
-    if "error" in answer:
-        raise UserError(answer["error"]["message"], answer["error"]["problems"])
-    said = ended.stderr.decode(errors="replace").strip().splitlines()[-1:]
-    raise UserError(
-        f"The program that reads the tokenizer in {folder} ended with status {ended.returncode} "
-        f"before it was done{''.join(f' ({line})' for line in said)}. Out of memory is the usual "
-        "reason: end other programs and repeat."
+    limits = for_a_look(
+        "Its files or their disk are the reason; it is tried again when the files have changed, or "
+        f"after {_REPEAT_SECONDS / 60:.0f} minutes.",
+        "Its files are damaged or unusual: download the model again.",
     )
+    found = child_process.ask(
+        ("-m", MODULE),
+        {"model": str(folder)},
+        limits,
+        what=f"Reading the tokenizer in {folder}",
+    )
+    if "wrong" in found:
+        return UserError(found["wrong"], found["problems"])
+    return str(found["hash"])
 
 
 def _read(folder: Path) -> str | UserError:

@@ -24,9 +24,9 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cptstudio import durable
+from cptstudio import durable, memory_evidence
 from cptstudio.durable import UnusableFileError
-from cptstudio.runs import locks, memory_evidence, records, sleep_prevention
+from cptstudio.runs import locks, records, sleep_prevention
 from cptstudio.runs.identity import identify
 from cptstudio.runs.records import Control, ExitRecord, KeeperRecord, Spec
 

@@ -15,17 +15,15 @@ import itertools
 import json
 import logging
 import queue
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
-from cptstudio.durable import dump_json
+from cptstudio.child_limits import for_models
+from cptstudio.child_process import ChildProcess
+from cptstudio.durable import MEBIBYTE
 from cptstudio.errors import UserError
 from cptstudio.testing.references import ModelReference
 from cptstudio.testing.requests import (
@@ -42,7 +40,8 @@ from cptstudio.testing.requests import (
 
 MODULE = "cptstudio.testing.worker"
 _END_SECONDS = 5.0
-_LOG_LINES = 20
+# The likelihoods of a long text, token by token.
+_LINE_LIMIT = 256 * MEBIBYTE
 # What of the answers tells of the worker itself.
 _TOLD = ("models", "memory_active", "memory_peak")
 _logger = logging.getLogger(__name__)
@@ -231,15 +230,8 @@ class _Worker:
 
     def __init__(self, idle: float, fast_blas: bool, note_end: Any) -> None:
         arguments = ["--idle", str(idle), *([] if fast_blas else ["--no-fast-blas"])]
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            # Ctrl-C in the terminal of whoever asks is theirs to handle.
-            start_new_session=True,
+        self._process = ChildProcess(
+            ("-m", MODULE, *arguments), for_models(), grace_seconds=_END_SECONDS
         )
         self.pid = self._process.pid
         self.since = time.time()
@@ -247,14 +239,10 @@ class _Worker:
         self.ended: str | None = None
         self._note_end = note_end
         self._reason: str | None = None
-        self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._queues: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
+        self._unanswered: set[int] = set()
         self._lock = threading.Lock()
-        assert self._process.stderr is not None
-        self._logger = threading.Thread(
-            target=self._read_log, args=(self._process.stderr,), daemon=True
-        )
-        self._logger.start()
+        self._writing = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -268,16 +256,13 @@ class _Worker:
             if self.ended is not None:
                 self._queues[number].put(_died(self.ended))
                 return
+            self._unanswered.add(number)
         self.write(Request(id=number, ask=ask))
 
     def write(self, line: Asked) -> None:
-        assert self._process.stdin is not None
-        try:
-            with self._lock:
-                self._process.stdin.write(dump_json(line.model_dump(mode="json")) + "\n")
-                self._process.stdin.flush()
-        except (OSError, ValueError):
-            pass  # It died: the reader tells whoever waits.
+        with self._writing:
+            self._process.send(line.model_dump(mode="json"))
+        self._set_clock()
 
     def answers(self, number: int) -> Iterator[dict[str, Any]]:
         waiting = self._queues[number]
@@ -293,17 +278,11 @@ class _Worker:
 
     def end(self, reason: str) -> None:
         self._reason = self._reason or reason
-        try:
-            self._process.terminate()
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.cancel()
         self._reader.join()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in self._process.lines(_LINE_LIMIT):
             answer = json.loads(line)
             if "ending" in answer:
                 self._reason = answer["ending"]
@@ -313,13 +292,13 @@ class _Worker:
                 self.told = {**self.told, **{key: result[key] for key in _TOLD if key in result}}
             with self._lock:
                 waiting = self._queues.get(answer.get("id"))
+                if "result" in answer or "error" in answer:
+                    self._unanswered.discard(answer.get("id"))
+            self._set_clock()
             if waiting is not None:
                 waiting.put(answer)
-        code = self._process.wait()
-        self._logger.join()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            _close(pipe)
-        reason = self._reason or _how(code, self._log)
+        self._process.wait()
+        reason = self._reason or self._process.why()
         _logger.info("the bench worker %d ended: %s", self.pid, reason)
         with self._lock:
             self.ended = reason
@@ -328,31 +307,12 @@ class _Worker:
             for waiting in self._queues.values():
                 waiting.put(_died(reason))
 
-    def _read_log(self, pipe: IO[str]) -> None:
-        for line in pipe:
-            self._log.append(line.rstrip())
-
-
-def _close(pipe: IO[str] | None) -> None:
-    try:
-        if pipe is not None:
-            pipe.close()
-    except OSError:
-        pass  # What could not be written any more is of no use to anybody.
+    def _set_clock(self) -> None:
+        """Its time counts only while something is asked."""
+        with self._lock:
+            self._process.expect(bool(self._unanswered))
 
 
 def _died(reason: str) -> dict[str, Any]:
     message = f"The process that held the models has ended: {reason} Ask again to start another."
     return {"error": {"message": message, "problems": []}}
-
-
-def _how(code: int, log: Sequence[str]) -> str:
-    if code == -signal.SIGKILL:
-        return (
-            "It was killed (signal 9), which the system does when memory runs out. Load fewer or "
-            "smaller models, or close other programs."
-        )
-    if code < 0:
-        return f"Signal {-code} ({signal.Signals(-code).name}) ended it."
-    said = next((line for line in reversed(log) if line.strip()), "")
-    return f"It ended with status {code}{': ' + said if said else '.'}"

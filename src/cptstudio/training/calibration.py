@@ -6,9 +6,7 @@ trainer would do, without writing anything to disk; the result is a `Calibration
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,9 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cptstudio import job_programs
-from cptstudio.durable import dump_json
-from cptstudio.errors import UserError
+from cptstudio import child_process, job_programs
+from cptstudio.child_limits import for_models
 from cptstudio.job_programs import Answer
 from cptstudio.light_imports import leave_out_torch
 from cptstudio.settings import TrainingSettings, parse_settings
@@ -58,23 +55,10 @@ def calibrate(workspace: Workspace, settings: TrainingSettings) -> Calibration:
         UserError: the run cannot be planned, or the process died.
     """
     request = {"workspace": str(workspace.root), "settings": settings.model_dump(mode="json")}
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", MODULE],
-        input=dump_json(request),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
+    found = child_process.ask(
+        ("-m", MODULE), request, for_models(), what="The calibration", shows="errors"
     )
-    for line in done.stdout.splitlines():
-        answer = json.loads(line)
-        if "error" in answer:
-            raise UserError(answer["error"]["message"], answer["error"]["problems"])
-        if "result" in answer:
-            return Calibration(**answer["result"])
-    raise UserError(
-        f"The calibration ended with status {done.returncode} before it was done. Too little "
-        "memory is the usual reason: use fewer rows, a shorter context or lora."
-    )
+    return Calibration(**found)
 
 
 def measure(

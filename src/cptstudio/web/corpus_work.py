@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 from cptstudio import durable
+from cptstudio.child_limits import for_files
 from cptstudio.errors import UserError
 from cptstudio.web import confined
 from cptstudio.web.api.corpora_models import BuildBody, SourceChoice
@@ -56,8 +56,9 @@ def start(studio: Studio, body: BuildBody) -> Job:
     job = studio.jobs.start(
         "corpus",
         f"Building the corpus {name}",
-        [sys.executable, "-P", "-m", PROGRAM],
+        ("-m", PROGRAM),
         request,
+        for_files(),
         on_end=ended,
         key=key(name),
         about=name,
@@ -77,8 +78,9 @@ def _start_tokenising(studio: Studio, name: str, model: Path | None) -> Job:
     return studio.jobs.start(
         "tokenise",
         f"Tokenising {name} for {model.name}",
-        [sys.executable, "-P", "-m", PROGRAM],
+        ("-m", PROGRAM),
         _request(studio, name, model) | {"sources": [], "settings": {}},
+        for_files(),
         key=key(name),
         about=name,
     )

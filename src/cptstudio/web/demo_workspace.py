@@ -6,9 +6,10 @@ libraries must not fork, and the server forks its worker.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
+from cptstudio.child_limits import for_models
+from cptstudio.child_process import ChildProcess
 from cptstudio.errors import UserError
 from cptstudio.light_imports import leave_out_torch
 from cptstudio.workspace import Workspace
@@ -26,8 +27,15 @@ def make_demo_workspace(workspace: Workspace) -> None:
     if _is_complete(workspace):
         return
     print(f"Making the demo workspace in {workspace.root} (about a minute, once)", flush=True)
-    command = [sys.executable, "-m", "cptstudio.web.demo_workspace", str(workspace.root)]
-    if subprocess.run(command, check=False).returncode != 0:
+    program = ("-m", "cptstudio.web.demo_workspace", str(workspace.root))
+    child = ChildProcess(program, for_models(), shows="everything")
+    try:
+        status = child.wait()
+    except KeyboardInterrupt:
+        child.kill()
+        child.wait()
+        raise
+    if status != 0:
         raise UserError(f"The demo workspace {workspace.root} could not be made.")
 
 

@@ -1,8 +1,7 @@
 """Long work in processes of their own, with progress, cancel and a bounded memory of it.
 
-A job is one child process that speaks the protocol of `cptstudio.job_programs`. At most
-`PARALLEL` run at once, the others wait in the order of their start. A child ends by itself when
-this process dies, because its standard input is closed then. Jobs are remembered while the
+A job is one child process, see `cptstudio.child_process`. At most `PARALLEL` run at once, the
+others wait in the order of their start. Jobs are remembered while the
 server runs, so a page that is loaded again finds them.
 """
 
@@ -20,9 +19,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from cptstudio.child_limits import Limits
+from cptstudio.child_process import GRACE_SECONDS, ChildProcess, Line
 from cptstudio.errors import UserError
 from cptstudio.job_programs import Unit
-from cptstudio.web.job_process import GRACE_SECONDS, JobProcess, Line
 from cptstudio.web.job_speed import Speed
 from cptstudio.web.problems import Conflict
 
@@ -82,12 +82,13 @@ EndHook = Callable[[Job], None]
 @dataclass
 class _Entry:
     job: Job
-    argv: Sequence[str]
+    program: Sequence[str]
     request: dict[str, Any]
+    limits: Limits
     result: ResultHook | None
     on_end: EndHook | None
     key: str | None
-    process: JobProcess | None = None
+    process: ChildProcess | None = None
     speed: Speed = field(default_factory=Speed)
     told: float = float("-inf")
 
@@ -124,8 +125,9 @@ class JobRunner:
         self,
         kind: str,
         title: str,
-        argv: Sequence[str],
+        program: Sequence[str],
         request: dict[str, Any],
+        limits: Limits,
         *,
         result: ResultHook | None = None,
         on_end: EndHook | None = None,
@@ -137,8 +139,9 @@ class JobRunner:
         Args:
             kind: what sort of work it is.
             title: what the user sees.
-            argv: the program and its arguments; never a shell.
+            program: see `ChildProcess`.
             request: for the program's standard input.
+            limits: of the program's time and memory.
             result: makes the job's result of the program's.
             on_end: called once when it has ended, however, also when it never started.
             key: of two jobs with the same key only one may be under way.
@@ -149,7 +152,7 @@ class JobRunner:
             UserError: too many are waiting, or the server is ending.
         """
         job = Job(id=secrets.token_hex(8), kind=kind, title=title, about=about, created=time.time())
-        entry = _Entry(job, tuple(argv), request, result, on_end, key)
+        entry = _Entry(job, tuple(program), request, limits, result, on_end, key)
         with self._lock:
             self._check_room(key)
             self._entries[job.id] = entry
@@ -260,14 +263,17 @@ class JobRunner:
         problems: list[str] = []
         result: dict[str, Any] | None = None
         try:
-            process = JobProcess(entry.argv, entry.request, self._grace_seconds)
+            process = ChildProcess(entry.program, entry.limits, grace_seconds=self._grace_seconds)
             with self._lock:
                 entry.process = process
                 cancelling = entry.job.cancelling
             if cancelling:
                 process.cancel()
+            process.send(entry.request)
             end = process.follow(lambda line: self._take(entry, line))
             error, problems, result = end.error, end.problems, end.result
+            if end.cancelled and not entry.job.cancelling:
+                error = "It was ended from outside."
             if result is not None and entry.result is not None:
                 result = entry.result(result)
         except UserError as reason:

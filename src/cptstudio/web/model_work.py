@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+from cptstudio.child_limits import for_files
 from cptstudio.errors import UserError
 from cptstudio.models import hub_address
 from cptstudio.web.jobs import Job
@@ -32,12 +32,13 @@ def start_download(studio: Studio, model_id: str, revision: str | None) -> Job:
     return studio.jobs.start(
         "download",
         f"Downloading {model_id}",
-        [sys.executable, "-P", "-m", PROGRAM],
+        ("-m", PROGRAM),
         {
             "id": model_id,
             "revision": revision,
             "base_models": str(studio.workspace.base_models),
         },
+        for_files(),
         key=f"download {model_id}",
         about=model_id,
     )

@@ -7,22 +7,19 @@ question and ended two minutes after the last.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import selectors
-import subprocess
-import sys
+import dataclasses
 import threading
-import time
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import Any
 
 from cptstudio import durable
+from cptstudio.child_limits import ROWS_SECONDS, Limits, for_a_look
+from cptstudio.child_process import ChildProcess
 from cptstudio.errors import UserError
 from cptstudio.web.problems import Problem
 
 PROGRAM = "cptstudio.corpus.sample_program"
 _IDLE_SECONDS = 120.0
-_PATIENCE_SECONDS = 120.0
 _WAIT_SECONDS = 20.0
 _ANSWER_LIMIT = 16 * durable.MEBIBYTE
 
@@ -36,12 +33,13 @@ class RowSampler:
     """
 
     def __init__(
-        self, idle_seconds: float = _IDLE_SECONDS, patience_seconds: float = _PATIENCE_SECONDS
+        self, idle_seconds: float = _IDLE_SECONDS, patience_seconds: float = ROWS_SECONDS
     ) -> None:
         self._idle_seconds = idle_seconds
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: ChildProcess | None = None
+        self._answers: Iterator[bytes] = iter(())
         self._timer: threading.Timer | None = None
 
     def sample(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -68,48 +66,22 @@ class RowSampler:
         if self._timer is not None:
             self._timer.cancel()
         child = self._child
-        if child is None or child.poll() is not None:
+        if child is None or child.ended:
             self._end()
-            child = self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", PROGRAM],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        assert child.stdin is not None and child.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            child.stdin.write(durable.dump_json(request).encode() + b"\n")
-            child.stdin.flush()
-        line = self._answer(child.stdout)
+            child = self._child = ChildProcess(("-m", PROGRAM), _limits(self._patience_seconds))
+            self._answers = child.lines(_ANSWER_LIMIT)
+        child.send(request)
+        line = next(self._answers, None)
         if line is None:
+            child.wait()
             self._end()
-            raise UserError(
-                "The rows could not be decoded: the program that does it ended, or took longer "
-                "than two minutes. Too little memory is the usual reason."
-            )
+            raise UserError(f"The rows could not be decoded. {child.why()}")
+        child.expect(False)
         answer: dict[str, Any] = durable.parse_json(line)
         if "error" in answer:
             raise UserError(answer["error"]["message"], answer["error"]["problems"])
         result: dict[str, Any] = answer["result"]
         return result
-
-    def _answer(self, stream: IO[bytes]) -> bytes | None:
-        """One line, or None when it does not come in time, or the stream ends."""
-        deadline = time.monotonic() + self._patience_seconds
-        data = b""
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(stream, selectors.EVENT_READ)
-            while not data.endswith(b"\n"):
-                left = deadline - time.monotonic()
-                if left <= 0 or not waiting.select(left):
-                    return None
-                # Not through the stream, whose buffer the selector does not see.
-                part = os.read(stream.fileno(), 1 << 16)
-                if not part or len(data) > _ANSWER_LIMIT:
-                    return None
-                data += part
-        return data
 
     def _rest(self) -> None:
         self._timer = threading.Timer(self._idle_seconds, self.close)
@@ -118,11 +90,14 @@ class RowSampler:
 
     def _end(self) -> None:
         child, self._child = self._child, None
-        if child is None:
-            return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        if child is not None:
+            child.kill()
+            child.wait()
+
+
+def _limits(seconds: float) -> Limits:
+    limits = for_a_look(
+        "The corpus or its disk is the reason: repeat, or build it again.",
+        "Show fewer or shorter rows.",
+    )
+    return dataclasses.replace(limits, seconds=seconds)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cptstudio import run_files
+from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError
 from cptstudio.prompt_suites import read_suite
 from cptstudio.testing import merging
@@ -120,8 +120,9 @@ def _start(
     return studio.jobs.start(
         kind,
         title,
-        [sys.executable, "-P", "-m", module],
+        ("-m", module),
         {"workspace": studio.workspace.root, "fast_blas": True, **request},
+        for_models(),
         about=about,
     )
 

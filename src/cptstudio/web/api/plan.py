@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import flask
 from pydantic import BaseModel, ConfigDict, Field
 
+from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError, by_field
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training import calibration
@@ -133,8 +133,14 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             "workspace": str(studio.workspace.root),
             "settings": settings.model_dump(mode="json"),
         }
-        command = [sys.executable, "-P", "-m", calibration.MODULE]
-        return studio.jobs.start("calibrate", "Calibrate a run", command, request, key="calibrate")
+        return studio.jobs.start(
+            "calibrate",
+            "Calibrate a run",
+            ("-m", calibration.MODULE),
+            request,
+            for_models(),
+            key="calibrate",
+        )
 
     @route(
         bp, "POST", "/plan/parse", summary="Read settings from YAML", body=YamlBody,

@@ -1,0 +1,68 @@
+"""How much time and memory the programs may take that this one starts.
+
+Memory is bounded in parts of the machine's, so that a small one is protected, too. What holds
+models gets nearly all of it: what fits is for the plan and the user to say, and the bound is there
+for what runs away. What only looks at files gets little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import psutil
+
+GIB: Final = 1 << 30
+
+QUICK_SECONDS: Final = 30.0
+"""What answers in a second or two on a machine that is not busy."""
+ROWS_SECONDS: Final = 120.0
+"""What answers as soon, once it has read the tables of a large corpus."""
+SILENT_SECONDS: Final = 2 * 3600.0
+"""What tells its progress: the time that may pass without a word. Loading the largest models from
+a slow disk, and one step of the largest on a slow processor, are within it."""
+
+_QUICK_BYTES: Final = 3 * GIB
+_LITTLE: Final = GIB
+_MODELS_PART: Final = 0.92
+_FILES_PART: Final = 0.6
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one program.
+
+    Attributes:
+        seconds: that may pass without a word from it while something is asked of it.
+        memory: bytes of resident memory that it and what it started may take together.
+        when_slow: what to do when it took too long; a sentence.
+        when_large: what to do when it took too much; a sentence.
+    """
+
+    seconds: float | None
+    memory: int | None
+    when_slow: str = "See whether its disk and network answer, and repeat."
+    when_large: str = "Give it less at a time, or use a machine with more memory."
+
+
+def for_a_look(when_slow: str, when_large: str) -> Limits:
+    """Bounds of what looks at a few files and answers at once."""
+    machine = psutil.virtual_memory()
+    # On a full machine not more than half of what is free, but what the libraries take.
+    memory = min(_QUICK_BYTES, machine.total // 4, max(_LITTLE, machine.available // 2))
+    return Limits(QUICK_SECONDS, memory, when_slow, when_large)
+
+
+def for_files() -> Limits:
+    """Bounds of long work on documents and downloads."""
+    return Limits(SILENT_SECONDS, int(psutil.virtual_memory().total * _FILES_PART))
+
+
+def for_models() -> Limits:
+    """Bounds of long work with models in memory."""
+    memory = int(psutil.virtual_memory().total * _MODELS_PART)
+    return Limits(
+        SILENT_SECONDS,
+        memory,
+        when_large="Use fewer or smaller models, or a machine with more memory.",
+    )
