@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import TaskID
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
 from cptstudio.cli.progress import byte_bar
 from cptstudio.corpus import progress as build_progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
@@ -107,6 +107,24 @@ def build(
     if not changed and sources:
         console.print(f"Nothing changed: the corpus {name} is up to date.")
     console.print(escape(render(corpus)), soft_wrap=True)
+    if model_path is not None:
+        _note_missing_rows(corpus, model_path)
+
+
+def _note_missing_rows(corpus: Corpus, model_path: Path) -> None:
+    """Say which of the tokens the model itself cannot take, if it is a whole model."""
+    from cptstudio.corpus.tokenizer_identity import identify_tokenizer
+    from cptstudio.lm.description import read_embedding_rows
+    from cptstudio.lm.vocabulary import beyond_sentence
+
+    try:
+        rows = read_embedding_rows(model_path)
+        beyond = corpus.token_store(identify_tokenizer(model_path)).tokens_beyond(rows)
+    except UserError:
+        return  # A folder with a tokenizer alone.
+    if beyond and rows is not None:
+        sentence = beyond_sentence(f"The corpus {corpus.name!r}", beyond, rows, model_path)
+        errors.print(f"[yellow]Note:[/] {escape(sentence)}", soft_wrap=True)
 
 
 def _build(

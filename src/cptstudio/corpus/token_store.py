@@ -15,6 +15,8 @@ are made, so one store serves every packing and the evaluation.
 
 from __future__ import annotations
 
+import contextlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +34,8 @@ TOKENS = "tokens.bin"
 ARRAYS = ("offsets.npy", "sides.npy", "byte_lengths.npy", "documents.npy")
 MANIFEST = "manifest.json"
 TOKEN_STORE_FORMAT = 1
+_LARGEST_TOKEN = "largest_token.json"
+_PART = 1 << 22
 
 
 class TokenizerFacts(BaseModel):
@@ -68,7 +72,12 @@ class TokenizerFacts(BaseModel):
 
 
 class TokenManifest(BaseModel):
-    """The token store's manifest.json; sizes in bytes, hashes SHA-256 in hexadecimal."""
+    """The token store's manifest.json; sizes in bytes, hashes SHA-256 in hexadecimal.
+
+    Attributes:
+        largest_token: -1 where there is no token; None in stores of before it was kept, see
+            `TokenStore.largest_token`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -82,6 +91,7 @@ class TokenManifest(BaseModel):
     text_bytes: dict[str, int]
     dropped_tokens: dict[str, int]
     inexact_cuts: int
+    largest_token: int | None = None
     files: dict[str, tuple[int, str]]
 
 
@@ -126,6 +136,44 @@ class TokenStore:
     def tokenizer(self) -> TokenizerFacts:
         """Facts of the tokenizer that made the tokens."""
         return self.manifest.tokenizer
+
+    @cached_property
+    def largest_token(self) -> int:
+        """The largest token id that occurs; -1 where there is none.
+
+        A store of before it was kept in the manifest is read for it once; the number is kept
+        beside, where that can be written.
+        """
+        if self.manifest.largest_token is not None:
+            return self.manifest.largest_token
+        kept, of = self.folder / _LARGEST_TOKEN, self.manifest.files[TOKENS][1]
+        try:
+            known = durable.read_json(kept)
+            if known["of"] == of:
+                return int(known["largest_token"])
+        except (OSError, UserError, KeyError, TypeError, ValueError):
+            pass
+        found = max(
+            (
+                int(self.tokens[start : start + _PART].max())
+                for start in range(0, len(self.tokens), _PART)
+            ),
+            default=-1,
+        )
+        with contextlib.suppress(OSError):
+            durable.write_json(kept, {"of": of, "largest_token": found})
+        return found
+
+    def tokens_beyond(self, rows: int | None) -> list[int]:
+        """The ids that occur, start and end tokens included, and are no less than `rows`."""
+        if rows is None:
+            return []
+        found = {one for one in (self.tokenizer.start, self.tokenizer.end) if one >= rows}
+        if self.largest_token >= rows:
+            for start in range(0, len(self.tokens), _PART):
+                part = self.tokens[start : start + _PART]
+                found.update(int(one) for one in np.unique(part[part >= rows]))
+        return sorted(found)
 
     def documents_of(self, side: Side) -> npt.NDArray[np.uint32]:
         """Positions in this store of the documents of one side, ascending."""

@@ -67,10 +67,13 @@ class TokenStoreWriter:
         self._bytes = array("q")
         self._documents = array("q")
         self.dropped_tokens: dict[str, int] = {}
+        self.largest_token = -1
         self.inexact_cuts = 0
 
     def extend(self, tokens: npt.NDArray[Any]) -> None:
         """Append tokens to the document that the next `end_document` completes."""
+        if len(tokens):
+            self.largest_token = max(self.largest_token, int(tokens.max()))
         self._tokens.write(np.ascontiguousarray(tokens, dtype=self._kind).data.cast("B"))
 
     def end_document(self, side: Side, byte_length: int, number: int) -> None:
@@ -131,5 +134,6 @@ class TokenStoreWriter:
             text_bytes={side: int(sizes[here].sum()) for side, here in chosen.items()},
             dropped_tokens=self.dropped_tokens,
             inexact_cuts=self.inexact_cuts,
+            largest_token=self.largest_token,
             files=files,
         )

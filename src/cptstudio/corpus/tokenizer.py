@@ -79,6 +79,23 @@ def _behaviour_hash(backend: Any, bos: int | None, eos: int | None, adds_bos: bo
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def ids_with_specials(folder: Path, text: str) -> list[int]:
+    """The ids of a text in which special tokens are meant, by tokenizer.json alone.
+
+    Returns:
+        No ids where there is no such file, or where it cannot be read.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        backend: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        ids: list[int] = backend.encode(text, add_special_tokens=True).ids
+    # The library raises Exception itself for a file that it cannot read.
+    except Exception:
+        return []
+    return ids
+
+
 def check_folder(model_path: Path | str) -> Path:
     """The folder of a local model, in which nothing makes a reader wait for ever.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from cptstudio.durable import open_regular_file, read_bytes
 from cptstudio.errors import UserError
+from cptstudio.lm.vocabulary import embedding_rows
 from cptstudio.workspace import why_model_is_absent
 
 HEADER_SIZE_LIMIT = 100_000_000
@@ -77,7 +78,9 @@ class ModelDescription:
         bytes: size of the weight files' tensors.
         dtype: of most of the unpacked weights, such as "bfloat16".
         quantization: None when the weights are not packed.
-        vocabulary_size: rows of the embedding; None where the configuration does not say.
+        vocabulary_size: as the configuration says; None where it does not.
+        embedding_rows: token ids below it have rows in embedding and head, by the shapes of the
+            weights; None where neither these nor the configuration tell.
         context_limit: tokens the model was made for; None for a model without a limit.
         tied_embeddings: the head shares the embedding's weights.
         has_chat_template: the tokenizer brings one.
@@ -94,6 +97,7 @@ class ModelDescription:
     dtype: str
     quantization: Quantization | None
     vocabulary_size: int | None
+    embedding_rows: int | None
     context_limit: int | None
     tied_embeddings: bool
     has_chat_template: bool
@@ -122,13 +126,28 @@ def describe_model(path: Path) -> ModelDescription:
         bytes=sum(tensor.bytes for tensor in tensors.values()),
         dtype=_main_dtype(tensors),
         quantization=quantization,
-        vocabulary_size=vocabulary if isinstance(vocabulary, int) else None,
+        vocabulary_size=_integer(vocabulary),
+        embedding_rows=_embedding_rows(config, tensors),
         context_limit=limits[0] if limits else None,
         tied_embeddings=tied,
         has_chat_template=_has_chat_template(path),
         needs_remote_code=config.get("model_file") is not None,
         full_training_obstacle=full_training_obstacle(quantization),
     )
+
+
+def read_embedding_rows(path: Path) -> int | None:
+    """How many token ids the model in a folder has rows for; see `ModelDescription`.
+
+    Raises:
+        UserError: as for `describe_model`.
+    """
+    return _embedding_rows(read_model_config(path), read_tensors(path))
+
+
+def _embedding_rows(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int | None:
+    said = _integer(_text_config(config).get("vocab_size"))
+    return embedding_rows({name: tensor.shape for name, tensor in tensors.items()}, said)
 
 
 def full_training_obstacle(quantization: Quantization | None) -> str | None:

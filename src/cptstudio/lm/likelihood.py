@@ -31,6 +31,8 @@ from cptstudio.lm.loss import (
     find_output_head,
     hidden_states,
 )
+from cptstudio.lm.parameters import network_rows
+from cptstudio.lm.vocabulary import check_ids
 
 Tokens = Sequence[int] | npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -174,6 +176,10 @@ def _scored_batches(
         for index, document in enumerate(documents)
         for window in _windows(index, len(document), context, stride)
     ]
+    rows = network_rows(model)
+    for tokens in documents:
+        check_ids(tokens, rows, "The text", None)
+    check_ids([reading.start_token], rows, "Each text's beginning", None)
     head = reading.head or find_output_head(model)
     streams = reading.streams or blas.usable_cores()
     training, threads = model.training, blas.blas_threads()

@@ -23,6 +23,7 @@ from cptstudio.lm.description import (
     Quantization,
     full_training_obstacle,
     is_quantized,
+    read_embedding_rows,
     read_model_config,
     read_tensors,
 )
@@ -75,6 +76,11 @@ class LoadedModel:
     def quantized(self) -> bool:
         """Whether its weights are packed."""
         return self.quantization is not None
+
+    @cached_property
+    def embedding_rows(self) -> int | None:
+        """Token ids below it have rows; None where that cannot be told. See `lm.vocabulary`."""
+        return read_embedding_rows(self.path)
 
     @cached_property
     def layout(self) -> TensorLayout | None:

@@ -9,6 +9,8 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_unflatten
 
+from cptstudio.lm.vocabulary import embedding_rows
+
 
 def flatten(tree: Any) -> dict[str, mx.array]:
     """Leaves of a tree of arrays by dotted name, such as "model.layers.0.mlp.up_proj.weight"."""
@@ -18,6 +20,12 @@ def flatten(tree: Any) -> dict[str, mx.array]:
 def named_parameters(model: Module) -> dict[str, mx.array]:
     """All parameters of a network, trained and frozen."""
     return flatten(model.parameters())  # type: ignore[no-untyped-call]
+
+
+def network_rows(model: Module) -> int | None:
+    """How many token ids a network has rows for; None where its embedding is not found."""
+    shapes = {name: value.shape for name, value in named_parameters(model).items()}
+    return embedding_rows(shapes, None)
 
 
 def trainable_parameters(model: Module) -> dict[str, mx.array]:

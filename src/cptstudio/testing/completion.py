@@ -21,6 +21,7 @@ from cptstudio.errors import UserError
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.sampling import keyed_sampler
 from cptstudio.lm.text_after import TextAfter, raw_tokens, token_texts
+from cptstudio.lm.vocabulary import check_ids
 from cptstudio.testing.requests import Prompt, Sampling
 
 
@@ -118,6 +119,7 @@ class Completion:
         cancelled: Callable[[], bool],
         goes_on: bool = True,
     ) -> None:
+        check_ids(tokens, loaded.embedding_rows, "The prompt", loaded.path)
         self.prompt_size = len(tokens)
         self.count = 0
         self.first_token_seconds: float | None = None

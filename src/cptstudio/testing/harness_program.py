@@ -28,6 +28,7 @@ from cptstudio.errors import UserError
 from cptstudio.job_programs import TellsProgress
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.loading import LoadedModel, load_for_inference
+from cptstudio.lm.vocabulary import check_ids
 from cptstudio.testing.reports import Reports
 from cptstudio.workspace import Workspace
 
@@ -171,6 +172,12 @@ def _adapter(loaded: LoadedModel, tell: Tell) -> Any:
             self._batch_size = _BATCH
             self._sampler = None
             self.use_chat_template = False
+
+        def _tokenize(self, texts: Sequence[str]) -> Any:
+            found = super()._tokenize(texts)
+            for ids in found:
+                check_ids(ids, loaded.embedding_rows, "A question", loaded.path)
+            return found
 
         def loglikelihood(self, requests: Sequence[Any]) -> list[Any]:
             found: list[Any] = []

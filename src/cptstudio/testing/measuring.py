@@ -20,6 +20,7 @@ from cptstudio.errors import UserError
 from cptstudio.job_programs import TellsProgress
 from cptstudio.lm.likelihood import Scores, score_documents
 from cptstudio.lm.loading import LoadedModel
+from cptstudio.lm.vocabulary import check_ids
 from cptstudio.testing.documents import DocumentSet
 from cptstudio.testing.results import Results
 
@@ -90,6 +91,9 @@ class Measuring:
         phase = f"{label} on {one.name}"
         self.answer.progress(phase=phase, detail=detail)
         tokens, sizes, names, start = _documents(loaded, one, self.request)
+        for ids in tokens:
+            check_ids(ids, loaded.embedding_rows, f"The text of {one.name!r}", loaded.path)
+        check_ids([start], loaded.embedding_rows, "Each document's beginning", loaded.path)
 
         def tell(done: int, total: int) -> None:
             self.answer.progress(

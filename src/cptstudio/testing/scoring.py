@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio.lm.likelihood import bits_per_byte, perplexity, score_tokens
+from cptstudio.lm.vocabulary import check_ids
 from cptstudio.testing.model_set import Bench
 from cptstudio.testing.requests import Score
 from cptstudio.testing.windows import common_context
@@ -40,6 +41,10 @@ def score(benches: Sequence[Bench], request: Score, progress: Progress) -> dict[
 
 def _score_one(bench: Bench, request: Score, context: int, tell: Progress) -> dict[str, Any]:
     encodings = bench.tokenizer.backend.encode_batch(list(request.texts), add_special_tokens=False)
+    rows, path = bench.loaded.embedding_rows, bench.loaded.path
+    for encoding in encodings:
+        check_ids(encoding.ids, rows, "The text", path)
+    check_ids([bench.tokenizer.facts.start], rows, "Each text's beginning", path)
     nats = score_tokens(
         bench.loaded.model,
         [np.array(encoding.ids, dtype=np.int64) for encoding in encodings],

@@ -17,6 +17,7 @@ from cptstudio.lm.parameters import set_parameters, trainable_parameters
 from cptstudio.lm.sampling import keyed_sampler
 from cptstudio.lm.tensor_types import narrowed
 from cptstudio.lm.text_after import TextAfter, raw_tokens
+from cptstudio.lm.vocabulary import check_ids
 from cptstudio.sampling import Sampling
 from cptstudio.settings import EvaluationSettings
 from cptstudio.training.seeds import sample_seed
@@ -157,6 +158,7 @@ def complete_prompts(
             parts = []
             # mlx-lm cannot begin with nothing.
             tokens = raw_tokens(loaded.tokenizer, prompt) or [loaded.tokenizer.eos_token_id]
+            check_ids(tokens, loaded.embedding_rows, f"The prompt {prompt[:40]!r}", loaded.path)
             text = TextAfter(loaded.tokenizer, tokens)
             for response in stream_generate(
                 loaded.model,

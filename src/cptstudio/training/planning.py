@@ -25,6 +25,11 @@ from cptstudio.training.defaults import (
 )
 from cptstudio.training.machine import Machine, describe_machine
 from cptstudio.training.resources import MemoryEstimate, checkpoint_bytes, estimate_memory
+from cptstudio.training.token_check import (
+    corpora_without_rows,
+    prompts_without_rows,
+    template_warning,
+)
 from cptstudio.training.training_data import RunLength, evaluation_part, row_order, run_length
 from cptstudio.workspace import Workspace
 
@@ -165,11 +170,18 @@ def _check_tokens(
         problems.append(Finding.of(error, "model.path"))
         return ""
     places = {use.name: place for place, use in enumerate(settings.data.corpora)}
+    sizes: list[int] = []
     for corpus in corpora:
+        field = f"data.corpora.{places[corpus.name]}"
         try:
-            corpus.token_store(wanted)
+            sizes.append(corpus.token_store(wanted).tokenizer.vocabulary_size)
+            found = corpora_without_rows([corpus], wanted, model.embedding_rows, model.path)
+            problems += [Finding(one, field) for one in found]
         except UserError as error:
-            problems.append(Finding.of(error, f"data.corpora.{places[corpus.name]}"))
+            problems.append(Finding.of(error, field))
+    prompts, size = settings.evaluation.prompts, max(sizes, default=0)
+    found = prompts_without_rows(prompts, size, model.embedding_rows, model.path)
+    problems += [Finding(one, "evaluation.prompts") for one in found]
     return wanted
 
 
@@ -269,7 +281,8 @@ def _about_rate(plan: Plan) -> list[str]:
 
 def _about_model(plan: Plan) -> list[str]:
     settings, model = plan.settings, plan.model
-    found = []
+    size = plan.corpora[0].token_store(plan.tokenizer_hash).tokenizer.vocabulary_size
+    found = template_warning(size, model.embedding_rows, model.path)
     context = settings.data.context_length or 0
     if model.context_limit is not None and context > model.context_limit:
         found.append(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from cptstudio.corpus.corpus import open_corpus
 from cptstudio.errors import UserError
 from cptstudio.lm import blas
 from cptstudio.lm.compilation import prepare_compilation
@@ -14,11 +15,13 @@ from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.identity import model_hash
 from cptstudio.lm.loading import LoadedModel, default_compute_dtype, load_for_training
 from cptstudio.lm.methods import AppliedMethod, apply_method
+from cptstudio.lm.text_after import raw_tokens
 from cptstudio.run_files import RunConfig
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.checkpoints import load_trained_weights, verify
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
 from cptstudio.training.schedules import Schedule
+from cptstudio.training.token_check import corpora_without_rows, prompts_without_rows
 from cptstudio.training.training_data import (
     RunLength,
     TrainingData,
@@ -76,6 +79,7 @@ def set_up(config: RunConfig) -> Setup:
         compute_dtype=compute_dtype,
         trust_remote_code=settings.model.trust_remote_code,
     )
+    _check_tokens(config, loaded)
     method = apply_method(loaded, settings.method, seed=settings.seed)
     parameters = TrainedParameters(loaded.model)
     length = run_length(settings, data.order)
@@ -139,6 +143,23 @@ def _check_model(config: RunConfig) -> None:
             f"The model in {config.model_path} is not the one that this run was prepared with. "
             "Put the former one back, or prepare a new run."
         )
+
+
+def _check_tokens(config: RunConfig, loaded: LoadedModel) -> None:
+    """Refuse what a former version prepared without comparing ids with rows."""
+    rows, model = loaded.embedding_rows, Path(config.model_path)
+    wanted = config.corpora[0].tokenizer_hash
+    corpora = [open_corpus(Path(record.path)) for record in config.corpora]
+    problems = corpora_without_rows(corpora, wanted, rows, model)
+    problems += prompts_without_rows(
+        config.settings.evaluation.prompts,
+        len(loaded.tokenizer),
+        rows,
+        model,
+        lambda prompt: raw_tokens(loaded.tokenizer, prompt),
+    )
+    if problems:
+        raise UserError("The run cannot be trained:", problems)
 
 
 def _prepare_machine(settings: TrainingSettings) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import mlx.core as mx
 
+from cptstudio.corpus.rows import Batch
+from cptstudio.lm.vocabulary import check_ids
 from cptstudio.training.accumulation import accumulate
 from cptstudio.training.guards import Limits, skip_reason
 from cptstudio.training.optimizers import clip_factor
@@ -66,7 +68,7 @@ class TrainingStep:
         nats, tokens, gradients = accumulate(
             setup.gradient_step,
             (
-                (setup.data.order.batch(batch), micro_batch_seed(settings.seed, index, number))
+                (self._batch(batch), micro_batch_seed(settings.seed, index, number))
                 for number, batch in enumerate(range(first_batch, until))
             ),
         )
@@ -81,6 +83,14 @@ class TrainingStep:
         )
         self._apply(step, gradients, fraction)
         return step
+
+    def _batch(self, number: int) -> Batch:
+        """A micro-batch whose ids all have rows: MLX reads outside an array without a word."""
+        batch = self._setup.data.order.batch(number)
+        rows = self._setup.loaded.embedding_rows
+        for ids in (batch.inputs, batch.targets):
+            check_ids(ids, rows, f"Micro-batch {number:,}", self._setup.loaded.path)
+        return batch
 
     def _apply(self, step: SubmittedStep, gradients: dict[str, mx.array], fraction: float) -> None:
         setup = self._setup
