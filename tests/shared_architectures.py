@@ -93,7 +93,7 @@ class Architecture:
     """How to make a small model of one architecture.
 
     Attributes:
-        settings: of the (text) configuration, beside `_SIZES`; None removes one of those.
+        settings: of the (text) configuration, beside `_SIZES`.
         outer: of the configuration around the text's, for models that also see images.
         partial: share of a head that is rotated, where the architecture has one.
         per_layer: RoPE by kind of layer.
@@ -104,98 +104,176 @@ class Architecture:
     outer: dict[str, Any] = field(default_factory=dict)
     partial: float | None = None
     per_layer: bool = False
-    rope: bool = True
+    rope: bool | dict[str, Any] = True
     exception: str | None = None
 
 
 _ALTERNATING = ["sliding_attention", "full_attention"] * 2
 _THREE_TO_ONE = ["sliding_attention"] * 3 + ["full_attention"]
 
+# Attention over compressed keys and values: as many key as query heads, of the rotated size.
+_MLA: dict[str, Any] = {"num_key_value_heads": 4, "head_dim": 8, "n_group": 1, "topk_group": 1}
+# Few indexing heads would give many tokens a score of exactly 0, and ties are broken by chance.
+_INDEXED: dict[str, Any] = {"index_n_heads": 32, "index_head_dim": 16, "index_topk": 64}
+
 A = Architecture
 ARCHITECTURES: dict[str, Architecture] = {
     "afmoe": A({"layer_types": _THREE_TO_ONE}),
     "apertus": A(),
-    "bailing_hybrid": A(),
+    "bailing_hybrid": A(
+        _MLA
+        | {
+            "num_expert_group": 1,
+            "topk_group": 1,
+            "layer_group_size": 2,
+            "layer_types": ["linear_attention", "full_attention"] * 2,
+        }
+    ),
     "bitnet": A(),
     "cohere": A(),
-    "cohere2": A(),
+    "cohere2": A({"layer_types": _THREE_TO_ONE}),
     "dbrx": A(),
-    "deepseek_v2": A(),
-    "deepseek_v3": A({"n_group": 1, "topk_group": 1}),
-    "deepseek_v32": A({"n_group": 1, "topk_group": 1}),
+    "deepseek_v2": A(_MLA),
+    "deepseek_v3": A(_MLA),
+    "deepseek_v32": A(_MLA | _INDEXED),
     "dots1": A(),
     "ernie4_5": A(),
     "ernie4_5_moe": A(),
-    "exaone4": A(),
-    "exaone_moe": A(),
+    "exaone4": A({"layer_types": _THREE_TO_ONE}),
+    "exaone_moe": A({"layer_types": _THREE_TO_ONE, "n_group": 1, "topk_group": 1}),
     "falcon_h1": A(),
     "falcon_mamba": A(rope=False),
     "gemma": A(),
-    "gemma2": A(),
-    "gemma3": A(per_layer=True),
-    "gemma3_text": A(per_layer=True),
+    "gemma2": A({"sliding_window": 512}),
+    "gemma3": A({"layer_types": _ALTERNATING}, per_layer=True),
+    "gemma3_text": A({"layer_types": _ALTERNATING}, per_layer=True),
     "gemma3n": A(per_layer=True),
-    "gemma4": A(per_layer=True),
-    "gemma4_text": A(per_layer=True),
-    "gemma4_unified": A(per_layer=True),
-    "glm": A(partial=0.75),
+    "gemma4": A({"layer_types": _ALTERNATING}, per_layer=True),
+    "gemma4_text": A({"layer_types": _ALTERNATING}, per_layer=True),
+    "gemma4_unified": A({"layer_types": _ALTERNATING}, per_layer=True),
+    "glm": A(partial=0.5),
     "glm4": A(partial=0.75),
     "glm4_moe": A(partial=0.75),
-    "glm4_moe_lite": A(),
-    "glm_moe_dsa": A(),
+    "glm4_moe_lite": A(_MLA),
+    "glm_moe_dsa": A(_MLA | _INDEXED),
     "gpt2": A(rope=False),
     "gpt_bigcode": A(rope=False),
-    "gpt_neox": A(partial=0.75),
+    "gpt_neox": A({"intermediate_size": 256, "hidden_act": "gelu_fast"}, partial=0.75),
     "gpt_oss": A({"layer_types": _ALTERNATING}),
     "gptj": A({"rotary_dim": 12}, rope=False),
     "granite": A(),
     "granitemoe": A(),
-    "granitemoehybrid": A(),
+    "granitemoehybrid": A(
+        {
+            "layer_types": ["linear_attention", "full_attention"] * 2,
+            "mamba_n_heads": 8,
+            "mamba_d_head": 16,
+            "mamba_d_state": 16,
+            "position_embedding_type": "rope",
+        }
+    ),
     "helium": A(),
     "hunyuan_v1_dense": A(),
     "internlm3": A(),
     "iquestcoder": A(),
-    "jamba": A(rope=False),
-    "kimi_k25": A(),
-    "kimi_linear": A(rope=False),
+    "jamba": A(
+        {
+            "num_experts": 1,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+            "mamba_d_state": 8,
+            "mamba_dt_rank": 4,
+        },
+        rope=False,
+    ),
+    "kimi_k25": A(_MLA),
+    "kimi_linear": A(
+        {
+            "num_key_value_heads": 4,
+            "layer_types": ["linear_attention", "full_attention"] * 2,
+            "linear_head_dim": 16,
+            "linear_num_heads": 4,
+        },
+        rope=False,
+    ),
     "laguna": A(per_layer=True),
-    "lfm2": A(),
-    "lfm2_moe": A(),
+    "lfm2": A({"layer_types": ["conv", "full_attention"] * 2, "full_attn_idxs": None}),
+    "lfm2_moe": A({"layer_types": ["conv", "full_attention"] * 2, "num_dense_layers": 1}),
     "llama": A(),
-    "llama4": A(),
-    "llama4_text": A(),
+    "llama4": A({"num_experts_per_tok": 1, "intermediate_size_mlp": 96}),
+    "llama4_text": A({"num_experts_per_tok": 1, "intermediate_size_mlp": 96, "moe_layers": []}),
     "llava": A(),
-    "longcat_flash": A(),
+    "longcat_flash": A(
+        _MLA
+        | {"ffn_hidden_size": 96, "expert_ffn_hidden_size": 32, "moe_topk": 2, "zero_expert_num": 2}
+    ),
     "mamba": A(rope=False),
-    "mamba2": A(rope=False),
+    "mamba2": A({"num_heads": 8, "head_dim": 16, "n_groups": 1, "state_size": 16}, rope=False),
     "mellum": A(per_layer=True),
     "mimo_v2_flash": A(per_layer=True, partial=0.5),
-    "minicpm3": A(),
+    "minicpm3": A(_MLA),
     "minimax": A(),
     "minimax_m2": A(),
-    "minimax_m3_vl": A(),
-    "ministral3": A(),
-    "mistral": A(),
-    "mistral3": A(),
-    "mistral4": A(),
-    "mixtral": A(),
+    "minimax_m3_vl": A({"rotary_dim": 8, "dense_intermediate_size": 96}, partial=0.5),
+    "ministral3": A(
+        rope={
+            "rope_type": "yarn",
+            "type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 128,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "mscale": 1.0,
+            "mscale_all_dim": 1.0,
+            "llama_4_scaling_beta": 0.1,
+            "max_position_embeddings": 512,
+        }
+    ),
+    "mistral": A({"sliding_window": None}),
+    "mistral3": A({"sliding_window": None}),
+    "mistral4": A(
+        _MLA,
+        rope={
+            "rope_type": "yarn",
+            "type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 128,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "mscale": 1.0,
+            "mscale_all_dim": 1.0,
+            "llama_4_scaling_beta": 0.1,
+            "max_position_embeddings": 512,
+        },
+    ),
+    "mixtral": A({"sliding_window": None}),
     "muse_glimmer": A(),
     "muse_spark": A(),
     "nanochat": A(),
     "nemotron": A(partial=0.75),
-    "nemotron_h": A(rope=False),
+    "nemotron_h": A(
+        {
+            "mamba_num_heads": 8,
+            "mamba_head_dim": 16,
+            "ssm_state_size": 16,
+            "n_groups": 1,
+            "moe_shared_expert_intermediate_size": 48,
+            "time_step_min": 1e-6,
+        },
+        rope=False,
+    ),
     "olmo": A(),
     "olmo2": A(),
-    "olmo3": A(per_layer=True),
+    "olmo3": A({"layer_types": _THREE_TO_ONE}, rope={"local": BASE}, per_layer=True),
     "olmo_hybrid": A(),
     "olmoe": A(),
     "phi": A(partial=0.75),
-    "phi3": A(partial=0.75),
-    "phimoe": A(),
+    "phi3": A({"sliding_window": None}, partial=0.75),
+    "phimoe": A({"sliding_window": None, "attention_bias": True, "lm_head_bias": True}),
     "qwen2": A(),
-    "qwen2_5_vl": A(),
+    "qwen2_5_vl": A(rope={"mrope_section": [2, 3, 3]}),
     "qwen2_moe": A(),
-    "qwen2_vl": A(),
+    "qwen2_vl": A(rope={"mrope_section": [2, 3, 3]}),
     "qwen3": A(),
     "qwen3_5": A(partial=0.5),
     "qwen3_5_moe": A(partial=0.5),
@@ -203,12 +281,21 @@ ARCHITECTURES: dict[str, Architecture] = {
     "qwen3_next": A(partial=0.5),
     "qwen3_vl": A(),
     "qwen3_vl_moe": A(),
-    "recurrent_gemma": A(partial=0.75),
+    "recurrent_gemma": A(
+        {
+            "num_key_value_heads": 1,
+            "lru_width": 64,
+            "num_hidden_layers": 3,
+            "attention_window_size": 40,
+        },
+        rope={"rope_theta": 10_000.0},
+        partial=0.5,
+    ),
     "seed_oss": A(),
     "smollm3": A(),
     "solar_open": A(),
     "stablelm": A(partial=0.75),
-    "starcoder2": A(),
+    "starcoder2": A({"sliding_window": None, "hidden_act": "gelu"}),
 }
 
 
@@ -235,17 +322,18 @@ def _settings(
 ) -> dict[str, Any]:
     settings = {key: value for key, value in _SIZES.items() if key in known}
     if given.rope:
-        one = {"rope_type": "default", "rope_theta": BASE} | (rope or {})
+        own = given.rope if isinstance(given.rope, dict) else {}
+        one = {"rope_type": "default", "rope_theta": BASE} | own | (rope or {})
         if given.partial is not None:
             one["partial_rotary_factor"] = given.partial
         settings["rope_parameters"] = one
         if given.per_layer:
-            local = {"rope_type": "default", "rope_theta": LOCAL_BASE}
+            local = {"rope_type": "default", "rope_theta": one.pop("local", LOCAL_BASE)}
             if given.partial is not None:
                 local["partial_rotary_factor"] = given.partial
             settings["rope_parameters"] = {"full_attention": one, "sliding_attention": local}
-    settings |= given.settings
-    return {key: value for key, value in settings.items() if value is not None}
+    # A setting that only the architectures beside it know is left out.
+    return settings | {k: v for k, v in given.settings.items() if k in known or k not in _MLA}
 
 
 def save_shared_architecture(

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx_lm.tuner.utils import load_adapters
-from mlx_lm.utils import load_model, load_tokenizer
+from mlx_lm.utils import _get_classes, load_model, load_tokenizer
 
 from cptstudio.durable import check_plain_files
 from cptstudio.errors import UserError
@@ -28,6 +28,7 @@ from cptstudio.lm.description import (
     read_tensors,
 )
 from cptstudio.lm.model_config import additions
+from cptstudio.lm.model_weights import with_own_names
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
 from cptstudio.lm.tensor_types import NAMES, lasting_parameters, narrowed, stored_types
@@ -252,8 +253,14 @@ def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module
         path,
         lazy=True,
         model_config=additions(read_model_config(path), path / "config.json"),
+        get_model_classes=_classes,
         trust_remote_code=trust_remote_code,
     )
+
+
+def _classes(config: dict[str, Any]) -> tuple[type[Module], type]:
+    network, arguments = _get_classes(config=config)
+    return with_own_names(network, config["model_type"]), arguments
 
 
 def complete_modules(model: Any) -> None:
