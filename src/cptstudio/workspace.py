@@ -10,8 +10,11 @@ import os
 import re
 from pathlib import Path
 
+from cptstudio import durable
 from cptstudio.errors import UserError
 
+BUILD_LOCK = ".build.lock"
+"""Lies in the folder of each corpus that a build was begun of."""
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -94,7 +97,8 @@ class Workspace:
 
     def corpus_names(self) -> list[str]:
         """Names of the corpora that are there, sorted."""
-        return _folder_names(self.corpora)
+        names = _folder_names(self.corpora)
+        return [name for name in names if not is_never_built(self.corpora / name)]
 
     def base_model_names(self) -> list[str]:
         """Names of the local base models that are there, sorted."""
@@ -108,6 +112,19 @@ class Workspace:
         except OSError as error:
             raise UserError(f"{folder} cannot be created: {error.strerror}.") from None
         return folder
+
+
+def is_never_built(corpus: Path) -> bool:
+    """Whether all that lies in a corpus's folder is what a first build left that did not end."""
+    versions = corpus / "versions"
+    try:
+        if (corpus / "manifest.json").exists() or not (corpus / BUILD_LOCK).exists():
+            return False
+        return not versions.exists() or all(
+            durable.is_staging_name(entry.name) for entry in versions.iterdir()
+        )
+    except OSError:
+        return False
 
 
 def _folder_names(parent: Path) -> list[str]:

@@ -130,3 +130,29 @@ def test_cleaning_is_the_same_however_the_text_is_cut() -> None:
     for size in (1, 2, 3, 7):
         parts = [text[start : start + size] for start in range(0, len(text), size)]
         assert "".join(Cleaner().clean(parts)) == whole
+
+
+def test_columns_of_every_kind_of_text_and_names_with_dots(tmp_path: Path) -> None:
+    columns = {
+        "text": arrow.array(["one", "two"], arrow.string_view()),
+        "doc.text": arrow.array(["dot one", "dot two"]),
+        "doc": arrow.array([{"in": "struct one"}, {"in": "struct two"}]),
+        "large": arrow.array(["large one", "large two"], arrow.large_string()),
+    }
+    table = arrow.table(columns)
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    with arrow.ipc.new_stream(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    for name in ("a.parquet", "a.arrow"):
+        assert read(tmp_path / name) == ["one", "two"]
+        assert read(tmp_path / name, "doc.text") == ["dot one", "dot two"]
+        assert read(tmp_path / name, "doc.in") == ["struct one", "struct two"]
+        assert read(tmp_path / name, "large") == ["large one", "large two"]
+
+
+def test_json_lines_in_utf16(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"text": f"Größe {n}"}, ensure_ascii=False) + "\n" for n in range(3))
+    (tmp_path / "marked.jsonl").write_bytes(lines.encode("utf-16"))
+    (tmp_path / "bare.jsonl").write_bytes(lines.encode("utf-16-be"))
+    for name in ("marked.jsonl", "bare.jsonl"):
+        assert read(tmp_path / name) == ["Größe 0", "Größe 1", "Größe 2"]

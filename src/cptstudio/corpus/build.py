@@ -34,8 +34,10 @@ from cptstudio.corpus.corpus import MANIFEST, VERSIONS, Corpus, open_corpus
 from cptstudio.corpus.document_store import DocumentStore, DocumentWriter
 from cptstudio.corpus.inspection import Inspection
 from cptstudio.corpus.languages import language_shares
+from cptstudio.corpus.left_aside import LeftAside
 from cptstudio.corpus.manifest import (
     CORPUS_FORMAT,
+    READERS,
     STATUSES,
     BuildSettings,
     CorpusManifest,
@@ -51,8 +53,8 @@ from cptstudio.corpus.token_store import SIDES
 from cptstudio.corpus.tokenising import ensure_tokens_of, tokenise
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
 from cptstudio.errors import UserError
+from cptstudio.workspace import BUILD_LOCK, is_never_built
 
-_LOCK = ".build.lock"
 _EXAMPLES = 10
 _TRUSTED_AGE_NS = 2_000_000_000
 
@@ -96,7 +98,7 @@ def build_corpus(
     meter.tell()
     tokenizer = load_tokenizer(model_path) if model_path is not None else None
     scanned_ns = time.time_ns()
-    files, skipped = find_sources(sources)
+    files, skipped = find_sources(sources, LeftAside(settings.include))
     path.mkdir(parents=True, exist_ok=True)
     with only_builder(path):
         former = _former(path)
@@ -115,6 +117,9 @@ def build_corpus(
             _commit(path, staged, manifest)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+            if not (path / MANIFEST).exists() and is_never_built(path):
+                # A first build that failed leaves no empty corpus behind.
+                shutil.rmtree(path, ignore_errors=True)
         return BuildResult(open_corpus(path), changed=True)
 
 
@@ -133,7 +138,7 @@ def _build(
     writer = DocumentWriter(documents)
     index = NearDuplicateIndex(staged / "signatures")
     inspection = Inspection()
-    reader = SourceReader(writer, [index, inspection], settings.text_field, meter)
+    reader = SourceReader(writer, [index, inspection], settings, meter)
     reader.read(files, skipped, documents)
     if not writer.count:
         raise UserError("No document could be read from these sources.", reader.problems[:20])
@@ -156,6 +161,8 @@ def _build(
         skipped_files=reader.skipped,
         problems=reader.problems,
         problem_count=reader.problem_count,
+        problem_files=reader.problem_files,
+        left_aside=reader.left_aside,
         duplicates=_examples(records, likeness, reader.labels),
         suspicious=inspection.examples,
         suspicious_count=inspection.counts,
@@ -175,6 +182,7 @@ def _build(
         settings=settings,
         split=rule,
         report=report,
+        readers=READERS,
     )
 
 
@@ -305,7 +313,9 @@ def only_builder(path: Path) -> Iterator[None]:
     Raises:
         UserError: a build is running.
     """
-    descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    descriptor = os.open(
+        path / BUILD_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
+    )
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -338,7 +348,7 @@ def _sweep(path: Path, current: Corpus | None) -> None:
 
 
 def _is_current(former: Corpus, files: Sequence[SourceFile], settings: BuildSettings) -> bool:
-    if former.manifest.settings != settings:
+    if former.manifest.settings != settings or former.manifest.readers != READERS:
         return False
     known = {}
     for record in former.sources():

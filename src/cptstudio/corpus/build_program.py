@@ -58,7 +58,7 @@ def _source(given: dict[str, Any]) -> Source:
         wanted = Path(os.path.realpath(inside)) / path.relative_to(inside)
         if real != wanted:
             raise UserError(f"{path} is reached through a symbolic link, which is not followed.")
-    return Source(path, label=given.get("label"), hidden=False)
+    return Source(path, label=given.get("label"), uploaded=bool(given.get("uploaded")))
 
 
 def _progress_to(answer: Answer) -> ProgressCallback:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cptstudio.corpus.left_aside import KINDS, Kind
 from cptstudio.corpus.split import SplitRule
 
 CORPUS_FORMAT = 1
+READERS = 2
+"""Raised when the same files give other documents than before, so that they are read again."""
+
 STATUSES = (
     "train",
     "validation",
@@ -44,6 +48,7 @@ class BuildSettings(_Model):
         near_dedup: drop documents whose words are nearly those of another.
         validation: share of documents on the validation side.
         test: share of documents on the test side.
+        include: kinds that are otherwise left aside, see `left_aside`.
     """
 
     text_field: str = "text"
@@ -51,6 +56,12 @@ class BuildSettings(_Model):
     near_dedup: bool = True
     validation: float = Field(0.01, ge=0, le=0.5)
     test: float = Field(0.01, ge=0, le=0.5)
+    include: tuple[Kind, ...] = ()
+
+    @field_validator("include")
+    @classmethod
+    def _in_one_order(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        return tuple(kind for kind in KINDS if kind in kinds)
 
 
 class SourceRecord(_Model):
@@ -60,6 +71,7 @@ class SourceRecord(_Model):
         file: the file's label; several records of one archive share it.
         sha256: of the file's bytes, in the file's first record.
         skipped: why it, or the rest of it, gave no document; None when it was read to its end.
+        left_aside: the kind, when it was left aside on purpose; `skipped` says why.
         notes: what was found worth telling.
     """
 
@@ -71,6 +83,7 @@ class SourceRecord(_Model):
     documents: int = 0
     text_bytes: int = 0
     skipped: str | None = None
+    left_aside: Kind | None = None
     notes: list[str] = []
 
 
@@ -113,6 +126,8 @@ class CorpusReport(_Model):
         skipped_files: files, or parts of them, that could not be read.
         problems: the first of them, with reasons, as "label: reason" lines.
         problem_count: how many there are; the complete list is in the corpus's sources.
+        problem_files: of how many files; None in corpora built before they were counted.
+        left_aside: files and folders left aside on purpose, by kind; they are no problems.
         documents: number of documents by status.
         text_bytes: UTF-8 bytes by status.
         length_histogram: bytes -> training documents of at least so many bytes and less than
@@ -128,6 +143,8 @@ class CorpusReport(_Model):
     skipped_files: int = 0
     problems: list[str] = []
     problem_count: int = 0
+    problem_files: int | None = None
+    left_aside: dict[Kind, int] = {}
     documents: dict[str, int] = {}
     text_bytes: dict[str, int] = {}
     length_histogram: dict[str, int] = {}
@@ -138,6 +155,20 @@ class CorpusReport(_Model):
     languages: LanguageShares | None = None
 
 
+class GivenSource(_Model):
+    """A file or folder that a corpus was built from.
+
+    Attributes:
+        path: where it is on this machine; of an upload, of its copy in the version's folder.
+        label: its name in reports, where it is not the path's own.
+        uploaded: it came from the page.
+    """
+
+    path: str
+    label: str | None = None
+    uploaded: bool = False
+
+
 class CorpusManifest(_Model):
     """corpora/<name>/manifest.json.
 
@@ -146,6 +177,9 @@ class CorpusManifest(_Model):
         fingerprint: SHA-256 of the documents, their order and their sides.
         sources_fingerprint: SHA-256 of labels and contents of the source files.
         scanned_ns: when the sources were listed, nanoseconds since 1970.
+        readers: `READERS` of the program that built it.
+        sources: what was given to build from; empty in corpora built before it was recorded.
+        model: the model, as it was named, whose tokenizer made the first tokens.
     """
 
     format: int
@@ -158,3 +192,6 @@ class CorpusManifest(_Model):
     settings: BuildSettings
     split: SplitRule
     report: CorpusReport
+    readers: int = 1
+    sources: list[GivenSource] = []
+    model: str | None = None

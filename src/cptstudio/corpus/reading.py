@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol
@@ -13,11 +14,13 @@ from cptstudio import durable
 from cptstudio.corpus.cleaning import Cleaner
 from cptstudio.corpus.corpus import SOURCES
 from cptstudio.corpus.document_store import DocumentWriter
-from cptstudio.corpus.manifest import SourceRecord
+from cptstudio.corpus.left_aside import Aside, KeyFinder, Kind, LeftAside
+from cptstudio.corpus.manifest import BuildSettings, SourceRecord
 from cptstudio.corpus.progress import ProgressMeter
 from cptstudio.corpus.readers.dispatch import read_documents
+from cptstudio.corpus.readers.guard import StepTimer, guarded, reason_of
 from cptstudio.corpus.readers.items import Item, Unreadable, items_of
-from cptstudio.corpus.sources import Skipped, SourceFile
+from cptstudio.corpus.sources import Skipped, SourceFile, printable
 from cptstudio.corpus.split import new_content_hash
 
 _PROBLEMS_SHOWN = 200
@@ -40,7 +43,9 @@ class SourceReader:
         labels: of the sources so far, by number.
         problems: the first report lines, "label: reason".
         problem_count: how many there are.
+        problem_files: of how many files.
         skipped: files, or parts of them, that could not be read.
+        left_aside: what was left aside on purpose, by kind.
         fingerprint: SHA-256 of the labels and contents of the source files, when finished.
     """
 
@@ -48,19 +53,24 @@ class SourceReader:
         self,
         writer: DocumentWriter,
         observers: Sequence[DocumentObserver],
-        text_field: str,
+        settings: BuildSettings,
         meter: ProgressMeter,
     ) -> None:
         self._writer = writer
         self._observers = observers
-        self._text_field = text_field
+        self._text_field = settings.text_field
+        self._aside = LeftAside(settings.include)
         self._meter = meter
+        self._timer = StepTimer()
         self._source = 0
         self._hash = hashlib.sha256()
+        self._last_problem: str | None = None
         self.labels: list[str] = []
         self.problems: list[str] = []
         self.problem_count = 0
+        self.problem_files = 0
         self.skipped = 0
+        self.left_aside: dict[Kind, int] = {}
 
     def read(self, files: Sequence[SourceFile], skipped: Sequence[Skipped], folder: Path) -> None:
         """Read everything, and write `SOURCES` into a folder."""
@@ -69,11 +79,16 @@ class SourceReader:
         with (
             (folder / SOURCES).open("xb") as raw,
             zstandard.ZstdCompressor(level=3).stream_writer(raw, closefd=False) as out,
+            # What libraries warn of is in the notes, or of no use to a user.
+            warnings.catch_warnings(action="ignore"),
+            self._timer,
         ):
             for thing in skipped:
                 record = SourceRecord(label=thing.label, file=thing.label, size=0, modified_ns=0)
+                record.left_aside = thing.aside
                 self._record(out, record, thing.reason)
             for file in files:
+                self._timer.allow(file.size)
                 self._read_file(file, out)
                 self._meter.bytes_done += file.size
                 self._meter.files_done += 1
@@ -88,15 +103,12 @@ class SourceReader:
     def _read_file(self, file: SourceFile, out: IO[bytes]) -> None:
         try:
             content: str | None = durable.sha256_of_file(file.path)
-        except OSError as error:
-            self._record(out, _record_of(file, None), f"cannot be read: {error.strerror}")
+        except (OSError, durable.UnusableFileError) as error:
+            self._record(out, _record_of(file, None), reason_of(error))
             return
-        except durable.UnusableFileError as error:
-            self._record(out, _record_of(file, None), error.reason)
-            return
-        self._hash.update(f"{file.label}\0{content}\0".encode())
         try:
-            for item in items_of(file):
+            self._hash.update(f"{file.label}\0{content}\0".encode())
+            for item in guarded(items_of(file, self._aside), self._timer):
                 record = _record_of(file, content, item.label)
                 content = None
                 self._record(out, record, self._read_item(item, record))
@@ -105,31 +117,72 @@ class SourceReader:
 
     def _read_item(self, item: Item, record: SourceRecord) -> str | None:
         """Store the documents of one item; returns why it could not be read to its end."""
+        aside = item.aside
         reason = None
+        keys = 0
         try:
-            for member, parts in enumerate(read_documents(item, self._text_field)):
-                size = self._store(parts, item, member)
+            aside = aside or self._by_content(item)
+            documents = () if aside else read_documents(item, self._text_field)
+            for member, parts in enumerate(guarded(documents, self._timer)):
+                try:
+                    size = self._store(parts, item, member)
+                except _HoldsKeyError:
+                    keys += 1
+                    continue
                 if size:
                     record.documents += 1
                     record.text_bytes += size
         except Unreadable as unreadable:
             reason = str(unreadable)
-        except (OSError, ValueError, MemoryError, RecursionError) as error:
-            # What a reader's library makes of a hostile file ends that file, not the build.
-            reason = f"cannot be read: {type(error).__name__}: {str(error)[:200]}"
-        if reason is None and not record.documents:
+            if record.documents:
+                kept = (
+                    f"the {record.documents:,} documents before are"
+                    if (record.documents > 1)
+                    else "the document before is"
+                )
+                reason += f"; {kept} kept"
+        if keys and not record.documents and reason is None:
+            aside = KeyFinder.aside
+        elif keys:
+            item.notes.append(f"{keys:,} of its documents were left aside: they hold private keys")
+            self._count_aside("secrets", keys)
+        item.findings.finish()
+        if item.nulls:
+            item.notes.append(f"{item.nulls:,} rows have no value in {self._text_field!r}")
+        if aside is not None:
+            record.left_aside, reason = aside.kind, aside.reason
+        elif reason is None and not record.documents:
             reason = "holds no text"
         record.notes += item.notes
         return reason
 
+    def _by_content(self, item: Item) -> Aside | None:
+        size = self._aside.wants_head(item.suffix)
+        if not size:
+            return None
+
+        def head() -> Iterator[bytes]:
+            with item.open() as file:
+                yield file.read(size)
+
+        return self._aside.of_content(item.suffix, next(guarded(head(), self._timer), b""))
+
     def _store(self, parts: Iterable[str], item: Item, member: int) -> int:
-        """Store one document; returns its size, 0 when it is empty."""
+        """Store one document; returns its size, 0 when it is empty.
+
+        Raises:
+            Unreadable: it ended before its end; what was read of it belongs to no document.
+            _HoldsKeyError: it is left aside.
+        """
         cleaner = Cleaner()
+        keys = self._aside.key_finder()
         digest = new_content_hash()
         start = self._writer.position
         blank = True
         try:
-            for data in _encoded(cleaner.clean(parts)):
+            for data in guarded(_encoded(cleaner.clean(parts)), self._timer):
+                if keys is not None and keys.holds_key(data):
+                    raise _HoldsKeyError
                 blank = blank and data.isspace()
                 digest.update(data)
                 self._writer.write(data)
@@ -151,16 +204,32 @@ class SourceReader:
         return 0 if blank else self._writer.position - start
 
     def _record(self, out: IO[bytes], record: SourceRecord, reason: str | None) -> None:
-        record.skipped = reason
-        for text in ([reason] if reason else []) + record.notes:
+        record.skipped = None if reason is None else printable(reason)
+        record.notes = [printable(note) for note in record.notes]
+        found = list(record.notes)
+        if record.left_aside is not None:
+            self._count_aside(record.left_aside, 1)
+        elif record.skipped is not None:
+            found.insert(0, record.skipped)
+            self.skipped += 1
+        for text in found:
             self.problem_count += 1
             if len(self.problems) < _PROBLEMS_SHOWN:
                 self.problems.append(f"{record.label}: {text}")
-        self.skipped += reason is not None
+        if found and record.file != self._last_problem:
+            self.problem_files += 1
+            self._last_problem = record.file
         line = durable.dump_json(record.model_dump(mode="json", exclude_defaults=True))
         out.write(line.encode() + b"\n")
         self.labels.append(record.label)
         self._source += 1
+
+    def _count_aside(self, kind: Kind, count: int) -> None:
+        self.left_aside[kind] = self.left_aside.get(kind, 0) + count
+
+
+class _HoldsKeyError(Exception):
+    """The document holds a private key."""
 
 
 def _record_of(file: SourceFile, sha256: str | None, label: str | None = None) -> SourceRecord:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cptstudio.corpus.left_aside import Kind, LeftAside
+from cptstudio.durable import MEBIBYTE
 from cptstudio.errors import UserError
 
-# Written by tools, never by the author of the documents beside them.
-_TOOL_FOLDERS = frozenset({".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"})
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_SPARSE = 1024 * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,13 @@ class Source:
         path: where it is on this machine.
         label: its name in reports in place of the path's own, such as the name that an uploaded
             file had; it may contain slashes.
-        hidden: whether files and folders inside it whose names begin with a dot are read.
+        uploaded: it came with others, so it is left aside for its name like what lies in a
+            folder; a copy of it is kept with the corpus, because nothing else keeps it.
     """
 
     path: Path
     label: str | None = None
-    hidden: bool = True
+    uploaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,76 +54,133 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that lies in a source and is not read."""
+    """Something that lies in a source and is not read.
+
+    Attributes:
+        aside: its kind, when it is left aside and not one that cannot be read.
+    """
 
     label: str
     reason: str
+    aside: Kind | None = None
 
 
-def find_sources(roots: Sequence[Path | Source]) -> tuple[list[SourceFile], list[Skipped]]:
+def find_sources(
+    roots: Sequence[Path | Source], aside: LeftAside | None = None
+) -> tuple[list[SourceFile], list[Skipped]]:
     """All regular files in the given files and folders, in the order of their labels.
 
     Symbolic links inside a folder are reported, not followed, so that no loop and nothing
     outside the folder is read. A given path itself may be a link: the user named it.
 
+    Args:
+        roots: what the user gave.
+        aside: what is left aside.
+
     Raises:
-        UserError: a given path is not there, or none of them holds a file.
+        UserError: a given path is not there, is known to hold secrets, or none holds a file.
     """
+    aside = aside or LeftAside()
     files: list[SourceFile] = []
     skipped: list[Skipped] = []
-    given = [root if isinstance(root, Source) else Source(root) for root in roots]
-    missing = [one.label or str(one.path) for one in given if not one.path.exists()]
-    if missing:
-        raise UserError(f"Not found: {', '.join(missing)}. Give files or folders that exist.")
+    given = [_resolved(root, aside) for root in roots]
     taken: dict[str, int] = {}
+    uploads = [one.label for one in given if one.uploaded and one.label]
+    marked = aside.marked_folders(uploads)
+    told: set[str] = set()
     for one in given:
-        path = one.path.expanduser().resolve()
-        label = one.label or path.name
+        label = one.label or one.path.name
         taken[label] = taken.get(label, 0) + 1
         name = label if taken[label] == 1 else f"{label}#{taken[label]}"
-        for found in _walk(path, name, one.hidden):
+        left = aside.of_path(label, marked) if one.uploaded else None
+        if left is not None:
+            if left[0] not in told:
+                skipped.append(Skipped(printable(left[0]), left[1].reason, left[1].kind))
+            told.add(left[0])
+            continue
+        for found in _walk(one.path, name, aside):
             if isinstance(found, SourceFile):
                 files.append(found)
             else:
                 skipped.append(found)
     if not files:
-        raise UserError(
-            f"There is no file to read in {', '.join(one.label or str(one.path) for one in given)}."
-        )
+        problems = [f"{thing.label}: {thing.reason}" for thing in skipped[:20]]
+        names = ", ".join(printable(one.label or str(one.path)) for one in given[:20])
+        raise UserError(f"There is no file to read in {names}.", problems)
     files.sort(key=lambda file: file.label.split("/"))
     return files, skipped
 
 
-def _walk(path: Path, label: str, hidden: bool) -> Iterator[SourceFile | Skipped]:
-    waiting = [(path, _printable(label))]
+def _resolved(root: Path | Source, aside: LeftAside) -> Source:
+    one = root if isinstance(root, Source) else Source(root)
+    shown = printable(one.label or str(one.path))
+    try:
+        path = one.path.expanduser().resolve()
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"Not found: {shown}. Give files or folders that exist.") from None
+    except (OSError, RuntimeError) as error:
+        # A loop of links is a RuntimeError before Python 3.13.
+        reason = getattr(error, "strerror", None) or "its symbolic links lead in a circle"
+        raise UserError(f"{shown} cannot be read: {reason}.") from None
+    if not one.uploaded and (left := aside.of_secret_path(path.parts)):
+        raise UserError(
+            f"{shown} {left.reason}, so it is not read. To read it all the same, include the kind "
+            '"secrets": --include secrets on the command line.'
+        )
+    return Source(path, one.label, one.uploaded)
+
+
+def _walk(path: Path, label: str, aside: LeftAside) -> Iterator[SourceFile | Skipped]:
+    waiting = [(path, printable(label))]
     while waiting:
         here, name = waiting.pop()
-        if not hidden and here != path and here.name.startswith("."):
-            yield Skipped(name, "is hidden: its name begins with a dot")
-            continue
         try:
             information = os.lstat(here)
-            if stat.S_ISDIR(information.st_mode):
-                if here != path and here.name in _TOOL_FOLDERS:
-                    yield Skipped(name, "is a folder that tools keep for themselves")
+            folder = stat.S_ISDIR(information.st_mode)
+            left = aside.of_name(here.name, folder=folder) if here != path else None
+            if folder and left is None:
+                with os.scandir(here) as found:
+                    entries = sorted(found, key=lambda entry: entry.name, reverse=True)
+                left = aside.of_folder(e.name for e in entries) if here != path else None
+                if left is None:
+                    waiting += [(Path(e.path), f"{name}/{printable(e.name)}") for e in entries]
                     continue
-                entries = sorted(os.scandir(here), key=lambda entry: entry.name, reverse=True)
-                waiting.extend((Path(e.path), f"{name}/{_printable(e.name)}") for e in entries)
-                continue
         except OSError as error:
             yield Skipped(name, f"cannot be read: {error.strerror}")
             continue
-        if stat.S_ISREG(information.st_mode):
-            yield SourceFile(here, name, information.st_size, information.st_mtime_ns)
+        if left is not None:
+            yield Skipped(name, left.reason, left.kind)
+        elif stat.S_ISREG(information.st_mode):
+            if _is_sparse(information):
+                reason = (
+                    f"is a sparse file: {information.st_size:,} bytes, most of them never written"
+                )
+                yield Skipped(name, reason)
+            else:
+                yield SourceFile(here, name, information.st_size, information.st_mtime_ns)
         elif stat.S_ISLNK(information.st_mode):
             yield Skipped(name, "is a symbolic link, which is not followed")
         else:
             yield Skipped(name, f"is a {_kind(information.st_mode)}, not a regular file")
 
 
-def _printable(name: str) -> str:
-    """A file name that can be written as UTF-8, whatever bytes it has."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _is_sparse(information: os.stat_result) -> bool:
+    """Whether a large file is mostly holes, so that reading it would be reading zeros for hours.
+
+    Documents are not compressed a hundredfold by any file system, which would look the same.
+    """
+    stored = information.st_blocks * 512
+    return information.st_size > _SPARSE and stored * 100 < information.st_size
+
+
+def printable(text: str) -> str:
+    """A name that can be written as UTF-8 and shown anywhere, whatever bytes it has.
+
+    Control characters would reach the terminal, and marks of direction change what is read.
+    """
+    known = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", known)
 
 
 def _kind(mode: int) -> str:

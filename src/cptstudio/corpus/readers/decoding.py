@@ -26,6 +26,8 @@ _BYTE_ORDER_MARKS = (
 )
 _CONTROL_BYTES = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
 _BINARY_SHARE = 0.05
+_FEW = 10
+_JAPANESE = re.compile(rb"\x1b(?:\$[@B]|\([BIJ])")
 
 
 @dataclass
@@ -52,16 +54,67 @@ def decoded(item: Item) -> Iterator[str]:
     encoding = _marked(head) or _wide(head)
     if encoding is None:
         _refuse_binary(head)
-        encoding = _choose(item, _validate(item))
+        found = _validate(item)
+        if found.wrong and found.multibyte and found.multibyte < _FEW * found.wrong:
+            yield from _mixed(item, found)
+            return
+        encoding = "iso2022_jp" if _is_japanese_mail(head, found) else _choose(item, found)
     yield from _decode(item, encoding)
+
+
+def is_wide(head: bytes) -> bool:
+    """Whether a file that begins so is in UTF-16 or UTF-32."""
+    return (_marked(head) or _wide(head) or "utf-8") != "utf-8"
 
 
 def _decode(item: Item, encoding: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)("replace")
+    wrong = 0
     with item.open() as file:
-        while data := file.read(_PART):
-            yield decoder.decode(data)
-    yield decoder.decode(b"", final=True)
+        final = False
+        while not final:
+            data = file.read(_PART)
+            final = not data
+            text = decoder.decode(data, final)
+            if encoding != "utf-8":
+                wrong += text.count("\N{REPLACEMENT CHARACTER}")
+            yield text
+    if wrong:
+        item.notes.append(f"{wrong:,} places are not {encoding} and were replaced by U+FFFD")
+
+
+def _is_japanese_mail(head: bytes, found: _Validity) -> bool:
+    """ISO-2022-JP is ASCII with escape sequences that choose another set (RFC 1468)."""
+    return not (found.wrong or found.multibyte) and _JAPANESE.search(head) is not None
+
+
+def _mixed(item: Item, found: _Validity) -> Iterator[str]:
+    """A file of which some lines are UTF-8 and others are not: each is read as what it is."""
+    encoding = _guess(b"".join(line for line in _sample_lines(item, found) if not _is_utf8(line)))
+    others = 0
+    with item.open() as file:
+        while line := file.readline(_PART):
+            if _is_utf8(line):
+                yield line.decode()
+            else:
+                others += 1
+                yield line.decode(encoding, "replace")
+    item.notes.append(f"{others:,} of its lines are not UTF-8; those were read as {encoding}")
+
+
+def _sample_lines(item: Item, found: _Validity) -> list[bytes]:
+    with item.open() as file:
+        for _ in range(found.first_wrong // _PART):
+            file.read(_PART)
+        return file.read(_PART).splitlines(keepends=True)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _marked(head: bytes) -> str | None:
@@ -118,16 +171,22 @@ def _choose(item: Item, found: _Validity) -> str:
         return "utf-8"
     if found.controls:
         raise Unreadable("is binary, not text")
-    if found.multibyte >= 10 * found.wrong:
+    if found.multibyte >= _FEW * found.wrong:
         item.notes.append(f"{found.wrong:,} bytes are not UTF-8 and were replaced by U+FFFD")
         return "utf-8"
-    from charset_normalizer import from_bytes
-
     with item.open() as file:
         for _ in range(max(0, found.first_wrong - _SAMPLE // 2) // _PART):
             file.read(_PART)
-        best = from_bytes(file.read(_PART)[:_SAMPLE]).best()
+        encoding = _guess(file.read(_PART)[:_SAMPLE])
+    item.notes.append(f"is not UTF-8; read as {encoding}")
+    return encoding
+
+
+def _guess(sample: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample[:_SAMPLE]).best()
     if best is None:
         raise Unreadable("is in no encoding that could be recognised")
-    item.notes.append(f"is not UTF-8; read as {best.encoding}")
-    return best.encoding
+    # Where several spell this sample alike, the commonest is likelier to be right further on.
+    return "cp1252" if "cp1252" in best.could_be_from_charset else best.encoding

@@ -27,6 +27,15 @@ _READERS: dict[str, Reader] = {
     ".epub": publications.epub,
 }
 _ARCHIVES = frozenset({".zip", ".gz", ".zst", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
+# Kinds whose bytes would pass for text, or that deserve a better word than "binary".
+_NOT_READ = {
+    **dict.fromkeys((".rtf", ".doc", ".odt", ".pages", ".wpd"), "save it as .docx, .pdf or .txt"),
+    **dict.fromkeys((".xls", ".xlsx", ".ods", ".numbers"), "save it as .csv"),
+    **dict.fromkeys((".ppt", ".pptx", ".odp"), "save it as .pdf"),
+    **dict.fromkeys((".mht", ".mhtml"), "save it as .html"),
+    **dict.fromkeys((".eml", ".msg", ".mbox", ".pst"), "save the messages as .txt"),
+    **dict.fromkeys((".mobi", ".azw", ".azw3", ".djvu", ".ps"), "convert it to .epub or .pdf"),
+}
 # What `datasets` writes beside the .arrow files of a dataset that is saved to disk.
 _DATASET_DESCRIPTIONS = ("/dataset_info.json", "/dataset_dict.json", "/state.json")
 
@@ -49,6 +58,8 @@ def read_documents(item: Item, text_field: str) -> Iterator[Iterable[str]]:
         raise Unreadable(f"{kind} of a kind that is not unpacked: unpack it first")
     if item.label.endswith(_DATASET_DESCRIPTIONS):
         raise Unreadable("describes a dataset and holds no text itself")
+    if item.suffix in _NOT_READ:
+        raise Unreadable(f"is of a kind that is not read ({item.suffix}): {_NOT_READ[item.suffix]}")
     reader = _READERS.get(item.suffix)
     if reader is None:
         yield decoded(item)

@@ -8,21 +8,49 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import IO, cast
 
 import zstandard
 
 from cptstudio import durable
-from cptstudio.corpus.sources import SourceFile
+from cptstudio.corpus.left_aside import Aside, LeftAside
+from cptstudio.corpus.sources import SourceFile, printable
 from cptstudio.durable import MEBIBYTE
 
 _EXPANSION_FREE = 64 * MEBIBYTE
 _EXPANSION = 200
 _MEMBERS = 1_000_000
+_NOTES = 5
 
 
 class Unreadable(Exception):  # noqa: N818 - a reason to go on with the next file, not a fault
     """A file, or a part of it, that yields no text; the message is the reason."""
+
+
+class Findings:
+    """Notes about parts of a file: the first few with their reason, and how many in all."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self._notes = notes
+        self.count = 0
+
+    def add(self, text: str) -> None:
+        """Note one more."""
+        self.count += 1
+        if self.count <= _NOTES:
+            self._notes.append(text)
+
+    def finish(self) -> None:
+        """Say how many there were beyond those that were noted."""
+        if self.count > _NOTES:
+            self._notes.append(f"{self.count - _NOTES:,} more like these")
+        self.count = 0
+
+    def forget(self) -> None:
+        """Take them back: the file was read another way."""
+        del self._notes[len(self._notes) - min(self.count, _NOTES) :]
+        self.count = 0
 
 
 @dataclass
@@ -34,12 +62,21 @@ class Item:
         suffix: what decides its reader, lower case with the dot, such as ".md".
         open: opens it for reading from its start; may be called more than once.
         notes: what a reader finds worth telling while it reads on.
+        nulls: rows of a table of columns that have no value in its text's column.
+        aside: why it is not to be read at all.
     """
 
     label: str
     suffix: str
     open: Callable[[], IO[bytes]]
     notes: list[str] = field(default_factory=list)
+    nulls: int = 0
+    aside: Aside | None = None
+
+    @cached_property
+    def findings(self) -> Findings:
+        """Notes about its parts."""
+        return Findings(self.notes)
 
     def read(self, limit: int) -> bytes:
         """All of its bytes.
@@ -89,8 +126,12 @@ def _bounded(source: IO[bytes], compressed_size: int) -> IO[bytes]:
     return io.BufferedReader(_Bounded(source, limit), buffer_size=1 << 20)
 
 
-def items_of(source: SourceFile) -> Iterator[Item]:
+def items_of(source: SourceFile, aside: LeftAside | None = None) -> Iterator[Item]:
     """What a source file holds: itself, its decompressed content, or an archive's members.
+
+    Args:
+        source: the file.
+        aside: members of archives that it leaves aside come without being opened.
 
     Raises:
         Unreadable: it cannot be opened, or is no archive although its name says so.
@@ -107,7 +148,7 @@ def items_of(source: SourceFile) -> Iterator[Item]:
     suffixes = [suffix.lower() for suffix in source.path.suffixes]
     last = suffixes[-1] if suffixes else ""
     if last == ".zip":
-        yield from _members(source, open_file)
+        yield from _members(source, open_file, aside or LeftAside())
         return
     if last in (".gz", ".zst"):
         inner = suffixes[-2] if len(suffixes) > 1 else ""
@@ -126,7 +167,9 @@ def items_of(source: SourceFile) -> Iterator[Item]:
     yield Item(source.label, last, open_file)
 
 
-def _members(source: SourceFile, open_file: Callable[[], IO[bytes]]) -> Iterator[Item]:
+def _members(
+    source: SourceFile, open_file: Callable[[], IO[bytes]], aside: LeftAside
+) -> Iterator[Item]:
     with open_file() as file:
         try:
             archive = zipfile.ZipFile(file)
@@ -137,8 +180,17 @@ def _members(source: SourceFile, open_file: Callable[[], IO[bytes]]) -> Iterator
         )
         if len(members) > _MEMBERS:
             raise Unreadable(f"holds {len(members):,} files, more than {_MEMBERS:,}")
+        marked = aside.marked_folders(member.filename for member in members)
+        told: set[str] = set()
         for member in members:
-            yield _member(source, archive, member)
+            left = aside.of_path(member.filename, marked)
+            if left is None:
+                yield _member(source, archive, member)
+            elif left[0] not in told:
+                told.add(left[0])
+                item = _member(source, archive, member)
+                item.label, item.aside = f"{source.label}!{printable(left[0])}", left[1]
+                yield item
 
 
 def _member(source: SourceFile, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Item:
@@ -149,6 +201,6 @@ def _member(source: SourceFile, archive: zipfile.ZipFile, member: zipfile.ZipInf
             raise Unreadable(f"cannot be unpacked: {error}") from None
         return _bounded(opened, max(member.compress_size, 1))
 
-    name = member.filename.encode("utf-8", "replace").decode("utf-8")
+    name = printable(member.filename)
     suffix = "." + name.rpartition(".")[2].lower() if "." in name.rpartition("/")[2] else ""
     return Item(f"{source.label}!{name}", suffix, open_member)

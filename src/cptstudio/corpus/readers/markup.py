@@ -85,7 +85,8 @@ def text_of_html(source: str) -> str:
         if name == "-text":
             writer.text(node.text_content or "")
             continue
-        if name in _SILENT or name.startswith(("-", "!")):
+        # Processing instructions, such as <?php ?>, have no name.
+        if name is None or name in _SILENT or name.startswith(("-", "!")):
             continue
         writer.enter(name)
         waiting.append((name, True))

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
-from cptstudio.corpus.readers.decoding import decoded
+from cptstudio.corpus.readers.decoding import decoded, is_wide
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.durable import MEBIBYTE
 
 LINE_LIMIT = 64 * MEBIBYTE
 _WHOLE_LIMIT = 128 * MEBIBYTE
 _COLUMNS_LIMIT = 512 * MEBIBYTE
-_NOTES = 5
 _BOM = b"\xef\xbb\xbf"
-
-
-class _Findings:
-    """Notes about single records: the first few with their reason, and how many in all."""
-
-    def __init__(self, item: Item) -> None:
-        self._item = item
-        self._count = 0
-
-    def add(self, text: str) -> None:
-        self._count += 1
-        if self._count <= _NOTES:
-            self._item.notes.append(text)
-
-    def finish(self) -> None:
-        if self._count > _NOTES:
-            self._item.notes.append(f"{self._count - _NOTES:,} more records were skipped")
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def _text_of(record: Any, field: str) -> str:
@@ -51,6 +38,8 @@ def _text_of(record: Any, field: str) -> str:
         value = record
         for name in field.split("."):
             value = value.get(name) if isinstance(value, dict) else None
+    if value is None and field in record:
+        raise Unreadable(f"has null in its field {field!r}")
     if value is None:
         there = ", ".join(str(name)[:40] for name in list(record)[:8]) or "none"
         raise Unreadable(f"has no field {field!r} (its fields: {there})")
@@ -60,27 +49,84 @@ def _text_of(record: Any, field: str) -> str:
 
 
 def json_lines(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """One JSON object a line. A line that is not one is noted, and the next is read."""
-    findings = _Findings(item)
-    with item.open() as file:
-        for number, line in enumerate(_lines(file), start=1):
-            if line is None:
-                findings.add(f"line {number:,} is longer than {LINE_LIMIT // MEBIBYTE} MiB")
-                continue
-            line = line.removeprefix(_BOM) if number == 1 else line
-            if not line.strip():
-                continue
+    """One JSON object a line. A line that is not one is noted, and the next is read.
+
+    Several objects on a line are read one by one, and a file without a line that is an object,
+    such as one of indented objects, is read as a sequence of them.
+    """
+    findings = item.findings
+    found = broken = 0
+    for number, line in enumerate(_lines_of(item), start=1):
+        if line is None:
+            findings.add(f"line {number:,} is longer than {LINE_LIMIT // MEBIBYTE} MiB")
+            continue
+        if not line.strip():
+            continue
+        try:
+            records = _values(line)
+        except RecursionError:
+            findings.add(f"line {number:,} is nested too deeply")
+            continue
+        except ValueError as error:
+            broken += 1
+            findings.add(f"line {number:,} is not valid JSON: {str(error)[:100]}")
+            continue
+        for record in records:
             try:
-                text = _text_of(json.loads(line), field)
+                text = _text_of(record, field)
             except Unreadable as reason:
                 findings.add(f"line {number:,} {reason}")
-            except RecursionError:
-                findings.add(f"line {number:,} is nested too deeply")
-            except ValueError as error:
-                findings.add(f"line {number:,} is not valid JSON: {str(error)[:100]}")
             else:
+                found += 1
                 yield (text,)
-    findings.finish()
+    if broken and not found:
+        yield from _indented(item, field)
+
+
+def _indented(item: Item, field: str) -> Iterator[Iterable[str]]:
+    """The records of a file of JSON values over several lines each."""
+    try:
+        lines = [
+            line if isinstance(line, str) else (line or b"").decode() for line in _lines_of(item)
+        ]
+        texts = [_text_of(record, field) for record in _values("".join(lines))]
+    except (ValueError, RecursionError, Unreadable):
+        return  # What was noted of its lines says what is wrong.
+    item.findings.forget()
+    for text in texts:
+        yield (text,)
+
+
+def _values(text: str | bytes) -> list[Any]:
+    """JSON values one after the other, with nothing or white space between them.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    try:
+        return [json.loads(text)]
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+    words = text if isinstance(text, str) else text.decode()
+    values = []
+    place = 0
+    while (place := _SPACE.match(words, place).end()) < len(words):  # type: ignore[union-attr]
+        value, place = _DECODER.raw_decode(words, place)
+        values.append(value)
+    return values
+
+
+def _lines_of(item: Item) -> Iterator[str | bytes | None]:
+    """Lines of a file in any Unicode encoding; None in place of one longer than `LINE_LIMIT`."""
+    with item.open() as file:
+        head = file.read(64)
+    if is_wide(head):
+        yield from _text_lines(decoded(item))
+        return
+    with item.open() as file:
+        for number, line in enumerate(_lines(file)):
+            yield line.removeprefix(_BOM) if line is not None and not number else line
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
@@ -118,13 +164,12 @@ def json_document(item: Item, field: str) -> Iterator[Iterable[str]]:
     if not isinstance(content, list):
         yield (_text_of(content, field),)
         return
-    findings = _Findings(item)
+    findings = item.findings
     for number, record in enumerate(content, start=1):
         try:
             yield (_text_of(record, field),)
         except Unreadable as reason:
             findings.add(f"record {number:,} {reason}")
-    findings.finish()
 
 
 def notebook(item: Item, field: str) -> Iterator[Iterable[str]]:
@@ -139,9 +184,13 @@ def notebook(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def table(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """A .csv or .tsv file with a header row."""
+    """A .csv or .tsv file with a header row.
+
+    In a .tsv file quotes are text (IANA, text/tab-separated-values). In a .csv file a quote that
+    is never closed would swallow all rows after it: its row is read without quoting, and named.
+    """
     csv.field_size_limit(LINE_LIMIT)
-    lines = _text_lines(decoded(item))
+    lines = _Lines(_text_lines(decoded(item)))
     header = next(lines, "").removeprefix("\ufeff")
     for delimiter in ("\t",) if item.suffix == ".tsv" else (",", ";", "\t", "|"):
         names = next(csv.reader([header], delimiter=delimiter), [])
@@ -151,32 +200,90 @@ def table(item: Item, field: str) -> Iterator[Iterable[str]]:
         there = ", ".join(next(csv.reader([header]), []))[:200] or "none"
         raise Unreadable(f"has no column {field!r} (its columns: {there})")
     column = names.index(field)
-    findings = _Findings(item)
-    rows = csv.reader(lines, delimiter=delimiter)
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            raise Unreadable(
-                f"is not a table from line {rows.line_num + 1:,} on: {error}"
-            ) from None
+    quoting = csv.QUOTE_NONE if item.suffix == ".tsv" else csv.QUOTE_MINIMAL
+    findings = item.findings
+    for first, row in _rows(item, lines, delimiter, quoting):
+        if len(row) > len(names) == 1:
+            # With a single column a delimiter can only be part of the text.
+            yield (delimiter.join(row),)
+            continue
+        if len(row) > len(names):
+            findings.add(
+                f"line {first:,} has {len(row)} fields, the header {len(names)}: of the text in "
+                f"{field!r} a part may be missing (quote texts that hold {delimiter!r})"
+            )
         if len(row) > column:
             yield (row[column],)
         elif row:
-            findings.add(f"line {rows.line_num + 1:,} has only {len(row)} columns")
-    findings.finish()
+            findings.add(f"line {first:,} has only {len(row)} columns")
+
+
+def _rows(
+    item: Item, lines: _Lines, delimiter: str, quoting: Any
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table, each with the number of its first line."""
+    while True:
+        lines.taken.clear()
+        first = lines.number + 1
+        try:
+            row = next(csv.reader(lines, delimiter=delimiter, quoting=quoting))
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if len(lines.taken) <= 1:
+                item.findings.add(f"line {first:,} is no row of a table: {error}")
+                continue
+            row = None
+        taken = list(lines.taken)
+        if row is None or (len(taken) > 1 and sum(line.count('"') for line in taken) % 2):
+            item.findings.add(
+                f"line {first:,} opens a quote that is not closed: read without quotes"
+            )
+            lines.give_back(taken[1:])
+            row = next(csv.reader(taken[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE))
+        yield first, row
+
+
+class _Lines:
+    """Lines with their numbers; some can be given back.
+
+    Attributes:
+        number: of lines so far.
+        taken: the lines since it was cleared.
+    """
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._again: deque[str] = deque()
+        self.number = 0
+        self.taken: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.number += 1
+        self.taken.append(line)
+        return line
+
+    def give_back(self, lines: list[str]) -> None:
+        """Have these last lines again."""
+        self._again.extendleft(reversed(lines))
+        self.number -= len(lines)
 
 
 def _text_lines(parts: Iterable[str]) -> Iterator[str]:
+    """Lines of a text, whichever of the three line ends it has."""
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
     rest = ""
     for part in parts:
-        *lines, rest = (rest + part).split("\n")
+        *lines, rest = (rest + newlines.decode(part)).split("\n")
         for line in lines:
             yield line + "\n"
         if len(rest) > LINE_LIMIT:
             raise Unreadable(f"has a line longer than {LINE_LIMIT // MEBIBYTE} MiB")
+    rest += newlines.decode("", final=True)
     if rest:
         yield rest
 
@@ -192,11 +299,9 @@ def parquet(item: Item, field: str) -> Iterator[Iterable[str]]:
             if not opened.seekable():
                 source = arrow.BufferReader(item.read(_COLUMNS_LIMIT))
             file = pyarrow.parquet.ParquetFile(source)
-            names = file.schema_arrow.names
-            if field.split(".")[0] not in names:
-                raise Unreadable(f"has no column {field!r} (its columns: {', '.join(names)})")
+            path = _path_in(file.schema_arrow, field)
             for batch in file.iter_batches(batch_size=64, columns=[field], use_threads=False):
-                yield from _column(batch.column(0), field)
+                yield from _column(item, batch, path, field)
         except arrow.ArrowException as error:
             raise Unreadable(f"is not a Parquet file that can be read: {error}") from None
 
@@ -208,24 +313,48 @@ def arrow_table(item: Item, field: str) -> Iterator[Iterable[str]]:
     with item.open() as opened:
         try:
             batches = arrow.ipc.open_stream(opened)
-            names = batches.schema.names
-            if field not in names:
-                raise Unreadable(f"has no column {field!r} (its columns: {', '.join(names)})")
+            path = _path_in(batches.schema, field)
             for batch in batches:
-                yield from _column(batch.column(names.index(field)), field)
+                yield from _column(item, batch, path, field)
         except arrow.ArrowException as error:
             raise Unreadable(f"is not an Arrow file that can be read: {error}") from None
 
 
-def _column(values: Any, field: str) -> Iterator[Iterable[str]]:
+def _path_in(schema: Any, field: str) -> list[str]:
+    """The names that lead to a column: its own, which may hold dots, or through structs."""
     import pyarrow as arrow
 
-    if arrow.types.is_struct(values.type):
-        for name in field.split(".")[1:]:
-            values = values.field(name) if arrow.types.is_struct(values.type) else values
-    if not (arrow.types.is_string(values.type) or arrow.types.is_large_string(values.type)):
+    path = [field] if field in schema.names else field.split(".")
+    there, kind = schema.names, None
+    for name in path:
+        if name not in there:
+            inside = ", ".join(there) or "none"
+            at = f"inside it, instead of {name!r}" if kind is not None else "its columns"
+            raise Unreadable(f"has no column {field!r} ({at}: {inside})")
+        kind = schema.field(name).type if kind is None else kind.field(name).type
+        there = [one.name for one in kind] if arrow.types.is_struct(kind) else []
+    return path
+
+
+def _column(item: Item, batch: Any, path: list[str], field: str) -> Iterator[Iterable[str]]:
+    import pyarrow as arrow
+    import pyarrow.compute
+
+    values = batch.column(batch.schema.names.index(path[0]))
+    for name in path[1:]:
+        values = arrow.compute.struct_field(values, name)
+    if arrow.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    kinds = arrow.types
+    if not (
+        kinds.is_string(values.type)
+        or kinds.is_large_string(values.type)
+        or kinds.is_string_view(values.type)
+    ):
         raise Unreadable(f"has no text in its column {field!r} but {values.type}")
     for value in values:
         text = value.as_py()
-        if text is not None:
+        if text is None:
+            item.nulls += 1
+        else:
             yield (text,)

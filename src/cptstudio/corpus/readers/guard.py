@@ -1,0 +1,160 @@
+"""Keeps at the file what happens in it: no exception of a reader ends a build.
+
+A reader is a chain of generators over libraries, and a damaged file may make any of them raise
+anything, when it is opened, half way, or when it is closed: `KeyError`, `struct.error`, a panic
+of a Rust library, `RecursionError`. The build therefore takes every step of every reader through
+`guarded`, which knows one outcome only: `Unreadable`. What happens outside of a step, such as a
+full disk under the document store, is the build's own and passes.
+
+A step that computes for too long ends the same way. That is watched by a timer of the process's
+computing time, so that a busy machine refuses nothing; a library that never comes back from C
+code is not reached by it.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from types import FrameType
+from typing import Any, TypeVar
+
+from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.durable import MEBIBYTE
+from cptstudio.errors import UserError
+
+T = TypeVar("T")
+
+STEP_SECONDS = 60.0
+"""Computing time of one step (a page, a record, a part of a text); large files have more."""
+_SECONDS_PER_MEBIBYTE = 10.0
+_TICK = 1.0
+_MESSAGE = 200
+_OF_PROGRAMS = (AttributeError, TypeError, IndexError, AssertionError, NameError, StopIteration)
+# Ours or the machine's, never a file's.
+_PASS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
+
+class _TooLongError(BaseException):
+    """A step took longer than it may; no `Exception`, so that no library goes on after it."""
+
+
+class StepTimer:
+    """Ends steps that compute for too long; used as a context around all of them.
+
+    It ticks once a second of the process's computing time (ITIMER_PROF), so that a step itself
+    costs nothing. Outside of the main thread, where Python takes no signals, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.limit = STEP_SECONDS
+        self.running = False
+        self.step = 0
+        self._seen = 0
+        self._ticks = 0
+        self._former: Any = None
+
+    def __enter__(self) -> StepTimer:
+        if threading.current_thread() is threading.main_thread():
+            self._former = signal.signal(signal.SIGPROF, self._tick)
+            signal.setitimer(signal.ITIMER_PROF, _TICK, _TICK)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._former is not None:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, self._former)
+
+    def allow(self, size: int) -> None:
+        """Set what one step of a file of `size` bytes may take."""
+        self.limit = STEP_SECONDS + _SECONDS_PER_MEBIBYTE * size / MEBIBYTE
+
+    def _tick(self, number: int, frame: FrameType | None) -> None:
+        if self.step != self._seen:
+            self._seen, self._ticks = self.step, 0
+        self._ticks += 1
+        if self.running and self._ticks * _TICK > self.limit:
+            raise _TooLongError(f"{self.limit:,.0f}")
+
+
+def guarded(things: Iterable[T], timer: StepTimer | None = None) -> Iterator[T]:
+    """The same things; whatever is raised on the way to the next one becomes `Unreadable`."""
+    timer = timer or StepTimer()
+    iterator = iter(things)
+    try:
+        while True:
+            try:
+                timer.step += 1
+                timer.running = True
+                thing = next(iterator)
+                timer.running = False
+            except StopIteration:
+                return
+            except _PASS:
+                raise
+            except BaseException as error:
+                timer.running = False
+                raise _unreadable(error) from None
+            finally:
+                timer.running = False
+            yield thing
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            with suppress(Exception):
+                close()
+
+
+def attempt(item: Item, place: str, read: Callable[[], T]) -> T | None:
+    """One part of a document, such as a page; None with a note when it cannot be read.
+
+    Args:
+        item: gets the note.
+        place: names the part, such as "page 3".
+        read: reads it.
+    """
+    try:
+        return read()
+    except (*_PASS, _TooLongError):
+        # The time is the whole step's.
+        raise
+    except BaseException as error:
+        item.findings.add(f"{place} {_unreadable(error)}")
+        return None
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a file cannot be read, told after its name."""
+    if isinstance(error, UserError):
+        return str(getattr(error, "reason", error.message))
+    if isinstance(error, _TooLongError):
+        return f"was given up after {error} s of computing"
+    if isinstance(error, FileNotFoundError):
+        return "vanished while the corpus was built"
+    return f"cannot be read: {words_of(error)}"
+
+
+def words_of(error: BaseException) -> str:
+    """What a library's exception says, where that may tell a user something."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than this machine has"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, OSError) and error.errno is not None:
+        return str(error.strerror)
+    if isinstance(error, _OF_PROGRAMS):
+        # A library stumbled over what it did not expect; its words are about its own inside.
+        return "it is damaged, or its reader does not know its kind"
+    # str() of a KeyError is the key as Python would write it.
+    told = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return " ".join(str(told).split())[:_MESSAGE] or "it is damaged"
+
+
+def _unreadable(error: BaseException) -> Unreadable:
+    if isinstance(error, Unreadable):
+        return error
+    try:
+        return Unreadable(reason_of(error))
+    except Exception:  # A library's exception may be broken itself.
+        return Unreadable("cannot be read")
