@@ -88,6 +88,7 @@ def prepare(job: dict[str, Any]) -> dict[str, Any]:
         corpora=(record,),
         versions=versions,
         machine={},
+        parameter_rule="kinds",
     )
     run.mkdir(parents=True)
     write_record(run / CONFIG, config)

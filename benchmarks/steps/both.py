@@ -43,13 +43,20 @@ class OurStep:
     def __init__(self, model: Any) -> None:
         from cptstudio.lm.compilation import prepare_compilation
         from cptstudio.lm.gradients import GradientStep
+        from cptstudio.lm.parameter_kinds import parameter_kinds, treatments
         from cptstudio.settings import OptimizerSettings
         from cptstudio.training.optimizers import Optimizer, TrainedParameters
 
         self._gradients = GradientStep(model)
         self._parameters = TrainedParameters(model)
         settings = OptimizerSettings(learning_rate=1e-5)
-        self._optimizer = Optimizer(self._parameters, settings, compile=prepare_compilation())
+        trained = {name: self._parameters[name] for name in self._parameters}
+        self._optimizer = Optimizer(
+            self._parameters,
+            settings,
+            treatments=treatments(parameter_kinds(model), trained, "kinds", ()),
+            compile=prepare_compilation(),
+        )
 
     def __call__(self, inputs: Any, targets: Any) -> None:
         """Gradients and the update; its last parts may still be under way."""

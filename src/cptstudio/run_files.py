@@ -39,6 +39,7 @@ TRAINING_STATE: Final = "training_state"
 LOCK: Final = "trainer.lock"
 
 Outcome = Literal["completed", "stopped", "failed"]
+ParameterRule = Literal["axes", "kinds"]
 _Stored = TypeVar("_Stored", bound=BaseModel)
 _TAIL_BYTES: Final = 64 * 1024
 _CHECKPOINT_NAME = re.compile(r"step-([0-9]{8,})")
@@ -85,6 +86,8 @@ class RunConfig(Record):
         parent: for a fork, the checkpoint whose weights it starts from.
         held_out: how evaluations choose the held-out text that they measure. "windows": see
             `corpus.held_out`; "documents": whole documents, as runs of before did and go on to do.
+        parameter_rule: what decides which parameters are frozen, decayed and given to Muon.
+            "kinds": see `lm.parameter_kinds`; "axes": their number of axes, as in runs of before.
     """
 
     format_version: Literal[1] = 1
@@ -98,6 +101,7 @@ class RunConfig(Record):
     machine: dict[str, str | int | float]
     parent: Parent | None = None
     held_out: Literal["documents", "windows"] = "documents"
+    parameter_rule: ParameterRule = "axes"
 
 
 class FileRecord(Record):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.lm.methods import embedding_parameters, is_buffer
+from cptstudio.lm.embeddings import embedding_parameters
 from cptstudio.lm.parameters import named_parameters, trainable_parameters
 from cptstudio.lm.saving import load_weights, save_weights
 from tests.lm.conftest import ToyFolder
@@ -28,12 +28,6 @@ def test_full_trains_embeddings_norms_head_and_biases(toy_folder: ToyFolder) -> 
         == method.total
         == sum(value.size for value in named_parameters(loaded.model).values())
     )
-
-
-def test_buffers_are_left_alone() -> None:
-    assert is_buffer("model.layers.3.mlp.gate.e_score_correction_bias")
-    assert is_buffer("model.layers.0.self_attn.rotary_emb.inv_freq")
-    assert not is_buffer("model.layers.0.self_attn.q_proj.bias")
 
 
 def test_a_router_correction_is_not_trained(toy_folder: ToyFolder) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cptstudio.lm.parameter_kinds import Treatment
 from cptstudio.settings import OptimizerSettings
 from cptstudio.training import optimizers
 from cptstudio.training.optimizers import Optimizer, TrainedParameters, clip_factor
@@ -15,6 +16,11 @@ from cptstudio.training.optimizers import Optimizer, TrainedParameters, clip_fac
 SHAPES = {"table": (30, 8), "up": (24, 8), "down": (8, 24), "norm": (8,), "experts": (3, 6, 8)}
 NAMES = ["adamw", "adafactor", "lion", "muon", "sgd"]
 STEPS = 5
+TREATMENTS = {
+    "table": Treatment(decayed=False, muon=False),
+    "norm": Treatment(decayed=False, muon=False),
+    **dict.fromkeys(("up", "down", "experts"), Treatment(decayed=True, muon=True)),
+}
 
 
 def start_values() -> dict[str, np.ndarray]:
@@ -33,7 +39,12 @@ def optimise(
     chosen = OptimizerSettings(**{"learning_rate": 0.01, **settings})
     parameters = {name: mx.array(value) for name, value in start_values().items()}
     optimizer = Optimizer(
-        parameters, chosen, embeddings={"table"}, embedding_rate_factor=0.5, compile=compile
+        parameters,
+        chosen,
+        treatments=TREATMENTS,
+        embeddings={"table"},
+        embedding_rate_factor=0.5,
+        compile=compile,
     )
     for step in range(steps):
         gradients = {name: mx.array(value) for name, value in gradients_of(step).items()}
@@ -99,14 +110,41 @@ def test_muon_moves_matrices_by_orthogonal_steps_as_large_as_adamws() -> None:
     ours, _ = optimise(steps=1, name="muon", weight_decay=0.0)
     adamw, _ = optimise(steps=1, name="adamw", weight_decay=0.0)
     start = start_values()
-    for name in ("table", "norm", "experts"):
+    for name in ("table", "norm"):
         np.testing.assert_array_equal(ours[name], adamw[name])
-    for name in ("up", "down"):
+    for name in ("up", "down", "experts"):
         step = (ours[name] - start[name]) / 0.01
+        # Of experts each matrix on its own.
         singular = np.linalg.svd(step, compute_uv=False)
         # Newton-Schulz in five iterations brings singular values near one, not onto it.
-        expected = 0.2 * np.sqrt(max(step.shape))
+        expected = 0.2 * np.sqrt(max(step.shape[-2:]))
         assert np.all((singular > 0.5 * expected) & (singular < 1.3 * expected))
+
+
+@pytest.mark.parametrize("compile", [True, False])
+def test_muon_moves_each_expert_as_if_it_were_alone(compile: bool) -> None:
+    stack = mx.random.normal((2, 3, 16, 8), key=mx.random.key(0))
+    push = mx.random.normal(stack.shape, key=mx.random.key(1))
+    settings = OptimizerSettings(name="muon", learning_rate=0.01, weight_decay=0.3)
+    both = Treatment(decayed=True, muon=True)
+
+    def stepped(values: dict[str, mx.array], gradients: dict[str, mx.array]):
+        optimizer = Optimizer(
+            values, settings, treatments=dict.fromkeys(values, both), compile=compile
+        )
+        for _ in range(3):
+            optimizer.update(values, dict(gradients), rate=1.0, scale=mx.array(1.0))
+        return values, optimizer.state()
+
+    together, state = stepped({"w": stack}, {"w": push})
+    names = {f"{i}{j}": (i, j) for i in range(2) for j in range(3)}
+    alone, _ = stepped(
+        {name: stack[place] for name, place in names.items()},
+        {name: push[place] for name, place in names.items()},
+    )
+    assert state["w/v"].shape == stack.shape and state.keys() == {"updates", "w/v"}
+    for name, place in names.items():
+        np.testing.assert_allclose(together["w"][place], alone[name], atol=1e-6)
 
 
 def test_muons_weight_decay_is_decoupled() -> None:
@@ -135,6 +173,7 @@ def test_state_that_was_saved_and_loaded_continues_bit_for_bit(name: str, tmp_pa
     second = Optimizer(
         parameters,
         OptimizerSettings(name=name, learning_rate=0.01),
+        treatments=TREATMENTS,
         embeddings={"table"},
         embedding_rate_factor=0.5,
     )
@@ -150,7 +189,7 @@ def test_state_that_was_saved_and_loaded_continues_bit_for_bit(name: str, tmp_pa
 def test_where_the_device_says_no_nothing_changes(name: str) -> None:
     settings = OptimizerSettings(name=name, learning_rate=0.01)
     parameters = {key: mx.array(value) for key, value in start_values().items()}
-    optimizer = Optimizer(parameters, settings)
+    optimizer = Optimizer(parameters, settings, treatments=TREATMENTS)
     before = {key: np.array(value) for key, value in {**parameters, **optimizer.state()}.items()}
     broken = {key: mx.full(value.shape, mx.nan) for key, value in parameters.items()}
     optimizer.update(parameters, broken, rate=1.0, scale=mx.array(1.0), keep=mx.array(False))

@@ -63,7 +63,13 @@ def train_here(
     """Losses of the product's gradient step, optimizer and schedule."""
     gradient_step = GradientStep(model)
     parameters = TrainedParameters(model)
-    optimizer = Optimizer(parameters, settings, embeddings=method.embeddings, compile=False)
+    optimizer = Optimizer(
+        parameters,
+        settings,
+        treatments=method.treatments,
+        embeddings=method.embeddings,
+        compile=False,
+    )
     losses = []
     for index, batch in enumerate(batches):
         total, count = mx.array(0.0), 0

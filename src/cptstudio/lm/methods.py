@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx.nn.layers.embedding import Embedding
 from mlx.nn.layers.linear import Linear
 from mlx.nn.layers.quantized import QuantizedEmbedding, QuantizedLinear
 from mlx.utils import tree_unflatten
@@ -24,26 +23,20 @@ from mlx_lm.tuner.lora import LoRALinear, LoRASwitchLinear
 from mlx_lm.utils import dequantize_model
 
 from cptstudio.errors import UserError
+from cptstudio.lm.embeddings import embedding_modules, embedding_parameters
 from cptstudio.lm.loading import LoadedModel, wider_values
+from cptstudio.lm.parameter_kinds import (
+    Treatment,
+    constants,
+    parameter_kinds,
+    treatments,
+)
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
+from cptstudio.run_files import ParameterRule
 from cptstudio.settings import MethodSettings
 
 _LINEAR = (Linear, QuantizedLinear)
 _EXPERTS = (SwitchLinear, QuantizedSwitchLinear)
-_EMBEDDING = (Embedding, QuantizedEmbedding)
-
-# Tables and running statistics that live among the parameters; no gradient moves them, and
-# published checkpoints treat them as constants.
-_BUFFER_NAMES = frozenset(
-    {
-        "inv_freq",
-        "e_score_correction_bias",
-        "expert_bias",
-        "running_mean",
-        "running_var",
-        "num_batches_tracked",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,7 @@ class AppliedMethod:
             trained. Only they may get a learning rate of their own.
         adapter_config: adapter_config.json for mlx-lm; None for "full".
         notes: what a user should know, such as modules left out, a sentence each.
+        treatments: how an optimizer updates each trained parameter, by name.
     """
 
     kind: Literal["full", "lora", "dora"]
@@ -68,6 +62,7 @@ class AppliedMethod:
     embeddings: frozenset[str]
     adapter_config: Mapping[str, Any] | None
     notes: tuple[str, ...]
+    treatments: Mapping[str, Treatment]
 
     @property
     def train_embeddings(self) -> bool:
@@ -80,7 +75,12 @@ class AppliedMethod:
 
 
 def apply_method(
-    loaded: LoadedModel, settings: MethodSettings, *, layers: int | None = None, seed: int = 0
+    loaded: LoadedModel,
+    settings: MethodSettings,
+    *,
+    layers: int | None = None,
+    seed: int = 0,
+    rule: ParameterRule = "kinds",
 ) -> AppliedMethod:
     """Freeze and unfreeze, or put adapters on, a freshly loaded model, in place.
 
@@ -90,25 +90,26 @@ def apply_method(
             ("self_attn.q_proj") or their last part ("q_proj").
         layers: overrides settings.layers.
         seed: the adapters' first values are a pure function of it and of the module's path.
+        rule: what is trained and how, see `lm.parameter_kinds`; runs keep theirs.
 
     Raises:
         UserError: the settings do not fit this model.
     """
     assert settings.kind is not None, "the planner resolves the method before training"
     if settings.kind == "full":
-        return _apply_full(loaded)
-    return _apply_adapters(loaded, settings, layers or settings.layers, seed)
+        return _apply_full(loaded, rule)
+    return _apply_adapters(loaded, settings, layers or settings.layers, seed, rule)
 
 
 # --- full ------------------------------------------------------------------------------------
 
 
-def _apply_full(loaded: LoadedModel) -> AppliedMethod:
+def _apply_full(loaded: LoadedModel, rule: ParameterRule) -> AppliedMethod:
     model = loaded.model
     model.unfreeze()
-    _freeze_named(model, [name for name in named_parameters(model) if is_buffer(name)])
+    _freeze_named(model, constants(parameter_kinds(model), rule))
     trained = trainable_parameters(model)
-    embeddings = embedding_parameters(model)
+    embeddings = embedding_parameters(model, rule)
     return AppliedMethod(
         kind="full",
         trainable=_count(trained.values()),
@@ -117,12 +118,8 @@ def _apply_full(loaded: LoadedModel) -> AppliedMethod:
         embeddings=frozenset(embeddings & trained.keys()),
         adapter_config=None,
         notes=(),
+        treatments=treatments(parameter_kinds(model), trained, rule, embeddings),
     )
-
-
-def is_buffer(name: str) -> bool:
-    """Whether a parameter is a constant table or statistic that training must leave alone."""
-    return name.rpartition(".")[2] in _BUFFER_NAMES
 
 
 def _freeze_named(model: Module, names: Iterable[str]) -> None:
@@ -136,7 +133,7 @@ def _freeze_named(model: Module, names: Iterable[str]) -> None:
 
 
 def _apply_adapters(
-    loaded: LoadedModel, settings: MethodSettings, last: int | None, seed: int
+    loaded: LoadedModel, settings: MethodSettings, last: int | None, seed: int, rule: ParameterRule
 ) -> AppliedMethod:
     model: Any = loaded.model
     total = _total(model)
@@ -152,7 +149,7 @@ def _apply_adapters(
     _replace_by_adapters(model, chosen, settings, scale, seed)
     embeddings: frozenset[str] = frozenset()
     if settings.train_embeddings:
-        embeddings = _unfreeze_embeddings(loaded)
+        embeddings = _unfreeze_embeddings(loaded, rule)
     trained = trainable_parameters(model)
     return AppliedMethod(
         kind="dora" if settings.kind == "dora" else "lora",
@@ -172,6 +169,7 @@ def _apply_adapters(
             "model": str(loaded.path),
         },
         notes=tuple(notes),
+        treatments=treatments(parameter_kinds(model), trained, rule, embeddings),
     )
 
 
@@ -287,55 +285,25 @@ def _initial_factor(shape: tuple[int, ...], module: Any, name: str, seed: int) -
 # --- embeddings ------------------------------------------------------------------------------
 
 
-def embedding_modules(model: Module) -> dict[str, Module]:
-    """The token embedding and, where it is a module of its own, the output head, by path."""
-    inside = {id(module) for block in _blocks(model) for _, module in _modules(block)}
-    outside = [(path, m) for path, m in _modules(model) if id(m) not in inside]
-    tables = {path: m for path, m in outside if isinstance(m, _EMBEDDING)}
-    if not tables:
-        return {}
-    rows = max(_rows(module) for module in tables.values())
-    kinds = (*_EMBEDDING, *_LINEAR)
-    return {path: m for path, m in outside if isinstance(m, kinds) and _rows(m) == rows}
-
-
-def embedding_parameters(model: Module) -> set[str]:
-    """Names of the parameters of the token embedding and the output head."""
-    return {
-        f"{path}.{leaf}"
-        for path, module in embedding_modules(model).items()
-        for leaf in module
-        if isinstance(module[leaf], mx.array)
-    }
-
-
-def _blocks(model: Any) -> list[Module]:
-    return list(model.layers)
-
-
 def _modules(model: Any) -> list[tuple[str, Module]]:
     return list(model.named_modules())
 
 
-def _rows(module: Any) -> int:
-    return int(module.weight.shape[0])
-
-
-def _unfreeze_embeddings(loaded: LoadedModel) -> frozenset[str]:
+def _unfreeze_embeddings(loaded: LoadedModel, rule: ParameterRule) -> frozenset[str]:
     model: Any = loaded.model
-    modules = embedding_modules(model)
+    modules = embedding_modules(model, rule)
     for path, module in modules.items():
         if isinstance(module, (QuantizedEmbedding, QuantizedLinear)):
             holder: Any = Module()  # type: ignore[no-untyped-call]
             holder["part"] = module
             dequantize_model(holder)
             model.update_modules(tree_unflatten([(path, holder["part"])]))
-    names = embedding_parameters(model)
+    names = embedding_parameters(model, rule)
     # Masters begin with what the base stores, not with what is left of it in the compute type.
     values = named_parameters(model) | wider_values(loaded)
     set_parameters(model, {name: values[name].astype(mx.float32) for name in names})
     mx.eval(named_parameters(model))
-    for module in embedding_modules(model).values():
+    for module in embedding_modules(model, rule).values():
         module.unfreeze(recurse=False)
     return frozenset(names)
 

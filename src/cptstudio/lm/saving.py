@@ -33,6 +33,7 @@ from cptstudio.lm.description import read_model_config, read_tensors, weight_fil
 from cptstudio.lm.loading import ADAPTER_LEAVES, LoadedModel, load_network, wider_values
 from cptstudio.lm.methods import AppliedMethod
 from cptstudio.lm.model_config import normalized
+from cptstudio.lm.parameter_kinds import constants, parameter_kinds
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.tensor_layout import TensorLayout
 from cptstudio.lm.tensor_types import NAMES, as_stored, main_type
@@ -119,30 +120,34 @@ def load_weights(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> No
         return
     # It is renamed as for the base, whatever names the files have.
     saved, _ = load_network(folder, trust_remote_code=bool(loaded.config.get("model_file")))
-    restore_trainable(
-        loaded.model,
-        {
-            name: value
-            for name, value in named_parameters(saved).items()
-            if name in trainable_parameters(loaded.model)
-        },
+    wanted = trainable_parameters(loaded.model).keys() | constants(
+        parameter_kinds(loaded.model), "kinds"
     )
+    values = named_parameters(saved)
+    restore_trainable(loaded.model, {name: values[name] for name in values if name in wanted})
 
 
 def restore_trainable(model: Module, weights: Mapping[str, mx.array]) -> None:
     """Set every trained parameter, bit for bit.
 
+    Weights of a run of before may hold constants, which were trained then: they are set, too.
+
     Raises:
         ValueError: the names, shapes or types are not those of the trained parameters.
     """
     expected = trainable_parameters(model)
-    if expected.keys() != weights.keys():
+    frozen = {
+        name: weights[name]
+        for name in constants(parameter_kinds(model), "kinds")
+        if name in weights and name not in expected
+    }
+    if expected.keys() != weights.keys() - frozen.keys():
         different = sorted(expected.keys() ^ weights.keys())
         raise ValueError(
             f"{len(different)} parameters do not fit the model, among them {different[0]}"
         )
     for name, value in weights.items():
-        if value.dtype != expected[name].dtype:
+        if name in expected and value.dtype != expected[name].dtype:
             raise ValueError(f"{name} is {value.dtype}, not {expected[name].dtype}")
     set_parameters(model, weights)
     mx.eval(trainable_parameters(model))

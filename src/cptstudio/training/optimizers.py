@@ -1,8 +1,7 @@
 """Gradients become updates: parameter groups, clipping, and the optimizer's state.
 
-Weight decay applies to matrices, but not to embeddings: a decayed embedding forgets the
-tokens that the corpus does not show. Output heads count as embeddings here. Embeddings may
-have a rate of their own, and Muon leaves them, and everything that is not a matrix, to AdamW.
+Weight decay and Muon apply to matrices, by what each parameter is (`lm.parameter_kinds`);
+embeddings and the output head may have a rate of their own.
 
 The update runs in chunks of parameters. Each is compiled (its many element-wise passes become
 one: 110 to 40 ms on a CPU for 13M weights with AdamW), only a few are under way at a time, so that
@@ -19,6 +18,7 @@ from typing import Any
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
+from cptstudio.lm.parameter_kinds import Treatment
 from cptstudio.lm.parameters import trainable_parameters
 from cptstudio.settings import OptimizerSettings
 from cptstudio.training.update_rules import Scalars, State, UpdateRule, make_rule, make_scalars
@@ -46,6 +46,7 @@ class Optimizer:
     Args:
         parameters: the trained ones, by name, float32.
         settings: learning_rate must be set.
+        treatments: how each is updated, by name.
         embeddings: names of the parameters of embeddings and head.
         embedding_rate_factor: their rate as a multiple of the learning rate.
         compile: compile the update.
@@ -56,6 +57,7 @@ class Optimizer:
         parameters: Mapping[str, mx.array],
         settings: OptimizerSettings,
         *,
+        treatments: Mapping[str, Treatment],
         embeddings: Collection[str] = (),
         embedding_rate_factor: float = 1.0,
         compile: bool = True,
@@ -70,13 +72,12 @@ class Optimizer:
         self._updates = mx.array(0, mx.uint32)
         self._states: dict[str, State] = {}
         self._chunks: list[_Chunk] = []
-        groups: dict[tuple[bool, int], list[str]] = {}
+        groups: dict[tuple[bool, int, Treatment], list[str]] = {}
         for name, value in parameters.items():
-            groups.setdefault((name in embeddings, value.ndim), []).append(name)
-        for (embedding, axes), names in groups.items():
-            rule = make_rule(
-                settings, decayed=not embedding and axes > 1, muon=not embedding and axes == 2
-            )
+            group = (name in embeddings, value.ndim, treatments[name])
+            groups.setdefault(group, []).append(name)
+        for (embedding, _, treatment), names in groups.items():
+            rule = make_rule(settings, decayed=treatment.decayed, muon=treatment.muon)
             self._add_group(parameters, names, rule, embedding_rate_factor if embedding else 1.0)
 
     def _add_group(

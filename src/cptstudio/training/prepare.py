@@ -97,6 +97,7 @@ def plan_config(
         machine=describe_machine().record(),
         parent=parent,
         held_out="windows",
+        parameter_rule="kinds",
     )
     return config, plan
 

@@ -80,7 +80,7 @@ def set_up(config: RunConfig) -> Setup:
         trust_remote_code=settings.model.trust_remote_code,
     )
     _check_tokens(config, loaded)
-    method = apply_method(loaded, settings.method, seed=settings.seed)
+    method = apply_method(loaded, settings.method, seed=settings.seed, rule=config.parameter_rule)
     parameters = TrainedParameters(loaded.model)
     length = run_length(settings, data.order)
     notes += [*method.notes, *_notes_on_data(data)]
@@ -100,6 +100,7 @@ def set_up(config: RunConfig) -> Setup:
         optimizer=Optimizer(
             parameters,
             settings.optimizer,
+            treatments=method.treatments,
             embeddings=method.embeddings,
             embedding_rate_factor=_embedding_rate_factor(settings),
             compile=prepare_compilation(),

@@ -119,7 +119,8 @@ class Muon(FromMLX):
     An orthogonalised update of shape [a, b] has a root mean square of 1 / sqrt(max(a, b)).
     Scaled by 0.2 * sqrt(max(a, b)) it matches AdamW's, so that one learning rate suits both
     (Liu et al., arXiv 2502.16982, section 2.2). Weight decay inside the gradient, as MLX has
-    it, would be normalised away with it.
+    it, would be normalised away with it. Of a stack of matrices, one for each expert, each is
+    orthogonalised on its own; MLX's would take the stack for one matrix.
     """
 
     def __init__(self, momentum: float, weight_decay: float) -> None:
@@ -130,11 +131,27 @@ class Muon(FromMLX):
         self, parameter: mx.array, gradient: mx.array, state: State, scalars: Scalars
     ) -> tuple[mx.array, State]:
         """One update of a matrix."""
+        if parameter.ndim > 2:
+            return self._of_stack(parameter, gradient, state, scalars)
         rows, columns = parameter.shape
         step, state = super().__call__(mx.zeros_like(parameter), gradient, state, scalars)
         scale = 0.2 * math.sqrt(max(rows, columns)) / max(1.0, rows / columns) ** 0.5
         decay = 1 - scalars.rate * self._weight_decay
         return parameter * decay + scale * step, state
+
+    def _of_stack(
+        self, parameter: mx.array, gradient: mx.array, state: State, scalars: Scalars
+    ) -> tuple[mx.array, State]:
+        """One update of each matrix [..., rows, columns]."""
+
+        def one(parameter: mx.array, gradient: mx.array, moment: mx.array) -> list[mx.array]:
+            value, changed = self(parameter, gradient, {"v": moment}, scalars)
+            return [value, changed["v"]]
+
+        shape = parameter.shape
+        parts = [part.reshape(-1, *shape[-2:]) for part in (parameter, gradient, state["v"])]
+        value, moment = mx.vmap(one)(*parts)
+        return value.reshape(shape), {"v": moment.reshape(shape)}
 
 
 def make_rule(settings: OptimizerSettings, *, decayed: bool, muon: bool) -> UpdateRule:
