@@ -21,7 +21,7 @@ import select
 import signal
 import sys
 
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 1.5
 """Between the parent's end and the kill. Who watches standard input ends by itself before."""
 
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

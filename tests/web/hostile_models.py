@@ -1,0 +1,24 @@
+"""Models whose files make whoever reads them compute without end, or take all memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib import resources
+from pathlib import Path
+
+
+def growing_tokenizer(folder: Path, doublings: int, letter: str = "a") -> Path:
+    """The demo's model, whose tokenizer doubles a letter many times before it splits the text.
+
+    Loading a tokenizer encodes an "a" once. 22 doublings take four seconds inside the
+    tokenizers library, and each further one twice the time and memory.
+    """
+    with resources.as_file(resources.files("cptstudio") / "data" / "demo-base") as source:
+        shutil.copytree(source, folder)
+    file = folder / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    twice = {"type": "Replace", "pattern": {"String": letter}, "content": letter * 2}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [twice] * doublings}
+    file.write_text(json.dumps(tokenizer))
+    return folder
