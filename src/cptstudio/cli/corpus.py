@@ -72,6 +72,13 @@ def build(
             min=0.0, max=0.5, metavar="SHARE", help="Share of documents kept for a last test."
         ),
     ] = 0.01,
+    allow_lossy: Annotated[
+        bool,
+        typer.Option(
+            "--allow-lossy-tokenizer",
+            help="Tokenise also where MODEL's tokenizer loses over 1 % of the text.",
+        ),
+    ] = False,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -100,7 +107,7 @@ def build(
     folder = place.corpus(name)
     model_path = _model_path(model, place)
     with _ProgressBar(quiet=as_json) as bar:
-        corpus, changed = _build(folder, sources or [], settings, model_path, bar)
+        corpus, changed = _build(folder, sources or [], settings, model_path, bar, allow_lossy)
     if as_json:
         print_json({"changed": changed, **describe(corpus)})
         return
@@ -133,17 +140,20 @@ def _build(
     settings: BuildSettings,
     model_path: Path | None,
     bar: _ProgressBar,
+    allow_lossy: bool,
 ) -> tuple[Corpus, bool]:
     from cptstudio.corpus.build import build_corpus
     from cptstudio.corpus.tokenising import ensure_tokens
 
     if sources:
-        result = build_corpus(folder, sources, settings, model_path, bar.update)
+        result = build_corpus(
+            folder, sources, settings, model_path, bar.update, allow_lossy=allow_lossy
+        )
         return result.corpus, result.changed
     corpus = open_corpus(folder)
     if model_path is None:
         raise UserError("Give files or folders to build from, or --model to tokenise for.")
-    ensure_tokens(corpus, model_path, bar.update)
+    ensure_tokens(corpus, model_path, bar.update, allow_lossy=allow_lossy)
     return corpus, False
 
 

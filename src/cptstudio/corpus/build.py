@@ -78,6 +78,8 @@ def build_corpus(
     settings: BuildSettings | None = None,
     model_path: Path | str | None = None,
     progress: ProgressCallback | None = None,
+    *,
+    allow_lossy: bool = False,
 ) -> BuildResult:
     """Build a corpus, or bring it up to date.
 
@@ -88,6 +90,7 @@ def build_corpus(
         model_path: folder of the model whose tokenizer makes the tokens; without it the corpus
             has documents only, and `ensure_tokens` makes tokens later.
         progress: called a few times a second.
+        allow_lossy: tokenise also where the tokenizer loses much of the text.
 
     Raises:
         UserError: sources are missing, nothing could be read, the tokenizer cannot be used, or
@@ -105,12 +108,14 @@ def build_corpus(
         _sweep(path, former)
         if former is not None and _is_current(former, files, settings):
             if tokenizer is not None:
-                ensure_tokens_of(former, tokenizer, meter)
+                ensure_tokens_of(former, tokenizer, meter, allow_lossy=allow_lossy)
             return BuildResult(former, changed=False)
         staged = durable.staging_path(path / VERSIONS / "new")
         staged.mkdir(parents=True)
         try:
-            manifest = _build(path, staged, files, skipped, settings, former, tokenizer, meter)
+            manifest = _build(
+                path, staged, files, skipped, settings, former, tokenizer, meter, allow_lossy
+            )
             manifest.scanned_ns = scanned_ns
             meter.begin("saving", 0)
             meter.tell()
@@ -132,6 +137,7 @@ def _build(
     former: Corpus | None,
     tokenizer: CorpusTokenizer | None,
     meter: ProgressMeter,
+    allow_lossy: bool,
 ) -> CorpusManifest:
     documents = staged / "documents"
     documents.mkdir()
@@ -155,7 +161,7 @@ def _build(
         languages = language_shares(store, records, reader.labels)
         if tokenizer is not None:
             folder = staged / "tokens" / tokenizer.facts.hash
-            tokenise(store, folder, tokenizer, fingerprint, meter)
+            tokenise(store, folder, tokenizer, fingerprint, meter, allow_lossy=allow_lossy)
     report = CorpusReport(
         source_files=len(files),
         skipped_files=reader.skipped,

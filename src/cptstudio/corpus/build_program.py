@@ -3,7 +3,7 @@
 The request, see `job_programs`:
 
     {"corpus": FOLDER, "sources": [{"path": PATH, "label": NAME|null, "inside": ROOT|null}, ...],
-     "settings": BuildSettings, "model": FOLDER|null}
+     "settings": BuildSettings, "model": FOLDER|null, "allow_lossy": true|false}
 
 Without sources the corpus that is there is only tokenised for the model. A source that names
 the folder it must lie `inside` is refused when a link on the way leads out of it; hidden files
@@ -38,15 +38,16 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     model = request.get("model")
     sources = [_source(one) for one in request["sources"]]
     tell = _progress_to(answer)
+    allow_lossy = bool(request.get("allow_lossy"))
     if sources:
         settings = BuildSettings.model_validate(request["settings"])
-        built = build_corpus(folder, sources, settings, model, tell)
+        built = build_corpus(folder, sources, settings, model, tell, allow_lossy=allow_lossy)
         return _summary(built.corpus, built.changed)
     if model is None:
         raise UserError("Give files or folders to build from, or a model to tokenise for.")
     corpus = open_corpus(folder)
     before = corpus.tokenizer_hashes()
-    ensure_tokens(corpus, model, tell)
+    ensure_tokens(corpus, model, tell, allow_lossy=allow_lossy)
     return _summary(corpus, corpus.tokenizer_hashes() != before)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.manifest import STATUSES, LanguageShares
 from cptstudio.corpus.token_store import SIDES, TokenManifest
+from cptstudio.corpus.tokenizer_loss import loss_lines
 from cptstudio.errors import UserError
 
 _EXAMPLES = 5
@@ -42,6 +43,9 @@ def _describe_tokens(name: str, manifest: TokenManifest) -> dict[str, Any]:
         "dropped_tokens": manifest.dropped_tokens,
         "tokens_per_byte": tokens / size if size else None,
         "inexact_cuts": manifest.inexact_cuts,
+        "unknown_tokens": manifest.unknown_tokens,
+        "loss": manifest.loss.model_dump(mode="json") if manifest.loss else None,
+        "notes": loss_lines(manifest.loss, manifest.unknown_tokens) if manifest.loss else [],
     }
 
 
@@ -111,6 +115,7 @@ def _tokens(store: dict[str, Any]) -> list[str]:
     lines += [f"  {side:32} {count:>12,}" for side, count in store["tokens"].items()]
     for reason, count in store["dropped_tokens"].items():
         lines.append(f"  {'dropped: ' + reason:32} {count:>12,}")
+    lines += [f"  {note}" for note in store["notes"]]
     if store["inexact_cuts"]:
         lines.append(
             f"  {store['inexact_cuts']:,} places in very long documents may hold other tokens "

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cptstudio import durable
+from cptstudio.corpus.tokenizer_loss import TokenizerLoss
 from cptstudio.errors import UserError
 from cptstudio.validation import sentences
 
@@ -77,6 +78,8 @@ class TokenManifest(BaseModel):
     Attributes:
         largest_token: -1 where there is no token; None in stores of before it was kept, see
             `TokenStore.largest_token`.
+        unknown_tokens: how many of the tokens stand for what the tokenizer does not know.
+        loss: what a sample of the documents loses; both None in older stores.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -92,6 +95,8 @@ class TokenManifest(BaseModel):
     dropped_tokens: dict[str, int]
     inexact_cuts: int
     largest_token: int | None = None
+    unknown_tokens: int | None = None
+    loss: TokenizerLoss | None = None
     files: dict[str, tuple[int, str]]
 
 

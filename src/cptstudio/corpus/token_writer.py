@@ -22,6 +22,7 @@ from cptstudio.corpus.token_store import (
     TokenizerFacts,
     TokenManifest,
 )
+from cptstudio.corpus.tokenizer_loss import TokenizerLoss
 
 
 class _HashedFile:
@@ -50,9 +51,18 @@ class TokenStoreWriter:
             the caller renames it into place.
         tokenizer: facts of the tokenizer.
         corpus_fingerprint: of the documents.
+        unknown: id of the tokenizer's unknown token, to be counted.
+        loss: what a sample of the documents loses.
     """
 
-    def __init__(self, folder: Path, tokenizer: TokenizerFacts, corpus_fingerprint: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tokenizer: TokenizerFacts,
+        corpus_fingerprint: str,
+        unknown: int | None = None,
+        loss: TokenizerLoss | None = None,
+    ) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
         self._tokenizer = tokenizer
@@ -68,12 +78,17 @@ class TokenStoreWriter:
         self._documents = array("q")
         self.dropped_tokens: dict[str, int] = {}
         self.largest_token = -1
+        self._unknown = unknown
+        self._unknown_tokens = 0
+        self._loss = loss
         self.inexact_cuts = 0
 
     def extend(self, tokens: npt.NDArray[Any]) -> None:
         """Append tokens to the document that the next `end_document` completes."""
         if len(tokens):
             self.largest_token = max(self.largest_token, int(tokens.max()))
+            if self._unknown is not None:
+                self._unknown_tokens += int((tokens == self._unknown).sum())
         self._tokens.write(np.ascontiguousarray(tokens, dtype=self._kind).data.cast("B"))
 
     def end_document(self, side: Side, byte_length: int, number: int) -> None:
@@ -135,5 +150,7 @@ class TokenStoreWriter:
             dropped_tokens=self.dropped_tokens,
             inexact_cuts=self.inexact_cuts,
             largest_token=self.largest_token,
+            unknown_tokens=self._unknown_tokens,
+            loss=self._loss,
             files=files,
         )

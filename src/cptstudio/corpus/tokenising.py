@@ -25,6 +25,12 @@ from cptstudio.corpus.progress import ProgressCallback, ProgressMeter
 from cptstudio.corpus.token_store import SIDES, TokenStore
 from cptstudio.corpus.token_writer import TokenStoreWriter
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
+from cptstudio.corpus.tokenizer_loss import (
+    SAMPLE_CHARACTERS,
+    SAMPLE_TEXTS,
+    measure_loss,
+    refuse_loss,
+)
 
 _BATCH_BYTES = 2 * durable.MEBIBYTE
 _EXACT_DUPLICATE = STATUSES.index("exact duplicate")
@@ -36,11 +42,21 @@ def tokenise(
     tokenizer: CorpusTokenizer,
     corpus_fingerprint: str,
     meter: ProgressMeter,
+    *,
+    allow_lossy: bool = False,
 ) -> None:
-    """Write the token store of a document store into a new folder."""
+    """Write the token store of a document store into a new folder.
+
+    Raises:
+        UserError: the tokenizer loses more of the text than `LARGEST_LOSS`, and that was not
+            allowed; nothing was written.
+    """
     records = store.records
     meter.begin("tokenising", int(records["length"].sum()))
-    writer = TokenStoreWriter(folder, tokenizer.facts, corpus_fingerprint)
+    loss = measure_loss(tokenizer, _sample(store))
+    if not allow_lossy:
+        refuse_loss(loss)
+    writer = TokenStoreWriter(folder, tokenizer.facts, corpus_fingerprint, tokenizer.unknown, loss)
     encoder = LongTextEncoder(tokenizer)
     copies = _exact_copies(records)
     batch: list[int] = []
@@ -64,6 +80,19 @@ def tokenise(
     writer.inexact_cuts = encoder.inexact_cuts
     meter.tell(final=True)
     writer.finish()
+
+
+def _sample(store: DocumentStore) -> Iterator[str]:
+    """Beginnings of kept documents, spread evenly over all of them."""
+    kept = np.flatnonzero(store.records["status"] < len(SIDES))
+    places = np.linspace(0, len(kept) - 1, min(len(kept), SAMPLE_TEXTS)).astype(np.int64)
+    for number in kept[np.unique(places)].tolist() if len(kept) else ():
+        if int(store.records["length"][number]) > LONG_TEXT:
+            part = next(iter(store.parts(number)), b"")
+            # The end of the part may cut a character.
+            yield part.decode("utf-8", "ignore")[:SAMPLE_CHARACTERS]
+        else:
+            yield store.text(number)[:SAMPLE_CHARACTERS]
 
 
 def _exact_copies(records: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -133,17 +162,26 @@ def _decoded_parts(store: DocumentStore, number: int, meter: ProgressMeter) -> I
 
 
 def ensure_tokens(
-    corpus: Corpus, model_path: Path | str, progress: ProgressCallback | None = None
+    corpus: Corpus,
+    model_path: Path | str,
+    progress: ProgressCallback | None = None,
+    *,
+    allow_lossy: bool = False,
 ) -> TokenStore:
     """The corpus's tokens under a model's tokenizer, made from its documents if need be.
 
     The sources are not read again.
     """
-    return ensure_tokens_of(corpus, load_tokenizer(model_path), ProgressMeter(progress))
+    tokenizer = load_tokenizer(model_path)
+    return ensure_tokens_of(corpus, tokenizer, ProgressMeter(progress), allow_lossy=allow_lossy)
 
 
 def ensure_tokens_of(
-    corpus: Corpus, tokenizer: CorpusTokenizer, meter: ProgressMeter
+    corpus: Corpus,
+    tokenizer: CorpusTokenizer,
+    meter: ProgressMeter,
+    *,
+    allow_lossy: bool = False,
 ) -> TokenStore:
     """`ensure_tokens` with a tokenizer that is loaded already."""
     if tokenizer.facts.hash in corpus.tokenizer_hashes():
@@ -153,7 +191,14 @@ def ensure_tokens_of(
     staged = durable.staging_path(target)
     store = corpus.documents
     try:
-        tokenise(store, staged, tokenizer, corpus.manifest.fingerprint, meter)
+        tokenise(
+            store,
+            staged,
+            tokenizer,
+            corpus.manifest.fingerprint,
+            meter,
+            allow_lossy=allow_lossy,
+        )
         durable.commit_directory(staged, target)
     finally:
         store.close()

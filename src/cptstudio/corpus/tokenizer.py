@@ -34,6 +34,7 @@ class CorpusTokenizer:
     Attributes:
         facts: what identifies it, and its special tokens.
         backend: the `tokenizers.Tokenizer` under it.
+        unknown: id of the token that stands for what it does not know, if it has one.
     """
 
     def __init__(self, backend: Any, bos: int | None, eos: int | None, adds_bos: bool) -> None:
@@ -42,8 +43,10 @@ class CorpusTokenizer:
         backend.encode_special_tokens = True
         self.backend = backend
         vocabulary = backend.get_vocab(with_added_tokens=True)
+        description = json.loads(backend.to_str())
+        self.unknown = _unknown(description["model"], vocabulary)
         self.facts = TokenizerFacts(
-            hash=_behaviour_hash(backend, bos, eos, adds_bos),
+            hash=_behaviour_hash(description, bos, eos, adds_bos),
             vocabulary_size=max(vocabulary.values(), default=-1) + 1,
             bos=bos,
             eos=eos,
@@ -66,13 +69,21 @@ def token_ids(ids: Sequence[int]) -> TokenIds:
     return np.frombuffer(array("I", ids), dtype=np.uint32)
 
 
-def _behaviour_hash(backend: Any, bos: int | None, eos: int | None, adds_bos: bool) -> str:
+def _unknown(model: dict[str, Any], vocabulary: dict[str, int]) -> int | None:
+    """The id of the unknown token by tokenizer.json's "model": named, or numbered (Unigram)."""
+    if isinstance(model.get("unk_id"), int):
+        return int(model["unk_id"])
+    return vocabulary.get(model.get("unk_token") or "")
+
+
+def _behaviour_hash(
+    description: dict[str, Any], bos: int | None, eos: int | None, adds_bos: bool
+) -> str:
     """SHA-256 of what decides the tokens of a text.
 
     It is taken of the loaded tokenizer, not of its files, which a checkpoint may hold in
     another spelling.
     """
-    description = json.loads(backend.to_str())
     for key in ("truncation", "padding", "post_processor", "decoder"):
         description.pop(key, None)
     text = json.dumps([description, bos, eos, adds_bos], separators=(",", ":"), sort_keys=True)
@@ -138,6 +149,7 @@ def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
             f"The tokenizer in {folder} has no fast form (tokenizer.json): convert it with "
             "transformers' convert_slow_tokenizer first."
         )
+    _check_words(folder, tokenizer, backend)
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     if bos is None and eos is None:
         raise UserError(
@@ -146,3 +158,20 @@ def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
         )
     first = tokenizer("a", add_special_tokens=True)["input_ids"][:1]
     return CorpusTokenizer(backend, bos, eos, bos is not None and first == [bos])
+
+
+def _check_words(folder: Path, tokenizer: Any, backend: Any) -> None:
+    """Refuse a vocabulary of special tokens alone, which turns every text into nothing.
+
+    transformers makes one where the files of the vocabulary are missing or hold none.
+    """
+    special = set(tokenizer.all_special_tokens)
+    special |= {one.content for one in backend.get_added_tokens_decoder().values() if one.special}
+    words = set(backend.get_vocab(with_added_tokens=False)) - special
+    if not words:
+        found = ", ".join(sorted(special)[:5]) or "none"
+        raise UserError(
+            f"The tokenizer holds no words: all that {folder} gives is special tokens ({found}). "
+            "Its vocabulary is missing (tokenizer.json, or vocab.json and merges.txt, or "
+            "tokenizer.model): copy it from where the model comes from."
+        )

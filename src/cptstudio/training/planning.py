@@ -13,6 +13,7 @@ from pathlib import Path
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.rows import RowOrder
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
+from cptstudio.corpus.tokenizer_loss import LARGEST_LOSS, loss_lines
 from cptstudio.errors import Finding, UserError
 from cptstudio.lm.description import ModelDescription, describe_model, resolve_model
 from cptstudio.prompt_suites import with_suite
@@ -289,6 +290,10 @@ def _about_model(plan: Plan) -> list[str]:
             f"The context of {context:,} tokens is longer than the {model.context_limit:,} that "
             "the model was made for; it has not learned such positions."
         )
+    for use, corpus in zip(settings.data.corpora, plan.corpora, strict=True):
+        loss = corpus.token_store(plan.tokenizer_hash).manifest.loss
+        if loss is not None and loss.share > LARGEST_LOSS:
+            found += [f"The corpus {use.name!r}: {line}" for line in loss_lines(loss, None)]
     if settings.method.kind == "full" or settings.method.train_embeddings:
         return found
     for use, corpus in zip(settings.data.corpora, plan.corpora, strict=True):

@@ -34,10 +34,10 @@ def start(studio: Studio, body: BuildBody) -> Job:
     name = _field("name", check_name, body.name, "corpus")
     model = studio.models.find(body.model).path if body.model is not None else None
     if not body.sources:
-        return _start_tokenising(studio, name, model)
+        return _start_tokenising(studio, name, model, body.allow_lossy_tokenizer)
     sources = _sources(studio, body.sources)
     uploads = [one.upload for one in body.sources if one.upload is not None]
-    request = _request(studio, name, model) | {
+    request = _request(studio, name, model, body.allow_lossy_tokenizer) | {
         "sources": sources,
         "settings": {
             "text_field": body.text_field,
@@ -67,7 +67,7 @@ def start(studio: Studio, body: BuildBody) -> Job:
     return job
 
 
-def _start_tokenising(studio: Studio, name: str, model: Path | None) -> Job:
+def _start_tokenising(studio: Studio, name: str, model: Path | None, allow_lossy: bool) -> Job:
     if name not in studio.workspace.corpus_names():
         raise Problem(
             "Choose files or folders to build the corpus from.",
@@ -79,17 +79,18 @@ def _start_tokenising(studio: Studio, name: str, model: Path | None) -> Job:
         "tokenise",
         f"Tokenising {name} for {model.name}",
         ("-m", PROGRAM),
-        _request(studio, name, model) | {"sources": [], "settings": {}},
+        _request(studio, name, model, allow_lossy) | {"sources": [], "settings": {}},
         for_files(),
         key=key(name),
         about=name,
     )
 
 
-def _request(studio: Studio, name: str, model: Path | None) -> dict[str, Any]:
+def _request(studio: Studio, name: str, model: Path | None, allow_lossy: bool) -> dict[str, Any]:
     return {
         "corpus": str(studio.workspace.corpus(name)),
         "model": str(model) if model is not None else None,
+        "allow_lossy": allow_lossy,
     }
 
 

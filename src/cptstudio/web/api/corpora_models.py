@@ -44,6 +44,9 @@ class BuildBody(_Given):
     near_dedup: bool = True
     held_out: float = Field(0.01, ge=0, le=0.5, description="Share on the validation side.")
     test: float = Field(0.01, ge=0, le=0.5, description="Share kept for a last test.")
+    allow_lossy_tokenizer: bool = Field(
+        False, description="Tokenise also where the tokenizer loses over 1 % of the text."
+    )
 
 
 class PageQuery(_Given):

@@ -10,10 +10,11 @@ import { h } from "../../lib/preact.js";
  * @property {boolean} near_dedup
  * @property {number} held_out share
  * @property {number} test share
+ * @property {boolean} allow_lossy_tokenizer
  */
 
 /** @type {Options} */
-export const initialOptions = { model: null, text_field: "text", exact_dedup: true, near_dedup: true, held_out: 0.01, test: 0.01 };
+export const initialOptions = { model: null, text_field: "text", exact_dedup: true, near_dedup: true, held_out: 0.01, test: 0.01, allow_lossy_tokenizer: false };
 
 /**
  * @param {{options: Options, models: readonly {name: string, reference: string}[]|null, change: (options: Partial<Options>) => void}} props
@@ -40,7 +41,9 @@ export function BuildOptions({ options, models, change }) {
       share("option-validation", "Held out for validation", "Share of the documents. Measured while training, never trained on.", options.held_out, (held_out) => change({ held_out })),
       share("option-test", "Kept for a last test", "Share of the documents that no training run looks at.", options.test, (test) => change({ test })),
       check("option-exact", "Drop equal documents", "Of documents with the same text one stays.", options.exact_dedup, (exact_dedup) => change({ exact_dedup })),
-      check("option-near", "Drop nearly equal documents", "About three quarters of the words in common. Each is reported.", options.near_dedup, (near_dedup) => change({ near_dedup }))));
+      check("option-near", "Drop nearly equal documents", "About three quarters of the words in common. Each is reported.", options.near_dedup, (near_dedup) => change({ near_dedup })),
+      check("option-lossy", "Allow a tokenizer that loses text", "Without it, a tokenizer that knows less than 99 % of the characters is refused.",
+        options.allow_lossy_tokenizer, (allow_lossy_tokenizer) => change({ allow_lossy_tokenizer }))));
 }
 
 /**

@@ -93,6 +93,7 @@ function CorpusTabs({ corpus, path }) {
 function TokeniseDialog({ name, close }) {
   const [models, setModels] = useState(/** @type {any[]|null} */ (null));
   const [model, setModel] = useState("");
+  const [lossy, setLossy] = useState(false);
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [busy, setBusy] = useState(false);
   useEffect(() => {
@@ -107,7 +108,7 @@ function TokeniseDialog({ name, close }) {
   const tokenise = async () => {
     setBusy(true);
     try {
-      noteJob(await post("/api/corpora", { name, sources: [], model }));
+      noteJob(await post("/api/corpora", { name, sources: [], model, allow_lossy_tokenizer: lossy }));
       close();
     } catch (problem) {
       setError(problem);
@@ -123,6 +124,9 @@ function TokeniseDialog({ name, close }) {
     models !== null && models.length > 0 && h("div", { class: "field" },
       h("label", { for: "tokenise-model" }, "Model"),
       h("select", { id: "tokenise-model", value: model, onChange: (/** @type {Event} */ event) => setModel(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
-        models.map((one) => h("option", { key: one.id, value: one.id }, one.name)))),
+        models.map((one) => h("option", { key: one.id, value: one.id }, one.name))),
+      h("label", {},
+        h("input", { type: "checkbox", checked: lossy, onChange: (/** @type {Event} */ event) => setLossy(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+        " Allow a tokenizer that loses text")),
     error !== null && h(Problem, { error }));
 }

@@ -15,6 +15,7 @@ import { BarTable } from "./bars.js";
  * @property {{[reason: string]: number}} dropped_tokens
  * @property {number|null} tokens_per_byte
  * @property {number} inexact_cuts
+ * @property {string[]} notes what the tokenizer loses of the text
  */
 
 /** @typedef {{dropped: string, kept: string, similarity: number, reason: string}} DuplicatePair */
@@ -114,6 +115,7 @@ function Tokens({ stores }) {
             ...Object.entries(store.dropped_tokens).map(([reason, tokens]) => ({
               label: `Dropped: ${reason}`, values: [integer(tokens)], size: tokens })),
           ] }),
+      store.error === undefined && store.notes.map((note) => h("p", { key: note, class: "notice" }, note)),
       store.error === undefined && store.inexact_cuts > 0 && h("p", { class: "hint" },
         `${integer(store.inexact_cuts)} places in very long documents may hold other tokens than if they were encoded whole.`))));
 }
