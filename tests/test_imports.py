@@ -21,6 +21,7 @@ GROUND = {
     "json_lines",
     "light_imports",
     "memory_evidence",
+    "model_bounds",
     "prompt_suites",
     "run_files",
     "sampling",

@@ -22,7 +22,7 @@ SILENT_SECONDS: Final = 2 * 3600.0
 """What tells its progress: the time that may pass without a word. Loading the largest models from
 a slow disk, and one step of the largest on a slow processor, are within it."""
 
-_QUICK_BYTES: Final = 3 * GIB
+QUICK_BYTES: Final = 3 * GIB
 _LITTLE: Final = GIB
 _MODELS_PART: Final = 0.92
 _FILES_PART: Final = 0.6
@@ -49,7 +49,7 @@ def for_a_look(when_slow: str, when_large: str) -> Limits:
     """Bounds of what looks at a few files and answers at once."""
     machine = psutil.virtual_memory()
     # On a full machine not more than half of what is free, but what the libraries take.
-    memory = min(_QUICK_BYTES, machine.total // 4, max(_LITTLE, machine.available // 2))
+    memory = min(QUICK_BYTES, machine.total // 4, max(_LITTLE, machine.available // 2))
     return Limits(QUICK_SECONDS, memory, when_slow, when_large)
 
 

@@ -6,15 +6,19 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from cptstudio import child_limits
 from cptstudio.corpus import tokenizer_identity
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import UserError
 from tests.corpus.tokenizers_for_tests import gpt2, llama3, save_model_folder
+from tests.web.hostile_models import growing_tokenizer
+from tests.web.server_process import wait_for
 
 ASK = """
 import json, sys
@@ -99,3 +103,42 @@ def test_a_program_that_dies_is_a_sentence_and_is_asked_again(
         with pytest.raises(UserError, match="ended early"):
             identify_tokenizer(folder)
     assert identify_tokenizer(folder) == load_tokenizer(folder).facts.hash
+
+
+@pytest.mark.slow
+def test_a_folder_that_hangs_holds_up_no_other_and_is_not_asked_at_every_keystroke(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = growing_tokenizer(tmp_path / "hanging", 27)
+    other = save_model_folder(tmp_path / "other", llama3())
+    monkeypatch.delitem(sys.modules, "transformers", raising=False)
+    monkeypatch.setattr(child_limits, "QUICK_SECONDS", 6.0)
+    with ThreadPoolExecutor(16) as threads:
+        asked = [threads.submit(identify_tokenizer, hanging) for _ in range(12)]
+        # More than a few do not wait, since each would hold a thread of the server.
+        wait_for(lambda: sum(one.done() for one in asked) >= 7, "those that do not wait")
+        refused = [one for one in asked if one.done()]
+        assert all("is still being read" in str(one.exception()) for one in refused)
+        assert identify_tokenizer(other)
+        assert not all(one.done() for one in asked)
+        waited = [one for one in asked if one not in refused]
+        for one in waited:
+            assert "It gave no answer for 6 seconds" in str(one.exception())
+    monkeypatch.setattr(tokenizer_identity, "MODULE", "cptstudio.no_such_program")
+    with pytest.raises(UserError, match="It gave no answer for 6 seconds"):
+        identify_tokenizer(hanging)
+    # Nothing of the first answer holds for other files.
+    (hanging / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(UserError, match="no_such_program"):
+        identify_tokenizer(hanging)
+
+
+@pytest.mark.slow
+def test_a_tokenizer_that_takes_all_memory_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = growing_tokenizer(tmp_path / "growing", 34)
+    monkeypatch.delitem(sys.modules, "transformers", raising=False)
+    monkeypatch.setattr(child_limits, "QUICK_BYTES", 320_000_000)
+    with pytest.raises(UserError, match=r"It took \d\.\d GB of memory, where 0\.3 GB is its limit"):
+        identify_tokenizer(folder)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from cptstudio.corpus.token_store import TokenizerFacts
 from cptstudio.durable import check_plain_files
 from cptstudio.errors import UserError
+from cptstudio.model_bounds import check_model_folder
 
 TokenIds = npt.NDArray[np.uint32]
 _IMPORTING = threading.Lock()
@@ -111,12 +112,14 @@ def check_folder(model_path: Path | str) -> Path:
     """The folder of a local model, in which nothing makes a reader wait for ever.
 
     Raises:
-        UserError: it is none, or a file in it is a pipe or a device.
+        UserError: it is none, a file in it is a pipe or a device, or its configuration, which
+            transformers reads beside the tokenizer, holds numbers that are no model's.
     """
     folder = Path(model_path).expanduser()
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder of a local model.")
     check_plain_files(folder)
+    check_model_folder(folder)
     return folder
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from cptstudio.durable import open_regular_file, read_bytes
 from cptstudio.errors import UserError
 from cptstudio.lm.vocabulary import embedding_rows
+from cptstudio.model_bounds import check_numbers
 from cptstudio.workspace import why_model_is_absent
 
 HEADER_SIZE_LIMIT = 100_000_000
@@ -187,7 +188,8 @@ def read_model_config(path: Path) -> dict[str, Any]:
     The literals NaN and Infinity are accepted: published configurations contain them.
 
     Raises:
-        UserError: there is no such folder or file, or it is not a model's configuration.
+        UserError: there is no such folder or file, it is not a model's configuration, or its
+            numbers are no model's.
     """
     check_present(path)
     if not path.is_dir():
@@ -211,6 +213,7 @@ def read_model_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{file} is not valid JSON ({error}). Download the model again.") from None
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise UserError(f"{file} names no model_type, so it does not describe a language model.")
+    check_numbers(config, file)
     return config
 
 
