@@ -88,15 +88,17 @@ def is_staging_name(name: str) -> bool:
 def atomic_file(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """Open a binary file that becomes `target` when the block ends well, and vanishes if not."""
     staged = staging_path(target)
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             flush_to_disk(file.fileno())
         os.replace(staged, target)
-    except BaseException:
+    except BaseException as error:
         staged.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(staged)):
+            error.filename = str(target)  # What it was for, which the system does not know.
         raise
     flush_directory(target.parent)
 

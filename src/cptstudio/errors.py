@@ -1,9 +1,27 @@
-"""The one exception whose text is meant for the user, and the findings it carries."""
+"""The one exception whose text is meant for the user, its findings, and what machines refuse."""
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+_REFUSALS: Final = {
+    errno.ENOSPC: "The disk is full{place}. Make room, then try again.",
+    errno.EDQUOT: "Your share of the disk (quota) is used up{place}. Make room, then try again.",
+    errno.EROFS: "The disk is read-only{place}. Make it writable, or choose another folder.",
+    errno.EIO: "The disk reports an error{place}. Check the disk, then try again.",
+    errno.EMFILE: "CPT Studio has as many files open as it may. Close some pages or runs, or raise "
+    "the limit (`ulimit -n`), then try again.",
+    errno.ENFILE: "This machine has as many files open as it can. End other programs, then try "
+    "again.",
+}
+_NO_MORE_FILES: Final = (
+    "The disk takes no more files{place}: its inodes are used up, though there is space. Delete "
+    "some files, then try again."
+)
 
 
 @dataclass(frozen=True)
@@ -67,3 +85,37 @@ def by_field(findings: Iterable[Finding]) -> dict[str, list[str]]:
         if finding.field and finding.sentence not in fields.setdefault(finding.field, []):
             fields[finding.field].append(finding.sentence)
     return fields
+
+
+class MachineError(UserError):
+    """The machine refused to write, or to open one more file; nothing was wrong with the request.
+
+    Attributes:
+        full: there is no room on the disk.
+    """
+
+    def __init__(self, message: str, full: bool = False) -> None:
+        super().__init__(message)
+        self.full = full
+
+
+def machine_error(error: BaseException) -> MachineError | None:
+    """What an OSError means that any write may meet; None for every other error."""
+    if not isinstance(error, OSError) or error.errno not in _REFUSALS:
+        return None
+    name = error.filename2 or error.filename
+    sentence = _REFUSALS[error.errno]
+    if error.errno == errno.ENOSPC and name is not None and _has_no_inodes(name):
+        sentence = _NO_MORE_FILES
+    place = f" ({os.fsdecode(name)})" if isinstance(name, str | bytes | os.PathLike) else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return MachineError(sentence.format(place=place), full)
+
+
+def _has_no_inodes(name: object) -> bool:
+    try:
+        found = os.statvfs(os.path.dirname(os.fsdecode(name)) or ".")  # type: ignore[arg-type]
+    except (OSError, TypeError, ValueError):
+        return False
+    # Some file systems count none at all.
+    return found.f_files > 0 and found.f_favail == 0 and found.f_bavail > 0

@@ -15,7 +15,6 @@ over like this. The near side is `child_process`.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -26,7 +25,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol, get_args
 
 from cptstudio import durable
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, machine_error
 
 REQUEST_LIMIT = durable.MEBIBYTE
 Unit = Literal[
@@ -132,11 +131,9 @@ def sentence_of(error: Exception) -> tuple[str, list[str]]:
         return error.message, list(error.problems)
     if isinstance(error, MemoryError):
         return "The memory of this machine did not suffice. End other programs and repeat.", []
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        place = f" for {error.filename}" if error.filename else ""
-        return f"The disk is full{place}: make room and repeat.", []
-    if isinstance(error, OSError) and error.errno == errno.EDQUOT:
-        return "Your share of the disk (quota) is used up: make room and repeat.", []
+    refused = machine_error(error)
+    if refused is not None:
+        return refused.message, []
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}.", []
     traceback.print_exc()

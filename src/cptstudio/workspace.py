@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from cptstudio import durable
-from cptstudio.errors import UserError
+from cptstudio.errors import MachineError, UserError, machine_error
 
 BUILD_LOCK = ".build.lock"
 """Lies in the folder of each corpus that a build was begun of."""
@@ -53,11 +53,46 @@ class Workspace:
 
     Args:
         root: the workspace folder; it need not exist yet.
+
+    Attributes:
+        was_away: the folder that is held was once found to be missing.
     """
 
     def __init__(self, root: Path | str) -> None:
         # Unlike pathlib's, it leaves the home of a user that there is not as it stands.
         self.root = Path(os.path.expanduser(root)).absolute()
+        self._held: tuple[int, int] | None = None
+        self.was_away = False
+
+    def hold(self) -> None:
+        """From now on mean this very folder, not what else may come to have its path."""
+        self._held = self._identity()
+
+    def is_present(self) -> bool:
+        """Whether the folder that was held is still at its path."""
+        present = self._held is None or self._identity() == self._held
+        if not present:
+            self.was_away = True
+        return present
+
+    def check_present(self) -> None:
+        """Refuse to go on without the folder that was held.
+
+        Raises:
+            MachineError: it was moved or deleted, and perhaps another one is in its place.
+        """
+        if not self.is_present():
+            raise MachineError(
+                f"The workspace {self.root} is not there any more: it was moved, renamed or "
+                "deleted. Put it back, or stop the server and start it with the new path."
+            )
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.root)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     @property
     def base_models(self) -> Path:
@@ -107,10 +142,12 @@ class Workspace:
     def make(self, folder: Path, mode: int = 0o755) -> Path:
         """Create a folder of this workspace, with its parents, and return it."""
         folder.relative_to(self.root)
+        self.check_present()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=mode)
         except OSError as error:
-            raise UserError(f"{folder} cannot be created: {error.strerror}.") from None
+            said = f"{folder} cannot be created: {error.strerror}."
+            raise machine_error(error) or UserError(said) from None
         return folder
 
 

@@ -13,8 +13,9 @@ import pytest
 import websocket
 
 from cptstudio.web.embedded_gunicorn import THREADS
+from cptstudio.web.patient_worker import MOST_ARRIVING
 from cptstudio.web.security.refusals import SOCKET_LIMIT
-from tests.web.server_process import PATIENCE, Answer, RunningServer, running_server, wait_for
+from tests.web.server_process import FORM, PATIENCE, Answer, RunningServer, running_server, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -230,28 +231,104 @@ def test_requests_at_once_over_kept_connections(server: RunningServer, cookie: s
     assert problems == []
 
 
-def test_silent_connections_keep_no_thread(server: RunningServer, cookie: str) -> None:
-    silent = [connect(server) for _ in range(2 * THREADS)]
+def is_open(connection: socket.socket) -> bool:
+    """Whether the server has not closed it, whatever it has answered."""
+    connection.setblocking(False)
     try:
-        assert is_alive(server, cookie)
+        while connection.recv(65536):
+            pass
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+HALVES = {
+    "nothing": "",
+    "half-a-line": "GET / HT",
+    "half-the-headers": "GET / HTTP/1.1\r\nHost: {host}\r\n",
+    "half-a-body": "POST /enter HTTP/1.1\r\nHost: {host}\r\nContent-Length: 90\r\n"
+    f"Content-Type: {FORM}\r\n\r\ntoken=",
+    "a-second-half": "GET / HTTP/1.1\r\nHost: {host}\r\n\r\nGET / HTTP/1.1\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", HALVES)
+def test_connections_that_fall_silent_keep_no_thread(
+    server: RunningServer, cookie: str, kind: str
+) -> None:
+    half = HALVES[kind].format(host=f"127.0.0.1:{server.port}").encode()
+    silent = [connect(server) for _ in range(THREADS + 6)]
+    try:
+        for connection in silent:
+            connection.sendall(half)
+        assert all(is_alive(server, cookie) for _ in range(5))
+        # It was not answered because the others had been given up by then.
+        assert all(map(is_open, silent))
     finally:
         for connection in silent:
             connection.close()
 
 
-@pytest.mark.slow
-def test_requests_that_are_never_completed_keep_no_thread_for_good(
-    server: RunningServer, cookie: str
-) -> None:
-    half = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n".encode()
-    slow = [connect(server) for _ in range(THREADS)]
+def test_many_silent_connections_give_way_to_the_owner(server: RunningServer, cookie: str) -> None:
+    silent = [connect(server) for _ in range(600)]
     try:
-        for connection in slow:
-            connection.sendall(half)
-        assert is_alive(server, cookie)
+        assert all(is_alive(server, cookie) for _ in range(5))
+        # The newest wait for their requests, the oldest have made room.
+        kept = [number for number, one in enumerate(silent) if is_open(one)]
+        assert kept and len(kept) <= MOST_ARRIVING
+        assert kept == list(range(600 - len(kept), 600))
     finally:
-        for connection in slow:
+        for connection in silent:
             connection.close()
+
+
+def test_clients_that_do_not_hang_up_hold_nobody_up(server: RunningServer, cookie: str) -> None:
+    last = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nConnection: close\r\n\r\n"
+    clients = [connect(server) for _ in range(THREADS)]
+    try:
+        for connection in clients:
+            connection.sendall(last.encode())
+        assert is_alive(server, cookie)
+        for connection in clients:
+            assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
+    finally:
+        for connection in clients:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        "-1\r\nx\r\n",
+        "-1",
+        "zz\r\n",
+        "\r\n",
+        "0x5\r\nhello",
+        "5\r\nhel",
+        "5;" + "a" * 9000,
+        "5\nhello",
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/preferences", "/api/uploads?name=a.txt"])
+def test_hostile_chunks_are_refused(
+    server: RunningServer, cookie: str, path: str, chunks: str
+) -> None:
+    method, content = ("POST", "octet-stream") if "uploads" in path else ("PUT", "json")
+    answer = exchange(
+        server,
+        (
+            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nCookie: {cookie}\r\n"
+            f"Origin: {server.origin}\r\nContent-Type: application/{content}\r\n"
+            f"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n{chunks}"
+        ).encode(),
+    )
+    assert answer.startswith(b"HTTP/1.1 400 "), answer[:200]
+    assert server.api(cookie, "GET", "/api/uploads").json["uploads"] == []
+    staged = server.workspace / ".cpt-studio" / "uploads"
+    assert not staged.exists() or not list(staged.iterdir())
+    assert "Traceback" not in server.text
 
 
 @pytest.mark.parametrize(

@@ -97,16 +97,16 @@ def test_open_sockets_do_not_hold_up_the_end_and_a_request_under_way_is_answered
         assert live.recv()
         head = (
             f"POST /api/uploads?name=a.txt HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
-            f"Origin: {server.origin}\r\nCookie: {cookie}\r\nContent-Length: 10\r\n"
+            f"Origin: {server.origin}\r\nCookie: {cookie}\r\nContent-Length: 100000\r\n"
             "Content-Type: application/octet-stream\r\n\r\n"
         )
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as upload:
-            upload.sendall(head.encode() + b"12345")
+            upload.sendall(head.encode() + b"12345" * 10_000)
             uploads = tmp_path / ".cpt-studio"
             wait_for(lambda: [*uploads.rglob("*upload*/*")], "the upload's begin")
             server.process.terminate()
             wait_for(lambda: "ending" in server_lock_of(tmp_path), "the end's begin")
-            upload.sendall(b"67890")
+            upload.sendall(b"67890" * 10_000)
             answer = upload.recv(65536)
         assert answer.startswith(b"HTTP/1.1 201 "), answer
         assert server.stop() == 0

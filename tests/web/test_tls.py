@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import ssl
 import urllib.error
 import urllib.parse
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import websocket
 
+from cptstudio.web.embedded_gunicorn import THREADS
 from tests.web.server_process import PATIENCE, RunningServer, free_port, wait_for
 
 pytestmark = pytest.mark.slow
@@ -55,6 +57,17 @@ def test_pages_and_live_updates_over_tls(tmp_path: Path) -> None:
             pass
         assert "error" in received
         live.close()
+        # Half a handshake keeps no thread, either.
+        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(THREADS + 6)]
+        for connection in silent:
+            connection.sendall(b"\x16\x03\x01")
+        with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
+            assert json.load(answer) == {"ok": True}
+        for connection in silent:
+            connection.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                connection.recv(1)
+            connection.close()
         assert "Traceback" not in server.text
     finally:
         server.stop()

@@ -25,7 +25,7 @@ from cptstudio.cli import (
     train,
 )
 from cptstudio.cli.common import errors
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, machine_error
 from cptstudio.light_imports import leave_out_torch
 
 app = typer.Typer(
@@ -90,6 +90,12 @@ def main() -> None:
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        refused = machine_error(error)
+        if refused is None:
+            raise
+        errors.print(f"[bold red]Error:[/] {_escaped(refused)}", soft_wrap=True)
         sys.exit(1)
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from cptstudio import durable, run_files
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, machine_error
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import locks, records
 from cptstudio.runs.locks import Lock
@@ -73,7 +73,8 @@ def reserve(run_directory: Path, config: RunConfig) -> None:
         durable.flush_directory(run_directory.parent)
     except OSError as error:
         shutil.rmtree(staged, ignore_errors=True)
-        raise UserError(f"{run_directory} cannot be created: {error.strerror}.") from None
+        said = f"{run_directory} cannot be created: {error.strerror}."
+        raise machine_error(error) or UserError(said) from None
 
 
 def trainer_command(run_directory: Path, resume: str | None) -> list[str]:

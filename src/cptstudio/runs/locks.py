@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from cptstudio.durable import UnusableFileError
+from cptstudio.errors import machine_error
 
 # A reader that asks whether a lock is free holds a shared lock for some microseconds; a taker
 # that meets it must not conclude that a trainer is alive.
@@ -104,7 +105,8 @@ def _open(path: Path, flags: int) -> int:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise UnusableFileError(path, f"cannot be opened: {error.strerror}") from None
+        refused = machine_error(error)
+        raise refused or UnusableFileError(path, f"cannot be opened: {error.strerror}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnusableFileError(path, "is not a regular file")

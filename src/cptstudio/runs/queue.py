@@ -96,7 +96,7 @@ class Queue:
 
     @contextmanager
     def _changing(self) -> Iterator[list[Waiting]]:
-        self._private.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._private.mkdir(exist_ok=True, mode=0o700)
         lock = locks.take(self._private / _LOCK, _PATIENCE_SECONDS)
         if lock is None:
             raise UserError("The queue is being changed by another process; try again.")

@@ -23,16 +23,16 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from cptstudio import durable, run_files
 from cptstudio.durable import UnusableFileError
-from cptstudio.errors import Finding, UserError
+from cptstudio.errors import Finding, MachineError, UserError, machine_error
 from cptstudio.prompt_suites import with_suite
 from cptstudio.run_files import RunConfig
-from cptstudio.runs import forgetting, forking, launching, requests
+from cptstudio.runs import forgetting, forking, launching, records, requests
 from cptstudio.runs.detection import Detection
 from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.runs.launching import NEWEST
@@ -92,6 +92,7 @@ class TrainingManager:
 
     def runs(self) -> list[Run]:
         """All runs, the newest first. What is remembered of deleted ones is cleared."""
+        self.workspace.check_present()
         self._starter.collect_keepers()
         names = set(self.workspace.run_names())
         for name in sorted(forgetting.remembered(self.workspace.private) - names):
@@ -108,6 +109,7 @@ class TrainingManager:
         Raises:
             UserError: there is none with this id.
         """
+        self.workspace.check_present()
         self._starter.collect_keepers()
         self._forget_if_gone(id)
         run = self._describe(id)
@@ -272,7 +274,7 @@ class TrainingManager:
             raise UserError(f"Deleting {id} removes {run.directory}. It needs your confirmation.")
         self.queue.remove(id)
         self.workspace.make(self.workspace.private, mode=0o700)
-        with launching.take_run(self._folder(id), id):
+        with self._lock_for_deleting(id):
             aside = durable.staging_path(run.directory)
             os.rename(run.directory, aside)
             shutil.rmtree(aside)
@@ -298,7 +300,7 @@ class TrainingManager:
         try:
             self.runs()
             self._queue_runner = QueueRunner(self.queue, self.runs, self._begin_waiting)
-            self._watcher.regularly(_QUEUE_SECONDS, self._queue_runner.tick)
+            self._watcher.regularly(_QUEUE_SECONDS, self._tick)
             yield self._queue_runner
         finally:
             self.close()
@@ -311,6 +313,21 @@ class TrainingManager:
         self._queue_runner = None
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _lock_for_deleting(self, id: str) -> AbstractContextManager[object]:
+        try:
+            return launching.take_run(self._folder(id), id)
+        except (OSError, UserError) as error:
+            full = error if isinstance(error, MachineError) else machine_error(error)
+            if full is None or (self._folder(id) / records.LOCK).exists():
+                raise
+            # Deleting is how room is made; a lock that has no file is held by nobody.
+            return nullcontext()
+
+    def _tick(self) -> None:
+        # A run whose workspace is not there cannot be started, and its place is not to be lost.
+        if self._queue_runner is not None and self.workspace.is_present():
+            self._queue_runner.tick()
 
     def _folder(self, id: str) -> Path:
         return launching.private_folder(self.workspace.private, id)

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from cptstudio.web.connections import set_patience
+from cptstudio.web.patient_worker import PatientWorker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +35,6 @@ _PAUSE_SECONDS = 0.05
 _WORKER_SECONDS = 300
 _KEEPALIVE_SECONDS = 75
 _PARENT_SECONDS = 0.5
-_SILENT_SECONDS = 30
 _logger = logging.getLogger(__name__)
 
 
@@ -60,15 +58,8 @@ class _StandardLog(Logger):  # type: ignore[misc]
         pass
 
 
-class _Worker(ThreadWorker):  # type: ignore[misc]
-    """Gunicorn's worker with threads, none of which waits forever for a silent client.
-
-    Gunicorn sets sockets to block, so the limit is given to the socket itself.
-    """
-
-    def enqueue_req(self, conn: TConn) -> None:
-        set_patience(conn.sock, _SILENT_SECONDS)
-        super().enqueue_req(conn)
+class _Worker(PatientWorker):
+    """The worker, which ends as soon as nothing is under way."""
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         super().handle_exit(sig, frame)
@@ -140,7 +131,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "workers": 1,
             "worker_class": _Worker,
             "threads": THREADS,
-            "worker_connections": 512,
+            "worker_connections": 1024,
             "timeout": _WORKER_SECONDS,
             "graceful_timeout": _GRACE_SECONDS,
             "keepalive": _KEEPALIVE_SECONDS,

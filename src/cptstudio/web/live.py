@@ -177,6 +177,8 @@ class Live:
                 if self._closed:
                     return
                 followed = list(self._followed.values())
+            if not self._workspace_is_present():
+                continue
             for run in followed:
                 try:
                     self._tell_run(run)
@@ -188,6 +190,16 @@ class Live:
                 self._tell_those_that_missed_something()
             except Exception:
                 _logger.exception("the status cannot be told")
+
+    def _workspace_is_present(self) -> bool:
+        """Nothing is told of a workspace that is away: its runs are not gone. Then, all is told."""
+        workspace = self._studio.workspace
+        if not workspace.is_present():
+            return False
+        if workspace.was_away:
+            workspace.was_away = False
+            self.publish("runs", {"changed": []})
+        return True
 
     def _tell_run(self, run: FollowedRun) -> None:
         run.look()

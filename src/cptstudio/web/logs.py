@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -10,7 +11,7 @@ import threading
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, machine_error
 
 LOG_FILE = "server.log"
 _LARGEST = 2 * 1024 * 1024
@@ -24,6 +25,15 @@ _TALKATIVE = {
     "cptstudio.web.security.sockets.socketio": logging.CRITICAL,
     "cptstudio.web.security.sockets.engineio": logging.CRITICAL,
 }
+
+
+class _FollowingFile(WatchedFileHandler):
+    """A log that goes on elsewhere when its file is renamed, and rests while it has no folder."""
+
+    def reopenIfNeeded(self) -> None:  # noqa: N802 - logging's name
+        """Open the file that has the name now."""
+        with contextlib.suppress(OSError):
+            super().reopenIfNeeded()
 
 
 class _Lines(logging.Formatter):
@@ -63,10 +73,11 @@ def set_up_logs(private: Path, level: str, rotating: bool) -> None:
                 errors="backslashreplace",
             )
             if rotating
-            else WatchedFileHandler(path, encoding="utf-8", errors="backslashreplace")
+            else _FollowingFile(path, encoding="utf-8", errors="backslashreplace")
         )  # fmt: skip
     except OSError as error:
-        raise UserError(f"The log {path} cannot be written: {error.strerror}.") from None
+        said = f"The log {path} cannot be written: {error.strerror}."
+        raise machine_error(error) or UserError(said) from None
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
@@ -79,6 +90,8 @@ def set_up_logs(private: Path, level: str, rotating: bool) -> None:
         quiet = logging.DEBUG if level == "debug" else usual
         logging.getLogger(name).setLevel(max(quiet, root.level))
     logging.captureWarnings(True)
+    # A line that finds no room on the disk is lost; its trace on the terminal would help nobody.
+    logging.raiseExceptions = False
     threading.excepthook = _log_end_of_thread
 
 

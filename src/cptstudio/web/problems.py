@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from cptstudio.durable import dump_json
-from cptstudio.errors import Finding, UserError, by_field
+from cptstudio.errors import Finding, MachineError, UserError, by_field
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -49,6 +49,11 @@ class Conflict(Problem):
     """What was asked for contradicts the present state."""
 
     status = HTTPStatus.CONFLICT
+
+
+def status_of(error: MachineError) -> HTTPStatus:
+    """507 where the disk has no room (RFC 4918, section 11.5), 503 for what may pass."""
+    return HTTPStatus.INSUFFICIENT_STORAGE if error.full else HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def problem_document(

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from cptstudio import __version__
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, machine_error
 from cptstudio.web.listening import open_listener
 from cptstudio.web.logs import set_up_logs
 from cptstudio.web.options import ServerOptions, parse_options
@@ -49,6 +49,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "") -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        refused = machine_error(error)
+        if refused is None:
+            raise
+        print(f"Error: {refused}", file=sys.stderr)
+        sys.exit(1)
 
 
 def serve(options: ServerOptions) -> None:
@@ -150,6 +156,7 @@ class _Worker:
             studio = make_studio(self._options)
             serving = studio.manager.serve(lock=self._lock)
             studio.queue_runner = self._open.enter_context(serving)
+            studio.uploads.sweep_broken_off()
             self._studio = studio
         return self._studio
 

@@ -94,6 +94,7 @@ def make_studio(options: ServerOptions) -> Studio:
     from cptstudio.web.jobs import JobRunner
 
     workspace = Workspace(options.workspace)
+    workspace.hold()
     return Studio(
         workspace=workspace,
         manager=TrainingManager(workspace, detect=None if options.detect else False),

@@ -13,7 +13,7 @@ import psutil
 from pydantic import BaseModel
 
 from cptstudio import run_files
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, machine_error
 from cptstudio.runs.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.web import run_facts
@@ -129,7 +129,12 @@ class Summaries:
         with self._lock:
             there = {run.id for run in runs}
             self._readers = {id: read for id, read in self._readers.items() if id in there}
-        self._labels.forget_all_but({run.id: run.created for run in runs})
+        try:
+            self._labels.forget_all_but({run.id: run.created for run in runs})
+        except OSError as error:
+            # What can be cleared later, too, is no reason to show nothing on a disk that is full.
+            if machine_error(error) is None:
+                raise
         labels, pinned = self._labels.all()
         return Runs(
             runs=[self._summary(run, labels.get(run.id), pinned) for run in runs],

@@ -8,6 +8,7 @@ The end of the name is kept where it is plain, because it decides how a file is 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -20,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cptstudio import durable
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, machine_error
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.workspace import Workspace
 
@@ -32,6 +33,7 @@ _CHUNK = durable.MEBIBYTE
 _ID = re.compile(r"u[0-9a-f]{16}")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
 _COMPRESSED = (".gz", ".zst")
+_logger = logging.getLogger(__name__)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -119,7 +121,8 @@ class Uploads:
             durable.write_json(folder / f"{upload.id}.json", upload.model_dump(), mode=0o600)
         except OSError as error:
             target.unlink(missing_ok=True)
-            raise UserError(f"{label} could not be kept: {error.strerror}.") from None
+            said = f"{label} could not be kept: {error.strerror}."
+            raise machine_error(error) or UserError(said) from None
         finally:
             staged.unlink(missing_ok=True)
         return upload
@@ -133,20 +136,28 @@ class Uploads:
                 (self._folder / f"{upload_id}.json").unlink(missing_ok=True)
 
     def sweep(self, in_use: Collection[str]) -> None:
-        """Delete what is older than a day and not in use, and what broke off long ago.
+        """Delete what is older than a day and not in use.
 
-        Only an action of the user calls this: a start of the server deletes nothing.
+        Only an action of the user calls this: a start of the server deletes no upload.
         """
-        if not self._folder.is_dir():
-            return
         old = time.time() - KEPT_SECONDS
         self.remove([one.id for one in self.all() if one.created < old and one.id not in in_use])
-        for path in self._folder.iterdir():
-            try:
-                if durable.is_staging_name(path.name) and path.stat().st_mtime < old:
-                    path.unlink()
-            except OSError:
-                continue
+
+    def sweep_broken_off(self) -> None:
+        """Delete what a server that was ended meanwhile had taken of uploads.
+
+        Only the workspace's one server may call this, before it takes the first upload.
+        """
+        try:
+            removed = durable.sweep_staging(self._folder)
+            for path in self._folder.glob("u*.content*"):
+                if not path.with_name(f"{path.name.partition('.')[0]}.json").exists():
+                    path.unlink(missing_ok=True)
+                    removed.append(path)
+        except OSError:
+            return  # Nothing was ever uploaded, or nothing can be deleted now.
+        if removed:
+            _logger.info("removed what was left of %d uploads that broke off", len(removed))
 
     def _copy(self, target: Path, read: Callable[[int], bytes]) -> int:
         written = 0

@@ -16,11 +16,11 @@ import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
-from cptstudio.errors import UserError, by_field
+from cptstudio.errors import MachineError, UserError, by_field, machine_error
 from cptstudio.web.api import idempotency
 from cptstudio.web.api.openapi import ID_PATTERN, openapi_document
 from cptstudio.web.api.requests import json_answer, problem_answer
-from cptstudio.web.problems import Problem
+from cptstudio.web.problems import Problem, status_of
 from cptstudio.web.studio import Studio
 
 _logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def prepare(app: flask.Flask) -> None:
 def register(app: flask.Flask, studio: Studio) -> None:
     """Mount every module of this package that defines `blueprint`."""
     prepare(app)
+    app.before_request(studio.workspace.check_present)
     for found in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{found.name}")
         make = getattr(module, "blueprint", None)
@@ -63,8 +64,11 @@ def register(app: flask.Flask, studio: Studio) -> None:
 def _user_error(error: UserError) -> flask.Response:
     if isinstance(error, Problem):
         return problem_answer(error.status, error.message, error.problems, error.fields)
-    fields = by_field(error.findings)
-    return problem_answer(HTTPStatus.UNPROCESSABLE_ENTITY, error.message, error.problems, fields)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    if isinstance(error, MachineError):
+        status = status_of(error)
+        _logger.warning("%s %s: %s", flask.request.method, flask.request.path, error)
+    return problem_answer(status, error.message, error.problems, by_field(error.findings))
 
 
 def _http_error(error: HTTPException) -> flask.Response:
@@ -83,6 +87,9 @@ def _http_error(error: HTTPException) -> flask.Response:
 
 
 def _fault(error: Exception) -> flask.Response:
+    refused = machine_error(error)
+    if refused is not None:
+        return _user_error(refused)
     _logger.error("%s %s failed", flask.request.method, flask.request.path, exc_info=error)
     return problem_answer(
         HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -52,12 +52,17 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         """The body is the file. It is removed when a corpus was built from it, or after a day."""
         request = flask.request
         request.max_content_length = uploads.limit_bytes
+
+        def read(size: int) -> bytes:
+            try:
+                return request.stream.read(size)
+            except (ClientDisconnected, OSError):
+                raise Problem(f"{query.name} broke off.", status=400) from None
+
         try:
-            return uploads.add(query.name, request.content_length, request.stream.read)
+            return uploads.add(query.name, request.content_length, read)
         except RequestEntityTooLarge:
             raise uploads.too_large() from None
-        except ClientDisconnected:
-            raise Problem(f"{query.name} broke off.", status=400) from None
 
     @route(bp, "DELETE", "/<upload_id>", summary="Remove an upload", status=204)
     def remove(upload_id: str) -> None:

@@ -8,14 +8,18 @@ nothing away to another program that listens on the port by then.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import html
+import logging
 import secrets
 import threading
 from pathlib import Path
 
 from cptstudio.durable import write_bytes
+from cptstudio.errors import machine_error
 
+_logger = logging.getLogger(__name__)
 ENTRY_FILE = "open.html"
 ENTER_PATH = "/enter"
 _PAGE = """<!doctype html>
@@ -56,7 +60,14 @@ class EntryCode:
         page = _PAGE.format(
             address=html.escape(self._origin + ENTER_PATH), code=html.escape(self._code)
         )
-        write_bytes(self.path, page.encode(), 0o600)
+        try:
+            write_bytes(self.path, page.encode(), 0o600)
+        except OSError as error:
+            # A disk that is full is no reason to lock the user out who could make room.
+            reason = machine_error(error) or error
+            _logger.warning("%s cannot be written, sign in with the token: %s", self.path, reason)
+            with contextlib.suppress(OSError):
+                self.remove()
 
     def use(self, candidate: str) -> bool:
         """Whether this is the code. If it is, it has been used up, and a new one is made."""

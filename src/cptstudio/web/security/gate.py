@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from cptstudio.errors import machine_error
+from cptstudio.web.connections import Body
 from cptstudio.web.pages import PAGE_PATH
 from cptstudio.web.problems import CONTENT_TYPE as PROBLEM_TYPE
-from cptstudio.web.problems import problem_bytes
+from cptstudio.web.problems import problem_bytes, status_of
 from cptstudio.web.security import csp_reports, sign_in
 from cptstudio.web.security.access import Access
 from cptstudio.web.security.entrance import Entrance
@@ -83,6 +85,7 @@ class Gate:
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             return start_response(status, with_security_headers(headers), *error)
 
+        environ["wsgi.input"] = Body(environ["wsgi.input"])
         access = self._access
         refusal = address_refusal(environ, access.authorities)
         refusal = refusal or upgrade_refusal(environ, access.origins)
@@ -118,9 +121,14 @@ class Gate:
         self._count(1)
         try:
             return self._inner(environ, start)
-        except (OSError, StopIteration):
-            # The client has gone.
+        except StopIteration:
             raise
+        except OSError as error:
+            refused = machine_error(error)
+            if refused is None:
+                # The client has gone.
+                raise
+            return _refuse(Refusal(status_of(refused), refused.message), environ, start)
         except Exception:
             _logger.exception("%s failed", environ["REQUEST_METHOD"])
             return _refuse(_FAULT, environ, start)

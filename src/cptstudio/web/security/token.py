@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from cptstudio.durable import UnusableFileError, open_regular_file, write_bytes
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, machine_error
 
 TOKEN_FILE = "token"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -30,7 +30,7 @@ def prepare_private_folder(private: Path) -> None:
     except FileExistsError:
         raise UserError(f"{private} is not a folder; move it away.") from None
     except OSError as error:
-        raise UserError(
+        raise machine_error(error) or UserError(
             f"{private} cannot be created: {error.strerror}. Choose a workspace folder in which "
             "you can write."
         ) from None
@@ -59,7 +59,8 @@ def read_or_make_token(private: Path, renew: bool = False) -> str:
         try:
             write_bytes(path, token.encode() + b"\n", _MODE)
         except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+            said = f"{path} cannot be written: {error.strerror}."
+            raise machine_error(error) or UserError(said) from None
     return token
 
 
