@@ -16,6 +16,8 @@ GIB: Final = 1 << 30
 
 QUICK_SECONDS: Final = 30.0
 """What answers in a second or two on a machine that is not busy."""
+TEMPLATE_SECONDS: Final = 10.0
+"""What takes milliseconds, and may be a program that never ends."""
 ROWS_SECONDS: Final = 120.0
 """What answers as soon, once it has read the tables of a large corpus."""
 SILENT_SECONDS: Final = 2 * 3600.0
@@ -51,6 +53,16 @@ def for_a_look(when_slow: str, when_large: str) -> Limits:
     # On a full machine not more than half of what is free, but what the libraries take.
     memory = min(QUICK_BYTES, machine.total // 4, max(_LITTLE, machine.available // 2))
     return Limits(QUICK_SECONDS, memory, when_slow, when_large)
+
+
+def for_a_template() -> Limits:
+    """Bounds of what renders a model's chat template."""
+    return Limits(
+        TEMPLATE_SECONDS,
+        GIB,
+        "The template does not come to an end: give raw text.",
+        "The template makes more and more: give raw text.",
+    )
 
 
 def for_files() -> Limits:

@@ -116,6 +116,7 @@ class ChildProcess:
         self._cancelled = False
         self._reason: str | None = None
         self._asked: float | None = None
+        self._seconds = limits.seconds
         self._killer: threading.Timer | None = None
         self._memory_before = memory_evidence.kill_counts()
         self._errors: deque[str] = deque(maxlen=_ERROR_LINES)
@@ -145,8 +146,14 @@ class ChildProcess:
             self._process.stdin.write(data)
             self._process.stdin.flush()
 
-    def expect(self, answer: bool) -> None:
-        """Say whether something is asked of it, so that its time counts; it starts anew."""
+    def expect(self, answer: bool, within: float | None = None) -> None:
+        """Say whether something is asked of it, so that its time counts; it starts anew.
+
+        Args:
+            answer: whether an answer is awaited.
+            within: seconds for this one; None for those of its limits.
+        """
+        self._seconds = self._limits.seconds if within is None else within
         self._asked = time.monotonic() if answer else None
 
     def lines(self, limit: int = LINE_LIMIT) -> Iterator[bytes]:
@@ -289,14 +296,10 @@ class ChildProcess:
     def _watch(self) -> None:
         """Hold it to its limits until it has ended."""
         while not self._over.wait(_WATCH_SECONDS):
-            limits, asked = self._limits, self._asked
-            if (
-                limits.seconds is not None
-                and asked is not None
-                and time.monotonic() - asked > limits.seconds
-            ):
+            limits, seconds, asked = self._limits, self._seconds, self._asked
+            if seconds is not None and asked is not None and time.monotonic() - asked > seconds:
                 self.kill(
-                    f"It gave no answer for {_duration(limits.seconds)}, so it was ended. "
+                    f"It gave no answer for {_duration(seconds)}, so it was ended. "
                     f"{limits.when_slow}"
                 )
                 return

@@ -303,9 +303,10 @@ class _Worker:
         with self._lock:
             self.ended = reason
         self._note_end(reason)
+        lost = ", ".join(model["label"] for model in self.told.get("models", ()))
         with self._lock:
             for waiting in self._queues.values():
-                waiting.put(_died(reason))
+                waiting.put(_died(reason, lost))
 
     def _set_clock(self) -> None:
         """Its time counts only while something is asked."""
@@ -313,6 +314,9 @@ class _Worker:
             self._process.expect(bool(self._unanswered))
 
 
-def _died(reason: str) -> dict[str, Any]:
-    message = f"The process that held the models has ended: {reason} Ask again to start another."
+def _died(reason: str, lost: str = "") -> dict[str, Any]:
+    message = f"The process that held the models has ended: {reason}"
+    if lost:
+        message += f" No longer in memory: {lost}."
+    message += " Ask again to start another."
     return {"error": {"message": message, "problems": []}}

@@ -16,6 +16,7 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.generate import generate_step
 from mlx_lm.sample_utils import make_logits_processors
+from transformers import PreTrainedTokenizerBase
 
 from cptstudio.errors import UserError
 from cptstudio.lm.loading import LoadedModel
@@ -59,12 +60,24 @@ class Piece:
     finish: str | None
 
 
+RenderTemplate = Callable[[str, Sequence[dict[str, str]], dict[str, Any]], str]
+"""Makes a prompt's text of a chat template, messages, and the template's variables."""
+
+
 class CancelledError(Exception):
     """The user has asked for no more."""
 
 
-def prompt_tokens(loaded: LoadedModel, prompt: Prompt) -> list[int]:
+def prompt_tokens(
+    loaded: LoadedModel, prompt: Prompt, render: RenderTemplate | None = None
+) -> list[int]:
     """The ids of a prompt, special tokens included.
+
+    Args:
+        loaded: the model.
+        prompt: what it is asked.
+        render: renders chat templates; None to do it in this process, which ends with a template
+            that takes all memory.
 
     Raises:
         UserError: not exactly one kind of prompt is given, or the model cannot take it.
@@ -77,7 +90,12 @@ def prompt_tokens(loaded: LoadedModel, prompt: Prompt) -> list[int]:
         if not tokenizer.has_chat_template:
             raise UserError(f"The model in {loaded.path} has no chat template: give raw text.")
         messages = [dict(message) for message in prompt.chat]
-        return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True))
+        if render is None or _renders_by_itself(tokenizer):
+            return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True))
+        # As mlx-lm's wrapper and transformers do.
+        variables = {**tokenizer.special_tokens_map, "enable_thinking": tokenizer.has_thinking}
+        text = render(tokenizer.get_chat_template(), messages, variables)
+        return list(tokenizer.encode(text, add_special_tokens=False))
     if prompt.tokens is not None:
         tokens = list(prompt.tokens)
         limit = len(tokenizer)
@@ -88,6 +106,15 @@ def prompt_tokens(loaded: LoadedModel, prompt: Prompt) -> list[int]:
         assert prompt.text is not None
         tokens = raw_tokens(tokenizer, prompt.text)
     return tokens or [_first_token(tokenizer)]
+
+
+def _renders_by_itself(tokenizer: Any) -> bool:
+    """Whether the prompt of a chat is made by a library's own code in place of a template."""
+    inner = type(tokenizer._tokenizer)
+    return (
+        tokenizer._chat_template is not None
+        or inner.apply_chat_template is not PreTrainedTokenizerBase.apply_chat_template
+    )
 
 
 def _first_token(tokenizer: Any) -> int:

@@ -34,6 +34,7 @@ from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.text_after import token_texts
+from cptstudio.testing.chat_templates import TemplateRenderer
 from cptstudio.testing.completion import (
     CancelledError,
     Completion,
@@ -42,7 +43,16 @@ from cptstudio.testing.completion import (
     run_together,
 )
 from cptstudio.testing.model_set import ModelSet
-from cptstudio.testing.requests import Cancel, Complete, Load, Request, Score, Status, Unload
+from cptstudio.testing.requests import (
+    Cancel,
+    Complete,
+    Load,
+    Prompt,
+    Request,
+    Score,
+    Status,
+    Unload,
+)
 from cptstudio.testing.scoring import score
 from cptstudio.validation import sentences
 
@@ -58,6 +68,8 @@ class Worker:
 
     def __init__(self, idle: float) -> None:
         self._models = ModelSet()
+        self._renderer = TemplateRenderer()
+        self._rendering: int | None = None
         self._idle = idle
         self._waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
@@ -80,7 +92,7 @@ class Worker:
             try:
                 value = json.loads(line)
                 if isinstance(value, dict) and "cancel" in value:
-                    self._cancelled.add(Cancel.model_validate(value).cancel)
+                    self._cancel(Cancel.model_validate(value).cancel)
                 else:
                     self._waiting.put(Request.model_validate(value))
             except (ValidationError, ValueError) as error:
@@ -103,8 +115,9 @@ class Worker:
         except UserError as error:
             problems = list(error.problems)
             self._say(id=request.id, error={"message": error.message, "problems": problems})
-        except (RuntimeError, MemoryError, ValueError) as error:
-            # What MLX raises when memory is short or a network cannot compute what is asked.
+        except Exception as error:
+            # Such as what MLX raises when memory is short, or a network cannot compute what is
+            # asked. The models that are loaded stay for the next request.
             _logger.exception("request %d failed", request.id)
             message = f"The model could not do this: {error}"
             self._say(id=request.id, error={"message": message, "problems": []})
@@ -138,7 +151,7 @@ class Worker:
         completions = []
         for label, prompt in zip(ask.labels, prompts, strict=True):
             loaded = self._models[label].loaded
-            tokens = prompt_tokens(loaded, prompt)
+            tokens = self._prompt_tokens(number, label, prompt)
             shown = token_texts(loaded.tokenizer, tokens)
             for seed in ask.seeds or (ask.sampling.seed,):
                 texts.append({"label": label, "seed": seed, "prompt": tokens, "shown": shown})
@@ -175,6 +188,23 @@ class Worker:
             ],
             "memory_active": memory,
         }
+
+    def _prompt_tokens(self, number: int, label: str, prompt: Prompt) -> list[int]:
+        self._rendering = number
+        try:
+            return prompt_tokens(self._models[label].loaded, prompt, self._renderer.render)
+        except UserError as error:
+            self._raise_if_cancelled(number)
+            if prompt.chat is None:
+                raise
+            raise UserError(f"{label}: {error.message}", error.problems) from None
+        finally:
+            self._rendering = None
+
+    def _cancel(self, number: int) -> None:
+        self._cancelled.add(number)
+        if self._rendering == number:
+            self._renderer.close()
 
     def _score(self, number: int, ask: Score) -> dict[str, Any]:
         def tell(done: int, total: int) -> None:
