@@ -27,6 +27,7 @@ GROUND = {
     "sampling",
     "setting_flags",
     "settings",
+    "typed_numbers",
     "validation",
     "workspace",
 }

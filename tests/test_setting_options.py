@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
+from cptstudio.cli import app as cli
+from cptstudio.cli.runs import _change
 from cptstudio.cli.setting_options import merge, with_setting_options
+from cptstudio.errors import UserError
 from cptstudio.setting_flags import SHORT_NAMES, leaves
-from cptstudio.settings import parse_settings
+from cptstudio.settings import Length, TrainingSettings, parse_settings
 
 
 def run(*arguments: str) -> tuple[int, dict[str, Any], str]:
@@ -58,3 +62,77 @@ def test_a_flag_of_the_wrong_type_is_refused_by_name() -> None:
     code, _, text = run("--rows", "many")
     assert code == 2
     assert "--rows" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dotted", "value"),
+    [
+        (("--learning-rate", "0,001"), "optimizer.learning_rate", 0.001),
+        (("--optimizer.learning_rate", "5e-4"), "optimizer.learning_rate", 5e-4),
+        (("--optimizer.learning-rate", "5e-4"), "optimizer.learning_rate", 5e-4),
+        (("--checkpoints.every", "1 000 steps"), "checkpoints.every", Length(1000, "steps")),
+        (("--save-every", "1_000 steps"), "checkpoints.every", Length(1000, "steps")),
+        (("--checkpoints.keep_last", "3"), "checkpoints.keep_last", 3),
+        (("--no-compute.fast_blas",), "compute.fast_blas", False),
+        (("--replay-share", "5%"), "data.replay_share", 0.05),
+        (("--model.path", "other"), "model.path", "other"),
+    ],
+)
+def test_numbers_are_read_and_settings_found_by_either_name(
+    arguments: tuple[str, ...], dotted: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the real command would plan with."""
+    seen: list[TrainingSettings] = []
+
+    def stop_here(workspace: object, found: TrainingSettings) -> None:
+        seen.append(found)
+        raise SystemExit(0)
+
+    monkeypatch.setattr("cptstudio.cli.train.make_plan", stop_here)
+    mixture = ("--model", "base", "--corpus", "a", "--replay", "b")
+    result = CliRunner().invoke(cli, ["plan", *mixture, *arguments])
+    assert seen, result.output
+    tree: Any = seen[0]
+    for part in dotted.split("."):
+        tree = getattr(tree, part)
+    assert tree == value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("plan", "--rows", "1,000"), "can be read as 1000 or as 1."),
+        (("plan", "--learning-rate", "0x10"), "Enter a number."),
+        (("generate", "m", "-p", "x", "--temperature", "1,000"), "can be read as 1000 or as 1."),
+        (("generate", "m", "-p", "x", "--max-tokens", "0"), "Enter a whole number of at least 1."),
+        (("corpus", "build", "x", ".", "--held-out", "5"), "Enter a number from 0 to 0.5."),
+    ],
+)
+def test_a_number_that_cannot_be_read_is_refused_at_its_flag(
+    arguments: tuple[str, ...], told: str
+) -> None:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2
+    words = " ".join(result.output.replace("│", " ").split())
+    assert told in words and arguments[-2] in words
+
+
+def test_a_setting_that_cannot_be_is_told_with_its_flag() -> None:
+    result = CliRunner().invoke(
+        cli, ["plan", "--model", "m", "-c", "a", "--learning-rate", "7", "--save-every", "soon"]
+    )
+    assert isinstance(result.exception, UserError)
+    assert result.exception.problems == (
+        "Learning rate (--learning-rate): Use at most 1.",
+        "Save every (--save-every): Enter a number and a unit, such as 500 steps, 2M tokens or "
+        "1.5 epochs.",
+    )
+
+
+def test_a_fork_takes_either_name_and_no_octal() -> None:
+    assert _change("learning-rate=0,0005") == ("optimizer.learning_rate", "0,0005")
+    assert _change("--save-every=5 steps") == ("checkpoints.every", "5 steps")
+    assert _change("checkpoints.keep_last=010") == ("checkpoints.keep_last", "010")
+    assert _change("evaluation.prompts=[a, b]") == ("evaluation.prompts", ["a", "b"])
+    assert _change("optimizer.learning_rate=null") == ("optimizer.learning_rate", None)
+    assert _change("nonsense=1") == ("nonsense", "1")

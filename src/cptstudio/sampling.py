@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cptstudio.validation import ReadsNumbers
+
 
 class Asked(BaseModel):
     """Base of all requests: unknown keys are errors, values never change."""
@@ -11,7 +13,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Sampling(Asked):
+class Sampling(Asked, ReadsNumbers):
     """How the next token is chosen. The defaults are greedy."""
 
     temperature: float = Field(

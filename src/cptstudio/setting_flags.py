@@ -6,6 +6,7 @@ what was chosen there.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from pydantic.fields import FieldInfo
@@ -45,6 +46,31 @@ _ELSEWHERE = {"model.path", "data.corpora"}
 def flag_of(dotted: str) -> str:
     """The flag of a setting: a short one where most runs touch it."""
     return SHORT_NAMES.get(dotted, f"--{dotted.replace('_', '-')}")
+
+
+def dotted_of(name: str) -> str:
+    """The setting that a name means: its dotted name, or its flag with or without hyphens."""
+    plain = name.strip().removeprefix("--")
+    flags = {flag_of(dotted).removeprefix("--"): dotted for dotted, _ in leaves()}
+    return flags.get(option_name(plain), plain)
+
+
+def option_name(given: str) -> str:
+    """The name that an option has, for the one that was given, both without hyphens before.
+
+    A setting is known by its dotted name, as configuration files have it, beside its short flag.
+    """
+    plain = given.replace("_", "-") if "." in given else given
+    return _other_names().get(plain, plain)
+
+
+@functools.cache
+def _other_names() -> dict[str, str]:
+    found = {"model.path": "model"}
+    for dotted, short in SHORT_NAMES.items():
+        name, flag = dotted.replace("_", "-"), short.removeprefix("--")
+        found |= {name: flag, f"no-{name}": f"no-{flag}"}
+    return found
 
 
 def leaves(

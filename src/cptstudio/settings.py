@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -25,18 +24,18 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from cptstudio.errors import UserError
-from cptstudio.validation import findings_of, wrong
+from cptstudio.typed_numbers import AmbiguousNumberError, UnreadableNumberError, read_number
+from cptstudio.validation import ReadsNumbers, findings_of, wrong
 from cptstudio.workspace import NAME_PATTERN
 
 Unit = Literal["steps", "tokens", "epochs"]
 UNUSABLE = "These settings cannot be used:"
-_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
-_LENGTH = re.compile(
-    r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([kmgb]?)\s*(steps?|tokens?|epochs?)"
-)
+_LENGTH = re.compile(r"(.*?)\s*(steps?|tokens?|epochs?)", re.DOTALL)
+_LONGEST = 2.0**53
 
 
 _LENGTH_WANTED = "Enter a number and a unit, such as 500 steps, 2M tokens or 1.5 epochs."
+_COUNT_WANTED = "Enter a whole number of {}, such as 500."
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,10 @@ class Length:
     unit: Unit
 
     def __post_init__(self) -> None:
-        if not self.value > 0 or self.value == float("inf"):
+        if not self.value > 0:
             raise ValueError("Use a length above 0.")
+        if self.value > _LONGEST:
+            raise ValueError("Use a shorter length.")
         if self.unit == "steps" and self.value != int(self.value):
             raise ValueError("Use a whole number of steps.")
 
@@ -58,13 +59,22 @@ class Length:
         match = _LENGTH.fullmatch(text.strip().lower())
         if match is None:
             raise ValueError(_LENGTH_WANTED)
-        number, factor, unit = match.groups()
-        value = float(number.replace(",", "").replace("_", "")) * _FACTORS[factor]
+        number, word = match.groups()
         units: dict[str, Unit] = {"s": "steps", "t": "tokens", "e": "epochs"}
-        return cls(value, units[unit[0]])
+        unit = units[word[0]]
+        try:
+            value = read_number(number, whole=unit != "epochs", suffixes=True)
+        except AmbiguousNumberError:
+            raise
+        except UnreadableNumberError:
+            value = None
+        if value is None:
+            raise ValueError(_LENGTH_WANTED if unit == "epochs" else _COUNT_WANTED.format(unit))
+        return cls(value, unit)
 
     def __str__(self) -> str:
-        number = f"{self.value:.0f}" if self.value == int(self.value) else f"{self.value:g}"
+        # Not rounded: what is read again from here is the same length.
+        number = str(int(self.value)) if self.value == int(self.value) else repr(self.value)
         return f"{number} {self.unit}"
 
     def to_steps(self, tokens_per_step: float, tokens_per_epoch: float) -> int:
@@ -96,7 +106,7 @@ TypedLength = Annotated[
 ]
 
 
-class Settings(BaseModel):
+class Settings(ReadsNumbers):
     """Base of every group of settings: unknown keys are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

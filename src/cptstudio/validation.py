@@ -11,11 +11,12 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cptstudio.errors import Finding
+from cptstudio.typed_numbers import AmbiguousNumberError, UnreadableNumberError, read_number
 
 REQUIRED = "This is required."
 """Of a value that was not given; the pages know it, too (`new_run/problems.js`)."""
@@ -31,6 +32,42 @@ def wrong(sentence: str, at: str = "") -> PydanticCustomError:
         at: the field it is about, relative to what the validator checks; "" for all of that.
     """
     return PydanticCustomError(_OWN, "{sentence}", {"sentence": sentence, "at": at})
+
+
+def typed_value(model: type[BaseModel], name: str | None, value: Any) -> Any:
+    """A field's value with typed numbers read, for models' validators before pydantic's own.
+
+    A yes or no is no number, though pydantic would take it for 1 or 0.
+
+    Raises:
+        PydanticCustomError: it is no number, or could be two.
+    """
+    field = model.model_fields.get(name or "")
+    kind = None if field is None else _inner_type(field.annotation)
+    if field is None or kind not in (int, float) or not isinstance(value, str | bool):
+        return value
+    if isinstance(value, bool):
+        raise wrong(number_wanted(field, whole=kind is int))
+    extra = field.json_schema_extra
+    unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+    try:
+        number = read_number(value, whole=kind is int, unit=unit)
+    except AmbiguousNumberError as error:
+        raise wrong(str(error)) from None
+    except UnreadableNumberError:
+        raise wrong(number_wanted(field, whole=kind is int)) from None
+    if number is None and type(None) not in get_args(field.annotation):
+        raise wrong(number_wanted(field, whole=kind is int))
+    return number
+
+
+class ReadsNumbers(BaseModel):
+    """Base of what people fill in: typed numbers are read, a yes or no is none."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_number(cls, value: Any, info: ValidationInfo) -> Any:
+        return typed_value(cls, info.field_name, value)
 
 
 def findings_of(error: ValidationError, model: type[BaseModel]) -> list[Finding]:
@@ -183,34 +220,34 @@ def number_wanted(field: FieldInfo | None, *, whole: bool) -> str:
             if (value := getattr(one, name, None)) is not None
         }
     low = (
-        f"at least {_shown(limits['ge'])}"
+        f"at least {plain(limits['ge'])}"
         if "ge" in limits
-        else f"above {_shown(limits['gt'])}"
+        else f"above {plain(limits['gt'])}"
         if "gt" in limits
         else ""
     )
     high = (
-        f"at most {_shown(limits['le'])}"
+        f"at most {plain(limits['le'])}"
         if "le" in limits
-        else f"below {_shown(limits['lt'])}"
+        else f"below {plain(limits['lt'])}"
         if "lt" in limits
         else ""
     )
     if "ge" in limits and "le" in limits:
-        return f"{words} from {_shown(limits['ge'])} to {_shown(limits['le'])}."
+        return f"{words} from {plain(limits['ge'])} to {plain(limits['le'])}."
     return f"{words} {' and '.join(part for part in (low, high) if part)}".rstrip() + "."
 
 
 def _bound(kind: str, context: Mapping[str, Any]) -> str | None:
     match kind:
         case "greater_than":
-            return f"Use a value above {_shown(context['gt'])}."
+            return f"Use a value above {plain(context['gt'])}."
         case "greater_than_equal":
-            return f"Use at least {_shown(context['ge'])}."
+            return f"Use at least {plain(context['ge'])}."
         case "less_than":
-            return f"Use a value below {_shown(context['lt'])}."
+            return f"Use a value below {plain(context['lt'])}."
         case "less_than_equal":
-            return f"Use at most {_shown(context['le'])}."
+            return f"Use at most {plain(context['le'])}."
         case "int_parsing_size":
             return "Use a smaller number."
         case "literal_error" | "enum":
@@ -236,7 +273,8 @@ def _group_wanted(place: Sequence[str | int], field: FieldInfo | None) -> str:
     return f"Use a group of values, such as {place[-1]}: {{{first}: …}}."
 
 
-def _shown(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A bound as people write it: 65,536 and 0.01."""
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):

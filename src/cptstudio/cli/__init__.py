@@ -27,6 +27,7 @@ from cptstudio.cli import (
 from cptstudio.cli.common import errors
 from cptstudio.errors import UserError, machine_error
 from cptstudio.light_imports import leave_out_torch
+from cptstudio.setting_flags import option_name
 
 app = typer.Typer(
     name="cpt-studio",
@@ -36,7 +37,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": option_name,
+    },
 )
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
+from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import ModelReference
@@ -27,15 +28,15 @@ def compare(
     prompt: Annotated[
         str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")
     ],
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens to make at most.")] = 60,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus; 0 turns it off.")] = 0.0,
-    top_k: Annotated[int, typer.Option(min=0, help="Only the k likeliest; 0: off.")] = 0,
-    min_p: Annotated[float, typer.Option(min=0.0, max=0.99, help="0 turns it off.")] = 0.0,
-    repetition_penalty: Annotated[float, typer.Option(min=0.01, help="1 turns it off.")] = 1.0,
+    max_tokens: Annotated[int, whole(least=1, help="Tokens to make at most.")] = 60,
+    temperature: Annotated[float, number(least=0.0, help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, number(least=0.0, most=1.0, help="Nucleus; 0 turns it off.")] = 0.0,
+    top_k: Annotated[int, whole(least=0, help="Only the k likeliest; 0: off.")] = 0,
+    min_p: Annotated[float, number(least=0.0, most=0.99, help="0 turns it off.")] = 0.0,
+    repetition_penalty: Annotated[float, number(least=0.01, help="1 turns it off.")] = 1.0,
     stop: Annotated[list[str] | None, typer.Option(help="A string that ends a text.")] = None,
     seed: Annotated[
-        list[int] | None, typer.Option(min=0, help="Repeat for several texts of each model.")
+        list[int] | None, whole(least=0, help="Repeat for several texts of each model.")
     ] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
@@ -99,7 +100,7 @@ def score(
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option(min=1, help="New tokens in each window.", show_default="the whole window"),
+        whole(least=1, help="New tokens in each window.", show_default="the whole window"),
     ] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,

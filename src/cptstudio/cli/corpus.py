@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
 from cptstudio.cli.progress import byte_bar
+from cptstudio.cli.typed_options import number, whole
 from cptstudio.corpus import progress as build_progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
@@ -62,14 +63,14 @@ def build(
     ] = True,
     held_out: Annotated[
         float,
-        typer.Option(
-            min=0.0, max=0.5, metavar="SHARE", help="Share of documents on the validation side."
+        number(
+            least=0.0, most=0.5, metavar="SHARE", help="Share of documents on the validation side."
         ),
     ] = 0.01,
     test: Annotated[
         float,
-        typer.Option(
-            min=0.0, max=0.5, metavar="SHARE", help="Share of documents kept for a last test."
+        number(
+            least=0.0, most=0.5, metavar="SHARE", help="Share of documents kept for a last test."
         ),
     ] = 0.01,
     allow_lossy: Annotated[
@@ -196,15 +197,13 @@ def sample(
         str,
         typer.Option("--model", "-m", metavar="MODEL", help="The model whose rows are shown."),
     ],
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many rows.")] = 3,
-    context_length: Annotated[
-        int, typer.Option(min=8, max=1_048_576, help="Tokens in a row.")
-    ] = 512,
+    rows: Annotated[int, whole("--rows", "-n", least=1, help="How many rows.")] = 3,
+    context_length: Annotated[int, whole(least=8, most=1_048_576, help="Tokens in a row.")] = 512,
     packing: Annotated[
         str, typer.Option(metavar="concat|decompose", help="How documents become rows.")
     ] = "concat",
-    seed: Annotated[int, typer.Option(min=0, help="The run's seed.")] = 0,
-    first: Annotated[int, typer.Option(min=0, help="Row to begin with.")] = 0,
+    seed: Annotated[int, whole(least=0, help="The run's seed.")] = 0,
+    first: Annotated[int, whole(least=0, help="Row to begin with.")] = 0,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:

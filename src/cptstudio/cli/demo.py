@@ -14,8 +14,23 @@ from cptstudio.workspace import Workspace
 
 def demo(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The workspace folder to make or complete.")
-    ] = Path("demo"),
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            help="The workspace folder to make or complete.",
+            show_default="that of --workspace, else demo",
+        ),
+    ] = None,
+    named: Annotated[
+        Path | None,
+        typer.Option(
+            "--workspace",
+            "-w",
+            metavar="DIR",
+            envvar="CPT_STUDIO_WORKSPACE",
+            help="The same folder, named as for the other commands.",
+        ),
+    ] = None,
 ) -> None:
     """Make a workspace to try everything: a small base model and two corpora.
 
@@ -23,6 +38,7 @@ def demo(
     learn) and its documentation (general text, which is all the base model has read). What is
     already there stays as it is.
     """
+    folder = folder or named or Path("demo")
     workspace = Workspace(folder)
     console.print(f"Making the demo workspace in {workspace.root}")
     for line in workspace_demo.make(workspace):

@@ -18,6 +18,7 @@ from cptstudio.cli.common import (
     open_workspace,
     print_json,
 )
+from cptstudio.cli.typed_options import whole
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
 from cptstudio.runs.detection import Detection, ExternalProcess, visible
@@ -31,11 +32,11 @@ def detect(
     workspace: WorkspaceOption = Path(),
     watch: Annotated[
         int | None,
-        typer.Option("--watch", metavar="PID", help="Follow the log of this process."),
+        whole("--watch", metavar="PID", help="Follow the log of this process."),
     ] = None,
     stop: Annotated[
         int | None,
-        typer.Option("--stop", metavar="PID", help="Ask this process to end (SIGTERM)."),
+        whole("--stop", metavar="PID", help="Ask this process to end (SIGTERM)."),
     ] = None,
     no_detect: Annotated[
         bool, typer.Option("--no-detect", help="Look at no process at all.")

@@ -18,6 +18,7 @@ from cptstudio.cli.measured import (
     corpus_of,
 )
 from cptstudio.cli.programs import run_reported
+from cptstudio.cli.typed_options import whole
 from cptstudio.errors import UserError
 from cptstudio.testing.references import request_of, resolve_reference
 from cptstudio.workspace import Workspace
@@ -43,18 +44,18 @@ def evaluate(
     side: SideOption = "validation",
     max_bytes: Annotated[
         int,
-        typer.Option(min=1000, help="Held-out text of each corpus; always the same documents."),
+        whole(least=1000, help="Held-out text of each corpus; always the same documents."),
     ] = 400_000,
     context_length: Annotated[
         int | None,
-        typer.Option(
-            min=8, help="Window in tokens.", show_default="what all models allow, at most 2,048"
+        whole(
+            least=8, help="Window in tokens.", show_default="what all models allow, at most 2,048"
         ),
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option(
-            min=1,
+        whole(
+            least=1,
             help="New tokens in each window of a long document; fewer give each more to look back "
             "on, and take longer.",
             show_default="the whole window",

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, errors, print_json
 from cptstudio.cli.measured import FastBlasOption
+from cptstudio.cli.typed_options import number, whole
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import resolve_reference
 from cptstudio.testing.requests import Complete, Prompt, Sampling
@@ -24,10 +25,10 @@ def generate(
     prompt: Annotated[
         str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")
     ],
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens to make at most.")] = 100,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus; 0 turns it off.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 0,
+    max_tokens: Annotated[int, whole(least=1, help="Tokens to make at most.")] = 100,
+    temperature: Annotated[float, number(least=0.0, help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, number(least=0.0, most=1.0, help="Nucleus; 0 turns it off.")] = 0.0,
+    seed: Annotated[int, whole(least=0, help="Same seed, same text.")] = 0,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,

@@ -12,6 +12,7 @@ from rich.table import Table
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, number, print_json
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
+from cptstudio.cli.typed_options import whole
 from cptstudio.testing.references import request_of
 from cptstudio.workspace import Workspace
 
@@ -29,12 +30,10 @@ def harness(
     ] = None,
     shots: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="Solved examples before each question.", show_default="the task's"
-        ),
+        whole(least=0, help="Solved examples before each question.", show_default="the task's"),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Questions of each task.", show_default="all")
+        int | None, whole(least=1, help="Questions of each task.", show_default="all")
     ] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Data that are not here may be fetched from the hub.")

@@ -13,6 +13,7 @@ from cptstudio import run_files
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
 from cptstudio.cli.measured import FastBlasOption, SideOption, check_side, corpus_of
 from cptstudio.cli.programs import run_reported
+from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
 from cptstudio.testing.merging import Point, average, back_to_base, instruct_delta, roles_in
 from cptstudio.testing.references import ModelReference, resolve_reference
@@ -28,7 +29,7 @@ def merge(
     ],
     shares: Annotated[
         list[float] | None,
-        typer.Option(
+        number(
             "--at",
             metavar="A",
             help="Base + A (trained - base), for each A; repeat for more.",
@@ -37,7 +38,7 @@ def merge(
     ] = None,
     last: Annotated[
         int | None,
-        typer.Option("--average", metavar="N", min=2, help="The mean of the last N checkpoints."),
+        whole("--average", metavar="N", least=2, help="The mean of the last N checkpoints."),
     ] = None,
     instruct: Annotated[
         str | None,
@@ -52,7 +53,7 @@ def merge(
         typer.Option("--corpus", "-c", help="Measure each point on it; repeat for more."),
     ] = None,
     side: SideOption = "validation",
-    max_bytes: Annotated[int, typer.Option(min=1000, help="Held-out text of a corpus.")] = 400_000,
+    max_bytes: Annotated[int, whole(least=1000, help="Held-out text of a corpus.")] = 400_000,
     save: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Save the point (the only one) under models/base/NAME."),

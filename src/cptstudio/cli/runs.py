@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from pathlib import Path
@@ -24,9 +23,11 @@ from cptstudio.cli.common import (
     print_json,
 )
 from cptstudio.cli.run_progress import show_progress, show_updates, tell_started
+from cptstudio.cli.typed_options import whole
 from cptstudio.errors import UserError
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.setting_flags import dotted_of, leaves
 
 app = typer.Typer(
     help="List, watch, stop, resume, fork and delete runs.\n\n"
@@ -122,7 +123,7 @@ def show(
 @app.command()
 def watch(
     run: RunArgument,
-    after: Annotated[int, typer.Option("--after", metavar="SEQ", help="Only rows after it.")] = 0,
+    after: Annotated[int, whole("--after", metavar="SEQ", help="Only rows after it.")] = 0,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -274,14 +275,16 @@ def _change(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign:
         raise UserError(f"{text!r} is no change: write SETTING=VALUE.")
-    import yaml
+    dotted = dotted_of(name)
+    if value.strip() in ("", "null", "none"):
+        return dotted, None
+    field = dict(leaves()).get(dotted)
+    if field is not None and "tuple" in str(field.annotation):
+        import yaml
 
-    parsed = yaml.safe_load(value)
-    if isinstance(parsed, str):
-        # YAML 1.1 reads 1e-5 as text, because it has no dot.
-        with contextlib.suppress(ValueError):
-            parsed = float(parsed)
-    return name.strip(), parsed
+        return dotted, yaml.safe_load(value)
+    # As text: the settings read it by the field's own kind. YAML would take 010 for 8.
+    return dotted, value.strip()
 
 
 def _await_end(manager: TrainingManager, run: str) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from cptstudio.cli.typed_options import number, whole
 from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.settings import Length
 
@@ -47,21 +48,24 @@ def _parameter(dotted: str, field: FieldInfo) -> inspect.Parameter:
     flag = flag_of(dotted)
     metavar = None
     kind: Any = annotation
+    make: Callable[..., Any] = typer.Option
     if annotation is Length:
         kind, metavar = str, "LENGTH"
     elif get_origin(annotation) is Literal:
         kind, metavar = str, "|".join(get_args(annotation))
     elif get_origin(annotation) is tuple:
         kind, metavar = list[str], "TEXT"
+    elif annotation in (int, float):
+        make = whole if annotation is int else number
     elif annotation is bool:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     default = field.get_default(call_default_factory=True)
     shown = False if default is None or default is False or default == () else str(default)
-    option = typer.Option(
+    option = make(
         flag,
         help=field.description,
-        metavar=metavar,
         show_default=shown,
+        **({} if metavar is None else {"metavar": metavar}),
         rich_help_panel=GROUP_TITLES[group],
     )
     return inspect.Parameter(

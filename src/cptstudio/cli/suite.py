@@ -11,6 +11,7 @@ from rich.markup import escape
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
+from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
 from cptstudio.testing.references import request_of
 from cptstudio.testing.requests import Sampling
@@ -47,9 +48,9 @@ def create(
             "--file", "-f", help='One prompt a line, or a .jsonl file with a "prompt" a line.'
         ),
     ] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of each completion.")] = 64,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same text.")] = 0,
+    max_tokens: Annotated[int, whole(least=1, help="Tokens of each completion.")] = 64,
+    temperature: Annotated[float, number(least=0.0, help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, whole(least=0, help="Same seed, same text.")] = 0,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Save a suite under a name, in the place of a former one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -16,9 +17,10 @@ from rich.table import Table
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
 from cptstudio.cli.run_progress import tell_started
 from cptstudio.cli.setting_options import merge, with_setting_options
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import read_config
 from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.calibration import calibrate as run_calibration
 from cptstudio.training.planning import Plan, make_plan
@@ -232,7 +234,17 @@ def _settings(
         missing.append("--corpus: what to train on (`cpt-studio corpus list` shows what there is).")
     if missing:
         raise UserError("More is needed:", missing)
-    return parse_settings(merged)
+    try:
+        return parse_settings(merged)
+    except UserError as error:
+        raise UserError(error.message, [_with_flag(found) for found in error.findings]) from None
+
+
+def _with_flag(finding: Finding) -> Finding:
+    """A finding that names the flag of its setting beside the title."""
+    if finding.field not in dict(leaves()):
+        return finding
+    return replace(finding, title=f"{finding.title} ({flag_of(finding.field)})")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.validation import sentences
+from cptstudio.validation import ReadsNumbers, sentences
 
 _FILE = "settings.json"
 
 
-class Preferences(BaseModel):
+class Preferences(ReadsNumbers):
     """What the user prefers, whatever is trained."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)

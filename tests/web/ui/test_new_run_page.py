@@ -61,12 +61,16 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     expect(page.get_by_text("Still needed: a base model and a corpus.")).to_be_visible()
     choose_model_and_corpora(page)
     expect(page.get_by_text("full training possible")).to_be_visible()
-    page.get_by_label("Length", exact=True).fill("6")
-    page.get_by_label("Length: unit").select_option("steps")
+    # The unit that is typed counts, and the menu says so.
+    page.get_by_label("Length", exact=True).fill("6 steps")
+    expect(page.get_by_label("Length: unit")).to_have_value("steps")
     page.get_by_label("Context length").fill("32")
     page.get_by_label("Rows", exact=True).fill("2")
-    page.get_by_label("Learning rate", exact=True).fill("3e-3")
-    page.get_by_label("Replay share").fill("0.25")
+    page.get_by_label("Learning rate", exact=True).fill("0,003")
+    page.get_by_label("Replay share").fill("25%")
+    expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
+    page.get_by_label("Learning rate", exact=True).focus()
+    expect(page.get_by_role("textbox", name="Replay share")).to_have_value("0.25")
     expect(plan_fact(page, "Steps")).to_contain_text("6")
     expect(plan_fact(page, "Tokens")).to_contain_text("a step")
     expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("fits")
@@ -102,6 +106,42 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     name.fill("first")
     expect(name).to_have_attribute("aria-invalid", "true")
     expect(name).to_have_accessible_description(re.compile("There is a run named first"))
+
+
+@pytest.mark.parametrize("locale", ["de-DE", "en-US"])
+def test_a_field_and_its_run_agree_in_any_locale(
+    browser: Browser, studio: RunningServer, locale: str
+) -> None:
+    """What is typed, what the field shows then, and what the YAML of the run says."""
+    context = signed_in(browser, studio, base_url=studio.origin, locale=locale)
+    page = context.new_page()
+    page.goto("/new")
+    import_settings(page, small_settings(length="3 steps"))
+    rate = page.get_by_label("Learning rate", exact=True)
+    for typed, meant in (("0,0005", 0.0005), (",001", 0.001), ("1e-4", 1e-4), ("0.1%", 0.001)):
+        rate.fill(typed)
+        rate.blur()
+        assert float(rate.input_value()) == meant
+        expect(page.locator(".copyable", has_text="As YAML").locator("pre")).to_contain_text(
+            re.compile(rf"learning_rate: ({meant}|{meant:.1e})")
+        )
+    for label, typed, told in (
+        ("Learning rate", "1,000", "“1,000” can be read as 1000 or as 1. Write one of these."),
+        ("Learning rate", "0x10", "Enter a number above 0 and at most 1."),
+        ("Learning rate", "--", "Enter a number above 0 and at most 1."),
+        ("Rows", "1.000", "“1.000” can be read as 1000 or as 1. Write one of these."),
+        ("Rows", "2,5", "Enter a whole number from 1 to 65,536."),
+        ("Length", "1,000", "“1,000” can be read as 1000 or as 1. Write one of these."),
+    ):
+        field = page.get_by_label(label, exact=True)
+        before = field.input_value()
+        field.fill(typed)
+        expect(field).to_have_accessible_description(re.compile(re.escape(told)))
+        expect(field).to_have_value(typed)
+        expect(page.locator(".copyable", has_text="As YAML")).to_have_count(0)
+        field.fill(before)
+        expect(page.locator(".copyable", has_text="As YAML")).to_have_count(1)
+    context.close()
 
 
 def test_a_choice_is_not_called_wrong_before_its_plan_is_there(
@@ -166,7 +206,7 @@ def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:
     expect(page.get_by_role("heading", name="Fork of parent")).to_be_visible()
     expect(page.get_by_label("Context length")).to_be_disabled()
     expect(page.get_by_role("radio", name=re.compile("^toy"))).to_be_disabled()
-    page.get_by_label("Learning rate", exact=True).fill("0.001")
+    page.get_by_label("Learning rate", exact=True).fill("0,001")
     page.get_by_label("Name of the run").fill("child")
     page.get_by_role("button", name="Start the fork").click()
     page.wait_for_url("**/runs/child")

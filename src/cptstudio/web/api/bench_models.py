@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cptstudio.sampling import Sampling
 from cptstudio.testing.requests import Prompt
+from cptstudio.validation import ReadsNumbers
 from cptstudio.web.api.testing_models import Name, Reference
 from cptstudio.web.bench_tasks import Task
 from cptstudio.web.corpus_documents import Side
@@ -19,7 +20,7 @@ MOST_TEXT = 500_000
 _Label = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
-class _Body(BaseModel):
+class _Body(ReadsNumbers):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cptstudio.validation import ReadsNumbers
 from cptstudio.web.corpus_documents import Side
 from cptstudio.web.jobs import Job
 
@@ -13,7 +14,7 @@ SOURCES_LIMIT = 50_000
 Dropped = Literal["exact duplicate", "near duplicate", "overlap with held-out"]
 
 
-class _Given(BaseModel):
+class _Given(ReadsNumbers):
     model_config = ConfigDict(extra="forbid")
 
 

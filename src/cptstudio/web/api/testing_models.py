@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.prompt_suites import Suite
 from cptstudio.sampling import Sampling
+from cptstudio.validation import ReadsNumbers
 from cptstudio.web.corpus_documents import Side
 
 Reference = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -16,7 +17,7 @@ _Models = Field(min_length=1, max_length=16, description="References of GET /api
 _Share = Annotated[float, Field(ge=-10, le=10)]
 
 
-class _Body(BaseModel):
+class _Body(ReadsNumbers):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 

@@ -66,6 +66,11 @@ export function AddCorpus({ rebuild, taken, options: given }) {
       if (found["name"] !== undefined) nameField.current?.focus();
       return;
     }
+    const share = Number.isNaN(options.held_out) ? "option-validation" : Number.isNaN(options.test) ? "option-test" : "";
+    if (share !== "") {
+      document.getElementById(share)?.focus();
+      return;
+    }
     setBusy(true);
     setError(null);
     try {

@@ -1,6 +1,7 @@
 /** What decides, together with the sources, which documents a corpus has. */
 
-import { h } from "../../lib/preact.js";
+import { h, useState } from "../../lib/preact.js";
+import { checkedNumber } from "../../lib/typed_number.js";
 
 /**
  * @typedef {object} Options
@@ -38,31 +39,40 @@ export function BuildOptions({ options, models, change }) {
         h("input", { id: "option-field", type: "text", autocomplete: "off", spellcheck: false, value: options.text_field, "aria-describedby": "option-field-help",
           onInput: (/** @type {Event} */ event) => change({ text_field: /** @type {HTMLInputElement} */ (event.currentTarget).value }) }),
         h("p", { id: "option-field-help", class: "hint" }, "What holds the text in .jsonl, .json, .csv and .parquet.")),
-      share("option-validation", "Held out for validation", "Share of the documents. Measured while training, never trained on.", options.held_out, (held_out) => change({ held_out })),
-      share("option-test", "Kept for a last test", "Share of the documents that no training run looks at.", options.test, (test) => change({ test })),
+      h(Share, { id: "option-validation", label: "Held out for validation", help: "Share of the documents. Measured while training, never trained on.",
+        value: options.held_out, change: (held_out) => change({ held_out }) }),
+      h(Share, { id: "option-test", label: "Kept for a last test", help: "Share of the documents that no training run looks at.",
+        value: options.test, change: (test) => change({ test }) }),
       check("option-exact", "Drop equal documents", "Of documents with the same text one stays.", options.exact_dedup, (exact_dedup) => change({ exact_dedup })),
       check("option-near", "Drop nearly equal documents", "About three quarters of the words in common. Each is reported.", options.near_dedup, (near_dedup) => change({ near_dedup })),
       check("option-lossy", "Allow a tokenizer that loses text", "Without it, a tokenizer that knows less than 99 % of the characters is refused.",
         options.allow_lossy_tokenizer, (allow_lossy_tokenizer) => change({ allow_lossy_tokenizer }))));
 }
 
+/** What a share may be, in percent. */
+const PERCENT = { unit: "%", least: 0, most: 50 };
+
 /**
- * A share of documents, typed in per cent.
- * @param {string} id
- * @param {string} label
- * @param {string} help
- * @param {number} value share of one
- * @param {(value: number) => void} change
+ * A share of documents, typed in percent; NaN while what is typed is none.
+ * @param {{id: string, label: string, help: string, value: number, change: (value: number) => void}} props value: share of one
  */
-function share(id, label, help, value, change) {
+function Share({ id, label, help, value, change }) {
+  const [text, setText] = useState(String(Number((value * 100).toFixed(6))));
+  const { number, problem } = checkedNumber(text, PERCENT);
+  const wrong = text.trim() === "" ? "Enter a number, such as 1." : problem;
   return h("div", { class: "setting" },
     h("label", { for: id, class: "setting-label" }, label, h("span", { class: "setting-unit" }, " (%)")),
-    h("input", { id, type: "number", min: 0, max: 50, step: "any", value: Number((value * 100).toFixed(6)), "aria-describedby": `${id}-help`,
+    h("input", { id, type: "text", inputMode: "decimal", autocomplete: "off", value: text,
+      "aria-describedby": `${id}-help${wrong === "" ? "" : ` ${id}-problem`}`, "aria-invalid": wrong === "" ? undefined : "true",
       onInput: (/** @type {Event} */ event) => {
-        const typed = /** @type {HTMLInputElement} */ (event.currentTarget).valueAsNumber;
-        if (Number.isFinite(typed)) change(typed / 100);
-      } }),
-    h("p", { id: `${id}-help`, class: "hint" }, help));
+        const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
+        setText(typed);
+        const read = checkedNumber(typed, PERCENT).number;
+        change(read === null ? NaN : Number((read / 100).toPrecision(12)));
+      },
+      onBlur: () => number !== null && Number(text) !== number && setText(String(number)) }),
+    h("p", { id: `${id}-help`, class: "hint" }, help),
+    wrong !== "" && h("p", { id: `${id}-problem`, class: "field-problem" }, wrong));
 }
 
 /**

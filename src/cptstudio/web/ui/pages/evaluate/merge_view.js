@@ -6,10 +6,12 @@ import { Empty } from "../../components/empty.js";
 import { Field } from "../../components/field.js";
 import { Icon } from "../../components/icon.js";
 import { findModel, modelsFromQuery, modelsToQuery, useTestingModels } from "../../components/model_choice.js";
+import { NumberField } from "../../components/number_field.js";
 import { Problem } from "../../components/problem.js";
 import { integer } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
+import { checkedNumber, readNumbers } from "../../lib/typed_number.js";
 import { Command } from "./command.js";
 import { CorpusChoice, SideChoice } from "./corpus_choice.js";
 import { MergeResult } from "./merge_result.js";
@@ -21,6 +23,9 @@ import { TypedInput } from "./typed_input.js";
 
 const SHARES = "0, 0.25, 0.5, 0.75, 1";
 const DEFAULT_BYTES = 400_000;
+const DEFAULT_LAST = 3;
+const BYTES = { whole: true, least: 1000, most: 1e12, unit: "bytes" };
+const LAST = { whole: true, least: 2, most: 100 };
 
 /** @type {Record<string, [string, string]>} */
 const KINDS = {
@@ -39,17 +44,17 @@ function asked(models) {
     run: found ?? fallback,
     kind: (query["kind"] ?? "") in KINDS ? query["kind"] : "back_to_base",
     shares: query["shares"] ?? SHARES,
-    last: Number(query["last"]) || 3,
+    last: checkedNumber(query["last"] ?? "", LAST).number ?? DEFAULT_LAST,
     instruct: modelsFromQuery(query["instruct"])[0] ?? "",
     side: query["side"] === "test" ? "test" : "validation",
-    max_bytes: Number(query["bytes"]) || DEFAULT_BYTES,
+    max_bytes: checkedNumber(query["bytes"] ?? "", BYTES).number ?? DEFAULT_BYTES,
   };
 }
 
 /** @param {string} text @returns {number[] | null} null where it is no list of numbers */
 function sharesOf(text) {
-  const found = text.split(/[\s,;]+/).filter(Boolean).map(Number);
-  return found.length > 0 && found.every((share) => Number.isFinite(share) && Math.abs(share) <= 10) ? found : null;
+  const found = readNumbers(text);
+  return found !== null && found.every((share) => Math.abs(share) <= 10) ? found : null;
 }
 
 /** @param {any} job */
@@ -93,7 +98,9 @@ function AskMerge({ open }) {
   }
   const { run } = want;
   const shares = want.kind === "average" ? [] : sharesOf(want.shares);
-  const missing = shares === null ? "Give shares such as 0, 0.5, 1." : want.kind === "instruct" && !want.instruct ? "Choose an instruct model." : want.corpora.length === 0 ? "Choose the corpora to measure on: one of the domain and one general." : "";
+  const { query } = route.value;
+  const wrong = checkedNumber(query["bytes"] ?? "", BYTES).problem !== "" || (want.kind === "average" && checkedNumber(query["last"] ?? "", LAST).problem !== "");
+  const missing = wrong ? "Correct the marked numbers." : shares === null ? "Give shares such as 0; 0.5; 1." : want.kind === "instruct" && !want.instruct ? "Choose an instruct model." : want.corpora.length === 0 ? "Choose the corpora to measure on: one of the domain and one general." : "";
   const body = { run: run.reference, kind: want.kind, corpora: want.corpora, side: want.side, max_bytes: want.max_bytes, save: null,
     ...(want.kind === "average" ? { last: want.last } : { shares: shares ?? [] }), ...(want.kind === "instruct" ? { instruct: want.instruct } : {}) };
   const start = async () => {
@@ -121,7 +128,7 @@ function AskMerge({ open }) {
       h("div", { class: "stack" },
         h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
-        h(Field, { label: "Text of each corpus", unit: "bytes", control: (attributes) => h(TypedInput, { ...attributes, type: "number", min: 1000, step: 1000, value: want.max_bytes, onText: (text) => setQuery({ bytes: text }) }) }))),
+        h(NumberField, { label: "Text of each corpus", unit: "bytes", text: query["bytes"] ?? "", initial: String(DEFAULT_BYTES), limits: BYTES, onText: (text) => setQuery({ bytes: text }) }))),
     problem !== null && h(Problem, { error: problem }),
     h("div", { class: "form-actions" },
       h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "merge-missing", onClick: () => void start() }, "Merge and measure"),
@@ -132,12 +139,12 @@ function AskMerge({ open }) {
 /** @param {{want: ReturnType<typeof asked>, models: any[], wrong: boolean}} props */
 function Amounts({ want, models, wrong }) {
   if (want.kind === "average") {
-    return h(Field, { label: "Last checkpoints", hint: "So many of the run's checkpoints are averaged.", control: (attributes) => h(TypedInput, { ...attributes, type: "number", min: 2, step: 1, value: want.last, onText: (text) => setQuery({ last: text }) }) });
+    return h(NumberField, { label: "Last checkpoints", hint: "So many of the run's checkpoints are averaged.", text: route.value.query["last"] ?? "", initial: String(DEFAULT_LAST), limits: LAST, onText: (text) => setQuery({ last: text }) });
   }
   return h("div", { class: "stack" },
     want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Made from the same base model.", control: (attributes) => h("select", { ...attributes, value: want.instruct, onChange: (/** @type {any} */ event) => setQuery({ instruct: modelsToQuery([event.target.value]) }) },
       h("option", { value: "" }, "Choose one"), models.filter((one) => one.kind === "base" && !one.error).map((one) => h("option", { key: one.reference, value: one.reference, selected: one.reference === want.instruct }, one.label))) }),
-    h(Field, { label: "Shares", problems: wrong ? ["Give numbers with commas between them, such as 0, 0.5, 1."] : [], hint: "Each share is one merged model that is measured.",
+    h(Field, { label: "Shares", problems: wrong ? ["Enter numbers from -10 to 10 with semicolons between them, such as 0; 0.5; 1."] : [], hint: "Each share is one merged model that is measured.",
       control: (attributes) => h(TypedInput, { ...attributes, type: "text", value: want.shares, onText: (text) => setQuery({ shares: text === SHARES ? null : text }) }) }));
 }
 

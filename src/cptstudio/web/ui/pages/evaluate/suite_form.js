@@ -4,22 +4,23 @@ import { announce } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { Dialog } from "../../components/dialog.js";
 import { Field } from "../../components/field.js";
+import { NumberField } from "../../components/number_field.js";
 import { Problem } from "../../components/problem.js";
 import { ApiError, put } from "../../lib/api.js";
 import { h, useId, useState } from "../../lib/preact.js";
-import { TypedInput } from "./typed_input.js";
+import { checkedNumber } from "../../lib/typed_number.js";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** How the next token is chosen: what a suite usually needs, then the rest. The defaults are greedy. */
 const SAMPLING = [
-  { name: "max_tokens", label: "Most tokens", initial: 64, min: 1, step: 1, basic: true, hint: "A text ends after so many." },
-  { name: "temperature", label: "Temperature", initial: 0, min: 0, step: 0.1, basic: true, hint: "0 always takes the likeliest token." },
-  { name: "seed", label: "Seed", initial: 0, min: 0, step: 1, basic: true, hint: "Same seed, same text." },
-  { name: "top_p", label: "Top-p", initial: 0, min: 0, step: 0.05, basic: false, hint: "Smallest set of tokens of this mass; 0: off." },
-  { name: "top_k", label: "Top-k", initial: 0, min: 0, step: 1, basic: false, hint: "Only the k likeliest; 0: off." },
-  { name: "min_p", label: "Min-p", initial: 0, min: 0, step: 0.01, basic: false, hint: "Only tokens of at least this part of the likeliest one's probability; 0: off." },
-  { name: "repetition_penalty", label: "Repetition penalty", initial: 1, min: 0.1, step: 0.05, basic: false, hint: "Above 1 repeats less; 1: off." },
+  { name: "max_tokens", label: "Most tokens", initial: 64, whole: true, least: 1, most: 100_000, basic: true, hint: "A text ends after so many." },
+  { name: "temperature", label: "Temperature", initial: 0, whole: false, least: 0, most: 10, basic: true, hint: "0 always takes the likeliest token." },
+  { name: "seed", label: "Seed", initial: 0, whole: true, least: 0, most: 2 ** 32 - 1, basic: true, hint: "Same seed, same text." },
+  { name: "top_p", label: "Top-p", initial: 0, whole: false, least: 0, most: 1, basic: false, hint: "Smallest set of tokens of this mass; 0: off." },
+  { name: "top_k", label: "Top-k", initial: 0, whole: true, least: 0, most: 1_000_000, basic: false, hint: "Only the k likeliest; 0: off." },
+  { name: "min_p", label: "Min-p", initial: 0, whole: false, least: 0, most: 0.999, basic: false, hint: "Only tokens of at least this part of the likeliest one's probability; 0: off." },
+  { name: "repetition_penalty", label: "Repetition penalty", initial: 1, whole: false, least: 0.01, most: 10, basic: false, hint: "Above 1 repeats less; 1: off." },
 ];
 
 /**
@@ -30,19 +31,23 @@ export function SuiteForm({ suite, taken, onClose, onSaved }) {
   const [name, setName] = useState(suite?.name ?? "");
   const [prompts, setPrompts] = useState(/** @type {string[]} */ (suite?.prompts?.length ? suite.prompts : [""]));
   const [separate, setSeparate] = useState(prompts.some((prompt) => prompt.includes("\n")));
-  const [sampling, setSampling] = useState(/** @type {Record<string, any>} */ (suite?.sampling ?? {}));
+  const [sampling] = useState(/** @type {Record<string, any>} */ (suite?.sampling ?? {}));
+  const [typed, setTyped] = useState(/** @type {Record<string, string>} */ (
+    Object.fromEntries(SAMPLING.filter((one) => sampling[one.name] != null).map((one) => [one.name, String(sampling[one.name])]))));
   const [problems, setProblems] = useState(/** @type {Record<string, string>} */ ({}));
   const [error, setError] = useState(/** @type {any} */ (null));
   const [busy, setBusy] = useState(false);
   const save = async () => {
     const kept = prompts.filter((prompt) => prompt.trim() !== "");
     const found = problemsOf(name, suite === null ? taken : [], kept);
+    const amounts = SAMPLING.map((one) => ({ one, read: checkedNumber(typed[one.name] ?? "", one) }));
+    for (const { one, read } of amounts) if (read.problem !== "") found[one.name] = read.problem;
     setProblems(found);
     if (Object.keys(found).length > 0) return;
     setBusy(true);
     setError(null);
     try {
-      const given = Object.fromEntries(SAMPLING.map((one) => [one.name, sampling[one.name] ?? one.initial]));
+      const given = Object.fromEntries(amounts.map(({ one, read }) => [one.name, read.number ?? one.initial]));
       await put(`/api/testing/suites/${encodeURIComponent(name)}`, { prompts: kept, sampling: { ...sampling, ...given } });
       announce(`The suite ${name} is saved.`);
       onSaved(name);
@@ -58,17 +63,16 @@ export function SuiteForm({ suite, taken, onClose, onSaved }) {
       control: (attributes) => h("input", { ...attributes, type: "text", maxLength: 64, autocomplete: "off", spellcheck: false, value: name, onInput: (/** @type {any} */ event) => setName(event.target.value) }) }),
     h(Prompts, { prompts, separate, problem: problems["prompts"] ?? "", onChange: setPrompts, onSeparate: setSeparate }),
     h("fieldset", { class: "choices" }, h("legend", {}, "How texts are written"),
-      h("div", { class: "amounts" }, SAMPLING.filter((one) => one.basic).map((one) => h(Amount, { key: one.name, setting: one, sampling, onChange: setSampling }))),
+      h("div", { class: "amounts" }, SAMPLING.filter((one) => one.basic).map((one) => h(Amount, { key: one.name, setting: one, typed, onChange: setTyped }))),
       h("details", { class: "advanced" }, h("summary", {}, "More settings"),
-        h("div", { class: "amounts" }, SAMPLING.filter((one) => !one.basic).map((one) => h(Amount, { key: one.name, setting: one, sampling, onChange: setSampling }))))),
+        h("div", { class: "amounts" }, SAMPLING.filter((one) => !one.basic).map((one) => h(Amount, { key: one.name, setting: one, typed, onChange: setTyped }))))),
     error !== null && h(Problem, { error })));
 }
 
-/** @param {{setting: typeof SAMPLING[number], sampling: Record<string, any>, onChange: (sampling: Record<string, any>) => void}} props */
-function Amount({ setting, sampling, onChange }) {
-  return h(Field, { label: setting.label, hint: setting.hint, control: (attributes) => h(TypedInput, { ...attributes, type: "number", min: setting.min, step: setting.step,
-    value: sampling[setting.name] ?? setting.initial,
-    onText: (text) => onChange({ ...sampling, [setting.name]: text === "" ? setting.initial : Number(text) }) }) });
+/** @param {{setting: typeof SAMPLING[number], typed: Record<string, string>, onChange: (typed: Record<string, string>) => void}} props */
+function Amount({ setting, typed, onChange }) {
+  return h(NumberField, { label: setting.label, hint: setting.hint, limits: setting, initial: String(setting.initial),
+    text: typed[setting.name] ?? "", onText: (text) => onChange({ ...typed, [setting.name]: text }) });
 }
 
 /** @param {{prompts: string[], separate: boolean, problem: string, onChange: (prompts: string[]) => void, onSeparate: (separate: boolean) => void}} props */

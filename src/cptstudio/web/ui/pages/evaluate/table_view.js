@@ -2,22 +2,25 @@
 
 import { Button } from "../../components/button.js";
 import { Empty } from "../../components/empty.js";
-import { Field } from "../../components/field.js";
 import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../../components/model_choice.js";
+import { NumberField } from "../../components/number_field.js";
 import { Problem } from "../../components/problem.js";
 import { h, useState } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
+import { checkedNumber } from "../../lib/typed_number.js";
 import { Command } from "./command.js";
 import { CorpusChoice, SideChoice } from "./corpus_choice.js";
 import { openReportOf, ReportList, useOpenReport } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { TableResult } from "./table_result.js";
 import { isUnderWay, startJob, TestingJobs } from "./testing_jobs.js";
-import { TypedInput } from "./typed_input.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;
 const DEFAULT_BYTES = 400_000;
+const BYTES = { whole: true, least: 1000, most: 1e12, unit: "bytes" };
+const CONTEXT = { whole: true, least: 8, most: 10_000_000, unit: "tokens" };
+const STRIDE = { whole: true, least: 1, most: 10_000_000, unit: "tokens" };
 export const TEXT_FILES = /\.(txt|jsonl|md)$/i;
 const listed = (/** @type {string | undefined} */ text) => (text ?? "").split(",").filter(Boolean);
 
@@ -28,9 +31,9 @@ function asked() {
   return {
     texts: listed(query["texts"]),
     side,
-    max_bytes: Number(query["bytes"]) || DEFAULT_BYTES,
-    context_length: Number(query["context"]) || null,
-    stride: Number(query["stride"]) || null,
+    max_bytes: checkedNumber(query["bytes"] ?? "", BYTES).number ?? DEFAULT_BYTES,
+    context_length: checkedNumber(query["context"] ?? "", CONTEXT).number,
+    stride: checkedNumber(query["stride"] ?? "", STRIDE).number,
   };
 }
 
@@ -55,7 +58,9 @@ function AskTable({ open }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const texts = want.texts.filter((id) => found.uploads === null || found.uploads.some((one) => one.id === id));
-  const missing = missingWords(chosen.length, want.corpora.length + texts.length);
+  const { query } = route.value;
+  const wrong = [checkedNumber(query["bytes"] ?? "", BYTES), checkedNumber(query["context"] ?? "", CONTEXT), checkedNumber(query["stride"] ?? "", STRIDE)].some((one) => one.problem !== "");
+  const missing = missingWords(chosen.length, want.corpora.length + texts.length) || (wrong ? "Correct the marked numbers." : "");
   const start = async () => {
     setBusy(true);
     setProblem(null);
@@ -95,18 +100,18 @@ function missingWords(models, sets) {
 
 /** @param {{want: ReturnType<typeof asked>}} props */
 function Limits({ want }) {
-  const amount = (/** @type {string} */ name, /** @type {number | null} */ value, /** @type {any} */ more) => (/** @type {any} */ attributes) => h(TypedInput, {
-    ...attributes, ...more, type: "number", inputMode: "numeric", value: value ?? "", onText: (text) => setQuery({ [name]: text }) });
+  const { query } = route.value;
+  const typed = (/** @type {string} */ name) => ({ text: query[name] ?? "", onText: (/** @type {string} */ text) => setQuery({ [name]: text }) });
   return h("div", { class: "stack" },
-    h(Field, { label: "Text of each corpus", unit: "bytes", hint: "At most so much, always the same documents: more is surer and slower.",
-      control: amount("bytes", want.max_bytes, { min: 1000, step: 1000 }) }),
+    h(NumberField, { ...typed("bytes"), label: "Text of each corpus", unit: "bytes", hint: "At most so much, always the same documents: more is surer and slower.",
+      limits: BYTES, initial: String(DEFAULT_BYTES) }),
     h("details", { class: "advanced", open: want.context_length !== null || want.stride !== null },
       h("summary", {}, "Context length and stride"),
       h("div", { class: "stack" },
-        h(Field, { label: "Context length", unit: "tokens", hint: "Longer documents are read in windows. Empty: what all chosen models allow, at most 2,048.",
-          control: amount("context", want.context_length, { min: 8, placeholder: "automatic" }) }),
-        h(Field, { label: "Stride", unit: "tokens", hint: "New tokens in each window. Fewer give each token more to look back on, and take longer. Empty: a whole window.",
-          control: amount("stride", want.stride, { min: 1, placeholder: "a whole window" }) }))));
+        h(NumberField, { ...typed("context"), label: "Context length", unit: "tokens", hint: "Longer documents are read in windows. Empty: what all chosen models allow, at most 2,048.",
+          limits: CONTEXT, placeholder: "automatic" }),
+        h(NumberField, { ...typed("stride"), label: "Stride", unit: "tokens", hint: "New tokens in each window. Fewer give each token more to look back on, and take longer. Empty: a whole window.",
+          limits: STRIDE, placeholder: "a whole window" }))));
 }
 
 /** @param {ReturnType<typeof asked> & {models: string[], corpora: string[]}} want @param {string[]} texts @param {any[] | null} uploads */

@@ -3,6 +3,7 @@
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { controlId, problemsOf } from "./problems.js";
+import { readNumber } from "../../lib/typed_number.js";
 import { same, shown, splitLength, typedNumber } from "./tree.js";
 
 /** @typedef {import("./schema.js").Setting} Setting */
@@ -115,7 +116,7 @@ function inputOf(form, setting, marks, value) {
         change: (/** @type {string} */ text) => change(text === "" ? null : text) });
     case "integer":
     case "number":
-      return h(NumberInput, { marks, whole: setting.kind === "integer", value: value ?? null,
+      return h(NumberInput, { marks, whole: setting.kind === "integer", unit: setting.unit, value: value ?? null,
         initial: setting.initial, placeholder: automatic || shown(setting.initial), change });
     case "length":
       return h(LengthInput, { marks, title: setting.title, value: value ?? (setting.automatic ? null : setting.initial),
@@ -143,14 +144,15 @@ function ChoiceInput({ marks, automatic, choices, value, change }) {
 }
 
 /**
- * A number field that keeps what is typed as it is typed. The value is null where nothing or the
- * initial value is chosen.
- * @param {{marks: Marks, whole: boolean, value: unknown, initial: unknown, placeholder: string, change: (value: unknown) => void}} props
+ * A number field that keeps what is typed as it is typed; when it is left, it shows the number that
+ * was read. The value is null where nothing or the initial value is chosen.
+ * @param {{marks: Marks, whole: boolean, unit?: string, value: unknown, initial: unknown, placeholder: string, change: (value: unknown) => void}} props
  */
-export function NumberInput({ marks, whole, value, initial, placeholder, change }) {
+export function NumberInput({ marks, whole, unit = "", value, initial, placeholder, change }) {
   const [text, setText] = useState(shown(value));
+  const options = { whole, unit };
   useEffect(() => {
-    const typed = typedNumber(text);
+    const typed = typedNumber(text, options);
     if (!same(typed, value) && !(value === null && same(typed, initial))) setText(shown(value));
   }, [value]);
   return h("input", {
@@ -163,7 +165,11 @@ export function NumberInput({ marks, whole, value, initial, placeholder, change 
     onInput: (/** @type {Event} */ event) => {
       const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
       setText(typed);
-      change(typedNumber(typed));
+      change(typedNumber(typed, options));
+    },
+    onBlur: () => {
+      const typed = typedNumber(text, options);
+      if (typeof typed === "number" && Number(text) !== typed) setText(shown(typed));
     },
   });
 }
@@ -189,9 +195,11 @@ function LengthInput({ marks, title, value, resolved, change }) {
       onInput: (/** @type {Event} */ event) => {
         const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
         setAmount(typed);
-        setUnit(shownUnit);
+        // A unit that is typed, too, counts: "2 epochs".
+        setUnit(splitLength(typed, shownUnit).unit);
         change(lengthText(typed, shownUnit));
-      } }),
+      },
+      onBlur: () => setAmount(lengthAmount(amount, shownUnit)) }),
     h("select", { "aria-label": `${title}: unit`, disabled: marks.disabled, value: shownUnit,
       onChange: (/** @type {Event} */ event) => {
         const next = /** @type {HTMLSelectElement} */ (event.currentTarget).value;
@@ -202,11 +210,24 @@ function LengthInput({ marks, title, value, resolved, change }) {
 }
 
 /**
- * @param {string} amount
- * @param {string} unit
+ * The length that is meant; null where none is.
+ * @param {string} typed an amount, or one with its unit
+ * @param {string} chosen the unit where none is typed
  */
-function lengthText(amount, unit) {
-  return amount.trim() === "" ? null : `${amount.trim()} ${unit}`;
+function lengthText(typed, chosen) {
+  const { amount, unit } = splitLength(typed, chosen);
+  return typed.trim() === "" ? null : `${amount} ${unit}`;
+}
+
+/**
+ * The amount as the server reads it, without a unit that was typed with it.
+ * @param {string} typed
+ * @param {string} chosen
+ */
+function lengthAmount(typed, chosen) {
+  const { amount, unit } = splitLength(typed, chosen);
+  const { number } = readNumber(amount, { whole: unit !== "epochs", suffixes: true });
+  return number === null || Number(amount) === number ? amount : shown(number);
 }
 
 /**

@@ -6,6 +6,8 @@
  * said in one place, by the server.
  */
 
+import { readNumber } from "../../lib/typed_number.js";
+
 /** @typedef {import("./schema.js").Setting} Setting */
 /** @typedef {{[name: string]: unknown}} Values */
 /** @typedef {{name: string, role: string, weight: number|string}} CorpusUse */
@@ -72,15 +74,14 @@ export function same(one, other) {
 
 /**
  * What a text typed into a number field stands for: null when empty (chosen for you, or the
- * default), a number, or the text itself where it is none.
+ * default), a number, or the text itself where it cannot be read as one, for the server to refuse.
  * @param {string} text
+ * @param {import("../../lib/typed_number.js").Options=} options
  * @returns {number|string|null}
  */
-export function typedNumber(text) {
-  const plain = text.trim().replaceAll(/(?<=\d)[,_\u202f\u00a0 ](?=\d{3})/g, "");
-  if (plain === "") return null;
-  const number = Number(plain);
-  return Number.isFinite(number) ? number : text.trim();
+export function typedNumber(text, options) {
+  const { number, problem } = readNumber(text, options);
+  return problem === "" ? number : text.trim();
 }
 
 /**

@@ -1,5 +1,7 @@
 /** How tokens are chosen: what the form offers, and its state in the URL. */
 
+import { readNumber } from "../../lib/typed_number.js";
+
 /**
  * @typedef {object} Setting
  * @property {string} name in the URL and in the request
@@ -42,12 +44,9 @@ export function problemOf(setting, text) {
   if (!text?.trim()) {
     return null;
   }
-  const value = Number(text);
-  if (!Number.isFinite(value)) {
-    return `${text.slice(0, 40)} is not a number.`;
-  }
-  if (setting.whole && !Number.isInteger(value)) {
-    return "Give a whole number.";
+  const { number: value, problem } = readNumber(text, setting);
+  if (value === null) {
+    return problem;
   }
   return value < setting.least || value > setting.most ? `Give ${setting.least} to ${setting.most.toLocaleString("en")}.` : null;
 }
@@ -55,7 +54,7 @@ export function problemOf(setting, text) {
 /** @param {Setting} setting @param {Record<string, string>} query @returns {any} */
 function valueOf(setting, query) {
   const text = query[setting.name];
-  return text?.trim() && problemOf(setting, text) === null ? Number(text) : setting.usual;
+  return text?.trim() && problemOf(setting, text) === null ? readNumber(text, setting).number : setting.usual;
 }
 
 /** Strings that end a text: one a line; \n, \t and \\ are understood. @param {string | undefined} text */

@@ -5,7 +5,7 @@ import { cancelTask, complete, follow, load, refreshBench } from "../../lib/benc
 import { batch, signal } from "../../lib/preact.js";
 import { route } from "../../lib/router.js";
 import { MadeText } from "./made_text.js";
-import { samplingOf } from "./sampling.js";
+import { samplingIsGood, samplingOf } from "./sampling.js";
 
 /** @typedef {import("./made_text.js").Prompt} Prompt */
 /** @typedef {import("./made_text.js").Piece} Piece */
@@ -18,6 +18,8 @@ const ALTERNATIVES = 10;
 
 /** What the form says: a text goes on as its reader wants it now. */
 const samplingNow = () => samplingOf(route.peek().query);
+
+const WRONG = { message: "A sampling setting cannot be read: correct the marked one under Sampling.", problems: [] };
 
 const many = (/** @type {number} */ count) => (count === 1 ? "one text" : `${count} texts`);
 
@@ -123,15 +125,23 @@ export class Session {
   /** One text again. @param {MadeText} text @param {number} seed */
   regenerate(text, seed) {
     const state = text.state;
-    if (state) {
+    if (state && this.good()) {
       const sampling = { ...samplingNow(), seed };
       text.begin({ seed, origin: state.origin, sampling });
       void this.run({ labels: [text.label], prompts: [state.origin], sampling, seeds: [] }, [text]);
     }
   }
 
+  /** Whether the form's sampling can be asked; says so where it cannot. */
+  good() {
+    const good = samplingIsGood(route.peek().query);
+    if (!good) this.notice.value = WRONG;
+    return good;
+  }
+
   /** Go on from what is there. @param {MadeText[]} texts */
   goOn(texts) {
+    if (!this.good()) return;
     // One task for each seed: a task has one sampling for all its texts.
     for (const seed of new Set(texts.map((text) => text.state?.seed))) {
       const able = texts.filter((text) => text.canContinue && text.state?.seed === seed);
@@ -159,7 +169,7 @@ export class Session {
   replace(text, index, alternative) {
     const state = text.state;
     const before = text.tokens(index);
-    if (!state || !before || text.running.value) {
+    if (!state || !before || text.running.value || !this.good()) {
       return;
     }
     const replaced = state.pieces[index];

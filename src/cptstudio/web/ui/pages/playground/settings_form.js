@@ -15,7 +15,7 @@ function NumberSetting({ setting }) {
     control: (attributes) => h("input", {
       ...attributes, type: "text", inputMode: setting.whole ? "numeric" : "decimal", autocomplete: "off", value: text,
       placeholder: setting.usual === null ? "all" : String(setting.usual),
-      onInput: (/** @type {Event} */ event) => setQuery({ [setting.name]: /** @type {HTMLInputElement} */ (event.currentTarget).value.trim() }),
+      onInput: (/** @type {Event} */ event) => setQuery({ [setting.name]: /** @type {HTMLInputElement} */ (event.currentTarget).value }),
     }),
   });
 }

@@ -10,6 +10,7 @@ import { bits, bytes, integer } from "../../lib/format.js";
 import { status } from "../../lib/live.js";
 import { h, useState } from "../../lib/preact.js";
 import { navigate } from "../../lib/router.js";
+import { typedNumber } from "../new_run/tree.js";
 import { BenchNotice } from "./bench_notice.js";
 import { testLinks } from "./test_links.js";
 
@@ -164,7 +165,9 @@ function ForkDialog({ run, onClose, first }) {
     event.preventDefault();
     setBusy(true);
     setError(null);
-    const changes = learningRate !== "" && Number(learningRate) !== old ? { "optimizer.learning_rate": Number(learningRate) } : {};
+    const rate = typedNumber(learningRate);
+    // What cannot be read goes to the server as it is, which refuses it at its field.
+    const changes = rate === null || rate === old ? {} : { "optimizer.learning_rate": rate };
     try {
       const made = await post(`/api/runs/${run.id}/fork`, { checkpoint, name, changes, queue });
       toast(queue ? `${made.id} waits in the queue.` : `${made.id} starts from ${checkpoint}.`);

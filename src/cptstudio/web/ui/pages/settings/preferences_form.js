@@ -99,6 +99,6 @@ function inputOf(setting, marks, value, save) {
     placeholder: setting.automatic ? WHEN_EMPTY : "", value: shown(value),
     onChange: (/** @type {Event} */ event) => {
       const text = /** @type {HTMLInputElement} */ (event.currentTarget).value;
-      save(isNumber ? (typedNumber(text) ?? setting.initial) : text === "" && setting.automatic ? null : text);
+      save(isNumber ? (typedNumber(text, { whole: setting.kind === "integer", unit: setting.unit }) ?? setting.initial) : text === "" && setting.automatic ? null : text);
     } });
 }
