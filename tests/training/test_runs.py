@@ -16,6 +16,7 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.rows import Batch
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
+from cptstudio.lm.description import describe_model
 from cptstudio.run_files import (
     CHECKPOINTS,
     SAMPLES,
@@ -26,13 +27,16 @@ from cptstudio.run_files import (
     read_metrics,
     read_result,
 )
+from cptstudio.runs.launching import reserve
+from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.settings import Length
 from cptstudio.training import loop
 from cptstudio.training import training_metrics_logger as metric
 from cptstudio.training.accumulation import accumulate
 from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
+from cptstudio.training.defaults import default_learning_rate
+from cptstudio.training.fitting import completed
 from cptstudio.training.loop import Ending
-from cptstudio.training.prepare import fork_run
 from cptstudio.training.setup import Setup, set_up
 from cptstudio.training.step import TrainingStep
 from cptstudio.training.stop_requests import StopRequest
@@ -392,9 +396,18 @@ def test_a_rebuilt_corpus_is_noticed(plain: Path) -> None:
 def test_a_fork_starts_from_the_chosen_checkpoint_and_records_its_parent(
     workspace: Workspace, plain: Path
 ) -> None:
-    short = {"length": Length(1, "steps")}
-    settings = read_config(plain).settings.model_copy(update=short)
-    directory, _ = fork_run(workspace, "fork", "plain", settings)
+    changes = {"length": "1 steps", "optimizer.learning_rate": None, "schedule.warmup": None}
+    config = TrainingManager(workspace).fork_config("plain", None, "fork", changes)
+    assert config.settings.optimizer.learning_rate is None
+    config, fit = completed(workspace, config)
+    assert fit is not None and fit.fits
+    assert config.settings.optimizer.learning_rate == default_learning_rate(
+        describe_model(workspace.base_model("toy")).parameters, "full", "adamw"
+    )
+    assert config.settings.schedule.warmup == Length(1, "steps")
+    assert config.settings.batch == read_config(plain).settings.batch
+    directory = workspace.run("fork")
+    reserve(directory, config)
     parent = read_config(directory).parent
     assert parent is not None and Path(parent.checkpoint) == checkpoints_of(plain)[-1]
     assert train(directory).outcome == "completed"

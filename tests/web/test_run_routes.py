@@ -13,6 +13,8 @@ import pytest
 
 from cptstudio import run_files
 from cptstudio.runs.preferences import Preferences, write_preferences
+from cptstudio.settings import parse_settings
+from cptstudio.training.prepare import prepare_run
 from tests.training.small_workspace import small_settings
 from tests.web.in_process import Web, make_web
 from tests.web.run_directories import make_run
@@ -52,6 +54,34 @@ def wait_until_ended(web: Web, run: str) -> dict[str, Any]:
 def metrics(web: Web, run: str) -> list[dict[str, Any]]:
     directory = web.studio.workspace.run(run)
     return run_files.current_rows(run_files.read_metrics(directory).records)
+
+
+def test_what_cannot_fit_is_asked_about_with_the_numbers(trained: Web) -> None:
+    large = small_settings(
+        batch={"rows": 65_536}, data=SETTINGS["data"] | {"context_length": 1_048_576}
+    )
+    endless = {"length": "1000000000 steps", "checkpoints.keep_last": 10**9}
+    prepare_run(trained.studio.workspace, "prepared-large", parse_settings(large))
+    for path, body, short in (
+        ("/api/runs", {"name": "large", "settings": large}, "memory"),
+        ("/api/runs", {"name": "large", "settings": large, "queue": True}, "memory"),
+        ("/api/runs/prepared-large/start", {}, "memory"),
+        ("/api/runs/first/fork", {"name": "large", "changes": endless}, "disk"),
+    ):
+        refused = trained.request("POST", path, json=body)
+        assert refused.status_code == 409, refused.json
+        needs = refused.json["needs"]
+        assert (needs["memory_bytes"] > needs["memory_available_bytes"]) == (short == "memory")
+        assert (needs["disk_needed_bytes"] > needs["disk_free_bytes"]) == (short == "disk")
+        assert "GB" in refused.json["detail"] and short in refused.json["detail"]
+    names = trained.studio.workspace.run_names()
+    assert "large" not in names
+    body = {"name": "large", "changes": endless, "anyway": True}
+    trained.post("/api/runs/first/fork", body, 201)
+    trained.post("/api/runs/large/kill", {"confirmed": True})
+    wait_until_ended(trained, "large")
+    for name in ("large", "prepared-large"):
+        trained.request("DELETE", f"/api/runs/{name}", json={"confirmed": True})
 
 
 def test_the_line_of_a_run_is_what_its_files_say(trained: Web) -> None:
@@ -203,7 +233,7 @@ def test_start_is_refused_with_the_field(trained: Web) -> None:
     for change, field in (
         ({"optimizer": {"learning_rate": 7}}, "optimizer.learning_rate"),
         ({"model": {"path": "nothing-there"}}, "model.path"),
-        ({"data": {"corpora": [{"name": "nothing"}]}}, "data.corpora"),
+        ({"data": {"corpora": [{"name": "nothing"}]}}, "data.corpora.0"),
     ):
         body = {"name": "third", "settings": small_settings(**change)}
         answer = trained.request("POST", "/api/runs", json=body)

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from cptstudio.durable import dump_json
+from cptstudio.errors import UserError
+from cptstudio.training.fitting import Fit
 from cptstudio.workspace import Workspace
 
 WorkspaceOption = Annotated[
@@ -32,6 +34,33 @@ JsonOption = Annotated[
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask the one at the terminal; where nobody is there, --yes has to say it.
+
+    Raises:
+        UserError: not confirmed.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError(f"{question} Nobody is there to ask; confirm with --yes.")
+    if not typer.confirm(question, err=True):
+        raise UserError("Not confirmed: nothing was done.")
+
+
+def confirm_fit(fit: Fit | None, yes: bool) -> None:
+    """Ask before what needs more memory or disk than there is.
+
+    Raises:
+        UserError: not confirmed.
+    """
+    if fit is not None and not fit.fits:
+        confirm(f"{' '.join(fit.sentences())} Start it anyway?", yes)
 
 
 def open_workspace(path: Path) -> Workspace:

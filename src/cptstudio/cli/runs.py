@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,9 @@ from cptstudio.cli import detect, imported
 from cptstudio.cli.common import (
     JsonOption,
     WorkspaceOption,
+    YesOption,
+    confirm,
+    confirm_fit,
     console,
     errors,
     moment,
@@ -28,6 +30,7 @@ from cptstudio.errors import UserError
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.setting_flags import dotted_of, leaves
+from cptstudio.training.fitting import completed, fit_of_run
 
 app = typer.Typer(
     help="List, watch, stop, resume, fork and delete runs.\n\n"
@@ -40,7 +43,6 @@ app.command("import")(imported.import_runs)
 app.command("forget")(imported.forget)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 CheckpointOption = Annotated[
     str | None,
     typer.Option(
@@ -164,7 +166,7 @@ def kill(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption = 
     manager = _manager(workspace)
     found = manager.run(run)
     last = found.checkpoints()[-1:] or ["none"]
-    _confirm(f"End {run} without saving? Its last checkpoint is {last[0]}.", yes)
+    confirm(f"End {run} without saving? Its last checkpoint is {last[0]}.", yes)
     manager.kill(run)
     _await_end(manager, run)
 
@@ -181,7 +183,8 @@ def resume(
     manager = _manager(workspace)
     found = manager.run(run)
     source = checkpoint or (found.checkpoints() or ["the beginning"])[-1]
-    _confirm(f"{run} is {found.state}. Continue its training from {source}?", yes)
+    confirm(f"{run} is {found.state}. Continue its training from {source}?", yes)
+    confirm_fit(fit_of_run(found.config, found.directory), yes)
     tell_started(manager.resume(run, checkpoint, confirmed=True, queue=queue))
 
 
@@ -199,6 +202,7 @@ def fork(
         ),
     ] = None,
     queue: QueueOption = False,
+    yes: YesOption = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Start a new run from a checkpoint of another one, in the background.
@@ -206,7 +210,11 @@ def fork(
     Example: `cpt-studio runs fork first second --set optimizer.learning_rate=1e-5`
     """
     changed = dict(_change(text) for text in changes or ())
-    tell_started(_manager(workspace).fork(run, checkpoint, name, changed, queue))
+    manager = _manager(workspace)
+    config = manager.fork_config(run, checkpoint, name, changed)
+    config, fit = completed(manager.workspace, config)
+    confirm_fit(fit, yes)
+    tell_started(manager.start(config, queue))
 
 
 @app.command()
@@ -215,7 +223,7 @@ def delete(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption 
     manager = _manager(workspace)
     found = manager.run(run)
     count = len(found.checkpoints())
-    _confirm(f"Delete {found.directory} with {count} checkpoints?", yes)
+    confirm(f"Delete {found.directory} with {count} checkpoints?", yes)
     manager.delete(run, confirmed=True)
     console.print(f"{escape(run)} is deleted.")
 
@@ -260,15 +268,6 @@ def _serve_queue(manager: TrainingManager) -> None:
 
 def _manager(workspace: Path) -> TrainingManager:
     return TrainingManager(open_workspace(workspace))
-
-
-def _confirm(question: str, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UserError(f"{question} Nobody is there to ask; confirm with --yes.")
-    if not typer.confirm(question, err=True):
-        raise UserError("Not confirmed: nothing was done.")
 
 
 def _change(text: str) -> tuple[str, Any]:

@@ -14,7 +14,14 @@ import yaml
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.common import (
+    JsonOption,
+    WorkspaceOption,
+    confirm_fit,
+    console,
+    errors,
+    print_json,
+)
 from cptstudio.cli.run_progress import tell_started
 from cptstudio.cli.setting_options import merge, with_setting_options
 from cptstudio.errors import Finding, UserError
@@ -23,6 +30,7 @@ from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.calibration import calibrate as run_calibration
+from cptstudio.training.fitting import fit_of_plan, fit_of_run
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.training.prepare import plan_config, prepare_run
 from cptstudio.training.stop_requests import hold_signals
@@ -83,6 +91,12 @@ CalibrateOption = Annotated[
 ]
 
 
+FitOption = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Start although it needs more memory or disk than there is."),
+]
+
+
 @with_setting_options
 def plan(
     given: dict[str, Any],
@@ -137,6 +151,7 @@ def train(
     queue: Annotated[
         bool, typer.Option("--queue", help="In the background, after the runs before it.")
     ] = False,
+    yes: FitOption = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Train a model on corpora, here and now; Ctrl-C saves a checkpoint and ends.
@@ -152,11 +167,9 @@ def train(
     settings = _settings(given, model, corpus, replay, measure, config)
     name = name or _free_name(place, settings)
     if background or queue:
-        _start_in_background(place, name, settings, queue)
+        _start_in_background(place, name, settings, queue, yes)
         return
-    directory, made = prepare_run(place, name, settings)
-    console.print(_table(made, None))
-    _warn(made)
+    directory, _ = prepare_run(place, name, settings, agree=lambda made: _agree(made, yes))
     console.print(f"Training in {directory} (Ctrl-C saves and ends).")
     _become_trainer(directory)
 
@@ -173,6 +186,7 @@ def resume(
             "--accept-older", help="When the newest checkpoint is damaged, use the one before."
         ),
     ] = False,
+    yes: FitOption = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Go on with a run from a checkpoint, exactly as if it had never stopped.
@@ -184,19 +198,25 @@ def resume(
     if run not in place.run_names():
         known = ", ".join(place.run_names()) or "none yet"
         raise UserError(f"There is no run {run!r} in {place.root}. There are: {known}.")
-    read_config(directory)
+    confirm_fit(fit_of_run(read_config(directory), directory), yes)
     arguments = ["--resume", *([checkpoint] if checkpoint else [])]
     _become_trainer(directory, *arguments, *(["--accept-older"] if accept_older else []))
 
 
 def _start_in_background(
-    place: Workspace, name: str, settings: TrainingSettings, queue: bool
+    place: Workspace, name: str, settings: TrainingSettings, queue: bool, yes: bool
 ) -> None:
     """Start a run under a keeper, which outlives this terminal; nothing is made if it cannot."""
     resolved, made = plan_config(place, name, settings)
+    _agree(made, yes)
+    tell_started(TrainingManager(place).start(resolved, queue))
+
+
+def _agree(made: Plan, yes: bool) -> None:
+    """Show a plan, and ask where the machine has too little for it."""
     console.print(_table(made, None))
     _warn(made)
-    tell_started(TrainingManager(place).start(resolved, queue))
+    confirm_fit(fit_of_plan(made), yes)
 
 
 def _become_trainer(directory: Path, *arguments: str) -> NoReturn:

@@ -233,6 +233,16 @@ class TrainingManager:
         Raises:
             UserError: as for `start`.
         """
+        return self.start(self.fork_config(id, checkpoint, name, changes), queue)
+
+    def fork_config(
+        self, id: str, checkpoint: str | None, name: str, changes: Mapping[str, Any] | None = None
+    ) -> RunConfig:
+        """The configuration that a fork would have, as for `fork`; nothing is created.
+
+        Raises:
+            UserError: it cannot be forked like this.
+        """
         parent = self.run(id)
         chosen = checkpoint_of(parent, checkpoint)
         config = forking.forked(
@@ -241,7 +251,7 @@ class TrainingManager:
         if "evaluation.suite" in (changes or {}):
             settings = with_suite(self.workspace, config.settings)
             config = config.model_copy(update={"settings": settings})
-        return self.start(config, queue)
+        return config
 
     # --- ending ------------------------------------------------------------------------------
 

@@ -21,9 +21,13 @@ class Problem(UserError):  # noqa: N818 - handlers read as sentences: raise NotF
         fields: sentences by the dotted name of the field they belong to, where it is not the
             findings that say so.
         status: of the HTTP answer; None for the class's own.
+
+    Attributes:
+        needs: what a run needs and what there is, where that is asked about.
     """
 
     status: int = HTTPStatus.UNPROCESSABLE_ENTITY
+    needs: Mapping[str, int] | None = None
 
     def __init__(
         self,
@@ -56,14 +60,23 @@ def status_of(error: MachineError) -> HTTPStatus:
     return HTTPStatus.INSUFFICIENT_STORAGE if error.full else HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class DoesNotFit(Conflict):
+    """A run needs more than there is, and nobody said to start it anyway."""
+
+    def __init__(self, sentences: Sequence[str], needs: Mapping[str, int]) -> None:
+        super().__init__(" ".join(sentences))
+        self.needs = needs
+
+
 def problem_document(
     status: int,
     detail: str,
     problems: Sequence[str] = (),
     fields: Mapping[str, Sequence[str]] | None = None,
+    needs: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The body of an error answer (RFC 9457, section 3)."""
-    return {
+    document = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": int(status),
@@ -71,6 +84,7 @@ def problem_document(
         "problems": list(problems),
         "fields": {name: list(found) for name, found in (fields or {}).items()},
     }
+    return document if needs is None else document | {"needs": dict(needs)}
 
 
 def problem_bytes(status: int, detail: str) -> bytes:

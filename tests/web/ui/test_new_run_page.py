@@ -144,6 +144,36 @@ def test_a_field_and_its_run_agree_in_any_locale(
     context.close()
 
 
+def test_start_asks_before_what_cannot_fit(page: Page, studio: RunningServer) -> None:
+    directory = Workspace(studio.workspace).run("huge")
+    page.goto("/new")
+    data = small_settings()["data"] | {"context_length": 1_048_576}
+    import_settings(page, small_settings(batch={"rows": 65_536}, data=data))
+    page.get_by_label("Name of the run").fill("huge")
+    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("too much")
+    page.get_by_role("button", name="Start", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Start a run that does not fit?")
+    needed = page.locator(".plan-share", has_text="Memory").inner_text()
+    for number in re.findall(r"[\d.,]+ [A-Z]B", needed):
+        expect(dialog).to_contain_text(number)
+    dialog.get_by_role("button", name="Do not start").click()
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
+    assert not directory.exists()
+
+    import_settings(
+        page,
+        small_settings(
+            length="1000000000 steps", checkpoints={"every": "3 steps", "keep_last": 10**9}
+        ),
+    )
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(dialog).to_contain_text("of disk")
+    dialog.get_by_role("button", name="Start anyway").click()
+    page.wait_for_url("**/runs/huge")
+    killed = studio.api(studio.sign_in(), "POST", "/api/runs/huge/kill", {"confirmed": True})
+    assert killed.status == 200
+
+
 def test_a_choice_is_not_called_wrong_before_its_plan_is_there(
     page: Page, studio: RunningServer
 ) -> None:

@@ -315,7 +315,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     rate.fill("0,0005")
     dialog.get_by_role("button", name="Start the fork").click()
     expect(page).to_have_url(re.compile("/runs/branch$"))
-    assert read_config(workspace.run("branch")).settings.optimizer.learning_rate == 0.0005
+    assert run_files.read_config(workspace.run("branch")).settings.optimizer.learning_rate == 0.0005
     expect(state).to_have_text("Completed")
     page.get_by_role("tab", name="Configuration").click()
     changed = page.get_by_role("table", name="Settings that differ from the parent")

@@ -63,7 +63,9 @@ def register(app: flask.Flask, studio: Studio) -> None:
 
 def _user_error(error: UserError) -> flask.Response:
     if isinstance(error, Problem):
-        return problem_answer(error.status, error.message, error.problems, error.fields)
+        return problem_answer(
+            error.status, error.message, error.problems, error.fields, error.needs
+        )
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     if isinstance(error, MachineError):
         status = status_of(error)

@@ -52,6 +52,15 @@ class Confirmed(BaseModel):
     confirmed: bool = False
 
 
+class Needs(BaseModel):
+    """What a run needs and what there is: `anyway` starts it although that is too little."""
+
+    memory_bytes: int
+    memory_available_bytes: int
+    disk_needed_bytes: int
+    disk_free_bytes: int
+
+
 class ProblemDetails(BaseModel):
     """An error's answer (RFC 9457)."""
 
@@ -61,6 +70,7 @@ class ProblemDetails(BaseModel):
     detail: str
     problems: list[str]
     fields: dict[str, list[str]]
+    needs: Needs | None = None
 
 
 @dataclass(frozen=True)

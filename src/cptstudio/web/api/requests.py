@@ -122,10 +122,14 @@ def json_answer(value: Any, status: int = HTTPStatus.OK) -> flask.Response:
 
 
 def problem_answer(
-    status: int, detail: str, problems: Any = (), fields: Mapping[str, Any] | None = None
+    status: int,
+    detail: str,
+    problems: Any = (),
+    fields: Mapping[str, Any] | None = None,
+    needs: Mapping[str, int] | None = None,
 ) -> flask.Response:
     """An error's answer (RFC 9457)."""
-    document = problem_document(status, detail, problems, fields)
+    document = problem_document(status, detail, problems, fields, needs)
     # Text in it may come from the request or from files.
     body = dump_json(document)
     return flask.Response(body, status=status, content_type=CONTENT_TYPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import flask
@@ -9,15 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.errors import UserError
 from cptstudio.settings import parse_settings
+from cptstudio.training.fitting import Fit, completed, fit_of_plan, fit_of_run
 from cptstudio.training.prepare import plan_config
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
-from cptstudio.web.problems import Problem
+from cptstudio.web.problems import DoesNotFit, Problem
 from cptstudio.web.run_details import RunDetail
 from cptstudio.web.studio import Studio
 from cptstudio.web.summaries import Runs, RunSummary
 from cptstudio.workspace import check_name
 
 _Name = Field(min_length=1, max_length=64, description="1 to 64 letters, digits, `.`, `_`, `-`.")
+
+
+_Anyway = Field(
+    False,
+    description="Start although it needs more memory or disk than there is. Without it such a run "
+    "is refused with status 409 and the numbers, in `needs`.",
+)
 
 
 class _Body(BaseModel):
@@ -30,12 +39,14 @@ class NewRun(_Body):
     name: str = _Name
     settings: dict[str, Any] = Field(description="The tree of GET /api/settings-schema.")
     queue: bool = Field(False, description="Wait for the active runs instead of refusing.")
+    anyway: bool = _Anyway
 
 
 class Start(_Body):
     """How a prepared run is started."""
 
     queue: bool = False
+    anyway: bool = _Anyway
 
 
 class Resume(_Body):
@@ -44,6 +55,7 @@ class Resume(_Body):
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
     confirmed: bool = False
     queue: bool = False
+    anyway: bool = _Anyway
 
 
 class Fork(_Body):
@@ -55,6 +67,7 @@ class Fork(_Body):
         default_factory=dict, description="New values by the settings' dotted names."
     )
     queue: bool = False
+    anyway: bool = _Anyway
 
 
 class LabelBody(_Body):
@@ -78,6 +91,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     _add_ending(bp, studio)
     _add_labels(bp, studio)
     return bp
+
+
+def _ask(fit: Fit | None, anyway: bool) -> None:
+    """Refuse, with the numbers, what cannot fit, unless it is to start anyway."""
+    if fit is not None and not fit.fits and not anyway:
+        raise DoesNotFit(fit.sentences(), asdict(fit))
 
 
 def _changed(studio: Studio, id: str) -> RunSummary:
@@ -115,7 +134,8 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
         except UserError as error:
             raise Problem(error.message, fields={"name": [error.message]}) from None
         settings = parse_settings(body.settings)
-        config, _ = plan_config(studio.workspace, body.name, settings)
+        config, plan = plan_config(studio.workspace, body.name, settings)
+        _ask(fit_of_plan(plan), body.anyway)
         manager.start(config, queue=body.queue)
         return _changed(studio, body.name)
 
@@ -124,7 +144,8 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
         answer=RunSummary,
     )  # fmt: skip
     def start(run_id: str, body: Start) -> RunSummary:
-        library.run(run_id)
+        run = library.run(run_id)
+        _ask(fit_of_run(run.config, run.directory), body.anyway)
         manager.start_prepared(run_id, queue=body.queue)
         return _changed(studio, run_id)
 
@@ -133,7 +154,9 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
         answer=RunSummary,
     )  # fmt: skip
     def resume(run_id: str, body: Resume) -> RunSummary:
-        library.run(run_id)
+        run = library.run(run_id)
+        if body.confirmed:
+            _ask(fit_of_run(run.config, run.directory), body.anyway)
         manager.resume(run_id, body.checkpoint, confirmed=body.confirmed, queue=body.queue)
         return _changed(studio, run_id)
 
@@ -143,7 +166,10 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
     )  # fmt: skip
     def fork(run_id: str, body: Fork) -> RunSummary:
         library.run(run_id)
-        manager.fork(run_id, body.checkpoint, body.name, body.changes, queue=body.queue)
+        config = manager.fork_config(run_id, body.checkpoint, body.name, body.changes)
+        config, fit = completed(studio.workspace, config)
+        _ask(fit, body.anyway)
+        manager.start(config, queue=body.queue)
         return _changed(studio, body.name)
 
 

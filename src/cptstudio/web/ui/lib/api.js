@@ -8,7 +8,7 @@ import { signal } from "./preact.js";
 export class ApiError extends Error {
   /**
    * @param {number} status
-   * @param {{title?: string, detail?: string, problems?: string[], fields?: Record<string, string[]>}} body
+   * @param {{title?: string, detail?: string, problems?: string[], fields?: Record<string, string[]>, needs?: any}} body
    */
   constructor(status, body) {
     super(body.detail || body.title || `The server answered ${status}.`);
@@ -18,6 +18,8 @@ export class ApiError extends Error {
     this.detail = body.detail || "";
     this.problems = body.problems || [];
     this.fields = body.fields || {};
+    /** What a run needs and what there is, where the server asks before it starts it; else null. */
+    this.needs = body.needs ?? null;
   }
 }
 

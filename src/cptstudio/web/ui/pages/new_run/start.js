@@ -1,11 +1,11 @@
 /** Name, Start and queue. */
 
-import { post } from "../../lib/api.js";
 import { status } from "../../lib/live.js";
 import { h, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { navigate } from "../../lib/router.js";
 import { Problem } from "../../components/problem.js";
+import { startAsking } from "../../components/start_asking.js";
 import { shownProblems, stillNeeded } from "./problems.js";
 import { isName } from "./tree.js";
 
@@ -36,9 +36,13 @@ export function StartBar({ form, showProblems }) {
     try {
       const name = form.name.value;
       const run = form.fork
-        ? await post(`/api/runs/${encodeURIComponent(form.origin.from ?? "")}/fork`,
+        ? await startAsking(`/api/runs/${encodeURIComponent(form.origin.from ?? "")}/fork`,
             { checkpoint: form.origin.checkpoint, name, changes: form.changes(), queue })
-        : await post("/api/runs", { name, settings: form.tree(), queue });
+        : await startAsking("/api/runs", { name, settings: form.tree(), queue });
+      if (run === null) {
+        setBusy("");
+        return;
+      }
       form.forget();
       navigate(`/runs/${encodeURIComponent(run.id)}`);
     } catch (problem) {

@@ -5,6 +5,7 @@ import { confirm, Dialog } from "../../components/dialog.js";
 import { Field } from "../../components/field.js";
 import { Menu } from "../../components/menu.js";
 import { Problem } from "../../components/problem.js";
+import { startAsking } from "../../components/start_asking.js";
 import { del, post } from "../../lib/api.js";
 import { bits, bytes, integer } from "../../lib/format.js";
 import { status } from "../../lib/live.js";
@@ -71,9 +72,9 @@ async function start(run, changed) {
       h(BenchNotice, { key: 3 }),
     ],
     confirm: queue ? "Put into the queue" : "Start",
-    action: async () => { answer = await post(`/api/runs/${run.id}/start`, { queue }); },
+    action: async () => { answer = await startAsking(`/api/runs/${run.id}/start`, { queue }); },
   });
-  if (yes) {
+  if (yes && answer) {
     toast(queue ? `${run.id} waits in the queue.` : `${run.id} starts.`);
     changed(answer);
   }
@@ -115,7 +116,11 @@ function ResumeDialog({ run, onClose, changed, first }) {
     setBusy(true);
     setError(null);
     try {
-      const answer = await post(`/api/runs/${run.id}/resume`, { checkpoint: chosen ? chosen.name : null, confirmed: true, queue });
+      const answer = await startAsking(`/api/runs/${run.id}/resume`, { checkpoint: chosen ? chosen.name : null, confirmed: true, queue });
+      if (answer === null) {
+        setBusy(false);
+        return;
+      }
       toast(queue ? `${run.id} waits in the queue.` : `${run.id} goes on from ${chosen ? chosen.name : "the beginning"}.`);
       changed(answer);
       onClose();
@@ -169,7 +174,11 @@ function ForkDialog({ run, onClose, first }) {
     // What cannot be read goes to the server as it is, which refuses it at its field.
     const changes = rate === null || rate === old ? {} : { "optimizer.learning_rate": rate };
     try {
-      const made = await post(`/api/runs/${run.id}/fork`, { checkpoint, name, changes, queue });
+      const made = await startAsking(`/api/runs/${run.id}/fork`, { checkpoint, name, changes, queue });
+      if (made === null) {
+        setBusy(false);
+        return;
+      }
       toast(queue ? `${made.id} waits in the queue.` : `${made.id} starts from ${checkpoint}.`);
       onClose();
       navigate(`/runs/${made.id}`);

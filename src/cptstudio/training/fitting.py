@@ -1,0 +1,136 @@
+"""Whether a run fits on this machine, asked before it starts. Imports no MLX.
+
+Numbers beyond the machine's are asked about, never refused: they are estimates, and a user may
+know better.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from cptstudio.errors import UserError
+from cptstudio.lm.description import describe_model
+from cptstudio.run_files import Parent, RunConfig, checkpoints_of, read_config
+from cptstudio.settings import Settings, TrainingSettings
+from cptstudio.training.machine import describe_machine
+from cptstudio.training.planning import Plan, make_plan
+from cptstudio.training.resources import checkpoint_bytes, estimate_memory
+from cptstudio.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a run needs and what there is, in bytes.
+
+    Attributes:
+        memory_bytes: of a training step.
+        memory_available_bytes: of the machine.
+        disk_needed_bytes: of the checkpoints that are still to be written and stay.
+        disk_free_bytes: where the run lies.
+    """
+
+    memory_bytes: int
+    memory_available_bytes: int
+    disk_needed_bytes: int
+    disk_free_bytes: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is enough of both."""
+        return (
+            self.memory_bytes <= self.memory_available_bytes
+            and self.disk_needed_bytes <= self.disk_free_bytes
+        )
+
+    def sentences(self) -> list[str]:
+        """What there is too little of, with the numbers."""
+        found = []
+        if self.memory_bytes > self.memory_available_bytes:
+            found.append(
+                f"A step needs about {_gigabytes(self.memory_bytes)} of memory; this machine has "
+                f"{_gigabytes(self.memory_available_bytes)}."
+            )
+        if self.disk_needed_bytes > self.disk_free_bytes:
+            found.append(
+                f"The checkpoints need about {_gigabytes(self.disk_needed_bytes)} of disk; "
+                f"{_gigabytes(self.disk_free_bytes)} are free."
+            )
+        return found
+
+
+def fit_of_plan(plan: Plan) -> Fit:
+    """What a planned run needs."""
+    return Fit(plan.memory.total, plan.memory_available, plan.disk_needed, plan.disk_free)
+
+
+def fit_of_run(config: RunConfig | None, directory: Path) -> Fit | None:
+    """What a run that has its directory needs to go on; None where that cannot be told."""
+    if config is None:
+        return None
+    settings, machine = config.settings, describe_machine()
+    try:
+        model = describe_model(Path(config.model_path))
+        memory = estimate_memory(model, settings, machine).total
+        one = checkpoint_bytes(model, settings)
+        free = shutil.disk_usage(directory).free
+    except (UserError, OSError):
+        return None
+    # The one that is written before an older one goes, and those that are not there yet.
+    more = 1 + max(0, settings.checkpoints.keep_last - len(checkpoints_of(directory)))
+    return Fit(memory, machine.memory, one * more, free)
+
+
+def completed(workspace: Workspace, config: RunConfig) -> tuple[RunConfig, Fit | None]:
+    """A fork's configuration with a value for all that was left to be chosen, and what it needs.
+
+    What the parent resolved stays as it is, so that the fork differs in what was changed alone.
+
+    Raises:
+        UserError: something was left to be chosen, and the run cannot be planned.
+    """
+    settings = config.settings
+    model = settings.model.model_copy(update={"path": config.model_path})
+    evaluation = settings.evaluation.model_copy(update={"suite": None})
+    try:
+        plan = make_plan(
+            workspace, settings.model_copy(update={"model": model, "evaluation": evaluation})
+        )
+    except UserError:
+        # A parent's corpora may lie elsewhere than in this workspace; its trainer finds them.
+        if config.parent is None or _open(settings) - _open(_settings_of(config.parent)):
+            raise
+        return config, fit_of_run(config, workspace.root)
+    groups = {name: group for name, group in settings if isinstance(group, Settings)}
+    chosen = {
+        name: group.model_copy(
+            update={
+                key: getattr(getattr(plan.settings, name), key)
+                for key, value in group
+                if value is None
+            }
+        )
+        for name, group in groups.items()
+    }
+    complete = settings.model_copy(update=chosen)
+    return config.model_copy(update={"settings": complete}), fit_of_plan(plan)
+
+
+def _settings_of(parent: Parent) -> TrainingSettings:
+    return read_config(Path(parent.path)).settings
+
+
+def _open(settings: TrainingSettings) -> set[str]:
+    """The settings without a value."""
+    return {
+        f"{name}.{key}"
+        for name, group in settings
+        if isinstance(group, Settings)
+        for key, value in group
+        if value is None
+    }
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB"

@@ -1,0 +1,75 @@
+"""What cannot fit is asked about before anything is created, with the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from cptstudio.cli import app
+from cptstudio.errors import UserError
+from cptstudio.run_files import read_config
+from cptstudio.training.fitting import Fit, fit_of_run
+from cptstudio.workspace import Workspace
+from tests.training.small_workspace import make_workspace, prepare, small_settings
+
+LARGE: dict[str, Any] = {"batch": {"rows": 65_536}, "data": {"context_length": 1_048_576}}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return make_workspace(tmp_path_factory.mktemp("fitting") / "workspace")
+
+
+def large_data() -> dict[str, Any]:
+    return small_settings()["data"] | LARGE["data"]
+
+
+def test_the_sentences_hold_the_numbers() -> None:
+    assert Fit(405 * 10**9, 25 * 10**9, 10**9, 10**9).sentences() == [
+        "A step needs about 405.0 GB of memory; this machine has 25.0 GB."
+    ]
+    assert Fit(1, 1, 2 * 10**12, 5 * 10**11).sentences() == [
+        "The checkpoints need about 2,000.0 GB of disk; 500.0 GB are free."
+    ]
+    assert Fit(1, 1, 1, 1).fits and not Fit(2, 1, 1, 1).fits and not Fit(1, 1, 2, 1).fits
+
+
+def test_train_and_resume_ask_before_anything_is_there(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    settings = small_settings(batch=LARGE["batch"], data=large_data())
+    (tmp_path / "large.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    place = ("--workspace", str(workspace.root))
+    common = ("--config", str(tmp_path / "large.yaml"), "--name", "large", *place)
+    for command in (
+        ("train", *common),
+        ("train", *common, "--background"),
+        ("train", *common, "--queue"),
+    ):
+        refused = CliRunner().invoke(app, command)
+        assert isinstance(refused.exception, UserError), refused.output
+        words = str(refused.exception)
+        assert "of memory; this machine has" in words and words.endswith("confirm with --yes.")
+    assert workspace.run_names() == []
+
+    directory = prepare(workspace, "large", batch=LARGE["batch"], data=large_data())
+    for command in (
+        ("resume", "large", *place),
+        ("runs", "resume", "large", *place),
+    ):
+        refused = CliRunner().invoke(app, command)
+        assert isinstance(refused.exception, UserError)
+        assert "confirm with --yes" in str(refused.exception)
+    fit = fit_of_run(read_config(directory), directory)
+    assert fit is not None and fit.memory_bytes > fit.memory_available_bytes
+    assert not (directory / "train.log").exists()
+
+
+def test_what_fits_is_not_asked_about(workspace: Workspace) -> None:
+    directory = prepare(workspace, "small")
+    fit = fit_of_run(read_config(directory), directory)
+    assert fit is not None and fit.fits
