@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from cptstudio.errors import MachineError, UserError, by_field, machine_error
-from cptstudio.web.api import idempotency
+from cptstudio.web.api import crowding, idempotency
 from cptstudio.web.api.openapi import ID_PATTERN, openapi_document
 from cptstudio.web.api.requests import json_answer, problem_answer
 from cptstudio.web.problems import Problem, status_of
@@ -45,6 +45,8 @@ def prepare(app: flask.Flask) -> None:
 def register(app: flask.Flask, studio: Studio) -> None:
     """Mount every module of this package that defines `blueprint`."""
     prepare(app)
+    # First, since all that follows may wait for a disk.
+    crowding.watch(app)
     app.before_request(studio.workspace.check_present)
     for found in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{found.name}")
