@@ -25,7 +25,7 @@ from cptstudio.workspace import Workspace
 from examples.follow_run import RunFollower
 from tests.web.run_directories import make_run
 from tests.web.series.metrics_files import append, train_row
-from tests.web.server_process import RunningServer, running_server
+from tests.web.server_process import RunningServer, SignedIn, running_server
 
 CLIENTS_IN_A_PROCESS = 10
 RUN = "watched"
@@ -62,7 +62,7 @@ def percentile(values: Sequence[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
-def http_times(server: RunningServer, cookie: str, stop: threading.Event) -> list[float]:
+def http_times(server: RunningServer, cookie: SignedIn, stop: threading.Event) -> list[float]:
     """Seconds of requests, one after the other, until `stop`."""
     found = []
     paths = ["/api/status", f"/api/runs/{RUN}/series?keys=loss", "/api/runs", "/"]

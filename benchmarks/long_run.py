@@ -20,7 +20,7 @@ from typing import Any
 
 from cptstudio.workspace import Workspace
 from tests.web.run_directories import make_run
-from tests.web.server_process import RunningServer, running_server
+from tests.web.server_process import RunningServer, SignedIn, running_server
 
 RUN = "long"
 SPIKE = 50.0
@@ -48,7 +48,7 @@ def write_rows(path: Path, count: int) -> int:
     return spike_at
 
 
-def ask(server: RunningServer, cookie: str, query: str) -> tuple[float, dict[str, Any]]:
+def ask(server: RunningServer, cookie: SignedIn, query: str) -> tuple[float, dict[str, Any]]:
     """Seconds of one answer, and the answer."""
     begun = time.perf_counter()
     answer = server.api(cookie, "GET", f"/api/runs/{RUN}/series?{query}")

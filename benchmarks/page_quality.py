@@ -25,8 +25,8 @@ from benchmarks.long_run import write_rows
 from cptstudio.training.machine import describe_machine
 from cptstudio.workspace import Workspace
 from tests.web.run_directories import make_run
-from tests.web.server_process import RunningServer, running_server
-from tests.web.ui.browsers import browser_options
+from tests.web.server_process import RunningServer, SignedIn, running_server
+from tests.web.ui.browsers import browser_options, storage_of
 
 LIGHTHOUSE = "13.5.0"
 RUNS, POINTS = 3, 10_000
@@ -64,8 +64,19 @@ def install_lighthouse() -> Path:
     return program
 
 
-def visit(program: Path, server: RunningServer, cookie: str, path: str) -> dict[str, Any]:
-    """One visit of a page by Lighthouse."""
+def sign_in(server: RunningServer, profile: Path) -> None:
+    """Sign a browser's profile in, through the entry file."""
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(profile, **browser_options())
+        page = context.new_page()
+        page.goto((server.workspace / ".cpt-studio" / "open.html").as_uri())
+        page.wait_for_url(f"{server.origin}/")
+        page.get_by_role("heading", name="Runs", level=1).wait_for()
+        context.close()
+
+
+def visit(program: Path, server: RunningServer, profile: Path, path: str) -> dict[str, Any]:
+    """One visit of a page by Lighthouse, in a signed-in profile."""
     options = browser_options("--headless=new")
     environment = os.environ | {"CHROME_PATH": options["executable_path"] or "chromium"}
     with tempfile.TemporaryDirectory() as folder:
@@ -75,8 +86,8 @@ def visit(program: Path, server: RunningServer, cookie: str, path: str) -> dict[
                 *(str(program), f"{server.origin}{path}", "--quiet", "--preset=desktop"),
                 "--only-categories=performance,accessibility,best-practices",
                 *("--output=json", f"--output-path={report}"),
-                f"--extra-headers={json.dumps({'Cookie': cookie})}",
-                f"--chrome-flags={' '.join(options['args'])}",
+                "--disable-storage-reset",
+                f"--chrome-flags={' '.join(options['args'])} --user-data-dir={profile}",
             ],
             check=True,
             env=environment,
@@ -88,9 +99,8 @@ def visit(program: Path, server: RunningServer, cookie: str, path: str) -> dict[
     }
 
 
-def watch_traffic(server: RunningServer, cookie: str) -> tuple[int, set[str]]:
+def watch_traffic(server: RunningServer, session: SignedIn) -> tuple[int, set[str]]:
     """Bytes that an idle Runs page exchanges in ten seconds, and all hosts that were asked."""
-    name, _, value = cookie.partition("=")
     count, hosts = 0, set()
 
     def frame(event: dict[str, Any]) -> None:
@@ -103,18 +113,17 @@ def watch_traffic(server: RunningServer, cookie: str) -> tuple[int, set[str]]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**browser_options())
-        context = browser.new_context()
-        context.add_cookies([{"name": name, "value": value, "url": server.origin}])
+        context = browser.new_context(storage_state=storage_of(server, session))
         page = context.new_page()
         page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
         for path in PAGES.values():
             page.goto(f"{server.origin}{path}", wait_until="networkidle")
         page.goto(f"{server.origin}/", wait_until="networkidle")
-        session: CDPSession = context.new_cdp_session(page)
-        session.on("Network.webSocketFrameReceived", frame)
-        session.on("Network.webSocketFrameSent", frame)
-        session.on("Network.dataReceived", received)
-        session.send("Network.enable")
+        devtools: CDPSession = context.new_cdp_session(page)
+        devtools.on("Network.webSocketFrameReceived", frame)
+        devtools.on("Network.webSocketFrameSent", frame)
+        devtools.on("Network.dataReceived", received)
+        devtools.send("Network.enable")
         page.wait_for_timeout(IDLE_SECONDS * 1000)
         browser.close()
     return count, hosts
@@ -128,14 +137,15 @@ def measure(rounds: int) -> dict[str, Any]:
         for number in range(1, RUNS + 1):
             write_rows(make_run(workspace, f"run-{number}"), POINTS)
         with running_server(workspace.root, "--no-detect") as server:
-            cookie = server.sign_in()
+            profile = Path(folder) / "profile"
+            sign_in(server, profile)
             pages: dict[str, dict[str, float]] = {}
             for title, path in PAGES.items():
-                visits = [visit(program, server, cookie, path) for _ in range(rounds)]
+                visits = [visit(program, server, profile, path) for _ in range(rounds)]
                 pages[title] = {
                     key: statistics.median(one[key] for one in visits) for key in visits[0]
                 }
-            traffic, hosts = watch_traffic(server, cookie)
+            traffic, hosts = watch_traffic(server, server.sign_in())
             own = server.origin.split("/")[2]
     return {"pages": pages, "idle_bytes": traffic, "other_hosts": sorted(hosts - {own})}
 

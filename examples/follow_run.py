@@ -7,23 +7,27 @@ run has ended. The server may be restarted and the connection may break meanwhil
 
 It needs `pip install "python-socketio[client]"`. This is all there is to the protocol:
 
-1. Sign in: POST /enter with the token of the workspace gives a session cookie.
-2. Connect Socket.IO with that cookie, and emit "watch" {run, after}. The answer tells boot_id,
-   generation and last_seq.
+1. Sign in: the server and this program prove to each other that they know the token of the
+   workspace (`sign_in`). What is gained is a session's cookie and its secret, which ends when the
+   server does. The token itself is not sent: while the server is being restarted, another user of
+   the machine could listen on its port.
+2. Connect Socket.IO with cookie and secret, and emit "watch" {run, after}. The answer tells
+   boot_id, generation and last_seq.
 3. Fetch what is missing: GET /api/runs/RUN/rows?after=SEQ, as long as it says `more`.
 4. Apply each "update": its rows follow row number `after`. If that is not where you are, or it
    says `behind`, fetch (step 3). Return from the handler: that acknowledges the update, and the
    next one comes only then.
 5. When `generation` changes, a resume has superseded rows that you have: begin again from 0.
-   When the connection comes back, begin again with step 2. Other boot_id: the server was
-   restarted; your rows still hold if the last one is still there, but beginning again from 0
-   is simplest.
+   When the connection breaks, begin again with step 1. Other boot_id: the server was restarted;
+   your rows still hold if the last one is still there, but beginning again from 0 is simplest.
 """
 
 from __future__ import annotations
 
 import argparse
+import hmac
 import json
+import secrets
 import sys
 import threading
 from collections.abc import Callable
@@ -37,6 +41,34 @@ PAGE = 2000
 ENDED = ("ended", "lost", "missing")
 
 Tell = Callable[[str, Any], None]
+
+
+def sign_in(http: requests.Session, url: str, token: str) -> str:
+    """Begin or go on with a session: the cookie is kept in `http`, the secret is returned.
+
+    Raises:
+        ConnectionError: the server does not answer, or another program does in its place.
+    """
+
+    def ask(path: str, body: dict[str, Any]) -> Any:
+        try:
+            answer = http.post(url + path, json=body, headers={"Origin": url}, timeout=30)
+            answer.raise_for_status()
+            return answer.json()
+        except (requests.RequestException, ValueError) as error:
+            raise ConnectionError(f"{url} does not answer as it should: {error}") from None
+
+    def proof(side: str) -> str:
+        words = ("cpt-studio", side, url, "", theirs["boot"], nonce, theirs["challenge"])
+        return hmac.digest(token.encode(), "\n".join(words).encode(), "sha256").hex()
+
+    nonce = secrets.token_hex(16)
+    theirs = ask("/enter/challenge", {"session": None, "nonce": nonce})
+    if not hmac.compare_digest(theirs["proof"], proof("server")):
+        raise ConnectionError(f"What answers at {url} does not know the token.")
+    mine = {"nonce": nonce, "challenge": theirs["challenge"], "proof": proof("client")}
+    secret: str = ask("/enter/answer", {"session": None, **mine})["secret"]
+    return secret
 
 
 class RunFollower:
@@ -55,11 +87,8 @@ class RunFollower:
         self.known: tuple[str, int] | None = None
         self.finished = threading.Event()
         self._lock = threading.RLock()
+        self._token = token
         self._http = requests.Session()
-        signed_in = self._http.post(
-            f"{self.url}/enter", data={"token": token}, headers={"Origin": self.url}, timeout=30
-        )
-        signed_in.raise_for_status()
         self.client = socketio.Client(
             http_session=self._http, reconnection_delay=0.2, reconnection_delay_max=2
         )
@@ -68,11 +97,20 @@ class RunFollower:
 
     def start(self) -> None:
         """Connect; everything else happens in the client's threads."""
-        self.client.connect(self.url, transports=["websocket"])
+        # A function is called anew for each attempt to connect, also after a restart.
+        self.client.connect(self.url, headers=self._signed_in, transports=["websocket"])
 
     def close(self) -> None:
         """End the connection for good."""
         self.client.disconnect()
+
+    def _signed_in(self) -> dict[str, str]:
+        try:
+            secret = sign_in(self._http, self.url, self._token)
+        except ConnectionError as error:
+            raise socketio.exceptions.ConnectionError(str(error)) from None
+        self._http.headers["X-CPT-Studio-Session"] = secret
+        return {"X-CPT-Studio-Session": secret}
 
     def _join(self) -> None:
         self.client.emit("watch", {"run": self.run, "after": self.after}, callback=self._joined)

@@ -28,8 +28,12 @@ Made by `make docs` from the OpenAPI 3.1 document, which a running server gives 
 `/api/openapi.json`. What the pages of CPT Studio do, they do through this API; live updates come
 over Socket.IO ([live.md](live.md)).
 
-- **Signing in.** `POST /enter` with the form field `token` (the content of
-  `.cpt-studio/token`) gives a cookie that every request has to carry
+- **Signing in.** `POST /enter` with `{"token": ...}` (the content of `.cpt-studio/token`) gives a
+  cookie and `secret`, which ends together with the server. Every request has to carry both, the
+  secret in the header `X-CPT-Studio-Session`; without it the cookie opens nothing. After a restart
+  (status 401) a program signs in again. One that does so by itself proves that it knows the token
+  instead of sending it, as [examples/follow_run.py](../examples/follow_run.py) does: while the
+  server is away, another user of the machine could listen on its port
   ([security.md](security.md)).
 - **Changes** (POST, PUT, DELETE) need the server's own address as `Origin`, and
   `Content-Type: application/json`; uploads are `application/octet-stream`. A GET changes nothing.
@@ -41,10 +45,13 @@ over Socket.IO ([live.md](live.md)).
   are the strings "NaN", "Infinity" and "-Infinity".
 
 ```sh
-port=8763; token=$(cat demo/.cpt-studio/token)
-curl --silent --output /dev/null --cookie-jar cookies --data-urlencode "token=$token" \\
-    http://127.0.0.1:$port/enter
-curl --cookie cookies http://127.0.0.1:$port/api/runs
+umask 077
+url=http://127.0.0.1:8763; token=$(cat demo/.cpt-studio/token)
+printf '{"token": "%s"}' "$token" |
+    curl --silent --cookie-jar cookies --header "Origin: $url" \\
+        --header "Content-Type: application/json" --data @- $url/enter |
+    sed 's/.*"secret": "\\([0-9a-f]*\\)".*/X-CPT-Studio-Session: \\1/' >secret
+curl --cookie cookies --header @secret $url/api/runs
 ```
 """
 

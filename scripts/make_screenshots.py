@@ -18,7 +18,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.web.server_process import RunningServer, running_server
-from tests.web.ui.browsers import browser_options
+from tests.web.ui.browsers import browser_options, storage_of
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SIZE: ViewportSize = {"width": 1280, "height": 860}
@@ -92,9 +92,8 @@ def photograph(
         device_scale_factor=1,
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",
+        storage_state=storage_of(server, server.sign_in()),
     )
-    cookie, _, value = server.sign_in().partition("=")
-    context.add_cookies([{"name": cookie, "value": value, "url": server.origin}])
     page = context.new_page()
     page.goto(f"{server.origin}{path}", wait_until="networkidle")
     page.wait_for_function("!document.querySelector('[aria-busy=true]')")

@@ -18,7 +18,7 @@ from benchmarks.faults.server import ServerHandle, kill_all
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import launching
 from cptstudio.workspace import Workspace
-from tests.web.server_process import RunningServer, free_port
+from tests.web.server_process import RunningServer, SignedIn, free_port
 
 _ROWS_SECONDS: Final = 0.3
 _COMMANDS: Final = {
@@ -37,7 +37,7 @@ class WebServer(ServerHandle):
         self._workspace = workspace
         workspace.root.mkdir(parents=True, exist_ok=True)
         self._running = RunningServer(workspace.root, free_port())
-        self._cookie = ""
+        self._session = SignedIn("", "")
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._come_up, daemon=True)]
         self._threads[0].start()
@@ -45,13 +45,13 @@ class WebServer(ServerHandle):
     def _come_up(self) -> None:
         with contextlib.suppress(AssertionError, OSError, http.client.HTTPException):
             self._running.wait_until_up()
-            self._cookie = self._running.sign_in()
-            listed = self._running.api(self._cookie, "GET", "/api/runs").json["runs"]
+            self._session = self._running.sign_in()
+            listed = self._running.api(self._session, "GET", "/api/runs").json["runs"]
             self.states = {run["id"]: run["state"]["text"] for run in listed}
-        if not self._cookie:
+        if not self._session.cookie:
             self.error = self._running.text
         self.ready.set()
-        while not self._ended.wait(_ROWS_SECONDS) and self._cookie:
+        while not self._ended.wait(_ROWS_SECONDS) and self._session.cookie:
             self._ask_for_rows()
 
     def _ask_for_rows(self) -> None:
@@ -59,7 +59,7 @@ class WebServer(ServerHandle):
         for run in self._workspace.run_names():
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
                 path = f"/api/runs/{run}/rows?after={after}"
-                answer = self._running.api(self._cookie, "GET", path)
+                answer = self._running.api(self._session, "GET", path)
                 if answer.status == 200:
                     self.rows |= {(run, r["session"], r["seq"]) for r in answer.json["rows"]}
 
@@ -80,7 +80,7 @@ class WebServer(ServerHandle):
     def _post(self, run: str, command: str, body: dict[str, Any]) -> None:
         self.ready.wait()
         with contextlib.suppress(OSError, http.client.HTTPException):
-            self._running.api(self._cookie, "POST", f"/api/runs/{run}/{command}", body)
+            self._running.api(self._session, "POST", f"/api/runs/{run}/{command}", body)
 
     def strike(self) -> None:
         """Send SIGKILL to the server's processes, and do not wait for their end."""

@@ -13,7 +13,9 @@ from werkzeug.test import Client, TestResponse
 from cptstudio.web.options import ServerOptions
 from cptstudio.web.security.access import Access, make_access
 from cptstudio.web.security.gate import Gate
+from cptstudio.web.security.sessions import Session
 from cptstudio.web.security.token import prepare_private_folder, read_or_make_token
+from cptstudio.web.security.visit import SECRET_HEADER
 from cptstudio.web.studio import Studio, make_studio
 from cptstudio.web.web_training_interface import create_application
 
@@ -27,18 +29,27 @@ class Web:
     """An application and a signed-in page of it.
 
     Attributes:
-        session: the value of the page's cookie.
+        session: the page's.
     """
 
     gate: Gate
     access: Access
     studio: Studio
     app: flask.Flask
-    session: str
+    session: Session
 
     @property
     def cookie(self) -> str:
-        return f"{self.access.cookie}={self.session}"
+        return f"{self.access.cookie}={self.access.sessions.cookie_of(self.session)}"
+
+    @property
+    def secret(self) -> str:
+        return self.access.sessions.secret_of(self.session)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the signed-in page sends with every request."""
+        return {**SAME_ORIGIN, "Cookie": self.cookie, SECRET_HEADER: self.secret}
 
     @property
     def socketio(self) -> flask_socketio.SocketIO:
@@ -51,7 +62,7 @@ class Web:
 
     def request(self, method: str, path: str, **arguments: Any) -> TestResponse:
         """A request as the signed-in page sends it."""
-        headers = {**SAME_ORIGIN, "Cookie": self.cookie, **arguments.pop("headers", {})}
+        headers = {**self.headers, **arguments.pop("headers", {})}
         if method != "GET" and "data" not in arguments:
             arguments.setdefault("json", {})
         return self.raw(method, path, headers=headers, **arguments)
@@ -79,4 +90,4 @@ def make_web(root: Path, **options: Any) -> Web:
     gate = create_application(lambda: studio, access)
     app = gate.warm_up()
     assert isinstance(app, flask.Flask)
-    return Web(gate, access, studio, app, access.sessions.issue())
+    return Web(gate, access, studio, app, access.sessions.begin())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import http.client
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -56,6 +59,24 @@ class Answer:
         return json.loads(self.body)
 
 
+@dataclass(frozen=True)
+class SignedIn:
+    """A session: its cookie, and the secret without which the cookie opens nothing."""
+
+    cookie: str
+    secret: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Cookie": self.cookie, "X-CPT-Studio-Session": self.secret}
+
+    @property
+    def lines(self) -> str:
+        """The same, as it is on the wire."""
+        return "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+
+
 class RunningServer:
     """A server process.
 
@@ -100,7 +121,7 @@ class RunningServer:
             if "CPT Studio is at" not in self.text:
                 return False
             try:
-                return self.request("GET", "/").status == 401
+                return self.request("GET", "/").status == 200
             except OSError:
                 return False
 
@@ -126,8 +147,8 @@ class RunningServer:
         finally:
             connection.close()
 
-    def sign_in(self) -> str:
-        """Come in through the entry file, as a browser does; returns the cookie."""
+    def sign_in(self) -> SignedIn:
+        """Come in through the entry file, as a browser does."""
         page = (self.workspace / ".cpt-studio" / "open.html").read_text()
         code = re.search(r'name="code" value="([^"]+)"', page)
         assert code
@@ -138,11 +159,44 @@ class RunningServer:
             {"Content-Type": FORM, "Origin": "null", "Sec-Fetch-Site": "cross-site"},
         )
         assert answer.status == 200, answer.body
-        return answer.headers["set-cookie"].partition(";")[0]
+        secret = re.search(rb'data-secret="([0-9a-f]+)"', answer.body)
+        assert secret
+        return SignedIn(answer.headers["set-cookie"].partition(";")[0], secret[1].decode())
 
-    def api(self, cookie: str, method: str, path: str, body: Any = None) -> Answer:
+    def recover(self, session: SignedIn, key: str) -> SignedIn:
+        """Go on with a session on this server, as an open page does: both sides prove themselves.
+
+        Args:
+            key: the session's, as /api/session says.
+        """
+        id, nonce = session.cookie.partition("=")[2].rpartition(".")[0], secrets.token_hex(16)
+
+        def ask(path: str, body: dict[str, str]) -> Answer:
+            headers = {
+                "Cookie": session.cookie,
+                "Origin": self.origin,
+                "Content-Type": "application/json",
+            }
+            body = {"session": id, "nonce": nonce, **body}
+            return self.request("POST", path, json.dumps(body).encode(), headers)
+
+        theirs = ask("/enter/challenge", {}).json
+
+        def proof(side: str) -> str:
+            words = ("cpt-studio", side, self.origin, id, theirs["boot"], nonce)
+            message = "\n".join((*words, theirs["challenge"])).encode()
+            return hmac.digest(base64.b64decode(key), message, "sha256").hex()
+
+        assert proof("server") == theirs["proof"], "the server cannot prove itself"
+        mine = {"challenge": theirs["challenge"], "proof": proof("client")}
+        answer = ask("/enter/answer", mine)
+        assert answer.status == 200, answer.body
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        return SignedIn(cookie, answer.json["secret"])
+
+    def api(self, session: SignedIn, method: str, path: str, body: Any = None) -> Answer:
         data = None if method == "GET" else json.dumps(body or {}).encode()
-        headers = {"Cookie": cookie, "Origin": self.origin, "Content-Type": "application/json"}
+        headers = {**session.headers, "Origin": self.origin, "Content-Type": "application/json"}
         return self.request(method, path, data, headers)
 
     def stop(self, with_signal: int = signal.SIGTERM) -> int:

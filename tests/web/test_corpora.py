@@ -18,7 +18,7 @@ from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
 from tests.web.corpus_sources import MODEL, install_demo_model, write_documents, write_much_text
 from tests.web.in_process import Web, make_web
-from tests.web.server_process import RunningServer, running_server, wait_for
+from tests.web.server_process import RunningServer, SignedIn, running_server, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -282,7 +282,7 @@ def _builder(server: RunningServer) -> psutil.Process | None:
     return None
 
 
-def _api(server: RunningServer, cookie: str) -> Callable[..., Any]:
+def _api(server: RunningServer, cookie: SignedIn) -> Callable[..., Any]:
     def ask(method: str, path: str, body: Any = None) -> Any:
         answer = server.api(cookie, method, path, body)
         assert answer.status < 300, answer.body

@@ -49,7 +49,7 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Web, 
         yield web, sentence
         shutil.rmtree(taken) if taken.is_dir() else taken.unlink()
         # With room again, all is as before.
-        web.session = web.access.sessions.issue()
+        web.session = web.access.sessions.begin()
         assert web.request("PUT", "/api/preferences", json={"detect": True}).status_code < 300
         web.studio.live.close()
         web.studio.manager.close()
@@ -61,7 +61,7 @@ def test_every_route_answers_on_a_full_disk(full: tuple[Web, str]) -> None:
     # What deletes makes room, so it comes last.
     routes = sorted(described_routes(web.app), key=lambda route: route[1].method == "DELETE")
     for path, described in routes:
-        if path.startswith("/api/external") or "hub" in path or path == "/api/session/end":
+        if path.startswith(("/api/external", "/api/session/end")) or "hub" in path:
             continue
         if path.startswith("/api/bench/"):
             continue  # Models in memory; nothing of it is written.

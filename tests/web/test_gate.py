@@ -6,6 +6,7 @@ being there.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,9 +15,12 @@ from typing import Any
 
 import pytest
 
-from cptstudio.web.security.gate import SESSION_KEY, Gate
+from cptstudio.web.security.boot import Boot
+from cptstudio.web.security.gate import Gate
 from cptstudio.web.security.headers import CONTENT_SECURITY_POLICY
-from tests.web.in_process import ORIGIN, PORT, Web
+from cptstudio.web.security.sessions import Sessions
+from cptstudio.web.security.visit import SECRET_HEADER, SESSION_KEY
+from tests.web.in_process import ORIGIN, PORT, Web, make_web
 
 JSON = "application/json"
 UNSAFE = {"POST", "PUT", "DELETE"}
@@ -25,7 +29,7 @@ SOCKETS = [("GET", "/socket.io/?EIO=4&transport=polling"), ("POST", "/socket.io/
 
 def routes_of(web: Web) -> list[tuple[str, str]]:
     """Method and path of everything that can be asked for, with a sample for each id."""
-    found = [("GET", "/"), ("GET", "/runs/a-run"), ("GET", "/ui/app.js"), *SOCKETS]
+    found = [*SOCKETS]
     for rule in web.app.url_map.iter_rules():
         path = re.sub(r"<[^>]+>", "a-sample", rule.rule)
         found += [(method, path) for method in rule.methods - {"OPTIONS", "HEAD"}]
@@ -50,7 +54,7 @@ class Spy:
     seen: list[str] = field(default_factory=list)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        assert environ[SESSION_KEY]
+        assert environ[SESSION_KEY].still_holds
         self.seen.append(environ["PATH_INFO"])
         start_response(
             "200 OK", [("Content-Type", "text/plain"), ("Access-Control-Allow-Origin", "*")]
@@ -75,6 +79,37 @@ def put(**headers: str) -> Change:
     return change
 
 
+def without_secret(given: dict[str, str], web: Web) -> None:
+    del given[SECRET_HEADER]
+
+
+def with_secret(make: Callable[[Web], str]) -> Change:
+    def change(given: dict[str, str], web: Web) -> None:
+        given[SECRET_HEADER] = make(web)
+
+    return change
+
+
+def of_the_former_boot(web: Web) -> str:
+    """What this session's secret was before a restart."""
+    return make_web(web.studio.workspace.root).access.sessions.secret_of(web.session)
+
+
+def of_another_session(web: Web) -> str:
+    return web.access.sessions.secret_of(web.access.sessions.begin())
+
+
+def with_former_cookie(given: dict[str, str], web: Web) -> None:
+    """A cookie as older versions made it, which knew no secrets."""
+    import hmac
+    import time
+
+    token = (web.studio.workspace.private / "token").read_text().strip().encode()
+    begun, part = int(time.time()), "0" * 32
+    proof = hmac.digest(token, f"session {begun} {part}".encode(), "sha256").hex()
+    given["Cookie"] = f"{web.access.cookie}={begun}.{part}.{proof}"
+
+
 def without_cookie(given: dict[str, str], web: Web) -> None:
     del given["Cookie"]
 
@@ -97,14 +132,24 @@ def made_older(web: Web) -> str:
 
 
 REFUSED: dict[str, tuple[Change, set[int]]] = {
-    "no token": (without_cookie, {401}),
-    "empty token": (with_cookie(lambda web: f"{web.access.cookie}="), {401}),
-    "wrong token": (with_cookie(changed_last), {401}),
+    "cookie without secret": (without_secret, {401}),
+    "secret without cookie": (without_cookie, {401}),
+    "empty secret": (with_secret(lambda web: ""), {401}),
+    "secret of the former boot": (with_secret(of_the_former_boot), {401}),
+    "secret of another session": (with_secret(of_another_session), {401}),
+    "secret of another length": (with_secret(lambda web: web.secret[:-1]), {401}),
+    "the token as secret": (
+        with_secret(lambda web: (web.studio.workspace.private / "token").read_text().strip()),
+        {401},
+    ),
+    "cookie of an older version": (with_former_cookie, {401}),
+    "empty cookie": (with_cookie(lambda web: f"{web.access.cookie}="), {401}),
+    "wrong cookie": (with_cookie(changed_last), {401}),
     "prolonged session": (with_cookie(made_older), {401}),
     "cookie of another port": (
         with_cookie(lambda web: web.cookie.replace(str(PORT), "9999", 1)), {401}
     ),
-    "two cookies": (with_cookie(lambda web: f"{web.cookie}; {web.access.cookie}=x"), {401}),
+    "another loopback name": (put(Host=f"localhost:{PORT}"), {403}),
     "wrong Host": (put(Host=f"evil.example:{PORT}"), {403}),
     "wrong port in Host": (put(Host="127.0.0.1:9999"), {403}),
     "no port in Host": (put(Host="127.0.0.1"), {403}),
@@ -140,7 +185,7 @@ def asked(web: Web, method: str, path: str, headers: dict[str, str]) -> Any:
 
 
 def good_headers(web: Web, method: str, path: str) -> dict[str, str]:
-    headers = {"Cookie": web.cookie, "Sec-Fetch-Site": "same-origin"}
+    headers = web.headers
     content_type = content_type_of(web, method, path)
     if content_type:
         headers["Content-Type"] = content_type
@@ -215,7 +260,7 @@ def test_no_get_reaches_what_changes_something(web: Web) -> None:
         if method not in UNSAFE or path.startswith("/socket.io/"):
             continue
         for safe in ("GET", "HEAD"):
-            headers = {"Cookie": web.cookie, **overrides}
+            headers = {**web.headers, **overrides}
             if ("GET", path) in readable:
                 assert adapter.match(path, safe) != adapter.match(path, method)
             else:
@@ -227,7 +272,7 @@ def test_no_get_reaches_what_changes_something(web: Web) -> None:
 def test_other_methods_are_unknown(spied: tuple[Web, Spy], method: str) -> None:
     web, spy = spied
     for _, path in routes_of(web):
-        headers = {"Cookie": web.cookie, "Sec-Fetch-Site": "same-origin"}
+        headers = web.headers
         environ = {"REQUEST_METHOD": method}
         response = web.raw("GET", path, headers=headers, environ_overrides=environ)
         assert response.status_code == 405
@@ -238,6 +283,7 @@ def test_only_the_web_socket_of_socket_io_may_upgrade(spied: tuple[Web, Spy]) ->
     web, spy = spied
     good = {
         "Cookie": web.cookie,
+        "Sec-WebSocket-Protocol": f"cpt-studio, {web.secret}",
         "Origin": ORIGIN,
         "Connection": "Upgrade",
         "Upgrade": "websocket",
@@ -249,6 +295,10 @@ def test_only_the_web_socket_of_socket_io_may_upgrade(spied: tuple[Web, Spy]) ->
         *({"Origin": "null"}, {"Origin": "http://evil.example"}, {"Cookie": ""}),
         *({"Host": f"evil.example:{PORT}"}, {"Upgrade": "h2c"}, {"X-Forwarded-For": "::1"}),
         *({"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}),
+        *(
+            {"Sec-WebSocket-Protocol": text}
+            for text in ("", "cpt-studio", f"cpt-studio, {'0' * 64}")
+        ),
     ):
         assert web.raw("GET", path, headers={**good, **changed}).status_code in (400, 401, 403)
     without_origin = {name: value for name, value in good.items() if name != "Origin"}
@@ -263,7 +313,7 @@ def test_only_the_web_socket_of_socket_io_may_upgrade(spied: tuple[Web, Spy]) ->
 
 def test_so_many_sockets_and_no_more(web: Web) -> None:
     web.gate = Gate(Spy(), _with_places(web, sockets=0, waiting_polls=0))
-    headers = {"Cookie": web.cookie, "Origin": ORIGIN}
+    headers = {**web.headers, "Origin": ORIGIN}
     upgrade = {**headers, "Connection": "Upgrade", "Upgrade": "websocket"}
     for path, given in (
         ("/socket.io/?EIO=4&transport=websocket&sid=a", upgrade),
@@ -291,15 +341,15 @@ def _with_places(web: Web, **places: int) -> Any:
 def test_every_answer_carries_the_headers(web: Web) -> None:
     for path, headers in (
         ("/", {}),
-        ("/", {"Cookie": web.cookie}),
-        ("/nothing", {"Cookie": web.cookie}),
-        ("/ui/nothing.js", {"Cookie": web.cookie}),
-        ("/api/nothing", {"Cookie": web.cookie}),
-        ("/api/session", {"Cookie": web.cookie}),
+        ("/nothing", {}),
+        ("/ui/nothing.js", {}),
+        ("/download/nothing", web.headers),
+        ("/api/nothing", web.headers),
+        ("/api/session", web.headers),
         ("/enter", {}),
         ("/enter.css", {}),
-        ("/socket.io/?EIO=4&transport=polling", {"Cookie": web.cookie, "Origin": ORIGIN}),
-        ("/socket.io/?EIO=3&transport=nonsense", {"Cookie": web.cookie}),
+        ("/socket.io/?EIO=4&transport=polling", {**web.headers, "Origin": ORIGIN}),
+        ("/socket.io/?EIO=3&transport=nonsense", web.headers),
     ):
         found = web.raw("GET", path, headers=headers).headers
         assert found["Content-Security-Policy"] == CONTENT_SECURITY_POLICY, path
@@ -313,21 +363,55 @@ def test_every_answer_carries_the_headers(web: Web) -> None:
     )
 
 
-def test_visit_from_elsewhere_goes_on_by_itself(web: Web) -> None:
+def test_pages_are_the_same_for_everybody(web: Web) -> None:
+    """A page is there without a session, and holds nothing of the user with one."""
+    for path in ("/", "/runs/a-run", "/settings", "/ui/app.js", "/nothing"):
+        without = web.raw("GET", path)
+        assert without.data == web.raw("GET", path, headers=web.headers).data, path
+        assert "Set-Cookie" not in without.headers
     visit = {
         "Sec-Fetch-Site": "cross-site",
         "Sec-Fetch-Mode": "navigate",
         "Sec-Fetch-Dest": "document",
     }
-    response = web.raw("GET", '/runs/a-run?x="><script>', headers=visit)
-    assert response.status_code == 200
-    assert "url=/runs/a-run?x=" in response.text and "<script>" not in response.text
+    assert web.raw("GET", '/runs/a-run?x="><script>', headers=visit).status_code == 200
     for changed in (
         *({"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Mode": "cors"}, {"Origin": "null"}),
     ):
         assert web.raw("GET", "/", headers={**visit, **changed}).status_code == 403
-    assert web.raw("GET", "/api/session", headers=visit).status_code == 403
+    assert web.raw("GET", "/api/session", headers={**web.headers, **visit}).status_code == 403
+    assert web.raw("GET", "/ui/app.js", headers=visit).status_code == 403
     assert web.raw("POST", "/", headers=visit).status_code == 403
+
+
+def test_another_loopback_name_leads_to_the_address_that_is_ours(web: Web) -> None:
+    """Where we listen on 127.0.0.1, another user's program can listen on ::1, and is localhost."""
+    for name in ("localhost", "[::1]", "LOCALHOST"):
+        answer = web.raw("GET", "/runs/a-run?view=%22b", headers={"Host": f"{name}:{PORT}"})
+        assert answer.status_code == 307
+        assert answer.headers["Location"] == f"{ORIGIN}/runs/a-run?view=%22b"
+        for method, path in (("GET", "/api/session"), ("POST", "/enter"), ("GET", "/ui/app.js")):
+            headers = {**web.headers, "Host": f"{name}:{PORT}", "Origin": f"http://{name}:{PORT}"}
+            refused = web.raw(method, path, headers=headers)
+            assert refused.status_code == 403 and ORIGIN in refused.json["detail"]
+
+
+def test_a_tossed_cookie_locks_nobody_out(web: Web) -> None:
+    """A page on another port can set cookies of our name, which come first or last."""
+    name = web.access.cookie
+    old = web.access.sessions.cookie_of(web.access.sessions.begin())
+    for tossed in ("x", "", old, web.cookie.partition("=")[2][:-1] + "g"):
+        for cookies in (f"{name}={tossed}; {web.cookie}", f"{web.cookie}; {name}={tossed}"):
+            headers = {**web.headers, "Cookie": cookies}
+            assert web.raw("GET", "/api/session", headers=headers).status_code == 200, cookies
+
+
+def test_who_asks_for_a_service_worker_is_told_to_do_without(web: Web) -> None:
+    for path in ("/sw.js", "/", "/api/session", "/enter"):
+        answer = web.raw("GET", path, headers={"Service-Worker": "script"})
+        assert answer.status_code == 200 and "unregister()" in answer.text
+        assert answer.content_type == "text/javascript; charset=utf-8"
+        assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_csp_report_is_logged_and_nothing_else(web: Web, caplog: pytest.LogCaptureFixture) -> None:
@@ -352,14 +436,92 @@ def test_csp_report_is_logged_and_nothing_else(web: Web, caplog: pytest.LogCaptu
 
 
 def test_session_ends_and_stays_ended(web: Web, tmp_path: Path) -> None:
-    from cptstudio.web.security.sessions import Sessions
-
-    assert web.request("GET", "/api/session").json == {"ok": True}
-    other = web.access.sessions.issue()
+    assert web.get("/api/session")["session"] == web.session.id
+    other = web.access.sessions.begin()
     assert web.request("POST", "/api/session/end").status_code == 204
     assert web.request("GET", "/api/session").status_code == 401
-    token = (tmp_path / ".cpt-studio" / "token").read_text().strip()
-    after_restart = Sessions(token, tmp_path / ".cpt-studio")
-    assert after_restart.identify(web.session) is None
-    assert after_restart.identify(other) is not None
-    assert Sessions("another token", tmp_path / ".cpt-studio").identify(other) is None
+    after_restart = make_web(tmp_path).access.sessions
+    assert not after_restart.holds(web.session) and after_restart.holds(other)
+    cookie = after_restart.cookie_of(other)
+    assert after_restart.identify(cookie) == other
+    stranger = Sessions("another token", tmp_path / ".cpt-studio", Boot())
+    assert stranger.identify(cookie) is None
+
+
+def test_all_sessions_end_and_new_ones_begin(web: Web, tmp_path: Path) -> None:
+    sessions = web.access.sessions
+    others = [sessions.begin() for _ in range(3)]
+    assert web.request("POST", "/api/session/end-all").status_code == 204
+    assert web.request("GET", "/api/session").status_code == 401
+    for known in (sessions, make_web(tmp_path).access.sessions):
+        assert not any(known.holds(one) for one in [*others, web.session])
+        assert known.holds(known.begin())
+
+
+def test_a_link_downloads_once_for_its_session_alone(web: Web) -> None:
+    path = "/api/playground/history/export"
+    cookie = {"Cookie": web.cookie, "Sec-Fetch-Site": "same-origin"}
+    url = web.post("/api/session/link", {"path": path})["url"]
+    other = web.access.sessions.cookie_of(web.access.sessions.begin())
+    for headers in ({}, {"Cookie": f"{web.access.cookie}={other}"}):
+        assert web.raw("GET", url, headers=headers).status_code == 404
+    assert web.raw("POST", url, headers=web.headers, json={}).status_code == 404
+    assert web.raw("GET", url, headers={**cookie, "Sec-Fetch-Site": "same-site"}).status_code == 403
+    answer = web.raw("GET", url, headers=cookie)
+    assert answer.status_code == 200
+    assert answer.data == web.request("GET", path).data
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert web.raw("GET", url, headers=cookie).status_code == 404
+    ended = web.post("/api/session/link", {"path": path})["url"]
+    assert web.request("POST", "/api/session/end").status_code == 204
+    assert web.raw("GET", ended, headers=cookie).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/ui/app.js", "//evil", "http://x/api/a", "/api/a b", ""])
+def test_a_link_leads_to_the_api_alone(web: Web, path: str) -> None:
+    web.post("/api/session/link", {"path": path}, status=422)
+
+
+def test_a_page_and_a_server_recognise_each_other_after_a_restart(web: Web, tmp_path: Path) -> None:
+    from tests.web.proving import Prover
+
+    key = web.get("/api/session")["key"]
+    second = make_web(tmp_path)
+    page = Prover(second, web.session.id, key)
+    assert page.server_proves_itself()
+    answer = page.answers()
+    assert answer.status_code == 200
+    assert answer.json["secret"] == second.access.sessions.secret_of(web.session)
+    # What was said once is good for nothing more, nor elsewhere, nor with anything exchanged.
+    assert page.sends_again().status_code == 403
+    for wrong in ("origin", "boot", "nonce", "challenge", "session", "proof"):
+        page = Prover(second, web.session.id, key)
+        assert page.server_proves_itself()
+        assert page.answers(wrong=wrong).status_code in (400, 403), wrong
+    # A server on another port is not the one that the page means, whoever passes on its words.
+    elsewhere = Prover(second, web.session.id, key, believed_origin=f"http://127.0.0.1:{PORT + 1}")
+    assert not elsewhere.server_proves_itself()
+    assert elsewhere.answers().status_code == 403
+    assert Prover(second, None, (tmp_path / ".cpt-studio/token").read_text().strip()).come_in()
+    assert not Prover(second, None, "x" * 43).server_proves_itself()
+
+
+def test_that_a_session_is_over_is_proven_too(web: Web) -> None:
+    from tests.web.proving import Prover
+
+    key = web.get("/api/session")["key"]
+    web.request("POST", "/api/session/end-all")
+    page = Prover(web, web.session.id, key)
+    assert not page.server_proves_itself() and page.session_is_over()
+    assert page.answers().status_code == 403
+
+
+def test_pages_of_one_browser_share_the_session_of_its_cookie(web: Web) -> None:
+    from tests.web.proving import Prover
+
+    first = web.access.sessions.begin()
+    key = base64.b64encode(web.access.sessions.proof_key_of(first)).decode()
+    page = Prover(web, first.id, key, cookie=web.cookie)
+    assert page.come_in()["session"] == web.session.id
+    alone = Prover(web, first.id, key)
+    assert alone.come_in()["session"] == first.id

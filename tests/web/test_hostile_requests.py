@@ -152,7 +152,7 @@ def test_texts_in_queries(hostile: Web, place: Path) -> None:
 def test_bodies(hostile: Web, place: Path) -> None:
     before, asked = outside(place), 0
     for path, described in described_routes(hostile.app):
-        if described.body is None or dangerous(path) or path == "/api/session/end":
+        if described.body is None or dangerous(path) or path.startswith("/api/session/end"):
             continue
         sample = filled(path, "sample")
         for body, expected in BODIES:

@@ -24,7 +24,7 @@ asked = 0
 for rule in web.app.url_map.iter_rules():
     for method in sorted(rule.methods - {"OPTIONS", "HEAD"}):
         path = re.sub(r"<[^>]+>", "sample", rule.rule)
-        if "hub" in path or path == "/api/session/end":
+        if "hub" in path or path.startswith("/api/session/end"):
             continue
         status = web.request(method, path).status_code
         assert status < 500, (method, path, status)
@@ -65,7 +65,6 @@ gate = create_application(lambda: 1 / 0, access)
 answered = []
 environ = {
     "REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "127.0.0.1:8763",
-    "HTTP_COOKIE": f"{access.cookie}={access.sessions.issue()}",
 }
 body = b"".join(gate(environ, lambda status, headers, *rest: answered.append(status)))
 assert answered == ["200 OK"] and b"<script" in body, answered

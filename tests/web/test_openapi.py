@@ -111,7 +111,7 @@ def try_operation(web: Web, operation: Any, mode: GenerationMode, answered: Any)
         suppress_health_check=list(HealthCheck),
     )
     def requests(case: Any) -> None:
-        response = send(web, case, {"Cookie": web.cookie, **SAME_ORIGIN})
+        response = send(web, case, web.headers)
         shown = (case.method, case.formatted_path, response.text[:500])
         assert response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR, shown
         if response.status_code < HTTPStatus.BAD_REQUEST:

@@ -84,7 +84,7 @@ def test_files_below_their_version_are_kept_without_asking_until_one_changes(
 ) -> None:
     folder = tmp_path / "ui"
     shutil.copytree(UI_FOLDER, folder)
-    pages = Pages(lambda environ, start: [], folder)
+    pages = Pages(lambda environ, start: [], folder=folder)
     browser = Client(pages)
 
     def caching(path: str) -> str:
@@ -113,10 +113,13 @@ def test_files_below_their_version_are_kept_without_asking_until_one_changes(
     assert version_of(browser.get("/").data) not in (first, second)
 
 
-def test_after_a_new_start_the_version_of_before_holds() -> None:
-    first = version_of(Client(Pages(lambda environ, start: [])).get("/").data)
-    again = Client(Pages(lambda environ, start: []))
-    assert "immutable" in again.get(f"/ui/{first}/app.js").headers["Cache-Control"]
+def test_after_a_new_start_the_files_have_other_addresses() -> None:
+    """Who had the port meanwhile could have given the browser files of his own to keep."""
+    first, again = (Client(Pages(lambda environ, start: [], boot)) for boot in ("one", "two"))
+    version = version_of(first.get("/").data)
+    assert version_of(first.get("/").data) == version != version_of(again.get("/").data)
+    assert "immutable" in first.get(f"/ui/{version}/app.js").headers["Cache-Control"]
+    assert again.get(f"/ui/{version}/app.js").headers["Cache-Control"] == "no-cache"
 
 
 def test_log_lines_cannot_be_forged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

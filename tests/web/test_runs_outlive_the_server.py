@@ -82,7 +82,8 @@ def test_a_run_outlives_its_server(
     end(first)
     first.process.wait(PATIENCE)
     with running_server(workspace, "--no-detect", port=port) as second:
-        # The page is still signed in, the trainer the same, and no row is missing.
+        # The trainer is the same, and no row is missing.
+        cookie = second.sign_in()
         again = second.api(cookie, "GET", f"/api/runs/{name}").json
         assert again["trainer_pid"] == trainer.pid and trainer.is_running()
         assert again["state"]["alive"]

@@ -32,9 +32,7 @@ class Page:
         self.client = socketio.Client(reconnection=False)
         for event in ("status", "runs", "job", "external"):
             self.client.on(event, self._note(event))
-        self.client.connect(
-            server.origin, headers={"Cookie": self.cookie}, transports=["websocket"]
-        )
+        self.client.connect(server.origin, headers=self.cookie.headers, transports=["websocket"])
 
     def _note(self, event: str) -> Any:
         return lambda data=None: self.heard.append((event, data))

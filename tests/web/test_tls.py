@@ -37,15 +37,18 @@ def test_pages_and_live_updates_over_tls(tmp_path: Path) -> None:
         form = urllib.parse.urlencode({"code": code[1]}).encode()
         with urllib.request.urlopen(f"{origin}/enter", form, PATIENCE, context=context) as answer:
             cookie = answer.headers["Set-Cookie"]
+            secret = re.search(r'data-secret="([0-9a-f]+)"', answer.read().decode())
+        assert secret
         assert "; Secure" in cookie
         cookie = cookie.partition(";")[0]
-        request = urllib.request.Request(f"{origin}/api/session", headers={"Cookie": cookie})
+        headers = {"Cookie": cookie, "X-CPT-Studio-Session": secret[1]}
+        request = urllib.request.Request(f"{origin}/api/session", headers=headers)
         with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
-            assert json.load(answer) == {"ok": True}
+            assert json.load(answer)["session"] in cookie
         live = websocket.create_connection(
             f"wss://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket",
             timeout=PATIENCE,
-            cookie=cookie,
+            header=headers,
             origin=origin,
             sslopt={"context": context},
         )
@@ -62,7 +65,7 @@ def test_pages_and_live_updates_over_tls(tmp_path: Path) -> None:
         for connection in silent:
             connection.sendall(b"\x16\x03\x01")
         with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
-            assert json.load(answer) == {"ok": True}
+            assert json.load(answer)["session"] in cookie
         for connection in silent:
             connection.setblocking(False)
             with pytest.raises(BlockingIOError):

@@ -165,11 +165,11 @@ def test_what_a_killed_server_had_taken_of_an_upload_is_gone_at_its_next_start(
             "POST",
             "/api/uploads?name=kept.txt",
             b"kept",
-            {"Cookie": cookie, "Origin": server.origin, **OCTETS},
+            {**cookie.headers, "Origin": server.origin, **OCTETS},
         ).json
         head = (
             f"POST /api/uploads?name=large.bin HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
-            f"Cookie: {cookie}\r\nOrigin: {server.origin}\r\n"
+            f"{cookie.lines}Origin: {server.origin}\r\n"
             f"Content-Type: {OCTETS['Content-Type']}\r\nContent-Length: 9000000\r\n\r\n"
         )
         with socket.create_connection(("127.0.0.1", server.port)) as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from cptstudio.errors import UserError
 
 DEFAULT_PORT = 8763
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_NAME_AND_PORT = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_HOST_NAME = re.compile(_NAME_AND_PORT)
+_PUBLIC_URL = re.compile(f"https://{_NAME_AND_PORT}/?", re.IGNORECASE)
 _LEVELS = ("debug", "info", "warning", "error")
 
 _EPILOG = """\
@@ -20,6 +24,10 @@ examples:
   %(prog)s --demo                  make a demo workspace in ./demo first, and serve that
   %(prog)s -w ~/studio --port 9000 another workspace, and exactly this port
   %(prog)s --host 0.0.0.0 --allow-host studio.lan --certfile cert.pem --keyfile key.pem
+  %(prog)s --allow-host localhost:9000
+                                   reached through ssh -L 9000:127.0.0.1:8763
+  %(prog)s --public-url https://studio.example/
+                                   behind a proxy with TLS on this machine
 
 Nothing is trained, downloaded or created under models/ by starting. Ending the server, with
 Ctrl-C or otherwise, leaves training runs as they are; the next start finds them again.
@@ -41,7 +49,9 @@ class ServerOptions:
         browser: whether to open a browser.
         demo: whether to complete the demo workspace first.
         log_level: of the server's log.
-        allow_hosts: names under which browsers may reach it, beside the loopback names.
+        allow_hosts: names, with or without a port, under which browsers may reach it, beside the
+            loopback address.
+        public_url: address of a proxy with TLS through which browsers reach it, or None.
         certfile: TLS certificate.
         keyfile: its key.
         insecure_http: accept to be reachable from elsewhere without TLS.
@@ -57,6 +67,7 @@ class ServerOptions:
     demo: bool = False
     log_level: str = "info"
     allow_hosts: tuple[str, ...] = ()
+    public_url: str | None = None
     certfile: Path | None = None
     keyfile: Path | None = None
     insecure_http: bool = False
@@ -86,13 +97,15 @@ def parse_options(arguments: Sequence[str] | None = None, program: str = "") -> 
         workspace = Path("demo")
     options = ServerOptions(
         workspace=Path(os.path.expanduser(workspace)).absolute(),
-        host=given.host,
+        # What "localhost" leads to is the resolver's choice; we listen on one address.
+        host=LOOPBACK[0] if given.host == "localhost" else given.host,
         port=given.port,
         detect=not given.no_detect,
         browser=not given.no_browser,
         demo=given.demo,
         log_level=given.log_level,
         allow_hosts=tuple(given.allow_host),
+        public_url=given.public_url,
         certfile=given.certfile,
         keyfile=given.keyfile,
         insecure_http=given.insecure_http,
@@ -132,10 +145,16 @@ def check_options(options: ServerOptions) -> None:
                 "everybody on the network can read along and take over the session."
             )
     problems += [
-        f"--allow-host {name!r} is not a host name; give it without scheme, port or path."
+        f"--allow-host {name!r} is not a host name; give NAME or NAME:PORT, without scheme or path."
         for name in options.allow_hosts
-        if not name or set(name) & set("/:@?#*, \t") or not name.isascii()
+        if _HOST_NAME.fullmatch(name) is None
     ]
+    url = options.public_url
+    if url is not None and _PUBLIC_URL.fullmatch(url) is None:
+        problems.append(
+            f"--public-url {url!r} is not an address of a proxy with TLS; give https://NAME/ or "
+            "https://NAME:PORT/, without a path."
+        )
     if problems:
         where = "" if options.on_loopback else f" on {options.host}, beyond this machine"
         raise UserError(f"The server cannot start{where}:", problems)
@@ -217,8 +236,15 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "--allow-host",
         action="append",
         default=[],
-        metavar="NAME",
-        help="a name under which browsers may reach it; may be given several times",
+        metavar="NAME[:PORT]",
+        help="a name under which browsers may reach it, with the port if it is not the server's "
+        "own, as through a tunnel; may be given several times",
+    )
+    network.add_argument(
+        "--public-url",
+        metavar="URL",
+        help="the https:// address of a proxy through which browsers reach it; the proxy has to "
+        "leave the Host header as it is",
     )
     network.add_argument("--certfile", type=Path, metavar="FILE", help="TLS certificate (PEM)")
     network.add_argument("--keyfile", type=Path, metavar="FILE", help="its private key (PEM)")

@@ -2,7 +2,11 @@
 
 The pages name their files below a version, which is another one as soon as any file changes. So a
 browser may keep what it has without asking again: a page is there after one request, also through
-a slow tunnel, and an update needs no reload by hand.
+a slow tunnel, and an update needs no reload by hand. The version is also another one with every
+boot: a program that had our port while we were away may have had the browser keep files of its own
+under any name that it could know.
+
+The pages are for everybody who asks: they are the same for all and hold nothing of the user.
 
 Only the standard library is used here, so that the first page is there at once.
 """
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 FILES_PREFIX = "/ui/"
+_INNER_PREFIXES = ("/api/", "/socket.io/")
 UI_FOLDER = Path(__file__).parent / "ui"
 _ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 PAGE_PATH = re.compile(
@@ -82,16 +87,23 @@ class _File:
     content_type: str
 
 
+def is_inner(path: str) -> bool:
+    """Whether a path leads to data and changes, and not to the pages and their files."""
+    return path.startswith(_INNER_PREFIXES)
+
+
 class Pages:
     """Serves the pages' paths and `/ui/`; everything else goes to the application inside.
 
     Args:
         inner: the application inside.
+        boot: of the server.
         folder: where index.html and its files lie.
     """
 
-    def __init__(self, inner: WSGIApplication, folder: Path = UI_FOLDER) -> None:
+    def __init__(self, inner: WSGIApplication, boot: str = "", folder: Path = UI_FOLDER) -> None:
         self._inner = inner
+        self._boot = boot
         self._folder = folder
         self._files: dict[Path, _File] = {}
         self._version: _Version | None = None
@@ -101,7 +113,7 @@ class Pages:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
         path = environ.get("PATH_INFO", "")
-        if path.startswith(("/api/", "/socket.io/")):
+        if is_inner(path):
             return self._inner(environ, start_response)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD")])
@@ -148,7 +160,8 @@ class Pages:
                 # One that an update takes away meanwhile is not there.
                 with contextlib.suppress(OSError):
                     stamps[path] = _stamp(path)
-        found = hashlib.sha256(repr(sorted(stamps.items())).encode("utf-8", "surrogateescape"))
+        text = f"{self._boot} {sorted(stamps.items())!r}"
+        found = hashlib.sha256(text.encode("utf-8", "surrogateescape"))
         self._version = _Version(f"v-{found.hexdigest()[:16]}", stamps)
         return self._version
 

@@ -22,6 +22,7 @@ from cptstudio.web.listening import open_listener
 from cptstudio.web.logs import set_up_logs
 from cptstudio.web.options import ServerOptions, parse_options
 from cptstudio.web.security.access import Access, make_access, origin_of
+from cptstudio.web.security.boot import Boot
 from cptstudio.web.security.token import (
     TOKEN_FILE,
     prepare_private_folder,
@@ -110,6 +111,8 @@ class _Worker:
         self._workspace = workspace
         self._lock = lock
         self._port = port
+        # A worker that takes another one's place goes on with its sessions: the port was ours.
+        self._boot = Boot()
         self._open = ExitStack()
         self._access: Access | None = None
         self._gate: Gate | None = None
@@ -123,7 +126,7 @@ class _Worker:
         private = self._workspace.private
         set_up_logs(private, self._options.log_level, rotating=True)
         token = read_or_make_token(private)
-        self._access = make_access(self._options, private, self._port, token)
+        self._access = make_access(self._options, private, self._port, token, self._boot)
         self._gate = create_application(self._make_studio, self._access)
         self._access.entry.renew()
         return self._gate.telling(self._answered.set)
@@ -138,7 +141,7 @@ class _Worker:
 
     def is_busy(self) -> bool:
         """Whether requests are under way."""
-        return self._gate is not None and self._gate.under_way > 0
+        return self._gate is not None and self._gate.under_way.number > 0
 
     def ended(self) -> None:
         """Let go of what the worker held. Training runs are left as they are."""

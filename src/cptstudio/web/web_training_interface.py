@@ -58,7 +58,7 @@ def create_application(make_studio: Callable[[], Studio], access: Access) -> Gat
         return create_inner(make_studio(), access)
 
     inner = OnceNeeded(make_inner)
-    gate = Gate(Pages(inner), access)
+    gate = Gate(Pages(inner, access.boot.id), access)
     gate.warm_up = inner.get
     return gate
 

@@ -1,10 +1,14 @@
-"""How the tests start a browser."""
+"""How the tests start a browser, and what one keeps that has signed in."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from typing import Any
+
+from playwright.sync_api import StorageState
+
+from tests.web.server_process import RunningServer, SignedIn
 
 # Chromium's own toolbar consists of pages too, which each new window renders, seen or not: two
 # thirds of the processor time of a test's empty window.
@@ -28,3 +32,22 @@ def browser_options(*arguments: str) -> dict[str, Any]:
         "executable_path": find_browser(),
         "args": [*sandbox, _WITHOUT_ITS_OWN_PAGES, *arguments],
     }
+
+
+def storage_of(server: RunningServer, session: SignedIn) -> StorageState:
+    """What a browser keeps that has signed in."""
+    name, _, value = session.cookie.partition("=")
+    return {
+        "cookies": [
+            {
+                "name": name, "value": value, "domain": "127.0.0.1", "path": "/", "expires": -1,
+                "httpOnly": True, "secure": False, "sameSite": "Strict",
+            }
+        ],
+        "origins": [
+            {
+                "origin": server.origin,
+                "localStorage": [{"name": "cpt-studio.secret", "value": session.secret}],
+            }
+        ],
+    }  # fmt: skip

@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    sync_playwright,
+)
 
 from tests.training.small_workspace import make_workspace
 from tests.web.server_process import PATIENCE, RunningServer, running_server
-from tests.web.ui.browsers import browser_options
+from tests.web.ui.browsers import browser_options, storage_of
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +52,11 @@ def studio(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Iterato
 
 def signed_in(browser: Browser, server: RunningServer, **options: object) -> BrowserContext:
     """A browser session that may use the server."""
-    context = browser.new_context(reduced_motion="reduce", **options)  # type: ignore[arg-type]
-    name, _, value = server.sign_in().partition("=")
-    context.add_cookies([{"name": name, "value": value, "url": server.origin}])
+    context = browser.new_context(
+        reduced_motion="reduce",
+        storage_state=storage_of(server, server.sign_in()),
+        **options,  # type: ignore[arg-type]
+    )
     context.set_default_timeout(PATIENCE * 1000)
     return context
 

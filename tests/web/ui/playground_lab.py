@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from cptstudio.workspace import Workspace
 from tests.training import trainer_process
 from tests.training.small_workspace import make_workspace, prepare
-from tests.web.server_process import PATIENCE, RunningServer, free_port, wait_for
+from tests.web.server_process import PATIENCE, RunningServer, SignedIn, free_port, wait_for
 from tests.web.ui.conftest import signed_in
 
 RUN, STEPS = "learned", 40
@@ -59,7 +59,7 @@ class Lab:
     port: int
     server: RunningServer
     context: BrowserContext
-    cookie: str
+    cookie: SignedIn
     faults: list[str] = field(default_factory=list)
 
     def api(self, method: str, path: str, body: Any = None) -> Any:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from tests.web.server_process import PATIENCE, RunningServer, running_server
 from tests.web.ui.browsers import browser_options
@@ -108,6 +108,10 @@ def entry_file(server: RunningServer) -> Path:
     return server.workspace / ".cpt-studio" / "open.html"
 
 
+def cookie_name(server: RunningServer) -> str:
+    return f"cpt-studio-{server.port}"
+
+
 def come_in(context: BrowserContext, server: RunningServer) -> Page:
     page = context.new_page()
     page.goto(entry_file(server).as_uri())
@@ -115,9 +119,18 @@ def come_in(context: BrowserContext, server: RunningServer) -> Page:
     return page
 
 
-def is_signed_in(page: Page, server: RunningServer) -> bool:
-    state = page.evaluate("async () => (await fetch('/api/session')).status")
-    return bool(state == 200)
+# What a page's own scripts do; the cookie alone opens nothing.
+STATUS = """
+async () => {
+  const secret = sessionStorage.getItem("cpt-studio.secret") ?? "";
+  return (await fetch("/api/session", { headers: { "X-CPT-Studio-Session": secret } })).status;
+}
+"""
+
+
+def is_signed_in(page: Page) -> bool:
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    return bool(page.evaluate(STATUS) == 200)
 
 
 def test_the_file_leads_in_and_leaves_no_secret_behind(
@@ -128,26 +141,35 @@ def test_the_file_leads_in_and_leaves_no_secret_behind(
     addresses: list[str] = []
     context.on("request", lambda request: addresses.append(f"{request.url} {request.headers}"))
     page = come_in(context, server)
-    assert is_signed_in(page, server)
-    assert page.evaluate("document.cookie") == ""
+    assert is_signed_in(page)
+    assert cookie_name(server) not in page.evaluate("document.cookie")
     seen = "\n".join([*addresses, page.url, page.content(), server.text])
     assert code not in seen and token not in seen
-    (cookie,) = context.cookies()
+    cookie = next(one for one in context.cookies() if one["name"] == cookie_name(server))
     assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"
-    assert cookie["name"] == f"cpt-studio-{server.port}"
+    # Nothing is there to go back to that would sign in once more or ask to send a form again.
+    went_back = page.go_back()
+    assert went_back is None and page.url == "about:blank"
 
 
 def test_the_token_can_be_pasted(context: BrowserContext, server: RunningServer) -> None:
     page = context.new_page()
-    page.goto(f"{server.origin}/settings")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(f"{request.url} {request.post_data}"))
+    page.goto(f"{server.origin}/settings?from=a-link")
     page.get_by_label("Token").fill("nonsense")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("alert").wait_for()
     token = (server.workspace / ".cpt-studio" / "token").read_text()
     page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{server.origin}/")
-    assert is_signed_in(page, server)
+    # The page that was asked for, without another visit.
+    expect(page.get_by_role("heading", name="Settings", level=1)).to_be_visible()
+    assert page.url == f"{server.origin}/settings?from=a-link"
+    assert page.evaluate("history.length") == 2
+    assert is_signed_in(page)
+    sent = "\n".join(asked)
+    assert "/enter/answer" in sent and token.strip() not in sent
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "evil.example"])
@@ -160,7 +182,7 @@ def test_a_page_of_others_gets_nothing(
     results = page.evaluate(ATTACK, server.origin)
     assert set(results.values()) <= {"refused", "opaque", True, False}, results
     assert results["socket"] == results["script"] == results["image"] == "refused"
-    assert is_signed_in(ours, server)
+    assert is_signed_in(ours)
 
 
 def test_a_name_that_was_bound_to_this_machine_gets_nothing(
@@ -211,4 +233,4 @@ def test_a_link_to_ours_on_a_page_of_others_works(
     page.get_by_text("go").click()
     page.wait_for_url(f"{server.origin}/settings")
     page.wait_for_selector("script[type=module]", state="attached")
-    assert is_signed_in(page, server)
+    assert is_signed_in(page)

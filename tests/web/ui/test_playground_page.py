@@ -215,7 +215,7 @@ def test_the_history_stays_and_is_shown_again(lab: Lab) -> None:
     expect(page.get_by_label("Text that the models go on from")).to_have_value("class Reader:")
     assert "temperature=0.5" in page.url
     with page.expect_download() as download:
-        page.get_by_role("link", name="Export JSON").click()
+        page.get_by_role("button", name="Export JSON").click()
     saved = Path(download.value.path()).read_text(encoding="utf-8")
     assert "class Reader:" in saved
     assert json.loads(saved)

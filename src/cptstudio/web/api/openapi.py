@@ -28,6 +28,7 @@ from cptstudio.web.api.idempotency import KEY_HEADER, KEY_PATTERN, remembered_an
 from cptstudio.web.api.requests import BODY_LIMIT, json_answer, read_body, read_json, read_query
 from cptstudio.web.problems import CONTENT_TYPE as PROBLEM_TYPE
 from cptstudio.web.problems import Problem
+from cptstudio.web.security.visit import SECRET_HEADER
 
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 UNSAFE = frozenset({"POST", "PUT", "DELETE"})
@@ -202,7 +203,7 @@ def openapi_document(app: flask.Flask) -> dict[str, Any]:
             "description": "Continued pre-training and testing of MLX language models.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "security": [{"session": []}],
+        "security": [{"session": [], "secret": []}],
         "paths": paths,
         "components": {
             "schemas": definitions,
@@ -211,8 +212,14 @@ def openapi_document(app: flask.Flask) -> dict[str, Any]:
                     "type": "apiKey",
                     "in": "cookie",
                     "name": "cpt-studio-PORT",
-                    "description": "Got once for the token from POST /enter.",
-                }
+                    "description": "Says whose session it is; got for the token from POST /enter.",
+                },
+                "secret": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": SECRET_HEADER,
+                    "description": "Opens the session until the server ends; got with the cookie.",
+                },
             },
         },
     }

@@ -4,6 +4,10 @@ The printed address is that of the file. It sends the code on in the body of a f
 secret is in a process list, an address, a history, a log or a Referer. The code is not the
 token, holds for one entry and dies with the server: an old file that is opened again gives
 nothing away to another program that listens on the port by then.
+
+Before that, the file loads a picture that clears what the browser keeps for the server's address.
+A program that had the port before may have left a service worker there, or pages in the cache,
+which would run as ours; a service worker is not asked about what a page of another origin loads.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from cptstudio.errors import machine_error
 _logger = logging.getLogger(__name__)
 ENTRY_FILE = "open.html"
 ENTER_PATH = "/enter"
+CLEAR_PREFIX = "/enter/clear/"
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -30,11 +35,15 @@ _PAGE = """<!doctype html>
 <title>CPT Studio</title>
 </head>
 <body>
-<form method="post" action="{address}">
+<form method="post" action="{address}" data-clear="{clear}">
 <input type="hidden" name="code" value="{code}">
 <button>Open CPT Studio</button>
 </form>
-<script>document.forms[0].submit()</script>
+<script>
+const picture = new Image();
+picture.onload = picture.onerror = () => document.forms[0].submit();
+picture.src = document.forms[0].dataset.clear;
+</script>
 </body>
 </html>
 """
@@ -53,12 +62,16 @@ class EntryCode:
         self._origin = origin
         self._lock = threading.Lock()
         self._code = ""
+        # Otherwise any page could clear what ours keep.
+        self._clear = secrets.token_urlsafe(16)
 
     def renew(self) -> None:
         """Make a new code and write the file."""
         self._code = secrets.token_urlsafe(32)
         page = _PAGE.format(
-            address=html.escape(self._origin + ENTER_PATH), code=html.escape(self._code)
+            address=html.escape(self._origin + ENTER_PATH),
+            code=html.escape(self._code),
+            clear=html.escape(self._origin + CLEAR_PREFIX + self._clear),
         )
         try:
             write_bytes(self.path, page.encode(), 0o600)
@@ -68,6 +81,11 @@ class EntryCode:
             _logger.warning("%s cannot be written, sign in with the token: %s", self.path, reason)
             with contextlib.suppress(OSError):
                 self.remove()
+
+    def clears(self, path: str) -> bool:
+        """Whether this is the path of the file's picture."""
+        right = (CLEAR_PREFIX + self._clear).encode()
+        return hmac.compare_digest(path.encode("utf-8", "replace"), right)
 
     def use(self, candidate: str) -> bool:
         """Whether this is the code. If it is, it has been used up, and a new one is made."""

@@ -12,38 +12,48 @@ from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from cptstudio.errors import machine_error
 from cptstudio.web.connections import Body
-from cptstudio.web.pages import PAGE_PATH
+from cptstudio.web.pages import PAGE_PATH, is_inner
 from cptstudio.web.problems import CONTENT_TYPE as PROBLEM_TYPE
 from cptstudio.web.problems import problem_bytes, status_of
-from cptstudio.web.security import csp_reports, sign_in
+from cptstudio.web.security import csp_reports, entrance_pages
 from cptstudio.web.security.access import Access
 from cptstudio.web.security.entrance import Entrance
-from cptstudio.web.security.entry import ENTER_PATH
 from cptstudio.web.security.headers import CSP_REPORT_PATH, with_security_headers
+from cptstudio.web.security.links import LINK_PREFIX
 from cptstudio.web.security.refusals import (
     SOCKET_PATH,
     Refusal,
     address_refusal,
     content_refusal,
+    cookies_of,
     is_safe,
     origin_refusal,
     upgrade_refusal,
 )
+from cptstudio.web.security.sessions import Session
+from cptstudio.web.security.under_way import UnderWay
+from cptstudio.web.security.visit import SECRET_HEADER, SESSION_KEY, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-SESSION_KEY = "cptstudio.session"
-END_SESSION_KEY = "cptstudio.end_session"
-_HTML = "text/html; charset=utf-8"
+SOCKET_PROTOCOL = "cpt-studio"
+_SECRET = "HTTP_" + SECRET_HEADER.upper().replace("-", "_")
 _SIGNED_OUT = Refusal(
     HTTPStatus.UNAUTHORIZED,
-    "You are not signed in. Open the address that the server printed when it started.",
+    "You are not signed in. Open the file that the server named when it started, or paste the "
+    "token. A program needs the cookie and the secret of a session in the header "
+    f"{SECRET_HEADER}; both end their work together with the server.",
+)
+_LINK_USED = Refusal(
+    HTTPStatus.NOT_FOUND,
+    "This link was good for one download within a minute. Go back to the page and download again.",
 )
 _FAULT = Refusal(
     HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -59,12 +69,15 @@ _logger = logging.getLogger(__name__)
 class Gate:
     """The application inside the gate.
 
+    The pages and their files are for everybody: they are the same for all, and hold nothing of
+    the user. All else needs a session's cookie and its secret.
+
     Args:
         inner: what is protected.
         access: who may come in, and under which addresses.
 
     Attributes:
-        under_way: how many requests are being answered, sockets not counted.
+        under_way: what is being answered.
         warm_up: imports what the first page does not need; safe to be called at any time.
     """
 
@@ -75,8 +88,10 @@ class Gate:
         self._reports = csp_reports.Reports()
         self._sockets = _Places(access.sockets)
         self._polls = _Places(access.waiting_polls)
-        self.under_way = 0
-        self._lock = threading.Lock()
+        self._authorities = {one.authority for one in access.addresses} | access.aliases
+        self._proxied = {one.authority for one in access.addresses if one.proxied}
+        self.under_way = UnderWay()
+        access.sessions.on_end = self.under_way.cut
         self.warm_up: Callable[[], object] = lambda: None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -87,57 +102,92 @@ class Gate:
 
         environ["wsgi.input"] = Body(environ["wsgi.input"])
         access = self._access
-        refusal = address_refusal(environ, access.authorities)
+        refusal = address_refusal(environ, self._authorities, self._proxied)
         refusal = refusal or upgrade_refusal(environ, access.origins)
         if refusal:
             return _refuse(refusal, environ, start)
         path = environ["PATH_INFO"]
-        if path in (ENTER_PATH, sign_in.STYLE_PATH):
+        if environ["HTTP_HOST"].lower() in access.aliases:
+            return self._lead_on(environ, start)
+        if environ.get("HTTP_SERVICE_WORKER") == "script":
+            headers = [("Content-Type", "text/javascript; charset=utf-8")]
+            return _send(entrance_pages.FAREWELL, HTTPStatus.OK, headers, environ, start)
+        if self._entrance.answers(path):
             return self._entrance(environ, start)
         if path == CSP_REPORT_PATH and environ.get("HTTP_SEC_FETCH_SITE") == "same-origin":
             # A page that shows no referrer shows no origin either when it reports (Fetch,
             # "append a request Origin header"); Sec-Fetch-Site still tells where from.
             environ.pop("HTTP_ORIGIN", None)
-        if _is_visit_from_elsewhere(environ):
-            target = path + ("?" + environ["QUERY_STRING"] if environ.get("QUERY_STRING") else "")
-            return _page(sign_in.going_on_page(target), HTTPStatus.OK, environ, start)
-        refusal = origin_refusal(environ, access.origins)
+        refusal = None if _is_visit(environ) else origin_refusal(environ, access.origins)
         if refusal:
             return _refuse(refusal, environ, start)
-        session = access.sessions.identify(cookie_of(environ, access.cookie))
-        if session is None:
-            if is_safe(environ) and PAGE_PATH.fullmatch(path):
-                return _page(sign_in.sign_in_page(), HTTPStatus.UNAUTHORIZED, environ, start)
-            return _refuse(_SIGNED_OUT, environ, start)
-        environ[SESSION_KEY] = session
-        environ[END_SESSION_KEY] = lambda: access.sessions.end(session)
+        sessions = access.sessions_of(cookies_of(environ, access.cookie))
         if path == CSP_REPORT_PATH:
-            return self._reports(environ, start)
-        refusal = content_refusal(environ)
-        if refusal:
-            return _refuse(refusal, environ, start)
+            return (
+                self._reports(environ, start) if sessions else _refuse(_SIGNED_OUT, environ, start)
+            )
+        if path.startswith(LINK_PREFIX):
+            return self._download(sessions, environ, start)
+        if not is_inner(path):
+            return self._pass(None, environ, start)
+        secret = _secret_of(environ)
+        session = next((one for one in sessions if access.sessions.opens(one, secret)), None)
+        refusal = content_refusal(environ) if session else _SIGNED_OUT
+        if session is None or refusal:
+            return _refuse(refusal or _SIGNED_OUT, environ, start)
         if path == SOCKET_PATH:
-            return self._socket(environ, start)
-        self._count(1)
-        try:
-            return self._inner(environ, start)
-        except StopIteration:
-            raise
-        except OSError as error:
-            refused = machine_error(error)
-            if refused is None:
-                # The client has gone.
-                raise
-            return _refuse(Refusal(status_of(refused), refused.message), environ, start)
-        except Exception:
-            _logger.exception("%s failed", environ["REQUEST_METHOD"])
-            return _refuse(_FAULT, environ, start)
-        finally:
-            self._count(-1)
+            return self._socket(session, environ, start)
+        return self._pass(session, environ, start)
 
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self.under_way += change
+    def _lead_on(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """From another loopback name to the address that nobody else can listen on."""
+        origin = self._access.addresses[0].origin
+        if not is_safe(environ) or PAGE_PATH.fullmatch(environ["PATH_INFO"]) is None:
+            reason = f"Use the address {origin}: other programs could answer under this name."
+            return _refuse(Refusal(HTTPStatus.FORBIDDEN, reason), environ, start)
+        query = environ.get("QUERY_STRING", "")
+        to = origin + quote(environ["PATH_INFO"]) + (f"?{query}" if query else "")
+        return _send(b"", HTTPStatus.TEMPORARY_REDIRECT, [("Location", to)], environ, start)
+
+    def _download(
+        self, sessions: list[Session], environ: WSGIEnvironment, start: StartResponse
+    ) -> Iterable[bytes]:
+        used = None
+        if environ["REQUEST_METHOD"] == "GET":
+            used = self._access.links.use(environ["PATH_INFO"], sessions)
+        if used is None:
+            return _refuse(_LINK_USED, environ, start)
+        session, target = used
+        environ["PATH_INFO"], environ["QUERY_STRING"] = target
+
+        def start_download(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            names = {name.lower() for name, _ in headers}
+            if "content-disposition" not in names:
+                headers = [*headers, ("Content-Disposition", "attachment")]
+            return start(status, headers, *error)
+
+        return self._pass(session, environ, start_download)
+
+    def _pass(
+        self, session: Session | None, environ: WSGIEnvironment, start: StartResponse
+    ) -> Iterable[bytes]:
+        """Let a request in; with a session it is cut off when the session ends."""
+        if session is not None:
+            environ[SESSION_KEY] = Visit(session, self._access, self.under_way, environ)
+        with self.under_way.counting():
+            try:
+                return self.under_way.following(session, environ, self._inner, start)
+            except StopIteration:
+                raise
+            except OSError as error:
+                refused = machine_error(error)
+                if refused is None:
+                    # The client has gone.
+                    raise
+                return _refuse(Refusal(status_of(refused), refused.message), environ, start)
+            except Exception:
+                _logger.exception("%s failed", environ["REQUEST_METHOD"])
+                return _refuse(_FAULT, environ, start)
 
     def telling(self, tell: Callable[[], None]) -> WSGIApplication:
         """The same application, which calls `tell` when it has answered a request."""
@@ -150,7 +200,10 @@ class Gate:
 
         return application
 
-    def _socket(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+    def _socket(
+        self, session: Session, environ: WSGIEnvironment, start: StartResponse
+    ) -> Iterable[bytes]:
+        environ[SESSION_KEY] = Visit(session, self._access, self.under_way, environ)
         places = None
         if "HTTP_UPGRADE" in environ:
             places = self._sockets
@@ -162,7 +215,7 @@ class Gate:
             if not free:
                 return _refuse(_NO_ROOM, environ, start)
             # A socket's call lasts as long as the socket.
-            return self._inner(environ, start)
+            return self.under_way.following(session, environ, self._inner, start)
 
 
 class _Places:
@@ -182,21 +235,18 @@ class _Places:
                 self._free.release()
 
 
-def cookie_of(environ: WSGIEnvironment, name: str) -> str | None:
-    """The value of a cookie; None when it is not sent, or sent twice."""
-    found = []
-    for part in environ.get("HTTP_COOKIE", "").split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
-            found.append(value)
-    return found[0] if len(found) == 1 else None
+def _secret_of(environ: WSGIEnvironment) -> str:
+    """The session's secret. A browser can give a WebSocket nothing but protocols to choose from."""
+    if "HTTP_UPGRADE" in environ and _SECRET not in environ:
+        offered = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")
+        return next((one.strip() for one in offered if one.strip() != SOCKET_PROTOCOL), "")
+    return str(environ.get(_SECRET, ""))
 
 
-def _is_visit_from_elsewhere(environ: WSGIEnvironment) -> bool:
-    """Whether the user followed a link to one of our pages on a page that is not ours."""
+def _is_visit(environ: WSGIEnvironment) -> bool:
+    """Whether the user goes to one of our pages, from wherever: they are for everybody."""
     return (
         environ["REQUEST_METHOD"] == "GET"
-        and environ.get("HTTP_SEC_FETCH_SITE") in ("cross-site", "same-site")
         and environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
         and environ.get("HTTP_SEC_FETCH_DEST") == "document"
         and "HTTP_ORIGIN" not in environ
@@ -220,12 +270,6 @@ def _refuse(
     return _send(
         problem_bytes(refusal.status, refusal.reason), refusal.status, headers, environ, start
     )
-
-
-def _page(
-    body: bytes, status: HTTPStatus, environ: WSGIEnvironment, start: Callable[..., Any]
-) -> Iterable[bytes]:
-    return _send(body, status, [("Content-Type", _HTML)], environ, start)
 
 
 def _send(

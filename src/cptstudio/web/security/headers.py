@@ -22,13 +22,16 @@ def with_security_headers(headers: list[tuple[str, str]]) -> list[tuple[str, str
     """An answer's headers, completed.
 
     No layer below can loosen them, nor open the answer to other origins: Socket.IO would add
-    CORS headers for the origins it knows.
+    CORS headers for the origins it knows. Only what clears the browser's storage may be loaded by
+    another origin, the entry file's.
     """
+    names = {name.lower() for name, _ in headers}
+    ours = _OURS - {"cross-origin-resource-policy"} if "clear-site-data" in names else _OURS
     kept = [
         (name, value)
         for name, value in headers
-        if name.lower() not in _OURS and not name.lower().startswith("access-control-")
+        if name.lower() not in ours and not name.lower().startswith("access-control-")
     ]
-    if not any(name.lower() == "cache-control" for name, _ in kept):
+    if "cache-control" not in names:
         kept.append(("Cache-Control", "no-store"))
-    return kept + list(SECURITY_HEADERS)
+    return kept + [(name, value) for name, value in SECURITY_HEADERS if name.lower() in ours]

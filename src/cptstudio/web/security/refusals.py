@@ -1,6 +1,6 @@
 """What a request has to look like before anything of ours sees it: pure functions.
 
-Each returns a `Refusal`, or None when nothing speaks against the request.
+Most return a `Refusal`, or None when nothing speaks against the request.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ SOCKET_PATH = "/socket.io/"
 JSON = "application/json"
 OCTET_STREAM = "application/octet-stream"
 TEXT = "text/plain"
+FORM = "application/x-www-form-urlencoded"
 JSON_LIMIT = 4 * 1024 * 1024
 SOCKET_LIMIT = 64 * 1024
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
@@ -43,23 +44,47 @@ def is_safe(environ: WSGIEnvironment) -> bool:
     return environ["REQUEST_METHOD"] in _SAFE
 
 
-def address_refusal(environ: WSGIEnvironment, authorities: Set[str]) -> Refusal | None:
-    """Whether the request came directly, and to a name that is ours.
+def cookies_of(environ: WSGIEnvironment, name: str) -> list[str]:
+    """All values of a cookie: a page on another port can have set one of the same name."""
+    found = []
+    for part in environ.get("HTTP_COOKIE", "").split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name:
+            found.append(value)
+    return found
+
+
+def address_refusal(
+    environ: WSGIEnvironment, authorities: Set[str], proxied: Set[str] = frozenset()
+) -> Refusal | None:
+    """Whether the request came to a name that is ours, and directly where it should.
 
     A page of another name that resolves to this machine (DNS rebinding) counts as same-origin
-    for the browser; only the Host header tells. What a proxy claims is never believed, because
-    there is none that we know of.
+    for the browser; only the Host header tells. What a proxy claims is never believed: it has to
+    leave the Host header as the browser sent it. At most it says that it did not come over TLS.
+
+    Args:
+        authorities: values of the Host header that are ours.
+        proxied: those of them for which a proxy with TLS is in front.
     """
-    if any(name.startswith(_PROXY_HEADERS) for name in environ):
-        return Refusal(HTTPStatus.BAD_REQUEST, "Requests that came through a proxy are not served.")
+    host = environ.get("HTTP_HOST", "").lower()
+    if host not in proxied and any(name.startswith(_PROXY_HEADERS) for name in environ):
+        return Refusal(
+            HTTPStatus.BAD_REQUEST,
+            "Requests that came through a proxy are not served. Say with --public-url under which "
+            "address browsers reach it; the proxy has to leave the Host header as it is.",
+        )
+    if host in proxied and environ.get("HTTP_X_FORWARDED_PROTO", "https").lower() != "https":
+        return Refusal(HTTPStatus.FORBIDDEN, "This address is served over TLS only.")
     target = environ.get("RAW_URI", "/")
     if not target.startswith("/") or not environ.get("PATH_INFO", "").startswith("/"):
         return Refusal(HTTPStatus.BAD_REQUEST, "Only a path can be asked for.")
-    if environ.get("HTTP_HOST", "").lower() not in authorities:
+    if host not in authorities:
         return Refusal(
             HTTPStatus.FORBIDDEN,
-            "The server is not reached under this name and port. Names beside the loopback ones "
-            "are given with --allow-host.",
+            "The server is not reached under this name and port. If you came through a tunnel, "
+            "start it with --allow-host NAME:PORT, as your browser shows them, or give the tunnel "
+            "the server's own port; if through a proxy, with --public-url.",
         )
     if environ["REQUEST_METHOD"] not in _METHODS:
         return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "There is no such method here.")

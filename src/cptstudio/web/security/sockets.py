@@ -11,8 +11,9 @@ from flask_socketio import ConnectionRefusedError, SocketIO
 
 from cptstudio.web.connections import set_patience
 from cptstudio.web.security.access import Access
-from cptstudio.web.security.gate import SESSION_KEY
+from cptstudio.web.security.gate import SOCKET_PROTOCOL
 from cptstudio.web.security.refusals import SOCKET_LIMIT
+from cptstudio.web.security.visit import SESSION_KEY, Visit
 
 _PING_SECONDS = 25
 _PONG_SECONDS = 20
@@ -27,7 +28,9 @@ class _BoundedWebSocket(SimpleWebSocketWSGI):  # type: ignore[misc]
     """
 
     def __init__(self, handler: Any, server: Any) -> None:
-        super().__init__(handler, server, max_message_size=SOCKET_LIMIT)
+        super().__init__(
+            handler, server, max_message_size=SOCKET_LIMIT, subprotocols=[SOCKET_PROTOCOL]
+        )
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         connection = environ.get("gunicorn.socket")
@@ -46,8 +49,8 @@ class _BoundedWebSocket(SimpleWebSocketWSGI):  # type: ignore[misc]
 class GuardedSocketIO(SocketIO):  # type: ignore[misc]
     """Socket.IO for signed-in pages of this server.
 
-    The gate in front lets only requests with a session open a socket. A session that is ended
-    while its socket lives is noticed at the socket's next event.
+    The gate in front lets only requests with a session open a socket, and cuts it off when the
+    session ends. Should an event still arrive, it is refused here.
 
     Args:
         app: Socket.IO is put around it.
@@ -55,7 +58,6 @@ class GuardedSocketIO(SocketIO):  # type: ignore[misc]
     """
 
     def __init__(self, app: flask.Flask, access: Access) -> None:
-        self._access = access
         super().__init__(
             app,
             async_mode="threading",
@@ -78,8 +80,8 @@ class GuardedSocketIO(SocketIO):  # type: ignore[misc]
         if message == "disconnect":
             return super()._handle_event(handler, message, namespace, sid, *args)
         environ = self.server.get_environ(sid, namespace)
-        session = (environ or {}).get(SESSION_KEY)
-        if session is None or not self._access.sessions.holds(session):
+        visit: Visit | None = (environ or {}).get(SESSION_KEY)
+        if visit is None or not visit.still_holds:
             if message == "connect":
                 raise ConnectionRefusedError("You are not signed in.")
             self.server.disconnect(sid, namespace)

@@ -3,11 +3,12 @@ import { announce, Announcements } from "./components/announce.js";
 import { ShortcutHelp, startShortcuts } from "./components/shortcuts.js";
 import { StatusBar } from "./components/status_bar.js";
 import { Problem } from "./components/problem.js";
-import { sessionEnded } from "./lib/api.js";
+import { SignInForm, SignInPage } from "./components/sign_in.js";
 import { connection, startLive } from "./lib/live.js";
 import { startPreferences } from "./lib/preferences.js";
 import { effect, h, render, useEffect, useErrorBoundary, useRef, useState } from "./lib/preact.js";
 import { route, startRouter } from "./lib/router.js";
+import { session, startSession, stranger, trusted } from "./lib/session.js";
 
 /**
  * @typedef {object} Page
@@ -33,6 +34,25 @@ const NAVIGATION = [
   ["/playground", "Playground"], ["/evaluate", "Evaluate"], ["/settings", "Settings"],
 ];
 
+/** @type {Map<Page, any>} */
+const loaded = new Map();
+
+/** A page's code, from our server and from no other program. @param {Page} page */
+async function load(page) {
+  if (!loaded.has(page)) {
+    await trusted();
+    loaded.set(page, (await page.load()).default);
+  }
+  return loaded.get(page);
+}
+
+/** All code, as soon as the first page is there: later another program may answer in our place. */
+async function loadAll() {
+  for (const page of PAGES) {
+    await load(page).catch(() => undefined);
+  }
+}
+
 const pageOf = (/** @type {string} */ path) => PAGES.find((page) => page.path.test(path));
 
 /** @param {{area: string | undefined}} props */
@@ -56,15 +76,28 @@ function Header({ area }) {
 
 /** What keeps the whole page from being of use. */
 function Banner() {
-  if (sessionEnded.value) {
+  if (session.value === "ended") {
     return h(
       "div",
       { class: "banner" },
       h(
         "div",
         { class: "notice notice-warn", role: "alert" },
-        h("div", {}, h("h2", {}, "This session has ended"),
-          h("p", {}, "The server does not know this page any more. Open the address that it printed in its terminal; training goes on meanwhile.")),
+        h("div", {}, h("h2", {}, "This session has ended"), h("p", {}, "Training goes on meanwhile, and what you typed is still here."), h(SignInForm, {})),
+      ),
+    );
+  }
+  if (stranger.value) {
+    return h(
+      "div",
+      { class: "banner" },
+      h(
+        "div",
+        { class: "notice notice-bad", role: "alert" },
+        h("div", {}, h("h2", {}, "Another program answers at this address"),
+          h("p", {}, "It cannot prove that it is your CPT Studio, so nothing is sent to it. Start your server again; this page connects by itself once it answers. "
+            + "If it is your server with another workspace or a new token, sign in again."),
+          h(SignInForm, {})),
       ),
     );
   }
@@ -103,13 +136,16 @@ function PageOf({ page }) {
   const [Content, setContent] = useState(/** @type {any} */ (null));
   const [failure, setFailure] = useState(/** @type {any} */ (null));
   const [error, reset] = useErrorBoundary();
-  const load = () => {
+  const show = () => {
     setFailure(null);
-    page.load().then((module) => setContent(() => module.default), setFailure);
+    load(page).then((content) => {
+      setContent(() => content);
+      void loadAll();
+    }, setFailure);
   };
-  useEffect(load, []);
+  useEffect(show, []);
   if (error || failure) {
-    const again = error ? reset : load;
+    const again = error ? reset : show;
     return h(Broken, { error: error || failure, again });
   }
   return Content ? h(Content, {}) : h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
@@ -120,6 +156,8 @@ function App() {
   const page = pageOf(path);
   const main = useRef(/** @type {HTMLElement | null} */ (null));
   const first = useRef(true);
+  const wasOpen = useRef(false);
+  wasOpen.current ||= session.value === "open";
   useEffect(() => {
     document.title = `${page ? page.title : "Not found"} · CPT Studio`;
     if (!first.current) {
@@ -128,6 +166,9 @@ function App() {
     }
     first.current = false;
   }, [path]);
+  if (!wasOpen.current) {
+    return session.value === "ended" ? h(SignInPage, {}) : h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
+  }
   return [
     h("a", { class: "skip", href: "#main", key: "skip" }, "Skip to the content"),
     h(Header, { area: page?.area, key: "header" }),
@@ -155,6 +196,7 @@ startPreferences();
 startRouter();
 startShortcuts();
 startLive();
+void startSession();
 announceConnection();
 const place = document.getElementById("app");
 if (place) {

@@ -5,7 +5,7 @@ import { Button } from "./button.js";
  * A button with a small menu: arrow keys, Escape, closes on a click elsewhere.
  *
  * @param {{label: string, icon?: string, small?: boolean, iconOnly?: boolean,
- *   items: ({title: string, onChoose?: () => void, href?: string, download?: boolean, disabled?: boolean} | null | false)[]}} props
+ *   items: ({title: string, onChoose?: () => void, href?: string, disabled?: boolean} | null | false)[]}} props
  */
 export function Menu({ label, icon, small, iconOnly, items }) {
   const [open, setOpen] = useState(false);
@@ -68,7 +68,7 @@ export function Menu({ label, icon, small, iconOnly, items }) {
         { class: "menu-list", role: "menu", id, "aria-label": label },
         items.filter((item) => !!item).map((item) =>
           item.href
-            ? h("a", { key: item.title, role: "menuitem", tabIndex: -1, href: item.href, download: item.download, onClick: () => setOpen(false) }, item.title)
+            ? h("a", { key: item.title, role: "menuitem", tabIndex: -1, href: item.href, onClick: () => setOpen(false) }, item.title)
             : h(
                 "button",
                 {

@@ -1,5 +1,5 @@
 /** Talks to the server's HTTP API: JSON in, JSON out, one kind of error. */
-import { signal } from "./preact.js";
+import { distrust, EndedError, endSession, secretHeader, StrangerError, trusted } from "./session.js";
 
 /**
  * What the server said about a request it refused (RFC 9457 problem details).
@@ -22,9 +22,6 @@ export class ApiError extends Error {
     this.needs = body.needs ?? null;
   }
 }
-
-/** Set when the server knows this page's session no more; the shell then says how to enter again. */
-export const sessionEnded = signal(false);
 
 const RETRY_AFTER_MS = 700;
 
@@ -53,9 +50,6 @@ async function parsed(response) {
   } catch {
     body = response.ok ? text : null;
   }
-  if (response.status === 401) {
-    sessionEnded.value = true;
-  }
   if (!response.ok) {
     throw new ApiError(response.status, body && typeof body === "object" ? body : {});
   }
@@ -67,6 +61,59 @@ function noAnswer() {
     title: "No answer from the server",
     detail: "CPT Studio's server does not answer. Runs go on without it; start it again with the same command.",
   });
+}
+
+/** Why nothing could be asked. @param {unknown} error @returns {ApiError} */
+function whyNot(error) {
+  if (error instanceof EndedError) {
+    return new ApiError(401, { title: "Not signed in", detail: "This session has ended. Sign in again." });
+  }
+  if (error instanceof StrangerError) {
+    return new ApiError(0, {
+      title: "Another program answers",
+      detail: "What answers at this address cannot prove that it is your CPT Studio. Nothing was sent to it.",
+    });
+  }
+  return noAnswer();
+}
+
+/** Wait for our server; an `ApiError` says why it is not there. */
+async function ourServer() {
+  try {
+    await trusted();
+  } catch (error) {
+    throw whyNot(error);
+  }
+}
+
+/**
+ * `fetch` that sends nothing to anyone but our server. When the server knows this tab's secret no
+ * more, the tab proves itself once more.
+ *
+ * @param {string} path
+ * @param {RequestInit} options
+ */
+async function ask(path, options) {
+  for (let again = false; ; again = true) {
+    await ourServer();
+    let response;
+    try {
+      response = await fetch(path, { ...options, headers: { ...options.headers, ...secretHeader() } });
+    } catch (error) {
+      if (!options.signal?.aborted) {
+        distrust();
+      }
+      throw error;
+    }
+    if (response.status !== 401) {
+      return response;
+    }
+    if (again) {
+      endSession();
+      return response;
+    }
+    distrust();
+  }
 }
 
 /**
@@ -82,7 +129,7 @@ async function send(method, path, body) {
     body: JSON.stringify(body ?? {}),
   };
   try {
-    return await parsed(await fetch(path, options));
+    return await parsed(await ask(path, options));
   } catch (error) {
     if (error instanceof ApiError) {
       throw error;
@@ -90,7 +137,7 @@ async function send(method, path, body) {
   }
   await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER_MS));
   try {
-    return await parsed(await fetch(path, options));
+    return await parsed(await ask(path, options));
   } catch (error) {
     throw error instanceof ApiError ? error : noAnswer();
   }
@@ -107,9 +154,9 @@ async function send(method, path, body) {
 export async function get(path, query, abort) {
   let response;
   try {
-    response = await fetch(urlOf(path, query), { signal: abort ?? null });
+    response = await ask(urlOf(path, query), { signal: abort ?? null });
   } catch (error) {
-    if (abort?.aborted) {
+    if (abort?.aborted || error instanceof ApiError) {
       throw error;
     }
     throw noAnswer();
@@ -135,15 +182,22 @@ export const del = (path, body) => send("DELETE", path, body);
  * @param {string=} name what it is called on the server: the path inside a dropped folder
  * @returns {Promise<{id: string, name: string, bytes: number}>}
  */
-export function upload(file, onProgress, abort, name = file.name) {
+export async function upload(file, onProgress, abort, name = file.name) {
+  await ourServer();
   return new Promise((resolve, reject) => {
     // fetch tells nothing of an upload's progress.
     const request = new XMLHttpRequest();
     request.open("POST", urlOf("/api/uploads", { name }));
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.setRequestHeader("Idempotency-Key", randomKey());
+    for (const [header, value] of Object.entries(secretHeader())) {
+      request.setRequestHeader(header, value);
+    }
     request.upload.onprogress = (event) => onProgress?.(event.loaded, event.total);
-    request.onerror = () => reject(noAnswer());
+    request.onerror = () => {
+      distrust();
+      reject(noAnswer());
+    };
     request.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
     request.onload = () => {
       parsed(new Response(request.responseText, { status: request.status })).then(resolve, reject);

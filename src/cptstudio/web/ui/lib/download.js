@@ -1,14 +1,31 @@
-/** Files that the page itself makes: a chart's picture, a table as CSV. */
+/** Files to take away: those that the page itself makes, and those that the server gives out. */
+import { post } from "./api.js";
 
-/** @param {Blob} content @param {string} name */
-export function saveBlob(content, name) {
-  const url = URL.createObjectURL(content);
+/** @param {string} url @param {string} name "": as the server calls it */
+function follow(url, name) {
   const link = document.createElement("a");
   link.href = url;
   link.download = name;
   document.body.append(link);
   link.click();
   link.remove();
+}
+
+/**
+ * Download what a path of the API gives out. The browser sends no secret then, so it gets a link
+ * that is good for one time.
+ *
+ * @param {string} path with query
+ */
+export async function download(path) {
+  const { url } = await post("/api/session/link", { path });
+  follow(url, "");
+}
+
+/** @param {Blob} content @param {string} name */
+export function saveBlob(content, name) {
+  const url = URL.createObjectURL(content);
+  follow(url, name);
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 

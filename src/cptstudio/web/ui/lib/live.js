@@ -5,8 +5,9 @@
  * fetches by HTTP from its own position on, so no row is lost and none is applied twice.
  */
 import { io } from "../vendor/socket.io-client.js";
-import { ApiError, get, sessionEnded } from "./api.js";
-import { signal } from "./preact.js";
+import { ApiError, get } from "./api.js";
+import { effect, signal } from "./preact.js";
+import { distrust, secretHeader, session, socketProtocols, trusted } from "./session.js";
 
 /** @typedef {Record<string, any>} Row */
 /** @typedef {{state: "live" | "reconnecting" | "offline", since: number}} Connection since: Unix seconds of the last news */
@@ -25,6 +26,8 @@ import { signal } from "./preact.js";
 const ACK_MS = 8000;
 const PAGE_ROWS = 2000;
 const MOST_RELOADS = 3;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 4000;
 
 /** Whether the page is live. */
 export const connection = signal(/** @type {Connection} */ ({ state: "reconnecting", since: 0 }));
@@ -77,14 +80,16 @@ async function fetchStatus() {
   }
 }
 
-/** Connect once; the shell calls it. */
+/** Connect, whenever the session is open; the shell calls it once. */
 export function startLive() {
   if (socket) {
     return;
   }
+  // Socket.IO would try again by itself, and send the secret to whoever listens then.
+  socket = io({ transports: ["websocket", "polling"], autoConnect: false, reconnection: false });
   let connectedBefore = false;
-  socket = io({ transports: ["websocket", "polling"], reconnectionDelay: 500, reconnectionDelayMax: 4000 });
   socket.on("connect", () => {
+    pause = FIRST_PAUSE_MS;
     connectionIs("live");
     void fetchStatus();
     if (connectedBefore) {
@@ -96,15 +101,14 @@ export function startLive() {
       follower.join();
     }
   });
-  socket.on("disconnect", (reason) => {
+  socket.on("disconnect", () => {
+    distrust();
     connection.value = { state: "reconnecting", since: now() };
-    if (reason === "io server disconnect") {
-      void whyRefused();
-    }
+    void connect();
   });
   socket.on("connect_error", () => {
-    connectionIs(connection.value.since ? "reconnecting" : "offline");
-    void whyRefused();
+    distrust();
+    setTimeout(connect, nextPause());
   });
   socket.on("status", takeStatus);
   socket.on("runs", (news) => {
@@ -124,25 +128,42 @@ export function startLive() {
     // The acknowledgement asks for the next one, so a page that is busy is not flooded.
     void Promise.allSettled(waiting).then(() => acknowledge?.());
   });
+  effect(() => {
+    if (session.value === "open") {
+      void connect();
+    }
+  });
 }
 
-/** A refused connection is either an ended session or no server: ask over HTTP, which can tell. */
-async function whyRefused() {
+let pause = FIRST_PAUSE_MS;
+let connecting = false;
+
+function nextPause() {
+  const now = pause;
+  pause = Math.min(LONGEST_PAUSE_MS, 2 * pause);
+  return now;
+}
+
+/** Connect to our server, and to no other program: try until it answers, or the session has ended. */
+async function connect() {
+  if (!socket || socket.active || connecting) {
+    return;
+  }
+  connecting = true;
   try {
-    await get("/api/session");
-    if (status.value === null) {
-      await fetchStatus();
+    while (session.value === "open") {
+      try {
+        await trusted();
+        Object.assign(socket.io.opts, { extraHeaders: secretHeader(), protocols: socketProtocols() });
+        socket.connect();
+        return;
+      } catch {
+        connectionIs("offline");
+      }
+      await new Promise((resolve) => setTimeout(resolve, nextPause()));
     }
-    if (socket && !socket.connected && !socket.active) {
-      socket.connect();
-    }
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 0) {
-      connectionIs("offline");
-    }
-    if (socket && !socket.active && !sessionEnded.value) {
-      setTimeout(() => socket?.connect(), 2000);
-    }
+  } finally {
+    connecting = false;
   }
 }
 

@@ -1,22 +1,20 @@
-/** Preferences of this browser: appearance and shortcuts. Kept in local storage. */
+/**
+ * Preferences of this browser: appearance and shortcuts. They are in cookies, which no program
+ * has use for, and which signing in leaves alone when it clears the storage of this address.
+ */
 import { effect, signal } from "./preact.js";
+
+const A_YEAR = 365 * 24 * 3600;
 
 /** @param {string} name @param {string} otherwise */
 function stored(name, otherwise) {
-  try {
-    return localStorage.getItem(`cpt-studio.${name}`) ?? otherwise;
-  } catch {
-    return otherwise;
-  }
+  const found = document.cookie.split("; ").find((one) => one.startsWith(`cpt-studio.${name}=`));
+  return found?.split("=")[1] ?? otherwise;
 }
 
 /** @param {string} name @param {string} value */
 function store(name, value) {
-  try {
-    localStorage.setItem(`cpt-studio.${name}`, value);
-  } catch {
-    // Storage is off in this browser: the preference holds until the page is left.
-  }
+  document.cookie = `cpt-studio.${name}=${value}; Path=/; SameSite=Strict; Max-Age=${A_YEAR}`;
 }
 
 /** "system", "light" or "dark". */
@@ -25,7 +23,7 @@ export const colourScheme = signal(stored("colour-scheme", "system"));
 /** Whether single keys are shortcuts. */
 export const shortcuts = signal(stored("shortcuts", "on") !== "off");
 
-/** Keep the document and the storage as the preferences say; the shell calls it once. */
+/** Keep the document and the cookies as the preferences say; the shell calls it once. */
 export function startPreferences() {
   effect(() => {
     const scheme = colourScheme.value;

@@ -69,7 +69,7 @@ export function startRouter() {
     }
     const special = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
     const elsewhere = link.origin !== location.origin || link.target || link.hasAttribute("download");
-    if (special || elsewhere || link.pathname.startsWith("/api/") || link.hash) {
+    if (special || elsewhere || link.pathname.startsWith("/download/") || link.hash) {
       return;
     }
     event.preventDefault();

@@ -1,6 +1,7 @@
 /** Former prompts with their settings and texts. */
 import { toast } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
+import { downloadServed } from "../../components/served_file.js";
 import { confirm } from "../../components/dialog.js";
 import { Problem } from "../../components/problem.js";
 import { del } from "../../lib/api.js";
@@ -68,7 +69,7 @@ export function History({ restore }) {
     h("div", { class: "spread" },
       h("h2", { id: "history-title" }, "History"),
       entries.length > 0 && h("div", { class: "row" },
-        h(Button, { small: true, icon: "download", href: "/api/playground/history/export", download: true }, "Export JSON"),
+        h(Button, { small: true, icon: "download", onClick: () => downloadServed("/api/playground/history/export") }, "Export JSON"),
         h(Button, { small: true, kind: "danger", icon: "trash", onClick: clear }, "Delete all…"))),
     error && h(Problem, { error, retry: reload }),
     data && entries.length === 0 && h("p", { class: "muted" }, "What you generate is kept here with its settings."),

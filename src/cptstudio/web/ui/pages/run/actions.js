@@ -6,6 +6,7 @@ import { Field } from "../../components/field.js";
 import { Menu } from "../../components/menu.js";
 import { Problem } from "../../components/problem.js";
 import { startAsking } from "../../components/start_asking.js";
+import { downloadServed } from "../../components/served_file.js";
 import { del, post } from "../../lib/api.js";
 import { bits, bytes, integer } from "../../lib/format.js";
 import { status } from "../../lib/live.js";
@@ -234,9 +235,9 @@ export function RunActions({ run, changed, dialog, setDialog }) {
   const { alive, name } = run.state;
   const ours = run.kind === "run";
   const exports = [
-    { title: "Rows as CSV", href: `/api/runs/${run.id}/export?format=csv`, download: true },
-    { title: "Rows as JSON", href: `/api/runs/${run.id}/export?format=json`, download: true },
-    ours && run.config && { title: "Settings as YAML", href: `/api/runs/${run.id}/settings.yaml`, download: true },
+    { title: "Rows as CSV", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=csv`) },
+    { title: "Rows as JSON", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=json`) },
+    ours && run.config && { title: "Settings as YAML", onChoose: () => downloadServed(`/api/runs/${run.id}/settings.yaml`) },
   ];
   const close = () => setDialog(null);
   const tested = testedCheckpoint(run);

@@ -1,0 +1,45 @@
+import { h, useState } from "../lib/preact.js";
+import { signIn, StrangerError } from "../lib/session.js";
+import { Button } from "./button.js";
+import { Field } from "./field.js";
+
+const WRONG = "This is not the token of the server that answers here. It is the one line of .cpt-studio/token.";
+const AWAY = "The server does not answer. Start it, and try again.";
+
+/** The form for the token. The page stays where it is, so what was asked for is there afterwards. */
+export function SignInForm() {
+  const [token, setToken] = useState("");
+  const [problem, setProblem] = useState("");
+  const [busy, setBusy] = useState(false);
+  const send = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    setBusy(true);
+    setProblem("");
+    try {
+      await signIn(token.trim());
+      setToken("");
+    } catch (error) {
+      setProblem(error instanceof StrangerError ? WRONG : AWAY);
+    }
+    setBusy(false);
+  };
+  return h("form", { class: "stack", onSubmit: send },
+    h("p", {}, "Open the file that the server named in its terminal when it started, or paste the token: the one line of ",
+      h("code", {}, ".cpt-studio/token"), " in the workspace."),
+    problem && h("p", { class: "problem", role: "alert" }, problem),
+    h(Field, {
+      label: "Token",
+      control: (attributes) => h("input", {
+        ...attributes, type: "password", autocomplete: "off", spellcheck: false, required: true, value: token,
+        onInput: (/** @type {any} */ event) => setToken(event.target.value),
+      }),
+    }),
+    h("div", {}, h(Button, { kind: "primary", type: "submit", busy }, "Sign in")));
+}
+
+/** What a browser sees that is not signed in. */
+export function SignInPage() {
+  return h("main", { id: "main", class: "page" },
+    h("section", { class: "card stack", "aria-labelledby": "sign-in" },
+      h("h1", { id: "sign-in" }, "Sign in to CPT Studio"), h(SignInForm, {})));
+}
