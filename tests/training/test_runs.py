@@ -16,6 +16,7 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.rows import Batch
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
+from cptstudio.lm import loading
 from cptstudio.lm.description import describe_model
 from cptstudio.run_files import (
     CHECKPOINTS,
@@ -30,7 +31,7 @@ from cptstudio.run_files import (
 from cptstudio.runs.launching import reserve
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.settings import Length
-from cptstudio.training import loop
+from cptstudio.training import checkpoints, loop
 from cptstudio.training import training_metrics_logger as metric
 from cptstudio.training.accumulation import accumulate
 from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
@@ -218,6 +219,13 @@ def poisoned(workspace: Workspace, directory: Path, token: int) -> None:
     (directory / "config.json").write_text(json.dumps(config))
 
 
+@pytest.fixture
+def weights_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a poisoned model in, which loading refuses: the guards stand for what overflows."""
+    for module in (loading, checkpoints):
+        monkeypatch.setattr(module, "check_weights", lambda values, where: None)
+
+
 def batches_by_token(directory: Path, batches: int) -> dict[int, list[int]]:
     """Which of the first batches each token is an input of."""
     config = read_config(directory)
@@ -235,6 +243,7 @@ def untied(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return make_workspace(tmp_path_factory.mktemp("untied"), "llama")
 
 
+@pytest.mark.usefixtures("weights_unchecked")
 def test_a_batch_that_is_not_finite_is_skipped_counted_and_shown(
     untied: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -258,6 +267,7 @@ def test_a_batch_that_is_not_finite_is_skipped_counted_and_shown(
     assert all(np.isfinite(value).all() for value in weights.values())
 
 
+@pytest.mark.usefixtures("weights_unchecked")
 def test_after_several_skips_in_a_row_the_run_fails_with_its_last_good_checkpoint(
     untied: Workspace,
 ) -> None:
@@ -271,6 +281,26 @@ def test_after_several_skips_in_a_row_the_run_fails_with_its_last_good_checkpoin
     assert result is not None and result.outcome == "failed" and result.skipped_steps == 3
 
 
+def test_weights_that_are_no_numbers_are_neither_trained_nor_resumed(untied: Workspace) -> None:
+    directory = prepare(untied, "damaged", length="4 steps", checkpoints={"every": "2 steps"})
+    token = min(batches_by_token(directory, 1))
+    poisoned(untied, directory, token)
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (loading, checkpoints):
+            patched.setattr(module, "check_weights", lambda values, where: None)
+        assert train(directory).outcome == "completed"
+    # With a good base it is the checkpoint that is not taken.
+    config = json.loads((directory / "config.json").read_text())
+    for again, where in ((False, "damaged-model"), (True, "step-00000002")):
+        if again:
+            good = read_config(prepare(untied, "good", length="4 steps"))
+            config |= {"model_path": good.model_path, "model_hash": good.model_hash}
+            (directory / "config.json").write_text(json.dumps(config))
+        ending = train(directory, resume="step-00000002")
+        assert ending.outcome == "failed"
+        assert f"{where} is damaged: model.embed_tokens.weight holds NaN" in ending.reason
+
+
 class StepAsOnAGpu(TrainingStep):
     """Runs one step ahead and lets the device decide, as on a GPU."""
 
@@ -280,6 +310,7 @@ class StepAsOnAGpu(TrainingStep):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("weights_unchecked")
 def test_one_step_ahead_as_on_a_gpu_the_rows_are_the_same(
     untied: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

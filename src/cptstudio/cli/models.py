@@ -56,7 +56,10 @@ def _row(model: Model) -> list[str]:
     about = model.description
     if model.error is not None or about is None:
         return [escape(model.id), "", "", "", escape(model.error or ""), ""]
-    weights = f"{about.quantization.bits}-bit" if about.quantization else about.dtype
+    weights = about.dtype
+    if about.quantization:
+        bits = about.quantization.bits
+        weights = f"{bits}-bit" if bits else about.quantization.method
     context = f"{about.context_limit:,}" if about.context_limit else ""
     count = f"{about.parameters / 1e6:,.0f}M"
     return [escape(model.id), about.model_type, count, f"{about.bytes:,}", weights, context]

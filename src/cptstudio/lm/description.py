@@ -16,6 +16,7 @@ from typing import Any
 
 from cptstudio.durable import open_regular_file, read_bytes
 from cptstudio.errors import UserError
+from cptstudio.lm import weight_formats
 from cptstudio.lm.vocabulary import embedding_rows
 from cptstudio.model_bounds import check_numbers
 from cptstudio.workspace import why_model_is_absent
@@ -43,12 +44,14 @@ class Tensor:
         shape: sizes of the axes.
         file: name of the file that holds it.
         bytes: size of its data.
+        start: where its data begin in the file.
     """
 
     dtype: str
     shape: tuple[int, ...]
     file: str
     bytes: int
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class ModelDescription:
         needs_remote_code: the model brings Python code that mlx-lm would have to run.
         full_training_obstacle: why every parameter cannot be trained, and what to do; None
             when nothing is in the way.
+        obstacle: why mlx-lm cannot read its weights, and what to do; None when nothing is known.
     """
 
     path: Path
@@ -104,6 +108,7 @@ class ModelDescription:
     has_chat_template: bool
     needs_remote_code: bool
     full_training_obstacle: str | None
+    obstacle: str | None
 
 
 def describe_model(path: Path) -> ModelDescription:
@@ -115,7 +120,7 @@ def describe_model(path: Path) -> ModelDescription:
     config = read_model_config(path)
     tensors = read_tensors(path)
     text = _text_config(config)
-    quantization = _quantization(config)
+    quantization = _quantization(config, path)
     tied = _tied(config, text, tensors)
     limits = [text[key] for key in _LIMIT_KEYS if isinstance(text.get(key), int)]
     vocabulary = text.get("vocab_size")
@@ -134,7 +139,20 @@ def describe_model(path: Path) -> ModelDescription:
         has_chat_template=_has_chat_template(path),
         needs_remote_code=config.get("model_file") is not None,
         full_training_obstacle=full_training_obstacle(quantization),
+        obstacle=_obstacle(path, config, tensors),
     )
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Why mlx-lm cannot read the weights of the model in a folder; None when nothing is known."""
+    return _obstacle(path, read_model_config(path), read_tensors(path))
+
+
+def _obstacle(path: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
+    if isinstance(config.get("quantization"), dict):
+        return None
+    settings = _foreign_quantization(config, path)
+    return weight_formats.why_unreadable(config["model_type"], settings, tensors)
 
 
 def read_embedding_rows(path: Path) -> int | None:
@@ -165,7 +183,7 @@ def full_training_obstacle(quantization: Quantization | None) -> str | None:
 
 def is_quantized(path: Path) -> Quantization | None:
     """How the model in a folder is packed, from config.json alone."""
-    return _quantization(read_model_config(path))
+    return _quantization(read_model_config(path), path)
 
 
 # --- config.json -----------------------------------------------------------------------------
@@ -231,21 +249,36 @@ def _names(value: Any) -> tuple[str, ...]:
     return ()
 
 
-def _quantization(config: Mapping[str, Any]) -> Quantization | None:
+def _quantization(config: Mapping[str, Any], path: Path) -> Quantization | None:
     own = config.get("quantization")
     if isinstance(own, dict):
         return Quantization(_integer(own.get("bits")), _integer(own.get("group_size")), "mlx")
-    foreign = config.get("quantization_config")
-    if not isinstance(foreign, dict):
-        foreign = _text_config(config).get("quantization_config")
-    if not isinstance(foreign, dict):
+    foreign = _foreign_quantization(config, path)
+    if foreign is None:
         return None
+    inner = foreign.get("quantization")
+    sizes = inner if isinstance(inner, dict) else foreign
     method = foreign.get("quant_method")
     return Quantization(
-        _integer(foreign.get("bits")),
-        _integer(foreign.get("group_size")),
+        weight_formats.bits_of({**foreign, **sizes}),
+        _integer(sizes.get("group_size")),
         method if isinstance(method, str) else "unknown",
     )
+
+
+def _foreign_quantization(config: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
+    """How another tool than mlx-lm packed the weights, where mlx-lm looks for it."""
+    for place in (config, _text_config(config)):
+        settings = place.get("quantization_config")
+        if isinstance(settings, dict):
+            return settings
+    try:
+        separate = json.loads(read_bytes((path / "hf_quant_config.json").resolve()))
+    except (FileNotFoundError, ValueError, UserError):
+        return None
+    if not isinstance(separate, dict):
+        return None
+    return {"quant_method": "modelopt", **separate}
 
 
 def _integer(value: Any) -> int | None:
@@ -301,6 +334,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     for file in files:
         tensors |= read_header(file)
     missing = sorted(_indexed_files(path) - {file.name for file in files})
+    if missing and all((path / name).exists() for name in missing):
+        raise UserError(
+            f"{path} keeps weights in {missing[0]}, and mlx-lm reads only files that are called "
+            "model*.safetensors. Use a version of the model whose files are called so."
+        )
     if missing:
         raise UserError(
             f"{path} lacks {len(missing)} of its weight files ({missing[0]}"
@@ -339,12 +377,12 @@ def read_header(file: Path) -> dict[str, Tensor]:
     if len(header) < length:
         raise UserError(f"{file} is cut off inside its header. Download the model again.")
     try:
-        return _parse_header(json.loads(header), file, size - 8 - length)
+        return _parse_header(json.loads(header), file, size, 8 + length)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise UserError(f"{file} has a damaged header. Download the model again.") from None
 
 
-def _parse_header(header: Any, file: Path, data_size: int) -> dict[str, Tensor]:
+def _parse_header(header: Any, file: Path, size: int, data: int) -> dict[str, Tensor]:
     tensors = {}
     for name, entry in header.items():
         if name == "__metadata__":
@@ -352,13 +390,13 @@ def _parse_header(header: Any, file: Path, data_size: int) -> dict[str, Tensor]:
         begin, end = entry["data_offsets"]
         if not 0 <= begin <= end:
             raise ValueError
-        if end > data_size:
+        if end > size - data:
             raise UserError(
-                f"{file} is cut off: it should be at least {end - data_size:,} bytes longer. "
+                f"{file} is cut off: it should be at least {end - size + data:,} bytes longer. "
                 "Download the model again."
             )
         shape = tuple(int(size) for size in entry["shape"])
-        tensors[name] = Tensor(str(entry["dtype"]), shape, file.name, end - begin)
+        tensors[name] = Tensor(str(entry["dtype"]), shape, file.name, end - begin, data + begin)
     return tensors
 
 

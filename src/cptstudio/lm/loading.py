@@ -25,13 +25,15 @@ from cptstudio.lm.description import (
     is_quantized,
     read_embedding_rows,
     read_model_config,
-    read_tensors,
+    why_unreadable,
 )
+from cptstudio.lm.finite import check_weights
 from cptstudio.lm.model_config import additions
 from cptstudio.lm.model_weights import with_own_names
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
 from cptstudio.lm.tensor_types import NAMES, lasting_parameters, narrowed, stored_types
+from cptstudio.lm.weight_formats import why_untrainable
 
 # SystemExit: mlx-lm's OLMo ends the process where its own library is not installed.
 _LOADING_ERRORS = (
@@ -115,6 +117,7 @@ def load_for_training(
             for a quantized base comes before any weight is read.
     """
     quantization = is_quantized(path)
+    check_trainable(path, quantization)
     if method == "full":
         obstacle = full_training_obstacle(quantization)
         if obstacle is not None:
@@ -123,6 +126,16 @@ def load_for_training(
     dtype = mx.float32 if method == "full" else compute_dtype or default_compute_dtype()
     cast_floating(loaded.model, dtype, loaded.lasting)
     return loaded
+
+
+def check_trainable(path: Path, quantization: Quantization | None) -> None:
+    """Raise a UserError where no part of the model in a folder can be trained on this machine."""
+    on_gpu = mx.default_device().type == mx.DeviceType.gpu
+    accelerator = "cpu" if not on_gpu else "metal" if mx.metal.is_available() else "cuda"
+    packed = quantization.method if quantization else None
+    reason = why_untrainable(read_model_config(path)["model_type"], packed, accelerator)
+    if reason is not None:
+        raise UserError(f"The model in {path} cannot be trained: {reason}")
 
 
 def load_for_inference(
@@ -173,12 +186,13 @@ def put_adapter(
             f"The adapter in {adapter_path} cannot be put on {path}: {error}. "
             "Is that the base model it was trained on?"
         ) from error
+    factors = {
+        name: value
+        for name, value in named_parameters(model).items()
+        if name.rpartition(".")[2] in ADAPTER_LEAVES
+    }
+    check_weights(factors, adapter_path)
     if dtype is not None:
-        factors = {
-            name: value
-            for name, value in named_parameters(model).items()
-            if name.rpartition(".")[2] in ADAPTER_LEAVES
-        }
         set_parameters(model, narrowed(factors, dtype, ()))
 
 
@@ -218,7 +232,9 @@ def _plain_name(name: str) -> str:
 def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool) -> LoadedModel:
     raw = read_model_config(path)
     check_plain_files(path)
-    read_tensors(path)
+    obstacle = why_unreadable(path)
+    if obstacle is not None:
+        raise UserError(f"The model in {path} cannot be read: {obstacle}")
     if raw.get("model_file") is not None and not trust_remote_code:
         raise UserError(
             f"The model in {path} brings Python code ({raw['model_file']}) that would run on this "
@@ -235,6 +251,7 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
         raise UserError(
             f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {reason}"
         ) from error
+    check_weights(named_parameters(model), path)
     complete_modules(model)
     tokenizer = _load_tokenizer(path, config, trust_remote_code)
     return LoadedModel(model, tokenizer, config, path, quantization, types, lasting)

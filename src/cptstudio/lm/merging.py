@@ -20,10 +20,11 @@ from mlx_lm.utils import load_tokenizer
 
 from cptstudio.errors import UserError
 from cptstudio.lm.description import is_quantized, read_tensors
+from cptstudio.lm.finite import check_weights
 from cptstudio.lm.loading import LoadedModel, complete_modules, load_network, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
 from cptstudio.lm.saving import fused_parameters
-from cptstudio.lm.tensor_types import lasting_parameters, stored_types
+from cptstudio.lm.tensor_types import NAMES, lasting_parameters, stored_types
 
 Progress = Callable[[int, int], None]
 
@@ -96,6 +97,7 @@ def merge(parts: Sequence[Part], progress: Progress | None = None) -> LoadedMode
         if name in types:
             total = total.astype(types[name])
         mx.eval(total)
+        _check_sum(name, total, values, used)
         set_parameters(model, {name: total})
         del values, total
         if progress is not None:
@@ -106,6 +108,21 @@ def merge(parts: Sequence[Part], progress: Progress | None = None) -> LoadedMode
         path, eos_token_ids=config.get("eos_token_id")
     )
     return LoadedModel(model, tokenizer, config, path, None, types, lasting)
+
+
+def _check_sum(
+    name: str, total: mx.array, values: Sequence[mx.array], parts: Sequence[Part]
+) -> None:
+    """Raise a UserError where a sum is not finite: by a part, or because it is too large."""
+    try:
+        check_weights({name: total}, parts[0].model)
+    except UserError:
+        for part, value in zip(parts, values, strict=True):
+            check_weights({name: value}, part.adapter or part.model)
+        raise UserError(
+            f"The sum of {name} is too large for {NAMES.get(total.dtype, total.dtype)}. Use "
+            "smaller shares."
+        ) from None
 
 
 def _sum(values: Sequence[mx.array], weights: Sequence[float]) -> mx.array:

@@ -48,17 +48,21 @@ def problems_of(config: RunConfig, run_directory: Path) -> list[Finding]:
 
 
 def count_parameters(model: Path) -> int:
-    """Number of parameters in a model folder, by the headers of its safetensors files.
+    """Number of parameters in a model folder, by the headers of the files that mlx-lm reads.
 
     Raises:
         UnusableFileError: the folder holds no model that can be read.
     """
     if not isinstance(durable.read_json(_present(model / "config.json")), dict):
         raise UnusableFileError(model / "config.json", "is not a JSON object")
-    files = sorted(model.glob("*.safetensors"))
+    files = sorted(model.glob("model*.safetensors"))
     if not files:
-        raise UnusableFileError(model, "holds no .safetensors file")
-    return sum(_parameters_in(file) for file in files)
+        raise UnusableFileError(model, "holds no model*.safetensors file")
+    # Some folders hold the same weights once more (consolidated.safetensors), or adapters beside.
+    sizes: dict[str, int] = {}
+    for file in files:
+        sizes |= _tensors_in(file)
+    return sum(sizes.values())
 
 
 def _present(path: Path) -> Path:
@@ -69,7 +73,8 @@ def _present(path: Path) -> Path:
     return resolved
 
 
-def _parameters_in(file: Path) -> int:
+def _tensors_in(file: Path) -> dict[str, int]:
+    """Numbers in each tensor of a file, by name."""
     # https://github.com/huggingface/safetensors#format: 8 bytes of length, then JSON.
     with durable.open_regular_file(_present(file)) as opened:
         start = opened.read(8)
@@ -81,9 +86,11 @@ def _parameters_in(file: Path) -> int:
         header = opened.read(length)
     try:
         tensors = json.loads(header)
-        return sum(
-            math.prod(tensor["shape"]) for name, tensor in tensors.items() if name != "__metadata__"
-        )
+        return {
+            name: math.prod(map(int, tensor["shape"]))
+            for name, tensor in tensors.items()
+            if name != "__metadata__"
+        }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise UnusableFileError(file, "has a damaged safetensors header") from None
 

@@ -151,6 +151,7 @@ class Completion:
         self.count = 0
         self.first_token_seconds: float | None = None
         self._tokenizer = loaded.tokenizer
+        self._where = loaded.path
         self._text = TextAfter(loaded.tokenizer, tokens if goes_on else ())
         self._sampling = sampling
         self._alternatives = alternatives
@@ -208,6 +209,12 @@ class Completion:
 
     def _likeliest(self, token: int, logprobs: mx.array) -> tuple[float, tuple[Alternative, ...]]:
         values = np.array(logprobs.astype(mx.float32))
+        if np.isnan(values).any():
+            raise UserError(
+                f"The model in {self._where} computes no numbers here (NaN), so there is "
+                f"no token after {self.count - 1:,}. Its weights are damaged, or its numbers too "
+                "large for the type that is computed in."
+            )
         count = min(self._alternatives, values.size)
         best = np.argpartition(-values, count - 1)[:count] if count else np.array([], dtype=int)
         best = best[np.argsort(-values[best], kind="stable")]

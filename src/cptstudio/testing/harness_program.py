@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
 from cptstudio import job_programs
 from cptstudio.errors import UserError
@@ -30,6 +31,7 @@ from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.loading import LoadedModel, load_for_inference
 from cptstudio.lm.vocabulary import check_ids
 from cptstudio.testing.reports import Reports
+from cptstudio.testing.scoring import check_scores
 from cptstudio.workspace import Workspace
 
 MODULE = "cptstudio.testing.harness_program"
@@ -163,6 +165,7 @@ def _evaluate(
 def _adapter(loaded: LoadedModel, tell: Tell) -> Any:
     """mlx-lm's adapter around a model that is loaded already, with raw text and no template."""
     stock: Any = importlib.import_module("mlx_lm.evaluate").MLXLM
+    named = (loaded.path.name, loaded.path)
 
     class Adapter(stock):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -183,6 +186,7 @@ def _adapter(loaded: LoadedModel, tell: Tell) -> Any:
             found: list[Any] = []
             for start in range(0, len(requests), _AT_ONCE):
                 found += super().loglikelihood(requests[start : start + _AT_ONCE])
+                check_scores(np.array([-one[0] for one in found[start:]]), *named)
                 tell(len(found), len(requests))
             return found
 
@@ -190,6 +194,7 @@ def _adapter(loaded: LoadedModel, tell: Tell) -> Any:
             found: list[float] = []
             for start in range(0, len(requests), _AT_ONCE):
                 found += super().loglikelihood_rolling(requests[start : start + _AT_ONCE])
+                check_scores(-np.array(found[start:]), *named)
                 tell(len(found), len(requests))
             return found
 

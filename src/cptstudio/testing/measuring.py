@@ -23,6 +23,7 @@ from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.vocabulary import check_ids
 from cptstudio.testing.documents import DocumentSet
 from cptstudio.testing.results import Results
+from cptstudio.testing.scoring import check_scores
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Measuring:
         for one in self.sets:
             inputs = {**identity, **self._how(one)}
             measured = self.results.find(inputs)
-            if measured is None:
+            if measured is None or not _is_finite(measured):
                 loaded = loaded or load()
                 measured = self._on(one, loaded, label, detail)
                 self.results.keep(inputs, measured)
@@ -114,7 +115,13 @@ class Measuring:
             stride=self.stride,
             progress=tell,
         )
+        check_scores(scores.nats, label, loaded.path)
         return _by_document(names, scores)
+
+
+def _is_finite(measured: dict[str, Any]) -> bool:
+    # Before scores were checked, those of damaged models were kept, too.
+    return all(isinstance(value, (int, float)) for value in measured["nats"])
 
 
 def _by_document(names: Sequence[str], scores: Scores) -> dict[str, Any]:

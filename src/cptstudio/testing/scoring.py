@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio.errors import UserError
 from cptstudio.lm.likelihood import bits_per_byte, perplexity, score_tokens
 from cptstudio.lm.vocabulary import check_ids
 from cptstudio.testing.model_set import Bench
@@ -53,6 +55,7 @@ def _score_one(bench: Bench, request: Score, context: int, tell: Progress) -> di
         stride=request.stride,
         progress=tell,
     )
+    check_scores(np.concatenate([np.zeros(0), *nats]), bench.label, bench.loaded.path)
     texts = []
     for text, encoding, of_text in zip(request.texts, encodings, nats, strict=True):
         entry: dict[str, Any] = sums(of_text, len(text.encode("utf-8", "surrogatepass")))
@@ -69,6 +72,17 @@ def _score_one(bench: Bench, request: Score, context: int, tell: Progress) -> di
         **whole,
         "texts": texts,
     }
+
+
+def check_scores(nats: npt.NDArray[np.float64], label: str, path: Path) -> None:
+    """Raise a UserError where a model's scores are not finite: they compare with nothing."""
+    broken = int((~np.isfinite(nats)).sum())
+    if broken:
+        raise UserError(
+            f"{label} computes no numbers: {broken:,} of {len(nats):,} scores are NaN or infinite. "
+            f"The weights in {path} are damaged, or its numbers too large for the type that is "
+            "computed in."
+        )
 
 
 def sums(nats: npt.NDArray[np.float64], utf8_bytes: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.lm.description import read_header, read_tensors
+from cptstudio.lm.finite import check_weights
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.methods import AppliedMethod
 from cptstudio.lm.parameters import trainable_parameters
@@ -357,6 +358,7 @@ def load_trained_weights(checkpoint: Path, loaded: LoadedModel, method: AppliedM
         restore_trainable(loaded.model, _load(exact))
     else:
         load_weights(checkpoint, loaded, method)
+    check_weights(trainable_parameters(loaded.model), checkpoint)
 
 
 def load_optimizer_state(checkpoint: Path) -> dict[str, mx.array]:

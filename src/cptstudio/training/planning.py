@@ -15,7 +15,14 @@ from cptstudio.corpus.rows import RowOrder
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.corpus.tokenizer_loss import LARGEST_LOSS, loss_lines
 from cptstudio.errors import Finding, UserError
-from cptstudio.lm.description import ModelDescription, describe_model, resolve_model
+from cptstudio.lm.description import (
+    ModelDescription,
+    describe_model,
+    read_tensors,
+    resolve_model,
+)
+from cptstudio.lm.finite import damaged_tensors, not_finite
+from cptstudio.lm.weight_formats import why_untrainable
 from cptstudio.prompt_suites import with_suite
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.defaults import (
@@ -104,7 +111,7 @@ def make_plan(
     tokenizer_hash = ""
     if model is not None:
         tokenizer_hash = _check_tokens(model, settings, corpora, problems)
-        _check_model(model, settings, problems)
+        _check_model(model, settings, machine, problems)
     if problems or model is None:
         raise UserError("This run cannot be prepared:", problems)
     settings = fill_in(settings, model, machine)
@@ -187,9 +194,28 @@ def _check_tokens(
 
 
 def _check_model(
-    model: ModelDescription, settings: TrainingSettings, problems: list[Finding]
+    model: ModelDescription,
+    settings: TrainingSettings,
+    machine: Machine,
+    problems: list[Finding],
 ) -> None:
-    if settings.method.kind == "full" and model.full_training_obstacle is not None:
+    packed = model.quantization.method if model.quantization else None
+    untrainable = why_untrainable(model.model_type, packed, machine.accelerator)
+    if model.obstacle is not None:
+        problems.append(
+            Finding(f"The model in {model.path} cannot be read: {model.obstacle}", "model.path")
+        )
+    elif untrainable is not None:
+        problems.append(
+            Finding(f"The model in {model.path} cannot be trained: {untrainable}", "model.path")
+        )
+    tensors = read_tensors(model.path)
+    damaged = damaged_tensors(model.path, tensors)
+    if damaged:
+        error = not_finite(model.path, damaged[0], len(damaged), len(tensors))
+        problems.append(Finding.of(error, "model.path"))
+    refused = model.obstacle or untrainable
+    if settings.method.kind == "full" and model.full_training_obstacle and not refused:
         problems.append(
             Finding(
                 f"{model.path} cannot be trained in full: {model.full_training_obstacle}",

@@ -193,7 +193,7 @@ def _facts(model: Model) -> ModelFacts:
 
 def _with_description(facts: ModelFacts, description: ModelDescription) -> ModelFacts:
     packed = description.quantization
-    obstacle = facts.error or description.full_training_obstacle
+    obstacle = facts.error or description.obstacle or description.full_training_obstacle
     return facts.model_copy(
         update={
             "bytes": description.bytes,

@@ -1,0 +1,171 @@
+"""What mlx-lm cannot read or train is said before anything is loaded, with the reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+
+from cptstudio.errors import UserError
+from cptstudio.lm.description import describe_model, is_quantized, read_tensors
+from cptstudio.lm.loading import load_for_inference, load_for_training
+from cptstudio.lm.weight_formats import why_untrainable
+from cptstudio.runs.preflight import count_parameters
+from tests.lm.conftest import ToyFolder
+
+_MODEL = "model.layers.0.mlp.up_proj"
+
+
+def packed(
+    toy_folder: ToyFolder, target: Path, settings: dict[str, Any] | None, **tensors: mx.array
+) -> Path:
+    """A toy whose config.json names a packing, with more tensors or others in its file."""
+    shutil.copytree(toy_folder("llama"), target)
+    file = target / "config.json"
+    config = json.loads(file.read_text())
+    if settings is not None:
+        config["quantization_config"] = settings
+    file.write_text(json.dumps(config))
+    arrays = mx.load(str(target / "model.safetensors"))
+    arrays |= {f"{_MODEL}.{leaf}": value for leaf, value in tensors.items()}
+    mx.save_safetensors(str(target / "model.safetensors"), arrays, metadata={"format": "pt"})
+    return target
+
+
+_BYTES = mx.zeros((64, 32), dtype=mx.uint8)
+_WORDS = mx.zeros((32, 8), dtype=mx.int32)
+_GROUPS = mx.ones((1, 64), dtype=mx.float16)
+CASES: dict[str, tuple[dict[str, Any] | None, dict[str, mx.array], str, int | None]] = {
+    "bitsandbytes, 4 bits": (
+        {"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False},
+        {"weight": _BYTES},
+        "packed by bitsandbytes, which mlx-lm cannot read",
+        4,
+    ),
+    "bitsandbytes, 8 bits": (
+        {"quant_method": "bitsandbytes", "load_in_8bit": True},
+        {},
+        "packed by bitsandbytes, which mlx-lm cannot read",
+        8,
+    ),
+    "hqq": ({"quant_method": "hqq"}, {}, "packed by hqq, which", None),
+    "no method": ({"bits": 4}, {}, "which mlx-lm cannot read", 4),
+    "GPTQ without packed weights": (
+        {"quant_method": "gptq", "bits": 4},
+        {},
+        "none of its files",
+        4,
+    ),
+    "AWQ without packed weights": ({"quant_method": "awq", "bits": 4}, {}, "none of its files", 4),
+    "GPTQ with g_idx": (
+        {"quant_method": "gptq", "bits": 4},
+        {"qweight": _WORDS, "g_idx": mx.zeros((64,), dtype=mx.int32)},
+        "g_idx",
+        4,
+    ),
+    "GPTQ packed along inputs": (
+        {"quant_method": "gptq", "bits": 4},
+        {"qweight": mx.zeros((4, 64), dtype=mx.int32), "scales": _GROUPS},
+        "packed along its inputs",
+        4,
+    ),
+    "AWQ with 8 bits": ({"quant_method": "awq", "bits": 8}, {"qweight": _WORDS}, "has 8", 8),
+    "AWQ without scales": ({"quant_method": "awq", "bits": 4}, {"qweight": _WORDS}, "no scales", 4),
+    "compressed-tensors of floats": (
+        {
+            "quant_method": "compressed-tensors",
+            "format": "float-quantized",
+            "config_groups": {"group_0": {"weights": {"num_bits": 8}}},
+        },
+        {},
+        "'float-quantized'",
+        8,
+    ),
+    "ModelOpt fp8": ({"quant_method": "modelopt", "quant_algo": "FP8"}, {}, "as FP8, not", 8),
+    "fp8": ({"quant_method": "fp8"}, {}, "does not unpack for 'llama'", 8),
+    "bytes without a word": (None, {"weight": _BYTES}, f"{_MODEL}.weight is stored as U8", None),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_mlx_lm_cannot_read_is_named(toy_folder: ToyFolder, tmp_path: Path, case: str) -> None:
+    settings, tensors, said, bits = CASES[case]
+    folder = packed(toy_folder, tmp_path / "model", settings, **tensors)
+    description = describe_model(folder)
+    assert description.obstacle is not None and said in description.obstacle
+    assert (description.quantization.bits if description.quantization else None) == bits
+    for load in (load_for_training, load_for_inference):
+        with pytest.raises(UserError, match="cannot be read") as refused:
+            load(folder, **({"method": "lora"} if load is load_for_training else {}))
+        assert said in refused.value.message
+
+
+def test_what_mlx_lm_reads_is_not_refused(
+    toy_folder: ToyFolder, quantized_folder: ToyFolder, tmp_path: Path
+) -> None:
+    for folder in (toy_folder("llama"), quantized_folder("llama")):
+        assert describe_model(folder).obstacle is None
+    # As AutoAWQ packs: [inputs, outputs / 8], scales [groups, outputs].
+    settings = {"quant_method": "awq", "bits": 4, "group_size": 32}
+    awq = packed(toy_folder, tmp_path / "awq", settings, qweight=_WORDS, scales=_GROUPS)
+    assert describe_model(awq).obstacle is None
+    separate = packed(toy_folder, tmp_path / "modelopt", None)
+    (separate / "hf_quant_config.json").write_text(
+        json.dumps({"quantization": {"quant_algo": "NVFP4", "group_size": 16}})
+    )
+    found = is_quantized(separate)
+    assert found is not None and (found.method, found.bits, found.group_size) == ("modelopt", 4, 16)
+    with pytest.raises(UserError, match="cannot be trained in full"):
+        load_for_training(separate)
+
+
+def test_what_has_no_gradient_is_not_trained(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    assert why_untrainable("llama", None, "metal") is None
+    assert why_untrainable("llama", "mxfp4", "cpu") is None
+    for model_type in ("rwkv7", "deepseek_v41"):
+        assert why_untrainable(model_type, None, "cpu") is None
+        assert "without a gradient" in str(why_untrainable(model_type, None, "metal"))
+    for method in ("full", "lora", "dora"):
+        folder = packed(toy_folder, tmp_path / method, {"quant_method": "bitnet"})
+        with pytest.raises(UserError, match="cannot be trained: its ternary weights"):
+            load_for_training(folder, method=method)
+
+
+def test_weights_that_lie_beside_are_not_counted(toy_folder: ToyFolder, tmp_path: Path) -> None:
+    base = toy_folder("llama")
+    count = describe_model(base).parameters
+    assert count_parameters(base) == count
+    folder = tmp_path / "model"
+    shutil.copytree(base, folder)
+    weights = folder / "model.safetensors"
+    for copy in ("consolidated.safetensors", "adapters.safetensors", "original/model.safetensors"):
+        (folder / copy).parent.mkdir(exist_ok=True)
+        shutil.copy(weights, folder / copy)
+    # The same tensors twice in files that mlx-lm reads are there once.
+    shutil.copy(weights, folder / "model-00001-of-00001.safetensors")
+    assert describe_model(folder).parameters == count_parameters(folder) == count
+    assert describe_model(folder).bytes == describe_model(base).bytes
+
+
+@pytest.mark.parametrize(
+    ("named", "there", "said"),
+    [
+        ("model-00002-of-00002.safetensors", False, "lacks 1 of its weight files"),
+        ("consolidated.safetensors", True, "reads only files that are called model"),
+    ],
+)
+def test_an_index_that_names_other_files_is_told(
+    toy_folder: ToyFolder, tmp_path: Path, named: str, there: bool, said: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(toy_folder("llama"), folder)
+    if there:
+        shutil.copy(folder / "model.safetensors", folder / named)
+    index = {"weight_map": {"a": "model.safetensors", "b": named}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=said):
+        read_tensors(folder)
