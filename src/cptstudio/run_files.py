@@ -13,6 +13,7 @@ checkpoint in the file: it supersedes the rows in between. `current_rows` applie
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,6 +81,7 @@ class RunConfig(Record):
         settings: with every `None` resolved to the value that is used.
         model_path: absolute folder of the base model.
         model_hash: SHA-256 that identifies the base model's weights and configuration.
+        model_files: SHA-256 of each of these files; None in runs of before.
         corpora: in the order of settings.data.corpora.
         versions: of Python, MLX, mlx-lm and CPT Studio when the run was prepared.
         machine: operating system, processor, memory.
@@ -96,6 +98,7 @@ class RunConfig(Record):
     settings: TrainingSettings
     model_path: str
     model_hash: str
+    model_files: dict[str, str] | None = None
     corpora: tuple[CorpusRecord, ...]
     versions: dict[str, str]
     machine: dict[str, str | int | float]
@@ -183,6 +186,43 @@ def checkpoints_of(run_directory: Path) -> list[Path]:
         if step is not None and (entry / MANIFEST).is_file() and not entry.is_symlink()
     ]
     return [entry for _, entry in sorted(complete)]
+
+
+def incomplete_checkpoints(run_directory: Path) -> list[Path]:
+    """Checkpoints that lack their manifest, oldest first.
+
+    The trainer never leaves one: it writes the manifest first and gives the folder its name
+    then. So something has happened to it, such as a copy that was cut off.
+    """
+    folder = run_directory / CHECKPOINTS
+    try:
+        entries = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [
+        (step, entry)
+        for entry in entries
+        if (step := checkpoint_step(entry.name)) is not None
+        and entry.is_dir()
+        and not os.path.lexists(entry / MANIFEST)
+    ]
+    return [entry for _, entry in sorted(found)]
+
+
+def newer_incomplete(run_directory: Path) -> str | None:
+    """Say that a checkpoint newer than all complete ones lacks its manifest, if one does."""
+    incomplete, complete = incomplete_checkpoints(run_directory), checkpoints_of(run_directory)
+    if not incomplete or (complete and _step(complete[-1]) > _step(incomplete[-1])):
+        return None
+    newest = f"{complete[-1].name} is" if complete else "there is none that is"
+    return (
+        f"The checkpoint {incomplete[-1].name} is damaged: its {MANIFEST} is missing. The newest "
+        f"one that is whole: {newest}."
+    )
+
+
+def _step(checkpoint: Path) -> int:
+    return checkpoint_step(checkpoint.name) or 0
 
 
 def _read_record(path: Path, record: type[_Stored]) -> _Stored:

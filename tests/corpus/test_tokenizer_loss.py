@@ -89,7 +89,7 @@ def test_a_tokenizer_that_loses_the_text_is_refused_and_allowed_when_asked(
     with pytest.raises(UserError, match="cannot hold these documents: ") as caught:
         build(tmp_path, text, pieces)
     assert "--allow-lossy-tokenizer" in caught.value.message and "국" in caught.value.message
-    with pytest.raises(UserError, match="no finished build"):
+    with pytest.raises(UserError, match="There is no corpus"):
         open_corpus(tmp_path / "c")
     corpus = build(tmp_path, text, None)
     with pytest.raises(UserError, match="cannot hold"):

@@ -15,7 +15,7 @@ import pytest
 from cptstudio.errors import UserError
 from cptstudio.lm import identity
 from cptstudio.lm.description import describe_model, resolve_model
-from cptstudio.lm.identity import known_model_hash, model_hash
+from cptstudio.lm.identity import known_model_files, model_files
 from cptstudio.lm.loading import (
     default_compute_dtype,
     load_for_inference,
@@ -95,9 +95,9 @@ def test_the_hash_follows_the_content(toy_folder: ToyFolder, tmp_path: Path) -> 
     folder = toy_folder("llama")
     same = copy_of(folder, tmp_path / "same")
     shutil.copyfile(folder / "config.json", same / "config.json")
-    assert model_hash(same) == model_hash(folder)
+    assert identity.model_hash(same) == identity.model_hash(folder)
     other = toy_folder("llama", seed=1)
-    assert model_hash(other) != model_hash(folder)
+    assert identity.model_hash(other) != identity.model_hash(folder)
 
 
 def test_a_known_hash_is_kept_until_a_file_changes(
@@ -106,16 +106,16 @@ def test_a_known_hash_is_kept_until_a_file_changes(
     folder = copy_of(toy_folder("llama"), tmp_path / "model")
     read: list[Path] = []
     monkeypatch.setattr(
-        identity, "model_hash", lambda path: (read.append(path), model_hash(path))[1]
+        identity, "model_files", lambda path: (read.append(path), model_files(path))[1]
     )
-    assert known_model_hash(folder) == known_model_hash(folder) == model_hash(folder)
+    assert known_model_files(folder) == known_model_files(folder) == model_files(folder)
     assert read == [folder]
     weights = folder / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.unlink()
     weights.write_bytes(content)
-    assert known_model_hash(folder) == model_hash(folder)
+    assert known_model_files(folder) == model_files(folder)
     assert read == [folder, folder]
 
 

@@ -391,16 +391,6 @@ def test_a_damaged_checkpoint_is_named_and_an_older_one_needs_the_users_word(pla
     assert len(aside) == 1 and aside[0].startswith(f"damaged-{last.name}")
 
 
-def test_a_checkpoint_without_its_manifest_is_not_used(plain: Path) -> None:
-    directory = copy_of(plain, "incomplete")
-    last, older = checkpoints_of(directory)[-1], checkpoints_of(directory)[-2]
-    (last / "manifest.json").unlink()
-    assert train(directory, resume=NEWEST).outcome == "completed"
-    (resumed,) = [row for row in read_metrics(directory).records if row["kind"] == metric.RESUME]
-    assert resumed["from_step"] == read_manifest(older).step
-    assert held_rows(directory) == held_rows(plain)
-
-
 def test_resumed_from_a_named_older_checkpoint_the_run_is_the_same(plain: Path) -> None:
     directory = copy_of(plain, "older")
     older = checkpoints_of(directory)[0]
@@ -410,15 +400,6 @@ def test_resumed_from_a_named_older_checkpoint_the_run_is_the_same(plain: Path) 
         train(directory, resume=NEWEST)
     with pytest.raises(UserError, match="no checkpoint 'step-77'"):
         train(directory, resume="step-77")
-
-
-def test_a_rebuilt_corpus_is_noticed(plain: Path) -> None:
-    directory = copy_of(plain, "rebuilt")
-    config = json.loads((directory / "config.json").read_text())
-    config["corpora"][0]["fingerprint"] = "0" * 64
-    (directory / "config.json").write_text(json.dumps(config))
-    ending = train(directory, resume=NEWEST)
-    assert ending.outcome == "failed" and "built anew" in ending.reason
 
 
 # --- forks -----------------------------------------------------------------------------------

@@ -187,6 +187,10 @@ def resume(
         ),
     ] = False,
     yes: FitOption = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read all tokens again, also where nothing seems changed."),
+    ] = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Go on with a run from a checkpoint, exactly as if it had never stopped.
@@ -200,7 +204,8 @@ def resume(
         raise UserError(f"There is no run {run!r} in {place.root}. There are: {known}.")
     confirm_fit(fit_of_run(read_config(directory), directory), yes)
     arguments = ["--resume", *([checkpoint] if checkpoint else [])]
-    _become_trainer(directory, *arguments, *(["--accept-older"] if accept_older else []))
+    arguments += ["--accept-older"] if accept_older else []
+    _become_trainer(directory, *arguments, *(["--verify"] if verify else []))
 
 
 def _start_in_background(

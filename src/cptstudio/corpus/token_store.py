@@ -16,6 +16,8 @@ are made, so one store serves every packing and the evaluation.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +37,9 @@ TOKENS = "tokens.bin"
 ARRAYS = ("offsets.npy", "sides.npy", "byte_lengths.npy", "documents.npy")
 MANIFEST = "manifest.json"
 TOKEN_STORE_FORMAT = 1
+SMALL_STORE = 64 * durable.MEBIBYTE
 _LARGEST_TOKEN = "largest_token.json"
+_INTACT = "intact.json"
 _PART = 1 << 22
 
 
@@ -190,14 +194,61 @@ class TokenStore:
         return self.tokens[start:stop]
 
     def verify(self) -> None:
-        """Compare every file's SHA-256 with the manifest.
+        """Compare every file's SHA-256 with the manifest, and the manifest with its fingerprint.
 
         Raises:
             UserError: names the first file that differs.
         """
         for name, (_, expected) in self.manifest.files.items():
-            if durable.sha256_of_file(self.folder / name) != expected:
-                raise damaged(self.folder, f"the content of {name} is not what was written")
+            found = durable.sha256_of_file(self.folder / name)
+            if found != expected:
+                raise damaged(
+                    self.folder,
+                    f"the content of {name} is not what was written: its SHA-256 is "
+                    f"{found[:12]}…, and {expected[:12]}… was expected",
+                )
+        if store_fingerprint(self.tokenizer.hash, self.manifest.files) != self.fingerprint:
+            raise damaged(self.folder, f"its {MANIFEST} was edited")
+
+    def check_intact(self, *, all_of_it: bool = False) -> None:
+        """Verify what a run is about to read, as far as something speaks for a change.
+
+        A store of up to `SMALL_STORE` bytes is read whole each time. Of a larger one sizes,
+        times and inodes are compared with those of the last time that it was read whole, or
+        written; it is read again where these differ, as after a copy.
+
+        Args:
+            all_of_it: read it whole in any case.
+
+        Raises:
+            UserError: names the first file that differs.
+        """
+        signature = self._signature()
+        size = sum(size for size, _ in self.manifest.files.values())
+        if not all_of_it and size > SMALL_STORE and self._known_signature() == signature:
+            return
+        self.verify()
+        self.keep_signature(signature)
+
+    def keep_signature(self, signature: list[list[Any]] | None = None) -> None:
+        """Note that the files are what was written, as they are now; best effort."""
+        record = {"of": self.fingerprint, "files": signature or self._signature()}
+        with contextlib.suppress(OSError):
+            durable.write_json(self.folder / _INTACT, record)
+
+    def _signature(self) -> list[list[Any]]:
+        return [
+            list(entry)
+            for entry in durable.folder_signature(self.folder)
+            if entry[0] in self.manifest.files or entry[0] == MANIFEST
+        ]
+
+    def _known_signature(self) -> Any:
+        try:
+            known = durable.read_json(self.folder / _INTACT)
+            return known["files"] if known["of"] == self.fingerprint else None
+        except (OSError, UserError, KeyError, TypeError):
+            return None
 
     def _check_sizes(self) -> None:
         for name in (TOKENS, *ARRAYS):
@@ -211,6 +262,14 @@ class TokenStore:
                 raise damaged(self.folder, f"{name} is missing") from None
             if size != expected:
                 raise damaged(self.folder, f"{name} has {size:,} bytes instead of {expected:,}")
+
+
+def store_fingerprint(tokenizer_hash: str, files: Mapping[str, tuple[int, str]]) -> str:
+    """SHA-256 over the tokenizer and the contents of the files."""
+    content = hashlib.sha256(tokenizer_hash.encode())
+    for name in sorted(files):
+        content.update(f"{name} {files[name][1]}\n".encode())
+    return content.hexdigest()
 
 
 def damaged(folder: Path, reason: str) -> UserError:

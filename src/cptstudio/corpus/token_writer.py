@@ -21,6 +21,8 @@ from cptstudio.corpus.token_store import (
     Side,
     TokenizerFacts,
     TokenManifest,
+    TokenStore,
+    store_fingerprint,
 )
 from cptstudio.corpus.tokenizer_loss import TokenizerLoss
 
@@ -123,6 +125,7 @@ class TokenStoreWriter:
             files[name] = (os.stat(path).st_size, durable.sha256_of_file(path))
         manifest = self._manifest(files, offsets, sides, sizes)
         durable.write_json(self._folder / MANIFEST, manifest.model_dump(mode="json"))
+        TokenStore(self._folder).keep_signature()
         durable.flush_tree(self._folder)
         return manifest
 
@@ -135,13 +138,10 @@ class TokenStoreWriter:
     ) -> TokenManifest:
         lengths = np.diff(offsets)
         chosen = {side: sides == number for number, side in enumerate(SIDES)}
-        content = hashlib.sha256(self._tokenizer.hash.encode())
-        for name in sorted(files):
-            content.update(f"{name} {files[name][1]}\n".encode())
         return TokenManifest(
             format=TOKEN_STORE_FORMAT,
             corpus_fingerprint=self._corpus_fingerprint,
-            fingerprint=content.hexdigest(),
+            fingerprint=store_fingerprint(self._tokenizer.hash, files),
             tokenizer=self._tokenizer,
             dtype=self.dtype,
             documents={side: int(here.sum()) for side, here in chosen.items()},

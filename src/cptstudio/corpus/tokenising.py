@@ -8,6 +8,7 @@ a token on disk, so the batch, not the corpus, decides the memory.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ from cptstudio.corpus.tokenizer_loss import (
     measure_loss,
     refuse_loss,
 )
+from cptstudio.errors import UserError
 
 _BATCH_BYTES = 2 * durable.MEBIBYTE
 _EXACT_DUPLICATE = STATUSES.index("exact duplicate")
@@ -185,7 +187,11 @@ def ensure_tokens_of(
 ) -> TokenStore:
     """`ensure_tokens` with a tokenizer that is loaded already."""
     if tokenizer.facts.hash in corpus.tokenizer_hashes():
-        return corpus.token_store(tokenizer.facts.hash)
+        # Damaged ones are made anew from the documents, and are then the same as before.
+        with contextlib.suppress(UserError):
+            there = corpus.token_store(tokenizer.facts.hash)
+            there.check_intact()
+            return there
     target = corpus.folder / "tokens" / tokenizer.facts.hash
     target.parent.mkdir(exist_ok=True)
     staged = durable.staging_path(target)

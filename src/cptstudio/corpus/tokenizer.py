@@ -24,6 +24,7 @@ from cptstudio.corpus.token_store import TokenizerFacts
 from cptstudio.durable import check_plain_files
 from cptstudio.errors import UserError
 from cptstudio.model_bounds import check_model_folder
+from cptstudio.workspace import why_model_is_absent
 
 TokenIds = npt.NDArray[np.uint32]
 _IMPORTING = threading.Lock()
@@ -116,6 +117,9 @@ def check_folder(model_path: Path | str) -> Path:
             transformers reads beside the tokenizer, holds numbers that are no model's.
     """
     folder = Path(model_path).expanduser()
+    absence = why_model_is_absent(folder)
+    if absence is not None:
+        raise UserError(absence)
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder of a local model.")
     check_plain_files(folder)
@@ -153,14 +157,37 @@ def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
             "transformers' convert_slow_tokenizer first."
         )
     _check_words(folder, tokenizer, backend)
-    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    bos, eos, adds_bos = _special_tokens(tokenizer)
     if bos is None and eos is None:
         raise UserError(
             f"The tokenizer in {folder} has neither an end-of-sequence nor a "
             "beginning-of-sequence token: name one in its tokenizer_config.json."
         )
+    return CorpusTokenizer(backend, bos, eos, adds_bos)
+
+
+def _special_tokens(tokenizer: Any) -> tuple[int | None, int | None, bool]:
+    """Ids of BOS and EOS, and whether the tokenizer itself puts BOS first."""
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     first = tokenizer("a", add_special_tokens=True)["input_ids"][:1]
-    return CorpusTokenizer(backend, bos, eos, bos is not None and first == [bos])
+    return bos, eos, bos is not None and first == [bos]
+
+
+def behaviour_hash_of(tokenizer: Any) -> str | None:
+    """The hash that `TokenizerFacts` has of a tokenizer that transformers has loaded already.
+
+    Args:
+        tokenizer: transformers' own, or mlx-lm's wrapper around it; it is left as it is.
+
+    Returns:
+        None where it has no fast form.
+    """
+    inner = getattr(tokenizer, "_tokenizer", None)
+    own = inner if hasattr(inner, "backend_tokenizer") else tokenizer
+    backend = getattr(own, "backend_tokenizer", None)
+    if backend is None:
+        return None
+    return _behaviour_hash(json.loads(backend.to_str()), *_special_tokens(own))
 
 
 def _check_words(folder: Path, tokenizer: Any, backend: Any) -> None:

@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from cptstudio.durable import FolderSignature, folder_signature, open_regular_file
+from cptstudio.errors import UserError
 from cptstudio.lm.description import check_present, weight_files
 
-_kept: dict[Path, tuple[FolderSignature, str]] = {}
+_kept: dict[Path, tuple[FolderSignature, dict[str, str]]] = {}
 
 
 def model_hash(path: Path) -> str:
-    """SHA-256 over config.json and every weight file of a model folder, hexadecimal.
+    """SHA-256 over config.json and every weight file of a model folder, hexadecimal."""
+    return hash_of_files(model_files(path))
+
+
+def model_files(path: Path) -> dict[str, str]:
+    """SHA-256 of config.json and of every weight file of a model folder, by name.
 
     It reads all weights: about a second for each GB.
     """
     check_present(path)
-    total = hashlib.sha256()
+    found = {}
     for file in [path / "config.json", *weight_files(path)]:
-        with open_regular_file(file.resolve()) as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        total.update(f"{file.name}\0{digest}\n".encode())
+        try:
+            with open_regular_file(file.resolve()) as stream:
+                found[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+        except FileNotFoundError:
+            raise UserError(f"{file} is not there: {path} is no complete model.") from None
+    return found
+
+
+def hash_of_files(files: Mapping[str, str]) -> str:
+    """One SHA-256 of what `model_files` gave."""
+    total = hashlib.sha256()
+    for name, digest in files.items():
+        total.update(f"{name}\0{digest}\n".encode())
     return total.hexdigest()
 
 
-def known_model_hash(path: Path) -> str:
-    """`model_hash`, kept by this process for as long as the folder's files stay as they are.
+def known_model_files(path: Path) -> dict[str, str]:
+    """`model_files`, kept by this process for as long as the folder's files stay as they are.
 
     A server that prepares many runs of one model reads it once. Whoever must be sure of what is on
-    disk, as the training program, asks `model_hash`.
+    disk, as the training program, asks `model_files`.
     """
     signature = folder_signature(path)
     kept = _kept.get(path)
     if kept is None or kept[0] != signature:
         # Of before the reading: what changes meanwhile is read again the next time.
-        kept = _kept[path] = (signature, model_hash(path))
+        kept = _kept[path] = (signature, model_files(path))
     return kept[1]

@@ -105,8 +105,13 @@ def describe(
         exit=evidence.exit if kept and _same(evidence) else None,
         stalled=state.alive and _silent_for(directory, evidence) > stalled_after,
         queue_position=queue_position,
-        problems=(*problems, *evidence.problems),
+        problems=(*problems, *evidence.problems, *_damage(directory, state)),
     )
+
+
+def _damage(directory: Path, state: RunState) -> list[str]:
+    damage = None if state.alive else run_files.newer_incomplete(directory)
+    return [damage] if damage else []
 
 
 def _same(evidence: Evidence) -> bool:

@@ -202,6 +202,9 @@ class TrainingManager:
                 speaks against it.
         """
         run = self.run(id)
+        damage = None if checkpoint else run_files.newer_incomplete(run.directory)
+        if damage is not None:
+            raise UserError(f"{damage} Name the checkpoint to go on from.")
         name = checkpoint_of(run, checkpoint) if checkpoint or run.checkpoints() else NEWEST
         if run.state.alive or run.state.name == "missing":
             raise UserError(f"The run {id} is {run.state}; only one that ended can be resumed.")

@@ -29,13 +29,16 @@ from cptstudio.lm.parameters import trainable_parameters
 from cptstudio.lm.saving import load_weights, restore_trainable, save_weights, stored_exactly
 from cptstudio.run_files import (
     CHECKPOINTS,
+    CONFIG,
     MANIFEST,
     TRAINING_STATE,
     CheckpointManifest,
     FileRecord,
     Record,
     checkpoint_name,
+    checkpoint_step,
     checkpoints_of,
+    incomplete_checkpoints,
     read_manifest,
     write_record,
 )
@@ -91,11 +94,13 @@ class CheckpointStore:
         self._run_directory = lock.run_directory
         self._folder = lock.run_directory / CHECKPOINTS
         self._settings = settings
+        self._config = b""
 
     def prepare(self) -> None:
         """Make the folder, and sweep away what interrupted writes left in it."""
         self._lock.check_present()
         self._folder.mkdir(exist_ok=True)
+        self._config = durable.read_bytes(self._run_directory / CONFIG)
         durable.sweep_staging(self._run_directory)
         durable.sweep_staging(self._folder)
 
@@ -126,6 +131,8 @@ class CheckpointStore:
         try:
             staged.mkdir()
             layout = _write_parts(staged, state, loaded, method, optimizer_state)
+            # What the run was at this step, so that an edit is noticed.
+            durable.write_bytes(staged / TRAINING_STATE / CONFIG, self._config)
             manifest = CheckpointManifest(
                 step=state.step,
                 method=method.kind,
@@ -201,8 +208,14 @@ class CheckpointStore:
             verify(chosen)
             return chosen
         damaged = []
-        for path in reversed(complete):
+        incomplete = incomplete_checkpoints(self._run_directory)
+        there = sorted([*complete, *incomplete], key=lambda path: checkpoint_step(path.name) or 0)
+        for path in reversed(there):
             try:
+                if path not in complete:
+                    raise UserError(
+                        f"The checkpoint {path.name} is damaged: its {MANIFEST} is missing."
+                    )
                 verify(path)
             except UserError as error:
                 damaged.append((path, error))

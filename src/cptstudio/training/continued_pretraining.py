@@ -47,6 +47,7 @@ from cptstudio.training.checkpoints import (
 )
 from cptstudio.training.loop import Ending, TrainingLoop
 from cptstudio.training.progress import ProgressReporter, open_log, write_line
+from cptstudio.training.run_integrity import check_config
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup, set_up, start_from_parent
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
@@ -63,6 +64,7 @@ class ContinuedPretraining:
         stop: asks it to stop.
         resume: None to start from the beginning; NEWEST or a checkpoint's folder name.
         accept_older: resume from an older checkpoint when the newest is damaged.
+        verify: read all tokens again, also where nothing speaks for a change.
     """
 
     def __init__(
@@ -72,11 +74,13 @@ class ContinuedPretraining:
         *,
         resume: str | None = None,
         accept_older: bool = False,
+        verify: bool = False,
     ) -> None:
         self._run_directory = run_directory
         self._stop = stop
         self._resume = resume
         self._accept_older = accept_older
+        self._verify = verify
         self._config: RunConfig = read_config(run_directory)
         self._lock = RunLock(run_directory)
         try:
@@ -144,7 +148,9 @@ class ContinuedPretraining:
         checkpoint = None
         if self._resume is not None:
             checkpoint = checkpoints.choose(self._resume or None, accept_older=self._accept_older)
-        setup = set_up(self._config)
+            if checkpoint is not None:
+                check_config(self._run_directory, checkpoint)
+        setup = set_up(self._config, verify=self._verify)
         self._planned_steps = setup.length.steps
         reporter = ProgressReporter(setup.length.steps, log=self._log)
         for note in setup.notes:
@@ -280,6 +286,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="when the newest checkpoint is damaged, go on from an older one",
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all tokens again, also where nothing speaks for a change",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     stop = StopRequest()
@@ -290,6 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stop,
             resume=options.resume,
             accept_older=options.accept_older,
+            verify=options.verify,
         )
     except UserError as error:
         print(error, file=sys.stderr)

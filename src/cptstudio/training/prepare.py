@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.lm.identity import known_model_hash
+from cptstudio.lm.identity import hash_of_files, known_model_files
 from cptstudio.run_files import (
     CONFIG,
     CorpusRecord,
@@ -74,12 +74,14 @@ def plan_config(
         UserError: the run cannot be planned.
     """
     plan = make_plan(workspace, settings)
+    files = known_model_files(plan.model.path)
     config = RunConfig(
         name=name,
         created=time.time(),
         settings=plan.settings,
         model_path=str(plan.model.path),
-        model_hash=known_model_hash(plan.model.path),
+        model_hash=hash_of_files(files),
+        model_files=files,
         corpora=tuple(
             CorpusRecord(
                 name=corpus.name,

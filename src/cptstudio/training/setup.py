@@ -12,7 +12,6 @@ from cptstudio.errors import UserError
 from cptstudio.lm import blas
 from cptstudio.lm.compilation import prepare_compilation
 from cptstudio.lm.gradients import GradientStep
-from cptstudio.lm.identity import model_hash
 from cptstudio.lm.loading import LoadedModel, default_compute_dtype, load_for_training
 from cptstudio.lm.methods import AppliedMethod, apply_method
 from cptstudio.lm.text_after import raw_tokens
@@ -20,6 +19,7 @@ from cptstudio.run_files import RunConfig
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.checkpoints import load_trained_weights, verify
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
+from cptstudio.training.run_integrity import check_model, check_tokenizer
 from cptstudio.training.schedules import Schedule
 from cptstudio.training.token_check import corpora_without_rows, prompts_without_rows
 from cptstudio.training.training_data import (
@@ -59,15 +59,19 @@ class Setup:
         return self.config.settings
 
 
-def set_up(config: RunConfig) -> Setup:
+def set_up(config: RunConfig, *, verify: bool = False) -> Setup:
     """Open the corpora, load the model, and prepare the method and the optimizer.
+
+    Args:
+        config: of the run.
+        verify: read all tokens again, also where nothing speaks for a change.
 
     Raises:
         UserError: something that the run was prepared with is missing or has changed.
     """
     settings = config.settings
-    data = open_training_data(config)
-    _check_model(config)
+    data = open_training_data(config, verify=verify)
+    check_model(config)
     notes = list(_prepare_machine(settings))
     on_gpu = mx.default_device().type == mx.DeviceType.gpu
     compute_dtype = _DTYPES.get(settings.compute.dtype, default_compute_dtype())
@@ -79,6 +83,7 @@ def set_up(config: RunConfig) -> Setup:
         compute_dtype=compute_dtype,
         trust_remote_code=settings.model.trust_remote_code,
     )
+    check_tokenizer(config, loaded.tokenizer)
     _check_tokens(config, loaded)
     method = apply_method(loaded, settings.method, seed=settings.seed, rule=config.parameter_rule)
     parameters = TrainedParameters(loaded.model)
@@ -136,14 +141,6 @@ def start_from_parent(setup: Setup) -> None:
         raise UserError(
             f"The checkpoint {checkpoint} does not fit this run's method: {error}."
         ) from None
-
-
-def _check_model(config: RunConfig) -> None:
-    if model_hash(Path(config.model_path)) != config.model_hash:
-        raise UserError(
-            f"The model in {config.model_path} is not the one that this run was prepared with. "
-            "Put the former one back, or prepare a new run."
-        )
 
 
 def _check_tokens(config: RunConfig, loaded: LoadedModel) -> None:

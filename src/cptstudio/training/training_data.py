@@ -88,8 +88,12 @@ class RunLength:
     evaluation_tokens: int
 
 
-def open_training_data(config: RunConfig) -> TrainingData:
+def open_training_data(config: RunConfig, *, verify: bool = False) -> TrainingData:
     """Open the corpora that a run was prepared with.
+
+    Args:
+        config: of the run.
+        verify: read all tokens again, also where nothing speaks for a change.
 
     Raises:
         UserError: corpora are missing, or are not what they were; all of them are named.
@@ -109,6 +113,11 @@ def open_training_data(config: RunConfig) -> TrainingData:
                 f"The corpus {record.name!r} was built anew since this run was prepared, so the "
                 "run cannot go on exactly. Prepare a new run, or fork this one."
             )
+        else:
+            try:
+                store.check_intact(all_of_it=verify)
+            except UserError as error:
+                problems.append(str(error))
         corpora.append(corpus)
     if problems:
         raise UserError("The run's corpora cannot be used:", problems)

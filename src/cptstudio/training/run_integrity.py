@@ -1,0 +1,133 @@
+"""Is what a run goes on with what it was prepared with? Asked at each start and resume.
+
+Every input is named in config.json by its hash, and config.json itself is kept in each checkpoint.
+What has changed is told by its file, with what was expected and what there is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from cptstudio import durable
+from cptstudio.corpus.tokenizer import behaviour_hash_of, load_tokenizer
+from cptstudio.errors import UserError
+from cptstudio.lm.identity import hash_of_files, model_files
+from cptstudio.run_files import CONFIG, TRAINING_STATE, RunConfig
+
+SHOWN: Final = 12
+"""Digits of a hash that are shown."""
+
+# Where things lie may change: what they hold is told by their hashes.
+_PLACES: Final = ("model_path", "settings.model.path", "parent.path", "parent.checkpoint")
+_MOST_SHOWN: Final = 5
+
+
+def check_model(config: RunConfig) -> None:
+    """Compare the base model's weights and configuration with what the run was prepared with.
+
+    Raises:
+        UserError: names the first file that differs, where the run's record tells.
+    """
+    folder = Path(config.model_path)
+    found = model_files(folder)
+    if hash_of_files(found) == config.model_hash:
+        return
+    raise UserError(
+        f"The base model in {folder} is not the one that this run was prepared with: "
+        f"{_difference(config.model_files, found)}. Put the former files back and resume, or "
+        "prepare a new run with the model as it is now."
+    )
+
+
+def _difference(expected: dict[str, str] | None, found: dict[str, str]) -> str:
+    if expected is None:
+        return "its weights (*.safetensors) or its config.json differ"
+    parts = []
+    for name in sorted(expected.keys() | found.keys()):
+        was, now = expected.get(name), found.get(name)
+        if was is None:
+            parts.append(f"{name} was not there")
+        elif now is None:
+            parts.append(f"{name} is missing")
+        elif was != now:
+            parts.append(f"{name} has the SHA-256 {now[:SHOWN]}…, and {was[:SHOWN]}… was expected")
+    return "; ".join(parts[:_MOST_SHOWN])
+
+
+def check_tokenizer(config: RunConfig, loaded: Any) -> None:
+    """Compare the base's tokenizer with the one that made the corpora's tokens.
+
+    Args:
+        config: the run's.
+        loaded: the tokenizer as transformers loaded it.
+
+    Raises:
+        UserError: it yields other tokens.
+    """
+    expected = config.corpora[0].tokenizer_hash
+    if behaviour_hash_of(loaded) == expected:
+        return
+    # How it was loaded may be a part of the difference: asked again as the corpora ask.
+    found = load_tokenizer(config.model_path).facts.hash
+    if found != expected:
+        raise UserError(
+            f"The tokenizer in {config.model_path} (tokenizer.json, tokenizer_config.json) is not "
+            f"the one that this run's corpora were tokenised with: it is {found[:SHOWN]}…, and "
+            f"{expected[:SHOWN]}… was expected. Put the former files back and resume, or tokenise "
+            "the corpora for the model as it is now and prepare a new run."
+        )
+
+
+def check_config(run_directory: Path, checkpoint: Path) -> None:
+    """Compare config.json with what it was when a checkpoint was written.
+
+    Checkpoints of before it was kept in them are not compared.
+
+    Raises:
+        UserError: names the settings that were changed, with both values.
+    """
+    try:
+        former = durable.read_json(checkpoint / TRAINING_STATE / CONFIG)
+    except FileNotFoundError:
+        return
+    before, now = _leaves(former), _leaves(durable.read_json(run_directory / CONFIG))
+    changed = [
+        f"{name} was {_shown(before, name)} and is {_shown(now, name)}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name, ...) != now.get(name, ...)
+    ]
+    if changed:
+        more = len(changed) - _MOST_SHOWN
+        raise UserError(
+            f"{run_directory / CONFIG} was edited since {checkpoint.name} was written: "
+            f"{'; '.join(changed[:_MOST_SHOWN])}{f'; and {more} more' if more > 0 else ''}. A run "
+            "keeps its configuration: put the former values back and resume, or fork the run from "
+            "that checkpoint and change them there."
+        )
+
+
+def _leaves(value: Any) -> dict[str, Any]:
+    return {
+        name: leaf
+        for name, leaf in _walk(value, "")
+        if name not in _PLACES and not (name.startswith("corpora.") and name.endswith(".path"))
+    }
+
+
+def _walk(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    inner: Sequence[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value))
+    if not inner:
+        yield name, value
+    for key, one in inner:
+        yield from _walk(one, f"{name}.{key}" if name else str(key))
+
+
+def _shown(leaves: dict[str, Any], name: str) -> str:
+    return json.dumps(leaves[name], ensure_ascii=False)[:60] if name in leaves else "not there"

@@ -1,0 +1,249 @@
+"""What changed between a stop and a resume is noticed, and told by its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.token_store import TokenStore
+from cptstudio.corpus.tokenising import ensure_tokens
+from cptstudio.errors import UserError
+from cptstudio.run_files import checkpoints_of, read_config, read_metrics
+from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
+from cptstudio.training.loop import Ending
+from cptstudio.training.stop_requests import StopRequest
+from cptstudio.workspace import Workspace
+from tests.training.small_workspace import DOMAIN, make_workspace, prepare
+from tests.training.trainer_process import held_rows
+
+CHECKPOINT = "step-00000002"
+
+
+@pytest.fixture(autouse=True)
+def keep_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The program moves TMPDIR for its kernels; put it back after each test."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace of its own, since its files are altered."""
+    return make_workspace(tmp_path_factory.mktemp("altered"))
+
+
+@pytest.fixture(scope="module")
+def original(place: Workspace) -> Path:
+    directory = prepare(
+        place, "original", length="4 steps", checkpoints={"every": "2 steps", "keep_last": 5}
+    )
+    assert train(directory).outcome == "completed"
+    return directory
+
+
+@pytest.fixture
+def run(original: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A copy of the run, to be resumed from its second step."""
+    directory = original.with_name(f"copy-{abs(hash(request.node.name)) % 10**9}")
+    shutil.copytree(original, directory)
+    (directory / "result.json").unlink()
+    shutil.rmtree(directory / "checkpoints" / "step-00000004")
+    yield directory
+    shutil.rmtree(directory)
+
+
+def train(directory: Path, **options: object) -> Ending:
+    return ContinuedPretraining(directory, StopRequest(), **options).run()
+
+
+def refusal(directory: Path, **options: object) -> str:
+    """Why it does not go on; no step is done."""
+    rows = read_metrics(directory).records
+    ending = train(directory, **({"resume": NEWEST} | options))
+    assert ending.outcome == "failed"
+    assert read_metrics(directory).records == rows
+    return ending.reason
+
+
+@contextmanager
+def altered(path: Path, change: Callable[[bytes], bytes]) -> Iterator[None]:
+    """A file with other content for a while, its time of change as it was."""
+    whole, status = path.read_bytes(), path.stat()
+    path.write_bytes(change(whole))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    try:
+        yield
+    finally:
+        path.write_bytes(whole)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def edit(path: Path, change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
+    def changed(whole: bytes) -> bytes:
+        content = json.loads(whole)
+        change(content)
+        return json.dumps(content, indent=2).encode()
+
+    return changed
+
+
+def tokens_of(place: Workspace) -> Path:
+    return open_corpus(place.corpus(DOMAIN)).token_store().folder / "tokens.bin"
+
+
+def test_nothing_changed_and_moved_places_are_no_change(
+    run: Path, original: Path, place: Workspace
+) -> None:
+    path = run / "config.json"
+    content = json.loads(path.read_text())
+    moved = place.base_model("toy").with_name("elsewhere")
+    moved.symlink_to(place.base_model("toy"))
+    content["model_path"] = str(moved)
+    path.write_text(json.dumps(content))
+    assert train(run, resume=NEWEST).outcome == "completed"
+    assert held_rows(run) == held_rows(original)
+
+
+def test_a_changed_tokenizer_of_the_base_is_noticed(run: Path, place: Workspace) -> None:
+    tokenizer = place.base_model("toy") / "tokenizer.json"
+
+    def swap(content: dict) -> None:
+        merges = content["model"]["merges"]
+        merges[0], merges[1] = merges[1], merges[0]
+
+    with altered(tokenizer, edit(tokenizer, swap)):
+        reason = refusal(run)
+    expected = read_config(run).corpora[0].tokenizer_hash
+    assert f"{tokenizer.parent} (tokenizer.json, tokenizer_config.json) is not" in reason
+    assert f"{expected[:12]}… was expected" in reason and "Put the former files back" in reason
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut off"])
+def test_altered_tokens_are_noticed_and_made_anew(run: Path, place: Workspace, how: str) -> None:
+    tokens = tokens_of(place)
+
+    def flip(whole: bytes) -> bytes:
+        return bytes([whole[0] ^ 1]) + whole[1:]
+
+    with altered(tokens, flip if how == "flipped" else lambda whole: whole[:-2]):
+        reason = refusal(run)
+        assert str(tokens.parent) in reason and "tokens.bin" in reason
+        assert ("its SHA-256 is" if how == "flipped" else "bytes instead of") in reason
+        assert "Build the corpus again." in reason
+        # As the sentence says: the documents are as they were, and so are the tokens then.
+        corpus = open_corpus(place.corpus(DOMAIN))
+        ensure_tokens(corpus, place.base_model("toy"))
+        assert train(run, resume=NEWEST).outcome == "completed"
+
+
+def test_a_large_store_is_read_again_only_where_something_speaks_for_a_change(
+    run: Path, place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cptstudio.corpus.token_store.SMALL_STORE", 0)
+    read: list[Path] = []
+    verify = TokenStore.verify
+    monkeypatch.setattr(
+        TokenStore, "verify", lambda store: (read.append(store.folder), verify(store))[1]
+    )
+    store = open_corpus(place.corpus(DOMAIN)).token_store()
+    store.check_intact()
+    read.clear()
+    store.check_intact()
+    assert read == []
+    store.check_intact(all_of_it=True)
+    assert read == [store.folder]
+    tokens = tokens_of(place)
+    os.utime(tokens)
+    store.check_intact()
+    store.check_intact()
+    assert read == [store.folder] * 2
+    with altered(tokens, lambda whole: bytes([whole[0] ^ 1]) + whole[1:]):
+        # Neither size nor time tell: only the whole content does.
+        store.check_intact()
+        assert "tokens.bin" in refusal(run, verify=True)
+
+
+def test_an_edited_manifest_of_tokens_is_noticed(place: Workspace) -> None:
+    path = tokens_of(place).with_name("manifest.json")
+    change = edit(path, lambda content: content.update(fingerprint="0" * 64))
+    with altered(path, change), pytest.raises(UserError, match=r"its manifest\.json was edited"):
+        TokenStore(path.parent).check_intact()
+
+
+def test_an_edited_configuration_is_noticed(run: Path) -> None:
+    path = run / "config.json"
+
+    def change(content: dict) -> None:
+        content["settings"]["optimizer"]["learning_rate"] = 0.5
+
+    path.write_bytes(edit(path, change)(path.read_bytes()))
+    reason = refusal(run)
+    assert reason.startswith(f"{path} was edited since {CHECKPOINT} was written: ")
+    assert "settings.optimizer.learning_rate was 0.003 and is 0.5." in reason
+    assert "fork" in reason
+
+
+def test_a_checkpoint_of_before_has_no_copy_and_goes_on(run: Path) -> None:
+    checkpoint = run / "checkpoints" / CHECKPOINT
+    (checkpoint / "training_state" / "config.json").unlink()
+    path = checkpoint / "manifest.json"
+    forget = edit(path, lambda content: content["files"].pop("training_state/config.json"))
+    path.write_bytes(forget(path.read_bytes()))
+    config = run / "config.json"
+    config.write_bytes(edit(config, lambda c: c.pop("model_files"))(config.read_bytes()))
+    assert train(run, resume=NEWEST).outcome == "completed"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_changed_base_model_is_noticed(run: Path, place: Workspace, name: str) -> None:
+    def change(whole: bytes) -> bytes:
+        return whole.replace(b"{", b"{ ", 1) if name == "config.json" else whole[:-1] + b"\x7f"
+
+    with altered(place.base_model("toy") / name, change):
+        reason = refusal(run)
+    expected = (read_config(run).model_files or {})[name]
+    assert f"prepared with: {name} has the SHA-256 " in reason
+    assert f"{expected[:12]}… was expected" in reason and "prepare a new run" in reason
+
+
+def test_a_corpus_built_anew_meanwhile_is_noticed(run: Path, place: Workspace) -> None:
+    corpus = place.corpus(DOMAIN)
+    kept = corpus.with_name("kept")
+    shutil.copytree(corpus, kept)
+    (place.root / "sources" / DOMAIN / "more.txt").write_text("One document more.")
+    try:
+        settings = open_corpus(corpus).manifest.settings
+        sources = [place.root / "sources" / DOMAIN]
+        build_corpus(corpus, sources, settings, place.base_model("toy"))
+        assert f"The corpus {DOMAIN!r} was built anew since" in refusal(run)
+    finally:
+        shutil.rmtree(corpus)
+        kept.rename(corpus)
+        (place.root / "sources" / DOMAIN / "more.txt").unlink()
+    # The former one, copied back, is the former one: files of other times are read again.
+    assert train(run, resume=NEWEST).outcome == "completed"
+
+
+def test_a_checkpoint_without_its_manifest_is_noticed(original: Path, place: Workspace) -> None:
+    directory = original.with_name("without-manifest")
+    shutil.copytree(original, directory)
+    (directory / "result.json").unlink()
+    last = checkpoints_of(directory)[-1]
+    (last / "manifest.json").unlink()
+    said = f"The checkpoint {last.name} is damaged: its manifest.json is missing."
+    reason = refusal(directory)
+    assert reason.startswith(said) and f"is whole is {CHECKPOINT}" in reason
+    manager = TrainingManager(place)
+    assert any(problem.startswith(said) for problem in manager.run(directory.name).problems)
+    with pytest.raises(UserError, match=r"manifest\.json is missing.* Name the checkpoint"):
+        manager.resume(directory.name, confirmed=True)
+    assert train(directory, resume=NEWEST, accept_older=True).outcome == "completed"
+    assert held_rows(directory) == held_rows(original)
