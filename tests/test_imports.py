@@ -30,6 +30,7 @@ GROUND = {
     "typed_numbers",
     "validation",
     "workspace",
+    "yaml_text",
 }
 MAY_USE = {
     **dict.fromkeys(GROUND, GROUND),

@@ -31,6 +31,7 @@ from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.setting_flags import dotted_of, leaves
 from cptstudio.training.fitting import completed, fit_of_run
+from cptstudio.yaml_text import parse_yaml
 
 app = typer.Typer(
     help="List, watch, stop, resume, fork and delete runs.\n\n"
@@ -279,9 +280,10 @@ def _change(text: str) -> tuple[str, Any]:
         return dotted, None
     field = dict(leaves()).get(dotted)
     if field is not None and "tuple" in str(field.annotation):
-        import yaml
-
-        return dotted, yaml.safe_load(value)
+        try:
+            return dotted, parse_yaml(value)
+        except ValueError as error:
+            raise UserError(f"The value of {name.strip()} cannot be read: {error}.") from None
     # As text: the settings read it by the field's own kind. YAML would take 010 for 8.
     return dotted, value.strip()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-import yaml
 from rich.markup import escape
 from rich.table import Table
 
@@ -35,6 +34,7 @@ from cptstudio.training.planning import Plan, make_plan
 from cptstudio.training.prepare import plan_config, prepare_run
 from cptstudio.training.stop_requests import hold_signals
 from cptstudio.workspace import Workspace
+from cptstudio.yaml_text import read_yaml
 
 TRAINER = "cptstudio.training.continued_pretraining"
 
@@ -273,10 +273,7 @@ def _with_flag(finding: Finding) -> Finding:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {error}") from None
+    tree = read_yaml(path)
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
         raise UserError(f"{path} must hold a tree of settings, such as `model: {{path: ...}}`.")
     for key in ("model", "data"):
