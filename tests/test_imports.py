@@ -28,6 +28,7 @@ GROUND = {
     "setting_flags",
     "settings",
     "typed_numbers",
+    "terminal",
     "validation",
     "workspace",
     "yaml_text",

@@ -68,7 +68,7 @@ def _check_events(text: str, loader: Any) -> None:
 
     depth = 0
     for event in yaml.parse(text, loader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
             raise ValueError(f"line {line}: it has an alias (*{event.anchor}); write the value out")
         if isinstance(event, yaml.CollectionStartEvent):

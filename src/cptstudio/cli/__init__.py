@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cptstudio import __version__
+from cptstudio import __version__, terminal
 from cptstudio.cli import (
     compare,
     corpus,
@@ -82,6 +82,7 @@ app.add_typer(suite.app, name="suite")
 
 def main() -> None:
     """Run the command line; a user's error is a sentence on standard error and status 1."""
+    terminal.prepare()
     leave_out_torch()
     try:
         app()

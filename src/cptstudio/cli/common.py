@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
+from cptstudio.terminal import CONTROL, visible
 from cptstudio.training.fitting import Fit
 from cptstudio.workspace import Workspace
 
@@ -32,8 +35,23 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document instead of text, for scripts.")
 ]
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+
+class _SafeConsole(Console):
+    """A console on which only our own styles and bars command the terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Everything that is shown comes through here, the parts of a table or a bar, too."""
+        for segment in super().render(renderable, options):
+            if segment.control or CONTROL.search(segment.text) is None:
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
+
+
+console = _SafeConsole(highlight=False)
+errors = _SafeConsole(stderr=True, highlight=False)
 
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
@@ -49,7 +67,7 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UserError(f"{question} Nobody is there to ask; confirm with --yes.")
-    if not typer.confirm(question, err=True):
+    if not typer.confirm(visible(question), err=True):
         raise UserError("Not confirmed: nothing was done.")
 
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from cptstudio.cli.common import JsonOption, WorkspaceOption, errors, print_json
 from cptstudio.cli.measured import FastBlasOption
 from cptstudio.cli.typed_options import number, whole
+from cptstudio.terminal import visible
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import resolve_reference
 from cptstudio.testing.requests import Complete, Prompt, Sampling
@@ -44,22 +45,24 @@ def generate(
         labels=(reference.label,), prompts=(Prompt(text=text),), sampling=sampling, alternatives=0
     )
     made: list[str] = []
+    # A model's text may hold anything; a file or a program behind a pipe gets it as it is.
+    shown = visible if sys.stdout.isatty() else str
     with Bench(fast_blas=fast_blas) as bench:
         with errors.status("Loading", spinner="line"):
             bench.load([reference])
         if not as_json:
-            sys.stdout.write(text)
+            sys.stdout.write(shown(text))
         for answer in bench.ask(ask):
             if "piece" in answer:
                 made.append(answer["piece"]["text"])
                 if not as_json:
-                    sys.stdout.write(made[-1])
+                    sys.stdout.write(shown(made[-1]))
                     sys.stdout.flush()
             if "result" in answer:
                 (end,) = answer["result"]["texts"]
     if as_json:
-        shown = {key: value for key, value in end.items() if key != "label"}
-        print_json({"model": reference.label, "prompt": text, "text": "".join(made), **shown})
+        facts = {key: value for key, value in end.items() if key != "label"}
+        print_json({"model": reference.label, "prompt": text, "text": "".join(made), **facts})
         return
     sys.stdout.write("\n")
     sys.stdout.flush()

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from cptstudio import terminal
 from cptstudio.errors import UserError
 from cptstudio.run_files import (
     EXIT_CODES,
@@ -292,6 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="read all tokens again, also where nothing speaks for a change",
     )
     options = parser.parse_args(arguments)
+    terminal.prepare()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     stop = StopRequest()
     stop.install()
@@ -304,11 +306,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             verify=options.verify,
         )
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(terminal.visible(str(error)), file=sys.stderr)
         return EXIT_CODES["failed"]
     ending = trainer.run()
     where = sys.stderr if ending.outcome == "failed" else sys.stdout
-    print(f"{ending.outcome.capitalize()}: {ending.reason}", file=where)
+    print(f"{ending.outcome.capitalize()}: {terminal.visible(ending.reason)}", file=where)
     return EXIT_CODES[ending.outcome]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cptstudio.durable import UnusableFileError
+from cptstudio.terminal import shows_blocks, visible
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_REWRITES = 0.1
@@ -41,6 +42,7 @@ class ProgressReporter:
 
     def say(self, text: str) -> None:
         """Write a line that stays."""
+        text = visible(text)
         if self._line:
             self._output.write("\r\x1b[K")
         self._output.write(text + "\n")
@@ -76,9 +78,14 @@ class ProgressReporter:
         if not self._terminal:
             self._output.write(text + "\n")
         else:
-            self._line = f"{_bar(step / self._total)} {text}"
+            self._line = f"{self._bar(step / self._total)} {text}"
             self._output.write("\r\x1b[K" + self._line)
         self._output.flush()
+
+    def _bar(self, part: float, width: int = 20) -> str:
+        done, left = "█░" if shows_blocks(self._output) else "#-"
+        full = round(part * width)
+        return done * full + left * (width - full)
 
     def close(self) -> None:
         """Leave the rewritten line behind."""
@@ -86,11 +93,6 @@ class ProgressReporter:
             self._output.write("\n")
             self._output.flush()
             self._line = ""
-
-
-def _bar(part: float, width: int = 20) -> str:
-    full = round(part * width)
-    return "█" * full + "░" * (width - full)
 
 
 def format_duration(seconds: float) -> str:

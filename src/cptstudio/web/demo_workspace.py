@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 
+from cptstudio import terminal
 from cptstudio.child_limits import for_models
 from cptstudio.child_process import ChildProcess
 from cptstudio.errors import UserError
 from cptstudio.light_imports import leave_out_torch
+from cptstudio.terminal import visible
 from cptstudio.workspace import Workspace
 
 MODEL = "demo-base"
@@ -26,7 +28,10 @@ def make_demo_workspace(workspace: Workspace) -> None:
     """
     if _is_complete(workspace):
         return
-    print(f"Making the demo workspace in {workspace.root} (about a minute, once)", flush=True)
+    print(
+        f"Making the demo workspace in {visible(str(workspace.root))} (about a minute, once)",
+        flush=True,
+    )
     program = ("-m", "cptstudio.web.demo_workspace", str(workspace.root))
     child = ChildProcess(program, for_models(), shows="everything")
     try:
@@ -49,12 +54,13 @@ def main() -> None:
     """The process that makes it."""
     from cptstudio import demo
 
+    terminal.prepare()
     leave_out_torch()
     try:
         for line in demo.make(Workspace(sys.argv[1])):
-            print(f"  {line}", flush=True)
+            print(f"  {visible(line)}", flush=True)
     except UserError as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(f"Error: {visible(str(error))}")
 
 
 if __name__ == "__main__":

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import sys
 import threading
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 
 from cptstudio.errors import UserError, machine_error
+from cptstudio.terminal import visible
 
 LOG_FILE = "server.log"
 _LARGEST = 2 * 1024 * 1024
 _KEPT = 3
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 # They tell every packet and every request at INFO; and with a trace at ERROR, where a client
 # has sent nonsense.
 _TALKATIVE = {
@@ -48,7 +47,7 @@ class _Lines(logging.Formatter):
         text = super().format(record)
         if not record.exc_info and not record.stack_info:
             text = text.replace("\n", "\\n").replace("\t", " ")
-        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+        return visible(text)
 
 
 def set_up_logs(private: Path, level: str, rotating: bool) -> None:

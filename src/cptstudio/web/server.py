@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from cptstudio import __version__
+from cptstudio import __version__, terminal
 from cptstudio.errors import UserError, machine_error
+from cptstudio.terminal import visible
 from cptstudio.web.listening import open_listener
 from cptstudio.web.logs import set_up_logs
 from cptstudio.web.options import ServerOptions, parse_options
@@ -43,10 +44,11 @@ _logger = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None, program: str = "") -> None:
     """The program: read the command line and serve; mistakes are sentences and status 1."""
+    terminal.prepare()
     try:
         serve(parse_options(arguments, program))
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {visible(str(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "") -> None:
         refused = machine_error(error)
         if refused is None:
             raise
-        print(f"Error: {refused}", file=sys.stderr)
+        print(f"Error: {visible(str(refused))}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -178,9 +180,9 @@ class _Worker:
         _logger.info("CPT Studio %s serves %s at %s", __version__, self._workspace.root, origin)
         print(
             f"CPT Studio is at {origin}\n"
-            f"  workspace: {self._workspace.root}\n"
+            f"  workspace: {visible(str(self._workspace.root))}\n"
             f"  to sign in, open {address}\n"
-            f"  or paste the token from {self._workspace.private / TOKEN_FILE}\n"
+            f"  or paste the token from {visible(str(self._workspace.private / TOKEN_FILE))}\n"
             "Ctrl-C ends the server; training goes on without it.",
             flush=True,
         )

@@ -1,0 +1,44 @@
+"""What is printed: no terminal is too plain for it, and no name can command a terminal.
+
+Names of files, folders and models are others' text. Printed raw, an ESC in one of them moves the
+cursor, hides lines or sets the title (ECMA-48), and a letter that the terminal's encoding lacks
+ends the program that prints it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TextIO
+
+# Controls but tab and newline; line separators and changes of direction; halves of characters,
+# which stand for bytes that are no text.
+CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""The text with everything that would command a terminal written out, such as \x1b."""
+    return CONTROL.sub(_written_out, text)
+
+
+def prepare() -> None:
+    r"""Let nothing that is printed fail: what the encoding lacks is written out, such as \u20ac.
+
+    Every program calls this first.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def shows_blocks(stream: TextIO) -> bool:
+    """Whether a stream takes signs such as block elements."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
