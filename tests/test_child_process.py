@@ -18,8 +18,9 @@ import psutil
 import pytest
 
 from cptstudio import child_process
+from cptstudio.child_answers import End
 from cptstudio.child_limits import Limits, for_a_look, for_files, for_models
-from cptstudio.child_process import ChildEndedError, ChildProcess, End, group_memory
+from cptstudio.child_process import ChildEndedError, ChildProcess, group_memory
 from tests.web.server_process import wait_for
 
 PROGRAM = [str(Path(__file__).parent / "web" / "job_for_tests.py")]

@@ -12,9 +12,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "cptstudio"
 
 GROUND = {
+    "child_answers",
     "child_guard",
     "child_limits",
     "child_process",
+    "child_service",
     "durable",
     "errors",
     "job_programs",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import select
 import signal
@@ -20,22 +19,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import psutil
 
 from cptstudio import durable, memory_evidence
+from cptstudio.child_answers import End, Line, parsed
 from cptstudio.child_limits import Limits
 from cptstudio.errors import UserError
-from cptstudio.job_programs import UNITS, Unit
 
 LINE_LIMIT: Final = durable.MEBIBYTE
 GRACE_SECONDS: Final = 10.0
 """Between asking a program to end and killing it."""
 
 _ERROR_LINES: Final = 40
-_ERROR_LINE_LIMIT: Final = 2000
+_ERROR_LINE_BYTES: Final = 2000
 _POLL_SECONDS: Final = 0.02
 _WATCH_SECONDS: Final = 0.25
 # A process that waits for a disk that does not answer cannot be killed, nor waited for.
@@ -44,35 +42,6 @@ _READ_BYTES: Final = 1 << 16
 _GUARD: Final = "cptstudio.child_guard"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Line:
-    """Progress as a program tells it; what it did not tell is None."""
-
-    phase: str | None
-    done: float | None
-    total: float | None
-    unit: Unit | None
-    detail: str | None
-    rate: float | None
-    remaining_seconds: float | None
-
-
-@dataclass(frozen=True)
-class End:
-    """How a program ended: with a result, or with the sentence of an error.
-
-    Attributes:
-        cancelled: it ended early because it was asked to.
-        died: it could not say so itself.
-    """
-
-    result: dict[str, Any] | None
-    error: str | None
-    problems: list[str] = field(default_factory=list)
-    cancelled: bool = False
-    died: bool = False
 
 
 class ChildEndedError(UserError):
@@ -197,11 +166,13 @@ class ChildProcess:
         answer: End | None = None
         try:
             for data in self.lines():
-                said = self._parsed(data)
-                if isinstance(said.get("progress"), dict):
-                    progress(_line(said["progress"]))
+                said = parsed(data)
+                if isinstance(said, Line):
+                    progress(said)
+                elif isinstance(said, End):
+                    answer = said
                 else:
-                    answer = _end(said) or answer
+                    log.warning("%s wrote a line that is no answer: %r", self.name, data[:200])
             status = self.wait()
         except BaseException:
             self._end_early()
@@ -347,20 +318,10 @@ class ChildProcess:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
 
-    def _parsed(self, data: bytes) -> dict[str, Any]:
-        try:
-            said = durable.parse_json(data)
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
-            log.warning("%s wrote a line that is no answer: %r", self.name, data[:200])
-            return {}
-        return said
-
     def _read_errors(self) -> None:
         assert self._process.stderr is not None
         with self._process.stderr as stream:
-            while data := stream.readline(_ERROR_LINE_LIMIT):
+            while data := stream.readline(_ERROR_LINE_BYTES):
                 text = data.decode("utf-8", "replace").rstrip()
                 if text:
                     self._errors.append(text)
@@ -441,41 +402,6 @@ def _start(program: Sequence[str], shows: str) -> tuple[subprocess.Popen[bytes],
     finally:
         os.close(lifeline)
     return process, held
-
-
-def _end(said: dict[str, Any]) -> End | None:
-    if isinstance(said.get("result"), dict):
-        return End(said["result"], None)
-    if isinstance(said.get("error"), dict):
-        problems = said["error"].get("problems") or []
-        message = str(said["error"].get("message"))[:_ERROR_LINE_LIMIT]
-        return End(None, message, [str(one) for one in problems[:100]])
-    if said.get("cancelled"):
-        return End(None, None, cancelled=True)
-    return None
-
-
-def _line(facts: dict[str, Any]) -> Line:
-    unit = facts.get("unit")
-    return Line(
-        phase=_text(facts.get("phase")),
-        done=_number(facts.get("done")),
-        total=_number(facts.get("total")),
-        unit=cast(Any, unit) if unit in UNITS else None,
-        detail=_text(facts.get("detail")),
-        rate=_number(facts.get("rate")),
-        remaining_seconds=_number(facts.get("remaining_seconds")),
-    )
-
-
-def _text(value: Any) -> str | None:
-    return value[:500] if isinstance(value, str) else None
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
 
 
 def _duration(seconds: float) -> str:

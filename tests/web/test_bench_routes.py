@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
+from cptstudio import child_limits
 from cptstudio.run_files import RunConfig, read_config
 from cptstudio.web import making_room
 from tests.training.small_workspace import prepare
+from tests.web.hostile_models import growing_tokenizer
 from tests.web.in_process import Web, make_web
 from tests.web.server_process import wait_for
 from tests.web.toy_workspace import make_toy_workspace
@@ -192,6 +195,19 @@ def test_what_cannot_be_asked(loaded: Web, route: str, body: Any) -> None:
 def test_a_model_that_is_not_loaded_fails_the_task(loaded: Web) -> None:
     failed = ended(loaded, complete(loaded, labels=["other"]))
     assert failed["state"] == "failed" and "'other' is not loaded" in failed["error"]
+
+
+def test_a_model_that_hangs_is_refused_and_the_loaded_one_stays(
+    loaded: Web, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing_tokenizer(place / "models" / "base" / "hanging", 27)
+    monkeypatch.delitem(sys.modules, "transformers", raising=False)
+    monkeypatch.setattr(child_limits, "QUICK_SECONDS", 5.0)
+    body = {"references": ["hanging"], "keep": True}
+    failed = ended(loaded, loaded.post("/api/bench/load", body, 202))
+    assert failed["state"] == "failed" and "gave no answer for 5 seconds" in failed["error"]
+    assert [one["label"] for one in loaded.get("/api/bench")["models"]] == ["toy"]
+    assert done(loaded, complete(loaded))["result"]["texts"]
 
 
 def test_a_killed_worker_fails_what_runs_and_loading_starts_another(loaded: Web) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.durable import is_staging_name
 from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
+from cptstudio.web.problems import Problem
+from cptstudio.web.row_samples import RowSampler
 from tests.web.corpus_sources import MODEL, install_demo_model, write_documents, write_much_text
+from tests.web.hostile_models import growing_tokenizer
 from tests.web.in_process import Web, make_web
 from tests.web.server_process import RunningServer, SignedIn, running_server, wait_for
 
@@ -141,6 +145,27 @@ def test_rows_are_decoded_for_a_model_that_it_is_tokenised_for(studio: Web) -> N
     assert behind["rows"] == []
     strange = studio.request("GET", "/api/corpora/c/rows", query_string={"model": "/etc"})
     assert strange.status_code == 422
+
+
+@pytest.mark.slow
+def test_rows_of_a_model_that_hangs_hold_up_no_other(studio: Web, tmp_path: Path) -> None:
+    built(studio, model=MODEL)
+    place = studio.studio.workspace
+    hanging = growing_tokenizer(tmp_path / "hanging", 28)
+    shape = {"context_length": 64, "packing": "concat", "seed": 0, "rows": 1, "first": 0}
+    request = {**shape, "corpus": str(place.corpus("c"))}
+    sampler = RowSampler(patience_seconds=8.0, wait_seconds=0.1)
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            late = threads.submit(sampler.sample, {**request, "model": str(hanging)})
+            wait_for(lambda: sampler.busy, "the first question")
+            with pytest.raises(Problem, match="still being decoded"):
+                sampler.sample({**request, "model": str(hanging)})
+            page = sampler.sample({**request, "model": str(place.base_model(MODEL))})
+            assert page["rows"] and not late.done()
+            assert "It gave no answer for 8 seconds" in str(late.exception())
+    finally:
+        sampler.close()
 
 
 def test_a_second_build_of_the_same_does_nothing_and_says_so(studio: Web) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from rich.markup import escape
 
 from cptstudio import child_process
+from cptstudio.child_answers import Line
 from cptstudio.child_limits import for_models
-from cptstudio.child_process import Line
 from cptstudio.cli.progress import count_bar
 from cptstudio.testing.reports import Reports
 from cptstudio.workspace import Workspace

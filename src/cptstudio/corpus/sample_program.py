@@ -1,8 +1,8 @@
 """Decodes training rows for whoever asks: `python -m cptstudio.corpus.sample_program`.
 
 One request a line on standard input, one answer a line on standard output, until the input
-ends. It keeps the last tokenizer, so that the second page of rows comes at once, and it keeps
-its asker free of the tokenizer libraries.
+ends; it begins with {"ready": true}. It keeps the last tokenizer, so that the second page of rows
+comes at once, and it keeps its asker free of the tokenizer libraries.
 
     {"corpus": FOLDER, "model": FOLDER, "rows": 3, "context_length": 512, "packing": "concat",
      "seed": 0, "first": 0}
@@ -70,6 +70,7 @@ def main() -> int:
     # What libraries print must not mix with the answers.
     os.dup2(sys.stderr.fileno(), 1)
     leave_out_torch()
+    answer.line(ready=True)
     for line in sys.stdin.buffer:
         try:
             result = sample(json.loads(line))

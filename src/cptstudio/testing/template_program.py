@@ -3,7 +3,8 @@
 A template is a program that came with a model: it may raise, never end, or take all memory. So it
 runs here, where nothing is lost with it. It is rendered as transformers does, in its sandbox.
 
-One request a line on standard input, one answer a line on standard output, until the input ends:
+One request a line on standard input, one answer a line on standard output, until the input ends;
+it begins with {"ready": true}:
 
     {"template": JINJA, "messages": [...], "variables": {...}}
     -> {"result": {"text": ...}} or {"error": {...}}

@@ -16,7 +16,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from cptstudio.corpus.tokenizer_identity import identify_tokenizer
+from cptstudio.errors import UserError
 from cptstudio.testing.bench import Ask, Bench, Pending
+from cptstudio.testing.requests import Load
 from cptstudio.web.problems import Conflict, NotFound
 
 _REMEMBERED = 64
@@ -227,6 +230,8 @@ class BenchTasks:
     ) -> None:
         try:
             change = self._put_all(entry, asks, prepared)
+        except UserError as error:
+            change = {"state": "failed", "error": error.message, "problems": list(error.problems)}
         except Exception as fault:
             _logger.exception("bench task %s (%s)", entry.task.id, entry.task.kind)
             change = {"state": "failed", "error": f"It could not be done: {fault}"}
@@ -244,6 +249,10 @@ class BenchTasks:
         """Put the requests, and return what becomes of the task."""
         change: dict[str, Any] = {"state": "done"}
         for ask in asks:
+            if isinstance(ask, Load):
+                # In a process with limits, so that one that hangs holds up no loaded model.
+                for model in ask.models:
+                    identify_tokenizer(model.model)
             last = self._put(entry, ask)
             if "error" in last:
                 change = {"state": "failed", "error": last["error"]["message"]}

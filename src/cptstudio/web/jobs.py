@@ -19,8 +19,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from cptstudio.child_answers import Line
 from cptstudio.child_limits import Limits
-from cptstudio.child_process import GRACE_SECONDS, ChildProcess, Line
+from cptstudio.child_process import GRACE_SECONDS, ChildProcess
 from cptstudio.errors import UserError
 from cptstudio.job_programs import Unit
 from cptstudio.web.job_speed import Speed

@@ -1,46 +1,57 @@
-"""Decoded training rows, from a child process that keeps the tokenizer for a while.
+"""Decoded training rows, from child processes that keep their tokenizer for a while.
 
 Loading a tokenizer's libraries takes seconds and a quarter of a gigabyte, which this server
-neither needs nor should hold up its other answers for. The child is started by the first
-question and ended two minutes after the last.
+neither needs nor should hold up its other answers for. A child is started by the first question
+and ended two minutes after the last. There are two, and a model has one of them at most, so that
+rows of a model that hangs hold up no other's.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 from cptstudio import durable
 from cptstudio.child_limits import ROWS_SECONDS, Limits, for_a_look
-from cptstudio.child_process import ChildProcess
-from cptstudio.errors import UserError
+from cptstudio.child_service import ChildService
 from cptstudio.web.problems import Problem
 
 PROGRAM = "cptstudio.corpus.sample_program"
+_CHILDREN = 2
 _IDLE_SECONDS = 120.0
 _WAIT_SECONDS = 20.0
 _ANSWER_LIMIT = 16 * durable.MEBIBYTE
 
 
 class RowSampler:
-    """Asks the child, one question at a time.
+    """Asks the children, each one question at a time.
 
     Args:
         idle_seconds: after which an unused child is ended.
-        patience_seconds: after which a question is given up, and the child with it.
+        patience_seconds: after which a question is given up, and its child with it.
+        wait_seconds: that a question waits for those before it.
     """
 
     def __init__(
-        self, idle_seconds: float = _IDLE_SECONDS, patience_seconds: float = ROWS_SECONDS
+        self,
+        idle_seconds: float = _IDLE_SECONDS,
+        patience_seconds: float = ROWS_SECONDS,
+        wait_seconds: float = _WAIT_SECONDS,
     ) -> None:
-        self._idle_seconds = idle_seconds
-        self._patience_seconds = patience_seconds
-        self._lock = threading.Lock()
-        self._child: ChildProcess | None = None
-        self._answers: Iterator[bytes] = iter(())
-        self._timer: threading.Timer | None = None
+        self._wait_seconds = wait_seconds
+        self._changed = threading.Condition()
+        self._models: dict[ChildService, str | None] = {}
+        self._busy: set[ChildService] = set()
+        for _ in range(_CHILDREN):
+            service = ChildService(
+                ("-m", PROGRAM),
+                lambda: _limits(patience_seconds),
+                "The rows could not be decoded.",
+                line_limit=_ANSWER_LIMIT,
+                idle_seconds=idle_seconds,
+            )
+            self._models[service] = None
 
     def sample(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer one question, see `cptstudio.corpus.sample_program`.
@@ -49,50 +60,37 @@ class RowSampler:
             UserError: what the program says, or that it died.
             Problem: 503 when it is busy with other questions for long.
         """
-        if not self._lock.acquire(timeout=_WAIT_SECONDS):
-            raise Problem("Other rows are still being decoded: try again soon.", status=503)
+        model = str(request["model"])
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._free(model), self._wait_seconds):
+                raise Problem("Other rows are still being decoded: try again soon.", status=503)
+            service = self._free(model)
+            assert service is not None
+            self._busy.add(service)
+            self._models[service] = model
         try:
-            return self._ask(request)
+            return service.ask(request)
         finally:
-            self._rest()
-            self._lock.release()
+            with self._changed:
+                self._busy.discard(service)
+                self._changed.notify_all()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a question is being answered."""
+        return bool(self._busy)
 
     def close(self) -> None:
-        """End the child."""
-        with self._lock:
-            self._end()
+        """End the children."""
+        for service in self._models:
+            service.close()
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._timer is not None:
-            self._timer.cancel()
-        child = self._child
-        if child is None or child.ended:
-            self._end()
-            child = self._child = ChildProcess(("-m", PROGRAM), _limits(self._patience_seconds))
-            self._answers = child.lines(_ANSWER_LIMIT)
-        child.send(request)
-        line = next(self._answers, None)
-        if line is None:
-            child.wait()
-            self._end()
-            raise UserError(f"The rows could not be decoded. {child.why()}")
-        child.expect(False)
-        answer: dict[str, Any] = durable.parse_json(line)
-        if "error" in answer:
-            raise UserError(answer["error"]["message"], answer["error"]["problems"])
-        result: dict[str, Any] = answer["result"]
-        return result
-
-    def _rest(self) -> None:
-        self._timer = threading.Timer(self._idle_seconds, self.close)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _end(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            child.kill()
-            child.wait()
+    def _free(self, model: str) -> ChildService | None:
+        """The child that holds the model's tokenizer, or any, unless one is at that model."""
+        if any(self._models[one] == model for one in self._busy):
+            return None
+        free = [one for one in self._models if one not in self._busy]
+        return next((one for one in free if self._models[one] == model), free[0] if free else None)
 
 
 def _limits(seconds: float) -> Limits:
