@@ -66,6 +66,7 @@ bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.loop_share
 	$(BIN)/python -m benchmarks.peers.setup
 	$(BIN)/python -m pytest -q -m bench
+	$(BIN)/python -m benchmarks.damaged_files --files 2000
 	$(BIN)/python -m benchmarks.against_peers --page
 	$(BIN)/python -m benchmarks.science --page
 

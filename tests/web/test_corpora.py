@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -94,11 +95,63 @@ def test_a_corpus_is_built_from_a_folder_and_an_upload_and_looked_into(studio: W
     assert report["documents"]["near duplicate"] == 1
     problems = studio.get("/api/corpora/c/problems")
     reasons = {one["label"]: one["reason"] for one in problems["problems"]}
-    assert problems["total"] == 2
-    assert set(reasons) == {"documents/damaged.pdf", "documents/.env"}
+    assert problems["total"] == 1
+    assert set(reasons) == {"documents/damaged.pdf"}
     labels = {record.label for record in open_corpus(studio.studio.workspace.corpus("c")).sources()}
     assert "sent/Grüße aus Köln.md" in labels
     assert studio.get("/api/uploads")["uploads"] == []
+
+
+def test_build_again_knows_its_sources_and_secrets_stay_out(studio: Web, tmp_path: Path) -> None:
+    def send(name: str, data: bytes, include: str = "") -> Any:
+        return studio.request(
+            "POST",
+            "/api/uploads",
+            query_string={"name": name, "include": include},
+            data=data,
+            headers={"Content-Type": "application/octet-stream"},
+        )
+
+    for name in ("sent/.env", "sent/node_modules/a.js", "id_rsa", "sent/.ssh/config"):
+        answer = send(name, b"x")
+        assert answer.status_code == 422, name
+        assert answer.json["fields"]["name"]
+    assert send("sent/.env", b"SECRET=1", "secrets").status_code == 201
+    upload = send("build/sent.md.gz", gzip.compress(b"What was sent.")).json
+    (tmp_path / "documents" / ".env").write_text("TOKEN=hunter2", encoding="utf-8")
+    env = studio.get("/api/uploads")["uploads"][-1]["id"]
+    built(
+        studio,
+        {"root": "workspace", "path": "documents"},
+        {"upload": upload["id"]},
+        {"upload": env},
+        near_dedup=False,
+    )
+    assert not studio.get("/api/uploads")["uploads"]
+    facts = studio.get("/api/corpora/c")
+    assert facts["report"]["left_aside"] == {"secrets": 2}
+    aside = studio.get("/api/corpora/c/problems", left_aside="true")
+    found = {(one["label"], one["reason"]) for one in aside["problems"]}
+    assert found == {("documents/.env", "may hold secrets"), ("sent/.env", "may hold secrets")}
+    place = str(tmp_path / "documents")
+    assert facts["given"]["folders"] == [{"path": place, "there": True, "allowed": True}]
+    assert facts["given"]["uploads"] == 2
+
+    (tmp_path / "documents" / "later.txt").write_text("Written later.", encoding="utf-8")
+    body = {"name": "c", "sources": [], "again": True, "near_dedup": False}
+    for _ in range(2):
+        job = ended(studio, studio.post("/api/corpora", body, 202))
+        assert job["state"] == "done", job
+    corpus = open_corpus(tmp_path / "corpora" / "c")
+    documents = corpus.documents
+    texts = [documents.text(number) for number in range(len(documents))]
+    assert "Written later." in texts and "What was sent." in texts
+    assert not any("hunter2" in text or "SECRET" in text for text in texts)
+
+    (tmp_path / "documents").rename(tmp_path / "moved")
+    assert "is not there" in refused(studio, 422, sources=[], again=True)["problems"][0]
+    assert studio.get("/api/corpora/c")["given"]["folders"][0]["there"] is False
+    assert refused(studio, 422, name="new", sources=[], again=True)
 
 
 def test_what_was_dropped_is_told_with_the_reason(studio: Web) -> None:
@@ -123,7 +176,7 @@ def test_what_was_dropped_is_told_with_the_reason(studio: Web) -> None:
     assert [item["document"] for item in one["dropped"]] == [page["dropped"][1]["document"]]
     only = studio.request("GET", "/api/corpora/c/dropped?reason=exact%20duplicate").json
     assert [item["label"] for item in only["dropped"]] == ["documents/copy.txt"]
-    assert studio.get("/api/corpora/c/problems", offset=1)["problems"][0]["skipped"] is True
+    assert studio.get("/api/corpora/c/problems", limit=1)["problems"][0]["skipped"] is True
 
 
 @pytest.mark.slow
@@ -233,9 +286,9 @@ def test_a_build_that_fails_says_why(studio: Web) -> None:
     assert job["state"] == "failed"
     assert job["error"] == "No document could be read from these sources."
     assert job["problems"]
-    [listed] = studio.get("/api/corpora")["corpora"]
-    assert "no documents yet" in listed["error"]
-    assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 204
+    # It leaves no empty corpus behind.
+    assert studio.get("/api/corpora")["corpora"] == []
+    assert not studio.studio.workspace.corpus("c").exists()
 
 
 def _during_a_long_build(web: Web) -> Any:

@@ -44,7 +44,7 @@ def send(web: Web, name: str, data: bytes, **arguments: Any) -> Any:
     return web.request(
         "POST",
         "/api/uploads",
-        query_string={"name": name},
+        query_string={"name": name, "include": "secrets,generated,hidden"},
         data=data,
         headers=OCTETS,
         **arguments,

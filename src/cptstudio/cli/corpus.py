@@ -16,6 +16,7 @@ from cptstudio.cli.progress import byte_bar
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.corpus import progress as build_progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.left_aside import KINDS
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.corpus.report import describe, render
 from cptstudio.errors import UserError
@@ -46,33 +47,55 @@ def build(
         list[Path] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help="Files and folders. Without any, the corpus that is there is only tokenised "
-            "for MODEL.",
+            help="Files and folders. Without any, the corpus is built again from what it was "
+            "built from, with its options; with --model only, it is tokenised for that model.",
         ),
     ] = None,
     model: ModelOption = None,
     text_field: Annotated[
-        str,
-        typer.Option(metavar="FIELD", help="What holds the text in .jsonl, .json, .csv, .parquet."),
-    ] = "text",
+        str | None,
+        typer.Option(
+            metavar="FIELD",
+            help="What holds the text in .jsonl, .json, .csv, .parquet. [default: text]",
+        ),
+    ] = None,
     near_dedup: Annotated[
-        bool, typer.Option("--near-dedup/--no-near-dedup", help="Drop nearly equal documents.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--near-dedup/--no-near-dedup", help="Drop nearly equal documents. [default: yes]"
+        ),
+    ] = None,
     exact_dedup: Annotated[
-        bool, typer.Option("--exact-dedup/--no-exact-dedup", help="Drop equal documents.")
-    ] = True,
+        bool | None,
+        typer.Option("--exact-dedup/--no-exact-dedup", help="Drop equal documents. [default: yes]"),
+    ] = None,
     held_out: Annotated[
-        float,
+        float | None,
         number(
-            least=0.0, most=0.5, metavar="SHARE", help="Share of documents on the validation side."
+            least=0.0,
+            most=0.5,
+            metavar="SHARE",
+            help="Share of documents on the validation side. [default: 0.01]",
         ),
-    ] = 0.01,
+    ] = None,
     test: Annotated[
-        float,
+        float | None,
         number(
-            least=0.0, most=0.5, metavar="SHARE", help="Share of documents kept for a last test."
+            least=0.0,
+            most=0.5,
+            metavar="SHARE",
+            help="Share of documents kept for a last test. [default: 0.01]",
         ),
-    ] = 0.01,
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Read what is otherwise left aside: hidden (names that begin with a dot), "
+            "generated (installed packages, build output, minified and lock files) or secrets "
+            "(.env, keys, credentials). May be repeated.",
+        ),
+    ] = None,
     allow_lossy: Annotated[
         bool,
         typer.Option(
@@ -88,31 +111,35 @@ def build(
     Reads text, Markdown, reStructuredText, HTML, PDF, Word, EPUB, TeX, source code, JSON, CSV and
     Parquet, also inside .gz, .zst and .zip. What cannot be read is named with its reason. A build
     can be interrupted at any time: the former corpus stays as it was. Repeated on files that did
-    not change it does nothing.
+    not change it does nothing. Secrets, hidden files and what tools make are left aside and listed.
 
     Examples:
     - `cpt-studio corpus build notes ~/Documents/notes --model my-base-model`
 
     - `cpt-studio corpus build web crawl.jsonl.zst --text-field content --model my-base-model`
 
+    - `cpt-studio corpus build notes` (again, from the same folder)
+
     - `cpt-studio corpus build notes --model another-model` (tokens for a second model)
     """
     place = Workspace(workspace)
-    settings = BuildSettings(
-        text_field=text_field,
-        exact_dedup=exact_dedup,
-        near_dedup=near_dedup,
-        validation=held_out,
-        test=test,
-    )
+    options = {
+        "text_field": text_field,
+        "exact_dedup": exact_dedup,
+        "near_dedup": near_dedup,
+        "validation": held_out,
+        "test": test,
+        "include": _kinds(include),
+    }
+    given = {name: value for name, value in options.items() if value is not None}
     folder = place.corpus(name)
     model_path = _model_path(model, place)
     with _ProgressBar(quiet=as_json) as bar:
-        corpus, changed = _build(folder, sources or [], settings, model_path, bar, allow_lossy)
+        corpus, changed = _build(folder, sources or [], given, model_path, bar, allow_lossy)
     if as_json:
         print_json({"changed": changed, **describe(corpus)})
         return
-    if not changed and sources:
+    if not changed and (sources or model_path is None):
         console.print(f"Nothing changed: the corpus {name} is up to date.")
     console.print(escape(render(corpus)), soft_wrap=True)
     if model_path is not None:
@@ -135,10 +162,17 @@ def _note_missing_rows(corpus: Corpus, model_path: Path) -> None:
         errors.print(f"[yellow]Note:[/] {escape(sentence)}", soft_wrap=True)
 
 
+def _kinds(include: list[str] | None) -> list[str] | None:
+    wrong = [one for one in include or [] if one not in KINDS]
+    if wrong:
+        raise UserError(f"--include takes {', '.join(KINDS)}, not {wrong[0]!r}.")
+    return include or None
+
+
 def _build(
     folder: Path,
     sources: list[Path],
-    settings: BuildSettings,
+    given: dict[str, Any],
     model_path: Path | None,
     bar: _ProgressBar,
     allow_lossy: bool,
@@ -148,14 +182,30 @@ def _build(
 
     if sources:
         result = build_corpus(
-            folder, sources, settings, model_path, bar.update, allow_lossy=allow_lossy
+            folder,
+            sources,
+            BuildSettings(**given),
+            model_path,
+            bar.update,
+            allow_lossy=allow_lossy,
         )
         return result.corpus, result.changed
     corpus = open_corpus(folder)
-    if model_path is None:
-        raise UserError("Give files or folders to build from, or --model to tokenise for.")
-    ensure_tokens(corpus, model_path, bar.update, allow_lossy=allow_lossy)
-    return corpus, False
+    if model_path is not None and not given:
+        ensure_tokens(corpus, model_path, bar.update, allow_lossy=allow_lossy)
+        return corpus, False
+    settings = BuildSettings(**{**corpus.manifest.settings.model_dump(), **given})
+    if model_path is None and corpus.manifest.model and Path(corpus.manifest.model).exists():
+        model_path = Path(corpus.manifest.model)
+    result = build_corpus(
+        folder,
+        corpus.given_sources(),
+        settings,
+        model_path,
+        bar.update,
+        allow_lossy=allow_lossy,
+    )
+    return result.corpus, result.changed
 
 
 @app.command()
@@ -163,6 +213,9 @@ def show(
     name: NameArgument,
     problems: Annotated[
         bool, typer.Option("--problems", help="List everything found while reading.")
+    ] = False,
+    left_aside: Annotated[
+        bool, typer.Option("--left-aside", help="List what was left aside, and why.")
     ] = False,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
@@ -172,11 +225,11 @@ def show(
     Example: `cpt-studio corpus show notes`
     """
     corpus = open_corpus(Workspace(workspace).corpus(name))
-    if problems:
+    if problems or left_aside:
         found = [
             f"{source.label}: {text}"
             for source in corpus.sources()
-            for text in ([source.skipped] if source.skipped else []) + source.notes
+            for text in source.problems(left_aside=left_aside)
         ]
         if as_json:
             print_json(found)

@@ -163,16 +163,21 @@ def _beginning(store: DocumentStore, number: int, most: int) -> str:
     return data.decode("utf-8", "ignore")[:most]
 
 
-def findings(corpus: Corpus, offset: int, limit: int) -> list[Finding]:
-    """A page of what was found while reading, in the order of the sources."""
+def findings(corpus: Corpus, offset: int, limit: int, *, left_aside: bool = False) -> list[Finding]:
+    """A page of what was found while reading, in the order of the sources.
+
+    Args:
+        corpus: the corpus.
+        offset: findings to leave out.
+        limit: of the page.
+        left_aside: what was left aside on purpose, in place of problems.
+    """
     page: list[Finding] = []
     number = 0
     for source in corpus.sources():
-        notes = [Finding(source.label, source.skipped, True)] if source.skipped else []
-        notes += [Finding(source.label, note, False) for note in source.notes]
-        for note in notes:
+        for text in source.problems(left_aside=left_aside):
             if number >= offset:
-                page.append(note)
+                page.append(Finding(source.label, text, text is source.skipped))
             number += 1
             if len(page) == limit:
                 return page

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio import durable
-from cptstudio.corpus.corpus import MANIFEST, VERSIONS, Corpus, open_corpus
+from cptstudio.corpus.corpus import MANIFEST, UPLOADS, VERSIONS, Corpus, open_corpus
 from cptstudio.corpus.document_store import DocumentStore, DocumentWriter
 from cptstudio.corpus.inspection import Inspection
 from cptstudio.corpus.languages import language_shares
@@ -43,6 +43,7 @@ from cptstudio.corpus.manifest import (
     CorpusManifest,
     CorpusReport,
     DuplicateExample,
+    GivenSource,
 )
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
 from cptstudio.corpus.progress import ProgressCallback, ProgressMeter
@@ -117,6 +118,8 @@ def build_corpus(
                 path, staged, files, skipped, settings, former, tokenizer, meter, allow_lossy
             )
             manifest.scanned_ns = scanned_ns
+            manifest.sources = _keep_sources(sources, staged)
+            manifest.model = str(model_path) if model_path is not None else None
             meter.begin("saving", 0)
             meter.tell()
             _commit(path, staged, manifest)
@@ -126,6 +129,27 @@ def build_corpus(
                 # A first build that failed leaves no empty corpus behind.
                 shutil.rmtree(path, ignore_errors=True)
         return BuildResult(open_corpus(path), changed=True)
+
+
+def _keep_sources(sources: Sequence[Path | Source], staged: Path) -> list[GivenSource]:
+    """What was given, to be built from again; uploads, which nothing else keeps, are kept here."""
+    given = []
+    for one in sources:
+        source = one if isinstance(one, Source) else Source(one)
+        path = source.path.expanduser().resolve()
+        if not source.uploaded:
+            given.append(GivenSource(path=str(path), label=source.label))
+            continue
+        kept = staged / UPLOADS / path.name
+        kept.parent.mkdir(exist_ok=True)
+        try:
+            os.link(path, kept)
+        except OSError:  # Another file system, or one without links.
+            shutil.copyfile(path, kept)
+            kept.chmod(0o600)
+        relative = f"{UPLOADS}/{path.name}"
+        given.append(GivenSource(path=relative, label=source.label, uploaded=True))
+    return given
 
 
 def _build(

@@ -5,9 +5,9 @@ The request, see `job_programs`:
     {"corpus": FOLDER, "sources": [{"path": PATH, "label": NAME|null, "inside": ROOT|null}, ...],
      "settings": BuildSettings, "model": FOLDER|null, "allow_lossy": true|false}
 
-Without sources the corpus that is there is only tokenised for the model. A source that names
-the folder it must lie `inside` is refused when a link on the way leads out of it; hidden files
-and folders are left aside, so that no key or token becomes a document.
+With `"again": true` the sources that the corpus was built from come before those given. Without
+any the corpus that is there is only tokenised for the model. A source that names the folder it
+must lie `inside` is refused when a link on the way leads out of it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     folder = Path(request["corpus"])
     model = request.get("model")
     sources = [_source(one) for one in request["sources"]]
+    if request.get("again"):
+        sources = [_unlinked(one) for one in open_corpus(folder).given_sources()] + sources
     tell = _progress_to(answer)
     allow_lossy = bool(request.get("allow_lossy"))
     if sources:
@@ -60,6 +62,13 @@ def _source(given: dict[str, Any]) -> Source:
         if real != wanted:
             raise UserError(f"{path} is reached through a symbolic link, which is not followed.")
     return Source(path, label=given.get("label"), uploaded=bool(given.get("uploaded")))
+
+
+def _unlinked(source: Source) -> Source:
+    # What was recorded is a path without links.
+    if not source.uploaded and os.path.realpath(source.path) != str(source.path):
+        raise UserError(f"{source.path} is reached through a symbolic link, which is not followed.")
+    return source
 
 
 def _progress_to(answer: Answer) -> ProgressCallback:

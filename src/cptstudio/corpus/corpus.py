@@ -5,6 +5,7 @@
         versions/<version>/
             documents/             see `document_store`
             tokens/<hash>/         see `token_store`; one folder for each tokenizer
+            uploads/               files that it was built from and that lie nowhere else
 
 A build writes a new version beside the current one and then replaces manifest.json, so that a
 reader finds the former corpus or the new one, whole, wherever a build is interrupted.
@@ -26,6 +27,7 @@ from pydantic import ValidationError
 from cptstudio import durable
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.manifest import CORPUS_FORMAT, CorpusManifest, SourceRecord
+from cptstudio.corpus.sources import Source
 from cptstudio.corpus.token_store import Side, TokenStore, damaged
 from cptstudio.errors import UserError
 from cptstudio.validation import sentences
@@ -33,6 +35,7 @@ from cptstudio.validation import sentences
 MANIFEST = "manifest.json"
 VERSIONS = "versions"
 SOURCES = "sources.jsonl.zst"
+UPLOADS = "uploads"
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,25 @@ class Corpus:
         """What was found in each source file, in order."""
         for line in self.source_lines():
             yield SourceRecord.model_validate(json.loads(line))
+
+    def given_sources(self) -> list[Source]:
+        """The files and folders that it was built from.
+
+        Raises:
+            UserError: that was not recorded.
+        """
+        given = self.manifest.sources
+        if not given:
+            raise UserError(
+                f"The corpus {self.name!r} was built by a version that did not record from what: "
+                "choose its files and folders once more."
+            )
+        return [
+            Source(
+                self.folder / one.path if one.uploaded else Path(one.path), one.label, one.uploaded
+            )
+            for one in given
+        ]
 
     def source_lines(self) -> Iterator[bytes]:
         """The same as it is stored: a JSON object each."""

@@ -127,10 +127,13 @@ class LeftAside:
         self._include = frozenset(include)
 
     def of_name(self, name: str, *, folder: bool) -> Aside | None:
-        """Why a file or folder of this name is left aside; None when it is read."""
+        """Why a file or folder of this name is left aside; None when it is read.
+
+        The first rule decides: `.env` is a secret, not a hidden file.
+        """
         for aside, folders, files in _PATTERNS:
-            if aside.kind not in self._include and (folders if folder else files).fullmatch(name):
-                return aside
+            if (folders if folder else files).fullmatch(name):
+                return None if aside.kind in self._include else aside
         return None
 
     def of_folder(self, names: Iterable[str]) -> Aside | None:
@@ -142,19 +145,23 @@ class LeftAside:
         return None
 
     def of_path(
-        self, path: str, marked: dict[str, Aside] | None = None
+        self, path: str, marked: dict[str, Aside] | None = None, *, given: bool = False
     ) -> tuple[str, Aside] | None:
         """The part of a path from its start that is left aside, and why.
 
         Args:
             path: names with slashes between them; the last is a file's.
             marked: folders that are left aside for what lies in them, see `marked_folders`.
+            given: its first folder was given by the user, as a folder to upload: then it is
+                left aside only as one that may hold secrets.
         """
         names = path.split("/")
         for place, name in enumerate(names):
             here = "/".join(names[: place + 1])
             last = place == len(names) - 1
             aside = (marked or {}).get(here) or self.of_name(name, folder=not last)
+            if given and not place and not last and aside and aside.kind != "secrets":
+                continue
             if aside is not None:
                 return here, aside
         return None

@@ -86,6 +86,12 @@ class SourceRecord(_Model):
     left_aside: Kind | None = None
     notes: list[str] = []
 
+    def problems(self, *, left_aside: bool = False) -> list[str]:
+        """What is told of it: why it was left aside, if that is asked for, or all else."""
+        if left_aside:
+            return [self.skipped] if self.left_aside and self.skipped else []
+        return [self.skipped, *self.notes] if self.skipped and not self.left_aside else self.notes
+
 
 class DuplicateExample(_Model):
     """Two documents that were taken for the same; similarity is the estimated Jaccard index."""

@@ -145,7 +145,6 @@ class SourceReader:
             aside = KeyFinder.aside
         elif keys:
             item.notes.append(f"{keys:,} of its documents were left aside: they hold private keys")
-            self._count_aside("secrets", keys)
         item.findings.finish()
         if item.nulls:
             item.notes.append(f"{item.nulls:,} rows have no value in {self._text_field!r}")
@@ -208,7 +207,7 @@ class SourceReader:
         record.notes = [printable(note) for note in record.notes]
         found = list(record.notes)
         if record.left_aside is not None:
-            self._count_aside(record.left_aside, 1)
+            self.left_aside[record.left_aside] = self.left_aside.get(record.left_aside, 0) + 1
         elif record.skipped is not None:
             found.insert(0, record.skipped)
             self.skipped += 1
@@ -223,9 +222,6 @@ class SourceReader:
         out.write(line.encode() + b"\n")
         self.labels.append(record.label)
         self._source += 1
-
-    def _count_aside(self, kind: Kind, count: int) -> None:
-        self.left_aside[kind] = self.left_aside.get(kind, 0) + count
 
 
 class _HoldsKeyError(Exception):

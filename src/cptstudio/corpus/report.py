@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cptstudio.corpus.corpus import Corpus
-from cptstudio.corpus.manifest import STATUSES, LanguageShares
+from cptstudio.corpus.manifest import STATUSES, CorpusManifest, CorpusReport, LanguageShares
 from cptstudio.corpus.token_store import SIDES, TokenManifest
 from cptstudio.corpus.tokenizer_loss import loss_lines
 from cptstudio.errors import UserError
@@ -13,6 +13,8 @@ from cptstudio.errors import UserError
 _EXAMPLES = 5
 _BAR = 30
 _LANGUAGES = 10
+_FAR = 3
+"""A share this many times larger or smaller than what was asked for is told."""
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:
@@ -29,7 +31,53 @@ def describe(corpus: Corpus) -> dict[str, Any]:
         "path": str(corpus.path),
         **corpus.manifest.model_dump(mode="json"),
         "tokenisations": stores,
+        "warnings": split_warnings(corpus.manifest),
     }
+
+
+def split_warnings(manifest: CorpusManifest) -> list[str]:
+    """Sentences about held-out sides that are far from the share that was asked for."""
+    report = manifest.report
+    documents = sum(report.documents.get(side, 0) for side in SIDES)
+    size = sum(report.text_bytes.get(side, 0) for side in SIDES)
+    found = []
+    for side, asked in (
+        ("validation", manifest.settings.validation),
+        ("test", manifest.settings.test),
+    ):
+        count = report.documents.get(side, 0)
+        if not (asked and count and size):
+            continue
+        shares = (count / documents, report.text_bytes.get(side, 0) / size)
+        if all(asked / _FAR <= share <= asked * _FAR for share in shares):
+            continue
+        found.append(
+            f"{asked:.1%} was asked for the {side} side; it has {count:,} of {documents:,} "
+            f"documents ({shares[0]:.1%}) with {shares[1]:.1%} of the text. Documents are held out "
+            "whole, chosen by their content, and of a small corpus at least a few."
+        )
+    return found
+
+
+def problems_in_words(report: CorpusReport) -> str:
+    """How many files have problems, and how many problems they have."""
+    if not report.problem_count:
+        return "no problems"
+    count = f"{report.problem_count:,} {'problem' if report.problem_count == 1 else 'problems'}"
+    if report.problem_files is None:
+        return count
+    files = f"{report.problem_files:,} {'file' if report.problem_files == 1 else 'files'}"
+    return f"{count} in {files}"
+
+
+def _left_aside(report: CorpusReport, name: str) -> list[str]:
+    if not report.left_aside:
+        return []
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in report.left_aside.items())
+    return [
+        f"  Left aside: {counts} (`corpus show {name} --left-aside` lists them; "
+        "`--include KIND` reads them)"
+    ]
 
 
 def _describe_tokens(name: str, manifest: TokenManifest) -> dict[str, Any]:
@@ -56,9 +104,11 @@ def render(corpus: Corpus) -> str:
         f"Corpus {manifest.name}, built {manifest.created}",
         f"  fingerprint {manifest.fingerprint}",
         "",
-        f"  {report.source_files:,} source files, {report.skipped_files:,} not (wholly) read",
+        f"  {report.source_files:,} source files, {problems_in_words(report)}",
+        *_left_aside(report, manifest.name),
         *_sides(report.documents, report.text_bytes),
     ]
+    lines += [f"  Note: {sentence}" for sentence in split_warnings(manifest)]
     for store in describe(corpus)["tokenisations"]:
         lines += ["", *_tokens(store)]
     lines += _histogram(report.length_histogram)
@@ -77,7 +127,7 @@ def render(corpus: Corpus) -> str:
         lines += [f"  {count:,} x {kind}" for kind, count in report.suspicious_count.items()]
         lines += [f"    {one.label}: {one.reason}" for one in report.suspicious[:_EXAMPLES]]
     if report.problem_count:
-        lines += ["", f"{report.problem_count:,} findings while reading:"]
+        lines += ["", f"While reading, {problems_in_words(report)}:"]
         lines += [f"  {problem}" for problem in report.problems[: 4 * _EXAMPLES]]
         hidden = report.problem_count - min(len(report.problems), 4 * _EXAMPLES)
         if hidden:

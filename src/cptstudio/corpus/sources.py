@@ -92,7 +92,7 @@ def find_sources(
         label = one.label or one.path.name
         taken[label] = taken.get(label, 0) + 1
         name = label if taken[label] == 1 else f"{label}#{taken[label]}"
-        left = aside.of_path(label, marked) if one.uploaded else None
+        left = aside.of_path(label, marked, given=True) if one.uploaded else None
         if left is not None:
             if left[0] not in told:
                 skipped.append(Skipped(printable(left[0]), left[1].reason, left[1].kind))

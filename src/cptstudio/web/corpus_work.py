@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cptstudio import durable
 from cptstudio.child_limits import for_files
 from cptstudio.errors import UserError
 from cptstudio.web import confined
-from cptstudio.web.api.corpora_models import BuildBody, SourceChoice
+from cptstudio.web.api.corpora_models import (
+    BuildBody,
+    GivenFolder,
+    GivenSources,
+    SourceChoice,
+)
 from cptstudio.web.jobs import Job
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
 from cptstudio.workspace import check_name
+
+if TYPE_CHECKING:
+    from cptstudio.corpus.corpus import Corpus
 
 PROGRAM = "cptstudio.corpus.build_program"
 
@@ -33,18 +42,22 @@ def start(studio: Studio, body: BuildBody) -> Job:
     """
     name = _field("name", check_name, body.name, "corpus")
     model = studio.models.find(body.model).path if body.model is not None else None
-    if not body.sources:
+    if not body.sources and not body.again:
         return _start_tokenising(studio, name, model, body.allow_lossy_tokenizer)
+    if body.again:
+        _check_given(studio, name)
     sources = _sources(studio, body.sources)
     uploads = [one.upload for one in body.sources if one.upload is not None]
     request = _request(studio, name, model, body.allow_lossy_tokenizer) | {
         "sources": sources,
+        "again": body.again,
         "settings": {
             "text_field": body.text_field,
             "exact_dedup": body.exact_dedup,
             "near_dedup": body.near_dedup,
             "validation": body.held_out,
             "test": body.test,
+            "include": body.include,
         },
     }
 
@@ -119,11 +132,65 @@ def _sources(studio: Studio, chosen: list[SourceChoice]) -> list[dict[str, Any]]
 def _source(studio: Studio, one: SourceChoice) -> dict[str, Any]:
     if one.upload is not None:
         upload, path = studio.uploads.get(one.upload)
-        return {"path": str(path), "label": upload.name}
+        return {"path": str(path), "label": upload.name, "uploaded": True}
     assert one.root is not None
     root = studio.places.root(one.root)
     path = confined.locate(root.path, one.path)
     return {"path": str(path), "inside": str(root.path)}
+
+
+def given_sources(studio: Studio, corpus: Corpus) -> GivenSources:
+    """What a corpus was built from, as the page shows it."""
+    given = corpus.manifest.sources
+    folders = [
+        GivenFolder(
+            path=one.path,
+            there=os.access(one.path, os.R_OK),
+            allowed=_is_allowed(studio, Path(one.path)),
+        )
+        for one in given
+        if not one.uploaded
+    ]
+    uploads = sum(one.uploaded for one in given)
+    return GivenSources(known=bool(given), folders=folders, uploads=uploads)
+
+
+def _is_allowed(studio: Studio, path: Path) -> bool:
+    """Whether the page may read what lies at a path, which is reached through no link."""
+    for root in studio.places.roots():
+        if path.is_relative_to(root.path):
+            inside = path.relative_to(root.path).as_posix()
+            try:
+                confined.locate(root.path, "" if inside == "." else inside)
+            except UserError:
+                continue
+            return True
+    return False
+
+
+def _check_given(studio: Studio, name: str) -> None:
+    """Refuse to build again from what is not recorded, gone, or not for the page to read."""
+    if name not in studio.workspace.corpus_names():
+        raise Problem(f"There is no corpus {name!r} yet that could be built again.")
+    from cptstudio.corpus.corpus import open_corpus
+
+    corpus = open_corpus(studio.workspace.corpus(name))
+    corpus.given_sources()
+    problems = []
+    for folder in given_sources(studio, corpus).folders:
+        if not folder.there:
+            problems.append(f"{folder.path} is not there, or may not be read.")
+        elif not folder.allowed:
+            problems.append(
+                f"{folder.path} lies in no folder that this page may read: allow it first, or run "
+                f"`cpt-studio corpus build {name}` in a terminal."
+            )
+    if problems:
+        raise Problem(
+            "Not all that the corpus was built from can be read:",
+            problems[:20],
+            {"again": problems[:20]},
+        )
 
 
 def _field(name: str, check: Any, *arguments: Any) -> Any:

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cptstudio import durable
+from cptstudio.corpus.left_aside import LeftAside
 from cptstudio.errors import UserError, machine_error
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.workspace import Workspace
@@ -92,19 +93,33 @@ class Uploads:
             )
         return upload, path
 
-    def add(self, name: str, size: int | None, read: Callable[[int], bytes]) -> Upload:
+    def add(
+        self,
+        name: str,
+        size: int | None,
+        read: Callable[[int], bytes],
+        include: Collection[str] = (),
+    ) -> Upload:
         """Take a file.
 
         Args:
             name: what it is called, a file's name or a relative path.
             size: its size in bytes, if that was announced.
             read: gives at most so many of its bytes, none at its end.
+            include: kinds that are taken although they are otherwise left aside.
 
         Raises:
             Problem: it is too large (413), or broke off (400).
-            UserError: the name is none, or the disk has no room.
+            UserError: the name is none, or of a kind that is left aside, or the disk has no room.
         """
         label = clean_name(name)
+        left = LeftAside(include).of_path(label, given=True)
+        if left is not None:
+            reason = f"{left[0]} {left[1].reason}, so it is not taken."
+            raise Problem(
+                f'{reason} To upload it all the same, include the kind "{left[1].kind}".',
+                fields={"name": [reason]},
+            )
         self._check_size(size or 0)
         folder = self._workspace.make(self._folder, mode=0o700)
         with self._lock:

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.left_aside import LeftAside
 from cptstudio.workspace import Workspace
 from tests.toy_models import text_sample
 from tests.web.server_process import PATIENCE, RunningServer, wait_for
@@ -139,6 +140,61 @@ def test_files_are_uploaded(page: Page, studio: RunningServer, tmp_path: Path) -
     assert manifest.settings.exact_dedup is False and manifest.settings.validation == 0.2
 
 
+NAMES = """\
+    .env .env.local prod.env key.PEM .ssh/config .git/HEAD node_modules/a/b.js a.min.js
+    id_rsa.pub package-lock.json deep/dist/x.txt deep/build/y.txt box/pyvenv.cfg box/lib/z.py
+    .hidden.txt notes.txt buildings.txt environment.txt a.key.txt Cargo.lock keys.md a(b).txt
+    deep/in/.cache/x world_history .bash_history cvs/Root deep/CACHEDIR.TAG"""
+
+
+def test_a_project_is_uploaded_without_its_secrets_and_built_again(
+    page: Page, studio: RunningServer, tmp_path: Path
+) -> None:
+    """The page leaves aside what the server leaves aside, by the same rules."""
+    project = tmp_path / "project"
+    for name in NAMES.split():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(f"The text of {name}.", encoding="utf-8")
+    paths = [f"project/{name}" for name in NAMES.split()]
+    rules = LeftAside()
+    marked = rules.marked_folders(paths)
+    kept = [path for path in paths if rules.of_path(path, marked, given=True) is None]
+    aside = {found[0] for path in paths if (found := rules.of_path(path, marked, given=True))}
+    assert len(kept) == 7 and len(aside) == 16
+
+    page.goto("/data?add=1")
+    page.get_by_label("Name", exact=True).fill("project")
+    page.locator("[data-input=folder]").set_input_files(project)
+    expect(page.locator(".uploads-total")).to_contain_text(f"{len(kept)} of {len(kept)} files")
+    names = page.locator(".uploads-list .name").all_inner_texts()
+    assert sorted(names) == sorted(kept)
+    note = page.get_by_text(re.compile("^Left aside: "))
+    expect(note).to_contain_text(f"and {len(aside) - 5} more")
+    # What is included is taken when it is added again.
+    page.get_by_label("Include secrets").check()
+    page.locator("[data-input=folder]").set_input_files(project)
+    secrets = {path for path in paths if not LeftAside(["secrets"]).of_path(path, marked)} - set(
+        kept
+    )
+    total = len(kept) + len(secrets)
+    expect(page.locator(".uploads-total")).to_contain_text(f"{total} of {total} files")
+    page.get_by_label("Include secrets").uncheck()
+    build_and_see_report(page, "project")
+    page.get_by_role("tab", name=re.compile(f"Left aside.*{len(secrets)}")).click()
+    expect(page.get_by_role("table")).to_contain_text("may hold secrets")
+
+    # What was uploaded is kept with the corpus, and built from again with its options.
+    page.get_by_role("link", name="Build again…").click()
+    expect(page.get_by_label("From the same sources")).to_be_checked()
+    expect(page.locator("#same-sources-list")).to_contain_text(f"{total} uploaded files")
+    page.get_by_label("Held out for validation").fill("20")
+    page.get_by_role("button", name="Build again").click()
+    page.get_by_role("link", name="Build again…").wait_for()
+    folder = Workspace(studio.workspace).corpus("project")
+    wait_for(lambda: open_corpus(folder).manifest.settings.validation == 0.2, "the second build")
+    assert open_corpus(folder).manifest.report.source_files == len(kept)
+
+
 def test_a_folder_is_dropped(page: Page, tmp_path: Path) -> None:
     """A real drop cannot be made by a script; the entries of one can."""
     page.goto("/data?add=1")
@@ -177,7 +233,7 @@ def test_a_folder_is_dropped(page: Page, tmp_path: Path) -> None:
 def test_a_build_survives_a_reload_and_is_cancelled(
     page: Page, studio: RunningServer, documents: Path
 ) -> None:
-    write_documents(documents / "long", seed=3)
+    write_documents(documents / "long", seed=3, count=300)
     page.goto("/data?add=1")
     page.get_by_label("Name", exact=True).fill("cancelled")
     choose_folder(page, documents, "long")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from cptstudio.corpus.readers.decoding import decoded, is_wide
+from cptstudio.corpus.readers.guard import words_of
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.durable import MEBIBYTE
 
@@ -302,8 +303,9 @@ def parquet(item: Item, field: str) -> Iterator[Iterable[str]]:
             path = _path_in(file.schema_arrow, field)
             for batch in file.iter_batches(batch_size=64, columns=[field], use_threads=False):
                 yield from _column(item, batch, path, field)
-        except arrow.ArrowException as error:
-            raise Unreadable(f"is not a Parquet file that can be read: {error}") from None
+        except (arrow.ArrowException, OSError) as error:
+            reason = f"is not a Parquet file that can be read: {words_of(error)}"
+            raise Unreadable(reason) from None
 
 
 def arrow_table(item: Item, field: str) -> Iterator[Iterable[str]]:
@@ -316,8 +318,9 @@ def arrow_table(item: Item, field: str) -> Iterator[Iterable[str]]:
             path = _path_in(batches.schema, field)
             for batch in batches:
                 yield from _column(item, batch, path, field)
-        except arrow.ArrowException as error:
-            raise Unreadable(f"is not an Arrow file that can be read: {error}") from None
+        except (arrow.ArrowException, OSError) as error:
+            reason = f"is not an Arrow file that can be read: {words_of(error)}"
+            raise Unreadable(reason) from None
 
 
 def _path_in(schema: Any, field: str) -> list[str]:

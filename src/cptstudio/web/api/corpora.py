@@ -18,7 +18,7 @@ from cptstudio.web.api.corpora_models import (
     DroppedPage,
     DroppedQuery,
     FindingPage,
-    PageQuery,
+    FindingsQuery,
     RowPage,
     RowsQuery,
     TokenCounts,
@@ -29,6 +29,7 @@ from cptstudio.web.jobs import Job
 from cptstudio.web.problems import NotFound
 from cptstudio.web.row_samples import RowSampler
 from cptstudio.web.studio import Studio
+from cptstudio.workspace import NAME_PATTERN
 
 _SIDES = ("train", "validation", "test")
 
@@ -47,8 +48,9 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def build(body: BuildBody) -> Job:
         """Build a corpus from files and folders, or bring it up to date, as a job.
 
-        Without sources the corpus that is there is tokenised for the model. A corpus that is
-        there stays as it is until the build has succeeded.
+        With `again` it is built from what it was built from before. Without sources the corpus
+        that is there is tokenised for the model. A corpus that is there stays as it is until the
+        build has succeeded.
         """
         return corpus_work.start(studio, body)
 
@@ -58,22 +60,25 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
         corpus = _open(studio, name)
         job = studio.jobs.active(corpus_work.key(name))
-        return CorpusDescription(**describe(corpus), active_job=job)
+        given = corpus_work.given_sources(studio, corpus)
+        facts = {key: value for key, value in describe(corpus).items() if key != "sources"}
+        return CorpusDescription(**facts, given=given, active_job=job)
 
     @route(
         bp,
         "GET",
         "/<name>/problems",
         summary="What was found while reading",
-        query=PageQuery,
+        query=FindingsQuery,
         answer=FindingPage,
     )
-    def problems(name: str, query: PageQuery) -> dict[str, Any]:
+    def problems(name: str, query: FindingsQuery) -> dict[str, Any]:
         from cptstudio.corpus.browsing import findings
 
         corpus = _open(studio, name)
-        found = findings(corpus, query.offset, query.limit)
-        total = corpus.manifest.report.problem_count
+        found = findings(corpus, query.offset, query.limit, left_aside=query.left_aside)
+        report = corpus.manifest.report
+        total = sum(report.left_aside.values()) if query.left_aside else report.problem_count
         return {"problems": [vars(one) for one in found], "total": total, "offset": query.offset}
 
     @route(
@@ -122,11 +127,16 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "DELETE", "/<name>", summary="Delete a corpus", body=Confirmed, status=204)
     def delete(name: str, body: Confirmed) -> None:
         """Deletes its documents and tokens; the files it was built from stay."""
-        if name not in studio.workspace.corpus_names():
+        # One that is only begun is not listed, but there.
+        if name not in studio.workspace.corpus_names() and not _is_begun(studio, name):
             raise _missing(name)
         corpus_work.delete(studio, name, confirmed=body.confirmed)
 
     return bp
+
+
+def _is_begun(studio: Studio, name: str) -> bool:
+    return NAME_PATTERN.fullmatch(name) is not None and studio.workspace.corpus(name).is_dir()
 
 
 def _missing(name: str) -> NotFound:
@@ -183,6 +193,7 @@ def _summary(studio: Studio, name: str) -> CorpusSummary:
             for one in facts["tokenisations"]
         ],
         problems=report["problem_count"],
+        problem_files=report["problem_files"],
         active_job=job,
     )
 

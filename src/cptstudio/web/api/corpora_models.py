@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cptstudio.corpus.left_aside import Kind
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.corpus_documents import Side
 from cptstudio.web.jobs import Job
@@ -45,6 +46,12 @@ class BuildBody(_Given):
     near_dedup: bool = True
     held_out: float = Field(0.01, ge=0, le=0.5, description="Share on the validation side.")
     test: float = Field(0.01, ge=0, le=0.5, description="Share kept for a last test.")
+    include: list[Kind] = Field(
+        [], max_length=3, description="Kinds of files that are otherwise left aside."
+    )
+    again: bool = Field(
+        False, description="Build from what the corpus was built from, and the given sources."
+    )
     allow_lossy_tokenizer: bool = Field(
         False, description="Tokenise also where the tokenizer loses over 1 % of the text."
     )
@@ -55,6 +62,12 @@ class PageQuery(_Given):
 
     offset: int = Field(0, ge=0, le=10**9)
     limit: int = Field(100, ge=1, le=500)
+
+
+class FindingsQuery(PageQuery):
+    """Which part of what was found while reading."""
+
+    left_aside: bool = Field(False, description="What was left aside on purpose, not problems.")
 
 
 class DocumentsQuery(_Given):
@@ -102,6 +115,7 @@ class CorpusSummary(BaseModel):
     dropped: int = 0
     tokens: list[TokenCounts] = []
     problems: int = 0
+    problem_files: int | None = None
     error: str | None = None
     active_job: Job | None = None
 
@@ -110,6 +124,25 @@ class CorpusList(BaseModel):
     """All corpora, by name."""
 
     corpora: list[CorpusSummary]
+
+
+class GivenFolder(BaseModel):
+    """A file or folder of this machine that a corpus was built from.
+
+    `there`: it can be read; `allowed`: it lies in a folder that the page may read.
+    """
+
+    path: str
+    there: bool
+    allowed: bool
+
+
+class GivenSources(BaseModel):
+    """What a corpus was built from; `known` is false where that was not recorded."""
+
+    known: bool
+    folders: list[GivenFolder]
+    uploads: int
 
 
 class CorpusDescription(BaseModel):
@@ -123,6 +156,8 @@ class CorpusDescription(BaseModel):
     fingerprint: str
     report: dict[str, Any]
     tokenisations: list[dict[str, Any]]
+    warnings: list[str]
+    given: GivenSources
     active_job: Job | None = None
 
 

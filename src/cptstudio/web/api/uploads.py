@@ -6,6 +6,7 @@ import flask
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from cptstudio.corpus.left_aside import Kind, rules_for_pages
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
@@ -20,6 +21,35 @@ class UploadQuery(BaseModel):
     name: str = Field(
         min_length=1, max_length=4096, description="A file's name, or a path in a dropped folder."
     )
+    include: str = Field(
+        "",
+        max_length=64,
+        description="Kinds that are taken although they are otherwise left aside, with commas.",
+    )
+
+
+class LeftAsideRule(BaseModel):
+    """Names of folders and files that are left aside; `*` stands for anything but a slash."""
+
+    kind: Kind
+    reason: str
+    folders: list[str]
+    files: list[str]
+
+
+class LeftAsideMark(BaseModel):
+    """A file whose folder is left aside."""
+
+    name: str
+    kind: Kind
+    reason: str
+
+
+class LeftAsideRules(BaseModel):
+    """What is left aside of a folder, the same for every way in; case does not matter."""
+
+    rules: list[LeftAsideRule]
+    marks: list[LeftAsideMark]
 
 
 class UploadList(BaseModel):
@@ -49,7 +79,10 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         octet_stream=True,
     )
     def upload(query: UploadQuery) -> Upload:
-        """The body is the file. It is removed when a corpus was built from it, or after a day."""
+        """The body is the file. It moves into the corpus built from it, or is gone after a day.
+
+        Secrets, hidden files and what tools make are refused unless their kind is included.
+        """
         request = flask.request
         request.max_content_length = uploads.limit_bytes
 
@@ -60,9 +93,14 @@ def blueprint(studio: Studio) -> flask.Blueprint:
                 raise Problem(f"{query.name} broke off.", status=400) from None
 
         try:
-            return uploads.add(query.name, request.content_length, read)
+            include = query.include.split(",")
+            return uploads.add(query.name, request.content_length, read, include)
         except RequestEntityTooLarge:
             raise uploads.too_large() from None
+
+    @route(bp, "GET", "/left-aside", summary="What uploads leave aside", answer=LeftAsideRules)
+    def left_aside() -> LeftAsideRules:
+        return LeftAsideRules.model_validate(rules_for_pages())
 
     @route(bp, "DELETE", "/<upload_id>", summary="Remove an upload", status=204)
     def remove(upload_id: str) -> None:

@@ -15,17 +15,20 @@ import { UploadQueue } from "./upload_queue.js";
 
 /** @typedef {import("./file_browser.js").Source} Source */
 /** @typedef {import("./build_options.js").Options} Options */
+/** @typedef {import("./report.js").Given} Given */
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
- * @param {{rebuild: string|null, taken: readonly string[], options?: Partial<Options>}} props
- * rebuild: the corpus to build again, whose name is fixed; taken: names that are in use
+ * @param {{rebuild: string|null, taken: readonly string[], options?: Partial<Options>, before?: Given}} props
+ * rebuild: the corpus to build again, whose name is fixed; taken: names that are in use; before:
+ * what it was built from
  */
-export function AddCorpus({ rebuild, taken, options: given }) {
+export function AddCorpus({ rebuild, taken, options: given, before }) {
   const queue = useMemo(() => new UploadQueue(), []);
   const [name, setName] = useState(rebuild ?? "");
   const [sources, setSources] = useState(/** @type {readonly Source[]} */ ([]));
+  const [again, setAgain] = useState(before?.known === true);
   const [options, setOptions] = useState(/** @type {Options} */ ({ ...initialOptions, ...given }));
   const [models, setModels] = useState(/** @type {{name: string, reference: string}[]|null} */ (null));
   const [problems, setProblems] = useState(/** @type {{[field: string]: string}} */ ({}));
@@ -60,7 +63,7 @@ export function AddCorpus({ rebuild, taken, options: given }) {
   };
 
   const build = async () => {
-    const found = problemsOf(name, rebuild === null ? taken : [], sources.length + queue.done.value.length, queue);
+    const found = problemsOf(name, rebuild === null ? taken : [], sources.length + queue.done.value.length + (again ? 1 : 0), queue);
     setProblems(found);
     if (Object.keys(found).length > 0) {
       if (found["name"] !== undefined) nameField.current?.focus();
@@ -76,6 +79,7 @@ export function AddCorpus({ rebuild, taken, options: given }) {
     try {
       const job = await post("/api/corpora", {
         name,
+        again,
         sources: [
           ...sources.map(({ root, path }) => ({ root, path })),
           ...queue.done.value.map((one) => ({ upload: one.id })),
@@ -106,12 +110,13 @@ export function AddCorpus({ rebuild, taken, options: given }) {
       : h("p", {}, "The corpus is replaced when the build is done; until then it stays as it is. What did not change is not read again."),
     h("fieldset", { class: "sources", "aria-describedby": "sources-problem" },
       h("legend", {}, "Documents"),
+      before !== undefined && h(SameSources, { before, again, change: setAgain }),
       h("p", { class: "hint" },
         "Text, Markdown, HTML, PDF, Word, EPUB, TeX, source code, JSON lines, JSON, CSV and Parquet, also packed as .gz, .zst or .zip. What cannot be read is named with its reason; it never ends the build."),
       h("div", { class: "sources-ways" },
         h("div", { class: "sources-way" }, h("h3", {}, "From this machine"), h(FileBrowser, { chosen: sources, toggle })),
-        h("div", { class: "sources-way" }, h("h3", {}, "Upload"), h(DropArea, { queue }))),
-      h(Chosen, { sources, toggle, queue }),
+        h("div", { class: "sources-way" }, h("h3", {}, "Upload"), h(DropArea, { queue, include: options.include }))),
+      h(Chosen, { sources, toggle, queue, again }),
       h("div", { id: "sources-problem" }, sourceProblem !== "" && h("p", { class: "field-problem" }, sourceProblem))),
     h(BuildOptions, { options, models, change: (next) => setOptions({ ...options, ...next }) }),
     error !== null && h(Problem, { error }),
@@ -122,9 +127,32 @@ export function AddCorpus({ rebuild, taken, options: given }) {
       h("span", { id: "build-note", class: "hint" }, queue.busy.value ? "The files are still being uploaded." : "")));
 }
 
-/** @param {{sources: readonly Source[], toggle: (source: Source) => void, queue: UploadQueue}} props */
-function Chosen({ sources, toggle, queue }) {
+/**
+ * What the corpus was built from, taken again as a whole or not.
+ * @param {{before: Given, again: boolean, change: (again: boolean) => void}} props
+ */
+function SameSources({ before, again, change }) {
+  if (!before.known) {
+    return h("p", { class: "hint" }, "The corpus was built by a version that did not record from what. Choose its files and folders once more.");
+  }
+  const uploads = before.uploads === 0 ? [] : [`${integer(before.uploads)} uploaded ${before.uploads === 1 ? "file" : "files"}`];
+  const shown = [...before.folders.slice(0, 20).map(({ path }) => path), ...uploads];
+  const more = before.folders.length > 20 ? [`and ${integer(before.folders.length - 20)} more`] : [];
+  const gone = before.folders.filter(({ there }) => !there).map(({ path }) => `${path} is not there any more.`);
+  const barred = before.folders.filter(({ there, allowed }) => there && !allowed).map(({ path }) => `${path} lies in no folder that this page may read: allow it below.`);
+  return h("div", { class: "setting setting-check" },
+    h("div", { class: "setting-head" },
+      h("input", { id: "same-sources", type: "checkbox", checked: again, "aria-describedby": "same-sources-list",
+        onChange: (/** @type {Event} */ event) => change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+      h("label", { for: "same-sources", class: "setting-label" }, "From the same sources")),
+    h("ul", { id: "same-sources-list", class: "hint" }, [...shown, ...more].map((one) => h("li", { key: one, class: "name" }, one))),
+    [...gone, ...barred].slice(0, 5).map((sentence) => h("p", { key: sentence, class: "field-problem" }, sentence)));
+}
+
+/** @param {{sources: readonly Source[], toggle: (source: Source) => void, queue: UploadQueue, again: boolean}} props */
+function Chosen({ sources, toggle, queue, again }) {
   const uploads = queue.done.value.length;
+  if (sources.length === 0 && uploads === 0 && again) return null;
   if (sources.length === 0 && uploads === 0) return h("p", { class: "chosen-none hint" }, "Nothing is chosen yet.");
   return h("div", { class: "chosen" },
     h("h3", {}, "Chosen"),

@@ -11,11 +11,13 @@ import { checkedNumber } from "../../lib/typed_number.js";
  * @property {boolean} near_dedup
  * @property {number} held_out share
  * @property {number} test share
+ * @property {string[]} include kinds of files that are otherwise left aside
  * @property {boolean} allow_lossy_tokenizer
  */
 
 /** @type {Options} */
-export const initialOptions = { model: null, text_field: "text", exact_dedup: true, near_dedup: true, held_out: 0.01, test: 0.01, allow_lossy_tokenizer: false };
+export const initialOptions = { model: null, text_field: "text", exact_dedup: true, near_dedup: true, held_out: 0.01, test: 0.01,
+  include: [], allow_lossy_tokenizer: false };
 
 /**
  * @param {{options: Options, models: readonly {name: string, reference: string}[]|null, change: (options: Partial<Options>) => void}} props
@@ -45,12 +47,21 @@ export function BuildOptions({ options, models, change }) {
         value: options.test, change: (test) => change({ test }) }),
       check("option-exact", "Drop equal documents", "Of documents with the same text one stays.", options.exact_dedup, (exact_dedup) => change({ exact_dedup })),
       check("option-near", "Drop nearly equal documents", "About three quarters of the words in common. Each is reported.", options.near_dedup, (near_dedup) => change({ near_dedup })),
+      KINDS.map(({ kind, label, help }) => check(`option-include-${kind}`, label, help, options.include.includes(kind), (wanted) =>
+        change({ include: wanted ? [...options.include, kind] : options.include.filter((one) => one !== kind) }))),
       check("option-lossy", "Allow a tokenizer that loses text", "Without it, a tokenizer that knows less than 99 % of the characters is refused.",
         options.allow_lossy_tokenizer, (allow_lossy_tokenizer) => change({ allow_lossy_tokenizer }))));
 }
 
 /** What a share may be, in percent. */
 const PERCENT = { unit: "%", least: 0, most: 50 };
+
+/** What is left aside unless it is wanted. */
+const KINDS = [
+  { kind: "hidden", label: "Include hidden files", help: "Files and folders whose names begin with a dot." },
+  { kind: "generated", label: "Include generated files", help: "Installed packages, virtual environments, build output, minified and lock files." },
+  { kind: "secrets", label: "Include secrets", help: "Environment files, private keys and credentials: they become training text." },
+];
 
 /**
  * A share of documents, typed in percent; NaN while what is typed is none.

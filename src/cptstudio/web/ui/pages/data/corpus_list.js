@@ -20,6 +20,7 @@ import { noteJob } from "./use_job.js";
  * @property {{[side: string]: number}|null} text_bytes
  * @property {{tokenizer: string, tokens: {[side: string]: number}}[]} tokens
  * @property {number} problems
+ * @property {number|null=} problem_files
  * @property {string|null} error
  */
 
@@ -85,7 +86,7 @@ function tokensCell(corpus) {
 function problemsCell(corpus) {
   if (corpus.error !== null) return h("span", { class: "field-problem" }, corpus.error);
   if (corpus.problems === 0) return "none";
-  return h("a", { href: `/data/${encodeURIComponent(corpus.name)}?tab=problems` }, `${integer(corpus.problems)} while reading`);
+  return h("a", { href: `/data/${encodeURIComponent(corpus.name)}?tab=problems` }, corpus.problem_files ? `${integer(corpus.problems)} in ${integer(corpus.problem_files)} ${corpus.problem_files === 1 ? "file" : "files"}` : `${integer(corpus.problems)} while reading`);
 }
 
 /** Unix seconds of a time that may be given as text. @param {number|string|null} time */

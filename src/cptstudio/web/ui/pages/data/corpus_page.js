@@ -10,7 +10,7 @@ import { Problem } from "../../components/problem.js";
 import { Tabs } from "../../components/tabs.js";
 import { AddCorpus } from "./add_corpus.js";
 import { CorpusJobs } from "./corpus_jobs.js";
-import { DroppedDocuments, ReadingProblems } from "./findings.js";
+import { DroppedDocuments, LeftAsideList, ReadingProblems } from "./findings.js";
 import { ReportSections } from "./report.js";
 import { RowsView } from "./rows.js";
 import { noteJob } from "./use_job.js";
@@ -63,7 +63,8 @@ export function CorpusPage({ name }) {
       near_dedup: corpus.settings.near_dedup,
       held_out: corpus.settings.validation,
       test: corpus.settings.test,
-    } }),
+      include: corpus.settings.include ?? [],
+    }, before: corpus.given }),
     corpus !== null && !rebuilding && h(CorpusTabs, { corpus, path }),
     tokenising && h(TokeniseDialog, { name, close: () => setTokenising(false) }));
 }
@@ -73,10 +74,12 @@ function CorpusTabs({ corpus, path }) {
   const { report } = corpus;
   const dropped = Object.entries(report.documents).reduce(
     (sum, [status, documents]) => (["train", "validation", "test"].includes(status) ? sum : sum + documents), 0);
+  const aside = Object.values(report.left_aside ?? {}).reduce((sum, one) => sum + one, 0);
   const tabs = [
     { id: "report", title: "Report" },
     { id: "rows", title: "Training rows" },
-    { id: "problems", title: "Problems", count: report.problem_count },
+    { id: "problems", title: "Problems", count: report.problem_files ?? report.problem_count },
+    ...(aside > 0 ? [{ id: "aside", title: "Left aside", count: aside }] : []),
     { id: "dropped", title: "Dropped", count: dropped },
   ];
   const wanted = route.value.query["tab"] ?? "report";
@@ -85,7 +88,8 @@ function CorpusTabs({ corpus, path }) {
   return h(Tabs, { label: `Views of ${corpus.name}`, tabs, chosen, onChoose: (tab) => setQuery({ tab: tab === "report" ? null : tab, reason: null }, { push: true }) },
     chosen === "report" && h(ReportSections, { corpus }),
     chosen === "rows" && h(RowsView, { key: version, corpus: corpus.name, tokenised: corpus.tokenisations.length > 0 }),
-    chosen === "problems" && h(ReadingProblems, { key: `problems-${version}`, path }),
+    chosen === "problems" && h(ReadingProblems, { key: `problems-${version}`, path, files: report.problem_files }),
+    chosen === "aside" && h(LeftAsideList, { key: `aside-${version}`, path }),
     chosen === "dropped" && h(DroppedDocuments, { key: `dropped-${version}`, path, counts: report.documents }));
 }
 

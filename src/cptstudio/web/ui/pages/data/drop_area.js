@@ -1,9 +1,10 @@
 /** Files by drop or by the file dialog, with the progress of each and of all. */
 
 import { bytes, integer } from "../../lib/format.js";
-import { h, useRef, useState } from "../../lib/preact.js";
+import { h, useEffect, useRef, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { filesOfDrop, filesOfInput } from "./dropped_files.js";
+import { leftAsideInWords, loadFilter } from "./left_aside.js";
 
 /** @typedef {import("./upload_queue.js").UploadQueue} UploadQueue */
 /** @typedef {import("./upload_queue.js").Upload} Upload */
@@ -11,28 +12,50 @@ import { filesOfDrop, filesOfInput } from "./dropped_files.js";
 /** Rows shown at once; those that need attention come first. */
 const SHOWN = 50;
 
-/** @param {{queue: UploadQueue}} props */
-export function DropArea({ queue }) {
+/** @typedef {import("./dropped_files.js").FoundFile} FoundFile */
+/** @typedef {import("./left_aside.js").LeftAside} LeftAside */
+
+/** @param {{queue: UploadQueue, include: readonly string[]}} props include: kinds that are not left aside */
+export function DropArea({ queue, include }) {
   const [over, setOver] = useState(false);
   const [note, setNote] = useState("");
   const files = useRef(/** @type {HTMLInputElement|null} */ (null));
   const folder = useRef(/** @type {HTMLInputElement|null} */ (null));
+  // The server refuses what is left aside, so a page without the rules only says it later.
+  const filter = useRef(/** @type {import("./left_aside.js").Filter|null} */ (null));
+  useEffect(() => void loadFilter().then((loaded) => { filter.current = loaded; }, () => undefined), []);
 
+  /**
+   * Add files but for what is left aside; returns what to say of the rest.
+   * @param {readonly FoundFile[]} files
+   * @param {readonly LeftAside[]} skipped what was left aside before
+   */
+  const add = (files, skipped) => {
+    const { taken, aside } = filter.current?.divide(files, include) ?? { taken: files, aside: [] };
+    return [queue.add(taken, include), leftAsideInWords([...skipped, ...aside])].filter(Boolean).join(" ");
+  };
   /** @param {DragEvent} event */
   const drop = async (event) => {
     event.preventDefault();
     setOver(false);
     if (event.dataTransfer === null) return;
-    const found = await filesOfDrop(event.dataTransfer);
-    const left = queue.add(found.files);
+    /** @type {Map<string, {kind: string, reason: string}>} */
+    const reasons = new Map();
+    const found = await filesOfDrop(event.dataTransfer, (name, isFolder) => {
+      const aside = filter.current?.ofName(name, isFolder, include) ?? null;
+      if (aside !== null) reasons.set(name, aside);
+      return aside !== null;
+    });
+    const skipped = found.skipped.map((path) => ({ path, ...(reasons.get(path.split("/").at(-1) ?? "") ?? { kind: "", reason: "" }) }));
+    const left = add(found.files, skipped);
     const unread = found.unreadable.length === 0 ? "" : `The browser could not read ${found.unreadable.slice(0, 5).join(", ")}${found.unreadable.length > 5 ? " and more" : ""}.`;
-    const nothing = found.files.length === 0 && unread === "" ? "The drop held no files." : "";
+    const nothing = found.files.length === 0 && skipped.length === 0 && unread === "" ? "The drop held no files." : "";
     setNote([left, unread, nothing].filter(Boolean).join(" "));
   };
   /** @param {Event} event */
   const take = (event) => {
     const input = /** @type {HTMLInputElement} */ (event.currentTarget);
-    if (input.files !== null) setNote(queue.add(filesOfInput(input.files)));
+    if (input.files !== null) setNote(add(filesOfInput(input.files), []));
     input.value = "";
   };
   return h("div", { class: "upload" },

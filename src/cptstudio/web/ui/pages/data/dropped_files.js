@@ -13,9 +13,11 @@
  * What a drop holds. Must be called while the event is handled: the browser forgets the entries
  * afterwards.
  * @param {DataTransfer} transfer
- * @returns {Promise<{files: FoundFile[], unreadable: string[]}>}
+ * @param {(name: string, folder: boolean) => boolean} [skips] what is left aside for its name, so
+ *   that folders of ten thousand packages are not even listed
+ * @returns {Promise<{files: FoundFile[], unreadable: string[], skipped: string[]}>}
  */
-export async function filesOfDrop(transfer) {
+export async function filesOfDrop(transfer, skips = () => false) {
   const entries = [...transfer.items]
     .filter((item) => item.kind === "file")
     .map((item) => item.webkitGetAsEntry?.() ?? null);
@@ -23,14 +25,17 @@ export async function filesOfDrop(transfer) {
   const files = [];
   /** @type {string[]} */
   const unreadable = [];
+  /** @type {string[]} */
+  const skipped = [];
   if (entries.length === 0 || entries.some((entry) => entry === null)) {
     for (const file of transfer.files) files.push({ file, path: file.name });
-    return { files, unreadable };
+    return { files, unreadable, skipped };
   }
   for (const entry of entries) {
-    if (entry !== null) await collect(entry, files, unreadable);
+    // What was dropped itself was chosen; only what lies in it is left aside unasked.
+    if (entry !== null) await collect(entry, { files, unreadable, skipped, skips }, true);
   }
-  return { files, unreadable };
+  return { files, unreadable, skipped };
 }
 
 /**
@@ -44,11 +49,17 @@ export function filesOfInput(list) {
 
 /**
  * @param {FileSystemEntry} entry
- * @param {FoundFile[]} files
- * @param {string[]} unreadable
+ * @param {{files: FoundFile[], unreadable: string[], skipped: string[],
+ *   skips: (name: string, folder: boolean) => boolean}} found
+ * @param {boolean} dropped
  */
-async function collect(entry, files, unreadable) {
+async function collect(entry, found, dropped = false) {
+  const { files, unreadable, skipped, skips } = found;
   const path = entry.fullPath.replace(/^\/+/, "");
+  if (!dropped && skips(entry.name, entry.isDirectory)) {
+    skipped.push(path);
+    return;
+  }
   try {
     if (entry.isFile) {
       const file = await fileOf(/** @type {FileSystemFileEntry} */ (entry));
@@ -59,7 +70,7 @@ async function collect(entry, files, unreadable) {
     for (;;) {
       const portion = await portionOf(reader);
       if (portion.length === 0) return;
-      for (const inner of portion) await collect(inner, files, unreadable);
+      for (const inner of portion) await collect(inner, found);
     }
   } catch {
     unreadable.push(path);

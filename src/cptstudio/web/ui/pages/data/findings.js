@@ -21,10 +21,26 @@ import { PagedList } from "./paged_list.js";
 
 
 /** @param {{path: string}} props of the corpus's API */
-export function ReadingProblems({ path }) {
+export function LeftAsideList({ path }) {
+  return h("div", { class: "stack" },
+    h("p", { class: "hint" }, "Secrets, hidden files and what tools make are not read. Build again to include them: the kinds are among its options."),
+    h(PagedList, { title: "Left aside", path: `${path}/problems`, query: { left_aside: true }, none: "Nothing was left aside.",
+      show: (page) => h(Table, {
+        caption: "Left aside",
+        rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) => ({ ...finding, place: page.offset + index })),
+        rowKey: (/** @type {Finding & {place: number}} */ finding) => finding.place,
+        columns: [
+          { id: "label", title: "File or folder", header: true, class: "file-name", cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
+          { id: "reason", title: "Why", cell: (/** @type {Finding & {place: number}} */ finding) => finding.reason },
+        ],
+      }) }));
+}
+
+/** @param {{path: string, files?: number|null}} props path: of the corpus's API; files: how many have problems */
+export function ReadingProblems({ path, files = null }) {
   return h(PagedList, { title: "Problems", path: `${path}/problems`, none: "Every file could be read.",
     show: (page) => h(Table, {
-      caption: "Problems while reading",
+      caption: files === null ? "Problems while reading" : `${integer(page.total)} ${page.total === 1 ? "problem" : "problems"} in ${integer(files)} ${files === 1 ? "file" : "files"}`,
       rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) => ({ ...finding, place: page.offset + index })),
       rowKey: (/** @type {Finding & {place: number}} */ finding) => finding.place,
       columns: [

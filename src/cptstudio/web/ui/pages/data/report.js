@@ -26,6 +26,8 @@ import { BarTable } from "./bars.js";
  * @property {number} skipped_files
  * @property {string[]} problems
  * @property {number} problem_count
+ * @property {number|null=} problem_files
+ * @property {{[kind: string]: number}=} left_aside
  * @property {{[status: string]: number}} documents
  * @property {{[status: string]: number}} text_bytes
  * @property {{[length: string]: number}} length_histogram
@@ -36,15 +38,19 @@ import { BarTable } from "./bars.js";
  * @property {{examined: number, documents: {[language: string]: number}, text_bytes: {[language: string]: number}}|null=} languages
  */
 
+/** @typedef {{known: boolean, folders: {path: string, there: boolean, allowed: boolean}[], uploads: number}} Given */
+
 /**
  * @typedef {object} CorpusDetail
  * @property {string} name
  * @property {string} path
  * @property {string} created
  * @property {string} fingerprint
- * @property {{text_field: string, exact_dedup: boolean, near_dedup: boolean, validation: number, test: number}} settings
+ * @property {{text_field: string, exact_dedup: boolean, near_dedup: boolean, validation: number, test: number, include?: string[]}} settings
  * @property {Report} report
  * @property {Tokenisation[]} tokenisations
+ * @property {string[]} warnings
+ * @property {Given} given
  */
 
 const SIDES = ["train", "validation", "test"];
@@ -74,6 +80,14 @@ function shareInWords(share) {
   return share > 0 && share < 0.001 ? "< 0.1 %" : percent(share);
 }
 
+/** @param {Report} report */
+function problemsInWords(report) {
+  if (report.problem_count === 0) return "no problems";
+  const count = `${integer(report.problem_count)} ${report.problem_count === 1 ? "problem" : "problems"}`;
+  const files = report.problem_files ?? null;
+  return files === null ? count : `${count} in ${integer(files)} ${files === 1 ? "file" : "files"}`;
+}
+
 /** @param {{corpus: CorpusDetail}} props */
 function Documents({ corpus }) {
   const { report, settings } = corpus;
@@ -83,7 +97,7 @@ function Documents({ corpus }) {
   const dedup = [settings.exact_dedup && "equal", settings.near_dedup && "nearly equal"].filter(Boolean).join(" and ");
   return h("section", { class: "report-section", "aria-labelledby": "report-documents" },
     h("h2", { id: "report-documents" }, "Documents"),
-    h(BarTable, { caption: `${integer(report.source_files)} source ${report.source_files === 1 ? "file" : "files"}, ${report.skipped_files === 0 ? "all read" : `${integer(report.skipped_files)} not or not wholly read`}`,
+    h(BarTable, { caption: `${integer(report.source_files)} source ${report.source_files === 1 ? "file" : "files"}, ${problemsInWords(report)}`,
       columns: ["Side", "Documents", "Text", "Share"],
       bars: statuses.map((status) => ({
         label: sideTitle(status),
@@ -92,6 +106,7 @@ function Documents({ corpus }) {
       })) }),
     (report.documents["validation"] ?? 0) === 0 && h("p", { class: "notice" },
       "No document is held out for validation, so training on this corpus cannot be measured. Give at least two documents, or a larger held-out share."),
+    corpus.warnings.map((sentence) => h("p", { key: sentence, class: "notice" }, sentence)),
     h("p", { class: "hint" },
       `Held out by content: ${percent(settings.validation)} for validation, ${percent(settings.test)} for a last test. `,
       dedup === "" ? "Duplicates are kept. " : `Documents that are ${dedup} are kept once. `,

@@ -14,6 +14,7 @@ import { computed, signal } from "../../lib/preact.js";
  * @property {number} number in the order they were added
  * @property {string} path
  * @property {File} file
+ * @property {readonly string[]} include kinds that were included when it was added
  * @property {State} state
  * @property {number} sent bytes
  * @property {string|null} id given by the server
@@ -43,9 +44,10 @@ export class UploadQueue {
   /**
    * Add files, those that are there already left out.
    * @param {readonly FoundFile[]} files
+   * @param {readonly string[]} include kinds that are otherwise left aside
    * @returns {string} what was not added and why, "" where everything was
    */
-  add(files) {
+  add(files, include = []) {
     const known = new Set(this.uploads.value.map((one) => `${one.path}\n${one.file.size}`));
     const fresh = files.filter(({ file, path }) => !known.has(`${path}\n${file.size}`));
     const room = MOST_FILES - this.uploads.value.length;
@@ -53,6 +55,7 @@ export class UploadQueue {
       number: this._next++,
       path,
       file,
+      include,
       state: /** @type {State} */ ("waiting"),
       sent: 0,
       id: null,
@@ -116,7 +119,7 @@ export class UploadQueue {
     this._running.set(one.number, abort);
     this._change(one.number, { state: "sending" });
     try {
-      const answer = await upload(one.file, (sent) => this._change(one.number, { sent }), abort.signal, one.path);
+      const answer = await upload(one.file, (sent) => this._change(one.number, { sent }), abort.signal, one.path, one.include);
       if (this._find(one.number) === undefined) void del(`/api/uploads/${encodeURIComponent(answer.id)}`).catch(() => undefined);
       else this._change(one.number, { state: "done", id: answer.id, sent: one.file.size });
     } catch (error) {

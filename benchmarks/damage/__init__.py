@@ -1,0 +1,1 @@
+"""Damages valid files of every format that corpora are built from."""

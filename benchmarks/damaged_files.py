@@ -1,0 +1,217 @@
+"""Damages valid files of every format and builds corpora of them: no file may end a build.
+
+    python -m benchmarks.damaged_files --files 20000 --seed 1
+
+Some hundred files go into each build, undamaged ones among them, in a process of its own with a
+limit of time. Counted are builds that ended; files of which the corpus knows nothing, neither a
+document nor a reason; undamaged files that did not give their text; reasons that are in the words
+of a program and not of its user. Ends with status 1 when there is any. The folders of builds that
+went wrong are kept and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.damage.damages import DAMAGES
+from benchmarks.damage.material import material, sentences
+
+BATCH = 400
+_SECONDS = 900
+_INSIDE = re.compile(
+    r"NoneType|object has no|Traceback|[a-z]Error:|<class|positional argument|list index|"
+    r"not subscriptable|[\x00-\x1f\x7f]"
+)
+_ANCHORS = 3
+
+
+@dataclass
+class Tally:
+    """What came of the damaged files."""
+
+    files: int = 0
+    ended: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    slowest: tuple[float, str] = (0.0, "")
+    memory: int = 0
+
+    @property
+    def wrong(self) -> bool:
+        """Whether anything went wrong."""
+        return bool(self.ended or self.unnamed or self.lost or self.words)
+
+
+def main() -> int:
+    """Damage and build; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--files", type=int, default=2_000, help="damaged files in all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--material", type=Path, help="a folder with further valid files")
+    parser.add_argument("--worker", nargs=2, type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        build(*options.worker)
+        return 0
+    started = time.monotonic()
+    tally = run(options.files, options.seed, options.material)
+    print_tally(tally, options.seed, time.monotonic() - started)
+    return int(tally.wrong)
+
+
+def run(files: int, seed: int, folder: Path | None = None) -> Tally:
+    """Damage so many files, reproducibly by the seed, and build corpora of them."""
+    dice = random.Random(seed)
+    valid = material(folder)
+    tally = Tally()
+    for number, start in enumerate(range(0, files, BATCH)):
+        place = Path(tempfile.mkdtemp(prefix=f"damaged-{seed}-{number}-"))
+        count = min(BATCH, files - start)
+        made = write_batch(dice, place / "s", count, valid, start)
+        before = len(tally.ended) + len(tally.unnamed) + len(tally.lost) + len(tally.words)
+        check_batch(place, made, tally)
+        after = len(tally.ended) + len(tally.unnamed) + len(tally.lost) + len(tally.words)
+        if after == before:
+            shutil.rmtree(place)
+        tally.files += count
+    return tally
+
+
+def write_batch(
+    dice: random.Random, folder: Path, count: int, valid: list[tuple[str, bytes]], first: int
+) -> dict[str, str]:
+    """Write damaged files and a few sound ones; returns what was done to each, by path."""
+    made = {}
+    for number in range(count):
+        name, data = dice.choice(valid)
+        kind = dice.choice(list(DAMAGES))
+        name, data = DAMAGES[kind](dice, name, data, valid)
+        # A folder each: names need not differ.
+        path = f"{first + number:06d}/{name}"
+        target = os.fsencode(folder / path)
+        os.makedirs(os.path.dirname(target))
+        with open(target, "xb") as file:
+            file.write(data)
+        made[path] = kind
+    for number in range(_ANCHORS):
+        path = f"{dice.randrange(count) + first:06d}/sound-{number}.txt"
+        (folder / path).write_text(sentences(first + number, 20), encoding="utf-8")
+        made[path] = "sound"
+    return made
+
+
+def check_batch(place: Path, made: dict[str, str], tally: Tally) -> None:
+    """Build one batch in a process of its own, and look what the corpus knows of each file."""
+    command = [sys.executable, "-m", "benchmarks.damaged_files", "--worker", str(place / "s")]
+    try:
+        ended = subprocess.run(
+            [*command, str(place / "c")], capture_output=True, text=True, timeout=_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        tally.ended.append(f"{place}: not done after {_SECONDS} s")
+        return
+    if ended.returncode:
+        tail = ended.stderr.strip().splitlines()[-1:] or ["no word"]
+        tally.ended.append(f"{place}: status {ended.returncode}: {tail[0][:200]}")
+        return
+    answer = json.loads(ended.stdout.splitlines()[-1])
+    tally.memory = max(tally.memory, answer["memory"])
+    tally.slowest = max(tally.slowest, (answer["seconds"], f"{place}: {answer['slowest']}"))
+    known: dict[str, list[dict[str, Any]]] = {}
+    for record in answer["records"]:
+        known.setdefault(record["file"].split("/")[1], []).append(record)
+    for path, kind in made.items():
+        records = [
+            one
+            for one in known.get(path.split("/")[0], [])
+            if ("/sound-" in one["file"]) == (kind == "sound")
+        ]
+        _judge(f"{place}/s/{path}", kind, records, tally)
+
+
+def _judge(path: str, kind: str, records: list[dict[str, Any]], tally: Tally) -> None:
+    reasons = [one["skipped"] for one in records if one["skipped"]]
+    notes = [note for one in records for note in one["notes"]]
+    documents = sum(one["documents"] for one in records)
+    if not records or any(not one["skipped"] and not one["documents"] for one in records):
+        tally.unnamed.append(path)
+    if kind == "sound" and (documents != 1 or reasons):
+        tally.lost.append(path)
+    tally.words += [f"{path}: {text}" for text in reasons + notes if _INSIDE.search(text)]
+    if documents and (reasons or notes):
+        outcome = "read in part, with a reason"
+    elif documents:
+        outcome = "read"
+    else:
+        outcome = "named"
+    tally.outcomes[f"{kind}: {outcome}"] += 1
+
+
+def build(sources: Path, corpus: Path) -> None:
+    """Build a corpus of a folder and print what it knows of each file."""
+    import resource
+
+    from cptstudio.corpus.build import build_corpus
+    from cptstudio.corpus.manifest import BuildSettings
+    from cptstudio.corpus.reading import SourceReader
+
+    slowest = (0.0, "")
+    read_file = SourceReader._read_file
+
+    def timed(self: SourceReader, file: Any, out: Any) -> None:
+        nonlocal slowest
+        started = time.process_time()
+        read_file(self, file, out)
+        slowest = max(slowest, (time.process_time() - started, file.label))
+
+    SourceReader._read_file = timed  # type: ignore[method-assign]
+    built = build_corpus(corpus, [sources], BuildSettings(include=("hidden",))).corpus
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    records = [record.model_dump() for record in built.sources()]
+    print(
+        json.dumps(
+            {
+                "records": records,
+                "seconds": slowest[0],
+                "slowest": slowest[1],
+                "memory": memory * (1 if sys.platform == "darwin" else 1024),
+            }
+        )
+    )
+
+
+def print_tally(tally: Tally, seed: int, seconds: float) -> None:
+    """Print what came of it."""
+    print(f"{tally.files:,} damaged files, seed {seed}, {seconds:,.0f} s")
+    for outcome, count in sorted(tally.outcomes.items()):
+        print(f"  {outcome:44} {count:>8,}")
+    print(f"slowest file {tally.slowest[0]:.1f} s ({tally.slowest[1]})")
+    print(f"largest process {tally.memory / 1e6:,.0f} MB")
+    for title, found in (
+        ("builds ended", tally.ended),
+        ("files unnamed", tally.unnamed),
+        ("sound files lost", tally.lost),
+        ("reasons in a program's words", tally.words),
+    ):
+        print(f"{len(found):,} {title}")
+        for line in found[:20]:
+            print(f"    {line!r}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
