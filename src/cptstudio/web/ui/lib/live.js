@@ -103,12 +103,16 @@ export function startLive() {
   });
   socket.on("disconnect", () => {
     distrust();
+    connecting = false;
     connection.value = { state: "reconnecting", since: now() };
     void connect();
   });
   socket.on("connect_error", () => {
     distrust();
-    setTimeout(connect, nextPause());
+    setTimeout(() => {
+      connecting = false;
+      void connect();
+    }, nextPause());
   });
   socket.on("status", takeStatus);
   socket.on("runs", (news) => {
@@ -136,6 +140,7 @@ export function startLive() {
 }
 
 let pause = FIRST_PAUSE_MS;
+/** From the first try until the connection is lost again. */
 let connecting = false;
 
 function nextPause() {
@@ -146,25 +151,23 @@ function nextPause() {
 
 /** Connect to our server, and to no other program: try until it answers, or the session has ended. */
 async function connect() {
-  if (!socket || socket.active || connecting) {
+  if (!socket || connecting) {
     return;
   }
   connecting = true;
-  try {
-    while (session.value === "open") {
-      try {
-        await trusted();
-        Object.assign(socket.io.opts, { extraHeaders: secretHeader(), protocols: socketProtocols() });
-        socket.connect();
-        return;
-      } catch {
-        connectionIs("offline");
-      }
-      await new Promise((resolve) => setTimeout(resolve, nextPause()));
+  while (session.value === "open") {
+    try {
+      await trusted();
+      Object.assign(socket.io.opts, { extraHeaders: secretHeader(), protocols: socketProtocols() });
+      // What comes of it, the events tell.
+      socket.connect();
+      return;
+    } catch {
+      connectionIs("offline");
     }
-  } finally {
-    connecting = false;
+    await new Promise((resolve) => setTimeout(resolve, nextPause()));
   }
+  connecting = false;
 }
 
 function allFollowers() {
