@@ -50,8 +50,15 @@ def guard(lifeline: int) -> None:
             os.killpg(group, signal.SIGKILL)
     os.close(lifeline)
     os.close(ended)
+    held = [alive]
+
+    def let_go() -> None:
+        # Once: in a fork of a fork, the number may be that of something else.
+        if held:
+            os.close(held.pop())
+
     # Programs that this one starts do not inherit it; a fork of it would.
-    os.register_at_fork(after_in_child=lambda: os.close(alive))
+    os.register_at_fork(after_in_child=let_go)
 
 
 def _wait(lifeline: int, ended: int) -> None:

@@ -36,6 +36,7 @@ _ERROR_LINES: Final = 40
 _ERROR_LINE_BYTES: Final = 2000
 _POLL_SECONDS: Final = 0.02
 _WATCH_SECONDS: Final = 0.25
+_IDLE_WATCH_SECONDS: Final = 2.0
 # A process that waits for a disk that does not answer cannot be killed, nor waited for.
 _REAP_SECONDS: Final = 10.0
 _READ_BYTES: Final = 1 << 16
@@ -90,6 +91,7 @@ class ChildProcess:
         self._memory_before = memory_evidence.kill_counts()
         self._errors: deque[str] = deque(maxlen=_ERROR_LINES)
         self._over = threading.Event()
+        self._look = threading.Event()
         # What is read from the program ends with this pipe, also when its own does not.
         self._given_up, self._give_up = os.pipe()
         self._process, self._lifeline = _start(program, shows)
@@ -124,6 +126,7 @@ class ChildProcess:
         """
         self._seconds = self._limits.seconds if within is None else within
         self._asked = time.monotonic() if answer else None
+        self._look.set()
 
     def lines(self, limit: int = LINE_LIMIT) -> Iterator[bytes]:
         """What it writes, in whole lines, until it ends. One longer than the limit is left out."""
@@ -266,7 +269,11 @@ class ChildProcess:
 
     def _watch(self) -> None:
         """Hold it to its limits until it has ended."""
-        while not self._over.wait(_WATCH_SECONDS):
+        while True:
+            self._look.wait(_IDLE_WATCH_SECONDS if self._asked is None else _WATCH_SECONDS)
+            self._look.clear()
+            if self._over.is_set():
+                return
             limits, seconds, asked = self._limits, self._seconds, self._asked
             if seconds is not None and asked is not None and time.monotonic() - asked > seconds:
                 self.kill(
@@ -305,6 +312,7 @@ class ChildProcess:
             if self._over.is_set():
                 return
             self._over.set()
+            self._look.set()
         if self._killer is not None:
             self._killer.cancel()
         if self._reader is not None:

@@ -75,10 +75,14 @@ _asked: dict[Path, _Question] = {}
 _lock = threading.Lock()
 
 
-def identify_tokenizer(model_path: Path | str) -> str:
+def identify_tokenizer(model_path: Path | str, *, again: bool = False) -> str:
     """Identifies the tokenizer in a local model folder; see `TokenizerFacts`.
 
     One folder is asked once at a time, and no folder waits for another.
+
+    Args:
+        model_path: the folder.
+        again: ask again where the last time ended at a limit, because the user asked for it.
 
     Raises:
         UserError: the folder holds none that can be used, or it could not be found out.
@@ -93,6 +97,7 @@ def identify_tokenizer(model_path: Path | str) -> str:
             question is None
             or question.signature != signature
             or question.until <= time.monotonic()
+            or (again and question.until < math.inf)
         )
         if question is None or is_new:
             question = _asked[folder] = _Question(signature)

@@ -252,7 +252,7 @@ class BenchTasks:
             if isinstance(ask, Load):
                 # In a process with limits, so that one that hangs holds up no loaded model.
                 for model in ask.models:
-                    identify_tokenizer(model.model)
+                    identify_tokenizer(model.model, again=True)
             last = self._put(entry, ask)
             if "error" in last:
                 change = {"state": "failed", "error": last["error"]["message"]}

@@ -75,11 +75,6 @@ class RowSampler:
                 self._busy.discard(service)
                 self._changed.notify_all()
 
-    @property
-    def busy(self) -> bool:
-        """Whether a question is being answered."""
-        return bool(self._busy)
-
     def close(self) -> None:
         """End the children."""
         for service in self._models:
