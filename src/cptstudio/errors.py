@@ -112,6 +112,19 @@ def machine_error(error: BaseException) -> MachineError | None:
     return MachineError(sentence.format(place=place), full)
 
 
+def refusal_of(error: BaseException) -> MachineError | None:
+    """What an OSError means that reached the roof: as `machine_error`, and lacking permission."""
+    refused = machine_error(error)
+    if refused is None and isinstance(error, PermissionError):
+        name = error.filename2 or error.filename
+        place = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else "a file"
+        return MachineError(
+            f"Permission denied for {place}. Change its permissions or its owner, or choose "
+            "another folder."
+        )
+    return refused
+
+
 def _has_no_inodes(name: object) -> bool:
     try:
         found = os.statvfs(os.path.dirname(os.fsdecode(name)) or ".")  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from cptstudio.cli import (
     train,
 )
 from cptstudio.cli.common import errors
-from cptstudio.errors import UserError, machine_error
+from cptstudio.errors import UserError, refusal_of
 from cptstudio.light_imports import leave_out_torch
 from cptstudio.setting_flags import option_name
 
@@ -97,7 +97,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        refused = machine_error(error)
+        refused = refusal_of(error)
         if refused is None:
             raise
         errors.print(f"[bold red]Error:[/] {_escaped(refused)}", soft_wrap=True)

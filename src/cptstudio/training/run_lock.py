@@ -11,7 +11,7 @@ import stat
 import time
 from pathlib import Path
 
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, refusal_of
 from cptstudio.run_files import LOCK
 
 PATIENCE_SECONDS = 0.5
@@ -36,7 +36,8 @@ class RunLock:
         try:
             self._descriptor = os.open(path, flags, 0o644)
         except OSError as error:
-            raise UserError(f"{path} cannot be opened: {error.strerror}.") from None
+            said = f"{path} cannot be opened: {error.strerror}."
+            raise refusal_of(error) or UserError(said) from None
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             os.close(self._descriptor)
             raise UserError(f"{path} is not a regular file, so it cannot be locked. Remove it.")

@@ -16,7 +16,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
-from cptstudio.errors import MachineError, UserError, by_field, machine_error
+from cptstudio.errors import MachineError, UserError, by_field, refusal_of
 from cptstudio.web.api import crowding, idempotency
 from cptstudio.web.api.openapi import ID_PATTERN, openapi_document
 from cptstudio.web.api.requests import json_answer, problem_answer
@@ -91,7 +91,7 @@ def _http_error(error: HTTPException) -> flask.Response:
 
 
 def _fault(error: Exception) -> flask.Response:
-    refused = machine_error(error)
+    refused = refusal_of(error)
     if refused is not None:
         return _user_error(refused)
     _logger.error("%s %s failed", flask.request.method, flask.request.path, exc_info=error)
