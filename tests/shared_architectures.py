@@ -13,6 +13,8 @@ than the text. What is read wrongly shows.
 from __future__ import annotations
 
 import importlib
+import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,7 +99,10 @@ class Architecture:
         outer: of the configuration around the text's, for models that also see images.
         partial: share of a head that is rotated, where the architecture has one.
         per_layer: RoPE by kind of layer.
-        exception: why mlx-lm's numbers differ from transformers'; None where they agree.
+        local_base: RoPE base of the layers with a sliding window, where there are several.
+        unbuilt: why transformers cannot make it here, with what it says.
+        refused: what we say where mlx-lm's network is another one, in part.
+        differs: why the numbers differ by more than 1e-3 although the model is used.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -105,7 +110,10 @@ class Architecture:
     partial: float | None = None
     per_layer: bool = False
     rope: bool | dict[str, Any] = True
-    exception: str | None = None
+    local_base: float = LOCAL_BASE
+    unbuilt: str | None = None
+    refused: str | None = None
+    differs: str | None = None
 
 
 _ALTERNATING = ["sliding_attention", "full_attention"] * 2
@@ -120,19 +128,23 @@ A = Architecture
 ARCHITECTURES: dict[str, Architecture] = {
     "afmoe": A({"layer_types": _THREE_TO_ONE}),
     "apertus": A(),
+    # transformers saves the network that mlx-lm calls bailing_moe_v3.
     "bailing_hybrid": A(
         _MLA
         | {
+            "rope_theta": BASE,
             "num_expert_group": 1,
-            "topk_group": 1,
             "layer_group_size": 2,
             "layer_types": ["linear_attention", "full_attention"] * 2,
-        }
+        },
+        refused="group_norm_size",
     ),
-    "bitnet": A(),
+    # mlx-lm knows packed weights alone, transformers saved unpacked ones.
+    "bitnet": A(refused="weight_scale"),
     "cohere": A(),
     "cohere2": A({"layer_types": _THREE_TO_ONE}),
-    "dbrx": A(),
+    # transformers 5.23 cannot build its own class.
+    "dbrx": A(unbuilt="has no attribute 'rope_theta'"),
     "deepseek_v2": A(_MLA),
     "deepseek_v3": A(_MLA),
     "deepseek_v32": A(_MLA | _INDEXED),
@@ -143,21 +155,32 @@ ARCHITECTURES: dict[str, Architecture] = {
     "exaone_moe": A({"layer_types": _THREE_TO_ONE, "n_group": 1, "topk_group": 1}),
     "falcon_h1": A(),
     "falcon_mamba": A(rope=False),
-    "gemma": A(),
+    "gemma": A(differs="mlx-lm computes the exact GELU, the model was trained with its tanh form"),
     "gemma2": A({"sliding_window": 512}),
     "gemma3": A({"layer_types": _ALTERNATING}, per_layer=True),
     "gemma3_text": A({"layer_types": _ALTERNATING}, per_layer=True),
-    "gemma3n": A(per_layer=True),
+    "gemma3n": A(
+        {
+            "layer_types": _ALTERNATING,
+            "num_kv_shared_layers": 0,
+            "activation_sparsity_pattern": [0.0] * 4,
+            "intermediate_size": [96] * 4,
+        },
+        per_layer=True,
+    ),
     "gemma4": A({"layer_types": _ALTERNATING}, per_layer=True),
     "gemma4_text": A({"layer_types": _ALTERNATING}, per_layer=True),
     "gemma4_unified": A({"layer_types": _ALTERNATING}, per_layer=True),
-    "glm": A(partial=0.5),
+    "glm": A(partial=0.5, refused="rotates each head as a whole"),
     "glm4": A(partial=0.75),
     "glm4_moe": A(partial=0.75),
     "glm4_moe_lite": A(_MLA),
     "glm_moe_dsa": A(_MLA | _INDEXED),
     "gpt2": A(rope=False),
-    "gpt_bigcode": A(rope=False),
+    "gpt_bigcode": A(
+        rope=False,
+        differs="mlx-lm computes the exact GELU, the model was trained with its tanh form",
+    ),
     "gpt_neox": A({"intermediate_size": 256, "hidden_act": "gelu_fast"}, partial=0.75),
     "gpt_oss": A({"layer_types": _ALTERNATING}),
     "gptj": A({"rotary_dim": 12}, rope=False),
@@ -186,10 +209,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         },
         rope=False,
     ),
-    "kimi_k25": A(_MLA),
+    "kimi_k25": A(_MLA, outer={"tie_word_embeddings": False}),
     "kimi_linear": A(
         {
             "num_key_value_heads": 4,
+            "q_lora_rank": None,
             "layer_types": ["linear_attention", "full_attention"] * 2,
             "linear_head_dim": 16,
             "linear_num_heads": 4,
@@ -201,21 +225,39 @@ ARCHITECTURES: dict[str, Architecture] = {
     "lfm2_moe": A({"layer_types": ["conv", "full_attention"] * 2, "num_dense_layers": 1}),
     "llama": A(),
     "llama4": A({"num_experts_per_tok": 1, "intermediate_size_mlp": 96}),
-    "llama4_text": A({"num_experts_per_tok": 1, "intermediate_size_mlp": 96, "moe_layers": []}),
+    "llama4_text": A(
+        {
+            "num_experts_per_tok": 1,
+            "intermediate_size_mlp": 96,
+            "moe_layers": [],
+            "no_rope_layers": [1, 1, 1, 1],
+            "tie_word_embeddings": True,
+        }
+    ),
     "llava": A(),
+    # transformers saves weights for experts that only pass their input on.
     "longcat_flash": A(
         _MLA
-        | {"ffn_hidden_size": 96, "expert_ffn_hidden_size": 32, "moe_topk": 2, "zero_expert_num": 2}
+        | {
+            "ffn_hidden_size": 96,
+            "expert_ffn_hidden_size": 32,
+            "moe_topk": 2,
+            "zero_expert_num": 2,
+        },
+        refused="parameters not in model",
     ),
     "mamba": A(rope=False),
     "mamba2": A({"num_heads": 8, "head_dim": 16, "n_groups": 1, "state_size": 16}, rope=False),
     "mellum": A(per_layer=True),
-    "mimo_v2_flash": A(per_layer=True, partial=0.5),
-    "minicpm3": A(_MLA),
-    "minimax": A(),
+    # The two count the sliding window differently: one of them by one token more.
+    "mimo_v2_flash": A(per_layer=True, partial=0.5, refused="hybrid_layer_pattern"),
+    "minicpm3": A(_MLA | {"tie_word_embeddings": False}),
+    # MiniMax M1 in transformers, M2 in mlx-lm.
+    "minimax": A(refused="rotary_dim"),
     "minimax_m2": A(),
     "minimax_m3_vl": A({"rotary_dim": 8, "dense_intermediate_size": 96}, partial=0.5),
     "ministral3": A(
+        {"sliding_window": None},
         rope={
             "rope_type": "yarn",
             "type": "yarn",
@@ -227,12 +269,12 @@ ARCHITECTURES: dict[str, Architecture] = {
             "mscale_all_dim": 1.0,
             "llama_4_scaling_beta": 0.1,
             "max_position_embeddings": 512,
-        }
+        },
     ),
     "mistral": A({"sliding_window": None}),
     "mistral3": A({"sliding_window": None}),
     "mistral4": A(
-        _MLA,
+        _MLA | {"head_dim": 24},
         rope={
             "rope_type": "yarn",
             "type": "yarn",
@@ -248,8 +290,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "mixtral": A({"sliding_window": None}),
     "muse_glimmer": A(),
-    "muse_spark": A(),
-    "nanochat": A(),
+    "nanochat": A(
+        differs="mlx-lm divides by the root of the mean square plus 1e-5, whatever the config"
+    ),
     "nemotron": A(partial=0.75),
     "nemotron_h": A(
         {
@@ -262,9 +305,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         },
         rope=False,
     ),
-    "olmo": A(),
+    # mlx-lm reads the layout of ai2-olmo alone.
+    "olmo": A(refused="another library"),
     "olmo2": A(),
-    "olmo3": A({"layer_types": _THREE_TO_ONE}, rope={"local": BASE}, per_layer=True),
+    "olmo3": A({"layer_types": _THREE_TO_ONE}, per_layer=True, local_base=BASE),
     "olmo_hybrid": A(),
     "olmoe": A(),
     "phi": A(partial=0.75),
@@ -280,7 +324,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "qwen3_moe": A(),
     "qwen3_next": A(partial=0.5),
     "qwen3_vl": A(),
-    "qwen3_vl_moe": A(),
+    "qwen3_vl_moe": A({"moe_intermediate_size": 24}),
     "recurrent_gemma": A(
         {
             "num_key_value_heads": 1,
@@ -299,6 +343,28 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+LEFT_OUT = {
+    "muse_spark": "its encoders for images and sound list a size for each layer: 7.5 GB at least",
+    "pixtral": "transformers has its encoder of images alone, no language model",
+    "step3p5": "transformers has its configuration alone, no network",
+}
+"""Architectures that both libraries name, and why no small model of theirs can be compared."""
+
+
+def shared_architectures() -> set[str]:
+    """Return the model types that the installed mlx-lm and transformers both know."""
+    import mlx_lm.models
+    from mlx_lm.utils import MODEL_REMAPPING
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    networks = Path(mlx_lm.models.__path__[0])
+    return {
+        name
+        for name in CONFIG_MAPPING_NAMES
+        if (networks / f"{MODEL_REMAPPING.get(name, name)}.py").is_file()
+    }
+
+
 def configuration(name: str, rope: dict[str, Any] | None = None) -> Any:
     """Return transformers' configuration of the small model `name`."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -314,6 +380,7 @@ def configuration(name: str, rope: dict[str, Any] | None = None) -> Any:
         if isinstance(known.get(part), dict):
             sizes = {key: value for key, value in _VISION.items() if key in known[part]}
             settings[part] = {"model_type": known[part]["model_type"], **sizes}
+
     return config_class(**settings | given.outer)
 
 
@@ -328,7 +395,7 @@ def _settings(
             one["partial_rotary_factor"] = given.partial
         settings["rope_parameters"] = one
         if given.per_layer:
-            local = {"rope_type": "default", "rope_theta": one.pop("local", LOCAL_BASE)}
+            local = {"rope_type": "default", "rope_theta": given.local_base}
             if given.partial is not None:
                 local["partial_rotary_factor"] = given.partial
             settings["rope_parameters"] = {"full_attention": one, "sliding_attention": local}
@@ -350,6 +417,10 @@ def save_shared_architecture(
     if network_class is None:
         module = importlib.import_module(f"transformers.models.{name}.modeling_{name}")
         network_class = getattr(module, class_name)
+    text_alone = name == "gemma3n"
+    if text_alone:
+        # Its image encoder needs timm, which is not installed: the language model alone is made.
+        network_class, config = transformers.Gemma3nForCausalLM, config.text_config
     model = network_class(config).float().eval()
     with torch.no_grad():
         for parameter_name, parameter in model.named_parameters():
@@ -357,9 +428,25 @@ def save_shared_architecture(
             if parameter.ndim == 1 and "A_log" not in parameter_name:
                 parameter.add_(0.05 * torch.randn_like(parameter))
     model.save_pretrained(folder)
+    if text_alone:
+        _put_inside(folder, name)
     if tokenizer:
         save_toy_tokenizer(folder, with_begin_token=False)
     return model
+
+
+def _put_inside(folder: Path, name: str) -> None:
+    """Turn a saved language model into one that also sees images, without that part."""
+    from safetensors.torch import load_file, save_file
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    outer = {"model_type": name, "text_config": config, "tie_word_embeddings": True}
+    (folder / "config.json").write_text(json.dumps(outer), encoding="utf-8")
+    weights = load_file(folder / "model.safetensors")
+    inside = {
+        re.sub("^model", "model.language_model", key): value for key, value in weights.items()
+    }
+    save_file(inside, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def _class_name(name: str) -> str:

@@ -1,4 +1,8 @@
-"""A model that transformers saved is loaded as its makers meant it: the same log-probabilities."""
+"""A model that transformers saved is loaded as its makers meant it: the same log-probabilities.
+
+`make bench` compares every architecture that mlx-lm and transformers share, each with every kind
+of RoPE; the other tests a dozen, chosen so that each kind of RoPE and of network is there once.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,17 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from cptstudio.errors import UserError
 from cptstudio.lm.loading import load_for_inference
 from tests.shared_architectures import (
+    ARCHITECTURES,
+    LEFT_OUT,
+    ORIGINAL_CONTEXT,
     TOKENS,
     VOCABULARY_SIZE,
+    configuration,
     save_shared_architecture,
+    shared_architectures,
     transformers_log_probabilities,
 )
 
@@ -21,8 +31,53 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 TOLERANCE = 1e-3
 
-# Each kind of RoPE and each family once.
-QUICK = ("llama", "glm4", "apertus", "qwen3_moe", "ernie4_5_moe", "cohere2", "phi", "gemma4_text")
+SCALED_ROPES: dict[str, dict[str, Any]] = {
+    "linear": {"rope_type": "linear", "factor": 4.0},
+    "dynamic": {"rope_type": "dynamic", "factor": 4.0},
+    "yarn": {
+        "rope_type": "yarn",
+        "factor": 4.0,
+        "original_max_position_embeddings": ORIGINAL_CONTEXT,
+    },
+    "llama3": {
+        "rope_type": "llama3",
+        "factor": 4.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": ORIGINAL_CONTEXT,
+    },
+    "longrope": {
+        "rope_type": "longrope",
+        "factor": 4.0,
+        "original_max_position_embeddings": ORIGINAL_CONTEXT,
+    },
+}
+
+# Each family and each way in which a configuration departs from what mlx-lm reads.
+QUICK = (
+    "llama",  # rope_theta
+    "glm4",  # partial_rotary_factor
+    "gpt_neox",  # rotary_emb_base, rotary_pct
+    "gemma3",  # RoPE by kind of layer, inside text_config
+    "gemma4_text",  # read by kind of layer
+    "apertus",  # fields without a setting
+    "qwen3_moe",  # a renamed field
+    "exaone4",  # layer_types
+    "deepseek_v3",  # compressed keys and values
+    "lfm2",  # convolutions
+    "gpt_oss",  # unpacked experts
+    "qwen2_vl",  # mrope
+)
+QUICK_SCALED = (
+    ("llama", "llama3"),
+    ("qwen3", "yarn"),
+    ("gemma3_text", "linear"),
+    ("phi3", "longrope"),
+    ("mixtral", "yarn"),
+)
+
+# What mlx-lm's network does not compute, by what `load_for_inference` says.
+NOT_COMPUTED = "does not compute|must contain keys|currently only supports"
 
 
 def log_probabilities(model: Any, tokens: list[int]) -> np.ndarray:
@@ -31,13 +86,92 @@ def log_probabilities(model: Any, tokens: list[int]) -> np.ndarray:
     return np.array(logits - mx.logsumexp(logits, axis=-1, keepdims=True))
 
 
-def tokens() -> list[int]:
-    return [int(t) for t in np.random.default_rng(0).integers(4, VOCABULARY_SIZE, TOKENS)]
+def text(length: int = TOKENS) -> list[int]:
+    return [int(t) for t in np.random.default_rng(0).integers(4, VOCABULARY_SIZE, length)]
+
+
+def largest_difference(folder: Path, saved: Any, tokens: list[int]) -> float:
+    loaded = load_for_inference(folder, compute_dtype=mx.float32)
+    expected = transformers_log_probabilities(saved, tokens)
+    return float(np.abs(log_probabilities(loaded.model, tokens) - expected).max())
+
+
+def compare(name: str, folder: Path) -> None:
+    given = ARCHITECTURES[name]
+    if given.unbuilt is not None:
+        with pytest.raises(Exception, match=given.unbuilt):
+            save_shared_architecture(name, folder)
+        return
+    saved = save_shared_architecture(name, folder)
+    if given.refused is not None:
+        with pytest.raises(UserError, match=given.refused):
+            load_for_inference(folder)
+        return
+    difference = largest_difference(folder, saved, text())
+    if given.differs is None:
+        assert difference < TOLERANCE
+    else:
+        # An exception that became right is none any more.
+        assert TOLERANCE <= difference < 10 * TOLERANCE
+
+
+def scaled_rope(name: str, kind: str) -> dict[str, Any]:
+    rope = {"type": kind} | SCALED_ROPES[kind]
+    if kind == "longrope":
+        config = configuration(name)
+        config = getattr(config, "text_config", config)
+        size = getattr(config, "head_dim", None)
+        size = size or config.hidden_size // config.num_attention_heads
+        rotated = int(size * (ARCHITECTURES[name].partial or 1)) // 2
+        factors = np.random.default_rng(1)
+        rope["short_factor"] = [float(f) for f in factors.uniform(1, 1.5, rotated)]
+        rope["long_factor"] = [float(f) for f in factors.uniform(2, 5, rotated)]
+    return rope
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_log_probabilities_equal_those_of_transformers(name: str, tmp_path: Path) -> None:
-    saved = save_shared_architecture(name, tmp_path)
-    expected = transformers_log_probabilities(saved, tokens())
-    loaded = load_for_inference(tmp_path, compute_dtype=mx.float32)
-    assert np.abs(log_probabilities(loaded.model, tokens()) - expected).max() < TOLERANCE
+def test_a_small_model_of_each_family(name: str, tmp_path: Path) -> None:
+    compare(name, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "kind"), QUICK_SCALED)
+def test_scaled_ropes(name: str, kind: str, tmp_path: Path) -> None:
+    compare_scaled(name, kind, tmp_path)
+
+
+def compare_scaled(name: str, kind: str, folder: Path) -> None:
+    try:
+        saved = save_shared_architecture(name, folder, rope=scaled_rope(name, kind))
+        short = transformers_log_probabilities(saved, text(ORIGINAL_CONTEXT // 2))
+    except Exception as error:
+        pytest.skip(f"transformers has no such model: {error}")
+    try:
+        loaded = load_for_inference(folder, compute_dtype=mx.float32)
+    except UserError as error:
+        assert ARCHITECTURES[name].refused or any(
+            part in str(error) for part in NOT_COMPUTED.split("|")
+        ), error
+        return
+    # Texts within the original context and beyond it.
+    got = log_probabilities(loaded.model, text(ORIGINAL_CONTEXT // 2))
+    assert np.abs(got - short).max() < TOLERANCE
+    assert largest_difference(folder, saved, text()) < 3 * TOLERANCE
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_shared_architecture(name: str, tmp_path: Path) -> None:
+    compare(name, tmp_path)
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("kind", SCALED_ROPES)
+@pytest.mark.parametrize("name", [name for name, given in ARCHITECTURES.items() if given.rope])
+def test_every_scaled_rope(name: str, kind: str, tmp_path: Path) -> None:
+    if ARCHITECTURES[name].differs or ARCHITECTURES[name].unbuilt:
+        pytest.skip("an exception of its own")
+    compare_scaled(name, kind, tmp_path)
+
+
+def test_no_shared_architecture_is_missing() -> None:
+    assert shared_architectures() == ARCHITECTURES.keys() | LEFT_OUT.keys()

@@ -6,6 +6,7 @@ of mantissa, an update smaller than 1/256 of its weight is lost.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +29,7 @@ from cptstudio.lm.description import (
     why_unreadable,
 )
 from cptstudio.lm.finite import check_weights
+from cptstudio.lm.long_rope import put_long_rope
 from cptstudio.lm.model_config import additions
 from cptstudio.lm.model_weights import with_own_names
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
@@ -49,6 +51,9 @@ _LOADING_ERRORS = (
 
 ADAPTER_LEAVES = ("lora_a", "lora_b", "m")
 """Parameters of mlx-lm's adapters; no network has others of these names."""
+
+_LACKING = re.compile(r"missing \d+ required positional arguments?: (.*)")
+"""How Python says that an architecture's settings lack some."""
 
 MethodKind = Literal["full", "lora", "dora"]
 
@@ -248,6 +253,9 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
         reason: object = error
         if isinstance(error, SystemExit):
             reason = "its part of mlx-lm needs another library, which the lines above name"
+        lacking = _LACKING.search(str(error))
+        if lacking is not None:
+            reason = f"its config.json does not say {lacking[1]}"
         raise UserError(
             f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {reason}"
         ) from error
@@ -266,13 +274,15 @@ def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module
         path: the model folder.
         trust_remote_code: run Python code that the model brings.
     """
-    return load_model(
+    model, config = load_model(
         path,
         lazy=True,
         model_config=additions(read_model_config(path), path / "config.json"),
         get_model_classes=_classes,
         trust_remote_code=trust_remote_code,
     )
+    put_long_rope(model, config)
+    return model, config
 
 
 def _classes(config: dict[str, Any]) -> tuple[type[Module], type]:
@@ -296,5 +306,5 @@ def _load_tokenizer(path: Path, config: dict[str, Any], trust_remote_code: bool)
             {"trust_remote_code": trust_remote_code},
             eos_token_ids=config.get("eos_token_id"),
         )
-    except (ValueError, TypeError, KeyError, OSError, ImportError, RuntimeError) as error:
+    except _LOADING_ERRORS as error:
         raise UserError(f"The tokenizer in {path} cannot be loaded: {error}") from error

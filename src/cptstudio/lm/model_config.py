@@ -26,6 +26,56 @@ _LOCAL_BASES = {
 }
 """Where an architecture of mlx-lm reads the RoPE base of its layers with a sliding window."""
 
+# Up to the context limit, dynamic scaling leaves the RoPE as it is.
+_NONE = frozenset({"dynamic"})
+_INTERLEAVED = frozenset({"dynamic", "linear", "yarn", "llama3"})
+_SCALED_ROPES = {
+    "deepseek_v2": frozenset({"yarn"}),
+    "gpt_oss": frozenset({"linear", "yarn", "llama3"}),
+    "minicpm3": frozenset({"dynamic", "longrope"}),
+    "mellum": frozenset({"dynamic", "yarn", "longrope", "llama3"}),
+    **dict.fromkeys(
+        ("deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "llama4", "mistral4"),
+        _INTERLEAVED,
+    ),
+    **dict.fromkeys(
+        (
+            "cohere",
+            "cohere2",
+            "ernie4_5",
+            "ernie4_5_moe",
+            "gemma",
+            "gemma2",
+            "gemma3n_text",
+            "glm",
+            "glm4",
+            "glm4_moe",
+            "gpt_neox",
+            "granitemoehybrid",
+            "helium",
+            "lfm2",
+            "lfm2_moe",
+            "llama4_text",
+            "mimo_v2_flash",
+            "minimax_m2",
+            "mixtral",
+            "muse_glimmer_text",
+            "nanochat",
+            "olmo_hybrid",
+            "phi",
+            "qwen2_moe",
+            "qwen3_moe",
+            "qwen3_vl_moe_text",
+            "solar_open",
+            "stablelm",
+            "starcoder2",
+        ),
+        _NONE,
+    ),
+}
+"""Kinds of scaled RoPE that an architecture of mlx-lm computes as transformers does, for those that
+do not compute them all. tests/lm/test_same_as_transformers.py holds this table to the numbers."""
+
 _SAME_KIND = ({"mrope", "default"}, {"su", "longrope"})
 """Names of one kind of RoPE, of which a configuration may hold both."""
 
@@ -43,7 +93,10 @@ def normalized(config: Mapping[str, Any], where: object) -> dict[str, Any]:
     result = dict(config)
     inner = config.get("text_config")
     if isinstance(inner, dict):
-        result["text_config"] = _section(inner, str(inner.get("model_type", "")), where)
+        model_type = str(inner.get("model_type", ""))
+        # mlx-lm has two networks for Llama 4: this one, and another for the language model alone.
+        inside = "llama4" if config.get("model_type") == "llama4" else model_type
+        result["text_config"] = _section(inner, inside, where)
     return _section(result, str(config.get("model_type", "")), where)
 
 
@@ -65,7 +118,9 @@ def _section(config: Mapping[str, Any], model_type: str, where: object) -> dict[
         else:
             _one_rope(section, parameters)
     elif isinstance(config.get("rope_scaling"), dict):
-        section.fields["rope_scaling"] = _both_names(config["rope_scaling"], "rope_scaling", where)
+        named = _both_names(config["rope_scaling"], "rope_scaling", where)
+        section.fields["rope_scaling"] = named
+        _check_kind(section, named, "rope_scaling")
     for rule in _RULES.get(model_type, ()):
         rule(section)
     return section.fields
@@ -114,6 +169,8 @@ def _rope_by_layer(section: _Section, parameters: Mapping[str, Any]) -> None:
         if isinstance(value, dict)
     }
     if section.model_type in _READ_ROPE_BY_LAYER:
+        for kind, named in kinds.items():
+            _check_kind(section, named, f"rope_parameters.{kind}")
         return
     full = kinds.get(_FULL)
     local = kinds.get(_LOCAL)
@@ -158,8 +215,22 @@ def _scaling(section: _Section, named: Mapping[str, Any], source: str) -> None:
                 )
     if named["rope_type"] == "default":
         return
+    _check_kind(section, named, source)
     # transformers writes None for what was not set; mlx-lm would calculate with it.
     section.fields["rope_scaling"] = {k: v for k, v in named.items() if v is not None}
+
+
+def _check_kind(section: _Section, named: Mapping[str, Any], source: str) -> None:
+    """Refuse a scaled RoPE that mlx-lm's network takes no notice of or computes otherwise."""
+    kind = named["rope_type"]
+    known = _SCALED_ROPES.get(section.model_type)
+    if known is None or kind in known or kind in ("default", "mrope"):
+        return
+    raise UserError(
+        f"{section.where}: {source} has the kind {kind!r}, which mlx-lm's {section.model_type!r} "
+        "does not compute, so its numbers would be wrong. Where the model was trained without it, "
+        f"take it out of config.json (rope_type 'default'); otherwise use another model."
+    )
 
 
 def _both_names(scaling: Mapping[str, Any], source: str, where: object) -> dict[str, Any]:
@@ -313,6 +384,60 @@ def _unscaled_yarn(section: _Section) -> None:
         }
 
 
+def _unscaled_longrope(section: _Section) -> None:
+    """MiniCPM 3 in mlx-lm knows LongRoPE alone; factors of 1 leave the RoPE as it is."""
+    if section.get("rope_scaling") is None:
+        ones = [1.0] * (section.get("qk_rope_head_dim") // 2)
+        section.fields["rope_scaling"] = {
+            "type": "longrope",
+            "rope_type": "longrope",
+            "rope_theta": section.get("rope_theta", 10_000.0),
+            "short_factor": ones,
+            "long_factor": ones,
+            "original_max_position_embeddings": section.get("max_position_embeddings"),
+        }
+
+
+def _scaled_logits(section: _Section) -> None:
+    scale = section.get("hidden_size") / section.get("dim_model_base", 256)
+    if section.get("tie_word_embeddings") and scale != 1:
+        raise UserError(
+            f"{section.where}: tie_word_embeddings is true, for which mlx-lm's "
+            f"{section.model_type!r} leaves out the division of the logits by {scale:g}, so its "
+            "numbers would be wrong. A MiniCPM 3 with a head of its own can be used."
+        )
+
+
+def _dense_layers(section: _Section) -> None:
+    """`first_k_dense_replace`: how many layers there are before the mixtures of experts."""
+    kinds = section.get("mlp_layer_types")
+    if not kinds:
+        return
+    dense = kinds.index("sparse") if "sparse" in kinds else len(kinds)
+    if "dense" in kinds[dense:]:
+        raise UserError(
+            f"{section.where}: mlp_layer_types has a dense layer after a mixture of experts, which "
+            f"mlx-lm's {section.model_type!r} cannot do."
+        )
+    section.agree("first_k_dense_replace", dense, "the number of dense layers in mlp_layer_types")
+
+
+def _first_context(section: _Section) -> None:
+    scaling = section.get("rope_scaling") or {}
+    name = "original_max_position_embeddings"
+    if scaling.get(name) is not None:
+        section.agree(name, scaling[name], f"rope_scaling.{name}")
+
+
+def _normed_queries(section: _Section) -> None:
+    if section.get("use_qk_norm") and 0 in section.get("no_rope_layers", []):
+        raise UserError(
+            f"{section.where}: no_rope_layers has layers without RoPE, whose queries and keys "
+            f"mlx-lm's {section.model_type!r} would normalize, against use_qk_norm of the model "
+            "as it was trained, so its numbers would be wrong."
+        )
+
+
 def _weighted_experts(section: _Section) -> None:
     if section.get("num_experts", 1) > 1:
         raise UserError(
@@ -350,6 +475,7 @@ def _expanded(section: _Section) -> None:
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "apertus": (_fixed(mlp_bias=False, post_norm=False, qk_norm=True),),
     "cohere2": (_period,),
+    "deepseek_v32": (_dense_layers,),
     "deepseek_v2": (_unscaled_yarn,),
     "exaone4": (_head_size, _letters, _fixed(rope_scaling=None)),
     "exaone_moe": (_head_size, _sparse_layers),
@@ -361,19 +487,34 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "gemma4_unified_text": (_fixed(hidden_size_per_layer_input=0),),
     "glm": (_whole_head,),
     "glm4_moe": (_head_size, _fixed(rope_scaling=None)),
-    "glm_moe_dsa": (_fixed(topk_method="noaux_tc", scoring_func="sigmoid", moe_layer_freq=1),),
+    "glm4_moe_lite": (_dense_layers,),
+    "glm_moe_dsa": (
+        _dense_layers,
+        _fixed(topk_method="noaux_tc", scoring_func="sigmoid", moe_layer_freq=1),
+    ),
     "gpt2": (_renamed(n_ctx="n_positions"),),
     "gpt_bigcode": (_inner_size,),
     "gpt_neox": (_renamed(rotary_emb_base="rope_theta", rotary_pct="partial_rotary_factor"),),
     "granitemoehybrid": (_former_kinds,),
     "jamba": (_weighted_experts,),
-    "kimi_linear": (_kimi_layers, _fixed(rope_theta=10_000.0)),
+    "kimi_linear": (_kimi_layers, _dense_layers, _fixed(rope_theta=10_000.0)),
     "lfm2": (_renamed(block_dim="hidden_size"),),
-    "llama4_text": (_fixed(rope_scaling=None),),
+    "llama4": (_fixed(rope_scaling=None),),
+    "llama4_text": (_normed_queries, _fixed(rope_scaling=None)),
+    "longcat_flash": (
+        _fixed(
+            attention_method="MLA",
+            zero_expert_type="identity",
+            mla_scale_q_lora=True,
+            mla_scale_kv_lora=True,
+        ),
+    ),
     "mamba2": (_expanded,),
     "mellum": (_renamed(num_experts="num_local_experts"),),
     "minimax_m2": (_rotary_size, _fixed(shared_intermediate_size=0)),
+    "minicpm3": (_unscaled_longrope, _scaled_logits),
     "mistral3": (_to_text("tie_word_embeddings"),),
+    "phimoe": (_first_context,),
     "qwen2_vl": (_to_text("tie_word_embeddings"),),
     "qwen2_5_vl": (_to_text("tie_word_embeddings"),),
     "recurrent_gemma": (_only(rope_theta=10_000.0, partial_rotary_factor=0.5),),

@@ -100,9 +100,48 @@ def _gpt_oss_unless_packed(weights: Weights) -> Weights:
     return _gpt_oss(weights) if unpacked else weights
 
 
+def _qwen3_vl_experts(weights: Weights) -> Weights:
+    """Experts with their outputs before their inputs, as the published ones do not have them."""
+    result = dict(weights)
+    for name in [name for name in weights if name.endswith(".mlp.experts.down_proj")]:
+        gate_name = name.replace("down_proj", "gate_up_proj")
+        down, gate_up = weights[name], weights[gate_name]
+        inner = gate_up.shape[1] // 2
+        # Published: gate_up [experts, hidden, 2 * inner] and down [experts, inner, hidden].
+        hidden = gate_up.shape[2]
+        if down.shape[1:] == (hidden, inner):
+            result[name] = down.swapaxes(1, 2)
+            result[gate_name] = gate_up.swapaxes(1, 2)
+    return result
+
+
+_OLMO_NORMS = _renamed(
+    (r"\.attention_layer_norm\.", ".input_layernorm."),
+    (r"\.feedforward_layer_norm\.", ".post_attention_layernorm."),
+)
+
+
+def _olmo_hybrid(weights: Weights) -> Weights:
+    """The convolutions of q, k and v: transformers cuts their rows in three equal parts."""
+    result = _OLMO_NORMS(weights)
+    for name in [name for name in result if name.endswith(".linear_attn.q_conv1d.weight")]:
+        stem = name.removesuffix("q_conv1d.weight")
+        rows = [result[f"{stem}{part}_proj.weight"].shape[0] for part in "qkv"]
+        whole = mx.concatenate([result[f"{stem}{part}_conv1d.weight"] for part in "qkv"])
+        cuts = [rows[0], rows[0] + rows[1]]
+        for part, piece in zip("qkv", mx.split(whole, cuts), strict=True):
+            result[f"{stem}{part}_conv1d.weight"] = piece
+    return result
+
+
 _STEPS: dict[str, Callable[[Weights], Weights]] = {
     "gpt2": _renamed((r"^transformer\.", "")),
     "gpt_oss": _gpt_oss_unless_packed,
+    "kimi_k25": _renamed(
+        (r"^language_model\.model\.blocks\.", "language_model.model.layers."),
+        (r"^model\.mm_projector\.", "mm_projector."),
+    ),
+    "kimi_linear": _renamed((r"\.block_sparse_moe\.((?:gate|up|down)_proj)\.", r".mlp.\1.")),
     "muse_glimmer": _without(r"model\.(vision_|multi_modal)"),
     "nanochat": _renamed(
         (r"^model\.embed_tokens\.", "transformer.wte."),
@@ -112,9 +151,7 @@ _STEPS: dict[str, Callable[[Weights], Weights]] = {
         (r"\.mlp\.fc1\.", ".mlp.c_fc."),
         (r"\.mlp\.fc2\.", ".mlp.c_proj."),
     ),
-    "olmo_hybrid": _renamed(
-        (r"\.attention_layer_norm\.", ".input_layernorm."),
-        (r"\.feedforward_layer_norm\.", ".post_attention_layernorm."),
-    ),
+    "olmo_hybrid": _olmo_hybrid,
     "qwen3_5_moe": _stacked_experts,
+    "qwen3_vl_moe": _qwen3_vl_experts,
 }
