@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +14,9 @@ from pydantic.fields import FieldInfo
 
 from cptstudio.errors import UserError
 from cptstudio.settings import Settings, TrainingSettings, parse_settings
+from cptstudio.web import api
+from cptstudio.web.api.requests import validate
+from cptstudio.web.problems import Problem
 
 SMALLEST: dict[str, Any] = {"model": {"path": "base"}, "data": {"corpora": [{"name": "domain"}]}}
 WRONG = {
@@ -108,3 +113,27 @@ def test_missing_and_unknown_names() -> None:
         ),
         ("x", "x: There is no such field."),
     ]
+
+
+def bodies_and_queries() -> list[type[BaseModel]]:
+    """What the API's routes take."""
+    found = []
+    for module in pkgutil.iter_modules(api.__path__):
+        for one in vars(importlib.import_module(f"{api.__name__}.{module.name}")).values():
+            if isinstance(one, type) and issubclass(one, BaseModel):
+                found.append(one)
+    return sorted(set(found), key=lambda one: one.__name__)
+
+
+@pytest.mark.parametrize("model", bodies_and_queries(), ids=lambda model: model.__name__)
+def test_the_api_refuses_in_plain_words_with_the_field(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        for kind, value in WRONG.items():
+            try:
+                validate(model, {field.alias or name: value, "nonsense": 1})
+            except Problem as problem:
+                for finding in problem.findings:
+                    told = f"{name}: {kind}: {finding.field}: {finding}"
+                    assert not LEAK.search(finding.sentence), told
+                    assert finding.sentence[-1] in ".?" and finding.sentence[0].isupper(), told
+                    assert finding.title and finding.title in str(finding), told

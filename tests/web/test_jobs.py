@@ -221,12 +221,15 @@ def test_the_rate_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -
     for second in range(1, 33):
         now = float(second)
         pace = speed.after("reading", min(10 * second, 200), 1000)
-    assert pace.rate == 0.0
-    assert pace.remaining is None
+    # Nothing came lately: no rate is told, and so no time.
+    assert pace == (None, None)
     now = 41.0
     assert speed.after("writing", 5, None) == (None, None)
     now = 43.0
     assert speed.after("writing", 15, 115) == (5.0, 20.0)
+    now = 45.0
+    # What follows the last one is not known to take no time.
+    assert speed.after("writing", 115, 115) == (27.5, None)
 
 
 @pytest.mark.slow

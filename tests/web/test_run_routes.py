@@ -203,11 +203,18 @@ def test_labels_and_pin(trained: Web) -> None:
 def test_resume_and_fork_ask_and_say_from_where(trained: Web) -> None:
     refused = trained.request("POST", "/api/runs/first/resume", json={})
     assert refused.status_code == 422
-    assert "step-00000012" in refused.json["detail"]
+    assert "nothing to resume" in refused.json["detail"]
+    body = {"checkpoint": "step-00000009"}
+    refused = trained.request("POST", "/api/runs/first/resume", json=body)
+    assert refused.status_code == 422 and "step-00000009" in refused.json["detail"]
+    once = trained.get("/api/runs/first")["trained_seconds"]
     before = trained.get("/api/runs/first/rows")["generation"]
     body = {"checkpoint": "step-00000009", "confirmed": True}
     assert trained.request("POST", "/api/runs/first/resume", json=body).status_code == 200
-    wait_until_ended(trained, "first")
+    twice = wait_until_ended(trained, "first")["trained_seconds"]
+    rows = [row for row in metrics(trained, "first") if row["kind"] == "train"]
+    # All sessions count, the steps of the first one up to the checkpoint among them.
+    assert twice == rows[-1]["elapsed"] > rows[8]["elapsed"] > 0 and once > rows[8]["elapsed"]
     body = {"name": "second", "checkpoint": None, "changes": {"optimizer.learning_rate": 1e-4}}
     forked = trained.post("/api/runs/first/fork", body, 201)
     assert forked["parent"] == {"run": "first", "checkpoint": "step-00000012"}

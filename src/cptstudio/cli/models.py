@@ -62,7 +62,8 @@ def _row(model: Model) -> list[str]:
         weights = f"{bits}-bit" if bits else about.quantization.method
     context = f"{about.context_limit:,}" if about.context_limit else ""
     count = f"{about.parameters / 1e6:,.0f}M"
-    return [escape(model.id), about.model_type, count, f"{about.bytes:,}", weights, context]
+    kind = f"{about.model_type}, merge" if model.merge else about.model_type
+    return [escape(model.id), kind, count, f"{about.bytes:,}", weights, context]
 
 
 def _facts(model: Model) -> dict[str, Any]:

@@ -16,11 +16,12 @@ _FOUND = 30
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(what: str, *, download: bool = True) -> Iterator[None]:
     """Turn what goes wrong with the hub into sentences.
 
     Args:
         what: the model's id, or the search.
+        download: files are fetched, of which some may be here already.
 
     Raises:
         UserError: says what to do.
@@ -28,6 +29,7 @@ def explained(what: str) -> Iterator[None]:
     import httpx2
     from huggingface_hub import errors
 
+    kept = " What came is kept, so the same download continues." if download else ""
     try:
         yield
     except errors.GatedRepoError:
@@ -49,12 +51,11 @@ def explained(what: str) -> Iterator[None]:
         raise UserError(_refusal(what, error.response.status_code)) from None
     except httpx2.TimeoutException:
         raise UserError(
-            f"The hub at {endpoint()} did not answer in time. Try again; what came is kept."
+            f"The hub at {endpoint()} did not answer in time. Try again.{kept}"
         ) from None
     except (httpx2.TransportError, httpx2.TooManyRedirects):
         raise UserError(
-            f"The hub at {endpoint()} cannot be reached. Is this machine online? What came is "
-            "kept, so the same download continues."
+            f"The hub at {endpoint()} cannot be reached. Is this machine online?{kept}"
         ) from None
 
 
@@ -101,7 +102,7 @@ def search(words: str) -> list[dict[str, Any]]:
     )
 
     wanted = {"search": words, "filter": "safetensors", "sort": "downloads", "limit": str(_FOUND)}
-    with explained(f"the search for {words!r}"), understood():
+    with explained(f"the search for {words!r}", download=False), understood():
         answer = get_session().get(
             f"{endpoint()}/api/models",
             params=wanted,

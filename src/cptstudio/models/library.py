@@ -16,6 +16,7 @@ from typing import Literal
 from cptstudio import durable
 from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription, describe_model, read_model_config
+from cptstudio.lm.merge_record import read_merge_record
 from cptstudio.models import architectures, hugging_face_cache
 from cptstudio.models.origin import Origin, read_origin
 from cptstudio.workspace import Workspace
@@ -36,6 +37,7 @@ class Model:
         description: what it holds; None when that cannot be told.
         error: why it cannot be used; None when it can.
         origin: where it was downloaded from, when this studio did that.
+        merge: which sum of models it is, when this studio saved it as one.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Model:
     description: ModelDescription | None
     error: str | None
     origin: Origin | None = None
+    merge: str | None = None
 
 
 class ModelLibrary:
@@ -115,7 +118,11 @@ class ModelLibrary:
         names = self._workspace.base_model_names()
         paths = {name: self._workspace.base_model(name) for name in names}
         return [
-            replace(self._model(name, name, "workspace", path), origin=read_origin(path))
+            replace(
+                self._model(name, name, "workspace", path),
+                origin=read_origin(path),
+                merge=read_merge_record(path),
+            )
             for name, path in paths.items()
         ]
 

@@ -208,6 +208,11 @@ class TrainingManager:
         name = checkpoint_of(run, checkpoint) if checkpoint or run.checkpoints() else NEWEST
         if run.state.alive or run.state.name == "missing":
             raise UserError(f"The run {id} is {run.state}; only one that ended can be resumed.")
+        if run.state.outcome == "completed" and name == (run.checkpoints() or [NEWEST])[-1]:
+            raise UserError(
+                f"The run {id} is complete: there is nothing to resume. To train on, fork it from "
+                "its last checkpoint, or resume it from an earlier one to do its last steps again."
+            )
         if not confirmed:
             raise UserError(
                 f"Resuming {id} continues its training from {name or 'the beginning'}. It needs "

@@ -27,6 +27,7 @@ from cptstudio.errors import UserError
 from cptstudio.job_programs import TellsProgress
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.loading import LoadedModel, cast_floating, default_compute_dtype
+from cptstudio.lm.merge_record import write_merge_record
 from cptstudio.lm.merging import Part, check_parts, merge
 from cptstudio.lm.parameters import named_parameters
 from cptstudio.lm.saving import save_model_folder
@@ -142,7 +143,7 @@ def _point(
     if target is not None:
         loaded = made.as_stored()
         measuring.answer.progress(phase=f"saving {target.name}", detail=detail)
-        _save(loaded, target)
+        _save(loaded, target, label)
         del loaded
     found = measuring.measure(label, detail, {"merge": identities}, made.to_compute)
     del made
@@ -150,12 +151,13 @@ def _point(
     return found
 
 
-def _save(loaded: LoadedModel, target: Path) -> None:
+def _save(loaded: LoadedModel, target: Path, label: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = durable.staging_path(target)
     staged.mkdir()
     try:
         save_model_folder(staged, loaded, named_parameters(loaded.model))
+        write_merge_record(staged, label)
         durable.flush_tree(staged)
         durable.commit_directory(staged, target)
     except OSError as error:

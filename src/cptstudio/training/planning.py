@@ -275,8 +275,8 @@ def _about_data(plan: Plan, order: RowOrder) -> list[str]:
     part = evaluation_part(plan.length, held_out_sizes(plan.corpora, plan.tokenizer_hash))
     if part > LARGEST_EVALUATION_PART:
         found.append(
-            f"Evaluation adds about {part:.0%} to the training time. Evaluate less often "
-            "(evaluation.every) or on less text (evaluation.max_tokens)."
+            f"Evaluation adds about {part:.0%} to the training time. Increase “Evaluate every” or "
+            "lower “Evaluation size”."
         )
     return found
 
@@ -329,8 +329,8 @@ def _about_model(plan: Plan) -> list[str]:
         if use.role == "domain" and density > FALLBACK_TOKENS_PER_BYTE:
             found.append(
                 f"The corpus {use.name!r} takes {density:.2f} tokens a byte: the tokenizer spells "
-                "much of it out, as with a script new to the model. Train the embeddings too "
-                "(method.train_embeddings)."
+                "much of it out, as with a script new to the model. Turn on “Train embeddings and "
+                "head”."
             )
     return found
 

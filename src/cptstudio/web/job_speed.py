@@ -43,6 +43,8 @@ class Speed:
         if now - began < _LEAST_SECONDS:
             return Pace(None, None)
         rate = (done - before) / (now - began)
-        if rate <= 0 or total is None:
-            return Pace(rate, None)
-        return Pace(rate, max(0.0, total - done) / rate)
+        if rate <= 0:
+            return Pace(None, None)  # Nothing was measured yet.
+        if total is None or done >= total:
+            return Pace(rate, None)  # What comes after the last one is not known.
+        return Pace(rate, (total - done) / rate)

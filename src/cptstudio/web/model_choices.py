@@ -13,7 +13,7 @@ from cptstudio.web.problems import Problem
 from cptstudio.web.run_details import CheckpointView, checkpoints
 from cptstudio.web.studio import Studio
 
-_BASES = "Base models"
+_BASES, _MERGES = "Base models", "Merged models"
 
 
 class ModelChoice(BaseModel):
@@ -22,7 +22,7 @@ class ModelChoice(BaseModel):
     Attributes:
         reference: what names it in requests.
         label: what names it in answers.
-        group: what it is listed under: "Base models", or its run.
+        group: what it is listed under: "Base models", "Merged models", or its run.
         base: reference of the model that its run began with, where that is still here.
         adapter: it is one, and is put on its base.
         chat: whether there is a chat template; null where that is not known.
@@ -58,7 +58,7 @@ def choices(studio: Studio) -> ModelChoices:
             reference=model.id,
             label=model.id,
             kind="base",
-            group=_BASES,
+            group=_MERGES if model.merge else _BASES,
             bytes=model.description.bytes if model.description else None,
             chat=model.description.has_chat_template if model.description else None,
             error=model.error,

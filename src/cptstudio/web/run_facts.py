@@ -49,6 +49,7 @@ class RunFacts:
     Attributes:
         step, tokens_seen, loss, tokens_per_second, memory_process: of the newest training row.
         step_seconds: median of the last ones.
+        trained_seconds: of all sessions together, without the time between them.
         planned_steps: of the whole run.
         skipped_steps: by guards, as far as the run's story tells.
         domain, general: what its evaluations measured.
@@ -63,6 +64,7 @@ class RunFacts:
     tokens_per_second: float | None = None
     memory_process: int | None = None
     step_seconds: float | None = None
+    trained_seconds: float | None = None
     planned_steps: int | None = None
     skipped_steps: int = 0
     domain: Measure = field(default_factory=Measure)
@@ -119,6 +121,7 @@ class FactsReader:
             tokens_per_second=finite(newest.get("tokens_per_second")),
             memory_process=whole(newest.get("memory_process")),
             step_seconds=statistics.median(seconds) if seconds else None,
+            trained_seconds=finite(newest.get("elapsed")),
             planned_steps=self._story.planned,
             skipped_steps=self._story.skipped,
             domain=_measure(evaluations, latest, "domain_bits_per_byte", complete),

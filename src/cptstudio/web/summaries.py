@@ -86,6 +86,7 @@ class RunSummary(BaseModel):
     general: MeasureView = MeasureView()
     tokens_per_second: float | None = None
     remaining_seconds: float | None = None
+    trained_seconds: float | None = None
     memory_process: int | None = None
     memory_limit: int | None = None
     sparkline: list[float] = []
@@ -176,6 +177,7 @@ class Summaries:
             general=_view(facts.general),
             tokens_per_second=facts.tokens_per_second,
             remaining_seconds=_remaining(facts, planned) if run.state.alive else None,
+            trained_seconds=facts.trained_seconds,
             memory_process=facts.memory_process,
             memory_limit=_memory(run) or self._memory,
             sparkline=list(facts.sparkline),

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -38,10 +39,14 @@ _logger = logging.getLogger(__name__)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+Purpose = Literal["corpus", "text", "questions"]
+
+
 class Upload(BaseModel):
     """A file that the page sent.
 
     Attributes:
+        purpose: what it was sent for: to build a corpus, to be measured, to be answered.
         name: what it was called there, perhaps with the folders it lay in.
         bytes: its size.
         created: Unix seconds.
@@ -53,6 +58,7 @@ class Upload(BaseModel):
     name: str
     bytes: int
     created: float
+    purpose: Purpose = "corpus"
 
 
 class Uploads:
@@ -69,14 +75,15 @@ class Uploads:
         self._lock = threading.Lock()
         self.limit_bytes = limit_bytes
 
-    def all(self) -> list[Upload]:
-        """What is there, the newest first."""
+    def all(self, purpose: Purpose | None = None) -> list[Upload]:
+        """What is there, for one purpose or all, the newest first."""
         try:
             names = [path.stem for path in self._folder.glob("u*.json")]
         except OSError:
             return []
         found = [self._read(name) for name in names if _ID.fullmatch(name)]
-        return sorted((one for one in found if one), key=lambda one: -one.created)
+        wanted = [one for one in found if one and purpose in (None, one.purpose)]
+        return sorted(wanted, key=lambda one: -one.created)
 
     def get(self, upload_id: str) -> tuple[Upload, Path]:
         """An upload and where its bytes are.
@@ -99,6 +106,7 @@ class Uploads:
         size: int | None,
         read: Callable[[int], bytes],
         include: Collection[str] = (),
+        purpose: Purpose = "corpus",
     ) -> Upload:
         """Take a file.
 
@@ -107,6 +115,7 @@ class Uploads:
             size: its size in bytes, if that was announced.
             read: gives at most so many of its bytes, none at its end.
             include: kinds that are taken although they are otherwise left aside.
+            purpose: what it is sent for.
 
         Raises:
             Problem: it is too large (413), or broke off (400).
@@ -125,7 +134,13 @@ class Uploads:
         with self._lock:
             if len(os.listdir(folder)) >= 2 * _MOST:
                 raise UserError(f"There are {_MOST:,} uploaded files: build a corpus from them.")
-        upload = Upload(id="u" + secrets.token_hex(8), name=label, bytes=0, created=time.time())
+        upload = Upload(
+            id="u" + secrets.token_hex(8),
+            name=label,
+            bytes=0,
+            created=time.time(),
+            purpose=purpose,
+        )
         target = self._content(upload)
         staged = durable.staging_path(target)
         try:

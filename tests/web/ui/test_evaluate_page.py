@@ -86,7 +86,8 @@ def test_a_base_and_two_checkpoints_on_two_corpora(lab: Lab, page: Page) -> None
             if difference is not None:
                 base = report["result"]["models"][0]["corpora"][name]["bits_per_byte"]
                 expect(row).to_contain_text(f"{abs(difference['value'] / base):.2%}"[:-1])
-                verdict = "not sure" if not difference["sure"] else "★"
+                word = "▼ better" if difference["value"] < 0 else "▲ worse"
+                verdict = word if difference["sure"] else "not sure"
                 expect(row).to_contain_text(verdict)
     page.wait_for_url(f"**report={report['id']}*")
     assert_accessible_in_all(page)
@@ -172,7 +173,8 @@ def test_a_point_between_base_and_trained_is_measured_and_saved(lab: Lab, page: 
     expect(saved).to_be_visible()
     assert (Workspace(lab.workspace.root).base_model("kept-most") / "config.json").is_file()
     models = lab.api("GET", "/api/testing/models")["models"]
-    assert "kept-most" in [model["reference"] for model in models]
+    (kept,) = [model for model in models if model["reference"] == "kept-most"]
+    assert kept["group"] == "Merged models"
     page.get_by_role("link", name="Play with it").first.click()
     page.wait_for_url("**/playground?models=kept-most")
 

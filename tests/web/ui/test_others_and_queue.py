@@ -93,6 +93,10 @@ def test_runs_wait_in_the_queue_and_leave_it(page: Page) -> None:
     for run in ("second", "third"):
         start(page, run, "Put into the queue")
         expect(state).to_have_text(re.compile("Queued"))
+    page.goto("/runs/first")
+    page.get_by_role("button", name="Stop and save").click()
+    expect(page.get_by_role("dialog")).to_contain_text("second is next in the queue: it starts")
+    page.keyboard.press("Escape")
     page.goto("/")
     queue = page.get_by_role("region", name=re.compile("^Queue"))
     expect(queue.get_by_role("listitem")).to_have_count(2)
@@ -109,3 +113,5 @@ def test_runs_wait_in_the_queue_and_leave_it(page: Page) -> None:
     page.get_by_role("button", name="Continue the queue").click()
     page.goto("/runs/second")
     expect(state).to_have_text("Completed")
+    expect(page.get_by_role("button", name="Fork", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Resume", exact=True)).to_have_count(0)

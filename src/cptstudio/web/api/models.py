@@ -80,6 +80,7 @@ class ModelFacts(BaseModel):
     has_chat_template: bool | None = None
     full_training: FullTraining
     origin: dict[str, Any] | None = None
+    merge: str | None = Field(None, description="Which sum of models a saved merge is.")
     error: str | None
 
 
@@ -186,6 +187,7 @@ def _facts(model: Model) -> ModelFacts:
         path=str(model.path),
         full_training=FullTraining(possible=False, reason=model.error),
         origin=model.origin.model_dump() if model.origin else None,
+        merge=model.merge,
         error=model.error,
     )
     return _with_description(facts, model.description) if model.description else facts

@@ -10,7 +10,7 @@ from cptstudio.corpus.left_aside import Kind, rules_for_pages
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
-from cptstudio.web.uploads import Upload
+from cptstudio.web.uploads import Purpose, Upload
 
 
 class UploadQuery(BaseModel):
@@ -21,6 +21,7 @@ class UploadQuery(BaseModel):
     name: str = Field(
         min_length=1, max_length=4096, description="A file's name, or a path in a dropped folder."
     )
+    purpose: Purpose = Field("corpus", description="What it is sent for.")
     include: str = Field(
         "",
         max_length=64,
@@ -52,6 +53,14 @@ class LeftAsideRules(BaseModel):
     marks: list[LeftAsideMark]
 
 
+class UploadsQuery(BaseModel):
+    """Which uploads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    purpose: Purpose | None = Field(None, description="Only those that were sent for it.")
+
+
 class UploadList(BaseModel):
     """Uploads that no corpus was built from yet, the newest first."""
 
@@ -64,9 +73,9 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     bp = flask.Blueprint("uploads", __name__, url_prefix="/api/uploads")
     uploads = studio.uploads
 
-    @route(bp, "GET", "", summary="List the uploads", answer=UploadList)
-    def list_uploads() -> UploadList:
-        return UploadList(uploads=uploads.all(), limit_bytes=uploads.limit_bytes)
+    @route(bp, "GET", "", summary="List the uploads", query=UploadsQuery, answer=UploadList)
+    def list_uploads(query: UploadsQuery) -> UploadList:
+        return UploadList(uploads=uploads.all(query.purpose), limit_bytes=uploads.limit_bytes)
 
     @route(
         bp,
@@ -94,7 +103,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
         try:
             include = query.include.split(",")
-            return uploads.add(query.name, request.content_length, read, include)
+            length = request.content_length
+            return uploads.add(query.name, length, read, include, query.purpose)
         except RequestEntityTooLarge:
             raise uploads.too_large() from None
 

@@ -179,16 +179,17 @@ export const del = (path, body) => send("DELETE", path, body);
  * @param {File} file
  * @param {(done: number, total: number) => void=} onProgress bytes
  * @param {AbortSignal=} abort
+ * @param {"corpus"|"text"|"questions"=} purpose what it is for
  * @param {string=} name what it is called on the server: the path inside a dropped folder
  * @param {readonly string[]=} include kinds that are taken although they are otherwise left aside
  * @returns {Promise<{id: string, name: string, bytes: number}>}
  */
-export async function upload(file, onProgress, abort, name = file.name, include = []) {
+export async function upload(file, onProgress, abort, name = file.name, include = [], purpose = "corpus") {
   await ourServer();
   return new Promise((resolve, reject) => {
     // fetch tells nothing of an upload's progress.
     const request = new XMLHttpRequest();
-    request.open("POST", urlOf("/api/uploads", { name, include: include.join(",") || undefined }));
+    request.open("POST", urlOf("/api/uploads", { name, purpose, include: include.join(",") || undefined }));
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.setRequestHeader("Idempotency-Key", randomKey());
     for (const [header, value] of Object.entries(secretHeader())) {

@@ -91,7 +91,11 @@ export function rate(value, unit) {
   if (!finite(value)) {
     return ABSENT;
   }
-  return unit === "bytes" ? `${bytes(value)}/s` : `${count(value)} ${unit}/s`;
+  if (unit === "bytes") {
+    return `${bytes(value)}/s`;
+  }
+  // A slow step must not look like none: 0.15 steps/s.
+  return `${Math.abs(value) < 10 ? value.toLocaleString(LOCALE, { maximumSignificantDigits: 2 }) : count(value)} ${unit}/s`;
 }
 
 /** A point in time in the reader's own zone. @param {number | null | undefined} seconds Unix time */

@@ -14,6 +14,11 @@ export function stepOf(run) {
   return run.planned_steps == null ? integer(run.step) : `${integer(run.step ?? 0)} of ${integer(run.planned_steps)}`;
 }
 
+/** Whether a run can go on from where it ended; a completed one has nothing left to do. @param {RunSummary} run */
+export function resumable(run) {
+  return run.state.name === "lost" || (run.state.name === "ended" && run.state.outcome !== "completed");
+}
+
 /** Change of general bits per byte since the first evaluation; more is forgetting. @param {RunSummary} run */
 export function generalChange(run) {
   const { first, last } = run.general || {};

@@ -32,7 +32,7 @@ export default function NewRunPage() {
   const from = route.value.query["from"] ?? null;
   const checkpoint = route.value.query["checkpoint"] ?? null;
   const { corpus = null, model = null, replay = null, length = null } = route.value.query;
-  return h(NewRun, { key: `${from}/${checkpoint}/${corpus}`, from, checkpoint, corpus, model, replay, length });
+  return h(NewRun, { key: `${from}/${checkpoint}/${corpus}/${model}/${replay}/${length}`, from, checkpoint, corpus, model, replay, length });
 }
 
 /** @param {import("./new_run/form.js").Origin} origin */

@@ -58,6 +58,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
   /** @param {Source} source */
   const toggle = (source) => {
     const there = sources.some((one) => one.root === source.root && one.path === source.path);
+    if (!there && name === "" && rebuild === null) setName(suggestedName(source.shown, taken));
     setSources(there ? sources.filter((one) => one.root !== source.root || one.path !== source.path) : [...sources, source]);
     announce(there ? `${source.shown} is taken out.` : `${source.shown} is chosen.`);
   };
@@ -125,6 +126,18 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
         busy ? "Starting…" : rebuild === null ? "Build the corpus" : "Build again"),
       h(Button, { href: rebuild === null ? "/data" : `/data/${encodeURIComponent(rebuild)}` }, "Cancel"),
       h("span", { id: "build-note", class: "hint" }, queue.busy.value ? "The files are still being uploaded." : "")));
+}
+
+/**
+ * A name for a corpus, after the folder or file that it is made of; "" where it gives none.
+ * @param {string} path
+ * @param {readonly string[]} taken
+ */
+function suggestedName(path, taken) {
+  const last = path.replace(/[/\\]+$/, "").split(/[/\\]/).pop() ?? "";
+  const name = last.replace(/\.[A-Za-z0-9]{1,5}$/, "").replaceAll(/[^A-Za-z0-9._-]+/g, "-").replace(/^[^A-Za-z0-9]+/, "").replace(/-+$/, "").slice(0, 60);
+  if (!taken.includes(name)) return name;
+  for (let number = 2; ; number += 1) if (!taken.includes(`${name}-${number}`)) return `${name}-${number}`;
 }
 
 /**

@@ -12,12 +12,12 @@ export function signedPercent(share, digits = 2) {
 }
 
 /**
- * The word on a difference: the words and the star carry the meaning, the colour only helps.
+ * The word on a difference: the words and the arrow (of bits per byte) carry the meaning, the colour only helps.
  * @param {{difference: {value: number, sure: boolean}}} props
  */
 export function Verdict({ difference }) {
   if (!difference.sure) return h(Badge, { class: "verdict" }, "not sure");
-  return difference.value < 0 ? h(Badge, { tone: "good", class: "verdict" }, "★ better") : h(Badge, { tone: "bad", class: "verdict" }, "★ worse");
+  return difference.value < 0 ? h(Badge, { tone: "good", class: "verdict" }, "▼ better") : h(Badge, { tone: "bad", class: "verdict" }, "▲ worse");
 }
 
 /** @param {any} difference @param {number} base bits per byte of the model it is compared with */

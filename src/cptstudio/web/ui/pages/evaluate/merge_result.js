@@ -43,7 +43,7 @@ export function MergeResult({ report }) {
     result.saved && h(Saved, { path: result.saved, points: result.points }),
     spots.length > 1 && general !== undefined && h(Frontier, { spots, domain, general, chosen, onChoose: choose }),
     sets.length > 0 && h(Points, { result, sets, chosen, choose }),
-    sets.length > 0 && h("p", { class: "hint legend-text" }, `Bits per byte, lower is better; the per cent are the change against ${result.points[0].label}, behind it the range that holds it with 95 % certainty. ★: that range leaves out zero.`),
+    sets.length > 0 && h("p", { class: "hint legend-text" }, `Bits per byte, lower is better; the per cent are the change against ${result.points[0].label}, behind it the range that holds it with 95 % certainty. ▼ better and ▲ worse: that range leaves out zero.`),
     chosen !== null && !result.saved && h(SavePoint, { key: chosen, report, point: result.points[chosen], parts: report.request?.points?.[chosen]?.parts ?? [] }));
 }
 

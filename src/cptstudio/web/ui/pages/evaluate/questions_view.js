@@ -34,7 +34,7 @@ export function QuestionsView() {
 function AskQuestions({ open }) {
   const { models, error, reload } = useTestingModels();
   const chosen = resolved(models, modelsFromQuery(route.value.query["models"]));
-  const found = useUploads(QUESTION_FILES);
+  const found = useUploads("questions");
   const wanted = route.value.query["file"];
   const file = found.uploads?.find((one) => one.id === wanted) ?? null;
   const [busy, setBusy] = useState(false);

@@ -35,7 +35,7 @@ export function TableResult({ report }) {
       labels.length > 1
         ? `Bits per byte: lower is better. The per cent are the change against ${labels[0]} on the same documents, behind it the range that holds it with 95 % certainty. `
         : "Bits per byte: lower is better. Evaluate a base model and its checkpoints together to see the change. ",
-      labels.length > 1 && "★ better and ★ worse: that range leaves out zero. Not sure: it holds zero, and the change may be chance."),
+      labels.length > 1 && "▼ better and ▲ worse: that range leaves out zero. Not sure: it holds zero, and the change may be chance."),
     labels.length > 1 && h(ChangedDocuments, { report, sets }));
 }
 

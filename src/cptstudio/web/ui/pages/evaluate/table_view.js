@@ -54,7 +54,7 @@ function AskTable({ open }) {
   const chosen = resolved(models, modelsFromQuery(route.value.query["models"]));
   const { roleOf, known } = useRoles(chosen);
   const want = { ...asked(), models: chosen, corpora: setsFromQuery(route.value.query["sets"], known) };
-  const found = useUploads(TEXT_FILES);
+  const found = useUploads("text");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const texts = want.texts.filter((id) => found.uploads === null || found.uploads.some((one) => one.id === id));

@@ -17,14 +17,13 @@ import { useResource } from "../../lib/resource.js";
  */
 
 /**
- * The uploads that a name's end fits.
- * @param {RegExp} fits
- * @returns {{uploads: Uploaded[] | null, error: any, reload: () => Promise<void>}}
+ * The uploads that were sent for this.
+ * @param {"text"|"questions"} purpose
+ * @returns {{uploads: Uploaded[] | null, error: any, reload: () => Promise<void>, purpose: "text"|"questions"}}
  */
-export function useUploads(fits) {
-  const { data, error, reload } = useResource("/api/uploads");
-  const uploads = data?.uploads.filter((/** @type {Uploaded} */ one) => fits.test(one.name)) ?? null;
-  return { uploads, error, reload };
+export function useUploads(purpose) {
+  const { data, error, reload } = useResource("/api/uploads", { purpose });
+  return { uploads: data?.uploads ?? null, error, reload, purpose };
 }
 
 /**
@@ -33,7 +32,7 @@ export function useUploads(fits) {
  * accept: endings for the file dialog; single: one of them at a time; found: the uploads to choose from
  */
 export function TextSets({ legend, hint, accept, fits, single, found, chosen, onChange }) {
-  const { uploads, error, reload } = found;
+  const { uploads, error, reload, purpose } = found;
   const [sending, setSending] = useState(/** @type {{name: string, done: number, total: number} | null} */ (null));
   const [failure, setFailure] = useState(/** @type {any} */ (null));
   const [over, setOver] = useState(false);
@@ -45,7 +44,7 @@ export function TextSets({ legend, hint, accept, fits, single, found, chosen, on
       for (const file of files) {
         if (!fits.test(file.name)) throw new Error(`${file.name} does not fit: it must end in ${accept}.`);
         setSending({ name: file.name, done: 0, total: file.size });
-        const answer = await upload(file, (done, total) => setSending({ name: file.name, done, total }));
+        const answer = await upload(file, (done, total) => setSending({ name: file.name, done, total }), undefined, file.name, [], purpose);
         ids.push(answer.id);
       }
     } catch (problem) {

@@ -3,7 +3,7 @@
  * draft that survives a reload.
  */
 
-import { get, post } from "../../lib/api.js";
+import { get, post, randomKey } from "../../lib/api.js";
 import { computed, effect, signal } from "../../lib/preact.js";
 import { readSettings } from "./schema.js";
 import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
@@ -85,7 +85,7 @@ export class NewRunForm {
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     this._timer = undefined;
     this._asked = 0;
-    this._key = `cpt-studio.new-run.${origin.from ?? ""}.${origin.checkpoint ?? ""}`;
+    this._key = `cpt-studio.new-run.${origin.from ?? ""}.${origin.checkpoint ?? ""}${entryOf(origin)}`;
   }
 
   get fork() {
@@ -113,7 +113,7 @@ export class NewRunForm {
       }
       const draft = this._draft();
       this.values.value = draft?.values ?? { ...this.firstValues };
-      this._begin();
+      if (draft === null) this._begin();
       this.ownName.value = draft?.name ?? null;
       this.settings.value = settings;
       this.ask(0);
@@ -125,12 +125,12 @@ export class NewRunForm {
   /** Take over what the link to this page names. */
   _begin() {
     const { corpus, model, replay, length } = this.origin;
-    if (corpus === null || corporaOf(this.values.value).some((use) => use.name === corpus)) return;
-    const mixture = [{ name: corpus, role: "domain", weight: 1 }];
+    const mixture = [];
+    if (corpus !== null) mixture.push({ name: corpus, role: "domain", weight: 1 });
     if (replay !== null) mixture.push({ name: replay, role: "replay", weight: 1 });
     this.values.value = {
       ...this.values.value,
-      "data.corpora": mixture,
+      ...(mixture.length === 0 ? {} : { "data.corpora": mixture }),
       ...(model === null ? {} : { "model.path": model }),
       ...(length === null ? {} : { length }),
     };
@@ -228,8 +228,11 @@ export class NewRunForm {
     });
   }
 
+  /** What is sent: a row without a corpus yet is not part of the mixture. */
   tree() {
-    return toTree(this.values.value);
+    const { "data.corpora": _, ...others } = this.values.value;
+    const uses = corporaOf(this.values.value).filter((use) => use.name !== "");
+    return toTree(uses.length === 0 ? others : { ...others, "data.corpora": uses });
   }
 
   /** What a fork changes against its parent, by dotted name; null where it goes back to a default. */
@@ -270,6 +273,18 @@ export class NewRunForm {
       return null;
     }
   }
+}
+
+/**
+ * What tells the draft of a link that names something: it is the page's entry in the history, so
+ * that a reload finds the draft and the same link, followed again, begins anew.
+ * @param {Origin} origin
+ */
+function entryOf({ corpus, model, replay, length }) {
+  if ([corpus, model, replay, length].every((one) => one === null)) return "";
+  const entry = history.state?.draft ?? randomKey();
+  history.replaceState({ ...history.state, draft: entry }, "");
+  return `.${entry}`;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The editor of the mixture: which corpora, in which role, with which weight. */
 
-import { h } from "../../lib/preact.js";
+import { h, useEffect, useRef } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { integer } from "../../lib/format.js";
 import { FieldProblems, NumberInput } from "./setting_control.js";
@@ -35,12 +35,18 @@ export function MixtureEditor({ form, corpora }) {
   /** @param {CorpusUse[]} next */
   const put = (next) => form.set("data.corpora", next.length === 0 ? null : next);
   const unused = (corpora ?? []).filter((corpus) => !uses.some((use) => use.name === corpus.name) && corpus.error === null);
+  const fresh = useRef(-1);
   const add = () => {
-    const next = unused[0];
-    if (next === undefined) return;
     const role = uses.some((use) => use.role === "domain") ? "replay" : "domain";
-    put([...uses, { name: next.name, role, weight: 1 }]);
+    fresh.current = uses.length;
+    put([...uses, { name: "", role, weight: 1 }]);
   };
+  useEffect(() => {
+    // Which one is the user's to choose, so the new row's menu has the focus.
+    if (fresh.current < 0) return;
+    document.getElementById(rowId(fresh.current))?.focus();
+    fresh.current = -1;
+  }, [uses.length]);
   return h("fieldset", { class: "mixture", disabled: fixed, "aria-describedby": `${id}-help ${id}-problem` },
     h("legend", {}, "Corpora"),
     h("p", { id: `${id}-help`, class: "hint" },
@@ -51,10 +57,13 @@ export function MixtureEditor({ form, corpora }) {
           uses.map((use, index) => h(MixtureRow, { key: index, index, use, uses, corpora: corpora ?? [], put,
             invalid: problems.length > 0, problemId: `${id}-problem` }))),
     (corpora === null || corpora.length > 0) && h(Button, { id: uses.length === 0 ? id : undefined,
-      disabled: unused.length === 0 || fixed, "aria-describedby": `${id}-problem`, onClick: add },
+      disabled: unused.length === 0 || fixed || uses.some((use) => use.name === ""), "aria-describedby": `${id}-problem`, onClick: add },
       uses.length === 0 ? "Choose a corpus" : unused.length === 0 ? "All corpora are in the mixture" : "Add another corpus"),
     h("div", { id: `${id}-problem`, class: "problem-place" }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })));
 }
+
+/** The id of a row's menu. @param {number} index */
+const rowId = (index) => (index === 0 ? controlId("data.corpora") : `${controlId("data.corpora")}-${index}`);
 
 /**
  * @param {{index: number, use: CorpusUse, uses: CorpusUse[], corpora: readonly CorpusSummary[],
@@ -66,14 +75,15 @@ function MixtureRow({ index, use, uses, corpora, put, invalid, problemId }) {
   const known = corpora.find((corpus) => corpus.name === use.name);
   const free = corpora.filter((corpus) => corpus.name === use.name || !uses.some((one) => one.name === corpus.name));
   const place = `Corpus ${index + 1}`;
-  const id = index === 0 ? controlId("data.corpora") : `${controlId("data.corpora")}-${index}`;
+  const id = rowId(index);
   const marks = { "aria-invalid": /** @type {"true"|undefined} */ (invalid ? "true" : undefined), "aria-describedby": problemId };
   return h("div", { class: "mixture-row", role: "group", "aria-label": place },
     h("div", { class: "mixture-name" },
       h("label", { for: id }, "Corpus"),
       h("select", { id, ...marks, value: use.name, onChange: (/** @type {Event} */ event) =>
           update({ name: /** @type {HTMLSelectElement} */ (event.currentTarget).value }) },
-        known === undefined && h("option", { value: use.name }, `${use.name || "none"} (not in this workspace)`),
+        use.name === "" && h("option", { value: "" }, "Choose one"),
+        use.name !== "" && known === undefined && h("option", { value: use.name }, `${use.name} (not in this workspace)`),
         free.map((corpus) => h("option", { key: corpus.name, value: corpus.name }, corpus.name)))),
     h("div", { class: "mixture-role" },
       h("label", { for: `${id}-role` }, "Role"),

@@ -27,6 +27,7 @@ import { controlId, problemsOf } from "./problems.js";
  * @property {number|null} vocabulary_size
  * @property {{possible: boolean, reason: string|null}} full_training
  * @property {{id: string}|null} origin where it was downloaded from
+ * @property {string|null} merge which sum of models it is, where it is a saved merge
  * @property {string|null} error
  */
 
@@ -113,6 +114,7 @@ export function factsOf(model) {
   const quantization = model.quantization;
   const full = model.full_training;
   return [
+    model.merge ? `merge: ${model.merge}` : "",
     model.parameters === null ? "" : `${count(model.parameters)} parameters`,
     model.bytes === null ? "" : bytes(model.bytes),
     model.architecture ?? "",

@@ -1,5 +1,7 @@
 /** Which problems of a plan belong to which setting, and which are shown already. */
 
+import { corporaOf } from "./tree.js";
+
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 
 /** Settings that speak for their whole group: what is wrong with the group is shown at them. */
@@ -70,7 +72,7 @@ export function otherProblems(form) {
 export function stillNeeded(form) {
   const needed = [];
   if (!form.chosen("model.path")) needed.push("a base model");
-  if (!form.chosen("data.corpora")) needed.push("a corpus");
+  if (!corporaOf(form.values.value).some((use) => use.name !== "")) needed.push("a corpus");
   return needed;
 }
 

@@ -7,7 +7,7 @@ import { navigate } from "../../lib/router.js";
 import { Problem } from "../../components/problem.js";
 import { startAsking } from "../../components/start_asking.js";
 import { shownProblems, stillNeeded } from "./problems.js";
-import { isName } from "./tree.js";
+import { corporaOf, isName } from "./tree.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 
@@ -91,6 +91,7 @@ function problemWithName(form) {
 function obstacleOf(form, nameProblem) {
   const needed = stillNeeded(form);
   if (needed.length > 0) return `Still needed: ${needed.join(" and ")}.`;
+  if (corporaOf(form.values.value).some((use) => use.name === "")) return "Choose a corpus in the empty row, or remove it.";
   if (nameProblem !== "") return "The name needs a change.";
   if (form.planError.value !== null && form.plan.value === null) return "The plan could not be made, see there.";
   const plan = form.plan.value;

@@ -14,6 +14,7 @@ import { h, useState } from "../../lib/preact.js";
 import { navigate } from "../../lib/router.js";
 import { typedNumber } from "../new_run/tree.js";
 import { BenchNotice } from "./bench_notice.js";
+import { resumable } from "../../lib/run_words.js";
 import { testLinks } from "./test_links.js";
 
 /** @typedef {(change?: any) => void} Changed called with the run's new summary when something was done */
@@ -24,12 +25,23 @@ const somethingRuns = (/** @type {string} */ id) => (status.value?.active || [])
 const checkpointWords = (checkpoint) =>
   `step ${integer(checkpoint.step)}${checkpoint.domain_bits_per_byte == null ? "" : `, domain ${bits(checkpoint.domain_bits_per_byte)}`}${checkpoint.best ? ", best" : ""}`;
 
+/** What the end of a run sets going. */
+function NextInQueue() {
+  const queue = status.value?.queue;
+  const next = queue && !queue.paused ? queue.waiting[0] : undefined;
+  if (next === undefined) return null;
+  return h("p", {}, `${next.run} is next in the queue: it starts as soon as this run has ended. Pause the queue first if it should wait.`);
+}
+
 /** @param {any} run @param {Changed} changed */
 async function stop(run, changed) {
   let answer;
   const yes = await confirm({
     title: `Stop ${run.id}?`,
-    body: h("p", {}, "The training finishes the step it is in, writes a checkpoint, and ends. It can be resumed from there, exactly."),
+    body: [
+      h("p", { key: 1 }, "The training finishes the step it is in, writes a checkpoint, and ends. It can be resumed from there, exactly."),
+      h(NextInQueue, { key: 2 }),
+    ],
     confirm: "Stop and save",
     action: async () => { answer = await post(`/api/runs/${run.id}/stop`, {}); },
   });
@@ -50,6 +62,7 @@ async function kill(run, changed) {
       h("p", { key: 2 }, newest
         ? `The last checkpoint is of step ${integer(newest.step)}; the run is at step ${integer(run.step)}. The steps in between have to be done again when it is resumed.`
         : "There is no checkpoint yet: all steps so far have to be done again."),
+      h(NextInQueue, { key: 3 }),
     ],
     confirm: "Kill it",
     danger: true,
@@ -247,7 +260,7 @@ export function RunActions({ run, changed, dialog, setDialog }) {
     ours && name === "prepared" && run.queue_position == null && h(Button, { kind: "primary", icon: "play", onClick: () => start(run, changed) }, "Start"),
     ours && alive && name !== "stopping" && h(Button, { kind: "primary", icon: "stop", onClick: () => stop(run, changed) }, "Stop and save"),
     ours && alive && h(Button, { kind: "danger", icon: "kill", onClick: () => kill(run, changed) }, "Kill"),
-    ours && (name === "ended" || name === "lost") && run.queue_position == null && h(Button, { kind: run.state.outcome === "completed" ? "plain" : "primary", icon: "resume", onClick: () => setDialog({ kind: "resume" }) }, "Resume"),
+    ours && resumable(run) && run.queue_position == null && h(Button, { kind: "primary", icon: "resume", onClick: () => setDialog({ kind: "resume" }) }, "Resume"),
     ours && run.checkpoints.length > 0 && h(Button, { icon: "fork", onClick: () => setDialog({ kind: "fork" }) }, "Fork"),
     ours && run.config && h(Button, { href: `/new?from=${run.id}` }, "Clone settings"),
     tested && h(Menu, { label: "Test", icon: "play", items: [

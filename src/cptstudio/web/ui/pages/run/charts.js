@@ -130,6 +130,13 @@ function Alarm({ series }) {
   );
 }
 
+/** Why the chart of evaluations is empty. @param {RunSeries} series @param {any} run */
+function unmeasured(series, run) {
+  const { from, to } = series.shown;
+  if ((from != null || to != null) && (run.domain?.last != null || run.general?.last != null)) return "No evaluation in this part of the run.";
+  return run.state.alive ? "No evaluation yet." : "No evaluation measured bits per byte.";
+}
+
 /** @param {{series: RunSeries, run: any}} props */
 export function RunCharts({ series, run }) {
   const version = series.version.value;
@@ -172,7 +179,7 @@ export function RunCharts({ series, run }) {
       "div",
       { class: "charts" },
       h(Chart, { ...common, title: "Loss", note: h("span", { class: "hint" }, "nats per token"), lines: lines.loss, y: { title: "Loss", format: number }, log: view.log, clip: view.clip, large: true, marks: lines.marks, file: `${run.id}.loss`, empty: waiting }),
-      h(Chart, { ...common, title: "Held-out text", note: h("span", { class: "hint" }, "bits per byte"), lines: lines.bits, y: { title: "Bits per byte", format: bits, tick: number }, wide: true, marks: lines.marks, file: `${run.id}.bits-per-byte`, empty: run.state.alive ? "No evaluation yet." : "No evaluation measured bits per byte." }),
+      h(Chart, { ...common, title: "Held-out text", note: h("span", { class: "hint" }, "bits per byte"), lines: lines.bits, y: { title: "Bits per byte", format: bits, tick: number }, wide: true, marks: lines.marks, file: `${run.id}.bits-per-byte`, empty: unmeasured(series, run) }),
       h(Chart, { ...common, title: "Learning rate", lines: lines.rate, y: { title: "Learning rate", format: (value) => number(value, 3) }, zero: true, file: `${run.id}.learning-rate`, empty: unrecorded }),
       h(Chart, { ...common, title: "Speed", note: h("span", { class: "hint" }, "tokens per second"), lines: lines.speed, y: { title: "Tokens per second", format: count }, clip: view.clip, file: `${run.id}.speed`, empty: unrecorded }),
       h(Chart, { ...common, title: "Gradient norm", lines: lines.norm, y: { title: "Gradient norm", format: (value) => number(value, 3) }, clip: view.clip, file: `${run.id}.gradient-norm`, empty: unrecorded }),

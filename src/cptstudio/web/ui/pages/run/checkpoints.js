@@ -3,12 +3,15 @@ import { Button } from "../../components/button.js";
 import { Table } from "../../components/table.js";
 import { bits, bytes, date, integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
+import { resumable } from "../../lib/run_words.js";
 import { testLinks } from "./test_links.js";
 
 /** @param {{run: any, setDialog: (dialog: {kind: string, checkpoint?: string}) => void}} props */
 export function Checkpoints({ run, setDialog }) {
   const rows = [...run.checkpoints].reverse();
-  const resumable = !run.state.alive && run.state.name !== "prepared" && run.state.name !== "missing";
+  const ended = !run.state.alive && run.state.name !== "prepared" && run.state.name !== "missing";
+  // From its last checkpoint a completed run has no step left; from an earlier one it does some again.
+  const again = (/** @type {any} */ one) => ended && (one !== rows[0] || resumable(run));
   return h(
     "div",
     { class: "stack" },
@@ -23,7 +26,7 @@ export function Checkpoints({ run, setDialog }) {
         { id: "bytes", title: "Size", number: true, cell: (one) => bytes(one.bytes) },
         { id: "created", title: "Written", cell: (one) => h("span", { class: "nowrap" }, date(one.created)) },
         { id: "actions", title: h("span", { class: "visually-hidden" }, "Actions"), cell: (one) => !one.problem && h("div", { class: "row" },
-          resumable && h(Button, { small: true, "aria-label": `Resume from ${one.name}`, onClick: () => setDialog({ kind: "resume", checkpoint: one.name }) }, "Resume…"),
+          again(one) && h(Button, { small: true, "aria-label": `Resume from ${one.name}`, onClick: () => setDialog({ kind: "resume", checkpoint: one.name }) }, "Resume…"),
           h(Button, { small: true, "aria-label": `Test ${one.name}`, href: testLinks(run, one.name).playground }, "Test"),
           h(Button, { small: true, "aria-label": `Evaluate ${one.name}`, href: testLinks(run, one.name).evaluate }, "Evaluate"),
           h(Button, { small: true, "aria-label": `Fork from ${one.name}`, onClick: () => setDialog({ kind: "fork", checkpoint: one.name }) }, "Fork…")) },

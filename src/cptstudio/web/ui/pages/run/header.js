@@ -15,7 +15,7 @@ function timeFact(run) {
     return h(Fact, { title: "Time left", value: duration(run.remaining_seconds), note: run.started ? `since ${date(run.started)}` : null });
   }
   if (run.ended) {
-    return h(Fact, { title: "Ended", value: date(run.ended), note: run.started ? `after ${duration(run.ended - run.started)}` : null });
+    return h(Fact, { title: "Ended", value: date(run.ended), note: run.trained_seconds == null ? null : `after ${duration(run.trained_seconds)} of training` });
   }
   return run.updated
     ? h(Fact, { title: "Last news", value: date(run.updated) })
