@@ -279,7 +279,7 @@ def test_a_fork_starts_from_its_parents_weights(
     changes = {"optimizer.learning_rate": 2e-4, "length": "5 steps"}
     with pytest.raises(UserError, match=r"data\.corpora"):
         manager.fork("parent", None, "child", {"data.corpora": []})
-    with pytest.raises(UserError, match="no such setting"):
+    with pytest.raises(UserError, match="no such field"):
         manager.fork("parent", None, "child", {"optimizer.speed": 1})
     manager.fork("parent", None, "child", changes)
     wait_for_end(manager, "child")
@@ -325,7 +325,7 @@ def test_all_problems_are_told_at_once_before_anything_is_created(
     with pytest.raises(UserError) as caught:
         manager.start(toy_config(broken, "taken", 5))
     text = str(caught.value)
-    for part in ("already", "base model cannot be read", "corpus toy is not there"):
+    for part in ("already", "base model folder", "corpus toy is not there"):
         assert part in text
     assert len(caught.value.problems) == 3
     assert not manager.workspace.private.exists()

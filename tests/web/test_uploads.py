@@ -65,10 +65,10 @@ def test_an_upload_is_kept_under_a_name_of_ours(web: Web) -> None:
     for path in folder_of(web).iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
     assert [one["id"] for one in web.get("/api/uploads")["uploads"]] == [upload["id"]]
-    assert [one["id"] for one in web.get("/api/uploads?purpose=corpus")["uploads"]] == [
+    assert [one["id"] for one in web.get("/api/uploads", purpose="corpus")["uploads"]] == [
         upload["id"]
     ]
-    assert web.get("/api/uploads?purpose=text")["uploads"] == []
+    assert web.get("/api/uploads", purpose="text")["uploads"] == []
     assert web.request("DELETE", f"/api/uploads/{upload['id']}").status_code == 204
     assert not list(folder_of(web).iterdir())
     assert web.request("DELETE", f"/api/uploads/{upload['id']}").status_code == 404
