@@ -140,7 +140,7 @@ def expect_breaks_off(
     """A job that is killed says so, and its sentence can be put away."""
     begin()
     kill()
-    expect(jobs).to_contain_text("killed from outside")
+    expect(jobs).to_contain_text("ended from outside")
     expect(jobs).to_contain_text("Failed")
     jobs.get_by_role("button", name="Close").click()
     expect(jobs).to_have_count(0)
