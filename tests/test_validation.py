@@ -39,7 +39,7 @@ WRONG = {
     "list of objects": [{"name": 5, "rolle": "x"}],
 }
 LEAK = re.compile(
-    r"Input should|ArgsKwargs|given:|pydantic|instance|parse|unable|NoneType|Literal|[Tt]uple|"
+    r"Input should|ArgsKwargs|\(given|pydantic|instance|parse|unable|NoneType|Literal|[Tt]uple|"
     r"dict|Value error|Field required|Extra inputs|valid (integer|number|string|boolean)|finite|"
     r"None|True|False|<|\b[a-z]+\.[a-z_]+\b"
 )
