@@ -18,6 +18,23 @@ CASES = Path(__file__).parent / "cases"
 KEEP_ALL = BuildSettings(exact_dedup=False, near_dedup=False, validation=0, test=0)
 # The documents' texts, or how they begin.
 READ = {
+    "01-docx-tracked-a.docx": [
+        "The valve opens at seven bar.\n\nThis whole sentence was added by a reviewer.\n\n"
+        "A moved sentence."
+    ],
+    "02-docx-sdt-a.docx": [
+        "Before the control.\n\nBlock control text, a whole chapter may be in it.\n\n"
+        "Client: Inline control end."
+    ],
+    "04-docx-tables-a.docx": [
+        "Table follows.\n\nWIDE\nTALL\tr1c1\ninner-left\tinner-right\n\tr1c2\n"
+        "\tr2c1\ttwo\nparagraphs"
+    ],
+    "05-epub-selfclosing-a.epub": [
+        "Chapter one is here.\n\nChapter two is here.\n\nChapter three is here.\n\nBefore after."
+        "\n\nChapter four goes on.\n\nEnd of four.\n\nChapter five is here.\n\nAfter the svg."
+        "\n\nMath in cdata end."
+    ],
     "06-epub-encoding-a.epub": [
         "Die Größe der Übung läßt sich schätzen.\n\nSechzehn Bit.\n\nВойна и мир, часть первая."  # noqa: RUF001
     ],

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
+import struct
 import zipfile
 from pathlib import Path
 
+import pyarrow as arrow
 import pytest
 
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import Corpus
+from cptstudio.corpus.report import render
 from cptstudio.errors import UserError
 
 
@@ -151,6 +155,59 @@ def test_a_decompression_bomb_is_stopped(tmp_path: Path, sources: Path) -> None:
         for _ in range(120):
             file.write(b"a" * (1 << 20))
     assert "bomb" in problem(build(tmp_path, sources), "sources/bomb.txt.gz")
+
+
+def test_what_would_take_hours_or_the_process_is_named(tmp_path: Path, sources: Path) -> None:
+    # Members that share their bytes: 40 kB that unpack to gigabytes.
+    with zipfile.ZipFile(sources / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(5):
+            archive.writestr(f"{number}.txt", b"a" * 40_000_000)
+    fonts = "".join(f"<font color={number}>" for number in range(6_000))
+    pages = {
+        "deep.html": "<ul><li>" * 60_000 + "deep",
+        "fonts.html": f"<p>{fonts}</p>" + "<p>x</p>" * 6_000,
+        "long.html": "<div><ul><li>one<li>two</ul></div><p>x<p><b>y</b>" * 20_000,
+    }
+    for name, page in pages.items():
+        (sources / name).write_text(page, encoding="utf-8")
+    with (sources / "holes.bin").open("wb") as file:
+        file.truncate(1 << 40)
+    # The end of the last text lies two gigabytes behind the data.
+    table = arrow.table({"text": ["one", "two"]})
+    out = io.BytesIO()
+    with arrow.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
+    offsets, wrong = struct.pack("<3i", 0, 3, 6), struct.pack("<3i", 0, 3, 0x7FFFFFFF)
+    (sources / "damaged.arrow").write_bytes(out.getvalue().replace(offsets, wrong))
+    corpus = build(tmp_path, sources)
+    assert "like a bomb" in problem(corpus, "sources/bomb.zip")
+    assert "nested too deeply" in problem(corpus, "sources/deep.html")
+    assert "nested too deeply" in problem(corpus, "sources/fonts.html")
+    assert "is a sparse file" in problem(corpus, "sources/holes.bin")
+    assert "is not an Arrow file that can be read" in problem(corpus, "sources/damaged.arrow")
+    assert corpus.manifest.report.problem_files == 5
+    assert any(text.count("one\ntwo") == 20_000 for text in texts(corpus))
+
+
+def test_names_reach_no_terminal_as_they_are(tmp_path: Path, sources: Path) -> None:
+    (sources / "red\x1b[31m.txt").write_text("red", encoding="utf-8")
+    (sources / "two\nlines.bin").write_bytes(bytes(100))
+    (sources / "fields.json").write_text('{"a\\u001b[2J": 1}', encoding="utf-8")
+    with zipfile.ZipFile(sources / "z.zip", "w") as archive:
+        archive.writestr("in\x1b[0m.bin", bytes(100))
+    corpus = build(tmp_path, sources)
+    told = "".join([render(corpus), *corpus.source_labels(), *corpus.manifest.report.problems])
+    assert "\x1b" not in told
+    assert "two\\x0alines.bin" in told and "in\\x1b[0m.bin" in told and "a\\x1b[2J" in told
+
+
+def test_a_loop_of_links_and_a_closed_folder_are_said(tmp_path: Path, sources: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(UserError, match=r"a cannot be read: (its symbolic|Too many)"):
+        build_corpus(tmp_path / "corpus", [tmp_path / "a"])
+    with pytest.raises(UserError, match="File name too long"):
+        build_corpus(tmp_path / "corpus", [tmp_path / ("x" * 300)])
 
 
 def test_a_very_long_line_is_kept_and_named(tmp_path: Path, sources: Path) -> None:

@@ -24,6 +24,8 @@ from cptstudio.corpus.sources import Skipped, SourceFile, printable
 from cptstudio.corpus.split import new_content_hash
 
 _PROBLEMS_SHOWN = 200
+_TEXT_FREE = 1024 * durable.MEBIBYTE
+_TEXT_EXPANSION = 1000
 
 
 class DocumentObserver(Protocol):
@@ -65,6 +67,7 @@ class SourceReader:
         self._source = 0
         self._hash = hashlib.sha256()
         self._last_problem: str | None = None
+        self._limit = 0
         self.labels: list[str] = []
         self.problems: list[str] = []
         self.problem_count = 0
@@ -118,6 +121,7 @@ class SourceReader:
     def _read_item(self, item: Item, record: SourceRecord) -> str | None:
         """Store the documents of one item; returns why it could not be read to its end."""
         aside = item.aside
+        self._limit = self._writer.position + _TEXT_FREE + _TEXT_EXPANSION * record.size
         reason = None
         keys = 0
         try:
@@ -185,6 +189,8 @@ class SourceReader:
                 blank = blank and data.isspace()
                 digest.update(data)
                 self._writer.write(data)
+                if self._writer.position > self._limit:
+                    raise Unreadable("gives over a thousand times its size in text, like a bomb")
                 for observer in self._observers:
                     observer.part(data)
         except BaseException:

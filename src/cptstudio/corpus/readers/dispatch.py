@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from cptstudio.corpus.readers import markup, publications, records
+from cptstudio.corpus.readers import markup, publications, records, word
 from cptstudio.corpus.readers.decoding import decoded
 from cptstudio.corpus.readers.items import Item, Unreadable
 
@@ -23,7 +23,7 @@ _READERS: dict[str, Reader] = {
     ".htm": markup.html,
     ".xhtml": markup.html,
     ".pdf": publications.pdf,
-    ".docx": publications.word,
+    ".docx": word.word,
     ".epub": publications.epub,
 }
 _ARCHIVES = frozenset({".zip", ".gz", ".zst", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar"})

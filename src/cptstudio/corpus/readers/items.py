@@ -178,6 +178,9 @@ def _members(
         members = sorted(
             (m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename
         )
+        unpacked = sum(member.file_size for member in members)
+        if unpacked > _EXPANSION_FREE + _EXPANSION * source.size:
+            raise Unreadable(f"expands to {unpacked:,} bytes, like a bomb")
         if len(members) > _MEMBERS:
             raise Unreadable(f"holds {len(members):,} files, more than {_MEMBERS:,}")
         marked = aside.marked_folders(member.filename for member in members)

@@ -53,6 +53,16 @@ _PARAGRAPHS = frozenset(
 )
 _LINES = frozenset({"br", "tr", "caption", "summary", "legend", "option"})
 _PREFORMATTED = frozenset({"pre", "textarea", "xmp"})
+# Elements that a later one does not close, and the formatting elements.
+_NESTING = re.compile(
+    "<(/?)(?:(address|article|aside|blockquote|center|details|dialog|dir|div|dl|fieldset|figure|"
+    "footer|form|h[1-6]|header|main|menu|nav|ol|pre|section|span|summary|svg|table|ul)|"
+    "a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[ \t\n\r\f/>])",
+    re.IGNORECASE,
+)
+_FEW_TAGS = 5_000
+_BLOCK_STEPS = 2_000_000_000
+_FORMAT_STEPS = 50_000_000
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
@@ -69,7 +79,12 @@ def html(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def text_of_html(source: str) -> str:
-    """The visible text of a page: paragraphs apart by an empty line, cells by a tab."""
+    """The visible text of a page: paragraphs apart by an empty line, cells by a tab.
+
+    Raises:
+        Unreadable: it would keep the parser busy for minutes.
+    """
+    _check_nesting(source)
     root = LexborHTMLParser(source.encode("utf-8", "replace")).root
     if root is None:
         return ""
@@ -96,6 +111,28 @@ def text_of_html(source: str) -> str:
             child = child.next
         waiting.extend(reversed(children))
     return writer.finish()
+
+
+def _check_nesting(source: str) -> None:
+    """Refuse what a parser takes quadratic time or memory for (HTML Standard, section 13.2).
+
+    At each tag it may walk up all open elements, and in each new block it opens all formatting
+    elements that were left open anew. No page that anyone wrote comes near these products.
+    """
+    tags = source.count("<")
+    if tags < _FEW_TAGS:
+        return
+    blocks = formats = deepest = most = 0
+    for found in _NESTING.finditer(source):
+        step = -1 if found[1] else 1
+        if found[2]:
+            blocks = max(0, blocks + step)
+            deepest = max(deepest, blocks)
+        else:
+            formats = max(0, formats + step)
+            most = max(most, formats)
+    if deepest * tags > _BLOCK_STEPS or most * tags > _FORMAT_STEPS:
+        raise Unreadable(f"is nested too deeply: {max(deepest, most):,} elements inside each other")
 
 
 class _Writer:

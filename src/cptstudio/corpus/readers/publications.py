@@ -1,32 +1,34 @@
-"""PDF, Word and EPUB files; each is one document."""
+"""PDF and EPUB files; each is one document."""
 
 from __future__ import annotations
 
 import codecs
-import io
 import logging
 import posixpath
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any
+from html.entities import html5 as html_entities
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from cptstudio.corpus.readers.guard import attempt, words_of
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.markup import HTML_LIMIT, text_of_html
+from cptstudio.corpus.readers.packages import check_archive, seekable
 from cptstudio.durable import MEBIBYTE
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
-_FILE_LIMIT = 512 * MEBIBYTE
-_UNPACKED_LIMIT = 512 * MEBIBYTE
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
+# Those that XML does not know without a document type; & and < must stay as they are.
+_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]*);")
 _NO_CHARACTER = "\0"  # What pypdf makes of a glyph that its font maps to none.
 _PAGES_GIVEN_UP = 100
 _WRONG_SHARE = 0.02
@@ -38,7 +40,7 @@ def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
 
     # It warns about every flaw of a file; what matters arrives as an exception.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    with _seekable(item) as file:
+    with seekable(item) as file:
         try:
             reader = PdfReader(file)
             # Many are encrypted only against changes and open without a password.
@@ -81,44 +83,10 @@ def _page(reader: PdfReader, number: int) -> str:
     return text if text.strip() else ""
 
 
-def word(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """The paragraphs and tables of a .docx file, in their order."""
-    from docx import Document
-
-    with _seekable(item) as file:
-        _check_archive(file)
-        try:
-            blocks = list(Document(file).iter_inner_content())
-        except Exception as error:
-            raise Unreadable(f"is not a Word file that can be read: {words_of(error)}") from None
-        parts = []
-        for number, block in enumerate(blocks, start=1):
-            part = attempt(item, f"paragraph or table {number:,}", partial(_block, block))
-            if part and part.strip():
-                parts.append(part)
-        yield ("\n\n".join(parts),)
-
-
-def _block(block: Any) -> str:
-    from docx.oxml.ns import qn
-    from docx.table import Table, _Cell
-
-    if not isinstance(block, Table):
-        return str(block.text)
-    rows = []
-    # Not by `row.cells`: it repeats merged cells, and refuses tables whose merges do not add up.
-    for row in block._tbl.iterchildren(qn("w:tr")):
-        cells = [_Cell(cell, block) for cell in row.iterchildren(qn("w:tc"))]
-        rows.append(
-            "\t".join("\n".join(_block(inner) for inner in c.iter_inner_content()) for c in cells)
-        )
-    return "\n".join(rows)
-
-
 def epub(item: Item, field: str) -> Iterator[Iterable[str]]:
     """The chapters of an EPUB book in reading order (EPUB 3.3, package document's spine)."""
-    with _seekable(item) as file:
-        archive = _check_archive(file)
+    with seekable(item) as file:
+        archive = check_archive(file)
         try:
             chapters = _spine(archive)
             encrypted = _encrypted(archive)
@@ -174,7 +142,25 @@ def _chapter(item: Item, archive: zipfile.ZipFile, name: str, place: str) -> str
         item.findings.add(
             f"{place} has {wrong:,} bytes that are not {encoding}; U+FFFD stands there"
         )
-    return text_of_html(text)
+    return text_of_html(_as_html(text))
+
+
+def _as_html(text: str) -> str:
+    """A chapter as HTML: in XML an element that closes itself is empty, in HTML it stays open.
+
+    What is not well-formed is left as it is, because the HTML parser makes the most of it.
+    """
+    from lxml import etree  # type: ignore[import-untyped]
+
+    known = _ENTITY.sub(lambda found: html_entities.get(found[1] + ";", found[0]), text)
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)
+    try:
+        root = etree.fromstring(_DECLARATION.sub("", known, count=1).encode(), parser)
+    except (etree.XMLSyntaxError, ValueError):
+        return text
+    for element in root.iter(etree.Element):
+        element.tag = etree.QName(element).localname
+    return str(etree.tostring(root, method="html", encoding="unicode"))
 
 
 def _xml_encoding(data: bytes) -> str:
@@ -209,22 +195,3 @@ def _spine(archive: zipfile.ZipFile) -> list[str]:
         files[entry.attrib.get("id", "")] = path
     order = [entry.attrib.get("idref", "") for entry in package.iterfind(".//{*}spine/{*}itemref")]
     return [files.get(name, name) for name in order]
-
-
-def _seekable(item: Item) -> IO[bytes]:
-    file = item.open()
-    if file.seekable():
-        return file
-    file.close()
-    return io.BytesIO(item.read(_FILE_LIMIT))
-
-
-def _check_archive(file: IO[bytes]) -> zipfile.ZipFile:
-    try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise Unreadable(f"cannot be unpacked: {error}") from None
-    unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > _UNPACKED_LIMIT:
-        raise Unreadable(f"unpacks to {unpacked:,} bytes, more than {_UNPACKED_LIMIT:,}")
-    return archive

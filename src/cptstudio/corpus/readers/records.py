@@ -20,6 +20,8 @@ _WHOLE_LIMIT = 128 * MEBIBYTE
 _COLUMNS_LIMIT = 512 * MEBIBYTE
 _BOM = b"\xef\xbb\xbf"
 _DECODER = json.JSONDecoder()
+# A picture pasted into a cell as text.
+_PICTURE = re.compile(r"data:[a-z]+/[-+.a-z0-9]+;base64,[A-Za-z0-9+/=\s]{100,}")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -178,10 +180,13 @@ def notebook(item: Item, field: str) -> Iterator[Iterable[str]]:
     try:
         content = json.loads(item.read(_WHOLE_LIMIT))
         cells = content["cells"]
-        sources = ["".join(cell["source"]) for cell in cells]
+        texts = ["".join(cell["source"]) for cell in cells]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Unreadable("is not a Jupyter notebook of format 4") from None
-    yield ("\n\n".join(source for source in sources if source.strip()),)
+    found = [_PICTURE.subn("", text) for text in texts]
+    if pictures := sum(count for _, count in found):
+        item.notes.append(f"{pictures:,} pictures inside its cells are left out")
+    yield ("\n\n".join(source for source, _ in found if source.strip()),)
 
 
 def table(item: Item, field: str) -> Iterator[Iterable[str]]:
@@ -344,6 +349,8 @@ def _column(item: Item, batch: Any, path: list[str], field: str) -> Iterator[Ite
     import pyarrow.compute
 
     values = batch.column(batch.schema.names.index(path[0]))
+    # What comes from a file may point outside of its own memory; reading that ends the process.
+    values.validate(full=True)
     for name in path[1:]:
         values = arrow.compute.struct_field(values, name)
     if arrow.types.is_dictionary(values.type):

@@ -1,0 +1,38 @@
+"""Documents that are archives of files, such as .docx and .epub."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import IO
+
+from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.durable import MEBIBYTE
+
+_FILE_LIMIT = 512 * MEBIBYTE
+_UNPACKED_LIMIT = 512 * MEBIBYTE
+
+
+def seekable(item: Item) -> IO[bytes]:
+    """An item opened so that its reader may jump in it, in memory where it is compressed."""
+    file = item.open()
+    if file.seekable():
+        return file
+    file.close()
+    return io.BytesIO(item.read(_FILE_LIMIT))
+
+
+def check_archive(file: IO[bytes]) -> zipfile.ZipFile:
+    """The archive that a document of several files is.
+
+    Raises:
+        Unreadable: it is none, or would take too much memory.
+    """
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise Unreadable(f"cannot be unpacked: {error}") from None
+    unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > _UNPACKED_LIMIT:
+        raise Unreadable(f"unpacks to {unpacked:,} bytes, more than {_UNPACKED_LIMIT:,}")
+    return archive
