@@ -253,6 +253,17 @@ class MethodSettings(Settings):
     )
 
 
+STATE_ARRAYS = {
+    "adamw": (2, 2),
+    "adafactor": (0, 0),
+    "lion": (1, 1),
+    "muon": (1, 2),
+    "sgd": (1, 1),
+}
+"""Arrays of float32 that an optimizer keeps for a matrix and for any other parameter, each as large
+as the parameter. Muon leaves what is no matrix to AdamW; Adafactor keeps rows and columns only."""
+
+
 class OptimizerSettings(Settings):
     """How gradients become updates."""
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cptstudio.lm.parameter_kinds import Treatment
-from cptstudio.settings import OptimizerSettings
+from cptstudio.settings import STATE_ARRAYS, OptimizerSettings
 from cptstudio.training import optimizers
 from cptstudio.training.optimizers import Optimizer, TrainedParameters, clip_factor
 
@@ -199,6 +199,21 @@ def test_where_the_device_says_no_nothing_changes(name: str) -> None:
     optimizer.update(parameters, good, rate=1.0, scale=mx.array(1.0), keep=mx.array(True))
     assert not np.array_equal(np.array(parameters["up"]), before["up"])
     assert optimizer.state()[optimizers.UPDATES].item() == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_is_as_large_as_the_settings_say(name: str) -> None:
+    _, optimizer = optimise(steps=0, name=name)
+    state = optimizer.state()
+    for parameter, shape in SHAPES.items():
+        arrays = sum(
+            value.shape == shape
+            for leaf, value in state.items()
+            if leaf.startswith(parameter + "/")
+        )
+        expected = STATE_ARRAYS[name][0 if TREATMENTS[parameter].muon else 1]
+        # Adafactor keeps a vector whole, which is little.
+        assert arrays == expected or (name == "adafactor" and parameter == "norm"), parameter
 
 
 def test_state_of_another_optimizer_is_refused() -> None:

@@ -18,12 +18,11 @@ from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import Finding
 from cptstudio.run_files import CorpusRecord, RunConfig
+from cptstudio.settings import STATE_ARRAYS
 from cptstudio.workspace import why_model_is_absent
 
 _FLOAT32_BYTES = 4
 _HEADER_LIMIT = 100 * durable.MEBIBYTE
-# Float32 arrays of each trained parameter that the optimizer keeps.
-_OPTIMIZER_ARRAYS = {"adamw": 2, "muon": 1, "lion": 1, "sgd": 1, "adafactor": 0}
 
 
 def problems_of(config: RunConfig, run_directory: Path) -> list[Finding]:
@@ -111,7 +110,7 @@ def _corpus_problem(corpus: CorpusRecord) -> str | None:
 def _size_problems(config: RunConfig, parameters: int, run_directory: Path) -> list[str]:
     settings = config.settings
     trained = parameters if settings.method.kind == "full" else 0
-    arrays = _OPTIMIZER_ARRAYS.get(settings.optimizer.name, 0)
+    arrays = min(STATE_ARRAYS[settings.optimizer.name])
     state = trained * _FLOAT32_BYTES * (1 + arrays)
     problems = []
     # Weights that are not trained may be quantized: half a byte each, at least.

@@ -18,7 +18,7 @@ from typing import Any
 
 from cptstudio.lm.description import ModelDescription, read_model_config, read_tensors
 from cptstudio.lm.streams import most_streams
-from cptstudio.settings import TrainingSettings
+from cptstudio.settings import STATE_ARRAYS, TrainingSettings
 from cptstudio.training.machine import Machine
 
 # For each token and layer, arrays as wide as the named part that exist at the end.
@@ -53,8 +53,6 @@ UPDATE_WEIGHTS = 10_500_000
 
 ATTENTION_BLOCK, MOST_BLOCKS = 128, 8
 """As in `cptstudio.lm.cpu_attention`, which imports MLX."""
-
-_STATE_BYTES = {"adamw": 8, "muon": 8, "lion": 4, "sgd": 4, "adafactor": 0}
 
 
 @dataclass(frozen=True)
@@ -97,6 +95,15 @@ def trained_parameters(model: ModelDescription, settings: TrainingSettings) -> i
     if settings.method.train_embeddings:
         adapters += embedding_parameters(model)
     return adapters
+
+
+def state_bytes(model: ModelDescription, settings: TrainingSettings) -> int:
+    """Bytes of the optimizer's state; norms and biases are too few to count."""
+    whole = settings.method.kind == "full" or settings.method.train_embeddings
+    tables = embedding_parameters(model) if whole else 0
+    matrices = trained_parameters(model, settings) - tables
+    for_matrix, for_table = STATE_ARRAYS[settings.optimizer.name]
+    return 4 * (for_matrix * matrices + for_table * tables)
 
 
 def embedding_parameters(model: ModelDescription) -> int:
@@ -149,7 +156,7 @@ def estimate_memory(
         passing += logits
     return MemoryEstimate(
         weights=weights,
-        optimizer=_STATE_BYTES[settings.optimizer.name] * trained,
+        optimizer=state_bytes(model, settings),
         accumulated=4 * trained if settings.batch.accumulation > 1 else 0,
         backward=int(number * kept + passing + matrices),
         update=int(4 * (streams * trained + on_the_way)),
@@ -244,7 +251,7 @@ def _sizes(model: ModelDescription) -> _Sizes:
 def checkpoint_bytes(model: ModelDescription, settings: TrainingSettings) -> int:
     """Bytes of one checkpoint on disk."""
     trained = trained_parameters(model, settings)
-    state = (4 + _STATE_BYTES[settings.optimizer.name]) * trained
+    state = 4 * trained + state_bytes(model, settings)
     stored = {"float32": 4}.get(model.dtype, 2)
     if settings.method.kind == "full":
         return state + (0 if stored == 4 else stored * model.parameters)
