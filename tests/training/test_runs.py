@@ -18,6 +18,7 @@ from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
 from cptstudio.lm import loading
 from cptstudio.lm.description import describe_model
+from cptstudio.lm.identity import model_hash
 from cptstudio.run_files import (
     CHECKPOINTS,
     SAMPLES,
@@ -36,6 +37,7 @@ from cptstudio.training import training_metrics_logger as metric
 from cptstudio.training.accumulation import accumulate
 from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
 from cptstudio.training.defaults import default_learning_rate
+from cptstudio.training.evaluation import NO_TEXT
 from cptstudio.training.fitting import completed
 from cptstudio.training.loop import Ending
 from cptstudio.training.setup import Setup, set_up
@@ -207,8 +209,6 @@ def test_early_stopping_ends_the_run_as_completed(workspace: Workspace) -> None:
 
 def poisoned(workspace: Workspace, directory: Path, token: int) -> None:
     """Make the base model overflow wherever a token is read, and the run accept that model."""
-    from cptstudio.lm.identity import model_hash
-
     model = directory.parent / f"{directory.name}-model"
     shutil.copytree(workspace.base_model("toy"), model)
     weights = load_file(model / "model.safetensors")
@@ -281,6 +281,25 @@ def test_after_several_skips_in_a_row_the_run_fails_with_its_last_good_checkpoin
     assert result is not None and result.outcome == "failed" and result.skipped_steps == 3
 
 
+@pytest.mark.usefixtures("weights_unchecked")
+def test_a_run_of_nothing_but_skipped_steps_has_not_completed(untied: Workspace) -> None:
+    changes = {"evaluation": {"prompts": ["import os"], "sample_tokens": 3}}
+    directory = prepare(untied, "nothing", length="2 steps", **changes)
+    model = directory.parent / "nothing-model"
+    poisoned(untied, directory, 0)
+    weights = load_file(model / "model.safetensors")
+    weights["model.embed_tokens.weight"][:] = np.inf
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((directory / "config.json").read_text())
+    config["model_hash"] = model_hash(model)
+    (directory / "config.json").write_text(json.dumps(config))
+    ending = train(directory)
+    assert ending.outcome == "failed"
+    assert ending.reason.startswith("Nothing was learned: all 2 steps had to be skipped.")
+    samples = read_json_lines(directory / SAMPLES).records
+    assert samples and all(sample["completion"] == NO_TEXT for sample in samples)
+
+
 def test_weights_that_are_no_numbers_are_neither_trained_nor_resumed(untied: Workspace) -> None:
     directory = prepare(untied, "damaged", length="4 steps", checkpoints={"every": "2 steps"})
     token = min(batches_by_token(directory, 1))
@@ -289,16 +308,15 @@ def test_weights_that_are_no_numbers_are_neither_trained_nor_resumed(untied: Wor
         for module in (loading, checkpoints):
             patched.setattr(module, "check_weights", lambda values, where: None)
         assert train(directory).outcome == "completed"
-    # With a good base it is the checkpoint that is not taken.
-    config = json.loads((directory / "config.json").read_text())
-    for again, where in ((False, "damaged-model"), (True, "step-00000002")):
-        if again:
-            good = read_config(prepare(untied, "good", length="4 steps"))
-            config |= {"model_path": good.model_path, "model_hash": good.model_hash}
-            (directory / "config.json").write_text(json.dumps(config))
+    ending = train(directory, resume="step-00000002")
+    assert ending.outcome == "failed"
+    assert "damaged-model is damaged: model.embed_tokens.weight holds NaN" in ending.reason
+    with pytest.MonkeyPatch.context() as patched:
+        # With a good base it is the checkpoint that is not taken.
+        patched.setattr(loading, "check_weights", lambda values, where: None)
         ending = train(directory, resume="step-00000002")
-        assert ending.outcome == "failed"
-        assert f"{where} is damaged: model.embed_tokens.weight holds NaN" in ending.reason
+    assert ending.outcome == "failed"
+    assert "step-00000002 is damaged: model.embed_tokens.weight holds NaN" in ending.reason
 
 
 class StepAsOnAGpu(TrainingStep):

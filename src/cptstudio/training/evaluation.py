@@ -23,6 +23,8 @@ from cptstudio.settings import EvaluationSettings
 from cptstudio.training.seeds import sample_seed
 from cptstudio.training.training_data import EvaluationSet
 
+NO_TEXT = "[no further text: the model computes NaN]"
+
 
 class EvaluationAbandonedError(Exception):
     """Somebody asked for a stop while an evaluation ran; nothing of it is recorded."""
@@ -167,6 +169,10 @@ def complete_prompts(
                 max_tokens=settings.sample_tokens,
                 sampler=sampler,
             ):
+                if mx.isnan(response.logprobs).any().item():
+                    # What is drawn from no numbers is no text.
+                    parts.append(NO_TEXT)
+                    break
                 if response.finish_reason != "stop":
                     parts.append(text.add(response.token))
                 if should_stop():

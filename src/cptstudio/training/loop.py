@@ -157,7 +157,7 @@ class TrainingLoop:
         if stopping and not (finished and not self._evaluation_due(finished)):
             return Ending("stopped", str(self._stop.reason))
         if finished:
-            return Ending("completed", f"All {self.step:,} steps are done.")
+            return self._finished()
         if self.early_stopping.stops:
             return Ending(
                 "completed",
@@ -166,6 +166,16 @@ class TrainingLoop:
                 f"{self.early_stopping.best_step}.",
             )
         return None
+
+    def _finished(self) -> Ending:
+        if self.guard.skipped >= self.step:
+            return Ending(
+                "failed",
+                f"Nothing was learned: all {self.step:,} steps had to be skipped. The model or the "
+                "learning rate is at fault: evaluate the model, or use a lower rate.",
+            )
+        skipped = f", {self.guard.skipped:,} of them skipped" if self.guard.skipped else ""
+        return Ending("completed", f"All {self.step:,} steps are done{skipped}.")
 
     def _given_up(self) -> Ending:
         return Ending(
