@@ -8,7 +8,7 @@ import { connection, startLive } from "./lib/live.js";
 import { startPreferences } from "./lib/preferences.js";
 import { effect, h, render, useEffect, useErrorBoundary, useRef, useState } from "./lib/preact.js";
 import { route, startRouter } from "./lib/router.js";
-import { session, startSession, stranger, trusted } from "./lib/session.js";
+import { intercepted, session, startSession, stranger, trusted } from "./lib/session.js";
 
 /**
  * @typedef {object} Page
@@ -74,8 +74,21 @@ function Header({ area }) {
   );
 }
 
+function Intercepted() {
+  return h(
+    "div",
+    { class: "notice notice-bad", role: "alert" },
+    h("div", {}, h("h2", {}, "Another program stands between this page and your server"),
+      h("p", {}, "It left a service worker when it answered at this address, and would see all that this page sends; so nothing is sent. "
+        + "The worker was removed: close the other tabs of this address, then load this page again.")),
+  );
+}
+
 /** What keeps the whole page from being of use. */
 function Banner() {
+  if (intercepted.value) {
+    return h("div", { class: "banner" }, h(Intercepted, {}));
+  }
   if (session.value === "ended") {
     return h(
       "div",
@@ -167,6 +180,9 @@ function App() {
     first.current = false;
   }, [path]);
   if (!wasOpen.current) {
+    if (intercepted.value) {
+      return h("main", { id: "main", class: "page" }, h(Intercepted, {}));
+    }
     return session.value === "ended" ? h(SignInPage, {}) : h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
   }
   return [

@@ -6,6 +6,9 @@
  * as this page. So once the connection broke, nothing is sent or believed before the server has
  * proven itself, and this tab proves itself by a key that it holds in memory only: a program on
  * the port can neither read it nor learn it from the proof.
+ *
+ * Such a program can also leave a service worker, which may take control of this tab at any time
+ * and then sees all that the tab sends to our server. We have none, so under one nothing is sent.
  */
 import { signal } from "./preact.js";
 
@@ -24,6 +27,9 @@ export const session = signal(/** @type {"starting" | "open" | "ended"} */ ("sta
 
 /** Whether what answers at this address cannot prove that it is our server. */
 export const stranger = signal(false);
+
+/** Whether a service worker stands between this tab and the server. It is there until the tab is loaded anew. */
+export const intercepted = signal(false);
 
 let secret = "";
 /** @type {Known | null} */
@@ -73,11 +79,37 @@ export const secretHeader = () => ({ "X-CPT-Studio-Session": secret });
 /** What a WebSocket offers instead: a browser lets it send no header. */
 export const socketProtocols = () => ["cpt-studio", secret];
 
-/** @param {string} path @param {Record<string, string | null>} body @returns {Promise<{status: number, body: any}>} */
-async function ask(path, body) {
+/** Look for service workers and remove them; one that controls this tab stays until it is left. */
+function lookForWorkers() {
+  const workers = navigator.serviceWorker;
+  if (workers?.controller && !intercepted.value) {
+    intercepted.value = true;
+    distrust();
+    void workers.getRegistrations().then((all) => all.forEach((one) => void one.unregister()));
+  }
+  if (intercepted.value) {
+    throw new StrangerError();
+  }
+}
+
+/** None that was left may take control later. */
+async function removeWorkers() {
+  const all = await navigator.serviceWorker?.getRegistrations();
+  await Promise.all((all ?? []).map((one) => one.unregister()));
+  lookForWorkers();
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, string | null>} body
+ * @param {RequestCredentials=} credentials
+ * @returns {Promise<{status: number, body: any}>}
+ */
+async function ask(path, body, credentials = "same-origin") {
+  lookForWorkers();
   const response = await fetch(path, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-    redirect: "error", signal: AbortSignal.timeout(PATIENCE_MS),
+    redirect: "error", credentials, signal: AbortSignal.timeout(PATIENCE_MS),
   });
   const content = await response.json().catch(() => null);
   return { status: response.status, body: content && typeof content === "object" ? content : {} };
@@ -91,7 +123,8 @@ async function ask(path, body) {
  */
 async function recognise(mine) {
   const nonce = hex(crypto.getRandomValues(new Uint8Array(16)).buffer);
-  const { boot, challenge, proof } = (await ask("/enter/challenge", { session: mine.session, nonce })).body;
+  // Not even the cookie is sent to who has not proven itself.
+  const { boot, challenge, proof } = (await ask("/enter/challenge", { session: mine.session, nonce }, "omit")).body;
   if ([boot, challenge].some((one) => typeof one !== "string") || !/^[0-9a-f]{64}$/.test(proof)) {
     throw new StrangerError();
   }
@@ -114,6 +147,7 @@ async function recognise(mine) {
 
 /** Ask a server that is known to be ours by what this tab and it recognise each other. */
 async function learn() {
+  lookForWorkers();
   const response = await fetch("/api/session", { headers: secretHeader() });
   if (!response.ok) {
     throw response.status === 401 ? new EndedError() : new StrangerError();
@@ -127,12 +161,14 @@ async function learn() {
 export async function startSession() {
   // No page of this address shall find this window by a name.
   window.name = "";
-  addEventListener("storage", (event) => {
-    // Another tab has signed in.
-    if (event.key === STORED && event.newValue && session.value === "ended") {
-      void resume([event.newValue]);
+  navigator.serviceWorker?.addEventListener("controllerchange", () => {
+    try {
+      lookForWorkers();
+    } catch {
+      // The shell says so.
     }
   });
+  await removeWorkers().catch(() => undefined);
   await resume(stored());
 }
 
@@ -146,7 +182,7 @@ async function resume(secrets) {
         opened(false);
         return;
       } catch (error) {
-        if (error instanceof EndedError) {
+        if (error instanceof EndedError || intercepted.value) {
           break;
         }
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
@@ -190,7 +226,12 @@ export function trusted() {
     return Promise.reject(new EndedError());
   }
   if (proven) {
-    return Promise.resolve();
+    try {
+      lookForWorkers();
+      return Promise.resolve();
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
   proving ??= prove().finally(() => {
     proving = null;
@@ -200,6 +241,7 @@ export function trusted() {
 
 async function prove() {
   try {
+    await removeWorkers();
     if (known) {
       const answer = await recognise(known);
       secret = answer.secret;
@@ -229,6 +271,7 @@ async function prove() {
  */
 export async function signIn(token) {
   let answer;
+  await removeWorkers();
   if (CAN_PROVE) {
     answer = await recognise({ session: null, key: await imported(encoder.encode(token)) });
   } else {
