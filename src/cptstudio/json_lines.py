@@ -151,16 +151,25 @@ def read_json_lines_backwards(
     Raises:
         UnusableFileError: it is no regular file.
     """
-    for line in _complete_lines_backwards(path, byte_limit):
+    for _, record in located_json_lines_backwards(path, byte_limit):
+        yield record
+
+
+def located_json_lines_backwards(
+    path: Path, byte_limit: int | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As `read_json_lines_backwards`, with the byte offset behind each object's line."""
+    for end, line in _complete_lines_backwards(path, byte_limit):
         try:
             record = parse_json(line)
         except ValueError:
             continue
         if isinstance(record, dict):
-            yield record
+            yield end, record
 
 
-def _complete_lines_backwards(path: Path, byte_limit: int | None) -> Iterator[bytes]:
+def _complete_lines_backwards(path: Path, byte_limit: int | None) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset behind its newline, line without it), the last line first."""
     try:
         file = open_regular_file(path)
     except FileNotFoundError:
@@ -170,7 +179,7 @@ def _complete_lines_backwards(path: Path, byte_limit: int | None) -> Iterator[by
         stop = 0 if byte_limit is None else max(0, position - byte_limit)
         # What lies behind the last newline is torn or still growing.
         pieces: list[bytes] | None = None
-        held = 0
+        held = end = 0
         while position > stop:
             size = min(_BLOCK, position - stop)
             position -= size
@@ -178,8 +187,11 @@ def _complete_lines_backwards(path: Path, byte_limit: int | None) -> Iterator[by
             if rest:
                 *whole, last = rest
                 if pieces is not None and held + len(last) <= LINE_SIZE_LIMIT:
-                    yield b"".join([last, *reversed(pieces)])
-                yield from reversed(whole)
+                    yield end, b"".join([last, *reversed(pieces)])
+                end = position + size - len(last)
+                for line in reversed(whole):
+                    yield end, line
+                    end -= len(line) + 1
                 pieces, held = [], 0
             if pieces is not None:
                 held += len(first)
@@ -188,4 +200,4 @@ def _complete_lines_backwards(path: Path, byte_limit: int | None) -> Iterator[by
                 else:
                     pieces.clear()
         if position == 0 and pieces is not None and held <= LINE_SIZE_LIMIT:
-            yield b"".join(reversed(pieces))
+            yield end, b"".join(reversed(pieces))

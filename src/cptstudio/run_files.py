@@ -21,9 +21,14 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cptstudio.durable import UnusableFileError, read_json, write_json
+from cptstudio.durable import MEBIBYTE, UnusableFileError, read_json, write_json
 from cptstudio.errors import UserError
-from cptstudio.json_lines import JsonLines, read_json_lines, read_json_lines_backwards
+from cptstudio.json_lines import (
+    JsonLines,
+    located_json_lines_backwards,
+    read_json_lines,
+    read_json_lines_backwards,
+)
 from cptstudio.settings import TrainingSettings
 from cptstudio.validation import sentences
 
@@ -43,6 +48,7 @@ Outcome = Literal["completed", "stopped", "failed"]
 ParameterRule = Literal["axes", "kinds"]
 _Stored = TypeVar("_Stored", bound=BaseModel)
 _TAIL_BYTES: Final = 64 * 1024
+_SEARCH_BYTES: Final = 16 * MEBIBYTE
 _CHECKPOINT_NAME = re.compile(r"step-([0-9]{8,})")
 
 EXIT_CODES: Final[dict[Outcome, int]] = {"completed": 0, "stopped": 3, "failed": 1}
@@ -295,6 +301,22 @@ def last_row(run_directory: Path, kind: str) -> dict[str, Any] | None:
         return next((row for row in rows if row.get("kind") == kind), None)
     except (OSError, UnusableFileError):
         return None
+
+
+def offset_after(run_directory: Path, seq: int) -> int:
+    """A byte offset in metrics.jsonl behind which all rows after a position lie.
+
+    It is looked for near the file's end: 0 where it may be further in front.
+    """
+    rows = located_json_lines_backwards(run_directory / METRICS, _SEARCH_BYTES)
+    try:
+        for end, row in rows:
+            found = row.get("seq")
+            if isinstance(found, int) and found <= seq:
+                return end
+    except (OSError, UnusableFileError):
+        pass
+    return 0
 
 
 def _last_integer(path: Path, field: str) -> int | None:

@@ -13,6 +13,8 @@ from cptstudio import json_lines
 from cptstudio.durable import UnusableFileError, parse_json
 from cptstudio.errors import UserError
 from cptstudio.run_files import LOCK, METRICS, current_rows, last_seq, last_session, read_metrics
+from cptstudio.runs import following
+from cptstudio.runs.watcher import RunFollower
 from cptstudio.training import training_metrics_logger as metric
 from cptstudio.training.progress import ProgressReporter, format_duration, open_log
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
@@ -75,6 +77,10 @@ def test_a_run_with_a_million_rows_is_continued_without_reading_them(
     logger.close()
     # The torn line has become a damaged one, which the logger passes over.
     assert parsed == 4
+    follower = RunFollower("big", tmp_path / "private", tmp_path, after_seq=999_990)
+    monkeypatch.setattr(following, "parse_json", count)
+    assert [row["seq"] for row in follower.look().rows] == list(range(999_991, 1_000_002))
+    assert parsed < 30
     assert last_seq(tmp_path) == 1_000_001
 
 
@@ -89,6 +95,9 @@ def test_lines_are_read_backwards_as_they_are_read_forwards(
             monkeypatch.setattr(json_lines, "_BLOCK", block)
             backwards = list(json_lines.read_json_lines_backwards(path))
             assert backwards[::-1] == json_lines.read_json_lines(path).records
+            for end, record in json_lines.located_json_lines_backwards(path):
+                line = path.read_bytes()[:end].splitlines(keepends=True)[-1]
+                assert line.endswith(b"\n") and parse_json(line) == record
     assert [row["n"] for row in json_lines.read_json_lines_backwards(path, 20)] == [4]
     assert list(json_lines.read_json_lines_backwards(tmp_path / "none")) == []
 

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cptstudio import run_files
 from cptstudio.cli import detect, imported
 from cptstudio.cli.common import (
     JsonOption,
@@ -141,7 +142,9 @@ def watch(
         if as_json:
             show_updates(manager.watch(run, after))
         else:
-            show_progress(found, manager.watch(run, after))
+            # A bar needs the newest row alone.
+            last = run_files.last_seq(found.directory)
+            show_progress(found, manager.watch(run, max(after, last - 1)))
     except KeyboardInterrupt:
         if manager.run(run).state.alive:
             errors.print("No longer watched; the run goes on.")
@@ -289,7 +292,7 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def _await_end(manager: TrainingManager, run: str) -> None:
-    for _ in manager.watch(run):
+    for _ in manager.watch(run, run_files.last_seq(manager.run(run).directory)):
         pass
     found = manager.run(run)
     console.print(

@@ -47,12 +47,17 @@ _NOTHING = News()
 
 
 class Follower:
-    """Follows one file; nothing is read twice, nothing is read while nothing changed."""
+    """Follows one file; nothing is read twice, nothing is read while nothing changed.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        begin: offset of a line's beginning; what lies before it is not read.
+    """
+
+    def __init__(self, path: Path, begin: int = 0) -> None:
         self.path = path
         self._seen: tuple[int, int, int, int] | None = None
-        self._offset = 0
+        self._offset = begin
         self._rest = b""
         self._skipping = False
         self._refused: str | None = None
@@ -69,8 +74,8 @@ class Follower:
         mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if mark == self._seen:
             return _NOTHING
-        restarted = self._seen is not None and (
-            mark[:2] != self._seen[:2] or status.st_size < self._offset
+        restarted = status.st_size < self._offset or (
+            self._seen is not None and mark[:2] != self._seen[:2]
         )
         if restarted:
             self._offset, self._rest, self._skipping = 0, b"", False

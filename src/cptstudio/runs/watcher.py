@@ -67,7 +67,8 @@ class RunFollower:
         self._directory = run_directory
         self._after_seq = after_seq
         self._created = created
-        self._metrics = Follower(run_directory / run_files.METRICS)
+        begin = run_files.offset_after(run_directory, after_seq) if after_seq else 0
+        self._metrics = Follower(run_directory / run_files.METRICS, begin)
         self._events = Follower(run_directory / run_files.EVENTS)
         self._next_state = 0.0
 
