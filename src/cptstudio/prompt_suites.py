@@ -16,7 +16,7 @@ from cptstudio.errors import UserError
 from cptstudio.sampling import Asked, Sampling
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.validation import sentences
-from cptstudio.workspace import NAME_PATTERN, Workspace, check_name
+from cptstudio.workspace import NAME_PATTERN, Workspace, check_name, check_new_name
 
 _FOLDER = "suites"
 _LARGEST = 4 * durable.MEBIBYTE
@@ -61,6 +61,7 @@ def read_suite(workspace: Workspace, name: str) -> Suite:
 def write_suite(workspace: Workspace, name: str, suite: Suite) -> Path:
     """Save a suite under a name, in the place of a former one; returns its file."""
     path = _path(workspace, name)
+    check_new_name(path, "suite")
     workspace.make(path.parent)
     durable.write_json(path, suite.model_dump(mode="json"))
     return path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 from cptstudio import durable
@@ -46,6 +47,37 @@ def why_model_is_absent(folder: Path) -> str | None:
         f"The base model folder {folder} is not there (moved or deleted?). Put it back at that "
         "place; a link to where it is now will do."
     )
+
+
+def check_new_name(path: Path, what: str) -> None:
+    """Refuse a name that differs from one that is there only in case or in how letters are put.
+
+    Both would be one folder on macOS, whose file systems take no notice of either (Apple File
+    System Reference, "Case-insensitive, normalization-insensitive"), and so after a move to a Mac.
+    Two that are there already stay two.
+
+    Args:
+        path: what is about to be made; one that is there is no new name.
+        what: what it names, for the message, such as "run".
+
+    Raises:
+        UserError: there is such a one.
+    """
+    try:
+        names = {entry.name for entry in os.scandir(path.parent)}
+    except OSError:
+        return
+    twin = next((name for name in names if _folded(name) == _folded(path.name)), None)
+    if path.name not in names and twin is not None:
+        there = twin.removesuffix(path.suffix) if path.suffix == ".json" else twin
+        raise UserError(
+            f"There is a {what} {there!r} already, which would be the same folder on a Mac: "
+            "choose a name that differs in more than upper and lower case."
+        )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 class Workspace:

@@ -17,7 +17,7 @@ from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
 from cptstudio.testing.merging import Point, average, back_to_base, instruct_delta, roles_in
 from cptstudio.testing.references import ModelReference, resolve_reference
-from cptstudio.workspace import Workspace
+from cptstudio.workspace import Workspace, check_new_name
 
 MODULE = "cptstudio.testing.merge"
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -81,6 +81,8 @@ def merge(
     if save is None and not corpora:
         raise UserError("Say what to measure the points on (--corpus), or which to --save.")
     target = place.base_model(save) if save is not None else None
+    if target is not None:
+        check_new_name(target, "model")
     request = {
         "workspace": place.root,
         "title": _title(reference, last, instruct),

@@ -54,7 +54,7 @@ from cptstudio.corpus.token_store import SIDES
 from cptstudio.corpus.tokenising import ensure_tokens_of, tokenise
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
 from cptstudio.errors import UserError
-from cptstudio.workspace import BUILD_LOCK, is_never_built
+from cptstudio.workspace import BUILD_LOCK, check_new_name, is_never_built
 
 _EXAMPLES = 10
 _TRUSTED_AGE_NS = 2_000_000_000
@@ -97,6 +97,7 @@ def build_corpus(
         UserError: sources are missing, nothing could be read, the tokenizer cannot be used, or
             another build of this corpus is running.
     """
+    check_new_name(path, "corpus")
     settings = settings or BuildSettings()
     meter = ProgressMeter(progress)
     meter.tell()

@@ -34,7 +34,7 @@ from cptstudio.models.fetching import Fetcher, RemoteFile
 from cptstudio.models.hub import explained, understood
 from cptstudio.models.hub_address import check_id, check_online, check_revision, endpoint
 from cptstudio.models.origin import ORIGIN, Origin, read_origin
-from cptstudio.workspace import NAME_PATTERN
+from cptstudio.workspace import NAME_PATTERN, check_new_name
 
 _WEIGHTS = "model*.safetensors"
 _WANTED = (
@@ -107,6 +107,10 @@ def target_folder(base_models: Path, model_id: str, commit: str) -> Path:
         if NAME_PATTERN.fullmatch(candidate) is None:
             continue
         if not folder.exists():
+            try:
+                check_new_name(folder, "model")
+            except UserError:
+                continue
             return folder
         origin = read_origin(folder)
         if origin is not None and origin.id == model_id:

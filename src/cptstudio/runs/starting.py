@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from cptstudio import run_files
@@ -20,7 +21,7 @@ from cptstudio.runs.locks import Lock
 from cptstudio.runs.preferences import read_preferences
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.run import Run
-from cptstudio.workspace import Workspace
+from cptstudio.workspace import Workspace, check_new_name
 
 _LAUNCH_SECONDS: Final = 60.0
 
@@ -62,6 +63,8 @@ class Starter:
         if directory.exists() or directory.is_symlink():
             problem = f"There is something at {directory} already; choose another name."
             problems.append(Finding(problem, "name"))
+        elif twin := _twin(directory):
+            problems.append(Finding(twin, "name"))
         elif states.gather(folder, directory).lock_held:
             problem = f"A deleted run {config.name} is still ending; try again soon."
             problems.append(Finding(problem, "name"))
@@ -176,3 +179,11 @@ def checkpoint_of(run: Run, name: str | None) -> str:
             f"The run {run.id} has no complete checkpoint {name!r}; it has {', '.join(names)}."
         )
     return name
+
+
+def _twin(directory: Path) -> str | None:
+    try:
+        check_new_name(directory, "run")
+    except UserError as error:
+        return error.message
+    return None

@@ -37,7 +37,7 @@ from cptstudio.testing.measuring import Measuring
 from cptstudio.testing.reports import Reports
 from cptstudio.testing.results import Results
 from cptstudio.testing.windows import common_context
-from cptstudio.workspace import Workspace
+from cptstudio.workspace import Workspace, check_new_name
 
 MODULE = "cptstudio.testing.merge"
 
@@ -153,6 +153,7 @@ def _point(
 
 def _save(loaded: LoadedModel, target: Path, label: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    check_new_name(target, "model")
     staged = durable.staging_path(target)
     staged.mkdir()
     try:

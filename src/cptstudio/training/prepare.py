@@ -20,7 +20,7 @@ from cptstudio.run_files import (
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import describe_machine, installed_versions
 from cptstudio.training.planning import Plan, make_plan
-from cptstudio.workspace import Workspace
+from cptstudio.workspace import Workspace, check_new_name
 
 
 def prepare_run(
@@ -47,6 +47,7 @@ def prepare_run(
         raise UserError(
             f"There is a run {name!r} already. Choose another name, or delete it first."
         )
+    check_new_name(target, "run")
     config, plan = plan_config(workspace, name, settings)
     agree(plan)
     workspace.make(target.parent)

@@ -20,7 +20,7 @@ from cptstudio.web.api.corpora_models import (
 from cptstudio.web.jobs import Job
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
-from cptstudio.workspace import check_name
+from cptstudio.workspace import check_name, check_new_name
 
 if TYPE_CHECKING:
     from cptstudio.corpus.corpus import Corpus
@@ -41,6 +41,7 @@ def start(studio: Studio, body: BuildBody) -> Job:
         Conflict: work on this corpus is under way.
     """
     name = _field("name", check_name, body.name, "corpus")
+    _field("name", check_new_name, studio.workspace.corpus(name), "corpus")
     model = studio.models.find(body.model).path if body.model is not None else None
     if not body.sources and not body.again:
         return _start_tokenising(studio, name, model, body.allow_lossy_tokenizer)

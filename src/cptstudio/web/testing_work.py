@@ -17,7 +17,7 @@ from cptstudio.web.api.testing_models import EvaluationBody, MergeBody, Question
 from cptstudio.web.jobs import Job
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
-from cptstudio.workspace import check_name
+from cptstudio.workspace import check_name, check_new_name
 
 # Their own names for themselves; importing them here would import MLX.
 EVALUATE = "cptstudio.testing.evaluate"
@@ -200,6 +200,7 @@ def _save(
         )
     try:
         name = check_name(body.save, "model")
+        check_new_name(studio.workspace.base_model(name), "model")
     except UserError as error:
         raise Problem(error.message, fields={"save": [error.message]}) from None
     folder = studio.workspace.base_model(name)
