@@ -198,11 +198,11 @@ def is_never_built(corpus: Path) -> bool:
 
 def _folder_names(parent: Path) -> list[str]:
     try:
-        entries = list(parent.iterdir())
+        entries = list(os.scandir(parent))
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(
         entry.name
         for entry in entries
-        if NAME_PATTERN.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink()
+        if NAME_PATTERN.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
     )

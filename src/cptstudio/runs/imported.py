@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +29,7 @@ Source = Literal["forgellm", "metrics", "log"]
 
 LOG_SIZE_LIMIT: Final = 256 * 1024**2
 _CHUNK: Final = 1 << 20
+_SETTLED_NS: Final = 2 * 10**9
 _LARGEST_WHOLE: Final = 2**53
 _LONGEST_TEXT: Final = 4096
 
@@ -95,15 +98,57 @@ def read_imported_run(path: Path) -> ImportedRun:
     return _read_log(path)
 
 
-def find_imported_runs(folder: Path) -> list[Path]:
-    """Files of ForgeLLM runs in a folder and the folders in it, by name; links are left out."""
-    found = []
-    for pattern in ("[CI][PF]T_*.json", "*/[CI][PF]T_*.json"):
-        for path in folder.glob(pattern):
-            links = path.is_symlink() or path.parent.is_symlink()
-            if path.name[:4] in ("CPT_", "IFT_") and not links and path.is_file():
-                found.append(path)
+_Listing = tuple[int, int, tuple[str, ...]]
+
+
+def find_imported_runs(folder: Path, known: dict[str, _Listing] | None = None) -> list[Path]:
+    """Files of ForgeLLM runs in a folder and the folders in it, by name; links are left out.
+
+    Args:
+        folder: where to look.
+        known: what was found in the inner folders before, which is brought up to date: only
+            those whose time has changed are listed again.
+    """
+    known = {} if known is None else known
+    names, inner = _listed(folder)
+    found = [folder / name for name in names]
+    there = {}
+    for name in inner:
+        path = f"{folder}/{name}"
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        listing = known.get(path)
+        if listing is None or listing[:2] != (status.st_ino, status.st_mtime_ns):
+            # One that has just changed may change again without its time telling.
+            settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
+            changed = status.st_mtime_ns if settled else -1
+            listing = (status.st_ino, changed, tuple(_listed(path)[0]))
+        there[path] = listing
+        found += [folder / name / file for file in listing[2]]
+    known.clear()
+    known.update(there)
     return sorted(found)
+
+
+def _listed(folder: Path | str) -> tuple[list[str], list[str]]:
+    """The names of a folder's runs and of the folders in it."""
+    runs, folders = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif (
+                    entry.name[:4] in ("CPT_", "IFT_")
+                    and entry.name.endswith(".json")
+                    and entry.is_file(follow_symlinks=False)
+                ):
+                    runs.append(entry.name)
+    except OSError:
+        pass
+    return runs, folders
 
 
 # --- kinds of files --------------------------------------------------------------------------

@@ -100,6 +100,7 @@ class ImportedList:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._read: dict[Path, tuple[_Mark, ImportedRun | None, str | None]] = {}
+        self._folders: dict[str, tuple[int, int, tuple[str, ...]]] = {}
         self._reading = threading.Lock()
 
     def entries(self) -> list[ImportedEntry]:
@@ -108,7 +109,8 @@ class ImportedList:
         Raises:
             UnusableFileError: the list of what the user named is damaged.
         """
-        inside = set(find_imported_runs(self._workspace.runs))
+        with self._reading:
+            inside = set(find_imported_runs(self._workspace.runs, self._folders))
         paths = sorted(inside | set(self._paths()))
         with self._reading:
             self._read = {path: read for path, read in self._read.items() if path in paths}

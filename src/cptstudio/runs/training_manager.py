@@ -35,13 +35,14 @@ from cptstudio.run_files import RunConfig
 from cptstudio.runs import forgetting, forking, launching, records, requests
 from cptstudio.runs.detection import Detection
 from cptstudio.runs.imported_list import ID_PREFIX
+from cptstudio.runs.known_runs import KnownRuns
 from cptstudio.runs.launching import NEWEST
 from cptstudio.runs.locks import Lock
 from cptstudio.runs.others import OthersTraining
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.queue_runner import QueueRunner
 from cptstudio.runs.records import Request
-from cptstudio.runs.run import Run, describe
+from cptstudio.runs.run import Run
 from cptstudio.runs.server_lock import take_server_lock
 from cptstudio.runs.starting import Starter, checkpoint_of
 from cptstudio.runs.watcher import RunFollower, Subscription, Update, Watcher
@@ -78,6 +79,7 @@ class TrainingManager:
         self.workspace = workspace
         self._stalled_after = stalled_after
         self._known: dict[str, str] = {}
+        self._known_runs = KnownRuns(workspace)
         self._watcher = Watcher()
         self.others = OthersTraining(workspace, detect)
         self.queue = Queue(workspace.private)
@@ -94,13 +96,15 @@ class TrainingManager:
         """All runs, the newest first. What is remembered of deleted ones is cleared."""
         self.workspace.check_present()
         self._starter.collect_keepers()
-        names = set(self.workspace.run_names())
+        names = self._known_runs.names()
         for name in sorted(forgetting.remembered(self.workspace.private) - names):
             if forgetting.forget(self.workspace, name):
                 self._known.pop(name, None)
             else:
                 names.add(name)
-        found = [run for name in names if (run := self._describe(name)) is not None]
+        self._known_runs.keep_only(names)
+        waiting = self._waiting()
+        found = [run for name in names if (run := self._describe(name, waiting)) is not None]
         return sorted(found, key=lambda run: (-run.created, run.id))
 
     def run(self, id: str) -> Run:
@@ -354,25 +358,22 @@ class TrainingManager:
         created = run.config.created if run.config else None
         return RunFollower(run.id, self._folder(run.id), run.directory, after_seq, created)
 
-    def _describe(self, id: str) -> Run | None:
-        run = describe(
-            id,
-            self._folder(id),
-            self.workspace.run(id),
-            self._queue_position(id),
-            self._stalled_after,
-        )
+    def _describe(self, id: str, waiting: list[str] | None = None) -> Run | None:
+        waiting = self._waiting() if waiting is None else waiting
+        place = waiting.index(id) + 1 if id in waiting else None
+        directory = self.workspace.run(id)
+        run = self._known_runs.describe(id, self._folder(id), directory, place, self._stalled_after)
         if run is not None and self._known.get(id) != str(run.state):
             _logger.info("run %s: %s, because %s", id, run.state, run.state.reason)
             self._known[id] = str(run.state)
         return run
 
-    def _queue_position(self, id: str) -> int | None:
+    def _waiting(self) -> list[str]:
+        """The runs of the queue, in order; none where its file is damaged."""
         try:
-            names = [item.run for item in self.queue.waiting()]
+            return [item.run for item in self.queue.waiting()]
         except UnusableFileError:
-            return None
-        return names.index(id) + 1 if id in names else None
+            return []
 
     def _forget_if_gone(self, id: str) -> None:
         if not self.workspace.run(id).is_dir():
