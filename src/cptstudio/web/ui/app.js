@@ -157,6 +157,16 @@ function PageOf({ page }) {
     }, setFailure);
   };
   useEffect(show, []);
+  useEffect(() => {
+    let first = true;
+    return effect(() => {
+      // A browser does not fetch a module again that it failed to fetch; nothing is typed here yet.
+      if (failure && connection.value.state === "live" && !first) {
+        location.reload();
+      }
+      first = false;
+    });
+  }, [failure]);
   if (error || failure) {
     const again = error ? reset : show;
     return h(Broken, { error: error || failure, again });

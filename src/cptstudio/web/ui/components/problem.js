@@ -1,14 +1,29 @@
-import { h } from "../lib/preact.js";
+import { connection, runsChanged } from "../lib/live.js";
+import { effect, h, useEffect } from "../lib/preact.js";
 import { Icon } from "./icon.js";
 
 /**
- * What went wrong, as text: the sentence, each single problem, and a way to try again.
+ * What went wrong, as text: the sentence, each single problem, and a way to try again,
+ * which is gone by itself as soon as the server is back.
  *
  * @param {{error: any, retry?: () => void}} props error: an ApiError or any Error
  */
 export function Problem({ error, retry }) {
   const problems = /** @type {string[]} */ (error?.problems || []);
   const fields = /** @type {[string, string[]][]} */ (Object.entries(error?.fields || {}));
+  useEffect(() => {
+    if (!retry || !error?.passing) {
+      return undefined;
+    }
+    let first = true;
+    return effect(() => {
+      // The server is back, or has news: what could not be loaded is loaded without a click.
+      if (connection.value.state === "live" && runsChanged.value && !first) {
+        retry();
+      }
+      first = false;
+    });
+  }, [error]);
   const said = (/** @type {string} */ sentence) => problems.some((one) => one.endsWith(sentence));
   return h(
     "div",

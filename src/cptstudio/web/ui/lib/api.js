@@ -20,10 +20,14 @@ export class ApiError extends Error {
     this.fields = body.fields || {};
     /** What a run needs and what there is, where the server asks before it starts it; else null. */
     this.needs = body.needs ?? null;
+    /** Whether something was only asked for, and may be answered as soon as the server is back. */
+    this.passing = false;
   }
 }
 
 const RETRY_AFTER_MS = 700;
+/** Nobody answered, the session had ended, or the server could not answer now. */
+const PASSING = [0, 401, 503];
 
 /**
  * @param {string} path such as "/api/runs"
@@ -152,16 +156,17 @@ async function send(method, path, body) {
  * @returns {Promise<any>}
  */
 export async function get(path, query, abort) {
-  let response;
   try {
-    response = await ask(urlOf(path, query), { signal: abort ?? null });
+    const response = await ask(urlOf(path, query), { signal: abort ?? null }).catch((error) => {
+      throw abort?.aborted || error instanceof ApiError ? error : noAnswer();
+    });
+    return await parsed(response);
   } catch (error) {
-    if (abort?.aborted || error instanceof ApiError) {
-      throw error;
+    if (error instanceof ApiError) {
+      error.passing = PASSING.includes(error.status);
     }
-    throw noAnswer();
+    throw error;
   }
-  return parsed(response);
 }
 
 /** POST JSON. @param {string} path @param {any=} body @returns {Promise<any>} */
