@@ -40,8 +40,7 @@ def forget(workspace: Workspace, run: str) -> bool:
         run's lock is held.
     """
     folder = launching.private_folder(workspace.private, run)
-    # Where the folder of all runs is away, such as a disk that is not mounted, no run is deleted.
-    if os.path.lexists(workspace.run(run)) or not workspace.runs.is_dir():
+    if os.path.lexists(workspace.run(run)):
         return False
     if not folder.is_dir():
         return True

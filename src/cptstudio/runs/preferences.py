@@ -69,7 +69,7 @@ def read_preferences(private: Path) -> Preferences:
 
 def write_preferences(private: Path, preferences: Preferences) -> None:
     """Save the preferences, keeping keys that other parts of the studio store there."""
-    private.mkdir(exist_ok=True, mode=0o700)
+    private.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = private / _FILE
     try:
         stored = durable.read_json(path, durable.MEBIBYTE)
