@@ -176,6 +176,10 @@ def _adapter(loaded: LoadedModel, tell: Tell) -> Any:
             self._sampler = None
             self.use_chat_template = False
 
+        def generate_until(self, requests: Sequence[Any]) -> Any:
+            self._tokenize([request.args[0] for request in requests])
+            return super().generate_until(requests)
+
         def _tokenize(self, texts: Sequence[str]) -> Any:
             found = super()._tokenize(texts)
             for ids in found:
