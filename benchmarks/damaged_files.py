@@ -166,6 +166,7 @@ def build(sources: Path, corpus: Path) -> None:
     """Build a corpus of a folder and print what it knows of each file."""
     import resource
 
+    import cptstudio
     from cptstudio.corpus.build import build_corpus
     from cptstudio.corpus.manifest import BuildSettings
     from cptstudio.corpus.reading import SourceReader
@@ -180,7 +181,9 @@ def build(sources: Path, corpus: Path) -> None:
         slowest = max(slowest, (time.process_time() - started, file.label))
 
     SourceReader._read_file = timed  # type: ignore[method-assign]
-    built = build_corpus(corpus, [sources], BuildSettings(include=("hidden",))).corpus
+    model = Path(cptstudio.__file__).parent / "data" / "demo-base"
+    settings = BuildSettings(include=("hidden",))
+    built = build_corpus(corpus, [sources], settings, model).corpus
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     records = [record.model_dump() for record in built.sources()]
     print(

@@ -12,6 +12,7 @@ import pytest
 
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.workspace import Workspace
 
 
 def content(corpus: Corpus) -> list[str]:
@@ -69,6 +70,27 @@ def test_a_build_killed_at_any_step_leaves_the_former_or_the_new_corpus(
     shutil.copytree(tmp_path / "former", tmp_path / "c")
     with Builder(tmp_path / "c", sources, model_folder) as builder:
         kill_at_many_steps(tmp_path, sources, model_folder, builder, former)
+
+
+@pytest.mark.slow
+def test_a_first_build_that_is_killed_leaves_no_corpus_in_the_list(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "one.txt").write_text("the only document", encoding="utf-8")
+    workspace = Workspace(tmp_path)
+    with Builder(workspace.corpus("c"), sources, model_folder) as builder:
+        left = 0
+        for step in (2, 8, 15):
+            shutil.rmtree(workspace.corpus("c"), ignore_errors=True)
+            status, _ = builder.build(step)
+            assert status == -signal.SIGKILL
+            left += workspace.corpus("c").exists()
+            assert not workspace.corpus_names()
+        assert left
+    build_corpus(workspace.corpus("c"), [sources])
+    assert workspace.corpus_names() == ["c"]
 
 
 def kill_at_many_steps(

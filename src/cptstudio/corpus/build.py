@@ -172,7 +172,10 @@ def _build(
     reader = SourceReader(writer, [index, inspection], settings, meter)
     reader.read(files, skipped, documents)
     if not writer.count:
-        raise UserError("No document could be read from these sources.", reader.problems[:20])
+        raise UserError(
+            "No document could be read from these sources.",
+            [*reader.problems[:20], *reader.asides[:10]],
+        )
     records = writer.records()
     meter.begin("comparing", 0)
     meter.tell()

@@ -46,6 +46,7 @@ class SourceReader:
         problems: the first report lines, "label: reason".
         problem_count: how many there are.
         problem_files: of how many files.
+        asides: the first lines about what was left aside, "label: reason".
         skipped: files, or parts of them, that could not be read.
         left_aside: what was left aside on purpose, by kind.
         fingerprint: SHA-256 of the labels and contents of the source files, when finished.
@@ -70,6 +71,7 @@ class SourceReader:
         self._limit = 0
         self.labels: list[str] = []
         self.problems: list[str] = []
+        self.asides: list[str] = []
         self.problem_count = 0
         self.problem_files = 0
         self.skipped = 0
@@ -213,6 +215,11 @@ class SourceReader:
         record.notes = [printable(note) for note in record.notes]
         found = list(record.notes)
         if record.left_aside is not None:
+            if len(self.asides) < _PROBLEMS_SHOWN:
+                self.asides.append(
+                    f"{record.label}: {record.skipped}, so it is left aside; include the kind "
+                    f'"{record.left_aside}" to read it'
+                )
             self.left_aside[record.left_aside] = self.left_aside.get(record.left_aside, 0) + 1
         elif record.skipped is not None:
             found.insert(0, record.skipped)

@@ -153,7 +153,8 @@ def given_sources(studio: Studio, corpus: Corpus) -> GivenSources:
         if not one.uploaded
     ]
     uploads = sum(one.uploaded for one in given)
-    return GivenSources(known=bool(given), folders=folders, uploads=uploads)
+    model = corpus.manifest.model
+    return GivenSources(known=bool(given), folders=folders, uploads=uploads, model=model)
 
 
 def _is_allowed(studio: Studio, path: Path) -> bool:

@@ -64,7 +64,9 @@ class StepTimer:
     def __exit__(self, *_: object) -> None:
         if self._former is not None:
             signal.setitimer(signal.ITIMER_PROF, 0)
-            signal.signal(signal.SIGPROF, self._former)
+            # A last tick may be on its way still, and by default it would end the process.
+            ignored = self._former == signal.SIG_DFL
+            signal.signal(signal.SIGPROF, signal.SIG_IGN if ignored else self._former)
 
     def allow(self, size: int) -> None:
         """Set what one step of a file of `size` bytes may take."""

@@ -138,11 +138,15 @@ class GivenFolder(BaseModel):
 
 
 class GivenSources(BaseModel):
-    """What a corpus was built from; `known` is false where that was not recorded."""
+    """What a corpus was built from; `known` is false where that was not recorded.
+
+    `model`: the folder of the model whose tokenizer made its first tokens.
+    """
 
     known: bool
     folders: list[GivenFolder]
     uploads: int
+    model: str | None
 
 
 class CorpusDescription(BaseModel):

@@ -41,8 +41,9 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
       (answer) => {
         const usable = answer.models.filter((/** @type {any} */ model) => model.error === null);
         const named = usable.map((/** @type {any} */ model) => ({ name: model.name, reference: model.id }));
+        const former = usable.findIndex((/** @type {any} */ model) => model.path === before?.model);
         setModels(named);
-        if (named.length > 0 && given?.model === undefined) setOptions((now) => ({ ...now, model: now.model ?? named[0].reference }));
+        if (named.length > 0 && given?.model === undefined) setOptions((now) => ({ ...now, model: now.model ?? named[Math.max(0, former)].reference }));
       },
       () => setModels([]));
     return () => queue.clear();

@@ -38,7 +38,7 @@ import { BarTable } from "./bars.js";
  * @property {{examined: number, documents: {[language: string]: number}, text_bytes: {[language: string]: number}}|null=} languages
  */
 
-/** @typedef {{known: boolean, folders: {path: string, there: boolean, allowed: boolean}[], uploads: number}} Given */
+/** @typedef {{known: boolean, folders: {path: string, there: boolean, allowed: boolean}[], uploads: number, model: string|null}} Given */
 
 /**
  * @typedef {object} CorpusDetail
