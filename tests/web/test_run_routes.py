@@ -207,7 +207,7 @@ def test_resume_and_fork_ask_and_say_from_where(trained: Web) -> None:
     mistyped = {"checkpoint": "step-9999", "confirmed": True}
     refused = trained.request("POST", "/api/runs/first/resume", json=mistyped)
     assert refused.status_code == 422 and "'step-9999'" in refused.json["detail"]
-    assert trained.get("/api/runs/first")["summary"]["state"]["outcome"] == "completed"
+    assert trained.get("/api/runs/first")["state"]["outcome"] == "completed"
     body = {"checkpoint": "step-00000009"}
     refused = trained.request("POST", "/api/runs/first/resume", json=body)
     assert refused.status_code == 422 and "step-00000009" in refused.json["detail"]
