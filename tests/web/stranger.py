@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import json
 import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -38,6 +39,15 @@ const page = "<!doctype html><title>stranger's worker</title>";
 const headers = { "Content-Type": "text/html" };
 self.addEventListener("fetch", (event) => event.respondWith(new Response(page, { headers })));
 """
+
+
+LOCK = threading.Lock()
+
+
+def note(what: dict[str, Any]) -> None:
+    """Print it as one line, whatever the other threads do."""
+    with LOCK:
+        print(json.dumps(what), flush=True)
 
 
 class Stranger(BaseHTTPRequestHandler):
@@ -86,10 +96,7 @@ class Stranger(BaseHTTPRequestHandler):
         connection.request("POST", self.path, body, {**headers, "Origin": f"http://{sys.argv[2]}"})
         answer = connection.getresponse()
         said = answer.read()
-        print(
-            json.dumps({"passed_on": self.path, "status": answer.status, "said": said.decode()}),
-            flush=True,
-        )
+        note({"passed_on": self.path, "status": answer.status, "said": said.decode()})
         self._answer(said, "application/json", status=answer.status)
 
     def _note(self, body: str) -> None:
@@ -99,7 +106,7 @@ class Stranger(BaseHTTPRequestHandler):
             "headers": dict(self.headers),
             "body": body,
         }
-        print(json.dumps(seen), flush=True)
+        note(seen)
 
     def _answer(
         self,
@@ -124,5 +131,5 @@ if __name__ == "__main__":
     PORT, _, OURS = sys.argv[1].partition("/")
     ThreadingHTTPServer.allow_reuse_address = True
     server = ThreadingHTTPServer(("127.0.0.1", int(PORT)), Stranger)
-    print(json.dumps({"listens": int(PORT)}), flush=True)
+    note({"listens": int(PORT)})
     server.serve_forever()

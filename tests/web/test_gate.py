@@ -92,7 +92,10 @@ def with_secret(make: Callable[[Web], str]) -> Change:
 
 def of_the_former_boot(web: Web) -> str:
     """What this session's secret was before a restart."""
-    return make_web(web.studio.workspace.root).access.sessions.secret_of(web.session)
+    private = web.studio.workspace.private
+    former = Sessions((private / "token").read_text().strip(), private, Boot())
+    assert former.identify(web.cookie.partition("=")[2]) == web.session
+    return former.secret_of(web.session)
 
 
 def of_another_session(web: Web) -> str:

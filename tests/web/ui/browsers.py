@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import Any
 
-from playwright.sync_api import StorageState
+from playwright.sync_api import BrowserContext, Page, StorageState
 
 from tests.web.server_process import RunningServer, SignedIn
 
@@ -51,3 +51,11 @@ def storage_of(server: RunningServer, session: SignedIn) -> StorageState:
             }
         ],
     }  # fmt: skip
+
+
+def come_in(context: BrowserContext, server: RunningServer) -> Page:
+    """A page that signed in by the entry file, as a user does; also after a restart."""
+    page = context.new_page()
+    page.goto((server.workspace / ".cpt-studio" / "open.html").as_uri())
+    page.wait_for_url(f"{server.origin}/")
+    return page

@@ -18,6 +18,7 @@ from cptstudio.workspace import Workspace
 from tests.training import trainer_process
 from tests.training.small_workspace import make_workspace, prepare
 from tests.web.server_process import PATIENCE, RunningServer, SignedIn, free_port, wait_for
+from tests.web.ui.browsers import come_in
 from tests.web.ui.conftest import signed_in
 
 RUN, STEPS = "learned", 40
@@ -115,6 +116,8 @@ class Lab:
         self.server.process.wait(PATIENCE)
         self.server = RunningServer(self.workspace.root, self.port, "--no-detect")
         self.server.wait_until_up()
+        self.cookie = self.server.sign_in()
+        come_in(self.context, self.server).close()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from tests.web.server_process import PATIENCE, RunningServer, running_server
-from tests.web.ui.browsers import browser_options
+from tests.web.ui.browsers import browser_options, come_in
 
 pytestmark = pytest.mark.slow
 
@@ -110,13 +110,6 @@ def entry_file(server: RunningServer) -> Path:
 
 def cookie_name(server: RunningServer) -> str:
     return f"cpt-studio-{server.port}"
-
-
-def come_in(context: BrowserContext, server: RunningServer) -> Page:
-    page = context.new_page()
-    page.goto(entry_file(server).as_uri())
-    page.wait_for_url(f"{server.origin}/")
-    return page
 
 
 # What a page's own scripts do; the cookie alone opens nothing.

@@ -3,9 +3,11 @@
     POST /enter            a form with the code: the browser comes from the entry file
                            JSON {token}: programs that run beside the server
     POST /enter/challenge  JSON {session, nonce}: the server proves itself
-    POST /enter/answer     JSON {session, nonce, challenge, proof}: the client does
+    POST /enter/answer     JSON {session, nonce, challenge, proof, former}: the client does
 
-A session in the body is one that goes on; null stands for the token.
+A session in the body is one that goes on; null stands for the token. `former` is the boot that a
+page knew: where it is another one, a program that had the port meanwhile may have given the browser
+pages to keep, which are cleared.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ Start = Callable[..., Any]
 _CHALLENGE_PATH = f"{ENTER_PATH}/challenge"
 _ANSWER_PATH = f"{ENTER_PATH}/answer"
 _LIMIT = 4096
+_CACHE_CLEARED = (("Clear-Site-Data", '"cache"'),)
 _WRONG_CODE = "The file was used already, or is of another start of the server. Open it again."
 _WRONG_TOKEN = "This token is not the right one. It is the one line of .cpt-studio/token."
 _WRONG_PROOF = "The proof is not right, or came too late. Sign in again."
@@ -147,9 +150,17 @@ class Entrance:
         challenge, proof = given.get("challenge", ""), given.get("proof", "")
         if not self._access.proofs.is_right(session, nonce, challenge, origin, proof):
             raise _RefusedError(HTTPStatus.FORBIDDEN, _WRONG_PROOF)
-        return self._begun(session or self._access.sessions.begin(), environ, start)
+        cleared = given.get("former", self._access.boot.id) != self._access.boot.id
+        session = session or self._access.sessions.begin()
+        return self._begun(session, environ, start, _CACHE_CLEARED if cleared else ())
 
-    def _begun(self, session: Session, environ: WSGIEnvironment, start: Start) -> Iterable[bytes]:
+    def _begun(
+        self,
+        session: Session,
+        environ: WSGIEnvironment,
+        start: Start,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> Iterable[bytes]:
         # A browser has one cookie of ours. Its pages would take it from each other if each went on
         # with a session of its own, so they share the one that the cookie names.
         held = self._access.sessions_of(cookies_of(environ, self._access.cookie))
@@ -159,7 +170,7 @@ class Entrance:
         answer = {"session": session.id, "secret": self._access.sessions.secret_of(session)}
         answer["boot"] = self._access.boot.id
         body = json.dumps(answer).encode()
-        return _send(environ, start, body, JSON, [self._cookie(session, environ)])
+        return _send(environ, start, body, JSON, [self._cookie(session, environ), *headers])
 
     def _cookie(self, session: Session, environ: WSGIEnvironment) -> tuple[str, str]:
         value = f"{self._access.cookie}={self._access.sessions.cookie_of(session)}; Path=/; "

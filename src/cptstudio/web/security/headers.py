@@ -26,7 +26,9 @@ def with_security_headers(headers: list[tuple[str, str]]) -> list[tuple[str, str
     another origin, the entry file's.
     """
     names = {name.lower() for name, _ in headers}
-    ours = _OURS - {"cross-origin-resource-policy"} if "clear-site-data" in names else _OURS
+    ours = set(_OURS)
+    if "clear-site-data" in names and "cross-origin-resource-policy" in names:
+        ours.discard("cross-origin-resource-policy")
     kept = [
         (name, value)
         for name, value in headers

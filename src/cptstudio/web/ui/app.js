@@ -223,6 +223,11 @@ startRouter();
 startShortcuts();
 startLive();
 void startSession();
+const firstPage = pageOf(route.value.path);
+if (firstPage) {
+  // While the session is asked for.
+  void load(firstPage).catch(() => undefined);
+}
 announceConnection();
 const place = document.getElementById("app");
 if (place) {

@@ -32,6 +32,8 @@ export const stranger = signal(false);
 export const intercepted = signal(false);
 
 let secret = "";
+/** The server's boot that this tab knew last. */
+let former = "";
 /** @type {Known | null} */
 let known = null;
 let proven = true;
@@ -138,7 +140,7 @@ async function recognise(mine) {
     throw new StrangerError();
   }
   const own = hex(await crypto.subtle.sign(HASH, mine.key, words("client")));
-  const { status, body } = await ask("/enter/answer", { session: mine.session, nonce, challenge, proof: own });
+  const { status, body } = await ask("/enter/answer", { session: mine.session, nonce, challenge, proof: own, former });
   if (status !== 200) {
     throw new StrangerError();
   }
@@ -153,6 +155,7 @@ async function learn() {
     throw response.status === 401 ? new EndedError() : new StrangerError();
   }
   const facts = await response.json();
+  former = facts.boot;
   const key = Uint8Array.from(atob(facts.key), (one) => one.charCodeAt(0));
   known = CAN_PROVE ? { session: facts.session, key: await imported(key) } : null;
 }
@@ -245,6 +248,7 @@ async function prove() {
     if (known) {
       const answer = await recognise(known);
       secret = answer.secret;
+      former = answer.boot;
       if (answer.session !== known.session) {
         await learn();
       }
