@@ -68,3 +68,15 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe4")
     with pytest.raises(UnusableFileError, match="not UTF-8"):
         read_yaml(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize("text", ["010", "-017", "0x10", "0b101", "1:30", "10:30:00"])
+def test_a_number_that_is_not_what_it_looks_like_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"line 2: {text} is another number"):
+        parse_yaml(f"a: 1\nseed: {text}\n")
+    assert parse_yaml(f"seed: '{text}'\n") == {"seed": text}
+
+
+def test_plain_numbers_are_read_as_they_look() -> None:
+    read = parse_yaml("a: 10\nb: 0\nc: 0.001\nd: 1_000\ne: 2026-11-27x\nf: 08\n")
+    assert read == {"a": 10, "b": 0, "c": 0.001, "d": 1000, "e": "2026-11-27x", "f": "08"}

@@ -2,8 +2,8 @@
 
 What takes PyYAML long, or stands for more than is written, is refused while it is being read:
 nesting (its scanner needs quadratic time), aliases (a few lines of them stand for gigabytes),
-numbers without end (so does the arithmetic), and a name that is given twice, of which PyYAML
-would silently keep the last.
+numbers without end (so does the arithmetic), numbers that are not what they look like, and a name
+that is given twice, of which PyYAML would silently keep the last.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ SIZE_LIMIT: Final = 256 * 1024
 """Characters. The settings of a run take some three thousand."""
 DEPTH_LIMIT: Final = 20
 _LONGEST_NUMBER: Final = 64
+_OTHER_BASE = re.compile(
+    r"[-+]?(?:0[0-7_]+|0x[0-9a-fA-F_]+|0b[01_]+|[1-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)"
+)
+"""What YAML 1.1 reads as 010 = 8, 0x10 = 16, 0b10 = 2 and 1:30 = 90."""
 _NUMBER = re.compile(r"[-+0-9_:.xXoOa-fA-F]*[0-9][-+0-9_:.xXoOa-fA-F]*")
 
 
@@ -81,6 +85,11 @@ def _check_events(text: str, loader: Any) -> None:
             plain = event.implicit[0] or event.tag is not None
             if plain and len(event.value) > _LONGEST_NUMBER and _NUMBER.fullmatch(event.value):
                 raise ValueError(f"line {line}: a number of {len(event.value):,} characters")
+            if event.implicit[0] and _OTHER_BASE.fullmatch(event.value):
+                raise ValueError(
+                    f"line {line}: {event.value} is another number than it looks like, by YAML's "
+                    "rules of 8, 16 and 60; write it with plain digits, or in quotes as text"
+                )
 
 
 def _check_names(node: Any) -> None:
