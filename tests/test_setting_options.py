@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +137,23 @@ def test_a_fork_takes_either_name_and_no_octal() -> None:
     assert _change("evaluation.prompts=[a, b]") == ("evaluation.prompts", ["a", "b"])
     assert _change("optimizer.learning_rate=null") == ("optimizer.learning_rate", None)
     assert _change("nonsense=1") == ("nonsense", "1")
+
+
+def test_sampling_beyond_its_bounds_is_a_sentence(tmp_path: Path) -> None:
+    command = (
+        "suite",
+        "create",
+        "x",
+        "--prompt",
+        "a",
+        "--temperature",
+        "50",
+        "--seed",
+        "5000000000",
+    )
+    result = CliRunner().invoke(cli, [*command, "--workspace", str(tmp_path)])
+    assert isinstance(result.exception, UserError), result.output
+    assert result.exception.problems == (
+        "Temperature: Use at most 10.",
+        "Seed: Use a value below 4,294,967,296.",
+    )

@@ -9,13 +9,13 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from cptstudio.errors import Finding
+from cptstudio.errors import Finding, UserError
 from cptstudio.typed_numbers import AmbiguousNumberError, UnreadableNumberError, read_number
 
 REQUIRED = "This is required."
@@ -68,6 +68,21 @@ class ReadsNumbers(BaseModel):
     @classmethod
     def _read_number(cls, value: Any, info: ValidationInfo) -> Any:
         return typed_value(cls, info.field_name, value)
+
+
+_Checked = TypeVar("_Checked", bound=BaseModel)
+
+
+def checked(model: type[_Checked], **values: Any) -> _Checked:
+    """A model of these values, as commands make them of their options.
+
+    Raises:
+        UserError: with all findings.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise UserError("This cannot be used:", findings_of(error, model)) from None
 
 
 def findings_of(error: ValidationError, model: type[BaseModel]) -> list[Finding]:

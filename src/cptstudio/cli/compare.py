@@ -18,6 +18,7 @@ from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import ModelReference
 from cptstudio.testing.requests import Complete, Prompt, Sampling, Score
 from cptstudio.testing.texts import LARGEST, read_text
+from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 _SHOWN_TOKENS = 12
@@ -48,7 +49,8 @@ def compare(
     """
     references = references_of(models, Workspace(workspace))
     text = sys.stdin.read() if prompt == "-" else prompt
-    sampling = Sampling(
+    sampling = checked(
+        Sampling,
         temperature=temperature,
         top_p=top_p,
         top_k=top_k,
@@ -57,7 +59,8 @@ def compare(
         max_tokens=max_tokens,
         stop=tuple(stop or ()),
     )
-    ask = Complete(
+    ask = checked(
+        Complete,
         labels=tuple(reference.label for reference in references),
         prompts=(Prompt(text=text),),
         sampling=sampling,
@@ -124,7 +127,7 @@ def score(
     labels = tuple(reference.label for reference in references)
     with Bench(fast_blas=fast_blas) as bench:
         _load(bench, references)
-        result = bench.result(Score(labels=labels, texts=(content,), stride=stride))
+        result = bench.result(checked(Score, labels=labels, texts=(content,), stride=stride))
     if as_json:
         print_json(result)
         return

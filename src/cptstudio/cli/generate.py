@@ -16,6 +16,7 @@ from cptstudio.terminal import visible
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import resolve_reference
 from cptstudio.testing.requests import Complete, Prompt, Sampling
+from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 
@@ -40,9 +41,15 @@ def generate(
     """
     reference = resolve_reference(model, Workspace(workspace))
     text = sys.stdin.read() if prompt == "-" else prompt
-    sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, max_tokens=max_tokens)
-    ask = Complete(
-        labels=(reference.label,), prompts=(Prompt(text=text),), sampling=sampling, alternatives=0
+    sampling = checked(
+        Sampling, temperature=temperature, top_p=top_p, seed=seed, max_tokens=max_tokens
+    )
+    ask = checked(
+        Complete,
+        labels=(reference.label,),
+        prompts=(Prompt(text=text),),
+        sampling=sampling,
+        alternatives=0,
     )
     made: list[str] = []
     # A model's text may hold anything; a file or a program behind a pipe gets it as it is.

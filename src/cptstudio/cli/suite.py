@@ -24,6 +24,7 @@ from cptstudio.testing.suites import (
     suite_names,
     write_suite,
 )
+from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 MODULE = "cptstudio.testing.suite_program"
@@ -60,8 +61,10 @@ def create(
     given = [*(prompts or ()), *(parse_prompts(file) if file is not None else ())]
     if not given:
         raise UserError("A suite needs prompts: give --prompt or --file.")
-    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    path = write_suite(Workspace(workspace), name, Suite(prompts=tuple(given), sampling=sampling))
+    sampling = checked(Sampling, max_tokens=max_tokens, temperature=temperature, seed=seed)
+    path = write_suite(
+        Workspace(workspace), name, checked(Suite, prompts=tuple(given), sampling=sampling)
+    )
     console.print(f"Saved {len(given):,} prompts in {path}.", soft_wrap=True)
 
 
