@@ -278,7 +278,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} must hold a tree of settings, such as `model: {{path: ...}}`.")
     for key in ("model", "data"):
         if key in tree and not isinstance(tree[key], dict):
-            raise UserError(f"{path}: {key} must be a group of settings.")
+            example = "model: {path: demo-base}" if key == "model" else "data: {corpora: [...]}"
+            raise UserError(f"{path}: {key} has to be a group of settings, such as {example}.")
     return tree
 
 
