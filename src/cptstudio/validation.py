@@ -119,6 +119,11 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
     return Finding(sentence, ".".join(map(str, place)), ", ".join(titles))
 
 
+def title_of(model: type[BaseModel], dotted: str) -> str:
+    """The title of a field, or its name where there is no such field."""
+    return ", ".join(_walk(model, dotted.split("."))[1]) or dotted
+
+
 def _walk(
     model: type[BaseModel], place: Sequence[str | int]
 ) -> tuple[FieldInfo | None, list[str], list[str]]:

@@ -277,7 +277,7 @@ def test_a_fork_starts_from_its_parents_weights(
     manager.start(toy_config(parts, "parent", 12))
     wait_for_end(manager, "parent")
     changes = {"optimizer.learning_rate": 2e-4, "length": "5 steps"}
-    with pytest.raises(UserError, match=r"data\.corpora"):
+    with pytest.raises(UserError, match="Corpora: It cannot be changed in a fork"):
         manager.fork("parent", None, "child", {"data.corpora": []})
     with pytest.raises(UserError, match="no such field"):
         manager.fork("parent", None, "child", {"optimizer.speed": 1})

@@ -9,9 +9,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import CHECKPOINTS, Parent, RunConfig
-from cptstudio.settings import parse_settings
+from cptstudio.settings import UNUSABLE, TrainingSettings, parse_settings
+from cptstudio.validation import title_of
 from cptstudio.workspace import check_name
 
 # What these name was measured (fingerprints, hashes) when the parent was prepared.
@@ -40,8 +41,11 @@ def forked(
     fixed = sorted(key for key in changes if key.split(".")[0] in _FIXED)
     if fixed:
         raise UserError(
-            f"A fork keeps its parent's model, corpora and method; {', '.join(fixed)} cannot be "
-            "changed. Prepare a new run instead."
+            "A fork keeps its parent's model, corpora and method. Prepare a new run instead.",
+            [
+                Finding("It cannot be changed in a fork.", key, title_of(TrainingSettings, key))
+                for key in fixed
+            ],
         )
     tree = parent.settings.model_dump(mode="json")
     for key, value in changes.items():
@@ -76,6 +80,6 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
     for group in groups:
         inner = tree.get(group)
         if not isinstance(inner, dict):
-            raise UserError(f"There is no setting {key!r}.")
+            raise UserError(UNUSABLE, [Finding("There is no such field.", key, key)])
         tree = inner
     tree[last] = value
