@@ -90,7 +90,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def upload(query: UploadQuery) -> Upload:
         """The body is the file. It moves into the corpus built from it, or is gone after a day.
 
-        Secrets, hidden files and what tools make are refused unless their kind is included.
+        Secrets, hidden files and what tools produce are refused unless their kind is included.
         """
         request = flask.request
         request.max_content_length = uploads.limit_bytes
