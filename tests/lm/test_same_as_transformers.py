@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx_lm
 import numpy as np
 import pytest
 
 from cptstudio.errors import UserError
 from cptstudio.lm.loading import load_for_inference
+from cptstudio.lm.merging import Part, merge
+from cptstudio.lm.parameters import named_parameters
+from cptstudio.lm.saving import save_model_folder, save_weights
+from tests.lm.small_runs import prepare, text_batch, train
 from tests.shared_architectures import (
     ARCHITECTURES,
     LEFT_OUT,
@@ -27,7 +32,10 @@ from tests.shared_architectures import (
     transformers_log_probabilities,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
 
 TOLERANCE = 1e-3
 
@@ -175,3 +183,56 @@ def test_every_scaled_rope(name: str, kind: str, tmp_path: Path) -> None:
 
 def test_no_shared_architecture_is_missing() -> None:
     assert shared_architectures() == ARCHITECTURES.keys() | LEFT_OUT.keys()
+
+
+# --- what is written ---------------------------------------------------------------------------
+
+# A base as it comes from transformers, and the RoPE that it has.
+WRITTEN: tuple[tuple[str, str | None], ...] = (
+    ("llama", None),
+    ("llama", "llama3"),
+    ("gemma3_text", "linear"),
+    ("glm4", None),
+    ("gpt_neox", None),
+    ("qwen3_moe", None),
+    ("deepseek_v2", None),
+    ("olmo3", "yarn"),
+    ("exaone4", None),
+    ("granitemoehybrid", None),
+)
+
+
+def read_by_transformers(folder: Path) -> np.ndarray:
+    from transformers import AutoModelForCausalLM
+
+    model, report = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"], report
+    return np.array(transformers_log_probabilities(model.float().eval(), text()))
+
+
+def read_by_mlx_lm(folder: Path) -> np.ndarray:
+    model, _ = mlx_lm.load(str(folder))
+    return log_probabilities(model, text())
+
+
+@pytest.mark.parametrize(("name", "rope"), WRITTEN)
+def test_checkpoints_are_read_by_mlx_lm_and_transformers(
+    name: str, rope: str | None, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    saved = save_shared_architecture(name, base, rope=scaled_rope(name, rope) if rope else None)
+    loaded, method = prepare(base, kind="full")
+    train(loaded.model, text_batch(base), steps=1)
+    full = tmp_path / "full"
+    full.mkdir()
+    save_weights(full, loaded, method)
+    trained = log_probabilities(loaded.model, text())
+    assert np.abs(trained - transformers_log_probabilities(saved, text())).max() > TOLERANCE
+
+    merged = tmp_path / "merged"
+    merged.mkdir()
+    whole = merge([Part(base, None, 0.0), Part(full, None, 1.0)])
+    save_model_folder(merged, whole, named_parameters(whole.model))
+    for folder in (full, merged):
+        for read in (read_by_mlx_lm, read_by_transformers):
+            assert np.abs(read(folder) - trained).max() < TOLERANCE, (folder.name, read.__name__)

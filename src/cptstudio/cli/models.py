@@ -135,6 +135,35 @@ def download(
         console.print(f"{escape(model_id)}: {size:,} bytes in {folder}", soft_wrap=True)
 
 
+@app.command()
+def check(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="As `models list` shows it, or a folder.")
+    ],
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a model's log-probabilities here with those of transformers.
+
+    Says in words whether the model is loaded as its makers meant it. Needs PyTorch, and memory
+    for the model in float32. Ends with 1 when the two differ.
+
+    Example: `cpt-studio models check Qwen3-0.6B-Base`
+    """
+    from cptstudio.cli.programs import run_program
+
+    path = (
+        Path(model) if Path(model).is_dir() else ModelLibrary(Workspace(workspace)).find(model).path
+    )
+    result = run_program("cptstudio.models.check", {"path": str(path.resolve())}, quiet=as_json)
+    if as_json:
+        print_json(result)
+    else:
+        console.print(escape(result["verdict"]), soft_wrap=True)
+    if not result["equal"]:
+        raise typer.Exit(1)
+
+
 class _Bar:
     """Draws the progress of a download on standard error."""
 

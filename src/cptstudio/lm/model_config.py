@@ -382,6 +382,7 @@ def _unscaled_yarn(section: _Section) -> None:
             "factor": 1.0,
             "original_max_position_embeddings": section.get("max_position_embeddings", 2048),
         }
+        section.fields["rope_parameters"] = dict(section.fields["rope_scaling"])
 
 
 def _unscaled_longrope(section: _Section) -> None:
@@ -396,6 +397,7 @@ def _unscaled_longrope(section: _Section) -> None:
             "long_factor": ones,
             "original_max_position_embeddings": section.get("max_position_embeddings"),
         }
+        section.fields["rope_parameters"] = dict(section.fields["rope_scaling"])
 
 
 def _scaled_logits(section: _Section) -> None:

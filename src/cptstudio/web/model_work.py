@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cptstudio.child_limits import for_files
+from cptstudio.child_limits import for_files, for_models
 from cptstudio.errors import UserError
 from cptstudio.models import hub_address
 from cptstudio.web.jobs import Job
@@ -13,6 +13,7 @@ from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
 
 PROGRAM = "cptstudio.models.download"
+CHECK_PROGRAM = "cptstudio.models.check"
 
 
 def start_download(studio: Studio, model_id: str, revision: str | None) -> Job:
@@ -40,6 +41,27 @@ def start_download(studio: Studio, model_id: str, revision: str | None) -> Job:
         },
         for_files(),
         key=f"download {model_id}",
+        about=model_id,
+    )
+
+
+def start_check(studio: Studio, model_id: str) -> Job:
+    """Compare a model with transformers' implementation as a job.
+
+    Raises:
+        UserError: there is no such model, or it cannot be used.
+        Conflict: it is being checked.
+    """
+    model = studio.models.find(model_id)
+    if model.error is not None:
+        raise Problem(model.error)
+    return studio.jobs.start(
+        "check",
+        f"Checking {model.name} against transformers",
+        ("-m", CHECK_PROGRAM),
+        {"path": str(model.path)},
+        for_models(),
+        key=f"check {model.path}",
         about=model_id,
     )
 

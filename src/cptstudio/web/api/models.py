@@ -135,6 +135,18 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         """
         return model_work.start_download(studio, body.id, body.revision)
 
+    @route(
+        bp, "POST", "/check", summary="Compare a model with transformers", body=ModelQuery,
+        answer=Job, status=202,
+    )  # fmt: skip
+    def check(body: ModelQuery) -> Job:
+        """As a job whose result says in words whether the model is loaded as its makers meant it.
+
+        A few hundred tokens' log-probabilities are computed twice, here and by transformers, which
+        needs PyTorch and memory for the model in float32.
+        """
+        return model_work.start_check(studio, body.id)
+
     @route(bp, "GET", "/hub", summary="Search the hub", query=HubQuery, answer=HubAnswer)
     def hub(query: HubQuery) -> HubAnswer:
         """Asks the hub over the network, which nothing does unless the user searches."""
