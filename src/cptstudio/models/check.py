@@ -124,6 +124,7 @@ def _by_transformers(path: Path, tokens: list[int]) -> Any:
     import transformers
 
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     refused = (ValueError, KeyError, OSError, ImportError, RuntimeError, AttributeError, TypeError)
     model: Any = None
     reason: Exception | None = None

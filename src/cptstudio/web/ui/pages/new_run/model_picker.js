@@ -6,6 +6,7 @@ import { Problem } from "../../components/problem.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { bytes, count, integer } from "../../lib/format.js";
+import { ModelCheck } from "./model_check.js";
 import { ModelDownload } from "./model_download.js";
 import { FieldProblems } from "./setting_control.js";
 import { controlId, problemsOf } from "./problems.js";
@@ -66,6 +67,7 @@ export function ModelPicker({ form }) {
     return isChosen(model, value) || words.every((word) => text.includes(word));
   });
   const elsewhere = models !== null && value !== "" && !models.some((model) => isChosen(model, value));
+  const checkable = (models ?? []).find((model) => isChosen(model, value) && model.error === null);
   return h("fieldset", { class: "model-picker", "aria-describedby": `${id}-problem`, disabled: fixed },
     h("legend", {}, "Base model"),
     fixed && h("p", { class: "hint" }, "A fork keeps its parent's model and starts from its checkpoint."),
@@ -85,6 +87,7 @@ export function ModelPicker({ form }) {
         h("input", { id, type: "radio", name: "model", checked: true, "aria-invalid": problems.length > 0 ? "true" : undefined }),
         h("span", { class: "model-name" }, value),
         h("span", { class: "model-facts" }, "named in the settings, not found among the models above"))),
+    checkable && h(ModelCheck, { model: checkable }),
     h("div", { id: `${id}-problem`, class: "problem-place" }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
     !fixed && h(OtherModel, { added: (id) => load((model) => model.id === id) }),
     !fixed && h(ModelDownload, { known: models ?? [], arrived: (id) => load((model) => model.id === id || model.origin?.id === id) }));

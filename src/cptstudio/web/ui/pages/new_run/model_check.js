@@ -1,0 +1,42 @@
+/** Whether a model is loaded as its makers meant it: compared with transformers, when asked. */
+
+import { post } from "../../lib/api.js";
+import { h, useEffect, useState } from "../../lib/preact.js";
+import { announce } from "../../components/announce.js";
+import { Button } from "../../components/button.js";
+import { Problem } from "../../components/problem.js";
+import { JobProgress } from "../../components/progress.js";
+import { jobs } from "../../lib/live.js";
+import { isEnded, useJob } from "../data/use_job.js";
+
+/** @typedef {import("./model_picker.js").Model} Model */
+
+/** @param {{model: Model}} props */
+export function ModelCheck({ model }) {
+  const [started, setStarted] = useState(/** @type {any} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  useEffect(() => {
+    setStarted(null);
+    setError(null);
+  }, [model.id]);
+  // A check that began before the page was loaded is followed too.
+  const underWay = Object.values(jobs.value).find((one) => one.kind === "check" && one.about === model.id && !isEnded(one)) ?? null;
+  const job = useJob(started ?? underWay, (ended) => {
+    if (ended.state === "done") announce(String(ended.result?.verdict ?? ""));
+  });
+  const check = async () => {
+    setError(null);
+    try {
+      setStarted(await post("/api/models/check", { id: model.id }));
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  const verdict = job?.state === "done" ? job.result?.verdict : null;
+  return h("div", { class: "model-check" },
+    h(Button, { small: true, disabled: job !== null && !isEnded(job), onClick: check, "aria-label": `Check ${model.name} against transformers` },
+      "Check against transformers"),
+    error !== null && h(Problem, { error }),
+    job !== null && !verdict && h(JobProgress, { job }),
+    verdict && h("p", { class: "hint", role: "status" }, String(verdict)));
+}
