@@ -54,6 +54,7 @@ PROGRAMS_THAT_IMPORT_MLX = {
     "testing/evaluate.py",
     "testing/harness_program.py",
     "testing/merge.py",
+    "testing/model_check_program.py",
     "testing/model_set.py",
 }
 

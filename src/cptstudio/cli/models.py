@@ -155,7 +155,9 @@ def check(
     path = (
         Path(model) if Path(model).is_dir() else ModelLibrary(Workspace(workspace)).find(model).path
     )
-    result = run_program("cptstudio.models.check", {"path": str(path.resolve())}, quiet=as_json)
+    result = run_program(
+        "cptstudio.testing.model_check_program", {"path": str(path.resolve())}, quiet=as_json
+    )
     if as_json:
         print_json(result)
     else:

@@ -13,7 +13,7 @@ from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
 
 PROGRAM = "cptstudio.models.download"
-CHECK_PROGRAM = "cptstudio.models.check"
+CHECK_PROGRAM = "cptstudio.testing.model_check_program"
 
 
 def start_download(studio: Studio, model_id: str, revision: str | None) -> Job:

@@ -1,10 +1,10 @@
 """A program that holds the loading of a model against transformers' own implementation.
 
-`python -m cptstudio.models.check` speaks `job_programs`. It computes the log-probabilities of a few
-hundred tokens twice, with transformers and PyTorch and with the network that is trained here, both
-in float32, one after the other so that only one is in memory. The largest difference tells whether
-the model is the one that its makers published: rounding leaves about 1e-5, a wrong RoPE base whole
-nats.
+`python -m cptstudio.testing.model_check_program` speaks `job_programs`. It computes the
+log-probabilities of a few hundred tokens twice, with transformers and PyTorch and with the network
+that is trained here, both in float32, one after the other so that only one is in memory. The
+largest difference tells whether the model is the one that its makers published: rounding leaves
+about 1e-4, a wrong RoPE base whole nats.
 """
 
 from __future__ import annotations

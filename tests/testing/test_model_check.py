@@ -10,7 +10,7 @@ import pytest
 
 from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
-from cptstudio.models.check import TOKENS, check
+from cptstudio.testing.model_check_program import TOKENS, check
 from tests.shared_architectures import save_shared_architecture
 
 pytestmark = [
