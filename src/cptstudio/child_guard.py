@@ -16,6 +16,7 @@ so the fork comes first.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -24,30 +25,37 @@ import sys
 GRACE_SECONDS = 1.5
 """Between the parent's end and the kill. Who watches standard input ends by itself before."""
 
+_DESCRIPTORS = 1024  # More than a process has open that has only just begun.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def guard(lifeline: int) -> None:
-    """Fork the guard of this process, which leads its process group.
+    """Fork the guard of this process.
 
-    The guard ends with this process, too, and takes what is left of its group with it.
+    The guard ends with this process, too. Where this process leads its group, the guard takes
+    what is left of the group with it.
 
     Args:
         lifeline: the pipe; it is closed here.
     """
     ended, alive = os.pipe()
-    group = os.getpgrp()
+    guarded, group = os.getpid(), os.getpgrp()
     if os.fork() == 0:
         try:
             for number in _IGNORED:
                 signal.signal(number, signal.SIG_IGN)
             # A pipe that the guard held open would never end for its readers.
-            for descriptor in (0, 1, 2, alive):
-                os.close(descriptor)
+            for descriptor in set(range(_DESCRIPTORS)) - {lifeline, ended}:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
             os.chdir("/")
             _wait(lifeline, ended)
         finally:
-            os.killpg(group, signal.SIGKILL)
+            if group == guarded:
+                os.killpg(group, signal.SIGKILL)
+            elif os.getppid() == guarded:
+                os.kill(guarded, signal.SIGKILL)
+            os._exit(0)
     os.close(lifeline)
     os.close(ended)
     held = [alive]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from tests.training import trainer_process
 from tests.training.small_workspace import DOMAIN, GENERAL, make_workspace, prepare, small_settings
 from tests.web.corpus_sources import write_much_text
 from tests.web.hostile_models import growing_tokenizer
-from tests.web.server_process import RunningServer, running_server, wait_for
+from tests.web.server_process import RunningServer, SignedIn, running_server, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -61,15 +62,15 @@ class Client:
     """A signed-in client of a server."""
 
     server: RunningServer
-    cookie: str
+    session: SignedIn
 
     def post(self, path: str, body: Any, method: str = "POST") -> Any:
-        answer = self.server.api(self.cookie, method, f"/api/{path}", body)
+        answer = self.server.api(self.session, method, f"/api/{path}", body)
         assert answer.status < 300, answer.body
         return answer.json
 
     def upload(self, name: str, text: str) -> str:
-        headers = {"Cookie": self.cookie, "Origin": self.server.origin}
+        headers = {**self.session.headers, "Origin": self.server.origin}
         headers["Content-Type"] = "application/octet-stream"
         answer = self.server.request("POST", f"/api/uploads?name={name}", text.encode(), headers)
         assert answer.status == 201, answer.body
@@ -80,7 +81,7 @@ class Client:
 
         def ask() -> None:
             with contextlib.suppress(OSError):
-                self.server.api(self.cookie, method, f"/api/{path}", body)
+                self.server.api(self.session, method, f"/api/{path}", body)
 
         threading.Thread(target=ask, daemon=True).start()
 
@@ -139,7 +140,7 @@ def models_in_memory(client: Client) -> None:
     client.post("bench/load", {"references": ["toy"]})
 
     def loaded() -> Any:
-        return client.server.api(client.cookie, "GET", "/api/bench").json["models"]
+        return client.server.api(client.session, "GET", "/api/bench").json["models"]
 
     wait_for(loaded, "the model in memory")
     sampling = {"max_tokens": 50_000, "temperature": 5.0, "context_length": 64}
@@ -261,3 +262,41 @@ def test_a_killed_command_takes_its_program_with_it(
     finally:
         terminal.kill()
         terminal.communicate()
+
+
+_BUSY_WORKER = """
+import os, re, socket
+from cptstudio.web.embedded_gunicorn import Server
+
+def application(environ, start_response):
+    print(os.getpid(), os.getppid(), flush=True)
+    re.fullmatch("(a+)+", "a" * 60 + "b")
+
+def nothing(*_):
+    return False
+
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+Server(listener, lambda: application, nothing, nothing, nothing, nothing).run()
+"""
+
+
+def test_a_worker_that_computes_inside_c_code_ends_with_its_master() -> None:
+    master = subprocess.Popen(
+        [sys.executable, "-c", _BUSY_WORKER], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert master.stdout is not None
+        port = int(master.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            worker, parent = map(int, master.stdout.readline().split())
+            assert parent == master.pid
+            family = [psutil.Process(worker), *psutil.Process(worker).children()]
+            assert len(family) == 2
+            master.kill()
+            _, alive = psutil.wait_procs(family, timeout=GONE_SECONDS)
+            assert not alive
+    finally:
+        master.kill()
+        master.communicate()

@@ -32,7 +32,7 @@ _WEIGHTS: Final = frozenset({".safetensors", ".npz", ".gguf", ".bin", ".pt", ".p
 
 # How long an end at a limit is remembered: a busy machine may have been the reason.
 _REPEAT_SECONDS: Final = 600.0
-_MOST_WAITING: Final = 4
+_MOST_WAITING: Final = 8
 
 
 class _Question:

@@ -2,7 +2,8 @@
 
 The master binds nothing and opens nothing: it gets a socket that listens and holds the
 workspace's lock, both of which the worker inherits. It only starts the worker again when that
-one dies. When the master dies, the worker ends, so that neither can be left without the other.
+one dies. When the master dies, the worker ends by itself, or else by its guard (`child_guard`), so
+that neither can be left without the other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
+from cptstudio import child_guard
 from cptstudio.web.patient_worker import PatientWorker
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "limit_request_fields": 64,
             "certfile": str(certfile) if certfile else None,
             "keyfile": str(keyfile) if keyfile else None,
+            "post_fork": self._worker_begins,
             "post_worker_init": self._worker_is_ready,
             "worker_exit": self._worker_ends,
         }
@@ -165,7 +168,13 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until a signal ends it. The process exits in here."""
+        self._lifeline, self._held = os.pipe()
         _Master(self).run()
+
+    def _worker_begins(self, server: Any, worker: Any) -> None:
+        """Fork the guard that ends the worker after the master, whatever it is at."""
+        os.close(self._held)
+        child_guard.guard(self._lifeline)
 
     def _worker_is_ready(self, worker: Any) -> None:
         if self._stays_after_hangup:
