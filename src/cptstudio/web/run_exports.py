@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from typing import Any, Final
 
-from cptstudio.durable import dump_json
+from cptstudio.durable import parse_json
 from cptstudio.web.run_library import RunLibrary
 
 _PAGE: Final = 2000
@@ -35,8 +36,8 @@ _MEASURES: Final = ("bits_per_byte", "loss", "perplexity")
 def as_json(library: RunLibrary, run: str) -> Iterator[str]:
     """All rows as one JSON array, a row a line."""
     separator = "[\n"
-    for row in _rows(library, run):
-        yield separator + dump_json(row)
+    for texts in _batches(library.lines(run)):
+        yield separator + ",\n".join(texts)
         separator = ",\n"
     yield "[]\n" if separator == "[\n" else "\n]\n"
 
@@ -54,7 +55,8 @@ def as_csv(library: RunLibrary, run: str) -> Iterator[str]:
     output = io.StringIO()
     writer = csv.writer(output)
     writer.writerow([*fixed, *evaluated, *(_harmless(name) for name in measures)])
-    for row in _rows(library, run):
+    for line in library.lines(run):
+        row = parse_json(line)
         corpora = row.get("corpora")
         values = [_cell(row.get(name)) for name in (*fixed, *evaluated)]
         for name in names:
@@ -69,14 +71,9 @@ def as_csv(library: RunLibrary, run: str) -> Iterator[str]:
     yield output.getvalue()
 
 
-def _rows(library: RunLibrary, run: str) -> Iterator[dict[str, Any]]:
-    after = 0
-    while True:
-        page = library.rows(run, after, _PAGE)
-        yield from page.rows
-        if not page.more or not page.rows:
-            return
-        after = max(after + 1, *(row["seq"] for row in page.rows))
+def _batches(lines: Iterator[str]) -> Iterator[list[str]]:
+    while batch := list(itertools.islice(lines, _PAGE)):
+        yield batch
 
 
 def _corpora(library: RunLibrary, run: str) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cptstudio import run_files
+from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
 from cptstudio.runs.imported_list import ID_PREFIX, ImportedEntry
 from cptstudio.runs.run import Run
@@ -150,6 +152,15 @@ class RunLibrary:
         with read.lock:
             found = reading.rows_after(read, after, limit + 1)
             return RowPage(read.generation, found[:limit], read.last_seq, len(found) > limit)
+
+    def lines(self, id: str) -> Iterator[str]:
+        """All current rows, each as a line of JSON, read as they are asked for."""
+        from cptstudio.web.series import reading
+
+        columns = self.columns(id)
+        if id.startswith(ID_PREFIX):
+            return (dump_json(row) for row in self.imported(id).history().rows)
+        return (line.decode("utf-8-sig").strip() for line in reading.current_lines(columns))
 
     def columns(self, id: str) -> RunColumns:
         """A run's columns, read to the end, however long it takes."""

@@ -81,6 +81,41 @@ def rows_after(columns: RunColumns, after_seq: int, limit: int) -> list[dict[str
     return found
 
 
+def current_lines(columns: RunColumns) -> Iterator[bytes]:
+    """The lines of all current rows, each a JSON object, from a file that may go on meanwhile.
+
+    What holds is decided once, at the beginning; only the block that is under way is in memory.
+    The columns' lock is held for the beginning alone.
+    """
+    with columns.lock:
+        held, seqs, places = columns.held(), columns.all_seqs().copy(), columns.places(-1)
+    try:
+        file = open_regular_file(columns.path)
+    except FileNotFoundError:
+        return
+    with file:
+        with columns.lock:
+            if not continues(file.fileno(), columns):
+                return
+        for place in places:
+            at = place.first_row
+            data = os.pread(file.fileno(), place.end - place.start, place.start)
+            for line in data.split(b"\n")[:-1]:
+                if at >= len(seqs):
+                    return
+                # In a block without damage every line is a row that was read before.
+                if place.damaged and parsing.valid_row(line) is None:
+                    continue
+                wanted = held is None or held[at]
+                at += 1
+                # Cheaper than reading it: the word is in few lines that are no resume.
+                if wanted and b'"resume"' in line:
+                    row = parsing.valid_row(line)
+                    wanted = row is not None and row["kind"] != "resume"
+                if wanted:
+                    yield line
+
+
 def _rows_of_places(
     descriptor: int, columns: RunColumns, after_seq: int
 ) -> Iterator[dict[str, Any]]:
