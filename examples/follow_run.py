@@ -50,9 +50,9 @@ def sign_in(http: requests.Session, url: str, token: str) -> str:
         ConnectionError: the server does not answer, or another program does in its place.
     """
 
-    def ask(path: str, body: dict[str, Any]) -> Any:
+    def ask(client: requests.Session, path: str, body: dict[str, Any]) -> Any:
         try:
-            answer = http.post(url + path, json=body, headers={"Origin": url}, timeout=30)
+            answer = client.post(url + path, json=body, headers={"Origin": url}, timeout=30)
             answer.raise_for_status()
             return answer.json()
         except (requests.RequestException, ValueError) as error:
@@ -63,11 +63,12 @@ def sign_in(http: requests.Session, url: str, token: str) -> str:
         return hmac.digest(token.encode(), "\n".join(words).encode(), "sha256").hex()
 
     nonce = secrets.token_hex(16)
-    theirs = ask("/enter/challenge", {"session": None, "nonce": nonce})
+    # Whoever has not proven itself is sent no cookie, either.
+    theirs = ask(requests.Session(), "/enter/challenge", {"session": None, "nonce": nonce})
     if not hmac.compare_digest(theirs["proof"], proof("server")):
         raise ConnectionError(f"What answers at {url} does not know the token.")
     mine = {"nonce": nonce, "challenge": theirs["challenge"], "proof": proof("client")}
-    secret: str = ask("/enter/answer", {"session": None, **mine})["secret"]
+    secret: str = ask(http, "/enter/answer", {"session": None, **mine})["secret"]
     return secret
 
 

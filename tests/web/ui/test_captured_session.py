@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from examples.follow_run import RunFollower
 from tests.web.in_process import make_web
 from tests.web.run_directories import make_run
 from tests.web.series.metrics_files import append, train_row
@@ -304,6 +305,33 @@ def test_restart_reload_second_browser_and_end(browser: Browser, tmp_path: Path)
         is_live(fresh)
     first.close()
     second.close()
+
+
+def test_a_program_that_goes_on_after_a_restart_tells_a_stranger_nothing(tmp_path: Path) -> None:
+    """The example of the documentation; it signs in by itself, whoever may be listening."""
+    root, port = tmp_path / "workspace", free_port()
+    root.mkdir()
+    make_run_with_rows(root)
+    rows: list[int] = []
+
+    def tell(kind: str, value: Any) -> None:
+        if kind == "row":
+            rows.append(value["seq"])
+
+    with running_server(root, "--no-detect", port=port) as server:
+        token = (root / ".cpt-studio" / "token").read_text().strip()
+        follower = RunFollower(server.origin, token, "one", tell)
+        follower.start()
+        wait_for(lambda: rows == [1], "the first row")
+    with stranger_on(port, port) as instead:
+        wait_for(lambda: len(instead.requests("/enter/challenge")) > 1, "a few tries")
+        assert {request["path"] for request in instead.requests()} == {"/enter/challenge"}
+        assert token not in json.dumps(instead.got)
+        assert not [one for one in instead.requests() if {SECRET, "Cookie"} & set(one["headers"])]
+    with running_server(root, "--no-detect", port=port):
+        append(root / "models" / "cpt" / "one" / "metrics.jsonl", train_row(2, 2))
+        wait_for(lambda: rows[-1] == 2, "the row after the restart")
+        follower.close()
 
 
 def make_run_with_rows(root: Path) -> None:
