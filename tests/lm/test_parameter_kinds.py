@@ -23,7 +23,7 @@ from tests.lm.small_runs import prepare
 # Written as a reader of the field would say it, without the product's own lists.
 _NEVER_TRAINED = re.compile(
     r"correction_bias|expert_bias|router_bias|inv_freq|running_|quant_\w+_scale|layer_scalar"
-    r"|act_fn\.(eps|beta)|weight_scale$"
+    r"|act_fn\.(eps|beta)|weight_scale$|\.indexer\."
 )
 _TABLES = re.compile(r"embed|wte|wpe|(^|\.)lm_head|embed_out|^output\.weight")
 _NEVER_MATRICES = re.compile(

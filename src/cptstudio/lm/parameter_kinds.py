@@ -20,7 +20,9 @@
   another rule than gradients. The bias of a router balances the load by the sign of an expert's
   excess (arXiv 2408.15664) and has no gradient; running statistics, rotary tables, scales of fake
   quantization, and what transformers keeps as a buffer (xIELU's beta and eps, Gemma 4's
-  layer_scalar). Attention sinks are parameters there, and trained here too.
+  layer_scalar). An indexer of sparse attention only chooses keys: its authors train it by a loss
+  of its own (arXiv 2512.02556), the model's loss does not reach it, and decay would wear it away.
+  Attention sinks are parameters there, and trained here too.
 
 What a parameter is follows from the module that holds it; the name of its attribute counts only
 where a module of an architecture's own holds arrays. docs/parameters.md lists what that comes to
@@ -65,6 +67,9 @@ _CONSTANTS = frozenset(
 _CONSTANTS_OF = {"XieLU": frozenset({"beta", "eps"})}
 """By the class that holds them, because their names alone say too little."""
 
+_WITHOUT_GRADIENT = frozenset({"Indexer"})
+"""Classes whose every parameter is a constant to the model's own loss."""
+
 _MATRICES = frozenset({"input_gate_weight", "recurrent_gate_weight", "fn", "lora_a", "lora_b"})
 """Linear maps that are arrays of a module of an architecture's own, or of an adapter."""
 _ROUTERS = ("Gate", "Router")
@@ -107,8 +112,14 @@ def parameter_kinds(model: Module) -> dict[str, Kind]:
     """Return what each parameter of a network is, plain or with adapters on it, by name."""
     modules = dict(_named_modules(model))
     heads = embedding_modules(model)
+    unreached = tuple(
+        f"{path}." for path, one in modules.items() if type(one).__name__ in _WITHOUT_GRADIENT
+    )
     kinds: dict[str, Kind] = {}
     for name, value in named_parameters(model).items():
+        if name.startswith(unreached):
+            kinds[name] = "constant"
+            continue
         path, _, leaf = name.rpartition(".")
         while path not in modules:
             # An array in a list of arrays: the list's name tells.
