@@ -10,11 +10,13 @@ from mlx.nn.layers.embedding import Embedding
 from mlx.utils import tree_flatten
 
 from cptstudio.lm.embeddings import embedding_modules
+from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.loading import load_for_training
 from cptstudio.lm.methods import apply_method
 from cptstudio.lm.parameter_kinds import parameter_kinds
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.saving import restore_trainable
+from cptstudio.lm.weight_formats import can_be_compiled
 from cptstudio.settings import MethodSettings
 from tests.lm import networks, parameter_table
 from tests.lm.conftest import ToyFolder
@@ -106,3 +108,13 @@ def test_runs_of_before_keep_their_groups(toy_folder: ToyFolder) -> None:
     assert "model.layers.1.mlp.gate.router_bias" not in trainable_parameters(fresh.model)
     restore_trainable(fresh.model, trained | dict(tree_flatten(loaded.model.parameters())))
     assert fresh.model.layers[1].mlp.gate.router_bias.tolist() == [1.0] * 4
+
+
+def test_what_cannot_be_compiled_is_known() -> None:
+    model = networks.build("dbrx")
+    model.train()
+    batch = mx.zeros((1, 8), dtype=mx.int32)
+    assert not can_be_compiled("dbrx") and can_be_compiled("llama")
+    mx.eval(GradientStep(model, streams=1)(batch, batch)[2])
+    with pytest.raises(ValueError, match="not allowed"):
+        GradientStep(model, streams=1, compile=True)(batch, batch)

@@ -129,6 +129,8 @@ def test_what_has_no_gradient_is_not_trained(toy_folder: ToyFolder, tmp_path: Pa
     for model_type in ("rwkv7", "deepseek_v41"):
         assert why_untrainable(model_type, None, "cpu") is None
         assert "without a gradient" in str(why_untrainable(model_type, None, "metal"))
+    for accelerator in ("metal", "cuda", "cpu"):
+        assert "kernels without a gradient" in str(why_untrainable("muse_spark", None, accelerator))
     for method in ("full", "lora", "dora"):
         folder = packed(toy_folder, tmp_path / method, {"quant_method": "bitnet"})
         with pytest.raises(UserError, match="cannot be trained: its ternary weights"):

@@ -44,11 +44,15 @@ _NAMES = {"bitsandbytes": "bitsandbytes", "gptq": "GPTQ", "awq": "AWQ"}
 _NO_GRADIENT = {
     "bitnet": "its ternary weights are packed in layers that mlx-lm can only run",
     "prism_hadamard_qwen35": "its packed layers can only be run by mlx-lm",
+    "muse_spark": "mlx-lm has its attention and experts as a Mac's kernels without a gradient only",
 }
 _NO_GRADIENT_ON_METAL = {
     "rwkv7": "mlx-lm runs its recurrence on a Mac's GPU by a kernel without a gradient",
     "deepseek_v41": "mlx-lm mixes its streams on a Mac's GPU by a kernel without a gradient",
 }
+
+_NOT_COMPILED = frozenset({"dbrx"})
+"""Architectures that look at numbers while they compute, which `mx.compile` does not allow."""
 
 _ORIGINAL = (
     "Use the original model; `mlx_lm.convert --hf-path MODEL --mlx-path NEW_FOLDER -q` packs it, "
@@ -171,3 +175,8 @@ def why_untrainable(model_type: str, method: str | None, accelerator: str) -> st
     if reason is None and accelerator == "metal":
         reason = _NO_GRADIENT_ON_METAL.get(model_type)
     return None if reason is None else f"{reason}. Choose another base model."
+
+
+def can_be_compiled(model_type: str) -> bool:
+    """Return whether a training step of a model can be compiled."""
+    return model_type not in _NOT_COMPILED

@@ -6,6 +6,7 @@ import math
 from typing import Any, TypeVar
 
 from cptstudio.lm.description import ModelDescription
+from cptstudio.lm.weight_formats import can_be_compiled
 from cptstudio.settings import (
     Length,
     MethodSettings,
@@ -71,7 +72,10 @@ def fill_in(
         compute=_changed(
             settings.compute,
             dtype=compute_dtype(settings, machine),
-            compile=_or(settings.compute.compile, machine.accelerator != "cpu"),
+            compile=_or(
+                settings.compute.compile,
+                machine.accelerator != "cpu" and can_be_compiled(model.model_type),
+            ),
             threads=_or(settings.compute.threads, machine.cores),
         ),
     )

@@ -22,7 +22,7 @@ from cptstudio.lm.description import (
     resolve_model,
 )
 from cptstudio.lm.finite import damaged_tensors, not_finite
-from cptstudio.lm.weight_formats import why_untrainable
+from cptstudio.lm.weight_formats import can_be_compiled, why_untrainable
 from cptstudio.prompt_suites import with_suite
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.defaults import (
@@ -208,6 +208,13 @@ def _check_model(
     elif untrainable is not None:
         problems.append(
             Finding(f"The model in {model.path} cannot be trained: {untrainable}", "model.path")
+        )
+    if settings.compute.compile and not can_be_compiled(model.model_type):
+        problems.append(
+            Finding(
+                f"A step of {model.model_type!r} cannot be compiled. Leave it uncompiled.",
+                "compute.compile",
+            )
         )
     tensors = read_tensors(model.path)
     damaged = damaged_tensors(model.path, tensors)
