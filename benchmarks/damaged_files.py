@@ -52,9 +52,9 @@ class Tally:
     memory: int = 0
 
     @property
-    def wrong(self) -> bool:
-        """Whether anything went wrong."""
-        return bool(self.ended or self.unnamed or self.lost or self.words)
+    def wrong(self) -> int:
+        """How much went wrong."""
+        return len(self.ended) + len(self.unnamed) + len(self.lost) + len(self.words)
 
 
 def main() -> int:
@@ -71,7 +71,7 @@ def main() -> int:
     started = time.monotonic()
     tally = run(options.files, options.seed, options.material)
     print_tally(tally, options.seed, time.monotonic() - started)
-    return int(tally.wrong)
+    return int(tally.wrong > 0)
 
 
 def run(files: int, seed: int, folder: Path | None = None) -> Tally:
@@ -83,12 +83,13 @@ def run(files: int, seed: int, folder: Path | None = None) -> Tally:
         place = Path(tempfile.mkdtemp(prefix=f"damaged-{seed}-{number}-"))
         count = min(BATCH, files - start)
         made = write_batch(dice, place / "s", count, valid, start)
-        before = len(tally.ended) + len(tally.unnamed) + len(tally.lost) + len(tally.words)
+        before = tally.wrong
         check_batch(place, made, tally)
-        after = len(tally.ended) + len(tally.unnamed) + len(tally.lost) + len(tally.words)
-        if after == before:
+        if tally.wrong == before:
             shutil.rmtree(place)
         tally.files += count
+        print(f"\r{tally.files:,} files, {tally.wrong} wrong", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
     return tally
 
 

@@ -156,3 +156,11 @@ def test_json_lines_in_utf16(tmp_path: Path) -> None:
     (tmp_path / "bare.jsonl").write_bytes(lines.encode("utf-16-be"))
     for name in ("marked.jsonl", "bare.jsonl"):
         assert read(tmp_path / name) == ["Größe 0", "Größe 1", "Größe 2"]
+
+
+def test_quotes_that_are_not_closed_take_no_rows_with_them(tmp_path: Path) -> None:
+    rows = ['1,"one', '2,"two', '3,"three ""a"" and', 'its second line"', '4,"so" to say', '5,5"']
+    (tmp_path / "a.csv").write_text("id,text\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    assert read(tmp_path / "a.csv") == [
+        '"one', '"two', 'three "a" and\nits second line', "so to say", '5"',
+    ]  # fmt: skip

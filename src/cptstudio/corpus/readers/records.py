@@ -231,23 +231,27 @@ def _rows(
     while True:
         lines.taken.clear()
         first = lines.number + 1
+        row: list[str] | None = None
         try:
-            row = next(csv.reader(lines, delimiter=delimiter, quoting=quoting))
+            row = next(csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True))
         except StopIteration:
             return
-        except csv.Error as error:
-            if len(lines.taken) <= 1:
-                item.findings.add(f"line {first:,} is no row of a table: {error}")
-                continue
-            row = None
+        except csv.Error:
+            if len(lines.taken) == 1 and _is_balanced(lines.taken):
+                # Words after a closing quote: "so" they are read.
+                row = next(csv.reader(list(lines.taken), delimiter=delimiter))
         taken = list(lines.taken)
-        if row is None or (len(taken) > 1 and sum(line.count('"') for line in taken) % 2):
+        if row is None or (len(taken) > 1 and not _is_balanced(taken)):
             item.findings.add(
                 f"line {first:,} opens a quote that is not closed: read without quotes"
             )
             lines.give_back(taken[1:])
             row = next(csv.reader(taken[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE))
         yield first, row
+
+
+def _is_balanced(lines: list[str]) -> bool:
+    return sum(line.count('"') for line in lines) % 2 == 0
 
 
 class _Lines:

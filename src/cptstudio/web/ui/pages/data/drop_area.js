@@ -19,6 +19,7 @@ const SHOWN = 50;
 export function DropArea({ queue, include }) {
   const [over, setOver] = useState(false);
   const [note, setNote] = useState("");
+  const [leftAside, setLeftAside] = useState("");
   const files = useRef(/** @type {HTMLInputElement|null} */ (null));
   const folder = useRef(/** @type {HTMLInputElement|null} */ (null));
   // The server refuses what is left aside, so a page without the rules only says it later.
@@ -26,13 +27,14 @@ export function DropArea({ queue, include }) {
   useEffect(() => void loadFilter().then((loaded) => { filter.current = loaded; }, () => undefined), []);
 
   /**
-   * Add files but for what is left aside; returns what to say of the rest.
+   * Add files but for what is left aside; returns what to say of those that were not added.
    * @param {readonly FoundFile[]} files
    * @param {readonly LeftAside[]} skipped what was left aside before
    */
   const add = (files, skipped) => {
     const { taken, aside } = filter.current?.divide(files, include) ?? { taken: files, aside: [] };
-    return [queue.add(taken, include), leftAsideInWords([...skipped, ...aside])].filter(Boolean).join(" ");
+    setLeftAside(leftAsideInWords([...skipped, ...aside]));
+    return queue.add(taken, include);
   };
   /** @param {DragEvent} event */
   const drop = async (event) => {
@@ -68,6 +70,7 @@ export function DropArea({ queue, include }) {
       h("input", { ref: files, type: "file", multiple: true, hidden: true, "data-input": "files", "aria-label": "Files to upload", onChange: take }),
       h("input", { ref: folder, type: "file", multiple: true, hidden: true, "data-input": "folder", "aria-label": "Folder to upload", webkitdirectory: true, onChange: take })),
     note !== "" && h("p", { class: "field-problem" }, note),
+    leftAside !== "" && h("p", { class: "hint", role: "status" }, leftAside),
     queue.uploads.value.length > 0 && h(Uploads, { queue }));
 }
 
