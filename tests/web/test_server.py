@@ -229,6 +229,8 @@ def test_missing_workspace(tmp_path: Path) -> None:
         (["--host", "192.0.2.1", "--insecure-http"], "--allow-host"),
         (["--certfile", "nowhere.pem"], "--keyfile"),
         (["--allow-host", "http://studio.lan:80"], "is not a host name"),
+        (["--public-url", "http://studio.lan/"], "https://NAME/"),
+        (["--public-url", "https://studio.lan/path/"], "without a path"),
         (["--port", "70000"], "1 to 65535"),
     ],
 )
