@@ -71,12 +71,21 @@ def test_a_billion_layers_are_refused_by_whoever_reads_the_folder(
         ({"hidden_size": BILLION}, "hidden_size"),
         ({"moe_intermediate_size": BILLION}, "moe_intermediate_size"),
         ({"q_lora_rank": BILLION}, "q_lora_rank"),
+        ({"lora_parameters": {"rank": BILLION}}, "rank"),
         ({"num_layers": 2000, "num_experts": 60_000}, "the number of all layers' experts"),
     ],
 )
 def test_numbers_that_no_model_has(config: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=f"^here: {named}"):
         check_numbers(config, "here")
+
+
+def test_an_adapter_of_a_billion_ranks_is_refused(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "adapter").mkdir()
+    file = tmp_path / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps({"num_layers": 1, "lora_parameters": {"rank": BILLION}}))
+    with pytest.raises(UserError, match=r"adapter_config\.json: rank is 1,000,000,000"):
+        load_for_inference(model, tmp_path / "adapter")
 
 
 def test_numbers_of_large_models_are_left_alone() -> None:

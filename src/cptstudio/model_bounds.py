@@ -24,13 +24,13 @@ _BOUNDS: Final = (
         ),
         2_000,
     ),
-    (re.compile(r"experts?$|(^|_)n?heads?$|(^|_)groups?$|_expert_num$"), 65_536),
+    (re.compile(r"experts?$|(^|_)n?heads?$|(^|_)groups?$|_expert_num$|(^|_)(rank|r)$"), 65_536),
     # Axes of arrays, of which a square is made.
     (re.compile(r"vocab|^num_embeddings$"), 1 << 26),
     (
         re.compile(
             r"^(hidden|\w*_hidden|intermediate|\w*_intermediate|\w*ffn\w*|embedding|state)_size"
-            r"|^(d_model|n_embd|n_inner)$|(_|^)(dim|rank)$|_width$"
+            r"|^(d_model|n_embd|n_inner)$|(_|^)dim$|_width$"
         ),
         1 << 24,
     ),
@@ -64,13 +64,17 @@ def check_numbers(config: Mapping[str, Any], where: object) -> None:
             raise _refusal(where, "the number of all layers' experts", layers * experts, 1 << 20)
 
 
-def check_model_folder(folder: Path) -> None:
-    """Refuse a folder whose config.json holds numbers that no model has; others are left alone.
+def check_model_folder(folder: Path, name: str = "config.json") -> None:
+    """Refuse a folder whose configuration holds numbers that no model has; others are left alone.
+
+    Args:
+        folder: of a model, or of an adapter.
+        name: of the file.
 
     Raises:
         UserError: as `check_numbers`.
     """
-    file = folder / "config.json"
+    file = folder / name
     try:
         config = json.loads(read_bytes(file.resolve()))
     except (OSError, ValueError, RecursionError, UserError):

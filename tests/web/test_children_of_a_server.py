@@ -234,6 +234,7 @@ def test_a_killed_server_takes_everything_with_it(
     ("module", "arguments"),
     [
         ("testing.evaluate", ("evaluate", "toy", LAST, "--text", "much.txt")),
+        ("testing.model_check_program", ("models", "check", "endless")),
         ("corpus.tokenizer_identity", ("plan", "--model", "endless", "--corpus", DOMAIN)),
     ],
 )

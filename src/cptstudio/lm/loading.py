@@ -36,6 +36,7 @@ from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_
 from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
 from cptstudio.lm.tensor_types import NAMES, lasting_parameters, narrowed, stored_types
 from cptstudio.lm.weight_formats import why_untrainable
+from cptstudio.model_bounds import check_model_folder
 
 # SystemExit: mlx-lm's OLMo ends the process where its own library is not installed.
 _LOADING_ERRORS = (
@@ -184,6 +185,7 @@ def put_adapter(
     Raises:
         UserError: the adapter does not fit that base.
     """
+    check_model_folder(adapter_path, "adapter_config.json")
     try:
         load_adapters(model, str(adapter_path))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
