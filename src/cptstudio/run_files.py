@@ -88,6 +88,7 @@ class RunConfig(Record):
         model_path: absolute folder of the base model.
         model_hash: SHA-256 that identifies the base model's weights and configuration.
         model_files: SHA-256 of each of these files; None in runs of before.
+        tokenizer_files: the same of the files of its tokenizer.
         corpora: in the order of settings.data.corpora.
         versions: of Python, MLX, mlx-lm and CPT Studio when the run was prepared.
         machine: operating system, processor, memory.
@@ -105,6 +106,7 @@ class RunConfig(Record):
     model_path: str
     model_hash: str
     model_files: dict[str, str] | None = None
+    tokenizer_files: dict[str, str] | None = None
     corpora: tuple[CorpusRecord, ...]
     versions: dict[str, str]
     machine: dict[str, str | int | float]

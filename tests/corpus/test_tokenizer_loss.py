@@ -13,7 +13,7 @@ from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.corpus.report import describe, render
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.corpus.tokenizer import load_tokenizer
-from cptstudio.corpus.tokenizer_loss import measure_loss
+from cptstudio.corpus.tokenizer_loss import measure_loss, refuse_measuring
 from cptstudio.errors import UserError
 from tests.corpus.tokenizers_for_tests import (
     BOS,
@@ -105,6 +105,12 @@ def test_a_tokenizer_that_loses_the_text_is_refused_and_allowed_when_asked(
     assert told["loss"]["unknown"] == loss.unknown
     assert any("The tokenizer loses text:" in note for note in told["notes"])
     assert "tokens are the unknown token" in render(corpus)
+
+
+def test_a_model_is_not_measured_on_what_its_tokenizer_loses(pieces: Path) -> None:
+    loss = measure_loss(load_tokenizer(pieces), [KOREAN])
+    with pytest.raises(UserError, match=r"cannot hold 'korean\.txt': .*unknown token"):
+        refuse_measuring(loss, "'korean.txt'")
 
 
 def test_a_little_loss_is_told_and_not_refused(pieces: Path, tmp_path: Path) -> None:

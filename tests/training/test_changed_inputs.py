@@ -122,8 +122,15 @@ def test_a_changed_tokenizer_of_the_base_is_noticed(run: Path, place: Workspace)
     with altered(tokenizer, edit(tokenizer, swap)):
         reason = refusal(run)
     expected = read_config(run).corpora[0].tokenizer_hash
-    assert f"{tokenizer.parent} (tokenizer.json, tokenizer_config.json) is not" in reason
+    assert reason.startswith(f"The tokenizer in {tokenizer.parent} is not the one that")
+    assert "tokenizer.json has the SHA-256" in reason and "tokenizer_config.json" not in reason
     assert f"{expected[:12]}… was expected" in reason and "Put the former files back" in reason
+
+
+def test_a_tokenizer_file_in_another_spelling_is_no_change(run: Path, place: Workspace) -> None:
+    tokenizer = place.base_model("toy") / "tokenizer.json"
+    with altered(tokenizer, edit(tokenizer, lambda content: None)):
+        assert tokenizer.read_bytes() != b"" and train(run, resume=NEWEST).outcome == "completed"
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut off"])
@@ -198,7 +205,11 @@ def test_a_checkpoint_of_before_has_no_copy_and_goes_on(run: Path) -> None:
     forget = edit(path, lambda content: content["files"].pop("training_state/config.json"))
     path.write_bytes(forget(path.read_bytes()))
     config = run / "config.json"
-    config.write_bytes(edit(config, lambda c: c.pop("model_files"))(config.read_bytes()))
+
+    def forget_files(content: dict) -> None:
+        del content["model_files"], content["tokenizer_files"]
+
+    config.write_bytes(edit(config, forget_files)(config.read_bytes()))
     assert train(run, resume=NEWEST).outcome == "completed"
 
 

@@ -101,6 +101,19 @@ def refuse_loss(loss: TokenizerLoss) -> None:
         )
 
 
+def refuse_measuring(loss: TokenizerLoss, what: str) -> None:
+    """Refuse to measure a model on what its tokenizer loses: that would cost it nothing.
+
+    Raises:
+        UserError: says how much is lost, with examples.
+    """
+    if loss.share > LARGEST_LOSS:
+        raise UserError(
+            f"The model's tokenizer cannot hold {what}: {_shares(loss)}{_examples(loss)}. Bits per "
+            "byte would count that part as text that was foreseen. Measure on other text."
+        )
+
+
 def loss_lines(loss: TokenizerLoss, unknown_tokens: int | None) -> list[str]:
     """What is to be told of a loss, in sentences; empty where there is none.
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from cptstudio.durable import FolderSignature, folder_signature, open_regular_file
 from cptstudio.errors import UserError
 from cptstudio.lm.description import check_present, weight_files
 
+_OF_TOKENIZER: Final = re.compile(
+    r"token|vocab|merges|special|tekken|spiece|sentencepiece|\.(model|tiktoken|bpe)$"
+)
 _kept: dict[Path, tuple[FolderSignature, dict[str, str]]] = {}
 
 
@@ -31,6 +36,19 @@ def model_files(path: Path) -> dict[str, str]:
                 found[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
         except FileNotFoundError:
             raise UserError(f"{file} is not there: {path} is no complete model.") from None
+    return found
+
+
+def tokenizer_files(path: Path) -> dict[str, str]:
+    """SHA-256 of the files of a model folder that a tokenizer is made from, by name.
+
+    config.json, which is asked for the tokenizer's class, is one of `model_files`.
+    """
+    found = {}
+    for file in sorted(path.iterdir()):
+        if _OF_TOKENIZER.search(file.name) and file.is_file():
+            with open_regular_file(file.resolve()) as stream:
+                found[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,12 @@ import numpy.typing as npt
 from cptstudio.corpus.held_out import held_out_text
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.corpus.tokenizer import load_tokenizer
+from cptstudio.corpus.tokenizer_loss import (
+    SAMPLE_CHARACTERS,
+    SAMPLE_TEXTS,
+    measure_loss,
+    refuse_measuring,
+)
 from cptstudio.errors import UserError
 from cptstudio.job_programs import TellsProgress
 from cptstudio.lm.likelihood import Scores, score_documents
@@ -149,6 +156,8 @@ def _documents(
         tokenizer = load_tokenizer(loaded.path)
         texts = [text.text for text in one.texts]
         sizes = [len(text.encode("utf-8")) for text in texts]
+        sample = [text[:SAMPLE_CHARACTERS] for text in texts[:SAMPLE_TEXTS]]
+        refuse_measuring(measure_loss(tokenizer, sample), repr(Path(one.name).name))
         encoded: list[npt.NDArray[Any]] = list(tokenizer.encode_batch(texts))
         return encoded, sizes, [text.hash.hex() for text in one.texts], tokenizer.facts.start
     store = ensure_tokens(one.corpus, loaded.path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.lm.identity import hash_of_files, known_model_files
+from cptstudio.lm.identity import hash_of_files, known_model_files, tokenizer_files
 from cptstudio.run_files import (
     CONFIG,
     CorpusRecord,
@@ -83,6 +83,7 @@ def plan_config(
         model_path=str(plan.model.path),
         model_hash=hash_of_files(files),
         model_files=files,
+        tokenizer_files=tokenizer_files(plan.model.path),
         corpora=tuple(
             CorpusRecord(
                 name=corpus.name,

@@ -14,7 +14,7 @@ from typing import Any, Final
 from cptstudio import durable
 from cptstudio.corpus.tokenizer import behaviour_hash_of, load_tokenizer
 from cptstudio.errors import UserError
-from cptstudio.lm.identity import hash_of_files, model_files
+from cptstudio.lm.identity import hash_of_files, model_files, tokenizer_files
 from cptstudio.run_files import CONFIG, TRAINING_STATE, RunConfig
 
 SHOWN: Final = 12
@@ -67,17 +67,24 @@ def check_tokenizer(config: RunConfig, loaded: Any) -> None:
     Raises:
         UserError: it yields other tokens.
     """
+    folder = Path(config.model_path)
+    files = tokenizer_files(folder)
+    if files == config.tokenizer_files:
+        return  # Which spares seconds, with a vocabulary of 262,000.
     expected = config.corpora[0].tokenizer_hash
     if behaviour_hash_of(loaded) == expected:
         return
     # How it was loaded may be a part of the difference: asked again as the corpora ask.
     found = load_tokenizer(config.model_path).facts.hash
     if found != expected:
+        which = ""
+        if config.tokenizer_files is not None:
+            which = f" ({_difference(config.tokenizer_files, files)})"
         raise UserError(
-            f"The tokenizer in {config.model_path} (tokenizer.json, tokenizer_config.json) is not "
-            f"the one that this run's corpora were tokenised with: it is {found[:SHOWN]}…, and "
-            f"{expected[:SHOWN]}… was expected. Put the former files back and resume, or tokenise "
-            "the corpora for the model as it is now and prepare a new run."
+            f"The tokenizer in {folder} is not the one that this run's corpora were tokenised "
+            f"with{which}: it is {found[:SHOWN]}…, and {expected[:SHOWN]}… was expected. Put the "
+            "former files back and resume, or tokenise the corpora for the model as it is now and "
+            "prepare a new run."
         )
 
 
