@@ -18,7 +18,7 @@ from cptstudio.errors import UserError
 from cptstudio.lm.loading import load_for_inference
 from cptstudio.lm.merging import Part, merge
 from cptstudio.lm.parameters import named_parameters
-from cptstudio.lm.saving import save_model_folder, save_weights
+from cptstudio.lm.saving import ADAPTER_NOTE, save_model_folder, save_weights
 from tests.lm.small_runs import prepare, text_batch, train
 from tests.shared_architectures import (
     ARCHITECTURES,
@@ -236,3 +236,13 @@ def test_checkpoints_are_read_by_mlx_lm_and_transformers(
     for folder in (full, merged):
         for read in (read_by_mlx_lm, read_by_transformers):
             assert np.abs(read(folder) - trained).max() < TOLERANCE, (folder.name, read.__name__)
+
+
+def test_an_adapter_says_that_mlx_lm_reads_its_base_otherwise(tmp_path: Path) -> None:
+    base, folder = tmp_path / "base", tmp_path / "adapter"
+    save_shared_architecture("llama", base)
+    folder.mkdir()
+    loaded, method = prepare(base, kind="lora")
+    saved = save_weights(folder, loaded, method)
+    assert ADAPTER_NOTE in saved.files
+    assert "rope_theta" in (folder / ADAPTER_NOTE).read_text(encoding="utf-8")

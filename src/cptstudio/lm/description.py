@@ -17,6 +17,7 @@ from typing import Any
 from cptstudio.durable import open_regular_file, read_bytes
 from cptstudio.errors import UserError
 from cptstudio.lm import weight_formats
+from cptstudio.lm.model_config import normalized
 from cptstudio.lm.vocabulary import embedding_rows
 from cptstudio.model_bounds import check_numbers
 from cptstudio.workspace import why_model_is_absent
@@ -117,7 +118,7 @@ def describe_model(path: Path) -> ModelDescription:
     Raises:
         UserError: the folder holds no model that can be used; the message says why.
     """
-    config = read_model_config(path)
+    config = normalized(read_model_config(path), path / "config.json")
     tensors = read_tensors(path)
     text = _text_config(config)
     quantization = _quantization(config, path)

@@ -90,6 +90,15 @@ def normalized(config: Mapping[str, Any], where: object) -> dict[str, Any]:
     Raises:
         UserError: two fields contradict each other; the message names both and their values.
     """
+    try:
+        return _normalized(config, where)
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError):
+        raise UserError(
+            f"{where} has a field with a value of the wrong kind. Download the model again."
+        ) from None
+
+
+def _normalized(config: Mapping[str, Any], where: object) -> dict[str, Any]:
     result = dict(config)
     inner = config.get("text_config")
     if isinstance(inner, dict):
@@ -277,16 +286,16 @@ def _fixed(**values: Any) -> _Rule:
 
 
 def _head_size(section: _Section) -> None:
-    if section.get("head_dim") is None:
-        section.fields["head_dim"] = section.get("hidden_size") // section.get(
-            "num_attention_heads"
-        )
+    hidden, heads = section.get("hidden_size"), section.get("num_attention_heads")
+    if section.get("head_dim") is None and hidden and heads:
+        section.fields["head_dim"] = hidden // heads
 
 
 def _rotary_size(section: _Section) -> None:
     _head_size(section)
-    share = section.get("partial_rotary_factor", 1.0)
-    section.fields.setdefault("rotary_dim", int(section.get("head_dim") * share))
+    head, share = section.get("head_dim"), section.get("partial_rotary_factor", 1.0)
+    if head:
+        section.fields.setdefault("rotary_dim", int(head * share))
 
 
 def _from_text(*names: str) -> _Rule:
@@ -306,7 +315,7 @@ def _to_text(*names: str) -> _Rule:
 
     def rule(section: _Section) -> None:
         for name in names:
-            if section.get(name) is not None:
+            if section.get(name) is not None and "text_config" in section.fields:
                 section.fields["text_config"][name] = section.get(name)
 
     return rule
@@ -344,7 +353,7 @@ def _sparse_layers(section: _Section) -> None:
 
 
 def _inner_size(section: _Section) -> None:
-    if section.get("n_inner") is None:
+    if section.get("n_inner") is None and section.get("n_embd"):
         section.fields["n_inner"] = 4 * section.get("n_embd")
 
 
@@ -387,7 +396,7 @@ def _unscaled_yarn(section: _Section) -> None:
 
 def _unscaled_longrope(section: _Section) -> None:
     """MiniCPM 3 in mlx-lm knows LongRoPE alone; factors of 1 leave the RoPE as it is."""
-    if section.get("rope_scaling") is None:
+    if section.get("rope_scaling") is None and section.get("qk_rope_head_dim"):
         ones = [1.0] * (section.get("qk_rope_head_dim") // 2)
         section.fields["rope_scaling"] = {
             "type": "longrope",
@@ -401,7 +410,7 @@ def _unscaled_longrope(section: _Section) -> None:
 
 
 def _scaled_logits(section: _Section) -> None:
-    scale = section.get("hidden_size") / section.get("dim_model_base", 256)
+    scale = section.get("hidden_size", 256) / section.get("dim_model_base", 256)
     if section.get("tie_word_embeddings") and scale != 1:
         raise UserError(
             f"{section.where}: tie_word_embeddings is true, for which mlx-lm's "
@@ -470,8 +479,9 @@ def _former_kinds(section: _Section) -> None:
 
 
 def _expanded(section: _Section) -> None:
-    size = int(section.get("expand", 2) * section.get("hidden_size"))
-    section.agree("intermediate_size", size, "expand times hidden_size")
+    size = int(section.get("expand", 2) * section.get("hidden_size", 0))
+    if size:
+        section.agree("intermediate_size", size, "expand times hidden_size")
 
 
 _RULES: dict[str, tuple[_Rule, ...]] = {

@@ -32,7 +32,7 @@ from cptstudio.durable import dump_json
 from cptstudio.lm.description import read_model_config, read_tensors, weight_files
 from cptstudio.lm.loading import ADAPTER_LEAVES, LoadedModel, load_network, wider_values
 from cptstudio.lm.methods import AppliedMethod
-from cptstudio.lm.model_config import normalized
+from cptstudio.lm.model_config import additions, normalized
 from cptstudio.lm.parameter_kinds import constants, parameter_kinds
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.tensor_layout import TensorLayout
@@ -43,6 +43,15 @@ SHARD_SIZE = 5 * 10**9
 
 ADAPTER_WEIGHTS = "adapters.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+
+ADAPTER_NOTE = "README.md"
+_ADAPTER_NOTE = """The adapter in this folder was trained on {base}
+
+Newer transformers write the config.json of that model in a form that mlx-lm reads in part: it
+lacks {fields}. CPT Studio reads it as it is meant. `mlx_lm.load(base, adapter_path=...)` and
+mlx-lm's other programs may refuse the base, or compute another model without saying so. For those,
+save the sum of base and adapter with `cpt-studio merge`: that folder holds both forms.
+"""
 
 _METADATA = {"format": "mlx"}
 _COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.tiktoken", "*.model", "*.jsonl", "*.py")
@@ -89,7 +98,7 @@ def save_weights(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> Sa
     A complete model's tensors get the types of the base's; adapters are written as they are.
     """
     if method.kind != "full" and not method.train_embeddings:
-        return _save_adapter(folder, loaded.model, method)
+        return _save_adapter(folder, loaded, method)
     exact = method.kind == "full" and stored_exactly(loaded)
     if method.kind == "full":
         parameters = named_parameters(loaded.model)
@@ -163,12 +172,19 @@ def _load_arrays(files: list[Path]) -> dict[str, mx.array]:
 # --- adapters --------------------------------------------------------------------------------
 
 
-def _save_adapter(folder: Path, model: Module, method: AppliedMethod) -> SavedWeights:
-    weights = trainable_parameters(model)
+def _save_adapter(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> SavedWeights:
+    weights = trainable_parameters(loaded.model)
     mx.save_safetensors(str(folder / ADAPTER_WEIGHTS), weights, metadata=_METADATA)
     text = dump_json(dict(method.adapter_config or {}), indent=2)
     (folder / ADAPTER_CONFIG).write_text(text + "\n", encoding="utf-8")
-    return SavedWeights("adapter", True, (ADAPTER_WEIGHTS, ADAPTER_CONFIG), True)
+    files = [ADAPTER_WEIGHTS, ADAPTER_CONFIG]
+    differing = sorted(additions(read_model_config(loaded.path), loaded.path / "config.json"))
+    if differing:
+        # mlx-lm reads an adapter's base by itself, so nothing in this folder can put it right.
+        note = _ADAPTER_NOTE.format(base=loaded.path, fields=", ".join(differing))
+        (folder / ADAPTER_NOTE).write_text(note, encoding="utf-8")
+        files.append(ADAPTER_NOTE)
+    return SavedWeights("adapter", True, tuple(files), True)
 
 
 def fused_parameters(
