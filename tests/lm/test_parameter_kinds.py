@@ -17,6 +17,7 @@ from cptstudio.lm.parameter_kinds import parameter_kinds
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.saving import restore_trainable
 from cptstudio.lm.weight_formats import can_be_compiled
+from cptstudio.run_files import ParameterRule, RunConfig
 from cptstudio.settings import MethodSettings
 from tests.lm import networks, parameter_table
 from tests.lm.conftest import ToyFolder
@@ -118,3 +119,9 @@ def test_what_cannot_be_compiled_is_known() -> None:
     mx.eval(GradientStep(model, streams=1)(batch, batch)[2])
     with pytest.raises(ValueError, match="not allowed"):
         GradientStep(model, streams=1, compile=True)(batch, batch)
+
+
+def test_a_run_that_names_no_rule_is_of_before() -> None:
+    fields = RunConfig.model_fields
+    assert fields["parameter_rule"].default == "axes"
+    assert fields["parameter_rule"].annotation == ParameterRule
