@@ -78,6 +78,7 @@ TRAINER_READS: Final = (
         f"parts/model/{name}"
         for name in (
             "config.json",
+            "hf_quant_config.json",
             "model.safetensors",
             "model.safetensors.index.json",
             "tokenizer.json",

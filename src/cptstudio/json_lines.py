@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from cptstudio.durable import (
     LINE_SIZE_LIMIT,
@@ -87,8 +87,7 @@ class JsonLines:
 def _complete_lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None]]:
     """Yield (end offset, line without newline or None when too long) of complete lines."""
     with open_regular_file(path) as file:
-        if os.fstat(file.fileno()).st_size > FILE_SIZE_LIMIT:
-            raise UnusableFileError(path, f"is larger than {FILE_SIZE_LIMIT:,} bytes")
+        _usable_size(path, file)
         file.seek(offset)
         while True:
             line = file.readline(LINE_SIZE_LIMIT + 1)
@@ -104,6 +103,13 @@ def _complete_lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None
                 return
             offset = file.tell()
             yield offset, None if oversize else line[:-1]
+
+
+def _usable_size(path: Path, file: IO[bytes]) -> int:
+    size = os.fstat(file.fileno()).st_size
+    if size > FILE_SIZE_LIMIT:
+        raise UnusableFileError(path, f"is larger than {FILE_SIZE_LIMIT:,} bytes")
+    return size
 
 
 def read_json_lines(path: Path, offset: int = 0) -> JsonLines:
@@ -149,7 +155,7 @@ def read_json_lines_backwards(
         byte_limit: bytes at its end to look at; None for all of it.
 
     Raises:
-        UnusableFileError: it is no regular file.
+        UnusableFileError: it is no regular file, or larger than any file of rows is.
     """
     for _, record in located_json_lines_backwards(path, byte_limit):
         yield record
@@ -175,7 +181,7 @@ def _complete_lines_backwards(path: Path, byte_limit: int | None) -> Iterator[tu
     except FileNotFoundError:
         return
     with file:
-        position = os.fstat(file.fileno()).st_size
+        position = _usable_size(path, file)
         stop = 0 if byte_limit is None else max(0, position - byte_limit)
         # What lies behind the last newline is torn or still growing.
         pieces: list[bytes] | None = None
