@@ -22,8 +22,8 @@ TOOLS = [
 ]
 JOURNEY = [
     *("tests/test_journey.py", "tests/test_terminal.py", "tests/test_yaml_text.py"),
-    *("tests/corpus", "tests/web/test_server.py", "tests/web/test_connections.py"),
-    *("tests/web/test_routes.py", "tests/web/test_overridden_parts.py"),
+    *("tests/corpus/test_cases.py", "tests/corpus/test_readers.py", "tests/web/test_server.py"),
+    *("tests/web/test_connections.py", "tests/web/test_overridden_parts.py"),
 ]
 IMPORT_ALL = """
 import importlib, pathlib, sys
