@@ -29,6 +29,7 @@ TOKENS = 192
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.bench,
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(not FOLDER, reason="CPT_STUDIO_SMOLLM2 names no folder of SmolLM2"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
