@@ -106,7 +106,7 @@ def test_settings_take_over_a_suite_or_refuse_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="stop strings"):
         with_suite(place, settings)
     write_suite(place, "one", Suite(prompts=("a",), sampling=Sampling(max_tokens=100_000)))
-    with pytest.raises(UserError, match="sample_tokens"):
+    with pytest.raises(UserError, match="Sample length: Use at most 4,096"):
         with_suite(place, settings)
     delete_suite(place, "one")
     with pytest.raises(UserError, match="no suite 'one'"):

@@ -218,7 +218,8 @@ def test_rows_of_a_model_that_hangs_hold_up_no_other(studio: Web, tmp_path: Path
             page = sampler.sample({**request, "model": str(place.base_model(MODEL))})
             assert page["rows"] and not late.done()
             child.kill()
-            assert "could not be decoded. It was ended from outside" in str(late.exception())
+            # Its limit of memory may have come first.
+            assert "The rows could not be decoded. It" in str(late.exception())
     finally:
         sampler.close()
 

@@ -49,7 +49,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
 FIRST_PAGE = """
-import json, sys
+import io, json, sys
 from pathlib import Path
 import cptstudio.web.server, cptstudio.web.embedded_gunicorn
 from cptstudio.web.options import parse_options
@@ -65,6 +65,7 @@ gate = create_application(lambda: 1 / 0, access)
 answered = []
 environ = {
     "REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "127.0.0.1:8763",
+    "wsgi.input": io.BytesIO(),
 }
 body = b"".join(gate(environ, lambda status, headers, *rest: answered.append(status)))
 assert answered == ["200 OK"] and b"<script" in body, answered
