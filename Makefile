@@ -52,7 +52,7 @@ static: .venv/ready-for-pages
 	$(BIN)/python -m scripts.type_check_pages
 
 unit: .venv/ready-for-pages
-	$(BIN)/python -m pytest -q -m "not slow" -n 2
+	$(BIN)/python -m pytest -q -m "not slow and not bench" -n 2
 
 test: check
 	$(BIN)/python -m pytest -q -m "slow and not bench" -n 3 --dist loadfile --no-loadscope-reorder
