@@ -6,7 +6,11 @@ Some hundred files go into each build, undamaged ones among them, in a process o
 limit of time. Counted are builds that ended; files of which the corpus knows nothing, neither a
 document nor a reason; undamaged files that did not give their text; reasons that are in the words
 of a program and not of its user. Ends with status 1 when there is any. The folders of builds that
-went wrong are kept and named.
+went wrong are kept and named; of the files of a build that ended nothing is known, and they are
+counted as such.
+
+What is done to a file follows from the seed and the file's number alone. Of some valid files a few
+bytes are new each time: dates, keys of encrypted ones.
 """
 
 from __future__ import annotations
@@ -40,10 +44,27 @@ _ANCHORS = 3
 
 @dataclass
 class Tally:
-    """What came of the damaged files."""
+    """What came of the damaged files.
+
+    Attributes:
+        files: damaged ones in all.
+        sound: undamaged ones in all.
+        builds: there were in all.
+        ended: builds that ended early, or came to no end.
+        unjudged: files of those, damaged or not; all others are in `outcomes`.
+        unnamed: files of which a corpus knows nothing.
+        lost: undamaged ones that did not give their one document.
+        words: reasons in the words of a program.
+        outcomes: how many files there are of each damage and what came of it.
+        slowest: seconds of computing of one file, and its name.
+        memory: bytes of the largest build.
+    """
 
     files: int = 0
+    sound: int = 0
+    builds: int = 0
     ended: list[str] = field(default_factory=list)
+    unjudged: int = 0
     unnamed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -76,39 +97,40 @@ def main() -> int:
 
 def run(files: int, seed: int, folder: Path | None = None) -> Tally:
     """Damage so many files, reproducibly by the seed, and build corpora of them."""
-    dice = random.Random(seed)
     valid = material(folder)
     tally = Tally()
     for number, start in enumerate(range(0, files, BATCH)):
         place = Path(tempfile.mkdtemp(prefix=f"damaged-{seed}-{number}-"))
         count = min(BATCH, files - start)
-        made = write_batch(dice, place / "s", count, valid, start)
+        made = write_batch(seed, place / "s", count, valid, start)
         before = tally.wrong
         check_batch(place, made, tally)
         if tally.wrong == before:
             shutil.rmtree(place)
-        tally.files += count
         print(f"\r{tally.files:,} files, {tally.wrong} wrong", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return tally
 
 
 def write_batch(
-    dice: random.Random, folder: Path, count: int, valid: list[tuple[str, bytes]], first: int
+    seed: int, folder: Path, count: int, valid: list[tuple[str, bytes]], first: int
 ) -> dict[str, str]:
     """Write damaged files and a few sound ones; returns what was done to each, by path."""
     made = {}
-    for number in range(count):
+    for number in range(first, first + count):
+        # Of its own, so that no file depends on the sizes of those before it.
+        dice = random.Random(f"{seed}-{number}")
         name, data = dice.choice(valid)
         kind = dice.choice(list(DAMAGES))
         name, data = DAMAGES[kind](dice, name, data, valid)
         # A folder each: names need not differ.
-        path = f"{first + number:06d}/{name}"
+        path = f"{number:06d}/{name}"
         target = os.fsencode(folder / path)
         os.makedirs(os.path.dirname(target))
         with open(target, "xb") as file:
             file.write(data)
         made[path] = kind
+    dice = random.Random(f"{seed}-{first}-sound")
     for number in range(_ANCHORS):
         path = f"{dice.randrange(count) + first:06d}/sound-{number}.txt"
         (folder / path).write_text(sentences(first + number, 20), encoding="utf-8")
@@ -118,6 +140,10 @@ def write_batch(
 
 def check_batch(place: Path, made: dict[str, str], tally: Tally) -> None:
     """Build one batch in a process of its own, and look what the corpus knows of each file."""
+    sound = sum(kind == "sound" for kind in made.values())
+    tally.builds += 1
+    tally.sound += sound
+    tally.files += len(made) - sound
     command = [sys.executable, "-m", "benchmarks.damaged_files", "--worker", str(place / "s")]
     try:
         ended = subprocess.run(
@@ -125,24 +151,27 @@ def check_batch(place: Path, made: dict[str, str], tally: Tally) -> None:
         )
     except subprocess.TimeoutExpired:
         tally.ended.append(f"{place}: not done after {_SECONDS} s")
+        tally.unjudged += len(made)
         return
     if ended.returncode:
         tail = ended.stderr.strip().splitlines()[-1:] or ["no word"]
         tally.ended.append(f"{place}: status {ended.returncode}: {tail[0][:200]}")
+        tally.unjudged += len(made)
         return
     answer = json.loads(ended.stdout.splitlines()[-1])
     tally.memory = max(tally.memory, answer["memory"])
     tally.slowest = max(tally.slowest, (answer["seconds"], f"{place}: {answer['slowest']}"))
     known: dict[str, list[dict[str, Any]]] = {}
     for record in answer["records"]:
-        known.setdefault(record["file"].split("/")[1], []).append(record)
+        known.setdefault(_key(record["file"].partition("/")[2]), []).append(record)
     for path, kind in made.items():
-        records = [
-            one
-            for one in known.get(path.split("/")[0], [])
-            if ("/sound-" in one["file"]) == (kind == "sound")
-        ]
-        _judge(f"{place}/s/{path}", kind, records, tally)
+        _judge(f"{place}/s/{path}", kind, known.get(_key(path), []), tally)
+
+
+def _key(path: str) -> str:
+    """What a corpus knows a file by: a damaged one by its folder, for its name may be any."""
+    folder, _, name = path.partition("/")
+    return path if name.startswith("sound-") else folder
 
 
 def _judge(path: str, kind: str, records: list[dict[str, Any]], tally: Tally) -> None:
@@ -201,9 +230,14 @@ def build(sources: Path, corpus: Path) -> None:
 
 def print_tally(tally: Tally, seed: int, seconds: float) -> None:
     """Print what came of it."""
-    print(f"{tally.files:,} damaged files, seed {seed}, {seconds:,.0f} s")
+    print(
+        f"{tally.files:,} damaged and {tally.sound:,} sound files in {tally.builds:,} builds, "
+        f"seed {seed}, {seconds:,.0f} s"
+    )
     for outcome, count in sorted(tally.outcomes.items()):
         print(f"  {outcome:44} {count:>8,}")
+    if tally.unjudged:
+        print(f"  {'in builds that ended':44} {tally.unjudged:>8,}")
     print(f"slowest file {tally.slowest[0]:.1f} s ({tally.slowest[1]})")
     print(f"largest process {tally.memory / 1e6:,.0f} MB")
     for title, found in (
