@@ -1,16 +1,19 @@
 """What it costs to know many runs: the first look at 100 of them, and following three.
 
-    python -m benchmarks.runs_at_scale
+    python -m benchmarks.runs_at_scale [--runs 100] [--junk 0] [--only-web]
 
-97 runs have ended, 3 are alive: their keepers are real, their trainers are stand-ins that only
-append 50 rows a second, since training would hide the cost that is measured here.
+3 runs are alive, the others have ended: the keepers are real, the trainers are stand-ins that only
+append 50 rows a second, since training would hide the cost that is measured here. --junk makes
+folders beside them that are no runs.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import secrets
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +30,7 @@ from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 from tests.runs.toy_runs import make_toy_parts, toy_config
-from tests.web.server_process import running_server
+from tests.web.server_process import RunningServer, running_server
 
 _ROWS_PER_SECOND = 50
 _WRITER = (
@@ -77,7 +80,7 @@ def make_run(workspace: Workspace, parts: dict[str, Any], name: str, alive: bool
     records.write(folder / records.EXIT, ExitRecord(attempt, 1, None, "", None, 1.0, 2.0, 1.0))
 
 
-def first_look(root: Path) -> tuple[float, float]:
+def first_look(root: Path, count: int) -> tuple[float, float]:
     """Wall and CPU seconds that a fresh process needs to know all states, imports included."""
     code = (
         "import sys\n"
@@ -85,7 +88,7 @@ def first_look(root: Path) -> tuple[float, float]:
         "from cptstudio.workspace import Workspace\n"
         "runs = TrainingManager(Workspace(sys.argv[1])).runs()\n"
         "states = [run.state.name for run in runs]\n"
-        "assert len(states) == 100 and states.count('running') == 3, states\n"
+        f"assert len(states) == {count} and states.count('running') == 3, states\n"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
@@ -95,17 +98,54 @@ def first_look(root: Path) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def web_first_look(root: Path) -> tuple[float, float]:
+def web_first_look(root: Path, count: int) -> tuple[float, float]:
     """Wall and CPU seconds from the web server's start until it has told all states."""
     start = time.monotonic()
     with running_server(root) as server:
         runs = server.api(server.sign_in(), "GET", "/api/runs").json["runs"]
         wall = time.monotonic() - start
-        processes = [psutil.Process(server.process.pid), *server.workers()]
-        cpu = sum(sum(process.cpu_times()[:2]) for process in processes)
-    states = [run["state"]["name"] for run in runs]
-    assert len(states) == 100 and states.count("running") == 3, states
+        cpu = _cpu_of(server)
+    _check(runs, count)
     return wall, cpu
+
+
+def web_requests(root: Path, count: int) -> list[str]:
+    """What one server takes for the status bar's request before and after the list, and for lists.
+
+    Wall seconds and CPU seconds of the server; of several requests the median.
+    """
+    told = []
+    with running_server(root) as server:
+        session = server.sign_in()
+
+        def ask(path: str) -> tuple[float, float]:
+            cpu, start = _cpu_of(server), time.monotonic()
+            answer = server.api(session, "GET", path)
+            wall = time.monotonic() - start
+            assert answer.status == 200, answer.body
+            if path == "/api/runs":
+                _check(answer.json["runs"], count)
+            else:
+                assert len(answer.json["active"]) == 3
+            return wall, _cpu_of(server) - cpu
+
+        asked = (("/api/status", 1), ("/api/runs", 1), ("/api/runs", 9), ("/api/status", 9))
+        for path, times in asked:
+            walls, cpus = zip(*(ask(path) for _ in range(times)), strict=True)
+            wall, cpu = statistics.median(walls), statistics.mean(cpus)
+            what = "the first" if times == 1 else f"the median of {times} more"
+            told.append(f"{path}, {what}: {wall:.3f} s ({cpu:.3f} s CPU)")
+    return told
+
+
+def _cpu_of(server: RunningServer) -> float:
+    processes = [psutil.Process(server.process.pid), *server.workers()]
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+
+def _check(runs: list[dict[str, Any]], count: int) -> None:
+    states = [run["state"]["name"] for run in runs]
+    assert len(states) == count and states.count("running") == 3, states
 
 
 def following(manager: TrainingManager, names: list[str], seconds: float) -> tuple[float, int]:
@@ -126,22 +166,35 @@ def following(manager: TrainingManager, names: list[str], seconds: float) -> tup
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=100, help="how many, 3 of them alive")
+    parser.add_argument("--junk", type=int, default=0, help="folders that are no runs")
+    parser.add_argument("--only-web", action="store_true", help="only what the web server takes")
+    options = parser.parse_args()
+    count = options.runs
     with tempfile.TemporaryDirectory(prefix="runs-at-scale-") as base:
         workspace = Workspace(Path(base) / "workspace")
         parts = make_toy_parts(Path(base) / "parts")
         alive = [f"alive-{number}" for number in range(3)]
-        for number in range(97):
+        for number in range(count - len(alive)):
             make_run(workspace, parts, f"ended-{number}", alive=False)
+        for number in range(options.junk):
+            workspace.make(workspace.runs / f"junk-{number}")
         for name in alive:
             make_run(workspace, parts, name, alive=True)
         manager = TrainingManager(workspace)
         while sum(run.state.alive and run.keeper_pid is not None for run in manager.runs()) < 3:
             time.sleep(0.1)
+        print(f"{count} runs, 3 of them alive, and {options.junk:,} folders that are none")
         try:
-            looks = [first_look(workspace.root) for _ in range(5)]
+            for line in web_requests(workspace.root, count):
+                print(line, flush=True)
+            if options.only_web:
+                return
+            looks = [first_look(workspace.root, count) for _ in range(5)]
             wall, cpu = sorted(looks)[2]
-            print(f"first look at 100 runs, 3 alive: {wall:.2f} s ({cpu:.2f} s CPU), median of 5")
-            wall, cpu = sorted(web_first_look(workspace.root) for _ in range(3))[1]
+            print(f"first look at all runs: {wall:.2f} s ({cpu:.2f} s CPU), median of 5")
+            wall, cpu = sorted(web_first_look(workspace.root, count) for _ in range(3))[1]
             print(f"web server, from its start to all states: {wall:.2f} s ({cpu:.2f} s CPU)")
             share, rows = following(manager, alive, 20.0)
             print(f"following 3 runs at 50 rows/s: {share:.2%} of a core, {rows} rows in 20 s")

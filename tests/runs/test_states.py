@@ -46,6 +46,13 @@ def told(evidence: Evidence, result: RunResult) -> Evidence:
     return replace(evidence, result=result, result_mark="new")
 
 
+def untouched(evidence: Evidence) -> Evidence:
+    """A complete run was resumed, and its result is still the one from before."""
+    assert evidence.keeper is not None
+    former = replace(evidence.keeper, former_result="former")
+    return replace(evidence, keeper=former, result=COMPLETED, result_mark="former")
+
+
 CASES: list[tuple[str, Evidence, str, str | None]] = [
     ("never started", Evidence(True), "prepared", None),
     ("written down, not yet kept", replace(ALIVE, keeper=None), "running", None),
@@ -75,6 +82,13 @@ CASES: list[tuple[str, Evidence, str, str | None]] = [
     ("being resumed", replace(ALIVE, spec=replace(SPEC, attempt="b"), exit=EXIT), "running", None),
     ("the resume never began", told(replace(KEPT, spec=replace(SPEC, attempt="b"), exit=EXIT),
      COMPLETED), "ended", "completed"),
+    ("its resume never trained", untouched(replace(KEPT, exit=replace(EXIT, code=1))), "ended",
+     "completed"),
+    ("its resume was killed before it trained", untouched(KEPT), "ended", "completed"),
+    ("its resume is set up", untouched(ALIVE), "running", None),
+    ("its resume trained and was killed",
+     replace(untouched(replace(KEPT, exit=replace(EXIT, code=None, signal=9))), result=None,
+     result_mark=None), "ended", "killed"),
     ("deleted", Evidence(False), "missing", None),
     ("deleted while it trains", replace(ALIVE, directory_exists=False), "missing", None),
     ("from a terminal", Evidence(True, trainer_lock_held=True, has_rows=True), "running", None),

@@ -383,6 +383,7 @@ def test_a_mistyped_checkpoint_leaves_a_finished_run_finished(plain: Path) -> No
 
 
 def test_a_base_model_that_moved_is_not_there(plain: Path, workspace: Workspace) -> None:
+    before = (plain / "result.json").read_bytes()
     model = workspace.base_model("toy")
     moved = model.rename(model.with_name("moved"))
     try:
@@ -391,6 +392,25 @@ def test_a_base_model_that_moved_is_not_there(plain: Path, workspace: Workspace)
         moved.rename(model)
     assert ending.outcome == "failed"
     assert ending.reason.startswith(f"The base model folder {model} is not there (moved or")
+    # It was complete, and nothing was trained since.
+    assert (plain / "result.json").read_bytes() == before
+
+
+def test_a_complete_run_stays_so_when_a_resume_from_a_damaged_checkpoint_fails(
+    plain: Path,
+) -> None:
+    directory = copy_of(plain, "complete-damaged")
+    shutil.copy(plain / "result.json", directory)
+    rows = (directory / "metrics.jsonl").read_bytes()
+    older, last = checkpoints_of(directory)[-2:]
+    damage(older / "training_state" / "optimizer.safetensors")
+    ending = train(directory, resume=older.name)
+    assert ending.outcome == "failed" and older.name in ending.reason
+    assert (directory / "result.json").read_bytes() == (plain / "result.json").read_bytes()
+    assert (directory / "metrics.jsonl").read_bytes() == rows
+    # The first step takes the result away, and another one comes.
+    assert train(directory, resume=last.name).outcome == "completed"
+    assert (directory / "result.json").read_bytes() != (plain / "result.json").read_bytes()
 
 
 def test_a_damaged_checkpoint_is_named_and_an_older_one_needs_the_users_word(plain: Path) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from cptstudio import terminal
+from cptstudio import durable, terminal
 from cptstudio.errors import UserError
 from cptstudio.run_files import (
     EXIT_CODES,
@@ -94,6 +94,7 @@ class ContinuedPretraining:
         self.session = 0 if former is None else former + 1
         self._loop: TrainingLoop | None = None
         self._planned_steps = 0
+        self._stays_complete = self._is_complete()
 
     def _check_may_start(self) -> None:
         used = bool(checkpoints_of(self._run_directory)) or last_seq(self._run_directory) > 0
@@ -112,9 +113,21 @@ class ContinuedPretraining:
                     "to resume. To train on, fork it from its last checkpoint."
                 )
 
+    def _is_complete(self) -> bool:
+        try:
+            result = read_result(self._run_directory)
+        except UserError:
+            return False
+        return result is not None and result.outcome == "completed"
+
     def run(self) -> Ending:
-        """Train; leaves result.json behind unless the run directory is gone."""
-        (self._run_directory / RESULT).unlink(missing_ok=True)
+        """Train; leaves result.json behind unless the run directory is gone.
+
+        A complete run keeps its result until a resume from one of its checkpoints is set up: one
+        that fails before (the base moved, the checkpoint is damaged) has changed nothing.
+        """
+        if not self._stays_complete:
+            (self._run_directory / RESULT).unlink(missing_ok=True)
         logger = None
         try:
             logger = TrainingMetricsLogger(self._run_directory, self.session)
@@ -164,6 +177,10 @@ class ContinuedPretraining:
             start_from_parent(setup)
         else:
             self._restore(checkpoint, setup, loop)
+        if self._stays_complete:
+            (self._run_directory / RESULT).unlink(missing_ok=True)
+            durable.flush_directory(self._run_directory)
+            self._stays_complete = False
         self._announce(checkpoint, setup, loop, logger, reporter)
         try:
             return loop.run()
@@ -226,7 +243,8 @@ class ContinuedPretraining:
             ended=time.time(),
         )
         try:
-            write_record(self._run_directory / RESULT, result)
+            if not self._stays_complete:
+                write_record(self._run_directory / RESULT, result)
             if logger is not None:
                 logger.event("ended", result.step, ending.reason, outcome=ending.outcome)
                 logger.flush_to_disk()
