@@ -119,7 +119,7 @@ def test_wrong_requests_are_refused_in_words(workspace: Path) -> None:
         ([*train, "--name", "../x"], "cannot name a run"),
         ([*train, "--corpus", "nothing"], "nothing"),
         (["train", "--model", "nowhere", "--corpus", "python-source"], "no model 'nowhere'"),
-        ([*train, "--learning-rate", "-1"], "learning_rate"),
+        ([*train, "--learning-rate", "-1"], "(--learning-rate): Use a value above 0"),
         (["resume", "nothing"], "nothing"),
         (["evaluate", "first@7", "-c", "python-source"], "first"),
         (["corpus", "show", "nothing"], "nothing"),

@@ -13,6 +13,7 @@ import pytest
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import STATUSES, BuildSettings
+from cptstudio.corpus.progress import Progress
 from cptstudio.corpus.report import render
 from cptstudio.corpus.sampling import sample_rows
 from cptstudio.corpus.tokenising import ensure_tokens
@@ -205,3 +206,25 @@ def test_only_held_out_text_is_left_out_of_the_training_tokens(
     store = build_corpus(tmp_path / "c", [sources], model_path=model_folder).corpus.token_store()
     parts = [store.documents_of(side) for side in ("train", "validation", "test")]
     assert sorted(np.concatenate(parts).tolist()) == list(range(60))
+
+
+@pytest.mark.parametrize("phase", ["scanning", "reading", "comparing", "tokenising", "saving"])
+def test_a_workspace_renamed_during_a_build_is_not_made_anew(
+    tmp_path: Path, model_folder: Path, phase: str
+) -> None:
+    root, aside = tmp_path / "workspace", tmp_path / "aside"
+    (root / "corpora").mkdir(parents=True)
+    sources = write_documents(tmp_path / "sources", 5)
+    seen = []
+
+    def tell(progress: Progress) -> None:
+        seen.append(progress.phase)
+        if progress.phase == phase and root.exists():
+            root.rename(aside)
+
+    with pytest.raises(OSError, match=str(root)):
+        build_corpus(root / "corpora" / "code", [sources], model_path=model_folder, progress=tell)
+    assert phase in seen and not root.exists()
+    assert not (aside / "corpora" / "code" / "manifest.json").exists()
+    corpus = build_corpus(aside / "corpora" / "code", [sources], model_path=model_folder).corpus
+    assert len(corpus.documents) == 5

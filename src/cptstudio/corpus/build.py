@@ -98,13 +98,15 @@ def build_corpus(
             another build of this corpus is running.
     """
     check_new_name(path, "corpus")
+    is_new_place = not path.parent.exists()
     settings = settings or BuildSettings()
     meter = ProgressMeter(progress)
     meter.tell()
     tokenizer = load_tokenizer(model_path) if model_path is not None else None
     scanned_ns = time.time_ns()
     files, skipped = find_sources(sources, LeftAside(settings.include))
-    path.mkdir(parents=True, exist_ok=True)
+    # What is gone now was renamed while the sources were looked for: it is not made anew.
+    path.mkdir(parents=is_new_place, exist_ok=True)
     with only_builder(path):
         former = _former(path)
         _sweep(path, former)
@@ -113,7 +115,8 @@ def build_corpus(
                 ensure_tokens_of(former, tokenizer, meter, allow_lossy=allow_lossy)
             return BuildResult(former, changed=False)
         staged = durable.staging_path(path / VERSIONS / "new")
-        staged.mkdir(parents=True)
+        staged.parent.mkdir(exist_ok=True)
+        staged.mkdir()
         try:
             manifest = _build(
                 path, staged, files, skipped, settings, former, tokenizer, meter, allow_lossy
@@ -189,6 +192,7 @@ def _build(
         languages = language_shares(store, records, reader.labels)
         if tokenizer is not None:
             folder = staged / "tokens" / tokenizer.facts.hash
+            folder.parent.mkdir()
             tokenise(store, folder, tokenizer, fingerprint, meter, allow_lossy=allow_lossy)
     report = CorpusReport(
         source_files=len(files),

@@ -49,7 +49,7 @@ class TokenStoreWriter:
     """Collects documents into a new token store.
 
     Args:
-        folder: a folder that does not exist yet; `finish` leaves it complete and flushed, and
+        folder: a folder that does not exist yet, in one that does; `finish` leaves it complete and flushed, and
             the caller renames it into place.
         tokenizer: facts of the tokenizer.
         corpus_fingerprint: of the documents.
@@ -65,7 +65,8 @@ class TokenStoreWriter:
         unknown: int | None = None,
         loss: TokenizerLoss | None = None,
     ) -> None:
-        folder.mkdir(parents=True)
+        # With its parents it would make part of a workspace anew that was renamed meanwhile.
+        folder.mkdir()
         self._folder = folder
         self._tokenizer = tokenizer
         self._corpus_fingerprint = corpus_fingerprint
