@@ -88,6 +88,18 @@ def test_hostile_json_is_an_error_in_words(tmp_path: Path, text: str | bytes, re
     assert str(path) in str(caught.value)
 
 
+def test_json_of_other_programs_may_hold_what_they_write() -> None:
+    text = (
+        '{"time_step_limit": [0.0, Infinity], "model_max_length": 1000000000000000019884624838656}'
+    )
+    limit = durable.parse_foreign_json(text)
+    assert limit == {"time_step_limit": [0.0, math.inf], "model_max_length": int(1e30)}
+    hostile = [("[" * 200_000, "deeply"), ("1" * 5000, "5000 digits"), (b"\xff{}", "UTF-8")]
+    for value, reason in hostile:
+        with pytest.raises(ValueError, match=reason):
+            durable.parse_foreign_json(value)
+
+
 def test_links_folders_and_fifos_are_refused_without_a_hang(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("{}")
     (tmp_path / "link").symlink_to(tmp_path / "file")

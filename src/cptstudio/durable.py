@@ -29,6 +29,8 @@ MEBIBYTE = 1024 * 1024
 JSON_SIZE_LIMIT = 64 * MEBIBYTE
 LINE_SIZE_LIMIT = 16 * MEBIBYTE
 PLAIN_FILE_LIMIT = 1024 * MEBIBYTE
+_LONGEST_INTEGER = 4000
+"""Digits: Python itself reads 4,300 at most, and says so in its own words."""
 _TEXT_SUFFIXES = frozenset({".json", ".jinja", ".jsonl", ".model", ".py", ".txt", ".vocab"})
 _STAGING_MARK = ".staging-"
 
@@ -207,6 +209,29 @@ def parse_json(text: str | bytes) -> Any:
     """
     try:
         return json.loads(text, parse_constant=_reject_constant, parse_int=_parse_integer)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
+
+
+def _parse_any_integer(digits: str) -> int:
+    if len(digits) > _LONGEST_INTEGER:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def parse_foreign_json(text: str | bytes) -> Any:
+    """Parse JSON as other programs write it: models, tokenizers, texts to be measured.
+
+    Python writes the literals NaN and Infinity (the time_step_limit of Mamba 2), and transformers
+    the integer nearest to 1e30 (model_max_length).
+
+    Raises:
+        ValueError: with a short reason; also for deep nesting.
+    """
+    try:
+        return json.loads(text, parse_int=_parse_any_integer)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeDecodeError:

@@ -7,13 +7,12 @@ configuration, or lets a library read it, asks here first.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from cptstudio.durable import read_bytes
+from cptstudio.durable import parse_foreign_json, read_bytes
 from cptstudio.errors import UserError
 
 _BOUNDS: Final = (
@@ -76,8 +75,8 @@ def check_model_folder(folder: Path, name: str = "config.json") -> None:
     """
     file = folder / name
     try:
-        config = json.loads(read_bytes(file.resolve()))
-    except (OSError, ValueError, RecursionError, UserError):
+        config = parse_foreign_json(read_bytes(file.resolve()))
+    except (OSError, ValueError, UserError):
         return
     if isinstance(config, dict):
         check_numbers(config, file)

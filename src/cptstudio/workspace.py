@@ -96,6 +96,13 @@ class Workspace:
         self._held: tuple[int, int] | None = None
         self.was_away = False
 
+    @classmethod
+    def held(cls, root: Path | str) -> Workspace:
+        """One that a job works in: moved away meanwhile, it is not made anew. Ask for it first."""
+        workspace = cls(root)
+        workspace.hold()
+        return workspace
+
     def hold(self) -> None:
         """From now on mean this very folder, not what else may come to have its path."""
         self._held = self._identity()

@@ -23,6 +23,7 @@ from cptstudio.lm.loading import (
 )
 from cptstudio.lm.parameters import named_parameters
 from cptstudio.lm.saving import save_weights
+from cptstudio.lm.vocabulary import template_ids_beyond, token_texts
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import logits, prepare, text_batch, train
 from tests.toy_models import ARCHITECTURES, CONTEXT_LIMIT, VOCABULARY_SIZE
@@ -80,6 +81,26 @@ def test_types_and_chat_template_are_seen(toy_folder: ToyFolder, tmp_path: Path)
     assert not describe_model(folder).has_chat_template
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     assert describe_model(folder).has_chat_template
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a": ' + "1" * 5000 + "}"])
+def test_a_deep_or_endless_file_beside_a_model_breaks_nothing(
+    toy_folder: ToyFolder, tmp_path: Path, content: str
+) -> None:
+    folder = copy_of(toy_folder("llama"), tmp_path / "m")
+    described = describe_model(folder)
+    for name in (
+        "hf_quant_config.json",
+        "model.safetensors.index.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ):
+        (folder / name).write_text(content)
+    assert describe_model(folder) == described
+    assert token_texts(folder, {1}) == {} and template_ids_beyond(folder, 1) == []
+    (folder / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"is not valid JSON \((nested|a number of 5000 digits)"):
+        describe_model(folder)
 
 
 def test_describing_imports_no_mlx() -> None:

@@ -63,6 +63,9 @@ def test_what_can_be_trained_has_no_problem(workspace: Workspace, parts: dict[st
 def test_a_damaged_model_is_named(tmp_path: Path, header: bytes) -> None:
     folder = model_of(tmp_path / "model", [2, 3])
     assert preflight.count_parameters(folder) == 6
+    config = {"time_step_limit": [0.0, float("inf")], "seed": int(1e30)}  # As Mamba 2 has it.
+    (folder / "config.json").write_text(json.dumps(config))
+    assert preflight.count_parameters(folder) == 6
     write_header(folder / "model.safetensors", header)
     with pytest.raises(UnusableFileError, match=r"model\.safetensors"):
         preflight.count_parameters(folder)

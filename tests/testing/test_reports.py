@@ -98,3 +98,15 @@ def test_names_that_are_no_ids_name_no_report(reports: Reports, number: str) -> 
         reports.read(number)
     with pytest.raises(NoReportError):
         reports.delete(number)
+
+
+def test_a_workspace_that_is_renamed_while_a_job_works_is_not_made_anew(tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    root.mkdir()
+    reports = Reports(Workspace.held(root))
+    root.rename(tmp_path / "aside")
+    with pytest.raises(UserError, match="not there any more"):
+        reports.keep("merge", "late", {}, {})
+    assert not root.exists()
+    # One that was never there is made.
+    Reports(Workspace.held(tmp_path / "new")).keep("merge", "first", {}, {})

@@ -49,8 +49,8 @@ class TokenStoreWriter:
     """Collects documents into a new token store.
 
     Args:
-        folder: a folder that does not exist yet, in one that does; `finish` leaves it complete and flushed, and
-            the caller renames it into place.
+        folder: a folder that does not exist yet, in one that does; `finish` leaves it complete
+            and flushed, and the caller renames it into place.
         tokenizer: facts of the tokenizer.
         corpus_fingerprint: of the documents.
         unknown: id of the tokenizer's unknown token, to be counted.

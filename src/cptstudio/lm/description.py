@@ -6,7 +6,6 @@ through links, because the Hugging Face cache keeps snapshots as links to its bl
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cptstudio.durable import open_regular_file, read_bytes
+from cptstudio.durable import open_regular_file, parse_foreign_json, read_bytes
 from cptstudio.errors import UserError
 from cptstudio.lm import weight_formats
 from cptstudio.lm.model_config import normalized
@@ -227,8 +226,8 @@ def read_model_config(path: Path) -> dict[str, Any]:
             "mlx-lm layout."
         ) from None
     try:
-        config = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        config = parse_foreign_json(data)
+    except ValueError as error:
         raise UserError(f"{file} is not valid JSON ({error}). Download the model again.") from None
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise UserError(f"{file} names no model_type, so it does not describe a language model.")
@@ -274,7 +273,7 @@ def _foreign_quantization(config: Mapping[str, Any], path: Path) -> dict[str, An
         if isinstance(settings, dict):
             return settings
     try:
-        separate = json.loads(read_bytes((path / "hf_quant_config.json").resolve()))
+        separate = parse_foreign_json(read_bytes((path / "hf_quant_config.json").resolve()))
     except (FileNotFoundError, ValueError, UserError):
         return None
     if not isinstance(separate, dict):
@@ -290,7 +289,7 @@ def _has_chat_template(path: Path) -> bool:
     if (path / "chat_template.jinja").exists() or (path / "chat_template.json").exists():
         return True
     try:
-        settings = json.loads(read_bytes((path / "tokenizer_config.json").resolve()))
+        settings = parse_foreign_json(read_bytes((path / "tokenizer_config.json").resolve()))
     except (FileNotFoundError, ValueError, UserError):
         return False
     return isinstance(settings, dict) and bool(settings.get("chat_template"))
@@ -350,7 +349,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _indexed_files(path: Path) -> set[str]:
     try:
-        index = json.loads(read_bytes((path / "model.safetensors.index.json").resolve()))
+        index = parse_foreign_json(read_bytes((path / "model.safetensors.index.json").resolve()))
     except (FileNotFoundError, ValueError):
         return set()
     names = index.get("weight_map") if isinstance(index, dict) else None
@@ -378,8 +377,8 @@ def read_header(file: Path) -> dict[str, Tensor]:
     if len(header) < length:
         raise UserError(f"{file} is cut off inside its header. Download the model again.")
     try:
-        return _parse_header(json.loads(header), file, size, 8 + length)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return _parse_header(parse_foreign_json(header), file, size, 8 + length)
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise UserError(f"{file} has a damaged header. Download the model again.") from None
 
 

@@ -7,7 +7,6 @@ rows before a model sees it: at planning what the corpora hold, and at last what
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cptstudio.durable import read_bytes
+from cptstudio.durable import parse_foreign_json, read_bytes
 from cptstudio.errors import UserError
 
 EMBEDDING_NAMES: Final = frozenset(
@@ -111,7 +110,7 @@ def beyond_sentence(what: str, beyond: Sequence[int], rows: int, folder: Path | 
 def token_texts(folder: Path, wanted: set[int]) -> dict[int, str]:
     """Return the texts of some ids as tokenizer.json spells them; those it knows."""
     try:
-        content = json.loads(read_bytes((folder / "tokenizer.json").resolve()))
+        content = parse_foreign_json(read_bytes((folder / "tokenizer.json").resolve()))
         found = {one["id"]: one["content"] for one in content.get("added_tokens") or ()}
         vocabulary = content["model"].get("vocab")
         if isinstance(vocabulary, dict):
@@ -128,7 +127,7 @@ def template_ids_beyond(folder: Path, rows: int | None) -> list[int]:
     if rows is None:
         return []
     try:
-        content = json.loads(read_bytes((folder / "tokenizer.json").resolve()))
+        content = parse_foreign_json(read_bytes((folder / "tokenizer.json").resolve()))
         added = {int(one["id"]): str(one["content"]) for one in content["added_tokens"]}
     except (OSError, UserError, ValueError, TypeError, KeyError):
         return []
@@ -144,7 +143,7 @@ def _template(folder: Path) -> str:
         try:
             text = read_bytes((folder / name).resolve()).decode("utf-8", "replace")
             if name.endswith(".json"):
-                text = str(json.loads(text).get("chat_template") or "")
+                text = str(parse_foreign_json(text).get("chat_template") or "")
             parts.append(text)
         except (OSError, UserError, ValueError, AttributeError):
             continue

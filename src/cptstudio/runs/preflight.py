@@ -6,7 +6,6 @@ planner of the training room gives the estimates.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import struct
@@ -52,7 +51,11 @@ def count_parameters(model: Path) -> int:
     Raises:
         UnusableFileError: the folder holds no model that can be read.
     """
-    if not isinstance(durable.read_json(_present(model / "config.json")), dict):
+    try:
+        config = durable.parse_foreign_json(durable.read_bytes(_present(model / "config.json")))
+    except ValueError as error:
+        raise UnusableFileError(model / "config.json", f"is not valid JSON: {error}") from None
+    if not isinstance(config, dict):
         raise UnusableFileError(model / "config.json", "is not a JSON object")
     files = sorted(model.glob("model*.safetensors"))
     if not files:
@@ -84,13 +87,13 @@ def _tensors_in(file: Path) -> dict[str, int]:
             raise UnusableFileError(file, "is not a safetensors file")
         header = opened.read(length)
     try:
-        tensors = json.loads(header)
+        tensors = durable.parse_foreign_json(header)
         return {
             name: math.prod(map(int, tensor["shape"]))
             for name, tensor in tensors.items()
             if name != "__metadata__"
         }
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise UnusableFileError(file, "has a damaged safetensors header") from None
 
 

@@ -39,11 +39,11 @@ MODULE = "cptstudio.testing.evaluate"
 
 def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Evaluate, and keep what came of it as a report."""
+    workspace = Workspace.held(request["workspace"])
     result = evaluate(request, answer)
     models = ", ".join(entry["label"] for entry in request["models"])
     sets = ", ".join(Path(entry["name"]).name for entry in _all_sets(request))
-    reports = Reports(Workspace(request["workspace"]))
-    return reports.keep("evaluation", f"{models} on {sets}", request, result)
+    return Reports(workspace).keep("evaluation", f"{models} on {sets}", request, result)
 
 
 def _all_sets(request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -52,11 +52,11 @@ def _all_sets(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 def evaluate(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Score every model on the held-out documents of every corpus and on every text file."""
+    results = Results(Workspace.held(request["workspace"]))
     use_fast_blas(enabled=request["fast_blas"])
     sets = open_sets(request)
     paths = [Path(entry["model"]) for entry in request["models"]]
     context_length = common_context(paths, request["context_length"])
-    results = Results(Workspace(request["workspace"]))
     measuring = Measuring(sets, request, context_length, results, answer)
     measured = [
         _measure(entry, number, len(paths), measuring)

@@ -43,10 +43,11 @@ Tell = Callable[[int, int], None]
 
 def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Run the tasks, and keep what came of them as a report."""
+    workspace = Workspace.held(request["workspace"])
     result = run_tasks(request, answer)
     labels = ", ".join(entry["label"] for entry in request["models"])
     title = f"{', '.join(request['tasks'])}: {labels}"
-    return Reports(Workspace(request["workspace"])).keep("harness", title, request, result)
+    return Reports(workspace).keep("harness", title, request, result)
 
 
 def run_tasks(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:

@@ -44,12 +44,14 @@ MODULE = "cptstudio.testing.merge"
 
 def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Measure and save, and keep what came of it as a report."""
+    workspace = Workspace.held(request["workspace"])
     result = merge_points(request, answer)
-    return Reports(Workspace(request["workspace"])).keep("merge", request["title"], request, result)
+    return Reports(workspace).keep("merge", request["title"], request, result)
 
 
 def merge_points(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Measure every point of the frontier, and save one of them if asked."""
+    results = Results(Workspace.held(request["workspace"]))
     use_fast_blas(enabled=request["fast_blas"])
     points = [(point, _parts(point)) for point in request["points"]]
     for _, parts in points:
@@ -58,9 +60,11 @@ def merge_points(request: dict[str, Any], answer: TellsProgress) -> dict[str, An
     target = Path(save["folder"]) if save else None
     if target is not None and (target.exists() or target.is_symlink()):
         raise UserError(f"There is something at {target} already; choose another name.")
+    if target is not None:
+        # Now, since a workspace that is renamed while weights are summed is not to be made anew.
+        target.parent.mkdir(parents=True, exist_ok=True)
     sets = open_sets(request)
     context = common_context([parts[0].model for _, parts in points], request["context_length"])
-    results = Results(Workspace(request["workspace"]))
     measuring = Measuring(sets, request, context, results, answer)
     measured = []
     for number, (point, parts) in enumerate(points, 1):
@@ -152,11 +156,10 @@ def _point(
 
 
 def _save(loaded: LoadedModel, target: Path, label: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     check_new_name(target, "model")
     staged = durable.staging_path(target)
-    staged.mkdir()
     try:
+        staged.mkdir()
         save_model_folder(staged, loaded, named_parameters(loaded.model))
         write_merge_record(staged, label)
         durable.flush_tree(staged)

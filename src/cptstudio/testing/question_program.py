@@ -25,6 +25,7 @@ MODULE = "cptstudio.testing.question_program"
 
 def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Let models answer a file of questions, and keep the answers as a report."""
+    workspace = Workspace.held(request["workspace"])
     questions = read_questions(Path(request["file"]), shown=request["name"])
     references = [reference_of(entry) for entry in request["models"]]
     found: dict[str, dict[str, Any]] = {}
@@ -47,9 +48,7 @@ def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
             bench.result(Unload(labels=(reference.label,)))
     labels = ", ".join(reference.label for reference in references)
     result = {"file": request["name"], "models": found}
-    return Reports(Workspace(request["workspace"])).keep(
-        "questions", f"{request['name']}: {labels}", request, result
-    )
+    return Reports(workspace).keep("questions", f"{request['name']}: {labels}", request, result)
 
 
 if __name__ == "__main__":

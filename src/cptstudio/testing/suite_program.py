@@ -22,7 +22,7 @@ MODULE = "cptstudio.testing.suite_program"
 
 def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Put a suite to models, and keep the matrix as a report."""
-    workspace, name = Workspace(request["workspace"]), request["suite"]
+    workspace, name = Workspace.held(request["workspace"]), request["suite"]
     suite = read_suite(workspace, name)
     references = [reference_of(entry) for entry in request["models"]]
 

@@ -6,7 +6,6 @@ texts are cleaned as documents of a corpus are, so that the same text has the sa
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +85,7 @@ def read_texts(path: Path, field: str = "text", name: str | None = None) -> list
 
 def _of_line(shown: str, number: int, line: str, field: str) -> str:
     try:
-        value = json.loads(line)
+        value = durable.parse_foreign_json(line)
     except ValueError as error:
         raise UserError(f"{shown}, line {number}: is not JSON ({error}).") from None
     text = value.get(field) if isinstance(value, dict) else None

@@ -17,7 +17,6 @@ if __name__ == "__main__":
     leave_out_torch()
 
 import argparse
-import json
 import logging
 import os
 import queue
@@ -30,7 +29,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cptstudio.durable import dump_json
+from cptstudio.durable import dump_json, parse_json
 from cptstudio.errors import UserError
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.text_after import token_texts
@@ -89,8 +88,9 @@ class Worker:
 
     def _read(self) -> None:
         for line in sys.stdin:
+            value = None
             try:
-                value = json.loads(line)
+                value = parse_json(line)
                 if isinstance(value, dict) and "cancel" in value:
                     self._cancel(Cancel.model_validate(value).cancel)
                 else:

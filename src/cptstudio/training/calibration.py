@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from cptstudio import child_process, job_programs
@@ -137,7 +136,7 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     def tell(done: int, total: int) -> None:
         answer.progress(phase="measuring", done=done, total=total, unit="steps", final=True)
 
-    workspace = Workspace(Path(request["workspace"]))
+    workspace = Workspace.held(request["workspace"])
     return asdict(measure(workspace, parse_settings(request["settings"]), progress=tell))
 
 
