@@ -46,6 +46,7 @@ LOCK: Final = "trainer.lock"
 
 Outcome = Literal["completed", "stopped", "failed"]
 ParameterRule = Literal["axes", "kinds"]
+ConfigurationReading = Literal["as written", "normalized"]
 _Stored = TypeVar("_Stored", bound=BaseModel)
 _TAIL_BYTES: Final = 64 * 1024
 _SEARCH_BYTES: Final = 16 * MEBIBYTE
@@ -97,6 +98,9 @@ class RunConfig(Record):
             `corpus.held_out`; "documents": whole documents, as runs of before did and go on to do.
         parameter_rule: what decides which parameters are frozen, decayed and given to Muon.
             "kinds": see `lm.parameter_kinds`; "axes": their number of axes, as in runs of before.
+        configuration_reading: how the base's configuration becomes a network. "normalized": see
+            `lm.model_config`; "as written": by mlx-lm alone, as in runs of before, which are not
+            resumed where the two are different networks (`lm.former_reading`).
     """
 
     format_version: Literal[1] = 1
@@ -113,6 +117,7 @@ class RunConfig(Record):
     parent: Parent | None = None
     held_out: Literal["documents", "windows"] = "documents"
     parameter_rule: ParameterRule = "axes"
+    configuration_reading: ConfigurationReading = "as written"
 
 
 class FileRecord(Record):

@@ -16,10 +16,13 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.token_store import TokenStore
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.errors import UserError
+from cptstudio.lm.identity import hash_of_files, model_files
 from cptstudio.run_files import checkpoints_of, read_config, read_metrics
+from cptstudio.runs import forking
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
 from cptstudio.training.loop import Ending
+from cptstudio.training.run_integrity import notes_on_parent
 from cptstudio.training.stop_requests import StopRequest
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import DOMAIN, make_workspace, prepare
@@ -210,6 +213,41 @@ def test_a_checkpoint_of_before_has_no_copy_and_goes_on(run: Path) -> None:
         del content["model_files"], content["tokenizer_files"]
 
     config.write_bytes(edit(config, forget_files)(config.read_bytes()))
+    assert train(run, resume=NEWEST).outcome == "completed"
+
+
+def test_a_run_of_before_whose_base_was_read_wrongly_is_not_resumed(
+    run: Path, place: Workspace
+) -> None:
+    base = place.base_model("toy")
+
+    def as_transformers_5_writes_it(content: dict) -> None:
+        assert content.pop("rope_theta") == 10_000.0
+        content["rope_parameters"] = {"rope_type": "default", "rope_theta": 500_000.0}
+
+    def right_hash(content: dict) -> None:
+        files = model_files(base)
+        content.update(model_files=files, model_hash=hash_of_files(files))
+
+    def of_before(content: dict) -> None:
+        right_hash(content)
+        assert content.pop("configuration_reading") == "normalized"
+
+    checkpoint = run / "checkpoints" / CHECKPOINT
+    (checkpoint / "training_state" / "config.json").unlink()
+    manifest, config = checkpoint / "manifest.json", run / "config.json"
+    forget = edit(manifest, lambda content: content["files"].pop("training_state/config.json"))
+    manifest.write_bytes(forget(manifest.read_bytes()))
+    with altered(base / "config.json", edit(base / "config.json", as_transformers_5_writes_it)):
+        config.write_bytes(edit(config, of_before)(config.read_bytes()))
+        reason = refusal(run)
+        fork = forking.forked(read_config(run), run, CHECKPOINT, "fork", {})
+        assert "10,000 in place of 500,000" in notes_on_parent(fork)[0]
+    assert "rope_theta 10,000 in place of 500,000" in reason
+    assert f"fork the run from {CHECKPOINT}" in reason and str(base) in reason
+    assert fork.configuration_reading == "normalized"
+    # With a base that was always read as it is meant, such a run goes on.
+    config.write_bytes(edit(config, right_hash)(config.read_bytes()))
     assert train(run, resume=NEWEST).outcome == "completed"
 
 

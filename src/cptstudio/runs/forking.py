@@ -55,6 +55,8 @@ def forked(
             "name": name,
             "created": time.time(),
             "settings": parse_settings(tree),
+            # It has no steps of before that another network did.
+            "configuration_reading": "normalized",
             "versions": {name: _installed(name, old) for name, old in parent.versions.items()},
             "parent": Parent(
                 run=parent.name,

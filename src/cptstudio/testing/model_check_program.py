@@ -36,13 +36,15 @@ def check(path: Path, answer: Answer) -> dict[str, Any]:
 
     Returns:
         "tokens": how many were compared; "largest" and "mean": differences in nats; "equal";
-        "verdict": a sentence that says what it means and what to do.
+        "verdict": a sentence that says what it means and what to do, followed by what mlx-lm is
+        known to compute otherwise for this model ("known", a list of sentences).
 
     Raises:
         UserError: PyTorch is not installed, transformers does not know the model, the model is
             packed, or it cannot be loaded here.
     """
-    from cptstudio.lm.description import describe_model
+    from cptstudio.lm.description import describe_model, read_model_config
+    from cptstudio.lm.known_differences import known_differences
 
     _check_installed()
     description = describe_model(path)
@@ -63,6 +65,7 @@ def check(path: Path, answer: Answer) -> dict[str, Any]:
     differences = np.abs(ours - theirs)
     largest, mean = float(differences.max()), float(differences.mean())
     equal = largest <= TOLERANCE
+    known = known_differences(read_model_config(path))
     return {
         "model": str(path),
         "tokens": len(tokens),
@@ -70,7 +73,8 @@ def check(path: Path, answer: Answer) -> dict[str, Any]:
         "mean": mean,
         "equal": equal,
         "transformers": importlib.metadata.version("transformers"),
-        "verdict": _verdict(description.model_type, largest, equal),
+        "known": known,
+        "verdict": " ".join([_verdict(description.model_type, largest, equal), *known]),
     }
 
 

@@ -48,7 +48,7 @@ from cptstudio.training.checkpoints import (
 )
 from cptstudio.training.loop import Ending, TrainingLoop
 from cptstudio.training.progress import ProgressReporter, open_log, write_line
-from cptstudio.training.run_integrity import check_config
+from cptstudio.training.run_integrity import check_config, check_reading
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup, set_up, start_from_parent
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
@@ -164,6 +164,7 @@ class ContinuedPretraining:
             checkpoint = checkpoints.choose(self._resume or None, accept_older=self._accept_older)
             if checkpoint is not None:
                 check_config(self._run_directory, checkpoint)
+                check_reading(self._config, checkpoint)
         setup = set_up(self._config, verify=self._verify)
         self._planned_steps = setup.length.steps
         reporter = ProgressReporter(setup.length.steps, log=self._log)

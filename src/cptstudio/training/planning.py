@@ -18,10 +18,12 @@ from cptstudio.errors import Finding, UserError
 from cptstudio.lm.description import (
     ModelDescription,
     describe_model,
+    read_model_config,
     read_tensors,
     resolve_model,
 )
 from cptstudio.lm.finite import damaged_tensors, not_finite
+from cptstudio.lm.known_differences import known_differences
 from cptstudio.lm.weight_formats import can_be_compiled, why_untrainable
 from cptstudio.prompt_suites import with_suite
 from cptstudio.settings import TrainingSettings
@@ -323,6 +325,7 @@ def _about_model(plan: Plan) -> list[str]:
             f"The context of {context:,} tokens is longer than the {model.context_limit:,} that "
             "the model was made for; it has not learned such positions."
         )
+    found += known_differences(read_model_config(model.path), context)
     for use, corpus in zip(settings.data.corpora, plan.corpora, strict=True):
         loss = corpus.token_store(plan.tokenizer_hash).manifest.loss
         if loss is not None and loss.share > LARGEST_LOSS:

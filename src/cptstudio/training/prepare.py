@@ -97,5 +97,6 @@ def plan_config(
         machine=describe_machine().record(),
         held_out="windows",
         parameter_rule="kinds",
+        configuration_reading="normalized",
     )
     return config, plan

@@ -14,8 +14,9 @@ from typing import Any, Final
 from cptstudio import durable
 from cptstudio.corpus.tokenizer import behaviour_hash_of, load_tokenizer
 from cptstudio.errors import UserError
+from cptstudio.lm.former_reading import differences
 from cptstudio.lm.identity import hash_of_files, model_files, tokenizer_files
-from cptstudio.run_files import CONFIG, TRAINING_STATE, RunConfig
+from cptstudio.run_files import CONFIG, TRAINING_STATE, RunConfig, read_config
 
 SHOWN: Final = 12
 """Digits of a hash that are shown."""
@@ -114,6 +115,46 @@ def check_config(run_directory: Path, checkpoint: Path) -> None:
             "keeps its configuration: put the former values back and resume, or fork the run from "
             "that checkpoint and change them there."
         )
+
+
+def check_reading(config: RunConfig, checkpoint: Path) -> None:
+    """Refuse to go on with another network than the one that a checkpoint was trained as.
+
+    Raises:
+        UserError: the run is of before configurations were normalized, and its base's is one where
+            that makes a difference; names what the run was trained with and what is right.
+    """
+    if config.configuration_reading == "normalized":
+        return
+    found = differences(Path(config.model_path), config.settings.data.context_length or 0)
+    if found:
+        check_model(config)  # Another base than it was trained on says nothing about it.
+        raise UserError(
+            f"The run {config.name!r} was trained up to {checkpoint.name} by a former version, "
+            f"which read the configuration of its base in {config.model_path} wrongly: with "
+            f"{'; '.join(found)}. This version computes with the right values, which would change "
+            "the network in the middle of the run. Prepare a new run with the base model, or, to "
+            f"keep what was learned, fork the run from {checkpoint.name}: the fork trains with the "
+            "right values from its first step on, and its loss will be higher there at first."
+        )
+
+
+def notes_on_parent(config: RunConfig) -> list[str]:
+    """Say that the checkpoint which a fork starts from was trained as another network, if so."""
+    if config.parent is None:
+        return []
+    try:
+        former = read_config(Path(config.parent.path))
+    except UserError:
+        return []  # Deleted since, or moved.
+    if former.configuration_reading == "normalized":
+        return []
+    found = differences(Path(config.model_path), former.settings.data.context_length or 0)
+    return [
+        f"The checkpoint of the run {config.parent.run!r} that this one starts from was trained "
+        f"with {one}. This run computes with the right value, so its loss is higher at first."
+        for one in found
+    ]
 
 
 def _leaves(value: Any) -> dict[str, Any]:

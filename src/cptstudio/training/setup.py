@@ -12,6 +12,7 @@ from cptstudio.errors import UserError
 from cptstudio.lm import blas
 from cptstudio.lm.compilation import prepare_compilation
 from cptstudio.lm.gradients import GradientStep
+from cptstudio.lm.known_differences import known_differences
 from cptstudio.lm.loading import LoadedModel, default_compute_dtype, load_for_training
 from cptstudio.lm.methods import AppliedMethod, apply_method
 from cptstudio.lm.text_after import raw_tokens
@@ -19,7 +20,7 @@ from cptstudio.run_files import RunConfig
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.checkpoints import load_trained_weights, verify
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
-from cptstudio.training.run_integrity import check_model, check_tokenizer
+from cptstudio.training.run_integrity import check_model, check_tokenizer, notes_on_parent
 from cptstudio.training.schedules import Schedule
 from cptstudio.training.token_check import corpora_without_rows, prompts_without_rows
 from cptstudio.training.training_data import (
@@ -89,6 +90,8 @@ def set_up(config: RunConfig, *, verify: bool = False) -> Setup:
     parameters = TrainedParameters(loaded.model)
     length = run_length(settings, data.order)
     notes += [*method.notes, *_notes_on_data(data)]
+    notes += known_differences(loaded.config, settings.data.context_length)
+    notes += notes_on_parent(config)
     return Setup(
         config=config,
         loaded=loaded,
