@@ -23,6 +23,8 @@ from cptstudio.child_limits import Limits, for_a_look, for_files, for_models
 from cptstudio.child_process import ChildEndedError, ChildProcess, group_memory
 from tests.web.server_process import wait_for
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = [str(Path(__file__).parent / "web" / "job_for_tests.py")]
 PATIENCE = 60.0
 GONE_SECONDS = 5.0

@@ -16,6 +16,8 @@ from cptstudio.corpus.tokenizer import load_tokenizer
 from tests.corpus.test_build import STDLIB
 from tests.corpus.tokenizers_for_tests import gpt2, save_model_folder, sentencepiece_bpe
 
+pytestmark = pytest.mark.slow
+
 CHINESE = "东京都是日本的首都位于关东地区" * 3000
 
 

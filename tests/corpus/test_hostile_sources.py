@@ -18,6 +18,8 @@ from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.report import render
 from cptstudio.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def build(tmp_path: Path, sources: Path) -> Corpus:
     (sources / "good.txt").write_text("A good document.\n", encoding="utf-8")

@@ -24,6 +24,8 @@ from tests.corpus.tokenizers_for_tests import (
 )
 from tests.toy_models import make_toy_model
 
+pytestmark = pytest.mark.slow
+
 KOREAN = "한국어 문장이 여기에 있다. "
 MIXED = [
     "Grüße aus Köln, e\u0301 Ελλάδα, Москва, 東京。 ﬁne ½ ★ 😀👩\u200d👧\tand\x00 \u200b <think>x",

@@ -22,6 +22,8 @@ from cptstudio.training.evaluation import computing_in
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import text_batch
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("llama-tied", "gemma3", "qwen3_moe", "mamba", "glm4_moe")
 METHODS = {
     "full": {},

@@ -28,6 +28,8 @@ from cptstudio.workspace import Workspace
 from tests.training.small_workspace import DOMAIN, make_workspace, prepare
 from tests.training.trainer_process import held_rows
 
+pytestmark = pytest.mark.slow
+
 CHECKPOINT = "step-00000002"
 
 

@@ -48,6 +48,8 @@ from cptstudio.workspace import Workspace
 from tests.training.small_workspace import DOMAIN, GENERAL, make_workspace, prepare
 from tests.training.trainer_process import events, held_rows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def keep_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

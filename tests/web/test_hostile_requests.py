@@ -12,6 +12,8 @@ import pytest
 from cptstudio.web.api.openapi import described_routes
 from tests.web.in_process import SAME_ORIGIN, Web, make_web
 
+pytestmark = pytest.mark.slow
+
 SECRET = "this-file-lies-outside-of-every-folder-that-is-shown"
 PATH_VALUES = [
     *("..", ".", "../..", "..%2f..%2fsecret.txt", "%2e%2e%2f%2e%2e%2fsecret.txt", "....//"),
