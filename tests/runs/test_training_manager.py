@@ -138,6 +138,7 @@ def test_a_run_outlives_its_server_and_stops_within_a_step(
     server.kill()
     server.communicate()
     wait_for_step(manager, "long", 5)
+    assert [run.id for run in manager.alive()] == ["long"]
     with pytest.raises(UserError, match="only one that ended"):
         manager.resume("long", confirmed=True)
     with pytest.raises(UserError, match="device is in use by long"):
@@ -157,9 +158,10 @@ def test_a_run_outlives_its_server_and_stops_within_a_step(
     who = kept(manager, "long")
     os.kill(who.keeper.pid, signal.SIGKILL)
     eventually(lambda: manager.run("long").state.name == "orphaned", "the orphan")
+    assert [run.state.name for run in manager.alive()] == ["orphaned"]
     os.killpg(who.trainer.pid, signal.SIGKILL)
     wait_for_end(manager, "long")
-    assert str(manager.run("long").state) == "lost"
+    assert str(manager.run("long").state) == "lost" and manager.alive() == []
     with pytest.raises(UserError, match="confirmation"):
         manager.delete("long", confirmed=False)
     manager.delete("long", confirmed=True)
@@ -300,7 +302,7 @@ def test_a_run_of_a_terminal_is_found_and_stopped(
     command = launching.trainer_command(directory, None)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as trainer:
         run = wait_for_step_alone(manager, trainer)
-        assert run.state.alone
+        assert run.state.alone and [one.id for one in manager.alive()] == ["terminal"]
         assert not manager.workspace.private.exists()
         manager.stop("terminal")
         assert trainer.wait(240) == run_files.EXIT_CODES["stopped"]

@@ -69,7 +69,7 @@ class KnownRuns:
         """See `run.describe`; one that is over and whose files are as they were is not read."""
         mark = self._mark(folder, directory)
         known = self._known.get(id)
-        if known is not None and known[0] == mark and not _is_locked(folder, directory):
+        if known is not None and known[0] == mark and not is_locked(folder, directory):
             run = known[1]
             if run.queue_position != queue_position:
                 run = replace(run, queue_position=queue_position)
@@ -110,7 +110,8 @@ def _is_settled(mark: _Mark) -> bool:
     return time.time_ns() - newest > _SETTLED_NS
 
 
-def _is_locked(folder: Path, directory: Path) -> bool:
+def is_locked(folder: Path, directory: Path) -> bool:
+    """Whether a keeper or a trainer holds a run, or it cannot be said."""
     try:
         return locks.is_held(folder / records.LOCK) or locks.is_held(directory / run_files.LOCK)
     except (UnusableFileError, OSError):

@@ -35,7 +35,7 @@ from cptstudio.run_files import RunConfig
 from cptstudio.runs import forgetting, forking, launching, records, requests
 from cptstudio.runs.detection import Detection
 from cptstudio.runs.imported_list import ID_PREFIX
-from cptstudio.runs.known_runs import KnownRuns
+from cptstudio.runs.known_runs import KnownRuns, is_locked
 from cptstudio.runs.launching import NEWEST
 from cptstudio.runs.locks import Lock
 from cptstudio.runs.others import OthersTraining
@@ -105,6 +105,20 @@ class TrainingManager:
         self._known_runs.keep_only(names)
         waiting = self._waiting()
         found = [run for name in names if (run := self._describe(name, waiting)) is not None]
+        return sorted(found, key=lambda run: (-run.created, run.id))
+
+    def alive(self) -> list[Run]:
+        """The runs that are alive, the newest first; the others are not read.
+
+        What lives holds a lock, so that this is quick however many runs there are, also at first.
+        """
+        self.workspace.check_present()
+        self._starter.collect_keepers()
+        waiting = self._waiting()
+        names = self._known_runs.names() | forgetting.remembered(self.workspace.private)
+        locked = (name for name in names if is_locked(self._folder(name), self.workspace.run(name)))
+        described = (self._describe(name, waiting) for name in locked)
+        found = [run for run in described if run is not None and run.state.alive]
         return sorted(found, key=lambda run: (-run.created, run.id))
 
     def run(self, id: str) -> Run:

@@ -53,8 +53,7 @@ class StatusWatch:
 
     def status(self) -> dict[str, Any]:
         """Active runs, queue and jobs, as they are now."""
-        runs = self._studio.manager.runs()
-        return self._status([run for run in runs if run.state.alive])
+        return self._status(self._studio.manager.alive())
 
     def look(self) -> list[tuple[str, dict[str, Any]]]:
         """What has to be told to all pages now."""

@@ -123,7 +123,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         """A job; nothing of the steps is kept."""
         settings = parse_settings(body.settings)
         make_plan(studio.workspace, settings)
-        active = [run.id for run in studio.manager.runs() if run.state.alive]
+        active = [run.id for run in studio.manager.alive()]
         if active:
             raise UserError(
                 f"{', '.join(active)} trains now, so what is measured would tell nothing. "
