@@ -137,6 +137,7 @@ def test_bad_records_are_named_and_good_ones_read(tmp_path: Path, sources: Path)
         json.dumps({"body": "no text"}),
         json.dumps({"text": 7}),
         "[" * 50_000,
+        '{"text": "long", "id": ' + "1" * 5000 + "}",
         '{"text": "last", "score": NaN}',
     ]
     (sources / "records.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -147,6 +148,7 @@ def test_bad_records_are_named_and_good_ones_read(tmp_path: Path, sources: Path)
     for said in ("surrogates", "line 3 is not valid JSON", "line 4 has no field", "line 5 has no"):
         assert said in report
     assert "nested too deeply" in report
+    assert "line 7 is not valid JSON: a number has too many digits" in report
     assert "has no column 'text'" in problem(corpus, "sources/other.csv")
     assert "line 4 has only 1 columns" in problem(corpus, "sources/table.csv")
     assert {"one", "lone \ufffd surrogate", "last", "a, b\nc"} <= set(texts(corpus))

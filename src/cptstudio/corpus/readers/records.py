@@ -72,7 +72,7 @@ def json_lines(item: Item, field: str) -> Iterator[Iterable[str]]:
             continue
         except ValueError as error:
             broken += 1
-            findings.add(f"line {number:,} is not valid JSON: {str(error)[:100]}")
+            findings.add(f"line {number:,} is not valid JSON: {_reason(error)}")
             continue
         for record in records:
             try:
@@ -120,6 +120,12 @@ def _values(text: str | bytes) -> list[Any]:
     return values
 
 
+def _reason(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return str(error)[:100]
+    return "a number has too many digits"  # Python's own words name its settings.
+
+
 def _lines_of(item: Item) -> Iterator[str | bytes | None]:
     """Lines of a file in any Unicode encoding; None in place of one longer than `LINE_LIMIT`."""
     with item.open() as file:
@@ -159,7 +165,7 @@ def json_document(item: Item, field: str) -> Iterator[Iterable[str]]:
         if "Extra data" in str(error):
             yield from json_lines(item, field)
             return
-        raise Unreadable(f"is not valid JSON: {str(error)[:100]}") from None
+        raise Unreadable(f"is not valid JSON: {_reason(error)}") from None
     if isinstance(content, dict) and field not in content:
         lists = [value for value in content.values() if isinstance(value, list)]
         if len(lists) == 1:
