@@ -72,7 +72,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["010", "-017", "0x10", "0b101", "1:30", "10:30:00"])
 def test_a_number_that_is_not_what_it_looks_like_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=f"line 2: {text} is another number"):
+    with pytest.raises(ValueError, match=f"line 2: YAML reads {text} as a number in base"):
         parse_yaml(f"a: 1\nseed: {text}\n")
     assert parse_yaml(f"seed: '{text}'\n") == {"seed": text}
 

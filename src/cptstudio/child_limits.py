@@ -43,7 +43,7 @@ class Limits:
 
     seconds: float | None
     memory: int | None
-    when_slow: str = "See whether its disk and network answer, and repeat."
+    when_slow: str = "Check its disk and network, then try again."
     when_large: str = "Give it less at a time, or use a machine with more memory."
 
 
@@ -60,8 +60,8 @@ def for_a_template() -> Limits:
     return Limits(
         TEMPLATE_SECONDS,
         GIB,
-        "The template does not come to an end: give raw text.",
-        "The template makes more and more: give raw text.",
+        "The chat template never finishes: use raw text instead.",
+        "The chat template takes ever more memory: use raw text instead.",
     )
 
 

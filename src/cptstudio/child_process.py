@@ -247,13 +247,13 @@ class ChildProcess:
             return self._reason
         status = self._process.returncode
         if status is None:
-            return "It was given up: it waits for a disk that does not answer."
+            return "It was abandoned: it is stuck on a disk that does not respond."
         if status == -signal.SIGKILL and not self._cancelled:
             rises = memory_evidence.rises(self._memory_before, memory_evidence.kill_counts())
             if any(rises.values()):
                 return (
-                    "The system ended it because memory ran out. End other programs, or give it "
-                    "less at a time."
+                    "The system killed it because memory ran out. Close other programs, or give "
+                    "it less at a time."
                 )
             return (
                 "It was ended from outside. Too little memory is the usual reason: end other "
@@ -336,7 +336,7 @@ class ChildProcess:
                     log.debug("%s (%d): %s", self.name, self.pid, text)
 
     def _last_words(self) -> str:
-        return f" Its last words: {self._errors[-1]}" if self._errors else ""
+        return f" Last output: {self._errors[-1]}" if self._errors else ""
 
 
 def ask(
@@ -425,9 +425,9 @@ def _is_readable(descriptor: int) -> bool:
 
 
 _CRASHES: Final[Mapping[int, str]] = {
-    signal.SIGSEGV: "It crashed: it read memory that is not its own.",
+    signal.SIGSEGV: "It crashed: it accessed invalid memory.",
     signal.SIGBUS: "It crashed: memory or a file that it read is gone.",
-    signal.SIGILL: "It crashed: this processor does not know one of its instructions.",
+    signal.SIGILL: "It crashed: this processor lacks one of its instructions.",
     signal.SIGFPE: "It crashed in a computation.",
     signal.SIGABRT: "It crashed: it found a fault in itself.",
     signal.SIGTRAP: "It crashed: it found a fault in itself.",

@@ -13,10 +13,10 @@ _REFUSALS: Final = {
     errno.EDQUOT: "Your share of the disk (quota) is used up{place}. Make room, then try again.",
     errno.EROFS: "The disk is read-only{place}. Make it writable, or choose another folder.",
     errno.EIO: "The disk reports an error{place}. Check the disk, then try again.",
-    errno.EMFILE: "CPT Studio has as many files open as it may. Close some pages or runs, or raise "
-    "the limit (`ulimit -n`), then try again.",
-    errno.ENFILE: "This machine has as many files open as it can. End other programs, then try "
-    "again.",
+    errno.EMFILE: "CPT Studio has reached its limit of open files. Close some pages or runs, or "
+    "raise the limit (`ulimit -n`), then try again.",
+    errno.ENFILE: "This machine has reached its limit of open files. Close other programs, then "
+    "try again.",
 }
 _NO_MORE_FILES: Final = (
     "The disk takes no more files{place}: its inodes are used up, though there is space. Delete "

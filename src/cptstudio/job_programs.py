@@ -15,6 +15,7 @@ over like this. The near side is `child_process`.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -122,6 +123,33 @@ def _answer(work: Work, answer: Answer) -> int:
         answer.line(error={"message": message, "problems": problems})
         return 1
     answer.line(result=result)
+    return 0
+
+
+def answer_requests(
+    work: Callable[[dict[str, Any]], dict[str, Any]], warm_up: Callable[[], None]
+) -> int:
+    """Answer one request a line until the input ends; returns the exit status.
+
+    Begins with {"ready": true}. The near side is `child_service`.
+
+    Args:
+        work: gets a request, returns its result; what it raises answers that request alone.
+        warm_up: called before the first request, so that the time it takes is no request's.
+    """
+    answer = Answer(os.dup(_OUTPUT))
+    # What libraries print must not mix with the answers.
+    os.dup2(sys.stderr.fileno(), _OUTPUT)
+    warm_up()
+    answer.line(ready=True)
+    for line in sys.stdin.buffer:
+        try:
+            result = work(json.loads(line))
+        except Exception as error:
+            message, problems = sentence_of(error)
+            answer.line(error={"message": message, "problems": problems})
+        else:
+            answer.line(result=result)
     return 0
 
 

@@ -102,5 +102,5 @@ def _refusal(where: object, name: str, value: float, bound: int) -> UserError:
     shown = f"{value:,}" if isinstance(value, int) and value < 10**18 else f"{value:.3g}"
     return UserError(
         f"{where}: {name} is {shown}, and {bound:,} is the most that a model may have. The file is "
-        "damaged or was made to do harm: download the model again."
+        "damaged or malicious: download the model again."
     )

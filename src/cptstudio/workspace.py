@@ -42,10 +42,10 @@ def why_model_is_absent(folder: Path) -> str | None:
     if os.path.exists(folder):
         return None
     if os.path.islink(folder):
-        return f"The base model folder {folder} is a link, and what it leads to is not there."
+        return f"The base model folder {folder} is a link to something that is not there."
     return (
-        f"The base model folder {folder} is not there (moved or deleted?). Put it back at that "
-        "place; a link to where it is now will do."
+        f"The base model folder {folder} is not there (moved or deleted?). Put it back, or "
+        "put a link to its new place there."
     )
 
 

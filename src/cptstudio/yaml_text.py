@@ -87,8 +87,8 @@ def _check_events(text: str, loader: Any) -> None:
                 raise ValueError(f"line {line}: a number of {len(event.value):,} characters")
             if event.implicit[0] and _OTHER_BASE.fullmatch(event.value):
                 raise ValueError(
-                    f"line {line}: {event.value} is another number than it looks like, by YAML's "
-                    "rules of 8, 16 and 60; write it with plain digits, or in quotes as text"
+                    f"line {line}: YAML reads {event.value} as a number in base 8, 16 or 60; "
+                    "write it with plain digits, or in quotes as text"
                 )
 
 

@@ -133,14 +133,14 @@ def test_lower_casing_is_told_and_not_refused(tmp_path: Path) -> None:
     corpus = build(tmp_path, text, model)
     loss = corpus.token_store().manifest.loss
     assert loss is not None and loss.share == 0 and loss.folds == ["case", "accents"]
-    assert "makes no difference of upper and lower case and accents" in render(corpus)
+    assert "drops letter case and accents" in render(corpus)
 
 
 def test_a_model_without_its_tokenizers_files_is_refused(tmp_path: Path) -> None:
     model = make_toy_model("qwen2", tmp_path / "model")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (model / name).unlink()
-    with pytest.raises(UserError, match="The tokenizer holds no words"):
+    with pytest.raises(UserError, match="The tokenizer has no vocabulary"):
         build(tmp_path, "Some words.", model)
 
 

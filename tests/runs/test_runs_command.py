@@ -61,10 +61,10 @@ def test_looking_shows_states_and_writes_nothing(
         (["show", "nothing"], "There is no run 'nothing'"),
         (["show", "../etc"], "cannot name a run"),
         (["stop", "lost"], "nothing to stop"),
-        (["kill", "lost"], "Nobody is there to ask"),
-        (["resume", "lost"], "Nobody is there to ask"),
+        (["kill", "lost"], "There is no terminal to ask on"),
+        (["resume", "lost"], "There is no terminal to ask on"),
         (["resume", "lost", "--yes", "--checkpoint", "step-00000009"], "no complete checkpoint"),
-        (["delete", "lost"], "Nobody is there to ask"),
+        (["delete", "lost"], "There is no terminal to ask on"),
         (["fork", "lost", "new"], "no complete checkpoint"),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_changed_tokenizer_of_the_base_is_noticed(run: Path, place: Workspace)
     expected = read_config(run).corpora[0].tokenizer_hash
     assert reason.startswith(f"The tokenizer in {tokenizer.parent} is not the one that")
     assert "tokenizer.json has the SHA-256" in reason and "tokenizer_config.json" not in reason
-    assert f"{expected[:12]}… was expected" in reason and "Put the former files back" in reason
+    assert f"{expected[:12]}… was expected" in reason and "Put the original files back" in reason
 
 
 def test_a_tokenizer_file_in_another_spelling_is_no_change(run: Path, place: Workspace) -> None:

@@ -21,7 +21,7 @@ def test_a_kind_that_waits_is_refused_and_others_are_not() -> None:
     for number in range(2 * MOST_OF_A_KIND):
         crowd.enter(number, "plan")  # All at once, as a script may ask.
     now = LONG_SECONDS + 1
-    with pytest.raises(Problem, match="32 such requests wait already"):
+    with pytest.raises(Problem, match="32 such requests are already waiting"):
         crowd.enter("one more", "plan")
     crowd.enter("another", "runs")
     for number in range(MOST_OF_A_KIND + 1):
@@ -65,7 +65,7 @@ def test_an_application_that_hangs_answers_on_its_other_routes(
         for _ in asked:
             waiting.acquire()
         status, text = get("/slow")
-        assert status == 503 and "16 such requests wait already" in text
+        assert status == 503 and "16 such requests are already waiting" in text
         assert get("/quick") == (200, "at once")
         release.set()
         assert [one.result() for one in asked] == [(200, "late")] * MOST_OF_A_KIND

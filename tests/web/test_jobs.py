@@ -75,7 +75,7 @@ def test_a_job_tells_its_progress_and_its_result(jobs: Watched) -> None:
     [
         ("user error", "The documents are missing."),
         ("fault", "ZeroDivisionError: our own mistake"),
-        ("exit", "It ended before it was done. Its last words: the last words"),
+        ("exit", "It ended before it was done. Last output: the last words"),
         ("silent", "ended without an answer"),
         ("killed", "Too little memory is the usual reason"),
         ("crash", "It crashed: it found a fault in itself."),

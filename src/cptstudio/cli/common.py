@@ -66,7 +66,7 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UserError(f"{question} Nobody is there to ask; confirm with --yes.")
+        raise UserError(f"{question} There is no terminal to ask on; confirm with --yes.")
     if not typer.confirm(visible(question), err=True):
         raise UserError("Not confirmed: nothing was done.")
 

@@ -47,8 +47,8 @@ def build(
         list[Path] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help="Files and folders. Without any, the corpus is built again from what it was "
-            "built from, with its options; with --model only, it is tokenised for that model.",
+            help="Files and folders. Without any, the corpus is rebuilt from its recorded "
+            "sources and options; with --model only, it is tokenized for that model.",
         ),
     ] = None,
     model: ModelOption = None,
@@ -91,7 +91,7 @@ def build(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="Read what is otherwise left aside: hidden (names that begin with a dot), "
+            help="Read files that are otherwise left aside: hidden (names starting with a dot), "
             "generated (installed packages, build output, minified and lock files) or secrets "
             "(.env, keys, credentials). May be repeated.",
         ),
@@ -100,7 +100,7 @@ def build(
         bool,
         typer.Option(
             "--allow-lossy-tokenizer",
-            help="Tokenise also where MODEL's tokenizer loses over 1 % of the text.",
+            help="Tokenize even if MODEL's tokenizer loses more than 1% of the text.",
         ),
     ] = False,
     workspace: WorkspaceOption = Path(),

@@ -189,7 +189,9 @@ def resume(
     yes: FitOption = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Read all tokens again, also where nothing seems changed."),
+        typer.Option(
+            "--verify", help="Read all tokens again, even if nothing seems to have changed."
+        ),
     ] = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:

@@ -94,8 +94,8 @@ class Corpus:
         given = self.manifest.sources
         if not given:
             raise UserError(
-                f"The corpus {self.name!r} was built by a version that did not record from what: "
-                "choose its files and folders once more."
+                f"The corpus {self.name!r} was built by a version that did not record its "
+                "sources: choose its files and folders again."
             )
         return [
             Source(

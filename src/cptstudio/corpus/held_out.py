@@ -88,11 +88,6 @@ def held_out_text(
         return _read(store, documents, positions, chosen, tokenizer)
 
 
-def held_out_tokens(store: TokenStore, side: Side, max_tokens: int) -> int:
-    """Return about how many tokens `held_out_text` gives for this limit."""
-    return min(max_tokens, store.manifest.tokens.get(side, 0))
-
-
 def _whole(store: TokenStore, position: int) -> HeldOutDocument:
     tokens = store.document_tokens(position).astype(np.int32)
     return HeldOutDocument(

@@ -53,8 +53,8 @@ def split_warnings(manifest: CorpusManifest) -> list[str]:
             continue
         found.append(
             f"{asked:.1%} was asked for the {side} side; it has {count:,} of {documents:,} "
-            f"documents ({shares[0]:.1%}) with {shares[1]:.1%} of the text. Documents are held out "
-            "whole, chosen by their content, and of a small corpus at least a few."
+            f"documents ({shares[0]:.1%}) with {shares[1]:.1%} of the text. Whole documents are "
+            "held out, chosen by a hash of their content, and at least a few of a small corpus."
         )
     return found
 

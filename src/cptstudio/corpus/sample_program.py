@@ -11,8 +11,6 @@ comes at once, and it keeps its asker free of the tokenizer libraries.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from dataclasses import asdict
 from functools import lru_cache
@@ -64,23 +62,5 @@ def sample(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Answer until the input ends; returns the exit status."""
-    answer = job_programs.Answer(os.dup(1))
-    # What libraries print must not mix with the answers.
-    os.dup2(sys.stderr.fileno(), 1)
-    leave_out_torch()
-    answer.line(ready=True)
-    for line in sys.stdin.buffer:
-        try:
-            result = sample(json.loads(line))
-        except Exception as error:
-            message, problems = job_programs.sentence_of(error)
-            answer.line(error={"message": message, "problems": problems})
-        else:
-            answer.line(result=result)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(job_programs.answer_requests(sample, leave_out_torch))

@@ -201,7 +201,7 @@ def _check_words(folder: Path, tokenizer: Any, backend: Any) -> None:
     if not words:
         found = ", ".join(sorted(special)[:5]) or "none"
         raise UserError(
-            f"The tokenizer holds no words: all that {folder} gives is special tokens ({found}). "
-            "Its vocabulary is missing (tokenizer.json, or vocab.json and merges.txt, or "
-            "tokenizer.model): copy it from where the model comes from."
+            f"The tokenizer has no vocabulary: {folder} holds special tokens only ({found}). The "
+            "file with the vocabulary is missing (tokenizer.json, or vocab.json and merges.txt, or "
+            "tokenizer.model): copy it from where you got the model."
         )

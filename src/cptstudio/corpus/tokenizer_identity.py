@@ -65,7 +65,8 @@ class _Question:
             self.answer = error
         except BaseException:
             self.until = 0.0
-            self.answer = UserError(f"Reading the tokenizer in {folder} was given up: repeat.")
+            said = f"Reading the tokenizer in {folder} was interrupted. Try again."
+            self.answer = UserError(said)
             raise
         finally:
             self.answered.set()
@@ -118,8 +119,8 @@ def _check_room(question: _Question, folder: Path) -> None:
     if question.waiting >= _MOST_WAITING:
         seconds = time.monotonic() - question.began
         raise UserError(
-            f"The tokenizer in {folder} is still being read, for {seconds:.0f} s now: repeat in a "
-            "moment."
+            f"The tokenizer in {folder} is still being read, for {seconds:.0f} s now: try again "
+            "in a moment."
         )
 
 

@@ -95,9 +95,9 @@ def refuse_loss(loss: TokenizerLoss) -> None:
     if loss.share > LARGEST_LOSS:
         raise UserError(
             f"The model's tokenizer cannot hold these documents: {_shares(loss)}"
-            f"{_examples(loss)}. What is trained on them would not learn that part. Use a model "
-            "whose tokenizer knows this text, or allow it: --allow-lossy-tokenizer of "
-            "`cpt-studio corpus build`, or “Allow a tokenizer that loses text”."
+            f"{_examples(loss)}. A model would not learn that part. Use a model whose "
+            "tokenizer covers this text, or allow it: `cpt-studio corpus build "
+            "--allow-lossy-tokenizer`, or “Allow a tokenizer that loses text”."
         )
 
 
@@ -110,7 +110,7 @@ def refuse_measuring(loss: TokenizerLoss, what: str) -> None:
     if loss.share > LARGEST_LOSS:
         raise UserError(
             f"The model's tokenizer cannot hold {what}: {_shares(loss)}{_examples(loss)}. Bits per "
-            "byte would count that part as text that was foreseen. Measure on other text."
+            "byte would count that part as predicted for free. Evaluate on other text."
         )
 
 
@@ -128,9 +128,9 @@ def loss_lines(loss: TokenizerLoss, unknown_tokens: int | None) -> list[str]:
         lines.append(f"{unknown_tokens:,} tokens are the unknown token.")
     if loss.folds:
         what = " and ".join(
-            {"case": "upper and lower case", "accents": "accents"}[one] for one in loss.folds
+            {"case": "letter case", "accents": "accents"}[one] for one in loss.folds
         )
-        lines.append(f"The tokenizer makes no difference of {what}: the model writes none.")
+        lines.append(f"The tokenizer drops {what}, so the model cannot write them.")
     return lines
 
 

@@ -69,10 +69,6 @@ class AppliedMethod:
         """Whether whole embeddings are trained beside adapters."""
         return self.kind != "full" and bool(self.embeddings)
 
-    def is_embedding_parameter(self, name: str) -> bool:
-        """Whether a trained parameter belongs to the embedding or the output head."""
-        return name in self.embeddings
-
 
 def apply_method(
     loaded: LoadedModel,

@@ -61,7 +61,7 @@ class Starter:
         folder = launching.private_folder(self._workspace.private, config.name)
         problems = []
         if directory.exists() or directory.is_symlink():
-            problem = f"There is something at {directory} already; choose another name."
+            problem = f"{directory} already exists; choose another name."
             problems.append(Finding(problem, "name"))
         elif twin := _twin(directory):
             problems.append(Finding(twin, "name"))
@@ -136,8 +136,8 @@ class Starter:
             return []
         return [
             Finding(
-                f"The device is in use by {', '.join(active)}; wait for its end, or put this run "
-                "into the queue."
+                f"The device is in use by {', '.join(active)}; wait until that has ended, or add "
+                "this run to the queue."
             )
         ]
 

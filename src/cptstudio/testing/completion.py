@@ -212,8 +212,8 @@ class Completion:
         if np.isnan(values).any():
             raise UserError(
                 f"The model in {self._where} computes no numbers here (NaN), so there is "
-                f"no token after {self.count - 1:,}. Its weights are damaged, or its numbers too "
-                "large for the type that is computed in."
+                f"no token after {self.count - 1:,}. Its weights are damaged, or its values "
+                "overflow the compute type."
             )
         count = min(self._alternatives, values.size)
         best = np.argpartition(-values, count - 1)[:count] if count else np.array([], dtype=int)

@@ -59,7 +59,7 @@ def merge_points(request: dict[str, Any], answer: TellsProgress) -> dict[str, An
     save = request["save"]
     target = Path(save["folder"]) if save else None
     if target is not None and (target.exists() or target.is_symlink()):
-        raise UserError(f"There is something at {target} already; choose another name.")
+        raise UserError(f"{target} already exists; choose another name.")
     if target is not None:
         # Now, since a workspace that is renamed while weights are summed is not to be made anew.
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def check(path: Path, answer: Answer) -> dict[str, Any]:
     if description.quantization is not None:
         raise UserError(
             f"{path} is quantized, and transformers does not read packed weights of this kind on "
-            "every machine. Check the model that it was made of."
+            "every machine. Check the model that it was quantized from."
         )
     answer.progress(phase="computing with transformers", done=0, total=2, unit="steps", final=True)
     tokens = _tokens(path, description.vocabulary_size)
@@ -61,7 +61,7 @@ def check(path: Path, answer: Answer) -> dict[str, Any]:
     import numpy as np
 
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
-        raise UserError(f"{path}: the log-probabilities are not numbers. Are the weights whole?")
+        raise UserError(f"{path}: the log-probabilities are not finite. Are the weights damaged?")
     differences = np.abs(ours - theirs)
     largest, mean = float(differences.max()), float(differences.mean())
     equal = largest <= TOLERANCE

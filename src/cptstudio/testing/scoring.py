@@ -80,8 +80,7 @@ def check_scores(nats: npt.NDArray[np.float64], label: str, path: Path) -> None:
     if broken:
         raise UserError(
             f"{label} computes no numbers: {broken:,} of {len(nats):,} scores are NaN or infinite. "
-            f"The weights in {path} are damaged, or its numbers too large for the type that is "
-            "computed in."
+            f"The weights in {path} are damaged, or its values overflow the compute type."
         )
 
 

@@ -12,8 +12,6 @@ it begins with {"ready": true}:
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from typing import Any
 
@@ -51,25 +49,10 @@ def render(request: dict[str, Any]) -> dict[str, Any]:
     return {"text": text}
 
 
-def main() -> int:
-    """Answer until the input ends; returns the exit status."""
-    answer = job_programs.Answer(os.dup(1))
-    # What libraries print must not mix with the answers.
-    os.dup2(sys.stderr.fileno(), 1)
+def _warm_up() -> None:
     leave_out_torch()
     import transformers  # noqa: F401  Its first use takes longest, and no template's time.
 
-    answer.line(ready=True)
-    for line in sys.stdin.buffer:
-        try:
-            result = render(json.loads(line))
-        except Exception as error:
-            message, problems = job_programs.sentence_of(error)
-            answer.line(error={"message": message, "problems": problems})
-        else:
-            answer.line(result=result)
-    return 0
-
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(job_programs.answer_requests(render, _warm_up))

@@ -309,7 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read all tokens again, also where nothing speaks for a change",
+        help="read all tokens again, even if nothing seems to have changed",
     )
     options = parser.parse_args(arguments)
     terminal.prepare()

@@ -38,7 +38,7 @@ def check_model(config: RunConfig) -> None:
         return
     raise UserError(
         f"The base model in {folder} is not the one that this run was prepared with: "
-        f"{_difference(config.model_files, found)}. Put the former files back and resume, or "
+        f"{_difference(config.model_files, found)}. Put the original files back and resume, or "
         "prepare a new run with the model as it is now."
     )
 
@@ -82,10 +82,10 @@ def check_tokenizer(config: RunConfig, loaded: Any) -> None:
         if config.tokenizer_files is not None:
             which = f" ({_difference(config.tokenizer_files, files)})"
         raise UserError(
-            f"The tokenizer in {folder} is not the one that this run's corpora were tokenised "
+            f"The tokenizer in {folder} is not the one that this run's corpora were tokenized "
             f"with{which}: it is {found[:SHOWN]}…, and {expected[:SHOWN]}… was expected. Put the "
-            "former files back and resume, or tokenise the corpora for the model as it is now and "
-            "prepare a new run."
+            "original files back and resume, or tokenize the corpora for the model as it is now "
+            "and prepare a new run."
         )
 
 

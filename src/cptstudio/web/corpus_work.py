@@ -173,7 +173,7 @@ def _is_allowed(studio: Studio, path: Path) -> bool:
 def _check_given(studio: Studio, name: str) -> None:
     """Refuse to build again from what is not recorded, gone, or not for the page to read."""
     if name not in studio.workspace.corpus_names():
-        raise Problem(f"There is no corpus {name!r} yet that could be built again.")
+        raise Problem(f"There is no corpus {name!r} to build again.")
     from cptstudio.corpus.corpus import open_corpus
 
     corpus = open_corpus(studio.workspace.corpus(name))
@@ -184,12 +184,12 @@ def _check_given(studio: Studio, name: str) -> None:
             problems.append(f"{folder.path} is not there, or may not be read.")
         elif not folder.allowed:
             problems.append(
-                f"{folder.path} lies in no folder that this page may read: allow it first, or run "
+                f"This page may not read {folder.path}: allow its folder first, or run "
                 f"`cpt-studio corpus build {name}` in a terminal."
             )
     if problems:
         raise Problem(
-            "Not all that the corpus was built from can be read:",
+            "Some of the corpus's sources cannot be read:",
             problems[:20],
             {"again": problems[:20]},
         )

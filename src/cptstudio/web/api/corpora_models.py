@@ -53,7 +53,7 @@ class BuildBody(_Given):
         False, description="Build from what the corpus was built from, and the given sources."
     )
     allow_lossy_tokenizer: bool = Field(
-        False, description="Tokenise also where the tokenizer loses over 1 % of the text."
+        False, description="Tokenize even if the tokenizer loses more than 1% of the text."
     )
 
 

@@ -45,8 +45,9 @@ class Crowding:
             long = [name for name, since in self._begun.values() if now - since > LONG_SECONDS]
             if long.count(kind) >= MOST_OF_A_KIND or len(long) >= MOST:
                 raise Problem(
-                    f"{long.count(kind) or len(long)} such requests wait already, perhaps for a "
-                    "disk that does not answer or a model that does not load: try again later.",
+                    f"{long.count(kind) or len(long)} such requests are already waiting, perhaps "
+                    "for a disk that does not respond or a model that does not load: try again "
+                    "later.",
                     status=HTTPStatus.SERVICE_UNAVAILABLE,
                 )
             self._begun[request] = (kind, now)

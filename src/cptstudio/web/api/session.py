@@ -64,7 +64,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         """A browser that downloads a file sends no header of ours, so the link stands for it."""
         url = visit().link(body.path)
         if url is None:
-            raise Problem("Only paths below /api/ can be downloaded.", fields={"path": ["is none"]})
+            sentence = "Only paths below /api/ can be downloaded."
+            raise Problem(sentence, fields={"path": [sentence]})
         return Link(url=url)
 
     @route(bp, "POST", "/end", summary="Sign out", body=Nothing, status=204)

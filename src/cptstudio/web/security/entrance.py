@@ -36,10 +36,10 @@ _CHALLENGE_PATH = f"{ENTER_PATH}/challenge"
 _ANSWER_PATH = f"{ENTER_PATH}/answer"
 _LIMIT = 4096
 _CACHE_CLEARED = (("Clear-Site-Data", '"cache"'),)
-_WRONG_CODE = "The file was used already, or is of another start of the server. Open it again."
-_WRONG_TOKEN = "This token is not the right one. It is the one line of .cpt-studio/token."
-_WRONG_PROOF = "The proof is not right, or came too late. Sign in again."
-_NO_SESSION = "The session has to be the id of one, or null."
+_WRONG_CODE = "This file was already used, or the server has been restarted since. Open it again."
+_WRONG_TOKEN = "Wrong token. Paste the only line of .cpt-studio/token."
+_WRONG_PROOF = "The proof is wrong, or came too late. Sign in again."
+_NO_SESSION = "The session must be the id of a session, or null."
 _logger = logging.getLogger(__name__)
 
 

@@ -48,8 +48,8 @@ _SECRET = "HTTP_" + SECRET_HEADER.upper().replace("-", "_")
 _SIGNED_OUT = Refusal(
     HTTPStatus.UNAUTHORIZED,
     "You are not signed in. Open the file that the server named when it started, or paste the "
-    "token. A program needs the cookie and the secret of a session in the header "
-    f"{SECRET_HEADER}; both end their work together with the server.",
+    "token. A program needs a session's cookie, and its secret in the header "
+    f"{SECRET_HEADER}; the secret is void once the server has ended.",
 )
 _LINK_USED = Refusal(
     HTTPStatus.NOT_FOUND,

@@ -71,8 +71,8 @@ def address_refusal(
     if host not in proxied and any(name.startswith(_PROXY_HEADERS) for name in environ):
         return Refusal(
             HTTPStatus.BAD_REQUEST,
-            "Requests that came through a proxy are not served. Say with --public-url under which "
-            "address browsers reach it; the proxy has to leave the Host header as it is.",
+            "Requests that came through a proxy are not served. Start the server with --public-url "
+            "and the address that browsers use; the proxy must pass the Host header on unchanged.",
         )
     if host in proxied and environ.get("HTTP_X_FORWARDED_PROTO", "https").lower() != "https":
         return Refusal(HTTPStatus.FORBIDDEN, "This address is served over TLS only.")
@@ -82,9 +82,9 @@ def address_refusal(
     if host not in authorities:
         return Refusal(
             HTTPStatus.FORBIDDEN,
-            "The server is not reached under this name and port. If you came through a tunnel, "
-            "start it with --allow-host NAME:PORT, as your browser shows them, or give the tunnel "
-            "the server's own port; if through a proxy, with --public-url.",
+            "The server does not answer to this name and port. If you came through a tunnel, start "
+            "the server with --allow-host NAME:PORT, as your browser shows them, or give the "
+            "tunnel the server's own port; if through a proxy, start it with --public-url.",
         )
     if environ["REQUEST_METHOD"] not in _METHODS:
         return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "There is no such method here.")

@@ -147,13 +147,13 @@ function suggestedName(path, taken) {
  */
 function SameSources({ before, again, change }) {
   if (!before.known) {
-    return h("p", { class: "hint" }, "The corpus was built by a version that did not record from what. Choose its files and folders once more.");
+    return h("p", { class: "hint" }, "The corpus was built by a version that did not record its sources. Choose its files and folders again.");
   }
   const uploads = before.uploads === 0 ? [] : [`${integer(before.uploads)} uploaded ${before.uploads === 1 ? "file" : "files"}`];
   const shown = [...before.folders.slice(0, 20).map(({ path }) => path), ...uploads];
   const more = before.folders.length > 20 ? [`and ${integer(before.folders.length - 20)} more`] : [];
   const gone = before.folders.filter(({ there }) => !there).map(({ path }) => `${path} is not there any more.`);
-  const barred = before.folders.filter(({ there, allowed }) => there && !allowed).map(({ path }) => `${path} lies in no folder that this page may read: allow it below.`);
+  const barred = before.folders.filter(({ there, allowed }) => there && !allowed).map(({ path }) => `This page may not read ${path}: allow its folder below.`);
   return h("div", { class: "setting setting-check" },
     h("div", { class: "setting-head" },
       h("input", { id: "same-sources", type: "checkbox", checked: again, "aria-describedby": "same-sources-list",

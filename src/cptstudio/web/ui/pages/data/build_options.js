@@ -49,7 +49,7 @@ export function BuildOptions({ options, models, change }) {
       check("option-near", "Drop nearly equal documents", "About three quarters of the words in common. Each is reported.", options.near_dedup, (near_dedup) => change({ near_dedup })),
       KINDS.map(({ kind, label, help }) => check(`option-include-${kind}`, label, help, options.include.includes(kind), (wanted) =>
         change({ include: wanted ? [...options.include, kind] : options.include.filter((one) => one !== kind) }))),
-      check("option-lossy", "Allow a tokenizer that loses text", "Without it, a tokenizer that knows less than 99 % of the characters is refused.",
+      check("option-lossy", "Allow a tokenizer that loses text", "Otherwise, a tokenizer that loses more than 1% of the characters is refused.",
         options.allow_lossy_tokenizer, (allow_lossy_tokenizer) => change({ allow_lossy_tokenizer }))));
 }
 

@@ -139,7 +139,7 @@ function AskMerge({ open }) {
 /** @param {{want: ReturnType<typeof asked>, models: any[], wrong: boolean}} props */
 function Amounts({ want, models, wrong }) {
   if (want.kind === "average") {
-    return h(NumberField, { label: "Last checkpoints", hint: "So many of the run's checkpoints are averaged.", text: route.value.query["last"] ?? "", initial: String(DEFAULT_LAST), limits: LAST, onText: (text) => setQuery({ last: text }) });
+    return h(NumberField, { label: "Last checkpoints", hint: "How many of the run's last checkpoints to average.", text: route.value.query["last"] ?? "", initial: String(DEFAULT_LAST), limits: LAST, onText: (text) => setQuery({ last: text }) });
   }
   return h("div", { class: "stack" },
     want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Made from the same base model.", control: (attributes) => h("select", { ...attributes, value: want.instruct, onChange: (/** @type {any} */ event) => setQuery({ instruct: modelsToQuery([event.target.value]) }) },

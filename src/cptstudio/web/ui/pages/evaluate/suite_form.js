@@ -14,7 +14,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** How the next token is chosen: what a suite usually needs, then the rest. The defaults are greedy. */
 const SAMPLING = [
-  { name: "max_tokens", label: "Most tokens", initial: 64, whole: true, least: 1, most: 100_000, basic: true, hint: "A text ends after so many." },
+  { name: "max_tokens", label: "Most tokens", initial: 64, whole: true, least: 1, most: 100_000, basic: true, hint: "Generation stops after this many tokens." },
   { name: "temperature", label: "Temperature", initial: 0, whole: false, least: 0, most: 10, basic: true, hint: "0 always takes the likeliest token." },
   { name: "seed", label: "Seed", initial: 0, whole: true, least: 0, most: 2 ** 32 - 1, basic: true, hint: "Same seed, same text." },
   { name: "top_p", label: "Top-p", initial: 0, whole: false, least: 0, most: 1, basic: false, hint: "Smallest set of tokens of this mass; 0: off." },

@@ -103,7 +103,7 @@ function Limits({ want }) {
   const { query } = route.value;
   const typed = (/** @type {string} */ name) => ({ text: query[name] ?? "", onText: (/** @type {string} */ text) => setQuery({ [name]: text }) });
   return h("div", { class: "stack" },
-    h(NumberField, { ...typed("bytes"), label: "Text of each corpus", unit: "bytes", hint: "At most so much, always the same documents: more is surer and slower.",
+    h(NumberField, { ...typed("bytes"), label: "Text of each corpus", unit: "bytes", hint: "Maximum per corpus, always the same text. More is more precise but slower.",
       limits: BYTES, initial: String(DEFAULT_BYTES) }),
     h("details", { class: "advanced", open: want.context_length !== null || want.stride !== null },
       h("summary", {}, "Context length and stride"),
