@@ -15,6 +15,8 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -220,7 +222,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         },
         rope=False,
     ),
-    "laguna": A(per_layer=True),
+    "laguna": A({"layer_types": _ALTERNATING}, per_layer=True),
     "lfm2": A({"layer_types": ["conv", "full_attention"] * 2, "full_attn_idxs": None}),
     "lfm2_moe": A({"layer_types": ["conv", "full_attention"] * 2, "num_dense_layers": 1}),
     "llama": A(),
@@ -248,7 +250,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "mamba": A(rope=False),
     "mamba2": A({"num_heads": 8, "head_dim": 16, "n_groups": 1, "state_size": 16}, rope=False),
-    "mellum": A(per_layer=True),
+    "mellum": A({"layer_types": _ALTERNATING}, per_layer=True),
     # The two count the sliding window differently: one of them by one token more.
     "mimo_v2_flash": A(per_layer=True, partial=0.5, refused="hybrid_layer_pattern"),
     "minicpm3": A(_MLA | {"tie_word_embeddings": False}),
@@ -351,6 +353,19 @@ LEFT_OUT = {
 """Architectures that both libraries name, and why no small model of theirs can be compared."""
 
 
+class NotBuiltError(Exception):
+    """transformers itself cannot make or compute a model; the message is its own."""
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Around what transformers does alone, so that faults of ours are not taken for its own."""
+    try:
+        yield
+    except Exception as error:
+        raise NotBuiltError(f"{type(error).__name__}: {error}") from error
+
+
 def shared_architectures() -> set[str]:
     """Return the model types that the installed mlx-lm and transformers both know."""
     import mlx_lm.models
@@ -374,14 +389,16 @@ def configuration(name: str, rope: dict[str, Any] | None = None) -> Any:
     known = config_class().to_dict()
     text = known.get("text_config")
     if not isinstance(text, dict):
-        return config_class(**_settings(known, given, rope))
+        flat = _settings(known, given, rope)
+        with building():
+            return config_class(**flat)
     settings = {"text_config": {"model_type": text["model_type"], **_settings(text, given, rope)}}
     for part in ("vision_config", "audio_config"):
         if isinstance(known.get(part), dict):
             sizes = {key: value for key, value in _VISION.items() if key in known[part]}
             settings[part] = {"model_type": known[part]["model_type"], **sizes}
-
-    return config_class(**settings | given.outer)
+    with building():
+        return config_class(**settings | given.outer)
 
 
 def _settings(
@@ -421,7 +438,8 @@ def save_shared_architecture(
     if text_alone:
         # Its image encoder needs timm, which is not installed: the language model alone is made.
         network_class, config = transformers.Gemma3nForCausalLM, config.text_config
-    model = network_class(config).float().eval()
+    with building():
+        model = network_class(config).float().eval()
     with torch.no_grad():
         for parameter_name, parameter in model.named_parameters():
             # Biases and norms start at 0 or 1 in a fresh model; a trained one has neither.
@@ -466,5 +484,6 @@ def transformers_log_probabilities(model: Any, tokens: list[int]) -> Any:
     """Return the log-probabilities of a network of transformers: float32, [tokens, vocabulary]."""
     torch = import_torch()
     with torch.no_grad():
-        logits = model(input_ids=torch.tensor([tokens])).logits[0].float()
+        with building():
+            logits = model(input_ids=torch.tensor([tokens])).logits[0].float()
         return torch.log_softmax(logits, dim=-1).numpy()
