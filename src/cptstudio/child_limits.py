@@ -20,6 +20,8 @@ TEMPLATE_SECONDS: Final = 10.0
 """What takes milliseconds, and may be a program that never ends."""
 ROWS_SECONDS: Final = 120.0
 """What answers as soon, once it has read the tables of a large corpus."""
+CHECK_SECONDS: Final = 20 * 60.0
+"""What computes a few hundred tokens once: reading 60 GB from a slow disk is within it."""
 SILENT_SECONDS: Final = 2 * 3600.0
 """What tells its progress: the time that may pass without a word. Loading the largest models from
 a slow disk, and one step of the largest on a slow processor, are within it."""
@@ -77,4 +79,14 @@ def for_models() -> Limits:
         SILENT_SECONDS,
         memory,
         when_large="Use fewer or smaller models, or a machine with more memory.",
+    )
+
+
+def for_a_check() -> Limits:
+    """Bounds of comparing a model with transformers, which holds it in float32."""
+    return Limits(
+        CHECK_SECONDS,
+        int(psutil.virtual_memory().total * _MODELS_PART),
+        when_large="The model is compared in float32: 4 bytes a parameter. Check it on a machine "
+        "with more memory.",
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import cptstudio
+from cptstudio.child_limits import CHECK_SECONDS, SILENT_SECONDS
 from tests.models.conftest import hub_server, model_files
 from tests.models.fake_hub import FakeHub
 from tests.web.corpus_sources import MODEL, install_demo_model
@@ -70,6 +71,16 @@ def test_a_folder_without_a_model_is_not_added(studio: Web, tmp_path: Path) -> N
     assert answer.status_code == 422
     assert "no config.json" in answer.json["detail"]
     assert len(studio.get("/api/models")["models"]) == 1
+
+
+def test_a_check_is_one_job_a_model_with_a_time_of_its_own(studio: Web) -> None:
+    job = studio.post("/api/models/check", {"id": MODEL}, 202)
+    assert (job["kind"], job["about"]) == ("check", MODEL) and MODEL in job["title"]
+    assert studio.request("POST", "/api/models/check", json={"id": MODEL}).status_code == 409
+    assert studio.studio.jobs._entries[job["id"]].limits.seconds == CHECK_SECONDS < SILENT_SECONDS
+    assert studio.post(f"/api/jobs/{job['id']}/cancel")["cancelling"]
+    unknown = studio.request("POST", "/api/models/check", json={"id": "none-such"})
+    assert unknown.status_code == 422 and "none-such" in unknown.json["detail"]
 
 
 def test_deleting_a_model_needs_a_confirmation(studio: Web) -> None:

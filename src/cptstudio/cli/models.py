@@ -150,13 +150,17 @@ def check(
 
     Example: `cpt-studio models check Qwen3-0.6B-Base`
     """
+    from cptstudio.child_limits import for_a_check
     from cptstudio.cli.programs import run_program
 
     path = (
         Path(model) if Path(model).is_dir() else ModelLibrary(Workspace(workspace)).find(model).path
     )
     result = run_program(
-        "cptstudio.testing.model_check_program", {"path": str(path.resolve())}, quiet=as_json
+        "cptstudio.testing.model_check_program",
+        {"path": str(path.resolve())},
+        quiet=as_json,
+        limits=for_a_check(),
     )
     if as_json:
         print_json(result)

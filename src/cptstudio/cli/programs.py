@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from cptstudio import child_process
 from cptstudio.child_answers import Line
-from cptstudio.child_limits import for_models
+from cptstudio.child_limits import Limits, for_models
 from cptstudio.cli.progress import count_bar
 from cptstudio.testing.reports import Reports
 from cptstudio.workspace import Workspace
@@ -37,8 +37,16 @@ def run_reported(
     return result["report"], kept
 
 
-def run_program(module: str, request: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+def run_program(
+    module: str, request: dict[str, Any], *, quiet: bool, limits: Limits | None = None
+) -> dict[str, Any]:
     """Run a program and draw its progress on standard error; returns its result.
+
+    Args:
+        module: the program.
+        request: what it is asked.
+        quiet: show no progress.
+        limits: of its time and memory; None for those of programs that hold models.
 
     Raises:
         UserError: the program reported one, or died.
@@ -59,7 +67,7 @@ def run_program(module: str, request: dict[str, Any], *, quiet: bool) -> dict[st
         return child_process.ask(
             ("-m", module),
             request,
-            for_models(),
+            limits or for_models(),
             what="The program",
             shows="errors",
             progress=draw,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cptstudio.child_limits import for_files, for_models
+from cptstudio.child_limits import for_a_check, for_files
 from cptstudio.errors import UserError
 from cptstudio.models import hub_address
 from cptstudio.web.jobs import Job
@@ -60,7 +60,7 @@ def start_check(studio: Studio, model_id: str) -> Job:
         f"Checking {model.name} against transformers",
         ("-m", CHECK_PROGRAM),
         {"path": str(model.path)},
-        for_models(),
+        for_a_check(),
         key=f"check {model.path}",
         about=model_id,
     )

@@ -111,6 +111,16 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     expect(name).to_have_accessible_description(re.compile("There is a run named first"))
 
 
+def test_a_model_is_checked_against_transformers(page: Page) -> None:
+    page.goto("/new?model=toy")
+    page.get_by_role("button", name="Check toy against transformers").click()
+    place = page.locator(".model-check")
+    expect(place.get_by_role("status")).to_contain_text(
+        re.compile(r"^Equal: the largest difference from transformers is \d\.\de-\d+ nats")
+    )
+    expect(place.get_by_role("button")).to_be_enabled()
+
+
 @pytest.mark.parametrize("locale", ["de-DE", "en-US"])
 def test_a_field_and_its_run_agree_in_any_locale(
     browser: Browser, studio: RunningServer, locale: str
