@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -105,6 +106,7 @@ def test_what_is_found_means_one_state(evidence: Evidence, name: str, outcome: s
     state = derive(evidence)
     assert (state.name, state.outcome) == (name, outcome)
     assert state.reason
+    assert not re.search(r"exit code|SIG(KILL|TERM|INT)", state.reason)
 
 
 def test_a_reboot_and_an_out_of_memory_kill_are_named() -> None:

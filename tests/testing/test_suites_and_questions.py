@@ -148,7 +148,7 @@ def test_choices_are_scored_by_the_tokens_after_the_context(
         ('{"context": "a", "choices": ["b", "c"], "answer": 2}', "0 to 1"),
         ('{"context": "a", "choices": ["b", "c"], "answer": true}', "0 to 1"),
         ('{"context": "a", "answer": "b", "label": 1}', "'label'"),
-        ("{", "line 2"),
+        ("{", "line 2: is not valid JSON"),
     ],
 )
 def test_questions_that_cannot_be(tmp_path: Path, line: str, says: str) -> None:

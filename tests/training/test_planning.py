@@ -119,7 +119,9 @@ def test_warnings_name_their_reason(workspace: Workspace) -> None:
     long = {**replayed, "context_length": 1024}
     assert "longer than the 128" in warnings_of(workspace, data=long)
     large = {"rows": 65536}
-    assert "of memory" in warnings_of(workspace, batch=large)
+    too_large = warnings_of(workspace, batch=large, method={"kind": "full"})
+    assert "Use fewer rows" in too_large and "gradient checkpointing or lora." in too_large
+    assert "lora" not in warnings_of(workspace, batch=large, method={"kind": "lora"})
 
 
 def test_evaluations_take_what_the_plan_says(workspace: Workspace) -> None:

@@ -241,33 +241,30 @@ def _lost(result: RunResult | None, rebooted: bool) -> RunState:
 def _how_it_ended(ended: ExitRecord, result: RunResult | None) -> RunState:
     if ended.signal is not None:
         return _ended_by_signal(ended)
-    said = f"exit code {ended.code}"
     if result is not None:
-        said += f": {result.reason}"
-    elif ended.reason:
-        said += f": {ended.reason}"
+        said = result.reason
     else:
-        said += f"; {run_files.LOG} tells what it said last"
+        said = ended.reason or f"it ended without a reason; {run_files.LOG} has its last words"
     outcome = _OUTCOME_OF_CODE.get(ended.code if ended.code is not None else -1)
     if outcome in ("completed", "stopped") and (result is None or result.outcome != outcome):
-        return RunState("ended", "failed", f"{said}; but the trainer left no such result")
+        contradiction = f"the trainer ended as {outcome}, but its result does not say so"
+        return RunState("ended", "failed", f"{contradiction}: {said}")
     return RunState("ended", outcome or "failed", said)
 
 
 def _ended_by_signal(ended: ExitRecord) -> RunState:
     assert ended.signal is not None
-    try:
-        name = signal.Signals(ended.signal).name
-    except ValueError:
-        name = f"signal {ended.signal}"
     kills = ended.memory.get("oom_kills")
     rises = isinstance(kills, dict) and any(kills.values())
     if ended.signal == signal.SIGKILL and ended.requested == "kill":
         return RunState("ended", "killed", "killed because you asked for it")
     if ended.signal == signal.SIGKILL and rises:
-        return RunState(
-            "ended", "killed", "SIGKILL, and the system counts an out-of-memory kill meanwhile"
-        )
+        reason = "killed from outside, and the system counts an out-of-memory kill meanwhile"
+        return RunState("ended", "killed", reason)
     if ended.signal in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        return RunState("ended", "killed", f"{name} from outside")
+        return RunState("ended", "killed", "ended from outside")
+    try:
+        name = signal.Signals(ended.signal).name
+    except ValueError:
+        name = f"signal {ended.signal}"
     return RunState("ended", "failed", f"crashed with {name}")

@@ -89,7 +89,10 @@ def read_questions(path: Path, shown: str | None = None) -> list[Question]:
 
 
 def _question(line: str) -> Question:
-    value = durable.parse_json(line)
+    try:
+        value = durable.parse_json(line)
+    except ValueError as error:
+        raise ValueError(f"is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise ValueError("is not a JSON object")
     unknown = sorted(value.keys() - {"context", "choices", "answer"})

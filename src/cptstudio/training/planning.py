@@ -345,13 +345,22 @@ def _about_model(plan: Plan) -> list[str]:
     return found
 
 
+def _what_needs_less(settings: TrainingSettings) -> str:
+    """What the run does not do yet and would need less memory with, as a list in words."""
+    ways = ["fewer rows with more accumulation", "a shorter context"]
+    if not settings.compute.gradient_checkpointing:
+        ways.append("gradient checkpointing")
+    if settings.method.kind == "full":
+        ways.append("lora")
+    return f"{', '.join(ways[:-1])} or {ways[-1]}"
+
+
 def _about_resources(plan: Plan) -> list[str]:
     found = []
     if plan.memory.total > MEMORY_PART * plan.memory_available:
         found.append(
             f"A step needs about {plan.memory.total / 1e9:.1f} GB of memory, and the machine has "
-            f"{plan.memory_available / 1e9:.1f} GB. Use fewer rows with more accumulation, "
-            "gradient checkpointing, or lora."
+            f"{plan.memory_available / 1e9:.1f} GB. Use {_what_needs_less(plan.settings)}."
         )
     if plan.disk_needed > plan.disk_free:
         found.append(

@@ -35,7 +35,9 @@ class StopRequest:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.request(f"Stopped by {signal.Signals(number).name}.")
+        # SIGTERM is also how the keeper passes on what a page or a command asked for.
+        by_key = number == signal.SIGINT
+        self.request("Stopped by Ctrl-C." if by_key else "Stopped on request.")
 
     def request(self, reason: str) -> None:
         """Ask for a stop; the first reason is kept."""

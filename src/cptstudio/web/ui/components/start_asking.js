@@ -39,6 +39,6 @@ function NeedsTable({ needs }) {
     memory && h("p", { key: "memory" }, `A training step needs about ${bytes(needs.memory_bytes)} of memory. This machine has ${bytes(needs.memory_available_bytes)}.`),
     disk && h("p", { key: "disk" }, `The checkpoints need about ${bytes(needs.disk_needed_bytes)} of disk. ${bytes(needs.disk_free_bytes)} are free.`),
     h("p", { key: "what", class: "hint" }, memory
-      ? "If you start it anyway, it will probably fail at its first step, or make this machine too slow to use. A smaller batch, a shorter context, gradient checkpointing, or LoRA needs less."
+      ? "If you start it anyway, it will probably fail at its first step, or make this machine too slow to use. A smaller batch or a shorter context needs less."
       : "If you start it anyway, it will fail when the disk is full. Keeping fewer checkpoints needs less."));
 }

@@ -34,7 +34,7 @@ export function ModelCheck({ model }) {
   };
   const verdict = job?.state === "done" ? job.result?.verdict : null;
   return h("div", { class: "model-check" },
-    h(Button, { small: true, disabled: job !== null && !isEnded(job), onClick: check, "aria-label": `Check ${model.name} against transformers` },
+    h(Button, { small: true, disabled: job !== null && !isEnded(job), onClick: check, "aria-label": `Check against transformers: ${model.name}` },
       "Check against transformers"),
     error !== null && h(Problem, { error }),
     job !== null && !verdict && h(JobProgress, { job }),

@@ -20,7 +20,7 @@ export function About({ system }) {
       Object.entries(system.versions ?? {})
         .filter(([name]) => !["mlx", "mlx-lm", "python", "cpt-studio", "cptstudio"].includes(name))
         .map(([name, version]) => fact(name, String(version)))),
-    h("p", { class: "hint" }, "Apache-2.0. The pages use Preact, htm, signals, uPlot and the Socket.IO client; ",
+    h("p", { class: "hint" }, "Apache-2.0. The pages use Preact, signals, uPlot and the Socket.IO client; ",
       h("a", { href: "/ui/vendor/LICENSES.txt", target: "_blank", rel: "noreferrer" }, "their licences"), "."));
 }
 
