@@ -256,8 +256,8 @@ class ChildProcess:
                     "it less at a time."
                 )
             return (
-                "It was ended from outside. Too little memory is the usual reason: end other "
-                "programs and repeat."
+                "It was ended from outside. Usually memory ran out: close other programs and "
+                "try again."
             )
         if status < 0:
             return f"{_CRASHES.get(-status, 'It was ended from outside.')}{self._last_words()}"
@@ -428,7 +428,7 @@ _CRASHES: Final[Mapping[int, str]] = {
     signal.SIGSEGV: "It crashed: it accessed invalid memory.",
     signal.SIGBUS: "It crashed: memory or a file that it read is gone.",
     signal.SIGILL: "It crashed: this processor lacks one of its instructions.",
-    signal.SIGFPE: "It crashed in a computation.",
+    signal.SIGFPE: "It crashed in an arithmetic operation.",
     signal.SIGABRT: "It crashed: it found a fault in itself.",
     signal.SIGTRAP: "It crashed: it found a fault in itself.",
 }

@@ -77,7 +77,7 @@ def test_a_job_tells_its_progress_and_its_result(jobs: Watched) -> None:
         ("fault", "ZeroDivisionError: our own mistake"),
         ("exit", "It ended before it was done. Last output: the last words"),
         ("silent", "ended without an answer"),
-        ("killed", "Too little memory is the usual reason"),
+        ("killed", "Usually memory ran out: close other programs"),
         ("crash", "It crashed: it found a fault in itself."),
         ("memory", "The memory of this machine did not suffice"),
     ],

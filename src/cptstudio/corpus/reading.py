@@ -192,7 +192,7 @@ class SourceReader:
                 digest.update(data)
                 self._writer.write(data)
                 if self._writer.position > self._limit:
-                    raise Unreadable("gives over a thousand times its size in text, like a bomb")
+                    raise Unreadable("gives over 1,000 times its size in text, like a bomb")
                 for observer in self._observers:
                     observer.part(data)
         except BaseException:

@@ -118,7 +118,7 @@ def _tokens(path: Path, vocabulary_size: int | None) -> list[int]:
         text += text
     tokens = [token for token in tokens if token < (vocabulary_size or token + 1)][:TOKENS]
     if len(tokens) < 2:
-        raise UserError(f"The tokenizer in {path} makes no tokens of a plain text.")
+        raise UserError(f"The tokenizer in {path} produces no tokens for plain text.")
     return tokens
 
 

@@ -24,7 +24,7 @@ examples:
   %(prog)s --demo                  make a demo workspace in ./demo first, and serve that
   %(prog)s -w ~/studio --port 9000 another workspace, and exactly this port
   %(prog)s --host 0.0.0.0 --allow-host studio.lan --certfile cert.pem --keyfile key.pem
-  %(prog)s --allow-host localhost:9000
+  %(prog)s --allow-host 127.0.0.1:9000
                                    reached through ssh -L 9000:127.0.0.1:8763
   %(prog)s --public-url https://studio.example/
                                    behind a proxy with TLS on this machine
@@ -243,8 +243,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
     network.add_argument(
         "--public-url",
         metavar="URL",
-        help="the https:// address of a proxy through which browsers reach it; the proxy has to "
-        "leave the Host header as it is",
+        help="the https:// address of a proxy through which browsers reach it; the proxy must "
+        "pass the Host header on unchanged",
     )
     network.add_argument("--certfile", type=Path, metavar="FILE", help="TLS certificate (PEM)")
     network.add_argument("--keyfile", type=Path, metavar="FILE", help="its private key (PEM)")

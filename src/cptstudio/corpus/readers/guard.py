@@ -147,7 +147,7 @@ def words_of(error: BaseException) -> str:
         return str(error.strerror)
     if isinstance(error, _OF_PROGRAMS):
         # A library stumbled over what it did not expect; its words are about its own inside.
-        return "it is damaged, or its reader does not know its kind"
+        return "it is damaged, or of a kind that its reader does not support"
     # str() of a KeyError is the key as Python would write it.
     told = error.args[0] if isinstance(error, KeyError) and error.args else error
     return " ".join(str(told).split())[:_MESSAGE] or "it is damaged"

@@ -79,8 +79,8 @@ function Intercepted() {
     "div",
     { class: "notice notice-bad", role: "alert" },
     h("div", {}, h("h2", {}, "Another program stands between this page and your server"),
-      h("p", {}, "It left a service worker when it answered at this address, and would see all that this page sends; so nothing is sent. "
-        + "The worker was removed: close the other tabs of this address, then load this page again.")),
+      h("p", {}, "It left a service worker when it answered at this address, and would see everything that this page sends, so nothing is sent. "
+        + "The worker was removed: close the other tabs of this address, then reload this page.")),
   );
 }
 
@@ -96,7 +96,7 @@ function Banner() {
       h(
         "div",
         { class: "notice notice-warn", role: "alert" },
-        h("div", {}, h("h2", {}, "This session has ended"), h("p", {}, "Training goes on meanwhile, and what you typed is still here."), h(SignInForm, {})),
+        h("div", {}, h("h2", {}, "This session has ended"), h("p", {}, "Training continues, and what you typed is still here."), h(SignInForm, {})),
       ),
     );
   }

@@ -60,7 +60,7 @@ const PERCENT = { unit: "%", least: 0, most: 50 };
 const KINDS = [
   { kind: "hidden", label: "Include hidden files", help: "Files and folders whose names begin with a dot." },
   { kind: "generated", label: "Include generated files", help: "Installed packages, virtual environments, build output, minified and lock files." },
-  { kind: "secrets", label: "Include secrets", help: "Environment files, private keys and credentials: they become training text." },
+  { kind: "secrets", label: "Include secrets", help: "Environment files, private keys and credentials. The model will learn them." },
 ];
 
 /**

@@ -23,7 +23,7 @@ import { PagedList } from "./paged_list.js";
 /** @param {{path: string}} props of the corpus's API */
 export function LeftAsideList({ path }) {
   return h("div", { class: "stack" },
-    h("p", { class: "hint" }, "Secrets, hidden files and what tools make are not read. Build again to include them: the kinds are among its options."),
+    h("p", { class: "hint" }, "Secrets, hidden files and generated files are not read. To include them, build again and choose them under Options."),
     h(PagedList, { title: "Left aside", path: `${path}/problems`, query: { left_aside: true }, none: "Nothing was left aside.",
       show: (page) => h(Table, {
         caption: "Left aside",

@@ -17,9 +17,9 @@ const SAMPLING = [
   { name: "max_tokens", label: "Most tokens", initial: 64, whole: true, least: 1, most: 100_000, basic: true, hint: "Generation stops after this many tokens." },
   { name: "temperature", label: "Temperature", initial: 0, whole: false, least: 0, most: 10, basic: true, hint: "0 always takes the likeliest token." },
   { name: "seed", label: "Seed", initial: 0, whole: true, least: 0, most: 2 ** 32 - 1, basic: true, hint: "Same seed, same text." },
-  { name: "top_p", label: "Top-p", initial: 0, whole: false, least: 0, most: 1, basic: false, hint: "Smallest set of tokens of this mass; 0: off." },
+  { name: "top_p", label: "Top-p", initial: 0, whole: false, least: 0, most: 1, basic: false, hint: "Keeps the smallest set of tokens with this total probability; 0: off." },
   { name: "top_k", label: "Top-k", initial: 0, whole: true, least: 0, most: 1_000_000, basic: false, hint: "Only the k likeliest; 0: off." },
-  { name: "min_p", label: "Min-p", initial: 0, whole: false, least: 0, most: 0.999, basic: false, hint: "Only tokens of at least this part of the likeliest one's probability; 0: off." },
+  { name: "min_p", label: "Min-p", initial: 0, whole: false, least: 0, most: 0.999, basic: false, hint: "Drops tokens below this fraction of the top token's probability; 0: off." },
   { name: "repetition_penalty", label: "Repetition penalty", initial: 1, whole: false, least: 0.01, most: 10, basic: false, hint: "Above 1 repeats less; 1: off." },
 ];
 

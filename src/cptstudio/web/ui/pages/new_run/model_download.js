@@ -74,7 +74,7 @@ export function ModelDownload({ known, arrived }) {
         present ? "This model is on this machine already." : isId ? "" : "Searching and downloading ask huggingface.co. A download needs a full id, such as organisation/model."),
       error !== null && h(Problem, { error }),
       job !== null && h(JobProgress, { job }, (job.state === "failed" || job.state === "cancelled") && job.about &&
-        h(Button, { small: true, onClick: () => download(job.about) }, job.state === "failed" ? "Try again" : "Go on with the download")),
+        h(Button, { small: true, onClick: () => download(job.about) }, job.state === "failed" ? "Try again" : "Continue the download")),
       found !== null && h(Found, { found, download })));
 }
 

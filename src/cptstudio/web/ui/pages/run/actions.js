@@ -39,7 +39,7 @@ async function stop(run, changed) {
   const yes = await confirm({
     title: `Stop ${run.id}?`,
     body: [
-      h("p", { key: 1 }, "The training finishes the step it is in, writes a checkpoint, and ends. It can be resumed from there, exactly."),
+      h("p", { key: 1 }, "Training finishes the current step, writes a checkpoint, and ends. You can resume it exactly from there."),
       h(NextInQueue, { key: 2 }),
     ],
     confirm: "Stop and save",

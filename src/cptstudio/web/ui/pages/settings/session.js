@@ -10,7 +10,7 @@ export function Session() {
   const end = async () => {
     const ended = await confirm({
       title: "Sign out?",
-      body: "All pages of this browser have to sign in again. Runs go on.",
+      body: "All pages in this browser will have to sign in again. Runs continue.",
       confirm: "Sign out",
       action: () => post("/api/session/end", {}),
     });
@@ -19,7 +19,7 @@ export function Session() {
   const endAll = async () => {
     const ended = await confirm({
       title: "End all sessions?",
-      body: "Every browser and every program that is signed in has to sign in again, this page too. Runs go on.",
+      body: "All browsers and programs, including this page, will have to sign in again. Runs continue.",
       confirm: "End all sessions",
       danger: true,
       action: () => post("/api/session/end-all", {}),
