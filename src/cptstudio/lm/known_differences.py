@@ -73,8 +73,8 @@ def known_differences(config: Mapping[str, Any], context: int | None = None) -> 
         found.append(
             f"This model has LongRoPE. CPT Studio uses the factors for short texts up to "
             f"{original:,} tokens, as the model was trained; mlx-lm by itself uses those for long "
-            "texts always. Whoever loads what is trained here with mlx-lm alone gets other, worse "
-            "log-probabilities for short texts; transformers reads it rightly."
+            "texts always. Loaded with mlx-lm alone, what is trained here gives worse "
+            "log-probabilities for short texts; transformers reads it correctly."
         )
     return [sentence for sentence in found if sentence is not None]
 
