@@ -92,6 +92,14 @@ def test_a_room_uses_only_rooms_below_it(path: Path) -> None:
     assert used <= allowed, f"{room} may not use {sorted(used - allowed)}"
 
 
+def test_the_table_of_rooms_names_every_module_and_room() -> None:
+    table = (PACKAGE.parent.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = {room_of(path) for path in source_files()} - {"__init__"}
+    names = {f"{room}/" if (PACKAGE / room).is_dir() else f"{room}.py" for room in rooms}
+    assert rooms == MAY_USE.keys() - {"__init__"}
+    assert not [name for name in sorted(names) if f"`{name}`" not in table]
+
+
 @pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_the_rooms_that_compute_import_mlx(path: Path) -> None:
     used = {name.split(".")[0] for name in imported_modules(path)} & {"mlx", "mlx_lm"}
