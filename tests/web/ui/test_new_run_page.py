@@ -113,7 +113,7 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
 
 def test_a_model_is_checked_against_transformers(page: Page) -> None:
     page.goto("/new?model=toy")
-    page.get_by_role("button", name="Check toy against transformers").click()
+    page.get_by_role("button", name="Check against transformers: toy").click()
     place = page.locator(".model-check")
     expect(place.get_by_role("status")).to_contain_text(
         re.compile(r"^Equal: the largest difference from transformers is \d\.\de-\d+ nats")
