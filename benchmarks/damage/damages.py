@@ -24,6 +24,7 @@ _NUMBERS = [
     b"4294967296",
     b"99999999999999999999",
 ]
+_BINARY_NUMBERS = (0, 1, 0xFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _NAMES = [
     "\x1b[31mred\x1b[0m",
     "line\nbreak",
@@ -90,6 +91,17 @@ def numbers(
         return dice.choice(_NUMBERS) if dice.random() < share else found[0]
 
     return name, _DIGITS.sub(other, data)
+
+
+def words(
+    dice: random.Random, name: str, data: bytes, others: list[tuple[str, bytes]]
+) -> tuple[str, bytes]:
+    """Other binary numbers of four bytes in one place or two: lengths, offsets, counts."""
+    changed = bytearray(data)
+    for _ in range(dice.choice((1, 1, 2))):
+        place = dice.randrange(max(1, len(data) // 4)) * 4
+        changed[place : place + 4] = struct.pack("<I", dice.choice(_BINARY_NUMBERS))
+    return name, bytes(changed)
 
 
 def wrong_name(
@@ -178,7 +190,8 @@ def nest(
 DAMAGES: dict[str, Damage] = {
     one.__name__: one
     for one in (
-        flip, cut, repeat, overwrite, splice, numbers, wrong_name, odd_name, inside, swap, nest,
+        flip, cut, repeat, overwrite, splice, numbers, words, wrong_name, odd_name, inside, swap,
+        nest,
     )
 }  # fmt: skip
 
@@ -186,7 +199,7 @@ DAMAGES: dict[str, Damage] = {
 def _plain(dice: random.Random, data: bytes, others: list[tuple[str, bytes]]) -> bytes:
     if not data:
         return data
-    way = dice.choice((flip, cut, repeat, overwrite, splice, numbers))
+    way = dice.choice((flip, cut, repeat, overwrite, splice, numbers, words))
     return way(dice, "", data, others)[1]
 
 
