@@ -195,7 +195,9 @@ def _resume(base: Path, place: str, kind: str, findings: Findings) -> None:
     case = f"{kind} at {place}"
     workspace = Workspace(base / "workspace")
     manager = TrainingManager(workspace, prevent_sleep=False)
-    target = sorted(base.glob(place))[-1] if "*" in place else base / place
+    # From its first checkpoint: from the last one a complete run has nothing to go on with.
+    target = sorted(base.glob(place))[0] if "*" in place else base / place
+    checkpoint = manager.run(RUN).checkpoints()[0]
     target.unlink(missing_ok=True)
     HOSTILE[kind](target)
     log = workspace.run(RUN) / run_files.LOG
@@ -205,7 +207,7 @@ def _resume(base: Path, place: str, kind: str, findings: Findings) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, limits[1]))
     refused = None
     try:
-        manager.resume(RUN, confirmed=True)
+        manager.resume(RUN, checkpoint, confirmed=True)
     except UserError as error:
         refused = str(error)
     finally:

@@ -186,3 +186,14 @@ def test_long_files_are_read_the_same(path: Path) -> None:
     assert columns.column("step").tolist() == list(range(1, 20_002))
     rows = reading.rows_after(columns, 19_998, 10)
     assert [row["seq"] for row in rows] == [19_999, 20_000, 30_002]
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_last_block_of_damaged_lines_alone_hides_no_row(path: Path, rows: int) -> None:
+    append(path, *(train_row(number, number) for number in range(1, rows + 1)))
+    columns = read(path)
+    with path.open("ab") as file:
+        file.write(b"damaged\n" * 4)
+    reading.read_on(columns)
+    assert len(list(reading.current_lines(columns))) == rows
+    check_against_the_file(columns, path)

@@ -232,14 +232,14 @@ class RunColumns:
 
     def places(self, after_seq: int) -> list[Place]:
         """Where the rows with a greater `seq` may lie, in file order."""
-        if not self._places:
+        seqs = self._seq.values()
+        # Blocks at the end that hold nothing but damaged lines have no rows.
+        filled = [place for place in self._places if place.first_row < len(seqs)]
+        if not filled:
             return []
-        firsts = [place.first_row for place in self._places]
-        greatest = np.maximum.reduceat(self._seq.values(), firsts)
+        greatest = np.maximum.reduceat(seqs, [place.first_row for place in filled])
         return [
-            place
-            for place, seq in zip(self._places, greatest.tolist(), strict=True)
-            if seq > after_seq
+            place for place, seq in zip(filled, greatest.tolist(), strict=True) if seq > after_seq
         ]
 
     def held(self) -> npt.NDArray[np.bool_] | None:
