@@ -189,9 +189,11 @@ def main() -> None:
         print(json.dumps({kind: value}), flush=True)
 
     follower = RunFollower(options.url, token, options.run, tell)
-    follower.start()
     try:
+        follower.start()
         follower.finished.wait()
+    except socketio.exceptions.ConnectionError as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

@@ -157,3 +157,14 @@ def test_sampling_beyond_its_bounds_is_a_sentence(tmp_path: Path) -> None:
         "Temperature: Use at most 10.",
         "Seed: Use a value below 4,294,967,296.",
     )
+
+
+@pytest.mark.parametrize("command", [["runs", "list"], ["corpus", "list"], ["models", "list"]])
+def test_a_workspace_that_is_a_file_is_refused_by_its_option(
+    tmp_path: Path, command: list[str]
+) -> None:
+    file = tmp_path / "notes"
+    file.touch()
+    result = CliRunner().invoke(cli, [*command, "--workspace", str(file)])
+    assert result.exit_code == 2 and "--workspace" in result.output
+    assert "is a file" in " ".join(result.output.replace("│", " ").split())

@@ -27,6 +27,7 @@ WorkspaceOption = Annotated[
         "-w",
         metavar="DIR",
         envvar="CPT_STUDIO_WORKSPACE",
+        file_okay=False,
         help="The workspace folder.",
         show_default="the current folder",
     ),
