@@ -242,6 +242,8 @@ def test_a_worker_that_a_stranger_left_sees_nothing_and_is_removed(
     context.set_default_timeout(PATIENCE * 1000)
     with running_server(root, "--no-detect", port=port) as server:
         working = come_to(context, server, "/settings")
+        # The code of all pages is there: none of it is loaded from a stranger later.
+        working.wait_for_load_state("networkidle")
     sent: list[str] = []
     with stranger_on(port, port):
         visited = context.new_page()

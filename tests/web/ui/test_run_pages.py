@@ -354,6 +354,8 @@ def test_an_idle_page_is_nearly_silent(page: Page) -> None:
     wait_for_seq(page, 124)
     expect(chart(page, "Memory").locator("canvas")).to_be_visible()
     expect(page.get_by_role("group", name="Status")).to_contain_text("Live")
+    # The code of the other pages comes right after the first one.
+    page.wait_for_load_state("networkidle")
     amount = [0]
 
     def count(event: dict[str, Any]) -> None:
