@@ -83,5 +83,6 @@ def test_all_sessions_end(browser: Browser, studio: RunningServer, tmp_path_fact
         page.get_by_role("button", name="End all sessions…").click()
         page.get_by_role("dialog").get_by_role("button", name="End all sessions").click()
         expect(page.get_by_role("alert")).to_contain_text("This session has ended")
+        expect(page.get_by_role("group", name="Status")).to_contain_text("Signed out")
         assert page.request.get("/api/system").status == 401
         context.close()

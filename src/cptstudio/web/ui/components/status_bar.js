@@ -2,6 +2,7 @@ import { connection, status } from "../lib/live.js";
 import { bytes, duration, number } from "../lib/format.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { stepOf } from "../lib/run_words.js";
+import { session } from "../lib/session.js";
 import { stateWords } from "./badge.js";
 
 /** Lets a page that lost its connection say how old its news are. */
@@ -20,7 +21,9 @@ function ConnectionState() {
   const { state, since } = connection.value;
   useSeconds(state !== "live");
   const age = since ? `, data ${duration(Date.now() / 1000 - since)} old` : "";
-  const words = state === "live" ? "Live" : state === "reconnecting" ? (since ? `Reconnecting${age}` : "Connecting") : `No server${age}`;
+  const away = session.value === "ended" ? "Signed out" : "No server";
+  const trying = since ? `Reconnecting${age}` : "Connecting";
+  const words = state === "live" ? "Live" : state === "reconnecting" ? trying : `${away}${age}`;
   return h("span", { class: `status-connection status-${state}` }, words);
 }
 
