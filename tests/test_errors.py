@@ -18,8 +18,12 @@ from cptstudio.errors import machine_error, refusal_of
         (errno.EDQUOT, "(quota) is used up ({place}). Make room", True),
         (errno.EROFS, "The disk is read-only ({place}). Make it writable", False),
         (errno.EIO, "The disk reports an error ({place}). Check the disk", False),
-        (errno.EMFILE, "as many files open as it may. Close some pages or runs", False),
-        (errno.ENFILE, "as many files open as it can. End other programs", False),
+        (errno.EMFILE, "reached its limit of open files. Close some pages or runs", False),
+        (
+            errno.ENFILE,
+            "This machine has reached its limit of open files. Close other programs",
+            False,
+        ),
     ],
 )
 def test_what_the_machine_refuses_is_said_with_what_to_do(
