@@ -48,9 +48,13 @@ def stop_while_frozen(process: subprocess.Popen[str], run_directory: Path, numbe
     return rows
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(signal.SIGTERM, "Stopped on request."), (signal.SIGINT, "Stopped by Ctrl-C.")],
+    ids=["SIGTERM", "SIGINT"],
+)
 def test_a_stop_signal_at_a_random_step_saves_within_one_step(
-    workspace: Workspace, number: signal.Signals
+    workspace: Workspace, number: signal.Signals, said: str
 ) -> None:
     directory = prepare(workspace, f"stop-{number.name}", **ENDLESS)
     process = start(directory)
@@ -62,7 +66,7 @@ def test_a_stop_signal_at_a_random_step_saves_within_one_step(
     status, output = finish(process)
     assert status == EXIT_CODES["stopped"], output
     result = result_of(directory)
-    assert result.outcome == "stopped" and number.name in result.reason
+    assert (result.outcome, result.reason) == ("stopped", said)
     assert rows_written(directory) <= rows + 1
     last = checkpoints_of(directory)[-1]
     assert last.name == result.checkpoint
