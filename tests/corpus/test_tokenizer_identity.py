@@ -9,7 +9,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cptstudio import child_limits
@@ -18,7 +17,7 @@ from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import UserError
 from tests.corpus.tokenizers_for_tests import gpt2, llama3, save_model_folder
-from tests.web.hostile_models import growing_tokenizer
+from tests.web.hostile_models import growing_tokenizer, our_children
 from tests.web.server_process import PATIENCE, wait_for
 
 ASK = """
@@ -124,7 +123,7 @@ def test_a_folder_that_hangs_holds_up_no_other_and_is_not_asked_at_every_keystro
         assert identify_tokenizer(other)
         waited = [one for one in asked if not one.done()]
         assert len(waited) == 9
-        for child in psutil.Process().children():
+        for child in our_children():
             child.kill()
         for one in waited:
             assert "It was ended from outside" in str(one.exception())

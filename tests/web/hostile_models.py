@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from importlib import resources
 from pathlib import Path
+
+import psutil
+
+
+def our_children() -> list[psutil.Process]:
+    """Programs of ours below this process, which has others too, such as a browser's driver."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            if any(part.startswith("cptstudio.") for part in child.cmdline()):
+                found.append(child)
+    return found
 
 
 def growing_tokenizer(folder: Path, doublings: int, letter: str = "a") -> Path:

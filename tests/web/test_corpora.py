@@ -21,7 +21,7 @@ from cptstudio.job_programs import Answer
 from cptstudio.web.problems import Problem
 from cptstudio.web.row_samples import RowSampler
 from tests.web.corpus_sources import MODEL, install_demo_model, write_documents, write_much_text
-from tests.web.hostile_models import growing_tokenizer
+from tests.web.hostile_models import growing_tokenizer, our_children
 from tests.web.in_process import Web, make_web
 from tests.web.server_process import RunningServer, SignedIn, running_server, wait_for
 
@@ -211,8 +211,8 @@ def test_rows_of_a_model_that_hangs_hold_up_no_other(studio: Web, tmp_path: Path
     try:
         with ThreadPoolExecutor(1) as threads:
             late = threads.submit(sampler.sample, {**request, "model": str(hanging)})
-            wait_for(lambda: psutil.Process().children(), "the first question")
-            (child, *_) = psutil.Process().children()
+            wait_for(our_children, "the first question")
+            (child, *_) = our_children()
             with pytest.raises(Problem, match="still being decoded"):
                 sampler.sample({**request, "model": str(hanging)})
             page = sampler.sample({**request, "model": str(place.base_model(MODEL))})
