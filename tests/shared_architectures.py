@@ -122,6 +122,19 @@ _ALTERNATING = ["sliding_attention", "full_attention"] * 2
 _THREE_TO_ONE = ["sliding_attention"] * 3 + ["full_attention"]
 
 # Attention over compressed keys and values: as many key as query heads, of the rotated size.
+_MISTRAL_YARN = {
+    "rope_type": "yarn",
+    "type": "yarn",
+    "factor": 4.0,
+    "original_max_position_embeddings": 128,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.1,
+    "max_position_embeddings": 512,
+}
+
 _MLA: dict[str, Any] = {"num_key_value_heads": 4, "head_dim": 8, "n_group": 1, "topk_group": 1}
 # Few indexing heads would give many tokens a score of exactly 0, and ties are broken by chance.
 _INDEXED: dict[str, Any] = {"index_n_heads": 32, "index_head_dim": 16, "index_topk": 64}
@@ -260,35 +273,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "minimax_m3_vl": A({"rotary_dim": 8, "dense_intermediate_size": 96}, partial=0.5),
     "ministral3": A(
         {"sliding_window": None},
-        rope={
-            "rope_type": "yarn",
-            "type": "yarn",
-            "factor": 4.0,
-            "original_max_position_embeddings": 128,
-            "beta_fast": 32.0,
-            "beta_slow": 1.0,
-            "mscale": 1.0,
-            "mscale_all_dim": 1.0,
-            "llama_4_scaling_beta": 0.1,
-            "max_position_embeddings": 512,
-        },
+        rope=_MISTRAL_YARN,
     ),
     "mistral": A({"sliding_window": None}),
     "mistral3": A({"sliding_window": None}),
     "mistral4": A(
         _MLA | {"head_dim": 24},
-        rope={
-            "rope_type": "yarn",
-            "type": "yarn",
-            "factor": 4.0,
-            "original_max_position_embeddings": 128,
-            "beta_fast": 32.0,
-            "beta_slow": 1.0,
-            "mscale": 1.0,
-            "mscale_all_dim": 1.0,
-            "llama_4_scaling_beta": 0.1,
-            "max_position_embeddings": 512,
-        },
+        rope=_MISTRAL_YARN,
     ),
     "mixtral": A({"sliding_window": None}),
     "muse_glimmer": A(),

@@ -18,7 +18,6 @@ from benchmarks.faults.findings import Findings
 from benchmarks.faults.server import kill_all, processes_of
 from cptstudio import run_files
 from cptstudio.errors import UserError
-from cptstudio.runs import records
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
@@ -164,9 +163,6 @@ def prepare(base: Path, parts: Mapping[str, Any]) -> None:
     _wait(manager)
     if manager.run(RUN).state.outcome != "completed":
         raise RuntimeError(f"the run to be copied is {manager.run(RUN).state}")
-    # A complete run is not resumed: this one was lost just before it could say that it is.
-    (manager.run(RUN).directory / run_files.RESULT).unlink()
-    (manager.workspace.private / "runs" / RUN / records.EXIT).unlink()
 
 
 def hostile_resume(prepared: Path, base: Path, place: str, kind: str, findings: Findings) -> None:
