@@ -8,7 +8,7 @@ import uPlot from "../vendor/uplot.js";
 /** @typedef {import("../lib/plotting.js").Line} Line */
 /** @typedef {{cursor: (x: number | null) => void, save: (title: string, name: string) => void}} PlotHandle */
 /**
- * @typedef {import("./chart.js").ChartProps & {onCursor: (x: number | null) => void, handle: {current: PlotHandle | null}}} PlotProps
+ * @typedef {import("../lib/plotting.js").ChartProps & {onCursor: (x: number | null) => void, handle: {current: PlotHandle | null}}} PlotProps
  */
 
 const SMALL_HEIGHT = 170;

@@ -143,3 +143,7 @@ export function change(value, digits = 4) {
 export function percent(value) {
   return finite(value) ? `${(value * 100).toLocaleString(LOCALE, { maximumFractionDigits: 1 })} %` : ABSENT;
 }
+
+/** A setting's value as it was recorded. @param {any} value @returns {string} */
+export const shownValue = (value) =>
+  value == null ? ABSENT : typeof value === "object" ? JSON.stringify(value) : String(value);

@@ -16,6 +16,40 @@ import uPlot from "../vendor/uplot.js";
  * @property {boolean=} quiet behind the others and not in the legend's values
  * @property {boolean=} hidden
  */
+/**
+ * @typedef {object} Axis
+ * @property {string} title
+ * @property {(value: number) => string} format
+ * @property {((value: number) => string)=} tick on the axis, where that is shorter
+ */
+/**
+ * @typedef {object} Mark
+ * @property {number} x
+ * @property {string} label
+ * @property {"best" | "event" | "bad"} kind
+ */
+/**
+ * @typedef {object} ChartProps
+ * @property {string} title
+ * @property {any=} note beside the title
+ * @property {Line[]} lines
+ * @property {number} version changes whenever the lines do
+ * @property {Axis} x
+ * @property {Axis} y
+ * @property {[number, number] | null} range of x that was zoomed to; null for all there is
+ * @property {[number, number] | null=} extent of x where nothing was zoomed to, for charts that belong together
+ * @property {(from: number | null, to: number | null) => void} onZoom
+ * @property {boolean=} log
+ * @property {boolean=} clip leave the farthest hundredth of a raw trace out of the range
+ * @property {boolean=} zero begin at zero
+ * @property {{value: number, label: string} | null=} limit
+ * @property {Mark[]=} marks
+ * @property {string=} sync charts with the same one share the crosshair
+ * @property {string} file name of exports, without ending
+ * @property {string=} empty words where there is nothing to draw
+ * @property {boolean=} large
+ * @property {boolean=} wide takes two places where there are two
+ */
 
 const OUTLIER_SHARE = 0.01;
 

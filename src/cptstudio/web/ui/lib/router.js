@@ -14,6 +14,9 @@ function here() {
 /** The current route. */
 export const route = signal(here());
 
+/** A number of the query, null where it holds none. @param {string | undefined} text */
+export const queryNumber = (text) => (text && Number.isFinite(Number(text)) ? Number(text) : null);
+
 /**
  * Go to another page or view.
  *

@@ -4,6 +4,7 @@
  */
 import { get } from "./api.js";
 import { signal } from "./preact.js";
+import { X_AXES } from "./x_axes.js";
 
 /** @typedef {(number | null)[]} Values */
 /**
@@ -19,13 +20,12 @@ import { signal } from "./preact.js";
  */
 /** @typedef {{seq: number, step: number, tokens_seen: number | null, elapsed: number | null, domain: number | null, general: number | null, best: boolean, corpora: Record<string, {role: string, bits_per_byte: number | null, loss: number | null}>}} Evaluation */
 /** @typedef {{seq: number, step: number | null, key: string, value: string}} NonFinite */
-/** @typedef {{x: "step" | "tokens" | "time", from: number | null, to: number | null, smoothing: number, buckets: number}} View */
+/** @typedef {{x: import("./x_axes.js").XAxis, from: number | null, to: number | null, smoothing: number, buckets: number}} View */
 /** @typedef {Record<string, any>} Row */
 
 const FIRST_KEY = "loss";
 const OTHER_KEYS = ["learning_rate", "tokens_per_second", "gradient_norm", "memory_process"];
 const KEYS = [FIRST_KEY, ...OTHER_KEYS];
-export const X_FIELD = /** @type {const} */ ({ step: "step", tokens: "tokens_seen", time: "elapsed" });
 const GROWTH_BEFORE_RELOAD = 2;
 const FIRST_PICTURE_MS = 700;
 const MOST_NON_FINITE = 200;
@@ -224,7 +224,7 @@ export class RunSeries {
     if (this.position) {
       this.position.after = row.seq;
     }
-    const x = finite(row[X_FIELD[this.shown.x]]);
+    const x = finite(row[X_AXES[this.shown.x].field]);
     if (x == null) {
       return;
     }
@@ -249,7 +249,7 @@ export class RunSeries {
 
   /** Continue curves with a row, each only where it has not got it yet. @param {Row} row @param {string[]} keys */
   measure(row, keys) {
-    const x = finite(row[X_FIELD[this.shown.x]]);
+    const x = finite(row[X_AXES[this.shown.x].field]);
     if (x == null || !this.shows(x)) {
       return;
     }

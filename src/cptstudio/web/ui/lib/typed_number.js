@@ -103,3 +103,27 @@ export function checkedNumber(text, options) {
   const bound = read.number < least ? `Use at least ${least.toLocaleString("en-US")}.` : `Use at most ${most.toLocaleString("en-US")}.`;
   return { number: null, problem: bound };
 }
+
+/**
+ * What a text typed into a number field stands for: null when empty (chosen for you, or the
+ * default), a number, or the text itself where it cannot be read as one, for the server to refuse.
+ * @param {string} text
+ * @param {Options=} options
+ * @returns {number|string|null}
+ */
+export function typedNumber(text, options) {
+  const { number, problem } = readNumber(text, options);
+  return problem === "" ? number : text.trim();
+}
+
+/**
+ * A value as text in a field.
+ * @param {unknown} value
+ */
+export function shown(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-3) {
+    return value.toExponential().replace("e-0", "e-");
+  }
+  return String(value);
+}

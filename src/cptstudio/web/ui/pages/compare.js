@@ -3,14 +3,13 @@ import { StateBadge } from "../components/badge.js";
 import { Empty } from "../components/empty.js";
 import { Problem } from "../components/problem.js";
 import { Table } from "../components/table.js";
-import { bits, bytes, change, date, integer, number } from "../lib/format.js";
+import { bits, bytes, change, date, integer, number, shownValue } from "../lib/format.js";
 import { runsChanged } from "../lib/live.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
 import { setQuery } from "../lib/router.js";
 import { nameOf } from "../lib/run_words.js";
 import { colourAt, CompareCurves, compareQuery } from "./compare/curves.js";
-import { shownValue } from "./run/configuration.js";
 
 /** @type {Record<string, string>} */
 const MEASURES = {

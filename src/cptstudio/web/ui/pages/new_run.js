@@ -22,7 +22,7 @@ const OWN_EDITOR = new Set(["model.path", "data.corpora"]);
 /** In which order people decide; basic settings that are not named here follow. */
 const ORDER = ["length", "method.kind", "optimizer.learning_rate", "data.context_length", "batch.rows", "data.replay_share"];
 
-/** @param {import("./new_run/schema.js").Setting} setting */
+/** @param {import("../lib/settings_schema.js").Setting} setting */
 function rank(setting) {
   const place = ORDER.indexOf(setting.name);
   return place < 0 ? ORDER.length : place;

@@ -1,28 +1,26 @@
 import { Chart } from "../../components/chart.js";
+import { XAxisChoice } from "../../components/x_axis_choice.js";
 import { Problem } from "../../components/problem.js";
 import { get } from "../../lib/api.js";
 import { bits, number } from "../../lib/format.js";
 import { runsChanged } from "../../lib/live.js";
 import { h, useEffect, useMemo, useState } from "../../lib/preact.js";
 import { nameOf } from "../../lib/run_words.js";
-import { route, setQuery } from "../../lib/router.js";
-import { X_AXES } from "../run/charts.js";
+import { queryNumber, route, setQuery } from "../../lib/router.js";
+import { X_AXES, xAxis } from "../../lib/x_axes.js";
 
 /** @typedef {import("../../lib/plotting.js").Line} Line */
 
 const COLOURS = 8;
 const BUCKETS = 800;
 const BASELINE_DASH = [7, 5];
-const X_VALUE = /** @type {const} */ ({ step: "step", tokens: "tokens_seen", time: "elapsed" });
 
 /** What the URL says. */
 export function compareQuery() {
-  const { runs = "", x = "step", from, to, log } = route.value.query;
-  const edge = (/** @type {string | undefined} */ text) => (text && Number.isFinite(Number(text)) ? Number(text) : null);
+  const { runs = "", x, from, to, log } = route.value.query;
   return {
     runs: runs ? runs.split(",").filter(Boolean) : [],
-    x: /** @type {"step" | "tokens" | "time"} */ (x in X_AXES ? x : "step"),
-    from: edge(from), to: edge(to), log: log === "1",
+    x: xAxis(x), from: queryNumber(from), to: queryNumber(to), log: log === "1",
   };
 }
 
@@ -63,7 +61,7 @@ export function CompareCurves({ runs, baseline }) {
       .catch((failure) => !abort.signal.aborted && setError(failure));
     return () => abort.abort();
   }, [ids, x, from, to, runsChanged.value.count]);
-  const field = X_VALUE[x];
+  const field = X_AXES[x].field;
   const measured = (/** @type {any} */ one, /** @type {(evaluation: any) => any} */ value) => {
     const points = one.evaluations.filter((/** @type {any} */ point) => point[field] != null && value(point) != null);
     return { x: points.map((/** @type {any} */ point) => point[field]), y: points.map(value), points: true };
@@ -82,9 +80,7 @@ export function CompareCurves({ runs, baseline }) {
     { class: "stack", "aria-label": "Curves" },
     h("h2", { class: "visually-hidden" }, "Curves"),
     h("div", { class: "chart-controls", role: "group", "aria-label": "Charts" },
-      h("fieldset", { class: "segments" }, h("legend", { class: "visually-hidden" }, "Horizontal axis"),
-        Object.entries({ step: "Steps", tokens: "Tokens", time: "Time" }).map(([value, title]) =>
-          h("label", { key: value }, h("input", { type: "radio", name: "x", value, checked: x === value, onChange: () => setQuery({ x: value === "step" ? null : value, from: null, to: null }) }), title))),
+      h(XAxisChoice, { x }),
       h("label", {}, h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }), "Logarithmic loss")),
     error && h(Problem, { error }),
     h("div", { class: "charts charts-few" },

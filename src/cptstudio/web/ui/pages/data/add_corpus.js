@@ -10,7 +10,7 @@ import { Problem } from "../../components/problem.js";
 import { DropArea } from "./drop_area.js";
 import { FileBrowser } from "./file_browser.js";
 import { BuildOptions, initialOptions } from "./build_options.js";
-import { noteJob } from "./use_job.js";
+import { noteJob } from "../../lib/jobs.js";
 import { UploadQueue } from "./upload_queue.js";
 
 /** @typedef {import("./file_browser.js").Source} Source */

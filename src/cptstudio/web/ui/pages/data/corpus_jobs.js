@@ -5,7 +5,7 @@ import { jobs } from "../../lib/live.js";
 import { h } from "../../lib/preact.js";
 import { announce, toast } from "../../components/announce.js";
 import { JobProgress } from "../../components/progress.js";
-import { useJob } from "./use_job.js";
+import { useJob } from "../../lib/jobs.js";
 
 const KINDS = new Set(["corpus", "tokenise"]);
 

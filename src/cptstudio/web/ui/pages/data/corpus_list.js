@@ -10,7 +10,7 @@ import { Problem } from "../../components/problem.js";
 import { Table } from "../../components/table.js";
 import { AddCorpus } from "./add_corpus.js";
 import { CorpusJobs, corpusJobs } from "./corpus_jobs.js";
-import { noteJob } from "./use_job.js";
+import { noteJob } from "../../lib/jobs.js";
 
 /**
  * @typedef {object} CorpusSummary

@@ -13,7 +13,7 @@ import { CorpusJobs } from "./corpus_jobs.js";
 import { DroppedDocuments, LeftAsideList, ReadingProblems } from "./findings.js";
 import { ReportSections } from "./report.js";
 import { RowsView } from "./rows.js";
-import { noteJob } from "./use_job.js";
+import { noteJob } from "../../lib/jobs.js";
 
 /** @typedef {import("./report.js").CorpusDetail} CorpusDetail */
 /** @typedef {{name: string, reference: string, tokenizer: string|null}} ModelChoice */

@@ -5,7 +5,7 @@ import { h } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { Badge } from "../../components/badge.js";
 import { Table } from "../../components/table.js";
-import { PagedList } from "./paged_list.js";
+import { PagedList } from "../../components/paged_list.js";
 
 /** @typedef {{label: string, reason: string, skipped: boolean}} Finding */
 /**

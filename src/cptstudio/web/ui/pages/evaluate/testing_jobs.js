@@ -5,7 +5,7 @@ import { JobProgress } from "../../components/progress.js";
 import { ApiError, del, post } from "../../lib/api.js";
 import { jobs } from "../../lib/live.js";
 import { h } from "../../lib/preact.js";
-import { isEnded, noteJob, useJob } from "../data/use_job.js";
+import { isEnded, noteJob, useJob } from "../../lib/jobs.js";
 
 /** Whether work of a kind is under way. @param {string} kind */
 export function isUnderWay(kind) {

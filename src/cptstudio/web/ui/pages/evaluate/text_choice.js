@@ -7,7 +7,7 @@ import { bytes, integer } from "../../lib/format.js";
 import { h, signal, useState } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
-import { PagedList } from "../data/paged_list.js";
+import { PagedList } from "../../components/paged_list.js";
 import { useCorpora } from "./corpus_choice.js";
 
 /** @typedef {"a" | "b"} Slot the first text and the second */

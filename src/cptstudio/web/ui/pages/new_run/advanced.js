@@ -1,11 +1,11 @@
 /** All settings beyond the basic ones, by group; a closed group shows what was changed. */
 
 import { h, useState } from "../../lib/preact.js";
-import { groupTitle } from "./schema.js";
+import { groupTitle } from "../../lib/settings_schema.js";
 import { problemsOf } from "./problems.js";
 import { ResetButton, SettingControl, shownValue } from "./setting_control.js";
 
-/** @typedef {import("./schema.js").Setting} Setting */
+/** @typedef {import("../../lib/settings_schema.js").Setting} Setting */
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 
 /** @param {{form: NewRunForm, settings: readonly Setting[]}} props */

@@ -8,7 +8,7 @@ import { jobs } from "../../lib/live.js";
 import { Button } from "../../components/button.js";
 import { Problem } from "../../components/problem.js";
 import { JobProgress } from "../../components/progress.js";
-import { isEnded, noteJob, useJob } from "../data/use_job.js";
+import { isEnded, noteJob, useJob } from "../../lib/jobs.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 /** @typedef {import("./form.js").Facts} Facts */

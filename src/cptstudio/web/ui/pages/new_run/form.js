@@ -5,10 +5,10 @@
 
 import { get, post, randomKey } from "../../lib/api.js";
 import { computed, effect, signal } from "../../lib/preact.js";
-import { readSettings } from "./schema.js";
+import { readSettings } from "../../lib/settings_schema.js";
 import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
 
-/** @typedef {import("./schema.js").Setting} Setting */
+/** @typedef {import("../../lib/settings_schema.js").Setting} Setting */
 /** @typedef {import("./tree.js").Values} Values */
 
 /**

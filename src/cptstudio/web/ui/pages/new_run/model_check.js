@@ -7,9 +7,9 @@ import { Button } from "../../components/button.js";
 import { Problem } from "../../components/problem.js";
 import { JobProgress } from "../../components/progress.js";
 import { jobs } from "../../lib/live.js";
-import { isEnded, useJob } from "../data/use_job.js";
+import { isEnded, useJob } from "../../lib/jobs.js";
 
-/** @typedef {import("./model_picker.js").Model} Model */
+/** @typedef {import("./model_facts.js").Model} Model */
 
 /** @param {{model: Model}} props */
 export function ModelCheck({ model }) {

@@ -5,34 +5,14 @@ import { confirm } from "../../components/dialog.js";
 import { Problem } from "../../components/problem.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
-import { bytes, count, integer } from "../../lib/format.js";
 import { ModelCheck } from "./model_check.js";
 import { ModelDownload } from "./model_download.js";
+import { factsOf } from "./model_facts.js";
 import { FieldProblems } from "./setting_control.js";
 import { controlId, problemsOf } from "./problems.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
-
-/**
- * @typedef {object} Model
- * @property {string} id
- * @property {string} name
- * @property {"workspace"|"cache"|"folder"} place
- * @property {string} path
- * @property {number|null} bytes
- * @property {number|null} parameters
- * @property {string|null} architecture
- * @property {{bits: number|null, group_size: number|null, method: string}|null} quantization
- * @property {string|null} dtype
- * @property {number|null} context_length
- * @property {number|null} vocabulary_size
- * @property {{possible: boolean, reason: string|null}} full_training
- * @property {{id: string}|null} origin where it was downloaded from
- * @property {string|null} merge which sum of models it is, where it is a saved merge
- * @property {string|null} error
- */
-
-const PLACES = { workspace: "in this workspace", cache: "in the Hugging Face cache", folder: "a folder" };
+/** @typedef {import("./model_facts.js").Model} Model */
 
 /** The fewest models for which a filter is worth its place. */
 const MANY = 6;
@@ -110,22 +90,6 @@ function ModelChoice({ model, chosen, id, choose }) {
     h("input", { id, type: "radio", name: "model", checked: chosen, disabled: unusable && !chosen, onChange: choose }),
     h("span", { class: "model-name" }, model.name),
     h("span", { class: "model-facts" }, unusable ? `Cannot be used: ${model.error}` : factsOf(model)));
-}
-
-/** @param {Model} model */
-export function factsOf(model) {
-  const quantization = model.quantization;
-  const full = model.full_training;
-  return [
-    model.merge ? `merge: ${model.merge}` : "",
-    model.parameters === null ? "" : `${count(model.parameters)} parameters`,
-    model.bytes === null ? "" : bytes(model.bytes),
-    model.architecture ?? "",
-    quantization === null ? (model.dtype ?? "") : quantization.bits === null ? "quantized" : `quantized to ${quantization.bits} bits`,
-    model.context_length === null ? "" : `context ${integer(model.context_length)}`,
-    full.possible ? "full training possible" : `no full training: ${full.reason ?? "not possible"}`,
-    PLACES[model.place] ?? "",
-  ].filter(Boolean).join(" · ");
 }
 
 /**

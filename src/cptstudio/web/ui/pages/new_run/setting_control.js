@@ -3,10 +3,10 @@
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { controlId, problemsOf } from "./problems.js";
-import { readNumber } from "../../lib/typed_number.js";
-import { same, shown, splitLength, typedNumber } from "./tree.js";
+import { readNumber, shown, typedNumber } from "../../lib/typed_number.js";
+import { same, splitLength } from "./tree.js";
 
-/** @typedef {import("./schema.js").Setting} Setting */
+/** @typedef {import("../../lib/settings_schema.js").Setting} Setting */
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 
 /**

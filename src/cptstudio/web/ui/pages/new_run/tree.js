@@ -6,9 +6,7 @@
  * said in one place, by the server.
  */
 
-import { readNumber } from "../../lib/typed_number.js";
-
-/** @typedef {import("./schema.js").Setting} Setting */
+/** @typedef {import("../../lib/settings_schema.js").Setting} Setting */
 /** @typedef {{[name: string]: unknown}} Values */
 /** @typedef {{name: string, role: string, weight: number|string}} CorpusUse */
 
@@ -70,30 +68,6 @@ export function fromTree(tree, settings) {
  */
 export function same(one, other) {
   return one === other || JSON.stringify(one) === JSON.stringify(other);
-}
-
-/**
- * What a text typed into a number field stands for: null when empty (chosen for you, or the
- * default), a number, or the text itself where it cannot be read as one, for the server to refuse.
- * @param {string} text
- * @param {import("../../lib/typed_number.js").Options=} options
- * @returns {number|string|null}
- */
-export function typedNumber(text, options) {
-  const { number, problem } = readNumber(text, options);
-  return problem === "" ? number : text.trim();
-}
-
-/**
- * A value as text in a field.
- * @param {unknown} value
- */
-export function shown(value) {
-  if (value === null || value === undefined) return "";
-  if (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-3) {
-    return value.toExponential().replace("e-0", "e-");
-  }
-  return String(value);
 }
 
 /**

@@ -12,7 +12,7 @@ import { bits, bytes, integer } from "../../lib/format.js";
 import { status } from "../../lib/live.js";
 import { h, useState } from "../../lib/preact.js";
 import { navigate } from "../../lib/router.js";
-import { typedNumber } from "../new_run/tree.js";
+import { typedNumber } from "../../lib/typed_number.js";
 import { BenchNotice } from "./bench_notice.js";
 import { resumable } from "../../lib/run_words.js";
 import { testLinks } from "./test_links.js";

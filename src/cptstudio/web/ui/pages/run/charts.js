@@ -1,43 +1,30 @@
 /** The charts of a run, the loss first; their view is the URL's. */
 import { Chart } from "../../components/chart.js";
-import { bits, bytes, count, duration, integer, number, rate } from "../../lib/format.js";
+import { XAxisChoice } from "../../components/x_axis_choice.js";
+import { bits, bytes, count, integer, number, rate } from "../../lib/format.js";
 import { h, useEffect, useMemo, useRef, useState } from "../../lib/preact.js";
-import { route, setQuery } from "../../lib/router.js";
+import { queryNumber, route, setQuery } from "../../lib/router.js";
+import { X_AXES, xAxis } from "../../lib/x_axes.js";
 
 /** @typedef {import("../../lib/run_series.js").RunSeries} RunSeries */
 /** @typedef {import("../../lib/plotting.js").Line} Line */
 
-/** Steps are whole: between them the axis stays empty. @param {number} value */
-const stepTick = (value) => (!Number.isInteger(value) ? "" : Math.abs(value) < 100_000 ? integer(value) : count(value));
-
-export const X_AXES = {
-  step: { title: "Step", format: integer, tick: stepTick },
-  tokens: { title: "Tokens", format: count },
-  time: { title: "Training time", format: duration },
-};
-const X_VALUE = /** @type {const} */ ({ step: "step", tokens: "tokens_seen", time: "elapsed" });
 const DEFAULT_SMOOTHING = 0.9;
 const SETTLED_MS = 250;
 const EVALUATION_COLOURS = ["chart-2", "chart-4", "chart-5", "chart-7"];
 
-/** @param {string | undefined} text */
-const numberOf = (text) => (text != null && text !== "" && Number.isFinite(Number(text)) ? Number(text) : null);
-
 /** What the URL says about the charts. */
 export function chartQuery() {
   const { query } = route.value;
-  const x = /** @type {"step" | "tokens" | "time"} */ (query.x in X_AXES ? query.x : "step");
-  const smoothing = numberOf(query.smooth) ?? DEFAULT_SMOOTHING;
-  const from = numberOf(query.from);
-  const to = numberOf(query.to);
+  const smoothing = queryNumber(query.smooth) ?? DEFAULT_SMOOTHING;
   return {
-    x, from, to, log: query.log === "1", clip: query.clip === "1",
+    x: xAxis(query.x), from: queryNumber(query.from), to: queryNumber(query.to), log: query.log === "1", clip: query.clip === "1",
     smoothing: Math.min(0.999, Math.max(0, smoothing)),
     buckets: 0,
   };
 }
 
-/** @param {number | null} value @param {"step" | "tokens" | "time"} x */
+/** @param {number | null} value @param {import("../../lib/x_axes.js").XAxis} x */
 const rounded = (value, x) => (value == null ? null : x === "time" ? Number(value.toFixed(2)) : Math.round(value));
 
 /** @param {number | null} from @param {number | null} to */
@@ -59,7 +46,7 @@ function traced(series, key, label) {
 
 /** @param {RunSeries} series @param {(evaluation: any) => number | null | undefined} value @param {Partial<Line> & {label: string, colour: string}} look @returns {Line[]} */
 function measured(series, value, look) {
-  const field = X_VALUE[series.shown.x];
+  const field = X_AXES[series.shown.x].field;
   const points = series.evaluations.filter((one) => one[field] != null && value(one) != null);
   return points.length ? [{ x: points.map((one) => /** @type {number} */ (one[field])), y: points.map(value), points: true, width: 1.75, ...look }] : [];
 }
@@ -75,7 +62,7 @@ function heldOutLosses(series) {
 
 /** @param {RunSeries} series */
 function marksOf(series) {
-  const field = X_VALUE[series.shown.x];
+  const field = X_AXES[series.shown.x].field;
   const best = series.evaluations.filter((one) => one.best).pop();
   const at = best?.[field];
   return at == null ? [] : [{ x: at, label: `best, step ${integer(best?.step)}`, kind: /** @type {const} */ ("best") }];
@@ -101,13 +88,7 @@ function Controls() {
   return h(
     "div",
     { class: "chart-controls", role: "group", "aria-label": "Charts" },
-    h(
-      "fieldset",
-      { class: "segments" },
-      h("legend", { class: "visually-hidden" }, "Horizontal axis"),
-      Object.entries({ step: "Steps", tokens: "Tokens", time: "Time" }).map(([value, title]) =>
-        h("label", { key: value }, h("input", { type: "radio", name: "x", value, checked: x === value, onChange: () => setQuery({ x: value === "step" ? null : value, from: null, to: null }) }), title)),
-    ),
+    h(XAxisChoice, { x }),
     h(Smoothing, {}),
     h("label", {}, h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }), "Logarithmic loss"),
     h("label", {}, h("input", { type: "checkbox", checked: clip, onChange: () => setQuery({ clip: clip ? null : 1 }) }), "Clip outliers"),

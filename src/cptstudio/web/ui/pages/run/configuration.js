@@ -1,11 +1,8 @@
 import { toast } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { Table } from "../../components/table.js";
-import { bytes, date } from "../../lib/format.js";
+import { bytes, date, shownValue } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
-
-/** @param {any} value @returns {string} */
-export const shownValue = (value) => (value == null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
 /** @param {any} tree @param {string} prefix @returns {[string, any][]} */
 function flattened(tree, prefix = "") {

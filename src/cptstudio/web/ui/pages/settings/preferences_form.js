@@ -4,10 +4,10 @@ import { ApiError, get, put } from "../../lib/api.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { announce } from "../../components/announce.js";
 import { Problem } from "../../components/problem.js";
-import { readSettings } from "../new_run/schema.js";
-import { shown, typedNumber } from "../new_run/tree.js";
+import { readSettings } from "../../lib/settings_schema.js";
+import { shown, typedNumber } from "../../lib/typed_number.js";
 
-/** @typedef {import("../new_run/schema.js").Setting} Setting */
+/** @typedef {import("../../lib/settings_schema.js").Setting} Setting */
 /** @typedef {{[name: string]: unknown}} Values */
 
 /** What is said where an empty field means something. */

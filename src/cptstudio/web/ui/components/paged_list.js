@@ -1,10 +1,10 @@
 /** A list that the server gives in parts. */
 
-import { get } from "../../lib/api.js";
-import { integer } from "../../lib/format.js";
-import { h, useEffect, useState } from "../../lib/preact.js";
-import { Button } from "../../components/button.js";
-import { Problem } from "../../components/problem.js";
+import { get } from "../lib/api.js";
+import { integer } from "../lib/format.js";
+import { h, useEffect, useState } from "../lib/preact.js";
+import { Button } from "./button.js";
+import { Problem } from "./problem.js";
 
 const PAGE = 25;
 

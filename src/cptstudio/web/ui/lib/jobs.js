@@ -1,8 +1,8 @@
 /** Following one job of the server, also when the page was loaded after it began. */
 
-import { get } from "../../lib/api.js";
-import { connection, jobs } from "../../lib/live.js";
-import { useEffect, useRef, useState } from "../../lib/preact.js";
+import { get } from "./api.js";
+import { connection, jobs } from "./live.js";
+import { useEffect, useRef, useState } from "./preact.js";
 
 /** Milliseconds between questions when no news comes. */
 const PAUSE = 1500;
