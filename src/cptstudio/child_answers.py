@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from cptstudio import durable
+from cptstudio.errors import Finding, UserError
 from cptstudio.job_programs import UNITS, Unit
 
 _MESSAGE_LIMIT: Final = 2000
-_PROBLEMS_LIMIT: Final = 100
+_FINDINGS_LIMIT: Final = 100
 _TEXT_LIMIT: Final = 500
 
 
@@ -38,7 +40,7 @@ class End:
 
     result: dict[str, Any] | None
     error: str | None
-    problems: list[str] = field(default_factory=list)
+    findings: Sequence[Finding] = ()
     cancelled: bool = False
     died: bool = False
 
@@ -60,12 +62,29 @@ def _end(said: dict[str, Any]) -> End | None:
     if isinstance(said.get("result"), dict):
         return End(said["result"], None)
     if isinstance(said.get("error"), dict):
-        problems = said["error"].get("problems") or []
-        message = str(said["error"].get("message"))[:_MESSAGE_LIMIT]
-        return End(None, message, [str(one) for one in problems[:_PROBLEMS_LIMIT]])
+        error = user_error(said["error"])
+        return End(None, error.message, error.findings)
     if said.get("cancelled"):
         return End(None, None, cancelled=True)
     return None
+
+
+def user_error(said: dict[str, Any]) -> UserError:
+    """Return the error that a program told, each of its findings with its field."""
+    found = said.get("findings")
+    return UserError(
+        str(said.get("message"))[:_MESSAGE_LIMIT],
+        [
+            Finding(
+                str(one.get("sentence"))[:_MESSAGE_LIMIT],
+                _text(one.get("field")) or "",
+                _text(one.get("title")) or "",
+                one.get("missing") is True,
+            )
+            for one in (found if isinstance(found, list) else [])[:_FINDINGS_LIMIT]
+            if isinstance(one, dict)
+        ],
+    )
 
 
 def _line(facts: dict[str, Any]) -> Line:

@@ -372,7 +372,7 @@ def ask(
         error = str(end.error)
         if end.died:
             raise ChildEndedError(f"{what} ended early. {error}", child.at_limit)
-        raise UserError(error, end.problems)
+        raise UserError(error, end.findings)
     return end.result
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from cptstudio.child_answers import user_error
 from cptstudio.child_limits import QUICK_SECONDS, Limits
 from cptstudio.child_process import LINE_LIMIT, ChildProcess
 from cptstudio.durable import parse_json
@@ -61,7 +62,7 @@ class ChildService:
                 self._timer.daemon = True
                 self._timer.start()
         if "error" in answer:
-            raise UserError(answer["error"]["message"], answer["error"]["problems"])
+            raise user_error(answer["error"])
         result: dict[str, Any] = answer["result"]
         return result
 

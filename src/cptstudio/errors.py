@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 _REFUSALS: Final = {
     errno.ENOSPC: "The disk is full{place}. Make room, then try again.",
@@ -33,11 +33,13 @@ class Finding:
         field: dotted path in the tree that was checked, such as "evaluation.suite" or
             "data.corpora.0.weight"; "" where it is about the whole.
         title: the field's title, where the sentence alone does not say what it is about.
+        missing: no value was given, where one is required.
     """
 
     sentence: str
     field: str = ""
     title: str = ""
+    missing: bool = False
 
     def __str__(self) -> str:
         return f"{self.title}: {self.sentence}" if self.title else self.sentence
@@ -61,7 +63,7 @@ class UserError(Exception):
 
     Attributes:
         findings: the problems with their fields.
-        problems: the same as sentences that name their fields.
+        problems: the same as sentences that name their fields, without what the message says.
     """
 
     def __init__(self, message: str, problems: Sequence[str | Finding] = ()) -> None:
@@ -70,7 +72,19 @@ class UserError(Exception):
         self.findings = tuple(
             found if isinstance(found, Finding) else Finding(found) for found in problems
         )
-        self.problems = tuple(str(finding) for finding in self.findings)
+        self.problems = tuple(
+            str(finding) for finding in self.findings if finding.sentence != message
+        )
+
+    @classmethod
+    def at(cls, field: str, error: str | UserError) -> Self:
+        """Return an error that is about one field."""
+        if isinstance(error, str):
+            return cls(error, [Finding(error, field)])
+        return cls(
+            error.message,
+            [Finding(sentence, field) for sentence in (error.message, *error.problems)],
+        )
 
     def __str__(self) -> str:
         if not self.problems:

@@ -4,7 +4,7 @@ It reads one line of JSON, the request, from standard input, and writes one JSON
 {"progress": {...}} any number of times, then one of
 
     {"result": {...}}
-    {"error": {"message": "a sentence", "problems": ["..."]}}
+    {"error": {"message": "a sentence", "findings": [{"sentence", "field", "title", "missing"}]}}
     {"cancelled": true}
 
 It ends early on SIGINT, and when standard input is closed, which happens by itself when the
@@ -23,6 +23,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Literal, Protocol, get_args
 
 from cptstudio import durable
@@ -119,8 +120,7 @@ def _answer(work: Work, answer: Answer) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        message, problems = sentence_of(error)
-        answer.line(error={"message": message, "problems": problems})
+        answer.line(error=told(error))
         return 1
     answer.line(result=result)
     return 0
@@ -146,26 +146,29 @@ def answer_requests(
         try:
             result = work(json.loads(line))
         except Exception as error:
-            message, problems = sentence_of(error)
-            answer.line(error={"message": message, "problems": problems})
+            answer.line(error=told(error))
         else:
             answer.line(result=result)
     return 0
 
 
-def sentence_of(error: Exception) -> tuple[str, list[str]]:
+def told(error: Exception) -> dict[str, Any]:
+    """Return an exception as an answer line carries it; `child_answers.user_error` reads it."""
+    known = error if isinstance(error, UserError) else UserError(_sentence_of(error))
+    return {"message": known.message, "findings": [asdict(found) for found in known.findings]}
+
+
+def _sentence_of(error: Exception) -> str:
     """What a user is told of an exception; one that is a fault of ours leaves its trace."""
-    if isinstance(error, UserError):
-        return error.message, list(error.problems)
     if isinstance(error, MemoryError):
-        return "The memory of this machine did not suffice. End other programs and repeat.", []
+        return "The memory of this machine did not suffice. End other programs and repeat."
     refused = machine_error(error)
     if refused is not None:
-        return refused.message, []
+        return refused.message
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}.", []
+        return f"{error.filename}: {error.strerror}."
     traceback.print_exc()
-    return f"It ended with an error that it should not have: {type(error).__name__}: {error}", []
+    return f"It ended with an error that it should not have: {type(error).__name__}: {error}"
 
 
 def _read_request() -> tuple[dict[str, Any], bool]:

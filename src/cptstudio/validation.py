@@ -18,9 +18,6 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from cptstudio.errors import Finding, UserError
 from cptstudio.typed_numbers import AmbiguousNumberError, UnreadableNumberError, read_number
 
-REQUIRED = "This is required."
-"""Of a value that was not given; the pages know it, too (`new_run/problems.js`)."""
-
 _OWN = "finding"
 
 
@@ -116,7 +113,8 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
         place = (*place, *context["at"].split("."))
     field, titles, known = _walk(model, place)
     sentence = _sentence(detail, context, place, field, known)
-    return Finding(sentence, ".".join(map(str, place)), ", ".join(titles))
+    missing = detail["type"] == "missing"
+    return Finding(sentence, ".".join(map(str, place)), ", ".join(titles), missing)
 
 
 def title_of(model: type[BaseModel], dotted: str) -> str:
@@ -210,7 +208,7 @@ def _sentence(
     if kind in ("value_error", "assertion_error"):
         return _as_sentence(str(context.get("error", "")))
     if kind == "missing":
-        return REQUIRED
+        return "This is required."
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(place[-1]), known, 1) if place else []
         return "There is no such field." + (f" Did you mean {near[0]}?" if near else "")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cptstudio import job_programs
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.job_programs import Answer
 
 
@@ -52,7 +52,9 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
             eaten.append(b"x" * (8 << 20))
             time.sleep(0.01)
     if ending == "user error":
-        raise UserError("The documents are missing.", ["one", "two"])
+        raise UserError(
+            "The documents are missing.", ["one", Finding("two", "data.field", missing=True)]
+        )
     if ending == "fault":
         raise ZeroDivisionError("our own mistake")
     if ending == "exit":

@@ -89,6 +89,8 @@ def test_every_end_is_a_sentence(jobs: Watched, ending: str, words: str) -> None
     assert words in end.error
     assert "Traceback" not in end.error
     assert end.problems == (["one", "two"] if ending == "user error" else [])
+    fields = [(found.field, found.missing) for found in end.findings]
+    assert fields == ([("", False), ("data.field", True)] if ending == "user error" else [])
 
 
 def test_a_program_that_is_missing_is_a_sentence(

@@ -20,6 +20,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from cptstudio import child_process, job_programs
+from cptstudio.child_answers import user_error
 from cptstudio.child_limits import for_a_look
 from cptstudio.child_process import ChildEndedError
 from cptstudio.corpus.tokenizer import check_folder, load_tokenizer
@@ -111,7 +112,7 @@ def identify_tokenizer(model_path: Path | str, *, again: bool = False) -> str:
     if isinstance(question.answer, str):
         return question.answer
     assert question.answer is not None
-    raise UserError(question.answer.message, question.answer.problems)
+    raise UserError(question.answer.message, question.answer.findings)
 
 
 def _check_room(question: _Question, folder: Path) -> None:
@@ -144,7 +145,7 @@ def _find_out(folder: Path) -> str | UserError:
         what=f"Reading the tokenizer in {folder}",
     )
     if "wrong" in found:
-        return UserError(found["wrong"], found["problems"])
+        return user_error(found["wrong"])
     return str(found["hash"])
 
 
@@ -160,7 +161,7 @@ def work(request: dict[str, Any], _: job_programs.Answer) -> dict[str, Any]:
     leave_out_torch()
     found = _read(Path(request["model"]))
     if isinstance(found, UserError):
-        return {"wrong": found.message, "problems": list(found.problems)}
+        return {"wrong": job_programs.told(found)}
     return {"hash": found}
 
 

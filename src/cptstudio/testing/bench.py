@@ -21,10 +21,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cptstudio.child_answers import user_error
 from cptstudio.child_limits import for_models
 from cptstudio.child_process import ChildProcess
 from cptstudio.durable import MEBIBYTE
 from cptstudio.errors import UserError
+from cptstudio.job_programs import told
 from cptstudio.testing.references import ModelReference
 from cptstudio.testing.requests import (
     Asked,
@@ -141,7 +143,7 @@ class Bench:
         try:
             for answer in pending.answers():
                 if "error" in answer:
-                    raise UserError(answer["error"]["message"], answer["error"]["problems"])
+                    raise user_error(answer["error"])
                 yield answer
         finally:
             pending.close()
@@ -319,4 +321,4 @@ def _died(reason: str, lost: str = "") -> dict[str, Any]:
     if lost:
         message += f" No longer in memory: {lost}."
     message += " Ask again to start another."
-    return {"error": {"message": message, "problems": []}}
+    return {"error": told(UserError(message))}

@@ -30,7 +30,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from cptstudio.durable import dump_json, parse_json
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
+from cptstudio.job_programs import told
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.text_after import token_texts
 from cptstudio.testing.chat_templates import TemplateRenderer
@@ -53,7 +54,7 @@ from cptstudio.testing.requests import (
     Unload,
 )
 from cptstudio.testing.scoring import score
-from cptstudio.validation import sentences
+from cptstudio.validation import findings_of
 
 _logger = logging.getLogger(__name__)
 
@@ -97,12 +98,12 @@ class Worker:
                     self._waiting.put(Request.model_validate(value))
             except (ValidationError, ValueError) as error:
                 found = (
-                    sentences(error, Request)
+                    findings_of(error, Request)
                     if isinstance(error, ValidationError)
-                    else ["It is not JSON."]
+                    else [Finding("It is not JSON.")]
                 )
                 number = value.get("id") if isinstance(value, dict) else None
-                self._say(id=number, error={"message": "This cannot be asked:", "problems": found})
+                self._say(id=number, error=told(UserError("This cannot be asked:", found)))
         # Whoever asked is gone: nobody would read an answer, so nothing is finished first.
         os._exit(0)
 
@@ -113,14 +114,13 @@ class Worker:
         except CancelledError:
             self._say(id=request.id, result={"cancelled": True})
         except UserError as error:
-            problems = list(error.problems)
-            self._say(id=request.id, error={"message": error.message, "problems": problems})
+            self._say(id=request.id, error=told(error))
         except Exception as error:
             # Such as what MLX raises when memory is short, or a network cannot compute what is
             # asked. The models that are loaded stay for the next request.
             _logger.exception("request %d failed", request.id)
             message = f"The model could not do this: {error}"
-            self._say(id=request.id, error={"message": message, "problems": []})
+            self._say(id=request.id, error=told(UserError(message)))
 
     def _do(self, request: Request) -> dict[str, Any]:
         ask = request.ask
@@ -197,7 +197,7 @@ class Worker:
             self._raise_if_cancelled(number)
             if prompt.chat is None:
                 raise
-            raise UserError(f"{label}: {error.message}", error.problems) from None
+            raise UserError(f"{label}: {error.message}", error.findings) from None
         finally:
             self._rendering = None
 

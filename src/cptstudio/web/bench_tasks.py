@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from cptstudio.child_answers import user_error
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.testing.bench import Ask, Bench, Pending
 from cptstudio.testing.requests import Load
 from cptstudio.web.problems import Conflict, NotFound
@@ -59,7 +60,7 @@ class Task(BaseModel):
 
     Attributes:
         error: a sentence; set when it failed.
-        problems: findings that belong to the error.
+        problems: sentences of the findings that belong to the error.
         ask: what was asked, as it was understood.
         texts: of a completion, when the prompts were read.
         pieces: tokens of the texts in the order they were made, from `after` on.
@@ -72,6 +73,7 @@ class Task(BaseModel):
     state: State = "running"
     error: str | None = None
     problems: list[str] = Field(default_factory=list)
+    findings: list[Finding] = Field(default_factory=list)
     progress: Progress | None = None
     created: float
     ended: float | None = None
@@ -231,7 +233,7 @@ class BenchTasks:
         try:
             change = self._put_all(entry, asks, prepared)
         except UserError as error:
-            change = {"state": "failed", "error": error.message, "problems": list(error.problems)}
+            change = _failed(error)
         except Exception as fault:
             _logger.exception("bench task %s (%s)", entry.task.id, entry.task.kind)
             change = {"state": "failed", "error": f"It could not be done: {fault}"}
@@ -255,9 +257,7 @@ class BenchTasks:
                     identify_tokenizer(model.model, again=True)
             last = self._put(entry, ask)
             if "error" in last:
-                change = {"state": "failed", "error": last["error"]["message"]}
-                change["problems"] = [str(one) for one in last["error"]["problems"]]
-                return change
+                return _failed(user_error(last["error"]))
             change["result"] = last["result"]
             if last["result"].get("cancelled"):
                 change["state"] = "cancelled"
@@ -293,3 +293,8 @@ class BenchTasks:
             version = entry.task.version + 1
             entry.task = entry.task.model_copy(update={**facts, "version": version})
             entry.changed.notify_all()
+
+
+def _failed(error: UserError) -> dict[str, Any]:
+    problems, findings = list(error.problems), list(error.findings)
+    return {"state": "failed", "error": error.message, "problems": problems, "findings": findings}

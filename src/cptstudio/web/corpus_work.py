@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cptstudio import durable
 from cptstudio.child_limits import for_files
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.web import confined
 from cptstudio.web.api.corpora_models import (
     BuildBody,
@@ -83,12 +83,9 @@ def start(studio: Studio, body: BuildBody) -> Job:
 
 def _start_tokenising(studio: Studio, name: str, model: Path | None, allow_lossy: bool) -> Job:
     if name not in studio.workspace.corpus_names():
-        raise Problem(
-            "Choose files or folders to build the corpus from.",
-            fields={"sources": ["choose at least one file or folder"]},
-        )
+        raise Problem.at("sources", "Choose files or folders to build the corpus from.")
     if model is None:
-        raise Problem("Choose the model to tokenise for.", fields={"model": ["choose a model"]})
+        raise Problem.at("model", "Choose the model to tokenise for.")
     return studio.jobs.start(
         "tokenise",
         f"Tokenising {name} for {model.name}",
@@ -111,7 +108,7 @@ def _request(studio: Studio, name: str, model: Path | None, allow_lossy: bool) -
 def _sources(studio: Studio, chosen: list[SourceChoice]) -> list[dict[str, Any]]:
     """The sources for the program; every one that is not there is reported."""
     found = []
-    fields: dict[str, list[str]] = {}
+    wrong: list[Finding] = []
     seen: set[tuple[str | None, str, str | None]] = set()
     for place, one in enumerate(chosen):
         identity = (one.root, one.path, one.upload)
@@ -121,12 +118,11 @@ def _sources(studio: Studio, chosen: list[SourceChoice]) -> list[dict[str, Any]]
         try:
             found.append(_source(studio, one))
         except UserError as error:
-            fields[f"sources.{place}"] = [error.message]
-            if len(fields) == 20:
+            wrong.append(Finding(error.message, f"sources.{place}"))
+            if len(wrong) == 20:
                 break
-    if fields:
-        problems = [finding for findings in fields.values() for finding in findings]
-        raise Problem("Some of the sources cannot be used:", problems, fields)
+    if wrong:
+        raise Problem("Some of the sources cannot be used:", wrong)
     return found
 
 
@@ -190,8 +186,7 @@ def _check_given(studio: Studio, name: str) -> None:
     if problems:
         raise Problem(
             "Some of the corpus's sources cannot be read:",
-            problems[:20],
-            {"again": problems[:20]},
+            [Finding(problem, "again") for problem in problems[:20]],
         )
 
 
@@ -199,7 +194,7 @@ def _field(name: str, check: Any, *arguments: Any) -> Any:
     try:
         return check(*arguments)
     except UserError as error:
-        raise Problem(error.message, fields={name: [error.message]}) from None
+        raise Problem.at(name, error) from None
 
 
 def delete(studio: Studio, name: str, *, confirmed: bool) -> None:

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from cptstudio.child_answers import Line
 from cptstudio.child_limits import Limits
 from cptstudio.child_process import GRACE_SECONDS, ChildProcess
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.job_programs import Unit
 from cptstudio.web.job_speed import Speed
 from cptstudio.web.problems import Conflict
@@ -50,7 +50,7 @@ class Job(BaseModel):
         remaining_seconds: of this phase, at that rate.
         detail: a few more words, such as "3 of 12 files".
         error: a sentence; set when it failed.
-        problems: findings that belong to the error.
+        problems: sentences of the findings that belong to the error.
         result: what the program answered.
         about: what it works on, for the page: the corpus's name or the model's id.
         created: when it was asked for; Unix seconds, as is `ended`.
@@ -70,6 +70,7 @@ class Job(BaseModel):
     detail: str | None = None
     error: str | None = None
     problems: list[str] = []
+    findings: list[Finding] = []
     result: dict[str, Any] | None = None
     about: str | None = None
     created: float
@@ -260,8 +261,7 @@ class JobRunner:
             threading.Thread(target=self._run, args=(entry,), name=name, daemon=True).start()
 
     def _run(self, entry: _Entry) -> None:
-        error: str | None
-        problems: list[str] = []
+        error: UserError | None = None
         result: dict[str, Any] | None = None
         try:
             process = ChildProcess(entry.program, entry.limits, grace_seconds=self._grace_seconds)
@@ -272,22 +272,25 @@ class JobRunner:
                 process.cancel()
             process.send(entry.request)
             end = process.follow(lambda line: self._take(entry, line))
-            error, problems, result = end.error, end.problems, end.result
-            if end.cancelled and not entry.job.cancelling:
-                error = "It was ended from outside."
+            result = end.result
+            if end.error is not None:
+                error = UserError(end.error, end.findings)
+            elif end.cancelled and not entry.job.cancelling:
+                error = UserError("It was ended from outside.")
             if result is not None and entry.result is not None:
                 result = entry.result(result)
         except UserError as reason:
-            error, problems = reason.message, list(reason.problems)
+            error = reason
         except Exception as fault:
             log.exception("job %s (%s)", entry.job.id, entry.job.kind)
-            error = f"It could not be run: {fault}"
+            error = UserError(f"It could not be run: {fault}")
         with self._lock:
             self._running -= 1
             entry.job.result = result if error is None else None
             cancelled = entry.job.cancelling and result is None
-            entry.job.error = None if cancelled else error
-            entry.job.problems = [] if cancelled else problems
+            if error is not None and not cancelled:
+                entry.job.error, entry.job.problems = error.message, list(error.problems)
+                entry.job.findings = list(error.findings)
             state: State = "cancelled" if cancelled else "failed" if error else "done"
         self._finish(entry, state)
 

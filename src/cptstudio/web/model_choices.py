@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from cptstudio.errors import UserError
+from cptstudio.errors import Finding, UserError
 from cptstudio.testing.references import ModelReference, resolve_reference
 from cptstudio.web.problems import Problem
 from cptstudio.web.run_details import CheckpointView, checkpoints
@@ -121,17 +121,16 @@ def find_all(
         Problem: some of them cannot be used, or two are the same; named by their field.
     """
     found: list[ModelReference] = []
-    fields: dict[str, list[str]] = {}
+    wrong: list[Finding] = []
     for place, text in enumerate(references):
         try:
             reference = find(studio, text)
         except UserError as error:
-            fields[f"{field}.{place}"] = [error.message]
+            wrong += Problem.at(f"{field}.{place}", error).findings
             continue
         if reference.label in [one.label for one in found]:
-            fields[f"{field}.{place}"] = [f"{reference.label} is chosen twice."]
+            wrong.append(Finding(f"{reference.label} is chosen twice.", f"{field}.{place}"))
         found.append(reference)
-    if fields:
-        problems = [finding for findings in fields.values() for finding in findings]
-        raise Problem("Some of the models cannot be used:", problems, fields)
+    if wrong:
+        raise Problem("Some of the models cannot be used:", wrong)
     return found

@@ -26,7 +26,7 @@ def start_download(studio: Studio, model_id: str, revision: str | None) -> Job:
     try:
         hub_address.check_id(model_id)
     except UserError as error:
-        raise Problem(error.message, fields={"id": [error.message]}) from None
+        raise Problem.at("id", error) from None
     if revision is not None:
         hub_address.check_revision(revision)
     hub_address.check_online()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -18,8 +19,6 @@ class Problem(UserError):  # noqa: N818 - handlers read as sentences: raise NotF
     Args:
         message: a sentence for the user.
         problems: several findings of one check.
-        fields: sentences by the dotted name of the field they belong to, where it is not the
-            findings that say so.
         status: of the HTTP answer; None for the class's own.
 
     Attributes:
@@ -33,12 +32,9 @@ class Problem(UserError):  # noqa: N818 - handlers read as sentences: raise NotF
         self,
         message: str,
         problems: Sequence[str | Finding] = (),
-        fields: Mapping[str, Sequence[str]] | None = None,
         status: int | None = None,
     ) -> None:
         super().__init__(message, problems)
-        self.fields = by_field(self.findings)
-        self.fields |= {name: list(found) for name, found in (fields or {}).items()}
         if status is not None:
             self.status = status
 
@@ -68,25 +64,21 @@ class DoesNotFit(Conflict):
         self.needs = needs
 
 
-def problem_document(
-    status: int,
-    detail: str,
-    problems: Sequence[str] = (),
-    fields: Mapping[str, Sequence[str]] | None = None,
-    needs: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
-    """The body of an error answer (RFC 9457, section 3)."""
+def problem_document(status: int, error: UserError) -> dict[str, Any]:
+    """Return the body of an error answer (RFC 9457, section 3)."""
     document = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": int(status),
-        "detail": detail,
-        "problems": list(problems),
-        "fields": {name: list(found) for name, found in (fields or {}).items()},
+        "detail": error.message,
+        "problems": list(error.problems),
+        "fields": by_field(error.findings),
+        "findings": [asdict(finding) for finding in error.findings],
     }
+    needs = error.needs if isinstance(error, Problem) else None
     return document if needs is None else document | {"needs": dict(needs)}
 
 
 def problem_bytes(status: int, detail: str) -> bytes:
     """The same as encoded JSON, for layers in front of Flask."""
-    return dump_json(problem_document(status, detail)).encode()
+    return dump_json(problem_document(status, UserError(detail))).encode()

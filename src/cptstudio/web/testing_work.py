@@ -33,10 +33,7 @@ def evaluate(studio: Studio, body: EvaluationBody) -> Job:
         UserError: a model, corpus or text is not there.
     """
     if not body.corpora and not body.texts:
-        raise Problem(
-            "Choose what to measure on: a corpus, or a file of texts.",
-            fields={"corpora": ["choose at least one corpus or file"]},
-        )
+        raise Problem.at("corpora", "Choose what to measure on: a corpus, or a file of texts.")
     models = model_choices.find_all(studio, body.models, "models")
     names = list(dict.fromkeys(body.corpora))
     request = {
@@ -60,10 +57,7 @@ def merge(studio: Studio, body: MergeBody) -> Job:
     """
     trained = model_choices.find(studio, body.run)
     if trained.run is None:
-        raise Problem(
-            f"{body.run} is a base model: choose a run's checkpoint.",
-            fields={"run": ["choose a checkpoint"]},
-        )
+        raise Problem.at("run", f"{body.run} is a base model: choose a run's checkpoint.")
     points = _points(studio, body, trained, trained.run)
     names = list(dict.fromkeys(body.corpora))
     request = {
@@ -136,8 +130,7 @@ def _corpora(studio: Studio, names: Sequence[str]) -> list[dict[str, Any]]:
     there = studio.workspace.corpus_names()
     for place, name in enumerate(names):
         if name not in there:
-            sentence = f"There is no corpus {name!r} in this workspace."
-            raise Problem(sentence, fields={f"corpora.{place}": [sentence]})
+            raise Problem.at(f"corpora.{place}", f"There is no corpus {name!r} in this workspace.")
     return [{"name": name, "path": studio.workspace.corpus(name)} for name in names]
 
 
@@ -161,15 +154,11 @@ def _points(
     base = Path(run_files.read_config(run).model_path)
     if body.kind == "average":
         if body.last is None:
-            raise Problem(
-                "Say how many checkpoints are averaged.", fields={"last": ["how many, 2 or more"]}
-            )
+            raise Problem.at("last", "Say how many checkpoints are averaged: 2 or more.")
         return [merging.average(run, body.last)]
     if body.kind == "instruct":
         if body.instruct is None:
-            raise Problem(
-                "Choose the instruct model.", fields={"instruct": ["choose an instruct model"]}
-            )
+            raise Problem.at("instruct", "Choose the instruct model.")
         instruct = model_choices.find(studio, body.instruct)
         return merging.instruct_delta(trained, base, instruct.model, body.shares)
     return merging.back_to_base(trained, base, body.shares)
@@ -188,23 +177,19 @@ def _save(
 ) -> dict[str, Any] | None:
     if body.save is None:
         if not body.corpora:
-            raise Problem(
+            raise Problem.at(
+                "corpora",
                 "Choose corpora to measure the points on, or a name to save the point under.",
-                fields={"corpora": ["choose at least one corpus"]},
             )
         return None
     if len(points) != 1:
-        raise Problem(
-            f"One point is saved at a time, and these are {len(points)}.",
-            fields={"save": ["choose one point"]},
-        )
+        raise Problem.at("save", f"One point is saved at a time, and these are {len(points)}.")
     try:
         name = check_name(body.save, "model")
         check_new_name(studio.workspace.base_model(name), "model")
     except UserError as error:
-        raise Problem(error.message, fields={"save": [error.message]}) from None
+        raise Problem.at("save", error) from None
     folder = studio.workspace.base_model(name)
     if folder.exists() or folder.is_symlink():
-        sentence = f"There is a model {name} already: choose another name."
-        raise Problem(sentence, fields={"save": [sentence]})
+        raise Problem.at("save", f"There is a model {name} already: choose another name.")
     return {"point": points[0].label, "folder": folder}

@@ -124,10 +124,10 @@ class Uploads:
         label = clean_name(name)
         left = LeftAside(include).of_path(label, given=True)
         if left is not None:
-            reason = f"{left[0]} {left[1].reason}, so it is not taken."
-            raise Problem(
-                f'{reason} To upload it all the same, include the kind "{left[1].kind}".',
-                fields={"name": [reason]},
+            raise Problem.at(
+                "name",
+                f"{left[0]} {left[1].reason}, so it is not taken. To upload it all the same, "
+                f'include the kind "{left[1].kind}".',
             )
         self._check_size(size or 0)
         folder = self._workspace.make(self._folder, mode=0o700)

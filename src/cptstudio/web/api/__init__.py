@@ -16,7 +16,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
-from cptstudio.errors import MachineError, UserError, by_field, refusal_of
+from cptstudio.errors import MachineError, UserError, refusal_of
 from cptstudio.web.api import crowding, idempotency
 from cptstudio.web.api.openapi import ID_PATTERN, openapi_document
 from cptstudio.web.api.requests import json_answer, problem_answer
@@ -65,14 +65,12 @@ def register(app: flask.Flask, studio: Studio) -> None:
 
 def _user_error(error: UserError) -> flask.Response:
     if isinstance(error, Problem):
-        return problem_answer(
-            error.status, error.message, error.problems, error.fields, error.needs
-        )
+        return problem_answer(error.status, error)
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     if isinstance(error, MachineError):
         status = status_of(error)
         _logger.warning("%s %s: %s", flask.request.method, flask.request.path, error)
-    return problem_answer(status, error.message, error.problems, by_field(error.findings))
+    return problem_answer(status, error)
 
 
 def _http_error(error: HTTPException) -> flask.Response:
@@ -83,7 +81,7 @@ def _http_error(error: HTTPException) -> flask.Response:
         detail = f"{flask.request.path} does not take {flask.request.method}."
     else:
         detail = error.description or HTTPStatus(status).phrase
-    answer = problem_answer(status, detail)
+    answer = problem_answer(status, UserError(detail))
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after"):
             answer.headers[name] = value
@@ -97,6 +95,8 @@ def _fault(error: Exception) -> flask.Response:
     _logger.error("%s %s failed", flask.request.method, flask.request.path, exc_info=error)
     return problem_answer(
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "CPT Studio itself failed here. What happened is in .cpt-studio/server.log of the "
-        "workspace.",
+        UserError(
+            "CPT Studio itself failed here. What happened is in .cpt-studio/server.log of the "
+            "workspace."
+        ),
     )

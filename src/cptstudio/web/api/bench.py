@@ -158,5 +158,5 @@ def _text(studio: Studio, given: TextToScore, place: int) -> dict[str, Any]:
     try:
         found = corpus_documents.one(studio, given.corpus, str(given.document))
     except UserError as error:
-        raise Problem(error.message, fields={f"texts.{place}": [error.message]}) from None
+        raise Problem.at(f"texts.{place}", error) from None
     return {"text": found.text, "label": found.label}

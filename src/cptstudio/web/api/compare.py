@@ -64,9 +64,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def compare(query: CompareQuery) -> Comparison:
         ids = [id for id in dict.fromkeys(query.runs.split(",")) if id]
         if len(ids) > MOST_RUNS:
-            raise Problem(
-                f"{len(ids)} runs are too many to compare; choose {MOST_RUNS} at most.",
-                fields={"runs": [f"{MOST_RUNS} at most"]},
+            raise Problem.at(
+                "runs", f"{len(ids)} runs are too many to compare; choose {MOST_RUNS} at most."
             )
         runs = [library.summary(id) for id in ids]
         pinned = [run.id for run in runs if run.pinned]

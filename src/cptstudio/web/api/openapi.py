@@ -19,10 +19,11 @@ from http import HTTPStatus
 from typing import Any
 
 import flask
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from cptstudio import __version__
+from cptstudio.errors import Finding
 from cptstudio.web.api.docstrings import describe_fields, split_docstring
 from cptstudio.web.api.idempotency import KEY_HEADER, KEY_PATTERN, remembered_answer
 from cptstudio.web.api.requests import BODY_LIMIT, json_answer, read_body, read_json, read_query
@@ -69,8 +70,9 @@ class ProblemDetails(BaseModel):
     title: str
     status: int
     detail: str
-    problems: list[str]
-    fields: dict[str, list[str]]
+    problems: list[str] = Field(description="Sentences that name their fields.")
+    fields: dict[str, list[str]] = Field(description="Sentences by field.")
+    findings: list[Finding]
     needs: Needs | None = None
 
 

@@ -7,16 +7,16 @@ from typing import Any
 import flask
 from pydantic import BaseModel, ConfigDict, Field
 
+from cptstudio import yaml_text
 from cptstudio.child_limits import for_models
-from cptstudio.errors import UserError, by_field
+from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training import calibration
 from cptstudio.training.planning import Plan, make_plan
-from cptstudio.web import making_room
+from cptstudio.web import equal_command, making_room
 from cptstudio.web.api.openapi import route
-from cptstudio.web.equal_command import command_line, yaml_text
 from cptstudio.web.jobs import Job
-from cptstudio.web.settings_problems import parse_yaml
+from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 
 _YAML_LIMIT = 256 * 1024
@@ -77,8 +77,9 @@ class PlanAnswer(BaseModel):
     settings: dict[str, Any] | None = Field(description="With every value filled in.")
     facts: PlanFacts | None
     warnings: list[str]
-    problems: list[str]
-    fields: dict[str, list[str]]
+    problems: list[str] = Field(description="Sentences that name their fields.")
+    fields: dict[str, list[str]] = Field(description="Sentences by field.")
+    findings: list[Finding]
     command: str | None
     yaml: str | None
 
@@ -98,16 +99,19 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def plan(body: PlanBody) -> PlanAnswer:
         """What is wrong with the settings is part of the answer, by field."""
         answer = PlanAnswer(
-            settings=None, facts=None, warnings=[], problems=[], fields={}, command=None, yaml=None
-        )
+            settings=None, facts=None, warnings=[], problems=[], fields={}, findings=[],
+            command=None, yaml=None,
+        )  # fmt: skip
         try:
             settings = parse_settings(body.settings)
             name = body.name if body.name else None
-            answer.command, answer.yaml = command_line(settings, name), yaml_text(settings)
+            answer.command = equal_command.command_line(settings, name)
+            answer.yaml = equal_command.yaml_text(settings)
             made = make_plan(studio.workspace, settings)
         except UserError as error:
-            answer.problems = list(error.problems or (error.message,))
-            answer.fields = by_field(error.findings)
+            answer.findings = list(error.findings or [Finding(error.message)])
+            answer.problems = [str(finding) for finding in answer.findings]
+            answer.fields = by_field(answer.findings)
             return answer
         answer.settings = made.settings.model_dump(mode="json")
         answer.facts = _facts(made)
@@ -147,10 +151,22 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         answer=YamlAnswer,
     )  # fmt: skip
     def parse(body: YamlBody) -> YamlAnswer:
-        settings = parse_settings(parse_yaml(body.yaml))
+        settings = parse_settings(_parse_yaml(body.yaml))
         return YamlAnswer(settings=settings.model_dump(mode="json", exclude_unset=True))
 
     return bp
+
+
+def _parse_yaml(text: str) -> dict[str, Any]:
+    try:
+        tree = yaml_text.parse_yaml(text)
+    except ValueError as error:
+        raise Problem.at("yaml", f"This cannot be read as YAML: {error}") from None
+    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
+        raise Problem.at(
+            "yaml", "The YAML has to hold a tree of settings, such as `model: {path: ...}`."
+        )
+    return tree
 
 
 def _facts(made: Plan) -> PlanFacts:

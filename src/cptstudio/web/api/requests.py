@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from cptstudio.durable import dump_json, parse_json
+from cptstudio.errors import UserError
 from cptstudio.validation import findings_of
 from cptstudio.web.problems import CONTENT_TYPE, Problem, problem_document
 
@@ -121,15 +121,8 @@ def json_answer(value: Any, status: int = HTTPStatus.OK) -> flask.Response:
     return flask.Response(dump_json(value), status=status, mimetype="application/json")
 
 
-def problem_answer(
-    status: int,
-    detail: str,
-    problems: Any = (),
-    fields: Mapping[str, Any] | None = None,
-    needs: Mapping[str, int] | None = None,
-) -> flask.Response:
+def problem_answer(status: int, error: UserError) -> flask.Response:
     """An error's answer (RFC 9457)."""
-    document = problem_document(status, detail, problems, fields, needs)
     # Text in it may come from the request or from files.
-    body = dump_json(document)
+    body = dump_json(problem_document(status, error))
     return flask.Response(body, status=status, content_type=CONTENT_TYPE)

@@ -168,7 +168,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         if unknown or len(keys) > _KEYS:
             known = ", ".join(NUMBERS)
             message = f"There is no curve {', '.join(unknown)[:200]!r}. There are: {known}."
-            raise Problem(message, fields={"keys": [message]})
+            raise Problem.at("keys", message)
         wish = Wish(query.x, keys, query.start, query.end, query.buckets, query.smoothing)
         return {"boot_id": studio.boot_id, **library.curves(run_id, wish)}
 

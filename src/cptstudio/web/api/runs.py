@@ -132,7 +132,7 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
         try:
             check_name(body.name, "run")
         except UserError as error:
-            raise Problem(error.message, fields={"name": [error.message]}) from None
+            raise Problem.at("name", error) from None
         settings = parse_settings(body.settings)
         config, plan = plan_config(studio.workspace, body.name, settings)
         _ask(fit_of_plan(plan), body.anyway)

@@ -64,8 +64,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         """A browser that downloads a file sends no header of ours, so the link stands for it."""
         url = visit().link(body.path)
         if url is None:
-            sentence = "Only paths below /api/ can be downloaded."
-            raise Problem(sentence, fields={"path": [sentence]})
+            raise Problem.at("path", "Only paths below /api/ can be downloaded.")
         return Link(url=url)
 
     @route(bp, "POST", "/end", summary="Sign out", body=Nothing, status=204)

@@ -77,8 +77,7 @@ def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
         """In the place of a former one of that name."""
         empty = [number for number, prompt in enumerate(body.prompts, 1) if not prompt]
         if empty:
-            sentence = f"Prompt {empty[0]} is empty."
-            raise Problem(sentence, fields={f"prompts.{empty[0] - 1}": [sentence]})
+            raise Problem.at(f"prompts.{empty[0] - 1}", f"Prompt {empty[0]} is empty.")
         write_suite(studio.workspace, name, body)
         return _facts(studio, name)
 

@@ -10,7 +10,6 @@ import { Icon } from "./icon.js";
  */
 export function Problem({ error, retry }) {
   const problems = /** @type {string[]} */ (error?.problems || []);
-  const fields = /** @type {[string, string[]][]} */ (Object.entries(error?.fields || {}));
   useEffect(() => {
     if (!retry || !error?.passing) {
       return undefined;
@@ -24,7 +23,6 @@ export function Problem({ error, retry }) {
       first = false;
     });
   }, [error]);
-  const said = (/** @type {string} */ sentence) => problems.some((one) => one.endsWith(sentence));
   return h(
     "div",
     { class: "problem", role: "alert" },
@@ -33,17 +31,7 @@ export function Problem({ error, retry }) {
       "div",
       { class: "problem-text" },
       h("p", {}, error?.message || String(error)),
-      (problems.length > 0 || fields.length > 0) &&
-        h(
-          "ul",
-          {},
-          problems.map((sentence) => h("li", { key: sentence }, sentence)),
-          fields.flatMap(([name, sentences]) =>
-            sentences
-              .filter((sentence) => !said(sentence))
-              .map((sentence) => h("li", { key: name + sentence }, sentence)),
-          ),
-        ),
+      problems.length > 0 && h("ul", {}, problems.map((sentence) => h("li", { key: sentence }, sentence))),
       retry && h("button", { type: "button", class: "button button-small", onClick: retry }, "Try again"),
     ),
   );

@@ -27,7 +27,8 @@ export function MergeResult({ report }) {
   const wanted = Number(route.value.query["point"] ?? NaN);
   const chosen = Number.isInteger(wanted) && wanted >= 0 && wanted < result.points.length ? wanted : null;
   const choose = (/** @type {number} */ index) => setQuery({ point: String(index) });
-  const wayBack = / of /.test(result.points[0]?.label ?? "") && result.points[0]?.share != null;
+  // A point on the way from the base to the trained model is a sum of these two.
+  const wayBack = report.request?.points?.[0]?.parts?.length === 2 && result.points[0]?.share != null;
   const spots = general === undefined ? [] : result.points.map((/** @type {any} */ point, /** @type {number} */ index) => ({
     index, label: point.label, ...spotKind(point, index, wayBack), x: Number(point.corpora[domain].bits_per_byte), y: Number(point.corpora[general].bits_per_byte),
   }));

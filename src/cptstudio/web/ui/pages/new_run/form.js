@@ -28,13 +28,14 @@ import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {number} evaluation_part time of the evaluations, relative to that of training
  */
 
+/** @typedef {{sentence: string, field: string, title: string, missing: boolean}} Finding field: dotted, "" for the whole */
+
 /**
  * @typedef {object} Plan
  * @property {unknown} settings resolved, null where the settings cannot be read
  * @property {Facts|null} facts
  * @property {string[]} warnings
- * @property {string[]} problems
- * @property {{[name: string]: string[]}} fields
+ * @property {Finding[]} findings what stands in its way
  * @property {string|null} command
  * @property {string|null} yaml
  */

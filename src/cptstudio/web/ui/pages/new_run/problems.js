@@ -1,8 +1,9 @@
-/** Which problems of a plan belong to which setting, and which are shown already. */
+/** Which findings of a plan belong to which setting, and which are shown already. */
 
 import { corporaOf } from "./tree.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
+/** @typedef {import("./form.js").Finding} Finding */
 
 /** Settings that speak for their whole group: what is wrong with the group is shown at them. */
 const SPEAKERS = new Map([
@@ -10,8 +11,8 @@ const SPEAKERS = new Map([
   ["model", "model.path"],
 ]);
 
-/** What the server says of a setting that was not given: `REQUIRED` of validation.py. */
-const REQUIRED = "This is required.";
+/** @param {string} field @param {string} name of a setting, dotted */
+const isAt = (field, name) => field === name || field.startsWith(`${name}.`) || SPEAKERS.get(field) === name;
 
 /**
  * The problems of one setting, those of its inner parts included.
@@ -20,13 +21,12 @@ const REQUIRED = "This is required.";
  * @returns {string[]}
  */
 export function problemsOf(form, name) {
-  const fields = form.plan.value?.fields ?? {};
-  if (!form.attempted.value && !form.chosen(name)) return [];
-  return Object.entries(fields)
-    .filter(([field]) => field === name || field.startsWith(`${name}.`) || SPEAKERS.get(field) === name)
-    // What has been chosen is not missing; the plan that says so was asked for before.
-    .flatMap(([field, sentences]) =>
-      form.chosen(name) && !field.startsWith(`${name}.`) ? sentences.filter((sentence) => sentence !== REQUIRED) : sentences);
+  const chosen = form.chosen(name);
+  if (!form.attempted.value && !chosen) return [];
+  // What has been chosen is not missing; the plan that says so was asked for before.
+  const old = (/** @type {Finding} */ one) => one.missing && chosen && !one.field.startsWith(`${name}.`);
+  const found = (form.plan.value?.findings ?? []).filter((one) => isAt(one.field, name) && !old(one));
+  return [...new Set(found.map((one) => one.sentence))];
 }
 
 /**
@@ -49,19 +49,9 @@ export function shownProblems(form) {
  * @returns {string[]}
  */
 export function otherProblems(form) {
-  const plan = form.plan.value;
-  if (plan === null) return [];
-  const placed = new Set();
-  for (const setting of form.settings.value ?? []) {
-    for (const [field, sentences] of Object.entries(plan.fields)) {
-      const here = field === setting.name || field.startsWith(`${setting.name}.`) || SPEAKERS.get(field) === setting.name;
-      if (here) for (const sentence of sentences) placed.add(sentence);
-    }
-  }
-  const loose = Object.entries(plan.fields).flatMap(([, sentences]) => sentences);
-  return [...new Set([...plan.problems, ...loose])].filter(
-    (sentence) => ![...placed].some((known) => sentence.includes(known)),
-  );
+  const settings = form.settings.value ?? [];
+  const found = (form.plan.value?.findings ?? []).filter((one) => !settings.some(({ name }) => isAt(one.field, name)));
+  return [...new Set(found.map((one) => (one.title === "" ? one.sentence : `${one.title}: ${one.sentence}`)))];
 }
 
 /**

@@ -38,7 +38,7 @@ function OtherProblems({ sentences }) {
 
 /** @param {{form: NewRunForm, facts: Facts}} props */
 function PlanFacts({ form, facts }) {
-  const problems = form.plan.value?.problems.length ?? 0;
+  const problems = form.plan.value?.findings.length ?? 0;
   return h("div", { class: form.planning.value ? "plan-facts plan-old" : "plan-facts" },
     h("dl", {},
       fact("Steps", integer(facts.steps)),

@@ -96,7 +96,7 @@ function obstacleOf(form, nameProblem) {
   if (form.planError.value !== null && form.plan.value === null) return "The plan could not be made, see there.";
   const plan = form.plan.value;
   if (plan === null) return "The plan is being worked out.";
-  const count = Math.max(plan.problems.length, shownProblems(form).length);
+  const count = Math.max(plan.findings.length, shownProblems(form).length);
   if (count > 0 && form.planning.value) return "The plan is being worked out.";
   if (count > 0) return count === 1 ? "One problem must be solved first." : `${count} problems must be solved first.`;
   return "";
