@@ -64,7 +64,7 @@ def document() -> dict[str, Any]:
         studio = make_studio(options)
         app = create_inner(studio, make_access(options, root, 8763, "no token"))
         found = openapi_document(app)
-        studio.live.close()
+        studio.news.close()
         studio.manager.close()
         return found
 

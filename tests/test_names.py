@@ -64,7 +64,7 @@ def test_the_pages_say_it_at_the_field(tmp_path: Path) -> None:
     body = {"name": "QQ", "sources": [{"root": "workspace", "path": ""}]}
     answer = web.request("POST", "/api/corpora", json=body)
     assert answer.status_code == 422 and SAME in answer.json["fields"]["name"][0]
-    web.studio.live.close()
+    web.studio.news.close()
     web.studio.manager.close()
 
 

@@ -15,5 +15,5 @@ def web(tmp_path: Path) -> Iterator[Web]:
     """The application on an empty workspace."""
     made = make_web(tmp_path)
     yield made
-    made.studio.live.close()
+    made.studio.news.close()
     made.studio.manager.close()

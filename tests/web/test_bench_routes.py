@@ -39,7 +39,7 @@ def web(place: Path) -> Iterator[Web]:
     made = make_web(place)
     yield made
     made.studio.bench.end("The tests have ended.")
-    made.studio.live.close()
+    made.studio.news.close()
     made.studio.manager.close()
 
 
@@ -81,7 +81,7 @@ def test_nothing_runs_before_models_are_loaded(place: Path) -> None:
         assert "load some first" in refused.json["detail"]
         assert not web.get("/api/bench")["running"]
     finally:
-        web.studio.live.close()
+        web.studio.news.close()
 
 
 def test_only_models_of_the_studio_are_loaded(web: Web, place: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_history_outlives_the_server_and_is_deleted_on_request(
         assert other.get(everything) == {"entries": [], "total": 0}
         assert other.request("GET", "/api/playground/history/export").json == []
     finally:
-        other.studio.live.close()
+        other.studio.news.close()
 
 
 def test_texts_and_documents_are_scored(loaded: Web) -> None:

@@ -73,4 +73,4 @@ def test_detection_that_is_off_looks_at_nothing(tmp_path: Path, process: Any) ->
     web = make_web(tmp_path / "workspace", detect=False)
     found = web.get("/api/external")
     assert found == {"enabled": False, "decisions": [], "processes": []}
-    web.studio.live.close()
+    web.studio.news.close()

@@ -51,7 +51,7 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Web, 
         # With room again, all is as before.
         web.session = web.access.sessions.begin()
         assert web.request("PUT", "/api/preferences", json={"detect": True}).status_code < 300
-        web.studio.live.close()
+        web.studio.news.close()
         web.studio.manager.close()
 
 

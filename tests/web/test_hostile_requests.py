@@ -71,7 +71,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile(place: Path) -> Any:
     web = make_web(place / "workspace")
     yield web
-    web.studio.live.close()
+    web.studio.news.close()
     web.studio.manager.close()
 
 

@@ -30,7 +30,7 @@ for rule in web.app.url_map.iter_rules():
         assert status < 500, (method, path, status)
         asked += 1
 assert asked > 20
-web.studio.live.close()
+web.studio.news.close()
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
@@ -44,7 +44,7 @@ web = make_web(Path(sys.argv[1]))
 body = {"settings": small_settings(), "name": "first"}
 answer = web.post("/api/plan", body)
 assert answer["problems"] == [] and answer["facts"]["steps"] == 12, answer
-web.studio.live.close()
+web.studio.news.close()
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 

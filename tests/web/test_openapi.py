@@ -26,7 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     web = make_web(tmp_path_factory.mktemp("workspace"))
     yield web
     web.studio.jobs.close()
-    web.studio.live.close()
+    web.studio.news.close()
     web.studio.manager.close()
 
 

@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     assert started["state"]["alive"]
     wait_until_ended(made, "first")
     yield made
-    made.studio.live.close()
+    made.studio.news.close()
     made.studio.manager.close()
 
 

@@ -66,7 +66,7 @@ def test_runs_that_are_known_are_not_read_again(
     assert len(after["imported"]) == 1
     (run / "config.json").unlink()
     assert "run-0" not in {one["id"] for one in web.get("/api/runs")["runs"]}
-    web.studio.live.close()
+    web.studio.news.close()
     web.studio.manager.close()
 
 

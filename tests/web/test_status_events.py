@@ -92,9 +92,10 @@ def test_a_page_that_slept_is_told_what_is_true_now(web: Web) -> None:
     answer = web.request("POST", path, data=b"40", headers={"Content-Type": "text/plain"})
     assert answer.status_code == 200, answer.text
     socket = web.socketio.server.eio.sockets[sid]
-    wait_for(lambda: web.studio.live._pages, "the page")
+    (live,) = web.studio.news._subscribers
+    wait_for(lambda: live._pages, "the page")
     for _ in range(500):
-        web.studio.live.publish("job", {"id": "x"})
+        web.studio.news.publish("job", {"id": "x"})
     assert socket.queue.qsize() < 50
     heard = ""
 
@@ -106,4 +107,4 @@ def test_a_page_that_slept_is_told_what_is_true_now(web: Web) -> None:
     wait_for(woken, "the state of things")
     assert heard.count('"job"') < 50
     assert '["status",{' in heard
-    web.studio.live.close()
+    web.studio.news.close()

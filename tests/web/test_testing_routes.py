@@ -30,7 +30,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     made = make_web(workspace.root)
     yield made
     made.studio.jobs.close()
-    made.studio.live.close()
+    made.studio.news.close()
     made.studio.manager.close()
 
 

@@ -52,7 +52,7 @@ def test_every_route_says_that_the_workspace_is_away(
         root.rmdir()
     aside.rename(root)
     assert [run["id"] for run in web.get("/api/runs")["runs"]] == ["done"]
-    web.studio.live.close()
+    web.studio.news.close()
     web.studio.manager.close()
 
 

@@ -37,7 +37,7 @@ import flask
 from cptstudio.errors import UserError
 from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.web.followed_run import FollowedRun, Position
-from cptstudio.web.status_watch import StatusWatch
+from cptstudio.web.status_watch import StatusWatch, status_now
 
 if TYPE_CHECKING:
     from flask_socketio import SocketIO
@@ -78,9 +78,10 @@ class Live:
         socketio.on_event("unwatch", self._unwatch)
         self._library.summaries.on_found = lambda run: self.look_now([run])
         studio.jobs.on_change = self._job_changed
+        studio.news.subscribe(self)
         threading.Thread(target=_load_what_draws, name="loading", daemon=True).start()
 
-    # --- for the API -------------------------------------------------------------------------
+    # --- for the news ------------------------------------------------------------------------
 
     def look_now(self, changed: Iterable[str] = ()) -> None:
         """Something was done: tell it at once and not only with the next regular look."""
@@ -98,10 +99,6 @@ class Live:
             else:
                 with self._lock:
                     self._missed.add(sid)
-
-    def status(self) -> dict[str, Any]:
-        """What the status bar shows."""
-        return self._status.status()
 
     def close(self) -> None:
         """End the thread and wait for it."""
@@ -226,7 +223,7 @@ class Live:
         awake = [sid for sid in missed if self._takes(sid)]
         if not awake:
             return
-        status = self.status()
+        status = status_now(self._studio)
         for sid in awake:
             with self._lock:
                 self._missed.discard(sid)

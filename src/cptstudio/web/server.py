@@ -147,8 +147,8 @@ class _Worker:
 
     def ended(self) -> None:
         """Let go of what the worker held. Training runs are left as they are."""
-        if self._studio is not None and hasattr(self._studio, "live"):
-            self._studio.live.close()
+        if self._studio is not None:
+            self._studio.news.close()
             self._studio.bench.end("The server ended.")
         self._open.close()
         if self._access is not None:

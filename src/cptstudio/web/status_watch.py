@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from cptstudio.durable import UnusableFileError
@@ -51,10 +51,6 @@ class StatusWatch:
         with self._lock:
             self._jobs_changed = True
 
-    def status(self) -> dict[str, Any]:
-        """Active runs, queue and jobs, as they are now."""
-        return self._status(self._studio.manager.alive())
-
     def look(self) -> list[tuple[str, dict[str, Any]]]:
         """What has to be told to all pages now."""
         now = time.monotonic()
@@ -85,7 +81,7 @@ class StatusWatch:
         news: list[tuple[str, dict[str, Any]]] = []
         if changed:
             news.append(("runs", {"changed": sorted(changed)}))
-        status = self._status(active)
+        status = status_now(self._studio, active)
         if status != self._told:
             self._told = status
             news.append(("status", status))
@@ -118,26 +114,31 @@ class StatusWatch:
                 marks.append(0)
         return marks
 
-    def _status(self, active: list[Run]) -> dict[str, Any]:
-        studio = self._studio
-        summaries = [
-            studio.run_library.summaries.one(run).model_dump(mode="json") for run in active
-        ]
-        try:
-            waiting = studio.manager.queue.waiting()
-        except UnusableFileError:
-            waiting = []
-        runner = studio.queue_runner
-        return {
-            "boot_id": studio.boot_id,
-            "active": summaries,
-            "queue": {
-                "paused": runner.paused if runner is not None else bool(waiting),
-                "problem": runner.problem if runner is not None else None,
-                "waiting": [
-                    {"run": item.run, "resume": item.resume, "added": item.added}
-                    for item in waiting
-                ],
-            },
-            "jobs": [job.model_dump(mode="json") for job in studio.jobs.jobs()],
-        }
+
+def status_now(studio: Studio, active: Sequence[Run] | None = None) -> dict[str, Any]:
+    """Active runs, queue and jobs, as they are now.
+
+    Args:
+        studio: whose.
+        active: its active runs, where they are known already.
+    """
+    if active is None:
+        active = studio.manager.alive()
+    summaries = [studio.run_library.summaries.one(run).model_dump(mode="json") for run in active]
+    try:
+        waiting = studio.manager.queue.waiting()
+    except UnusableFileError:
+        waiting = []
+    runner = studio.queue_runner
+    return {
+        "boot_id": studio.boot_id,
+        "active": summaries,
+        "queue": {
+            "paused": runner.paused if runner is not None else bool(waiting),
+            "problem": runner.problem if runner is not None else None,
+            "waiting": [
+                {"run": item.run, "resume": item.resume, "added": item.added} for item in waiting
+            ],
+        },
+        "jobs": [job.model_dump(mode="json") for job in studio.jobs.jobs()],
+    }

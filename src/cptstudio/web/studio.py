@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cptstudio.web.news import News
 from cptstudio.web.options import ServerOptions
 from cptstudio.workspace import Workspace
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from cptstudio.runs.training_manager import TrainingManager
     from cptstudio.web.bench_tasks import BenchTasks
     from cptstudio.web.jobs import JobRunner
-    from cptstudio.web.live import Live
     from cptstudio.web.places import Places
     from cptstudio.web.playground_history import PlaygroundHistory
     from cptstudio.web.run_library import RunLibrary
@@ -34,7 +34,7 @@ class Studio:
         options: how the server was started.
         boot_id: new with every start of a server, so that a page knows when to fetch anew.
         queue_runner: starts the waiting runs; None where nobody serves, as in a test.
-        live: what tells the pages that something changed; set when the application is made.
+        news: what changed, for whoever tells the pages.
     """
 
     workspace: Workspace
@@ -42,7 +42,7 @@ class Studio:
     jobs: JobRunner
     options: ServerOptions
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
-    live: Live = field(init=False)
+    news: News = field(default_factory=News)
     queue_runner: QueueRunner | None = None
 
     @cached_property
@@ -71,7 +71,7 @@ class Studio:
         """The models in memory, and what is asked of them. Nothing runs before it is asked."""
         from cptstudio.web.bench_tasks import BenchTasks
 
-        return BenchTasks(lambda: self.live.publish("bench", {}))
+        return BenchTasks(lambda: self.news.publish("bench", {}))
 
     @cached_property
     def playground_history(self) -> PlaygroundHistory:

@@ -92,7 +92,7 @@ def all_routes(folder: Path) -> list[tuple[str, str, str | None]]:
     folder.mkdir()
     web = make_web(folder)
     found = [(method, path, content_type_of(web, method, path)) for method, path in routes_of(web)]
-    web.studio.live.close()
+    web.studio.news.close()
     web.studio.manager.close()
     return found
 

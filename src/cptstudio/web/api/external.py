@@ -75,7 +75,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("external", __name__, url_prefix="/api/external")
     others = studio.manager.others
-    watched = WatchedProcesses(others, lambda: studio.live.publish("external", {}))
+    watched = WatchedProcesses(others, lambda: studio.news.publish("external", {}))
 
     def find(id: str) -> ExternalProcess:
         for process in others.detect().processes:
@@ -130,7 +130,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         if not (body.confirmed and body.confirmed_again):
             raise UserError(f"{confirmation.sentence} It needs your confirmation, twice.")
         others.stop(confirmation.token)
-        studio.live.publish("external", {})
+        studio.news.publish("external", {})
         return Nothing()
 
     @route(bp, "GET", "/<process_id>/rows", summary="What its log told so far", answer=ExternalRows)

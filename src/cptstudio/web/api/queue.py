@@ -8,6 +8,7 @@ from cptstudio.runs.queue_runner import QueueRunner
 from cptstudio.web.api.openapi import Nothing, route
 from cptstudio.web.api.status import QueueStatus, Status
 from cptstudio.web.problems import Conflict, NotFound
+from cptstudio.web.status_watch import status_now
 from cptstudio.web.studio import Studio
 
 
@@ -21,8 +22,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         return studio.queue_runner
 
     def now() -> QueueStatus:
-        studio.live.look_now()
-        return Status.model_validate(studio.live.status()).queue
+        studio.news.changed()
+        return Status.model_validate(status_now(studio)).queue
 
     @route(
         bp, "POST", "/continue", summary="Start waiting runs from now on", body=Nothing,
@@ -42,6 +43,6 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def remove(run_id: str) -> None:
         if not studio.manager.queue.remove(run_id):
             raise NotFound(f"The run {run_id!r} is not in the queue.")
-        studio.live.look_now([run_id])
+        studio.news.changed([run_id])
 
     return bp

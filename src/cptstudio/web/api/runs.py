@@ -101,7 +101,7 @@ def _ask(fit: Fit | None, anyway: bool) -> None:
 
 def _changed(studio: Studio, id: str) -> RunSummary:
     """Tell the pages of it, and answer with the run as it is now."""
-    studio.live.look_now([id])
+    studio.news.changed([id])
     return studio.run_library.summary(id)
 
 
@@ -120,7 +120,7 @@ def _add_runs(bp: flask.Blueprint, studio: Studio) -> None:
     def delete(run_id: str, body: Confirmed) -> None:
         """Removes its directory with its checkpoints, and what is remembered of it."""
         library.delete(run_id, confirmed=body.confirmed)
-        studio.live.look_now([run_id])
+        studio.news.changed([run_id])
 
 
 def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
@@ -218,5 +218,5 @@ def _add_labels(bp: flask.Blueprint, studio: Studio) -> None:
     def pin(body: Pin) -> Pin:
         created = library.run(body.run).created if body.run is not None else 0.0
         library.labels.pin(body.run, created)
-        studio.live.look_now([body.run] if body.run else [])
+        studio.news.changed([body.run] if body.run else [])
         return body

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from cptstudio.web.api.openapi import route
 from cptstudio.web.jobs import Job
+from cptstudio.web.status_watch import status_now
 from cptstudio.web.studio import Studio
 from cptstudio.web.summaries import RunSummary
 
@@ -42,6 +43,6 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     @route(bp, "GET", "", summary="Active runs, queue and jobs", answer=Status)
     def status() -> Status:
-        return Status.model_validate(studio.live.status())
+        return Status.model_validate(status_now(studio))
 
     return bp
