@@ -85,7 +85,8 @@ class Clocks:
 def measure(root: Path, model: str, method: str, context: int) -> Result:
     """Train a run; once in a process."""
     from cptstudio.corpus.rows import RowOrder
-    from cptstudio.run_files import read_metrics
+    from cptstudio.json_lines import read_json_lines
+    from cptstudio.run_files import METRICS
     from cptstudio.settings import parse_settings
     from cptstudio.training.checkpoints import CheckpointStore
     from cptstudio.training.continued_pretraining import ContinuedPretraining
@@ -137,7 +138,7 @@ def measure(root: Path, model: str, method: str, context: int) -> Result:
         ending = ContinuedPretraining(run, StopRequest()).run()
     if ending.outcome != "completed":
         raise SystemExit(f"{name}: {ending.reason}")
-    rows = [row for row in read_metrics(run).records if row["kind"] == "train"]
+    rows = [row for row in read_json_lines(run / METRICS).records if row["kind"] == "train"]
     seconds = [row["step_seconds"] for row in rows if row["step"] > WARM_UP]
     return Result(
         name,

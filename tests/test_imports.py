@@ -26,6 +26,7 @@ GROUND = {
     "model_bounds",
     "prompt_suites",
     "run_files",
+    "run_rows",
     "sampling",
     "setting_flags",
     "settings",

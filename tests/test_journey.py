@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from cptstudio import demo, run_files
+from cptstudio import demo, run_files, run_rows
 from cptstudio.corpus.corpus import open_corpus
+from cptstudio.json_lines import read_json_lines
 from cptstudio.workspace import Workspace
 from tests.demo_workspace import copy_of_demo, demo_as_made
 
@@ -45,7 +46,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wait_for_step(run: Path, step: int, process: subprocess.Popen[Any]) -> None:
     """Follow the run's rows until a step is there or the process has ended."""
     while process.poll() is None:
-        rows = run_files.read_metrics(run).records
+        rows = read_json_lines(run / run_files.METRICS).records
         if any(row["kind"] == "train" and row["step"] >= step for row in rows):
             return
         try:
@@ -97,7 +98,7 @@ def test_training_is_interrupted_resumed_measured_and_used(workspace: Path) -> N
     studio(workspace, "resume", "first")
     result = run_files.read_result(run)
     assert result is not None and result.outcome == "completed" and result.step == 60
-    rows = run_files.current_rows(run_files.read_metrics(run).records)
+    rows = run_rows.current_rows(read_json_lines(run / run_files.METRICS).records)
     assert [row["step"] for row in rows if row["kind"] == "train"] == list(range(1, 61))
 
     measured = studio_json(

@@ -13,7 +13,8 @@ from typing import Any
 
 from benchmarks.faults.findings import Findings
 from benchmarks.faults.server import Server, ServerHandle, kill_all, processes_of
-from cptstudio import run_files
+from cptstudio import run_files, run_rows
+from cptstudio.json_lines import read_json_lines
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
@@ -201,7 +202,7 @@ class Episode:
     def _check_file(self) -> None:
         """The file of rows: nothing lost, nothing doubled, one writer after the other."""
         self._bury_server()
-        rows = run_files.read_metrics(self._workspace.run(_NAME)).records
+        rows = read_json_lines(self._workspace.run(_NAME) / run_files.METRICS).records
         seqs = [row["seq"] for row in rows]
         sessions = [row["session"] for row in rows]
         increasing = all(a < b for a, b in itertools.pairwise(seqs))
@@ -269,7 +270,7 @@ def _expected(living: tuple[set[int], set[int]], run: Run | None) -> set[str]:
 
 
 def _rows(directory: Path) -> list[dict[str, Any]]:
-    rows = run_files.current_rows(run_files.read_metrics(directory).records)
+    rows = run_rows.current_rows(read_json_lines(directory / run_files.METRICS).records)
     return [
         {key: value for key, value in row.items() if not any(part in key for part in _MEASURED)}
         for row in rows

@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.peers.plan import Run
 from benchmarks.peers.processes import Ended, run_to_end
 from benchmarks.peers.workbench import Workbench
-from cptstudio.run_files import read_metrics
+from cptstudio.json_lines import read_json_lines
+from cptstudio.run_files import METRICS
 
 TRAINER = "cptstudio.training.continued_pretraining"
 
@@ -41,7 +42,7 @@ def run_ours(
     began = time.time()
     command: list[str | Path] = [sys.executable, "-m", TRAINER, directory]
     ended = run_to_end(command, work / "log.txt", work, environment)
-    rows = [row for row in read_metrics(directory).records if row["kind"] == "train"]
+    rows = [row for row in read_json_lines(directory / METRICS).records if row["kind"] == "train"]
     if ended.status != 0 or len(rows) != run.warmup + run.steps:
         return ended, None
     return ended, {**prepared, **_in_numbers(rows, began, run), "blas": _blas(work / "log.txt")}

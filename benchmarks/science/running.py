@@ -15,8 +15,9 @@ from pathlib import Path
 from safetensors.numpy import load_file, save_file
 
 from benchmarks.science.material import DOMAIN, GENERAL
-from cptstudio import durable, run_files
+from cptstudio import durable, run_files, run_rows
 from cptstudio.errors import UserError
+from cptstudio.json_lines import read_json_lines
 from cptstudio.settings import TrainingSettings
 from cptstudio.testing.references import ModelReference, resolve_reference
 from cptstudio.testing.reports import Reports
@@ -150,7 +151,7 @@ def _scored(
 
 def training_seconds(run: Path) -> float:
     """How long a run trained, over all of its sessions."""
-    rows = run_files.current_rows(run_files.read_metrics(run).records)
+    rows = run_rows.current_rows(read_json_lines(run / run_files.METRICS).records)
     return float(rows[-1]["elapsed"]) if rows else 0.0
 
 

@@ -4,35 +4,23 @@ The trainer is the only writer of a run directory, apart from config.json, which
 once before the trainer starts and never changed. Everything that is shown about a run comes
 from these files.
 
-Rows of metrics.jsonl carry `seq` (strictly increasing in the file), `session` (which trainer
-process wrote it: 0 for the first, one more for each resume), `kind` ("train", "evaluation" or
-"resume") and `step` (optimizer updates done). A resumed session begins with a row of kind
-"resume" that names the step it continues from and, as `after_seq`, the position of its
-checkpoint in the file: it supersedes the rows in between. `current_rows` applies that.
+What its rows, events and samples say is read by `run_rows`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cptstudio.durable import MEBIBYTE, UnusableFileError, read_json, write_json
+from cptstudio.durable import UnusableFileError, read_json, write_json
 from cptstudio.errors import UserError
-from cptstudio.json_lines import (
-    JsonLines,
-    located_json_lines_backwards,
-    read_json_lines,
-    read_json_lines_backwards,
-)
 from cptstudio.settings import TrainingSettings
 from cptstudio.validation import sentences
 
-FORMAT_VERSION: Final = 1
 CONFIG: Final = "config.json"
 METRICS: Final = "metrics.jsonl"
 EVENTS: Final = "events.jsonl"
@@ -48,8 +36,6 @@ Outcome = Literal["completed", "stopped", "failed"]
 ParameterRule = Literal["axes", "kinds"]
 ConfigurationReading = Literal["as written", "normalized"]
 _Stored = TypeVar("_Stored", bound=BaseModel)
-_TAIL_BYTES: Final = 64 * 1024
-_SEARCH_BYTES: Final = 16 * MEBIBYTE
 _CHECKPOINT_NAME = re.compile(r"step-([0-9]{8,})")
 
 EXIT_CODES: Final[dict[Outcome, int]] = {"completed": 0, "stopped": 3, "failed": 1}
@@ -278,78 +264,3 @@ def read_result(run_directory: Path) -> RunResult | None:
 def write_record(path: Path, record: BaseModel) -> None:
     """Write a record atomically as JSON."""
     write_json(path, record.model_dump(mode="json"))
-
-
-def read_metrics(run_directory: Path, offset: int = 0) -> JsonLines:
-    """Rows of metrics.jsonl from a byte offset on, as they lie."""
-    return read_json_lines(run_directory / METRICS, offset)
-
-
-def read_events(run_directory: Path, offset: int = 0) -> JsonLines:
-    """Lines of events.jsonl from a byte offset on."""
-    return read_json_lines(run_directory / EVENTS, offset)
-
-
-def last_seq(run_directory: Path) -> int:
-    """Position of the last valid row of metrics.jsonl, or 0; read from the file's end."""
-    return _last_integer(run_directory / METRICS, "seq") or 0
-
-
-def last_session(run_directory: Path) -> int | None:
-    """Number of the last trainer process that left a row or an event, or None."""
-    found = [_last_integer(run_directory / name, "session") for name in (METRICS, EVENTS)]
-    return max((number for number in found if number is not None), default=None)
-
-
-def last_row(run_directory: Path, kind: str) -> dict[str, Any] | None:
-    """The newest row of a kind near the end of metrics.jsonl; None where none is there."""
-    try:
-        rows = read_json_lines_backwards(run_directory / METRICS, _TAIL_BYTES)
-        return next((row for row in rows if row.get("kind") == kind), None)
-    except (OSError, UnusableFileError):
-        return None
-
-
-def offset_after(run_directory: Path, seq: int) -> int:
-    """A byte offset in metrics.jsonl behind which all rows after a position lie.
-
-    It is looked for near the file's end: 0 where it may be further in front.
-    """
-    rows = located_json_lines_backwards(run_directory / METRICS, _SEARCH_BYTES)
-    try:
-        for end, row in rows:
-            found = row.get("seq")
-            if isinstance(found, int) and found <= seq:
-                return end
-    except (OSError, UnusableFileError):
-        pass
-    return 0
-
-
-def _last_integer(path: Path, field: str) -> int | None:
-    # `seq` and `session` only grow along a file, so its last line has the largest.
-    for record in read_json_lines_backwards(path):
-        value = record.get(field)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
-
-
-def current_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows that hold, in file order, without the resume rows themselves.
-
-    A row of kind "resume" says `after_seq`, the position of its checkpoint in the file: what
-    held there holds again, and everything between is superseded. Read from the end, each
-    resume therefore jumps back to its checkpoint's position.
-    """
-    kept: list[dict[str, Any]] = []
-    limit: int | None = None
-    for row in reversed(rows):
-        if limit is not None and row["seq"] > limit:
-            continue
-        if row["kind"] == "resume":
-            limit = row["after_seq"]
-        else:
-            kept.append(row)
-    kept.reverse()
-    return kept

@@ -16,6 +16,7 @@ import pytest
 
 from cptstudio import run_files
 from cptstudio.errors import UserError
+from cptstudio.json_lines import read_json_lines
 from cptstudio.runs import launching, records
 from cptstudio.runs.identity import identify
 from cptstudio.runs.training_manager import TrainingManager
@@ -109,7 +110,7 @@ def test_after_a_reboot_a_run_is_lost_its_pid_is_another_process_and_it_can_go_o
         wait_for_end(again, "rebooted")
         assert stranger.poll() is None
         stranger.kill()
-    rows = run_files.read_metrics(run.directory).records
+    rows = read_json_lines(run.directory / run_files.METRICS).records
     assert [row["session"] for row in rows if row["kind"] == "resume"] == [1]
 
 
@@ -164,5 +165,5 @@ def test_a_full_disk_ends_a_run_clearly_and_it_can_go_on(
     manager.stop("full")
     wait_for_end(manager, "full")
     assert manager.run("full").state.outcome == "stopped", log(manager.run("full"))
-    seqs = [row["seq"] for row in run_files.read_metrics(run.directory).records]
+    seqs = [row["seq"] for row in read_json_lines(run.directory / run_files.METRICS).records]
     assert seqs == sorted(set(seqs))

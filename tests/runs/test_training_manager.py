@@ -14,8 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from cptstudio import run_files
+from cptstudio import run_files, run_rows
 from cptstudio.errors import UserError
+from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import launching, locks, records
 from cptstudio.runs.records import KeeperRecord
@@ -73,7 +74,7 @@ def kept(manager: TrainingManager, id: str) -> KeeperRecord:
 def comparable(directory: Path) -> list[dict[str, Any]]:
     """The rows that hold, without time, speed, memory and place in the file."""
     measured = ("seconds", "time", "elapsed", "memory", "per_second", "seq", "session")
-    rows = run_files.current_rows(run_files.read_metrics(directory).records)
+    rows = run_rows.current_rows(read_json_lines(directory / run_files.METRICS).records)
     return [
         {key: value for key, value in row.items() if not any(part in key for part in measured)}
         for row in rows

@@ -16,8 +16,9 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.token_store import TokenStore
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.errors import UserError
+from cptstudio.json_lines import read_json_lines
 from cptstudio.lm.identity import hash_of_files, model_files
-from cptstudio.run_files import checkpoints_of, read_config, read_metrics
+from cptstudio.run_files import METRICS, checkpoints_of, read_config
 from cptstudio.runs import forking
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
@@ -71,10 +72,10 @@ def train(directory: Path, **options: object) -> Ending:
 
 def refusal(directory: Path, **options: object) -> str:
     """Why it does not go on; no step is done."""
-    rows = read_metrics(directory).records
+    rows = read_json_lines(directory / METRICS).records
     ending = train(directory, **({"resume": NEWEST} | options))
     assert ending.outcome == "failed"
-    assert read_metrics(directory).records == rows
+    assert read_json_lines(directory / METRICS).records == rows
     return ending.reason
 
 

@@ -12,7 +12,9 @@ import pytest
 from cptstudio import json_lines
 from cptstudio.durable import UnusableFileError, parse_json
 from cptstudio.errors import UserError
-from cptstudio.run_files import LOCK, METRICS, current_rows, last_seq, last_session, read_metrics
+from cptstudio.json_lines import read_json_lines
+from cptstudio.run_files import LOCK, METRICS
+from cptstudio.run_rows import current_rows, last_seq, last_session
 from cptstudio.runs import following
 from cptstudio.runs.watcher import RunFollower
 from cptstudio.training import training_metrics_logger as metric
@@ -38,7 +40,7 @@ def test_positions_go_on_over_sessions_and_torn_lines(tmp_path: Path) -> None:
     second.resume(from_step=2, after_seq=2)
     second.row(metric.TRAIN, 3, loss=30.0)
     second.close()
-    lines = read_metrics(tmp_path)
+    lines = read_json_lines(tmp_path / METRICS)
     assert [row["seq"] for row in lines.records] == [1, 2, 3, 4, 5]
     assert [number for number, _ in lines.damaged] == [4]
     held = current_rows(lines.records)
@@ -50,7 +52,7 @@ def test_a_last_row_that_lacks_only_its_newline_keeps_its_position(tmp_path: Pat
     logger = TrainingMetricsLogger(tmp_path, session=1)
     logger.row(metric.TRAIN, 3)
     logger.close()
-    assert [row["seq"] for row in read_metrics(tmp_path).records] == [1, 2, 3]
+    assert [row["seq"] for row in read_json_lines(tmp_path / METRICS).records] == [1, 2, 3]
 
 
 def test_a_run_with_a_million_rows_is_continued_without_reading_them(

@@ -21,12 +21,12 @@ from cptstudio.lm.description import describe_model
 from cptstudio.lm.identity import model_hash
 from cptstudio.run_files import (
     CHECKPOINTS,
+    METRICS,
     SAMPLES,
     RunConfig,
     checkpoints_of,
     read_config,
     read_manifest,
-    read_metrics,
     read_result,
 )
 from cptstudio.runs.launching import reserve
@@ -74,7 +74,7 @@ def plain(workspace: Workspace) -> Path:
 
 
 def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
-    rows = read_metrics(plain).records
+    rows = read_json_lines(plain / METRICS).records
     assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
     steps = [row["step"] for row in rows if row["kind"] == metric.TRAIN]
     assert steps == list(range(1, 13))
@@ -97,7 +97,9 @@ def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
 def test_an_evaluation_costs_what_was_asked_and_runs_of_before_go_on_as_they_were(
     workspace: Workspace, tmp_path: Path, plain: Path
 ) -> None:
-    rows = [row for row in read_metrics(plain).records if row["kind"] == metric.EVALUATION]
+    rows = [
+        row for row in read_json_lines(plain / METRICS).records if row["kind"] == metric.EVALUATION
+    ]
     for row in rows:
         assert all(200 <= one["tokens"] <= 330 for one in row[metric.CORPORA].values())
     # What a run of before was prepared with has no such field.
@@ -113,7 +115,9 @@ def test_an_evaluation_costs_what_was_asked_and_runs_of_before_go_on_as_they_wer
 
 
 def test_an_evaluation_measures_both_sides_and_is_kept_in_the_manifest(plain: Path) -> None:
-    rows = [row for row in read_metrics(plain).records if row["kind"] == metric.EVALUATION]
+    rows = [
+        row for row in read_json_lines(plain / METRICS).records if row["kind"] == metric.EVALUATION
+    ]
     for row in rows:
         domain, general = row[metric.CORPORA][DOMAIN], row[metric.CORPORA][GENERAL]
         assert (domain["role"], general["role"]) == ("domain", "replay")
@@ -139,7 +143,7 @@ def test_only_the_last_and_the_best_checkpoints_stay(workspace: Workspace) -> No
     train(directory)
     values = {
         row["step"]: row[metric.DOMAIN_BITS_PER_BYTE]
-        for row in read_metrics(directory).records
+        for row in read_json_lines(directory / METRICS).records
         if row["kind"] == metric.EVALUATION and row["step"]
     }
     best = min(values, key=lambda step: values[step])
@@ -256,7 +260,9 @@ def test_a_batch_that_is_not_finite_is_skipped_counted_and_shown(
     ending = train(directory)
     assert ending.outcome == "completed"
     skipped = [index + 1 for index in places[token]]
-    rows = [row for row in read_metrics(directory).records if row["kind"] == metric.TRAIN]
+    rows = [
+        row for row in read_json_lines(directory / METRICS).records if row["kind"] == metric.TRAIN
+    ]
     assert [row["step"] for row in rows if metric.SKIPPED in row] == skipped
     for row in rows:
         assert (row[metric.LOSS] == "NaN") == (row["step"] in skipped)

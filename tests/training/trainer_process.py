@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cptstudio.json_lines import read_json_lines
-from cptstudio.run_files import METRICS, current_rows, read_metrics
+from cptstudio.run_files import METRICS
+from cptstudio.run_rows import current_rows
 from cptstudio.training.stop_requests import SIGNALS
 from cptstudio.training.training_metrics_logger import reproducible
 
@@ -80,7 +81,7 @@ def kill_after_rows(run_directory: Path, rows: int, *arguments: str) -> bool:
 
 def held_rows(run_directory: Path) -> list[dict[str, Any]]:
     """The rows that hold, without what differs between repetitions."""
-    lines = read_metrics(run_directory)
+    lines = read_json_lines(run_directory / METRICS)
     assert lines.damaged == []
     return [reproducible(row) for row in current_rows(lines.records)]
 

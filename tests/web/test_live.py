@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from cptstudio import run_files
+from cptstudio import run_files, run_rows
+from cptstudio.json_lines import read_json_lines
 from cptstudio.runs import locks
 from cptstudio.workspace import Workspace
 from examples.follow_run import RunFollower
@@ -108,7 +109,7 @@ def test_no_row_is_lost_or_doubled_over_two_broken_connections(
     heard.follower.close()
     assert heard.connections == 3
     assert heard.seqs == list(range(1, 121))
-    assert heard.rows == run_files.read_metrics(metrics.parent).records
+    assert heard.rows == read_json_lines(metrics.parent / run_files.METRICS).records
 
 
 def test_updates_come_at_most_four_times_a_second(
@@ -136,7 +137,9 @@ def test_a_resume_begins_the_curve_again(server: RunningServer, workspace: Works
     heard.wait_for_row(36)
     heard.follower.close()
     assert heard.restarts >= 1
-    assert heard.rows == run_files.current_rows(run_files.read_metrics(metrics.parent).records)
+    assert heard.rows == run_rows.current_rows(
+        read_json_lines(metrics.parent / run_files.METRICS).records
+    )
 
 
 def test_torn_lines_events_and_the_end(server: RunningServer, workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cptstudio import run_files
+from cptstudio import run_files, run_rows
 from cptstudio.web import run_facts
 from cptstudio.web.labels import Labels
 from cptstudio.web.run_facts import FactsReader
@@ -50,7 +50,7 @@ def test_a_growing_run_with_resumes(tmp_path: Path) -> None:
                 step += 1
                 rows.append(train_row(seq, step, loss=generator.random()))
             append(path, rows[-1])
-        current = run_files.current_rows(rows)
+        current = run_rows.current_rows(rows)
         train = [row for row in current if row["kind"] == "train"]
         values = [
             (row["domain_bits_per_byte"], row["step"])
@@ -65,7 +65,7 @@ def test_a_growing_run_with_resumes(tmp_path: Path) -> None:
         assert (facts.domain.best, facts.domain.best_step) == min(values, key=lambda one: one[0])
         losses = [row["loss"] for row in train]
         assert len(facts.sparkline) <= 60
-        assert set(facts.sparkline) <= {row["loss"] for row in rows if "loss" in row}
+        assert set(facts.sparkline) <= set(losses), "no row that a resume superseded is drawn"
         assert facts.sparkline[0] in losses[:20]
         assert FactsReader(tmp_path).facts() == facts
 
@@ -73,7 +73,7 @@ def test_a_growing_run_with_resumes(tmp_path: Path) -> None:
 def test_a_long_file_tells_its_best_only_when_all_of_it_was_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_facts, "_SEARCHED_AT_ONCE", 1_000_000)
+    monkeypatch.setattr(run_facts, "_LOOKS_AT_ONCE", 1)
     path = tmp_path / run_files.METRICS
     append(path, evaluation_row(1, 0, 4.0))
     first = path.read_bytes()
@@ -97,10 +97,10 @@ def test_skipped_steps_that_a_resume_undid_do_not_count(tmp_path: Path) -> None:
     append(tmp_path / run_files.METRICS, train_row(1, 1))
     write_events(
         tmp_path,
-        {"event": "started", "step": 0, "planned_steps": 500},
-        *({"event": "skipped", "step": step} for step in (3, 9, 11)),
-        {"event": "resumed", "step": 9, "planned_steps": 600},
-        {"event": "skipped", "step": 12},
+        {"event": "started", "session": 0, "step": 0, "planned_steps": 500},
+        *({"event": "skipped", "session": 0, "step": step} for step in (3, 9, 11)),
+        {"event": "resumed", "session": 1, "step": 9, "planned_steps": 600},
+        {"event": "skipped", "session": 1, "step": 12},
     )
     facts = FactsReader(tmp_path).facts()
     assert (facts.planned_steps, facts.skipped_steps) == (600, 3)

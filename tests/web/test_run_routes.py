@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from cptstudio import run_files
+from cptstudio import run_files, run_rows
+from cptstudio.json_lines import read_json_lines
 from cptstudio.runs.preferences import Preferences, write_preferences
 from cptstudio.settings import parse_settings
 from cptstudio.training.prepare import prepare_run
@@ -53,7 +54,7 @@ def wait_until_ended(web: Web, run: str) -> dict[str, Any]:
 
 def metrics(web: Web, run: str) -> list[dict[str, Any]]:
     directory = web.studio.workspace.run(run)
-    return run_files.current_rows(run_files.read_metrics(directory).records)
+    return run_rows.current_rows(read_json_lines(directory / run_files.METRICS).records)
 
 
 def test_what_cannot_fit_is_asked_about_with_the_numbers(trained: Web) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio import run_files
+from cptstudio import run_rows
 from cptstudio.cli import detect, imported
 from cptstudio.cli.common import (
     JsonOption,
@@ -143,7 +143,7 @@ def watch(
             show_updates(manager.watch(run, after))
         else:
             # A bar needs the newest row alone.
-            last = run_files.last_seq(found.directory)
+            last = run_rows.last_seq(found.directory)
             show_progress(found, manager.watch(run, max(after, last - 1)))
     except KeyboardInterrupt:
         if manager.run(run).state.alive:
@@ -292,7 +292,7 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def _await_end(manager: TrainingManager, run: str) -> None:
-    for _ in manager.watch(run, run_files.last_seq(manager.run(run).directory)):
+    for _ in manager.watch(run, run_rows.last_seq(manager.run(run).directory)):
         pass
     found = manager.run(run)
     console.print(

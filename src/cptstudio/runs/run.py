@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cptstudio import run_files
+from cptstudio import run_files, run_rows
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import states
@@ -60,7 +60,7 @@ class Run:
 
     def last_row(self, kind: str = "train") -> dict[str, Any] | None:
         """The newest metrics row of a kind, from the end of the file; None without one."""
-        return run_files.last_row(self.directory, kind)
+        return run_rows.last_row(self.directory, kind)
 
 
 def describe(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cptstudio import run_files
+from cptstudio import run_files, run_rows
 from cptstudio.runs import states
 from cptstudio.runs.following import Follower
 from cptstudio.runs.states import RunState
@@ -67,7 +67,7 @@ class RunFollower:
         self._directory = run_directory
         self._after_seq = after_seq
         self._created = created
-        begin = run_files.offset_after(run_directory, after_seq) if after_seq else 0
+        begin = run_rows.offset_after(run_directory, after_seq) if after_seq else 0
         self._metrics = Follower(run_directory / run_files.METRICS, begin)
         self._events = Follower(run_directory / run_files.EVENTS)
         self._next_state = 0.0

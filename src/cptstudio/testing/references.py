@@ -9,6 +9,7 @@ from typing import Any
 from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.lm.description import resolve_model
+from cptstudio.run_rows import best_checkpoint
 from cptstudio.workspace import NAME_PATTERN, Workspace
 
 
@@ -105,13 +106,9 @@ def choose_checkpoint(run_directory: Path, which: str) -> Path:
     if which == "last":
         return complete[-1]
     if which == "best":
-        measured = [
-            (value, path)
-            for path in complete
-            if (value := run_files.read_manifest(path).domain_bits_per_byte) is not None
-        ]
-        if measured:
-            return min(measured)[1]
+        best = best_checkpoint(complete)
+        if best is not None:
+            return best
         raise UserError(f"No checkpoint of the run {run_directory.name!r} was evaluated.")
     wanted = run_files.checkpoint_name(int(which)) if which.isdecimal() else which
     for path in complete:

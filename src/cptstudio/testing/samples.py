@@ -9,25 +9,19 @@ from typing import Any
 from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
+from cptstudio.run_rows import CurrentNotes
 
 
 def current_samples(run_directory: Path) -> list[dict[str, Any]]:
     """The completions that hold: a resumed session replaces what came after its checkpoint."""
-    resumed = [
-        (event["session"], event["step"])
-        for event in run_files.read_events(run_directory).records
-        if event.get("event") == "resumed"
-        and isinstance(event.get("session"), int)
-        and isinstance(event.get("step"), int)
-    ]
-    held: dict[tuple[Any, Any], dict[str, Any]] = {}
+    current = CurrentNotes()
+    for event in read_json_lines(run_directory / run_files.EVENTS).records:
+        current.see(event)
     for sample in read_json_lines(run_directory / run_files.SAMPLES).records:
-        session, step = sample.get("session"), sample.get("step")
-        if not isinstance(session, int) or not isinstance(step, int):
-            continue
-        if any(later > session and step > begun for later, begun in resumed):
-            continue
-        key = (step, str(sample.get("index")))
+        current.add(sample)
+    held: dict[tuple[int, str], dict[str, Any]] = {}
+    for sample in current.notes():
+        key = (sample["step"], str(sample.get("index")))
         held.pop(key, None)
         held[key] = sample
     return sorted(held.values(), key=lambda sample: sample["step"])

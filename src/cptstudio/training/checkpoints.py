@@ -42,6 +42,7 @@ from cptstudio.run_files import (
     read_manifest,
     write_record,
 )
+from cptstudio.run_rows import best_of
 from cptstudio.settings import CheckpointSettings
 from cptstudio.training.run_lock import RunLock
 from cptstudio.validation import sentences
@@ -174,10 +175,8 @@ class CheckpointStore:
             except UserError:
                 continue
             known[manifest.step] = manifest.domain_bits_per_byte
-        measured = [(value, step) for step, value in known.items() if value is not None]
-        best = min(measured)[1] if measured else None
         deleted = []
-        for step in superfluous_steps(known, self._settings, current_step, best):
+        for step in superfluous_steps(known, self._settings, current_step, best_of(known.items())):
             self._lock.check_present()
             path = self._folder / checkpoint_name(step)
             # First out of the way in one step, so that it is never there in part.

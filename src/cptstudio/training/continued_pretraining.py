@@ -32,13 +32,12 @@ from cptstudio.run_files import (
     RunConfig,
     RunResult,
     checkpoints_of,
-    last_seq,
-    last_session,
     read_config,
     read_manifest,
     read_result,
     write_record,
 )
+from cptstudio.run_rows import best_checkpoint, last_seq, last_session
 from cptstudio.training.checkpoints import (
     CheckpointStore,
     choose_complete,
@@ -231,14 +230,14 @@ class ContinuedPretraining:
     def _record_end(self, ending: Ending, logger: TrainingMetricsLogger | None) -> None:
         """Tell the end in events.jsonl and result.json, as far as the disk lets us."""
         complete = checkpoints_of(self._run_directory)
-        loop = self._loop
+        best, loop = best_checkpoint(complete), self._loop
         result = RunResult(
             outcome=ending.outcome,
             reason=ending.reason,
             step=loop.step if loop else 0,
             planned_steps=self._planned_steps,
             checkpoint=complete[-1].name if complete else None,
-            best_checkpoint=_best(complete),
+            best_checkpoint=best.name if best else None,
             skipped_steps=loop.guard.skipped if loop else 0,
             session=self.session,
             ended=time.time(),
@@ -253,19 +252,6 @@ class ContinuedPretraining:
         except OSError as error:
             self._lock.check_present()
             print(f"How the run ended could not be written: {error.strerror}.", file=sys.stderr)
-
-
-def _best(complete: Sequence[Path]) -> str | None:
-    """The checkpoint with the lowest domain bits per byte."""
-    measured = []
-    for path in complete:
-        try:
-            value = read_manifest(path).domain_bits_per_byte
-        except UserError:
-            continue
-        if value is not None:
-            measured.append((value, path.name))
-    return min(measured)[1] if measured else None
 
 
 def explain(error: Exception) -> str | None:

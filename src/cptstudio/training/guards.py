@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from cptstudio.run_rows import is_better
 from cptstudio.settings import GuardSettings
 
 SMALLEST_RELATIVE_SIGMA: Final = 1e-3
@@ -175,7 +176,7 @@ class EarlyStopping:
 
     def observe(self, step: int, bits_per_byte: float) -> bool:
         """Take an evaluation in; returns whether it is the best so far."""
-        if math.isfinite(bits_per_byte) and (self.best is None or bits_per_byte < self.best):
+        if is_better(bits_per_byte, self.best):
             self.best, self.best_step, self.without_gain = bits_per_byte, step, 0
             return True
         self.without_gain += 1

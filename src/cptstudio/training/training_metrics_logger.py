@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from cptstudio.json_lines import JsonLinesWriter
-from cptstudio.run_files import EVENTS, METRICS, SAMPLES, last_seq
+from cptstudio.run_files import EVENTS, METRICS, SAMPLES
+from cptstudio.run_rows import last_seq
 
 KIND: Final = "kind"
 TRAIN: Final = "train"

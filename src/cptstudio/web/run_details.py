@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig
+from cptstudio.run_rows import best_of
 from cptstudio.runs.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.settings import TrainingSettings
@@ -129,9 +130,9 @@ def checkpoints(directory: Path) -> list[CheckpointView]:
                 layout=manifest.layout,
             )
         )
-    measured = [one for one in found if one.domain_bits_per_byte is not None]
-    if measured:
-        min(measured, key=lambda one: one.domain_bits_per_byte or 0.0).best = True
+    best = best_of((one, one.domain_bits_per_byte) for one in found)
+    if best is not None:
+        best.best = True
     return found
 
 

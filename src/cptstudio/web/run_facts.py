@@ -7,6 +7,7 @@ a hundred runs stays quick; long files are searched in a thread meanwhile.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import statistics
@@ -17,19 +18,30 @@ from typing import Any, Final
 
 from cptstudio import run_files
 from cptstudio.durable import UnusableFileError, open_regular_file, parse_json
+from cptstudio.run_rows import (
+    EVALUATION,
+    RESUME,
+    TRAIN,
+    CurrentNotes,
+    Row,
+    best_of,
+    current_rows,
+    held_spans,
+    is_row,
+    last_row,
+    read_newest_first,
+    resumed_after,
+)
+from cptstudio.runs.following import Follower
 
-_TAIL: Final = 64 * 1024
-_LONG_TAIL: Final = 1024 * 1024
 _SPEED_ROWS: Final = 50
 CURVE_POINTS: Final = 60
 _CURVE_PIECE: Final = 2048
-_SEARCHED_AT_ONCE: Final = 8 * 1024 * 1024
-_CHUNK: Final = 4 * 1024 * 1024
+_LOOKS_AT_ONCE: Final = 2
 _LONGEST_LINE: Final = 1024 * 1024
 _MOST_FOUND: Final = 20_000
 _SOUGHT: Final = (b'"evaluation"', b'"resume"')
-
-Row = dict[str, Any]
+_Spans = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -78,13 +90,13 @@ class FactsReader:
     """Follows the files of one run; looking again costs little while nothing changed."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
         self._lock = threading.Lock()
-        self._metrics = _Search(directory / run_files.METRICS)
+        self._directory = directory
+        self._search = _Search(directory / run_files.METRICS)
         self._story = _Story(directory / run_files.EVENTS)
         self._mark: object = None
         self._facts = RunFacts()
-        self._curve: tuple[int, tuple[float, ...]] = (-1, ())
+        self._curve: tuple[int, _Spans, tuple[float, ...]] = (-1, [], ())
 
     def facts(self, thorough: bool = False) -> RunFacts:
         """Where the run stands now.
@@ -93,7 +105,7 @@ class FactsReader:
             thorough: search all of a long file for evaluations, however long it takes.
         """
         with self._lock:
-            mark = (_mark(self._metrics.path), _mark(self._story.path))
+            mark = (_mark(self._search.path), _mark(self._story.path))
             if mark != self._mark or not self._facts.complete:
                 self._facts = self._look(thorough)
                 self._mark = mark
@@ -102,18 +114,19 @@ class FactsReader:
     def _look(self, thorough: bool) -> RunFacts:
         try:
             self._story.look()
-            complete = self._metrics.look(None if thorough else _SEARCHED_AT_ONCE)
-            rows, size, updated = _last_rows(self._metrics.path)
+            complete = self._search.look(None if thorough else _LOOKS_AT_ONCE)
+            held = read_newest_first(self._directory)
+            rows = list(
+                itertools.islice((row for row in held if row["kind"] == TRAIN), _SPEED_ROWS)
+            )
+            status = os.stat(self._search.path)
         except (OSError, UnusableFileError):
             return RunFacts(planned_steps=self._story.planned, skipped_steps=self._story.skipped)
-        newest: Row = next((row for row in reversed(rows) if row.get("kind") == "train"), {})
-        latest = next((row for row in reversed(rows) if row.get("kind") == "evaluation"), None)
-        evaluations = self._metrics.evaluations()
-        seconds = [
-            value
-            for row in rows[-_SPEED_ROWS:]
-            if (value := finite(row.get("step_seconds"))) is not None
-        ]
+        newest: Row = rows[0] if rows else {}
+        evaluations = self._search.evaluations()
+        latest = None if complete else last_row(self._directory, EVALUATION)
+        steps = (finite(row.get("step_seconds")) for row in rows)
+        seconds = [value for value in steps if value is not None]
         return RunFacts(
             step=whole(newest.get("step")),
             tokens_seen=whole(newest.get("tokens_seen")),
@@ -126,16 +139,18 @@ class FactsReader:
             skipped_steps=self._story.skipped,
             domain=_measure(evaluations, latest, "domain_bits_per_byte", complete),
             general=_measure(evaluations, latest, "general_bits_per_byte", complete),
-            sparkline=self._sparkline(size),
-            updated=updated,
+            sparkline=self._sparkline(status.st_size),
+            updated=status.st_mtime,
             complete=complete,
         )
 
     def _sparkline(self, size: int) -> tuple[float, ...]:
-        drawn, curve = self._curve
-        if drawn < 0 or not drawn <= size <= drawn + drawn // CURVE_POINTS:
-            curve = _curve(self._metrics.path, size)
-            self._curve = (size, curve)
+        drawn, spans, curve = self._curve
+        held = self._search.spans()
+        grown = not drawn <= size <= drawn + drawn // CURVE_POINTS
+        if drawn < 0 or grown or held != spans:
+            curve = _curve(self._search.path, size, held)
+            self._curve = (size, held, curve)
         return curve
 
 
@@ -159,7 +174,7 @@ def _measure(rows: list[Row], latest: Row | None, key: str, complete: bool) -> M
         return Measure(first=first, last=finite(latest.get(key)) if latest else None)
     if not values:
         return Measure()
-    best, row = min(values, key=lambda item: item[0])
+    best, row = best_of((item, item[0]) for item in values) or values[0]
     return Measure(values[0][0], values[-1][0], best, whole(row.get("step")))
 
 
@@ -168,57 +183,30 @@ class _Search:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: tuple[int, int] | None = None
-        self._offset = 0
+        self._lines = Follower(path, sought=_SOUGHT)
         self._found: list[Row] = []
 
     def evaluations(self) -> list[Row]:
         """Those that no resume superseded."""
-        return run_files.current_rows(self._found)
+        return current_rows(self._found)
+
+    def spans(self) -> _Spans:
+        """What holds, as far as the file was searched; see `held_spans`."""
+        after = ((row["seq"], resumed_after(row)) for row in self._found)
+        return held_spans((own, back) for own, back in after if back is not None)
 
     def look(self, limit: int | None) -> bool:
-        """Search at most so many bytes further; returns whether the end was reached."""
-        with open_regular_file(self.path) as file:
-            status = os.fstat(file.fileno())
-            identity = (status.st_dev, status.st_ino)
-            if identity != self._file or status.st_size < self._offset:
-                self._file, self._offset, self._found = identity, 0, []
-            end = status.st_size
-            if limit is not None:
-                end = min(end, self._offset + limit)
-            while self._offset < end:
-                data = os.pread(file.fileno(), _CHUNK, self._offset)
-                cut = data.rfind(b"\n") + 1
-                if not cut:
-                    if len(data) < _CHUNK:
-                        return True
-                    cut = len(data)
-                self._search(data, cut)
-                self._offset += cut
-                if len(data) < _CHUNK:
-                    return True
-            return self._offset >= status.st_size
-
-    def _search(self, data: bytes, end: int) -> None:
-        places = set()
-        for sought in _SOUGHT:
-            at = data.find(sought, 0, end)
-            while at >= 0:
-                places.add(data.rfind(b"\n", 0, at) + 1)
-                line_end = data.find(b"\n", at)
-                at = data.find(sought, line_end, end) if line_end >= 0 else -1
-        for start in sorted(places):
-            row = _row(data[start : data.find(b"\n", start)])
-            if row is not None and _is_sought(row) and len(self._found) < _MOST_FOUND:
-                self._found.append(row)
-
-
-def _is_sought(row: Row) -> bool:
-    if not isinstance(row.get("seq"), int):
-        return False
-    if row.get("kind") == "resume":
-        return isinstance(row.get("after_seq"), int)
-    return row.get("kind") == "evaluation"
+        """Search on, with at most so many looks; returns whether the end was reached."""
+        looks = itertools.count(1)
+        while True:
+            news = self._lines.look()
+            if news.restarted:
+                self._found = []
+            sought = (row for row in news.records if is_row(row))
+            found = [row for row in sought if row["kind"] in (EVALUATION, RESUME)]
+            self._found += found[: _MOST_FOUND - len(self._found)]
+            if self._lines.caught_up or next(looks) == limit:
+                return self._lines.caught_up
 
 
 class _Story:
@@ -227,37 +215,24 @@ class _Story:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.planned: int | None = None
-        self._offset = 0
-        self._file: tuple[int, int] | None = None
-        self._skipped: list[int] = []
+        self._lines = Follower(path)
+        self._skipped = CurrentNotes()
 
     @property
     def skipped(self) -> int:
-        return len(self._skipped)
+        return len(self._skipped.notes())
 
     def look(self) -> None:
         """Read on."""
-        try:
-            status = os.stat(self.path, follow_symlinks=False)
-        except OSError:
-            return
-        identity = (status.st_dev, status.st_ino)
-        if identity != self._file or status.st_size < self._offset:
-            self._file, self._offset, self._skipped = identity, 0, []
-        if status.st_size == self._offset:
-            return
-        lines = run_files.read_events(self.path.parent, self._offset)
-        self._offset = lines.end_offset
-        for event in lines.records:
-            planned = whole(event.get("planned_steps"))
-            self.planned = planned if planned is not None else self.planned
-            step = whole(event.get("step"))
-            if step is None:
-                continue
-            if event.get("event") == "resumed":
-                self._skipped = [former for former in self._skipped if former <= step]
-            elif event.get("event") == "skipped":
-                self._skipped.append(step)
+        for news in self._lines.look_to_the_end():
+            if news.restarted:
+                self._skipped = CurrentNotes()
+            for event in news.records:
+                planned = whole(event.get("planned_steps"))
+                self.planned = planned if planned is not None else self.planned
+                self._skipped.see(event)
+                if event.get("event") == "skipped":
+                    self._skipped.add(event)
 
 
 def _mark(path: Path) -> tuple[int, ...] | None:
@@ -275,41 +250,27 @@ def _row(line: bytes) -> Row | None:
         row = parse_json(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) else None
+    return row if is_row(row) else None
 
 
-def _last_rows(path: Path) -> tuple[list[Row], int, float]:
-    """Rows at the end of the file, its size, and when it was written."""
-    with open_regular_file(path) as file:
-        status = os.fstat(file.fileno())
-        rows: list[Row] = []
-        for tail in (_TAIL, _LONG_TAIL):
-            start = max(0, status.st_size - tail)
-            lines = os.pread(file.fileno(), tail, start).split(b"\n")[:-1]
-            parsed = (_row(line) for line in (lines[1:] if start else lines))
-            rows = [row for row in parsed if row is not None]
-            if start == 0 or any(row.get("kind") == "train" for row in rows):
-                break
-        return rows, status.st_size, status.st_mtime
-
-
-def _curve(path: Path, size: int) -> tuple[float, ...]:
-    points: list[tuple[float, float]] = []
+def _curve(path: Path, size: int, held: _Spans) -> tuple[float, ...]:
+    points: list[float] = []
+    newest = -1
     with open_regular_file(path) as file:
         for number in range(CURVE_POINTS):
             place = round(number * max(0, size - _CURVE_PIECE) / (CURVE_POINTS - 1))
             lines = os.pread(file.fileno(), _CURVE_PIECE, place).split(b"\n")
             for line in lines[1:-1] if place else lines[:-1]:
-                row = _row(line) or {}
-                step, loss = finite(row.get("step")), finite(row.get("loss"))
-                if row.get("kind") == "train" and step is not None and loss is not None:
-                    points.append((step, loss))
+                row = _row(line)
+                if row is None or row["kind"] != TRAIN or not _holds(row, held):
+                    continue
+                loss = finite(row.get("loss"))
+                if loss is not None and row["seq"] > newest:
+                    points.append(loss)
+                    newest = row["seq"]
                     break
-    # Rows that a resume superseded have steps that come again later.
-    kept: list[float] = []
-    following = math.inf
-    for step, loss in reversed(points):
-        if step < following:
-            kept.append(loss)
-            following = step
-    return tuple(reversed(kept))
+    return tuple(points)
+
+
+def _holds(row: Row, held: _Spans) -> bool:
+    return any(low < row["seq"] <= high for low, high in held)

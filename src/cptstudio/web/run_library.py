@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cptstudio import run_files
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
+from cptstudio.json_lines import read_json_lines
 from cptstudio.runs.imported_list import ID_PREFIX, ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
@@ -174,7 +175,7 @@ class RunLibrary:
         """The run's story."""
         if id.startswith(ID_PREFIX):
             return list(self.imported(id).history().events)
-        return run_files.read_events(self.directory(id)).records
+        return read_json_lines(self.directory(id) / run_files.EVENTS).records
 
     def directory(self, id: str) -> Path:
         """The directory of a run of ours.

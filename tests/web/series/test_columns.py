@@ -1,4 +1,4 @@
-"""Columns follow a file as `run_files.current_rows` reads it."""
+"""Columns follow a file as `run_rows.current_rows` reads it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cptstudio import run_files
+from cptstudio import run_files, run_rows
 from cptstudio.durable import UnusableFileError
+from cptstudio.json_lines import read_json_lines
 from cptstudio.web.series import reading
 from cptstudio.web.series.columns import RunColumns
 from tests.web.series.metrics_files import (
@@ -37,7 +38,7 @@ def read(path: Path) -> RunColumns:
 
 
 def check_against_the_file(columns: RunColumns, path: Path) -> None:
-    rows = run_files.current_rows(run_files.read_metrics(path.parent).records)
+    rows = run_rows.current_rows(read_json_lines(path.parent / run_files.METRICS).records)
     train = [row for row in rows if row["kind"] == "train"]
     assert columns.seqs().tolist() == [row["seq"] for row in train]
     assert columns.column("loss").tolist() == [row["loss"] for row in train]

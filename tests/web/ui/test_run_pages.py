@@ -14,7 +14,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from cptstudio import run_files
-from cptstudio.run_files import current_rows, read_metrics
+from cptstudio.json_lines import read_json_lines
+from cptstudio.run_files import METRICS
+from cptstudio.run_rows import current_rows
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import make_workspace, prepare
@@ -81,7 +83,7 @@ def drawn(page: Page) -> dict[int, float]:
 
 
 def written(workspace: Workspace, run: str) -> dict[int, float]:
-    rows = current_rows(list(read_metrics(workspace.run(run)).records))
+    rows = current_rows(list(read_json_lines(workspace.run(run) / METRICS).records))
     return {row["step"]: row["loss"] for row in rows if row["kind"] == "train"}
 
 

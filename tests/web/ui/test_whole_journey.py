@@ -17,7 +17,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from cptstudio import run_files
-from cptstudio.run_files import current_rows, read_metrics
+from cptstudio.json_lines import read_json_lines
+from cptstudio.run_files import METRICS
+from cptstudio.run_rows import current_rows
 from cptstudio.workspace import Workspace
 from tests.demo_workspace import copy_of_demo
 from tests.toy_models import text_sample
@@ -59,7 +61,7 @@ class Journey:
 
     def rows(self, run: str) -> list[dict]:
         """The rows that hold, as the trainer wrote them."""
-        return current_rows(list(read_metrics(self.workspace.run(run)).records))
+        return current_rows(list(read_json_lines(self.workspace.run(run) / METRICS).records))
 
     def alive(self, run: str) -> bool:
         """Whether a trainer of the run lives, by its own process."""

@@ -1,6 +1,6 @@
 """The current rows of one run as columns, following its metrics.jsonl as it grows.
 
-What a resume supersedes is left out as `run_files.current_rows` says, and the `generation`
+What a resume supersedes is left out as `run_rows` says, and the `generation`
 changes with it, as it does when the file is exchanged or cut off: whoever drew an earlier
 generation draws anew.
 """
@@ -19,11 +19,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio.run_rows import EVALUATION, RESUME, held_spans, resumed_after
 from cptstudio.web.series import parsing
 from cptstudio.web.series.parsing import Floats, Integers, Rows
 
-EVALUATION: Final = "evaluation"
-_RESUME: Final = "resume"
 _RECENT_ROWS: Final = 512
 _MOST_EVALUATIONS: Final = 20_000
 _PLACE_BYTES: Final = 1024 * 1024
@@ -146,7 +145,7 @@ class RunColumns:
     def others(self) -> list[tuple[int, dict[str, Any]]]:
         """Number and content of all rows that are no training rows."""
         resumes = [
-            (at, {parsing.SEQ: own, "kind": _RESUME, "after_seq": after})
+            (at, {parsing.SEQ: own, "kind": RESUME, "after_seq": after})
             for at, own, after in self._resumes
         ]
         return sorted([*self._evaluations, *resumes], key=lambda item: item[0])
@@ -201,9 +200,9 @@ class RunColumns:
             column.append(rows.columns[name])
         resumed = False
         for at, row in rows.others:
-            if row["kind"] == _RESUME:
-                after = row.get("after_seq")
-                if isinstance(after, int) and not isinstance(after, bool):
+            if row["kind"] == RESUME:
+                after = resumed_after(row)
+                if after is not None:
                     self._resumes.append((self.count + at, row[parsing.SEQ], after))
                     resumed = True
             elif row["kind"] == EVALUATION and len(self._evaluations) < _MOST_EVALUATIONS:
@@ -218,7 +217,7 @@ class RunColumns:
     def add_recent(self, rows: Iterable[dict[str, Any]]) -> None:
         """Keep rows that were just added for who follows the run."""
         for row in rows:
-            if row["kind"] == _RESUME:
+            if row["kind"] == RESUME:
                 self.forget_recent()
                 continue
             if len(self.recent) == _RECENT_ROWS:
@@ -247,17 +246,8 @@ class RunColumns:
         if not self._resumes:
             return None
         seq = self._seq.values()
-        held = np.ones(self.count, np.bool_)
-        limit: int | None = None
-        end = self.count
-        for at, own, after in reversed(self._resumes):
-            if limit is not None:
-                held[at:end] = seq[at:end] <= limit
-            if limit is None or own <= limit:
-                limit = after
-            end = at
-        if limit is not None:
-            held[:end] = seq[:end] <= limit
+        lows, highs = np.array(held_spans((own, after) for _, own, after in self._resumes)).T
+        held: npt.NDArray[np.bool_] = seq <= highs[np.searchsorted(lows, seq) - 1]
         return held
 
     def _remember_place(self, start: int, end: int, damaged: int) -> None:

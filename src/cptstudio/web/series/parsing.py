@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio.durable import LINE_SIZE_LIMIT, parse_json
+from cptstudio.run_rows import SEQ_LIMIT, is_row
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -43,7 +44,6 @@ _ABSENT_BITS: Final = np.uint64(0x7FF8_0000_000A_B5E7)
 ABSENT: Final[float] = float(_ABSENT_BITS.view(np.float64))
 """Stands for "was not measured": a NaN of its own, told from a measured NaN by its bits."""
 
-SEQ_LIMIT: Final = 2**53
 _NON_FINITE: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _PIECES: Final = 8
 _SMALL_PIECE: Final = 64 * 1024
@@ -85,18 +85,14 @@ def is_absent(values: Floats) -> npt.NDArray[np.bool_]:
 
 
 def valid_row(line: bytes) -> dict[str, Any] | None:
-    """The row of a line, or None: a row is an object with a whole `seq` and a `kind`."""
+    """Return the row of a line, or None where it holds none; see `run_rows.is_row`."""
     if len(line) > LINE_SIZE_LIMIT:
         return None
     try:
         row = parse_json(line)
     except ValueError:
         return None
-    if not isinstance(row, dict):
-        return None
-    seq, kind = row.get(SEQ), row.get("kind")
-    whole = isinstance(seq, int) and not isinstance(seq, bool) and 0 <= seq < SEQ_LIMIT
-    return row if whole and isinstance(kind, str) else None
+    return row if is_row(row) else None
 
 
 def number(value: Any) -> float:

@@ -1,0 +1,205 @@
+"""A run's rows, events and samples: which of them hold, the newest ones, the best one.
+
+Rows of metrics.jsonl carry `seq` (strictly increasing in the file), `session` (which trainer
+process wrote it: 0 for the first, one more for each resume), `kind` ("train", "evaluation" or
+"resume") and `step` (optimizer updates done). A resumed session begins with a row of kind
+"resume" that names the step it continues from and, as `after_seq`, the position of its
+checkpoint in the file: what held there holds again, and everything between is superseded.
+Events and samples carry session and step, and hold by the same rule.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeGuard, TypeVar
+
+from cptstudio.durable import MEBIBYTE, UnusableFileError
+from cptstudio.errors import UserError
+from cptstudio.json_lines import located_json_lines_backwards, read_json_lines_backwards
+from cptstudio.run_files import EVENTS, METRICS, read_manifest
+
+Row = dict[str, Any]
+TRAIN: Final = "train"
+EVALUATION: Final = "evaluation"
+RESUME: Final = "resume"
+SEQ_LIMIT: Final = 2**53
+
+_NEAR_ROWS: Final = 200
+_SEARCH_BYTES: Final = 16 * MEBIBYTE
+_Item = TypeVar("_Item")
+
+
+def is_row(value: Any) -> TypeGuard[Row]:
+    """Whether a value is a row: an object with a whole `seq` and a `kind`."""
+    if not isinstance(value, dict):
+        return False
+    seq = value.get("seq")
+    whole = isinstance(seq, int) and not isinstance(seq, bool) and 0 <= seq < SEQ_LIMIT
+    return whole and isinstance(value.get("kind"), str)
+
+
+def resumed_after(row: Row) -> int | None:
+    """The position that a row goes back to, or None when it is no resume row."""
+    after = row.get("after_seq")
+    if row["kind"] != RESUME or not isinstance(after, int) or isinstance(after, bool):
+        return None
+    return max(-1, min(after, int(row["seq"]) - 1))
+
+
+def held_spans(resumes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the spans (low, high) of `seq` that hold, in ascending order: low < seq <= high.
+
+    Args:
+        resumes: `seq` of the resume rows and what `resumed_after` says of them, in file order.
+    """
+    spans: list[tuple[int, int]] = []
+    high = SEQ_LIMIT
+    for own, after in reversed(list(resumes)):
+        if own <= high:
+            spans.append((own, high))
+            high = after
+    return [(-1, high), *reversed(spans)]
+
+
+def newest_first(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the rows that hold, without the resume rows, of rows that come the last one first."""
+    high = SEQ_LIMIT
+    for row in rows:
+        if not is_row(row) or row["seq"] > high:
+            continue
+        after = resumed_after(row)
+        if after is not None:
+            high = after
+        elif row["kind"] != RESUME:
+            yield row
+
+
+def current_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that hold, in file order, without the resume rows."""
+    return list(newest_first(reversed(rows)))[::-1]
+
+
+def read_newest_first(run_directory: Path) -> Iterator[Row]:
+    """Yield the rows of metrics.jsonl that hold, the last one first.
+
+    Only the end of the file is read, as far as it is asked for, and some megabytes at most.
+
+    Raises:
+        UnusableFileError: it is no regular file, or larger than any file of rows is.
+    """
+    return newest_first(read_json_lines_backwards(run_directory / METRICS, _SEARCH_BYTES))
+
+
+def last_row(run_directory: Path, kind: str) -> Row | None:
+    """Return the newest row of a kind that holds, if it is near the end of metrics.jsonl."""
+    try:
+        rows = itertools.islice(read_newest_first(run_directory), _NEAR_ROWS)
+        return next((row for row in rows if row["kind"] == kind), None)
+    except (OSError, UnusableFileError):
+        return None
+
+
+def last_seq(run_directory: Path) -> int:
+    """Return the position of the last row of metrics.jsonl, or 0; read from the file's end."""
+    return _last_integer(run_directory / METRICS, "seq") or 0
+
+
+def last_session(run_directory: Path) -> int | None:
+    """Return the number of the last trainer process that left a row or an event, or None."""
+    found = [_last_integer(run_directory / name, "session") for name in (METRICS, EVENTS)]
+    return max((number for number in found if number is not None), default=None)
+
+
+def _last_integer(path: Path, field: str) -> int | None:
+    # `seq` and `session` only grow along a file, so its last line has the largest.
+    for record in read_json_lines_backwards(path):
+        value = record.get(field)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
+
+
+def offset_after(run_directory: Path, seq: int) -> int:
+    """Return a byte offset in metrics.jsonl behind which all rows after a position lie.
+
+    It is looked for near the file's end: 0 where it may be further in front.
+    """
+    rows = located_json_lines_backwards(run_directory / METRICS, _SEARCH_BYTES)
+    try:
+        for end, row in rows:
+            found = row.get("seq")
+            if isinstance(found, int) and found <= seq:
+                return end
+    except (OSError, UnusableFileError):
+        pass
+    return 0
+
+
+class CurrentNotes:
+    """What a run's sessions noted (events, samples), without what a resume superseded.
+
+    A note of a session holds until a later session resumes from a step before the note's.
+    """
+
+    def __init__(self) -> None:
+        self._notes: list[tuple[int, int, Row]] = []
+        self._resumes: list[tuple[int, int]] = []
+
+    def see(self, event: Row) -> None:
+        """Take in an event: a resume supersedes notes, whether they came before or come after."""
+        place = _place(event)
+        if place is not None and event.get("event") == "resumed":
+            self._resumes.append(place)
+            self._notes = [note for note in self._notes if self._holds(*note[:2])]
+
+    def add(self, note: Row) -> None:
+        """Note something. What names no session and step is left out."""
+        place = _place(note)
+        if place is not None and self._holds(*place):
+            self._notes.append((*place, note))
+
+    def notes(self) -> list[Row]:
+        """Return those that hold, in the order in which they were added."""
+        return [note for _, _, note in self._notes]
+
+    def _holds(self, session: int, step: int) -> bool:
+        return not any(later > session and begun < step for later, begun in self._resumes)
+
+
+def _place(note: Row) -> tuple[int, int] | None:
+    session, step = note.get("session"), note.get("step")
+    return (session, step) if isinstance(session, int) and isinstance(step, int) else None
+
+
+def is_better(bits_per_byte: float | None, than: float | None) -> bool:
+    """Whether a measurement is finite and lower than the best one before, if there is one."""
+    if bits_per_byte is None or not math.isfinite(bits_per_byte):
+        return False
+    return than is None or bits_per_byte < than
+
+
+def best_of(measured: Iterable[tuple[_Item, float | None]]) -> _Item | None:
+    """Return the item (a checkpoint, an evaluation) with the lowest bits per byte, or None.
+
+    The first of equals is the best, as it is while a run trains.
+    """
+    best, lowest = None, None
+    for item, value in measured:
+        if is_better(value, lowest):
+            best, lowest = item, value
+    return best
+
+
+def best_checkpoint(complete: Iterable[Path]) -> Path | None:
+    """Return the checkpoint whose evaluation was the best; one that cannot be read is none."""
+
+    def measured(path: Path) -> float | None:
+        try:
+            return read_manifest(path).domain_bits_per_byte
+        except UserError:
+            return None
+
+    return best_of((path, measured(path)) for path in complete)
