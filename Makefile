@@ -13,7 +13,7 @@ help:
 	@echo "make test    set up and run everything: format, lint, types, all tests"
 	@echo "make check   the quick part of it: format, lint, types, unit tests"
 	@echo "make bench   speed against peers and the directions of continued pre-training (long)"
-	@echo "make docs    write docs/api.md from the routes"
+	@echo "make docs    write docs/api.md and the table of formats"
 	@echo "make setup   only create .venv with what 'make run' needs (CUDA=1: for NVIDIA GPUs)"
 
 .venv/ready: pyproject.toml constraints.txt

@@ -1,9 +1,9 @@
-"""Write docs/api.md from the OpenAPI document that the server gives out.
+"""Write docs/api.md from the OpenAPI document that the server gives out, and the table of formats.
 
     python -m scripts.make_api_docs            # or: make docs
 
 The document itself comes from the routes' declarations, so that this page cannot say anything
-else than what the server does.
+else than what the server does. The table in docs/documents.md is that of the readers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cptstudio.corpus.readers.dispatch import FORMATS
 from cptstudio.web.api.openapi import openapi_document
 from cptstudio.web.options import ServerOptions
 from cptstudio.web.security.access import make_access
@@ -21,6 +22,7 @@ from cptstudio.web.studio import make_studio
 from cptstudio.web.web_training_interface import create_inner
 
 PAGE = Path(__file__).parent.parent / "docs" / "api.md"
+DOCUMENTS = PAGE.parent / "documents.md"
 _INTRODUCTION = """\
 # HTTP API
 
@@ -83,6 +85,16 @@ def page(described: dict[str, Any]) -> str:
     for name, schema in sorted(described["components"]["schemas"].items()):
         parts.append("\n".join(_shape(name, schema)))
     return "\n".join(parts).rstrip() + "\n"
+
+
+def with_formats(text: str) -> str:
+    """The page on documents with the table of formats that can be read."""
+    start, end = text.index(" -->\n", text.index("made by `make docs`")) + 5, text.index("<!-- end")
+    rows = [
+        f"| {one.title}{'*' * one.records} | {', '.join(one.suffixes) or 'all others'} |\n"
+        for one in FORMATS
+    ]
+    return f"{text[:start]}\n| Format | Files |\n|---|---|\n{''.join(rows)}\n{text[end:]}"
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
@@ -155,11 +167,16 @@ def _paragraphs(text: str) -> str:
 
 
 def main() -> None:
-    """Write the page, or with --check only say whether it is up to date."""
-    made = page(document())
-    if "--check" in sys.argv:
-        sys.exit(PAGE.read_text(encoding="utf-8") != made and f"{PAGE} is not up to date")
-    PAGE.write_text(made, encoding="utf-8")
+    """Write the pages, or with --check only say whether they are up to date."""
+    made = {
+        PAGE: page(document()),
+        DOCUMENTS: with_formats(DOCUMENTS.read_text(encoding="utf-8")),
+    }
+    for path, text in made.items():
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} is not up to date")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ _NAMES = [
     "a\N{RIGHT-TO-LEFT OVERRIDE}b",
     "\udcff\udcfe",
 ]
-_ZIPPED = (".docx", ".epub", ".zip")
 
 
 def flip(
@@ -127,7 +126,7 @@ def inside(
         return name, gzip.compress(_plain(dice, gzip.decompress(data), others))
     if name.endswith(".zst"):
         return name, zstandard.compress(_plain(dice, zstandard.decompress(data), others))
-    if not (members := _members(name, data)):
+    if not (members := _members(data)):
         return numbers(dice, name, data, others)
     victims = [one for one in members if members[one]]
     for victim in dice.sample(victims, min(len(victims), dice.choice((1, 1, 2)))):
@@ -139,7 +138,7 @@ def swap(
     dice: random.Random, name: str, data: bytes, others: list[tuple[str, bytes]]
 ) -> tuple[str, bytes]:
     """Exchange, rename or drop members, or change what the archive says of them."""
-    if not (members := _members(name, data)):
+    if not (members := _members(data)):
         return splice(dice, name, data, others)
     one, other = dice.choice(list(members)), dice.choice(list(members))
     way = dice.randrange(5)
@@ -174,7 +173,7 @@ def nest(
         return name, data[: dice.randrange(len(data))] + tag * depth + data
     if name.endswith(".pdf"):
         return name, data.replace(b"/Kids [", b"/Kids " + b"[" * depth, 1)
-    if members := _members(name, data):
+    if members := _members(data):
         part = dice.choice([one for one in members if one.endswith(("ml", "opf"))] or list(members))
         before, between, after = members[part].rpartition(b"</")
         kind = dice.choice((b"<x>", b"<w:tbl><w:tr><w:tc>", b"<div>"))
@@ -203,9 +202,9 @@ def _plain(dice: random.Random, data: bytes, others: list[tuple[str, bytes]]) ->
     return way(dice, "", data, others)[1]
 
 
-def _members(name: str, data: bytes) -> dict[str, bytes]:
+def _members(data: bytes) -> dict[str, bytes]:
     """Members of an archive, by name; none where it is no archive that can be unpacked."""
-    if not name.endswith(_ZIPPED):
+    if not data.startswith(b"PK"):
         return {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

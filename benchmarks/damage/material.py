@@ -23,15 +23,13 @@ import pyarrow.parquet
 import zstandard
 from pypdf import PdfReader, PdfWriter
 
+from cptstudio.corpus.readers.dispatch import FORMATS, PACKED
 from cptstudio.durable import MEBIBYTE
 
 LARGEST = MEBIBYTE // 2
 """Bytes of a file that is taken from a folder: larger ones would only take time."""
 _WORDS = "valve pressure the opens at seven bar and Größe 日本 naïve pipe when sensor reads zero"
-_FORMATS = (
-    ".txt .md .rst .tex .py .jsonl .json .ipynb .csv .tsv .parquet .arrow .html .xhtml .pdf .docx "
-    ".epub .zip .gz .zst"
-)
+_SUFFIXES = {".py", *PACKED, *(suffix for one in FORMATS for suffix in one.suffixes)}
 
 
 def sentences(number: int, count: int = 12) -> str:
@@ -44,18 +42,19 @@ def sentences(number: int, count: int = 12) -> str:
 
 def material(folder: Path | None = None) -> list[tuple[str, bytes]]:
     """Names and contents of valid files."""
-    found = list(_made())
+    found = list(made())
     found += _by_pandoc()
     for path in sorted(folder.rglob("*")) if folder is not None else []:
-        known = path.suffix.lower() in _FORMATS.split() and path.is_file() and not path.is_symlink()
+        known = path.suffix.lower() in _SUFFIXES and path.is_file() and not path.is_symlink()
         if known and path.stat().st_size <= LARGEST:
             found.append((path.name, path.read_bytes()))
     return found
 
 
-def _made() -> Iterator[tuple[str, bytes]]:
+def made() -> Iterator[tuple[str, bytes]]:
+    """Names and contents of files that need no other program."""
     text = sentences(1)
-    for suffix in (".txt", ".md", ".py"):
+    for suffix in (".txt", ".md", ".rst", ".tex", ".py"):
         yield f"text{suffix}", text.encode()
     for encoding in ("utf-16", "utf-8-sig", "cp1252", "shift_jis", "iso2022_jp"):
         yield f"{encoding}.txt", text.encode(encoding, "replace")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import textwrap
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import docx
 import pyarrow as arrow
@@ -14,8 +16,10 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
+from benchmarks.damage import material
 from cptstudio.corpus.cleaning import Cleaner
-from cptstudio.corpus.readers.dispatch import read_documents
+from cptstudio.corpus.readers import dispatch
+from cptstudio.corpus.readers.dispatch import FORMATS, PACKED, Format, read_documents
 from cptstudio.corpus.readers.items import items_of
 from cptstudio.corpus.readers.markup import text_of_html
 from cptstudio.corpus.sources import find_sources
@@ -25,6 +29,35 @@ def read(path: Path, field: str = "text") -> list[str]:
     files, _ = find_sources([path])
     items = [item for file in files for item in items_of(file)]
     return ["".join(parts) for item in items for parts in read_documents(item, field)]
+
+
+def test_every_format_has_a_valid_file_and_reads_it(tmp_path: Path) -> None:
+    made = dict(material.made())
+    for name, data in made.items():
+        (tmp_path / name).write_bytes(data)
+        assert any(text.strip() for text in read(tmp_path / name)), name
+    suffixes = {Path(name).suffix for name in made}
+    assert [one.title for one in FORMATS if one.suffixes and not suffixes & {*one.suffixes}] == []
+    known = [suffix for one in FORMATS for suffix in one.suffixes]
+    assert len(known) == len({*known, *PACKED}) - len(PACKED)
+
+
+def test_the_reader_of_contributing_is_all_that_a_format_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text().split("### A reader\n")[1]
+    module, record, example = (
+        textwrap.dedent(part.split("```")[0]) for part in text.split("```python\n")[1:4]
+    )
+    opml = ModuleType("opml")
+    exec(module, vars(opml))
+    added: Format = eval(record, {"Format": Format, "opml": opml})
+    name, data = eval(example.replace("yield ", ""))
+    (tmp_path / name).write_bytes(data)
+    monkeypatch.setitem(dispatch._READERS, added.suffixes[0], added.read)
+    assert read(tmp_path / name) == ["One\nTwo\n"]
+    monkeypatch.setattr(dispatch, "FORMATS", (added, *FORMATS))
+    assert "OPML" in dispatch.formats_in_words()
 
 
 def test_html_keeps_paragraphs_lists_cells_and_preformatted_text() -> None:

@@ -18,6 +18,12 @@ from cptstudio.corpus import progress as build_progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.left_aside import KINDS
 from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.corpus.readers.dispatch import (
+    PACKED,
+    formats_in_words,
+    listed,
+    suffixes_of_records,
+)
 from cptstudio.corpus.report import describe, render
 from cptstudio.errors import UserError
 from cptstudio.workspace import Workspace
@@ -47,8 +53,9 @@ def build(
         list[Path] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help="Files and folders. Without any, the corpus is rebuilt from its recorded "
-            "sources and options; with --model only, it is tokenized for that model.",
+            help=f"Files and folders: {formats_in_words()}; also inside {listed(PACKED)}. Without "
+            "any, the corpus is rebuilt from its recorded sources and options; with --model only, "
+            "it is tokenized for that model.",
         ),
     ] = None,
     model: ModelOption = None,
@@ -56,7 +63,7 @@ def build(
         str | None,
         typer.Option(
             metavar="FIELD",
-            help="What holds the text in .jsonl, .json, .csv, .parquet. [default: text]",
+            help=f"What holds the text in {suffixes_of_records()}. [default: text]",
         ),
     ] = None,
     near_dedup: Annotated[
@@ -108,10 +115,9 @@ def build(
 ) -> None:
     """Build a corpus from files and folders, or bring it up to date.
 
-    Reads text, Markdown, reStructuredText, HTML, PDF, Word, EPUB, TeX, source code, JSON, CSV and
-    Parquet, also inside .gz, .zst and .zip. What cannot be read is named with its reason. A build
-    can be interrupted at any time: the former corpus stays as it was. Repeated on files that did
-    not change it does nothing. Secrets, hidden files and what tools make are left aside and listed.
+    What cannot be read is named with its reason. A build can be interrupted at any time: the former
+    corpus stays as it was. Repeated on files that did not change it does nothing. Secrets, hidden
+    files and what tools make are left aside and listed.
 
     Examples:
     - `cpt-studio corpus build notes ~/Documents/notes --model my-base-model`

@@ -43,7 +43,7 @@ class BuildSettings(_Model):
     """What decides, together with the sources, which documents a corpus has.
 
     Attributes:
-        text_field: the field or column that holds the text in .jsonl, .json, .csv, .parquet.
+        text_field: the field or column that holds the text of records.
         exact_dedup: drop documents whose cleaned text is equal to another's.
         near_dedup: drop documents whose words are nearly those of another.
         validation: share of documents on the validation side.

@@ -1,8 +1,13 @@
-"""Chooses the reader of an item by its suffix."""
+"""The table of formats, by whose suffixes the reader of an item is chosen.
+
+Help texts, the pages (`/api/uploads/formats`), docs/documents.md and the harness of damaged files
+are made from it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from cptstudio.corpus.readers import markup, publications, records, word
 from cptstudio.corpus.readers.decoding import decoded
@@ -10,22 +15,50 @@ from cptstudio.corpus.readers.items import Item, Unreadable
 
 Reader = Callable[[Item, str], Iterator[Iterable[str]]]
 
-_READERS: dict[str, Reader] = {
-    ".jsonl": records.json_lines,
-    ".ndjson": records.json_lines,
-    ".json": records.json_document,
-    ".ipynb": records.notebook,
-    ".csv": records.table,
-    ".tsv": records.table,
-    ".parquet": records.parquet,
-    ".arrow": records.arrow_table,
-    ".html": markup.html,
-    ".htm": markup.html,
-    ".xhtml": markup.html,
-    ".pdf": publications.pdf,
-    ".docx": word.word,
-    ".epub": publications.epub,
-}
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Attributes:
+        title: in a sentence.
+        suffixes: lower case with the dot.
+        read: yields its documents, each as parts of its text; gets the item and the text field.
+        records: its documents are records, of which the text field holds the text.
+    """
+
+    title: str
+    suffixes: tuple[str, ...]
+    read: Reader
+    records: bool = False
+
+
+def _text(item: Item, field: str) -> Iterator[Iterable[str]]:
+    yield decoded(item)
+
+
+FORMATS = (
+    Format("text", (".txt",), _text),
+    Format("Markdown", (".md", ".markdown"), _text),
+    Format("reStructuredText", (".rst",), _text),
+    Format("TeX", (".tex",), _text),
+    Format("HTML", (".html", ".htm", ".xhtml"), markup.html),
+    Format("PDF", (".pdf",), publications.pdf),
+    Format("Word", (".docx",), word.word),
+    Format("EPUB", (".epub",), publications.epub),
+    Format("Jupyter notebooks", (".ipynb",), records.notebook),
+    Format("JSON lines", (".jsonl", ".ndjson"), records.json_lines, records=True),
+    Format("JSON", (".json",), records.json_document, records=True),
+    Format("CSV", (".csv", ".tsv"), records.table, records=True),
+    Format("Parquet", (".parquet",), records.parquet, records=True),
+    Format("Arrow", (".arrow",), records.arrow_table, records=True),
+    # What no other format claims, if its content is text.
+    Format("any other text, such as source code", (), _text),
+)
+PACKED = (".gz", ".zst", ".zip")
+"""What is unpacked by itself (`items.py`)."""
+
+_READERS = {suffix: one.read for one in FORMATS for suffix in one.suffixes}
 _ARCHIVES = frozenset({".zip", ".gz", ".zst", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 # Kinds whose bytes would pass for text, or that deserve a better word than "binary".
 _NOT_READ = {
@@ -43,9 +76,6 @@ _DATASET_DESCRIPTIONS = ("/dataset_info.json", "/dataset_dict.json", "/state.jso
 def read_documents(item: Item, text_field: str) -> Iterator[Iterable[str]]:
     """Yield the documents of an item, each as parts of its text.
 
-    A name that no reader knows is read as plain text if its content is text, which covers
-    Markdown, reStructuredText, TeX and source code of every language.
-
     Args:
         item: what to read.
         text_field: the field or column that holds the text of records.
@@ -60,11 +90,25 @@ def read_documents(item: Item, text_field: str) -> Iterator[Iterable[str]]:
         raise Unreadable("describes a dataset and holds no text itself")
     if item.suffix in _NOT_READ:
         raise Unreadable(f"is of a kind that is not read ({item.suffix}): {_NOT_READ[item.suffix]}")
-    reader = _READERS.get(item.suffix)
-    if reader is None:
-        yield decoded(item)
-        return
-    with item.open() as file:
-        if not file.read(1):
-            raise Unreadable("is empty")
+    reader = _READERS.get(item.suffix, _text)
+    if reader is not _text:
+        with item.open() as file:
+            if not file.read(1):
+                raise Unreadable("is empty")
     yield from reader(item, text_field)
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a list in a sentence."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def formats_in_words() -> str:
+    """All formats, for a sentence."""
+    return listed(one.title for one in FORMATS)
+
+
+def suffixes_of_records() -> str:
+    """The suffixes of formats that have a text field, for a sentence."""
+    return listed(suffix for one in FORMATS if one.records for suffix in one.suffixes)

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from selectolax.lexbor import LexborHTMLParser
-
 from cptstudio.corpus.readers.decoding import decoded
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.durable import MEBIBYTE
@@ -84,6 +82,9 @@ def text_of_html(source: str) -> str:
     Raises:
         Unreadable: it would keep the parser busy for minutes.
     """
+    # Imported here, since help texts need no parser.
+    from selectolax.lexbor import LexborHTMLParser
+
     _check_nesting(source)
     root = LexborHTMLParser(source.encode("utf-8", "replace")).root
     if root is None:

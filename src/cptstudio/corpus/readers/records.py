@@ -108,16 +108,20 @@ def _values(text: str | bytes) -> list[Any]:
     """
     try:
         return [json.loads(text)]
-    except json.JSONDecodeError as error:
-        if not error.msg.startswith("Extra data"):
+    except json.JSONDecodeError:
+        if not text.strip():
             raise
     words = text if isinstance(text, str) else text.decode()
     values = []
     place = 0
-    while (place := _SPACE.match(words, place).end()) < len(words):  # type: ignore[union-attr]
+    while (place := _after_space(words, place)) < len(words):
         value, place = _DECODER.raw_decode(words, place)
         values.append(value)
     return values
+
+
+def _after_space(text: str, place: int) -> int:
+    return _SPACE.match(text, place).end()  # type: ignore[union-attr]
 
 
 def _reason(error: ValueError) -> str:
@@ -158,14 +162,15 @@ def json_document(item: Item, field: str) -> Iterator[Iterable[str]]:
     if not data.strip():
         raise Unreadable("is empty")
     try:
-        content = json.loads(data.removeprefix(_BOM))
+        text = data.decode(json.detect_encoding(data), "surrogatepass")
+        content, end = _DECODER.raw_decode(text, _after_space(text, 0))
     except RecursionError:
         raise Unreadable("is nested too deeply") from None
     except ValueError as error:
-        if "Extra data" in str(error):
-            yield from json_lines(item, field)
-            return
         raise Unreadable(f"is not valid JSON: {_reason(error)}") from None
+    if _after_space(text, end) < len(text):
+        yield from json_lines(item, field)
+        return
     if isinstance(content, dict) and field not in content:
         lists = [value for value in content.values() if isinstance(value, list)]
         if len(lists) == 1:

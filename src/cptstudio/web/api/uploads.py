@@ -53,6 +53,21 @@ class LeftAsideRules(BaseModel):
     marks: list[LeftAsideMark]
 
 
+class FormatFacts(BaseModel):
+    """A format of documents; `records`: the text field says what in it holds the text."""
+
+    title: str
+    suffixes: list[str]
+    records: bool
+
+
+class Formats(BaseModel):
+    """What a corpus can be built from; `packed`: suffixes of what is unpacked by itself."""
+
+    formats: list[FormatFacts]
+    packed: list[str]
+
+
 class UploadsQuery(BaseModel):
     """Which uploads."""
 
@@ -111,6 +126,16 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "GET", "/left-aside", summary="What uploads leave aside", answer=LeftAsideRules)
     def left_aside() -> LeftAsideRules:
         return LeftAsideRules.model_validate(rules_for_pages())
+
+    @route(bp, "GET", "/formats", summary="What can be read", answer=Formats)
+    def formats() -> Formats:
+        from cptstudio.corpus.readers.dispatch import FORMATS, PACKED
+
+        known = [
+            FormatFacts(title=one.title, suffixes=list(one.suffixes), records=one.records)
+            for one in FORMATS
+        ]
+        return Formats(formats=known, packed=list(PACKED))
 
     @route(bp, "DELETE", "/<upload_id>", summary="Remove an upload", status=204)
     def remove(upload_id: str) -> None:

@@ -9,6 +9,7 @@ import { announce } from "../../components/announce.js";
 import { Problem } from "../../components/problem.js";
 import { DropArea } from "./drop_area.js";
 import { FileBrowser } from "./file_browser.js";
+import { useFormats } from "./formats.js";
 import { BuildOptions, initialOptions } from "./build_options.js";
 import { noteJob } from "../../lib/jobs.js";
 import { UploadQueue } from "./upload_queue.js";
@@ -26,6 +27,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
  */
 export function AddCorpus({ rebuild, taken, options: given, before }) {
   const queue = useMemo(() => new UploadQueue(), []);
+  const formats = useFormats();
   const [name, setName] = useState(rebuild ?? "");
   const [sources, setSources] = useState(/** @type {readonly Source[]} */ ([]));
   const [again, setAgain] = useState(before?.known === true);
@@ -114,7 +116,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
       h("legend", {}, "Documents"),
       before !== undefined && h(SameSources, { before, again, change: setAgain }),
       h("p", { class: "hint" },
-        "Text, Markdown, HTML, PDF, Word, EPUB, TeX, source code, JSON lines, JSON, CSV and Parquet, also packed as .gz, .zst or .zip. What cannot be read is named with its reason; it never ends the build."),
+        formats.all, "What cannot be read is named with its reason; it never ends the build."),
       h("div", { class: "sources-ways" },
         h("div", { class: "sources-way" }, h("h3", {}, "From this machine"), h(FileBrowser, { chosen: sources, toggle })),
         h("div", { class: "sources-way" }, h("h3", {}, "Upload"), h(DropArea, { queue, include: options.include }))),

@@ -2,6 +2,7 @@
 
 import { h, useState } from "../../lib/preact.js";
 import { checkedNumber } from "../../lib/typed_number.js";
+import { useFormats } from "./formats.js";
 
 /**
  * @typedef {object} Options
@@ -23,6 +24,7 @@ export const initialOptions = { model: null, text_field: "text", exact_dedup: tr
  * @param {{options: Options, models: readonly {name: string, reference: string}[]|null, change: (options: Partial<Options>) => void}} props
  */
 export function BuildOptions({ options, models, change }) {
+  const formats = useFormats();
   return h("fieldset", { class: "build-options" },
     h("legend", {}, "Options"),
     h("div", { class: "setting-grid" },
@@ -40,7 +42,7 @@ export function BuildOptions({ options, models, change }) {
         h("label", { for: "option-field", class: "setting-label" }, "Text field"),
         h("input", { id: "option-field", type: "text", autocomplete: "off", spellcheck: false, value: options.text_field, "aria-describedby": "option-field-help",
           onInput: (/** @type {Event} */ event) => change({ text_field: /** @type {HTMLInputElement} */ (event.currentTarget).value }) }),
-        h("p", { id: "option-field-help", class: "hint" }, "What holds the text in .jsonl, .json, .csv and .parquet.")),
+        h("p", { id: "option-field-help", class: "hint" }, formats.records)),
       h(Share, { id: "option-validation", label: "Held out for validation", help: "Share of the documents. Measured while training, never trained on.",
         value: options.held_out, change: (held_out) => change({ held_out }) }),
       h(Share, { id: "option-test", label: "Kept for a last test", help: "Share of the documents that no training run looks at.",
