@@ -27,7 +27,7 @@ from cptstudio.corpus.sources import find_sources
 
 def read(path: Path, field: str = "text") -> list[str]:
     files, _ = find_sources([path])
-    items = [item for file in files for item in items_of(file)]
+    items = (item for file in files for item in items_of(file))
     return ["".join(parts) for item in items for parts in read_documents(item, field)]
 
 
