@@ -168,3 +168,6 @@ def test_a_workspace_that_is_a_file_is_refused_by_its_option(
     result = CliRunner().invoke(cli, [*command, "--workspace", str(file)])
     assert result.exit_code == 2 and "--workspace" in result.output
     assert "is a file" in " ".join(result.output.replace("│", " ").split())
+    result = CliRunner().invoke(cli, [*command, "--workspace", str(tmp_path / "gone")])
+    assert result.exit_code == 1 and "the folder does not exist" in str(result.exception)
+    assert not (tmp_path / "gone").exists()

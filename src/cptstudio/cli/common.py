@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,9 +20,9 @@ from cptstudio.terminal import CONTROL, visible
 from cptstudio.training.fitting import Fit
 from cptstudio.workspace import Workspace
 
-WorkspaceOption = Annotated[
-    Path,
-    typer.Option(
+
+def _workspace_option(check: Callable[[Path], Path] | None) -> Any:
+    return typer.Option(
         "--workspace",
         "-w",
         metavar="DIR",
@@ -30,8 +30,23 @@ WorkspaceOption = Annotated[
         file_okay=False,
         help="The workspace folder.",
         show_default="the current folder",
-    ),
-]
+        callback=check,
+    )
+
+
+def _that_is_there(path: Path) -> Path:
+    root = Workspace(path).root
+    if not root.exists():
+        raise UserError(
+            f"There is no workspace {root}: the folder does not exist. Give the folder of one "
+            f"with --workspace, or make one: `cpt-studio demo {path}`."
+        )
+    return path
+
+
+WorkspaceOption = Annotated[Path, _workspace_option(_that_is_there)]
+NewWorkspaceOption = Annotated[Path, _workspace_option(None)]
+"""Of commands that may be the first one in a workspace."""
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document instead of text, for scripts.")
 ]
@@ -80,11 +95,6 @@ def confirm_fit(fit: Fit | None, yes: bool) -> None:
     """
     if fit is not None and not fit.fits:
         confirm(f"{' '.join(fit.sentences())} Start it anyway?", yes)
-
-
-def open_workspace(path: Path) -> Workspace:
-    """The workspace at a path; nothing is created."""
-    return Workspace(path)
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,14 @@ from rich.markup import escape
 from rich.progress import TaskID
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.common import (
+    JsonOption,
+    NewWorkspaceOption,
+    WorkspaceOption,
+    console,
+    errors,
+    print_json,
+)
 from cptstudio.cli.progress import byte_bar
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.corpus import progress as build_progress
@@ -110,7 +117,7 @@ def build(
             help="Tokenize even if MODEL's tokenizer loses more than 1% of the text.",
         ),
     ] = False,
-    workspace: WorkspaceOption = Path(),
+    workspace: NewWorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
     """Build a corpus from files and folders, or bring it up to date.

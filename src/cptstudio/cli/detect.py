@@ -15,7 +15,6 @@ from cptstudio.cli.common import (
     WorkspaceOption,
     console,
     errors,
-    open_workspace,
     print_json,
 )
 from cptstudio.cli.typed_options import whole
@@ -26,6 +25,7 @@ from cptstudio.runs.detection import detect as look_at_processes
 from cptstudio.runs.external_processes import Confirmation, ExternalProcesses
 from cptstudio.runs.log_parser import LogRecord
 from cptstudio.runs.preferences import read_preferences
+from cptstudio.workspace import Workspace
 
 
 def detect(
@@ -48,7 +48,7 @@ def detect(
     They are only shown: nothing is written into their folders, and nothing is sent to them.
     --watch and --stop ask before they do anything.
     """
-    enabled = not no_detect and read_preferences(open_workspace(workspace).private).detect
+    enabled = not no_detect and read_preferences(Workspace(workspace).private).detect
     found = look_at_processes(enabled)
     if watch is not None:
         _watch(_chosen(found, watch), as_json)

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from cptstudio.cli.common import (
     JsonOption,
+    NewWorkspaceOption,
     WorkspaceOption,
     console,
     errors,
     moment,
     number,
-    open_workspace,
     print_json,
 )
 from cptstudio.cli.run_progress import figures
@@ -24,6 +24,7 @@ from cptstudio.durable import dump_json
 from cptstudio.runs.detection import visible
 from cptstudio.runs.imported_list import ID_PREFIX, ImportedEntry
 from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.workspace import Workspace
 
 _PROGRAMS = {"forgellm": "ForgeLLM", "metrics": "metrics file", "log": "log of mlx-lm"}
 
@@ -37,7 +38,7 @@ def import_runs(
             "mlx-lm-lora, or a folder with ForgeLLM's files.",
         ),
     ],
-    workspace: WorkspaceOption = Path(),
+    workspace: NewWorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
     """Show runs of other programs in the history, read-only.
@@ -45,7 +46,7 @@ def import_runs(
     Only the path is remembered, in this workspace: nothing is copied, and nothing is written
     where the files lie. ForgeLLM's files in models/cpt of the workspace are shown anyway.
     """
-    others = TrainingManager(open_workspace(workspace)).others
+    others = TrainingManager(Workspace(workspace)).others
     entries = [entry for path in paths for entry in others.import_runs(path)]
     if as_json:
         print_json([entry.as_json() for entry in entries])
@@ -58,7 +59,7 @@ def forget(
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Take an imported run out of the history. Its file stays as it is."""
-    TrainingManager(open_workspace(workspace)).others.forget_imported(run)
+    TrainingManager(Workspace(workspace)).others.forget_imported(run)
     console.print(f"{escape(run)} is no longer shown. Its file is as it was.")
 
 

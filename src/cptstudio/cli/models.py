@@ -11,7 +11,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.common import (
+    JsonOption,
+    NewWorkspaceOption,
+    WorkspaceOption,
+    console,
+    print_json,
+)
 from cptstudio.cli.progress import byte_bar
 from cptstudio.models.library import Model, ModelLibrary
 from cptstudio.workspace import Workspace
@@ -115,7 +121,7 @@ def download(
     revision: Annotated[
         str | None, typer.Option(metavar="NAME", help="A branch, tag or commit.")
     ] = None,
-    workspace: WorkspaceOption = Path(),
+    workspace: NewWorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
     """Download a model into models/base/ of the workspace.

@@ -22,7 +22,6 @@ from cptstudio.cli.common import (
     errors,
     moment,
     number,
-    open_workspace,
     print_json,
 )
 from cptstudio.cli.run_progress import show_progress, show_updates, tell_started
@@ -32,6 +31,7 @@ from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.setting_flags import dotted_of, leaves
 from cptstudio.training.fitting import completed, fit_of_run
+from cptstudio.workspace import Workspace
 from cptstudio.yaml_text import parse_yaml
 
 app = typer.Typer(
@@ -75,7 +75,7 @@ def list_runs(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) 
         print_json([_facts(run) for run in runs] + [entry.as_json() for entry in entries])
         return
     if not runs:
-        console.print(f"No runs in {open_workspace(workspace).runs}.")
+        console.print(f"No runs in {Workspace(workspace).runs}.")
     else:
         _print_runs(runs)
     if entries:
@@ -271,7 +271,7 @@ def _serve_queue(manager: TrainingManager) -> None:
 
 
 def _manager(workspace: Path) -> TrainingManager:
-    return TrainingManager(open_workspace(workspace))
+    return TrainingManager(Workspace(workspace))
 
 
 def _change(text: str) -> tuple[str, Any]:

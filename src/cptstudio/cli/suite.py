@@ -8,7 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.common import (
+    JsonOption,
+    NewWorkspaceOption,
+    WorkspaceOption,
+    console,
+    print_json,
+)
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.typed_options import number, whole
@@ -52,7 +58,7 @@ def create(
     max_tokens: Annotated[int, whole(least=1, help="Tokens of each completion.")] = 64,
     temperature: Annotated[float, number(least=0.0, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, whole(least=0, help="Same seed, same text.")] = 0,
-    workspace: WorkspaceOption = Path(),
+    workspace: NewWorkspaceOption = Path(),
 ) -> None:
     """Save a suite under a name, in the place of a former one.
 
