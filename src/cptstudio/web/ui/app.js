@@ -57,91 +57,63 @@ const pageOf = (/** @type {string} */ path) => PAGES.find((page) => page.path.te
 
 /** @param {{area: string | undefined}} props */
 function Header({ area }) {
-  return h(
-    "header",
-    { class: "top" },
-    h(
-      "div",
-      { class: "top-inner" },
-      h("a", { class: "brand", href: "/" }, h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 22, height: 22 }), "CPT Studio"),
-      h(
-        "nav",
-        { class: "nav", "aria-label": "Pages" },
-        NAVIGATION.map(([path, title]) => h("a", { key: path, href: path, "aria-current": path === area ? "page" : undefined }, title)),
-      ),
-      h(StatusBar, {}),
-    ),
-  );
+  return h("header", { class: "top" },
+    h("div", { class: "top-inner" },
+      h("a", { class: "brand", href: "/" },
+        h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 22, height: 22 }), "CPT Studio"),
+      h("nav", { class: "nav", "aria-label": "Pages" },
+        NAVIGATION.map(([path, title]) =>
+          h("a", { key: path, href: path, "aria-current": path === area ? "page" : undefined }, title))),
+      h(StatusBar, {})));
 }
 
 function Intercepted() {
-  return h(
-    "div",
-    { class: "notice notice-bad", role: "alert" },
+  return h("div", { class: "notice notice-bad", role: "alert" },
     h("div", {}, h("h2", {}, "Another program stands between this page and your server"),
-      h("p", {}, "It left a service worker when it answered at this address, and would see everything that this page sends, so nothing is sent. "
-        + "The worker was removed: close the other tabs of this address, then reload this page.")),
-  );
+      h("p", {}, "It left a service worker when it answered at this address, and would see everything that this page "
+        + "sends, so nothing is sent. The worker was removed: close the other tabs of this address, then reload this "
+        + "page.")));
 }
 
 /** What keeps the whole page from being of use. */
 function Banner() {
-  if (intercepted.value) {
-    return h("div", { class: "banner" }, h(Intercepted, {}));
-  }
+  if (intercepted.value) return h("div", { class: "banner" }, h(Intercepted, {}));
   if (session.value === "ended") {
-    return h(
-      "div",
-      { class: "banner" },
-      h(
-        "div",
-        { class: "notice notice-warn", role: "alert" },
-        h("div", {}, h("h2", {}, "This session has ended"), h("p", {}, "Training continues, and what you typed is still here."), h(SignInForm, {})),
-      ),
-    );
+    return h("div", { class: "banner" },
+      h("div", { class: "notice notice-warn", role: "alert" },
+        h("div", {}, h("h2", {}, "This session has ended"),
+          h("p", {}, "Training continues, and what you typed is still here."), h(SignInForm, {}))));
   }
   if (stranger.value) {
-    return h(
-      "div",
-      { class: "banner" },
-      h(
-        "div",
-        { class: "notice notice-bad", role: "alert" },
+    return h("div", { class: "banner" },
+      h("div", { class: "notice notice-bad", role: "alert" },
         h("div", {}, h("h2", {}, "Another program answers at this address"),
-          h("p", {}, "It cannot prove that it is your CPT Studio, so nothing is sent to it. Start your server again; this page connects by itself once it answers. "
-            + "If it is your server with another workspace or a new token, sign in again."),
-          h(SignInForm, {})),
-      ),
-    );
+          h("p", {}, "It cannot prove that it is your CPT Studio, so nothing is sent to it. Start your server again; "
+            + "this page connects by itself once it answers. If it is your server with another workspace or a new "
+            + "token, sign in again."),
+          h(SignInForm, {}))));
   }
   if (connection.value.state === "offline") {
-    return h(
-      "div",
-      { class: "banner" },
-      h(
-        "div",
-        { class: "notice notice-bad", role: "alert" },
+    return h("div", { class: "banner" },
+      h("div", { class: "notice notice-bad", role: "alert" },
         h("div", {}, h("h2", {}, "CPT Studio's server does not answer"),
-          h("p", {}, "Runs go on without it. Start it again with the same command; this page connects by itself and fetches what it missed.")),
-      ),
-    );
+          h("p", {}, "Runs go on without it. Start it again with the same command; this page connects by itself and "
+            + "fetches what it missed."))));
   }
   return null;
 }
 
 /** @param {{error: any, again: () => void}} props */
 function Broken({ error, again }) {
-  return h(
-    "div",
-    { class: "stack" },
+  return h("div", { class: "stack" },
     h("h1", {}, "This page failed"),
     h(Problem, { error, retry: again }),
-    h("p", { class: "muted" }, "Nothing happened to your runs. ", h("a", { href: "/" }, "Go to the runs.")),
-  );
+    h("p", { class: "muted" }, "Nothing happened to your runs. ", h("a", { href: "/" }, "Go to the runs.")));
 }
 
 function NotFound() {
-  return h("div", { class: "stack" }, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "/" }, "Go to the runs.")));
+  return h("div", { class: "stack" }, h("h1", {}, "There is no such page"),
+    h("p", {}, h("a", { href: "/" }, "Go to the runs.")));
 }
 
 /** @param {{page: Page}} props */
@@ -190,16 +162,15 @@ function App() {
     first.current = false;
   }, [path]);
   if (!wasOpen.current) {
-    if (intercepted.value) {
-      return h("main", { id: "main", class: "page" }, h(Intercepted, {}));
-    }
+    if (intercepted.value) return h("main", { id: "main", class: "page" }, h(Intercepted, {}));
     return session.value === "ended" ? h(SignInPage, {}) : h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
   }
   return [
     h("a", { class: "skip", href: "#main", key: "skip" }, "Skip to the content"),
     h(Header, { area: page?.area, key: "header" }),
     h(Banner, { key: "banner" }),
-    h("main", { id: "main", class: "page", tabIndex: -1, ref: main, key: "main" }, page ? h(PageOf, { page, key: page.path.source }) : h(NotFound, {})),
+    h("main", { id: "main", class: "page", tabIndex: -1, ref: main, key: "main" },
+      page ? h(PageOf, { page, key: page.path.source }) : h(NotFound, {})),
     h(Announcements, { key: "announcements" }),
     h(ShortcutHelp, { key: "shortcuts" }),
   ];

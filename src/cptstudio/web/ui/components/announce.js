@@ -8,11 +8,7 @@ const notes = signal(/** @type {Note[]} */ ([]));
 const NOTE_MS = 8000;
 let nextId = 1;
 
-/**
- * Say something in the page's one polite live region: state changes only.
- *
- * @param {string} text
- */
+/** Say something in the page's one polite live region: state changes only. @param {string} text */
 export function announce(text) {
   // The same words twice would not be read again.
   spoken.value = spoken.value === text ? `${text}\u00a0` : text;
@@ -43,17 +39,11 @@ function close(id) {
 export function Announcements() {
   return [
     h("div", { class: "visually-hidden", role: "status", "aria-live": "polite", key: "spoken" }, spoken.value),
-    h(
-      "div",
-      { class: "toasts", key: "notes" },
+    h("div", { class: "toasts", key: "notes" },
       notes.value.map((note) =>
-        h(
-          "div",
-          { class: `toast toast-${note.kind}`, key: note.id },
+        h("div", { class: `toast toast-${note.kind}`, key: note.id },
           h("span", {}, note.text),
-          h(Button, { kind: "quiet", small: true, icon: "close", "aria-label": "Close this note", onClick: () => close(note.id) }),
-        ),
-      ),
-    ),
+          h(Button, { kind: "quiet", small: true, icon: "close", "aria-label": "Close this note",
+            onClick: () => close(note.id) })))),
   ];
 }

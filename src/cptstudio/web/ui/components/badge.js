@@ -4,10 +4,13 @@ import { Icon } from "./icon.js";
 /**
  * A short label with a tone; the words carry the meaning, the colour only helps.
  *
- * @param {{tone?: "good" | "bad" | "warn" | "info" | "live" | "quiet", icon?: string, title?: string, class?: string, children?: any}} props
+ * @param {{tone?: "good" | "bad" | "warn" | "info" | "live" | "quiet", icon?: string, title?: string, class?: string,
+ *   children?: any}} props
  */
 export function Badge({ tone = "quiet", icon, title, class: more, children }) {
-  return h("span", { class: `badge badge-${tone}${more ? ` ${more}` : ""}`, title }, tone === "live" ? h("span", { class: "badge-dot", "aria-hidden": "true" }) : icon && h(Icon, { name: icon }), children);
+  return h("span", { class: `badge badge-${tone}${more ? ` ${more}` : ""}`, title },
+    tone === "live" ? h("span", { class: "badge-dot", "aria-hidden": "true" }) : icon && h(Icon, { name: icon }),
+    children);
 }
 
 /**
@@ -31,13 +34,15 @@ export function stateWords(state) {
     lost: { words: state.outcome ? `Lost; it reported: ${state.outcome}` : "Lost", tone: "warn", icon: "alert" },
     missing: { words: "Missing", tone: "bad", icon: "alert" },
   });
-  return (state.name === "ended" ? ended[state.outcome || ""] : others[state.name]) || { words: state.name, tone: "quiet" };
+  return (state.name === "ended" ? ended[state.outcome || ""] : others[state.name])
+    || { words: state.name, tone: "quiet" };
 }
 
 /**
  * A run's state in words.
  *
- * @param {{state: {name: string, outcome?: string | null, reason?: string}, stalled?: boolean, queued?: number | null}} props
+ * @param {{state: {name: string, outcome?: string | null, reason?: string}, stalled?: boolean,
+ *   queued?: number | null}} props
  */
 export function StateBadge({ state, stalled, queued }) {
   if (queued != null) {

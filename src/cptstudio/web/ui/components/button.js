@@ -11,12 +11,8 @@ import { Icon } from "./icon.js";
 export function Button({ kind = "plain", small, icon, href, busy, disabled, type, children, ...rest }) {
   const name = `button${kind === "plain" ? "" : ` button-${kind}`}${small ? " button-small" : ""}`;
   const content = [icon && h(Icon, { name: icon, key: "icon" }), children];
-  if (href) {
-    return h("a", { ...rest, href, class: name }, content);
-  }
-  return h(
-    "button",
-    { ...rest, type: type || "button", class: name, disabled: disabled || busy, "aria-busy": busy ? "true" : undefined },
-    content,
-  );
+  if (href) return h("a", { ...rest, href, class: name }, content);
+  return h("button", { ...rest, type: type || "button", class: name, disabled: disabled || busy,
+    "aria-busy": busy ? "true" : undefined },
+    content);
 }

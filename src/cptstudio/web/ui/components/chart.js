@@ -45,54 +45,50 @@ function summaryOf({ lines, x, y, limit }) {
       const last = lastOf(line);
       const both = extent(line);
       return last && both
-        ? `${line.label}: last ${y.format(last.y)} at ${x.title.toLowerCase()} ${x.format(last.x)}, between ${y.format(both.low)} and ${y.format(both.high)}.`
+        ? `${line.label}: last ${y.format(last.y)} at ${x.title.toLowerCase()} ${x.format(last.x)}, between `
+          + `${y.format(both.low)} and ${y.format(both.high)}.`
         : `${line.label}: no values.`;
     });
   return [...parts, limit ? `${limit.label}: ${y.format(limit.value)}.` : ""].join(" ").trim();
 }
 
-/** @param {{lines: Line[], y: Axis, at: number | null, x: Axis, hidden: Set<string>, onToggle: (label: string) => void}} props */
+/**
+ * @param {{lines: Line[], y: Axis, at: number | null, x: Axis,
+ *   hidden: Set<string>, onToggle: (label: string) => void}} props
+ */
 function Legend({ lines, y, at, x, hidden, onToggle }) {
-  return h(
-    "div",
-    { class: "legend" },
+  return h("div", { class: "legend" },
     h("span", { class: "legend-x" }, at == null ? "last" : `${x.title.toLowerCase()} ${x.format(at)}`),
     lines.map((line) => {
       const found = at == null ? lastOf(line) : valueAt(line, at);
-      return h(
-        "button",
-        {
-          key: line.label, type: "button", class: "legend-line", "aria-pressed": hidden.has(line.label) ? "false" : "true",
-          title: hidden.has(line.label) ? `Show ${line.label}` : `Hide ${line.label}`, onClick: () => onToggle(line.label),
-        },
-        h(
-          "svg",
-          { class: `swatch swatch-${line.colour}`, viewBox: "0 0 20 8", width: 20, height: 8, "aria-hidden": "true" },
+      return h("button", {
+        key: line.label, type: "button", class: "legend-line",
+        "aria-pressed": hidden.has(line.label) ? "false" : "true",
+        title: hidden.has(line.label) ? `Show ${line.label}` : `Hide ${line.label}`,
+        onClick: () => onToggle(line.label),
+      },
+        h("svg", { class: `swatch swatch-${line.colour}`, viewBox: "0 0 20 8", width: 20, height: 8,
+          "aria-hidden": "true" },
           h("path", { d: "M0 4h20", "stroke-dasharray": line.dash?.join(" "), "stroke-width": line.quiet ? 2 : 3 }),
-          line.points && h("circle", { cx: 10, cy: 4, r: 3.4 }),
-        ),
+          line.points && h("circle", { cx: 10, cy: 4, r: 3.4 })),
         h("span", { class: "legend-label" }, line.label),
-        h("span", { class: "legend-value" }, found ? y.format(found.y) : "–"),
-      );
-    }),
-  );
+        h("span", { class: "legend-value" }, found ? y.format(found.y) : "–"));
+    }));
 }
 
 /** @param {{table: {header: string[], rows: any[][]}, title: string}} props */
 function DataTable({ table, title }) {
   const rows = table.rows.slice(-MOST_TABLE_ROWS);
-  return h(
-    "div",
-    { class: "chart-table", tabIndex: 0, role: "group", "aria-label": `${title} as a table` },
-    table.rows.length > rows.length && h("p", { class: "hint" }, `The last ${rows.length} of ${table.rows.length} points.`),
-    h(
-      "table",
-      { class: "table" },
+  return h("div", { class: "chart-table", tabIndex: 0, role: "group", "aria-label": `${title} as a table` },
+    table.rows.length > rows.length && h("p", { class: "hint" },
+      `The last ${rows.length} of ${table.rows.length} points.`),
+    h("table", { class: "table" },
       h("caption", { class: "visually-hidden" }, title),
-      h("thead", {}, h("tr", {}, table.header.map((name) => h("th", { key: name, scope: "col", class: "number" }, name)))),
-      h("tbody", {}, rows.map((row) => h("tr", { key: row[0] }, row.map((value, at) => h("td", { key: at, class: "number" }, value == null ? "" : number(value, 7)))))),
-    ),
-  );
+      h("thead", {},
+        h("tr", {}, table.header.map((name) => h("th", { key: name, scope: "col", class: "number" }, name)))),
+      h("tbody", {},
+        rows.map((row) => h("tr", { key: row[0] },
+          row.map((value, at) => h("td", { key: at, class: "number" }, value == null ? "" : number(value, 7))))))));
 }
 
 /** @param {ChartProps} props */
@@ -120,9 +116,7 @@ export function Chart(props) {
   }, [empty]);
 
   const keys = (/** @type {KeyboardEvent} */ event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || empty) {
-      return;
-    }
+    if (event.ctrlKey || event.metaKey || event.altKey || empty) return;
     const now = cursor == null ? xs.length - 1 : nearest(xs, cursor);
     const jump = event.shiftKey ? 10 : 1;
     const from = props.range?.[0] ?? xs[0];
@@ -158,43 +152,45 @@ export function Chart(props) {
       return `${line.label} ${found ? y.format(found.y) : "no value"}`;
     }).join(", ")}`;
   const exports = () => tableOf(lines, x);
-  return h(
-    "figure",
-    {
-      class: `chart${props.large ? " chart-large" : ""}${props.wide ? " chart-wide" : ""}`, "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-summary`,
-      "data-chart": file.split(".").pop(), "data-points": xs.length,
-    },
-    h(
-      "figcaption",
-      { class: "chart-head" },
+  return h("figure", {
+    class: `chart${props.large ? " chart-large" : ""}${props.wide ? " chart-wide" : ""}`,
+    "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-summary`,
+    "data-chart": file.split(".").pop(), "data-points": xs.length,
+  },
+    h("figcaption", { class: "chart-head" },
       h("h3", { id: `${id}-title` }, title),
       props.note,
-      props.range && h("button", { type: "button", class: "button button-quiet button-small", onClick: () => props.onZoom(null, null) }, "Show everything"),
+      props.range && h("button", { type: "button", class: "button button-quiet button-small",
+        onClick: () => props.onZoom(null, null) }, "Show everything"),
       h(Menu, {
         label: `${title}: table and export`, icon: "table", small: true, iconOnly: true,
         items: [
           { title: asTable ? "View as chart" : "View as table", onChoose: () => setAsTable(!asTable) },
           { title: "Save as PNG", onChoose: () => plot.current?.save(title, `${file}.png`) },
-          { title: "Save as CSV", onChoose: () => { const table = exports(); saveCsv(table.header, table.rows, `${file}.csv`); } },
-          { title: "Save as JSON", onChoose: () => { const table = exports(); saveJson({ title, columns: table.header, rows: table.rows }, `${file}.json`); } },
+          { title: "Save as CSV", onChoose: () => {
+            const table = exports();
+            saveCsv(table.header, table.rows, `${file}.csv`);
+          } },
+          { title: "Save as JSON", onChoose: () => {
+            const table = exports();
+            saveJson({ title, columns: table.header, rows: table.rows }, `${file}.json`);
+          } },
         ],
-      }),
-    ),
+      })),
     h(Legend, { lines, y, at: cursor, x, hidden, onToggle: toggle }),
-    h("p", { class: "visually-hidden", id: `${id}-summary` }, empty ? props.empty || "No values yet." : summaryOf({ ...props, lines: shown })),
+    h("p", { class: "visually-hidden", id: `${id}-summary` },
+      empty ? props.empty || "No values yet." : summaryOf({ ...props, lines: shown })),
     empty
       ? h("p", { class: "chart-empty" }, props.empty || "No values yet.")
-      : h(
-        "div",
-        {
-          class: asTable ? "chart-plot chart-plot-away" : "chart-plot", role: "slider", tabIndex: asTable ? -1 : 0, "aria-label": `${title}, cursor`,
-          "aria-valuemin": 0, "aria-valuemax": xs.length - 1, "aria-valuenow": cursor == null ? xs.length - 1 : nearest(xs, cursor),
-          "aria-valuetext": spoken, onKeyDown: keys,
-        },
-        h(Plot, { ...props, lines: shown, onCursor: setCursor, handle: plot }),
-      ),
-    asTable && !empty && h(DataTable, { table: exports(), title }),
-  );
+      : h("div", {
+        class: asTable ? "chart-plot chart-plot-away" : "chart-plot", role: "slider", tabIndex: asTable ? -1 : 0,
+        "aria-label": `${title}, cursor`,
+        "aria-valuemin": 0, "aria-valuemax": xs.length - 1,
+        "aria-valuenow": cursor == null ? xs.length - 1 : nearest(xs, cursor),
+        "aria-valuetext": spoken, onKeyDown: keys,
+      },
+        h(Plot, { ...props, lines: shown, onCursor: setCursor, handle: plot })),
+    asTable && !empty && h(DataTable, { table: exports(), title }));
 }
 
 /** @param {number[]} xs @param {number} x index of the last one that is not after x */

@@ -22,30 +22,21 @@ export function Dialog({ title, onClose, wide, actions, children }) {
       }
     };
   }, []);
-  return h(
-    "dialog",
-    {
-      ref: dialog,
-      class: wide ? "dialog dialog-wide" : "dialog",
-      "aria-labelledby": id,
-      onCancel: (/** @type {Event} */ event) => {
-        event.preventDefault();
-        onClose();
-      },
+  return h("dialog", {
+    ref: dialog,
+    class: wide ? "dialog dialog-wide" : "dialog",
+    "aria-labelledby": id,
+    onCancel: (/** @type {Event} */ event) => {
+      event.preventDefault();
+      onClose();
     },
-    h(
-      "div",
-      { class: "dialog-box" },
-      h(
-        "header",
-        { class: "dialog-head" },
+  },
+    h("div", { class: "dialog-box" },
+      h("header", { class: "dialog-head" },
         h("h2", { id }, title),
-        h(Button, { kind: "quiet", icon: "close", "aria-label": "Close", onClick: onClose }),
-      ),
+        h(Button, { kind: "quiet", icon: "close", "aria-label": "Close", onClick: onClose })),
       h("div", { class: "dialog-body" }, children),
-      actions && h("footer", { class: "dialog-actions" }, actions),
-    ),
-  );
+      actions && h("footer", { class: "dialog-actions" }, actions)));
 }
 
 /**
@@ -63,9 +54,7 @@ function ConfirmDialog({ question, done }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(/** @type {any} */ (null));
   const agree = async () => {
-    if (!question.action) {
-      return done(true);
-    }
+    if (!question.action) return done(true);
     setBusy(true);
     setError(null);
     try {
@@ -76,23 +65,19 @@ function ConfirmDialog({ question, done }) {
       setBusy(false);
     }
   };
-  return h(
-    Dialog,
-    {
-      title: question.title,
-      onClose: () => !busy && done(false),
-      actions: [
-        h(Button, { key: "no", onClick: () => done(false), disabled: busy, autofocus: question.danger }, question.cancel || "Cancel"),
-        h(
-          Button,
-          { key: "yes", kind: question.danger ? "danger" : "primary", busy, onClick: agree, autofocus: !question.danger },
-          question.confirm,
-        ),
-      ],
-    },
+  return h(Dialog, {
+    title: question.title,
+    onClose: () => !busy && done(false),
+    actions: [
+      h(Button, { key: "no", onClick: () => done(false), disabled: busy, autofocus: question.danger },
+        question.cancel || "Cancel"),
+      h(Button, { key: "yes", kind: question.danger ? "danger" : "primary", busy, onClick: agree,
+        autofocus: !question.danger },
+        question.confirm),
+    ],
+  },
     question.body,
-    error && h(Problem, { error }),
-  );
+    error && h(Problem, { error }));
 }
 
 /**

@@ -6,11 +6,8 @@ import { h } from "../lib/preact.js";
  * @param {{title: string, children?: any, actions?: any}} props
  */
 export function Empty({ title, children, actions }) {
-  return h(
-    "div",
-    { class: "empty" },
+  return h("div", { class: "empty" },
     h("h2", {}, title),
     h("div", { class: "empty-body" }, children),
-    actions && h("div", { class: "empty-actions" }, actions),
-  );
+    actions && h("div", { class: "empty-actions" }, actions));
 }

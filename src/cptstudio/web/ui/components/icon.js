@@ -10,7 +10,8 @@ const PATHS = {
   download: "M8 2.5v7m-3-3 3 3 3-3M3 13.2h10",
   file: "M4 1.8h5l3 3v9.4H4V1.8Zm5 0v3h3",
   folder: "M1.8 4v8.6h12.4V5.4H7.6L6.2 4H1.8Z",
-  fork: "M4.5 5.5v5m7-5c0 3-7 2-7 5M4.5 2.3a1.6 1.6 0 1 0 0 3.2 1.6 1.6 0 0 0 0-3.2Zm7 0a1.6 1.6 0 1 0 0 3.2 1.6 1.6 0 0 0 0-3.2Zm-7 8.2a1.6 1.6 0 1 0 0 3.2 1.6 1.6 0 0 0 0-3.2Z",
+  fork: "M4.5 5.5v5m7-5c0 3-7 2-7 5M4.5 2.3a1.6 1.6 0 1 0 0 3.2 1.6 1.6 0 0 0 0-3.2Zm7 0a1.6 1.6 0 1 0 0 3.2 1.6 1.6 0 "
+    + "0 0 0-3.2Zm-7 8.2a1.6 1.6 0 1 0 0 3.2 1.6 1.6 0 0 0 0-3.2Z",
   info: "M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8Zm0 5.4v3.9M8 4.8v.1",
   kill: "M5.3 1.8h5.4l3.5 3.5v5.4l-3.5 3.5H5.3l-3.5-3.5V5.3l3.5-3.5ZM6 6l4 4m0-4-4 4",
   minus: "M3.5 8h9",
@@ -33,17 +34,14 @@ const PATHS = {
  */
 export function Icon({ name, label }) {
   const known = /** @type {Record<string, string>} */ (PATHS);
-  return h(
-    "svg",
-    {
-      class: "icon",
-      viewBox: "0 0 16 16",
-      width: 16,
-      height: 16,
-      role: label ? "img" : undefined,
-      "aria-label": label,
-      "aria-hidden": label ? undefined : "true",
-    },
-    h("path", { d: known[name] || known.info }),
-  );
+  return h("svg", {
+    class: "icon",
+    viewBox: "0 0 16 16",
+    width: 16,
+    height: 16,
+    role: label ? "img" : undefined,
+    "aria-label": label,
+    "aria-hidden": label ? undefined : "true",
+  },
+    h("path", { d: known[name] || known.info }));
 }

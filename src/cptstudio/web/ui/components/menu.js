@@ -13,9 +13,7 @@ export function Menu({ label, icon, small, iconOnly, items }) {
   const place = useRef(/** @type {HTMLDivElement | null} */ (null));
   const choices = () => /** @type {HTMLElement[]} */ ([...(place.current?.querySelectorAll("[role=menuitem]") || [])]);
   useEffect(() => {
-    if (!open) {
-      return undefined;
-    }
+    if (!open) return undefined;
     choices()[0]?.focus();
     const outside = (/** @type {Event} */ event) => {
       if (!place.current?.contains(/** @type {Node} */ (event.target))) {
@@ -30,12 +28,11 @@ export function Menu({ label, icon, small, iconOnly, items }) {
     place.current?.querySelector("button")?.focus();
   };
   const keys = (/** @type {KeyboardEvent} */ event) => {
-    if (!open) {
-      return;
-    }
+    if (!open) return;
     const all = choices();
     const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-    const targets = /** @type {Record<string, number>} */ ({ ArrowDown: at + 1, ArrowUp: at - 1 + all.length, Home: 0, End: all.length - 1 });
+    const targets = /** @type {Record<string, number>} */ ({ ArrowDown: at + 1, ArrowUp: at - 1 + all.length, Home: 0,
+      End: all.length - 1 });
     if (event.key === "Escape") {
       event.stopPropagation();
       close();
@@ -46,38 +43,26 @@ export function Menu({ label, icon, small, iconOnly, items }) {
       all[targets[event.key] % all.length]?.focus();
     }
   };
-  return h(
-    "div",
-    { class: "menu", ref: place, onKeyDown: keys },
-    h(
-      Button,
-      {
-        icon,
-        small,
-        "aria-haspopup": "menu",
-        "aria-expanded": open ? "true" : "false",
-        "aria-controls": open ? id : undefined,
-        "aria-label": iconOnly ? label : undefined,
-        onClick: () => setOpen(!open),
-      },
-      !iconOnly && label,
-    ),
+  return h("div", { class: "menu", ref: place, onKeyDown: keys },
+    h(Button, {
+      icon,
+      small,
+      "aria-haspopup": "menu",
+      "aria-expanded": open ? "true" : "false",
+      "aria-controls": open ? id : undefined,
+      "aria-label": iconOnly ? label : undefined,
+      onClick: () => setOpen(!open),
+    },
+      !iconOnly && label),
     open &&
-      h(
-        "div",
-        { class: "menu-list", role: "menu", id, "aria-label": label },
+      h("div", { class: "menu-list", role: "menu", id, "aria-label": label },
         items.filter((item) => !!item).map((item) =>
           item.href
-            ? h("a", { key: item.title, role: "menuitem", tabIndex: -1, href: item.href, onClick: () => setOpen(false) }, item.title)
-            : h(
-                "button",
-                {
-                  key: item.title, type: "button", role: "menuitem", tabIndex: -1, disabled: item.disabled,
-                  onClick: () => { close(); item.onChoose?.(); },
-                },
-                item.title,
-              ),
-        ),
-      ),
-  );
+            ? h("a", { key: item.title, role: "menuitem", tabIndex: -1, href: item.href,
+              onClick: () => setOpen(false) }, item.title)
+            : h("button", {
+              key: item.title, type: "button", role: "menuitem", tabIndex: -1, disabled: item.disabled,
+              onClick: () => { close(); item.onChoose?.(); },
+            },
+                item.title))));
 }

@@ -28,7 +28,10 @@ import { Problem } from "./problem.js";
  * @property {string | null} error
  */
 
-/** All models that can be tested, kept fresh. @returns {{models: TestingModel[] | null, error: any, reload: () => Promise<void>}} */
+/**
+ * All models that can be tested, kept fresh.
+ * @returns {{models: TestingModel[] | null, error: any, reload: () => Promise<void>}}
+ */
 export function useTestingModels() {
   const { data, error, reload } = useResource("/api/testing/models", undefined, runsChanged.value.count);
   return { models: data?.models ?? null, error, reload };
@@ -41,9 +44,7 @@ export function useTestingModels() {
  */
 export function findModel(models, reference) {
   const exact = models.find((model) => model.reference === reference);
-  if (exact) {
-    return exact;
-  }
+  if (exact) return exact;
   const at = reference.lastIndexOf("@");
   const run = at < 0 ? reference : reference.slice(0, at);
   const which = at < 0 ? "last" : reference.slice(at + 1);
@@ -51,13 +52,18 @@ export function findModel(models, reference) {
     && ((which === "last" && model.last) || (which === "best" && model.best) || String(model.step) === which));
 }
 
-/** References as the server's list names them; unknown ones stay as they are. @param {TestingModel[] | null} models @param {string[]} references */
+/**
+ * References as the server's list names them; unknown ones stay as they are.
+ * @param {TestingModel[] | null} models
+ * @param {string[]} references
+ */
 export function resolved(models, references) {
   return [...new Set(references.map((one) => (models && findModel(models, one)?.reference) || one))];
 }
 
 /** The references of a query parameter. @param {string | undefined} text */
-export const modelsFromQuery = (text) => (text || "").split(",").filter(Boolean).map((one) => one.replaceAll("%2C", ","));
+export const modelsFromQuery = (text) =>
+  (text || "").split(",").filter(Boolean).map((one) => one.replaceAll("%2C", ","));
 
 /** References as one query parameter; folders may have commas. @param {string[]} references */
 export const modelsToQuery = (references) => references.map((one) => one.replaceAll(",", "%2C")).join(",");
@@ -78,7 +84,9 @@ function Choice({ model, checked, full, onToggle }) {
   const disabled = Boolean(model.error) || (full && !checked);
   return h("li", { class: "tested-option" },
     h("input", { type: "checkbox", id, checked, disabled, onChange: onToggle, "aria-describedby": `${id}-facts` }),
-    h("label", { for: id }, model.kind === "checkpoint" && model.step != null ? `Step ${integer(model.step)}` : model.label),
+    h("label", { for: id }, model.kind === "checkpoint" && model.step != null
+      ? `Step ${integer(model.step)}`
+      : model.label),
     h("span", { class: "tested-facts", id: `${id}-facts` },
       model.best && h(Badge, { tone: "good", icon: "check" }, "best"),
       model.last && h(Badge, {}, "last"),
@@ -96,15 +104,22 @@ function grouped(models) {
   return [...groups];
 }
 
-/** @param {{name: string, models: TestingModel[], chosen: string[], full: boolean, open: boolean, toggle: (reference: string) => void}} props */
+/**
+ * @param {{name: string, models: TestingModel[], chosen: string[], full: boolean, open: boolean,
+ *   toggle: (reference: string) => void}} props
+ */
 function Group({ name, models, chosen, full, open, toggle }) {
   const [unfolded, setUnfolded] = useState(open);
   const marked = models.filter((model) => chosen.includes(model.reference)).length;
-  return h("details", { class: "tested-group", open: unfolded, onToggle: (/** @type {Event} */ event) => setUnfolded(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
+  const kind = `${models[0].kind === "base" ? "model" : "checkpoint"}${models.length === 1 ? "" : "s"}`;
+  return h("details", { class: "tested-group", open: unfolded,
+    onToggle: (/** @type {Event} */ event) =>
+      setUnfolded(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
     h("summary", {}, h("span", { class: "tested-group-name" }, name),
-      h("span", { class: "hint" }, `${integer(models.length)} ${models[0].kind === "base" ? (models.length === 1 ? "model" : "models") : models.length === 1 ? "checkpoint" : "checkpoints"}${marked ? `, ${marked} chosen` : ""}`)),
+      h("span", { class: "hint" }, `${integer(models.length)} ${kind}${marked ? `, ${marked} chosen` : ""}`)),
     unfolded && h("ul", { class: "tested-options" }, models.map((model) => h(Choice, {
-      key: model.reference, model, checked: chosen.includes(model.reference), full, onToggle: () => toggle(model.reference),
+      key: model.reference, model, checked: chosen.includes(model.reference), full,
+      onToggle: () => toggle(model.reference),
     }))));
 }
 
@@ -115,12 +130,8 @@ function Group({ name, models, chosen, full, open, toggle }) {
  *   onChange: (references: string[]) => void, most: number, legend?: string}} props most: how many may be chosen
  */
 export function ModelChoice({ models, error, reload, chosen, onChange, most, legend = "Models" }) {
-  if (error && !models) {
-    return h(Problem, { error, retry: reload });
-  }
-  if (!models) {
-    return h("p", { class: "muted", "aria-busy": "true" }, "Looking for models…");
-  }
+  if (error && !models) return h(Problem, { error, retry: reload });
+  if (!models) return h("p", { class: "muted", "aria-busy": "true" }, "Looking for models…");
   const full = chosen.length >= most;
   const toggle = (/** @type {string} */ reference) => {
     if (chosen.includes(reference)) {
@@ -141,11 +152,14 @@ export function ModelChoice({ models, error, reload, chosen, onChange, most, leg
         h("span", { class: "tested-name" }, reference),
         index === 0 && chosen.length > 1 && h("span", { class: "tag" }, "compared with"),
         !known && h("span", { class: "field-problem" }, "not there any more"),
-        index > 0 && h(Button, { small: true, kind: "quiet", title: "Compare the others with this one", "aria-label": `make first: ${reference}`,
+        index > 0 && h(Button, { small: true, kind: "quiet", title: "Compare the others with this one",
+          "aria-label": `make first: ${reference}`,
           onClick: () => onChange([reference, ...chosen.filter((one) => one !== reference)]) }, "make first"),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Leave out ${reference}`, onClick: () => onChange(chosen.filter((one) => one !== reference)) }));
+        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Leave out ${reference}`,
+          onClick: () => onChange(chosen.filter((one) => one !== reference)) }));
     })),
-    models.length === 0 && h("p", { class: "notice" }, h(Icon, { name: "info" }), "There is no model on this machine yet: download one on the New run page."),
+    models.length === 0 && h("p", { class: "notice" }, h(Icon, { name: "info" }),
+      "There is no model on this machine yet: download one on the New run page."),
     h("div", { class: "tested-groups" }, groups.map(([name, ofGroup], index) => h(Group, {
       key: name, name, models: ofGroup, chosen, full, toggle,
       open: index === 0 || ofGroup.some((model) => chosen.includes(model.reference)) || groups.length < 4,

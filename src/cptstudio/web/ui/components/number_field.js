@@ -7,7 +7,8 @@ import { Field } from "./field.js";
 /** @typedef {import("../lib/typed_number.js").Options & {least?: number, most?: number}} Limits */
 
 /**
- * @param {{label: string, hint?: string, unit?: string, text: string, initial?: string, placeholder?: string, limits: Limits,
+ * @param {{label: string, hint?: string, unit?: string, text: string, initial?: string, placeholder?: string,
+ *   limits: Limits,
  *   id?: string, onText: (text: string) => void}} props
  * text: as it was typed; initial: shown where nothing was
  */
@@ -20,7 +21,8 @@ export function NumberField({ label, hint, unit, text, initial = "", placeholder
     if (number !== null && Number(text) !== number) onText(String(number));
   };
   return h(Field, { label, unit, hint, problems: problem === "" ? [] : [problem],
-    control: (attributes) => h("input", { ...attributes, type: "text", inputMode: limits.whole ? "numeric" : "decimal", autocomplete: "off", placeholder,
+    control: (attributes) => h("input", { ...attributes, type: "text", inputMode: limits.whole ? "numeric" : "decimal",
+      autocomplete: "off", placeholder,
       value: text === "" && !empty ? initial : text,
       onInput: (/** @type {Event} */ event) => {
         const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;

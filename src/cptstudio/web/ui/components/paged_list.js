@@ -38,7 +38,9 @@ export function PagedList({ title, path, query = {}, none, show }) {
   return h("div", { class: "stack" },
     show(page),
     page.total > PAGE && h("nav", { class: "row", "aria-label": `${title}: parts` },
-      h(Button, { small: true, disabled: page.offset === 0, onClick: () => setOffset(Math.max(0, offset - PAGE)) }, "Previous"),
-      h("span", { role: "status", class: "figures" }, `${integer(page.offset + 1)} to ${integer(last)} of ${integer(page.total)}`),
+      h(Button, { small: true, disabled: page.offset === 0, onClick: () => setOffset(Math.max(0, offset - PAGE)) },
+        "Previous"),
+      h("span", { role: "status", class: "figures" },
+        `${integer(page.offset + 1)} to ${integer(last)} of ${integer(page.total)}`),
       h(Button, { small: true, disabled: last >= page.total, onClick: () => setOffset(offset + PAGE) }, "Next")));
 }

@@ -8,7 +8,8 @@ import uPlot from "../vendor/uplot.js";
 /** @typedef {import("../lib/plotting.js").Line} Line */
 /** @typedef {{cursor: (x: number | null) => void, save: (title: string, name: string) => void}} PlotHandle */
 /**
- * @typedef {import("../lib/plotting.js").ChartProps & {onCursor: (x: number | null) => void, handle: {current: PlotHandle | null}}} PlotProps
+ * @typedef {import("../lib/plotting.js").ChartProps & {onCursor: (x: number | null) => void,
+ *   handle: {current: PlotHandle | null}}} PlotProps
  */
 
 const SMALL_HEIGHT = 170;
@@ -29,7 +30,8 @@ function useScheme() {
 
 /** @param {Line[]} lines the same text for charts that differ only in their values */
 const shapeOf = (lines) =>
-  lines.map((line) => [line.label, line.colour, line.width, line.dash, line.points, line.hidden, !!line.min].join()).join(";");
+  lines.map((line) => [line.label, line.colour, line.width, line.dash, line.points, line.hidden, !!line.min].join())
+    .join(";");
 
 /** @param {Line} line @returns {uPlot.Series[]} a line's own series and those of its band */
 function seriesOf(line) {
@@ -86,10 +88,10 @@ function drawMarks(u, props) {
   }
   for (const mark of props.marks || []) {
     const x = u.valToPos(mark.x, "x", true);
-    if (x < left - 1 || x > left + width + 1) {
-      continue;
-    }
-    context.strokeStyle = context.fillStyle = colour(mark.kind === "best" ? "good" : mark.kind === "bad" ? "bad" : "line-strong");
+    if (x < left - 1 || x > left + width + 1) continue;
+    context.strokeStyle = context.fillStyle = colour(mark.kind === "best"
+      ? "good"
+      : mark.kind === "bad" ? "bad" : "line-strong");
     context.setLineDash([2 * ratio, 3 * ratio]);
     line(context, x, top, x, top + height);
     const right = x > left + width - 120 * ratio;
@@ -99,7 +101,13 @@ function drawMarks(u, props) {
   context.restore();
 }
 
-/** @param {CanvasRenderingContext2D} context @param {number} x0 @param {number} y0 @param {number} x1 @param {number} y1 */
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} x0
+ * @param {number} y0
+ * @param {number} x1
+ * @param {number} y1
+ */
 function line(context, x0, y0, x1, y1) {
   context.beginPath();
   context.moveTo(x0, y0);
@@ -110,9 +118,7 @@ function line(context, x0, y0, x1, y1) {
 /** The x range that is shown. @param {PlotProps} props @returns {[number, number]} */
 function xRange(props) {
   const given = props.range ?? props.extent;
-  if (given && given[0] < given[1]) {
-    return given;
-  }
+  if (given && given[0] < given[1]) return given;
   let low = Infinity;
   let high = -Infinity;
   for (const { x } of props.lines) {
@@ -132,7 +138,8 @@ function xRange(props) {
  */
 function options(current, width, height) {
   const props = current();
-  const axis = { stroke: colour("chart-axis"), font: AXIS_FONT, grid: { stroke: colour("chart-grid"), width: 1 }, ticks: { show: false } };
+  const axis = { stroke: colour("chart-axis"), font: AXIS_FONT, grid: { stroke: colour("chart-grid"), width: 1 },
+    ticks: { show: false } };
   return {
     width,
     height,
@@ -152,15 +159,20 @@ function options(current, width, height) {
         range: () => {
           const now = current();
           const [from, to] = xRange(now);
-          return yRange(now.lines, from, to, { log: !!now.log, clip: !!now.clip, zero: now.zero, limit: now.limit?.value });
+          return yRange(now.lines, from, to,
+            { log: !!now.log, clip: !!now.clip, zero: now.zero, limit: now.limit?.value });
         },
       },
     },
     series: [{}, ...props.lines.flatMap(seriesOf)],
     bands: bandsOf(props.lines),
     axes: [
-      { ...axis, size: 28, gap: 4, values: (_, splits) => splits.map((value) => (value == null ? "" : (current().x.tick ?? current().x.format)(value))) },
-      { ...axis, size: 64, gap: 6, values: (_, splits) => splits.map((value) => (value == null ? "" : (current().y.tick ?? current().y.format)(value))) },
+      { ...axis, size: 28, gap: 4,
+        values: (_, splits) =>
+          splits.map((value) => (value == null ? "" : (current().x.tick ?? current().x.format)(value))) },
+      { ...axis, size: 64, gap: 6,
+        values: (_, splits) =>
+          splits.map((value) => (value == null ? "" : (current().y.tick ?? current().y.format)(value))) },
     ],
     hooks: {
       draw: [(u) => drawMarks(u, current())],
@@ -186,9 +198,7 @@ function savePicture(u, title, name) {
   canvas.width = source.width + 16 * ratio;
   canvas.height = source.height + 36 * ratio;
   const context = canvas.getContext("2d");
-  if (!context) {
-    return;
-  }
+  if (!context) return;
   context.fillStyle = colour("surface");
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.fillStyle = colour("text");
@@ -209,10 +219,9 @@ export function Plot(props) {
   const height = props.large ? LARGE_HEIGHT : SMALL_HEIGHT;
   useEffect(() => {
     const place = box.current;
-    if (!place) {
-      return undefined;
-    }
-    const made = new uPlot(options(() => newest.current, place.clientWidth || 600, height), aligned(newest.current.lines), place);
+    if (!place) return undefined;
+    const made = new uPlot(options(() => newest.current, place.clientWidth || 600, height),
+      aligned(newest.current.lines), place);
     plot.current = made;
     const sized = new ResizeObserver(() => {
       if (place.clientWidth && place.clientWidth !== made.width) {
@@ -221,7 +230,9 @@ export function Plot(props) {
     });
     sized.observe(place);
     newest.current.handle.current = {
-      cursor: (x) => /** @type {any} */ (made).setCursor(x == null ? { left: -10, top: -10 } : { left: made.valToPos(x, "x"), top: 10 }, true, true),
+      cursor: (x) => /** @type {any} */ (made).setCursor(x == null
+        ? { left: -10, top: -10 }
+        : { left: made.valToPos(x, "x"), top: 10 }, true, true),
       save: (title, name) => savePicture(made, title, name),
     };
     return () => {

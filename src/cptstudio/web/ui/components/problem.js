@@ -11,9 +11,7 @@ import { Icon } from "./icon.js";
 export function Problem({ error, retry }) {
   const problems = /** @type {string[]} */ (error?.problems || []);
   useEffect(() => {
-    if (!retry || !error?.passing) {
-      return undefined;
-    }
+    if (!retry || !error?.passing) return undefined;
     let first = true;
     return effect(() => {
       // The server is back, or has news: what could not be loaded is loaded without a click.
@@ -23,16 +21,10 @@ export function Problem({ error, retry }) {
       first = false;
     });
   }, [error]);
-  return h(
-    "div",
-    { class: "problem", role: "alert" },
+  return h("div", { class: "problem", role: "alert" },
     h(Icon, { name: "alert" }),
-    h(
-      "div",
-      { class: "problem-text" },
+    h("div", { class: "problem-text" },
       h("p", {}, error?.message || String(error)),
       problems.length > 0 && h("ul", {}, problems.map((sentence) => h("li", { key: sentence }, sentence))),
-      retry && h("button", { type: "button", class: "button button-small", onClick: retry }, "Try again"),
-    ),
-  );
+      retry && h("button", { type: "button", class: "button button-small", onClick: retry }, "Try again")));
 }

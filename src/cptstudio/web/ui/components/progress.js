@@ -25,7 +25,9 @@ function amounts(job) {
   const say = job.unit === "bytes" ? bytes : count;
   const parts = [];
   if (job.done != null) {
-    parts.push(job.total ? `${say(job.done)} of ${say(job.total)}${job.unit === "bytes" ? "" : ` ${job.unit}`}` : `${say(job.done)}${job.unit === "bytes" ? "" : ` ${job.unit}`}`);
+    parts.push(job.total
+      ? `${say(job.done)} of ${say(job.total)}${job.unit === "bytes" ? "" : ` ${job.unit}`}`
+      : `${say(job.done)}${job.unit === "bytes" ? "" : ` ${job.unit}`}`);
   }
   if (job.rate) {
     parts.push(rate(job.rate, job.unit));
@@ -47,20 +49,16 @@ export function JobProgress({ job, onClose, children }) {
   const words = /** @type {Record<string, string>} */ ({
     waiting: "Waiting", running: job.phase || "Working", done: "Done", failed: "Failed", cancelled: "Cancelled",
   });
-  return h(
-    "div",
-    { class: `job job-${job.state}` },
-    h(
-      "div",
-      { class: "job-head" },
+  return h("div", { class: `job job-${job.state}` },
+    h("div", { class: "job-head" },
       h("strong", {}, job.title),
       h("span", { class: "job-state" }, words[job.state] || job.state),
       active && h(Button, { small: true, onClick: cancel }, "Cancel"),
-      !active && onClose && h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Close ${job.title}`, onClick: onClose }),
-    ),
+      !active && onClose && h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Close ${job.title}`,
+        onClick: onClose })),
     active && h(Progress, { label: job.title, done: job.done, total: job.total, text: amounts(job) }),
     active && h("p", { class: "hint" }, amounts(job), job.detail ? ` · ${job.detail}` : ""),
-    job.state === "failed" && job.error && h("p", { class: "field-problem" }, typeof job.error === "string" ? job.error : job.error.detail),
-    children,
-  );
+    job.state === "failed" && job.error && h("p", { class: "field-problem" },
+      typeof job.error === "string" ? job.error : job.error.detail),
+    children);
 }

@@ -16,14 +16,16 @@ const helpIsOpen = signal(false);
 
 /** @param {EventTarget | null} target */
 function typing(target) {
-  return target instanceof Element && target.closest("input, select, textarea, [contenteditable], dialog, [role=menu]") !== null;
+  return target instanceof Element
+    && target.closest("input, select, textarea, [contenteditable], dialog, [role=menu]") !== null;
 }
 
 /** Single keys as shortcuts, where the preference allows them and nobody types. */
 export function startShortcuts() {
   addEventListener("keydown", (event) => {
     const special = event.ctrlKey || event.metaKey || event.altKey;
-    if (!shortcuts.value || special || event.defaultPrevented || typing(event.target) || document.querySelector("dialog[open]")) {
+    if (!shortcuts.value || special || event.defaultPrevented || typing(event.target)
+      || document.querySelector("dialog[open]")) {
       return;
     }
     const found = KEYS.find(([key]) => key === event.key);
@@ -39,9 +41,7 @@ export function startShortcuts() {
 
 /** The list of shortcuts, on "?". */
 export function ShortcutHelp() {
-  if (!helpIsOpen.value) {
-    return null;
-  }
+  if (!helpIsOpen.value) return null;
   const rows = [
     ...KEYS.map(([key, title]) => [key, title]),
     ["?", "This list"],
@@ -49,13 +49,12 @@ export function ShortcutHelp() {
     ["+ − 0", "In a chart: zoom in, zoom out, show everything"],
     ["Esc", "Close a dialog; in a chart: put the cursor away"],
   ];
-  return h(
-    Dialog,
-    { title: "Keyboard", onClose: () => { helpIsOpen.value = false; } },
+  return h(Dialog, { title: "Keyboard", onClose: () => { helpIsOpen.value = false; } },
     h("table", { class: "table" },
       h("caption", { class: "visually-hidden" }, "Keys and what they do"),
-      h("thead", { class: "visually-hidden" }, h("tr", {}, h("th", { scope: "col" }, "Key"), h("th", { scope: "col" }, "Does"))),
-      h("tbody", {}, rows.map(([key, title]) => h("tr", { key }, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, title))))),
-    h("p", { class: "hint" }, "Single keys can be turned off under ", h("a", { href: "/settings" }, "Settings"), "."),
-  );
+      h("thead", { class: "visually-hidden" },
+        h("tr", {}, h("th", { scope: "col" }, "Key"), h("th", { scope: "col" }, "Does"))),
+      h("tbody", {}, rows.map(([key, title]) =>
+        h("tr", { key }, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, title))))),
+    h("p", { class: "hint" }, "Single keys can be turned off under ", h("a", { href: "/settings" }, "Settings"), "."));
 }

@@ -24,7 +24,8 @@ export function SignInForm() {
     setBusy(false);
   };
   return h("form", { class: "stack", onSubmit: send },
-    h("p", {}, "Open the file that the server named in its terminal when it started, or paste the token: the one line of ",
+    h("p", {},
+      "Open the file that the server named in its terminal when it started, or paste the token: the one line of ",
       h("code", {}, ".cpt-studio/token"), " in the workspace."),
     problem && h("p", { class: "problem", role: "alert" }, problem),
     h(Field, {

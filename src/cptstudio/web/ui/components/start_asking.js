@@ -5,7 +5,10 @@ import { bytes } from "../lib/format.js";
 import { h } from "../lib/preact.js";
 import { confirm } from "./dialog.js";
 
-/** @typedef {{memory_bytes: number, memory_available_bytes: number, disk_needed_bytes: number, disk_free_bytes: number}} Needs */
+/**
+ * @typedef {{memory_bytes: number, memory_available_bytes: number, disk_needed_bytes: number,
+ *   disk_free_bytes: number}} Needs
+ */
 
 /**
  * Post what starts a run; where it does not fit, ask with the numbers and start it anyway.
@@ -36,9 +39,12 @@ function NeedsTable({ needs }) {
   const memory = needs.memory_bytes > needs.memory_available_bytes;
   const disk = needs.disk_needed_bytes > needs.disk_free_bytes;
   return h("div", { class: "stack" },
-    memory && h("p", { key: "memory" }, `A training step needs about ${bytes(needs.memory_bytes)} of memory. This machine has ${bytes(needs.memory_available_bytes)}.`),
-    disk && h("p", { key: "disk" }, `The checkpoints need about ${bytes(needs.disk_needed_bytes)} of disk. ${bytes(needs.disk_free_bytes)} are free.`),
+    memory && h("p", { key: "memory" }, `A training step needs about ${bytes(needs.memory_bytes)} of memory. This `
+      + `machine has ${bytes(needs.memory_available_bytes)}.`),
+    disk && h("p", { key: "disk" }, `The checkpoints need about ${bytes(needs.disk_needed_bytes)} of disk. `
+      + `${bytes(needs.disk_free_bytes)} are free.`),
     h("p", { key: "what", class: "hint" }, memory
-      ? "If you start it anyway, it will probably fail at its first step, or make this machine too slow to use. A smaller batch or a shorter context needs less."
+      ? "If you start it anyway, it will probably fail at its first step, or make this machine too slow to use. A "
+        + "smaller batch or a shorter context needs less."
       : "If you start it anyway, it will fail when the disk is full. Keeping fewer checkpoints needs less."));
 }

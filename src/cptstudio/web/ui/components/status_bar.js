@@ -9,9 +9,7 @@ import { stateWords } from "./badge.js";
 function useSeconds(/** @type {boolean} */ on) {
   const [, tick] = useState(0);
   useEffect(() => {
-    if (!on) {
-      return undefined;
-    }
+    if (!on) return undefined;
     const timer = setInterval(() => tick((value) => value + 1), 1000);
     return () => clearInterval(timer);
   }, [on]);
@@ -36,9 +34,7 @@ function Item({ title, value }) {
 export function StatusBar() {
   const active = /** @type {any[]} */ (status.value?.active || []);
   const run = active[0];
-  return h(
-    "div",
-    { class: "status", role: "group", "aria-label": "Status" },
+  return h("div", { class: "status", role: "group", "aria-label": "Status" },
     run && h("a", { class: "status-run", href: `/runs/${run.id}` }, run.id),
     run && run.state?.name !== "running" && h(Item, { title: "", value: stateWords(run.state).words }),
     run && h(Item, { title: "step", value: stepOf(run) }),
@@ -47,6 +43,5 @@ export function StatusBar() {
     run?.memory_process != null && h(Item, { title: "memory", value: bytes(run.memory_process) }),
     active.length > 1 && h("a", { href: "/" }, `and ${active.length - 1} more`),
     !run && status.value && connection.value.state === "live" && h("span", { class: "muted" }, "Nothing is running"),
-    h(ConnectionState, {}),
-  );
+    h(ConnectionState, {}));
 }

@@ -15,57 +15,35 @@ import { Icon } from "./icon.js";
 /**
  * A table that scrolls sideways inside itself where the page is narrow.
  *
- * @param {{caption: string, showCaption?: boolean, columns: Column[], rows: any[], rowKey: (row: any) => string | number,
- *   sort?: {column: string, descending: boolean}, onSort?: (column: string) => void, rowClass?: (row: any) => string, empty?: any}} props
+ * @param {{caption: string, showCaption?: boolean, columns: Column[], rows: any[],
+ *   rowKey: (row: any) => string | number,
+ *   sort?: {column: string, descending: boolean}, onSort?: (column: string) => void, rowClass?: (row: any) => string,
+ *   empty?: any}} props
  */
 export function Table({ caption, showCaption, columns, rows, rowKey, sort, onSort, rowClass, empty }) {
-  const cellClass = (/** @type {Column} */ column) => [column.number && "number", column.class].filter(Boolean).join(" ") || undefined;
-  return h(
-    "div",
-    { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": caption },
-    h(
-      "table",
-      { class: "table" },
+  const cellClass = (/** @type {Column} */ column) =>
+    [column.number && "number", column.class].filter(Boolean).join(" ") || undefined;
+  return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": caption },
+    h("table", { class: "table" },
       h("caption", { class: showCaption ? undefined : "visually-hidden" }, caption),
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
+      h("thead", {},
+        h("tr", {},
           columns.map((column) => {
             const sorted = sort?.column === column.id ? (sort.descending ? "descending" : "ascending") : undefined;
-            return h(
-              "th",
-              { key: column.id, scope: "col", class: cellClass(column), "aria-sort": sorted },
+            return h("th", { key: column.id, scope: "col", class: cellClass(column), "aria-sort": sorted },
               column.sortable && onSort
-                ? h(
-                    "button",
-                    { type: "button", class: "sort", onClick: () => onSort(column.id) },
+                ? h("button", { type: "button", class: "sort", onClick: () => onSort(column.id) },
                     column.title,
-                    h("span", { class: sorted ? `sort-mark sort-${sorted}` : "sort-mark" }, h(Icon, { name: "chevron" })),
-                  )
-                : column.title,
-            );
-          }),
-        ),
-      ),
-      h(
-        "tbody",
-        {},
+                    h("span", { class: sorted ? `sort-mark sort-${sorted}` : "sort-mark" },
+                      h(Icon, { name: "chevron" })))
+                : column.title);
+          }))),
+      h("tbody", {},
         rows.map((row) =>
-          h(
-            "tr",
-            { key: rowKey(row), class: rowClass?.(row) || undefined },
+          h("tr", { key: rowKey(row), class: rowClass?.(row) || undefined },
             columns.map((column) =>
               column.header
                 ? h("th", { key: column.id, scope: "row", class: cellClass(column) }, column.cell(row))
-                : h("td", { key: column.id, class: cellClass(column) }, column.cell(row)),
-            ),
-          ),
-        ),
-        rows.length === 0 && empty && h("tr", {}, h("td", { colSpan: columns.length, class: "table-empty" }, empty)),
-      ),
-    ),
-  );
+                : h("td", { key: column.id, class: cellClass(column) }, column.cell(row))))),
+        rows.length === 0 && empty && h("tr", {}, h("td", { colSpan: columns.length, class: "table-empty" }, empty)))));
 }

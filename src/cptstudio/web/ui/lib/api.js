@@ -8,7 +8,8 @@ import { distrust, EndedError, endSession, secretHeader, StrangerError, trusted 
 export class ApiError extends Error {
   /**
    * @param {number} status
-   * @param {{title?: string, detail?: string, problems?: string[], fields?: Record<string, string[]>, needs?: any}} body
+   * @param {{title?: string, detail?: string, problems?: string[],
+   *   fields?: Record<string, string[]>, needs?: any}} body
    */
   constructor(status, body) {
     super(body.detail || body.title || `The server answered ${status}.`);
@@ -54,9 +55,7 @@ async function parsed(response) {
   } catch {
     body = response.ok ? text : null;
   }
-  if (!response.ok) {
-    throw new ApiError(response.status, body && typeof body === "object" ? body : {});
-  }
+  if (!response.ok) throw new ApiError(response.status, body && typeof body === "object" ? body : {});
   return body;
 }
 
@@ -109,9 +108,7 @@ async function ask(path, options) {
       }
       throw error;
     }
-    if (response.status !== 401) {
-      return response;
-    }
+    if (response.status !== 401) return response;
     if (again) {
       endSession();
       return response;
@@ -120,11 +117,7 @@ async function ask(path, options) {
   }
 }
 
-/**
- * @param {string} method
- * @param {string} path
- * @param {any} body
- */
+/** @param {string} method @param {string} path @param {any} body */
 async function send(method, path, body) {
   // The same key on the second try: the server answers as the first time and does nothing twice.
   const options = {
@@ -135,9 +128,7 @@ async function send(method, path, body) {
   try {
     return await parsed(await ask(path, options));
   } catch (error) {
-    if (error instanceof ApiError) {
-      throw error;
-    }
+    if (error instanceof ApiError) throw error;
   }
   await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER_MS));
   try {
@@ -175,7 +166,12 @@ export const post = (path, body) => send("POST", path, body);
 /** PUT JSON. @param {string} path @param {any=} body @returns {Promise<any>} */
 export const put = (path, body) => send("PUT", path, body);
 
-/** DELETE, with a JSON body where the API wants a confirmation. @param {string} path @param {any=} body @returns {Promise<any>} */
+/**
+ * DELETE, with a JSON body where the API wants a confirmation.
+ * @param {string} path
+ * @param {any=} body
+ * @returns {Promise<any>}
+ */
 export const del = (path, body) => send("DELETE", path, body);
 
 /**

@@ -73,9 +73,7 @@ export async function refreshBench() {
       benchError.value = null;
     }
   } catch (error) {
-    if (!(error instanceof ApiError)) {
-      throw error;
-    }
+    if (!(error instanceof ApiError)) throw error;
     if (turn === asked) {
       benchError.value = error;
     }
@@ -129,20 +127,17 @@ export async function follow(id, news, abort) {
     const began = performance.now();
     let task = null;
     try {
-      task = /** @type {Task} */ (await get(`/api/bench/tasks/${encodeURIComponent(id)}`, { after, version, wait: WAIT_SECONDS }, abort));
+      task = /** @type {Task} */ (await get(`/api/bench/tasks/${encodeURIComponent(id)}`,
+        { after, version, wait: WAIT_SECONDS }, abort));
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 0) {
-        throw error;
-      }
+      if (!(error instanceof ApiError) || error.status !== 0) throw error;
     }
     if (task) {
       after = task.next;
       version = task.version;
       version = task.version;
       news(task);
-      if (task.state !== "running") {
-        return task;
-      }
+      if (task.state !== "running") return task;
     }
     await pause(task ? Math.max(0, PACE_MS - (performance.now() - began)) : AGAIN_MS);
   }

@@ -13,12 +13,8 @@ const finite = (value) => typeof value === "number" && Number.isFinite(value);
  * @param {number=} digits significant digits
  */
 export function number(value, digits = 4) {
-  if (value == null) {
-    return ABSENT;
-  }
-  if (!finite(value)) {
-    return String(value).replace("Infinity", "∞");
-  }
+  if (value == null) return ABSENT;
+  if (!finite(value)) return String(value).replace("Infinity", "∞");
   if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e7)) {
     return value.toExponential(Math.max(0, digits - 2)).replace(/\.?0+e/, "e").replace("e+", "e");
   }
@@ -32,9 +28,7 @@ export function integer(value) {
 
 /** A large count in short: 12.3 k, 4.5 M. @param {number | null | undefined} value */
 export function count(value) {
-  if (!finite(value)) {
-    return ABSENT;
-  }
+  if (!finite(value)) return ABSENT;
   for (const [unit, size] of /** @type {[string, number][]} */ ([["T", 1e12], ["B", 1e9], ["M", 1e6], ["k", 1e3]])) {
     if (Math.abs(value) >= size) {
       return `${(value / size).toLocaleString(LOCALE, { maximumSignificantDigits: 3 })} ${unit}`;
@@ -45,9 +39,7 @@ export function count(value) {
 
 /** Bytes in decimal units, as disks and memory are sold. @param {number | null | undefined} value */
 export function bytes(value) {
-  if (!finite(value)) {
-    return ABSENT;
-  }
+  if (!finite(value)) return ABSENT;
   const units = ["B", "kB", "MB", "GB", "TB"];
   let size = Math.abs(value);
   let unit = 0;
@@ -61,23 +53,13 @@ export function bytes(value) {
 
 /** A length of time: 45 s, 3 min 20 s, 2 h 05 min, 3 d 4 h. @param {number | null | undefined} seconds */
 export function duration(seconds) {
-  if (!finite(seconds)) {
-    return ABSENT;
-  }
+  if (!finite(seconds)) return ABSENT;
   const whole = Math.max(0, Math.round(seconds));
-  if (seconds > 0 && seconds < 1) {
-    return "< 1 s";
-  }
+  if (seconds > 0 && seconds < 1) return "< 1 s";
   const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
-  if (whole < 60) {
-    return `${whole} s`;
-  }
-  if (whole < 3600) {
-    return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
-  }
-  if (whole < 86400) {
-    return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
-  }
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
   return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
 }
 
@@ -88,33 +70,24 @@ export function duration(seconds) {
  * @param {string} unit "tokens", "bytes", "files", ...
  */
 export function rate(value, unit) {
-  if (!finite(value)) {
-    return ABSENT;
-  }
-  if (unit === "bytes") {
-    return `${bytes(value)}/s`;
-  }
+  if (!finite(value)) return ABSENT;
+  if (unit === "bytes") return `${bytes(value)}/s`;
   // A slow step must not look like none: 0.15 steps/s.
-  return `${Math.abs(value) < 10 ? value.toLocaleString(LOCALE, { maximumSignificantDigits: 2 }) : count(value)} ${unit}/s`;
+  return `${Math.abs(value) < 10 ? value.toLocaleString(LOCALE, { maximumSignificantDigits: 2 }) : count(value)} `
+    + `${unit}/s`;
 }
 
 /** A point in time in the reader's own zone. @param {number | null | undefined} seconds Unix time */
 export function date(seconds) {
-  if (!finite(seconds) || seconds <= 0) {
-    return ABSENT;
-  }
+  if (!finite(seconds) || seconds <= 0) return ABSENT;
   return new Date(seconds * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
 /** How long ago, roughly. @param {number | null | undefined} seconds Unix time */
 export function ago(seconds) {
-  if (!finite(seconds) || seconds <= 0) {
-    return ABSENT;
-  }
+  if (!finite(seconds) || seconds <= 0) return ABSENT;
   const passed = Date.now() / 1000 - seconds;
-  if (passed < 60) {
-    return "just now";
-  }
+  if (passed < 60) return "just now";
   /** @type {[number, string][]} */
   const units = [[86400 * 365, "year"], [86400 * 30, "month"], [86400, "day"], [3600, "h"], [60, "min"]];
   const [size, name] = units.find(([length]) => passed >= length) || [60, "min"];
@@ -127,15 +100,15 @@ export function bits(value) {
   return finite(value) ? value.toFixed(4) : number(value);
 }
 
-/** A change with its sign: +0.0123, −0.0456. @param {number | null | undefined} value @param {number=} digits decimals */
+/**
+ * A change with its sign: +0.0123, −0.0456.
+ * @param {number | null | undefined} value
+ * @param {number=} digits decimals
+ */
 export function change(value, digits = 4) {
-  if (!finite(value)) {
-    return ABSENT;
-  }
+  if (!finite(value)) return ABSENT;
   const text = Math.abs(value).toLocaleString(LOCALE, { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  if (!/[1-9]/.test(text)) {
-    return `±${text}`;
-  }
+  if (!/[1-9]/.test(text)) return `±${text}`;
   return (value > 0 ? "+" : "−") + text;
 }
 

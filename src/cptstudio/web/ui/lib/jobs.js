@@ -12,10 +12,7 @@ export function isEnded(job) {
   return ["done", "failed", "cancelled"].includes(job?.state);
 }
 
-/**
- * Make a job known that an answer told of, unless the news were faster.
- * @param {any} job
- */
+/** Make a job known that an answer told of, unless the news were faster. @param {any} job */
 export function noteJob(job) {
   if (job !== null && jobs.peek()[job.id] === undefined) jobs.value = { ...jobs.peek(), [job.id]: job };
 }

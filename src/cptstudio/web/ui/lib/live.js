@@ -10,7 +10,10 @@ import { effect, signal } from "./preact.js";
 import { distrust, secretHeader, session, socketProtocols, trusted } from "./session.js";
 
 /** @typedef {Record<string, any>} Row */
-/** @typedef {{state: "live" | "reconnecting" | "offline", since: number}} Connection since: Unix seconds of the last news */
+/**
+ * @typedef {{state: "live" | "reconnecting" | "offline",
+ *   since: number}} Connection since: Unix seconds of the last news
+ */
 /** @typedef {{boot_id: string, generation: any, after: number}} Position where a page is in a run's rows */
 /**
  * What a page does with the news of a run.
@@ -74,17 +77,13 @@ async function fetchStatus() {
   try {
     takeStatus(await get("/api/status"));
   } catch (error) {
-    if (!(error instanceof ApiError)) {
-      throw error;
-    }
+    if (!(error instanceof ApiError)) throw error;
   }
 }
 
 /** Connect, whenever the session is open; the shell calls it once. */
 export function startLive() {
-  if (socket) {
-    return;
-  }
+  if (socket) return;
   // Socket.IO would try again by itself, and send the secret to whoever listens then.
   socket = io({ transports: ["websocket", "polling"], autoConnect: false, reconnection: false });
   let connectedBefore = false;
@@ -151,9 +150,7 @@ function nextPause() {
 
 /** Connect to our server, and to no other program: try until it answers, or the session has ended. */
 async function connect() {
-  if (!socket || connecting) {
-    return;
-  }
+  if (!socket || connecting) return;
   connecting = true;
   while (session.value === "open") {
     try {
@@ -205,9 +202,7 @@ class Follower {
         await this.handler.reload();
       }
       const after = this.handler.position()?.after ?? 0;
-      if (!socket?.connected) {
-        return;
-      }
+      if (!socket?.connected) return;
       let answer;
       try {
         answer = await socket.timeout(ACK_MS).emitWithAck("watch", { run: this.run, after });
@@ -266,22 +261,16 @@ class Follower {
     let reloads = 0;
     for (;;) {
       const after = this.handler.position()?.after ?? 0;
-      if (this.stopped || after >= wanted) {
-        return;
-      }
+      if (this.stopped || after >= wanted) return;
       const page = await get(`/api/runs/${this.run}/rows`, { after, limit: PAGE_ROWS });
       if (!this.same(page)) {
         reloads += 1;
-        if (reloads > MOST_RELOADS) {
-          return;
-        }
+        if (reloads > MOST_RELOADS) return;
         await this.handler.reload();
         continue;
       }
       this.apply(page.rows);
-      if (!page.more) {
-        return;
-      }
+      if (!page.more) return;
     }
   }
 }

@@ -78,9 +78,7 @@ export function colour(name) {
  */
 export function aligned(lines) {
   const tables = lines.map((line) => (line.min && line.max ? [line.x, line.y, line.min, line.max] : [line.x, line.y]));
-  if (!tables.length) {
-    return [[]];
-  }
+  if (!tables.length) return [[]];
   return uPlot.join(/** @type {any} */ (tables));
 }
 
@@ -108,16 +106,12 @@ export function yRange(lines, from, to, how) {
     }
   };
   for (const line of lines) {
-    if (line.hidden) {
-      continue;
-    }
+    if (line.hidden) continue;
     const raw = line.min && line.max;
     /** @type {number[]} */
     const inside = [];
     for (let at = 0; at < line.x.length; at += 1) {
-      if (line.x[at] < from || line.x[at] > to) {
-        continue;
-      }
+      if (line.x[at] < from || line.x[at] > to) continue;
       if (how.clip && (raw || line.quiet)) {
         const value = line.y[at];
         if (value != null && (!how.log || value > 0)) {
@@ -147,9 +141,7 @@ export function yRange(lines, from, to, how) {
 
 /** @param {number} low @param {number} high @param {boolean} log @returns {[number, number]} */
 function padded(low, high, log) {
-  if (!(low <= high)) {
-    return log ? [0.1, 1] : [0, 1];
-  }
+  if (!(low <= high)) return log ? [0.1, 1] : [0, 1];
   if (log) {
     const room = Math.max((high / low) ** 0.05, 1.02);
     return [low / room, high * room];
@@ -165,19 +157,12 @@ function padded(low, high, log) {
 export function lastOf(line) {
   for (let at = line.y.length - 1; at >= 0; at -= 1) {
     const value = line.y[at];
-    if (value != null) {
-      return { x: line.x[at], y: value };
-    }
+    if (value != null) return { x: line.x[at], y: value };
   }
   return null;
 }
 
-/**
- * The value of a line at or before a position.
- *
- * @param {Line} line
- * @param {number} x
- */
+/** The value of a line at or before a position. @param {Line} line @param {number} x */
 export function valueAt(line, x) {
   let low = 0;
   let high = line.x.length;

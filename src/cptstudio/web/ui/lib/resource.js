@@ -10,13 +10,12 @@ import { useCallback, useEffect, useRef, useState } from "./preact.js";
  */
 export function useResource(path, query, again) {
   const key = path && JSON.stringify([path, query]);
-  const [state, setState] = useState({ key: /** @type {string | null} */ (null), data: /** @type {any} */ (null), error: /** @type {any} */ (null), loading: true });
+  const [state, setState] = useState({ key: /** @type {string | null} */ (null), data: /** @type {any} */ (null),
+    error: /** @type {any} */ (null), loading: true });
   const busy = useRef({ running: false, again: false, key: /** @type {string | null} */ (null) });
   const load = useCallback(async () => {
     const flags = busy.current;
-    if (!path) {
-      return;
-    }
+    if (!path) return;
     if (flags.running && flags.key === key) {
       flags.again = true;
       return;
@@ -45,5 +44,6 @@ export function useResource(path, query, again) {
   }, [key, again]);
   useEffect(() => () => { busy.current.key = null; }, []);
   const current = state.key === key;
-  return { data: current ? state.data : null, error: current ? state.error : null, loading: current ? state.loading : true, reload: load };
+  return { data: current ? state.data : null, error: current ? state.error : null,
+    loading: current ? state.loading : true, reload: load };
 }

@@ -67,14 +67,10 @@ export function startRouter() {
   });
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
-    if (!(link instanceof HTMLAnchorElement) || event.defaultPrevented || event.button !== 0) {
-      return;
-    }
+    if (!(link instanceof HTMLAnchorElement) || event.defaultPrevented || event.button !== 0) return;
     const special = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
     const elsewhere = link.origin !== location.origin || link.target || link.hasAttribute("download");
-    if (special || elsewhere || link.pathname.startsWith("/download/") || link.hash) {
-      return;
-    }
+    if (special || elsewhere || link.pathname.startsWith("/download/") || link.hash) return;
     event.preventDefault();
     navigate(link.pathname + link.search);
   });

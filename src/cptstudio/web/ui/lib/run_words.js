@@ -8,9 +8,7 @@ export const nameOf = (run) => run.name || run.id;
 
 /** @param {RunSummary} run step of total, as far as it is known */
 export function stepOf(run) {
-  if (run.step == null && run.planned_steps == null) {
-    return "–";
-  }
+  if (run.step == null && run.planned_steps == null) return "–";
   return run.planned_steps == null ? integer(run.step) : `${integer(run.step ?? 0)} of ${integer(run.planned_steps)}`;
 }
 

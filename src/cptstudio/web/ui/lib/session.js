@@ -89,9 +89,7 @@ function lookForWorkers() {
     distrust();
     void workers.getRegistrations().then((all) => all.forEach((one) => void one.unregister()));
   }
-  if (intercepted.value) {
-    throw new StrangerError();
-  }
+  if (intercepted.value) throw new StrangerError();
 }
 
 /** None that was left may take control later. */
@@ -117,12 +115,7 @@ async function ask(path, body, credentials = "same-origin") {
   return { status: response.status, body: content && typeof content === "object" ? content : {} };
 }
 
-/**
- * Both sides prove themselves to each other.
- *
- * @param {Known} mine
- * @returns {Promise<Opened>}
- */
+/** Both sides prove themselves to each other. @param {Known} mine @returns {Promise<Opened>} */
 async function recognise(mine) {
   const nonce = hex(crypto.getRandomValues(new Uint8Array(16)).buffer);
   // Not even the cookie is sent to who has not proven itself.
@@ -133,17 +126,11 @@ async function recognise(mine) {
   const words = (/** @type {string} */ side) =>
     encoder.encode(["cpt-studio", side, location.origin, mine.session ?? "", boot, nonce, challenge].join("\n"));
   const theirs = Uint8Array.from(proof.match(/../g), (/** @type {string} */ pair) => parseInt(pair, 16));
-  if (await crypto.subtle.verify(HASH, mine.key, theirs, words("over"))) {
-    throw new EndedError();
-  }
-  if (!(await crypto.subtle.verify(HASH, mine.key, theirs, words("server")))) {
-    throw new StrangerError();
-  }
+  if (await crypto.subtle.verify(HASH, mine.key, theirs, words("over"))) throw new EndedError();
+  if (!(await crypto.subtle.verify(HASH, mine.key, theirs, words("server")))) throw new StrangerError();
   const own = hex(await crypto.subtle.sign(HASH, mine.key, words("client")));
   const { status, body } = await ask("/enter/answer", { session: mine.session, nonce, challenge, proof: own, former });
-  if (status !== 200) {
-    throw new StrangerError();
-  }
+  if (status !== 200) throw new StrangerError();
   return body;
 }
 
@@ -151,9 +138,7 @@ async function recognise(mine) {
 async function learn() {
   lookForWorkers();
   const response = await fetch("/api/session", { headers: secretHeader() });
-  if (!response.ok) {
-    throw response.status === 401 ? new EndedError() : new StrangerError();
-  }
+  if (!response.ok) throw response.status === 401 ? new EndedError() : new StrangerError();
   const facts = await response.json();
   former = facts.boot;
   const key = Uint8Array.from(atob(facts.key), (one) => one.charCodeAt(0));
@@ -185,9 +170,7 @@ async function resume(secrets) {
         opened(false);
         return;
       } catch (error) {
-        if (error instanceof EndedError || intercepted.value) {
-          break;
-        }
+        if (error instanceof EndedError || intercepted.value) break;
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
       }
     }
@@ -225,9 +208,7 @@ export function endSession() {
  * @returns {Promise<void>}
  */
 export function trusted() {
-  if (session.value === "ended") {
-    return Promise.reject(new EndedError());
-  }
+  if (session.value === "ended") return Promise.reject(new EndedError());
   if (proven) {
     try {
       lookForWorkers();
@@ -280,9 +261,7 @@ export async function signIn(token) {
     answer = await recognise({ session: null, key: await imported(encoder.encode(token)) });
   } else {
     const { status, body } = await ask("/enter", { token });
-    if (status !== 200) {
-      throw new StrangerError();
-    }
+    if (status !== 200) throw new StrangerError();
     answer = body;
   }
   secret = answer.secret;

@@ -38,18 +38,12 @@ const GROUP_TITLES = new Map([
   ["compute", "Compute"],
 ]);
 
-/**
- * A group's heading.
- * @param {string} group
- */
+/** A group's heading. @param {string} group */
 export function groupTitle(group) {
   return GROUP_TITLES.get(group) ?? group.charAt(0).toUpperCase() + group.slice(1).replaceAll("_", " ");
 }
 
-/**
- * @param {unknown} value
- * @returns {Json}
- */
+/** @param {unknown} value @returns {Json} */
 function object(value) {
   return value !== null && typeof value === "object" ? /** @type {Json} */ (value) : {};
 }
@@ -67,10 +61,7 @@ export function readSettings(schema) {
   walk(root, "");
   return found;
 
-  /**
-   * @param {Json} node
-   * @param {string} prefix
-   */
+  /** @param {Json} node @param {string} prefix */
   function walk(node, prefix) {
     const required = Array.isArray(node["required"]) ? node["required"] : [];
     for (const [key, value] of Object.entries(object(node["properties"]))) {
@@ -84,10 +75,7 @@ export function readSettings(schema) {
     }
   }
 
-  /**
-   * @param {Json} node
-   * @returns {Json}
-   */
+  /** @param {Json} node @returns {Json} */
   function resolve(node) {
     const all = node["allOf"];
     const reference = node["$ref"] ?? (Array.isArray(all) && all.length === 1 ? object(all[0])["$ref"] : undefined);
@@ -123,10 +111,7 @@ export function readSettings(schema) {
     };
   }
 
-  /**
-   * @param {Json} value
-   * @returns {Kind}
-   */
+  /** @param {Json} value @returns {Kind} */
   function kindOf(value) {
     if (Array.isArray(value["enum"])) return "choice";
     switch (value["type"]) {
@@ -139,27 +124,21 @@ export function readSettings(schema) {
       case "array":
         return object(resolve(object(value["items"])))["properties"] === undefined ? "texts" : "corpora";
       default:
-        return Array.isArray(value["examples"]) && value["examples"].some((one) => /\b(steps|tokens|epochs)$/.test(String(one)))
+        return Array.isArray(value["examples"])
+          && value["examples"].some((one) => /\b(steps|tokens|epochs)$/.test(String(one)))
           ? "length"
           : "text";
     }
   }
 }
 
-/**
- * A default as a tree holds it: a length is text there.
- * @param {unknown} value
- * @returns {unknown}
- */
+/** A default as a tree holds it: a length is text there. @param {unknown} value @returns {unknown} */
 function plain(value) {
   const { value: amount, unit } = object(value);
   return typeof amount === "number" && typeof unit === "string" ? `${amount} ${unit}` : value;
 }
 
-/**
- * @param {Json} value
- * @returns {string}
- */
+/** @param {Json} value @returns {string} */
 function boundsInWords(value) {
   const low = value["minimum"] ?? value["exclusiveMinimum"];
   const high = value["maximum"] ?? value["exclusiveMaximum"];
@@ -167,6 +146,8 @@ function boundsInWords(value) {
   const shown = (number) => (typeof number === "number" ? number.toLocaleString("en-US") : "");
   const parts = [];
   if (low !== undefined) parts.push(value["minimum"] === undefined ? `above ${shown(low)}` : `at least ${shown(low)}`);
-  if (high !== undefined) parts.push(value["maximum"] === undefined ? `below ${shown(high)}` : `at most ${shown(high)}`);
+  if (high !== undefined) parts.push(value["maximum"] === undefined
+    ? `below ${shown(high)}`
+    : `at most ${shown(high)}`);
   return parts.join(", ");
 }

@@ -17,7 +17,8 @@
 /** @type {{[letter: string]: number}} */
 const SUFFIXES = { k: 3, m: 6, g: 9, b: 9 };
 /** @type {{[letter: string]: string}} */
-const FORMS = { "\u2212": "-", "\u2019": "'", "\u066b": ".", "\u3000": " ", "\t": " ", "\u00a0": " ", "\u2007": " ", "\u2009": " ", "\u202f": " " };
+const FORMS = { "\u2212": "-", "\u2019": "'", "\u066b": ".", "\u3000": " ", "\t": " ", "\u00a0": " ", "\u2007": " ",
+  "\u2009": " ", "\u202f": " " };
 const NUMBER = /^([+-]?)([0-9][0-9,._' ]*|[.,][0-9]+)(?:[eE]([+-]?[0-9]{1,4}))?$/;
 const GROUPED = /^[0-9]{1,3}(?:([_' ])[0-9]{3})(?:\1[0-9]{3})*(?:[.,]([0-9]+))?$/;
 const ENGLISH = /^[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+\.[0-9]*|(?:,[0-9]{3}){2,})$/;
@@ -37,7 +38,9 @@ function form(letter) {
  * @returns {Typed}
  */
 export function readNumber(text, { whole = false, unit = "", suffixes = false } = {}) {
-  const refused = { number: null, problem: whole ? "Enter a whole number, such as 500." : "Enter a number, such as 0.5." };
+  const refused = { number: null, problem: whole
+    ? "Enter a whole number, such as 500."
+    : "Enter a number, such as 0.5." };
   let plain = Array.from(text, form).join("").replace(/^ +| +$/g, "");
   if (plain === "") return { number: null, problem: "" };
   let shift = 0;
@@ -66,7 +69,8 @@ export function readNumber(text, { whole = false, unit = "", suffixes = false } 
     digits = digits.replaceAll(".", "");
   } else if (EITHER.test(digits) && (digits.includes(",") || (whole && power === 0) || digits.endsWith("0"))) {
     const one = digits.replace(",", ".").replace(/0+$/, "").replace(/\.$/, "");
-    return { number: null, problem: `“${text.trim()}” can be read as ${digits.replace(/[.,]/, "")} or as ${one}. Write one of these.` };
+    return { number: null,
+      problem: `“${text.trim()}” can be read as ${digits.replace(/[.,]/, "")} or as ${one}. Write one of these.` };
   }
   if (!PLAIN.test(digits)) return refused;
   const mantissa = digits.replace(",", ".");
@@ -100,7 +104,9 @@ export function checkedNumber(text, options) {
   const { least = -Infinity, most = Infinity } = options;
   const read = readNumber(text, options);
   if (read.number === null || (read.number >= least && read.number <= most)) return read;
-  const bound = read.number < least ? `Use at least ${least.toLocaleString("en-US")}.` : `Use at most ${most.toLocaleString("en-US")}.`;
+  const bound = read.number < least
+    ? `Use at least ${least.toLocaleString("en-US")}.`
+    : `Use at most ${most.toLocaleString("en-US")}.`;
   return { number: null, problem: bound };
 }
 
@@ -116,10 +122,7 @@ export function typedNumber(text, options) {
   return problem === "" ? number : text.trim();
 }
 
-/**
- * A value as text in a field.
- * @param {unknown} value
- */
+/** A value as text in a field. @param {unknown} value */
 export function shown(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-3) {

@@ -14,33 +14,32 @@ import { colourAt, CompareCurves, compareQuery } from "./compare/curves.js";
 /** @type {Record<string, string>} */
 const MEASURES = {
   "domain.best": "Domain, best", "domain.last": "Domain, last", "domain.change": "Domain, change since the start",
-  "general.last": "General, last", "general.change": "General, change since the start", loss: "Training loss, last step",
-  step: "Steps done", tokens_seen: "Tokens seen", tokens_per_second: "Speed", memory_process: "Memory", skipped_steps: "Skipped steps",
+  "general.last": "General, last", "general.change": "General, change since the start",
+  loss: "Training loss, last step",
+  step: "Steps done", tokens_seen: "Tokens seen", tokens_per_second: "Speed", memory_process: "Memory",
+  skipped_steps: "Skipped steps",
 };
 
 /** @param {any} row @param {number | null} value */
 function measureText(row, value) {
-  if (row.unit === "bytes") {
-    return bytes(value);
-  }
-  if (row.unit === "bits per byte") {
-    return row.key.endsWith(".change") ? change(value) : bits(value);
-  }
+  if (row.unit === "bytes") return bytes(value);
+  if (row.unit === "bits per byte") return row.key.endsWith(".change") ? change(value) : bits(value);
   return row.unit === "steps" || row.unit === "tokens" ? integer(value) : number(value);
 }
 
 /** @param {any} row @param {number} value */
 function differenceText(row, value) {
-  if (row.unit === "bytes") {
-    return (value > 0 ? "+" : "") + bytes(value);
-  }
-  return row.unit === "steps" || row.unit === "tokens" ? change(value, 0) : change(value, row.unit === "tokens per second" ? 1 : 4);
+  if (row.unit === "bytes") return (value > 0 ? "+" : "") + bytes(value);
+  return row.unit === "steps" || row.unit === "tokens"
+    ? change(value, 0)
+    : change(value, row.unit === "tokens per second" ? 1 : 4);
 }
 
 /** @param {{label: string, at: number}} props a run's name with its colour */
 function RunKey({ label, at }) {
   return h("span", { class: "run-name" },
-    h("svg", { class: `swatch swatch-${colourAt(at)}`, viewBox: "0 0 12 12", width: 12, height: 12, "aria-hidden": "true" }, h("circle", { cx: 6, cy: 6, r: 5 })),
+    h("svg", { class: `swatch swatch-${colourAt(at)}`, viewBox: "0 0 12 12", width: 12, height: 12,
+      "aria-hidden": "true" }, h("circle", { cx: 6, cy: 6, r: 5 })),
     label);
 }
 
@@ -49,43 +48,55 @@ function Picker({ all, chosen }) {
   const [filter, setFilter] = useState("");
   const toggle = (/** @type {string} */ id) =>
     setQuery({ runs: (chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id]).join(",") });
-  const shown = all.filter((run) => chosen.includes(run.id) || nameOf(run).toLowerCase().includes(filter.toLowerCase()));
-  return h(
-    "details",
-    { class: "card", open: chosen.length < 2 },
+  const shown = all.filter((run) => chosen.includes(run.id)
+    || nameOf(run).toLowerCase().includes(filter.toLowerCase()));
+  return h("details", { class: "card", open: chosen.length < 2 },
     h("summary", {}, h("strong", {}, `Runs: ${chosen.length} of ${all.length} chosen`)),
     h("div", { class: "stack" },
-      all.length > 8 && h("input", { type: "search", class: "filter", "aria-label": "Filter runs", placeholder: "Filter by name", value: filter, onInput: (/** @type {any} */ event) => setFilter(event.target.value) }),
+      all.length > 8 && h("input", { type: "search", class: "filter", "aria-label": "Filter runs",
+        placeholder: "Filter by name", value: filter,
+        onInput: (/** @type {any} */ event) => setFilter(event.target.value) }),
       h("fieldset", { class: "picker" }, h("legend", { class: "visually-hidden" }, "Runs to compare"),
         shown.map((run) => h("label", { key: run.id },
           h("input", { type: "checkbox", checked: chosen.includes(run.id), onChange: () => toggle(run.id) }),
-          nameOf(run), run.kind === "run" ? h(StateBadge, { state: run.state }) : h("span", { class: "tag" }, "imported"), h("span", { class: "hint" }, date(run.created)))))),
-  );
+          nameOf(run), run.kind === "run"
+            ? h(StateBadge, { state: run.state })
+            : h("span", { class: "tag" }, "imported"), h("span", { class: "hint" }, date(run.created)))))));
 }
 
 /** @param {{answer: any, baseline: string | null}} props */
 function Tables({ answer, baseline }) {
   const runs = /** @type {any[]} */ (answer.runs);
   const perRun = (/** @type {(row: any, run: any) => any} */ cell, /** @type {boolean} */ asNumber) =>
-    runs.map((run, at) => ({ id: run.id, title: h(RunKey, { label: run.id === baseline ? `${nameOf(run)} (baseline)` : nameOf(run), at }), number: asNumber, cell: (/** @type {any} */ row) => cell(row, run) }));
+    runs.map((run, at) => ({ id: run.id,
+      title: h(RunKey, { label: run.id === baseline ? `${nameOf(run)} (baseline)` : nameOf(run), at }),
+      number: asNumber, cell: (/** @type {any} */ row) => cell(row, run) }));
   const deltaCell = (/** @type {any} */ row, /** @type {any} */ run) => {
     const value = row.values[run.id];
-    const difference = run.id !== baseline && typeof value === "number" && typeof row.baseline === "number" ? value - row.baseline : null;
-    return h("span", {}, measureText(row, value), difference != null && h("span", { class: "fact-note" }, differenceText(row, difference)));
+    const difference = run.id !== baseline && typeof value === "number" && typeof row.baseline === "number"
+      ? value - row.baseline
+      : null;
+    return h("span", {}, measureText(row, value),
+      difference != null && h("span", { class: "fact-note" }, differenceText(row, difference)));
   };
   return [
     h("section", { class: "card", key: "numbers", "aria-labelledby": "numbers-title" },
-      h("h2", { id: "numbers-title" }, "Numbers", baseline && h("span", { class: "hint" }, " with the difference to the baseline")),
+      h("h2", { id: "numbers-title" }, "Numbers",
+        baseline && h("span", { class: "hint" }, " with the difference to the baseline")),
       h(Table, {
         caption: "Numbers of the runs", rows: answer.deltas, rowKey: (row) => row.key,
-        columns: [{ id: "key", title: "Measure", header: true, cell: (row) => h("span", {}, MEASURES[row.key] || row.key.replaceAll("_", " "), " ", h("span", { class: "hint" }, row.unit === "bytes" ? "" : row.unit)) }, ...perRun(deltaCell, true)],
+        columns: [{ id: "key", title: "Measure", header: true,
+          cell: (row) => h("span", {}, MEASURES[row.key] || row.key.replaceAll("_", " "), " ",
+            h("span", { class: "hint" }, row.unit === "bytes" ? "" : row.unit)) }, ...perRun(deltaCell, true)],
       })),
     h("section", { class: "card", key: "settings", "aria-labelledby": "settings-title" },
       h("h2", { id: "settings-title" }, "Settings that differ"),
       h(Table, {
         caption: "Settings that differ", rows: answer.differences, rowKey: (row) => row.setting,
         empty: runs.length < 2 ? "Choose a second run to see what differs." : "All settings are the same.",
-        columns: [{ id: "setting", title: "Setting", header: true, cell: (row) => h("span", { class: "changed" }, row.setting) }, ...perRun((row, run) => h("span", { class: "changed" }, shownValue(row.values[run.id])), false)],
+        columns: [{ id: "setting", title: "Setting", header: true,
+          cell: (row) => h("span", { class: "changed" }, row.setting) },
+          ...perRun((row, run) => h("span", { class: "changed" }, shownValue(row.values[run.id])), false)],
       })),
   ];
 }
@@ -93,7 +104,8 @@ function Tables({ answer, baseline }) {
 export default function Compare() {
   const { runs: chosen } = compareQuery();
   const list = useResource("/api/runs", undefined, runsChanged.value.count);
-  const compared = useResource(chosen.length ? "/api/compare" : null, { runs: chosen.join(",") }, runsChanged.value.count);
+  const compared = useResource(chosen.length ? "/api/compare" : null, { runs: chosen.join(",") },
+    runsChanged.value.count);
   useEffect(() => {
     document.title = "Compare · CPT Studio";
   }, []);
@@ -105,9 +117,11 @@ export default function Compare() {
     list.error && h(Problem, { error: list.error, retry: list.reload, key: "list-error" }),
     list.data && (all.length
       ? h(Picker, { all, chosen, key: "picker" })
-      : h(Empty, { title: "No runs yet", key: "none" }, h("p", {}, "Comparing begins with two runs. ", h("a", { href: "/new" }, "Make a first one"), "."))),
+      : h(Empty, { title: "No runs yet", key: "none" },
+        h("p", {}, "Comparing begins with two runs. ", h("a", { href: "/new" }, "Make a first one"), "."))),
     compared.error && h(Problem, { error: compared.error, retry: compared.reload, key: "error" }),
-    all.length > 0 && !chosen.length && h("p", { class: "muted", key: "hint" }, "Choose runs above; the baseline is the one that is pinned on the page Runs, otherwise the first."),
+    all.length > 0 && !chosen.length && h("p", { class: "muted", key: "hint" },
+      "Choose runs above; the baseline is the one that is pinned on the page Runs, otherwise the first."),
     answer && h(CompareCurves, { runs: answer.runs, baseline, key: "curves" }),
     answer && h(Tables, { answer, baseline, key: "tables" }),
   ];

@@ -11,11 +11,17 @@ import { TableView } from "./evaluate/table_view.js";
 
 /** @type {Record<string, {title: string, says: string, content: any}>} */
 const VIEWS = {
-  table: { title: "Table", content: TableView, says: "Models and checkpoints on held-out text. Bits per byte say how many bits the model needs for a byte of text it has not seen: lower is better, and models with different tokenizers compare." },
-  heat: { title: "Heat map", content: HeatView, says: "A text token by token: where a checkpoint found it likelier than its base, and where it has forgotten." },
-  suites: { title: "Prompt suites", content: SuitesView, says: "The same prompts, seed and sampler for model after model: what differs, the models made different." },
-  merge: { title: "Merge back", content: MergeView, says: "Models between base and trained often keep most of what was learnt and forget less. Measure a few, choose one, save it." },
-  questions: { title: "Questions", content: QuestionsView, says: "Multiple-choice and cloze questions from a file, answered by likelihood." },
+  table: { title: "Table", content: TableView, says: "Models and checkpoints on held-out text. Bits per byte say how "
+    + "many bits the model needs for a byte of text it has not seen: lower is better, and models with different "
+    + "tokenizers compare." },
+  heat: { title: "Heat map", content: HeatView,
+    says: "A text token by token: where a checkpoint found it likelier than its base, and where it has forgotten." },
+  suites: { title: "Prompt suites", content: SuitesView,
+    says: "The same prompts, seed and sampler for model after model: what differs, the models made different." },
+  merge: { title: "Merge back", content: MergeView, says: "Models between base and trained often keep most of what was "
+    + "learnt and forget less. Measure a few, choose one, save it." },
+  questions: { title: "Questions", content: QuestionsView,
+    says: "Multiple-choice and cloze questions from a file, answered by likelihood." },
 };
 
 export default function Evaluate() {
@@ -29,6 +35,7 @@ export default function Evaluate() {
   const { content, says } = VIEWS[view];
   return h("div", { class: "stack evaluate" },
     h("h1", {}, "Evaluate"),
-    h(Tabs, { label: "Ways to test", tabs: Object.entries(VIEWS).map(([id, { title }]) => ({ id, title })), chosen: view, onChoose: choose },
+    h(Tabs, { label: "Ways to test", tabs: Object.entries(VIEWS).map(([id, { title }]) => ({ id, title })),
+      chosen: view, onChoose: choose },
       h("div", { class: "stack", key: view }, h("p", { class: "muted lead" }, says), h(content, {}))));
 }

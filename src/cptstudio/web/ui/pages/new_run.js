@@ -20,7 +20,8 @@ import { StartBar } from "./new_run/start.js";
 const OWN_EDITOR = new Set(["model.path", "data.corpora"]);
 
 /** In which order people decide; basic settings that are not named here follow. */
-const ORDER = ["length", "method.kind", "optimizer.learning_rate", "data.context_length", "batch.rows", "data.replay_share"];
+const ORDER = ["length", "method.kind", "optimizer.learning_rate", "data.context_length", "batch.rows",
+  "data.replay_share"];
 
 /** @param {import("../lib/settings_schema.js").Setting} setting */
 function rank(setting) {
@@ -32,7 +33,8 @@ export default function NewRunPage() {
   const from = route.value.query["from"] ?? null;
   const checkpoint = route.value.query["checkpoint"] ?? null;
   const { corpus = null, model = null, replay = null, length = null } = route.value.query;
-  return h(NewRun, { key: `${from}/${checkpoint}/${corpus}/${model}/${replay}/${length}`, from, checkpoint, corpus, model, replay, length });
+  return h(NewRun, { key: `${from}/${checkpoint}/${corpus}/${model}/${replay}/${length}`, from, checkpoint, corpus,
+    model, replay, length });
 }
 
 /** @param {import("./new_run/form.js").Origin} origin */
@@ -59,13 +61,15 @@ function NewRun(origin) {
     requestAnimationFrame(() => requestAnimationFrame(() => summary.current?.focus()));
   };
   const settings = form.settings.value ?? [];
-  const basic = settings.filter((setting) => setting.basic && !OWN_EDITOR.has(setting.name)).sort((one, other) => rank(one) - rank(other));
+  const basic = settings.filter((setting) => setting.basic && !OWN_EDITOR.has(setting.name))
+    .sort((one, other) => rank(one) - rank(other));
   const advanced = settings.filter((setting) => !setting.basic);
   return h("div", { class: "new-run stack" },
     h("header", { class: "page-head" },
       h("h1", {}, form.fork ? `Fork of ${from}` : "New run"),
       h(Origin, { form }),
-      form.ready.value && h(Button, { small: true, onClick: () => form.startOver() }, from === null ? "Start over" : "Undo all changes")),
+      form.ready.value && h(Button, { small: true, onClick: () => form.startOver() },
+        from === null ? "Start over" : "Undo all changes")),
     form.loadError.value !== null && h(Problem, { error: form.loadError.value, retry: () => form.load() }),
     form.ready.value && h("div", { class: "new-run-columns" },
       h("div", { class: "new-run-form" },
@@ -75,7 +79,8 @@ function NewRun(origin) {
         h(MixtureEditor, { form, corpora }),
         h("fieldset", { class: "basics" },
           h("legend", {}, "Training"),
-          h("div", { class: "setting-grid" }, basic.map((setting) => h(SettingControl, { key: setting.name, form, setting })))),
+          h("div", { class: "setting-grid" },
+            basic.map((setting) => h(SettingControl, { key: setting.name, form, setting })))),
         h(Advanced, { form, settings: advanced }),
         h(Exchange, { form })),
       h("div", { class: "new-run-side" },
@@ -88,8 +93,10 @@ function Origin({ form }) {
   const { from, checkpoint } = form.origin;
   if (from === null) return null;
   const run = h("a", { href: `/runs/${encodeURIComponent(from)}` }, from);
-  if (checkpoint === null) return h("p", { class: "hint" }, "With the settings of ", run, "; change what shall differ.");
-  return h("p", { class: "hint" }, "Starts from the weights of ", run, ` at ${checkpoint}, with fresh optimizer state.`);
+  if (checkpoint === null) return h("p", { class: "hint" }, "With the settings of ", run,
+    "; change what shall differ.");
+  return h("p", { class: "hint" }, "Starts from the weights of ", run,
+    ` at ${checkpoint}, with fresh optimizer state.`);
 }
 
 /** @param {{form: NewRunForm, place: {current: HTMLElement|null}}} props */
@@ -103,7 +110,8 @@ function ProblemSummary({ form, place }) {
     control?.scrollIntoView({ block: "center" });
     control?.focus();
   };
-  return h("section", { class: "problem-summary", tabIndex: -1, ref: place, "aria-labelledby": "problem-summary-title" },
+  return h("section", { class: "problem-summary", tabIndex: -1, ref: place,
+    "aria-labelledby": "problem-summary-title" },
     h("h2", { id: "problem-summary-title" }, "To be solved before this run can start"),
     h("ul", {},
       problems.map((problem) => h("li", { key: problem.name },

@@ -23,28 +23,30 @@ function restore(entry) {
   session.restore(entry);
   system.value = first?.chat?.find((/** @type {any} */ turn) => turn.role === "system")?.content ?? "";
   prompt.value = first?.chat ? "" : first?.text ?? promptWords(first);
-  setQuery({ models: modelsToQuery(labels), mode: first?.chat ? "chat" : null, ...queryOf(entry.sampling, entry.seeds) }, { push: true });
+  setQuery({ models: modelsToQuery(labels), mode: first?.chat ? "chat" : null,
+    ...queryOf(entry.sampling, entry.seeds) }, { push: true });
   document.getElementById("prompt")?.scrollIntoView({ block: "center" });
 }
 
 /** Why nothing can be generated now; "" when it can. @param {BenchState | null} bench @param {string[]} chosen */
 function hindrance(bench, chosen) {
-  if (!chosen.length) {
-    return "Choose a model first.";
-  }
-  if (session.loading.value) {
-    return "The models are being loaded.";
-  }
+  if (!chosen.length) return "Choose a model first.";
+  if (session.loading.value) return "The models are being loaded.";
   const there = bench?.running ? bench.models.map((model) => model.label) : [];
   return chosen.every((one) => there.includes(one)) ? "" : "Load the models first.";
 }
 
-/** The choice folds away once it is made, for it is long. @param {{ready: boolean, chosen: string[], children?: any}} props */
+/**
+ * The choice folds away once it is made, for it is long.
+ * @param {{ready: boolean, chosen: string[], children?: any}} props
+ */
 function Models({ ready, chosen, children }) {
   const [open, setOpen] = useState(!ready);
   useEffect(() => setOpen(!ready), [ready]);
-  return h("details", { class: "playground-models", open, onToggle: (/** @type {Event} */ event) => setOpen(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
-    h("summary", {}, h("h2", {}, "Models"), h("span", { class: "hint" }, chosen.length ? chosen.join(" · ") : "Choose the base and up to four checkpoints.")),
+  return h("details", { class: "playground-models", open,
+    onToggle: (/** @type {Event} */ event) => setOpen(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
+    h("summary", {}, h("h2", {}, "Models"),
+      h("span", { class: "hint" }, chosen.length ? chosen.join(" · ") : "Choose the base and up to four checkpoints.")),
     children);
 }
 
@@ -59,7 +61,9 @@ export default function Playground() {
     if (bench && !looked) {
       setLooked(true);
       // Who comes back finds the models that are in memory, or those of the texts.
-      const known = session.texts.peek().length ? [...new Set(session.texts.peek().map((text) => text.label))] : bench.models.map((model) => model.label);
+      const known = session.texts.peek().length
+        ? [...new Set(session.texts.peek().map((text) => text.label))]
+        : bench.models.map((model) => model.label);
       if (route.peek().query["models"] === undefined && known.length) {
         setQuery({ models: modelsToQuery(known.slice(0, MOST_MODELS)) });
       }
@@ -70,12 +74,14 @@ export default function Playground() {
       session.takeUp(bench.tasks);
     }
   }, [bench]);
-  const chats = (/** @type {string} */ one) => bench?.models?.find((model) => model.label === one)?.chat ?? models?.find((model) => model.reference === one)?.chat ?? false;
+  const chats = (/** @type {string} */ one) => bench?.models?.find((model) => model.label === one)?.chat
+    ?? models?.find((model) => model.reference === one)?.chat ?? false;
   return [
     h("header", { key: "head", class: "page-head" }, h("h1", {}, "Playground")),
     h("section", { key: "models", class: "card stack", "aria-label": "Models" },
       h(Models, { ready, chosen },
-        h(ModelChoice, { models, error, reload, chosen, most: MOST_MODELS, legend: "Choose models", onChange: (references) => setQuery({ models: modelsToQuery(references) }) })),
+        h(ModelChoice, { models, error, reload, chosen, most: MOST_MODELS, legend: "Choose models",
+          onChange: (references) => setQuery({ models: modelsToQuery(references) }) })),
       h(BenchBar, { bench, chosen, models })),
     h(PromptForm, { key: "prompt", chosen, ready, why, chatPossible: chosen.length > 0 && chosen.every(chats) }),
     h(Texts, { key: "texts" }),

@@ -23,7 +23,8 @@ const MOST_BUCKETS = 1000;
 const LEAST_BUCKETS = 300;
 
 /** As many points as the page is wide, up to what the eye can tell apart. */
-const bucketsHere = () => Math.min(MOST_BUCKETS, Math.max(LEAST_BUCKETS, Math.round(document.documentElement.clientWidth)));
+const bucketsHere = () => Math.min(MOST_BUCKETS,
+  Math.max(LEAST_BUCKETS, Math.round(document.documentElement.clientWidth)));
 
 /** What a train row says about the run's present state. @param {any} run @param {any[]} rows */
 function advanced(run, rows) {
@@ -101,17 +102,23 @@ function RunPage({ id }) {
 
   const nothing = gone || error?.status === 404;
   if (nothing) {
-    return h("div", { class: "stack" }, h("h1", {}, id), h("p", {}, "There is no such run any more: it was deleted, or its folder was moved."), h("p", {}, h("a", { href: "/" }, "Go to the runs.")));
+    return h("div", { class: "stack" }, h("h1", {}, id),
+      h("p", {}, "There is no such run any more: it was deleted, or its folder was moved."),
+      h("p", {}, h("a", { href: "/" }, "Go to the runs.")));
   }
   if (!data) {
     // The curves are there first where the run's other files take longer to read.
     return [
-      h("div", { class: "stack", key: "head" }, h("h1", {}, id), error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted", "aria-busy": "true" }, "Loading the run…")),
+      h("div", { class: "stack", key: "head" }, h("h1", {}, id),
+        error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted", "aria-busy": "true" },
+          "Loading the run…")),
       h(Curves, { series, run: UNKNOWN, key: "charts" }),
     ];
   }
   const short = (status.value?.active || []).find((/** @type {any} */ one) => one.id === id);
-  const run = { ...data, ...(data.state.alive && short ? { remaining_seconds: short.remaining_seconds, tokens_per_second: short.tokens_per_second } : {}), ...live };
+  const run = { ...data, ...(data.state.alive && short
+    ? { remaining_seconds: short.remaining_seconds, tokens_per_second: short.tokens_per_second }
+    : {}), ...live };
   return [
     h(RunHeader, { key: "head", run, actions: h(RunActions, { run, changed: again, dialog, setDialog }) }),
     error && h(Problem, { key: "error", error, retry: reload }),
@@ -122,16 +129,18 @@ function RunPage({ id }) {
 
 /** @param {{series: RunSeries, run: any}} props */
 function Curves({ series, run }) {
-  if (series.version.value) {
-    return h(RunCharts, { series, run });
-  }
+  if (series.version.value) return h(RunCharts, { series, run });
   if (series.error.value) {
     return h(Problem, { error: series.error.value, retry: () => void series.load().catch(() => undefined) });
   }
-  return h("div", { class: "charts" }, h("div", { class: "chart chart-large" }, h("p", { class: "chart-empty", "aria-busy": "true" }, "Loading the curves…")));
+  return h("div", { class: "charts" }, h("div", { class: "chart chart-large" },
+    h("p", { class: "chart-empty", "aria-busy": "true" }, "Loading the curves…")));
 }
 
-/** @param {{run: any, again: any, changed: () => void, setDialog: (dialog: {kind: string, checkpoint?: string} | null) => void}} props */
+/**
+ * @param {{run: any, again: any, changed: () => void,
+ *   setDialog: (dialog: {kind: string, checkpoint?: string} | null) => void}} props
+ */
 function RunTabs({ run, again, changed, setDialog }) {
   const ours = run.kind === "run";
   const tabs = [
@@ -153,7 +162,8 @@ function RunTabs({ run, again, changed, setDialog }) {
     log: () => h(Log, { run }),
     notes: () => h(Notes, { run, changed }),
   };
-  return h("div", { class: "card" }, h(Tabs, { label: `About ${nameOf(run)}`, tabs, chosen, onChoose: (tab) => setQuery({ tab: tab === tabs[0].id ? null : tab }) }, contents[chosen]()));
+  return h("div", { class: "card" }, h(Tabs, { label: `About ${nameOf(run)}`, tabs, chosen,
+    onChoose: (tab) => setQuery({ tab: tab === tabs[0].id ? null : tab }) }, contents[chosen]()));
 }
 
 export default function Run() {

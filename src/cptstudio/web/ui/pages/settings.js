@@ -26,7 +26,8 @@ export default function SettingsPage() {
         h("section", { class: "card", "aria-labelledby": "settings-workspace" },
           h("h2", { id: "settings-workspace" }, "Workspace"),
           h("p", {}, system === null ? "…" : h("code", { class: "break" }, system.workspace)),
-          h("p", { class: "hint" }, "Models, corpora and runs lie here. Another workspace is opened by starting CPT Studio with --workspace.")),
+          h("p", { class: "hint" }, "Models, corpora and runs lie here. Another workspace is opened by starting CPT "
+            + "Studio with --workspace.")),
         h(PreferencesForm, {}),
         h(Appearance, {})),
       h("div", { class: "stack" },

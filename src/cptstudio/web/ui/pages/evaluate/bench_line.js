@@ -17,12 +17,15 @@ import { h, useEffect, useState } from "../../lib/preact.js";
  * @returns {{task: Task | null, error: Error | null}}
  */
 export function useTask(id) {
-  const [state, setState] = useState({ id: /** @type {string | null} */ (null), task: /** @type {Task | null} */ (null), error: /** @type {Error | null} */ (null) });
+  const [state, setState] = useState({ id: /** @type {string | null} */ (null), task: /** @type {Task | null} */ (null),
+    error: /** @type {Error | null} */ (null) });
   useEffect(() => {
     if (id === null) return undefined;
     const abort = new AbortController();
     follow(id, (task) => setState({ id, task, error: null }), abort.signal).then(
-      (task) => { if (task.state !== "running") announce(`${task.kind === "score" ? "Scoring" : "Loading"}: ${task.state}.`); },
+      (task) => {
+        if (task.state !== "running") announce(`${task.kind === "score" ? "Scoring" : "Loading"}: ${task.state}.`);
+      },
       (error) => { if (!abort.signal.aborted) setState({ id, task: null, error: lostWords(error) }); });
     return () => abort.abort();
   }, [id]);
@@ -32,7 +35,8 @@ export function useTask(id) {
 /** @param {any} error */
 function lostWords(error) {
   if (!(error instanceof ApiError) || error.status !== 404) return error;
-  return new Error("The server does not know this work any more: it was started again, or much was done since. Ask again; the texts and models are as you chose them.");
+  return new Error("The server does not know this work any more: it was started again, or much was done since. Ask "
+    + "again; the texts and models are as you chose them.");
 }
 
 /** @param {{task: Task, title: string}} props */
@@ -43,7 +47,9 @@ export function TaskProgress({ task, title }) {
   const cancel = () => cancelTask(task.id).catch((error) => toast(error.message, "bad"));
   const amounts = progress?.total ? `${count(progress.done)} of ${count(progress.total)}` : "";
   return h("div", { class: "job job-running" },
-    h("div", { class: "job-head" }, h("strong", {}, title), h("span", { class: "job-state" }, progress?.doing ?? "Working"), h(Button, { small: true, onClick: cancel }, "Cancel")),
+    h("div", { class: "job-head" }, h("strong", {}, title),
+      h("span", { class: "job-state" }, progress?.doing ?? "Working"),
+      h(Button, { small: true, onClick: cancel }, "Cancel")),
     h(Progress, { label: title, done: progress?.done ?? null, total: progress?.total ?? null, text: amounts }),
     amounts && h("p", { class: "hint" }, amounts));
 }
@@ -73,14 +79,18 @@ export function BenchLine({ chosen, onLoaded }) {
     }
   };
   const busy = task?.state === "running";
-  const end = () => endBench().then(() => toast("The models are out of memory."), (failure) => toast(failure.message, "bad"));
+  const end = () =>
+    endBench().then(() => toast("The models are out of memory."), (failure) => toast(failure.message, "bad"));
   return h("div", { class: "stack bench-line" },
     state?.running
-      ? h("p", {}, h("b", {}, "In memory: "), h("span", { class: "break" }, labels.join(", ") || "no model"), state.memory_active != null && h("span", { class: "hint" }, ` (${bytes(state.memory_active)})`))
-      : h("p", { class: "hint" }, "No model is in memory. Loading starts a process of its own; it ends by itself when it is idle for a while."),
+      ? h("p", {}, h("b", {}, "In memory: "), h("span", { class: "break" }, labels.join(", ") || "no model"),
+        state.memory_active != null && h("span", { class: "hint" }, ` (${bytes(state.memory_active)})`))
+      : h("p", { class: "hint" },
+        "No model is in memory. Loading starts a process of its own; it ends by itself when it is idle for a while."),
     !state?.running && state?.last_end && h("p", { class: "notice" }, state.last_end),
     h("div", { class: "row" },
-      h(Button, { busy, disabled: state === null || chosen.length === 0 || all, onClick: () => void start() }, all ? "Loaded" : `Load ${chosen.length === 1 ? "the model" : `${chosen.length || "the"} models`}`),
+      h(Button, { busy, disabled: state === null || chosen.length === 0 || all, onClick: () => void start() },
+        all ? "Loaded" : `Load ${chosen.length === 1 ? "the model" : `${chosen.length || "the"} models`}`),
       state?.running && h(Button, { kind: "quiet", onClick: () => void end() }, "Unload")),
     problem !== null && h(Problem, { error: problem }),
     error !== null && loading !== null && h(Problem, { error }),

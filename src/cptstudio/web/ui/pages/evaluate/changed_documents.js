@@ -14,7 +14,9 @@ export function ChangedDocuments({ report, sets }) {
   const { query } = route.value;
   const others = result.models.slice(1);
   const chosenModel = Number(query["of"]);
-  const at = Number.isInteger(chosenModel) && chosenModel >= 1 && chosenModel < result.models.length ? chosenModel : others.length;
+  const at = Number.isInteger(chosenModel) && chosenModel >= 1 && chosenModel < result.models.length
+    ? chosenModel
+    : others.length;
   const set = sets.includes(query["in"]) ? query["in"] : sets[0];
   const model = result.models[at];
   const changed = model.corpora[set].changed;
@@ -22,28 +24,41 @@ export function ChangedDocuments({ report, sets }) {
   return h("section", { class: "stack", "aria-labelledby": "changed-title" },
     h("h3", { id: "changed-title" }, "Documents that changed most"),
     h("div", { class: "row choose-row" },
-      others.length > 1 && h(Field, { label: "Model", control: (attributes) => h("select", { ...attributes, value: String(at), onChange: choose("of") },
-        others.map((/** @type {any} */ one, /** @type {number} */ index) => h("option", { key: index, value: String(index + 1), selected: index + 1 === at }, one.label))) }),
-      sets.length > 1 && h(Field, { label: "Set", control: (attributes) => h("select", { ...attributes, value: set, onChange: choose("in") },
-        sets.map((one) => h("option", { key: one, value: one, selected: one === set }, one))) })),
+      others.length > 1 && h(Field, { label: "Model",
+        control: (attributes) => h("select", { ...attributes, value: String(at), onChange: choose("of") },
+          others.map((/** @type {any} */ one, /** @type {number} */ index) =>
+            h("option", { key: index, value: String(index + 1), selected: index + 1 === at }, one.label))) }),
+      sets.length > 1 && h(Field, { label: "Set",
+        control: (attributes) => h("select", { ...attributes, value: set, onChange: choose("in") },
+          sets.map((one) => h("option", { key: one, value: one, selected: one === set }, one))) })),
     changed
       ? h("div", { class: "two" },
-        h(Documents, { title: "Most improved", none: "No document improved.", rows: changed.improved, report, model, set }),
-        h(Documents, { title: "Most worsened", none: "No document got worse.", rows: changed.worsened, report, model, set }))
+        h(Documents, { title: "Most improved", none: "No document improved.", rows: changed.improved, report, model,
+          set }),
+        h(Documents, { title: "Most worsened", none: "No document got worse.", rows: changed.worsened, report, model,
+          set }))
       : h("p", { class: "hint" }, "This result holds no single documents."));
 }
 
 /** @param {{title: string, none: string, rows: any[], report: any, model: any, set: string}} props */
 function Documents({ title, none, rows, report, model, set }) {
-  const names = (report.request?.corpora ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.name));
+  const names = (report.request?.corpora ?? []).map((/** @type {any} */ one) =>
+    (typeof one === "string" ? one : one.name));
   const base = report.result.models[0].label;
-  const link = (/** @type {any} */ row) => `/evaluate?view=heat&models=${encodeURIComponent(modelsToQuery([base, model.label]))}&a=${encodeURIComponent(`${set}:${report.result.side}:${row.document}`)}`;
+  const compared = encodeURIComponent(modelsToQuery([base, model.label]));
+  const place = (/** @type {any} */ row) => encodeURIComponent(`${set}:${report.result.side}:${row.document}`);
+  const link = (/** @type {any} */ row) => `/evaluate?view=heat&models=${compared}&a=${place(row)}`;
   return h(Table, {
     caption: title, showCaption: true, rows, rowKey: (row) => row.document, empty: none,
     columns: [
-      { id: "label", title: "Document", header: true, class: "break document-name", cell: (row) => (names.includes(set) ? h("a", { href: link(row), title: "See it token by token" }, row.label) : row.label) },
-      { id: "change", title: "Change", number: true, cell: (row) => signedPercent(row.bits_per_byte / row.base_bits_per_byte - 1, 1) },
-      { id: "bits", title: "Bits per byte", number: true, cell: (row) => `${bits(row.base_bits_per_byte)} → ${bits(row.bits_per_byte)}` },
+      { id: "label", title: "Document", header: true, class: "break document-name",
+        cell: (row) => (names.includes(set)
+          ? h("a", { href: link(row), title: "See it token by token" }, row.label)
+          : row.label) },
+      { id: "change", title: "Change", number: true,
+        cell: (row) => signedPercent(row.bits_per_byte / row.base_bits_per_byte - 1, 1) },
+      { id: "bits", title: "Bits per byte", number: true,
+        cell: (row) => `${bits(row.base_bits_per_byte)} → ${bits(row.bits_per_byte)}` },
       { id: "bytes", title: "Size", number: true, cell: (row) => bytes(row.bytes) },
     ],
   });

@@ -12,8 +12,10 @@ export function quoted(word) {
 /** @param {{words: (string | number)[]}} props */
 export function Command({ words }) {
   const line = words.map((word) => quoted(String(word))).join(" ");
-  const copy = () => navigator.clipboard.writeText(line).then(() => toast("The command is copied."), () => toast("The browser does not allow copying here: select the text instead.", "bad"));
+  const copy = () => navigator.clipboard.writeText(line).then(() => toast("The command is copied."),
+    () => toast("The browser does not allow copying here: select the text instead.", "bad"));
   return h("details", { class: "command" },
     h("summary", {}, "The same in a terminal"),
-    h("div", { class: "command-line" }, h("pre", {}, h("code", {}, line)), h(Button, { small: true, onClick: copy }, "Copy")));
+    h("div", { class: "command-line" }, h("pre", {}, h("code", {}, line)),
+      h(Button, { small: true, onClick: copy }, "Copy")));
 }

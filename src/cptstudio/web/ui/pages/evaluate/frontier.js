@@ -18,18 +18,15 @@ const HEIGHT = 340;
 const EDGE = { left: 66, right: 24, top: 24, bottom: 52 };
 const TICKS = 5;
 
-/**
- * Round positions that divide a range.
- * @param {number} low
- * @param {number} high
- */
+/** Round positions that divide a range. @param {number} low @param {number} high */
 export function ticksOf(low, high) {
   const rough = (high - low) / TICKS;
   const size = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * size).find((one) => one >= rough) ?? rough;
   const ticks = [];
   for (let at = Math.ceil(low / step); at * step <= high; at += 1) ticks.push(at * step);
-  return { ticks, decimals: Math.max(0, Math.ceil(-Math.log10(step) - 1e-9) + (Math.abs(step / size - 2.5) < 1e-9 ? 1 : 0)) };
+  return { ticks, decimals: Math.max(0,
+    Math.ceil(-Math.log10(step) - 1e-9) + (Math.abs(step / size - 2.5) < 1e-9 ? 1 : 0)) };
 }
 
 /** A range with room at both ends. @param {number[]} values @returns {[number, number]} */
@@ -50,15 +47,21 @@ export function frontierWords(spots, domain, general) {
   const gain = base.x - trained.x;
   const loss = trained.y - base.y;
   const between = spots.filter((spot) => spot.kind === "between").map((spot) => {
-    const kept = gain > 0 ? `${Math.round(((base.x - spot.x) / gain) * 100)} % of the gain` : `${signedPercent(spot.x / base.x - 1)} on ${domain}`;
-    const forgot = loss > 0 ? `${Math.round(((spot.y - base.y) / loss) * 100)} % of what was forgotten` : `${signedPercent(spot.y / base.y - 1)} on ${general}`;
+    const kept = gain > 0
+      ? `${Math.round(((base.x - spot.x) / gain) * 100)} % of the gain`
+      : `${signedPercent(spot.x / base.x - 1)} on ${domain}`;
+    const forgot = loss > 0
+      ? `${Math.round(((spot.y - base.y) / loss) * 100)} % of what was forgotten`
+      : `${signedPercent(spot.y / base.y - 1)} on ${general}`;
     return `${spot.short}: ${kept}, ${forgot}.`;
   });
-  return [`Trained against base: ${signedPercent(trained.x / base.x - 1)} on ${domain}, ${signedPercent(trained.y / base.y - 1)} on ${general}.`, ...between].join(" ");
+  return [`Trained against base: ${signedPercent(trained.x / base.x - 1)} on ${domain}, `
+    + `${signedPercent(trained.y / base.y - 1)} on ${general}.`, ...between].join(" ");
 }
 
 /**
- * @param {{spots: Spot[], domain: string, general: string, chosen: number | null, onChoose: (index: number) => void}} props
+ * @param {{spots: Spot[], domain: string, general: string, chosen: number | null,
+ *   onChoose: (index: number) => void}} props
  * domain, general: names of the two sets
  */
 export function Frontier({ spots, domain, general, chosen, onChoose }) {
@@ -77,10 +80,14 @@ export function Frontier({ spots, domain, general, chosen, onChoose }) {
       h("p", { class: "hint" }, frontierWords(spots, domain, general))),
     h("div", { ref: box, class: "frontier-box" },
       h(Drawing, { spots, domain, general, chosen, onChoose, width })),
-    h("p", { class: "hint" }, "Lower and further to the left is better on both. Square: base; triangle: trained; circles: between. The table below holds the same figures and chooses a point."));
+    h("p", { class: "hint" }, "Lower and further to the left is better on both. Square: base; triangle: trained; "
+      + "circles: between. The table below holds the same figures and chooses a point."));
 }
 
-/** @param {{spots: Spot[], domain: string, general: string, chosen: number | null, onChoose: (index: number) => void, width: number}} props */
+/**
+ * @param {{spots: Spot[], domain: string, general: string, chosen: number | null, onChoose: (index: number) => void,
+ *   width: number}} props
+ */
 function Drawing({ spots, domain, general, chosen, onChoose, width }) {
   const [x0, x1] = padded(spots.map((spot) => spot.x));
   const [y0, y1] = padded(spots.map((spot) => spot.y));
@@ -91,27 +98,41 @@ function Drawing({ spots, domain, general, chosen, onChoose, width }) {
   const across = ticksOf(x0, x1);
   const up = ticksOf(y0, y1);
   const every = Math.ceil((across.ticks.length * 56) / (right - EDGE.left));
-  const words = `${spots.length} points; ${spots.map((spot) => `${spot.label}: ${bits(spot.x)} and ${bits(spot.y)}`).join("; ")}`;
-  return h("svg", { class: "frontier-drawing", width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `Bits per byte on ${domain} and on ${general}. ${words}` },
+  const words = `${spots.length} points; `
+    + `${spots.map((spot) => `${spot.label}: ${bits(spot.x)} and ${bits(spot.y)}`).join("; ")}`;
+  return h("svg", { class: "frontier-drawing", width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img",
+    "aria-label": `Bits per byte on ${domain} and on ${general}. ${words}` },
     across.ticks.map((tick, at) => h("g", { key: `x${tick}` },
       h("line", { class: "frontier-grid", x1: x(tick), x2: x(tick), y1: EDGE.top, y2: bottom }),
-      at % every === 0 && h("text", { class: "frontier-tick", x: x(tick), y: bottom + 18, "text-anchor": "middle" }, tick.toFixed(across.decimals)))),
+      at % every === 0 && h("text", { class: "frontier-tick", x: x(tick), y: bottom + 18, "text-anchor": "middle" },
+        tick.toFixed(across.decimals)))),
     up.ticks.map((tick) => h("g", { key: `y${tick}` },
       h("line", { class: "frontier-grid", x1: EDGE.left, x2: right, y1: y(tick), y2: y(tick) }),
-      h("text", { class: "frontier-tick", x: EDGE.left - 8, y: y(tick) + 4, "text-anchor": "end" }, tick.toFixed(up.decimals)))),
-    h("text", { class: "frontier-axis", x: right, y: HEIGHT - 10, "text-anchor": "end" }, `${short(domain)}: bits per byte`),
+      h("text", { class: "frontier-tick", x: EDGE.left - 8, y: y(tick) + 4, "text-anchor": "end" },
+        tick.toFixed(up.decimals)))),
+    h("text", { class: "frontier-axis", x: right, y: HEIGHT - 10, "text-anchor": "end" },
+      `${short(domain)}: bits per byte`),
     h("text", { class: "frontier-axis", x: 4, y: 14 }, `${short(general)}: bits per byte`),
     h("polyline", { class: "frontier-line", points: spots.map((spot) => `${x(spot.x)},${y(spot.y)}`).join(" ") }),
-    spots.map((spot) => h("g", { key: spot.index, class: `frontier-spot frontier-${spot.kind}${spot.index === chosen ? " frontier-chosen" : ""}`, onClick: () => onChoose(spot.index) },
+    spots.map((spot) => h("g", { key: spot.index,
+      class: `frontier-spot frontier-${spot.kind}${spot.index === chosen ? " frontier-chosen" : ""}`,
+      onClick: () => onChoose(spot.index) },
       h("circle", { class: "frontier-reach", cx: x(spot.x), cy: y(spot.y), r: 16 }),
       shape(spot.kind, x(spot.x), y(spot.y)),
       label(spot, x(spot.x), y(spot.y), right))));
 }
 
-/** The base's label stands below its mark: at the chart's edge the next point's is above. @param {Spot} spot @param {number} x @param {number} y @param {number} right */
+/**
+ * The base's label stands below its mark: at the chart's edge the next point's is above.
+ * @param {Spot} spot
+ * @param {number} x
+ * @param {number} y
+ * @param {number} right
+ */
 function label(spot, x, y, right) {
   const end = x > right - 60;
-  return h("text", { class: "frontier-label", x: x + (end ? 8 : 11), y: spot.kind === "base" ? y + 22 : y - 9, "text-anchor": end ? "end" : "start" }, spot.short);
+  return h("text", { class: "frontier-label", x: x + (end ? 8 : 11), y: spot.kind === "base" ? y + 22 : y - 9,
+    "text-anchor": end ? "end" : "start" }, spot.short);
 }
 
 /** @param {Spot["kind"]} kind @param {number} x @param {number} y */
@@ -124,9 +145,14 @@ function shape(kind, x, y) {
 /** @param {string} name */
 const short = (name) => (name.length > 30 ? `${name.slice(0, 28)}…` : name);
 
-/** @param {any} point of a report @param {number} index @param {boolean} wayBack whether the points lie between base and trained */
+/**
+ * @param {any} point of a report
+ * @param {number} index
+ * @param {boolean} wayBack whether the points lie between base and trained
+ */
 export function spotKind(point, index, wayBack) {
-  if (!wayBack) return { kind: /** @type {Spot["kind"]} */ ("between"), short: point.share === null ? `point ${index + 1}` : number(point.share) };
+  if (!wayBack) return { kind: /** @type {Spot["kind"]} */ ("between"),
+    short: point.share === null ? `point ${index + 1}` : number(point.share) };
   if (point.share === 0) return { kind: /** @type {Spot["kind"]} */ ("base"), short: "0 (base)" };
   if (point.share === 1) return { kind: /** @type {Spot["kind"]} */ ("trained"), short: "1 (trained)" };
   return { kind: /** @type {Spot["kind"]} */ ("between"), short: number(point.share) };

@@ -73,7 +73,8 @@ export function indexByCodePoint(text) {
 export function cellsOf(text, models) {
   const place = indexByCodePoint(text);
   const ends = models.map((model) => new Set(model.places.map(([, to]) => to)));
-  const common = [...ends[0]].filter((end) => end > 0 && ends.every((other) => other.has(end))).sort((one, other) => one - other);
+  const common = [...ends[0]].filter((end) => end > 0 && ends.every((other) => other.has(end)))
+    .sort((one, other) => one - other);
   const positions = models.map(() => 0);
   /** @type {Cell[]} */
   const cells = [];

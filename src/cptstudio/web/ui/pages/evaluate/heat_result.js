@@ -24,18 +24,25 @@ export function HeatResult({ result, names }) {
   const asked = labels.indexOf(query["with"]);
   const other = asked > 0 ? asked : labels.length - 1;
   const several = labels.length > 1;
-  const show = several && ["base", "checkpoint"].includes(query["show"]) ? query["show"] : several ? "difference" : "base";
+  const show = several && ["base", "checkpoint"].includes(query["show"])
+    ? query["show"]
+    : several ? "difference" : "base";
   return h("div", { class: "stack" },
     h(Totals, { result, names }),
     h("section", { class: "card stack", "aria-labelledby": "heat-title" },
       h("h2", { id: "heat-title" }, "Token by token"),
       h("div", { class: "row choose-row" },
-        result.texts.length > 1 && h(Segments, { label: "Text", name: "heat-text", chosen: String(number), onChoose: (id) => setQuery({ text: id }),
+        result.texts.length > 1 && h(Segments, { label: "Text", name: "heat-text", chosen: String(number),
+          onChoose: (id) => setQuery({ text: id }),
           choices: names.map((name, index) => [String(index), name]) }),
-        several && h(Segments, { label: "Colours show", name: "heat-show", chosen: show, onChoose: (id) => setQuery({ show: id }),
+        several && h(Segments, { label: "Colours show", name: "heat-show", chosen: show,
+          onChoose: (id) => setQuery({ show: id }),
           choices: [["difference", "Difference"], ["base", labels[0]], ["checkpoint", labels[other]]] }),
-        labels.length > 2 && h(Field, { label: "Compare with", control: (attributes) => h("select", { ...attributes, value: labels[other], onChange: (/** @type {any} */ event) => setQuery({ with: event.target.value }) },
-          labels.slice(1).map((label) => h("option", { key: label, value: label, selected: label === labels[other] }, label))) })),
+        labels.length > 2 && h(Field, { label: "Compare with",
+          control: (attributes) => h("select", { ...attributes, value: labels[other],
+            onChange: (/** @type {any} */ event) => setQuery({ with: event.target.value }) },
+            labels.slice(1).map((label) => h("option", { key: label, value: label, selected: label === labels[other] },
+              label))) })),
       h(HeatMap, { key: `${number} ${other} ${show}`, result, number, other, show, name: names[number] })));
 }
 
@@ -43,28 +50,36 @@ export function HeatResult({ result, names }) {
 function Segments({ label, name, chosen, choices, onChoose }) {
   return h("fieldset", { class: "choices" }, h("legend", {}, label),
     h("div", { class: "segments segments-wrap" }, choices.map(([id, title]) => h("label", { key: id },
-      h("input", { type: "radio", name, value: id, checked: id === chosen, onChange: () => onChoose(id) }), h("span", { class: "break" }, title)))));
+      h("input", { type: "radio", name, value: id, checked: id === chosen, onChange: () => onChoose(id) }),
+      h("span", { class: "break" }, title)))));
 }
 
 /** @param {{result: any, names: string[]}} props */
 function Totals({ result, names }) {
   const [base] = result.models;
-  const cell = (/** @type {any} */ model, /** @type {number} */ at, /** @type {string} */ key, /** @type {(value: any) => string} */ say) => {
+  /** @param {any} model @param {number} at @param {string} key @param {(value: any) => string} say */
+  const cell = (model, at, key, say) => {
     const value = Number(model.texts[at][key]);
     const difference = model === base || key !== "bits_per_byte" ? null : value / Number(base.texts[at][key]) - 1;
     return [say(value), difference !== null && h("small", { key: "change" }, signedPercent(difference))];
   };
   const columns = names.flatMap((name, at) => [
-    { id: `b${at}`, title: h("span", {}, "Bits per byte", names.length > 1 && h("small", { class: "break" }, name)), number: true, cell: (/** @type {any} */ model) => cell(model, at, "bits_per_byte", bits) },
-    { id: `l${at}`, title: h("span", {}, "Loss ", h("small", {}, "nats a token")), number: true, cell: (/** @type {any} */ model) => cell(model, at, "loss", (value) => plain(value, 4)) },
-    { id: `p${at}`, title: "Perplexity", number: true, cell: (/** @type {any} */ model) => cell(model, at, "perplexity", (value) => plain(value, 2)) },
-    { id: `t${at}`, title: "Tokens", number: true, cell: (/** @type {any} */ model) => integer(model.texts[at].tokens) },
+    { id: `b${at}`, title: h("span", {}, "Bits per byte", names.length > 1 && h("small", { class: "break" }, name)),
+      number: true, cell: (/** @type {any} */ model) => cell(model, at, "bits_per_byte", bits) },
+    { id: `l${at}`, title: h("span", {}, "Loss ", h("small", {}, "nats a token")), number: true,
+      cell: (/** @type {any} */ model) => cell(model, at, "loss", (value) => plain(value, 4)) },
+    { id: `p${at}`, title: "Perplexity", number: true,
+      cell: (/** @type {any} */ model) => cell(model, at, "perplexity", (value) => plain(value, 2)) },
+    { id: `t${at}`, title: "Tokens", number: true,
+      cell: (/** @type {any} */ model) => integer(model.texts[at].tokens) },
   ]);
   return h("section", { class: "card stack", "aria-labelledby": "totals-title" },
     h("h2", { id: "totals-title" }, "Totals"),
     h(Table, { caption: "Loss, perplexity and bits per byte", rows: result.models, rowKey: (model) => model.label,
-      columns: [{ id: "model", title: "Model", header: true, class: "break document-name", cell: (model) => model.label }, ...columns] }),
-    h("p", { class: "hint" }, `Lower is better; loss and perplexity compare only models with one tokenizer. Windows of ${integer(result.context_length)} tokens, stride ${integer(result.stride)}.`));
+      columns: [{ id: "model", title: "Model", header: true, class: "break document-name",
+        cell: (model) => model.label }, ...columns] }),
+    h("p", { class: "hint" }, "Lower is better; loss and perplexity compare only models with one tokenizer. Windows of "
+      + `${integer(result.context_length)} tokens, stride ${integer(result.stride)}.`));
 }
 
 /** @param {{result: any, number: number, other: number, show: string, name: string}} props */
@@ -77,9 +92,11 @@ function HeatMap({ result, number, other, show, name }) {
   // With different tokenizers a single model is shown by its own tokens.
   const models = alike || show === "difference" ? pair : [pair[show === "checkpoint" ? 1 : 0]];
   const { text } = result.texts[number];
-  const { cells, rest } = useMemo(() => cellsOf(text, models.map((model) => model.texts[number])), [result, number, other, show]);
+  const { cells, rest } = useMemo(() => cellsOf(text,
+    models.map((model) => model.texts[number])), [result, number, other, show]);
   const shownAt = models.length > 1 && show === "checkpoint" ? 1 : 0;
-  const classes = useMemo(() => cells.map((cell) => (show === "difference" ? changeClass(cell.nats[1] - cell.nats[0]) : surpriseClass(cell.nats[shownAt]))), [cells]);
+  const classes = useMemo(() => cells.map((cell) =>
+    (show === "difference" ? changeClass(cell.nats[1] - cell.nats[0]) : surpriseClass(cell.nats[shownAt]))), [cells]);
   const labels = models.map((model) => model.label);
   const choose = (/** @type {number | null} */ index, /** @type {string} */ how) => {
     setChosen(index);
@@ -88,13 +105,15 @@ function HeatMap({ result, number, other, show, name }) {
   const jump = (/** @type {number} */ index) => {
     const span = area.current?.querySelector(`[data-cell="${index}"]`);
     span?.scrollIntoView({ block: "center" });
-    /** @type {HTMLElement | null | undefined} */ (area.current?.querySelector("[role=group]"))?.focus({ preventScroll: true });
+    const group = area.current?.querySelector("[role=group]");
+    /** @type {HTMLElement | null | undefined} */ (group)?.focus({ preventScroll: true });
     choose(index, "key");
   };
   useEffect(() => setChosen(null), [result]);
   return h("div", { class: "stack" },
     !alike && h("div", { class: "notice" }, h(Icon, { name: "info" }), h("p", {}, show === "difference"
-      ? `${labels[0]} and ${labels[1]} have different tokenizers. The difference is shown for the shortest pieces of text at whose end tokens of both end; a piece may hold several tokens.`
+      ? `${labels[0]} and ${labels[1]} have different tokenizers. The difference is shown for the shortest pieces of `
+        + "text at whose end tokens of both end; a piece may hold several tokens."
       : "These models have different tokenizers: each is shown by its own tokens.")),
     h(Legend, { show }),
     h("div", { class: "heat", ref: area },
@@ -105,34 +124,48 @@ function HeatMap({ result, number, other, show, name }) {
 
 /** @param {{show: string}} props */
 function Legend({ show }) {
-  const entry = (/** @type {string} */ name, /** @type {string} */ words) => h("li", { key: name }, h("span", { class: `heat-token ${name}` }, "abc"), " ", words);
+  const entry = (/** @type {string} */ name, /** @type {string} */ words) =>
+    h("li", { key: name }, h("span", { class: `heat-token ${name}` }, "abc"), " ", words);
   const bounds = show === "difference" ? CHANGE_BOUNDS : SURPRISE_BOUNDS;
-  const range = (/** @type {number} */ at) => (at === 0 ? `< ${bounds[0]}` : at === bounds.length ? `≥ ${bounds[at - 1]}` : `${bounds[at - 1]} to ${bounds[at]}`);
+  const range = (/** @type {number} */ at) =>
+    (at === 0 ? `< ${bounds[0]}` : at === bounds.length ? `≥ ${bounds[at - 1]}` : `${bounds[at - 1]} to ${bounds[at]}`);
   const levels = [...bounds.keys(), bounds.length];
+  const amount = (/** @type {number} */ at) =>
+    range(at).replace("≥ ", "") + (at === bounds.length ? " or more" : "");
   return h("div", { class: "heat-legend" },
-    h("p", {}, show === "difference" ? "Change in nats: blue was found likelier than by the base, orange and underlined less likely." : "Surprise in nats: the darker, the less the model expected the token."),
+    h("p", {},
+      show === "difference"
+        ? "Change in nats: blue was found likelier than by the base, orange and underlined less likely."
+        : "Surprise in nats: the darker, the less the model expected the token."),
     h("ul", {}, show === "difference"
-      ? [...levels.slice(1).reverse().map((at) => entry(`better-${at}`, `−${range(at).replace("≥ ", "")}${at === bounds.length ? " or more" : ""}`)), entry("heat-0", `±${bounds[0]}`), ...levels.slice(1).map((at) => entry(`worse-${at}`, `+${range(at).replace("≥ ", "")}${at === bounds.length ? " or more" : ""}`))]
+      ? [...levels.slice(1).reverse().map((at) => entry(`better-${at}`, `−${amount(at)}`)),
+        entry("heat-0", `±${bounds[0]}`), ...levels.slice(1).map((at) => entry(`worse-${at}`, `+${amount(at)}`))]
       : levels.map((at) => entry(`heat-${at}`, range(at)))));
 }
 
 /** @param {number} nats @param {number} tokens */
-const likelihood = (nats, tokens) => `${plain(nats)} nats, probability ${percentOf(Math.exp(-nats))}${tokens === 1 ? "" : `, ${tokens} tokens`}`;
-const percentOf = (/** @type {number} */ share) => (share >= 1e-5 ? `${(share * 100).toPrecision(3)}\u00a0%` : "below 0.001\u00a0%");
+const likelihood = (nats, tokens) =>
+  `${plain(nats)} nats, probability ${percentOf(Math.exp(-nats))}${tokens === 1 ? "" : `, ${tokens} tokens`}`;
+const percentOf = (/** @type {number} */ share) =>
+  (share >= 1e-5 ? `${(share * 100).toPrecision(3)}\u00a0%` : "below 0.001\u00a0%");
 
 /** @param {{text: string, cell: Cell | null, labels: string[]}} props */
 function Detail({ text, cell, labels }) {
-  if (cell === null) return h("div", { class: "heat-detail" }, h("p", { class: "hint" }, "Point at a token, or move with the arrow keys, to see its figures."));
+  if (cell === null) return h("div", { class: "heat-detail" },
+    h("p", { class: "hint" }, "Point at a token, or move with the arrow keys, to see its figures."));
   return h("div", { class: "heat-detail" },
     h("code", { class: "heat-piece" }, visible(text.slice(cell.from, cell.to))),
-    labels.map((label, at) => h("span", { key: label, class: "figures" }, h("b", { class: "break" }, label), ": ", likelihood(cell.nats[at], cell.tokens[at]))),
-    labels.length > 1 && h("span", { class: "figures" }, h("b", {}, "Change"), `: ${change(cell.nats[1] - cell.nats[0], 3)} nats`));
+    labels.map((label, at) => h("span", { key: label, class: "figures" }, h("b", { class: "break" }, label), ": ",
+      likelihood(cell.nats[at], cell.tokens[at]))),
+    labels.length > 1 && h("span", { class: "figures" }, h("b", {}, "Change"),
+      `: ${change(cell.nats[1] - cell.nats[0], 3)} nats`));
 }
 
 /** @param {string} text @param {Cell} cell @param {string[]} labels */
 function spoken(text, cell, labels) {
   const figures = labels.map((label, at) => `${label} ${plain(cell.nats[at])} nats`).join(", ");
-  return `${visible(text.slice(cell.from, cell.to))}: ${figures}${labels.length > 1 ? `, change ${change(cell.nats[1] - cell.nats[0], 3)}` : ""}`;
+  return `${visible(text.slice(cell.from, cell.to))}: `
+    + `${figures}${labels.length > 1 ? `, change ${change(cell.nats[1] - cell.nats[0], 3)}` : ""}`;
 }
 
 /** @param {{text: string, cells: Cell[], jump: (index: number) => void}} props */
@@ -146,10 +179,14 @@ function ChangedTokens({ text, cells, jump }) {
   const list = (/** @type {string} */ title, /** @type {number[]} */ rows, /** @type {string} */ none) => h(Table, {
     caption: title, showCaption: true, rows, rowKey: (index) => index, empty: none,
     columns: [
-      { id: "token", title: "Token", header: true, cell: (index) => h("button", { type: "button", class: "heat-jump", title: "Show it in the text", onClick: () => jump(index) }, visible(text.slice(cells[index].from, cells[index].to))) },
-      { id: "context", title: "In the text", class: "heat-context", cell: (index) => h(Context, { text, cells, index }) },
+      { id: "token", title: "Token", header: true,
+        cell: (index) => h("button", { type: "button", class: "heat-jump", title: "Show it in the text",
+          onClick: () => jump(index) }, visible(text.slice(cells[index].from, cells[index].to))) },
+      { id: "context", title: "In the text", class: "heat-context",
+        cell: (index) => h(Context, { text, cells, index }) },
       { id: "change", title: "Change", number: true, cell: (index) => change(difference(cells[index]), 2) },
-      { id: "nats", title: "Nats", number: true, cell: (index) => `${plain(cells[index].nats[0], 2)} → ${plain(cells[index].nats[1], 2)}` },
+      { id: "nats", title: "Nats", number: true,
+        cell: (index) => `${plain(cells[index].nats[0], 2)} → ${plain(cells[index].nats[1], 2)}` },
     ] });
   return h("div", { class: "two" },
     list("Most improved tokens", improved, "No token is likelier than before."),
@@ -164,5 +201,6 @@ function Context({ text, cells, index }) {
   const cell = cells[index];
   const from = cells[Math.max(0, index - AROUND)].from;
   const to = cells[Math.min(cells.length - 1, index + AROUND)].to;
-  return h("span", {}, from > 0 && "…", text.slice(from, cell.from), h("mark", {}, text.slice(cell.from, cell.to)), text.slice(cell.to, to), to < text.length && "…");
+  return h("span", {}, from > 0 && "…", text.slice(from, cell.from), h("mark", {}, text.slice(cell.from, cell.to)),
+    text.slice(cell.to, to), to < text.length && "…");
 }

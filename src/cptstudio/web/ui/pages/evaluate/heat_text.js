@@ -65,7 +65,8 @@ export function HeatText({ label, text, cells, rest, classes, chosen, onChoose }
     event.preventDefault();
     choose(Math.max(0, Math.min(cells.length - 1, move())), "key");
   };
-  return h("div", { ref: place, class: "heat-text", role: "group", tabIndex: 0, "aria-label": `${label}: arrow keys move from token to token`,
+  return h("div", { ref: place, class: "heat-text", role: "group", tabIndex: 0,
+    "aria-label": `${label}: arrow keys move from token to token`,
     onPointerMove: pointer, onClick: pointer, onKeyDown: keys });
 }
 

@@ -2,7 +2,8 @@
 
 import { Button } from "../../components/button.js";
 import { Empty } from "../../components/empty.js";
-import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../../components/model_choice.js";
+import { ModelChoice, modelsFromQuery, modelsToQuery, resolved,
+  useTestingModels } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
 import { score } from "../../lib/bench.js";
 import { h, useState } from "../../lib/preact.js";
@@ -36,8 +37,10 @@ export function HeatView() {
     setBusy(false);
   };
   if (models?.length === 0) {
-    return h(Empty, { title: "No model to score with", actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
-      h("p", {}, "The heat map shows how likely models find each token of a text. Download a base model and train a run first; its checkpoints can then be compared with the base here."));
+    return h(Empty, { title: "No model to score with",
+      actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
+      h("p", {}, "The heat map shows how likely models find each token of a text. Download a base model and train a "
+        + "run first; its checkpoints can then be compared with the base here."));
   }
   const scoring = busy || task?.state === "running";
   const result = task?.state === "done" ? task.result : null;
@@ -47,19 +50,26 @@ export function HeatView() {
       h("summary", {}, h("h2", {}, "Models and text")),
       h("div", { class: "ask-columns" },
         h("div", { class: "stack" },
-          h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
+          h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS,
+            onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
           h(BenchLine, { chosen, onLoaded: setLoaded })),
         h("div", { class: "stack" },
           h(TextChoice, { slot: "a", title: second ? "First text" : "Text" }),
           second
             ? h("div", { class: "stack" }, h(TextChoice, { slot: "b", title: "Second text" }),
-              h("p", {}, h(Button, { small: true, onClick: () => { setSecond(false); setQuery({ b: null }); } }, "Leave the second text out")))
-            : h("p", {}, h(Button, { small: true, icon: "plus", onClick: () => setSecond(true) }, "Add a second text"), " ", h("span", { class: "hint" }, "such as a general one beside one of the domain")))),
+              h("p", {}, h(Button, { small: true, onClick: () => { setSecond(false); setQuery({ b: null }); } },
+                "Leave the second text out")))
+            : h("p", {}, h(Button, { small: true, icon: "plus", onClick: () => setSecond(true) }, "Add a second text"),
+              " ", h("span", { class: "hint" }, "such as a general one beside one of the domain")))),
       h("div", { class: "form-actions" },
-        h(Button, { kind: "primary", icon: "play", busy: scoring, disabled: missing !== "" || !loaded, "aria-describedby": "score-missing", onClick: () => void start() }, "Score"),
-        h("span", { class: "hint", id: "score-missing" }, missing ? `Choose ${missing}.` : loaded ? "" : "Load the models first."))),
+        h(Button, { kind: "primary", icon: "play", busy: scoring, disabled: missing !== "" || !loaded,
+          "aria-describedby": "score-missing", onClick: () => void start() }, "Score"),
+        h("span", { class: "hint", id: "score-missing" },
+          missing ? `Choose ${missing}.` : loaded ? "" : "Load the models first."))),
     problem !== null && h(Problem, { error: problem }),
     lost !== null && h(Problem, { error: lost }),
     task !== null && task.state !== "done" && h(TaskProgress, { task, title: "Scoring" }),
-    result?.models && h(HeatResult, { key: task?.id, result, names: result.texts.map((/** @type {any} */ text, /** @type {number} */ at) => nameOfText(text, at, result.texts.length)) }));
+    result?.models && h(HeatResult, { key: task?.id, result,
+      names: result.texts.map((/** @type {any} */ text, /** @type {number} */ at) =>
+        nameOfText(text, at, result.texts.length)) }));
 }

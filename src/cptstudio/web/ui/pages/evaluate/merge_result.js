@@ -29,30 +29,39 @@ export function MergeResult({ report }) {
   const choose = (/** @type {number} */ index) => setQuery({ point: String(index) });
   // A point on the way from the base to the trained model is a sum of these two.
   const wayBack = report.request?.points?.[0]?.parts?.length === 2 && result.points[0]?.share != null;
-  const spots = general === undefined ? [] : result.points.map((/** @type {any} */ point, /** @type {number} */ index) => ({
-    index, label: point.label, ...spotKind(point, index, wayBack), x: Number(point.corpora[domain].bits_per_byte), y: Number(point.corpora[general].bits_per_byte),
-  }));
+  const spots = general === undefined
+    ? []
+    : result.points.map((/** @type {any} */ point, /** @type {number} */ index) => ({
+      index, label: point.label, ...spotKind(point, index, wayBack), x: Number(point.corpora[domain].bits_per_byte),
+      y: Number(point.corpora[general].bits_per_byte),
+    }));
   return h("section", { class: "card stack", "aria-labelledby": "merge-result" },
     h("div", { class: "spread" },
-      h("div", {}, h("h2", { id: "merge-result", class: "break" }, report.title), h("p", { class: "hint" }, `${date(report.created)} · windows of ${integer(result.context_length)} tokens`)),
+      h("div", {}, h("h2", { id: "merge-result", class: "break" }, report.title),
+        h("p", { class: "hint" }, `${date(report.created)} · windows of ${integer(result.context_length)} tokens`)),
       h("div", { class: "row" },
         h(Menu, { label: "Export", icon: "download", small: true, items: [
           { title: "Save as CSV", onChoose: () => saveTable(report, sets) },
           { title: "Save as JSON", onChoose: () => saveJson(report, `merge.${report.id}.json`) },
         ] }),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result", onClick: () => setQuery({ report: null, point: null }) }))),
+        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
+          onClick: () => setQuery({ report: null, point: null }) }))),
     result.saved && h(Saved, { path: result.saved, points: result.points }),
     spots.length > 1 && general !== undefined && h(Frontier, { spots, domain, general, chosen, onChoose: choose }),
     sets.length > 0 && h(Points, { result, sets, chosen, choose }),
-    sets.length > 0 && h("p", { class: "hint legend-text" }, `Bits per byte, lower is better; the per cent are the change against ${result.points[0].label}, behind it the range that holds it with 95 % certainty. ▼ better and ▲ worse: that range leaves out zero.`),
-    chosen !== null && !result.saved && h(SavePoint, { key: chosen, report, point: result.points[chosen], parts: report.request?.points?.[chosen]?.parts ?? [] }));
+    sets.length > 0 && h("p", { class: "hint legend-text" }, "Bits per byte, lower is better; the per cent are the "
+      + `change against ${result.points[0].label}, behind it the range that holds it with 95 % certainty. ▼ better and `
+      + "▲ worse: that range leaves out zero."),
+    chosen !== null && !result.saved && h(SavePoint, { key: chosen, report, point: result.points[chosen],
+      parts: report.request?.points?.[chosen]?.parts ?? [] }));
 }
 
 /** @param {{path: string, points: any[]}} props */
 function Saved({ path, points }) {
   const name = path.split("/").pop() ?? path;
   return h("div", { class: "notice" }, h(Icon, { name: "check" }),
-    h("div", {}, h("p", {}, h("b", { class: "break" }, name), ` was saved: ${points[0]?.label ?? ""}. mlx_lm and transformers load its folder as it is.`),
+    h("div", {}, h("p", {}, h("b", { class: "break" }, name),
+      ` was saved: ${points[0]?.label ?? ""}. mlx_lm and transformers load its folder as it is.`),
       h("p", { class: "hint break" }, path),
       h("p", {}, h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` }, "Play with it"))));
 }
@@ -64,10 +73,16 @@ function Points({ result, sets, chosen, choose }) {
     h("table", { class: "table matrix" },
       h("caption", { class: "visually-hidden" }, "Bits per byte of each point on each corpus"),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Point"),
-        sets.map((set) => h("th", { scope: "col", key: set, class: "matrix-set" }, h("span", { class: "break" }, set), " ", result.roles?.[set] && h("span", { class: "tag" }, result.roles[set]))))),
-      h("tbody", {}, result.points.map((/** @type {any} */ point, /** @type {number} */ index) => h("tr", { key: point.label, class: index === chosen ? "selected" : undefined },
-        h("th", { scope: "row", class: "matrix-model" }, h("label", { class: "check" }, h("input", { type: "radio", name: "point", checked: index === chosen, onChange: () => choose(index) }), h("span", { class: "break" }, point.label))),
-        sets.map((set) => h("td", { key: set }, h(Cell, { figures: point.corpora[set], base: first.corpora[set] }))))))));
+        sets.map((set) => h("th", { scope: "col", key: set, class: "matrix-set" }, h("span", { class: "break" }, set),
+          " ", result.roles?.[set] && h("span", { class: "tag" }, result.roles[set]))))),
+      h("tbody", {}, result.points.map((/** @type {any} */ point, /** @type {number} */ index) =>
+        h("tr", { key: point.label, class: index === chosen ? "selected" : undefined },
+          h("th", { scope: "row", class: "matrix-model" },
+            h("label", { class: "check" },
+              h("input", { type: "radio", name: "point", checked: index === chosen, onChange: () => choose(index) }),
+              h("span", { class: "break" }, point.label))),
+          sets.map((set) => h("td", { key: set },
+            h(Cell, { figures: point.corpora[set], base: first.corpora[set] }))))))));
 }
 
 /** @param {{figures: any, base: any}} props */
@@ -75,7 +90,9 @@ function Cell({ figures, base }) {
   const { difference } = figures;
   return h("div", { class: "matrix-cell" },
     h("strong", { class: "figures" }, bits(figures.bits_per_byte)),
-    difference && h("span", { class: "matrix-change" }, h("span", { class: "figures" }, signedPercent(difference.value / base.bits_per_byte)), " ", h(Verdict, { difference })),
+    difference && h("span", { class: "matrix-change" },
+      h("span", { class: "figures" }, signedPercent(difference.value / base.bits_per_byte)), " ",
+      h(Verdict, { difference })),
     difference && h("span", { class: "hint figures" }, intervalText(difference, base.bits_per_byte)));
 }
 
@@ -102,26 +119,36 @@ function SavePoint({ report, point, parts }) {
   const [error, setError] = useState(/** @type {any} */ (null));
   const [busy, setBusy] = useState(false);
   const ask = askFor(point, parts);
-  if (ask === null) return h("p", { class: "hint" }, "This result does not say how its points were made: measure them again to save one.");
+  if (ask === null) return h("p", { class: "hint" },
+    "This result does not say how its points were made: measure them again to save one.");
   const save = async () => {
-    const wrong = NAME.test(name) ? "" : name === "" ? "Give the model a name." : "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
+    const wrong = NAME.test(name)
+      ? ""
+      : name === ""
+        ? "Give the model a name."
+        : "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
     setProblem(wrong);
     setError(null);
     if (wrong) return;
     setBusy(true);
     try {
       const request = report.request ?? {};
-      const corpora = (request.corpora ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.name));
-      const job = await startJob("/api/testing/merges", { ...ask, corpora, side: request.side ?? "validation", max_bytes: request.max_bytes ?? 400_000, save: name });
+      const corpora = (request.corpora ?? []).map((/** @type {any} */ one) =>
+        (typeof one === "string" ? one : one.name));
+      const job = await startJob("/api/testing/merges",
+        { ...ask, corpora, side: request.side ?? "validation", max_bytes: request.max_bytes ?? 400_000, save: name });
       saves.value = { ...saves.value, [job.id]: name };
     } catch (failure) {
       setError(failure);
     }
     setBusy(false);
   };
-  return h("form", { class: "save-point", onSubmit: (/** @type {Event} */ event) => { event.preventDefault(); void save(); } },
-    h(Field, { label: `Save ${point.label} as a model named`, problems: problem ? [problem] : [], hint: "A whole model folder in models/base of the workspace, as large as the base model.",
-      control: (attributes) => h("input", { ...attributes, type: "text", maxLength: 64, autocomplete: "off", spellcheck: false, value: name, onInput: (/** @type {any} */ event) => setName(event.target.value) }) }),
+  return h("form", { class: "save-point",
+    onSubmit: (/** @type {Event} */ event) => { event.preventDefault(); void save(); } },
+    h(Field, { label: `Save ${point.label} as a model named`, problems: problem ? [problem] : [],
+      hint: "A whole model folder in models/base of the workspace, as large as the base model.",
+      control: (attributes) => h("input", { ...attributes, type: "text", maxLength: 64, autocomplete: "off",
+        spellcheck: false, value: name, onInput: (/** @type {any} */ event) => setName(event.target.value) }) }),
     h("div", { class: "row" }, h(Button, { kind: "primary", type: "submit", busy }, "Save as a model")),
     error !== null && h(Problem, { error }));
 }
@@ -130,7 +157,9 @@ function SavePoint({ report, point, parts }) {
 function saveTable(report, sets) {
   const rows = report.result.points.flatMap((/** @type {any} */ point) => sets.map((set) => {
     const { bits_per_byte, loss, perplexity, documents, difference = {} } = point.corpora[set];
-    return [point.label, point.share, set, bits_per_byte, loss, perplexity, documents, difference.value, difference.low, difference.high, difference.sure];
+    return [point.label, point.share, set, bits_per_byte, loss, perplexity, documents, difference.value, difference.low,
+      difference.high, difference.sure];
   }));
-  saveCsv(["point", "share", "set", "bits_per_byte", "loss", "perplexity", "documents", "difference", "low", "high", "sure"], rows, `merge.${report.id}.csv`);
+  saveCsv(["point", "share", "set", "bits_per_byte", "loss", "perplexity", "documents", "difference", "low", "high",
+    "sure"], rows, `merge.${report.id}.csv`);
 }

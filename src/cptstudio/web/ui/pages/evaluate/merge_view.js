@@ -30,8 +30,10 @@ const LAST = { whole: true, least: 2, most: 100 };
 /** @type {Record<string, [string, string]>} */
 const KINDS = {
   back_to_base: ["Back to base", "base + a (trained − base) for each a: 0 is the base, 1 the trained model (WiSE-FT)."],
-  average: ["Average of checkpoints", "The mean of the run's last checkpoints: often a little better than each of them."],
-  instruct: ["Add an instruct model", "trained + a (instruct − base): what an instruct model of the same base learnt is added (Chat Vector)."],
+  average: ["Average of checkpoints",
+    "The mean of the run's last checkpoints: often a little better than each of them."],
+  instruct: ["Add an instruct model",
+    "trained + a (instruct − base): what an instruct model of the same base learnt is added (Chat Vector)."],
 };
 
 /** What the URL asks for. @param {any[] | null} models */
@@ -39,7 +41,8 @@ function asked(models) {
   const { query } = route.value;
   const [reference] = modelsFromQuery(query["checkpoint"]);
   const found = reference && models ? findModel(models, reference) : undefined;
-  const fallback = models?.find((model) => model.kind === "checkpoint" && model.last && !model.error) ?? models?.find((model) => model.kind === "checkpoint");
+  const fallback = models?.find((model) => model.kind === "checkpoint" && model.last && !model.error)
+    ?? models?.find((model) => model.kind === "checkpoint");
   return {
     run: found ?? fallback,
     kind: (query["kind"] ?? "") in KINDS ? query["kind"] : "back_to_base",
@@ -72,9 +75,11 @@ function finished(job) {
 export function MergeView() {
   const { id, report, error, reload } = useOpenReport();
   return h("div", { class: "stack" },
-    h(TestingJobs, { kind: "merge", label: "Merges under way", finished, kept: "Points that were measured are kept: started again, it goes on from there. A model is saved whole or not at all." }),
+    h(TestingJobs, { kind: "merge", label: "Merges under way", finished, kept: "Points that were measured are kept: "
+      + "started again, it goes on from there. A model is saved whole or not at all." }),
     savedModels.value.map((name) => h("div", { class: "notice", key: name, role: "status" }, h(Icon, { name: "check" }),
-      h("p", {}, "The model ", h("b", { class: "break" }, name), " is saved. ", h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` }, "Play with it"), "."))),
+      h("p", {}, "The model ", h("b", { class: "break" }, name), " is saved. ",
+        h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` }, "Play with it"), "."))),
     id && error !== null && h(Problem, { error, retry: () => void reload() }),
     id && report && h(MergeResult, { key: report.id, report }),
     h(AskMerge, { key: "ask", open: !id }),
@@ -92,17 +97,29 @@ function AskMerge({ open }) {
   if (error !== null && models === null) return h(Problem, { error, retry: () => void reload() });
   if (models === null) return h("p", { class: "muted", "aria-busy": "true" }, "Looking for models…");
   if (!want.run) {
-    return h(Empty, { title: "No checkpoint to merge yet", actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
-      h("p", {}, "Training on a domain forgets some of what the base model knew. A weighted mean of base and trained model, weight by weight, often keeps most of the gain and takes back much of the forgetting, without any training."),
+    return h(Empty, { title: "No checkpoint to merge yet",
+      actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
+      h("p", {}, "Training on a domain forgets some of what the base model knew. A weighted mean of base and trained "
+        + "model, weight by weight, often keeps most of the gain and takes back much of the forgetting, without any "
+        + "training."),
       h("p", {}, "Train a run first; its checkpoints can then be merged here."));
   }
   const { run } = want;
   const shares = want.kind === "average" ? [] : sharesOf(want.shares);
   const { query } = route.value;
-  const wrong = checkedNumber(query["bytes"] ?? "", BYTES).problem !== "" || (want.kind === "average" && checkedNumber(query["last"] ?? "", LAST).problem !== "");
-  const missing = wrong ? "Correct the marked numbers." : shares === null ? "Give shares such as 0; 0.5; 1." : want.kind === "instruct" && !want.instruct ? "Choose an instruct model." : want.corpora.length === 0 ? "Choose the corpora to measure on: one of the domain and one general." : "";
-  const body = { run: run.reference, kind: want.kind, corpora: want.corpora, side: want.side, max_bytes: want.max_bytes, save: null,
-    ...(want.kind === "average" ? { last: want.last } : { shares: shares ?? [] }), ...(want.kind === "instruct" ? { instruct: want.instruct } : {}) };
+  const wrong = checkedNumber(query["bytes"] ?? "", BYTES).problem !== ""
+    || (want.kind === "average" && checkedNumber(query["last"] ?? "", LAST).problem !== "");
+  const missing = wrong
+    ? "Correct the marked numbers."
+    : shares === null
+      ? "Give shares such as 0; 0.5; 1."
+      : want.kind === "instruct" && !want.instruct
+        ? "Choose an instruct model."
+        : want.corpora.length === 0 ? "Choose the corpora to measure on: one of the domain and one general." : "";
+  const body = { run: run.reference, kind: want.kind, corpora: want.corpora, side: want.side, max_bytes: want.max_bytes,
+    save: null,
+    ...(want.kind === "average" ? { last: want.last } : { shares: shares ?? [] }),
+    ...(want.kind === "instruct" ? { instruct: want.instruct } : {}) };
   const start = async () => {
     setBusy(true);
     setProblem(null);
@@ -117,21 +134,29 @@ function AskMerge({ open }) {
     h("summary", {}, h("h2", {}, "Merge and measure")),
     h("div", { class: "ask-columns" },
       h("div", { class: "stack" },
-        h(Field, { label: "Checkpoint", control: (attributes) => h("select", { ...attributes, value: run.reference, onChange: (/** @type {any} */ event) => setQuery({ checkpoint: modelsToQuery([event.target.value]) }) },
-          groupsOf(models).map(([group, rows]) => h("optgroup", { key: group, label: group }, rows.map((one) => h("option", { key: one.reference, value: one.reference, selected: one === run, disabled: Boolean(one.error) },
-            `${group}, step ${integer(one.step)}${one.best ? ", best" : ""}${one.last ? ", last" : ""}`))))) }),
+        h(Field, { label: "Checkpoint",
+          control: (attributes) => h("select", { ...attributes, value: run.reference,
+            onChange: (/** @type {any} */ event) => setQuery({ checkpoint: modelsToQuery([event.target.value]) }) },
+            groupsOf(models).map(([group, rows]) => h("optgroup", { key: group, label: group },
+              rows.map((one) => h("option", { key: one.reference, value: one.reference, selected: one === run,
+                disabled: Boolean(one.error) },
+                `${group}, step ${integer(one.step)}${one.best ? ", best" : ""}${one.last ? ", last" : ""}`))))) }),
         h("fieldset", { class: "choices" }, h("legend", {}, "How"),
           Object.entries(KINDS).map(([kind, [title, says]]) => h("label", { class: "check", key: kind },
-            h("input", { type: "radio", name: "merge-kind", checked: want.kind === kind, onChange: () => setQuery({ kind: kind === "back_to_base" ? null : kind }) }),
+            h("input", { type: "radio", name: "merge-kind", checked: want.kind === kind,
+              onChange: () => setQuery({ kind: kind === "back_to_base" ? null : kind }) }),
             h("span", {}, h("b", {}, title), h("span", { class: "hint" }, ` ${says}`))))),
         h(Amounts, { want, models, wrong: shares === null })),
       h("div", { class: "stack" },
-        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
+        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf,
+          onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
-        h(NumberField, { label: "Text of each corpus", unit: "bytes", text: query["bytes"] ?? "", initial: String(DEFAULT_BYTES), limits: BYTES, onText: (text) => setQuery({ bytes: text }) }))),
+        h(NumberField, { label: "Text of each corpus", unit: "bytes", text: query["bytes"] ?? "",
+          initial: String(DEFAULT_BYTES), limits: BYTES, onText: (text) => setQuery({ bytes: text }) }))),
     problem !== null && h(Problem, { error: problem }),
     h("div", { class: "form-actions" },
-      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "merge-missing", onClick: () => void start() }, "Merge and measure"),
+      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "merge-missing",
+        onClick: () => void start() }, "Merge and measure"),
       h("span", { class: "hint", id: "merge-missing" }, missing)),
     missing === "" && h(Command, { words: commandWords(run.reference, want, shares ?? []) }));
 }
@@ -139,20 +164,30 @@ function AskMerge({ open }) {
 /** @param {{want: ReturnType<typeof asked>, models: any[], wrong: boolean}} props */
 function Amounts({ want, models, wrong }) {
   if (want.kind === "average") {
-    return h(NumberField, { label: "Last checkpoints", hint: "How many of the run's last checkpoints to average.", text: route.value.query["last"] ?? "", initial: String(DEFAULT_LAST), limits: LAST, onText: (text) => setQuery({ last: text }) });
+    return h(NumberField, { label: "Last checkpoints", hint: "How many of the run's last checkpoints to average.",
+      text: route.value.query["last"] ?? "", initial: String(DEFAULT_LAST), limits: LAST,
+      onText: (text) => setQuery({ last: text }) });
   }
   return h("div", { class: "stack" },
-    want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Made from the same base model.", control: (attributes) => h("select", { ...attributes, value: want.instruct, onChange: (/** @type {any} */ event) => setQuery({ instruct: modelsToQuery([event.target.value]) }) },
-      h("option", { value: "" }, "Choose one"), models.filter((one) => one.kind === "base" && !one.error).map((one) => h("option", { key: one.reference, value: one.reference, selected: one.reference === want.instruct }, one.label))) }),
-    h(Field, { label: "Shares", problems: wrong ? ["Enter numbers from -10 to 10 with semicolons between them, such as 0; 0.5; 1."] : [], hint: "Each share is one merged model that is measured.",
-      control: (attributes) => h(TypedInput, { ...attributes, type: "text", value: want.shares, onText: (text) => setQuery({ shares: text === SHARES ? null : text }) }) }));
+    want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Made from the same base model.",
+      control: (attributes) => h("select", { ...attributes, value: want.instruct,
+        onChange: (/** @type {any} */ event) => setQuery({ instruct: modelsToQuery([event.target.value]) }) },
+        h("option", { value: "" }, "Choose one"),
+        models.filter((one) => one.kind === "base" && !one.error).map((one) => h("option", { key: one.reference,
+          value: one.reference, selected: one.reference === want.instruct }, one.label))) }),
+    h(Field, { label: "Shares", problems: wrong
+      ? ["Enter numbers from -10 to 10 with semicolons between them, such as 0; 0.5; 1."]
+      : [], hint: "Each share is one merged model that is measured.",
+      control: (attributes) => h(TypedInput, { ...attributes, type: "text", value: want.shares,
+        onText: (text) => setQuery({ shares: text === SHARES ? null : text }) }) }));
 }
 
 /** @param {any[]} models @returns {[string, any[]][]} */
 function groupsOf(models) {
   /** @type {Map<string, any[]>} */
   const groups = new Map();
-  for (const model of models.filter((one) => one.kind === "checkpoint")) groups.set(model.group, [...(groups.get(model.group) ?? []), model]);
+  for (const model of models.filter((one) => one.kind === "checkpoint")) groups.set(model.group,
+    [...(groups.get(model.group) ?? []), model]);
   return [...groups];
 }
 

@@ -3,7 +3,8 @@
 import { Badge } from "../../components/badge.js";
 import { Button } from "../../components/button.js";
 import { Menu } from "../../components/menu.js";
-import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../../components/model_choice.js";
+import { ModelChoice, modelsFromQuery, modelsToQuery, resolved,
+  useTestingModels } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
 import { Table } from "../../components/table.js";
 import { saveCsv, saveJson } from "../../lib/download.js";
@@ -23,7 +24,8 @@ const SHOWN = 50;
 export function QuestionsView() {
   const { id, report, error, reload } = useOpenReport();
   return h("div", { class: "stack" },
-    h(TestingJobs, { kind: "questions", label: "Questions under way", finished: openReportOf, kept: "Start it again with the button below." }),
+    h(TestingJobs, { kind: "questions", label: "Questions under way", finished: openReportOf,
+      kept: "Start it again with the button below." }),
     id && error !== null && h(Problem, { error, retry: () => void reload() }),
     id && report && h(QuestionsResult, { key: report.id, report }),
     h(AskQuestions, { key: "ask", open: !id }),
@@ -49,17 +51,22 @@ function AskQuestions({ open }) {
     }
     setBusy(false);
   };
-  const missing = [chosen.length === 0 && "a model", file === null && "a file of questions"].filter(Boolean).join(" and ");
+  const missing = [chosen.length === 0 && "a model", file === null && "a file of questions"].filter(Boolean)
+    .join(" and ");
   return h("details", { class: "card ask", open },
     h("summary", {}, h("h2", {}, "Ask questions")),
     h("div", { class: "ask-columns" },
-      h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
+      h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS,
+        onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
       h("div", { class: "stack" },
-        h(TextSets, { legend: "File of questions", accept: ".jsonl", fits: QUESTION_FILES, single: true, found, chosen: file ? [file.id] : [], hint: "JSON lines, one question each.", onChange: (ids) => setQuery({ file: ids[0] ?? null }) }),
+        h(TextSets, { legend: "File of questions", accept: ".jsonl", fits: QUESTION_FILES, single: true, found,
+          chosen: file ? [file.id] : [], hint: "JSON lines, one question each.",
+          onChange: (ids) => setQuery({ file: ids[0] ?? null }) }),
         h(Format, {}))),
     problem !== null && h(Problem, { error: problem }),
     h("div", { class: "form-actions" },
-      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "questions-missing", onClick: () => void start() }, "Ask"),
+      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "",
+        "aria-describedby": "questions-missing", onClick: () => void start() }, "Ask"),
       h("span", { class: "hint", id: "questions-missing" }, missing ? `Choose ${missing}.` : "")),
     file !== null && chosen.length > 0 && h(Command, { words: ["cpt-studio", "questions", file.name, ...chosen] }));
 }
@@ -71,7 +78,9 @@ function Format() {
     h("pre", {}, h("code", {}, '{"context": "The capital of France is", "choices": [" Paris", " Rome"], "answer": 0}')),
     h("p", {}, "A cloze question holds the right continuation itself:"),
     h("pre", {}, h("code", {}, '{"context": "The capital of France is", "answer": " Paris"}')),
-    h("p", { class: "hint" }, "Context and continuation are joined as they are, so the space between them belongs in the file. A choice is scored by the log-probability of its tokens after the context; a cloze answer is right when the model, always taking the likeliest token, writes exactly it."));
+    h("p", { class: "hint" }, "Context and continuation are joined as they are, so the space between them belongs in "
+      + "the file. A choice is scored by the log-probability of its tokens after the context; a cloze answer is right "
+      + "when the model, always taking the likeliest token, writes exactly it."));
 }
 
 /** @param {{report: any}} props */
@@ -81,20 +90,31 @@ function QuestionsResult({ report }) {
   const rows = labels.map((label) => ({ label, ...result.models[label] }));
   const share = (/** @type {any} */ part, /** @type {string} */ key) => (part?.questions ? percent(part[key]) : "–");
   const save = () => saveCsv(["model", "multiple_choice", "accuracy", "accuracy_per_byte", "cloze", "cloze_accuracy"],
-    rows.map((row) => [row.label, row.multiple_choice?.questions, row.multiple_choice?.accuracy, row.multiple_choice?.accuracy_per_byte, row.cloze?.questions, row.cloze?.accuracy]), `questions.${report.id}.csv`);
+    rows.map((row) => [row.label, row.multiple_choice?.questions, row.multiple_choice?.accuracy,
+      row.multiple_choice?.accuracy_per_byte, row.cloze?.questions, row.cloze?.accuracy]),
+    `questions.${report.id}.csv`);
   return h("section", { class: "card stack", "aria-labelledby": "questions-result" },
     h("div", { class: "spread" },
-      h("div", {}, h("h2", { id: "questions-result", class: "break" }, report.title), h("p", { class: "hint" }, `${date(report.created)} · ${result.file}`)),
+      h("div", {}, h("h2", { id: "questions-result", class: "break" }, report.title),
+        h("p", { class: "hint" }, `${date(report.created)} · ${result.file}`)),
       h("div", { class: "row" },
-        h(Menu, { label: "Export", icon: "download", small: true, items: [{ title: "Save as CSV", onChoose: save }, { title: "Save as JSON", onChoose: () => saveJson(report, `questions.${report.id}.json`) }] }),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result", onClick: () => setQuery({ report: null }) }))),
+        h(Menu, { label: "Export", icon: "download", small: true,
+          items: [{ title: "Save as CSV", onChoose: save },
+            { title: "Save as JSON", onChoose: () => saveJson(report, `questions.${report.id}.json`) }] }),
+        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
+          onClick: () => setQuery({ report: null }) }))),
     h(Table, { caption: "Accuracy by model", rows, rowKey: (row) => row.label, columns: [
       { id: "model", title: "Model", header: true, class: "break", cell: (row) => row.label },
-      { id: "choice", title: h("span", {}, "Multiple choice ", h("small", {}, `${integer(rows[0]?.multiple_choice?.questions)} questions`)), number: true, cell: (row) => share(row.multiple_choice, "accuracy") },
-      { id: "bytes", title: h("span", {}, "Multiple choice ", h("small", {}, "by the choices' bytes")), number: true, cell: (row) => share(row.multiple_choice, "accuracy_per_byte") },
-      { id: "cloze", title: h("span", {}, "Cloze ", h("small", {}, `${integer(rows[0]?.cloze?.questions)} questions`)), number: true, cell: (row) => share(row.cloze, "accuracy") },
+      { id: "choice", title: h("span", {}, "Multiple choice ",
+        h("small", {}, `${integer(rows[0]?.multiple_choice?.questions)} questions`)), number: true,
+        cell: (row) => share(row.multiple_choice, "accuracy") },
+      { id: "bytes", title: h("span", {}, "Multiple choice ", h("small", {}, "by the choices' bytes")), number: true,
+        cell: (row) => share(row.multiple_choice, "accuracy_per_byte") },
+      { id: "cloze", title: h("span", {}, "Cloze ", h("small", {}, `${integer(rows[0]?.cloze?.questions)} questions`)),
+        number: true, cell: (row) => share(row.cloze, "accuracy") },
     ] }),
-    h("p", { class: "hint" }, "Higher is better. By bytes: each choice's score is divided by its length, which is fairer where choices differ much in length."),
+    h("p", { class: "hint" }, "Higher is better. By bytes: each choice's score is divided by its length, which is "
+      + "fairer where choices differ much in length."),
     h(Answers, { models: result.models, labels }));
 }
 
@@ -109,19 +129,29 @@ function Answers({ models, labels }) {
   const total = (models[labels[0]]?.multiple_choice?.questions ?? 0) + (models[labels[0]]?.cloze?.questions ?? 0);
   return h("section", { class: "stack", "aria-labelledby": "answers-title" },
     h("h3", { id: "answers-title" }, "Question by question"),
-    labels.length > 1 && h("label", { class: "check" }, h("input", { type: "checkbox", checked: onlyDiffering, onChange: () => setQuery({ differing: onlyDiffering ? null : "1" }) }), "Only questions on which the models differ"),
+    labels.length > 1 && h("label", { class: "check" },
+      h("input", { type: "checkbox", checked: onlyDiffering,
+        onChange: () => setQuery({ differing: onlyDiffering ? null : "1" }) }),
+      "Only questions on which the models differ"),
     total > all.length && h("p", { class: "hint" }, `The first ${integer(all.length)} of ${integer(total)} questions.`),
-    h(Table, { caption: "Answers by question", rows: kept.slice(0, most), rowKey: (at) => at, empty: "There is none.", columns: [
-      { id: "number", title: "Question", header: true, class: "question", cell: (at) => h("div", {}, h("span", { class: "hint" }, `${at + 1} `), h("span", { class: "prompt-text" }, all[at].context), h(Choices, { question: all[at] })) },
-      ...labels.map((label) => ({ id: label, title: h("span", { class: "break" }, label), cell: (/** @type {number} */ at) => h(Answered, { question: models[label].questions[at] }) })),
+    h(Table, { caption: "Answers by question", rows: kept.slice(0, most),
+      rowKey: (at) => at, empty: "There is none.", columns: [
+      { id: "number", title: "Question", header: true, class: "question",
+        cell: (at) => h("div", {}, h("span", { class: "hint" }, `${at + 1} `),
+          h("span", { class: "prompt-text" }, all[at].context), h(Choices, { question: all[at] })) },
+      ...labels.map((label) => ({ id: label, title: h("span", { class: "break" },
+        label), cell: (/** @type {number} */ at) => h(Answered, { question: models[label].questions[at] }) })),
     ] }),
-    kept.length > most && h("p", {}, h(Button, { small: true, onClick: () => setMost(most + SHOWN) }, `Show more (${integer(kept.length - most)})`)));
+    kept.length > most && h("p", {}, h(Button, { small: true, onClick: () => setMost(most + SHOWN) },
+      `Show more (${integer(kept.length - most)})`)));
 }
 
 /** @param {{question: any}} props */
 function Choices({ question }) {
-  return h("ul", { class: "question-choices" }, question.choices.map((/** @type {string} */ choice, /** @type {number} */ at) => h("li", { key: at, class: "prompt-text" },
-    choice.trim(), at === question.answer && h("span", { class: "hint" }, " (right)"))));
+  return h("ul", { class: "question-choices" },
+    question.choices.map((/** @type {string} */ choice, /** @type {number} */ at) =>
+      h("li", { key: at, class: "prompt-text" },
+        choice.trim(), at === question.answer && h("span", { class: "hint" }, " (right)"))));
 }
 
 /** @param {{question: any}} props */
@@ -130,6 +160,9 @@ function Answered({ question }) {
   const values = question.log_probabilities.map(Number);
   const best = values.indexOf(Math.max(...values));
   return h("div", { class: "answered" },
-    question.right ? h(Badge, { tone: "good", icon: "check" }, "right") : h(Badge, { tone: "bad", icon: "close" }, "wrong"),
-    h("span", { class: "hint figures" }, question.cloze ? `the answer took ${plain(-values[0], 2)} nats` : `chose ${question.choices[best].trim()}`));
+    question.right
+      ? h(Badge, { tone: "good", icon: "check" }, "right")
+      : h(Badge, { tone: "bad", icon: "close" }, "wrong"),
+    h("span", { class: "hint figures" },
+      question.cloze ? `the answer took ${plain(-values[0], 2)} nats` : `chose ${question.choices[best].trim()}`));
 }

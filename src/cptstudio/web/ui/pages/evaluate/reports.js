@@ -19,16 +19,17 @@ export function openReportOf(job) {
   if (job.result?.report) setQuery({ report: job.result.report }, { push: true });
 }
 
-/** The report that the URL names. @returns {{id: string | undefined, report: any, error: any, reload: () => Promise<void>}} */
+/**
+ * The report that the URL names.
+ * @returns {{id: string | undefined, report: any, error: any, reload: () => Promise<void>}}
+ */
 export function useOpenReport() {
   const id = route.value.query["report"];
   const { data, error, reload } = useResource(id ? `/api/testing/reports/${encodeURIComponent(id)}` : null);
   return { id, report: data, error, reload };
 }
 
-/**
- * @param {{kind: string, title: string}} props
- */
+/** @param {{kind: string, title: string}} props */
 export function ReportList({ kind, title }) {
   const { data, error, reload } = useResource("/api/testing/reports", { kind }, reportsChanged.value);
   const open = route.value.query["report"];
@@ -39,16 +40,19 @@ export function ReportList({ kind, title }) {
     h("ul", { class: "report-list" }, data.reports.map((/** @type {any} */ one) => h("li", { key: one.id },
       one.problem
         ? h("span", { class: "field-problem" }, one.problem)
-        : h("a", { class: "name", href: withQuery({ report: one.id }), "aria-current": one.id === open ? "true" : undefined }, one.title || one.id),
+        : h("a", { class: "name", href: withQuery({ report: one.id }),
+          "aria-current": one.id === open ? "true" : undefined }, one.title || one.id),
       h("span", { class: "hint" }, date(one.created)),
-      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete ${one.title || one.id}, ${date(one.created)}…`, onClick: () => void remove(one) })))));
+      h(Button, { small: true, kind: "quiet", icon: "trash",
+        "aria-label": `Delete ${one.title || one.id}, ${date(one.created)}…`, onClick: () => void remove(one) })))));
 }
 
 /** @param {any} one */
 async function remove(one) {
   const agreed = await confirm({
     title: "Delete this result?",
-    body: h("p", {}, `${one.title || one.id}, ${date(one.created)}. The figures of this list go; models, corpora and runs stay, and what was measured of them too.`),
+    body: h("p", {}, `${one.title || one.id}, ${date(one.created)}. The figures of this list go; models, corpora and `
+      + "runs stay, and what was measured of them too."),
     confirm: "Delete the result", danger: true,
     action: () => del(`/api/testing/reports/${encodeURIComponent(one.id)}`, { confirmed: true }),
   });

@@ -17,23 +17,30 @@ const MOST_STEPS = 4;
 export function RunSamples({ run }) {
   const { data, error, reload } = useResource(`/api/runs/${encodeURIComponent(run)}/samples`);
   const close = h(Button, { small: true, onClick: () => setQuery({ run: null, from: null }) }, "Back to the suites");
-  if (error !== null) return h("div", { class: "stack" }, h(Problem, { error, retry: () => void reload() }), h("p", {}, close));
+  if (error !== null) return h("div", { class: "stack" }, h(Problem, { error, retry: () => void reload() }),
+    h("p", {}, close));
   if (data === null) return h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
   const { steps, rows } = arranged(data.samples);
   if (steps.length === 0) {
     return h(Empty, { title: "No samples in this run", actions: close },
-      h("p", {}, "A run writes to its prompts at each evaluation when its settings hold prompts: they are on the New run page, under evaluation."));
+      h("p", {}, "A run writes to its prompts at each evaluation when its settings hold prompts: they are on the New "
+        + "run page, under evaluation."));
   }
   const wanted = steps.indexOf(Number(route.value.query["from"]));
   const last = Math.max(0, steps.length - MOST_STEPS);
   const from = wanted >= 0 ? Math.min(wanted, last) : last;
   const shown = steps.slice(from, from + MOST_STEPS);
   return h("div", { class: "stack" },
-    h("div", { class: "spread" }, h("h2", { class: "break" }, "Samples of ", h("a", { href: `/runs/${encodeURIComponent(run)}` }, run), " during training"), close),
+    h("div", { class: "spread" }, h("h2", { class: "break" }, "Samples of ",
+      h("a", { href: `/runs/${encodeURIComponent(run)}` }, run), " during training"), close),
     steps.length > MOST_STEPS && h("nav", { class: "row", "aria-label": "Steps" },
-      h(Button, { small: true, disabled: from === 0, onClick: () => setQuery({ from: steps[Math.max(0, from - 1)] }) }, "Earlier"),
-      h(Field, { label: "From step", inline: true, control: (attributes) => h("select", { ...attributes, value: steps[from], onChange: (/** @type {any} */ event) => setQuery({ from: event.target.value }) },
-        steps.slice(0, last + 1).map((step) => h("option", { key: step, value: step, selected: step === steps[from] }, integer(step)))) }),
+      h(Button, { small: true, disabled: from === 0, onClick: () => setQuery({ from: steps[Math.max(0, from - 1)] }) },
+        "Earlier"),
+      h(Field, { label: "From step", inline: true,
+        control: (attributes) => h("select", { ...attributes, value: steps[from],
+          onChange: (/** @type {any} */ event) => setQuery({ from: event.target.value }) },
+          steps.slice(0, last + 1).map((step) =>
+            h("option", { key: step, value: step, selected: step === steps[from] }, integer(step)))) }),
       h(Button, { small: true, disabled: from >= last, onClick: () => setQuery({ from: steps[from + 1] }) }, "Later"),
       h("span", { class: "hint figures" }, `${shown.length} of ${steps.length} evaluations`)),
     h(TextMatrix, { caption: "Prompts by steps", columns: shown.map((step) => `Step ${integer(step)}`),

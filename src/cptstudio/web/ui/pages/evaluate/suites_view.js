@@ -5,7 +5,8 @@ import { Button } from "../../components/button.js";
 import { confirm } from "../../components/dialog.js";
 import { Empty } from "../../components/empty.js";
 import { Menu } from "../../components/menu.js";
-import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../../components/model_choice.js";
+import { ModelChoice, modelsFromQuery, modelsToQuery, resolved,
+  useTestingModels } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
 import { del } from "../../lib/api.js";
 import { saveCsv, saveJson } from "../../lib/download.js";
@@ -27,7 +28,8 @@ export function SuitesView() {
   const run = route.value.query["run"];
   if (run) return h(RunSamples, { run });
   return h("div", { class: "stack" },
-    h(TestingJobs, { kind: "suite", label: "Suites under way", finished: openReportOf, kept: "What was written already is kept: started again, it goes on from there." }),
+    h(TestingJobs, { kind: "suite", label: "Suites under way", finished: openReportOf,
+      kept: "What was written already is kept: started again, it goes on from there." }),
     id && error !== null && h(Problem, { error, retry: () => void reload() }),
     id && report && h(SuiteResult, { key: report.id, report }),
     h(Suites, {}),
@@ -41,19 +43,24 @@ function Suites() {
   const suites = /** @type {any[]} */ (data?.suites ?? []);
   const editing = query["edit"];
   const close = () => setQuery({ edit: null });
-  const form = editing !== undefined && data !== null && h(SuiteForm, { key: editing, suite: suites.find((one) => one.name === editing) ?? null, taken: suites.map((one) => one.name), onClose: close,
+  const form = editing !== undefined && data !== null && h(SuiteForm, { key: editing,
+    suite: suites.find((one) => one.name === editing) ?? null, taken: suites.map((one) => one.name), onClose: close,
     onSaved: (name) => { setQuery({ edit: null, suite: name }); void reload(); } });
-  const create = h(Button, { kind: suites.length === 0 ? "primary" : "plain", icon: "plus", onClick: () => setQuery({ edit: "+" }) }, "New suite");
+  const create = h(Button, { kind: suites.length === 0 ? "primary" : "plain", icon: "plus",
+    onClick: () => setQuery({ edit: "+" }) }, "New suite");
   if (error !== null) return h(Problem, { error, retry: () => void reload() });
   if (data === null) return h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
   if (suites.length === 0) {
     return h("div", {}, h(Empty, { title: "No prompt suite yet", actions: create },
-      h("p", {}, "A suite is a set of prompts with fixed sampling. Put it to the base model and its checkpoints, and see prompt by prompt what each one writes and where they part."),
-      h("p", {}, "Begin with five to twenty prompts: some from the domain you train on, some general ones that must not get worse.")), form);
+      h("p", {}, "A suite is a set of prompts with fixed sampling. Put it to the base model and its checkpoints, and "
+        + "see prompt by prompt what each one writes and where they part."),
+      h("p", {}, "Begin with five to twenty prompts: some from the domain you train on, some general ones that must "
+        + "not get worse.")), form);
   }
   const remove = async (/** @type {any} */ suite) => {
     const agreed = await confirm({ title: `Delete the suite ${suite.name}?`, danger: true, confirm: "Delete the suite",
-      body: h("p", {}, "Its prompts go. Results that were made with it stay."), action: () => del(`/api/testing/suites/${encodeURIComponent(suite.name)}`, { confirmed: true }) });
+      body: h("p", {}, "Its prompts go. Results that were made with it stay."),
+      action: () => del(`/api/testing/suites/${encodeURIComponent(suite.name)}`, { confirmed: true }) });
     if (!agreed) return;
     toast(`The suite ${suite.name} is deleted.`);
     if (query["suite"] === suite.name) setQuery({ suite: null });
@@ -63,10 +70,16 @@ function Suites() {
   return h("section", { class: "card stack", "aria-labelledby": "suites-title" },
     h("div", { class: "spread" }, h("h2", { id: "suites-title" }, "Suites"), create),
     h("ul", { class: "choice-list suite-list" }, suites.map((suite) => h("li", { key: suite.name },
-      h("label", {}, h("input", { type: "radio", name: "suite", checked: suite === chosen, disabled: Boolean(suite.problem), onChange: () => setQuery({ suite: suite.name }) }), h("span", { class: "name" }, suite.name)),
-      h("span", { class: suite.problem ? "field-problem" : "hint" }, suite.problem || `${integer(suite.prompts.length)} ${suite.prompts.length === 1 ? "prompt" : "prompts"}, ${samplingWords(suite.sampling)}`),
-      !suite.problem && h(Button, { small: true, "aria-label": `Change ${suite.name}…`, onClick: () => setQuery({ edit: suite.name }) }, "Change…"),
-      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete ${suite.name}…`, onClick: () => void remove(suite) })))),
+      h("label", {}, h("input", { type: "radio", name: "suite", checked: suite === chosen,
+        disabled: Boolean(suite.problem), onChange: () => setQuery({ suite: suite.name }) }),
+        h("span", { class: "name" }, suite.name)),
+      h("span", { class: suite.problem ? "field-problem" : "hint" },
+        suite.problem || `${integer(suite.prompts.length)} ${suite.prompts.length === 1 ? "prompt" : "prompts"}, `
+          + `${samplingWords(suite.sampling)}`),
+      !suite.problem && h(Button, { small: true, "aria-label": `Change ${suite.name}…`,
+        onClick: () => setQuery({ edit: suite.name }) }, "Change…"),
+      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete ${suite.name}…`,
+        onClick: () => void remove(suite) })))),
     chosen && h(AskSuite, { suite: chosen }),
     form);
 }
@@ -94,10 +107,12 @@ function AskSuite({ suite }) {
     setBusy(false);
   };
   return h("div", { class: "stack" },
-    h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS, legend: `Put ${suite.name} to`, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
+    h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS,
+      legend: `Put ${suite.name} to`, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
     problem !== null && h(Problem, { error: problem }),
     h("div", { class: "form-actions" },
-      h(Button, { kind: "primary", icon: "play", busy, disabled: chosen.length === 0, "aria-describedby": "suite-missing", onClick: () => void start() }, `Run ${suite.name}`),
+      h(Button, { kind: "primary", icon: "play", busy, disabled: chosen.length === 0,
+        "aria-describedby": "suite-missing", onClick: () => void start() }, `Run ${suite.name}`),
       h("span", { class: "hint", id: "suite-missing" }, chosen.length === 0 ? "Choose a model." : "")),
     chosen.length > 0 && h(Command, { words: ["cpt-studio", "suite", "run", suite.name, ...chosen] }));
 }
@@ -105,13 +120,19 @@ function AskSuite({ suite }) {
 /** @param {{report: any}} props */
 function SuiteResult({ report }) {
   const { result } = report;
-  const save = () => saveCsv(["prompt", ...result.models], result.rows.map((/** @type {any} */ row) => [row.prompt, ...row.texts.map((/** @type {any} */ one) => one.text)]), `suite.${report.id}.csv`);
+  const save = () => saveCsv(["prompt", ...result.models],
+    result.rows.map((/** @type {any} */ row) => [row.prompt, ...row.texts.map((/** @type {any} */ one) => one.text)]),
+    `suite.${report.id}.csv`);
   return h("section", { class: "stack", "aria-labelledby": "suite-result" },
     h("div", { class: "spread" },
-      h("div", {}, h("h2", { id: "suite-result", class: "break" }, report.title), h("p", { class: "hint" }, `${date(report.created)} · ${samplingWords(result.sampling)}`)),
+      h("div", {}, h("h2", { id: "suite-result", class: "break" }, report.title),
+        h("p", { class: "hint" }, `${date(report.created)} · ${samplingWords(result.sampling)}`)),
       h("div", { class: "row" },
-        h(Menu, { label: "Export", icon: "download", small: true, items: [{ title: "Save as CSV", onChoose: save }, { title: "Save as JSON", onChoose: () => saveJson(report, `suite.${report.id}.json`) }] }),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result", onClick: () => setQuery({ report: null }) }))),
+        h(Menu, { label: "Export", icon: "download", small: true,
+          items: [{ title: "Save as CSV", onChoose: save },
+            { title: "Save as JSON", onChoose: () => saveJson(report, `suite.${report.id}.json`) }] }),
+        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
+          onClick: () => setQuery({ report: null }) }))),
     h(TextMatrix, { caption: "Prompts by models", columns: result.models, rows: result.rows }));
 }
 
@@ -122,6 +143,8 @@ function SamplesOfRuns() {
   if (runs.length === 0) return null;
   return h("section", { class: "card stack", "aria-labelledby": "samples-title" },
     h("h2", { id: "samples-title" }, "Samples written during training"),
-    h("p", { class: "hint" }, "A run whose settings hold prompts writes to them at each evaluation. Here they stand step by step."),
-    h("ul", { class: "report-list" }, runs.map((/** @type {any} */ run) => h("li", { key: run.id }, h("a", { class: "name", href: `/evaluate?view=suites&run=${encodeURIComponent(run.id)}` }, run.id)))));
+    h("p", { class: "hint" },
+      "A run whose settings hold prompts writes to them at each evaluation. Here they stand step by step."),
+    h("ul", { class: "report-list" }, runs.map((/** @type {any} */ run) => h("li", { key: run.id },
+      h("a", { class: "name", href: `/evaluate?view=suites&run=${encodeURIComponent(run.id)}` }, run.id)))));
 }

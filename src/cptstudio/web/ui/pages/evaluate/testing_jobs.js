@@ -37,9 +37,11 @@ export async function startJob(path, body) {
  * kept: what a new start saves after one that broke off
  */
 export function TestingJobs({ kind, label, finished, kept }) {
-  const listed = Object.values(jobs.value).filter((job) => job.kind === kind).sort((one, other) => other.created - one.created);
+  const listed = Object.values(jobs.value).filter((job) =>
+    job.kind === kind).sort((one, other) => other.created - one.created);
   // The element stays when nothing is to be seen: an end is noticed by the component that watched the job.
-  return h("section", { class: "corpus-jobs", "aria-label": label, hidden: !listed.some((job) => job.state !== "done") },
+  return h("section", { class: "corpus-jobs", "aria-label": label,
+    hidden: !listed.some((job) => job.state !== "done") },
     listed.map((job) => h(OneJob, { key: job.id, first: job, finished, kept })));
 }
 

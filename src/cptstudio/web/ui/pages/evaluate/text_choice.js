@@ -46,10 +46,7 @@ function documentOf(slot) {
 /** The number of a document that was named by its hash. */
 const numbers = signal(/** @type {Record<string, number>} */ ({}));
 
-/**
- * What a slot holds, as the API takes it; null while there is nothing.
- * @param {string} slot
- */
+/** What a slot holds, as the API takes it; null while there is nothing. @param {string} slot */
 export function chosenText(slot) {
   const found = documentOf(slot);
   if (found === null) return typed.value[slot] ? { text: typed.value[slot] } : null;
@@ -69,22 +66,29 @@ export function TextChoice({ slot, title }) {
   if (found !== null) return h(ChosenDocument, { slot, title, ...found });
   const text = typed.value[slot] ?? "";
   return h("section", { class: "stack", "aria-label": title },
-    h(Field, { label: title, hint: text.length > LONGEST ? `${integer(text.length)} characters: more than the ${integer(LONGEST)} that are scored at once.` : "Paste or type what is to be scored.",
-      control: (attributes) => h("textarea", { ...attributes, rows: 8, value: text, spellcheck: false, maxLength: LONGEST, onInput: (/** @type {any} */ event) => keep(slot, event.target.value) }) }),
-    h("p", {}, h(Button, { small: true, icon: "file", "aria-expanded": browsing ? "true" : "false", onClick: () => setBrowsing(!browsing) }, "Choose from a corpus…")),
+    h(Field, { label: title, hint: text.length > LONGEST
+      ? `${integer(text.length)} characters: more than the ${integer(LONGEST)} that are scored at once.`
+      : "Paste or type what is to be scored.",
+      control: (attributes) => h("textarea", { ...attributes, rows: 8, value: text, spellcheck: false,
+        maxLength: LONGEST, onInput: (/** @type {any} */ event) => keep(slot, event.target.value) }) }),
+    h("p", {}, h(Button, { small: true, icon: "file", "aria-expanded": browsing ? "true" : "false",
+      onClick: () => setBrowsing(!browsing) }, "Choose from a corpus…")),
     browsing && h(DocumentBrowser, { slot, onChosen: () => setBrowsing(false) }));
 }
 
 /** @param {{slot: Slot, title: string, corpus: string, side: string, document: string}} props */
 function ChosenDocument({ slot, title, corpus, side, document }) {
-  const { data, error, reload } = useResource(`/api/corpora/${encodeURIComponent(corpus)}/documents/${encodeURIComponent(document)}`);
+  const { data, error, reload } =
+    useResource(`/api/corpora/${encodeURIComponent(corpus)}/documents/${encodeURIComponent(document)}`);
   if (data !== null && !/^\d{1,12}$/.test(document) && numbers.value[document] === undefined) {
     queueMicrotask(() => { numbers.value = { ...numbers.value, [document]: data.document }; });
   }
   return h("section", { class: "chosen-text stack", "aria-label": title },
-    h("div", { class: "spread" }, h("b", {}, title), h(Button, { small: true, onClick: () => setQuery({ [slot]: null }) }, "Choose another text")),
+    h("div", { class: "spread" }, h("b", {}, title),
+      h(Button, { small: true, onClick: () => setQuery({ [slot]: null }) }, "Choose another text")),
     error !== null && h(Problem, { error, retry: () => void reload() }),
-    h("p", { class: "break" }, data?.label ?? document, " ", h("span", { class: "hint" }, `${side} side of ${corpus}${data ? `, ${bytes(data.bytes)}` : ""}`)),
+    h("p", { class: "break" }, data?.label ?? document, " ",
+      h("span", { class: "hint" }, `${side} side of ${corpus}${data ? `, ${bytes(data.bytes)}` : ""}`)),
     data?.shortened && h("p", { class: "hint" }, `Only its first ${integer(LONGEST)} characters are shown and scored.`),
     data && h("pre", { class: "text-preview", tabIndex: 0 }, data.text.slice(0, 600), data.text.length > 600 && "…"));
 }
@@ -96,17 +100,26 @@ function DocumentBrowser({ slot, onChosen }) {
   const [side, setSide] = useState("validation");
   if (error !== null) return h(Problem, { error, retry: () => void reload() });
   const usable = (corpora ?? []).filter((one) => one.error === null);
-  if (corpora !== null && usable.length === 0) return h("p", { class: "hint" }, "There is no corpus yet. ", h("a", { href: "/data?add=1" }, "Add one"), ".");
+  if (corpora !== null && usable.length === 0) return h("p", { class: "hint" }, "There is no corpus yet. ",
+    h("a", { href: "/data?add=1" }, "Add one"), ".");
   const corpus = name || usable[0]?.name;
   const choose = (/** @type {number} */ number) => { setQuery({ [slot]: `${corpus}:${side}:${number}` }); onChosen(); };
   return h("div", { class: "stack document-browser" },
     h("div", { class: "row choose-row" },
-      h(Field, { label: "Corpus", control: (attributes) => h("select", { ...attributes, value: corpus, onChange: (/** @type {any} */ event) => setName(event.target.value) },
-        usable.map((one) => h("option", { key: one.name, value: one.name, selected: one.name === corpus }, one.name))) }),
-      h(Field, { label: "Side", control: (attributes) => h("select", { ...attributes, value: side, onChange: (/** @type {any} */ event) => setSide(event.target.value) },
-        ["validation", "test"].map((one) => h("option", { key: one, value: one, selected: one === side }, one))) })),
-    corpus && h(PagedList, { title: "Documents", path: `/api/corpora/${encodeURIComponent(corpus)}/documents`, query: { side }, none: `This corpus has no ${side} documents.`,
-      show: (page) => h("ul", { class: "document-list" }, page.documents.map((/** @type {any} */ one) => h("li", { key: one.document },
-        h("button", { type: "button", class: "document-choice", onClick: () => choose(one.document) },
-          h("span", {}, h("b", { class: "break" }, one.label), " ", h("span", { class: "hint" }, bytes(one.bytes))), h("span", { class: "excerpt" }, one.excerpt))))) }));
+      h(Field, { label: "Corpus",
+        control: (attributes) => h("select", { ...attributes, value: corpus,
+          onChange: (/** @type {any} */ event) => setName(event.target.value) },
+          usable.map((one) => h("option", { key: one.name, value: one.name, selected: one.name === corpus },
+            one.name))) }),
+      h(Field, { label: "Side",
+        control: (attributes) => h("select", { ...attributes, value: side,
+          onChange: (/** @type {any} */ event) => setSide(event.target.value) },
+          ["validation", "test"].map((one) => h("option", { key: one, value: one, selected: one === side }, one))) })),
+    corpus && h(PagedList, { title: "Documents", path: `/api/corpora/${encodeURIComponent(corpus)}/documents`,
+      query: { side }, none: `This corpus has no ${side} documents.`,
+      show: (page) => h("ul", { class: "document-list" },
+        page.documents.map((/** @type {any} */ one) => h("li", { key: one.document },
+          h("button", { type: "button", class: "document-choice", onClick: () => choose(one.document) },
+            h("span", {}, h("b", { class: "break" }, one.label), " ", h("span", { class: "hint" }, bytes(one.bytes))),
+            h("span", { class: "excerpt" }, one.excerpt))))) }));
 }

@@ -21,7 +21,8 @@ export function partsOf(text, other) {
   let start = 0;
   while (start < mine.length && start < theirs.length && mine[start] === theirs[start]) start += 1;
   let end = 0;
-  while (end < mine.length - start && end < theirs.length - start && mine[mine.length - 1 - end] === theirs[theirs.length - 1 - end]) end += 1;
+  while (end < mine.length - start && end < theirs.length - start
+    && mine[mine.length - 1 - end] === theirs[theirs.length - 1 - end]) end += 1;
   const middle = mine.slice(start, mine.length - end);
   const kept = commonWords(middle, theirs.slice(start, theirs.length - end));
   /** @type {{text: string, changed: boolean}[]} */
@@ -76,11 +77,17 @@ export function MarkedText({ text, other }) {
   const first = parts.findIndex((part) => part.changed);
   if (first < 0) return [text, h("span", { class: "departure", title: "It ends here; the other goes on" }, "⊣")];
   return parts.map((part, at) => (part.changed
-    ? [at === first && h("span", { key: `d${at}`, class: "departure", title: "From here on the texts differ" }, "▸"), ...lines(part.text, at)]
+    ? [at === first && h("span", { key: `d${at}`, class: "departure", title: "From here on the texts differ" }, "▸"),
+      ...lines(part.text, at)]
     : h("span", { key: at }, part.text)));
 }
 
-/** Marks for the lines of a piece, but not for the white space that begins them. @param {string} piece @param {number} at */
+/**
+ * Marks for the lines of a piece, but not for the white space that begins them.
+ * @param {string} piece
+ * @param {number} at
+ */
 function lines(piece, at) {
-  return piece.split(/(\s*\n\s*|^\s+)/).filter(Boolean).map((line, number) => (line.trim() === "" ? line : h("mark", { key: `${at} ${number}`, class: "changed-words" }, line)));
+  return piece.split(/(\s*\n\s*|^\s+)/).filter(Boolean).map((line, number) =>
+    (line.trim() === "" ? line : h("mark", { key: `${at} ${number}`, class: "changed-words" }, line)));
 }

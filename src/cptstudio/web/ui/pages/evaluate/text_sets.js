@@ -27,7 +27,8 @@ export function useUploads(purpose) {
 }
 
 /**
- * @param {{legend: string, hint: any, accept: string, fits: RegExp, single?: boolean, found: ReturnType<typeof useUploads>,
+ * @param {{legend: string, hint: any, accept: string, fits: RegExp, single?: boolean,
+ *   found: ReturnType<typeof useUploads>,
  *   chosen: string[], onChange: (ids: string[]) => void}} props
  * accept: endings for the file dialog; single: one of them at a time; found: the uploads to choose from
  */
@@ -44,7 +45,8 @@ export function TextSets({ legend, hint, accept, fits, single, found, chosen, on
       for (const file of files) {
         if (!fits.test(file.name)) throw new Error(`${file.name} does not fit: it must end in ${accept}.`);
         setSending({ name: file.name, done: 0, total: file.size });
-        const answer = await upload(file, (done, total) => setSending({ name: file.name, done, total }), undefined, file.name, [], purpose);
+        const answer = await upload(file, (done, total) => setSending({ name: file.name, done, total }), undefined,
+          file.name, [], purpose);
         ids.push(answer.id);
       }
     } catch (problem) {
@@ -68,19 +70,29 @@ export function TextSets({ legend, hint, accept, fits, single, found, chosen, on
     onChange(chosen.filter((id) => id !== one.id));
     await reload();
   };
-  const toggle = (/** @type {string} */ id) => onChange(single ? [id] : chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id]);
+  const toggle = (/** @type {string} */ id) =>
+    onChange(single ? [id] : chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id]);
   return h("fieldset", { class: "choices" },
     h("legend", {}, legend),
     error !== null && h(Problem, { error, retry: () => void reload() }),
     h("ul", { class: "choice-list" }, (uploads ?? []).map((one) => h("li", { key: one.id },
-      h("label", {}, h("input", { type: single ? "radio" : "checkbox", name: `upload-${accept}`, checked: chosen.includes(one.id), onChange: () => toggle(one.id) }),
+      h("label", {}, h("input", { type: single ? "radio" : "checkbox", name: `upload-${accept}`,
+        checked: chosen.includes(one.id), onChange: () => toggle(one.id) }),
         h("span", { class: "name" }, one.name)),
       h("span", { class: "hint" }, `${bytes(one.bytes)}, ${date(one.created)}`),
-      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Remove the upload ${one.name}`, onClick: () => void remove(one) })))),
-    h("div", { class: `drop-line${over ? " drop-over" : ""}`, onDrop: drop, onDragLeave: () => setOver(false), onDragOver: (/** @type {DragEvent} */ event) => { event.preventDefault(); setOver(true); } },
-      h(Button, { small: true, icon: "upload", busy: sending !== null, onClick: () => input.current?.click() }, "Upload a file…"),
-      h("span", { class: "hint" }, sending ? `${sending.name}: ${bytes(sending.done)} of ${bytes(sending.total)}` : hint),
+      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Remove the upload ${one.name}`,
+        onClick: () => void remove(one) })))),
+    h("div", { class: `drop-line${over ? " drop-over" : ""}`, onDrop: drop, onDragLeave: () => setOver(false),
+      onDragOver: (/** @type {DragEvent} */ event) => { event.preventDefault(); setOver(true); } },
+      h(Button, { small: true, icon: "upload", busy: sending !== null, onClick: () => input.current?.click() },
+        "Upload a file…"),
+      h("span", { class: "hint" }, sending
+        ? `${sending.name}: ${bytes(sending.done)} of ${bytes(sending.total)}`
+        : hint),
       h("input", { ref: input, type: "file", multiple: !single, hidden: true, accept, "aria-label": legend,
-        onChange: () => { void send([...(input.current?.files ?? [])]); if (input.current) input.current.value = ""; } })),
+        onChange: () => {
+          void send([...(input.current?.files ?? [])]);
+          if (input.current) input.current.value = "";
+        } })),
     failure !== null && h(Problem, { error: failure }));
 }

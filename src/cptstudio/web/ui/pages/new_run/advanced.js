@@ -15,7 +15,8 @@ export function Advanced({ form, settings }) {
   return h("section", { class: "advanced", "aria-labelledby": "advanced-title" },
     h("h2", { id: "advanced-title" }, "Advanced ",
       h("span", { class: "advanced-count" }, changed === 0 ? "nothing changed" : `${changed} changed`)),
-    groups.map((group) => h(Group, { key: group, form, group, settings: settings.filter((one) => one.group === group) })));
+    groups.map((group) => h(Group, { key: group, form, group,
+      settings: settings.filter((one) => one.group === group) })));
 }
 
 /** @param {{form: NewRunForm, group: string, settings: readonly Setting[]}} props */
@@ -27,17 +28,20 @@ function Group({ form, group, settings }) {
   const wrong = settings.filter((setting) => problemsOf(form, setting.name).length > 0);
   return h("div", { class: `group${open ? " group-open" : ""}` },
     h("h3", {},
-      h("button", { type: "button", class: "group-toggle", "aria-expanded": open ? "true" : "false", "aria-controls": id,
+      h("button", { type: "button", class: "group-toggle", "aria-expanded": open ? "true" : "false",
+        "aria-controls": id,
         onClick: () => setOpen(!open) },
         h("span", { class: "group-arrow", "aria-hidden": "true" }),
         groupTitle(group),
         h("span", { class: "group-count" }, changed.length > 0 ? `${changed.length} changed` : ""))),
     h("div", { id, class: "group-body" },
       open
-        ? h("div", { class: "setting-grid" }, settings.map((setting) => h(SettingControl, { key: setting.name, form, setting })))
+        ? h("div", { class: "setting-grid" },
+          settings.map((setting) => h(SettingControl, { key: setting.name, form, setting })))
         : [
             changed.length > 0 && h("ul", { key: "changed", class: "changed-list" },
-              changed.filter((setting) => !wrong.includes(setting)).map((setting) => h(Changed, { key: setting.name, form, setting }))),
+              changed.filter((setting) => !wrong.includes(setting)).map((setting) =>
+                h(Changed, { key: setting.name, form, setting }))),
             wrong.length > 0 && h("div", { key: "wrong", class: "setting-grid" },
               wrong.map((setting) => h(SettingControl, { key: setting.name, form, setting }))),
           ]));

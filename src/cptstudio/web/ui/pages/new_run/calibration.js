@@ -14,7 +14,8 @@ import { isEnded, noteJob, useJob } from "../../lib/jobs.js";
 /** @typedef {import("./form.js").Facts} Facts */
 
 /** Settings that change how many steps there are, not how long a step takes. */
-const NO_MATTER = new Set(["length", "seed", "optimizer.learning_rate", "evaluation.prompts", "checkpoints.keep_last", "checkpoints.keep_every"]);
+const NO_MATTER = new Set(["length", "seed", "optimizer.learning_rate", "evaluation.prompts", "checkpoints.keep_last",
+  "checkpoints.keep_every"]);
 
 /** @param {NewRunForm} form */
 function costKey(form) {
@@ -39,7 +40,8 @@ export function Calibration({ form, facts }) {
   const [own, setOwn] = useState(stored);
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [asking, setAsking] = useState(false);
-  const job = useJob(own === null ? null : (jobs.value[own.id] ?? null), (ended) => announce(`${ended.title}: ${ended.state}.`));
+  const job = useJob(own === null ? null : (jobs.value[own.id] ?? null),
+    (ended) => announce(`${ended.title}: ${ended.state}.`));
   const current = costKey(form);
   const measured = job?.state === "done" ? job.result.seconds_per_step : null;
   const begin = async () => {
@@ -67,7 +69,8 @@ export function Calibration({ form, facts }) {
     running
       ? h(JobProgress, { job })
       : h(Button, { small: true, busy: asking, onClick: begin }, measured === null ? "Calibrate" : "Calibrate again"),
-    !running && measured === null && h("p", { class: "hint" }, "Runs a few real steps to tell the time. Nothing of them is kept."),
+    !running && measured === null && h("p", { class: "hint" },
+      "Runs a few real steps to tell the time. Nothing of them is kept."),
     job !== null && job.state === "failed" && h(JobProgress, { job }),
     error !== null && h(Problem, { error }));
 }

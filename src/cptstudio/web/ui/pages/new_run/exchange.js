@@ -90,14 +90,17 @@ function ImportDialog({ form, close }) {
         h(Button, { kind: "primary", onClick: take, disabled: busy || text.trim() === "",
           title: text.trim() === "" ? "Paste settings or choose a file first." : undefined }, "Take these settings"),
       ] },
-    h("p", {}, "Settings as ", h("code", {}, "cpt-studio train --config"), " reads them. They replace what is in the form."),
+    h("p", {}, "Settings as ", h("code", {}, "cpt-studio train --config"),
+      " reads them. They replace what is in the form."),
     h("label", { for: "import-yaml" }, "YAML"),
     h("textarea", { id: "import-yaml", class: "import-text", rows: 12, spellcheck: false, value: text,
       "aria-describedby": "import-problem",
-      onInput: (/** @type {Event} */ event) => setText(/** @type {HTMLTextAreaElement} */ (event.currentTarget).value) }),
+      onInput: (/** @type {Event} */ event) =>
+        setText(/** @type {HTMLTextAreaElement} */ (event.currentTarget).value) }),
     h("div", { class: "import-file" },
       h("label", { for: "import-file" }, "Or from a file"),
       h("input", { id: "import-file", type: "file", accept: ".yaml,.yml,text/yaml",
-        onChange: (/** @type {Event} */ event) => read(/** @type {HTMLInputElement} */ (event.currentTarget).files?.[0]) })),
+        onChange: (/** @type {Event} */ event) =>
+          read(/** @type {HTMLInputElement} */ (event.currentTarget).files?.[0]) })),
     h("div", { id: "import-problem" }, error !== null && h(Problem, { error })));
 }

@@ -28,7 +28,9 @@ import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {number} evaluation_part time of the evaluations, relative to that of training
  */
 
-/** @typedef {{sentence: string, field: string, title: string, missing: boolean}} Finding field: dotted, "" for the whole */
+/**
+ * @typedef {{sentence: string, field: string, title: string, missing: boolean}} Finding field: dotted, "" for the whole
+ */
 
 /**
  * @typedef {object} Plan
@@ -48,7 +50,8 @@ const FIXED_IN_FORK = new Set(["model", "data", "method"]);
 
 /**
  * Where a form begins: nothing, the settings of an old run, or one of its checkpoints.
- * @typedef {{from: string|null, checkpoint: string|null, corpus: string|null, model: string|null, replay: string|null, length: string|null}} Origin
+ * @typedef {{from: string|null, checkpoint: string|null, corpus: string|null, model: string|null, replay: string|null,
+ *   length: string|null}} Origin
  * corpus: the domain to begin with; model, replay and length the same, where a link names them
  */
 
@@ -268,7 +271,8 @@ export class NewRunForm {
   _draft() {
     try {
       const draft = JSON.parse(sessionStorage.getItem(this._key) ?? "null");
-      const usable = draft !== null && typeof draft === "object" && draft.values !== null && typeof draft.values === "object";
+      const usable = draft !== null && typeof draft === "object" && draft.values !== null
+        && typeof draft.values === "object";
       return usable ? { values: draft.values, name: typeof draft.name === "string" ? draft.name : null } : null;
     } catch {
       return null;

@@ -24,9 +24,7 @@ const ROLES = [
   { value: "evaluation", label: "evaluation: only measured" },
 ];
 
-/**
- * @param {{form: NewRunForm, corpora: readonly CorpusSummary[]|null}} props
- */
+/** @param {{form: NewRunForm, corpora: readonly CorpusSummary[]|null}} props */
 export function MixtureEditor({ form, corpora }) {
   const id = controlId("data.corpora");
   const problems = problemsOf(form, "data.corpora");
@@ -34,7 +32,8 @@ export function MixtureEditor({ form, corpora }) {
   const uses = corporaOf(form.values.value);
   /** @param {CorpusUse[]} next */
   const put = (next) => form.set("data.corpora", next.length === 0 ? null : next);
-  const unused = (corpora ?? []).filter((corpus) => !uses.some((use) => use.name === corpus.name) && corpus.error === null);
+  const unused = (corpora ?? []).filter((corpus) =>
+    !uses.some((use) => use.name === corpus.name) && corpus.error === null);
   const fresh = useRef(-1);
   const add = () => {
     const role = uses.some((use) => use.role === "domain") ? "replay" : "domain";
@@ -50,16 +49,22 @@ export function MixtureEditor({ form, corpora }) {
   return h("fieldset", { class: "mixture", disabled: fixed, "aria-describedby": `${id}-help ${id}-problem` },
     h("legend", {}, "Corpora"),
     h("p", { id: `${id}-help`, class: "hint" },
-      "The domain is what the model shall learn; replay is general text that keeps it from forgetting. A domain's weight is how often it is read in an epoch, a replay corpus's its part of the replayed text."),
+      "The domain is what the model shall learn; replay is general text that keeps it from forgetting. A domain's "
+        + "weight is how often it is read in an epoch, a replay corpus's its part of the replayed text."),
     corpora !== null && corpora.length === 0
-      ? h("p", { class: "empty-note" }, "There is no corpus yet. ", h("a", { href: "/data?add=1" }, "Add one"), " from a folder or files first.")
+      ? h("p", { class: "empty-note" }, "There is no corpus yet. ", h("a", { href: "/data?add=1" }, "Add one"),
+        " from a folder or files first.")
       : h("div", { class: "mixture-rows" },
           uses.map((use, index) => h(MixtureRow, { key: index, index, use, uses, corpora: corpora ?? [], put,
             invalid: problems.length > 0, problemId: `${id}-problem` }))),
     (corpora === null || corpora.length > 0) && h(Button, { id: uses.length === 0 ? id : undefined,
-      disabled: unused.length === 0 || fixed || uses.some((use) => use.name === ""), "aria-describedby": `${id}-problem`, onClick: add },
-      uses.length === 0 ? "Choose a corpus" : unused.length === 0 ? "All corpora are in the mixture" : "Add another corpus"),
-    h("div", { id: `${id}-problem`, class: "problem-place" }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })));
+      disabled: unused.length === 0 || fixed || uses.some((use) => use.name === ""),
+      "aria-describedby": `${id}-problem`, onClick: add },
+      uses.length === 0
+        ? "Choose a corpus"
+        : unused.length === 0 ? "All corpora are in the mixture" : "Add another corpus"),
+    h("div", { id: `${id}-problem`, class: "problem-place" },
+      problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })));
 }
 
 /** The id of a row's menu. @param {number} index */
@@ -76,14 +81,16 @@ function MixtureRow({ index, use, uses, corpora, put, invalid, problemId }) {
   const free = corpora.filter((corpus) => corpus.name === use.name || !uses.some((one) => one.name === corpus.name));
   const place = `Corpus ${index + 1}`;
   const id = rowId(index);
-  const marks = { "aria-invalid": /** @type {"true"|undefined} */ (invalid ? "true" : undefined), "aria-describedby": problemId };
+  const marks = { "aria-invalid": /** @type {"true"|undefined} */ (invalid ? "true" : undefined),
+    "aria-describedby": problemId };
   return h("div", { class: "mixture-row", role: "group", "aria-label": place },
     h("div", { class: "mixture-name" },
       h("label", { for: id }, "Corpus"),
       h("select", { id, ...marks, value: use.name, onChange: (/** @type {Event} */ event) =>
           update({ name: /** @type {HTMLSelectElement} */ (event.currentTarget).value }) },
         use.name === "" && h("option", { value: "" }, "Choose one"),
-        use.name !== "" && known === undefined && h("option", { value: use.name }, `${use.name} (not in this workspace)`),
+        use.name !== "" && known === undefined && h("option", { value: use.name },
+          `${use.name} (not in this workspace)`),
         free.map((corpus) => h("option", { key: corpus.name, value: corpus.name }, corpus.name)))),
     h("div", { class: "mixture-role" },
       h("label", { for: `${id}-role` }, "Role"),
@@ -93,7 +100,8 @@ function MixtureRow({ index, use, uses, corpora, put, invalid, problemId }) {
     h("div", { class: "mixture-weight" },
       h("label", { for: `${id}-weight` }, "Weight"),
       h(NumberInput, { whole: false, value: use.weight, initial: 1, placeholder: "1",
-        marks: { id: `${id}-weight`, disabled: use.role === "evaluation", "aria-describedby": `${id}-size`, "aria-invalid": undefined },
+        marks: { id: `${id}-weight`, disabled: use.role === "evaluation", "aria-describedby": `${id}-size`,
+          "aria-invalid": undefined },
         change: (/** @type {unknown} */ weight) => update({ weight: /** @type {number|string} */ (weight ?? 1) }) })),
     h(Button, { "aria-label": `Remove ${use.name || place}`,
       onClick: () => put(uses.filter((_, at) => at !== index)) }, "Remove"),
@@ -108,5 +116,7 @@ function sizeOf(corpus) {
   if (counts.length === 0) return "Not tokenised for any model yet.";
   const low = Math.min(...counts);
   const high = Math.max(...counts);
-  return low === high ? `${integer(low)} training tokens.` : `${integer(low)} to ${integer(high)} training tokens, by model.`;
+  return low === high
+    ? `${integer(low)} training tokens.`
+    : `${integer(low)} to ${integer(high)} training tokens, by model.`;
 }

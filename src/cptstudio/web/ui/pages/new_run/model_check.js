@@ -20,7 +20,8 @@ export function ModelCheck({ model }) {
     setError(null);
   }, [model.id]);
   // A check that began before the page was loaded is followed too.
-  const underWay = Object.values(jobs.value).find((one) => one.kind === "check" && one.about === model.id && !isEnded(one)) ?? null;
+  const underWay = Object.values(jobs.value).find((one) =>
+    one.kind === "check" && one.about === model.id && !isEnded(one)) ?? null;
   const job = useJob(started ?? underWay, (ended) => {
     if (ended.state === "done") announce(String(ended.result?.verdict ?? ""));
   });
@@ -34,7 +35,8 @@ export function ModelCheck({ model }) {
   };
   const verdict = job?.state === "done" ? job.result?.verdict : null;
   return h("div", { class: "model-check" },
-    h(Button, { small: true, disabled: job !== null && !isEnded(job), onClick: check, "aria-label": `Check against transformers: ${model.name}` },
+    h(Button, { small: true, disabled: job !== null && !isEnded(job), onClick: check,
+      "aria-label": `Check against transformers: ${model.name}` },
       "Check against transformers"),
     error !== null && h(Problem, { error }),
     job !== null && !verdict && h(JobProgress, { job }),

@@ -60,7 +60,8 @@ export function ModelDownload({ known, arrived }) {
     h("div", { class: "model-other-body" },
       h("label", { for: "hub-text" }, "Id of a model on the Hugging Face hub, or words to search for"),
       h("div", { class: "setting-pair" },
-        h("input", { id: "hub-text", type: "text", autocomplete: "off", spellcheck: false, value: text, placeholder: "organisation/model",
+        h("input", { id: "hub-text", type: "text", autocomplete: "off", spellcheck: false, value: text,
+          placeholder: "organisation/model",
           "aria-describedby": "hub-help",
           onInput: (/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.currentTarget).value),
           onKeyDown: (/** @type {KeyboardEvent} */ event) => {
@@ -71,10 +72,13 @@ export function ModelDownload({ known, arrived }) {
         h(Button, { disabled: id === "", busy, onClick: search }, "Search the hub"),
         h(Button, { disabled: !isId || present, onClick: () => download(id) }, "Download")),
       h("p", { id: "hub-help", class: "hint" },
-        present ? "This model is on this machine already." : isId ? "" : "Searching and downloading ask huggingface.co. A download needs a full id, such as organisation/model."),
+        present
+          ? "This model is on this machine already."
+          : !isId && "Searching and downloading ask huggingface.co. A download needs a full id, such as organisation/model."),
       error !== null && h(Problem, { error }),
       job !== null && h(JobProgress, { job }, (job.state === "failed" || job.state === "cancelled") && job.about &&
-        h(Button, { small: true, onClick: () => download(job.about) }, job.state === "failed" ? "Try again" : "Continue the download")),
+        h(Button, { small: true, onClick: () => download(job.about) },
+          job.state === "failed" ? "Try again" : "Continue the download")),
       found !== null && h(Found, { found, download })));
 }
 
@@ -89,5 +93,6 @@ function Found({ found, download }) {
       one.updated == null ? "" : `changed ${ago(one.updated)}`,
       one.gated ? "needs an accepted licence" : "",
     ].filter(Boolean).join(" · ")),
-    h(Button, { small: true, disabled: one.there, "aria-label": one.there ? `Is here: ${one.id}` : `Download ${one.id}`, onClick: () => download(one.id) }, one.there ? "Is here" : "Download"))));
+    h(Button, { small: true, disabled: one.there, "aria-label": one.there ? `Is here: ${one.id}` : `Download ${one.id}`,
+      onClick: () => download(one.id) }, one.there ? "Is here" : "Download"))));
 }

@@ -32,7 +32,9 @@ export function factsOf(model) {
     model.parameters === null ? "" : `${count(model.parameters)} parameters`,
     model.bytes === null ? "" : bytes(model.bytes),
     model.architecture ?? "",
-    quantization === null ? (model.dtype ?? "") : quantization.bits === null ? "quantized" : `quantized to ${quantization.bits} bits`,
+    quantization === null
+      ? (model.dtype ?? "")
+      : `quantized${quantization.bits === null ? "" : ` to ${quantization.bits} bits`}`,
     model.context_length === null ? "" : `context ${integer(model.context_length)}`,
     full.possible ? "full training possible" : `no full training: ${full.reason ?? "not possible"}`,
     PLACES[model.place] ?? "",

@@ -54,7 +54,8 @@ export function ModelPicker({ form }) {
     models !== null && models.length > MANY && h("div", { class: "model-filter" },
       h("label", { for: "model-filter" }, "Filter"),
       h("input", { id: "model-filter", type: "search", value: filter, autocomplete: "off",
-        onInput: (/** @type {Event} */ event) => setFilter(/** @type {HTMLInputElement} */ (event.currentTarget).value) })),
+        onInput: (/** @type {Event} */ event) =>
+          setFilter(/** @type {HTMLInputElement} */ (event.currentTarget).value) })),
     error !== null && h(Problem, { error, retry: () => load() }),
     models === null && error === null && h("p", { class: "hint" }, "Looking for models…"),
     models !== null && models.length === 0 && h("p", { class: "empty-note" },
@@ -64,26 +65,24 @@ export function ModelPicker({ form }) {
         id: isChosen(model, value) || (index === 0 && !elsewhere && value === "") ? id : `${id}-${index}`,
         choose: () => form.set("model.path", model.id) })),
       elsewhere && h("label", { class: "model-choice" },
-        h("input", { id, type: "radio", name: "model", checked: true, "aria-invalid": problems.length > 0 ? "true" : undefined }),
+        h("input", { id, type: "radio", name: "model", checked: true,
+          "aria-invalid": problems.length > 0 ? "true" : undefined }),
         h("span", { class: "model-name" }, value),
         h("span", { class: "model-facts" }, "named in the settings, not found among the models above"))),
     checkable && h(ModelCheck, { model: checkable }),
-    h("div", { id: `${id}-problem`, class: "problem-place" }, problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
+    h("div", { id: `${id}-problem`, class: "problem-place" },
+      problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
     !fixed && h(OtherModel, { added: (id) => load((model) => model.id === id) }),
-    !fixed && h(ModelDownload, { known: models ?? [], arrived: (id) => load((model) => model.id === id || model.origin?.id === id) }));
+    !fixed && h(ModelDownload, { known: models ?? [],
+      arrived: (id) => load((model) => model.id === id || model.origin?.id === id) }));
 }
 
-/**
- * @param {Model} model
- * @param {string} value
- */
+/** @param {Model} model @param {string} value */
 function isChosen(model, value) {
   return value !== "" && [model.id, model.path].includes(value);
 }
 
-/**
- * @param {{model: Model, chosen: boolean, id: string, choose: () => void}} props
- */
+/** @param {{model: Model, chosen: boolean, id: string, choose: () => void}} props */
 function ModelChoice({ model, chosen, id, choose }) {
   const unusable = model.error !== null;
   return h("label", { class: `model-choice${chosen ? " model-chosen" : ""}${unusable ? " model-unusable" : ""}` },
@@ -92,10 +91,7 @@ function ModelChoice({ model, chosen, id, choose }) {
     h("span", { class: "model-facts" }, unusable ? `Cannot be used: ${model.error}` : factsOf(model)));
 }
 
-/**
- * A folder that is in no list.
- * @param {{added: (id: string) => void}} props
- */
+/** A folder that is in no list. @param {{added: (id: string) => void}} props */
 function OtherModel({ added }) {
   const [text, setText] = useState("");
   const path = text.trim();

@@ -14,9 +14,7 @@ import { same, splitLength } from "./tree.js";
  * @typedef {{id: string, disabled: boolean, "aria-describedby": string, "aria-invalid": "true"|undefined}} Marks
  */
 
-/**
- * @param {{form: NewRunForm, setting: Setting}} props
- */
+/** @param {{form: NewRunForm, setting: Setting}} props */
 export function SettingControl({ form, setting }) {
   const id = controlId(setting.name);
   const problems = problemsOf(form, setting.name);
@@ -46,7 +44,8 @@ export function SettingControl({ form, setting }) {
 /** @param {{id: string, sentences: readonly string[]}} props */
 export function FieldProblems({ id, sentences }) {
   return h("div", { id, class: "field-problem" },
-    sentences.map((sentence) => h("p", { key: sentence }, h("span", { class: "visually-hidden" }, "Problem: "), sentence)));
+    sentences.map((sentence) => h("p", { key: sentence }, h("span", { class: "visually-hidden" }, "Problem: "),
+      sentence)));
 }
 
 /** @param {{form: NewRunForm, setting: Setting}} props */
@@ -61,11 +60,7 @@ export function ResetButton({ form, setting }) {
   }, "Reset");
 }
 
-/**
- * A value in words.
- * @param {unknown} value
- * @returns {string}
- */
+/** A value in words. @param {unknown} value @returns {string} */
 export function shownValue(value) {
   if (value === null || value === undefined) return "chosen for you";
   if (typeof value === "boolean") return value ? "yes" : "no";
@@ -73,11 +68,7 @@ export function shownValue(value) {
   return shown(value);
 }
 
-/**
- * @param {NewRunForm} form
- * @param {Setting} setting
- * @param {boolean} fixed
- */
+/** @param {NewRunForm} form @param {Setting} setting @param {boolean} fixed */
 function helpOf(form, setting, fixed) {
   const bounds = setting.bounds === "" ? "" : ` Allowed: ${setting.bounds}.`;
   const help = /[.!?)]$/.test(setting.help) ? setting.help : `${setting.help}.`;
@@ -107,10 +98,12 @@ function inputOf(form, setting, marks, value) {
   switch (setting.kind) {
     case "boolean":
       return setting.automatic
-        ? h(ChoiceInput, { marks, automatic, choices: ["yes", "no"], value: value === undefined ? "" : value ? "yes" : "no",
+        ? h(ChoiceInput, { marks, automatic, choices: ["yes", "no"],
+          value: value === undefined ? "" : value ? "yes" : "no",
             change: (/** @type {string} */ text) => change(text === "" ? null : text === "yes") })
         : h("input", { ...marks, type: "checkbox", checked: (value ?? setting.initial) === true,
-            onChange: (/** @type {Event} */ event) => change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) });
+            onChange: (/** @type {Event} */ event) =>
+              change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) });
     case "choice":
       return h(ChoiceInput, { marks, automatic, choices: setting.choices, value: String(value ?? setting.initial ?? ""),
         change: (/** @type {string} */ text) => change(text === "" ? null : text) });
@@ -127,12 +120,14 @@ function inputOf(form, setting, marks, value) {
     default:
       return h("input", { ...marks, type: "text", autocomplete: "off", spellcheck: false, value: shown(value),
         placeholder: automatic || shown(setting.initial),
-        onInput: (/** @type {Event} */ event) => change(/** @type {HTMLInputElement} */ (event.currentTarget).value || null) });
+        onInput: (/** @type {Event} */ event) =>
+          change(/** @type {HTMLInputElement} */ (event.currentTarget).value || null) });
   }
 }
 
 /**
- * @param {{marks: Marks, automatic: string, choices: readonly string[], value: string, change: (text: string) => void}} props
+ * @param {{marks: Marks, automatic: string, choices: readonly string[], value: string,
+ *   change: (text: string) => void}} props
  */
 function ChoiceInput({ marks, automatic, choices, value, change }) {
   const unknown = value !== "" && !choices.includes(value);
@@ -146,7 +141,8 @@ function ChoiceInput({ marks, automatic, choices, value, change }) {
 /**
  * A number field that keeps what is typed as it is typed; when it is left, it shows the number that
  * was read. The value is null where nothing or the initial value is chosen.
- * @param {{marks: Marks, whole: boolean, unit?: string, value: unknown, initial: unknown, placeholder: string, change: (value: unknown) => void}} props
+ * @param {{marks: Marks, whole: boolean, unit?: string, value: unknown, initial: unknown, placeholder: string,
+ *   change: (value: unknown) => void}} props
  */
 export function NumberInput({ marks, whole, unit = "", value, initial, placeholder, change }) {
   const [text, setText] = useState(shown(value));
@@ -232,7 +228,8 @@ function lengthAmount(typed, chosen) {
 
 /**
  * Several texts, each in a field of its own.
- * @param {{marks: Marks, title: string, value: readonly string[], placeholder: string, change: (value: unknown) => void}} props
+ * @param {{marks: Marks, title: string, value: readonly string[], placeholder: string,
+ *   change: (value: unknown) => void}} props
  */
 function TextsInput({ marks, title, value, placeholder, change }) {
   const rows = value.length === 0 ? [""] : value;
@@ -245,7 +242,9 @@ function TextsInput({ marks, title, value, placeholder, change }) {
         "aria-label": index === 0 ? undefined : `${singular} ${index + 1}`, value: text,
         placeholder: value.length === 0 ? placeholder : "",
         onInput: (/** @type {Event} */ event) =>
-          put(rows.map((one, at) => (at === index ? /** @type {HTMLTextAreaElement} */ (event.currentTarget).value : one))) }),
+          put(rows.map((one, at) => (at === index
+            ? /** @type {HTMLTextAreaElement} */ (event.currentTarget).value
+            : one))) }),
       value.length > 0 && h(Button, { disabled: marks.disabled,
         "aria-label": `Remove ${singular.toLowerCase()} ${index + 1}`,
         onClick: () => put(rows.filter((_, at) => at !== index)) }, "Remove"))),

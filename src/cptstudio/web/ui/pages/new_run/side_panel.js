@@ -14,7 +14,8 @@ export function SidePanel({ form }) {
   const plan = form.plan.value;
   const needed = stillNeeded(form);
   const others = otherProblems(form);
-  return h("aside", { class: "plan", "aria-labelledby": "plan-title", "aria-busy": form.planning.value ? "true" : "false" },
+  return h("aside", { class: "plan", "aria-labelledby": "plan-title",
+    "aria-busy": form.planning.value ? "true" : "false" },
     h("div", { class: "plan-head" },
       h("h2", { id: "plan-title" }, "Plan"),
       h("span", { class: "plan-state" }, form.planning.value ? "Working it out…" : "")),
@@ -23,17 +24,22 @@ export function SidePanel({ form }) {
       ? h(PlanFacts, { form, facts: plan.facts })
       : h("p", { class: "plan-empty" }, needed.length > 0
           ? `Choose ${needed.join(" and ")}, and the plan appears here: tokens, time, memory and disk.`
-          : plan === null || (others.length === 0 && shownProblems(form).length === 0) ? "" : "There is no plan while the problems below or at the fields are open."),
+          : plan === null || (others.length === 0 && shownProblems(form).length === 0)
+            ? ""
+            : "There is no plan while the problems below or at the fields are open."),
     needed.length === 0 && h(OtherProblems, { sentences: others }),
-    plan !== null && plan.warnings.length > 0 && h("section", { class: "plan-warnings", "aria-labelledby": "plan-warnings-title" },
-      h("h3", { id: "plan-warnings-title" }, plan.warnings.length === 1 ? "One thing to consider" : `${plan.warnings.length} things to consider`),
+    plan !== null && plan.warnings.length > 0 && h("section", { class: "plan-warnings",
+      "aria-labelledby": "plan-warnings-title" },
+      h("h3", { id: "plan-warnings-title" },
+        plan.warnings.length === 1 ? "One thing to consider" : `${plan.warnings.length} things to consider`),
       h("ul", {}, plan.warnings.map((warning) => h("li", { key: warning }, warning)))));
 }
 
 /** @param {{sentences: readonly string[]}} props */
 function OtherProblems({ sentences }) {
   if (sentences.length === 0) return null;
-  return h("ul", { class: "plan-problems field-problem" }, sentences.map((sentence) => h("li", { key: sentence }, sentence)));
+  return h("ul", { class: "plan-problems field-problem" },
+    sentences.map((sentence) => h("li", { key: sentence }, sentence)));
 }
 
 /** @param {{form: NewRunForm, facts: Facts}} props */
@@ -46,15 +52,13 @@ function PlanFacts({ form, facts }) {
       fact("Epochs", `${facts.epochs.toFixed(2)} of ${integer(facts.tokens_per_epoch)} tokens`),
       fact("Evaluated", `every ${integer(facts.evaluate_every_steps)} steps`),
       fact("Saved", `every ${integer(facts.save_every_steps)} steps, ${bytes(facts.checkpoint_bytes)} each`)),
-    h(Share, { title: "Memory", used: facts.memory_bytes, total: facts.memory_available_bytes, of: "of this machine's" }),
+    h(Share, { title: "Memory", used: facts.memory_bytes, total: facts.memory_available_bytes,
+      of: "of this machine's" }),
     h(Share, { title: "Disk", used: facts.disk_needed_bytes, total: facts.disk_free_bytes, of: "of the free" }),
     problems === 0 && h(Calibration, { form, facts }));
 }
 
-/**
- * @param {string} title
- * @param {string} text
- */
+/** @param {string} title @param {string} text */
 function fact(title, text) {
   return h("div", { class: "plan-fact" }, h("dt", {}, title), h("dd", {}, text));
 }

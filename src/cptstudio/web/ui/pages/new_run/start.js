@@ -53,9 +53,11 @@ export function StartBar({ form, showProblems }) {
   return h("section", { class: "start-bar", "aria-label": "Start" },
     h("div", { class: "start-name" },
       h("label", { for: "run-name" }, "Name of the run"),
-      h("input", { id: "run-name", type: "text", autocomplete: "off", spellcheck: false, maxLength: 64, value: form.name.value,
+      h("input", { id: "run-name", type: "text", autocomplete: "off", spellcheck: false, maxLength: 64,
+        value: form.name.value,
         "aria-describedby": "run-name-help", "aria-invalid": nameProblem === "" ? undefined : "true",
-        onInput: (/** @type {Event} */ event) => form.rename(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
+        onInput: (/** @type {Event} */ event) =>
+          form.rename(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
       h("p", { id: "run-name-help", class: nameProblem === "" ? "hint" : "field-problem" },
         nameProblem || "Also the name of its folder under models/cpt/.")),
     h("div", { class: "start-actions" },
@@ -78,7 +80,9 @@ function noteOn(now) {
 /** @param {NewRunForm} form */
 function problemWithName(form) {
   const name = form.name.value;
-  if (!isName(name)) return "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
+  if (!isName(name)) {
+    return "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
+  }
   if (form.takenNames.value.has(name)) return `There is a run named ${name} already. Choose another name.`;
   return "";
 }
@@ -91,7 +95,9 @@ function problemWithName(form) {
 function obstacleOf(form, nameProblem) {
   const needed = stillNeeded(form);
   if (needed.length > 0) return `Still needed: ${needed.join(" and ")}.`;
-  if (corporaOf(form.values.value).some((use) => use.name === "")) return "Choose a corpus in the empty row, or remove it.";
+  if (corporaOf(form.values.value).some((use) => use.name === "")) {
+    return "Choose a corpus in the empty row, or remove it.";
+  }
   if (nameProblem !== "") return "The name needs a change.";
   if (form.planError.value !== null && form.plan.value === null) return "The plan could not be made, see there.";
   const plan = form.plan.value;

@@ -45,10 +45,7 @@ export function fromTree(tree, settings) {
   collect(tree, "");
   return values;
 
-  /**
-   * @param {unknown} node
-   * @param {string} prefix
-   */
+  /** @param {unknown} node @param {string} prefix */
   function collect(node, prefix) {
     if (node === null || typeof node !== "object" || Array.isArray(node)) return;
     for (const [key, value] of Object.entries(node)) {
@@ -84,11 +81,7 @@ export function splitLength(value, unit = "epochs") {
   return { amount: /** @type {string} */ (match[1]), unit: word.endsWith("s") ? word : `${word}s` };
 }
 
-/**
- * The corpora of a set of values.
- * @param {Values} values
- * @returns {CorpusUse[]}
- */
+/** The corpora of a set of values. @param {Values} values @returns {CorpusUse[]} */
 export function corporaOf(values) {
   const given = values["data.corpora"];
   if (!Array.isArray(given)) return [];
@@ -119,10 +112,7 @@ export function suggestName(values, taken) {
   }
 }
 
-/**
- * Whether a text can name a run, a corpus or a model.
- * @param {string} name
- */
+/** Whether a text can name a run, a corpus or a model. @param {string} name */
 export function isName(name) {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name);
 }

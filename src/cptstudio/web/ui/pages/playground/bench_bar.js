@@ -16,11 +16,14 @@ import { session } from "./session.js";
 /** @param {{task: import("../../lib/bench.js").Task}} props */
 function Loading({ task }) {
   const { progress } = task;
-  const words = progress ? `${progress.doing} (${progress.done + 1} of ${progress.total})` : "starting the process that holds the models";
+  const words = progress
+    ? `${progress.doing} (${progress.done + 1} of ${progress.total})`
+    : "starting the process that holds the models";
   return h("div", { class: "job" },
     h("div", { class: "job-head" },
       h("strong", {}, "Loading"), h("span", { class: "job-state" }, words),
-      h(Button, { small: true, onClick: () => session.cancelLoad().catch((error) => toast(error.message, "bad")) }, "Cancel")),
+      h(Button, { small: true, onClick: () => session.cancelLoad().catch((error) => toast(error.message, "bad")) },
+        "Cancel")),
     h(Progress, { label: "Loading models", done: progress?.done, total: progress?.total, text: words }));
 }
 
@@ -44,8 +47,11 @@ function InMemory({ bench }) {
   ].filter(Boolean).join(", ");
   return h("div", { class: "in-memory" },
     h(Badge, { tone: "good", icon: "check" }, "In memory"),
-    h("span", { class: "in-memory-names" }, bench.models.map((model) => h("span", { key: model.label, class: "tag" }, model.label))),
-    h("span", { class: "hint figures" }, [memory, bench.idle_seconds != null && `ends by itself after ${bench.idle_seconds >= 60 ? `${Math.round(bench.idle_seconds / 60)} min` : duration(bench.idle_seconds)} without use`].filter(Boolean).join(" · ")),
+    h("span", { class: "in-memory-names" },
+      bench.models.map((model) => h("span", { key: model.label, class: "tag" }, model.label))),
+    h("span", { class: "hint figures" }, [memory, bench.idle_seconds != null && "ends by itself after "
+      + `${bench.idle_seconds >= 60 ? `${Math.round(bench.idle_seconds / 60)} min` : duration(bench.idle_seconds)} `
+      + "without use"].filter(Boolean).join(" · ")),
     h(Button, { small: true, busy, onClick: unload }, "Unload"));
 }
 
@@ -56,16 +62,19 @@ export function BenchBar({ bench, chosen, models }) {
   const missing = chosen.filter((one) => !there.includes(one));
   const others = there.filter((one) => !chosen.includes(one));
   const usable = chosen.every((one) => models?.some((model) => model.reference === one && !model.error));
-  const size = (models || []).filter((model) => missing.includes(model.reference)).reduce((sum, model) => sum + (model.bytes ?? 0), 0);
+  const size = (models || []).filter((model) => missing.includes(model.reference))
+    .reduce((sum, model) => sum + (model.bytes ?? 0), 0);
   return h("div", { class: "bench-bar" },
     benchError.value && h(Problem, { error: benchError.value, retry: () => void refreshBench() }),
     loading ? h(Loading, { task: loading }) : there.length > 0 && bench && h(InMemory, { bench }),
-    bench && !bench.running && bench.last_end && !loading && !session.notice.value && h("div", { class: "notice" }, h(Icon, { name: "info" }),
+    bench && !bench.running && bench.last_end && !loading && !session.notice.value && h("div", { class: "notice" },
+      h(Icon, { name: "info" }),
       h("div", {}, "The models are no longer in memory. ", bench.last_end)),
     !loading && missing.length > 0 && h("div", { class: "row" },
-      h(Button, { kind: "primary", disabled: !usable, onClick: () => session.load(chosen) }, missing.length === chosen.length
-        ? `Load ${chosen.length === 1 ? "the model" : `${chosen.length} models`}`
-        : `Load ${missing.length} more`),
+      h(Button, { kind: "primary", disabled: !usable, onClick: () => session.load(chosen) },
+        missing.length === chosen.length
+          ? `Load ${chosen.length === 1 ? "the model" : `${chosen.length} models`}`
+          : `Load ${missing.length} more`),
       h("span", { class: "hint" }, [
         size > 0 && `${bytes(size)} of weights are read into memory`,
         others.length > 0 && `${others.join(", ")} will leave memory`,

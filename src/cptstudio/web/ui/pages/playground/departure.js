@@ -1,8 +1,6 @@
 /** Where one text first departs from another. */
 
-/**
- * Compares two growing texts; what was equal is not compared again.
- */
+/** Compares two growing texts; what was equal is not compared again. */
 export class Departure {
   constructor() {
     this.same = 0;
@@ -37,9 +35,7 @@ export function pieceAt(pieces, place) {
   let passed = 0;
   for (let index = 0; index < pieces.length; index += 1) {
     passed += pieces[index].text.length;
-    if (passed > place) {
-      return index;
-    }
+    if (passed > place) return index;
   }
   return pieces.length - 1;
 }

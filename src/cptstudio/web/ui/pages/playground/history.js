@@ -17,7 +17,8 @@ const EXCERPT = 240;
 /** The words of a prompt. @param {any} prompt @returns {string} */
 export function promptWords(prompt) {
   if (prompt?.chat) {
-    return prompt.chat.filter((/** @type {any} */ turn) => turn.role === "user").map((/** @type {any} */ turn) => turn.content).join(" / ");
+    return prompt.chat.filter((/** @type {any} */ turn) =>
+      turn.role === "user").map((/** @type {any} */ turn) => turn.content).join(" / ");
   }
   return prompt?.text ?? `${prompt?.tokens?.length ?? 0} tokens`;
 }
@@ -32,18 +33,22 @@ function Entry({ entry, restore, remove }) {
   return h("li", { class: "history-entry" },
     h("div", { class: "history-words" },
       h("p", { class: "history-prompt", dir: "auto" }, words || "(empty prompt)"),
-      h("p", { class: "hint" }, h("span", { title: date(entry.created) }, ago(entry.created)), ` · ${labels.join(", ")} · ${inWords(entry.sampling, entry.seeds?.length || 1)}`),
+      h("p", { class: "hint" }, h("span", { title: date(entry.created) }, ago(entry.created)),
+        ` · ${labels.join(", ")} · ${inWords(entry.sampling, entry.seeds?.length || 1)}`),
       h("p", { class: "history-text", dir: "auto" }, excerpt((entry.texts[0]?.text ?? "").trim()))),
     h("div", { class: "history-actions" },
-      h(Button, { small: true, "aria-label": `Show again: ${words.slice(0, 60)}`, onClick: () => restore(entry) }, "Show again"),
-      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete: ${words.slice(0, 60)}`, onClick: remove })));
+      h(Button, { small: true, "aria-label": `Show again: ${words.slice(0, 60)}`, onClick: () => restore(entry) },
+        "Show again"),
+      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete: ${words.slice(0, 60)}`,
+        onClick: remove })));
 }
 
 /** @param {{restore: (entry: any) => void}} props */
 export function History({ restore }) {
   const [shown, setShown] = useState(PAGE);
   const [turn, setTurn] = useState(0);
-  const { data, error, reload } = useResource("/api/playground/history", { offset: 0, limit: shown }, `${session.made.value} ${turn}`);
+  const { data, error, reload } = useResource("/api/playground/history", { offset: 0, limit: shown },
+    `${session.made.value} ${turn}`);
   const again = () => setTurn((value) => value + 1);
   const remove = async (/** @type {any} */ entry) => {
     try {
@@ -69,10 +74,13 @@ export function History({ restore }) {
     h("div", { class: "spread" },
       h("h2", { id: "history-title" }, "History"),
       entries.length > 0 && h("div", { class: "row" },
-        h(Button, { small: true, icon: "download", onClick: () => downloadServed("/api/playground/history/export") }, "Export JSON"),
+        h(Button, { small: true, icon: "download", onClick: () => downloadServed("/api/playground/history/export") },
+          "Export JSON"),
         h(Button, { small: true, kind: "danger", icon: "trash", onClick: clear }, "Delete all…"))),
     error && h(Problem, { error, retry: reload }),
     data && entries.length === 0 && h("p", { class: "muted" }, "What you generate is kept here with its settings."),
-    entries.length > 0 && h("ol", { class: "history-list" }, entries.map((entry) => h(Entry, { key: entry.id, entry, restore, remove: () => void remove(entry) }))),
-    data && data.total > entries.length && h(Button, { small: true, onClick: () => setShown(shown + PAGE) }, `Show more (${integer(data.total - entries.length)} left)`));
+    entries.length > 0 && h("ol", { class: "history-list" },
+      entries.map((entry) => h(Entry, { key: entry.id, entry, restore, remove: () => void remove(entry) }))),
+    data && data.total > entries.length && h(Button, { small: true, onClick: () => setShown(shown + PAGE) },
+      `Show more (${integer(data.total - entries.length)} left)`));
 }

@@ -8,7 +8,10 @@ import { chance, shade, spoken } from "./visible.js";
 /** @typedef {import("./made_text.js").State} State */
 
 /** What a token's place in the text is told about: over, left, opened. */
-/** @typedef {{look: (index: number, element: HTMLElement) => void, leave: () => void, open: (index: number, element: HTMLElement) => void, undo: (again: boolean) => void}} LaneHandler */
+/**
+ * @typedef {{look: (index: number, element: HTMLElement) => void, leave: () => void,
+ *   open: (index: number, element: HTMLElement) => void, undo: (again: boolean) => void}} LaneHandler
+ */
 
 const PAGE = 20;
 /** After so many tokens the next line end begins a new block, so that only the last one is laid out again. */
@@ -96,13 +99,13 @@ export class Lane {
 
   /** @param {import("./made_text.js").Piece[]} pieces */
   append(pieces) {
-    if (pieces.length === this.tokens.length) {
-      return;
-    }
+    if (pieces.length === this.tokens.length) return;
     for (let index = this.tokens.length; index < pieces.length; index += 1) {
       const piece = pieces[index];
       const token = document.createElement("span");
-      token.className = `token shade-${shade(piece.probability)}${piece.chosen ? " token-chosen" : ""}${piece.finish === "end" ? " token-end" : ""}`;
+      token.className = `token shade-${shade(piece.probability)}`;
+      token.classList.toggle("token-chosen", Boolean(piece.chosen));
+      token.classList.toggle("token-end", piece.finish === "end");
       token.dataset.index = String(index);
       token.append(piece.text);
       this.tokens.push(token);
@@ -134,7 +137,11 @@ export class Lane {
     }
   }
 
-  /** Only the current token is a control, so that the text is read as a text. @param {number} index @param {boolean} focus */
+  /**
+   * Only the current token is a control, so that the text is read as a text.
+   * @param {number} index
+   * @param {boolean} focus
+   */
   moveTo(index, focus) {
     const before = this.tokens[this.current];
     const token = this.tokens[index];
@@ -160,18 +167,14 @@ export class Lane {
   /** @param {KeyboardEvent} event */
   key(event) {
     const at = this.indexOf(event.target);
-    if (at < 0) {
-      return;
-    }
+    if (at < 0) return;
     const last = this.tokens.length - 1;
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
       event.preventDefault();
       this.handler.undo(event.shiftKey);
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey) {
-      return;
-    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     /** @type {Record<string, () => number>} */
     const targets = {
       ArrowRight: () => at + 1, ArrowLeft: () => at - 1, Home: () => 0, End: () => last,
@@ -195,13 +198,9 @@ export class Lane {
     let nearest = Infinity;
     for (let index = at + way; index >= 0 && index < this.tokens.length; index += way) {
       const place = this.tokens[index].getBoundingClientRect();
-      if (place.top === top) {
-        continue;
-      }
+      if (place.top === top) continue;
       line ??= place.top;
-      if (place.top !== line) {
-        break;
-      }
+      if (place.top !== line) break;
       if (Math.abs(place.left - left) < nearest) {
         nearest = Math.abs(place.left - left);
         best = index;

@@ -1,7 +1,9 @@
 /** One text that a model makes: its tokens, how it came about, and every former state of it. */
 import { signal } from "../../lib/preact.js";
 
-/** @typedef {import("../../lib/bench.js").Piece & {chosen?: boolean}} Piece chosen: by the user instead of the model's */
+/**
+ * @typedef {import("../../lib/bench.js").Piece & {chosen?: boolean}} Piece chosen: by the user instead of the model's
+ */
 /** @typedef {{text: string} | {tokens: number[]} | {chat: {role: string, content: string}[]}} Prompt */
 /**
  * How a text stands: made anew for every change, so that a former one can come back.
@@ -86,9 +88,7 @@ export class MadeText {
   /** @param {Piece[]} pieces */
   add(pieces) {
     const state = this.state;
-    if (!state || !pieces.length) {
-      return;
-    }
+    if (!state || !pieces.length) return;
     const now = performance.now();
     if (!this.firstAt) {
       this.firstAt = now;
@@ -104,7 +104,12 @@ export class MadeText {
     this.changed();
   }
 
-  /** The work on it is over. @param {string} otherwise why, where the model gave no reason @param {any} facts of the result, or null @param {number | null} memory */
+  /**
+   * The work on it is over.
+   * @param {string} otherwise why, where the model gave no reason
+   * @param {any} facts of the result, or null
+   * @param {number | null} memory
+   */
   end(otherwise, facts, memory) {
     if (this.state) {
       this.state.finish ??= otherwise;
@@ -116,10 +121,16 @@ export class MadeText {
     this.changed();
   }
 
-  /** Show a text of which only the words are known. @param {any} entry a text of the history @param {Prompt} origin @param {any} sampling */
+  /**
+   * Show a text of which only the words are known.
+   * @param {any} entry a text of the history
+   * @param {Prompt} origin
+   * @param {any} sampling
+   */
   restore(entry, origin, sampling) {
     this.begin({ seed: entry.seed, origin, sampling });
-    const piece = { text_number: 0, token: -1, text: entry.text, probability: NaN, alternatives: [], finish: entry.finish };
+    const piece = { text_number: 0, token: -1, text: entry.text, probability: NaN, alternatives: [],
+      finish: entry.finish };
     this.add(entry.text ? [piece] : []);
     this.end(entry.finish || "cancelled", entry, null);
   }
@@ -127,9 +138,7 @@ export class MadeText {
   /** Token ids of everything so far, or null where they are not known. @param {number=} count of the made ones */
   tokens(count) {
     const state = this.state;
-    if (!state?.prompt || state.pieces.some((piece) => piece.token < 0)) {
-      return null;
-    }
+    if (!state?.prompt || state.pieces.some((piece) => piece.token < 0)) return null;
     return [...state.prompt, ...state.pieces.slice(0, count).map((piece) => piece.token)];
   }
 

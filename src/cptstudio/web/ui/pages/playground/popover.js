@@ -6,7 +6,9 @@ import { session } from "./session.js";
 import { chance, visible } from "./visible.js";
 
 /** @typedef {import("./made_text.js").MadeText} MadeText */
-/** @typedef {{text: MadeText, index: number, element: HTMLElement, pinned: boolean}} Inspected pinned: opened on purpose */
+/**
+ * @typedef {{text: MadeText, index: number, element: HTMLElement, pinned: boolean}} Inspected pinned: opened on purpose
+ */
 
 const LEAVE_MS = 180;
 const LOOK_MS = 60;
@@ -20,9 +22,7 @@ let timer;
 /** @param {MadeText} text @param {number} index @param {HTMLElement} element */
 export function lookAt(text, index, element) {
   clearTimeout(timer);
-  if (inspected.peek()?.pinned) {
-    return;
-  }
+  if (inspected.peek()?.pinned) return;
   timer = setTimeout(() => { inspected.value = { text, index, element, pinned: false }; }, LOOK_MS);
 }
 
@@ -77,15 +77,15 @@ export function TokenPopover() {
   }, [at, gone, version]);
   useEffect(() => {
     if (at?.pinned) {
-      /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector("[aria-current=true], .alternative"))?.focus();
+      const first = box.current?.querySelector("[aria-current=true], .alternative");
+      /** @type {HTMLElement | null | undefined} */ (first)?.focus();
     }
   }, [at]);
   useEffect(() => {
-    if (!at) {
-      return undefined;
-    }
+    if (!at) return undefined;
     const away = (/** @type {Event} */ event) => {
-      if (!(event.target instanceof Node && (box.current?.contains(event.target) || at.element.contains(event.target)))) {
+      if (!(event.target instanceof Node
+        && (box.current?.contains(event.target) || at.element.contains(event.target)))) {
         closePopover();
       }
     };
@@ -106,9 +106,7 @@ export function TokenPopover() {
       removeEventListener("resize", moved);
     };
   }, [at]);
-  if (!at || gone) {
-    return null;
-  }
+  if (!at || gone) return null;
   return h("div", {
     class: "token-popover", role: "dialog", "aria-label": `Token ${at.index + 1} of ${at.text.label}`, ref: box,
     onPointerEnter: () => clearTimeout(timer), onPointerLeave: lookAway,
@@ -125,17 +123,21 @@ function Content({ at }) {
   const { text, index } = at;
   const piece = /** @type {import("./made_text.js").Piece} */ (text.state?.pieces[index]);
   if (piece.token < 0) {
-    return h("p", { class: "hint" }, "This text comes from the history: its tokens were not kept. Generate it again to see them.");
+    return h("p", { class: "hint" },
+      "This text comes from the history: its tokens were not kept. Generate it again to see them.");
   }
   const rank = piece.alternatives.findIndex((one) => one.token === piece.token);
   const writing = text.running.value;
   return [
     h("p", { class: "token-facts", key: "facts" },
-      h("code", { class: "token-shown" }, piece.text ? visible(piece.text) : piece.finish === "end" ? "end of the text" : "part of a character"),
+      h("code", { class: "token-shown" },
+        piece.text ? visible(piece.text) : piece.finish === "end" ? "end of the text" : "part of a character"),
       h("span", {}, chance(piece.probability)),
-      h("span", { class: "hint" }, `id ${piece.token}, place ${integer(index + 1)}${piece.chosen ? ", your choice" : rank < 0 ? `, not among the first ${piece.alternatives.length}` : ""}`)),
+      h("span", { class: "hint" }, `id ${piece.token}, place ${integer(index + 1)}`,
+        piece.chosen ? ", your choice" : rank < 0 && `, not among the first ${piece.alternatives.length}`)),
     h("ol", { class: "alternatives", key: "list", onKeyDown: moveInList },
-      piece.alternatives.map((one) => h("li", { key: one.token }, h(Alternative, { one, at, taken: one.token === piece.token, writing })))),
+      piece.alternatives.map((one) => h("li", { key: one.token },
+        h(Alternative, { one, at, taken: one.token === piece.token, writing })))),
     h("p", { class: "hint", key: "hint" }, writing
       ? "Another token can be chosen when the text has ended or is stopped."
       : "Choose another token: the text goes on from there."),
@@ -151,7 +153,8 @@ function Alternative({ one, at, taken, writing }) {
     }
   };
   return h("button", {
-    type: "button", class: `alternative${taken ? " alternative-taken" : ""}`, "aria-current": taken ? "true" : undefined,
+    type: "button", class: `alternative${taken ? " alternative-taken" : ""}`,
+    "aria-current": taken ? "true" : undefined,
     "aria-disabled": writing && !taken ? "true" : undefined,
     onClick: writing && !taken ? undefined : choose,
   },
@@ -164,9 +167,11 @@ function Alternative({ one, at, taken, writing }) {
 
 /** @param {KeyboardEvent} event */
 function moveInList(event) {
-  const all = /** @type {HTMLElement[]} */ ([.../** @type {HTMLElement} */ (event.currentTarget).querySelectorAll("button")]);
+  const all = /** @type {HTMLElement[]} */ ([
+    .../** @type {HTMLElement} */ (event.currentTarget).querySelectorAll("button")]);
   const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-  const targets = /** @type {Record<string, number>} */ ({ ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 });
+  /** @type {Record<string, number>} */
+  const targets = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 };
   if (event.key in targets) {
     event.preventDefault();
     all[Math.max(0, Math.min(targets[event.key], all.length - 1))]?.focus();
@@ -177,7 +182,9 @@ function moveInList(event) {
 export function UndoButtons({ text }) {
   const able = !text.running.value && text.version.value >= 0;
   return [
-    h(Button, { key: "undo", small: true, kind: "quiet", "aria-label": `Undo: ${text.label}`, disabled: !able || !text.before.length, onClick: () => text.undo() }, "Undo"),
-    h(Button, { key: "redo", small: true, kind: "quiet", "aria-label": `Redo: ${text.label}`, disabled: !able || !text.after.length, onClick: () => text.redo() }, "Redo"),
+    h(Button, { key: "undo", small: true, kind: "quiet", "aria-label": `Undo: ${text.label}`,
+      disabled: !able || !text.before.length, onClick: () => text.undo() }, "Undo"),
+    h(Button, { key: "redo", small: true, kind: "quiet", "aria-label": `Redo: ${text.label}`,
+      disabled: !able || !text.after.length, onClick: () => text.redo() }, "Redo"),
   ];
 }

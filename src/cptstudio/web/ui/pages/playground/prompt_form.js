@@ -45,8 +45,10 @@ function ModeChoice({ chat, possible }) {
   };
   return h("fieldset", { class: "mode row" },
     h("legend", { class: "visually-hidden" }, "Kind of prompt"),
-    h("label", { class: "check" }, h("input", { type: "radio", name: "mode", checked: !chat, onChange: () => choose(null) }), "Raw text"),
-    h("label", { class: "check" }, h("input", { type: "radio", name: "mode", checked: chat, disabled: !possible && !chat, onChange: () => choose("chat") }), "Chat"),
+    h("label", { class: "check" }, h("input", { type: "radio", name: "mode", checked: !chat,
+      onChange: () => choose(null) }), "Raw text"),
+    h("label", { class: "check" }, h("input", { type: "radio", name: "mode", checked: chat,
+      disabled: !possible && !chat, onChange: () => choose("chat") }), "Chat"),
     !possible && h("span", { class: "hint" }, "Chat needs models that all have a chat template."));
 }
 
@@ -56,7 +58,8 @@ export function PromptForm({ chosen, ready, chatPossible, why }) {
   const chat = query.mode === "chat";
   const busy = session.busy.value > 0;
   const able = ready && !busy && samplingIsGood(query) && (!chat || (chatPossible && prompt.value.trim() !== ""));
-  const talking = chat && session.texts.value.some((text) => text.version.value >= 0 && text.state && "chat" in text.state.origin);
+  const talking = chat && session.texts.value.some((text) =>
+    text.version.value >= 0 && text.state && "chat" in text.state.origin);
   const go = () => able && (chat ? send(chosen, query) : generate(chosen, query));
   const keys = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -74,22 +77,31 @@ export function PromptForm({ chosen, ready, chatPossible, why }) {
       h(ModeChoice, { chat, possible: chatPossible })),
     chat && h("div", { class: "field" },
       h("label", { for: "system" }, "System prompt"),
-      h("textarea", { id: "system", rows: 2, value: system.value, disabled: talking, onInput: (/** @type {Event} */ event) => { system.value = /** @type {HTMLTextAreaElement} */ (event.currentTarget).value; } }),
+      h("textarea", { id: "system", rows: 2, value: system.value, disabled: talking,
+        onInput: (/** @type {Event} */ event) => {
+          system.value = /** @type {HTMLTextAreaElement} */ (event.currentTarget).value;
+        } }),
       talking && h("p", { class: "hint" }, "It belongs to the conversation below; begin a new one to change it.")),
     h("div", { class: "field" },
-      h("label", { for: "prompt", class: chat ? undefined : "visually-hidden" }, chat ? (talking ? "Your next message" : "Message") : "Text that the models go on from"),
+      h("label", { for: "prompt", class: chat ? undefined : "visually-hidden" },
+        chat ? (talking ? "Your next message" : "Message") : "Text that the models go on from"),
       h("textarea", {
-        id: "prompt", class: "prompt-text", rows: chat ? 3 : 5, spellcheck: false, dir: "auto", value: prompt.value, onKeyDown: keys,
+        id: "prompt", class: "prompt-text", rows: chat ? 3 : 5, spellcheck: false, dir: "auto", value: prompt.value,
+        onKeyDown: keys,
         placeholder: chat ? "" : "A beginning that the models go on from",
-        onInput: (/** @type {Event} */ event) => { prompt.value = /** @type {HTMLTextAreaElement} */ (event.currentTarget).value; },
+        onInput: (/** @type {Event} */ event) => {
+          prompt.value = /** @type {HTMLTextAreaElement} */ (event.currentTarget).value;
+        },
       })),
     h(SettingsForm, { chat }),
     h("div", { class: "row" },
       h(Button, { kind: "primary", icon: "play", disabled: !able, onClick: go }, chat ? "Send" : "Generate"),
       busy && h(Button, { icon: "stop", onClick: () => session.stop() }, "Stop"),
-      !chat && session.texts.value.length > 0 && h(Button, { icon: "again", disabled: !able, onClick: again }, "Again with a new seed"),
+      !chat && session.texts.value.length > 0 && h(Button, { icon: "again", disabled: !able, onClick: again },
+        "Again with a new seed"),
       talking && h(Button, { disabled: busy, onClick: () => { session.texts.value = []; } }, "New conversation"),
-      h("span", { class: "hint" }, why || h("span", { class: "shortcut-hint" }, h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "Enter")))),
+      h("span", { class: "hint" }, why || h("span", { class: "shortcut-hint" }, h("kbd", {}, "Ctrl"), " ",
+        h("kbd", {}, "Enter")))),
     session.notice.value && h(NoticeOf, { chosen, ready }));
 }
 
@@ -102,8 +114,10 @@ function NoticeOf({ chosen, ready }) {
   return notice && h("div", { class: "notice notice-bad", role: "alert" }, h(Icon, { name: "alert" }),
     h("div", { class: "stack notice-stack" },
       h("p", {}, notice.message),
-      notice.problems.length > 0 && h("ul", {}, notice.problems.map((sentence) => h("li", { key: sentence }, sentence))),
+      notice.problems.length > 0 && h("ul", {},
+        notice.problems.map((sentence) => h("li", { key: sentence }, sentence))),
       h("div", { class: "row" },
-        !ready && chosen.length > 0 && h(Button, { small: true, kind: "primary", disabled: session.loading.value !== null, onClick: () => session.load(chosen) }, "Load again"),
+        !ready && chosen.length > 0 && h(Button, { small: true, kind: "primary",
+          disabled: session.loading.value !== null, onClick: () => session.load(chosen) }, "Load again"),
         h(Button, { small: true, onClick: () => { session.notice.value = null; } }, "Close"))));
 }

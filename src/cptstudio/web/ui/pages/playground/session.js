@@ -36,7 +36,8 @@ function wholeCharacters(pieces) {
 function noticeOf(error) {
   if (error instanceof ApiError && error.status === 404) {
     return {
-      message: "The server was started again in the meantime, or has forgotten this work: nothing more comes. What is there stays. Load the models again to go on.",
+      message: "The server was started again in the meantime, or has forgotten this work: nothing more comes. What is "
+        + "there stays. Load the models again to go on.",
       problems: [],
     };
   }
@@ -119,7 +120,8 @@ export class Session {
     }
     const prompts = labels.map((_, index) => targets[index * seeds.length].prompt);
     const same = prompts.every((prompt) => JSON.stringify(prompt) === JSON.stringify(prompts[0]));
-    return this.run({ labels, prompts: same ? prompts.slice(0, 1) : prompts, sampling, seeds: seeds.length > 1 ? seeds : [] }, targets.map((target) => target.text));
+    return this.run({ labels, prompts: same ? prompts.slice(0, 1) : prompts, sampling,
+      seeds: seeds.length > 1 ? seeds : [] }, targets.map((target) => target.text));
   }
 
   /** One text again. @param {MadeText} text @param {number} seed */
@@ -146,7 +148,8 @@ export class Session {
     for (const seed of new Set(texts.map((text) => text.state?.seed))) {
       const able = texts.filter((text) => text.canContinue && text.state?.seed === seed);
       const kept = able.map((text) => wholeCharacters(text.state?.pieces ?? []));
-      const prompts = able.map((text, index) => ({ tokens: /** @type {number[]} */ (text.tokens(kept[index].length)) }));
+      const prompts = able.map((text, index) =>
+        ({ tokens: /** @type {number[]} */ (text.tokens(kept[index].length)) }));
       const given = able[0]?.state;
       if (given) {
         const sampling = samplingNow();
@@ -156,7 +159,8 @@ export class Session {
         });
         // Another draw than at the beginning, and the same one whenever it is repeated.
         const drawn = (given.seed + given.pieces.length) % 2 ** 32;
-        void this.run({ labels: able.map((text) => text.label), prompts, sampling: { ...sampling, seed: drawn }, seeds: [], remember: false }, able);
+        void this.run({ labels: able.map((text) => text.label), prompts, sampling: { ...sampling, seed: drawn },
+          seeds: [], remember: false }, able);
       }
     }
   }
@@ -169,15 +173,14 @@ export class Session {
   replace(text, index, alternative) {
     const state = text.state;
     const before = text.tokens(index);
-    if (!state || !before || text.running.value || !this.good()) {
-      return;
-    }
+    if (!state || !before || text.running.value || !this.good()) return;
     const replaced = state.pieces[index];
     /** @type {Piece} */
     const chosen = { ...replaced, ...alternative, finish: null, chosen: true };
     const sampling = { ...samplingNow(), seed: state.seed };
     text.begin({ seed: state.seed, origin: state.origin, sampling }, [...state.pieces.slice(0, index), chosen]);
-    void this.run({ labels: [text.label], prompts: [{ tokens: [...before, alternative.token] }], sampling, seeds: [], remember: false }, [text]);
+    void this.run({ labels: [text.label], prompts: [{ tokens: [...before, alternative.token] }], sampling, seeds: [],
+      remember: false }, [text]);
   }
 
   /** @param {any} ask @param {MadeText[]} targets of the task, in its order */
@@ -213,8 +216,11 @@ export class Session {
       return;
     }
     const facts = end.result?.texts;
-    batch(() => targets.forEach((text, index) => text.end("cancelled", facts?.[index], end.result?.memory_active ?? null)));
-    announce(end.state === "cancelled" || !facts ? "Stopped. What was written stays." : `${many(targets.length)} ended.`);
+    batch(() => targets.forEach((text, index) =>
+      text.end("cancelled", facts?.[index], end.result?.memory_active ?? null)));
+    announce(end.state === "cancelled" || !facts
+      ? "Stopped. What was written stays."
+      : `${many(targets.length)} ended.`);
   }
 
   /** @param {Notice} notice @param {MadeText[]} targets */
@@ -234,20 +240,14 @@ export class Session {
     }
   }
 
-  /**
-   * Take up work that began before the page was loaded.
-   *
-   * @param {Task[]} tasks what is running
-   */
+  /** Take up work that began before the page was loaded. @param {Task[]} tasks what is running */
   takeUp(tasks) {
     const loading = tasks.find((task) => task.kind === "load");
     if (loading && !this.loading.value) {
       void this.followLoad(loading);
     }
     const writing = tasks.filter((task) => task.kind === "complete" && task.ask?.remember && !this.tasks.has(task.id));
-    if (this.texts.value.length || this.busy.value || writing.length !== 1) {
-      return;
-    }
+    if (this.texts.value.length || this.busy.value || writing.length !== 1) return;
     const [{ id, ask }] = writing;
     const seeds = ask.seeds?.length ? ask.seeds : [ask.sampling.seed];
     const texts = /** @type {MadeText[]} */ ([]);
@@ -274,7 +274,8 @@ export class Session {
     const labels = [...new Set(entry.texts.map((/** @type {any} */ one) => one.label))];
     this.texts.value = entry.texts.map((/** @type {any} */ one) => {
       const text = new MadeText(one.label);
-      const origin = asked(entry.prompts[entry.prompts.length === 1 ? 0 : labels.indexOf(one.label)] ?? entry.prompts[0]);
+      const origin = asked(entry.prompts[entry.prompts.length === 1 ? 0 : labels.indexOf(one.label)]
+        ?? entry.prompts[0]);
       text.restore(one, origin, entry.sampling);
       return text;
     });
@@ -285,9 +286,7 @@ export class Session {
 
 /** The one thing of a prompt that is given. @param {any} prompt @returns {Prompt} */
 export function asked(prompt) {
-  if (prompt?.chat) {
-    return { chat: prompt.chat };
-  }
+  if (prompt?.chat) return { chat: prompt.chat };
   return prompt?.tokens ? { tokens: prompt.tokens } : { text: prompt?.text ?? "" };
 }
 

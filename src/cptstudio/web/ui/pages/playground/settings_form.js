@@ -15,7 +15,8 @@ function NumberSetting({ setting }) {
     control: (attributes) => h("input", {
       ...attributes, type: "text", inputMode: setting.whole ? "numeric" : "decimal", autocomplete: "off", value: text,
       placeholder: setting.usual === null ? "all" : String(setting.usual),
-      onInput: (/** @type {Event} */ event) => setQuery({ [setting.name]: /** @type {HTMLInputElement} */ (event.currentTarget).value }),
+      onInput: (/** @type {Event} */ event) =>
+        setQuery({ [setting.name]: /** @type {HTMLInputElement} */ (event.currentTarget).value }),
     }),
   });
 }
@@ -30,14 +31,18 @@ export function SettingsForm({ chat }) {
     h("summary", {}, h("strong", {}, "Sampling"), " ", h("span", { class: "hint" }, inWords(sampling, seeds.length))),
     h("div", { class: "sampler-body" },
       h("div", { class: "row", role: "group", "aria-label": "Usual ways" }, PRESETS.map((preset) =>
-        h(Button, { key: preset.title, small: true, title: preset.hint, onClick: () => setQuery(preset.values) }, preset.title)),
+        h(Button, { key: preset.title, small: true, title: preset.hint, onClick: () => setQuery(preset.values) },
+          preset.title)),
         h(Button, { small: true, onClick: () => setQuery({ seed: randomSeed() }) }, "New seed")),
       h("div", { class: "sampler-grid" },
         SETTINGS.map((setting) => h(NumberSetting, { key: setting.name, setting })),
         !chat && h(NumberSetting, { key: "seeds", setting: SEEDS }),
         h(Field, {
           label: "Stop at", hint: "A string a line; \\n is a line end. The text ends before the first that comes.",
-          control: (attributes) => h("textarea", { ...attributes, rows: 2, spellcheck: false, value: query.stop ?? "", onInput: (/** @type {Event} */ event) => setQuery({ stop: /** @type {HTMLTextAreaElement} */ (event.currentTarget).value }) }),
+          control: (attributes) => h("textarea", { ...attributes, rows: 2, spellcheck: false, value: query.stop ?? "",
+            onInput: (/** @type {Event} */ event) =>
+              setQuery({ stop: /** @type {HTMLTextAreaElement} */ (event.currentTarget).value }) }),
         })),
-      same && h("p", { class: "notice" }, "With temperature 0 every seed gives the same text: choose a temperature above 0 for a grid of seeds.")));
+      same && h("p", { class: "notice" },
+        "With temperature 0 every seed gives the same text: choose a temperature above 0 for a grid of seeds.")));
 }

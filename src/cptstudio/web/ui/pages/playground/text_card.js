@@ -17,7 +17,8 @@ import { visible } from "./visible.js";
 const PROMPT_END = 240;
 const MOST_PROMPT_TOKENS = 400;
 const FINISHES = /** @type {Record<string, string>} */ ({
-  end: "the model ended it", length: "most tokens reached", stop: "stop string", cancelled: "stopped", failed: "broken off",
+  end: "the model ended it", length: "most tokens reached", stop: "stop string", cancelled: "stopped",
+  failed: "broken off",
 });
 
 export const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
@@ -40,36 +41,46 @@ function factsOf(state, running) {
 // A state is filled in place: what is drawn of it is handed on part by part, for a component
 // whose properties are the same objects as before is not drawn again.
 
-/** The end of what was asked, so that the text reads on from it. @param {{origin: State["origin"], shown: string[]}} props */
+/**
+ * The end of what was asked, so that the text reads on from it.
+ * @param {{origin: State["origin"], shown: string[]}} props
+ */
 function PromptEnd({ origin, shown }) {
   if ("chat" in origin) {
     return [
-      h("ol", { key: "turns", class: "turns", "aria-label": "The conversation so far" }, origin.chat.map((turn, index) =>
-        h("li", { key: index, class: `turn turn-${turn.role}` },
-          h("span", { class: "turn-role" }, turn.role === "user" ? "You" : turn.role === "assistant" ? "Model" : "System"),
-          h("div", { class: "turn-text", dir: "auto" }, turn.content)))),
+      h("ol", { key: "turns", class: "turns", "aria-label": "The conversation so far" },
+        origin.chat.map((turn, index) =>
+          h("li", { key: index, class: `turn turn-${turn.role}` },
+            h("span", { class: "turn-role" },
+              turn.role === "user" ? "You" : turn.role === "assistant" ? "Model" : "System"),
+            h("div", { class: "turn-text", dir: "auto" }, turn.content)))),
       h("div", { key: "now", class: "turn-role" }, "Model"),
     ];
   }
   const text = "text" in origin ? origin.text : shown.join("");
-  return text ? h("span", { class: "prompt-end" }, text.length > PROMPT_END ? `…${text.slice(-PROMPT_END)}` : text) : null;
+  return text ? h("span", { class: "prompt-end" },
+    text.length > PROMPT_END ? `…${text.slice(-PROMPT_END)}` : text) : null;
 }
 
 /** @param {{origin: State["origin"], shown: string[], ids: number[] | null}} props */
 function PromptTokens({ origin, shown, ids }) {
   const [open, setOpen] = useState(false);
-  if (!ids) {
-    return null;
-  }
+  if (!ids) return null;
   const given = "text" in origin ? origin.text : null;
-  const added = given !== null && shown.length > 0 && !(shown[0] !== "" && given.trimStart().startsWith(shown[0].trimStart()));
-  return h("details", { class: "prompt-tokens", onToggle: (/** @type {Event} */ event) => setOpen(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
+  const added = given !== null && shown.length > 0
+    && !(shown[0] !== "" && given.trimStart().startsWith(shown[0].trimStart()));
+  return h("details", { class: "prompt-tokens",
+    onToggle: (/** @type {Event} */ event) => setOpen(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
     h("summary", {}, `Tokens of the prompt: ${integer(ids.length)}`),
-    open && h("p", { class: "hint" }, added ? "The first one was added by the tokenizer: it marks the beginning of a text (BOS)." : given === null ? "As the model's template makes them." : "This tokenizer adds no token before the text."),
+    open && h("p", { class: "hint" }, added
+      ? "The first one was added by the tokenizer: it marks the beginning of a text (BOS)."
+      : given === null ? "As the model's template makes them." : "This tokenizer adds no token before the text."),
     open && h("ol", { class: "token-list" }, ids.slice(0, MOST_PROMPT_TOKENS).map((id, index) =>
-      h("li", { key: index }, h("code", { class: "token-shown" }, visible(shown[index] ?? "")), " ", h("span", { class: "hint figures" }, id),
+      h("li", { key: index }, h("code", { class: "token-shown" }, visible(shown[index] ?? "")), " ",
+        h("span", { class: "hint figures" }, id),
         index === 0 && added && h("span", { class: "tag" }, "BOS")))),
-    open && ids.length > MOST_PROMPT_TOKENS && h("p", { class: "hint" }, `And ${integer(ids.length - MOST_PROMPT_TOKENS)} more.`));
+    open && ids.length > MOST_PROMPT_TOKENS && h("p", { class: "hint" },
+      `And ${integer(ids.length - MOST_PROMPT_TOKENS)} more.`));
 }
 
 /** @param {{text: MadeText, departs: number | null, baseline: MadeText | null, coloured: boolean}} props */
@@ -103,7 +114,8 @@ function LaneOf({ text, departs, coloured }) {
       key: "lane", ref: place, role: "group", "aria-label": `Text of ${text.label}`, dir: "auto",
       class: `lane${coloured ? " lane-coloured" : ""}${running ? " lane-running" : ""}`,
     }),
-    nothing && h("span", { key: "none", class: "muted" }, running ? "Waiting for the first token…" : "Nothing was written."),
+    nothing && h("span", { key: "none", class: "muted" },
+      running ? "Waiting for the first token…" : "Nothing was written."),
   ];
 }
 
@@ -144,17 +156,27 @@ export function TextCard({ text, baseline, mark, coloured, heading }) {
       state && h(PromptEnd, { origin: state.origin, shown: state.shown }),
       h(LaneOf, { text, departs: departs?.token ?? null, baseline, coloured })),
     h("footer", { class: "made-foot" },
-      departs && baseline && h("p", { class: "hint departs-words" }, departs.place === 0 ? `Differs from ${baseline.label} from the first character on.`
-        : `Departs from ${baseline.label} at token ${integer(departs.token + 1)}, after ${integer(departs.place)} equal ${departs.place === 1 ? "character" : "characters"}.`),
-      equal && baseline && h("p", { class: "hint" }, state?.string === baseline.state?.string ? `The same as ${baseline.label}.` : `No difference to ${baseline.label} as far as both go.`),
+      departs && baseline && h("p", { class: "hint departs-words" },
+        departs.place === 0 ? `Differs from ${baseline.label} from the first character on.`
+          : `Departs from ${baseline.label} at token ${integer(departs.token + 1)}, after ${integer(departs.place)} `
+            + `equal ${departs.place === 1 ? "character" : "characters"}.`),
+      equal && baseline && h("p", { class: "hint" },
+        state?.string === baseline.state?.string
+          ? `The same as ${baseline.label}.`
+          : `No difference to ${baseline.label} as far as both go.`),
       state && h("p", { class: "made-facts figures" }, factsOf(state, running)),
       state && h("div", { class: "made-actions" },
-        h(Button, { small: true, icon: "play", "aria-label": `Continue: ${name}`, disabled: !text.canContinue, title: state.finish === "end" ? "The model has ended this text: choose another token in place of its end to go on." : undefined, onClick: () => session.goOn([text]) }, "Continue"),
+        h(Button, { small: true, icon: "play", "aria-label": `Continue: ${name}`, disabled: !text.canContinue,
+          title: state.finish === "end"
+            ? "The model has ended this text: choose another token in place of its end to go on."
+            : undefined, onClick: () => session.goOn([text]) }, "Continue"),
         h(UndoButtons, { text }),
-        h(Button, { small: true, kind: "quiet", "aria-label": `Copy: ${name}`, onClick: copy }, said ? "Copied" : "Copy"),
+        h(Button, { small: true, kind: "quiet", "aria-label": `Copy: ${name}`, onClick: copy },
+          said ? "Copied" : "Copy"),
         h(Menu, { label: `Again: ${name}`, icon: "again", small: true, iconOnly: true, items: [
           { title: "Again with a new seed", disabled: running, onChoose: () => session.regenerate(text, randomSeed()) },
-          { title: `Again with seed ${state.seed}`, disabled: running, onChoose: () => session.regenerate(text, state.seed) },
+          { title: `Again with seed ${state.seed}`, disabled: running,
+            onChoose: () => session.regenerate(text, state.seed) },
         ] })),
       state && h(PromptTokens, { origin: state.origin, shown: state.shown, ids: state.prompt })));
 }

@@ -10,7 +10,9 @@ import { SHADES } from "./visible.js";
 /** @param {{label: string, on: boolean, name: string, change: (on: boolean) => void}} props */
 function Toggle({ label, on, name, change }) {
   return h("div", { class: "check" },
-    h("input", { type: "checkbox", id: `toggle-${name}`, checked: on, onChange: (/** @type {Event} */ event) => change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+    h("input", { type: "checkbox", id: `toggle-${name}`, checked: on,
+      onChange: (/** @type {Event} */ event) =>
+        change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
     h("label", { for: `toggle-${name}` }, label));
 }
 
@@ -22,9 +24,7 @@ function Legend() {
 export function Texts() {
   const texts = session.texts.value;
   const seeds = session.seeds.value;
-  if (!texts.length) {
-    return null;
-  }
+  if (!texts.length) return null;
   const { query } = route.value;
   const coloured = query.colour === "1";
   const mark = query.departs !== "0";
@@ -34,10 +34,14 @@ export function Texts() {
   return h("section", { class: "texts", "aria-labelledby": "texts-title" },
     h("div", { class: "texts-head" },
       h("h2", { id: "texts-title" }, "Texts"),
-      h(Toggle, { name: "colour", label: "Colour by probability", on: coloured, change: (on) => setQuery({ colour: on ? "1" : null }) }),
-      columns > 1 && h(Toggle, { name: "departs", label: "Mark where they depart", on: mark, change: (on) => setQuery({ departs: on ? null : "0" }) }),
+      h(Toggle, { name: "colour", label: "Colour by probability", on: coloured,
+        change: (on) => setQuery({ colour: on ? "1" : null }) }),
+      columns > 1 && h(Toggle, { name: "departs", label: "Mark where they depart", on: mark,
+        change: (on) => setQuery({ departs: on ? null : "0" }) }),
       session.busy.value > 0 && h(Button, { small: true, icon: "stop", onClick: () => session.stop() }, "Stop writing"),
-      texts.length > 1 && h(Button, { small: true, icon: "play", disabled: able.length === 0 || session.busy.value > 0, onClick: () => session.goOn(able) }, `Continue all${able.length && able.length < texts.length ? ` (${able.length})` : ""}`)),
+      texts.length > 1 && h(Button, { small: true, icon: "play", disabled: able.length === 0 || session.busy.value > 0,
+        onClick: () => session.goOn(able) },
+        `Continue all${able.length && able.length < texts.length ? ` (${able.length})` : ""}`)),
     coloured && h("div", { class: "lane-coloured" }, h(Legend, {})),
     Array.from({ length: rows }, (_, row) => h("div", { key: row, class: "seed-row" },
       rows > 1 && h("h3", { class: "seed-title" }, `Seed ${integer(seeds[row])}`),
@@ -48,5 +52,6 @@ export function Texts() {
           heading: rows > 1 ? `${text.label}, seed ${seeds[row]}` : text.label,
         });
       })))),
-    h("p", { class: "hint" }, "Point at a token, or go to it with Tab and the arrow keys, to see what else the model thought likely."));
+    h("p", { class: "hint" },
+      "Point at a token, or go to it with Tab and the arrow keys, to see what else the model thought likely."));
 }

@@ -7,35 +7,29 @@ const SHAPELESS = /[\s\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u200b-\u200f\
 
 /** @param {string} text */
 export function visible(text) {
-  return text.replace(SHAPELESS, (sign) => SIGNS[sign] ?? `U+${/** @type {number} */ (sign.codePointAt(0)).toString(16).toUpperCase().padStart(4, "0")}`);
+  return text.replace(SHAPELESS, (sign) =>
+    SIGNS[sign] ?? `U+${/** @type {number} */ (sign.codePointAt(0)).toString(16).toUpperCase().padStart(4, "0")}`);
 }
 
 /** For the ear: the same in words where the token is nothing else. @param {string} text */
 export function spoken(text) {
-  const words = /** @type {Record<string, string>} */ ({ "": "nothing yet, part of a character", " ": "space", "\n": "line end", "\t": "tab" });
+  const words = /** @type {Record<string, string>} */ ({ "": "nothing yet, part of a character", " ": "space",
+    "\n": "line end", "\t": "tab" });
   return words[text] ?? visible(text);
 }
 
 /** A probability: two digits, and never a bare 0 or 100 for what is not. @param {number} value */
 export function chance(value) {
-  if (!Number.isFinite(value)) {
-    return "–";
-  }
+  if (!Number.isFinite(value)) return "–";
   const percent = value * 100;
-  if (percent < 0.01) {
-    return "< 0.01 %";
-  }
-  if (percent > 99.99 && value < 1) {
-    return "> 99.99 %";
-  }
+  if (percent < 0.01) return "< 0.01 %";
+  if (percent > 99.99 && value < 1) return "> 99.99 %";
   return `${percent.toFixed(percent >= 10 ? 1 : 2)} %`;
 }
 
 /** Which of five shades a probability has: 0 the most certain. @param {number} value */
 export function shade(value) {
-  if (!Number.isFinite(value)) {
-    return 0;
-  }
+  if (!Number.isFinite(value)) return 0;
   return value >= 0.8 ? 0 : value >= 0.5 ? 1 : value >= 0.2 ? 2 : value >= 0.05 ? 3 : 4;
 }
 

@@ -19,18 +19,22 @@ import { testLinks } from "./test_links.js";
 
 /** @typedef {(change?: any) => void} Changed called with the run's new summary when something was done */
 
-const somethingRuns = (/** @type {string} */ id) => (status.value?.active || []).some((/** @type {any} */ run) => run.id !== id);
+const somethingRuns = (/** @type {string} */ id) =>
+  (status.value?.active || []).some((/** @type {any} */ run) => run.id !== id);
 
 /** Words for a checkpoint. @param {any} checkpoint */
 const checkpointWords = (checkpoint) =>
-  `step ${integer(checkpoint.step)}${checkpoint.domain_bits_per_byte == null ? "" : `, domain ${bits(checkpoint.domain_bits_per_byte)}`}${checkpoint.best ? ", best" : ""}`;
+  `step ${integer(checkpoint.step)}${checkpoint.domain_bits_per_byte == null
+    ? ""
+    : `, domain ${bits(checkpoint.domain_bits_per_byte)}`}${checkpoint.best ? ", best" : ""}`;
 
 /** What the end of a run sets going. */
 function NextInQueue() {
   const queue = status.value?.queue;
   const next = queue && !queue.paused ? queue.waiting[0] : undefined;
   if (next === undefined) return null;
-  return h("p", {}, `${next.run} is next in the queue: it starts as soon as this run has ended. Pause the queue first if it should wait.`);
+  return h("p", {}, `${next.run} is next in the queue: it starts as soon as this run has ended. Pause the queue first `
+    + "if it should wait.");
 }
 
 /** @param {any} run @param {Changed} changed */
@@ -39,7 +43,8 @@ async function stop(run, changed) {
   const yes = await confirm({
     title: `Stop ${run.id}?`,
     body: [
-      h("p", { key: 1 }, "Training finishes the current step, writes a checkpoint, and ends. You can resume it exactly from there."),
+      h("p", { key: 1 },
+        "Training finishes the current step, writes a checkpoint, and ends. You can resume it exactly from there."),
       h(NextInQueue, { key: 2 }),
     ],
     confirm: "Stop and save",
@@ -60,7 +65,8 @@ async function kill(run, changed) {
     body: [
       h("p", { key: 1 }, "The training ends at once, without a checkpoint."),
       h("p", { key: 2 }, newest
-        ? `The last checkpoint is of step ${integer(newest.step)}; the run is at step ${integer(run.step)}. The steps in between have to be done again when it is resumed.`
+        ? `The last checkpoint is of step ${integer(newest.step)}; the run is at step ${integer(run.step)}. The steps `
+          + "in between have to be done again when it is resumed."
         : "There is no checkpoint yet: all steps so far have to be done again."),
       h(NextInQueue, { key: 3 }),
     ],
@@ -81,7 +87,9 @@ async function start(run, changed) {
   const yes = await confirm({
     title: `Start ${run.id}?`,
     body: [
-      h("p", { key: 1 }, `The training begins with its configuration as it is${run.planned_steps ? `, ${integer(run.planned_steps)} steps` : ""}. It goes on when this page or the server is closed.`),
+      h("p", { key: 1 }, "The training begins with its configuration as it "
+        + `is${run.planned_steps ? `, ${integer(run.planned_steps)} steps` : ""}. It goes on when this page or the `
+        + "server is closed."),
       queue && h("p", { key: 2 }, "Another run is training: this one is put into the queue and starts after it."),
       h(BenchNotice, { key: 3 }),
     ],
@@ -103,7 +111,8 @@ async function remove(run) {
       h("p", { key: 1 }, "This folder is removed, with its curves, its log and its checkpoints:"),
       h("p", { key: 2, class: "changed" }, run.directory),
       h("p", { key: 3 }, run.checkpoints.length
-        ? `${run.checkpoints.length} ${run.checkpoints.length === 1 ? "checkpoint" : "checkpoints"}, ${bytes(size)}. They cannot be brought back.`
+        ? `${run.checkpoints.length} ${run.checkpoints.length === 1 ? "checkpoint" : "checkpoints"}, ${bytes(size)}. `
+          + "They cannot be brought back."
         : "It holds no checkpoints. It cannot be brought back."),
       h("p", { key: 4 }, "What CPT Studio remembers of the run (tags, note, queue) is cleared as well."),
     ],
@@ -130,12 +139,15 @@ function ResumeDialog({ run, onClose, changed, first }) {
     setBusy(true);
     setError(null);
     try {
-      const answer = await startAsking(`/api/runs/${run.id}/resume`, { checkpoint: chosen ? chosen.name : null, confirmed: true, queue });
+      const answer = await startAsking(`/api/runs/${run.id}/resume`,
+        { checkpoint: chosen ? chosen.name : null, confirmed: true, queue });
       if (answer === null) {
         setBusy(false);
         return;
       }
-      toast(queue ? `${run.id} waits in the queue.` : `${run.id} goes on from ${chosen ? chosen.name : "the beginning"}.`);
+      toast(queue
+        ? `${run.id} waits in the queue.`
+        : `${run.id} goes on from ${chosen ? chosen.name : "the beginning"}.`);
       changed(answer);
       onClose();
     } catch (failure) {
@@ -143,28 +155,30 @@ function ResumeDialog({ run, onClose, changed, first }) {
       setBusy(false);
     }
   };
-  return h(
-    Dialog,
-    {
-      title: `Resume ${run.id}?`, onClose,
-      actions: [
-        h(Button, { key: "no", onClick: onClose, disabled: busy }, "Cancel"),
-        h(Button, { key: "yes", kind: "primary", icon: "resume", busy, onClick: resume, autofocus: true }, queue ? "Put into the queue" : `Resume from ${chosen ? chosen.name : "the beginning"}`),
-      ],
-    },
+  return h(Dialog, {
+    title: `Resume ${run.id}?`, onClose,
+    actions: [
+      h(Button, { key: "no", onClick: onClose, disabled: busy }, "Cancel"),
+      h(Button, { key: "yes", kind: "primary", icon: "resume", busy, onClick: resume, autofocus: true },
+        queue ? "Put into the queue" : `Resume from ${chosen ? chosen.name : "the beginning"}`),
+    ],
+  },
     run.checkpoints.length > 1 && h(Field, {
       label: "Checkpoint",
-      control: (attributes) => h("select", { ...attributes, value: name, onChange: (/** @type {any} */ event) => setName(event.target.value) },
-        [...run.checkpoints].reverse().map((one) => h("option", { key: one.name, value: one.name, selected: one.name === name }, `${one.name} (${checkpointWords(one)})`))),
+      control: (attributes) => h("select", { ...attributes, value: name,
+        onChange: (/** @type {any} */ event) => setName(event.target.value) },
+        [...run.checkpoints].reverse().map((one) => h("option", { key: one.name, value: one.name,
+          selected: one.name === name }, `${one.name} (${checkpointWords(one)})`))),
     }),
     h("p", {}, chosen
-      ? `The training continues in the same folder from the checkpoint ${chosen.name} (${checkpointWords(chosen)}), with the same settings.`
+      ? `The training continues in the same folder from the checkpoint ${chosen.name} (${checkpointWords(chosen)}), `
+        + "with the same settings."
       : "There is no checkpoint: the training begins again from its first step."),
-    again > 0 && h("p", {}, `The ${integer(again)} steps after it are done again; their points in the curves are replaced. With the same machine and data they come out the same.`),
+    again > 0 && h("p", {}, `The ${integer(again)} steps after it are done again; their points in the curves are `
+      + "replaced. With the same machine and data they come out the same."),
     queue && h("p", {}, "Another run is training: this one is put into the queue and goes on after it."),
     h(BenchNotice, {}),
-    error && h(Problem, { error }),
-  );
+    error && h(Problem, { error }));
 }
 
 /** @param {string} id @param {string} step */
@@ -201,38 +215,44 @@ function ForkDialog({ run, onClose, first }) {
       setBusy(false);
     }
   };
-  return h(
-    Dialog,
-    {
-      title: `Fork ${run.id}`, onClose,
-      actions: [
-        h(Button, { key: "no", onClick: onClose, disabled: busy }, "Cancel"),
-        h(Button, { key: "yes", kind: "primary", icon: "fork", type: "submit", form: "fork-form", busy }, queue ? "Put into the queue" : "Start the fork"),
-      ],
-    },
-    h("p", {}, "A new run begins with the weights of a checkpoint, a fresh optimizer, and its own folder. This run stays as it is."),
-    h(
-      "form",
-      { id: "fork-form", class: "stack", onSubmit: fork },
+  return h(Dialog, {
+    title: `Fork ${run.id}`, onClose,
+    actions: [
+      h(Button, { key: "no", onClick: onClose, disabled: busy }, "Cancel"),
+      h(Button, { key: "yes", kind: "primary", icon: "fork", type: "submit", form: "fork-form", busy },
+        queue ? "Put into the queue" : "Start the fork"),
+    ],
+  },
+    h("p", {}, "A new run begins with the weights of a checkpoint, a fresh optimizer, and its own folder. This run "
+      + "stays as it is."),
+    h("form", { id: "fork-form", class: "stack", onSubmit: fork },
       h(Field, {
         label: "Checkpoint",
-        control: (attributes) => h("select", { ...attributes, value: checkpoint, onChange: (/** @type {any} */ event) => { setCheckpoint(event.target.value); setName(forkName(run.id, event.target.value)); } },
-          [...run.checkpoints].reverse().map((one) => h("option", { key: one.name, value: one.name, selected: one.name === checkpoint }, `${one.name} (${checkpointWords(one)})`))),
+        control: (attributes) => h("select", { ...attributes, value: checkpoint,
+          onChange: (/** @type {any} */ event) => {
+            setCheckpoint(event.target.value);
+            setName(forkName(run.id, event.target.value));
+          } },
+          [...run.checkpoints].reverse().map((one) => h("option", { key: one.name, value: one.name,
+            selected: one.name === checkpoint }, `${one.name} (${checkpointWords(one)})`))),
       }),
       h(Field, {
         label: "Name of the new run", problems: error?.fields?.name,
-        control: (attributes) => h("input", { ...attributes, value: name, required: true, maxLength: 64, pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]*", spellcheck: false, onInput: (/** @type {any} */ event) => setName(event.target.value) }),
+        control: (attributes) => h("input", { ...attributes, value: name, required: true, maxLength: 64,
+          pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]*", spellcheck: false,
+          onInput: (/** @type {any} */ event) => setName(event.target.value) }),
       }),
       h(Field, {
-        label: "Learning rate", hint: old == null ? undefined : `The parent's is ${old}.`, problems: error?.fields?.["optimizer.learning_rate"],
-        control: (attributes) => h("input", { ...attributes, value: learningRate, inputMode: "decimal", onInput: (/** @type {any} */ event) => setLearningRate(event.target.value) }),
+        label: "Learning rate", hint: old == null ? undefined : `The parent's is ${old}.`,
+        problems: error?.fields?.["optimizer.learning_rate"],
+        control: (attributes) => h("input", { ...attributes, value: learningRate, inputMode: "decimal",
+          onInput: (/** @type {any} */ event) => setLearningRate(event.target.value) }),
       }),
       queue && h("p", {}, "Another run is training: the fork is put into the queue."),
-      h(BenchNotice, {}),
-    ),
-    h("p", { class: "hint" }, "To change more than that, ", h("a", { href: `/new?from=${run.id}`, onClick: onClose }, "clone it in the form"), "."),
-    error && h(Problem, { error }),
-  );
+      h(BenchNotice, {})),
+    h("p", { class: "hint" }, "To change more than that, ",
+      h("a", { href: `/new?from=${run.id}`, onClick: onClose }, "clone it in the form"), "."),
+    error && h(Problem, { error }));
 }
 
 /** The checkpoint that a test of the run is about: its best one, else its last. @param {any} run */
@@ -243,25 +263,31 @@ function testedCheckpoint(run) {
   return chosen ? { name: chosen.name, words: `${best ? "best" : "last"} checkpoint beside its base` } : null;
 }
 
-/** @param {{run: any, changed: Changed, dialog: {kind: string, checkpoint?: string} | null, setDialog: (dialog: {kind: string, checkpoint?: string} | null) => void}} props */
+/**
+ * @param {{run: any, changed: Changed, dialog: {kind: string, checkpoint?: string} | null,
+ *   setDialog: (dialog: {kind: string, checkpoint?: string} | null) => void}} props
+ */
 export function RunActions({ run, changed, dialog, setDialog }) {
   const { alive, name } = run.state;
   const ours = run.kind === "run";
   const exports = [
     { title: "Rows as CSV", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=csv`) },
     { title: "Rows as JSON", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=json`) },
-    ours && run.config && { title: "Settings as YAML", onChoose: () => downloadServed(`/api/runs/${run.id}/settings.yaml`) },
+    ours && run.config && { title: "Settings as YAML",
+      onChoose: () => downloadServed(`/api/runs/${run.id}/settings.yaml`) },
   ];
   const close = () => setDialog(null);
   const tested = testedCheckpoint(run);
-  return h(
-    "div",
-    { class: "run-actions" },
-    ours && name === "prepared" && run.queue_position == null && h(Button, { kind: "primary", icon: "play", onClick: () => start(run, changed) }, "Start"),
-    ours && alive && name !== "stopping" && h(Button, { kind: "primary", icon: "stop", onClick: () => stop(run, changed) }, "Stop and save"),
+  return h("div", { class: "run-actions" },
+    ours && name === "prepared" && run.queue_position == null && h(Button, { kind: "primary", icon: "play",
+      onClick: () => start(run, changed) }, "Start"),
+    ours && alive && name !== "stopping" && h(Button, { kind: "primary", icon: "stop",
+      onClick: () => stop(run, changed) }, "Stop and save"),
     ours && alive && h(Button, { kind: "danger", icon: "kill", onClick: () => kill(run, changed) }, "Kill"),
-    ours && resumable(run) && run.queue_position == null && h(Button, { kind: "primary", icon: "resume", onClick: () => setDialog({ kind: "resume" }) }, "Resume"),
-    ours && run.checkpoints.length > 0 && h(Button, { icon: "fork", onClick: () => setDialog({ kind: "fork" }) }, "Fork"),
+    ours && resumable(run) && run.queue_position == null && h(Button, { kind: "primary", icon: "resume",
+      onClick: () => setDialog({ kind: "resume" }) }, "Resume"),
+    ours && run.checkpoints.length > 0 && h(Button, { icon: "fork", onClick: () => setDialog({ kind: "fork" }) },
+      "Fork"),
     ours && run.config && h(Button, { href: `/new?from=${run.id}` }, "Clone settings"),
     tested && h(Menu, { label: "Test", icon: "play", items: [
       { title: `In the playground, ${tested.words}`, href: testLinks(run, tested.name).playground },
@@ -269,8 +295,8 @@ export function RunActions({ run, changed, dialog, setDialog }) {
     ] }),
     h(Button, { href: `/compare?runs=${run.id}` }, "Compare"),
     h(Menu, { label: "Export", icon: "download", items: exports }),
-    ours && !alive && name !== "missing" && h(Button, { kind: "danger", icon: "trash", onClick: () => remove(run) }, "Delete"),
+    ours && !alive && name !== "missing" && h(Button, { kind: "danger", icon: "trash", onClick: () => remove(run) },
+      "Delete"),
     dialog?.kind === "resume" && h(ResumeDialog, { run, onClose: close, changed, first: dialog.checkpoint }),
-    dialog?.kind === "fork" && h(ForkDialog, { run, onClose: close, first: dialog.checkpoint }),
-  );
+    dialog?.kind === "fork" && h(ForkDialog, { run, onClose: close, first: dialog.checkpoint }));
 }

@@ -5,9 +5,8 @@ import { h } from "../../lib/preact.js";
 
 export function BenchNotice() {
   const bench = useBench();
-  if (!bench?.running) {
-    return null;
-  }
+  if (!bench?.running) return null;
   const held = bench.memory_process ?? bench.memory_active;
-  return h("p", {}, `Models for testing are loaded${held ? ` (${bytes(held)})` : ""}. If the training needs their memory, they are unloaded.`);
+  return h("p", {}, `Models for testing are loaded${held ? ` (${bytes(held)})` : ""}. If the training needs their `
+    + "memory, they are unloaded.");
 }

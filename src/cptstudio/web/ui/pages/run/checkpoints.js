@@ -12,25 +12,33 @@ export function Checkpoints({ run, setDialog }) {
   const ended = !run.state.alive && run.state.name !== "prepared" && run.state.name !== "missing";
   // From its last checkpoint a completed run has no step left; from an earlier one it does some again.
   const again = (/** @type {any} */ one) => ended && (one !== rows[0] || resumable(run));
-  return h(
-    "div",
-    { class: "stack" },
-    h("p", { class: "muted break" }, rows.length ? `Complete model or adapter folders in ${run.directory}/checkpoints; mlx_lm loads them as they are.` : "No checkpoint was written yet."),
+  return h("div", { class: "stack" },
+    h("p", { class: "muted break" }, rows.length
+      ? `Complete model or adapter folders in ${run.directory}/checkpoints; mlx_lm loads them as they are.`
+      : "No checkpoint was written yet."),
     rows.length > 0 && h(Table, {
       caption: "Checkpoints", rows, rowKey: (one) => one.name,
       columns: [
-        { id: "name", title: "Checkpoint", header: true, cell: (one) => h("span", { class: "run-name" }, one.name, one.best && h(Badge, { tone: "good", icon: "check" }, "best")) },
+        { id: "name", title: "Checkpoint", header: true,
+          cell: (one) => h("span", { class: "run-name" }, one.name,
+            one.best && h(Badge, { tone: "good", icon: "check" }, "best")) },
         { id: "step", title: "Step", number: true, cell: (one) => integer(one.step) },
         { id: "bits", title: "Domain, bits per byte", number: true, cell: (one) => bits(one.domain_bits_per_byte) },
-        { id: "layout", title: "Layout", cell: (one) => (one.problem ? h("span", { class: "field-problem" }, one.problem) : one.layout === "adapter" ? "adapter" : "model folder") },
+        { id: "layout", title: "Layout",
+          cell: (one) => (one.problem ? h("span", { class: "field-problem" },
+            one.problem) : one.layout === "adapter" ? "adapter" : "model folder") },
         { id: "bytes", title: "Size", number: true, cell: (one) => bytes(one.bytes) },
         { id: "created", title: "Written", cell: (one) => h("span", { class: "nowrap" }, date(one.created)) },
-        { id: "actions", title: h("span", { class: "visually-hidden" }, "Actions"), cell: (one) => !one.problem && h("div", { class: "row" },
-          again(one) && h(Button, { small: true, "aria-label": `Resume from ${one.name}`, onClick: () => setDialog({ kind: "resume", checkpoint: one.name }) }, "Resume…"),
-          h(Button, { small: true, "aria-label": `Test ${one.name}`, href: testLinks(run, one.name).playground }, "Test"),
-          h(Button, { small: true, "aria-label": `Evaluate ${one.name}`, href: testLinks(run, one.name).evaluate }, "Evaluate"),
-          h(Button, { small: true, "aria-label": `Fork from ${one.name}`, onClick: () => setDialog({ kind: "fork", checkpoint: one.name }) }, "Fork…")) },
+        { id: "actions", title: h("span", { class: "visually-hidden" }, "Actions"),
+          cell: (one) => !one.problem && h("div", { class: "row" },
+            again(one) && h(Button, { small: true, "aria-label": `Resume from ${one.name}`,
+              onClick: () => setDialog({ kind: "resume", checkpoint: one.name }) }, "Resume…"),
+            h(Button, { small: true, "aria-label": `Test ${one.name}`, href: testLinks(run, one.name).playground },
+              "Test"),
+            h(Button, { small: true, "aria-label": `Evaluate ${one.name}`, href: testLinks(run, one.name).evaluate },
+              "Evaluate"),
+            h(Button, { small: true, "aria-label": `Fork from ${one.name}`,
+              onClick: () => setDialog({ kind: "fork", checkpoint: one.name }) }, "Fork…")) },
       ],
-    }),
-  );
+    }));
 }

@@ -8,40 +8,44 @@ import { h } from "../../lib/preact.js";
 function flattened(tree, prefix = "") {
   return Object.entries(tree || {}).flatMap(([name, value]) => {
     const path = prefix ? `${prefix}.${name}` : name;
-    return value && typeof value === "object" && !Array.isArray(value) ? flattened(value, path) : [/** @type {[string, any]} */ ([path, value])];
+    return value && typeof value === "object" && !Array.isArray(value)
+      ? flattened(value, path)
+      : [/** @type {[string, any]} */ ([path, value])];
   });
 }
 
 /** @param {{text: string, label: string}} props */
 function Copyable({ text, label }) {
-  const copy = () => navigator.clipboard.writeText(text).then(() => toast("Copied."), () => toast("The browser did not allow to copy; select the text instead.", "bad"));
-  return h("div", { class: "stack" }, h("div", { class: "spread" }, h("h3", {}, label), h(Button, { small: true, icon: "file", onClick: copy }, "Copy")), h("pre", { class: "log", tabIndex: 0, "aria-label": label }, text));
+  const copy = () => navigator.clipboard.writeText(text).then(() => toast("Copied."), () =>
+    toast("The browser did not allow to copy; select the text instead.", "bad"));
+  return h("div", { class: "stack" }, h("div", { class: "spread" }, h("h3", {}, label),
+    h(Button, { small: true, icon: "file", onClick: copy }, "Copy")),
+    h("pre", { class: "log", tabIndex: 0, "aria-label": label }, text));
 }
 
 /** What the run uses: its config.json and nothing else. @param {{run: any}} props */
 export function Configuration({ run }) {
-  if (!run.config) {
-    return h("p", { class: "muted" }, "The configuration of this run cannot be read.");
-  }
+  if (!run.config) return h("p", { class: "muted" }, "The configuration of this run cannot be read.");
   const { settings, versions, machine } = run.config;
   const facts = [
     ["Prepared", date(run.config.created)],
     ["Base model", run.config.model_path],
     ["Model fingerprint", run.config.model_hash],
-    ...run.config.corpora.map((/** @type {any} */ corpus) => [`Corpus ${corpus.name}`, `${corpus.path} (${corpus.fingerprint})`]),
+    ...run.config.corpora.map((/** @type {any} */ corpus) =>
+      [`Corpus ${corpus.name}`, `${corpus.path} (${corpus.fingerprint})`]),
     ...Object.entries(versions).map(([name, version]) => [name, version]),
-    ...Object.entries(machine).map(([name, value]) => [name.replaceAll("_", " "), name === "memory" ? bytes(/** @type {number} */ (value)) : value]),
+    ...Object.entries(machine).map(([name, value]) =>
+      [name.replaceAll("_", " "), name === "memory" ? bytes(/** @type {number} */ (value)) : value]),
   ];
-  return h(
-    "div",
-    { class: "stack" },
+  return h("div", { class: "stack" },
     run.parent && h("section", { class: "stack" },
       h("h3", {}, "Different from its parent ", h("a", { href: `/runs/${run.parent.run}` }, run.parent.run)),
       run.parent_differences.length
         ? h(Table, {
           caption: "Settings that differ from the parent", rows: run.parent_differences, rowKey: (one) => one.setting,
           columns: [
-            { id: "setting", title: "Setting", header: true, cell: (one) => h("span", { class: "changed" }, one.setting) },
+            { id: "setting", title: "Setting", header: true,
+              cell: (one) => h("span", { class: "changed" }, one.setting) },
             { id: "parent", title: "Parent", cell: (one) => h("span", { class: "changed" }, shownValue(one.parent)) },
             { id: "here", title: "Here", cell: (one) => h("span", { class: "changed" }, shownValue(one.here)) },
           ],
@@ -55,6 +59,8 @@ export function Configuration({ run }) {
         { id: "value", title: "Value", cell: ([, value]) => h("span", { class: "changed" }, shownValue(value)) },
       ],
     })),
-    h("section", { class: "stack" }, h("h3", {}, "Where it was prepared"), h("dl", { class: "pairs" }, facts.flatMap(([name, value]) => [h("dt", { key: `${name} name` }, name), h("dd", { key: `${name} value`, class: "changed" }, shownValue(value))]))),
-  );
+    h("section", { class: "stack" }, h("h3", {}, "Where it was prepared"),
+      h("dl", { class: "pairs" },
+        facts.flatMap(([name, value]) => [h("dt", { key: `${name} name` }, name),
+          h("dd", { key: `${name} value`, class: "changed" }, shownValue(value))]))));
 }

@@ -6,16 +6,19 @@ import { domainChange, generalChange, nameOf, stepOf } from "../../lib/run_words
 
 /** @param {{title: string, value: any, note?: any}} props */
 function Fact({ title, value, note }) {
-  return h("div", { class: "fact" }, h("dt", {}, title), h("dd", {}, value, note && h("span", { class: "fact-note" }, note)));
+  return h("div", { class: "fact" }, h("dt", {}, title),
+    h("dd", {}, value, note && h("span", { class: "fact-note" }, note)));
 }
 
 /** When it began, ended, or how long it has to go. @param {any} run */
 function timeFact(run) {
   if (run.state.alive) {
-    return h(Fact, { title: "Time left", value: duration(run.remaining_seconds), note: run.started ? `since ${date(run.started)}` : null });
+    return h(Fact, { title: "Time left", value: duration(run.remaining_seconds),
+      note: run.started ? `since ${date(run.started)}` : null });
   }
   if (run.ended) {
-    return h(Fact, { title: "Ended", value: date(run.ended), note: run.trained_seconds == null ? null : `after ${duration(run.trained_seconds)} of training` });
+    return h(Fact, { title: "Ended", value: date(run.ended),
+      note: run.trained_seconds == null ? null : `after ${duration(run.trained_seconds)} of training` });
   }
   return run.updated
     ? h(Fact, { title: "Last news", value: date(run.updated) })
@@ -25,45 +28,45 @@ function timeFact(run) {
 /** @param {any} run */
 function memoryFact(run) {
   const share = run.memory_process != null && run.memory_limit ? run.memory_process / run.memory_limit : null;
-  return h(Fact, { title: "Memory", value: bytes(run.memory_process), note: share == null ? null : `${percent(share)} of ${bytes(run.memory_limit)}` });
+  return h(Fact, { title: "Memory", value: bytes(run.memory_process),
+    note: share == null ? null : `${percent(share)} of ${bytes(run.memory_limit)}` });
 }
 
 /** Is it alive, does it improve, when is it done, will memory hold. @param {{run: any, actions: any}} props */
 export function RunHeader({ run, actions }) {
   const total = run.planned_steps;
-  return h(
-    "header",
-    { class: "run-head" },
-    h(
-      "div",
-      { class: "spread" },
-      h("div", { class: "run-title" }, h("h1", {}, nameOf(run)), run.kind === "run" && h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position })),
-      actions,
-    ),
+  return h("header", { class: "run-head" },
+    h("div", { class: "spread" },
+      h("div", { class: "run-title" }, h("h1", {}, nameOf(run)),
+        run.kind === "run" && h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position })),
+      actions),
     h("p", { class: "muted break" },
-      [run.model?.name, run.method && `${run.method} training`, (run.corpora || []).map((/** @type {any} */ corpus) => `${corpus.name} (${corpus.role})`).join(", ")].filter(Boolean).join(" · "),
-      run.parent && [" · forked from ", h("a", { href: `/runs/${run.parent.run}`, key: "parent" }, run.parent.run), ` at ${run.parent.checkpoint}`],
-    ),
+      [run.model?.name, run.method && `${run.method} training`,
+        (run.corpora || []).map((/** @type {any} */ corpus) => `${corpus.name} (${corpus.role})`)
+          .join(", ")].filter(Boolean).join(" · "),
+      run.parent && [" · forked from ", h("a", { href: `/runs/${run.parent.run}`, key: "parent" }, run.parent.run),
+        ` at ${run.parent.checkpoint}`]),
     run.kind === "run" && !run.state.alive && run.state.reason && h("p", { class: "break" }, run.state.reason),
-    run.kind === "imported" && h("div", { class: "notice" }, h("div", {}, "A run of another program, shown read-only", run.source ? ` (${run.source})` : "", ". CPT Studio does not change its files.")),
-    (run.problems || []).length > 0 && h("div", { class: "notice notice-warn" }, h("div", {}, run.problems.map((/** @type {string} */ problem) => h("p", { key: problem }, problem)))),
-    total != null && (run.state.alive || (run.step ?? 0) < total) && h(
-      "div",
-      { class: "run-progress" },
-      h(Progress, { label: "Steps done", done: run.step ?? 0, total, text: stepOf(run) }),
-    ),
-    h(
-      "dl",
-      { class: "facts" },
-      h(Fact, { title: "Step", value: stepOf(run), note: total && run.step != null ? percent(run.step / total) : null }),
+    run.kind === "imported" && h("div", { class: "notice" }, h("div", {}, "A run of another program, shown read-only",
+      run.source ? ` (${run.source})` : "", ". CPT Studio does not change its files.")),
+    (run.problems || []).length > 0 && h("div", { class: "notice notice-warn" },
+      h("div", {}, run.problems.map((/** @type {string} */ problem) => h("p", { key: problem }, problem)))),
+    total != null && (run.state.alive || (run.step ?? 0) < total) && h("div", { class: "run-progress" },
+      h(Progress, { label: "Steps done", done: run.step ?? 0, total, text: stepOf(run) })),
+    h("dl", { class: "facts" },
+      h(Fact, { title: "Step", value: stepOf(run),
+        note: total && run.step != null ? percent(run.step / total) : null }),
       timeFact(run),
       h(Fact, { title: "Loss", value: number(run.loss) }),
-      h(Fact, { title: "Domain, bits per byte", value: bits(run.domain?.last), note: domainChange(run) != null && `${change(domainChange(run))} since the start` }),
-      h(Fact, { title: "General, bits per byte", value: bits(run.general?.last), note: generalChange(run) != null && `${change(generalChange(run))} since the start` }),
-      h(Fact, { title: "Best domain", value: bits(run.domain?.best), note: run.domain?.best_step != null && `step ${integer(run.domain.best_step)}` }),
-      h(Fact, { title: "Tokens seen", value: count(run.tokens_seen), note: run.tokens_per_second != null && rate(run.tokens_per_second, "tokens") }),
+      h(Fact, { title: "Domain, bits per byte", value: bits(run.domain?.last),
+        note: domainChange(run) != null && `${change(domainChange(run))} since the start` }),
+      h(Fact, { title: "General, bits per byte", value: bits(run.general?.last),
+        note: generalChange(run) != null && `${change(generalChange(run))} since the start` }),
+      h(Fact, { title: "Best domain", value: bits(run.domain?.best),
+        note: run.domain?.best_step != null && `step ${integer(run.domain.best_step)}` }),
+      h(Fact, { title: "Tokens seen", value: count(run.tokens_seen),
+        note: run.tokens_per_second != null && rate(run.tokens_per_second, "tokens") }),
       memoryFact(run),
-      run.skipped_steps > 0 && h(Fact, { title: "Skipped steps", value: integer(run.skipped_steps), note: "guards refused them; see the story" }),
-    ),
-  );
+      run.skipped_steps > 0 && h(Fact, { title: "Skipped steps", value: integer(run.skipped_steps),
+        note: "guards refused them; see the story" })));
 }

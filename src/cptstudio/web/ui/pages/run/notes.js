@@ -29,12 +29,13 @@ export function Notes({ run, changed }) {
       setBusy(false);
     }
   };
-  return h(
-    "form",
-    { class: "stack", onSubmit: save },
-    h(Field, { label: "Tags", hint: "Separated by commas.", control: (attributes) => h("input", { ...attributes, value: tags, onInput: (/** @type {any} */ event) => setTags(event.target.value) }) }),
-    h(Field, { label: "Note", control: (attributes) => h("textarea", { ...attributes, rows: 8, value: note, onInput: (/** @type {any} */ event) => setNote(event.target.value) }) }),
+  return h("form", { class: "stack", onSubmit: save },
+    h(Field, { label: "Tags", hint: "Separated by commas.",
+      control: (attributes) => h("input", { ...attributes, value: tags,
+        onInput: (/** @type {any} */ event) => setTags(event.target.value) }) }),
+    h(Field, { label: "Note",
+      control: (attributes) => h("textarea", { ...attributes, rows: 8, value: note,
+        onInput: (/** @type {any} */ event) => setNote(event.target.value) }) }),
     error && h(Problem, { error }),
-    h("div", {}, h(Button, { kind: "primary", type: "submit", busy }, "Save")),
-  );
+    h("div", {}, h(Button, { kind: "primary", type: "submit", busy }, "Save")));
 }

@@ -9,28 +9,27 @@ import { route, setQuery } from "../../lib/router.js";
 /** What the model wrote at each evaluation. @param {{run: any, again: any}} props */
 export function Samples({ run, again }) {
   const { data, error, reload } = useResource(`/api/runs/${run.id}/samples`, undefined, again);
-  if (!data) {
-    return error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted" }, "Loading…");
-  }
+  if (!data) return error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted" }, "Loading…");
   // A resumed run writes a step's samples again: the later ones hold.
   const latest = new Map(data.samples.map((/** @type {any} */ one) => [`${one.step} ${one.index}`, one]));
   const all = [...latest.values()];
   const steps = [...new Set(all.map((one) => one.step))].sort((a, b) => b - a);
   if (!steps.length) {
-    return h(Empty, { title: "No samples" }, h("p", {}, "This run has no prompts to complete at its evaluations, or none was made yet. Prompts are part of a new run's settings, under evaluation."));
+    return h(Empty, { title: "No samples" }, h("p", {}, "This run has no prompts to complete at its evaluations, or "
+      + "none was made yet. Prompts are part of a new run's settings, under evaluation."));
   }
   const wanted = Number(route.value.query.step);
   const step = steps.includes(wanted) ? wanted : steps[0];
   const shown = all.filter((one) => one.step === step).sort((a, b) => a.index - b.index);
-  return h(
-    "div",
-    { class: "samples" },
+  return h("div", { class: "samples" },
     h(Field, {
       label: "Step", inline: true,
-      control: (attributes) => h("select", { ...attributes, value: step, onChange: (/** @type {any} */ event) => setQuery({ step: event.target.value }) }, steps.map((one) => h("option", { key: one, value: one, selected: one === step }, `${integer(one)}${one === steps[0] ? " (newest)" : ""}`))),
+      control: (attributes) => h("select", { ...attributes, value: step,
+        onChange: (/** @type {any} */ event) => setQuery({ step: event.target.value }) },
+        steps.map((one) => h("option", { key: one, value: one, selected: one === step },
+          `${integer(one)}${one === steps[0] ? " (newest)" : ""}`))),
     }),
     shown.map((one) => h("article", { class: "sample", key: one.index },
       h("h3", {}, `Prompt ${one.index + 1}`),
-      h("pre", {}, h("span", { class: "sample-prompt" }, one.prompt), one.completion))),
-  );
+      h("pre", {}, h("span", { class: "sample-prompt" }, one.prompt), one.completion))));
 }

@@ -10,9 +10,7 @@ const TONES = { skipped: "warn", stop: "info", ended: "info", deleted: "quiet", 
 /** The run's story: what happened when. @param {{run: any, again: any}} props */
 export function Story({ run, again }) {
   const { data, error, reload } = useResource(`/api/runs/${run.id}/events`, undefined, again);
-  if (!data) {
-    return error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted" }, "Loading…");
-  }
+  if (!data) return error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted" }, "Loading…");
   const events = [...data.events].reverse();
   return events.length
     ? h("ol", { class: "story", reversed: true }, events.map((one, at) => h("li", { key: events.length - at },

@@ -13,21 +13,21 @@ const WATCH_MS = 2000;
 
 /** @param {any} process */
 const evidence = (process) =>
-  h(
-    "dl",
-    { class: "pairs" },
+  h("dl", { class: "pairs" },
     h("dt", {}, "Process"), h("dd", {}, String(process.pid)),
     h("dt", {}, "Owner"), h("dd", {}, process.owner || "unknown"),
     h("dt", {}, "Command"), h("dd", {}, h("code", {}, (process.command || []).join(" "))),
-    h("dt", {}, "Log"), h("dd", {}, process.log ? h("code", {}, process.log) : process.log_reason || "none that can be read"),
-    process.evidence && h("dt", {}, "Why it is shown"), process.evidence && h("dd", {}, process.evidence),
-  );
+    h("dt", {}, "Log"),
+    h("dd", {}, process.log ? h("code", {}, process.log) : process.log_reason || "none that can be read"),
+    process.evidence && h("dt", {}, "Why it is shown"), process.evidence && h("dd", {}, process.evidence));
 
 /** @param {any} process */
 async function watch(process) {
   await confirm({
     title: `Watch process ${process.pid}?`,
-    body: [h("p", { key: "p" }, "CPT Studio will read its log as it grows, and change nothing. It does not write to the process or its files."), h("div", { key: "e" }, evidence(process))],
+    body: [h("p", { key: "p" },
+      "CPT Studio will read its log as it grows, and change nothing. It does not write to the process or its files."),
+      h("div", { key: "e" }, evidence(process))],
     confirm: "Watch it",
     action: () => post(`/api/external/${process.id}/watch`, { confirmed: true }),
   });
@@ -39,18 +39,18 @@ async function stop(process) {
   const first = await confirm({
     title: `Stop process ${process.pid}?`,
     body: [
-      h("p", { key: "p" }, "This training was not started by CPT Studio. Stopping it sends the signal SIGTERM: what it has not saved is lost, and CPT Studio cannot resume it."),
+      h("p", { key: "p" }, "This training was not started by CPT Studio. Stopping it sends the signal SIGTERM: what it "
+        + "has not saved is lost, and CPT Studio cannot resume it."),
       h("div", { key: "e" }, evidence(process)),
     ],
     confirm: "Go on to stop it",
     danger: true,
   });
-  if (!first) {
-    return;
-  }
+  if (!first) return;
   const done = await confirm({
     title: "Are you sure?",
-    body: h("p", {}, `Process ${process.pid} of ${process.owner || "an unknown user"} will be ended. There is no way back.`),
+    body: h("p", {},
+      `Process ${process.pid} of ${process.owner || "an unknown user"} will be ended. There is no way back.`),
     confirm: `Stop process ${process.pid}`,
     danger: true,
     action: () => post(`/api/external/${process.id}/stop`, { confirmed: true, confirmed_again: true }),
@@ -73,9 +73,7 @@ function Watched({ process }) {
     const look = async () => {
       try {
         const answer = await get(`/api/external/${process.id}/rows`);
-        if (left) {
-          return;
-        }
+        if (left) return;
         setRows(answer.rows);
         setProblem(answer.problem);
         stopped ||= answer.ended;
@@ -95,49 +93,43 @@ function Watched({ process }) {
   }, [process.id]);
   const train = rows.filter((row) => row.kind === "train" && typeof row.loss === "number");
   const last = train[train.length - 1];
-  return h(
-    "div",
-    { class: "stack" },
+  return h("div", { class: "stack" },
     error && h("p", { class: "field-problem" }, error.message),
     problem && h("p", { class: "field-problem" }, problem),
     last && h("p", {}, `Step ${integer(last.step)}, loss ${number(last.loss)}`),
     h(Chart, {
-      title: `Loss of process ${process.pid}`, file: `process-${process.pid}.loss`, version: rows.length, range: null, onZoom: () => undefined,
-      x: { title: "Step", format: integer }, y: { title: "Loss", format: number }, empty: "Its log holds no losses yet.",
-      lines: train.length ? [{ label: "Training loss", x: train.map((row) => row.step), y: train.map((row) => row.loss), colour: "chart-1" }] : [],
-    }),
-  );
+      title: `Loss of process ${process.pid}`, file: `process-${process.pid}.loss`, version: rows.length, range: null,
+      onZoom: () => undefined,
+      x: { title: "Step", format: integer }, y: { title: "Loss", format: number },
+      empty: "Its log holds no losses yet.",
+      lines: train.length
+        ? [{ label: "Training loss", x: train.map((row) => row.step), y: train.map((row) => row.loss),
+          colour: "chart-1" }]
+        : [],
+    }));
 }
 
 /** Training on this machine that was started elsewhere: shown with its evidence, never touched by itself. */
 export function External() {
   const { data, error } = useResource("/api/external", undefined, externalChanged.value);
-  if (error || !data?.enabled || !data.processes.length) {
-    return null;
-  }
-  return h(
-    "section",
-    { class: "card stack external", "aria-labelledby": "external-title" },
-    h("div", { class: "row" }, h("h2", { id: "external-title" }, "Other training on this machine"), h(Badge, { tone: "warn", icon: "info" }, "Not ours")),
-    h("p", { class: "muted" }, "These processes were started outside CPT Studio. They are only shown; detection can be turned off under ", h("a", { href: "/settings" }, "Settings"), "."),
-    h(
-      "ul",
-      { class: "external-list" },
+  if (error || !data?.enabled || !data.processes.length) return null;
+  return h("section", { class: "card stack external", "aria-labelledby": "external-title" },
+    h("div", { class: "row" }, h("h2", { id: "external-title" }, "Other training on this machine"),
+      h(Badge, { tone: "warn", icon: "info" }, "Not ours")),
+    h("p", { class: "muted" },
+      "These processes were started outside CPT Studio. They are only shown; detection can be turned off under ",
+      h("a", { href: "/settings" }, "Settings"), "."),
+    h("ul", { class: "external-list" },
       data.processes.map((/** @type {any} */ process) =>
-        h(
-          "li",
-          { key: process.id, class: "stack" },
-          h("h3", {}, `${process.kind || "Training"}, process ${process.pid}`, h("span", { class: "muted" }, process.started ? `, started ${ago(process.started)}` : ""), process.ended && h(Badge, {}, "ended")),
+        h("li", { key: process.id, class: "stack" },
+          h("h3", {}, `${process.kind || "Training"}, process ${process.pid}`,
+            h("span", { class: "muted" }, process.started ? `, started ${ago(process.started)}` : ""),
+            process.ended && h(Badge, {}, "ended")),
           evidence(process),
-          h(
-            "div",
-            { class: "row" },
-            !process.watched && !process.ended && process.log && h(Button, { small: true, onClick: () => watch(process) }, "Watch…"),
-            !process.ended && h(Button, { small: true, kind: "danger", icon: "stop", onClick: () => stop(process) }, "Stop…"),
-          ),
-          process.watched && h(Watched, { process }),
-        ),
-      ),
-    ),
-  );
+          h("div", { class: "row" },
+            !process.watched && !process.ended && process.log && h(Button, { small: true,
+              onClick: () => watch(process) }, "Watch…"),
+            !process.ended && h(Button, { small: true, kind: "danger", icon: "stop", onClick: () => stop(process) },
+              "Stop…")),
+          process.watched && h(Watched, { process })))));
 }

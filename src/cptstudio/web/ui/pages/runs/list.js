@@ -27,7 +27,8 @@ const SORT_VALUES = {
 /** What the URL says about the list. */
 export function listQuery() {
   const { filter = "", sort = "updated", up, select = "", state = "" } = route.value.query;
-  return { filter, sort: sort in SORT_VALUES ? sort : "updated", descending: up !== "1", selected: select ? select.split(",") : [], state };
+  return { filter, sort: sort in SORT_VALUES ? sort : "updated", descending: up !== "1",
+    selected: select ? select.split(",") : [], state };
 }
 
 /** @param {any} run @param {string} filter @param {string} state */
@@ -35,7 +36,8 @@ function matches(run, filter, state) {
   if (state && (state === "active" ? !run.state.alive : (run.state.outcome || run.state.name) !== state)) {
     return false;
   }
-  const text = [nameOf(run), run.state.text, run.model?.name, run.method, run.note, ...(run.tags || []), ...(run.corpora || []).map((/** @type {any} */ corpus) => corpus.name)]
+  const text = [nameOf(run), run.state.text, run.model?.name, run.method, run.note, ...(run.tags || []),
+    ...(run.corpora || []).map((/** @type {any} */ corpus) => corpus.name)]
     .join(" ").toLowerCase();
   return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
@@ -49,9 +51,7 @@ export function chosenRuns(runs) {
     .filter((run) => matches(run, filter, state))
     .sort((a, b) => {
       const [x, y] = [value(a), value(b)];
-      if (x == null || y == null) {
-        return (x == null ? 1 : 0) - (y == null ? 1 : 0);
-      }
+      if (x == null || y == null) return (x == null ? 1 : 0) - (y == null ? 1 : 0);
       return (x < y ? -1 : x > y ? 1 : 0) * direction || nameOf(a).localeCompare(nameOf(b));
     });
 }
@@ -76,36 +76,57 @@ function toggleSelected(id) {
 
 /** @param {any} run @param {boolean} pinned */
 function nameCell(run, pinned) {
-  return h(
-    "div",
-    { class: "run-name" },
+  return h("div", { class: "run-name" },
     h("a", { href: `/runs/${run.id}` }, nameOf(run)),
     pinned && h(Badge, { tone: "info", icon: "pin" }, "baseline"),
     run.parent && h("span", { class: "hint" }, `from ${run.parent.run}`),
-    (run.tags || []).map((/** @type {string} */ tag) => h("span", { class: "tag", key: tag }, tag)),
-  );
+    (run.tags || []).map((/** @type {string} */ tag) => h("span", { class: "tag", key: tag }, tag)));
 }
 
 /** @param {{runs: any[], pinned: string | null}} props */
 export function RunList({ runs, pinned }) {
   const { sort, descending, selected } = listQuery();
   const columns = [
-    { id: "select", title: h("span", { class: "visually-hidden" }, "Compare"), cell: (/** @type {any} */ run) => h("input", { type: "checkbox", checked: selected.includes(run.id), "aria-label": `Select ${nameOf(run)} for comparison`, onChange: () => toggleSelected(run.id) }) },
-    { id: "pin", title: h("span", { class: "visually-hidden" }, "Baseline"), cell: (/** @type {any} */ run) => run.kind !== "imported" && h(Button, { kind: "quiet", small: true, icon: "pin", "aria-pressed": run.id === pinned ? "true" : "false", "aria-label": `Baseline: ${nameOf(run)}`, title: run.id === pinned ? "The baseline of comparisons" : "Make it the baseline of comparisons", onClick: () => pin(run, run.id === pinned) }) },
-    { id: "name", title: "Run", header: true, sortable: true, cell: (/** @type {any} */ run) => nameCell(run, run.id === pinned) },
-    { id: "state", title: "State", sortable: true, cell: (/** @type {any} */ run) => run.kind === "imported" ? h(Badge, { icon: "file" }, "Imported, read-only") : h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position }) },
-    { id: "sparkline", title: "Loss", cell: (/** @type {any} */ run) => h("div", { class: "row-spark" }, h(Sparkline, { values: run.sparkline, label: `Course of the loss of ${nameOf(run)}` }), h("span", { class: "figures" }, number(run.loss))) },
+    { id: "select", title: h("span", { class: "visually-hidden" }, "Compare"),
+      cell: (/** @type {any} */ run) => h("input", { type: "checkbox", checked: selected.includes(run.id),
+        "aria-label": `Select ${nameOf(run)} for comparison`, onChange: () => toggleSelected(run.id) }) },
+    { id: "pin", title: h("span", { class: "visually-hidden" }, "Baseline"),
+      cell: (/** @type {any} */ run) => run.kind !== "imported" && h(Button, { kind: "quiet", small: true, icon: "pin",
+        "aria-pressed": run.id === pinned ? "true" : "false", "aria-label": `Baseline: ${nameOf(run)}`,
+        title: run.id === pinned ? "The baseline of comparisons" : "Make it the baseline of comparisons",
+        onClick: () => pin(run, run.id === pinned) }) },
+    { id: "name", title: "Run", header: true, sortable: true,
+      cell: (/** @type {any} */ run) => nameCell(run, run.id === pinned) },
+    { id: "state", title: "State", sortable: true,
+      cell: (/** @type {any} */ run) => run.kind === "imported"
+        ? h(Badge, { icon: "file" }, "Imported, read-only")
+        : h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position }) },
+    { id: "sparkline", title: "Loss", cell: (/** @type {any} */ run) => h("div", { class: "row-spark" },
+      h(Sparkline, { values: run.sparkline, label: `Course of the loss of ${nameOf(run)}` }),
+      h("span", { class: "figures" }, number(run.loss))) },
     { id: "step", title: "Step", sortable: true, number: true, cell: stepOf },
-    { id: "domain_last", title: h("span", {}, "Domain ", h("small", {}, "last BPB")), sortable: true, number: true, cell: (/** @type {any} */ run) => bits(run.domain?.last) },
-    { id: "domain_best", title: h("span", {}, "Domain ", h("small", {}, "best BPB")), sortable: true, number: true, cell: (/** @type {any} */ run) => bits(run.domain?.best) },
-    { id: "general", title: h("span", {}, "General ", h("small", {}, "change BPB")), sortable: true, number: true, cell: (/** @type {any} */ run) => change(generalChange(run)) },
-    { id: "tokens", title: "Tokens", sortable: true, number: true, cell: (/** @type {any} */ run) => count(run.tokens_seen) },
-    { id: "model", title: "Model and corpora", sortable: true, class: "run-data", cell: (/** @type {any} */ run) => h("div", {}, h("div", {}, run.model?.name || "–", run.method && h("span", { class: "muted" }, ` · ${run.method}`)), h("div", { class: "hint" }, (run.corpora || []).map((/** @type {any} */ corpus) => corpus.name).join(", "))) },
-    { id: "updated", title: "Last news", sortable: true, cell: (/** @type {any} */ run) => { const when = run.updated ?? run.ended ?? run.created; return h("time", { title: date(when), class: "nowrap" }, ago(when)); } },
+    { id: "domain_last", title: h("span", {}, "Domain ", h("small", {}, "last BPB")), sortable: true, number: true,
+      cell: (/** @type {any} */ run) => bits(run.domain?.last) },
+    { id: "domain_best", title: h("span", {}, "Domain ", h("small", {}, "best BPB")), sortable: true, number: true,
+      cell: (/** @type {any} */ run) => bits(run.domain?.best) },
+    { id: "general", title: h("span", {}, "General ", h("small", {}, "change BPB")), sortable: true, number: true,
+      cell: (/** @type {any} */ run) => change(generalChange(run)) },
+    { id: "tokens", title: "Tokens", sortable: true, number: true,
+      cell: (/** @type {any} */ run) => count(run.tokens_seen) },
+    { id: "model", title: "Model and corpora", sortable: true, class: "run-data",
+      cell: (/** @type {any} */ run) => h("div", {},
+        h("div", {}, run.model?.name || "–", run.method && h("span", { class: "muted" }, ` · ${run.method}`)),
+        h("div", { class: "hint" }, (run.corpora || []).map((/** @type {any} */ corpus) => corpus.name).join(", "))) },
+    { id: "updated", title: "Last news", sortable: true,
+      cell: (/** @type {any} */ run) => {
+        const when = run.updated ?? run.ended ?? run.created;
+        return h("time", { title: date(when), class: "nowrap" }, ago(when));
+      } },
   ];
   return h(Table, {
     caption: "All runs", columns, rows: runs, rowKey: (run) => run.id, empty: "No run matches the filter.",
     sort: { column: sort, descending }, rowClass: (run) => (selected.includes(run.id) ? "selected" : ""),
-    onSort: (column) => setQuery({ sort: column === "updated" ? null : column, up: column === sort && descending ? "1" : null }),
+    onSort: (column) =>
+      setQuery({ sort: column === "updated" ? null : column, up: column === sort && descending ? "1" : null }),
   });
 }

@@ -9,9 +9,7 @@ import { h, useState } from "../../lib/preact.js";
 export function Queue() {
   const [busy, setBusy] = useState(false);
   const queue = status.value?.queue;
-  if (!queue?.waiting?.length) {
-    return null;
-  }
+  if (!queue?.waiting?.length) return null;
   const act = async (/** @type {() => Promise<any>} */ work, /** @type {string} */ done) => {
     setBusy(true);
     try {
@@ -23,35 +21,25 @@ export function Queue() {
       setBusy(false);
     }
   };
-  return h(
-    "section",
-    { class: "card stack", "aria-labelledby": "queue-title" },
-    h(
-      "div",
-      { class: "spread" },
+  return h("section", { class: "card stack", "aria-labelledby": "queue-title" },
+    h("div", { class: "spread" },
       h("h2", { id: "queue-title" }, `Queue: ${queue.waiting.length} waiting`),
       queue.paused
-        ? h(Button, { kind: "primary", icon: "play", busy, onClick: () => act(() => post("/api/queue/continue", {}), "The queue goes on.") }, "Continue the queue")
-        : h(Button, { icon: "pause", busy, onClick: () => act(() => post("/api/queue/pause", {}), "The queue is paused.") }, "Pause the queue"),
-    ),
+        ? h(Button, { kind: "primary", icon: "play", busy,
+          onClick: () => act(() => post("/api/queue/continue", {}), "The queue goes on.") }, "Continue the queue")
+        : h(Button, { icon: "pause", busy,
+          onClick: () => act(() => post("/api/queue/pause", {}), "The queue is paused.") }, "Pause the queue")),
     h("p", { class: "muted" }, queue.paused
-      ? "The queue is paused: nothing starts until you continue it. After a start of the server it always waits for you."
+      ? "The queue is paused: nothing starts until you continue it. After a start of the server it always waits for "
+        + "you."
       : "The next run starts as soon as no other run is training."),
-    h(
-      "ol",
-      { class: "queue-list" },
+    h("ol", { class: "queue-list" },
       queue.waiting.map((/** @type {any} */ item) =>
-        h(
-          "li",
-          { key: item.run },
+        h("li", { key: item.run },
           h("a", { href: `/runs/${item.run}` }, item.run),
           h("span", { class: "muted" }, `${item.resume != null ? "resumes, " : ""}added ${ago(item.added)}`),
           h(Button, {
             small: true, icon: "close", busy, "aria-label": `Take ${item.run} out of the queue`,
             onClick: () => act(() => del(`/api/queue/${item.run}`), `${item.run} is out of the queue.`),
-          }, "Take out"),
-        ),
-      ),
-    ),
-  );
+          }, "Take out")))));
 }

@@ -12,7 +12,8 @@ export function About({ system }) {
       fact("Device", system.device),
       fact("Processors", integer(system.cpus)),
       fact("Memory", `${bytes(system.memory_available)} available of ${bytes(system.memory_total)}`),
-      fact("Disk", `${bytes(system.disk_free)} free of ${bytes(system.disk_total)} (${percent(system.disk_free / system.disk_total)})`),
+      fact("Disk", `${bytes(system.disk_free)} free of ${bytes(system.disk_total)} `
+        + `(${percent(system.disk_free / system.disk_total)})`),
       fact("System", system.platform),
       fact("Python", system.python),
       fact("MLX", system.mlx),
@@ -24,10 +25,7 @@ export function About({ system }) {
       h("a", { href: "/ui/vendor/LICENSES.txt", target: "_blank", rel: "noreferrer" }, "their licences"), "."));
 }
 
-/**
- * @param {string} title
- * @param {string|null|undefined} text
- */
+/** @param {string} title @param {string|null|undefined} text */
 function fact(title, text) {
   return h("div", { key: title, class: "about-fact" }, h("dt", {}, title), h("dd", {}, text || "–"));
 }

@@ -22,9 +22,13 @@ export function Appearance() {
           label)))),
     h("div", { class: "field" },
       h("div", { class: "check" },
-        h("input", { id: "single-keys", type: "checkbox", checked: shortcuts.value, "aria-describedby": "single-keys-hint",
-          onChange: (/** @type {Event} */ event) => { shortcuts.value = /** @type {HTMLInputElement} */ (event.currentTarget).checked; } }),
+        h("input", { id: "single-keys", type: "checkbox", checked: shortcuts.value,
+          "aria-describedby": "single-keys-hint",
+          onChange: (/** @type {Event} */ event) => {
+            shortcuts.value = /** @type {HTMLInputElement} */ (event.currentTarget).checked;
+          } }),
         h("label", { for: "single-keys" }, "Single keys are shortcuts")),
-      h("p", { id: "single-keys-hint", class: "hint" }, "Press ? for the list. Turn them off where they get in the way of speech input or a screen reader.")),
+      h("p", { id: "single-keys-hint", class: "hint" },
+        "Press ? for the list. Turn them off where they get in the way of speech input or a screen reader.")),
     h("p", { class: "hint" }, "Movement follows the system: where it asks for less, nothing moves."));
 }

@@ -29,10 +29,7 @@ export function PreferencesForm() {
     setError);
   useEffect(() => void load(), []);
 
-  /**
-   * @param {Setting} setting
-   * @param {unknown} value
-   */
+  /** @param {Setting} setting @param {unknown} value */
   const save = async (setting, value) => {
     const next = { ...values, [setting.name]: value };
     setFailed(null);
@@ -46,7 +43,8 @@ export function PreferencesForm() {
       // What was chosen stays to be seen; the server still has the former value.
       setValues(next);
       const own = problem instanceof ApiError ? problem.fields[setting.name] : undefined;
-      setFailed({ name: setting.name, sentences: own ?? [problem instanceof Error ? problem.message : String(problem)] });
+      setFailed({ name: setting.name, sentences: own
+        ?? [problem instanceof Error ? problem.message : String(problem)] });
     }
   };
   return h("section", { class: "card", "aria-labelledby": "settings-studio" },
@@ -55,7 +53,8 @@ export function PreferencesForm() {
     error !== null && h(Problem, { error, retry: load }),
     settings !== null && h("div", { class: "stack" }, settings.map((setting) => h(Preference, {
       key: setting.name, setting, value: values[setting.name] ?? setting.initial, saved: saved === setting.name,
-      problems: failed?.name === setting.name ? failed.sentences : [], save: (/** @type {unknown} */ value) => void save(setting, value) }))));
+      problems: failed?.name === setting.name ? failed.sentences : [],
+      save: (/** @type {unknown} */ value) => void save(setting, value) }))));
 }
 
 /**
@@ -68,17 +67,20 @@ function Preference({ setting, value, saved, problems, save }) {
     "aria-describedby": `${id}-hint${problems.length > 0 ? ` ${id}-problem` : ""}`,
     "aria-invalid": /** @type {"true"|undefined} */ (problems.length > 0 ? "true" : undefined),
   };
-  const label = h("label", { for: id }, setting.title, setting.unit && h("span", { class: "field-unit" }, ` (${setting.unit})`));
+  const label = h("label", { for: id }, setting.title,
+    setting.unit && h("span", { class: "field-unit" }, ` (${setting.unit})`));
   const note = saved && h("span", { class: "saved" }, "Saved");
   return h("div", { class: "field", "data-preference": setting.name },
     setting.kind === "boolean"
       ? h("div", { class: "check" },
           h("input", { ...marks, type: "checkbox", checked: value === true,
-            onChange: (/** @type {Event} */ event) => save(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+            onChange: (/** @type {Event} */ event) =>
+              save(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
           label, note)
       : [h("div", { key: "head", class: "row" }, label, note), inputOf(setting, marks, value, save)],
     h("p", { id: `${id}-hint`, class: "hint" }, setting.help, setting.bounds && ` Allowed: ${setting.bounds}.`),
-    problems.length > 0 && h("div", { id: `${id}-problem`, class: "field-problem" }, problems.map((sentence) => h("p", { key: sentence }, sentence))));
+    problems.length > 0 && h("div", { id: `${id}-problem`, class: "field-problem" },
+      problems.map((sentence) => h("p", { key: sentence }, sentence))));
 }
 
 /**
@@ -90,15 +92,18 @@ function Preference({ setting, value, saved, problems, save }) {
 function inputOf(setting, marks, value, save) {
   if (setting.kind === "choice") {
     return h("select", { key: "input", ...marks, value: String(value ?? ""),
-        onChange: (/** @type {Event} */ event) => save(/** @type {HTMLSelectElement} */ (event.currentTarget).value || null) },
+        onChange: (/** @type {Event} */ event) =>
+          save(/** @type {HTMLSelectElement} */ (event.currentTarget).value || null) },
       setting.automatic && h("option", { value: "" }, WHEN_EMPTY),
       setting.choices.map((choice) => h("option", { key: choice, value: choice }, choice)));
   }
   const isNumber = setting.kind === "integer" || setting.kind === "number";
-  return h("input", { key: "input", ...marks, type: "text", inputMode: isNumber ? "decimal" : undefined, autocomplete: "off",
+  return h("input", { key: "input", ...marks, type: "text", inputMode: isNumber ? "decimal" : undefined,
+    autocomplete: "off",
     placeholder: setting.automatic ? WHEN_EMPTY : "", value: shown(value),
     onChange: (/** @type {Event} */ event) => {
       const text = /** @type {HTMLInputElement} */ (event.currentTarget).value;
-      save(isNumber ? (typedNumber(text, { whole: setting.kind === "integer", unit: setting.unit }) ?? setting.initial) : text === "" && setting.automatic ? null : text);
+      save(isNumber ? (typedNumber(text, { whole: setting.kind === "integer", unit: setting.unit })
+        ?? setting.initial) : text === "" && setting.automatic ? null : text);
     } });
 }

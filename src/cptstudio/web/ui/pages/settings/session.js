@@ -30,6 +30,8 @@ export function Session() {
     h("h2", { id: "settings-session" }, "Security"),
     h("p", {}, "This page is for you alone: it answers on ", h("code", {}, location.host),
       " and only to browsers that signed in with the server's file or its token."),
-    h("p", { class: "hint" }, "The token lies in the workspace under .cpt-studio, readable by you only. No request leaves this machine unless you search or download a model."),
-    h("div", { class: "row" }, h(Button, { onClick: end }, "Sign out…"), h(Button, { kind: "danger", onClick: endAll }, "End all sessions…")));
+    h("p", { class: "hint" }, "The token lies in the workspace under .cpt-studio, readable by you only. No request "
+      + "leaves this machine unless you search or download a model."),
+    h("div", { class: "row" }, h(Button, { onClick: end }, "Sign out…"),
+      h(Button, { kind: "danger", onClick: endAll }, "End all sessions…")));
 }
