@@ -23,6 +23,7 @@ GROUND = {
     "json_lines",
     "light_imports",
     "memory_evidence",
+    "metrics",
     "model_bounds",
     "prompt_suites",
     "run_files",

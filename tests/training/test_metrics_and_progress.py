@@ -22,10 +22,8 @@ from cptstudio.training.progress import ProgressReporter, format_duration, open_
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.seeds import micro_batch_seed, sample_seed
 from cptstudio.training.stop_requests import StopRequest
-from cptstudio.training.training_metrics_logger import (
-    TrainingMetricsLogger,
-    reproducible,
-)
+from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
+from tests.training.trainer_process import reproducible
 
 
 def test_positions_go_on_over_sessions_and_torn_lines(tmp_path: Path) -> None:

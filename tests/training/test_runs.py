@@ -81,13 +81,13 @@ def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
     assert [row["step"] for row in rows if row["kind"] == metric.EVALUATION] == [0, 4, 8, 12]
     trained = [row for row in rows if row["kind"] == metric.TRAIN]
     for row in trained:
-        for name in (metric.LOSS, metric.GRADIENT_NORM, metric.STEP_SECONDS, metric.MEMORY_PEAK):
+        for name in ("loss", "gradient_norm", "step_seconds", "memory_peak"):
             assert row[name] > 0
-    assert trained[-1][metric.TOKENS_SEEN] == sum(row[metric.TOKENS] for row in trained)
+    assert trained[-1]["tokens_seen"] == sum(row["tokens"] for row in trained)
     # What an evaluation or a checkpoint took is its own, not that of the step after it.
-    peaks = [row[metric.MEMORY_PEAK] for row in trained]
+    peaks = [row["memory_peak"] for row in trained]
     assert max(peaks[4:]) < 1.5 * min(peaks[4:])
-    assert all(row[metric.MEMORY_PEAK] > 0 for row in rows if row["kind"] == metric.EVALUATION)
+    assert all(row["memory_peak"] > 0 for row in rows if row["kind"] == metric.EVALUATION)
     result = read_result(plain)
     assert result is not None
     assert (result.outcome, result.step, result.planned_steps) == ("completed", 12, 12)
@@ -101,7 +101,7 @@ def test_an_evaluation_costs_what_was_asked_and_runs_of_before_go_on_as_they_wer
         row for row in read_json_lines(plain / METRICS).records if row["kind"] == metric.EVALUATION
     ]
     for row in rows:
-        assert all(200 <= one["tokens"] <= 330 for one in row[metric.CORPORA].values())
+        assert all(200 <= one["tokens"] <= 330 for one in row["corpora"].values())
     # What a run of before was prepared with has no such field.
     tree = durable.read_json(plain / "config.json")
     assert tree.pop("held_out") == "windows"
@@ -119,14 +119,14 @@ def test_an_evaluation_measures_both_sides_and_is_kept_in_the_manifest(plain: Pa
         row for row in read_json_lines(plain / METRICS).records if row["kind"] == metric.EVALUATION
     ]
     for row in rows:
-        domain, general = row[metric.CORPORA][DOMAIN], row[metric.CORPORA][GENERAL]
+        domain, general = row["corpora"][DOMAIN], row["corpora"][GENERAL]
         assert (domain["role"], general["role"]) == ("domain", "replay")
-        assert row[metric.DOMAIN_BITS_PER_BYTE] == pytest.approx(domain["bits_per_byte"])
-        assert row[metric.GENERAL_BITS_PER_BYTE] == pytest.approx(general["bits_per_byte"])
+        assert row["domain_bits_per_byte"] == pytest.approx(domain["bits_per_byte"])
+        assert row["general_bits_per_byte"] == pytest.approx(general["bits_per_byte"])
         assert domain["perplexity"] == pytest.approx(np.exp(domain["loss"]))
     manifest = read_manifest(checkpoints_of(plain)[-1])
-    assert manifest.domain_bits_per_byte == rows[-1][metric.DOMAIN_BITS_PER_BYTE]
-    assert rows[-1][metric.DOMAIN_BITS_PER_BYTE] < rows[0][metric.DOMAIN_BITS_PER_BYTE]
+    assert manifest.domain_bits_per_byte == rows[-1]["domain_bits_per_byte"]
+    assert rows[-1]["domain_bits_per_byte"] < rows[0]["domain_bits_per_byte"]
 
 
 def test_only_the_last_and_the_best_checkpoints_stay(workspace: Workspace) -> None:
@@ -142,7 +142,7 @@ def test_only_the_last_and_the_best_checkpoints_stay(workspace: Workspace) -> No
     )
     train(directory)
     values = {
-        row["step"]: row[metric.DOMAIN_BITS_PER_BYTE]
+        row["step"]: row["domain_bits_per_byte"]
         for row in read_json_lines(directory / METRICS).records
         if row["kind"] == metric.EVALUATION and row["step"]
     }
@@ -263,9 +263,9 @@ def test_a_batch_that_is_not_finite_is_skipped_counted_and_shown(
     rows = [
         row for row in read_json_lines(directory / METRICS).records if row["kind"] == metric.TRAIN
     ]
-    assert [row["step"] for row in rows if metric.SKIPPED in row] == skipped
+    assert [row["step"] for row in rows if "skipped" in row] == skipped
     for row in rows:
-        assert (row[metric.LOSS] == "NaN") == (row["step"] in skipped)
+        assert (row["loss"] == "NaN") == (row["step"] in skipped)
     assert [event["step"] for event in events(directory, "skipped")] == skipped
     assert f"Step {skipped[0]} was skipped: loss is not finite." in capsys.readouterr().out
     result = read_result(directory)
@@ -355,8 +355,8 @@ def test_one_step_ahead_as_on_a_gpu_the_rows_are_the_same(
     ahead = prepare(untied, "ahead", **common)
     poisoned(untied, ahead, token)
     assert train(ahead).outcome == "completed"
-    skipped = [(row["step"], row.get(metric.SKIPPED)) for row in held_rows(waiting)]
-    assert skipped == [(row["step"], row.get(metric.SKIPPED)) for row in held_rows(ahead)]
+    skipped = [(row["step"], row.get("skipped")) for row in held_rows(waiting)]
+    assert skipped == [(row["step"], row.get("skipped")) for row in held_rows(ahead)]
     assert len([reason for _, reason in skipped if reason]) >= 2
     resumed = copy_of(ahead, "ahead-resumed")
     assert train(resumed, resume="step-00000021").outcome == "completed"
@@ -471,7 +471,7 @@ def test_a_fork_starts_from_the_chosen_checkpoint_and_records_its_parent(
     assert train(directory).outcome == "completed"
     first = held_rows(directory)[0]
     last = [row for row in held_rows(plain) if row["kind"] == metric.EVALUATION][-1]
-    assert first[metric.DOMAIN_BITS_PER_BYTE] == last[metric.DOMAIN_BITS_PER_BYTE]
+    assert first["domain_bits_per_byte"] == last["domain_bits_per_byte"]
 
 
 def test_memory_that_does_not_suffice_is_explained() -> None:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cptstudio import metrics
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import METRICS
 from cptstudio.run_rows import current_rows
 from cptstudio.training.stop_requests import SIGNALS
-from cptstudio.training.training_metrics_logger import reproducible
 
 MODULE = "cptstudio.training.continued_pretraining"
 PATIENCE = 200.0
@@ -84,6 +84,12 @@ def held_rows(run_directory: Path) -> list[dict[str, Any]]:
     lines = read_json_lines(run_directory / METRICS)
     assert lines.damaged == []
     return [reproducible(row) for row in current_rows(lines.records)]
+
+
+def reproducible(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without what may differ between repetitions."""
+    dropped = {one.name for one in (*metrics.TRAINING, *metrics.EVALUATION) if one.machine}
+    return {name: row[name] for name in row.keys() - dropped - {"seq", "session"}}
 
 
 def events(run_directory: Path, kind: str) -> list[dict[str, Any]]:

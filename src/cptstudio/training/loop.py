@@ -11,7 +11,6 @@ import math
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import mlx.core as mx
 
@@ -208,24 +207,24 @@ class TrainingLoop:
         self._elapsed += seconds
         speed = done.tokens / seconds
         memory = self._memory.read()
-        values: dict[str, Any] = {
-            metric.LOSS: loss,
-            metric.LEARNING_RATE: done.rate,
-            metric.GRADIENT_NORM: norm,
-            metric.TOKENS: done.tokens,
-            metric.TOKENS_SEEN: tokens_seen,
-            metric.EPOCH: self._epochs(done.next_batch),
-            metric.ELAPSED: self._elapsed,
-            metric.STEP_SECONDS: seconds,
-            metric.TOKENS_PER_SECOND: speed,
-            metric.MEMORY_ACTIVE: memory.active,
-            metric.MEMORY_PEAK: memory.peak,
-            metric.MEMORY_CACHE: memory.cache,
-            metric.MEMORY_PROCESS: memory.process,
-        }
-        if skipped is not None:
-            values[metric.SKIPPED] = skipped
-        self._logger.row(metric.TRAIN, step, **values)
+        self._logger.row(
+            metric.TRAIN,
+            step,
+            loss=loss,
+            learning_rate=done.rate,
+            gradient_norm=norm,
+            tokens=done.tokens,
+            tokens_seen=tokens_seen,
+            epoch=self._epochs(done.next_batch),
+            elapsed=self._elapsed,
+            step_seconds=seconds,
+            tokens_per_second=speed,
+            memory_active=memory.active,
+            memory_peak=memory.peak,
+            memory_cache=memory.cache,
+            memory_process=memory.process,
+            **({} if skipped is None else {"skipped": skipped}),
+        )
         if skipped is not None:
             message = f"Step {step} was skipped: {skipped}."
             self._logger.event("skipped", step, message, reason=skipped)
@@ -273,16 +272,14 @@ class TrainingLoop:
         self._logger.row(
             metric.EVALUATION,
             self.step,
-            **{
-                metric.TOKENS_SEEN: self._tokens_seen,
-                metric.CORPORA: result.corpora,
-                metric.DOMAIN_BITS_PER_BYTE: value,
-                metric.GENERAL_BITS_PER_BYTE: result.general_bits_per_byte,
-                metric.BEST: best,
-                metric.ELAPSED: self._elapsed,
-                metric.EVALUATION_SECONDS: seconds,
-                metric.MEMORY_PEAK: memory.peak,
-            },
+            tokens_seen=self._tokens_seen,
+            corpora=result.corpora,
+            domain_bits_per_byte=value,
+            general_bits_per_byte=result.general_bits_per_byte,
+            best=best,
+            elapsed=self._elapsed,
+            evaluation_seconds=seconds,
+            memory_peak=memory.peak,
         )
         for index, (prompt, text) in enumerate(
             zip(settings.evaluation.prompts, samples, strict=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from cptstudio.json_lines import JsonLinesWriter
+from cptstudio.metrics import ROW_FIELDS
 from cptstudio.run_files import EVENTS, METRICS, SAMPLES
 from cptstudio.run_rows import last_seq
 
@@ -23,55 +24,11 @@ RESUME: Final = "resume"
 SEQ: Final = "seq"
 SESSION: Final = "session"
 STEP: Final = "step"
-LOSS: Final = "loss"
-LEARNING_RATE: Final = "learning_rate"
-GRADIENT_NORM: Final = "gradient_norm"
-TOKENS: Final = "tokens"
-TOKENS_SEEN: Final = "tokens_seen"
-EPOCH: Final = "epoch"
-SKIPPED: Final = "skipped"
 TIME: Final = "time"
-ELAPSED: Final = "elapsed"
-STEP_SECONDS: Final = "step_seconds"
-TOKENS_PER_SECOND: Final = "tokens_per_second"
-EVALUATION_SECONDS: Final = "evaluation_seconds"
-MEMORY_ACTIVE: Final = "memory_active"
-MEMORY_PEAK: Final = "memory_peak"
-MEMORY_CACHE: Final = "memory_cache"
-MEMORY_PROCESS: Final = "memory_process"
-CORPORA: Final = "corpora"
-DOMAIN_BITS_PER_BYTE: Final = "domain_bits_per_byte"
-GENERAL_BITS_PER_BYTE: Final = "general_bits_per_byte"
-BEST: Final = "best"
-
-BOOKKEEPING_FIELDS: Final = frozenset({SEQ, SESSION})
-"""Where a row stands in the file; differs between a resumed run and an uninterrupted one."""
-
-MEASURED_FIELDS: Final = frozenset(
-    {
-        TIME,
-        ELAPSED,
-        STEP_SECONDS,
-        TOKENS_PER_SECOND,
-        EVALUATION_SECONDS,
-        MEMORY_ACTIVE,
-        MEMORY_PEAK,
-        MEMORY_CACHE,
-        MEMORY_PROCESS,
-    }
-)
-"""Time, speed and memory: what the machine did. All other fields are functions of config.json
-and the data, equal in every repetition on the same machine."""
 
 EventKind = Literal[
     "started", "resumed", "evaluation", "checkpoint", "deleted", "skipped", "stop", "ended"
 ]
-
-
-def reproducible(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without what may differ between repetitions."""
-    dropped = BOOKKEEPING_FIELDS | MEASURED_FIELDS
-    return {name: value for name, value in row.items() if name not in dropped}
 
 
 class TrainingMetricsLogger:
@@ -94,7 +51,14 @@ class TrainingMetricsLogger:
         self._samples = JsonLinesWriter(run_directory / SAMPLES)
 
     def row(self, kind: str, step: int, **values: Any) -> None:
-        """Append a row to metrics.jsonl."""
+        """Append a row to metrics.jsonl.
+
+        Raises:
+            ValueError: a value has no record in `cptstudio.metrics`, which all who read rows ask.
+        """
+        if not ROW_FIELDS.issuperset(values):
+            unknown = ", ".join(sorted(values.keys() - ROW_FIELDS))
+            raise ValueError(f"{unknown}: not in the table of cptstudio/metrics.py")
         record = {
             SEQ: self.seq + 1,
             SESSION: self._session,

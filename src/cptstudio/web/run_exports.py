@@ -8,29 +8,11 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, Final
 
+from cptstudio import metrics
 from cptstudio.durable import parse_json
 from cptstudio.web.run_library import RunLibrary
 
 _PAGE: Final = 2000
-_NUMBERS: Final = (
-    "step",
-    "time",
-    "elapsed",
-    "tokens_seen",
-    "tokens",
-    "epoch",
-    "loss",
-    "learning_rate",
-    "gradient_norm",
-    "step_seconds",
-    "tokens_per_second",
-    "iterations_per_second",
-    "memory_active",
-    "memory_peak",
-    "memory_cache",
-    "memory_process",
-)
-_MEASURES: Final = ("bits_per_byte", "loss", "perplexity")
 
 
 def as_json(library: RunLibrary, run: str) -> Iterator[str]:
@@ -49,20 +31,20 @@ def as_csv(library: RunLibrary, run: str) -> Iterator[str]:
     might take for a formula, is left out.
     """
     names = _corpora(library, run)
-    measures = [f"{name}.{measure}" for name in names for measure in _MEASURES]
-    fixed = ["seq", "session", "kind", *_NUMBERS]
-    evaluated = ["domain_bits_per_byte", "general_bits_per_byte", "best", "evaluation_seconds"]
+    measured = [metric.name for metric in metrics.MEASURES]
+    numbers = [metric.name for metric in (*metrics.TRAINING, *metrics.EVALUATION)]
+    fixed = ["seq", "session", "kind", *numbers]
     output = io.StringIO()
     writer = csv.writer(output)
-    writer.writerow([*fixed, *evaluated, *(_harmless(name) for name in measures)])
+    writer.writerow([*fixed, *(_harmless(f"{name}.{one}") for name in names for one in measured)])
     for line in library.lines(run):
         row = parse_json(line)
         corpora = row.get("corpora")
-        values = [_cell(row.get(name)) for name in (*fixed, *evaluated)]
+        values = [_cell(row.get(name)) for name in fixed]
         for name in names:
-            measured = corpora.get(name) if isinstance(corpora, dict) else None
-            for measure in _MEASURES:
-                values.append(_cell(measured.get(measure)) if isinstance(measured, dict) else "")
+            found = corpora.get(name) if isinstance(corpora, dict) else None
+            found = found if isinstance(found, dict) else {}
+            values += [_cell(found.get(one)) for one in measured]
         writer.writerow(values)
         if output.tell() > 1 << 16:
             yield output.getvalue()

@@ -68,6 +68,7 @@ class RunFacts:
         sparkline: losses from all over the run, at most 60.
         updated: Unix time of the newest row.
         complete: whether all evaluations were found yet.
+        newest: the newest training row.
     """
 
     step: int | None = None
@@ -84,6 +85,7 @@ class RunFacts:
     sparkline: tuple[float, ...] = ()
     updated: float | None = None
     complete: bool = True
+    newest: Row = field(default_factory=dict)
 
 
 class FactsReader:
@@ -142,6 +144,7 @@ class FactsReader:
             sparkline=self._sparkline(status.st_size),
             updated=status.st_mtime,
             complete=complete,
+            newest=newest,
         )
 
     def _sparkline(self, size: int) -> tuple[float, ...]:

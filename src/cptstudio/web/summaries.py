@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import psutil
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError, machine_error
@@ -98,6 +98,7 @@ class RunSummary(BaseModel):
     problems: list[str] = []
     name: str | None = None
     source: str | None = None
+    newest: dict[str, Any] = Field({}, exclude=True)
 
 
 class Runs(BaseModel):
@@ -187,6 +188,7 @@ class Summaries:
             skipped_steps=result.skipped_steps if result else facts.skipped_steps,
             problems=problems,
             name=run.id,
+            newest=facts.newest,
         )
 
     def _facts(self, run: Run) -> RunFacts:
@@ -258,6 +260,7 @@ def imported_summary(entry: ImportedEntry) -> RunSummary:
         sparkline=losses[:: -(-len(losses) // run_facts.CURVE_POINTS) or 1],
         problems=entry.problems(),
         source=run.source if run else None,
+        newest=newest,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cptstudio.metrics import NUMBERS
 from cptstudio.web.series import parsing
 from tests.web.series.metrics_files import evaluation_row, lines, resume_row, train_row
 
@@ -54,7 +55,7 @@ def same(one: parsing.Rows, other: parsing.Rows) -> None:
     assert one.train.tolist() == other.train.tolist()
     assert one.others == other.others
     assert one.damaged == other.damaged
-    for name in parsing.NUMBERS:
+    for name in NUMBERS:
         bits, others = one.columns[name].view(np.uint64), other.columns[name].view(np.uint64)
         nan = np.isnan(one.columns[name]) & ~parsing.is_absent(one.columns[name])
         assert (bits[~nan] == others[~nan]).all(), name

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cptstudio.metrics import NUMBERS
 from cptstudio.web.series import parsing
 from cptstudio.web.series.answers import AXES, Axis, Wish, answer
 from cptstudio.web.series.columns import RunColumns
@@ -109,7 +112,7 @@ def test_hostile_rows_break_nothing() -> None:
     columns = columns_of(rows)
     for x in AXES:
         for buckets in (1, 2, 100):
-            found = answer(columns, Wish(x, parsing.NUMBERS, buckets=buckets))
+            found = answer(columns, Wish(x, NUMBERS, buckets=buckets))
             assert found["keys"]["loss"]["x"] == sorted(found["keys"]["loss"]["x"])
     assert answer(columns, Wish())["evaluations"][0]["domain"] is None
     empty = answer(columns_of([]), Wish())
@@ -165,3 +168,27 @@ def test_smoothing_sees_every_row_and_not_the_zoom() -> None:
     all_of_it = answer(columns, Wish(buckets=10_000))["keys"]["loss"]
     part = answer(columns, Wish(start=2000, end=2100, buckets=10_000))["keys"]["loss"]
     assert part["ema"] == all_of_it["ema"][1999:2100]
+
+
+AVERAGES = json.loads((Path(__file__).parents[2] / "moving_averages.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", AVERAGES["cases"], ids=lambda case: case["name"])
+def test_the_server_and_the_pages_smooth_alike(case: dict[str, Any]) -> None:
+    """The pages continue the first `head` values; tests/web/ui/smoothing.test.mjs holds them."""
+
+    def curve(count: int) -> dict[str, Any]:
+        rows = [
+            {"seq": at + 1, "kind": "train", "step": x, "loss": "NaN" if y is None else y}
+            for at, (x, y) in enumerate(zip(case["x"], case["y"], strict=True))
+        ]
+        wish = Wish(smoothing=case["smoothing"])
+        found: dict[str, Any] = answer(columns_of(rows[:count]), wish)["keys"]["loss"]
+        return found
+
+    begun = curve(case["head"])
+    assert begun["ema_unit"] == case["unit"]
+    assert begun["ema_weight"] == pytest.approx(case["weight"])
+    assert curve(len(case["x"]))["ema"] == [
+        None if value is None else pytest.approx(value) for value in case["ema"]
+    ]

@@ -8,14 +8,18 @@ from typing import Any
 import flask
 from pydantic import BaseModel, ConfigDict, Field
 
+from cptstudio import metrics
+from cptstudio.metrics import Compared, Format, Metric
 from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.run_details import flattened
+from cptstudio.web.run_facts import finite
 from cptstudio.web.studio import Studio
-from cptstudio.web.summaries import RunSummary
+from cptstudio.web.summaries import MeasureView, RunSummary
 
 MOST_RUNS = 16
+_PARTS: dict[Compared, str] = {"best": "best", "last": "last", "change": "change since the start"}
 
 
 class CompareQuery(BaseModel):
@@ -36,11 +40,14 @@ class SettingDifference(BaseModel):
 class Delta(BaseModel):
     """One result of all runs.
 
-    `baseline` is the baseline's value, from which the page shows differences.
+    `baseline` is the baseline's value, from which the page shows differences; `format` is that of
+    a metric.
     """
 
     key: str
+    title: str
     unit: str
+    format: Format
     lower_is_better: bool | None
     values: dict[str, float | None]
     baseline: float | None
@@ -107,36 +114,40 @@ def _differences(settings: dict[str, dict[str, Any]]) -> list[SettingDifference]
 
 
 def _deltas(runs: Sequence[RunSummary], baseline: str | None) -> list[Delta]:
-    rows: list[tuple[str, str, bool | None, list[float | None]]] = [
-        ("domain.best", "bits per byte", True, [run.domain.best for run in runs]),
-        ("domain.last", "bits per byte", True, [run.domain.last for run in runs]),
-        ("domain.change", "bits per byte", True, [_change(run.domain) for run in runs]),
-        ("general.last", "bits per byte", True, [run.general.last for run in runs]),
-        ("general.change", "bits per byte", True, [_change(run.general) for run in runs]),
-        ("loss", "nats per token", True, [run.loss for run in runs]),
-        ("step", "steps", None, [run.step for run in runs]),
-        ("tokens_seen", "tokens", None, [run.tokens_seen for run in runs]),
-        ("tokens_per_second", "tokens per second", False, [run.tokens_per_second for run in runs]),
-        ("memory_process", "bytes", True, [run.memory_process for run in runs]),
-        ("skipped_steps", "steps", True, [run.skipped_steps for run in runs]),
-    ]
+    rows: list[tuple[Metric, str, str, list[float | None]]] = []
+    for metric in metrics.EVALUATION:
+        measures = [getattr(run, metric.key) for run in runs if metric.compared]
+        for part, words in _PARTS.items():
+            if part in metric.compared:
+                values = [_part(measure, part) for measure in measures]
+                rows.append((metric, f"{metric.key}.{part}", f"{metric.title}, {words}", values))
+    for metric in metrics.TRAINING:
+        if "last" in metric.compared:
+            values = [finite(run.newest.get(metric.name)) for run in runs]
+            rows.append((metric, metric.name, metric.title, values))
+    skipped = Metric("skipped_steps", "Skipped steps", "steps", "integer", better="lower")
+    rows.append((skipped, skipped.name, skipped.title, [run.skipped_steps for run in runs]))
     found = []
-    for key, unit, lower_is_better, listed in rows:
-        values = {run.id: value for run, value in zip(runs, listed, strict=True)}
+    for metric, key, title, listed in rows:
+        by_run = {run.id: value for run, value in zip(runs, listed, strict=True)}
         if any(value is not None for value in listed):
             found.append(
                 Delta(
                     key=key,
-                    unit=unit,
-                    lower_is_better=lower_is_better,
-                    values=values,
-                    baseline=values.get(baseline) if baseline is not None else None,
+                    title=title,
+                    unit=metric.unit,
+                    format=metric.format,
+                    lower_is_better=None if metric.better is None else metric.better == "lower",
+                    values=by_run,
+                    baseline=by_run.get(baseline) if baseline is not None else None,
                 )
             )
     return found
 
 
-def _change(measure: Any) -> float | None:
+def _part(measure: MeasureView, part: Compared) -> float | None:
+    if part != "change":
+        return measure.best if part == "best" else measure.last
     if measure.first is None or measure.last is None:
         return None
-    return float(measure.last - measure.first)
+    return measure.last - measure.first

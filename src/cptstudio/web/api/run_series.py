@@ -7,6 +7,7 @@ from typing import Any, Literal
 import flask
 from pydantic import BaseModel, ConfigDict, Field
 
+from cptstudio import metrics
 from cptstudio.errors import UserError
 from cptstudio.web import run_exports, run_texts
 from cptstudio.web.api.openapi import route
@@ -62,16 +63,19 @@ class Curve(BaseModel):
 
 
 class EvaluatedCorpus(BaseModel):
-    """What an evaluation measured on one corpus."""
+    """What an evaluation measured on one corpus: its role, and `measures` of GET /api/metrics."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
 
     role: str
-    bits_per_byte: float | None
-    loss: float | None
-    perplexity: float | None
 
 
 class EvaluationPoint(BaseModel):
-    """One evaluation; domain and general in bits per byte."""
+    """One evaluation; further charted numbers of it (GET /api/metrics) stand under their names."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
 
     seq: int
     step: float | None
@@ -161,12 +165,11 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "GET", "/series", summary="Curves", query=SeriesQuery, answer=SeriesAnswer)
     def series(run_id: str, query: SeriesQuery) -> dict[str, Any]:
         from cptstudio.web.series.answers import Wish
-        from cptstudio.web.series.parsing import NUMBERS
 
         keys = tuple(dict.fromkeys(key for key in query.keys.split(",") if key))
-        unknown = [key for key in keys if key not in NUMBERS]
+        unknown = [key for key in keys if key not in metrics.NUMBERS]
         if unknown or len(keys) > _KEYS:
-            known = ", ".join(NUMBERS)
+            known = ", ".join(metrics.NUMBERS)
             message = f"There is no curve {', '.join(unknown)[:200]!r}. There are: {known}."
             raise Problem.at("keys", message)
         wish = Wish(query.x, keys, query.start, query.end, query.buckets, query.smoothing)

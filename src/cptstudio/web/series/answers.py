@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio.metrics import EVALUATION, MEASURES
 from cptstudio.web.series import parsing
 from cptstudio.web.series.buckets import reduce_points
 from cptstudio.web.series.columns import RunColumns
@@ -19,7 +20,7 @@ Axis = Literal["step", "tokens", "time"]
 AXES: Final[dict[Axis, str]] = {"step": "step", "tokens": "tokens_seen", "time": "elapsed"}
 MOST_NON_FINITE: Final = 200
 MOST_EVALUATIONS: Final = 2000
-_DOMAIN: Final = "domain_bits_per_byte"
+CHARTED: Final = tuple(metric for metric in EVALUATION if metric.chart)
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Wish:
 
     Attributes:
         x: "step", "tokens" (seen) or "time" (seconds of training).
-        keys: names of `parsing.NUMBERS`.
+        keys: names of `metrics.NUMBERS`.
         start, end: range of x, or None for its first and last.
         buckets: at most so many points a curve.
         smoothing: of the moving average, 0 to below 1.
@@ -89,19 +90,13 @@ def evaluation_point(row: dict[str, Any]) -> dict[str, Any]:
     corpora = row.get("corpora")
     return {
         "seq": row[parsing.SEQ],
-        "step": finite(row.get("step")),
-        "tokens_seen": finite(row.get("tokens_seen")),
-        "elapsed": finite(row.get("elapsed")),
-        "domain": finite(row.get(_DOMAIN)),
-        "general": finite(row.get("general_bits_per_byte")),
+        **{name: finite(row.get(name)) for name in AXES.values()},
+        **{metric.key: finite(row.get(metric.name)) for metric in CHARTED},
         "best": row.get("best") is True,
         "corpora": {
             str(name): {
                 "role": str(values.get("role", "")),
-                **{
-                    measure: finite(values.get(measure))
-                    for measure in ("bits_per_byte", "loss", "perplexity")
-                },
+                **{measure.name: finite(values.get(measure.name)) for measure in MEASURES},
             }
             for name, values in (corpora.items() if isinstance(corpora, dict) else ())
             if isinstance(values, dict)
@@ -146,7 +141,7 @@ def _curve(
     measured = ~parsing.is_absent(y)
     usable = np.isfinite(y)
     average = np.full(len(y), np.nan)
-    unit, weight = 1.0, 0.0
+    unit, weight = 0.0, 0.0
     if usable.any():
         if usable.all():
             line = smoothed(x, y, wish.smoothing)

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio import metrics
 from cptstudio.run_rows import EVALUATION, RESUME, held_spans, resumed_after
 from cptstudio.web.series import parsing
 from cptstudio.web.series.parsing import Floats, Integers, Rows
@@ -95,7 +96,7 @@ class RunColumns:
         self.count = 0
         self._seq = Column([], np.int64)
         self._train = Column([], np.bool_)
-        self._columns = {name: Column([]) for name in parsing.NUMBERS}
+        self._columns = {name: Column([]) for name in metrics.NUMBERS}
         # (index among all rows, seq, after_seq)
         self._resumes: list[tuple[int, int, int]] = []
         self._evaluations: list[tuple[int, dict[str, Any]]] = []
@@ -114,7 +115,7 @@ class RunColumns:
     @property
     def memory(self) -> int:
         """Bytes that the columns take, about."""
-        return self.count * 8 * (len(parsing.NUMBERS) + 2)
+        return self.count * 8 * (len(metrics.NUMBERS) + 2)
 
     def column(self, name: str) -> Floats:
         """A number of the current training rows, in file order; see `parsing.ABSENT`."""

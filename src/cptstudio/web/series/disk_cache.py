@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio import metrics
 from cptstudio.durable import UnusableFileError, atomic_file, open_regular_file, parse_json
 from cptstudio.web.series import parsing
 from cptstudio.web.series.columns import Place, RunColumns
@@ -59,6 +60,7 @@ def copy_of(columns: RunColumns) -> Kept | None:
         "before": columns.before.hex(),
         "damaged": columns.damaged,
         "count": columns.count,
+        "numbers": list(metrics.NUMBERS),
         "columns": list(arrays),
         "others": columns.others(),
         "places": [
@@ -90,6 +92,8 @@ def load(columns: RunColumns, source: Path) -> bool:
         status = os.stat(columns.path, follow_symlinks=False)
         if header["version"] != VERSION or header["file"] != [status.st_dev, status.st_ino]:
             return False
+        if header["numbers"] != list(metrics.NUMBERS):
+            return False  # Rows may hold what was not read when the columns were made.
         offset, count = int(header["offset"]), int(header["count"])
         if count < 1:
             return False
@@ -111,7 +115,7 @@ def load(columns: RunColumns, source: Path) -> bool:
             arrays["train"],
             {
                 name: arrays[name] if name in arrays else parsing.absent(count)
-                for name in parsing.NUMBERS
+                for name in metrics.NUMBERS
             },
             [(int(at), row) for at, row in header["others"]],
             int(header["damaged"]),
@@ -141,7 +145,7 @@ def kept_runs(folder: Path) -> set[str]:
 
 def _arrays(columns: RunColumns) -> dict[str, Any]:
     arrays: dict[str, Any] = {"seq": columns.all_seqs(), "train": columns.all_train()}
-    for name in parsing.NUMBERS:
+    for name in metrics.NUMBERS:
         values = columns.all_values(name)
         if not parsing.is_absent(values).all():
             arrays[name] = values

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio import metrics
 from cptstudio.durable import LINE_SIZE_LIMIT, parse_json
 from cptstudio.run_rows import SEQ_LIMIT, is_row
 
@@ -22,23 +23,6 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 SEQ: Final = "seq"
-STEP: Final = "step"
-NUMBERS: Final = (
-    STEP,
-    "tokens_seen",
-    "elapsed",
-    "loss",
-    "learning_rate",
-    "gradient_norm",
-    "step_seconds",
-    "tokens_per_second",
-    "iterations_per_second",
-    "memory_active",
-    "memory_peak",
-    "memory_process",
-)
-"""Columns of float64 that are kept of training rows: what charts show. Whole numbers are exact
-up to 2**53."""
 
 _ABSENT_BITS: Final = np.uint64(0x7FF8_0000_000A_B5E7)
 ABSENT: Final[float] = float(_ABSENT_BITS.view(np.float64))
@@ -59,7 +43,7 @@ class Rows:
     Attributes:
         seq: position of each valid row in the file's own count.
         train: which of them are training rows.
-        columns: of NUMBERS, one value a row, ABSENT where there is none.
+        columns: of `metrics.NUMBERS`, one value a row, ABSENT where there is none.
         others: index and content of the rows that are no training rows.
         damaged: lines that hold no valid row.
     """
@@ -136,7 +120,7 @@ def from_records(found: Sequence[dict[str, Any]], damaged: int = 0) -> Rows:
     return Rows(
         seq=np.array([row[SEQ] for row in found], dtype=np.int64),
         train=np.array(train, dtype=np.bool_),
-        columns={name: _column(found, name) for name in NUMBERS},
+        columns={name: _column(found, name) for name in metrics.NUMBERS},
         others=[(at, row) for at, row in enumerate(found) if not train[at]],
         damaged=damaged,
     )
@@ -152,7 +136,9 @@ def joined(parts: Sequence[Rows]) -> Rows:
     return Rows(
         seq=np.concatenate([part.seq for part in parts]),
         train=np.concatenate([part.train for part in parts]),
-        columns={name: np.concatenate([part.columns[name] for part in parts]) for name in NUMBERS},
+        columns={
+            name: np.concatenate([part.columns[name] for part in parts]) for name in metrics.NUMBERS
+        },
         others=others,
         damaged=sum(part.damaged for part in parts),
     )
@@ -201,7 +187,7 @@ def _with_arrow(data: bytes) -> Rows | None:
     if (text[starts] != ord("{")).any() or (text[ends - 1] != ord("}")).any():
         return None
     fields = [("kind", pa.string()), (SEQ, pa.int64())]
-    fields += [(name, pa.float64()) for name in NUMBERS]
+    fields += [(name, pa.float64()) for name in metrics.NUMBERS]
     try:
         table = arrow_json.read_json(
             pa.BufferReader(data),
@@ -219,7 +205,7 @@ def _with_arrow(data: bytes) -> Rows | None:
     if len(seqs) and (int(seqs.min()) < 0 or int(seqs.max()) >= SEQ_LIMIT):
         return None
     train = np.asarray(pa.compute.equal(kind, "train").to_numpy(zero_copy_only=False), np.bool_)
-    rows = Rows(seqs, train, {name: _from_arrow(table.column(name)) for name in NUMBERS})
+    rows = Rows(seqs, train, {name: _from_arrow(table.column(name)) for name in metrics.NUMBERS})
     others = np.flatnonzero(~train)
     inner = data.count(b"{") + data.count(b"[") - len(rows)
     if inner > _DEEP + _USUAL_INNER * len(others):

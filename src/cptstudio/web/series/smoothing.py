@@ -25,7 +25,8 @@ class Smoothed:
 
     Attributes:
         values: one for each point.
-        unit: of x, to which the smoothing refers.
+        unit: of x, to which the smoothing refers; 0 while all points are at one place: then it is
+            the distance of the next one.
         weight: how much of the average's start correction is used up at the last point, 0 to 1;
             with it the average can be continued.
     """
@@ -46,14 +47,14 @@ def smoothed(x: Floats, y: Floats, smoothing: float) -> Smoothed:
             what a chart of that width can show.
     """
     if not len(x):
-        return Smoothed(y, 1.0, 0.0)
+        return Smoothed(y, 0.0, 0.0)
     distances = np.diff(x, prepend=x[0])
     between = distances[1:]
     usual = float(np.median(between)) if len(between) else 0.0
     unit = max(usual, float(x[-1] - x[0]) / SPANS)
-    if smoothing <= 0 or unit <= 0:
-        return Smoothed(y, max(unit, 1.0), 1.0)
-    past = np.power(smoothing, distances / unit)
+    if smoothing <= 0:
+        return Smoothed(y, unit, 1.0)
+    past = np.power(smoothing, distances / (unit or 1.0))
     # Points at the same place count like points one unit apart; they were measured one by one.
     past[distances <= 0] = smoothing
     past[0] = 0.0

@@ -3,7 +3,9 @@
  * that come live, each applied once.
  */
 import { get } from "./api.js";
+import { keyOf, loadMetrics } from "./metrics.js";
 import { signal } from "./preact.js";
+import { extendAverage } from "./smoothing.js";
 import { X_AXES } from "./x_axes.js";
 
 /** @typedef {(number | null)[]} Values */
@@ -15,17 +17,15 @@ import { X_AXES } from "./x_axes.js";
  * @property {Values} mean
  * @property {Values} last
  * @property {Values} ema
- * @property {number} ema_unit of x, to which the smoothing refers
- * @property {number} ema_weight how much of the average's start correction is used up
+ * @property {number} ema_unit see smoothing.js
+ * @property {number} ema_weight
  */
-/** @typedef {{seq: number, step: number, tokens_seen: number | null, elapsed: number | null, domain: number | null, general: number | null, best: boolean, corpora: Record<string, {role: string, bits_per_byte: number | null, loss: number | null}>}} Evaluation */
+/** @typedef {{seq: number, best: boolean, corpora: Record<string, any>, [number: string]: any}} Evaluation by axis and by metric */
 /** @typedef {{seq: number, step: number | null, key: string, value: string}} NonFinite */
 /** @typedef {{x: import("./x_axes.js").XAxis, from: number | null, to: number | null, smoothing: number, buckets: number}} View */
 /** @typedef {Record<string, any>} Row */
 
 const FIRST_KEY = "loss";
-const OTHER_KEYS = ["learning_rate", "tokens_per_second", "gradient_norm", "memory_process"];
-const KEYS = [FIRST_KEY, ...OTHER_KEYS];
 const GROWTH_BEFORE_RELOAD = 2;
 const FIRST_PICTURE_MS = 700;
 const MOST_NON_FINITE = 200;
@@ -33,52 +33,19 @@ const MOST_NON_FINITE = 200;
 /** @param {any} value @returns {number | null} */
 const finite = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
-/** @param {Row} row @returns {Evaluation} */
-function evaluationOf(row) {
+/** @param {Row} row @param {import("./metrics.js").MetricTable} metrics @returns {Evaluation} */
+function evaluationOf(row, metrics) {
   const corpora = Object.entries(row.corpora || {}).map(([name, values]) => [
     name,
-    { role: String(values.role || ""), bits_per_byte: finite(values.bits_per_byte), loss: finite(values.loss) },
+    { role: String(values.role || ""), ...Object.fromEntries(metrics.measures.map((one) => [one.name, finite(values[one.name])])) },
   ]);
   return {
+    ...Object.fromEntries(Object.values(X_AXES).map(({ field }) => [field, finite(row[field])])),
+    ...Object.fromEntries(metrics.evaluation.map((metric) => [keyOf(metric), finite(row[metric.name])])),
     seq: row.seq,
-    step: row.step,
-    tokens_seen: finite(row.tokens_seen),
-    elapsed: finite(row.elapsed),
-    domain: finite(row.domain_bits_per_byte),
-    general: finite(row.general_bits_per_byte),
     best: row.best === true,
     corpora: Object.fromEntries(corpora),
   };
-}
-
-/**
- * Continue a curve with one value, its moving average by the server's own rule.
- *
- * @param {Curve} curve
- * @param {number} x
- * @param {number | null} value null for what was not finite
- * @param {number} smoothing
- */
-function extend(curve, x, value, smoothing) {
-  const before = curve.x.length ? curve.x[curve.x.length - 1] : null;
-  let last = curve.ema.length - 1;
-  while (last >= 0 && curve.ema[last] == null) {
-    last -= 1;
-  }
-  curve.x.push(x);
-  for (const values of [curve.min, curve.max, curve.mean, curve.last]) {
-    values.push(value);
-  }
-  if (value == null || smoothing <= 0) {
-    curve.ema.push(value);
-    return;
-  }
-  const passed = before == null ? 0 : (x - before) / (curve.ema_unit || 1);
-  const past = last < 0 ? 0 : passed > 0 ? smoothing ** passed : smoothing;
-  const fresh = last < 0 ? 1 - smoothing : 1 - past;
-  const weight = past * curve.ema_weight + fresh;
-  curve.ema.push((past * curve.ema_weight * (curve.ema[last] ?? 0) + fresh * value) / weight);
-  curve.ema_weight = weight;
 }
 
 /** The curves of one run, as one view wants them. */
@@ -103,6 +70,8 @@ export class RunSeries {
     /** @type {NonFinite[]} */
     this.nonfinite = [];
     this.nonfiniteTotal = 0;
+    /** @type {import("./metrics.js").MetricTable} */
+    this.metrics = { training: [], evaluation: [], measures: [] };
     this.loaded = false;
     /** False while the server still reads a long file and has sent a first picture. */
     this.complete = true;
@@ -133,12 +102,14 @@ export class RunSeries {
     const { x, from, to, smoothing, buckets } = view;
     const path = `/api/runs/${this.run}/series`;
     try {
-      const first = await get(path, { x, from, to, smoothing, buckets, keys: FIRST_KEY });
+      const wanted = get(path, { x, from, to, smoothing, buckets, keys: FIRST_KEY });
+      const [metrics, first] = await Promise.all([loadMetrics(), wanted]);
       if (stale()) {
         return; // A newer view is on its way.
       }
+      this.metrics = metrics;
       this.take(first, view);
-      const others = await get(path, { x, from, to, smoothing, buckets: Math.ceil(buckets / 2), keys: OTHER_KEYS.join(",") });
+      const others = await get(path, { x, from, to, smoothing, buckets: Math.ceil(buckets / 2), keys: this.otherKeys().join(",") });
       if (stale()) {
         return;
       }
@@ -187,15 +158,20 @@ export class RunSeries {
   /** @param {any} answer */
   takeOthers(answer) {
     this.keys = { ...this.keys, ...answer.keys };
-    for (const key of OTHER_KEYS) {
+    for (const key of this.otherKeys()) {
       this.seqs[key] = answer.last_seq;
     }
     this.nonfinite = [...this.nonfinite.filter((one) => one.key === FIRST_KEY), ...(answer.nonfinite || [])];
     this.nonfiniteTotal += answer.nonfinite_total ?? 0;
     for (const row of this.recent) {
-      this.measure(row, OTHER_KEYS);
+      this.measure(row, this.otherKeys());
     }
     this.version.value += 1;
+  }
+
+  /** The numbers that have a chart, after the loss. */
+  otherKeys() {
+    return this.metrics.training.filter((metric) => metric.chart && metric.name !== FIRST_KEY).map((metric) => metric.name);
   }
 
   points() {
@@ -208,7 +184,7 @@ export class RunSeries {
       return;
     }
     for (const row of rows) {
-      this.append(row, KEYS);
+      this.append(row, [FIRST_KEY, ...this.otherKeys()]);
       if (this.loading) {
         this.recent.push(row);
       }
@@ -233,7 +209,7 @@ export class RunSeries {
     if (row.kind !== "evaluation") {
       this.measure(row, keys);
     } else if (this.shows(x)) {
-      const evaluation = evaluationOf(row);
+      const evaluation = evaluationOf(row, this.metrics);
       if (evaluation.best) {
         this.evaluations = this.evaluations.map((other) => ({ ...other, best: false }));
       }
@@ -267,7 +243,11 @@ export class RunSeries {
           this.nonfinite.push({ seq: row.seq, step: row.step, key, value: String(value) });
         }
       }
-      extend(curve, x, usable, this.shown.smoothing);
+      extendAverage(curve, x, usable, this.shown.smoothing);
+      curve.x.push(x);
+      for (const values of [curve.min, curve.max, curve.mean, curve.last]) {
+        values.push(usable);
+      }
     }
   }
 

@@ -3,37 +3,14 @@ import { StateBadge } from "../components/badge.js";
 import { Empty } from "../components/empty.js";
 import { Problem } from "../components/problem.js";
 import { Table } from "../components/table.js";
-import { bits, bytes, change, date, integer, number, shownValue } from "../lib/format.js";
+import { change, date, shownValue } from "../lib/format.js";
 import { runsChanged } from "../lib/live.js";
+import { differenceText, exact, useMetrics } from "../lib/metrics.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
 import { setQuery } from "../lib/router.js";
 import { nameOf } from "../lib/run_words.js";
 import { colourAt, CompareCurves, compareQuery } from "./compare/curves.js";
-
-/** @type {Record<string, string>} */
-const MEASURES = {
-  "domain.best": "Domain, best", "domain.last": "Domain, last", "domain.change": "Domain, change since the start",
-  "general.last": "General, last", "general.change": "General, change since the start",
-  loss: "Training loss, last step",
-  step: "Steps done", tokens_seen: "Tokens seen", tokens_per_second: "Speed", memory_process: "Memory",
-  skipped_steps: "Skipped steps",
-};
-
-/** @param {any} row @param {number | null} value */
-function measureText(row, value) {
-  if (row.unit === "bytes") return bytes(value);
-  if (row.unit === "bits per byte") return row.key.endsWith(".change") ? change(value) : bits(value);
-  return row.unit === "steps" || row.unit === "tokens" ? integer(value) : number(value);
-}
-
-/** @param {any} row @param {number} value */
-function differenceText(row, value) {
-  if (row.unit === "bytes") return (value > 0 ? "+" : "") + bytes(value);
-  return row.unit === "steps" || row.unit === "tokens"
-    ? change(value, 0)
-    : change(value, row.unit === "tokens per second" ? 1 : 4);
-}
 
 /** @param {{label: string, at: number}} props a run's name with its colour */
 function RunKey({ label, at }) {
@@ -76,8 +53,8 @@ function Tables({ answer, baseline }) {
     const difference = run.id !== baseline && typeof value === "number" && typeof row.baseline === "number"
       ? value - row.baseline
       : null;
-    return h("span", {}, measureText(row, value),
-      difference != null && h("span", { class: "fact-note" }, differenceText(row, difference)));
+    return h("span", {}, row.key.endsWith(".change") ? change(value) : exact(row.format, value),
+      difference != null && h("span", { class: "fact-note" }, differenceText(row.format, difference)));
   };
   return [
     h("section", { class: "card", key: "numbers", "aria-labelledby": "numbers-title" },
@@ -86,8 +63,8 @@ function Tables({ answer, baseline }) {
       h(Table, {
         caption: "Numbers of the runs", rows: answer.deltas, rowKey: (row) => row.key,
         columns: [{ id: "key", title: "Measure", header: true,
-          cell: (row) => h("span", {}, MEASURES[row.key] || row.key.replaceAll("_", " "), " ",
-            h("span", { class: "hint" }, row.unit === "bytes" ? "" : row.unit)) }, ...perRun(deltaCell, true)],
+          cell: (row) => h("span", {}, row.title, " ",
+            h("span", { class: "hint" }, row.format === "bytes" ? "" : row.unit)) }, ...perRun(deltaCell, true)],
       })),
     h("section", { class: "card", key: "settings", "aria-labelledby": "settings-title" },
       h("h2", { id: "settings-title" }, "Settings that differ"),
@@ -106,6 +83,7 @@ export default function Compare() {
   const list = useResource("/api/runs", undefined, runsChanged.value.count);
   const compared = useResource(chosen.length ? "/api/compare" : null, { runs: chosen.join(",") },
     runsChanged.value.count);
+  useMetrics(); // For the curves, while the answer is on its way.
   useEffect(() => {
     document.title = "Compare · CPT Studio";
   }, []);

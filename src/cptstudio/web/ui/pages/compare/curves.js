@@ -2,8 +2,9 @@ import { Chart } from "../../components/chart.js";
 import { XAxisChoice } from "../../components/x_axis_choice.js";
 import { Problem } from "../../components/problem.js";
 import { get } from "../../lib/api.js";
-import { bits, number } from "../../lib/format.js";
+import { number } from "../../lib/format.js";
 import { runsChanged } from "../../lib/live.js";
+import { FORMATS, keyOf, loadMetrics } from "../../lib/metrics.js";
 import { h, useEffect, useMemo, useState } from "../../lib/preact.js";
 import { nameOf } from "../../lib/run_words.js";
 import { queryNumber, route, setQuery } from "../../lib/router.js";
@@ -42,34 +43,45 @@ function linesOf(runs, series, baseline, pick) {
   });
 }
 
+/** What is drawn of several runs. @param {import("../../lib/metrics.js").MetricTable} metrics */
+const curvesOf = (metrics) =>
+  /** @type {const} */ (["training", "evaluation"]).flatMap((kind) => metrics[kind]
+    .filter((metric) => metric.compared.includes("curve"))
+    .map((metric) => ({ metric, trained: kind === "training" })));
+
 /** Curves of several runs over one another. @param {{runs: any[], baseline: string | null}} props */
 export function CompareCurves({ runs, baseline }) {
   const { x, from, to, log } = compareQuery();
   const [series, setSeries] = useState(/** @type {Record<string, any>} */ ({}));
+  const [curves, setCurves] = useState(/** @type {ReturnType<typeof curvesOf>} */ ([]));
   const [error, setError] = useState(/** @type {any} */ (null));
   const [version, setVersion] = useState(0);
   const ids = runs.map((run) => run.id).join(",");
   useEffect(() => {
     const abort = new AbortController();
-    const wanted = { x, from, to, keys: "loss", buckets: BUCKETS };
-    Promise.all(ids.split(",").map(async (id) => [id, await get(`/api/runs/${id}/series`, wanted, abort.signal)]))
-      .then((found) => {
-        setSeries(Object.fromEntries(found));
-        setVersion((value) => value + 1);
-        setError(null);
-      })
-      .catch((failure) => !abort.signal.aborted && setError(failure));
+    const fetched = async () => {
+      const curves = curvesOf(await loadMetrics());
+      const keys = curves.filter((one) => one.trained).map((one) => one.metric.name).join(",");
+      const path = (/** @type {string} */ id) => `/api/runs/${id}/series`;
+      const asked = ids.split(",").map(async (id) => [id, await get(path(id), { x, from, to, keys, buckets: BUCKETS }, abort.signal)]);
+      setSeries(Object.fromEntries(await Promise.all(asked)));
+      setCurves(curves);
+      setVersion((value) => value + 1);
+      setError(null);
+    };
+    fetched().catch((failure) => !abort.signal.aborted && setError(failure));
     return () => abort.abort();
   }, [ids, x, from, to, runsChanged.value.count]);
   const field = X_AXES[x].field;
-  const measured = (/** @type {any} */ one, /** @type {(evaluation: any) => any} */ value) => {
-    const points = one.evaluations.filter((/** @type {any} */ point) => point[field] != null && value(point) != null);
-    return { x: points.map((/** @type {any} */ point) => point[field]), y: points.map(value), points: true };
-  };
-  const lines = useMemo(() => ({
-    loss: linesOf(runs, series, baseline, (one) => ({ x: one.keys.loss.x, y: one.keys.loss.ema })),
-    domain: linesOf(runs, series, baseline, (one) => measured(one, (point) => point.domain)),
-    general: linesOf(runs, series, baseline, (one) => measured(one, (point) => point.general)),
+  const drawn = useMemo(() => curves.map(({ metric, trained }) => {
+    const measured = (/** @type {any} */ point) => point[keyOf(metric)];
+    const pick = trained
+      ? (/** @type {any} */ one) => ({ x: one.keys[metric.name].x, y: one.keys[metric.name].ema })
+      : (/** @type {any} */ one) => {
+        const points = one.evaluations.filter((/** @type {any} */ point) => point[field] != null && measured(point) != null);
+        return { x: points.map((/** @type {any} */ point) => point[field]), y: points.map(measured), points: true };
+      };
+    return { metric, trained, lines: linesOf(runs, series, baseline, pick) };
   }), [version, baseline, ids]);
   const edges = Object.values(series).map((one) => [one.x_min, one.x_max]).filter(([low]) => low != null);
   const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? Math.min(...edges.map(([low]) => low)), to ?? Math.max(...edges.map(([, high]) => high))]);
@@ -83,9 +95,12 @@ export function CompareCurves({ runs, baseline }) {
       h(XAxisChoice, { x }),
       h("label", {}, h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }), "Logarithmic loss")),
     error && h(Problem, { error }),
-    h("div", { class: "charts charts-few" },
-      h(Chart, { ...common, title: "Training loss", note: h("span", { class: "hint" }, "smoothed, nats per token"), lines: lines.loss, y: { title: "Loss", format: number }, log, large: true, file: "compare.loss", empty: "No steps were recorded." }),
-      h(Chart, { ...common, title: "Domain", note: h("span", { class: "hint" }, "held out, bits per byte"), lines: lines.domain, y: { title: "Bits per byte", format: bits, tick: number }, file: "compare.domain", empty: "No evaluations." }),
-      h(Chart, { ...common, title: "General", note: h("span", { class: "hint" }, "held out, bits per byte"), lines: lines.general, y: { title: "Bits per byte", format: bits, tick: number }, file: "compare.general", empty: "No evaluations." })),
+    h("div", { class: "charts charts-few" }, drawn.map(({ metric, trained, lines }) => h(Chart, {
+      ...common, key: metric.name, title: metric.title, lines, large: metric.chart?.size === "large",
+      log: metric.chart?.size === "large" && log, file: `compare.${keyOf(metric)}`,
+      note: h("span", { class: "hint" }, `${trained ? "smoothed" : "held out"}, ${metric.unit}`),
+      y: { title: metric.title, format: FORMATS[metric.format], tick: number },
+      empty: trained ? "No steps were recorded." : "No evaluations.",
+    }))),
   );
 }

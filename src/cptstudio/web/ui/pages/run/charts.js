@@ -1,16 +1,20 @@
 /** The charts of a run, the loss first; their view is the URL's. */
 import { Chart } from "../../components/chart.js";
 import { XAxisChoice } from "../../components/x_axis_choice.js";
-import { bits, bytes, count, integer, number, rate } from "../../lib/format.js";
+import { bytes, integer, number, rate } from "../../lib/format.js";
+import { chartsOf, FORMATS, keyOf } from "../../lib/metrics.js";
 import { h, useEffect, useMemo, useRef, useState } from "../../lib/preact.js";
 import { queryNumber, route, setQuery } from "../../lib/router.js";
 import { X_AXES, xAxis } from "../../lib/x_axes.js";
 
 /** @typedef {import("../../lib/run_series.js").RunSeries} RunSeries */
 /** @typedef {import("../../lib/plotting.js").Line} Line */
+/** @typedef {import("../../lib/metrics.js").Metric} Metric */
+/** @typedef {import("../../lib/metrics.js").ChartOf} ChartOf */
 
 const DEFAULT_SMOOTHING = 0.9;
 const SETTLED_MS = 250;
+const COLOURS = ["chart-1", "chart-3", "chart-6", "chart-8"];
 const EVALUATION_COLOURS = ["chart-2", "chart-4", "chart-5", "chart-7"];
 
 /** What the URL says about the charts. */
@@ -33,31 +37,59 @@ function zoom(from, to) {
   setQuery({ from: rounded(from, x), to: rounded(to, x) }, { push: true });
 }
 
-/** Raw trace, its extremes as a band, and the moving average. @param {RunSeries} series @param {string} key @param {string} label @returns {Line[]} */
-function traced(series, key, label) {
-  const curve = series.keys[key];
+/**
+ * A number of the training rows: each step with its extremes as a band and the moving average, or one line.
+ * @param {RunSeries} series @param {Metric} metric @param {number} at among them @param {boolean} alone in its chart @returns {Line[]}
+ */
+function trained(series, metric, at, alone) {
+  const colour = COLOURS[at % COLOURS.length];
+  const curve = series.keys[metric.name];
   if (!curve?.x.length) {
     return [];
   }
-  const named = (/** @type {string} */ what) => (label ? `${label}, ${what}` : `${what[0].toUpperCase()}${what.slice(1)}`);
-  const raw = { label: named("each step"), x: curve.x, y: curve.mean, min: curve.min, max: curve.max, colour: "chart-raw", width: 1, quiet: true };
-  return series.shown.smoothing > 0 ? [raw, { label: named("smoothed"), x: curve.x, y: curve.ema, colour: "chart-1", width: 2 }] : [raw];
+  if (metric.drawn !== "smoothed") {
+    return [{ label: metric.title, x: curve.x, y: curve[metric.drawn], colour }];
+  }
+  const named = (/** @type {string} */ what) =>
+    (alone ? `${what[0].toUpperCase()}${what.slice(1)}` : `${metric.legend || metric.title}, ${what}`);
+  const raw = {
+    label: named("each step"), x: curve.x, y: curve.mean, min: curve.min, max: curve.max, colour: "chart-raw", width: 1,
+    quiet: true,
+  };
+  return series.shown.smoothing > 0
+    ? [raw, { label: named("smoothed"), x: curve.x, y: curve.ema, colour, width: 2 }]
+    : [raw];
 }
 
-/** @param {RunSeries} series @param {(evaluation: any) => number | null | undefined} value @param {Partial<Line> & {label: string, colour: string}} look @returns {Line[]} */
-function measured(series, value, look) {
+/**
+ * A number of the evaluations, as points.
+ * @param {RunSeries} series @param {(evaluation: any) => number | null | undefined} value
+ * @param {{label: string, at: number, dashed: boolean}} look @returns {Line[]}
+ */
+function measured(series, value, { label, at, dashed }) {
   const field = X_AXES[series.shown.x].field;
   const points = series.evaluations.filter((one) => one[field] != null && value(one) != null);
-  return points.length ? [{ x: points.map((one) => /** @type {number} */ (one[field])), y: points.map(value), points: true, width: 1.75, ...look }] : [];
+  return points.length
+    ? [{
+      label, x: points.map((one) => one[field]), y: points.map(value), points: true, width: 1.75,
+      colour: EVALUATION_COLOURS[at % EVALUATION_COLOURS.length], dash: dashed ? [6, 4] : undefined,
+    }]
+    : [];
 }
 
-/** @param {RunSeries} series */
-function heldOutLosses(series) {
-  const roles = new Map(series.evaluations.flatMap((one) => Object.entries(one.corpora).map(([name, corpus]) => [name, corpus.role])));
-  return [...roles].flatMap(([name, role], at) =>
-    measured(series, (one) => one.corpora[name]?.loss, {
-      label: `Held out: ${name} (${role})`, colour: EVALUATION_COLOURS[at % EVALUATION_COLOURS.length], dash: role === "domain" ? undefined : [6, 4],
-    }));
+/** All that is drawn in a chart. @param {RunSeries} series @param {ChartOf} chart @returns {Line[]} */
+function linesOf(series, { training, evaluation, measures }) {
+  const roles = new Map(series.evaluations.flatMap((one) =>
+    Object.entries(one.corpora).map(([name, corpus]) => [name, corpus.role])));
+  const alone = training.length + evaluation.length + measures.length === 1;
+  return [
+    ...training.flatMap((metric, at) => trained(series, metric, at, alone)),
+    ...evaluation.flatMap((metric, at) =>
+      measured(series, (one) => one[keyOf(metric)], { label: metric.title, at, dashed: at > 0 })),
+    ...measures.flatMap((metric) => [...roles].flatMap(([name, role], at) =>
+      measured(series, (one) => one.corpora[name]?.[metric.name],
+        { label: `${measures.length > 1 ? metric.title : "Held out"}: ${name} (${role})`, at, dashed: role !== "domain" }))),
+  ];
 }
 
 /** @param {RunSeries} series */
@@ -111,11 +143,11 @@ function Alarm({ series }) {
   );
 }
 
-/** Why the chart of evaluations is empty. @param {RunSeries} series @param {any} run */
-function unmeasured(series, run) {
+/** Why a chart of evaluations is empty. @param {RunSeries} series @param {any} run @param {Metric} metric */
+function unmeasured(series, run, metric) {
   const { from, to } = series.shown;
   if ((from != null || to != null) && (run.domain?.last != null || run.general?.last != null)) return "No evaluation in this part of the run.";
-  return run.state.alive ? "No evaluation yet." : "No evaluation measured bits per byte.";
+  return run.state.alive ? "No evaluation yet." : `No evaluation measured ${metric.unit || metric.title.toLowerCase()}.`;
 }
 
 /** @param {{series: RunSeries, run: any}} props */
@@ -133,15 +165,8 @@ export function RunCharts({ series, run }) {
   }, [shown]);
   // While the next view is fetched, the last one is drawn with its own axis.
   const x = X_AXES[series.shown.x];
-  const lines = useMemo(() => ({
-    loss: [...traced(series, "loss", "Training"), ...heldOutLosses(series)],
-    bits: [...measured(series, (one) => one.domain, { label: "Domain", colour: "chart-2" }), ...measured(series, (one) => one.general, { label: "General", colour: "chart-4", dash: [6, 4] })],
-    rate: (series.keys.learning_rate?.x.length ? [{ label: "Learning rate", x: series.keys.learning_rate.x, y: series.keys.learning_rate.last, colour: "chart-1" }] : []),
-    speed: traced(series, "tokens_per_second", ""),
-    norm: traced(series, "gradient_norm", ""),
-    memory: (series.keys.memory_process?.x.length ? [{ label: "Memory of the process", x: series.keys.memory_process.x, y: series.keys.memory_process.max, colour: "chart-1" }] : []),
-    marks: marksOf(series),
-  }), [version]);
+  const charts = useMemo(() => chartsOf(series.metrics).map((chart) => ({ ...chart, lines: linesOf(series, chart) })), [version]);
+  const marks = useMemo(() => marksOf(series), [version]);
   const { from, to } = series.shown;
   const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? series.xMin ?? 0, to ?? series.xMax ?? 1]);
   const extent = /** @type {[number, number] | null} */ (series.xMin == null || series.xMax == null ? null : [series.xMin, series.xMax]);
@@ -159,12 +184,23 @@ export function RunCharts({ series, run }) {
     h(
       "div",
       { class: "charts" },
-      h(Chart, { ...common, title: "Loss", note: h("span", { class: "hint" }, "nats per token"), lines: lines.loss, y: { title: "Loss", format: number }, log: view.log, clip: view.clip, large: true, marks: lines.marks, file: `${run.id}.loss`, empty: waiting }),
-      h(Chart, { ...common, title: "Held-out text", note: h("span", { class: "hint" }, "bits per byte"), lines: lines.bits, y: { title: "Bits per byte", format: bits, tick: number }, wide: true, marks: lines.marks, file: `${run.id}.bits-per-byte`, empty: unmeasured(series, run) }),
-      h(Chart, { ...common, title: "Learning rate", lines: lines.rate, y: { title: "Learning rate", format: (value) => number(value, 3) }, zero: true, file: `${run.id}.learning-rate`, empty: unrecorded }),
-      h(Chart, { ...common, title: "Speed", note: h("span", { class: "hint" }, "tokens per second"), lines: lines.speed, y: { title: "Tokens per second", format: count }, clip: view.clip, file: `${run.id}.speed`, empty: unrecorded }),
-      h(Chart, { ...common, title: "Gradient norm", lines: lines.norm, y: { title: "Gradient norm", format: (value) => number(value, 3) }, clip: view.clip, file: `${run.id}.gradient-norm`, empty: unrecorded }),
-      h(Chart, { ...common, title: "Memory", lines: lines.memory, y: { title: "Memory", format: bytes }, zero: true, limit: run.memory_limit ? { value: run.memory_limit, label: `memory of this machine, ${bytes(run.memory_limit)}` } : null, file: `${run.id}.memory`, empty: unrecorded }),
+      charts.map(({ chart, lines, training, evaluation, measures }) => {
+        const [first] = [...training, ...evaluation, ...measures];
+        const format = FORMATS[first.format];
+        const ofSteps = training.length > 0;
+        return h(Chart, {
+          ...common, key: chart.id, lines, title: chart.title, file: `${run.id}.${chart.id}`, zero: chart.zero,
+          note: first.unit !== "" && first.format !== "bytes" && h("span", { class: "hint" }, first.unit),
+          y: { title: first.title, format, tick: first.format === "decimals" ? number : undefined },
+          large: chart.size === "large", wide: chart.size === "wide",
+          log: chart.size === "large" && view.log, clip: view.clip && training.some((metric) => metric.drawn === "smoothed"),
+          marks: evaluation.length + measures.length > 0 ? marks : undefined,
+          limit: chart.id === "memory" && run.memory_limit
+            ? { value: run.memory_limit, label: `memory of this machine, ${bytes(run.memory_limit)}` }
+            : null,
+          empty: chart.size === "large" ? waiting : ofSteps ? unrecorded : unmeasured(series, run, first),
+        });
+      }),
     ),
     h("p", { class: "hint" }, "Drag over a chart to zoom in; double-click to see everything. With the keyboard: choose a chart with Tab, then the arrow keys, + and −, 0."),
     run.tokens_per_second != null && h("p", { class: "visually-hidden" }, `Speed now: ${rate(run.tokens_per_second, "tokens")}.`),
