@@ -25,7 +25,9 @@ GROUND = {
     "memory_evidence",
     "metrics",
     "model_bounds",
+    "optimizer_records",
     "prompt_suites",
+    "retention",
     "run_files",
     "run_rows",
     "sampling",
@@ -34,6 +36,7 @@ GROUND = {
     "typed_numbers",
     "terminal",
     "validation",
+    "weight_files",
     "workspace",
     "yaml_text",
 }

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from cptstudio.errors import UserError
+from cptstudio.optimizer_records import OPTIMIZERS, OptimizerName
 from cptstudio.typed_numbers import AmbiguousNumberError, UnreadableNumberError, read_number
 from cptstudio.validation import ReadsNumbers, findings_of, wrong
 from cptstudio.workspace import NAME_PATTERN
@@ -253,24 +254,17 @@ class MethodSettings(Settings):
     )
 
 
-STATE_ARRAYS = {
-    "adamw": (2, 2),
-    "adafactor": (0, 0),
-    "lion": (1, 1),
-    "muon": (1, 2),
-    "sgd": (1, 1),
-}
-"""Arrays of float32 that an optimizer keeps for a matrix and for any other parameter, each as large
-as the parameter. Muon leaves what is no matrix to AdamW; Adafactor keeps rows and columns only."""
-
-
 class OptimizerSettings(Settings):
     """How gradients become updates."""
 
-    name: Literal["adamw", "adafactor", "lion", "muon", "sgd"] = _field(
+    name: OptimizerName = _field(
         "adamw",
         title="Optimizer",
-        help="muon trains matrices with Muon and everything else with AdamW.",
+        help=" ".join(
+            f"{name} trains matrices with {one.title} and everything else with AdamW."
+            for name, one in OPTIMIZERS.items()
+            if one.matrices_only
+        ),
     )
     learning_rate: float | None = _field(
         None,
@@ -284,7 +278,13 @@ class OptimizerSettings(Settings):
     beta2: float = _field(0.95, title="Beta 2", help="Decay of the second moment.", ge=0, lt=1)
     epsilon: float = _field(1e-8, title="Epsilon", help="Added to the denominator.", gt=0, le=1)
     weight_decay: float = _field(0.1, title="Weight decay", help="On matrices only.", ge=0, lt=1)
-    momentum: float = _field(0.95, title="Momentum", help="Of Muon and SGD.", ge=0, lt=1)
+    momentum: float = _field(
+        0.95,
+        title="Momentum",
+        help=f"Of {' and '.join(one.title for one in OPTIMIZERS.values() if one.has_momentum)}.",
+        ge=0,
+        lt=1,
+    )
     clip_norm: float = _field(
         1.0, title="Clip", help="Largest global gradient norm; 0 turns clipping off.", ge=0
     )
@@ -391,9 +391,13 @@ class CheckpointSettings(Settings):
     every: TypedLength | None = _field(
         None, title="Save every", help="Interval (default: ten times a run)."
     )
-    keep_last: int = _field(2, title="Keep", help="How many of the last ones stay.", ge=2)
+    keep_last: int = _field(2, title="Keep", help="How many of the last checkpoints stay.", ge=2)
     keep_every: int = _field(
-        0, title="Keep every", help="Checkpoints at multiples of so many steps stay; 0: none.", ge=0
+        0,
+        title="Keep every",
+        help="Checkpoints at multiples of so many steps stay; 0: none.",
+        unit="steps",
+        ge=0,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from cptstudio.lm.description import describe_model, read_tensors
+from cptstudio.lm.description import describe_model
 from cptstudio.lm.parameters import named_parameters, trainable_parameters
 from cptstudio.lm.saving import (
     fused_parameters,
@@ -20,6 +20,7 @@ from cptstudio.lm.saving import (
     save_model_folder,
     save_weights,
 )
+from cptstudio.weight_files import read_tensors
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import assert_same_parameters, logits, prepare, text_batch, train
 from tests.toy_models import ARCHITECTURES, make_toy_image_model

@@ -10,7 +10,6 @@ import mlx.core as mx
 import mlx_lm
 import pytest
 
-from cptstudio.lm.description import read_tensors
 from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.loading import LoadedModel, load_for_inference, load_for_training
 from cptstudio.lm.merging import Part, merge
@@ -19,6 +18,7 @@ from cptstudio.lm.parameters import named_parameters, trainable_parameters
 from cptstudio.lm.saving import save_model_folder, save_weights
 from cptstudio.settings import MethodSettings
 from cptstudio.training.evaluation import computing_in
+from cptstudio.weight_files import read_tensors
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import text_batch
 

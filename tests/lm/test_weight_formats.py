@@ -11,10 +11,11 @@ import mlx.core as mx
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.lm.description import describe_model, is_quantized, read_tensors
+from cptstudio.lm.description import describe_model, is_quantized
 from cptstudio.lm.loading import load_for_inference, load_for_training
 from cptstudio.lm.weight_formats import why_untrainable
 from cptstudio.runs.preflight import count_parameters
+from cptstudio.weight_files import read_tensors
 from tests.lm.conftest import ToyFolder
 
 _MODEL = "model.layers.0.mlp.up_proj"

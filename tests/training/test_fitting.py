@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +12,13 @@ from typer.testing import CliRunner
 
 from cptstudio.cli import app
 from cptstudio.errors import UserError
-from cptstudio.run_files import read_config
+from cptstudio.lm.description import describe_model
+from cptstudio.optimizer_records import OPTIMIZERS
+from cptstudio.run_files import CHECKPOINTS, MANIFEST, checkpoint_name, read_config
+from cptstudio.runs.preflight import problems_of
+from cptstudio.settings import parse_settings
 from cptstudio.training.fitting import Fit, fit_of_run
+from cptstudio.training.prepare import plan_config
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import make_workspace, prepare, small_settings
 
@@ -73,3 +79,34 @@ def test_what_fits_is_not_asked_about(workspace: Workspace) -> None:
     directory = prepare(workspace, "small")
     fit = fit_of_run(read_config(directory), directory)
     assert fit is not None and fit.fits
+
+
+def test_the_check_before_a_start_asks_for_no_more_than_the_plan(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in OPTIMIZERS:
+        settings = parse_settings(small_settings(optimizer={"name": name}))
+        config, plan = plan_config(workspace, "new", settings)
+        memory, free = plan.memory.total, plan.disk_needed
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=memory))  # noqa: B023
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))  # noqa: B023
+        assert problems_of(config, workspace.run("new")) == [], name
+        memory, free = plan.memory.weights, plan.checkpoint_bytes // 2
+        found = [str(problem) for problem in problems_of(config, workspace.run("new"))]
+        assert [one.partition(":")[0] for one in found] == ["Memory", "Disk space"], name
+
+
+def test_a_run_with_two_checkpoints_needs_space_for_one_more(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = prepare(workspace, "resumed")
+    config = read_config(directory)
+    one = 12 * describe_model(Path(config.model_path)).parameters
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3 * one // 2))
+    (refused,) = problems_of(config, directory)
+    assert "two checkpoints need" in refused.sentence
+    for step in (2, 4):
+        folder = directory / CHECKPOINTS / checkpoint_name(step)
+        folder.mkdir(parents=True)
+        (folder / MANIFEST).write_text("{}")
+    assert problems_of(config, directory) == []

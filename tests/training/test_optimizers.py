@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
 import torch
 
+from cptstudio import optimizer_records
 from cptstudio.lm.parameter_kinds import Treatment
-from cptstudio.settings import STATE_ARRAYS, OptimizerSettings
-from cptstudio.training import optimizers
+from cptstudio.optimizer_records import OPTIMIZERS
+from cptstudio.settings import OptimizerSettings
+from cptstudio.training import optimizers, update_rules
 from cptstudio.training.optimizers import Optimizer, TrainedParameters, clip_factor
 
 SHAPES = {"table": (30, 8), "up": (24, 8), "down": (8, 24), "norm": (8,), "experts": (3, 6, 8)}
-NAMES = ["adamw", "adafactor", "lion", "muon", "sgd"]
+NAMES = list(OPTIMIZERS)
 STEPS = 5
 TREATMENTS = {
     "table": Treatment(decayed=False, muon=False),
@@ -202,7 +206,7 @@ def test_where_the_device_says_no_nothing_changes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_state_is_as_large_as_the_settings_say(name: str) -> None:
+def test_state_is_as_large_as_its_record_says(name: str) -> None:
     _, optimizer = optimise(steps=0, name=name)
     state = optimizer.state()
     for parameter, shape in SHAPES.items():
@@ -211,7 +215,8 @@ def test_state_is_as_large_as_the_settings_say(name: str) -> None:
             for leaf, value in state.items()
             if leaf.startswith(parameter + "/")
         )
-        expected = STATE_ARRAYS[name][0 if TREATMENTS[parameter].muon else 1]
+        muon = TREATMENTS[parameter].muon
+        expected = OPTIMIZERS[name].state_bytes(int(muon), int(not muon)) // 4
         # Adafactor keeps a vector whole, which is little.
         assert arrays == expected or (name == "adafactor" and parameter == "norm"), parameter
 
@@ -262,3 +267,27 @@ def test_trained_parameters_are_read_and_replaced_in_the_network() -> None:
     ]
     parameters["layers.1.bias"] = mx.array([5.0, 6.0])
     assert model.layers[1].bias.tolist() == [5.0, 6.0]
+
+
+class AnyOptimizer(OptimizerSettings):
+    """Settings that may name an optimizer which was added after they were made."""
+
+    name: str = ""
+
+
+def test_the_example_of_contributing_is_an_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    example = text.partition("# in OPTIMIZERS\n")[2].partition("```")[0]
+    record, _, rule = example.partition("# in RULES\n")
+    known = {**vars(optimizer_records), **vars(update_rules)}
+    for table, entry in ((OPTIMIZERS, record), (update_rules.RULES, rule)):
+        ((name, made),) = eval(f"{{{entry}}}", known).items()
+        monkeypatch.setitem(table, name, made)
+    monkeypatch.setitem(globals(), "OptimizerSettings", AnyOptimizer)
+    test_state_is_as_large_as_its_record_says(name)
+    ours, _ = optimise(name=name, momentum=0.8)
+    theirs = torch_result(
+        lambda groups: torch.optim.SGD(groups, momentum=0.8, weight_decay=0.1, nesterov=True)
+    )
+    assert_close(ours, theirs)
+    assert update_rules.RULES.keys() == OPTIMIZERS.keys()

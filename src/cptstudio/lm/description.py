@@ -7,22 +7,18 @@ through links, because the Hugging Face cache keeps snapshots as links to its bl
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cptstudio.durable import open_regular_file, parse_foreign_json, read_bytes
+from cptstudio.durable import parse_foreign_json, read_bytes
 from cptstudio.errors import UserError
 from cptstudio.lm import weight_formats
 from cptstudio.lm.model_config import normalized
 from cptstudio.lm.vocabulary import embedding_rows
 from cptstudio.model_bounds import check_numbers
-from cptstudio.workspace import why_model_is_absent
-
-HEADER_SIZE_LIMIT = 100_000_000
-"""Largest header that the safetensors format allows, in bytes."""
+from cptstudio.weight_files import Tensor, check_present, read_tensors
 
 _LIMIT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 _FLOATS = {
@@ -33,25 +29,6 @@ _FLOATS = {
     "F8_E4M3": "float8_e4m3",
     "F8_E5M2": "float8_e5m2",
 }
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One entry of a safetensors header.
-
-    Attributes:
-        dtype: as the format writes it, such as "BF16" or "U32".
-        shape: sizes of the axes.
-        file: name of the file that holds it.
-        bytes: size of its data.
-        start: where its data begin in the file.
-    """
-
-    dtype: str
-    shape: tuple[int, ...]
-    file: str
-    bytes: int
-    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -189,17 +166,6 @@ def is_quantized(path: Path) -> Quantization | None:
 # --- config.json -----------------------------------------------------------------------------
 
 
-def check_present(path: Path) -> None:
-    """Refuse a base model's folder that is not where it was.
-
-    Raises:
-        UserError: nothing is there.
-    """
-    absence = why_model_is_absent(path)
-    if absence is not None:
-        raise UserError(absence)
-
-
 def read_model_config(path: Path) -> dict[str, Any]:
     """Read config.json of a model folder as it is written.
 
@@ -293,111 +259,6 @@ def _has_chat_template(path: Path) -> bool:
     except (FileNotFoundError, ValueError, UserError):
         return False
     return isinstance(settings, dict) and bool(settings.get("chat_template"))
-
-
-# --- weight files ----------------------------------------------------------------------------
-
-
-def weight_files(path: Path) -> list[Path]:
-    """The weight files of a model folder that mlx-lm reads, sorted by name.
-
-    Raises:
-        UserError: there are none; the message says what is there instead.
-    """
-    files = sorted(path.glob("model*.safetensors"))
-    if files:
-        return files
-    check_present(path)
-    if list(path.glob("*.bin")) or list(path.glob("*.pt")) or list(path.glob("*.pth")):
-        raise UserError(
-            f"{path} holds its weights as pickle files only (*.bin), which can run any code when "
-            "they are loaded. Use a version of the model with .safetensors files."
-        )
-    if list(path.glob("*.gguf")):
-        raise UserError(
-            f"{path} holds a GGUF file, which cannot be trained. Use the original model with "
-            ".safetensors files."
-        )
-    raise UserError(
-        f"{path} has no weights (model*.safetensors). Is the download complete?",
-    )
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Names, types and shapes of all tensors in a model folder's weight files.
-
-    Raises:
-        UserError: a file is missing, cut off or not in the safetensors format.
-    """
-    files = weight_files(path)
-    tensors: dict[str, Tensor] = {}
-    for file in files:
-        tensors |= read_header(file)
-    missing = sorted(_indexed_files(path) - {file.name for file in files})
-    if missing and all((path / name).exists() for name in missing):
-        raise UserError(
-            f"{path} keeps weights in {missing[0]}, and mlx-lm reads only files that are called "
-            "model*.safetensors. Use a version of the model whose files are called so."
-        )
-    if missing:
-        raise UserError(
-            f"{path} lacks {len(missing)} of its weight files ({missing[0]}"
-            f"{' and others' if len(missing) > 1 else ''}). Download the model again."
-        )
-    return tensors
-
-
-def _indexed_files(path: Path) -> set[str]:
-    try:
-        index = parse_foreign_json(read_bytes((path / "model.safetensors.index.json").resolve()))
-    except (FileNotFoundError, ValueError):
-        return set()
-    names = index.get("weight_map") if isinstance(index, dict) else None
-    return set(map(str, names.values())) if isinstance(names, dict) else set()
-
-
-def read_header(file: Path) -> dict[str, Tensor]:
-    """The header of one safetensors file, checked against the file's size.
-
-    The format: 8 bytes with the header's length (little endian), the header as JSON, then the
-    data (github.com/huggingface/safetensors#format).
-
-    Raises:
-        UserError: the file is cut off or not in this format.
-    """
-    with open_regular_file(file.resolve()) as stream:
-        start = stream.read(8)
-        if len(start) < 8:
-            raise UserError(f"{file} is cut off. Download the model again.")
-        (length,) = struct.unpack("<Q", start)
-        if length > HEADER_SIZE_LIMIT:
-            raise UserError(f"{file} is not a safetensors file.")
-        header = stream.read(length)
-        size = stream.seek(0, 2)
-    if len(header) < length:
-        raise UserError(f"{file} is cut off inside its header. Download the model again.")
-    try:
-        return _parse_header(parse_foreign_json(header), file, size, 8 + length)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise UserError(f"{file} has a damaged header. Download the model again.") from None
-
-
-def _parse_header(header: Any, file: Path, size: int, data: int) -> dict[str, Tensor]:
-    tensors = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = entry["data_offsets"]
-        if not 0 <= begin <= end:
-            raise ValueError
-        if end > size - data:
-            raise UserError(
-                f"{file} is cut off: it should be at least {end - size + data:,} bytes longer. "
-                "Download the model again."
-            )
-        shape = tuple(int(size) for size in entry["shape"])
-        tensors[name] = Tensor(str(entry["dtype"]), shape, file.name, end - begin, data + begin)
-    return tensors
 
 
 def _tied(

@@ -20,7 +20,7 @@ from cptstudio.errors import UserError
 if TYPE_CHECKING:
     import mlx.core as mx
 
-    from cptstudio.lm.description import Tensor
+    from cptstudio.weight_files import Tensor
 
 # A number whose exponent is all ones is NaN or infinity, by IEEE 754 and in bfloat16 alike.
 _EXPONENTS = {"F32": 0x7F80_0000, "BF16": 0x7F80, "F16": 0x7C00}

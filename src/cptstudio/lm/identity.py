@@ -10,7 +10,7 @@ from typing import Final
 
 from cptstudio.durable import FolderSignature, folder_signature, open_regular_file
 from cptstudio.errors import UserError
-from cptstudio.lm.description import check_present, weight_files
+from cptstudio.weight_files import check_present, weight_files
 
 _OF_TOKENIZER: Final = re.compile(
     r"token|vocab|merges|special|tekken|spiece|sentencepiece|\.(model|tiktoken|bpe)$"

@@ -19,12 +19,13 @@ import mlx.core as mx
 from mlx_lm.utils import load_tokenizer
 
 from cptstudio.errors import UserError
-from cptstudio.lm.description import is_quantized, read_tensors
+from cptstudio.lm.description import is_quantized
 from cptstudio.lm.finite import check_weights
 from cptstudio.lm.loading import LoadedModel, complete_modules, load_network, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
 from cptstudio.lm.saving import fused_parameters
 from cptstudio.lm.tensor_types import NAMES, lasting_parameters, stored_types
+from cptstudio.weight_files import read_tensors
 
 Progress = Callable[[int, int], None]
 

@@ -29,7 +29,7 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from cptstudio.durable import dump_json
-from cptstudio.lm.description import read_model_config, read_tensors, weight_files
+from cptstudio.lm.description import read_model_config
 from cptstudio.lm.loading import ADAPTER_LEAVES, LoadedModel, load_network, wider_values
 from cptstudio.lm.methods import AppliedMethod
 from cptstudio.lm.model_config import additions, normalized
@@ -37,6 +37,7 @@ from cptstudio.lm.parameter_kinds import constants, parameter_kinds
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.tensor_layout import TensorLayout
 from cptstudio.lm.tensor_types import NAMES, as_stored, main_type
+from cptstudio.weight_files import read_tensors, weight_files
 
 SHARD_SIZE = 5 * 10**9
 """Bytes of tensors in one weight file, at most, as Hugging Face's tools split them."""

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from mlx.nn.layers.base import Module
 
-from cptstudio.lm.description import Tensor, read_tensors
+from cptstudio.weight_files import Tensor, read_tensors
 
 _SCATTER_LIMIT = 64_000_000
 """Elements up to which an irregular move is kept as an index, 8 bytes each."""

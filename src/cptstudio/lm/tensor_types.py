@@ -15,8 +15,8 @@ from typing import Any
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
-from cptstudio.lm.description import Tensor
 from cptstudio.lm.parameters import named_parameters
+from cptstudio.weight_files import Tensor
 
 IN_FILES = {"F32": mx.float32, "BF16": mx.bfloat16, "F16": mx.float16}
 """As the safetensors format names them; other floating-point types are not written."""

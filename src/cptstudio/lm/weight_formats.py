@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cptstudio.lm.description import Tensor
+    from cptstudio.weight_files import Tensor
 
 READ_BY_MLX_LM = frozenset(
     {"mxfp4", "mxfp8", "fp8", "compressed-tensors", "modelopt", "awq", "gptq", "bitnet"}

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
+from cptstudio.settings import CheckpointSettings
 from cptstudio.validation import ReadsNumbers, sentences
 
 _FILE = "settings.json"
+
+
+def _of_new_runs(name: str, title: str) -> Any:
+    """What new runs have as this setting of their checkpoints; each may say otherwise."""
+    field = copy(CheckpointSettings.model_fields[name])
+    field.title, field.description = title, f"For new runs. {field.description}"
+    return field
 
 
 class Preferences(ReadsNumbers):
@@ -28,20 +38,8 @@ class Preferences(ReadsNumbers):
         title="Stay awake while training",
         description="Keep the machine from sleeping while a run is active.",
     )
-    keep_last: int = Field(
-        2,
-        ge=2,
-        le=1000,
-        title="Checkpoints to keep",
-        description="How many of a new run's last checkpoints stay; each run may say otherwise.",
-    )
-    keep_every: int = Field(
-        0,
-        ge=0,
-        title="Checkpoints to keep for good",
-        description="A new run's checkpoints at multiples of so many steps stay; 0: none.",
-        json_schema_extra={"unit": "steps"},
-    )
+    keep_last: int = _of_new_runs("keep_last", "Checkpoints to keep")
+    keep_every: int = _of_new_runs("keep_every", "Checkpoints to keep for good")
     unload_after_minutes: int = Field(
         10,
         ge=1,

@@ -1,27 +1,28 @@
 """Whether a run can start: all that speaks against it at once, before anything is created.
 
-The figures are lower bounds of what training needs, so that nothing possible is refused; the
-planner of the training room gives the estimates.
+The figures are what training surely needs, so that nothing possible is refused. They are made of
+what the plan's estimates are made of: the optimizer's record, the checkpoints' retention, and the
+headers of the weight files.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-import struct
 from pathlib import Path
 
 import psutil
 
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
-from cptstudio.errors import Finding
-from cptstudio.run_files import CorpusRecord, RunConfig
-from cptstudio.settings import STATE_ARRAYS
+from cptstudio.errors import Finding, UserError
+from cptstudio.optimizer_records import OPTIMIZERS
+from cptstudio.retention import most_at_once
+from cptstudio.run_files import CorpusRecord, RunConfig, checkpoints_of
+from cptstudio.weight_files import read_tensors
 from cptstudio.workspace import why_model_is_absent
 
 _FLOAT32_BYTES = 4
-_HEADER_LIMIT = 100 * durable.MEBIBYTE
 
 
 def problems_of(config: RunConfig, run_directory: Path) -> list[Finding]:
@@ -32,7 +33,7 @@ def problems_of(config: RunConfig, run_directory: Path) -> list[Finding]:
     absence = why_model_is_absent(model)
     try:
         parameters = None if absence else count_parameters(model)
-    except (UnusableFileError, OSError) as error:
+    except (UserError, OSError) as error:
         absence = f"The base model cannot be read: {error}."
     if absence:
         problems.append(Finding(absence, "model.path"))
@@ -46,55 +47,22 @@ def problems_of(config: RunConfig, run_directory: Path) -> list[Finding]:
 
 
 def count_parameters(model: Path) -> int:
-    """Number of parameters in a model folder, by the headers of the files that mlx-lm reads.
+    """Number of parameters in a model folder, packed ones counted as they lie there.
 
     Raises:
-        UnusableFileError: the folder holds no model that can be read.
+        UnusableFileError: its config.json or a weight file cannot be read.
+        UserError: the folder holds no weights that mlx-lm reads.
     """
+    config = model / "config.json"
     try:
-        config = durable.parse_foreign_json(durable.read_bytes(_present(model / "config.json")))
+        # Files of the Hugging Face cache are links into its store of contents.
+        if not isinstance(durable.parse_foreign_json(durable.read_bytes(config.resolve())), dict):
+            raise UnusableFileError(config, "is not a JSON object")
+    except FileNotFoundError:
+        raise UnusableFileError(config, "is not there") from None
     except ValueError as error:
-        raise UnusableFileError(model / "config.json", f"is not valid JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise UnusableFileError(model / "config.json", "is not a JSON object")
-    files = sorted(model.glob("model*.safetensors"))
-    if not files:
-        raise UnusableFileError(model, "holds no model*.safetensors file")
-    # Some folders hold the same weights once more (consolidated.safetensors), or adapters beside.
-    sizes: dict[str, int] = {}
-    for file in files:
-        sizes |= _tensors_in(file)
-    return sum(sizes.values())
-
-
-def _present(path: Path) -> Path:
-    # Files of the Hugging Face cache are links into its store of contents.
-    resolved = path.resolve()
-    if not resolved.exists():
-        raise UnusableFileError(path, "is not there")
-    return resolved
-
-
-def _tensors_in(file: Path) -> dict[str, int]:
-    """Numbers in each tensor of a file, by name."""
-    # https://github.com/huggingface/safetensors#format: 8 bytes of length, then JSON.
-    with durable.open_regular_file(_present(file)) as opened:
-        start = opened.read(8)
-        if len(start) < 8:
-            raise UnusableFileError(file, "is too short for a safetensors file")
-        (length,) = struct.unpack("<Q", start)
-        if length > _HEADER_LIMIT:
-            raise UnusableFileError(file, "is not a safetensors file")
-        header = opened.read(length)
-    try:
-        tensors = durable.parse_foreign_json(header)
-        return {
-            name: math.prod(map(int, tensor["shape"]))
-            for name, tensor in tensors.items()
-            if name != "__metadata__"
-        }
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise UnusableFileError(file, "has a damaged safetensors header") from None
+        raise UnusableFileError(config, f"is not valid JSON: {error}") from None
+    return sum(math.prod(tensor.shape) for tensor in read_tensors(model).values())
 
 
 def _corpus_problem(corpus: CorpusRecord) -> str | None:
@@ -113,8 +81,7 @@ def _corpus_problem(corpus: CorpusRecord) -> str | None:
 def _size_problems(config: RunConfig, parameters: int, run_directory: Path) -> list[str]:
     settings = config.settings
     trained = parameters if settings.method.kind == "full" else 0
-    arrays = min(STATE_ARRAYS[settings.optimizer.name])
-    state = trained * _FLOAT32_BYTES * (1 + arrays)
+    state = trained * _FLOAT32_BYTES + OPTIMIZERS[settings.optimizer.name].state_bytes(trained)
     problems = []
     # Weights that are not trained may be quantized: half a byte each, at least.
     memory = state + trained * _FLOAT32_BYTES + (0 if trained else parameters // 2)
@@ -124,14 +91,16 @@ def _size_problems(config: RunConfig, parameters: int, run_directory: Path) -> l
             f"Memory: weights, gradients and optimizer state need at least {memory / 1e9:,.1f} GB, "
             f"and this machine has {total / 1e9:,.1f} GB. Use lora, or a smaller model."
         )
-    space = state * min(2, settings.checkpoints.keep_last)
+    most = most_at_once(settings.checkpoints, settings.length, settings.checkpoints.every)
+    more = max(1, min(2, most) - len(checkpoints_of(run_directory)))
     try:
         free = shutil.disk_usage(_existing(run_directory)).free
     except OSError as error:
         return [*problems, f"{run_directory} cannot be used: {error.strerror}."]
-    if space > free:
+    if more * state > free:
+        what = "two checkpoints need" if more == 2 else "a checkpoint needs"
         problems.append(
-            f"Disk space: two checkpoints need at least {space / 1e9:,.1f} GB, and "
+            f"Disk space: {what} at least {more * state / 1e9:,.1f} GB, and "
             f"{free / 1e9:,.1f} GB are free at {run_directory.parent}."
         )
     return problems

@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,12 +21,12 @@ from pydantic import ValidationError
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
-from cptstudio.lm.description import read_header, read_tensors
 from cptstudio.lm.finite import check_weights
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.methods import AppliedMethod
 from cptstudio.lm.parameters import trainable_parameters
 from cptstudio.lm.saving import load_weights, restore_trainable, save_weights, stored_exactly
+from cptstudio.retention import superfluous_steps
 from cptstudio.run_files import (
     CHECKPOINTS,
     CONFIG,
@@ -42,10 +42,10 @@ from cptstudio.run_files import (
     read_manifest,
     write_record,
 )
-from cptstudio.run_rows import best_of
 from cptstudio.settings import CheckpointSettings
 from cptstudio.training.run_lock import RunLock
 from cptstudio.validation import sentences
+from cptstudio.weight_files import read_header, read_tensors
 
 STATE_FILE = "state.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
@@ -176,7 +176,7 @@ class CheckpointStore:
                 continue
             known[manifest.step] = manifest.domain_bits_per_byte
         deleted = []
-        for step in superfluous_steps(known, self._settings, current_step, best_of(known.items())):
+        for step in superfluous_steps(known, self._settings, current_step):
             self._lock.check_present()
             path = self._folder / checkpoint_name(step)
             # First out of the way in one step, so that it is never there in part.
@@ -245,20 +245,6 @@ def choose_complete(run_directory: Path, name: str) -> Path:
         known = ", ".join(complete) or "none"
         raise UserError(f"There is no checkpoint {name!r} in this run; it has: {known}.")
     return complete[name]
-
-
-def superfluous_steps(
-    steps: Iterable[int], settings: CheckpointSettings, current_step: int, best: int | None
-) -> list[int]:
-    """Steps whose checkpoints may go once the one of `current_step` is committed.
-
-    What lies ahead of the current step, left by a session that got further, is not touched.
-    """
-    past = sorted(step for step in steps if step <= current_step)
-    kept = set(past[-settings.keep_last :]) | {best}
-    if settings.keep_every:
-        kept |= {step for step in past if step % settings.keep_every == 0}
-    return [step for step in past if step not in kept]
 
 
 def checkpoint_size(

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from cptstudio.lm.description import ModelDescription
 from cptstudio.lm.weight_formats import can_be_compiled
+from cptstudio.optimizer_records import OPTIMIZERS
 from cptstudio.settings import (
     Length,
     MethodSettings,
@@ -30,21 +31,19 @@ _SMALL, _SMALL_RATE = 1e9, 1e-4
 _LARGE, _LARGE_RATE = 7e9, 2e-5
 _LOWEST_RATE = 5e-6
 _ADAPTER_FACTOR = 10.0
-_OPTIMIZER_FACTORS = {"adamw": 1.0, "adafactor": 1.0, "muon": 1.0, "lion": 0.2, "sgd": 100.0}
 
 
 def default_learning_rate(parameters: int, kind: str, optimizer: str) -> float:
     """Peak rate: 1e-4 up to 1B parameters, 2e-5 at 7B, between them along a power law.
 
-    Low-rank adapters take ten times that, Lion a fifth (arXiv 2302.06675, section 5), and
-    SGD, whose steps are as small as the gradients, a hundred times. Two digits.
+    Low-rank adapters take ten times that, and an optimizer its factor of it. Two digits.
     """
     slope = math.log(_LARGE_RATE / _SMALL_RATE) / math.log(_LARGE / _SMALL)
     rate = _SMALL_RATE * max(1.0, parameters / _SMALL) ** slope
     rate = max(rate, _LOWEST_RATE)
     if kind != "full":
         rate *= _ADAPTER_FACTOR
-    return float(f"{rate * _OPTIMIZER_FACTORS[optimizer]:.1e}")
+    return float(f"{rate * OPTIMIZERS[optimizer].rate_factor:.1e}")
 
 
 def compute_dtype(settings: TrainingSettings, machine: Machine) -> str:

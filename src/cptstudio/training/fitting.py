@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cptstudio.errors import UserError
 from cptstudio.lm.description import describe_model
+from cptstudio.retention import most_at_once
 from cptstudio.run_files import Parent, RunConfig, checkpoints_of, read_config
 from cptstudio.settings import Settings, TrainingSettings
 from cptstudio.training.machine import describe_machine
@@ -77,9 +78,8 @@ def fit_of_run(config: RunConfig | None, directory: Path) -> Fit | None:
         free = shutil.disk_usage(directory).free
     except (UserError, OSError):
         return None
-    # The one that is written before an older one goes, and those that are not there yet.
-    more = 1 + max(0, settings.checkpoints.keep_last - len(checkpoints_of(directory)))
-    return Fit(memory, machine.memory, one * more, free)
+    most = most_at_once(settings.checkpoints, settings.length, settings.checkpoints.every)
+    return Fit(memory, machine.memory, one * max(1, most - len(checkpoints_of(directory))), free)
 
 
 def completed(workspace: Workspace, config: RunConfig) -> tuple[RunConfig, Fit | None]:

@@ -90,8 +90,7 @@ class Optimizer:
         for name in names:
             self._states[name] = rule.initial_state(parameters[name])
         updates = [_chunk_update(rule) for _ in self._streams]
-        # Compiled, Adafactor's row and column factors would be computed again for each weight.
-        if self._compile and self._settings.name != "adafactor":
+        if self._compile and rule.compiled:
             # One for each stream: what is compiled stays on the stream it was first used on.
             updates = [mx.compile(update) for update in updates]
         for part in _parts(names, parameters):

@@ -19,14 +19,14 @@ from cptstudio.lm.description import (
     ModelDescription,
     describe_model,
     read_model_config,
-    read_tensors,
     resolve_model,
 )
 from cptstudio.lm.finite import damaged_tensors, not_finite
 from cptstudio.lm.known_differences import known_differences
 from cptstudio.lm.weight_formats import can_be_compiled, why_untrainable
 from cptstudio.prompt_suites import with_suite
-from cptstudio.settings import TrainingSettings
+from cptstudio.retention import most_at_once
+from cptstudio.settings import Length, TrainingSettings
 from cptstudio.training.defaults import (
     MEMORY_PART,
     default_learning_rate,
@@ -41,6 +41,7 @@ from cptstudio.training.token_check import (
     template_warning,
 )
 from cptstudio.training.training_data import RunLength, evaluation_part, row_order, run_length
+from cptstudio.weight_files import read_tensors
 from cptstudio.workspace import Workspace
 
 MOST_EPOCHS = 4
@@ -124,7 +125,7 @@ def make_plan(
     length = run_length(settings, order)
     memory = estimate_memory(model, settings, machine)
     one = checkpoint_bytes(model, settings)
-    kept = min(settings.checkpoints.keep_last + 2, 1 + length.steps // length.save_every)
+    steps, every = Length(length.steps, "steps"), Length(length.save_every, "steps")
     plan = Plan(
         settings=settings,
         model=model,
@@ -136,7 +137,7 @@ def make_plan(
         memory=memory,
         memory_available=machine.memory,
         checkpoint_bytes=one,
-        disk_needed=one * kept,
+        disk_needed=one * most_at_once(settings.checkpoints, steps, every),
         disk_free=shutil.disk_usage(_existing(workspace.runs)).free,
         warnings=(),
     )

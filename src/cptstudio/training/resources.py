@@ -16,10 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cptstudio.lm.description import ModelDescription, read_model_config, read_tensors
+from cptstudio.lm.description import ModelDescription, read_model_config
 from cptstudio.lm.streams import most_streams
-from cptstudio.settings import STATE_ARRAYS, TrainingSettings
+from cptstudio.optimizer_records import OPTIMIZERS
+from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import Machine
+from cptstudio.weight_files import read_tensors
 
 # For each token and layer, arrays as wide as the named part that exist at the end.
 HIDDEN_ARRAYS = 5.1
@@ -102,8 +104,7 @@ def state_bytes(model: ModelDescription, settings: TrainingSettings) -> int:
     whole = settings.method.kind == "full" or settings.method.train_embeddings
     tables = embedding_parameters(model) if whole else 0
     matrices = trained_parameters(model, settings) - tables
-    for_matrix, for_table = STATE_ARRAYS[settings.optimizer.name]
-    return 4 * (for_matrix * matrices + for_table * tables)
+    return OPTIMIZERS[settings.optimizer.name].state_bytes(matrices, tables)
 
 
 def embedding_parameters(model: ModelDescription) -> int:

@@ -293,14 +293,14 @@ function entryOf({ corpus, model, replay, length }) {
 }
 
 /**
- * How long checkpoints stay, as the workspace's preferences say.
+ * Which checkpoints stay, as the workspace's preferences say.
  * @param {Values} preferences
  * @param {readonly Setting[]} settings
  * @returns {Values}
  */
 function preferred(preferences, settings) {
-  const checkpoints = { keep_last: preferences["keep_last"], keep_every: preferences["keep_every"] };
-  const given = Object.entries(checkpoints).filter(([, value]) => value !== undefined);
+  const names = new Set(settings.map((setting) => setting.name));
+  const given = Object.entries(preferences).filter(([name]) => names.has(`checkpoints.${name}`));
   return fromTree({ checkpoints: Object.fromEntries(given) }, settings);
 }
 
