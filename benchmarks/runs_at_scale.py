@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -151,17 +152,18 @@ def _check(runs: list[dict[str, Any]], count: int) -> None:
 def following(manager: TrainingManager, names: list[str], seconds: float) -> tuple[float, int]:
     """CPU seconds of following, as a share of a core, and how many rows were told."""
     told: list[int] = []
-    subscriptions = [
-        manager.follow(name, lambda update: told.append(len(update.rows))) for name in names
-    ]
+
+    def follow(name: str) -> None:
+        for update in manager.watch(name, until_ended=False):
+            told.append(len(update.rows))
+
+    for name in names:
+        threading.Thread(target=follow, args=(name,), daemon=True).start()
     time.sleep(3)  # The history is read first; what is measured is the steady state.
     told.clear()
     start, cpu = time.monotonic(), time.process_time()
     time.sleep(seconds)
-    share = (time.process_time() - cpu) / (time.monotonic() - start)
-    for subscription in subscriptions:
-        subscription.close()
-    return share, sum(told)
+    return (time.process_time() - cpu) / (time.monotonic() - start), sum(told)
 
 
 def main() -> None:

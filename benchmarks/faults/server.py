@@ -26,7 +26,6 @@ from benchmarks.faults.findings import Findings
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig
 from cptstudio.runs.training_manager import TrainingManager
-from cptstudio.runs.watcher import Update
 from cptstudio.workspace import Workspace
 
 
@@ -206,11 +205,12 @@ def _obey(manager: TrainingManager, command: dict[str, Any]) -> None:
 
 
 def _follow(manager: TrainingManager, run: str) -> None:
-    def tell(update: Update) -> None:
-        for row in update.rows:
-            _say({"row": [run, row["session"], row["seq"]]})
+    def tell() -> None:
+        for update in manager.watch(run, until_ended=False):
+            for row in update.rows:
+                _say({"row": [run, row["session"], row["seq"]]})
 
-    manager.follow(run, tell)
+    threading.Thread(target=tell, daemon=True).start()
 
 
 def _serve(root: str) -> None:

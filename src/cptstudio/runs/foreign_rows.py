@@ -1,6 +1,6 @@
 """What other programs reported, in the shape of our own rows and events.
 
-A chart of a run needs rows as `run_files.current_rows` gives them. Only names and units are
+A chart of a run needs rows as `run_rows.current_rows` gives them. Only names and units are
 changed here: no value is computed from others, and what was not reported stays absent. mlx-lm
 measures nats per token on its validation set and knows no bytes, so bits per byte are absent.
 """

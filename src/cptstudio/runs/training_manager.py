@@ -38,18 +38,18 @@ from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.runs.known_runs import KnownRuns, is_locked
 from cptstudio.runs.launching import NEWEST
 from cptstudio.runs.locks import Lock
+from cptstudio.runs.on_run_end import RunEnds
+from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
 from cptstudio.runs.others import OthersTraining
 from cptstudio.runs.queue import Queue
-from cptstudio.runs.queue_runner import QueueRunner
 from cptstudio.runs.records import Request
 from cptstudio.runs.run import Run
 from cptstudio.runs.server_lock import take_server_lock
 from cptstudio.runs.starting import Starter, checkpoint_of
-from cptstudio.runs.watcher import RunFollower, Subscription, Update, Watcher
+from cptstudio.runs.watcher import RunFollower, Update
 from cptstudio.workspace import Workspace
 
 _WATCH_SHORTEST, _WATCH_LONGEST = 0.1, 1.0
-_QUEUE_SECONDS = 1.0
 _logger = logging.getLogger(__name__)
 
 
@@ -80,10 +80,9 @@ class TrainingManager:
         self._stalled_after = stalled_after
         self._known: dict[str, str] = {}
         self._known_runs = KnownRuns(workspace)
-        self._watcher = Watcher()
+        self._run_ends: RunEnds | None = None
         self.others = OthersTraining(workspace, detect)
         self.queue = Queue(workspace.private)
-        self._queue_runner: QueueRunner | None = None
         self._starter = Starter(workspace, self.queue, self.runs, prevent_sleep)
 
     def call_before_launch(self, prepare: Callable[[RunConfig], None]) -> None:
@@ -160,10 +159,6 @@ class TrainingManager:
                 return
             time.sleep(interval)
             interval = min(_WATCH_LONGEST, interval * 1.5)
-
-    def follow(self, id: str, tell: Callable[[Update], None], after_seq: int = 0) -> Subscription:
-        """Call `tell` with every update of a run, in the one thread that watches all runs."""
-        return self._watcher.follow(self._follower(self.run(id), after_seq), tell)
 
     def detect(self) -> Detection:
         """Look once for training on this machine that was started elsewhere. It only reads.
@@ -279,6 +274,14 @@ class TrainingManager:
             config = config.model_copy(update={"settings": settings})
         return config
 
+    def begin_waiting(self, run: Run, resume: str | None) -> None:
+        """Start a run whose turn has come, as the queue kept it.
+
+        Raises:
+            UserError: with all that speaks against it.
+        """
+        self._starter.begin(run, resume, queue=False)
+
     # --- ending ------------------------------------------------------------------------------
 
     def stop(self, id: str) -> Run:
@@ -335,18 +338,18 @@ class TrainingManager:
         lock = lock or take_server_lock(self.workspace.private, description)
         try:
             self.runs()
-            self._queue_runner = QueueRunner(self.queue, self.runs, self._begin_waiting)
-            self._watcher.regularly(_QUEUE_SECONDS, self._tick)
-            yield self._queue_runner
+            self._run_ends = RunEnds(self)
+            self._run_ends.start()
+            yield self._run_ends.action(QueueRunner)
         finally:
             self.close()
             lock.close()
 
     def close(self) -> None:
-        """End the watching thread. Runs go on."""
-        self._watcher.close()
-        self._watcher = Watcher()
-        self._queue_runner = None
+        """End what is done when runs end. Runs go on."""
+        if self._run_ends is not None:
+            self._run_ends.close()
+            self._run_ends = None
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -359,11 +362,6 @@ class TrainingManager:
                 raise
             # Deleting is how room is made; a lock that has no file is held by nobody.
             return nullcontext()
-
-    def _tick(self) -> None:
-        # A run whose workspace is not there cannot be started, and its place is not to be lost.
-        if self._queue_runner is not None and self.workspace.is_present():
-            self._queue_runner.tick()
 
     def _folder(self, id: str) -> Path:
         return launching.private_folder(self.workspace.private, id)
@@ -396,9 +394,6 @@ class TrainingManager:
     def _begin(self, run: Run, resume: str | None, queue: bool) -> Run:
         self._starter.begin(run, resume, queue)
         return self.run(run.id)
-
-    def _begin_waiting(self, run: Run, resume: str | None) -> None:
-        self._starter.begin(run, resume, queue=False)
 
     def _request(self, id: str, request: Request) -> Run:
         requests.deliver(self.run(id), self._folder(id), request)

@@ -1,15 +1,8 @@
-"""Tells what is new about runs: metrics rows, events, changes of state.
-
-A `RunFollower` follows one run's files. The `Watcher` is one thread that looks after all of
-them, more often where something happens and less often where it does not.
-"""
+"""Tells what is new about a run: metrics rows, events, changes of state."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +12,8 @@ from cptstudio.runs import states
 from cptstudio.runs.following import Follower
 from cptstudio.runs.states import RunState
 
-_SHORTEST_SECONDS = 0.25
-_LONGEST_SECONDS = 2.0
 _STATE_SECONDS = 0.5
 _QUIET_STATE_SECONDS = 5.0
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,106 +102,3 @@ class RunFollower:
 def _seq(row: dict[str, Any]) -> int:
     seq = row.get("seq")
     return seq if isinstance(seq, int) else 0
-
-
-class Subscription:
-    """One callback for one run; `close` ends it."""
-
-    def __init__(self, follower: RunFollower, tell: Callable[[Update], None]) -> None:
-        self.follower = follower
-        self.tell = tell
-        self.interval = _SHORTEST_SECONDS
-        self.due = 0.0
-        self.closed = False
-
-    def close(self) -> None:
-        """No callback begins after this returns to the watcher's thread."""
-        self.closed = True
-
-
-class Watcher:
-    """One thread for all followed runs and for what has to be done regularly.
-
-    Callbacks run in that thread: they must be quick, and an exception in one is logged and
-    ends nothing.
-    """
-
-    def __init__(self) -> None:
-        self._subscriptions: list[Subscription] = []
-        self._regular: list[tuple[float, Callable[[], None]]] = []
-        self._due: dict[int, float] = {}
-        self._changed = threading.Condition()
-        self._stopping = False
-        self._thread: threading.Thread | None = None
-
-    def follow(self, follower: RunFollower, tell: Callable[[Update], None]) -> Subscription:
-        """Call `tell` with every update of a run from now on."""
-        subscription = Subscription(follower, tell)
-        with self._changed:
-            self._subscriptions.append(subscription)
-            self._start()
-            self._changed.notify()
-        return subscription
-
-    def regularly(self, seconds: float, do: Callable[[], None]) -> None:
-        """Call `do` about every so many seconds."""
-        with self._changed:
-            self._regular.append((seconds, do))
-            self._start()
-            self._changed.notify()
-
-    def close(self) -> None:
-        """End the thread and wait for it."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="run-watcher", daemon=True)
-            self._thread.start()
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._subscriptions = [item for item in self._subscriptions if not item.closed]
-                subscriptions, regular = list(self._subscriptions), list(self._regular)
-            now = time.monotonic()
-            for subscription in subscriptions:
-                if subscription.due <= now and not subscription.closed:
-                    self._serve(subscription)
-            for number, (seconds, do) in enumerate(regular):
-                if self._due.get(number, 0.0) <= now:
-                    self._due[number] = now + seconds
-                    _guarded(do)
-            next_times = [item.due for item in subscriptions]
-            next_times += [self._due[number] for number in range(len(regular))]
-            with self._changed:
-                if self._stopping:
-                    return
-                if len(self._subscriptions) == len(subscriptions):
-                    wait = min(next_times, default=now + 3600) - time.monotonic()
-                    self._changed.wait(max(0.0, wait))
-
-    def _serve(self, subscription: Subscription) -> None:
-        update = Update(subscription.follower.run)
-        try:
-            update = subscription.follower.look()
-        except OSError:
-            _logger.exception("run %s cannot be followed", subscription.follower.run)
-        if update:
-            _guarded(lambda: subscription.tell(update))
-            subscription.interval = _SHORTEST_SECONDS
-        else:
-            subscription.interval = min(_LONGEST_SECONDS, subscription.interval * 1.5)
-        subscription.due = time.monotonic() + subscription.interval
-
-
-def _guarded(do: Callable[[], None]) -> None:
-    try:
-        do()
-    except Exception:
-        _logger.exception("a callback failed")

@@ -13,7 +13,7 @@ from cptstudio.workspace import Workspace
 
 if TYPE_CHECKING:
     from cptstudio.models.library import ModelLibrary
-    from cptstudio.runs.queue_runner import QueueRunner
+    from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
     from cptstudio.web.bench_tasks import BenchTasks
     from cptstudio.web.jobs import JobRunner

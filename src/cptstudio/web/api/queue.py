@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flask
 
-from cptstudio.runs.queue_runner import QueueRunner
+from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
 from cptstudio.web.api.openapi import Nothing, route
 from cptstudio.web.api.status import QueueStatus, Status
 from cptstudio.web.problems import Conflict, NotFound

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from cptstudio.errors import UserError
-from cptstudio.runs.queue import Queue
-from cptstudio.runs.run import Run
+from cptstudio.runs.on_run_end import OnRunEnd
+
+if TYPE_CHECKING:
+    from cptstudio.runs.training_manager import TrainingManager
 
 _logger = logging.getLogger(__name__)
 
 
-class QueueRunner:
+def make(manager: TrainingManager) -> QueueRunner:
+    """Return the queue's engine."""
+    return QueueRunner(manager)
+
+
+class QueueRunner(OnRunEnd):
     """The queue's engine in the one server of a workspace.
 
     It is paused when it is made while runs wait: what a former server was asked for starts
@@ -24,17 +31,11 @@ class QueueRunner:
         problem: why it paused itself, or None.
     """
 
-    def __init__(
-        self,
-        queue: Queue,
-        runs: Callable[[], Sequence[Run]],
-        begin: Callable[[Run, str | None], None],
-    ) -> None:
-        self._queue = queue
-        self._runs = runs
-        self._begin = begin
+    def __init__(self, manager: TrainingManager) -> None:
+        self._manager = manager
+        self._queue = manager.queue
         self._lock = threading.Lock()
-        waiting = queue.waiting()
+        waiting = self._queue.waiting()
         self.paused = bool(waiting)
         self.problem: str | None = None
         if waiting:
@@ -51,22 +52,24 @@ class QueueRunner:
         with self._lock:
             self.paused = True
 
+    def wanted(self) -> bool:
+        """Whether runs wait for their turn."""
+        return not self.paused and bool(self._queue.waiting())
+
     def tick(self) -> None:
-        """Start the next run if nothing trains. Called regularly by the watching thread."""
+        """Start the next run."""
         with self._lock:
             if self.paused or not (waiting := self._queue.waiting()):
                 return
-            runs = {run.id: run for run in self._runs()}
-            if any(run.state.alive for run in runs.values()):
-                return
             following = waiting[0]
-            run = runs.get(following.run)
+            runs = self._manager.runs()
+            run = next((run for run in runs if run.id == following.run), None)
             if run is None or run.attempt != following.attempt:
                 _logger.info("queue: %s left it, it is gone or was started by hand", following.run)
                 self._queue.remove(following.run)
                 return
             try:
-                self._begin(run, following.resume)
+                self._manager.begin_waiting(run, following.resume)
             except UserError as error:
                 self.paused, self.problem = True, str(error)
                 _logger.info("queue: paused, because %s cannot start: %s", run.id, error)
