@@ -15,8 +15,8 @@ from typing import Any, Final
 import psutil
 
 from benchmarks.faults.server import ServerHandle, kill_all
+from cptstudio import run_files
 from cptstudio.run_files import RunConfig
-from cptstudio.runs import launching
 from cptstudio.workspace import Workspace
 from tests.web.server_process import RunningServer, SignedIn, free_port
 
@@ -71,7 +71,7 @@ class WebServer(ServerHandle):
             run = config.name
             if not self._workspace.run(run).exists():
                 self._workspace.make(self._workspace.runs)
-                launching.reserve(self._workspace.run(run), config)
+                run_files.reserve(self._workspace.run(run), config)
         command, body = _COMMANDS[what["do"]]
         thread = threading.Thread(target=self._post, args=(run, command, body), daemon=True)
         self._threads.append(thread)

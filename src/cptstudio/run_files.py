@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cptstudio import durable
 from cptstudio.durable import UnusableFileError, read_json, write_json
-from cptstudio.errors import UserError
+from cptstudio.errors import UserError, machine_error
 from cptstudio.settings import TrainingSettings
 from cptstudio.validation import sentences
 
@@ -264,3 +266,23 @@ def read_result(run_directory: Path) -> RunResult | None:
 def write_record(path: Path, record: BaseModel) -> None:
     """Write a record atomically as JSON."""
     write_json(path, record.model_dump(mode="json"))
+
+
+def reserve(run_directory: Path, config: RunConfig) -> None:
+    """Make a run directory that holds its config.json, both at once or neither.
+
+    Raises:
+        UserError: something is there already, or the directory cannot be made.
+    """
+    staged = durable.staging_path(run_directory)
+    try:
+        staged.mkdir()
+        write_record(staged / CONFIG, config)
+        durable.flush_tree(staged)
+        # A rename never replaces a folder that holds something.
+        os.rename(staged, run_directory)
+        durable.flush_directory(run_directory.parent)
+    except OSError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        said = f"{run_directory} cannot be created: {error.strerror}."
+        raise machine_error(error) or UserError(said) from None

@@ -81,12 +81,29 @@ def comparable(directory: Path) -> list[dict[str, Any]]:
     ]
 
 
+_opened: list[str] | None = None
+
+
+def _note_reads(event: str, arguments: tuple[Any, ...]) -> None:
+    if _opened is not None and event == "open" and not arguments[2] & os.O_ACCMODE:
+        _opened.append(str(arguments[0]))
+
+
+sys.addaudithook(_note_reads)
+
+
 def test_a_run_trains_to_its_end_and_is_watched(
     manager: TrainingManager, parts: dict[str, Any]
 ) -> None:
     prepared: list[str] = []
     manager.call_before_launch(lambda config: prepared.append(config.name))
-    manager.start(toy_config(parts, "first", 30))
+    config = toy_config(parts, "first", 30)
+    global _opened
+    _opened = []
+    manager.start(config)
+    opened, _opened = _opened, None
+    read = [path for path in opened if path.startswith(str(manager.workspace.run("first")))]
+    assert read and not [path for path in read if path.endswith("config.json")], "not read back"
     assert prepared == ["first"]
     rows, events, seen = [], [], []
     for update in manager.watch("first"):

@@ -28,8 +28,8 @@ from cptstudio.run_files import (
     read_config,
     read_manifest,
     read_result,
+    reserve,
 )
-from cptstudio.runs.launching import reserve
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.settings import Length
 from cptstudio.training import checkpoints, loop

@@ -17,6 +17,7 @@ from typing import Final
 
 from cptstudio import run_files
 from cptstudio.durable import UnusableFileError
+from cptstudio.run_files import RunConfig
 from cptstudio.runs import locks, records
 from cptstudio.runs.run import Run, describe
 from cptstudio.workspace import Workspace
@@ -33,6 +34,7 @@ class KnownRuns:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._known: dict[str, tuple[_Mark, Run]] = {}
+        self._configs: dict[str, tuple[tuple[int, ...], RunConfig]] = {}
         self._listed: tuple[tuple[int, int], float, frozenset[str]] | None = None
 
     def names(self) -> set[str]:
@@ -74,7 +76,7 @@ class KnownRuns:
             if run.queue_position != queue_position:
                 run = replace(run, queue_position=queue_position)
             return run
-        found = describe(id, folder, directory, queue_position, stalled_after)
+        found = describe(id, folder, directory, queue_position, stalled_after, self._config)
         if found is None or found.state.alive or found.lock_held or not _is_settled(mark):
             self._known.pop(id, None)
         else:
@@ -83,8 +85,28 @@ class KnownRuns:
 
     def keep_only(self, ids: set[str]) -> None:
         """Drop what is known of runs that are gone."""
-        for id in self._known.keys() - ids:
+        for id in (self._known.keys() | self._configs.keys()) - ids:
             self._known.pop(id, None)
+            self._configs.pop(id, None)
+
+    def written(self, config: RunConfig) -> None:
+        """Take over a configuration that was just written, so that it is not read back."""
+        path = self._workspace.run(config.name) / run_files.CONFIG
+        self._configs[config.name] = (_version(path), config)
+
+    def _config(self, directory: Path) -> RunConfig:
+        """See `run_files.read_config`; one that is as it was is not read again."""
+        try:
+            version = _version(directory / run_files.CONFIG)
+        except OSError:
+            return run_files.read_config(directory)
+        known = self._configs.get(directory.name)
+        if known is not None and known[0] == version:
+            return known[1]
+        config = run_files.read_config(directory)
+        if time.time_ns() - version[-1] > _SETTLED_NS:
+            self._configs[directory.name] = (version, config)
+        return config
 
     def _mark(self, folder: Path, directory: Path) -> _Mark:
         found = []
@@ -103,6 +125,11 @@ class KnownRuns:
                 continue
             found.append((path, status.st_ino, status.st_size, status.st_mtime_ns))
         return tuple(found)
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    status = os.lstat(path)
+    return status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _is_settled(mark: _Mark) -> bool:

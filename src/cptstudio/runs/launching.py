@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from cptstudio import durable, run_files
-from cptstudio.errors import UserError, machine_error
+from cptstudio import durable
+from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import locks, records
 from cptstudio.runs.locks import Lock
@@ -57,26 +56,6 @@ def take_run(folder: Path, run: str) -> Lock:
     return lock
 
 
-def reserve(run_directory: Path, config: RunConfig) -> None:
-    """Make a run directory that holds its config.json, both at once or neither.
-
-    Raises:
-        UserError: something is there already, or the directory cannot be made.
-    """
-    staged = durable.staging_path(run_directory)
-    try:
-        staged.mkdir()
-        run_files.write_record(staged / run_files.CONFIG, config)
-        durable.flush_tree(staged)
-        # A rename never replaces a folder that holds something.
-        os.rename(staged, run_directory)
-        durable.flush_directory(run_directory.parent)
-    except OSError as error:
-        shutil.rmtree(staged, ignore_errors=True)
-        said = f"{run_directory} cannot be created: {error.strerror}."
-        raise machine_error(error) or UserError(said) from None
-
-
 def trainer_command(run_directory: Path, resume: str | None) -> list[str]:
     """Argument list of the training program. -P keeps the current folder out of its modules.
 
@@ -91,18 +70,30 @@ def trainer_command(run_directory: Path, resume: str | None) -> list[str]:
 
 
 def launch(
-    lock: Lock, folder: Path, run_directory: Path, resume: str | None, prevent_sleep: bool
+    lock: Lock,
+    folder: Path,
+    run_directory: Path,
+    config: RunConfig,
+    resume: str | None,
+    prevent_sleep: bool,
 ) -> subprocess.Popen[bytes]:
     """Write down the attempt, hand the held lock to a new keeper, and wait for its record.
 
     The lock's copy of this process is closed in any case.
+
+    Args:
+        lock: the run's own; see `take_run`.
+        folder: what is remembered of the run.
+        run_directory: holds this configuration.
+        config: of the run.
+        resume: as for `trainer_command`.
+        prevent_sleep: keep the machine awake meanwhile.
 
     Raises:
         UserError: the keeper could not start the trainer.
     """
     with lock:
         durable.sweep_staging(folder)
-        config = run_files.read_config(run_directory)
         spec = Spec(
             attempt=secrets.token_hex(8),
             run=config.name,

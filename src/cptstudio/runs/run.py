@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,12 @@ class Run:
 
 
 def describe(
-    id: str, folder: Path, directory: Path, queue_position: int | None, stalled_after: float
+    id: str,
+    folder: Path,
+    directory: Path,
+    queue_position: int | None,
+    stalled_after: float,
+    read_config: Callable[[Path], RunConfig],
 ) -> Run | None:
     """Look at a run; None when neither its directory nor a living process of it is there.
 
@@ -74,10 +80,11 @@ def describe(
         directory: its run directory.
         queue_position: its place in the queue, if it waits.
         stalled_after: seconds without a sign of life that count as stalled.
+        read_config: as `run_files.read_config`.
     """
     config, problems = None, []
     try:
-        config = run_files.read_config(directory)
+        config = read_config(directory)
     except (UserError, OSError) as error:
         problems.append(str(error))
     evidence = states.gather(folder, directory, config.created if config else None)

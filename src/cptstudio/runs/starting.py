@@ -33,6 +33,7 @@ class Starter:
         workspace: its folders.
         queue: where runs wait that are not to start now.
         runs: tells all runs, to know which of them use the device.
+        written: called with a configuration once its run's directory is made.
         prevent_sleep: keep the machine awake while a run trains; None asks the preferences.
 
     Attributes:
@@ -45,11 +46,13 @@ class Starter:
         workspace: Workspace,
         queue: Queue,
         runs: Callable[[], Sequence[Run]],
+        written: Callable[[RunConfig], None],
         prevent_sleep: bool | None,
     ) -> None:
         self._workspace = workspace
         self._queue = queue
         self._runs = runs
+        self._written = written
         self._prevent_sleep = prevent_sleep
         self._keepers: list[subprocess.Popen[bytes]] = []
         self._keepers_lock = threading.Lock()
@@ -86,9 +89,10 @@ class Starter:
             self._workspace.make(directory.parent)
             with launching.take_run(folder, config.name) as lock:
                 forgetting.clear(folder)
-                launching.reserve(directory, config)
+                run_files.reserve(directory, config)
+                self._written(config)
                 if not queue:
-                    self._launch(lock, config.name, None)
+                    self._launch(lock, config.name, config, None)
         if queue:
             self._queue.add(config.name, None, None)
 
@@ -115,7 +119,7 @@ class Starter:
             else:
                 with launching.take_run(folder, run.id) as lock:
                     forgetting.clear_if_of_another_run(folder, config.created)
-                    self._launch(lock, run.id, resume)
+                    self._launch(lock, run.id, config, resume)
                 self._queue.remove(run.id)
 
     def collect_keepers(self) -> None:
@@ -151,14 +155,14 @@ class Starter:
         with lock:
             yield
 
-    def _launch(self, lock: Lock, id: str, resume: str | None) -> None:
+    def _launch(self, lock: Lock, id: str, config: RunConfig, resume: str | None) -> None:
         prevent_sleep = self._prevent_sleep
         if prevent_sleep is None:
             prevent_sleep = read_preferences(self._workspace.private).prevent_sleep
         folder = launching.private_folder(self._workspace.private, id)
         directory = self._workspace.run(id)
-        self.before_launch(run_files.read_config(directory))
-        keeper = launching.launch(lock, folder, directory, resume, prevent_sleep)
+        self.before_launch(config)
+        keeper = launching.launch(lock, folder, directory, config, resume, prevent_sleep)
         with self._keepers_lock:
             self._keepers.append(keeper)
 

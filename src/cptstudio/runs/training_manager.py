@@ -83,7 +83,9 @@ class TrainingManager:
         self._run_ends: RunEnds | None = None
         self.others = OthersTraining(workspace, detect)
         self.queue = Queue(workspace.private)
-        self._starter = Starter(workspace, self.queue, self.runs, prevent_sleep)
+        self._starter = Starter(
+            workspace, self.queue, self.runs, self._known_runs.written, prevent_sleep
+        )
 
     def call_before_launch(self, prepare: Callable[[RunConfig], None]) -> None:
         """Have something done whenever a run is about to start, such as freeing memory."""

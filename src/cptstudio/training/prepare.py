@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cptstudio import durable
 from cptstudio.errors import UserError
 from cptstudio.lm.identity import hash_of_files, known_model_files, tokenizer_files
-from cptstudio.run_files import (
-    CONFIG,
-    CorpusRecord,
-    RunConfig,
-    write_record,
-)
+from cptstudio.run_files import CorpusRecord, RunConfig, reserve
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import describe_machine, installed_versions
 from cptstudio.training.planning import Plan, make_plan
@@ -51,16 +44,7 @@ def prepare_run(
     config, plan = plan_config(workspace, name, settings)
     agree(plan)
     workspace.make(target.parent)
-    staged = durable.staging_path(target)
-    staged.mkdir()
-    try:
-        write_record(staged / CONFIG, config)
-        durable.flush_tree(staged)
-        os.rename(staged, target)
-    except OSError as error:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise UserError(f"{target} cannot be created: {error.strerror}.") from None
-    durable.flush_directory(target.parent)
+    reserve(target, config)
     return target, plan
 
 
