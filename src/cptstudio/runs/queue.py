@@ -9,8 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
@@ -24,7 +28,7 @@ _PATIENCE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Waiting:
-    """A run in the queue.
+    """A run in the queue; `resume` is the checkpoint it goes on from.
 
     Attributes:
         run: its id.
@@ -36,7 +40,7 @@ class Waiting:
 
     run: str
     resume: str | None
-    attempt: str | None
+    attempt: Annotated[str | None, Field(exclude=True)]
     added: float
 
 

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field, computed_field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
 from cptstudio import run_files
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
@@ -23,19 +26,21 @@ from cptstudio.runs import locks, records
 from cptstudio.runs.identity import boot_id
 from cptstudio.runs.records import Control, ExitRecord, KeeperRecord, Spec
 
-StateName = Literal["prepared", "running", "stopping", "ended", "orphaned", "lost", "missing"]
+StateName = Literal[
+    "prepared", "running", "stopping", "ended", "orphaned", "lost", "missing", "imported"
+]
 Outcome = Literal["completed", "stopped", "failed", "killed"]
 ALIVE: frozenset[StateName] = frozenset({"running", "stopping", "orphaned"})
 _OUTCOME_OF_CODE = {code: outcome for outcome, code in EXIT_CODES.items()}
 _LOOKS = 3
 
 
-@dataclass(frozen=True)
+@pydantic_dataclass(frozen=True)
 class RunState:
-    """A state, and why it is held to be that.
+    """What a run does, and why it is held to do that.
 
     Attributes:
-        name: as listed at the top of this module.
+        name: as listed at the top of this module; "imported" is a run of another program.
         outcome: with "ended": how; with "lost": what the trainer itself reported, if it did.
         reason: the evidence, in a sentence.
         alone: with "running": started from a terminal, without a keeper.
@@ -44,12 +49,19 @@ class RunState:
     name: StateName
     outcome: Outcome | None = None
     reason: str = ""
-    alone: bool = False
+    alone: bool = Field(default=False, exclude=True)
 
+    @computed_field  # type: ignore[prop-decorator] # mypy knows no decorated property
     @property
     def alive(self) -> bool:
         """Whether a trainer or its keeper lives."""
         return self.name in ALIVE
+
+    @computed_field  # type: ignore[prop-decorator] # mypy knows no decorated property
+    @property
+    def text(self) -> str:
+        """The state in a word or two."""
+        return str(self)
 
     def __str__(self) -> str:
         if self.name == "ended":

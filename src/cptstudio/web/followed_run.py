@@ -7,24 +7,20 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from cptstudio import run_files
 from cptstudio.durable import UnusableFileError
 from cptstudio.runs.following import Follower
+from cptstudio.runs.states import RunState
 from cptstudio.web.problems import NotFound
 from cptstudio.web.run_library import RunLibrary
-from cptstudio.web.summaries import state_view
 
 MOST_ROWS: Final = 256
 _RECENT_EVENTS: Final = 100
 _STATE_SECONDS: Final = 0.5
 _QUIET_STATE_SECONDS: Final = 3.0
-_MISSING: Final = {
-    "name": "missing",
-    "outcome": None,
-    "reason": "its directory is gone",
-    "alive": False,
-    "text": "missing",
-}
+_STATE: Final = TypeAdapter(RunState)
 
 
 @dataclass
@@ -45,7 +41,7 @@ class Position:
     waiting: bool = False
     due: float = 0.0
     events: int | None = None
-    state: dict[str, Any] | None = None
+    state: RunState | None = None
 
     def acknowledged(self, *_: Any) -> None:
         """The page took the last update."""
@@ -62,7 +58,7 @@ class FollowedRun:
         self._story = Follower(self._directory / run_files.EVENTS)
         self._events: deque[dict[str, Any]] = deque(maxlen=_RECENT_EVENTS)
         self._event_count = 0
-        self._state: dict[str, Any] | None = None
+        self._state: RunState | None = None
         self._next_state = 0.0
         self._generation = 0
         self._last_seq = 0
@@ -113,11 +109,11 @@ class FollowedRun:
             "seq": self._last_seq,
             "rows": rows,
             "events": events,
-            "state": state,
+            "state": _STATE.dump_python(state) if state is not None else None,
             "behind": behind,
         }
 
-    def _look_at_state(self) -> dict[str, Any] | None:
+    def _look_at_state(self) -> RunState | None:
         now = time.monotonic()
         if now < self._next_state:
             return self._state
@@ -125,8 +121,7 @@ class FollowedRun:
             run = self._library.run(self.id)
         except NotFound:
             self._next_state = now + _STATE_SECONDS
-            return dict(_MISSING)
-        view = state_view(run).model_dump()
+            return RunState("missing", reason="its directory is gone")
         alive = run.state.alive
         self._next_state = now + (_STATE_SECONDS if alive else _QUIET_STATE_SECONDS)
-        return view
+        return run.state

@@ -223,7 +223,7 @@ class Live:
         awake = [sid for sid in missed if self._takes(sid)]
         if not awake:
             return
-        status = status_now(self._studio)
+        status = status_now(self._studio).model_dump(mode="json")
         for sid in awake:
             with self._lock:
                 self._missed.discard(sid)

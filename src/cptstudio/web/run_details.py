@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ from pydantic import BaseModel, Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError
-from cptstudio.run_files import RunConfig
+from cptstudio.run_files import RunConfig, RunResult
 from cptstudio.run_rows import best_of
 from cptstudio.runs.imported_list import ImportedEntry
+from cptstudio.runs.records import ExitRecord
 from cptstudio.runs.run import Run
 from cptstudio.settings import TrainingSettings
 from cptstudio.web.equal_command import command_line, fork_command
@@ -43,11 +43,11 @@ class Difference(BaseModel):
 class RunDetail(RunSummary):
     """All of one run."""
 
-    config: dict[str, Any] | None = None
+    config: RunConfig | None = None
     parent_differences: list[Difference] = Field(default_factory=list)
     checkpoints: list[CheckpointView] = Field(default_factory=list)
-    result: dict[str, Any] | None = None
-    exit: dict[str, Any] | None = None
+    result: RunResult | None = None
+    exit: ExitRecord | None = None
     keeper_pid: int | None = None
     trainer_pid: int | None = None
     directory: str
@@ -75,12 +75,12 @@ def detail(
     config = run.config
     differences = _parent_differences(config) if config else []
     return RunDetail(
-        **(summary.model_dump() | {"problems": problems}),
-        config=config.model_dump(mode="json") if config else None,
+        **(dict(summary) | {"problems": problems}),
+        config=config,
         parent_differences=differences,
         checkpoints=checkpoints(run.directory),
-        result=result.model_dump(mode="json") if result else None,
-        exit=asdict(run.exit) if run.exit else None,
+        result=result,
+        exit=run.exit,
         keeper_pid=run.keeper_pid,
         trainer_pid=run.trainer_pid,
         directory=str(run.directory),
@@ -102,7 +102,7 @@ def imported_detail(entry: ImportedEntry) -> RunDetail:
     """All of a run of another program."""
     rows = entry.history().rows
     return RunDetail(
-        **imported_summary(entry).model_dump(),
+        **dict(imported_summary(entry)),
         directory=str(entry.path),
         last_seq=rows[-1]["seq"] if rows else 0,
         generation=1,

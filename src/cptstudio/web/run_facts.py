@@ -12,9 +12,10 @@ import math
 import os
 import statistics
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio import run_files
 from cptstudio.durable import UnusableFileError, open_regular_file, parse_json
@@ -44,9 +45,10 @@ _SOUGHT: Final = (b'"evaluation"', b'"resume"')
 _Spans = list[tuple[int, int]]
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(BaseModel):
     """Bits per byte over a run's evaluations; `best` is unknown until all were found."""
+
+    model_config = ConfigDict(frozen=True)
 
     first: float | None = None
     last: float | None = None
@@ -54,8 +56,7 @@ class Measure:
     best_step: int | None = None
 
 
-@dataclass(frozen=True)
-class RunFacts:
+class RunFacts(BaseModel):
     """Where a run stands, by its files. None is what they do not tell.
 
     Attributes:
@@ -71,21 +72,23 @@ class RunFacts:
         newest: the newest training row.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     step: int | None = None
     tokens_seen: int | None = None
     loss: float | None = None
     tokens_per_second: float | None = None
     memory_process: int | None = None
-    step_seconds: float | None = None
+    step_seconds: float | None = Field(None, exclude=True)
     trained_seconds: float | None = None
     planned_steps: int | None = None
     skipped_steps: int = 0
-    domain: Measure = field(default_factory=Measure)
-    general: Measure = field(default_factory=Measure)
+    domain: Measure = Measure()
+    general: Measure = Measure()
     sparkline: tuple[float, ...] = ()
     updated: float | None = None
-    complete: bool = True
-    newest: Row = field(default_factory=dict)
+    complete: bool = Field(True, exclude=True)
+    newest: Row = Field(default_factory=dict, exclude=True)
 
 
 class FactsReader:
@@ -178,7 +181,8 @@ def _measure(rows: list[Row], latest: Row | None, key: str, complete: bool) -> M
     if not values:
         return Measure()
     best, row = best_of((item, item[0]) for item in values) or values[0]
-    return Measure(values[0][0], values[-1][0], best, whole(row.get("step")))
+    first, last = values[0][0], values[-1][0]
+    return Measure(first=first, last=last, best=best, best_step=whole(row.get("step")))
 
 
 class _Search:
@@ -268,8 +272,8 @@ def _curve(path: Path, size: int, held: _Spans) -> tuple[float, ...]:
                 if row is None or row["kind"] != TRAIN or not _holds(row, held):
                     continue
                 loss = finite(row.get("loss"))
-                if loss is not None and row["seq"] > newest:
-                    points.append(loss)
+                if loss is not None:
+                    points += [loss] if row["seq"] > newest else []
                     newest = row["seq"]
                     break
     return tuple(points)

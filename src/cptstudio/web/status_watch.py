@@ -8,9 +8,14 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import BaseModel
+
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
+from cptstudio.runs.queue import Waiting
 from cptstudio.runs.run import Run
+from cptstudio.web.jobs import Job
+from cptstudio.web.summaries import RunSummary
 
 if TYPE_CHECKING:
     from cptstudio.web.studio import Studio
@@ -18,6 +23,23 @@ if TYPE_CHECKING:
 _SHORTEST_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 2.0
 _ALL_RUNS_SECONDS: Final = 10.0
+
+
+class QueueStatus(BaseModel):
+    """The queue, the next run first."""
+
+    paused: bool
+    problem: str | None = None
+    waiting: list[Waiting]
+
+
+class Status(BaseModel):
+    """Active runs, queue and jobs."""
+
+    boot_id: str
+    active: list[RunSummary]
+    queue: QueueStatus
+    jobs: list[Job]
 
 
 class StatusWatch:
@@ -38,7 +60,7 @@ class StatusWatch:
         self._folder_mark: object = None
         self._known: dict[str, tuple[Any, ...]] | None = None
         self._active: list[str] = []
-        self._told: dict[str, Any] | None = None
+        self._told: Status | None = None
 
     def changed(self, runs: Iterable[str]) -> None:
         """Something was done with these runs, or with the queue."""
@@ -84,7 +106,7 @@ class StatusWatch:
         status = status_now(self._studio, active)
         if status != self._told:
             self._told = status
-            news.append(("status", status))
+            news.append(("status", status.model_dump(mode="json")))
         return news
 
     def _differing(self, runs: list[Run]) -> set[str]:
@@ -115,7 +137,7 @@ class StatusWatch:
         return marks
 
 
-def status_now(studio: Studio, active: Sequence[Run] | None = None) -> dict[str, Any]:
+def status_now(studio: Studio, active: Sequence[Run] | None = None) -> Status:
     """Active runs, queue and jobs, as they are now.
 
     Args:
@@ -124,21 +146,18 @@ def status_now(studio: Studio, active: Sequence[Run] | None = None) -> dict[str,
     """
     if active is None:
         active = studio.manager.alive()
-    summaries = [studio.run_library.summaries.one(run).model_dump(mode="json") for run in active]
     try:
         waiting = studio.manager.queue.waiting()
     except UnusableFileError:
         waiting = []
     runner = studio.queue_runner
-    return {
-        "boot_id": studio.boot_id,
-        "active": summaries,
-        "queue": {
-            "paused": runner.paused if runner is not None else bool(waiting),
-            "problem": runner.problem if runner is not None else None,
-            "waiting": [
-                {"run": item.run, "resume": item.resume, "added": item.added} for item in waiting
-            ],
-        },
-        "jobs": [job.model_dump(mode="json") for job in studio.jobs.jobs()],
-    }
+    return Status(
+        boot_id=studio.boot_id,
+        active=[studio.run_library.summaries.one(run) for run in active],
+        queue=QueueStatus(
+            paused=runner.paused if runner is not None else bool(waiting),
+            problem=runner.problem if runner is not None else None,
+            waiting=waiting,
+        ),
+        jobs=studio.jobs.jobs(),
+    )

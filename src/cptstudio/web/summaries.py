@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,21 +15,12 @@ from cptstudio import run_files
 from cptstudio.errors import UserError, machine_error
 from cptstudio.runs.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
+from cptstudio.runs.states import RunState
 from cptstudio.web import run_facts
 from cptstudio.web.labels import Labels
-from cptstudio.web.run_facts import FactsReader, Measure, RunFacts, finite, whole
+from cptstudio.web.run_facts import FactsReader, RunFacts, finite, whole
 
 IMPORTED: Final = "imported"
-
-
-class RunStateView(BaseModel):
-    """What a run does, and why it is held to do that."""
-
-    name: str
-    outcome: str | None = None
-    reason: str = ""
-    alive: bool = False
-    text: str
 
 
 class ModelName(BaseModel):
@@ -47,15 +37,6 @@ class CorpusName(BaseModel):
     role: str
 
 
-class MeasureView(BaseModel):
-    """Bits per byte over a run's evaluations."""
-
-    first: float | None = None
-    last: float | None = None
-    best: float | None = None
-    best_step: int | None = None
-
-
 class ParentName(BaseModel):
     """The checkpoint a run was forked from."""
 
@@ -63,42 +44,29 @@ class ParentName(BaseModel):
     checkpoint: str
 
 
-class RunSummary(BaseModel):
+class RunSummary(RunFacts):
     """One run in a line. Times are Unix seconds, sizes bytes; what is not known is null."""
 
     id: str
     kind: Literal["run", "imported"]
-    state: RunStateView
+    state: RunState
     stalled: bool = False
     queue_position: int | None = None
     created: float | None = None
     started: float | None = None
     ended: float | None = None
-    updated: float | None = None
     model: ModelName | None = None
-    corpora: list[CorpusName] = []
+    corpora: list[CorpusName] = Field(default_factory=list)
     method: str | None = None
-    step: int | None = None
-    planned_steps: int | None = None
-    tokens_seen: int | None = None
-    loss: float | None = None
-    domain: MeasureView = MeasureView()
-    general: MeasureView = MeasureView()
-    tokens_per_second: float | None = None
     remaining_seconds: float | None = None
-    trained_seconds: float | None = None
-    memory_process: int | None = None
     memory_limit: int | None = None
-    sparkline: list[float] = []
-    tags: list[str] = []
+    tags: list[str] = Field(default_factory=list)
     note: str = ""
     pinned: bool = False
     parent: ParentName | None = None
-    skipped_steps: int = 0
-    problems: list[str] = []
+    problems: list[str] = Field(default_factory=list)
     name: str | None = None
     source: str | None = None
-    newest: dict[str, Any] = Field({}, exclude=True)
 
 
 class Runs(BaseModel):
@@ -159,36 +127,28 @@ class Summaries:
                 result = None
         planned = facts.planned_steps or (result.planned_steps if result else None)
         ended = (run.exit.ended if run.exit else None) or (result.ended if result else None)
+        given = dict(facts) | {
+            "planned_steps": planned or _planned(run),
+            "skipped_steps": result.skipped_steps if result else facts.skipped_steps,
+        }
         return RunSummary(
+            **given,
+            **_configured(run),
             id=run.id,
             kind="run",
-            state=state_view(run),
+            state=run.state,
             stalled=run.stalled,
             queue_position=run.queue_position,
             created=run.created or None,
             started=run.started,
             ended=None if run.state.alive else ended,
-            updated=facts.updated,
-            **_configured(run),
-            step=facts.step,
-            planned_steps=planned or _planned(run),
-            tokens_seen=facts.tokens_seen,
-            loss=facts.loss,
-            domain=_view(facts.domain),
-            general=_view(facts.general),
-            tokens_per_second=facts.tokens_per_second,
             remaining_seconds=_remaining(facts, planned) if run.state.alive else None,
-            trained_seconds=facts.trained_seconds,
-            memory_process=facts.memory_process,
             memory_limit=_memory(run) or self._memory,
-            sparkline=list(facts.sparkline),
             tags=list(label.tags) if label else [],
             note=label.note if label else "",
             pinned=pinned == run.id,
-            skipped_steps=result.skipped_steps if result else facts.skipped_steps,
             problems=problems,
             name=run.id,
-            newest=facts.newest,
         )
 
     def _facts(self, run: Run) -> RunFacts:
@@ -220,18 +180,6 @@ class Summaries:
         threading.Thread(target=search, name="evaluations", daemon=True).start()
 
 
-def state_view(run: Run) -> RunStateView:
-    """A run's state."""
-    state = run.state
-    return RunStateView(
-        name=state.name,
-        outcome=state.outcome,
-        reason=state.reason,
-        alive=state.alive,
-        text=str(state),
-    )
-
-
 def imported_summary(entry: ImportedEntry) -> RunSummary:
     """The line of a run of another program."""
     history = entry.history()
@@ -245,7 +193,7 @@ def imported_summary(entry: ImportedEntry) -> RunSummary:
         id=entry.id,
         kind=IMPORTED,
         name=entry.name,
-        state=RunStateView(name=IMPORTED, reason=reason, text=IMPORTED),
+        state=RunState(IMPORTED, reason=reason),
         created=run.created if run else None,
         started=run.created if run else None,
         ended=run.ended if run else None,
@@ -257,7 +205,7 @@ def imported_summary(entry: ImportedEntry) -> RunSummary:
         tokens_seen=whole(newest.get("tokens_seen")),
         loss=finite(newest.get("loss")),
         tokens_per_second=finite(newest.get("tokens_per_second")),
-        sparkline=losses[:: -(-len(losses) // run_facts.CURVE_POINTS) or 1],
+        sparkline=tuple(losses[:: -(-len(losses) // run_facts.CURVE_POINTS) or 1]),
         problems=entry.problems(),
         source=run.source if run else None,
         newest=newest,
@@ -297,7 +245,3 @@ def _remaining(facts: RunFacts, planned: int | None) -> float | None:
     silent = max(0.0, time.time() - facts.updated) if facts.updated else 0.0
     left = (planned - facts.step) * facts.step_seconds
     return max(0.0, left - min(silent, facts.step_seconds))
-
-
-def _view(measure: Measure) -> MeasureView:
-    return MeasureView(**asdict(measure))

@@ -14,9 +14,9 @@ from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.run_details import flattened
-from cptstudio.web.run_facts import finite
+from cptstudio.web.run_facts import Measure, finite
 from cptstudio.web.studio import Studio
-from cptstudio.web.summaries import MeasureView, RunSummary
+from cptstudio.web.summaries import RunSummary
 
 MOST_RUNS = 16
 _PARTS: dict[Compared, str] = {"best": "best", "last": "last", "change": "change since the start"}
@@ -145,7 +145,7 @@ def _deltas(runs: Sequence[RunSummary], baseline: str | None) -> list[Delta]:
     return found
 
 
-def _part(measure: MeasureView, part: Compared) -> float | None:
+def _part(measure: Measure, part: Compared) -> float | None:
     if part != "change":
         return measure.best if part == "best" else measure.last
     if measure.first is None or measure.last is None:

@@ -6,9 +6,8 @@ import flask
 
 from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
 from cptstudio.web.api.openapi import Nothing, route
-from cptstudio.web.api.status import QueueStatus, Status
 from cptstudio.web.problems import Conflict, NotFound
-from cptstudio.web.status_watch import status_now
+from cptstudio.web.status_watch import QueueStatus, status_now
 from cptstudio.web.studio import Studio
 
 
@@ -23,7 +22,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     def now() -> QueueStatus:
         studio.news.changed()
-        return Status.model_validate(status_now(studio)).queue
+        return status_now(studio).queue
 
     @route(
         bp, "POST", "/continue", summary="Start waiting runs from now on", body=Nothing,
