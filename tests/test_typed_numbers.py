@@ -1,10 +1,11 @@
-"""Typed numbers: one table for the command line's, the API's and the pages' reading."""
+"""Typed numbers: one table for the command line's, the API's and the pages' reading.
+
+The pages' is held to it by tests/web/ui/typed_number.test.mjs.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 from cptstudio.typed_numbers import AmbiguousNumberError, UnreadableNumberError, read_number
 
 TABLE = Path(__file__).parent / "typed_numbers.json"
-SCRIPT = Path(__file__).parent / "web" / "ui" / "typed_number.test.mjs"
 CASES = json.loads(TABLE.read_text(encoding="utf-8"))["cases"]
 
 
@@ -31,11 +31,3 @@ def test_a_typed_number_is_read_right_or_refused(
         found = read_number(text, **options)
         assert found == meant
         assert isinstance(found, int) == bool(options.get("whole") and found is not None)
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="the machine has no Node")
-def test_the_pages_read_the_same() -> None:
-    ended = subprocess.run(
-        ["node", "--test", str(SCRIPT)], capture_output=True, text=True, timeout=120
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr

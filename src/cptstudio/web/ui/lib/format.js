@@ -92,7 +92,7 @@ export function ago(seconds) {
   const units = [[86400 * 365, "year"], [86400 * 30, "month"], [86400, "day"], [3600, "h"], [60, "min"]];
   const [size, name] = units.find(([length]) => passed >= length) || [60, "min"];
   const amount = Math.floor(passed / size);
-  return `${amount} ${name}${amount === 1 || name.length < 4 ? "" : "s"} ago`;
+  return `${amount} ${name}${amount === 1 || passed < 86400 ? "" : "s"} ago`;
 }
 
 /** Bits per byte. @param {number | string | null | undefined} value */

@@ -54,8 +54,8 @@ import uPlot from "../vendor/uplot.js";
 const OUTLIER_SHARE = 0.01;
 
 // A custom property's own value is its text, "light-dark(...)"; only a colour that uses it is computed.
-const probe = document.createElement("span");
-probe.hidden = true;
+/** @type {HTMLElement | null} */
+let probe = null;
 
 /**
  * A colour of the current scheme, as a canvas understands it.
@@ -63,7 +63,9 @@ probe.hidden = true;
  * @param {string} name custom property without the dashes
  */
 export function colour(name) {
-  if (!probe.isConnected) {
+  if (!probe) {
+    probe = document.createElement("span");
+    probe.hidden = true;
     document.body.append(probe);
   }
   probe.style.color = `var(--${name})`;

@@ -1,0 +1,17 @@
+"""What the pages compute, tested by Node's own runner: tests/web/ui/*.test.mjs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from scripts.node import node_command
+
+UNITS = sorted((Path(__file__).parent / "ui").glob("*.test.mjs"))
+
+
+def test_what_the_pages_compute() -> None:
+    assert len(UNITS) > 5
+    command = node_command("--test", *map(str, UNITS))
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
