@@ -20,7 +20,8 @@ import pytest
 from cptstudio import child_process
 from cptstudio.child_answers import End
 from cptstudio.child_limits import Limits, for_a_look, for_files, for_models
-from cptstudio.child_process import ChildEndedError, ChildProcess, group_memory
+from cptstudio.child_process import ChildEndedError, ChildProcess
+from cptstudio.child_usage import Taken, counted
 from tests.web.server_process import wait_for
 
 pytestmark = pytest.mark.slow
@@ -122,6 +123,22 @@ def test_a_child_that_says_nothing_is_ended_and_another_is_not_held_up() -> None
     assert asked(limits, steps=6, pause=0.3, value=2).result == {"got": 2}
 
 
+@pytest.mark.parametrize(
+    ("idle", "computed", "computes", "counts"),
+    [
+        (2.0, 0.0, True, 4.0),  # There was a processor for it.
+        (0.1, 0.0, False, 4.0),  # It waits for a disk.
+        (0.1, 1.5, True, 1.5),
+        (0.1, 0.0, True, 0.4),  # So that every child ends some time.
+        (0.1, 7.0, True, 4.0),  # It has several threads.
+    ],
+)
+def test_on_a_busy_machine_the_time_that_a_child_computes_counts(
+    idle: float, computed: float, computes: bool, counts: float
+) -> None:
+    assert counted(4.0, idle, computed, computes) == pytest.approx(counts)
+
+
 def test_asking_tells_whether_a_limit_was_the_reason() -> None:
     def end_of(limits: Limits, **request: Any) -> ChildEndedError:
         with pytest.raises(ChildEndedError) as caught:
@@ -151,7 +168,9 @@ def test_memory_that_is_mapped_from_a_file_does_not_count(tmp_path: Path) -> Non
         process.stdout.readline()
         rss = psutil.Process(process.pid).memory_info().rss
         assert (
-            0 < group_memory(process.pid) < (rss - 40_000_000 if sys.platform == "linux" else rss)
+            0
+            < Taken.by(process.pid).memory
+            < (rss - 40_000_000 if sys.platform == "linux" else rss)
         )
         process.kill()
 

@@ -15,6 +15,7 @@ GROUND = {
     "child_answers",
     "child_guard",
     "child_limits",
+    "child_usage",
     "child_process",
     "child_service",
     "durable",

@@ -37,7 +37,8 @@ class Limits:
     """Bounds of one program.
 
     Attributes:
-        seconds: that may pass without a word from it while something is asked of it.
+        seconds: that may pass without a word from it while something is asked of it. On a
+            machine that is too busy for it, its computing time counts instead.
         memory: bytes of resident memory that it and what it started may take together.
         when_slow: what to do when it took too long; a sentence.
         when_large: what to do when it took too much; a sentence.

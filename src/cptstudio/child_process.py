@@ -21,11 +21,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
-import psutil
-
 from cptstudio import durable, memory_evidence
 from cptstudio.child_answers import End, Line, parsed
 from cptstudio.child_limits import Limits
+from cptstudio.child_usage import Clock, Taken
 from cptstudio.errors import UserError
 
 LINE_LIMIT: Final = durable.MEBIBYTE
@@ -269,25 +268,27 @@ class ChildProcess:
 
     def _watch(self) -> None:
         """Hold it to its limits until it has ended."""
+        clock = Clock()
         while True:
             self._look.wait(_IDLE_WATCH_SECONDS if self._asked is None else _WATCH_SECONDS)
             self._look.clear()
             if self._over.is_set():
                 return
             limits, seconds, asked = self._limits, self._seconds, self._asked
-            if seconds is not None and asked is not None and time.monotonic() - asked > seconds:
+            if seconds is None and limits.memory is None:
+                continue
+            taken = Taken.by(self.pid)
+            if seconds is not None and clock.counted(asked, taken) > seconds:
                 self.kill(
                     f"It gave no answer for {_duration(seconds)}, so it was ended. "
                     f"{limits.when_slow}"
                 )
                 return
-            if limits.memory is None:
-                continue
-            taken = group_memory(self.pid)
-            if taken > limits.memory:
+            if limits.memory is not None and taken.memory > limits.memory:
                 self.kill(
-                    f"It took {taken / 1e9:.1f} GB of memory, where {limits.memory / 1e9:.1f} GB "
-                    f"is its limit on this machine, so it was ended. {limits.when_large}"
+                    f"It took {taken.memory / 1e9:.1f} GB of memory, where "
+                    f"{limits.memory / 1e9:.1f} GB is its limit on this machine, so it was ended. "
+                    f"{limits.when_large}"
                 )
                 return
 
@@ -374,20 +375,6 @@ def ask(
             raise ChildEndedError(f"{what} ended early. {error}", child.at_limit)
         raise UserError(error, end.findings)
     return end.result
-
-
-def group_memory(group: int) -> int:
-    """Return the bytes of resident memory of a process group, without what is mapped from files.
-
-    Pages of mapped files are dropped by the system when memory is short.
-    """
-    total = 0
-    for pid in psutil.pids():
-        with contextlib.suppress(OSError, psutil.Error):
-            if os.getpgid(pid) == group:
-                memory = psutil.Process(pid).memory_info()
-                total += memory.rss - getattr(memory, "shared", 0)
-    return total
 
 
 def _start(program: Sequence[str], shows: str) -> tuple[subprocess.Popen[bytes], int]:

@@ -298,6 +298,10 @@ def test_a_corpus_is_deleted_after_a_question(
     expect(page.get_by_role("heading", name="Data", level=1)).to_be_visible()
     expect(page.get_by_role("link", name="domain", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="unwanted")).to_have_count(0)
+    # By its old address there is nothing to do with it.
+    page.goto("/data/unwanted")
+    expect(page.get_by_text("There is no corpus 'unwanted'")).to_be_visible()
+    expect(page.get_by_role("button", name="Delete…")).to_have_count(0)
     assert not folder.exists() and (documents / "unwanted").exists()
 
 

@@ -1,6 +1,6 @@
 /** One corpus: its report, the rows it gives, what was not read and what was dropped. */
 
-import { del, get, post } from "../../lib/api.js";
+import { ApiError, del, get, post } from "../../lib/api.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { navigate, route, setQuery } from "../../lib/router.js";
 import { toast } from "../../components/announce.js";
@@ -32,6 +32,7 @@ export function CorpusPage({ name }) {
     },
     setError);
   useEffect(() => void load(), []);
+  const missing = error instanceof ApiError && error.status === 404;
   const rebuilding = route.value.query["rebuild"] !== undefined;
   const remove = async () => {
     const gone = await confirm({
@@ -50,12 +51,12 @@ export function CorpusPage({ name }) {
       h("div", { class: "page-title" },
         h("p", { class: "back" }, h("a", { href: "/data" }, "Data")),
         h("h1", { class: "name" }, name)),
-      h("div", { class: "page-actions" },
+      !missing && h("div", { class: "page-actions" },
         corpus !== null && h(Button, { kind: "primary", href: `/new?corpus=${encodeURIComponent(name)}` }, "Train on it"),
         h(Button, { onClick: () => setTokenising(true) }, "Tokenise for a model…"),
         h(Button, { href: `/data/${encodeURIComponent(name)}?rebuild=1` }, "Build again…"),
         h(Button, { kind: "danger", icon: "trash", onClick: remove }, "Delete…"))),
-    error !== null && h(Problem, { error, retry: load }),
+    error !== null && h(Problem, { error, retry: missing ? undefined : load }),
     h(CorpusJobs, { corpus: name, ended: load }),
     rebuilding && corpus !== null && h(AddCorpus, { rebuild: name, taken: [], options: {
       text_field: corpus.settings.text_field,
