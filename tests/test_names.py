@@ -52,8 +52,9 @@ def test_a_run_and_a_fork_say_it_at_the_name(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     workspace.make(workspace.run("qq"))
     manager = TrainingManager(workspace)
-    found = manager.preflight(toy_config(make_toy_parts(tmp_path / "parts"), "QQ", 5))
-    assert [SAME in str(one) for one in found].count(True) == 1
+    with pytest.raises(UserError) as refused:
+        manager.start(toy_config(make_toy_parts(tmp_path / "parts"), "QQ", 5))
+    assert [SAME in str(one) for one in refused.value.findings].count(True) == 1
     manager.close()
 
 

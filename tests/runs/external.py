@@ -13,6 +13,14 @@ from pathlib import Path
 from typing import IO
 
 from cptstudio.runs.detection import ExternalProcess, detect
+from cptstudio.runs.log_parser import LogParser, LogRecord
+
+
+def parse_log(data: bytes) -> list[LogRecord]:
+    """All records of a complete output."""
+    parser = LogParser()
+    return parser.feed(data) + parser.close()
+
 
 TRAIN = [
     sys.executable,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.run_files import current_rows
+from cptstudio.run_rows import current_rows
 from cptstudio.runs.foreign_rows import ForeignRows
 from cptstudio.runs.log_parser import LogRecord
 from cptstudio.runs.others import OthersTraining
@@ -104,7 +104,7 @@ def test_an_imported_run_cannot_be_stopped_resumed_or_deleted(
         lambda: manager.stop(entry.id),
         lambda: manager.kill(entry.id),
         lambda: manager.resume(entry.id, confirmed=True),
-        lambda: manager.fork(entry.id, None, "new"),
+        lambda: manager.fork_config(entry.id, None, "new"),
         lambda: manager.delete(entry.id, confirmed=True),
     ]
     for act in acts:

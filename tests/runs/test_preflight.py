@@ -12,6 +12,7 @@ import pytest
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.runs import preflight
+from cptstudio.runs.preflight import problems_of
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 from tests.runs.toy_runs import toy_config
@@ -37,7 +38,7 @@ def test_space_memory_and_a_missing_corpus_are_told_together(
     corpus = dict(parts["corpus"], path=str(tmp_path / "nowhere"))
     config = toy_config(dict(parts, model_path=str(large), corpus=corpus), "large", 5)
     manager = TrainingManager(workspace)
-    problems = manager.preflight(config)
+    problems = problems_of(config, workspace.run("large"))
     assert len(problems) == 3
     for problem, part in zip(
         problems, ("corpus toy is not there", "Memory: ", "Disk space: "), strict=True
@@ -51,7 +52,7 @@ def test_space_memory_and_a_missing_corpus_are_told_together(
 
 
 def test_what_can_be_trained_has_no_problem(workspace: Workspace, parts: dict[str, Any]) -> None:
-    assert TrainingManager(workspace).preflight(toy_config(parts, "fine", 5)) == []
+    assert problems_of(toy_config(parts, "fine", 5), workspace.run("fine")) == []
     assert not workspace.root.exists()
 
 

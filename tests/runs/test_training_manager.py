@@ -317,10 +317,10 @@ def test_a_fork_starts_from_its_parents_weights(
     wait_for_end(manager, "parent")
     changes = {"optimizer.learning_rate": 2e-4, "length": "5 steps"}
     with pytest.raises(UserError, match="Corpora: It cannot be changed in a fork"):
-        manager.fork("parent", None, "child", {"data.corpora": []})
+        manager.fork_config("parent", None, "child", {"data.corpora": []})
     with pytest.raises(UserError, match="no such field"):
-        manager.fork("parent", None, "child", {"optimizer.speed": 1})
-    manager.fork("parent", None, "child", changes)
+        manager.fork_config("parent", None, "child", {"optimizer.speed": 1})
+    manager.start(manager.fork_config("parent", None, "child", changes))
     wait_for_end(manager, "child")
     child = manager.run("child")
     assert str(child.state) == "ended (completed)", log(child)

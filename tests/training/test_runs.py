@@ -164,7 +164,7 @@ def test_micro_batches_weighted_by_tokens_equal_one_large_batch(workspace: Works
         for rows in (slice(0, 1), slice(1, 4), slice(4, 6))
     ]
     part_nats, part_tokens, summed = accumulate(setup.gradient_step, parts)
-    assert part_tokens == tokens == batch.counted
+    assert part_tokens == tokens == batch.targets.size
     assert part_nats.item() == pytest.approx(nats.item(), rel=1e-6)
     for name, gradient in whole.items():
         difference = np.abs(np.array(summed[name]) - np.array(gradient)).max()

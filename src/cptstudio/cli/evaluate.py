@@ -20,10 +20,9 @@ from cptstudio.cli.measured import (
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.typed_options import whole
 from cptstudio.errors import UserError
+from cptstudio.testing.programs import EVALUATE
 from cptstudio.testing.references import request_of, resolve_reference
 from cptstudio.workspace import Workspace
-
-MODULE = "cptstudio.testing.evaluate"
 
 
 def evaluate(
@@ -92,7 +91,7 @@ def evaluate(
         "stride": stride,
         "fast_blas": fast_blas,
     }
-    report, result = run_reported(MODULE, request, place, quiet=as_json)
+    report, result = run_reported(EVALUATE, request, place, quiet=as_json)
     if as_json:
         print_json({"report": report, **result})
         return

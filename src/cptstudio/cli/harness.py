@@ -13,10 +13,9 @@ from cptstudio.cli.common import JsonOption, WorkspaceOption, console, number, p
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.typed_options import whole
+from cptstudio.testing.programs import HARNESS
 from cptstudio.testing.references import request_of
 from cptstudio.workspace import Workspace
-
-MODULE = "cptstudio.testing.harness_program"
 
 
 def harness(
@@ -60,7 +59,7 @@ def harness(
         "download": download,
         "fast_blas": fast_blas,
     }
-    report, result = run_reported(MODULE, request, place, quiet=as_json)
+    report, result = run_reported(HARNESS, request, place, quiet=as_json)
     if as_json:
         print_json({"report": report, **result})
         return

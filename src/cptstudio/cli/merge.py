@@ -16,10 +16,10 @@ from cptstudio.cli.programs import run_reported
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
 from cptstudio.testing.merging import Point, average, back_to_base, instruct_delta, roles_in
+from cptstudio.testing.programs import MERGE
 from cptstudio.testing.references import ModelReference, resolve_reference
 from cptstudio.workspace import Workspace, check_new_name
 
-MODULE = "cptstudio.testing.merge"
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -95,7 +95,7 @@ def merge(
         "save": {"point": points[0].label, "folder": target} if target else None,
         "fast_blas": fast_blas,
     }
-    report, result = run_reported(MODULE, request, place, quiet=as_json)
+    report, result = run_reported(MERGE, request, place, quiet=as_json)
     if as_json:
         print_json({"report": report, **result})
         return

@@ -20,6 +20,7 @@ from cptstudio.cli.common import (
 )
 from cptstudio.cli.progress import byte_bar
 from cptstudio.models.library import Model, ModelLibrary
+from cptstudio.testing.programs import CHECK_MODEL
 from cptstudio.workspace import Workspace
 
 app = typer.Typer(
@@ -163,7 +164,7 @@ def check(
         Path(model) if Path(model).is_dir() else ModelLibrary(Workspace(workspace)).find(model).path
     )
     result = run_program(
-        "cptstudio.testing.model_check_program",
+        CHECK_MODEL,
         {"path": str(path.resolve())},
         quiet=as_json,
         limits=for_a_check(),

@@ -12,11 +12,10 @@ from rich.table import Table
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
+from cptstudio.testing.programs import QUESTIONS
 from cptstudio.testing.questions import read_questions
 from cptstudio.testing.references import request_of
 from cptstudio.workspace import Workspace
-
-MODULE = "cptstudio.testing.question_program"
 
 
 def questions(
@@ -45,7 +44,7 @@ def questions(
         "models": [request_of(reference) for reference in references_of(models, place)],
         "fast_blas": fast_blas,
     }
-    report, result = run_reported(MODULE, request, place, quiet=as_json)
+    report, result = run_reported(QUESTIONS, request, place, quiet=as_json)
     found: dict[str, dict[str, Any]] = result["models"]
     if as_json:
         print_json({"report": report, **found})

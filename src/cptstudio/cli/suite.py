@@ -19,6 +19,7 @@ from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
+from cptstudio.testing.programs import SUITE
 from cptstudio.testing.references import request_of
 from cptstudio.testing.requests import Sampling
 from cptstudio.testing.samples import samples_matrix
@@ -32,8 +33,6 @@ from cptstudio.testing.suites import (
 )
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
-
-MODULE = "cptstudio.testing.suite_program"
 
 app = typer.Typer(
     help="Prompt suites: the same prompts with the same seed, put to several checkpoints.",
@@ -113,7 +112,7 @@ def run(
         "models": [request_of(reference) for reference in references_of(models, place)],
         "fast_blas": fast_blas,
     }
-    report, matrix = run_reported(MODULE, request, place, quiet=as_json)
+    report, matrix = run_reported(SUITE, request, place, quiet=as_json)
     if as_json:
         print_json({"report": report, **matrix})
         return

@@ -25,6 +25,7 @@ from cptstudio.cli.run_progress import tell_started
 from cptstudio.cli.setting_options import merge, with_setting_options
 from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import read_config
+from cptstudio.runs.launching import TRAINER_MODULE
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.settings import TrainingSettings, parse_settings
@@ -35,8 +36,6 @@ from cptstudio.training.prepare import plan_config, prepare_run
 from cptstudio.training.stop_requests import hold_signals
 from cptstudio.workspace import Workspace
 from cptstudio.yaml_text import read_yaml
-
-TRAINER = "cptstudio.training.continued_pretraining"
 
 ConfigOption = Annotated[
     Path | None,
@@ -234,7 +233,7 @@ def _become_trainer(directory: Path, *arguments: str) -> NoReturn:
     hold_signals()
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-m", TRAINER, str(directory), *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", TRAINER_MODULE, str(directory), *arguments])
 
 
 def _settings(

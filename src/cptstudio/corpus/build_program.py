@@ -28,8 +28,6 @@ from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
 from cptstudio.light_imports import leave_out_torch
 
-MODULE = "cptstudio.corpus.build_program"
-
 
 def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Do what the request says; the result names the corpus and whether it changed."""

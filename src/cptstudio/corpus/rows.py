@@ -63,11 +63,6 @@ class Batch:
     targets: Tokens
     mask: npt.NDArray[np.bool_] | None = None
 
-    @property
-    def counted(self) -> int:
-        """Number of targets that count."""
-        return self.targets.size if self.mask is None else int(self.mask.sum())
-
 
 @dataclass(frozen=True)
 class _Share:
@@ -157,20 +152,6 @@ class RowOrder:
     def batches_in_epoch(self, epoch: int) -> int:
         """Batches in one epoch."""
         return self._epoch(epoch).batches
-
-    def tokens_in_epoch(self, epoch: int) -> int:
-        """Targets in one epoch."""
-        return self._epoch(epoch).targets
-
-    def shapes(self) -> list[tuple[int, int]]:
-        """The distinct (rows, length) of the first epoch's batches."""
-        found = set()
-        for group in self._epoch(0).groups:
-            if group.rows >= group.rows_per_batch:
-                found.add((group.rows_per_batch, group.length))
-            if group.rows % group.rows_per_batch:
-                found.add((group.rows % group.rows_per_batch, group.length))
-        return sorted(found)
 
     def locate(self, index: int) -> tuple[int, int]:
         """Epoch, and batch within it, of a batch's number counted from the run's start."""

@@ -323,9 +323,3 @@ class LogParser:
 
 
 _LINE_END = re.compile(rb"[\r\n]")
-
-
-def parse_log(data: bytes) -> list[LogRecord]:
-    """All records of a complete output."""
-    parser = LogParser()
-    return parser.feed(data) + parser.close()

@@ -29,11 +29,10 @@ from typing import Any
 
 from cptstudio import durable, run_files
 from cptstudio.durable import UnusableFileError
-from cptstudio.errors import Finding, MachineError, UserError, machine_error
+from cptstudio.errors import MachineError, UserError, machine_error
 from cptstudio.prompt_suites import with_suite
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import forgetting, forking, launching, records, requests
-from cptstudio.runs.detection import Detection
 from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.runs.known_runs import KnownRuns, is_locked
 from cptstudio.runs.launching import NEWEST
@@ -62,7 +61,7 @@ class TrainingManager:
 
     Args:
         workspace: its folders. Nothing is created by making a manager.
-        detect: look for training that was started elsewhere when `detect` is called; None
+        detect: look for training that was started elsewhere when `others` is asked; None
             asks the workspace's preferences.
         prevent_sleep: keep the machine awake while a run trains; None asks the preferences.
         stalled_after: seconds without a sign of life after which a living run is shown as
@@ -162,19 +161,7 @@ class TrainingManager:
             time.sleep(interval)
             interval = min(_WATCH_LONGEST, interval * 1.5)
 
-    def detect(self) -> Detection:
-        """Look once for training on this machine that was started elsewhere. It only reads.
-
-        Nothing is looked at when detection is off, by this manager's argument or by the
-        workspace's preferences. Each decision is logged with its evidence.
-        """
-        return self.others.detect()
-
     # --- starting ----------------------------------------------------------------------------
-
-    def preflight(self, config: RunConfig, queue: bool = False) -> list[Finding]:
-        """All that speaks against starting this configuration as a new run, in sentences."""
-        return self._starter.preflight(config, queue)
 
     def start(self, config: RunConfig, queue: bool = False) -> Run:
         """Reserve the run's directory, write its config.json, and start to train.
@@ -235,15 +222,10 @@ class TrainingManager:
             )
         return self._begin(run, name, queue)
 
-    def fork(
-        self,
-        id: str,
-        checkpoint: str | None,
-        name: str,
-        changes: Mapping[str, Any] | None = None,
-        queue: bool = False,
-    ) -> Run:
-        """Start a new run from a checkpoint of another, which it names as its parent.
+    def fork_config(
+        self, id: str, checkpoint: str | None, name: str, changes: Mapping[str, Any] | None = None
+    ) -> RunConfig:
+        """The configuration of a run that starts from a checkpoint of another, its parent.
 
         Args:
             id: the parent.
@@ -251,17 +233,6 @@ class TrainingManager:
             name: of the new run.
             changes: dotted names of settings and their new values, such as
                 {"optimizer.learning_rate": 1e-5}.
-            queue: wait for the active runs instead of refusing.
-
-        Raises:
-            UserError: as for `start`.
-        """
-        return self.start(self.fork_config(id, checkpoint, name, changes), queue)
-
-    def fork_config(
-        self, id: str, checkpoint: str | None, name: str, changes: Mapping[str, Any] | None = None
-    ) -> RunConfig:
-        """The configuration that a fork would have, as for `fork`; nothing is created.
 
         Raises:
             UserError: it cannot be forked like this.

@@ -34,8 +34,6 @@ from cptstudio.testing.results import Results
 from cptstudio.testing.windows import common_context
 from cptstudio.workspace import Workspace
 
-MODULE = "cptstudio.testing.evaluate"
-
 
 def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Evaluate, and keep what came of it as a report."""

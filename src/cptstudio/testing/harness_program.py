@@ -34,7 +34,6 @@ from cptstudio.testing.reports import Reports
 from cptstudio.testing.scoring import check_scores
 from cptstudio.workspace import Workspace
 
-MODULE = "cptstudio.testing.harness_program"
 PACKAGE = "lm_eval"
 _BATCH = 8
 _AT_ONCE = 64

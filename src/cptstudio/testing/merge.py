@@ -39,8 +39,6 @@ from cptstudio.testing.results import Results
 from cptstudio.testing.windows import common_context
 from cptstudio.workspace import Workspace, check_new_name
 
-MODULE = "cptstudio.testing.merge"
-
 
 def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Measure and save, and keep what came of it as a report."""

@@ -20,8 +20,6 @@ from cptstudio.testing.reports import Reports
 from cptstudio.testing.requests import Unload
 from cptstudio.workspace import Workspace
 
-MODULE = "cptstudio.testing.question_program"
-
 
 def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Let models answer a file of questions, and keep the answers as a report."""

@@ -17,8 +17,6 @@ from cptstudio.testing.reports import Reports
 from cptstudio.testing.suites import read_suite, run_suite
 from cptstudio.workspace import Workspace
 
-MODULE = "cptstudio.testing.suite_program"
-
 
 def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     """Put a suite to models, and keep the matrix as a report."""

@@ -8,12 +8,12 @@ from typing import Any
 from cptstudio.child_limits import for_a_check, for_files
 from cptstudio.errors import UserError
 from cptstudio.models import hub_address
+from cptstudio.testing.programs import CHECK_MODEL
 from cptstudio.web.jobs import Job
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
 
 PROGRAM = "cptstudio.models.download"
-CHECK_PROGRAM = "cptstudio.testing.model_check_program"
 
 
 def start_download(studio: Studio, model_id: str, revision: str | None) -> Job:
@@ -58,7 +58,7 @@ def start_check(studio: Studio, model_id: str) -> Job:
     return studio.jobs.start(
         "check",
         f"Checking {model.name} against transformers",
-        ("-m", CHECK_PROGRAM),
+        ("-m", CHECK_MODEL),
         {"path": str(model.path)},
         for_a_check(),
         key=f"check {model.path}",

@@ -11,6 +11,7 @@ from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError
 from cptstudio.prompt_suites import read_suite
 from cptstudio.testing import merging
+from cptstudio.testing.programs import EVALUATE, MERGE, QUESTIONS, SUITE
 from cptstudio.testing.references import ModelReference, request_of
 from cptstudio.web import model_choices
 from cptstudio.web.api.testing_models import EvaluationBody, MergeBody, QuestionsBody
@@ -18,12 +19,6 @@ from cptstudio.web.jobs import Job
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 from cptstudio.workspace import check_name, check_new_name
-
-# Their own names for themselves; importing them here would import MLX.
-EVALUATE = "cptstudio.testing.evaluate"
-MERGE = "cptstudio.testing.merge"
-SUITE = "cptstudio.testing.suite_program"
-QUESTIONS = "cptstudio.testing.question_program"
 
 
 def evaluate(studio: Studio, body: EvaluationBody) -> Job:

@@ -93,9 +93,3 @@ class WatchedProcesses:
 
         threading.Thread(target=read, name=f"watch-{id}", daemon=True).start()
         self._on_change()
-
-    def close(self) -> None:
-        """Watch nothing any more."""
-        with self._lock:
-            for watch in self._watched.values():
-                watch.stop.set()
