@@ -34,7 +34,8 @@ export const FORMATS = {
 };
 
 /** All digits, where there is room for them. @param {keyof typeof FORMATS} format @param {any} value */
-export const exact = (format, value) => (format === "count" ? number(value, Math.abs(value) < 1000 ? 4 : 7) : FORMATS[format](value));
+export const exact = (format, value) =>
+  (format === "count" ? number(value, Math.abs(value) < 1000 ? 4 : 7) : FORMATS[format](value));
 
 /** A difference of two values, with its sign. @param {keyof typeof FORMATS} format @param {number} value */
 export function differenceText(format, value) {

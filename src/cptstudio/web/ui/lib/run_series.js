@@ -20,9 +20,19 @@ import { X_AXES } from "./x_axes.js";
  * @property {number} ema_unit see smoothing.js
  * @property {number} ema_weight
  */
-/** @typedef {{seq: number, best: boolean, corpora: Record<string, any>, [number: string]: any}} Evaluation by axis and by metric */
+/**
+ * An evaluation's numbers by the fields of axes and by the keys of metrics.
+ * @typedef {{seq: number, best: boolean, corpora: Record<string, any>, [number: string]: any}} Evaluation
+ */
 /** @typedef {{seq: number, step: number | null, key: string, value: string}} NonFinite */
-/** @typedef {{x: import("./x_axes.js").XAxis, from: number | null, to: number | null, smoothing: number, buckets: number}} View */
+/**
+ * @typedef {object} View
+ * @property {import("./x_axes.js").XAxis} x
+ * @property {number | null} from
+ * @property {number | null} to
+ * @property {number} smoothing
+ * @property {number} buckets
+ */
 /** @typedef {Record<string, any>} Row */
 
 const FIRST_KEY = "loss";
@@ -35,10 +45,10 @@ const finite = (value) => (typeof value === "number" && Number.isFinite(value) ?
 
 /** @param {Row} row @param {import("./metrics.js").MetricTable} metrics @returns {Evaluation} */
 function evaluationOf(row, metrics) {
-  const corpora = Object.entries(row.corpora || {}).map(([name, values]) => [
-    name,
-    { role: String(values.role || ""), ...Object.fromEntries(metrics.measures.map((one) => [one.name, finite(values[one.name])])) },
-  ]);
+  const corpora = Object.entries(row.corpora || {}).map(([name, values]) => {
+    const measured = metrics.measures.map((measure) => [measure.name, finite(values[measure.name])]);
+    return [name, { role: String(values.role || ""), ...Object.fromEntries(measured) }];
+  });
   return {
     ...Object.fromEntries(Object.values(X_AXES).map(({ field }) => [field, finite(row[field])])),
     ...Object.fromEntries(metrics.evaluation.map((metric) => [keyOf(metric), finite(row[metric.name])])),
@@ -109,7 +119,8 @@ export class RunSeries {
       }
       this.metrics = metrics;
       this.take(first, view);
-      const others = await get(path, { x, from, to, smoothing, buckets: Math.ceil(buckets / 2), keys: this.otherKeys().join(",") });
+      const half = { buckets: Math.ceil(buckets / 2), keys: this.otherKeys().join(",") };
+      const others = await get(path, { x, from, to, smoothing, ...half });
       if (stale()) {
         return;
       }
@@ -171,7 +182,8 @@ export class RunSeries {
 
   /** The numbers that have a chart, after the loss. */
   otherKeys() {
-    return this.metrics.training.filter((metric) => metric.chart && metric.name !== FIRST_KEY).map((metric) => metric.name);
+    const charted = this.metrics.training.filter((metric) => metric.chart && metric.name !== FIRST_KEY);
+    return charted.map((metric) => metric.name);
   }
 
   points() {

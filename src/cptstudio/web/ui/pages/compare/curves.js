@@ -26,12 +26,16 @@ export function compareQuery() {
 }
 
 /** @param {number | null} from @param {number | null} to */
-const zoom = (from, to) => setQuery({ from: from == null ? null : Math.round(from), to: to == null ? null : Math.round(to) }, { push: true });
+const zoom = (from, to) =>
+  setQuery({ from: from && Math.round(from), to: to && Math.round(to) }, { push: true });
 
 /** The colour of the run at a place of the list. @param {number} at */
 export const colourAt = (at) => `chart-${(at % COLOURS) + 1}`;
 
-/** @param {any[]} runs @param {Record<string, any>} series @param {string | null} baseline @param {(one: any) => {x: number[], y: any[], points?: boolean}} pick @returns {Line[]} */
+/**
+ * @param {any[]} runs @param {Record<string, any>} series @param {string | null} baseline
+ * @param {(one: any) => {x: number[], y: any[], points?: boolean}} pick @returns {Line[]}
+ */
 function linesOf(runs, series, baseline, pick) {
   return runs.flatMap((run, at) => {
     const found = series[run.id] && pick(series[run.id]);
@@ -39,7 +43,8 @@ function linesOf(runs, series, baseline, pick) {
       return [];
     }
     const base = run.id === baseline;
-    return [{ label: base ? `${nameOf(run)} (baseline)` : nameOf(run), colour: colourAt(at), width: base ? 2.25 : 1.75, dash: base ? BASELINE_DASH : undefined, ...found }];
+    const look = base ? { width: 2.25, dash: BASELINE_DASH } : { width: 1.75 };
+    return [{ label: base ? `${nameOf(run)} (baseline)` : nameOf(run), colour: colourAt(at), ...look, ...found }];
   });
 }
 
@@ -62,8 +67,8 @@ export function CompareCurves({ runs, baseline }) {
     const fetched = async () => {
       const curves = curvesOf(await loadMetrics());
       const keys = curves.filter((one) => one.trained).map((one) => one.metric.name).join(",");
-      const path = (/** @type {string} */ id) => `/api/runs/${id}/series`;
-      const asked = ids.split(",").map(async (id) => [id, await get(path(id), { x, from, to, keys, buckets: BUCKETS }, abort.signal)]);
+      const wanted = { x, from, to, keys, buckets: BUCKETS };
+      const asked = ids.split(",").map(async (id) => [id, await get(`/api/runs/${id}/series`, wanted, abort.signal)]);
       setSeries(Object.fromEntries(await Promise.all(asked)));
       setCurves(curves);
       setVersion((value) => value + 1);
@@ -74,26 +79,33 @@ export function CompareCurves({ runs, baseline }) {
   }, [ids, x, from, to, runsChanged.value.count]);
   const field = X_AXES[x].field;
   const drawn = useMemo(() => curves.map(({ metric, trained }) => {
-    const measured = (/** @type {any} */ point) => point[keyOf(metric)];
-    const pick = trained
-      ? (/** @type {any} */ one) => ({ x: one.keys[metric.name].x, y: one.keys[metric.name].ema })
-      : (/** @type {any} */ one) => {
-        const points = one.evaluations.filter((/** @type {any} */ point) => point[field] != null && measured(point) != null);
-        return { x: points.map((/** @type {any} */ point) => point[field]), y: points.map(measured), points: true };
-      };
+    const pick = (/** @type {any} */ one) => {
+      if (trained) {
+        return { x: one.keys[metric.name].x, y: one.keys[metric.name].ema };
+      }
+      /** @type {any[][]} */
+      const all = one.evaluations.map((/** @type {any} */ point) => [point[field], point[keyOf(metric)]]);
+      const points = all.filter(([at, value]) => at != null && value != null);
+      return { x: points.map(([at]) => at), y: points.map(([, value]) => value), points: true };
+    };
     return { metric, trained, lines: linesOf(runs, series, baseline, pick) };
   }), [version, baseline, ids]);
   const edges = Object.values(series).map((one) => [one.x_min, one.x_max]).filter(([low]) => low != null);
-  const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? Math.min(...edges.map(([low]) => low)), to ?? Math.max(...edges.map(([, high]) => high))]);
-  const extent = /** @type {[number, number] | null} */ (edges.length ? [Math.min(...edges.map(([low]) => low)), Math.max(...edges.map(([, high]) => high))] : null);
-  const common = { version: version + (baseline ? baseline.length : 0), x: X_AXES[x], range, extent, onZoom: zoom, sync: "compare" };
+  const [low, high] = [Math.min(...edges.map((edge) => edge[0])), Math.max(...edges.map((edge) => edge[1]))];
+  const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? low, to ?? high]);
+  const extent = /** @type {[number, number] | null} */ (edges.length ? [low, high] : null);
+  const common = {
+    version: version + (baseline ? baseline.length : 0), x: X_AXES[x], range, extent, onZoom: zoom, sync: "compare",
+  };
   return h(
     "section",
     { class: "stack", "aria-label": "Curves" },
     h("h2", { class: "visually-hidden" }, "Curves"),
     h("div", { class: "chart-controls", role: "group", "aria-label": "Charts" },
       h(XAxisChoice, { x }),
-      h("label", {}, h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }), "Logarithmic loss")),
+      h("label", {},
+        h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }),
+        "Logarithmic loss")),
     error && h(Problem, { error }),
     h("div", { class: "charts charts-few" }, drawn.map(({ metric, trained, lines }) => h(Chart, {
       ...common, key: metric.name, title: metric.title, lines, large: metric.chart?.size === "large",

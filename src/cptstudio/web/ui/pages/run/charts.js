@@ -22,7 +22,8 @@ export function chartQuery() {
   const { query } = route.value;
   const smoothing = queryNumber(query.smooth) ?? DEFAULT_SMOOTHING;
   return {
-    x: xAxis(query.x), from: queryNumber(query.from), to: queryNumber(query.to), log: query.log === "1", clip: query.clip === "1",
+    x: xAxis(query.x), from: queryNumber(query.from), to: queryNumber(query.to),
+    log: query.log === "1", clip: query.clip === "1",
     smoothing: Math.min(0.999, Math.max(0, smoothing)),
     buckets: 0,
   };
@@ -39,7 +40,8 @@ function zoom(from, to) {
 
 /**
  * A number of the training rows: each step with its extremes as a band and the moving average, or one line.
- * @param {RunSeries} series @param {Metric} metric @param {number} at among them @param {boolean} alone in its chart @returns {Line[]}
+ * @param {RunSeries} series @param {Metric} metric @param {number} at among those of its chart
+ * @param {boolean} alone in its chart @returns {Line[]}
  */
 function trained(series, metric, at, alone) {
   const colour = COLOURS[at % COLOURS.length];
@@ -86,9 +88,11 @@ function linesOf(series, { training, evaluation, measures }) {
     ...training.flatMap((metric, at) => trained(series, metric, at, alone)),
     ...evaluation.flatMap((metric, at) =>
       measured(series, (one) => one[keyOf(metric)], { label: metric.title, at, dashed: at > 0 })),
-    ...measures.flatMap((metric) => [...roles].flatMap(([name, role], at) =>
-      measured(series, (one) => one.corpora[name]?.[metric.name],
-        { label: `${measures.length > 1 ? metric.title : "Held out"}: ${name} (${role})`, at, dashed: role !== "domain" }))),
+    ...measures.flatMap((metric) => [...roles].flatMap(([name, role], at) => {
+      const label = `${measures.length > 1 ? metric.title : "Held out"}: ${name} (${role})`;
+      const dashed = role !== "domain";
+      return measured(series, (one) => one.corpora[name]?.[metric.name], { label, at, dashed });
+    })),
   ];
 }
 
@@ -112,7 +116,9 @@ function Smoothing() {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setQuery({ smooth: next === DEFAULT_SMOOTHING ? null : next }), SETTLED_MS);
   };
-  return h("label", {}, "Smoothing", h("input", { type: "range", min: 0, max: 0.99, step: 0.01, value, onInput: changed }), h("output", { class: "figures" }, value.toFixed(2)));
+  return h("label", {}, "Smoothing",
+    h("input", { type: "range", min: 0, max: 0.99, step: 0.01, value, onInput: changed }),
+    h("output", { class: "figures" }, value.toFixed(2)));
 }
 
 function Controls() {
@@ -122,9 +128,15 @@ function Controls() {
     { class: "chart-controls", role: "group", "aria-label": "Charts" },
     h(XAxisChoice, { x }),
     h(Smoothing, {}),
-    h("label", {}, h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }), "Logarithmic loss"),
-    h("label", {}, h("input", { type: "checkbox", checked: clip, onChange: () => setQuery({ clip: clip ? null : 1 }) }), "Clip outliers"),
-    (from != null || to != null) && h("button", { type: "button", class: "button button-small", onClick: () => zoom(null, null) }, "Show everything"),
+    h("label", {},
+      h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }),
+      "Logarithmic loss"),
+    h("label", {},
+      h("input", { type: "checkbox", checked: clip, onChange: () => setQuery({ clip: clip ? null : 1 }) }),
+      "Clip outliers"),
+    (from != null || to != null)
+      && h("button", { type: "button", class: "button button-small", onClick: () => zoom(null, null) },
+        "Show everything"),
   );
 }
 
@@ -133,21 +145,29 @@ function Alarm({ series }) {
   if (!series.nonfiniteTotal) {
     return null;
   }
-  const first = series.nonfinite.slice(0, 5).map((one) => `${one.key.replaceAll("_", " ")} was ${one.value} at step ${integer(one.step)}`);
+  const first = series.nonfinite.slice(0, 5).map((one) =>
+    `${one.key.replaceAll("_", " ")} was ${one.value} at step ${integer(one.step)}`);
+  const more = series.nonfiniteTotal > first.length ? "; and more" : "";
   return h(
     "div",
     { class: "notice notice-bad alarm", role: "alert" },
     h("div", {},
-      h("strong", {}, series.nonfiniteTotal === 1 ? "A value was not finite" : `${integer(series.nonfiniteTotal)} values were not finite`),
-      h("p", {}, `${first.join("; ")}${series.nonfiniteTotal > first.length ? "; and more" : ""}. The training has become unstable there; a lower learning rate or a longer warm-up helps.`)),
+      h("strong", {}, series.nonfiniteTotal === 1
+        ? "A value was not finite"
+        : `${integer(series.nonfiniteTotal)} values were not finite`),
+      h("p", {}, `${first.join("; ")}${more}. `
+        + "The training has become unstable there; a lower learning rate or a longer warm-up helps.")),
   );
 }
 
 /** Why a chart of evaluations is empty. @param {RunSeries} series @param {any} run @param {Metric} metric */
 function unmeasured(series, run, metric) {
   const { from, to } = series.shown;
-  if ((from != null || to != null) && (run.domain?.last != null || run.general?.last != null)) return "No evaluation in this part of the run.";
-  return run.state.alive ? "No evaluation yet." : `No evaluation measured ${metric.unit || metric.title.toLowerCase()}.`;
+  if ((from != null || to != null) && (run.domain?.last != null || run.general?.last != null)) {
+    return "No evaluation in this part of the run.";
+  }
+  const what = metric.unit || metric.title.toLowerCase();
+  return run.state.alive ? "No evaluation yet." : `No evaluation measured ${what}.`;
 }
 
 /** @param {{series: RunSeries, run: any}} props */
@@ -165,14 +185,19 @@ export function RunCharts({ series, run }) {
   }, [shown]);
   // While the next view is fetched, the last one is drawn with its own axis.
   const x = X_AXES[series.shown.x];
-  const charts = useMemo(() => chartsOf(series.metrics).map((chart) => ({ ...chart, lines: linesOf(series, chart) })), [version]);
+  const charts = useMemo(
+    () => chartsOf(series.metrics).map((chart) => ({ ...chart, lines: linesOf(series, chart) })), [version]);
   const marks = useMemo(() => marksOf(series), [version]);
   const { from, to } = series.shown;
-  const range = /** @type {[number, number] | null} */ (from == null && to == null ? null : [from ?? series.xMin ?? 0, to ?? series.xMax ?? 1]);
-  const extent = /** @type {[number, number] | null} */ (series.xMin == null || series.xMax == null ? null : [series.xMin, series.xMax]);
+  const { xMin, xMax } = series;
+  const zoomed = from != null || to != null;
+  const range = /** @type {[number, number] | null} */ (zoomed ? [from ?? xMin ?? 0, to ?? xMax ?? 1] : null);
+  const extent = /** @type {[number, number] | null} */ (xMin == null || xMax == null ? null : [xMin, xMax]);
   const common = { version, x, range, extent, onZoom: zoom, sync: run.id };
   const absent = run.state.alive || !series.points() ? null : "This run did not record it.";
-  const waiting = series.loading ? "Loading the curve…" : run.state.alive ? "The first step is not done yet." : "No steps were recorded.";
+  const waiting = series.loading
+    ? "Loading the curve…"
+    : run.state.alive ? "The first step is not done yet." : "No steps were recorded.";
   const unrecorded = series.loading ? waiting : absent ?? waiting;
   return h(
     "section",
@@ -180,7 +205,8 @@ export function RunCharts({ series, run }) {
     h("h2", { class: "visually-hidden" }, "Curves"),
     h(Controls, {}),
     h(Alarm, { series }),
-    !series.complete && h("p", { class: "hint", "aria-busy": "true" }, "A first picture; the whole file is being read…"),
+    !series.complete
+      && h("p", { class: "hint", "aria-busy": "true" }, "A first picture; the whole file is being read…"),
     h(
       "div",
       { class: "charts" },
@@ -193,7 +219,8 @@ export function RunCharts({ series, run }) {
           note: first.unit !== "" && first.format !== "bytes" && h("span", { class: "hint" }, first.unit),
           y: { title: first.title, format, tick: first.format === "decimals" ? number : undefined },
           large: chart.size === "large", wide: chart.size === "wide",
-          log: chart.size === "large" && view.log, clip: view.clip && training.some((metric) => metric.drawn === "smoothed"),
+          log: chart.size === "large" && view.log,
+          clip: view.clip && training.some((metric) => metric.drawn === "smoothed"),
           marks: evaluation.length + measures.length > 0 ? marks : undefined,
           limit: chart.id === "memory" && run.memory_limit
             ? { value: run.memory_limit, label: `memory of this machine, ${bytes(run.memory_limit)}` }
@@ -202,7 +229,9 @@ export function RunCharts({ series, run }) {
         });
       }),
     ),
-    h("p", { class: "hint" }, "Drag over a chart to zoom in; double-click to see everything. With the keyboard: choose a chart with Tab, then the arrow keys, + and −, 0."),
-    run.tokens_per_second != null && h("p", { class: "visually-hidden" }, `Speed now: ${rate(run.tokens_per_second, "tokens")}.`),
+    h("p", { class: "hint" }, "Drag over a chart to zoom in; double-click to see everything. "
+      + "With the keyboard: choose a chart with Tab, then the arrow keys, + and −, 0."),
+    run.tokens_per_second != null
+      && h("p", { class: "visually-hidden" }, `Speed now: ${rate(run.tokens_per_second, "tokens")}.`),
   );
 }
