@@ -144,6 +144,9 @@ each is a property of `lm.likelihood.Scores`."""
 NUMBERS: Final = tuple(metric.name for metric in TRAINING if metric.column)
 """Columns of float64 that are kept of training rows."""
 
+TEXTS: Final = {metric.name: metric.text for metric in (*TRAINING, *EVALUATION, *MEASURES)}
+"""Formats on a terminal, by name."""
+
 ROW_FIELDS: Final = frozenset(
     [metric.name for metric in (*TRAINING, *EVALUATION)]
     + ["skipped", "corpora", "from_step", "after_seq"]

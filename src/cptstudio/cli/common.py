@@ -16,6 +16,7 @@ from rich.segment import Segment
 
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
+from cptstudio.metrics import TEXTS
 from cptstudio.terminal import CONTROL, visible
 from cptstudio.training.fitting import Fit
 from cptstudio.workspace import Workspace
@@ -107,6 +108,11 @@ def number(value: Any, form: str) -> str:
     if isinstance(value, int | float):
         return format(value, form)
     return "-" if value is None else escape(str(value))
+
+
+def measured(figures: dict[str, Any], name: str) -> str:
+    """A metric among figures, as its record in `cptstudio.metrics` says that it is written."""
+    return number(figures.get(name), TEXTS[name])
 
 
 def moment(seconds: float) -> str:

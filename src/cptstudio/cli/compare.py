@@ -10,10 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, measured, print_json
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
+from cptstudio.metrics import MEASURES
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import ModelReference
 from cptstudio.testing.requests import Complete, Prompt, Sampling, Score
@@ -133,10 +134,10 @@ def score(
         return
     table = Table(title=f"{len(content.encode()):,} bytes; windows of {result['context_length']:,}")
     table.add_column("Model")
-    for title in ("Tokens", "Loss", "Perplexity", "Bits per byte"):
+    for title in ("Tokens", *(measure.title for measure in MEASURES)):
         table.add_column(title, justify="right")
     for model in result["models"]:
-        values = [f"{model[key]:.4f}" for key in ("loss", "perplexity", "bits_per_byte")]
+        values = [measured(model, measure.name) for measure in MEASURES]
         table.add_row(escape(model["label"]), f"{model['tokens']:,}", *values)
     console.print(table)
     for model in result["models"][1:]:

@@ -15,8 +15,8 @@ from cptstudio.cli.common import (
     WorkspaceOption,
     console,
     errors,
+    measured,
     moment,
-    number,
     print_json,
 )
 from cptstudio.cli.run_progress import figures
@@ -82,8 +82,8 @@ def print_list(entries: list[ImportedEntry]) -> None:
             entry.id,
             escape(visible(entry.name)),
             "-" if entry.run is None else _PROGRAMS[entry.run.source],
-            number(row.get("step"), ",.0f"),
-            number(row.get("loss"), ".4f"),
+            measured(row, "step"),
+            measured(row, "loss"),
             moment(entry.run.created or 0 if entry.run is not None else 0),
         )
     console.print(table)
@@ -111,9 +111,9 @@ def show(entry: ImportedEntry, as_json: bool) -> None:
             ("ended", moment(run.ended or 0)),
             ("model", run.base_model or "not told"),
             ("output", run.output or "not told"),
-            ("step", number(row.get("step"), ",.0f")),
-            ("loss", number(row.get("loss"), ".4f")),
-            ("validation", number(validation[-1] if validation else None, ".4f")),
+            ("step", measured(row, "step")),
+            ("loss", measured(row, "loss")),
+            ("validation", measured({"loss": validation[-1] if validation else None}, "loss")),
         ]
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")

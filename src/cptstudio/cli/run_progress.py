@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cptstudio.cli.common import console
+from cptstudio.cli.common import console, measured
 from cptstudio.durable import dump_json
 from cptstudio.run_files import read_result
 from cptstudio.runs.run import Run
@@ -67,13 +67,11 @@ def _show(progress: Progress, task: TaskID, update: Update) -> None:
 def figures(row: dict[str, Any]) -> str:
     """The newest figures of a training row, in one line."""
     parts = [f"step {row.get('step')}"]
-    loss, speed = row.get("loss"), row.get("tokens_per_second")
-    if isinstance(loss, int | float):
-        parts.append(f"loss {loss:.4f}")
-    elif loss is not None:
-        parts.append(f"[red]loss {escape(str(loss))}[/]")
-    if isinstance(speed, int | float):
-        parts.append(f"{speed:,.0f} tokens/s")
+    if row.get("loss") is not None:
+        text = f"loss {measured(row, 'loss')}"
+        parts.append(text if isinstance(row["loss"], int | float) else f"[red]{text}[/]")
+    if isinstance(row.get("tokens_per_second"), int | float):
+        parts.append(f"{measured(row, 'tokens_per_second')} tokens/s")
     return "  ".join(parts)
 
 

@@ -20,8 +20,8 @@ from cptstudio.cli.common import (
     confirm_fit,
     console,
     errors,
+    measured,
     moment,
-    number,
     print_json,
 )
 from cptstudio.cli.run_progress import show_progress, show_updates, tell_started
@@ -92,9 +92,9 @@ def _print_runs(runs: list[Run]) -> None:
         table.add_row(
             escape(run.id),
             _coloured_state(run),
-            number(row.get("step"), ",.0f"),
-            number(row.get("loss"), ".4f"),
-            number(evaluation.get("domain_bits_per_byte"), ".4f"),
+            measured(row, "step"),
+            measured(row, "loss"),
+            measured(evaluation, "domain_bits_per_byte"),
             moment(run.created),
         )
     console.print(table)
@@ -326,10 +326,10 @@ def _lines(run: Run) -> list[tuple[str, str]]:
         ("directory", escape(str(run.directory))),
         ("created", moment(run.created)),
         ("processes", f"keeper {run.keeper_pid or '-'}, trainer {run.trainer_pid or '-'}"),
-        ("step", number(row.get("step"), ",.0f")),
-        ("loss", number(row.get("loss"), ".4f")),
-        ("domain", f"{number(evaluation.get('domain_bits_per_byte'), '.4f')} bits per byte"),
-        ("general", f"{number(evaluation.get('general_bits_per_byte'), '.4f')} bits per byte"),
+        ("step", measured(row, "step")),
+        ("loss", measured(row, "loss")),
+        ("domain", f"{measured(evaluation, 'domain_bits_per_byte')} bits per byte"),
+        ("general", f"{measured(evaluation, 'general_bits_per_byte')} bits per byte"),
         ("checkpoints", escape(", ".join(run.checkpoints()) or "none")),
     ]
     if run.config is not None:

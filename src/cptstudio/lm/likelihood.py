@@ -33,6 +33,7 @@ from cptstudio.lm.loss import (
 )
 from cptstudio.lm.parameters import network_rows
 from cptstudio.lm.vocabulary import check_ids
+from cptstudio.metrics import MEASURES
 
 Tokens = Sequence[int] | npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -70,6 +71,11 @@ class Scores:
     def bits_per_byte(self) -> float:
         """Bits for each byte of text, over all documents."""
         return bits_per_byte(float(self.nats.sum()), int(self.bytes.sum()))
+
+    def figures(self) -> dict[str, Any]:
+        """Return `metrics.MEASURES` by name, with the `tokens` and `bytes` that they are of."""
+        measures = {measure.name: getattr(self, measure.name) for measure in MEASURES}
+        return measures | {"tokens": int(self.tokens.sum()), "bytes": int(self.bytes.sum())}
 
 
 def bits_per_byte(nats: float, utf8_bytes: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -28,19 +28,13 @@ def summary(
         left_out: hashes of documents that do not count.
     """
     kept = _kept(measured, left_out)
-    nats, base_nats = _numbers(measured, "nats", kept), _numbers(base, "nats", kept)
-    size = _numbers(measured, "bytes", kept).astype(np.int64)
-    scores = Scores(nats, _numbers(measured, "tokens", kept).astype(np.int64), size)
-    figures: dict[str, Any] = {
-        "bits_per_byte": scores.bits_per_byte,
-        "loss": scores.loss,
-        "perplexity": scores.perplexity,
-        "documents": int(kept.sum()),
-        "tokens": int(scores.tokens.sum()),
-        "bytes": int(scores.bytes.sum()),
+    columns: dict[str, Any] = {
+        column.name: _numbers(measured, column.name, kept) for column in fields(Scores)
     }
+    figures = Scores(**columns).figures() | {"documents": int(kept.sum())}
     if measured is not base:
-        difference = paired_difference(nats, base_nats, size.astype(np.float64))
+        base_nats = _numbers(base, "nats", kept)
+        difference = paired_difference(columns["nats"], base_nats, columns["bytes"])
         figures["difference"] = {**asdict(difference), "sure": difference.sure}
     return figures
 

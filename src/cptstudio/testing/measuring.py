@@ -7,7 +7,7 @@ hash; every figure that is shown is a sum of these.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Measuring:
         for one in self.sets:
             inputs = {**identity, **self._how(one)}
             measured = self.results.find(inputs)
-            if measured is None or not _is_finite(measured):
+            if measured is None or not _is_whole(measured):
                 loaded = loaded or load()
                 measured = self._on(one, loaded, label, detail)
                 self.results.keep(inputs, measured)
@@ -126,7 +126,9 @@ class Measuring:
         return _by_document(names, scores)
 
 
-def _is_finite(measured: dict[str, Any]) -> bool:
+def _is_whole(measured: dict[str, Any]) -> bool:
+    if any(column.name not in measured for column in fields(Scores)):
+        return False  # Measured before there was that column.
     # Before scores were checked, those of damaged models were kept, too.
     return all(isinstance(value, (int, float)) for value in measured["nats"])
 
@@ -137,11 +139,11 @@ def _by_document(names: Sequence[str], scores: Scores) -> dict[str, Any]:
     places = {name: place for place, name in enumerate(documents)}
     owners = [places[name] for name in names]
     sums: dict[str, Any] = {"documents": documents}
-    for column in ("nats", "tokens", "bytes"):
-        values = getattr(scores, column)
+    for column in fields(Scores):
+        values = getattr(scores, column.name)
         total = np.zeros(len(documents), dtype=values.dtype)
         np.add.at(total, owners, values)
-        sums[column] = total.tolist()
+        sums[column.name] = total.tolist()
     return sums
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio.errors import UserError
-from cptstudio.lm.likelihood import bits_per_byte, perplexity, score_tokens
+from cptstudio.lm.likelihood import Scores, score_tokens
 from cptstudio.lm.vocabulary import check_ids
 from cptstudio.testing.model_set import Bench
 from cptstudio.testing.requests import Score
@@ -85,14 +85,7 @@ def check_scores(nats: npt.NDArray[np.float64], label: str, path: Path) -> None:
 
 
 def sums(nats: npt.NDArray[np.float64], utf8_bytes: int) -> dict[str, Any]:
-    """Loss, perplexity and bits per byte of a text by its tokens' nats."""
+    """Return the `Scores.figures` of a text by its tokens' nats, and their sum."""
     total = float(nats.sum())
-    loss = total / len(nats) if len(nats) else float("nan")
-    return {
-        "tokens": len(nats),
-        "bytes": utf8_bytes,
-        "total_nats": total,
-        "loss": loss,
-        "perplexity": perplexity(loss),
-        "bits_per_byte": bits_per_byte(total, utf8_bytes),
-    }
+    scores = Scores(np.array([total]), np.array([len(nats)]), np.array([utf8_bytes]))
+    return scores.figures() | {"total_nats": total}

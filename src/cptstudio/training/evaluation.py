@@ -35,8 +35,8 @@ class EvaluationResult:
     """One evaluation of all corpora.
 
     Attributes:
-        corpora: by name: role, loss (nats per token), perplexity, bits_per_byte, and how many
-            documents, tokens and bytes were measured.
+        corpora: by name: role, `metrics.MEASURES`, and how many documents, tokens and bytes were
+            measured.
         domain_bits_per_byte: over all domain corpora's documents together, or None.
         general_bits_per_byte: over all other corpora's documents together, or None.
     """
@@ -87,12 +87,8 @@ def evaluate(
         corpora={
             name: {
                 "role": roles[name],
-                "loss": score.loss,
-                "perplexity": score.perplexity,
-                "bits_per_byte": score.bits_per_byte,
                 "documents": documents[name],
-                "tokens": int(score.tokens.sum()),
-                "bytes": int(score.bytes.sum()),
+                **score.figures(),
             }
             for name, score in scores.items()
         },

@@ -1,6 +1,8 @@
 /** How figures and their differences are said. */
 
 import { Badge } from "../../components/badge.js";
+import { saveCsv } from "../../lib/download.js";
+import { bits } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 
 /** A change with its sign in per cent. @param {number | null | undefined} share @param {number=} digits */
@@ -17,7 +19,40 @@ export function signedPercent(share, digits = 2) {
  */
 export function Verdict({ difference }) {
   if (!difference.sure) return h(Badge, { class: "verdict" }, "not sure");
-  return difference.value < 0 ? h(Badge, { tone: "good", class: "verdict" }, "▼ better") : h(Badge, { tone: "bad", class: "verdict" }, "▲ worse");
+  return difference.value < 0
+    ? h(Badge, { tone: "good", class: "verdict" }, "▼ better")
+    : h(Badge, { tone: "bad", class: "verdict" }, "▲ worse");
+}
+
+/**
+ * A set's bits per byte with the change against the base, and what else is said of it.
+ * @param {{figures: any, base: any, title?: string, children?: any}} props
+ */
+export function FiguresCell({ figures, base, title, children }) {
+  const { difference } = figures;
+  const change = () => [
+    h("span", { class: "matrix-change", key: "change" },
+      h("span", { class: "figures" }, signedPercent(difference.value / base.bits_per_byte)), " ", h(Verdict, { difference })),
+    h("span", { class: "hint figures", key: "interval" }, intervalText(difference, base.bits_per_byte)),
+  ];
+  return h("div", { class: "matrix-cell", title },
+    h("strong", { class: "figures" }, bits(figures.bits_per_byte)), difference && change(), children);
+}
+
+/**
+ * Save sets' figures as CSV: all that are single numbers, and the difference from the base.
+ * @param {string[]} names of what stands before the figures
+ * @param {{cells: any[], figures: any}[]} rows
+ * @param {string} file
+ */
+export function saveFigures(names, rows, file) {
+  const columns = Object.entries(rows[0]?.figures ?? {}).filter(([, value]) => typeof value !== "object");
+  const keys = columns.map(([name]) => name);
+  saveCsv([...names, ...keys, "difference", "low", "high", "sure", "documents_better"],
+    rows.map(({ cells, figures }) => {
+      const { value, low, high, sure, better } = figures.difference ?? {};
+      return [...cells, ...keys.map((name) => figures[name]), value, low, high, sure, better];
+    }), file);
 }
 
 /** @param {any} difference @param {number} base bits per byte of the model it is compared with */

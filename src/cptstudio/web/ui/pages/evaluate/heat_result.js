@@ -4,7 +4,8 @@ import { announce } from "../../components/announce.js";
 import { Field } from "../../components/field.js";
 import { Icon } from "../../components/icon.js";
 import { Table } from "../../components/table.js";
-import { bits, change, integer } from "../../lib/format.js";
+import { change, integer } from "../../lib/format.js";
+import { FORMATS, useMetrics } from "../../lib/metrics.js";
 import { h, useEffect, useMemo, useRef, useState } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { plain, signedPercent } from "./figures.js";
@@ -57,20 +58,22 @@ function Segments({ label, name, chosen, choices, onChoose }) {
 /** @param {{result: any, names: string[]}} props */
 function Totals({ result, names }) {
   const [base] = result.models;
-  /** @param {any} model @param {number} at @param {string} key @param {(value: any) => string} say */
-  const cell = (model, at, key, say) => {
-    const value = Number(model.texts[at][key]);
-    const difference = model === base || key !== "bits_per_byte" ? null : value / Number(base.texts[at][key]) - 1;
-    return [say(value), difference !== null && h("small", { key: "change" }, signedPercent(difference))];
+  const measures = useMetrics()?.measures ?? [];
+  /** @param {any} model @param {number} at @param {import("../../lib/metrics.js").Metric} measure */
+  const cell = (model, at, { name, format }) => {
+    const value = Number(model.texts[at][name]);
+    const difference = model === base || name !== "bits_per_byte" ? null : value / Number(base.texts[at][name]) - 1;
+    return [FORMATS[format](value), difference !== null && h("small", { key: "change" }, signedPercent(difference))];
   };
   const columns = names.flatMap((name, at) => [
-    { id: `b${at}`, title: h("span", {}, "Bits per byte", names.length > 1 && h("small", { class: "break" }, name)),
-      number: true, cell: (/** @type {any} */ model) => cell(model, at, "bits_per_byte", bits) },
-    { id: `l${at}`, title: h("span", {}, "Loss ", h("small", {}, "nats a token")), number: true,
-      cell: (/** @type {any} */ model) => cell(model, at, "loss", (value) => plain(value, 4)) },
-    { id: `p${at}`, title: "Perplexity", number: true,
-      cell: (/** @type {any} */ model) => cell(model, at, "perplexity", (value) => plain(value, 2)) },
-    { id: `t${at}`, title: "Tokens", number: true,
+    ...measures.map((measure) => ({
+      id: `${measure.name}${at}`, number: true, cell: (/** @type {any} */ model) => cell(model, at, measure),
+      title: h("span", {}, measure.title,
+        measure.name === "bits_per_byte"
+          ? names.length > 1 && h("small", { class: "break" }, name)
+          : measure.unit && [" ", h("small", { key: "unit" }, measure.unit)]),
+    })),
+    { id: `tokens${at}`, title: "Tokens", number: true,
       cell: (/** @type {any} */ model) => integer(model.texts[at].tokens) },
   ]);
   return h("section", { class: "card stack", "aria-labelledby": "totals-title" },

@@ -6,11 +6,11 @@ import { Icon } from "../../components/icon.js";
 import { Menu } from "../../components/menu.js";
 import { modelsToQuery } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
-import { saveCsv, saveJson } from "../../lib/download.js";
-import { bits, date, integer } from "../../lib/format.js";
+import { saveJson } from "../../lib/download.js";
+import { date, integer } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
-import { intervalText, signedPercent, Verdict } from "./figures.js";
+import { FiguresCell, saveFigures } from "./figures.js";
 import { Frontier, spotKind } from "./frontier.js";
 import { saves } from "./merge_saves.js";
 import { startJob } from "./testing_jobs.js";
@@ -82,18 +82,7 @@ function Points({ result, sets, chosen, choose }) {
               h("input", { type: "radio", name: "point", checked: index === chosen, onChange: () => choose(index) }),
               h("span", { class: "break" }, point.label))),
           sets.map((set) => h("td", { key: set },
-            h(Cell, { figures: point.corpora[set], base: first.corpora[set] }))))))));
-}
-
-/** @param {{figures: any, base: any}} props */
-function Cell({ figures, base }) {
-  const { difference } = figures;
-  return h("div", { class: "matrix-cell" },
-    h("strong", { class: "figures" }, bits(figures.bits_per_byte)),
-    difference && h("span", { class: "matrix-change" },
-      h("span", { class: "figures" }, signedPercent(difference.value / base.bits_per_byte)), " ",
-      h(Verdict, { difference })),
-    difference && h("span", { class: "hint figures" }, intervalText(difference, base.bits_per_byte)));
+            h(FiguresCell, { figures: point.corpora[set], base: first.corpora[set] }))))))));
 }
 
 /**
@@ -155,11 +144,7 @@ function SavePoint({ report, point, parts }) {
 
 /** @param {any} report @param {string[]} sets */
 function saveTable(report, sets) {
-  const rows = report.result.points.flatMap((/** @type {any} */ point) => sets.map((set) => {
-    const { bits_per_byte, loss, perplexity, documents, difference = {} } = point.corpora[set];
-    return [point.label, point.share, set, bits_per_byte, loss, perplexity, documents, difference.value, difference.low,
-      difference.high, difference.sure];
-  }));
-  saveCsv(["point", "share", "set", "bits_per_byte", "loss", "perplexity", "documents", "difference", "low", "high",
-    "sure"], rows, `merge.${report.id}.csv`);
+  const rows = report.result.points.flatMap((/** @type {any} */ point) =>
+    sets.map((set) => ({ cells: [point.label, point.share, set], figures: point.corpora[set] })));
+  saveFigures(["point", "share", "set"], rows, `merge.${report.id}.csv`);
 }

@@ -3,13 +3,14 @@
 import { Button } from "../../components/button.js";
 import { Icon } from "../../components/icon.js";
 import { Menu } from "../../components/menu.js";
-import { saveCsv, saveJson } from "../../lib/download.js";
-import { bits, bytes, date, integer } from "../../lib/format.js";
+import { saveJson } from "../../lib/download.js";
+import { bytes, date, integer } from "../../lib/format.js";
+import { FORMATS, useMetrics } from "../../lib/metrics.js";
 import { h } from "../../lib/preact.js";
 import { setQuery } from "../../lib/router.js";
 import { modelsToQuery } from "../../components/model_choice.js";
 import { ChangedDocuments } from "./changed_documents.js";
-import { intervalText, plain, signedPercent, Verdict } from "./figures.js";
+import { FiguresCell, saveFigures } from "./figures.js";
 import { setsToQuery, useRoles } from "./roles.js";
 
 /** @param {{report: any}} props */
@@ -73,12 +74,12 @@ function Matrix({ result, sets, roleOf }) {
 
 /** @param {{figures: any, base: any}} props */
 function Cell({ figures, base }) {
-  const { difference } = figures;
-  return h("div", { class: "matrix-cell", title: `loss ${plain(figures.loss)}, perplexity ${plain(figures.perplexity, 2)}, ${integer(figures.tokens)} tokens` },
-    h("strong", { class: "figures" }, bits(figures.bits_per_byte)),
-    difference && h("span", { class: "matrix-change" }, h("span", { class: "figures" }, signedPercent(difference.value / base.bits_per_byte)), " ", h(Verdict, { difference })),
-    difference && h("span", { class: "hint figures" }, intervalText(difference, base.bits_per_byte)),
-    difference && h("span", { class: "hint figures" }, `${integer(difference.better)} of ${integer(difference.documents)} documents better`));
+  const { difference, tokens } = figures;
+  const measures = useMetrics()?.measures.filter((measure) => measure.name !== "bits_per_byte") ?? [];
+  const others = measures.map(({ name, title, format }) => `${title.toLowerCase()} ${FORMATS[format](figures[name])}`);
+  return h(FiguresCell, { figures, base, title: [...others, `${integer(tokens)} tokens`].join(", ") },
+    difference && h("span", { class: "hint figures" },
+      `${integer(difference.better)} of ${integer(difference.documents)} documents better`));
 }
 
 /** The form with what this result was asked with. @param {any} report */
@@ -92,10 +93,7 @@ function again(report) {
 
 /** @param {any} report @param {string[]} sets */
 function saveTable(report, sets) {
-  const header = ["model", "set", "bits_per_byte", "loss", "perplexity", "documents", "tokens", "bytes", "difference", "low", "high", "sure", "documents_better"];
-  const rows = report.result.models.flatMap((/** @type {any} */ model) => sets.map((set) => {
-    const { bits_per_byte, loss, perplexity, documents, tokens, bytes: size, difference = {} } = model.corpora[set];
-    return [model.label, set, bits_per_byte, loss, perplexity, documents, tokens, size, difference.value, difference.low, difference.high, difference.sure, difference.better];
-  }));
-  saveCsv(header, rows, `evaluation.${report.id}.csv`);
+  const rows = report.result.models.flatMap((/** @type {any} */ model) =>
+    sets.map((set) => ({ cells: [model.label, set], figures: model.corpora[set] })));
+  saveFigures(["model", "set"], rows, `evaluation.${report.id}.csv`);
 }
