@@ -9,18 +9,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio import run_files
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
 from cptstudio.cli.measured import FastBlasOption, SideOption, check_side, corpus_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
-from cptstudio.testing.merging import Point, average, back_to_base, instruct_delta, roles_in
+from cptstudio.testing.merging import SHARES, merge_request
 from cptstudio.testing.programs import MERGE
-from cptstudio.testing.references import ModelReference, resolve_reference
+from cptstudio.testing.references import resolve_reference
 from cptstudio.workspace import Workspace, check_new_name
-
-_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def merge(
@@ -75,65 +72,47 @@ def merge(
     place = Workspace(workspace)
     check_side(side)
     reference = resolve_reference(run, place)
-    points = _points(reference, shares, last, instruct, place)
-    if save is not None and len(points) != 1:
-        raise UserError(f"Only one point can be saved: choose one of the {len(points)} with --at.")
+    if reference.run is None:
+        raise UserError(
+            f"{reference.label!r} is a base model: give a run, such as RUN or RUN@best."
+        )
+    if last is not None and (instruct is not None or shares):
+        raise UserError("--average goes neither with --at nor with --instruct.")
     if save is None and not corpora:
         raise UserError("Say what to measure the points on (--corpus), or which to --save.")
     target = place.base_model(save) if save is not None else None
     if target is not None:
         check_new_name(target, "model")
-    request = {
-        "workspace": place.root,
-        "title": _title(reference, last, instruct),
-        "points": [point.request() for point in points],
-        "corpora": [corpus_of(name, place) for name in corpora or ()],
-        "roles": roles_in(reference.run, corpora or ()) if reference.run else {},
-        "side": side,
-        "max_bytes": max_bytes,
-        "context_length": None,
-        "save": {"point": points[0].label, "folder": target} if target else None,
-        "fast_blas": fast_blas,
-    }
-    report, result = run_reported(MERGE, request, place, quiet=as_json)
+    request = merge_request(
+        reference,
+        reference.run,
+        shares or ([1.0] if instruct else SHARES),
+        last=last,
+        instruct=resolve_reference(instruct, place) if instruct is not None else None,
+        corpora=[corpus_of(name, place) for name in corpora or ()],
+        side=side,
+        max_bytes=max_bytes,
+        save=target,
+    )
+    request |= {"workspace": place.root, "fast_blas": fast_blas}
+    _show(*run_reported(MERGE, request, place, quiet=as_json), corpora, target, as_json=as_json)
+
+
+def _show(
+    report: str,
+    result: dict[str, Any],
+    corpora: list[str] | None,
+    saved: Path | None,
+    as_json: bool,
+) -> None:
     if as_json:
         print_json({"report": report, **result})
         return
     if corpora:
         console.print(_table(result, corpora))
     console.print(f"Kept as report {report}.")
-    if target is not None:
-        console.print(f"Saved {target}.")
-
-
-def _title(reference: ModelReference, last: int | None, instruct: str | None) -> str:
-    if last is not None:
-        return f"Mean of the last {last} checkpoints of {reference.label}"
-    if instruct is not None:
-        return f"{reference.label} with what {instruct} has over its base"
-    return f"{reference.label} merged back to its base"
-
-
-def _points(
-    reference: ModelReference,
-    shares: list[float] | None,
-    last: int | None,
-    instruct: str | None,
-    place: Workspace,
-) -> list[Point]:
-    if reference.run is None:
-        raise UserError(
-            f"{reference.label!r} is a base model: give a run, such as RUN or RUN@best."
-        )
-    base = Path(run_files.read_config(reference.run).model_path)
-    if last is not None:
-        if instruct is not None or shares:
-            raise UserError("--average goes neither with --at nor with --instruct.")
-        return [average(reference.run, last)]
-    if instruct is not None:
-        other = resolve_reference(instruct, place)
-        return instruct_delta(reference, base, other.model, shares or [1.0])
-    return back_to_base(reference, base, shares or list(_SHARES))
+    if saved is not None:
+        console.print(f"Saved {saved}.")
 
 
 def _table(result: dict[str, Any], corpora: list[str]) -> Table:

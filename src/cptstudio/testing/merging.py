@@ -48,6 +48,63 @@ class Point:
         }
 
 
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of what was learned, where nobody says which points are made between base and trained."""
+
+
+def merge_request(
+    trained: ModelReference,
+    run: Path,
+    shares: Sequence[float],
+    *,
+    last: int | None,
+    instruct: ModelReference | None,
+    corpora: Sequence[dict[str, Any]],
+    side: str,
+    max_bytes: int,
+    save: Path | None,
+) -> dict[str, Any]:
+    """Return what the merging program is asked.
+
+    Args:
+        trained: a checkpoint of a run.
+        run: its run's directory.
+        shares: of what was learned, or of the instruct model's difference.
+        last: number of checkpoints whose mean is made instead.
+        instruct: model of the same base whose difference from it is added instead.
+        corpora: names and paths of those that the points are measured on.
+        side: "validation" or "test".
+        max_bytes: of a corpus's text.
+        save: a folder for the only point.
+
+    Raises:
+        UserError: the points cannot be made, or there is not one to save.
+    """
+    base = Path(run_files.read_config(run).model_path)
+    if last is not None:
+        title = f"Mean of the last {last} checkpoints of {trained.label}"
+        points = [average(run, last)]
+    elif instruct is not None:
+        title = f"{trained.label} with what {instruct.label} has over its base"
+        points = instruct_delta(trained, base, instruct.model, shares)
+    else:
+        title = f"{trained.label} merged back to its base"
+        points = back_to_base(trained, base, shares)
+    if save is not None and len(points) != 1:
+        count = len(points)
+        raise UserError.at("save", f"One point is saved at a time, and these are {count}.")
+    return {
+        "title": title,
+        "points": [point.request() for point in points],
+        "corpora": list(corpora),
+        "roles": roles_in(run, [corpus["name"] for corpus in corpora]),
+        "side": side,
+        "max_bytes": max_bytes,
+        "context_length": None,
+        "save": {"point": points[0].label, "folder": save} if save else None,
+    }
+
+
 def roles_in(run_directory: Path, corpora: Sequence[str]) -> dict[str, str | None]:
     """What corpora were to a run: "domain", "general" (replayed or only measured), or None."""
     uses = run_files.read_config(run_directory).settings.data.corpora

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cptstudio import run_files
 from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError
 from cptstudio.prompt_suites import read_suite
@@ -53,18 +52,23 @@ def merge(studio: Studio, body: MergeBody) -> Job:
     trained = model_choices.find(studio, body.run)
     if trained.run is None:
         raise Problem.at("run", f"{body.run} is a base model: choose a run's checkpoint.")
-    points = _points(studio, body, trained, trained.run)
-    names = list(dict.fromkeys(body.corpora))
-    request = {
-        "title": _merge_title(body, trained),
-        "points": [point.request() for point in points],
-        "corpora": _corpora(studio, names),
-        "roles": merging.roles_in(trained.run, names),
-        "side": body.side,
-        "max_bytes": body.max_bytes,
-        "context_length": None,
-        "save": _save(studio, body, points),
-    }
+    if body.kind == "average" and body.last is None:
+        raise Problem.at("last", "Say how many checkpoints are averaged: 2 or more.")
+    if body.kind == "instruct" and body.instruct is None:
+        raise Problem.at("instruct", "Choose the instruct model.")
+    request = merging.merge_request(
+        trained,
+        trained.run,
+        body.shares,
+        last=body.last if body.kind == "average" else None,
+        instruct=model_choices.find(studio, body.instruct)
+        if body.kind == "instruct" and body.instruct is not None
+        else None,
+        corpora=_corpora(studio, list(dict.fromkeys(body.corpora))),
+        side=body.side,
+        max_bytes=body.max_bytes,
+        save=_save(studio, body),
+    )
     return _start(studio, "merge", f"Merging {trained.label}", MERGE, request)
 
 
@@ -143,33 +147,7 @@ def _texts(studio: Studio, uploads: Sequence[str], taken: Sequence[str]) -> list
     return found
 
 
-def _points(
-    studio: Studio, body: MergeBody, trained: ModelReference, run: Path
-) -> list[merging.Point]:
-    base = Path(run_files.read_config(run).model_path)
-    if body.kind == "average":
-        if body.last is None:
-            raise Problem.at("last", "Say how many checkpoints are averaged: 2 or more.")
-        return [merging.average(run, body.last)]
-    if body.kind == "instruct":
-        if body.instruct is None:
-            raise Problem.at("instruct", "Choose the instruct model.")
-        instruct = model_choices.find(studio, body.instruct)
-        return merging.instruct_delta(trained, base, instruct.model, body.shares)
-    return merging.back_to_base(trained, base, body.shares)
-
-
-def _merge_title(body: MergeBody, trained: ModelReference) -> str:
-    if body.kind == "average":
-        return f"{trained.label}: mean of the last {body.last}"
-    if body.kind == "instruct":
-        return f"{trained.label} with the difference of {body.instruct}"
-    return f"{trained.label} merged back"
-
-
-def _save(
-    studio: Studio, body: MergeBody, points: Sequence[merging.Point]
-) -> dict[str, Any] | None:
+def _save(studio: Studio, body: MergeBody) -> Path | None:
     if body.save is None:
         if not body.corpora:
             raise Problem.at(
@@ -177,8 +155,6 @@ def _save(
                 "Choose corpora to measure the points on, or a name to save the point under.",
             )
         return None
-    if len(points) != 1:
-        raise Problem.at("save", f"One point is saved at a time, and these are {len(points)}.")
     try:
         name = check_name(body.save, "model")
         check_new_name(studio.workspace.base_model(name), "model")
@@ -187,4 +163,4 @@ def _save(
     folder = studio.workspace.base_model(name)
     if folder.exists() or folder.is_symlink():
         raise Problem.at("save", f"There is a model {name} already: choose another name.")
-    return {"point": points[0].label, "folder": folder}
+    return folder

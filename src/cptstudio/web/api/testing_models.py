@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.prompt_suites import Suite
 from cptstudio.sampling import Sampling
+from cptstudio.testing.merging import SHARES
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.corpus_documents import Side
 
@@ -42,9 +43,7 @@ class MergeBody(_Body):
 
     run: Reference = Field(description="A run's checkpoint.")
     kind: Literal["back_to_base", "average", "instruct"] = "back_to_base"
-    shares: list[_Share] = Field(
-        default_factory=lambda: [0.0, 0.25, 0.5, 0.75, 1.0], min_length=1, max_length=32
-    )
+    shares: list[_Share] = Field(list(SHARES), min_length=1, max_length=32)
     last: int | None = Field(None, ge=2, le=100, description="Checkpoints that are averaged.")
     instruct: Reference | None = Field(None, description="Whose difference from the base is added.")
     corpora: list[Name] = Field(default_factory=list, max_length=32)
