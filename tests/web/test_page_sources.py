@@ -1,4 +1,4 @@
-"""The pages' sources: who imports whom."""
+"""The pages' sources: who imports whom, and what lists the pages and their files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import posixpath
 import re
 from graphlib import TopologicalSorter
 
-from cptstudio.web.pages import UI_FOLDER
+from cptstudio.web.pages import PAGE_PATH, UI_FOLDER
 
 _IMPORT = re.compile(r"""(?:\bfrom |\bimport |\bimport\()["'](\.[^"']+)["']""")
 
@@ -46,3 +46,47 @@ def test_a_page_imports_only_its_own_folder_and_the_shared_parts() -> None:
 
 def test_no_scripts_import_each_other_in_a_circle() -> None:
     list(TopologicalSorter(imports()).static_order())
+
+
+def scripts_of(*roots: str) -> set[str]:
+    """What a page's scripts bring with them, themselves included."""
+    statically = re.compile(r"""\b(?:from|import) ?["'](\.[^"']+)["']""")
+    found: set[str] = set()
+    left = list(roots)
+    while left:
+        path = left.pop()
+        if path not in found:
+            found.add(path)
+            names = statically.findall((UI_FOLDER / path).read_text(encoding="utf-8"))
+            left += [
+                posixpath.normpath(posixpath.join(posixpath.dirname(path), one)) for one in names
+            ]
+    return found
+
+
+def test_every_page_is_in_the_one_list_and_the_server_serves_it() -> None:
+    app = (UI_FOLDER / "app.js").read_text(encoding="utf-8")
+    pages = re.findall(
+        r'^  \{ path: "([^"]+)", .*import\("\./(pages/[a-z_]+\.js)"\) \},$', app, re.M
+    )
+    assert len(pages) == app.count('import("./pages/')
+    for path, _ in pages:
+        assert PAGE_PATH.fullmatch(path.replace(":id?", "a-name").replace(":id", "a-name")), path
+        assert PAGE_PATH.fullmatch(path.replace("/:id?", "").replace(":id", "a-name")), path
+    files = {path.relative_to(UI_FOLDER).as_posix() for path in UI_FOLDER.glob("pages/*.js")}
+    assert {script for _, script in pages} == files
+    keys = re.findall(r'^  \{ path: .* key: "(.)", ', app, re.M)
+    assert len(keys) == len(set(keys)) > 5
+
+
+def test_the_index_names_every_style_and_what_the_first_page_needs() -> None:
+    index = (UI_FOLDER / "index.html").read_text(encoding="utf-8")
+    styles = re.findall(r'rel="stylesheet" href="/ui/([^"]+)"', index)
+    assert sorted(styles) == sorted(
+        path.relative_to(UI_FOLDER).as_posix() for path in UI_FOLDER.rglob("*.css")
+    )
+    preloaded = re.findall(r'rel="modulepreload" href="/ui/([^"]+)"', index)
+    assert len(preloaded) == len(set(preloaded))
+    needed = scripts_of("app.js", "pages/runs.js") - {"app.js"}
+    assert needed <= set(preloaded), "a script that is found late holds up the first page"
+    assert set(preloaded) <= needed | scripts_of("pages/run.js")

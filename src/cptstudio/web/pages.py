@@ -34,9 +34,7 @@ FILES_PREFIX = "/ui/"
 _INNER_PREFIXES = ("/api/", "/socket.io/")
 UI_FOLDER = Path(__file__).parent / "ui"
 _ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
-PAGE_PATH = re.compile(
-    f"/|/runs/{_ID}|/compare|/new|/data|/data/{_ID}|/playground|/evaluate|/settings"
-)
+_LISTED = re.compile(r'^  \{ path: "(/[^"]*)", ', re.MULTILINE)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile("v-[0-9a-f]{16}")
 _LASTING = "private, max-age=31536000, immutable"
@@ -62,6 +60,14 @@ _NO_PAGE = b"""<!doctype html>
 """
 
 
+def _page_path() -> re.Pattern[str]:
+    """Return the pattern of the pages' paths, as app.js lists them."""
+    listed = _LISTED.findall((UI_FOLDER / "app.js").read_text(encoding="utf-8"))
+    escaped = (re.escape(path).replace("/:id\\?", f"(?:/{_ID})?") for path in listed)
+    return re.compile("|".join(path.replace(":id", _ID) for path in escaped))
+
+
+PAGE_PATH = _page_path()
 _Stamp = tuple[int, int]
 
 

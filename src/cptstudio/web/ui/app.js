@@ -12,27 +12,26 @@ import { intercepted, session, startSession, stranger, trusted } from "./lib/ses
 
 /**
  * @typedef {object} Page
- * @property {RegExp} path
+ * @property {string} path ":id" stands for a name; "/:id?" may be missing
  * @property {string} title
- * @property {string} area the entry of the navigation
+ * @property {string=} key which leads there; pages with one are in the navigation
+ * @property {string=} area the page of the navigation that this one belongs to, where it is another
  * @property {() => Promise<{default: any}>} load
  */
 
-/** @type {Page[]} */
+/** All pages. The server reads their paths here (`pages.py`), so each stands in one line. @type {Page[]} */
 const PAGES = [
-  { path: /^\/$/, title: "Runs", area: "/", load: () => import("./pages/runs.js") },
-  { path: /^\/runs\/[^/]+$/, title: "Run", area: "/", load: () => import("./pages/run.js") },
-  { path: /^\/compare$/, title: "Compare", area: "/compare", load: () => import("./pages/compare.js") },
-  { path: /^\/new$/, title: "New run", area: "/new", load: () => import("./pages/new_run.js") },
-  { path: /^\/data(\/[^/]+)?$/, title: "Data", area: "/data", load: () => import("./pages/data.js") },
-  { path: /^\/playground$/, title: "Playground", area: "/playground", load: () => import("./pages/playground.js") },
-  { path: /^\/evaluate$/, title: "Evaluate", area: "/evaluate", load: () => import("./pages/evaluate.js") },
-  { path: /^\/settings$/, title: "Settings", area: "/settings", load: () => import("./pages/settings.js") },
+  { path: "/", title: "Runs", key: "r", load: () => import("./pages/runs.js") },
+  { path: "/runs/:id", title: "Run", area: "/", load: () => import("./pages/run.js") },
+  { path: "/compare", title: "Compare", key: "c", load: () => import("./pages/compare.js") },
+  { path: "/new", title: "New run", key: "n", load: () => import("./pages/new_run.js") },
+  { path: "/data/:id?", title: "Data", key: "d", load: () => import("./pages/data.js") },
+  { path: "/playground", title: "Playground", key: "p", load: () => import("./pages/playground.js") },
+  { path: "/evaluate", title: "Evaluate", key: "e", load: () => import("./pages/evaluate.js") },
+  { path: "/settings", title: "Settings", key: "s", load: () => import("./pages/settings.js") },
 ];
-const NAVIGATION = [
-  ["/", "Runs"], ["/compare", "Compare"], ["/new", "New run"], ["/data", "Data"],
-  ["/playground", "Playground"], ["/evaluate", "Evaluate"], ["/settings", "Settings"],
-];
+const areaOf = (/** @type {Page} */ page) => page.area ?? page.path.replace("/:id?", "");
+const NAVIGATION = PAGES.flatMap((page) => page.key ? [{ key: page.key, title: page.title, path: areaOf(page) }] : []);
 
 /** @type {Map<Page, any>} */
 const loaded = new Map();
@@ -53,7 +52,9 @@ async function loadAll() {
   }
 }
 
-const pageOf = (/** @type {string} */ path) => PAGES.find((page) => page.path.test(path));
+/** @param {string} path */
+const pageOf = (path) => PAGES.find((page) =>
+  RegExp(`^${page.path.replace("/:id?", "(/[^/]+)?").replace(":id", "[^/]+")}$`).test(path));
 
 /** @param {{area: string | undefined}} props */
 function Header({ area }) {
@@ -62,7 +63,7 @@ function Header({ area }) {
       h("a", { class: "brand", href: "/" },
         h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 22, height: 22 }), "CPT Studio"),
       h("nav", { class: "nav", "aria-label": "Pages" },
-        NAVIGATION.map(([path, title]) =>
+        NAVIGATION.map(({ path, title }) =>
           h("a", { key: path, href: path, "aria-current": path === area ? "page" : undefined }, title))),
       h(StatusBar, {})));
 }
@@ -167,12 +168,12 @@ function App() {
   }
   return [
     h("a", { class: "skip", href: "#main", key: "skip" }, "Skip to the content"),
-    h(Header, { area: page?.area, key: "header" }),
+    h(Header, { area: page && areaOf(page), key: "header" }),
     h(Banner, { key: "banner" }),
     h("main", { id: "main", class: "page", tabIndex: -1, ref: main, key: "main" },
-      page ? h(PageOf, { page, key: page.path.source }) : h(NotFound, {})),
+      page ? h(PageOf, { page, key: page.path }) : h(NotFound, {})),
     h(Announcements, { key: "announcements" }),
-    h(ShortcutHelp, { key: "shortcuts" }),
+    h(ShortcutHelp, { pages: NAVIGATION, key: "shortcuts" }),
   ];
 }
 
@@ -191,7 +192,7 @@ function announceConnection() {
 
 startPreferences();
 startRouter();
-startShortcuts();
+startShortcuts(NAVIGATION);
 startLive();
 void startSession();
 const firstPage = pageOf(route.value.path);

@@ -3,15 +3,8 @@ import { h, signal } from "../lib/preact.js";
 import { navigate } from "../lib/router.js";
 import { Dialog } from "./dialog.js";
 
-const KEYS = [
-  ["r", "Runs", "/"],
-  ["c", "Compare", "/compare"],
-  ["n", "New run", "/new"],
-  ["d", "Data", "/data"],
-  ["p", "Playground", "/playground"],
-  ["e", "Evaluate", "/evaluate"],
-  ["s", "Settings", "/settings"],
-];
+/** @typedef {{key: string, title: string, path: string}[]} Pages */
+
 const helpIsOpen = signal(false);
 
 /** @param {EventTarget | null} target */
@@ -20,18 +13,18 @@ function typing(target) {
     && target.closest("input, select, textarea, [contenteditable], dialog, [role=menu]") !== null;
 }
 
-/** Single keys as shortcuts, where the preference allows them and nobody types. */
-export function startShortcuts() {
+/** Single keys as shortcuts, where the preference allows them and nobody types. @param {Pages} pages */
+export function startShortcuts(pages) {
   addEventListener("keydown", (event) => {
     const special = event.ctrlKey || event.metaKey || event.altKey;
     if (!shortcuts.value || special || event.defaultPrevented || typing(event.target)
       || document.querySelector("dialog[open]")) {
       return;
     }
-    const found = KEYS.find(([key]) => key === event.key);
+    const found = pages.find(({ key }) => key === event.key);
     if (found) {
       event.preventDefault();
-      navigate(found[2]);
+      navigate(found.path);
     } else if (event.key === "?") {
       event.preventDefault();
       helpIsOpen.value = true;
@@ -39,11 +32,11 @@ export function startShortcuts() {
   });
 }
 
-/** The list of shortcuts, on "?". */
-export function ShortcutHelp() {
+/** The list of shortcuts, on "?". @param {{pages: Pages}} props */
+export function ShortcutHelp({ pages }) {
   if (!helpIsOpen.value) return null;
   const rows = [
-    ...KEYS.map(([key, title]) => [key, title]),
+    ...pages.map(({ key, title }) => [key, title]),
     ["?", "This list"],
     ["← →", "In a chart: move the cursor (with Shift: by ten)"],
     ["+ − 0", "In a chart: zoom in, zoom out, show everything"],

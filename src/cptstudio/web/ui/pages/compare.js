@@ -6,7 +6,7 @@ import { Table } from "../components/table.js";
 import { change, date, shownValue } from "../lib/format.js";
 import { runsChanged } from "../lib/live.js";
 import { differenceText, exact, useMetrics } from "../lib/metrics.js";
-import { h, useEffect, useState } from "../lib/preact.js";
+import { h, useState } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
 import { setQuery } from "../lib/router.js";
 import { nameOf } from "../lib/run_words.js";
@@ -84,9 +84,6 @@ export default function Compare() {
   const compared = useResource(chosen.length ? "/api/compare" : null, { runs: chosen.join(",") },
     runsChanged.value.count);
   useMetrics(); // For the curves, while the answer is on its way.
-  useEffect(() => {
-    document.title = "Compare · CPT Studio";
-  }, []);
   const all = list.data ? [...list.data.runs, ...list.data.imported] : [];
   const answer = chosen.length ? compared.data : null;
   const baseline = answer?.baseline ?? null;

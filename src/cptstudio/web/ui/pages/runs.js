@@ -2,7 +2,7 @@
 import { Button } from "../components/button.js";
 import { Problem } from "../components/problem.js";
 import { runsChanged, status } from "../lib/live.js";
-import { h, useEffect } from "../lib/preact.js";
+import { h } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
 import { setQuery } from "../lib/router.js";
 import { ActiveRuns } from "./runs/active.js";
@@ -58,9 +58,6 @@ function Toolbar() {
 
 export default function Runs() {
   const { data, error, reload } = useResource("/api/runs", undefined, runsChanged.value.count);
-  useEffect(() => {
-    document.title = "Runs · CPT Studio";
-  }, []);
   if (!data) {
     return [
       h("h1", { key: "title" }, "Runs"),
