@@ -14,10 +14,11 @@ from cptstudio.models.download import target_folder
 from cptstudio.prompt_suites import Suite, read_suite, write_suite
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.training.prepare import prepare_run
-from cptstudio.workspace import Workspace, check_new_name
+from cptstudio.workspace import NAME_PATTERN, Workspace, check_name, check_new_name
 from tests.runs.toy_runs import make_toy_parts, toy_config
 from tests.web.in_process import make_web
 
+PAGES = Path(__file__).parent.parent / "src/cptstudio/web/ui/lib/names.js"
 SAME = "would be the same folder on a Mac"
 
 
@@ -91,3 +92,11 @@ def test_a_pair_that_is_there_goes_on(tmp_path: Path) -> None:
     for name in ("qq", "QQ"):
         write_suite(workspace, name, Suite(prompts=(name,)))
     assert [read_suite(workspace, name).prompts for name in ("qq", "QQ")] == [("qq",), ("QQ",)]
+
+
+def test_the_pages_have_the_same_rule() -> None:
+    pages = PAGES.read_text(encoding="utf-8")
+    assert f"/^{NAME_PATTERN.pattern}$/" in pages
+    with pytest.raises(UserError) as caught:
+        check_name("a b", "run")
+    assert caught.value.message.partition("use ")[2] in pages

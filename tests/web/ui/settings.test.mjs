@@ -1,9 +1,10 @@
 // The form's settings: what the schema says of them, and trees of what was chosen.
 import assert from "node:assert/strict";
 import test from "node:test";
+import { isName } from "../../../src/cptstudio/web/ui/lib/names.js";
 import { groupTitle, readSettings } from "../../../src/cptstudio/web/ui/lib/settings_schema.js";
 import { shown, typedNumber } from "../../../src/cptstudio/web/ui/lib/typed_number.js";
-import { fromTree, isName, splitLength, suggestName, toTree } from "../../../src/cptstudio/web/ui/pages/new_run/tree.js";
+import { fromTree, splitLength, suggestName, toTree } from "../../../src/cptstudio/web/ui/pages/new_run/tree.js";
 
 const SCHEMA = {
   $defs: {

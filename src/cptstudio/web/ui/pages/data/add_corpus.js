@@ -1,6 +1,7 @@
 /** Add a corpus, or build one again: name, sources, options. */
 
 import { get, post } from "../../lib/api.js";
+import { nameProblem } from "../../lib/names.js";
 import { bytes, integer } from "../../lib/format.js";
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
@@ -17,8 +18,6 @@ import { UploadQueue } from "./upload_queue.js";
 /** @typedef {import("./file_browser.js").Source} Source */
 /** @typedef {import("./build_options.js").Options} Options */
 /** @typedef {import("./report.js").Given} Given */
-
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
  * @param {{rebuild: string|null, taken: readonly string[], options?: Partial<Options>, before?: Given}} props
@@ -188,8 +187,9 @@ function Chosen({ sources, toggle, queue, again }) {
 function problemsOf(name, taken, sources, queue) {
   /** @type {{[field: string]: string}} */
   const found = {};
-  if (!NAME.test(name)) {
-    found["name"] = name === "" ? "Give the corpus a name." : "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
+  const wrong = nameProblem(name, "corpus");
+  if (wrong !== "") {
+    found["name"] = wrong;
   } else if (taken.includes(name)) {
     found["name"] = `There is a corpus named ${name} already. Choose another name, or build that one again from its page.`;
   }

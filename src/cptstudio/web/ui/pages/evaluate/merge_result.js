@@ -7,6 +7,7 @@ import { Menu } from "../../components/menu.js";
 import { modelsToQuery } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
 import { saveJson } from "../../lib/download.js";
+import { nameProblem } from "../../lib/names.js";
 import { date, integer } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
@@ -14,8 +15,6 @@ import { FiguresCell, saveFigures } from "./figures.js";
 import { Frontier, spotKind } from "./frontier.js";
 import { saves } from "./merge_saves.js";
 import { startJob } from "./testing_jobs.js";
-
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** @param {{report: any}} props */
 export function MergeResult({ report }) {
@@ -111,11 +110,7 @@ function SavePoint({ report, point, parts }) {
   if (ask === null) return h("p", { class: "hint" },
     "This result does not say how its points were made: measure them again to save one.");
   const save = async () => {
-    const wrong = NAME.test(name)
-      ? ""
-      : name === ""
-        ? "Give the model a name."
-        : "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
+    const wrong = nameProblem(name, "model");
     setProblem(wrong);
     setError(null);
     if (wrong) return;

@@ -7,10 +7,9 @@ import { Field } from "../../components/field.js";
 import { NumberField } from "../../components/number_field.js";
 import { Problem } from "../../components/problem.js";
 import { ApiError, put } from "../../lib/api.js";
+import { nameProblem } from "../../lib/names.js";
 import { h, useId, useState } from "../../lib/preact.js";
 import { checkedNumber } from "../../lib/typed_number.js";
-
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** How the next token is chosen: what a suite usually needs, then the rest. The defaults are greedy. */
 const SAMPLING = [
@@ -96,7 +95,8 @@ function Prompts({ prompts, separate, problem, onChange, onSeparate }) {
 function problemsOf(name, taken, prompts) {
   /** @type {Record<string, string>} */
   const found = {};
-  if (!NAME.test(name)) found["name"] = name === "" ? "Give the suite a name." : "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
+  const wrong = nameProblem(name, "suite");
+  if (wrong !== "") found["name"] = wrong;
   else if (taken.includes(name)) found["name"] = `There is a suite named ${name} already: choose another name, or change that one.`;
   if (prompts.length === 0) found["prompts"] = "Write at least one prompt.";
   return found;

@@ -7,7 +7,8 @@ import { navigate } from "../../lib/router.js";
 import { Problem } from "../../components/problem.js";
 import { startAsking } from "../../components/start_asking.js";
 import { shownProblems, stillNeeded } from "./problems.js";
-import { corporaOf, isName } from "./tree.js";
+import { nameProblem } from "../../lib/names.js";
+import { corporaOf } from "./tree.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 
@@ -80,9 +81,8 @@ function noteOn(now) {
 /** @param {NewRunForm} form */
 function problemWithName(form) {
   const name = form.name.value;
-  if (!isName(name)) {
-    return "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
-  }
+  const wrong = nameProblem(name, "run");
+  if (wrong !== "") return wrong;
   if (form.takenNames.value.has(name)) return `There is a run named ${name} already. Choose another name.`;
   return "";
 }

@@ -111,8 +111,3 @@ export function suggestName(values, taken) {
     if (!taken.has(name)) return name;
   }
 }
-
-/** Whether a text can name a run, a corpus or a model. @param {string} name */
-export function isName(name) {
-  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name);
-}
