@@ -39,9 +39,7 @@ export const exact = (format, value) =>
 
 /** A difference of two values, with its sign. @param {keyof typeof FORMATS} format @param {number} value */
 export function differenceText(format, value) {
-  if (format === "bytes") {
-    return (value > 0 ? "+" : "") + bytes(value);
-  }
+  if (format === "bytes") return (value > 0 ? "+" : "") + bytes(value);
   return change(value, format === "integer" ? 0 : format === "count" ? 1 : 4);
 }
 

@@ -121,9 +121,7 @@ export class RunSeries {
       this.take(first, view);
       const half = { buckets: Math.ceil(buckets / 2), keys: this.otherKeys().join(",") };
       const others = await get(path, { x, from, to, smoothing, ...half });
-      if (stale()) {
-        return;
-      }
+      if (stale()) return;
       if (others.boot_id === this.position?.boot_id && others.generation === this.position?.generation) {
         this.takeOthers(others);
       }
@@ -192,9 +190,7 @@ export class RunSeries {
 
   /** Rows that came live, in order. @param {Row[]} rows */
   add(rows) {
-    if (!this.position) {
-      return;
-    }
+    if (!this.position) return;
     for (const row of rows) {
       this.append(row, [FIRST_KEY, ...this.otherKeys()]);
       if (this.loading) {
@@ -213,9 +209,7 @@ export class RunSeries {
       this.position.after = row.seq;
     }
     const x = finite(row[X_AXES[this.shown.x].field]);
-    if (x == null) {
-      return;
-    }
+    if (x == null) return;
     this.xMax = this.xMax == null ? x : Math.max(this.xMax, x);
     this.xMin ??= x;
     if (row.kind !== "evaluation") {
@@ -238,15 +232,11 @@ export class RunSeries {
   /** Continue curves with a row, each only where it has not got it yet. @param {Row} row @param {string[]} keys */
   measure(row, keys) {
     const x = finite(row[X_AXES[this.shown.x].field]);
-    if (x == null || !this.shows(x)) {
-      return;
-    }
+    if (x == null || !this.shows(x)) return;
     for (const key of keys) {
       const curve = this.keys[key];
       const value = row[key];
-      if (!curve || value == null || row.seq <= (this.seqs[key] ?? 0)) {
-        continue;
-      }
+      if (!curve || value == null || row.seq <= (this.seqs[key] ?? 0)) continue;
       this.seqs[key] = row.seq;
       const usable = finite(value);
       if (usable == null) {

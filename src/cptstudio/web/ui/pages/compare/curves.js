@@ -39,9 +39,7 @@ export const colourAt = (at) => `chart-${(at % COLOURS) + 1}`;
 function linesOf(runs, series, baseline, pick) {
   return runs.flatMap((run, at) => {
     const found = series[run.id] && pick(series[run.id]);
-    if (!found?.x.length) {
-      return [];
-    }
+    if (!found?.x.length) return [];
     const base = run.id === baseline;
     const look = base ? { width: 2.25, dash: BASELINE_DASH } : { width: 1.75 };
     return [{ label: base ? `${nameOf(run)} (baseline)` : nameOf(run), colour: colourAt(at), ...look, ...found }];
@@ -80,9 +78,7 @@ export function CompareCurves({ runs, baseline }) {
   const field = X_AXES[x].field;
   const drawn = useMemo(() => curves.map(({ metric, trained }) => {
     const pick = (/** @type {any} */ one) => {
-      if (trained) {
-        return { x: one.keys[metric.name].x, y: one.keys[metric.name].ema };
-      }
+      if (trained) return { x: one.keys[metric.name].x, y: one.keys[metric.name].ema };
       /** @type {any[][]} */
       const all = one.evaluations.map((/** @type {any} */ point) => [point[field], point[keyOf(metric)]]);
       const points = all.filter(([at, value]) => at != null && value != null);
@@ -97,9 +93,7 @@ export function CompareCurves({ runs, baseline }) {
   const common = {
     version: version + (baseline ? baseline.length : 0), x: X_AXES[x], range, extent, onZoom: zoom, sync: "compare",
   };
-  return h(
-    "section",
-    { class: "stack", "aria-label": "Curves" },
+  return h("section", { class: "stack", "aria-label": "Curves" },
     h("h2", { class: "visually-hidden" }, "Curves"),
     h("div", { class: "chart-controls", role: "group", "aria-label": "Charts" },
       h(XAxisChoice, { x }),
@@ -113,6 +107,5 @@ export function CompareCurves({ runs, baseline }) {
       note: h("span", { class: "hint" }, `${trained ? "smoothed" : "held out"}, ${metric.unit}`),
       y: { title: metric.title, format: FORMATS[metric.format], tick: number },
       empty: trained ? "No steps were recorded." : "No evaluations.",
-    }))),
-  );
+    }))));
 }

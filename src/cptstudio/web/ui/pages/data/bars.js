@@ -18,11 +18,13 @@ export function BarTable({ caption, columns, bars }) {
   return h("table", { class: "bars" },
     h("caption", {}, caption),
     h("thead", {}, h("tr", {},
-      columns.map((column, index) => h("th", { key: column, scope: "col", class: index === 0 ? "" : "figure" }, column)),
+      columns.map((column, index) => h("th", { key: column, scope: "col", class: index === 0 ? "" : "figure" },
+        column)),
       h("td", { class: "bar-cell" }))),
     h("tbody", {}, bars.map((bar) => h("tr", { key: bar.label },
       h("th", { scope: "row" }, bar.label),
       bar.values.map((value, index) => h("td", { key: index, class: "figure" }, value)),
-      h("td", { class: "bar-cell" }, h("svg", { class: "bar", "aria-hidden": "true", viewBox: "0 0 100 8", preserveAspectRatio: "none" },
+      h("td", { class: "bar-cell" }, h("svg", { class: "bar", "aria-hidden": "true", viewBox: "0 0 100 8",
+        preserveAspectRatio: "none" },
         h("rect", { width: bar.size === 0 ? 0 : Math.max(0.75, (100 * bar.size) / largest), height: 8 })))))));
 }

@@ -49,5 +49,6 @@ function CorpusJob({ first, linked, ended }) {
   return h(JobProgress, { job, onClose: () => void close() },
     job.state === "failed" && job.problems?.length > 0 && h("ul", { class: "field-problem" },
       job.problems.map((/** @type {string} */ sentence) => h("li", { key: sentence }, sentence))),
-    job.state === "done" && linked && job.about && h("p", {}, h("a", { href: `/data/${encodeURIComponent(job.about)}` }, "See its report")));
+    job.state === "done" && linked && job.about && h("p", {},
+      h("a", { href: `/data/${encodeURIComponent(job.about)}` }, "See its report")));
 }

@@ -49,7 +49,8 @@ export function CorpusList() {
     corpora !== null && corpora.length > 0 && !adding && h(CorpusTable, { corpora }),
     corpora !== null && corpora.length === 0 && !adding && !building && h(Empty, { title: "No corpus yet",
         actions: h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus") },
-      h("p", {}, "A corpus is a set of documents made ready for training: cleaned, freed of duplicates, split into training and held-out parts, and turned into a model's tokens."),
+      h("p", {}, "A corpus is a set of documents made ready for training: cleaned, freed of duplicates, split into "
+        + "training and held-out parts, and turned into a model's tokens."),
       h("p", {}, "Give a folder of this machine, or drop files here. Your documents stay as they are.")));
 }
 
@@ -64,10 +65,14 @@ function CorpusTable({ corpora }) {
     columns: [
       { id: "name", title: "Corpus", header: true, class: "corpus-name", cell: (/** @type {CorpusSummary} */ corpus) =>
           h("a", { href: `/data/${encodeURIComponent(corpus.name)}` }, corpus.name) },
-      { id: "documents", title: "Documents", number: true, cell: (/** @type {CorpusSummary} */ corpus) => corpus.error === null ? integer(sum(corpus.documents)) : "" },
+      { id: "documents", title: "Documents", number: true,
+        cell: (/** @type {CorpusSummary} */ corpus) => corpus.error === null ? integer(sum(corpus.documents)) : "" },
       { id: "held-out", title: "Held out", number: true, cell: (/** @type {CorpusSummary} */ corpus) =>
-          corpus.error === null ? integer((corpus.documents?.["validation"] ?? 0) + (corpus.documents?.["test"] ?? 0)) : "" },
-      { id: "bytes", title: "Text", number: true, cell: (/** @type {CorpusSummary} */ corpus) => corpus.error === null ? bytes(sum(corpus.text_bytes)) : "" },
+          corpus.error === null
+            ? integer((corpus.documents?.["validation"] ?? 0) + (corpus.documents?.["test"] ?? 0))
+            : "" },
+      { id: "bytes", title: "Text", number: true,
+        cell: (/** @type {CorpusSummary} */ corpus) => corpus.error === null ? bytes(sum(corpus.text_bytes)) : "" },
       { id: "tokens", title: "Training tokens", number: true, cell: tokensCell },
       { id: "problems", title: "Problems", cell: problemsCell },
       { id: "created", title: "Built", cell: (/** @type {CorpusSummary} */ corpus) => date(asSeconds(corpus.created)) },
@@ -86,7 +91,9 @@ function tokensCell(corpus) {
 function problemsCell(corpus) {
   if (corpus.error !== null) return h("span", { class: "field-problem" }, corpus.error);
   if (corpus.problems === 0) return "none";
-  return h("a", { href: `/data/${encodeURIComponent(corpus.name)}?tab=problems` }, corpus.problem_files ? `${integer(corpus.problems)} in ${integer(corpus.problem_files)} ${corpus.problem_files === 1 ? "file" : "files"}` : `${integer(corpus.problems)} while reading`);
+  return h("a", { href: `/data/${encodeURIComponent(corpus.name)}?tab=problems` },
+    corpus.problem_files ? `${integer(corpus.problems)} in ${integer(corpus.problem_files)} `
+      + `${corpus.problem_files === 1 ? "file" : "files"}` : `${integer(corpus.problems)} while reading`);
 }
 
 /** Unix seconds of a time that may be given as text. @param {number|string|null} time */

@@ -37,7 +37,8 @@ export function CorpusPage({ name }) {
   const remove = async () => {
     const gone = await confirm({
       title: `Delete the corpus ${name}?`,
-      body: "Its documents and tokens in this workspace are deleted. The files they were made of stay as they are. Runs that were trained on it keep their results but cannot be resumed without it.",
+      body: "Its documents and tokens in this workspace are deleted. The files they were made of stay as they are. "
+        + "Runs that were trained on it keep their results but cannot be resumed without it.",
       confirm: "Delete the corpus",
       danger: true,
       action: () => del(path, { confirmed: true }),
@@ -52,7 +53,8 @@ export function CorpusPage({ name }) {
         h("p", { class: "back" }, h("a", { href: "/data" }, "Data")),
         h("h1", { class: "name" }, name)),
       !missing && h("div", { class: "page-actions" },
-        corpus !== null && h(Button, { kind: "primary", href: `/new?corpus=${encodeURIComponent(name)}` }, "Train on it"),
+        corpus !== null && h(Button, { kind: "primary", href: `/new?corpus=${encodeURIComponent(name)}` },
+          "Train on it"),
         h(Button, { onClick: () => setTokenising(true) }, "Tokenise for a model…"),
         h(Button, { href: `/data/${encodeURIComponent(name)}?rebuild=1` }, "Build again…"),
         h(Button, { kind: "danger", icon: "trash", onClick: remove }, "Delete…"))),
@@ -86,7 +88,8 @@ function CorpusTabs({ corpus, path }) {
   const wanted = route.value.query["tab"] ?? "report";
   const chosen = tabs.some((tab) => tab.id === wanted) ? wanted : "report";
   const version = corpus.fingerprint;
-  return h(Tabs, { label: `Views of ${corpus.name}`, tabs, chosen, onChoose: (tab) => setQuery({ tab: tab === "report" ? null : tab, reason: null }, { push: true }) },
+  return h(Tabs, { label: `Views of ${corpus.name}`, tabs, chosen,
+    onChoose: (tab) => setQuery({ tab: tab === "report" ? null : tab, reason: null }, { push: true }) },
     chosen === "report" && h(ReportSections, { corpus }),
     chosen === "rows" && h(RowsView, { key: version, corpus: corpus.name, tokenised: corpus.tokenisations.length > 0 }),
     chosen === "problems" && h(ReadingProblems, { key: `problems-${version}`, path, files: report.problem_files }),
@@ -124,14 +127,20 @@ function TokeniseDialog({ name, close }) {
       h(Button, { key: "no", onClick: close }, "Cancel"),
       h(Button, { key: "yes", kind: "primary", busy, disabled: model === "", onClick: tokenise }, "Tokenise"),
     ] },
-    h("p", {}, "The documents stay as they are; the tokens of this model's tokenizer are added. Tokens that are there already are kept."),
-    models !== null && models.length === 0 && h("p", { class: "notice" }, "There is no model on this machine yet: download one on the New run page."),
+    h("p", {}, "The documents stay as they are; the tokens of this model's tokenizer are added. Tokens that are there "
+      + "already are kept."),
+    models !== null && models.length === 0 && h("p", { class: "notice" },
+      "There is no model on this machine yet: download one on the New run page."),
     models !== null && models.length > 0 && h("div", { class: "field" },
       h("label", { for: "tokenise-model" }, "Model"),
-      h("select", { id: "tokenise-model", value: model, onChange: (/** @type {Event} */ event) => setModel(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
+      h("select", { id: "tokenise-model", value: model,
+        onChange: (/** @type {Event} */ event) =>
+          setModel(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
         models.map((one) => h("option", { key: one.id, value: one.id }, one.name))),
       h("label", {},
-        h("input", { type: "checkbox", checked: lossy, onChange: (/** @type {Event} */ event) => setLossy(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+        h("input", { type: "checkbox", checked: lossy,
+          onChange: (/** @type {Event} */ event) =>
+            setLossy(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
         " Allow a tokenizer that loses text")),
     error !== null && h(Problem, { error }));
 }

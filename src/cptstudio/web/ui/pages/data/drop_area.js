@@ -48,9 +48,11 @@ export function DropArea({ queue, include }) {
       if (aside !== null) reasons.set(name, aside);
       return aside !== null;
     });
-    const skipped = found.skipped.map((path) => ({ path, ...(reasons.get(path.split("/").at(-1) ?? "") ?? { kind: "", reason: "" }) }));
+    const skipped = found.skipped.map((path) =>
+      ({ path, ...(reasons.get(path.split("/").at(-1) ?? "") ?? { kind: "", reason: "" }) }));
     const left = add(found.files, skipped);
-    const unread = found.unreadable.length === 0 ? "" : `The browser could not read ${found.unreadable.slice(0, 5).join(", ")}${found.unreadable.length > 5 ? " and more" : ""}.`;
+    const unread = found.unreadable.length === 0 ? "" : "The browser could not read "
+      + `${found.unreadable.slice(0, 5).join(", ")}${found.unreadable.length > 5 ? " and more" : ""}.`;
     const nothing = found.files.length === 0 && skipped.length === 0 && unread === "" ? "The drop held no files." : "";
     setNote([left, unread, nothing].filter(Boolean).join(" "));
   };
@@ -67,8 +69,10 @@ export function DropArea({ queue, include }) {
       h("div", { class: "drop-buttons" },
         h(Button, { onClick: () => files.current?.click() }, "Choose files…"),
         h(Button, { onClick: () => folder.current?.click() }, "Choose a folder…")),
-      h("input", { ref: files, type: "file", multiple: true, hidden: true, "data-input": "files", "aria-label": "Files to upload", onChange: take }),
-      h("input", { ref: folder, type: "file", multiple: true, hidden: true, "data-input": "folder", "aria-label": "Folder to upload", webkitdirectory: true, onChange: take })),
+      h("input", { ref: files, type: "file", multiple: true, hidden: true, "data-input": "files",
+        "aria-label": "Files to upload", onChange: take }),
+      h("input", { ref: folder, type: "file", multiple: true, hidden: true, "data-input": "folder",
+        "aria-label": "Folder to upload", webkitdirectory: true, onChange: take })),
     note !== "" && h("p", { class: "field-problem" }, note),
     leftAside !== "" && h("p", { class: "hint", role: "status" }, leftAside),
     queue.uploads.value.length > 0 && h(Uploads, { queue }));
@@ -80,13 +84,16 @@ function Uploads({ queue }) {
   const done = queue.done.value.length;
   const failed = queue.failed.value.length;
   const order = [...uploads].sort((one, other) => rank(one) - rank(other));
-  const words = `${integer(done)} of ${integer(uploads.length)} files, ${bytes(queue.sent.value)} of ${bytes(queue.total.value)}${failed > 0 ? `, ${failed} failed` : ""}`;
+  const words = `${integer(done)} of ${integer(uploads.length)} files, ${bytes(queue.sent.value)} of `
+    + `${bytes(queue.total.value)}${failed > 0 ? `, ${failed} failed` : ""}`;
   return h("div", { class: "uploads" },
     h("div", { class: "uploads-total" },
       h("label", { for: "uploads-progress" }, words),
-      h("progress", { id: "uploads-progress", max: Math.max(1, queue.total.value), value: queue.total.value === 0 ? done : queue.sent.value }),
+      h("progress", { id: "uploads-progress", max: Math.max(1, queue.total.value),
+        value: queue.total.value === 0 ? done : queue.sent.value }),
       h(Button, { onClick: () => queue.clear() }, queue.busy.value ? "Cancel all" : "Remove all")),
-    h("ul", { class: "uploads-list" }, order.slice(0, SHOWN).map((one) => h(UploadRow, { key: one.number, queue, one }))),
+    h("ul", { class: "uploads-list" },
+      order.slice(0, SHOWN).map((one) => h(UploadRow, { key: one.number, queue, one }))),
     uploads.length > SHOWN && h("p", { class: "hint" }, `and ${integer(uploads.length - SHOWN)} more`));
 }
 
@@ -98,12 +105,15 @@ function rank(one) {
 /** @param {{queue: UploadQueue, one: Upload}} props */
 function UploadRow({ queue, one }) {
   const size = bytes(one.file.size);
-  const words = { waiting: `waiting, ${size}`, sending: `${bytes(one.sent)} of ${size}`, done: `uploaded, ${size}`, failed: one.error }[one.state];
+  const words = { waiting: `waiting, ${size}`, sending: `${bytes(one.sent)} of ${size}`, done: `uploaded, ${size}`,
+    failed: one.error }[one.state];
   return h("li", { class: `upload-row upload-${one.state}` },
     h("span", { class: "name" }, one.path),
     h("span", { class: one.state === "failed" ? "field-problem" : "upload-words" }, words),
-    one.state === "sending" && h("progress", { "aria-label": `Upload of ${one.path}`, max: Math.max(1, one.file.size), value: one.sent }),
+    one.state === "sending" && h("progress", { "aria-label": `Upload of ${one.path}`, max: Math.max(1, one.file.size),
+      value: one.sent }),
     h("span", { class: "upload-actions" },
-      one.state === "failed" && h(Button, { "aria-label": `Try again: ${one.path}`, onClick: () => queue.retry(one.number) }, "Try again"),
+      one.state === "failed" && h(Button, { "aria-label": `Try again: ${one.path}`,
+        onClick: () => queue.retry(one.number) }, "Try again"),
       h(Button, { "aria-label": `Remove ${one.path}`, onClick: () => queue.remove(one.number) }, "Remove")));
 }

@@ -38,11 +38,7 @@ export async function filesOfDrop(transfer, skips = () => false) {
   return { files, unreadable, skipped };
 }
 
-/**
- * What a file input holds.
- * @param {FileList} list
- * @returns {FoundFile[]}
- */
+/** What a file input holds. @param {FileList} list @returns {FoundFile[]} */
 export function filesOfInput(list) {
   return [...list].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
 }
@@ -77,18 +73,12 @@ async function collect(entry, found, dropped = false) {
   }
 }
 
-/**
- * @param {FileSystemFileEntry} entry
- * @returns {Promise<File>}
- */
+/** @param {FileSystemFileEntry} entry @returns {Promise<File>} */
 function fileOf(entry) {
   return new Promise((resolve, reject) => entry.file(resolve, reject));
 }
 
-/**
- * @param {FileSystemDirectoryReader} reader
- * @returns {Promise<FileSystemEntry[]>}
- */
+/** @param {FileSystemDirectoryReader} reader @returns {Promise<FileSystemEntry[]>} */
 function portionOf(reader) {
   return new Promise((resolve, reject) => reader.readEntries(resolve, reject));
 }

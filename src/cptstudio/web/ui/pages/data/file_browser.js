@@ -16,18 +16,13 @@ import { Problem } from "../../components/problem.js";
 /** @typedef {{roots: Root[], root: string|null, path: string, entries: Entry[], truncated: boolean}} Listing */
 /** @typedef {{root: string, path: string, shown: string}} Source */
 
-/**
- * @param {{chosen: readonly Source[], toggle: (source: Source) => void}} props
- */
+/** @param {{chosen: readonly Source[], toggle: (source: Source) => void}} props */
 export function FileBrowser({ chosen, toggle }) {
   const [listing, setListing] = useState(/** @type {Listing|null} */ (null));
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const asked = useRef(0);
 
-  /**
-   * @param {string|null} root
-   * @param {string} path
-   */
+  /** @param {string|null} root @param {string} path */
   const open = async (root, path) => {
     const number = ++asked.current;
     try {
@@ -67,28 +62,32 @@ export function FileBrowser({ chosen, toggle }) {
           listing.roots.map((one) => h("option", { key: one.id, value: one.id }, one.label))),
         root?.removable && h(Button, { small: true, onClick: remove }, "Remove from the list"))),
     error !== null && h(Problem, { error }),
-    listing !== null && root !== null && h(Entries, { key: root.id, listing, root, chosen, toggle, open: (path) => open(root.id, path) }),
+    listing !== null && root !== null && h(Entries, { key: root.id, listing, root, chosen, toggle,
+      open: (path) => open(root.id, path) }),
     listing !== null && listing.roots.length === 0 && h("p", { class: "empty-note" },
       "No folder of this machine may be listed yet. Allow one below."),
     h(AddRoot, { added: (id) => open(id, "") }));
 }
 
 /**
- * @param {{listing: Listing, root: Root, chosen: readonly Source[], toggle: (source: Source) => void, open: (path: string) => void}} props
+ * @param {{listing: Listing, root: Root, chosen: readonly Source[], toggle: (source: Source) => void,
+ *   open: (path: string) => void}} props
  */
 function Entries({ listing, root, chosen, toggle, open }) {
   const [active, setActive] = useState(0);
   const list = useRef(/** @type {HTMLUListElement|null} */ (null));
   const parts = listing.path.split("/").filter(Boolean);
   useEffect(() => setActive(0), [listing.path]);
-  useEffect(() => list.current?.querySelector(`[data-index="${active}"]`)?.scrollIntoView({ block: "nearest" }), [active]);
+  useEffect(() => list.current?.querySelector(`[data-index="${active}"]`)?.scrollIntoView({ block: "nearest" }),
+    [active]);
   const current = listing.entries[active];
   /** @param {Entry} entry */
   const sourceOf = (entry) => {
     const path = [...parts, entry.name].join("/");
     return { root: root.id, path, shown: `${root.path.replace(/\/$/, "")}/${path}` };
   };
-  const here = { root: root.id, path: listing.path, shown: parts.length === 0 ? root.path : `${root.path.replace(/\/$/, "")}/${listing.path}` };
+  const here = { root: root.id, path: listing.path,
+    shown: parts.length === 0 ? root.path : `${root.path.replace(/\/$/, "")}/${listing.path}` };
   /** @param {Source} source */
   const isChosen = (source) => chosen.some((one) => one.root === source.root && one.path === source.path);
   const up = () => parts.length > 0 && open(parts.slice(0, -1).join("/"));
@@ -139,15 +138,18 @@ function Entries({ listing, root, chosen, toggle, open }) {
         selected: isChosen(sourceOf(entry)), toggle: () => { setActive(index); toggle(sourceOf(entry)); },
         open: () => (entry.kind === "folder" ? open(sourceOf(entry).path) : toggle(sourceOf(entry))) }))),
     listing.entries.length === 0 && h("p", { class: "empty-note" }, "This folder is empty."),
-    listing.truncated && h("p", { class: "hint" }, "The folder has more entries than can be listed. Choose the whole folder, or one of its folders."));
+    listing.truncated && h("p", { class: "hint" },
+      "The folder has more entries than can be listed. Choose the whole folder, or one of its folders."));
 }
 
 /**
- * @param {{entry: Entry, index: number, active: boolean, selected: boolean, toggle: () => void, open: () => void}} props
+ * @param {{entry: Entry, index: number, active: boolean, selected: boolean, toggle: () => void,
+ *   open: () => void}} props
  */
 function EntryRow({ entry, index, active, selected, toggle, open }) {
   const folder = entry.kind === "folder";
-  return h("li", { id: `entry-${index}`, "data-index": index, role: "option", "aria-selected": selected ? "true" : "false",
+  return h("li", { id: `entry-${index}`, "data-index": index, role: "option",
+    "aria-selected": selected ? "true" : "false",
       class: `entry${active ? " entry-active" : ""}${selected ? " entry-selected" : ""}`, onClick: open },
     h("span", { class: `entry-mark${selected ? " entry-marked" : ""}`, "aria-hidden": "true", title: "Choose",
       onClick: (/** @type {Event} */ event) => { event.stopPropagation(); toggle(); } }),
@@ -165,7 +167,8 @@ function AddRoot({ added }) {
     event.preventDefault();
     const sure = await confirm({
       title: "Allow this folder to be listed?",
-      body: `CPT Studio's page will be able to list and read files in ${path.trim()} and in the folders inside it. It never writes there.`,
+      body: `CPT Studio's page will be able to list and read files in ${path.trim()} and in the folders inside it. It `
+        + "never writes there.",
       confirm: "Allow",
     });
     if (!sure) return;
@@ -181,9 +184,12 @@ function AddRoot({ added }) {
   return h("form", { class: "browser-add", onSubmit: add },
     h("label", { for: "new-root" }, "Allow another folder of this machine"),
     h("div", { class: "setting-pair" },
-      h("input", { id: "new-root", type: "text", autocomplete: "off", spellcheck: false, placeholder: "/home/me/documents", value: path,
+      h("input", { id: "new-root", type: "text", autocomplete: "off", spellcheck: false,
+        placeholder: "/home/me/documents", value: path,
         "aria-describedby": "new-root-problem",
-        onInput: (/** @type {Event} */ event) => setPath(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
-      h(Button, { type: "submit", disabled: path.trim() === "", title: path.trim() === "" ? "Type a folder first." : undefined }, "Allow…")),
+        onInput: (/** @type {Event} */ event) =>
+          setPath(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
+      h(Button, { type: "submit", disabled: path.trim() === "",
+        title: path.trim() === "" ? "Type a folder first." : undefined }, "Allow…")),
     h("div", { id: "new-root-problem" }, error !== null && h(Problem, { error })));
 }

@@ -23,14 +23,18 @@ import { PagedList } from "../../components/paged_list.js";
 /** @param {{path: string}} props of the corpus's API */
 export function LeftAsideList({ path }) {
   return h("div", { class: "stack" },
-    h("p", { class: "hint" }, "Secrets, hidden files and generated files are not read. To include them, build again and choose them under Options."),
-    h(PagedList, { title: "Left aside", path: `${path}/problems`, query: { left_aside: true }, none: "Nothing was left aside.",
+    h("p", { class: "hint" }, "Secrets, hidden files and generated files are not read. To include them, build again "
+      + "and choose them under Options."),
+    h(PagedList, { title: "Left aside", path: `${path}/problems`, query: { left_aside: true },
+      none: "Nothing was left aside.",
       show: (page) => h(Table, {
         caption: "Left aside",
-        rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) => ({ ...finding, place: page.offset + index })),
+        rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) =>
+          ({ ...finding, place: page.offset + index })),
         rowKey: (/** @type {Finding & {place: number}} */ finding) => finding.place,
         columns: [
-          { id: "label", title: "File or folder", header: true, class: "file-name", cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
+          { id: "label", title: "File or folder", header: true, class: "file-name",
+            cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
           { id: "reason", title: "Why", cell: (/** @type {Finding & {place: number}} */ finding) => finding.reason },
         ],
       }) }));
@@ -40,21 +44,27 @@ export function LeftAsideList({ path }) {
 export function ReadingProblems({ path, files = null }) {
   return h(PagedList, { title: "Problems", path: `${path}/problems`, none: "Every file could be read.",
     show: (page) => h(Table, {
-      caption: files === null ? "Problems while reading" : `${integer(page.total)} ${page.total === 1 ? "problem" : "problems"} in ${integer(files)} ${files === 1 ? "file" : "files"}`,
-      rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) => ({ ...finding, place: page.offset + index })),
+      caption: files === null ? "Problems while reading" : `${integer(page.total)} `
+        + `${page.total === 1 ? "problem" : "problems"} in ${integer(files)} ${files === 1 ? "file" : "files"}`,
+      rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) =>
+        ({ ...finding, place: page.offset + index })),
       rowKey: (/** @type {Finding & {place: number}} */ finding) => finding.place,
       columns: [
-        { id: "label", title: "File", header: true, class: "file-name", cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
+        { id: "label", title: "File", header: true, class: "file-name",
+          cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
         { id: "skipped", title: "Result", cell: (/** @type {Finding & {place: number}} */ finding) => finding.skipped
-            ? h(Badge, { tone: "warn", icon: "alert" }, "not read") : h(Badge, { tone: "info", icon: "info" }, "read, with a note") },
-        { id: "reason", title: "What was found", class: "file-name", cell: (/** @type {Finding & {place: number}} */ finding) => finding.reason },
+            ? h(Badge, { tone: "warn", icon: "alert" }, "not read") : h(Badge, { tone: "info", icon: "info" },
+              "read, with a note") },
+        { id: "reason", title: "What was found", class: "file-name",
+          cell: (/** @type {Finding & {place: number}} */ finding) => finding.reason },
       ],
     }) });
 }
 
 /** @param {{path: string, counts: {[status: string]: number}}} props counts: documents by status */
 export function DroppedDocuments({ path, counts }) {
-  const reasons = Object.entries(counts).filter(([status, documents]) => documents > 0 && !["train", "validation", "test"].includes(status));
+  const reasons = Object.entries(counts).filter(([status, documents]) =>
+    documents > 0 && !["train", "validation", "test"].includes(status));
   const wanted = route.value.query["reason"] ?? "";
   const reason = reasons.some(([name]) => name === wanted) ? wanted : "";
   return h("div", { class: "stack" },
@@ -63,7 +73,8 @@ export function DroppedDocuments({ path, counts }) {
       h("select", { id: "dropped-reason", value: reason, onChange: (/** @type {Event} */ event) =>
           setQuery({ reason: /** @type {HTMLSelectElement} */ (event.currentTarget).value }) },
         h("option", { value: "" }, "all"),
-        reasons.map(([name, documents]) => h("option", { key: name, value: name }, `${name} (${integer(documents)})`)))),
+        reasons.map(([name, documents]) =>
+          h("option", { key: name, value: name }, `${name} (${integer(documents)})`)))),
     h(PagedList, { title: "Dropped documents", path: `${path}/dropped`, query: { reason },
       none: "Nothing was dropped: every document is in the corpus.",
       show: (page) => h(Table, {
@@ -71,11 +82,14 @@ export function DroppedDocuments({ path, counts }) {
         rows: page.dropped,
         rowKey: (/** @type {DroppedDocument} */ one) => one.document,
         columns: [
-          { id: "label", title: "Document", header: true, class: "file-name", cell: (/** @type {DroppedDocument} */ one) => one.label },
+          { id: "label", title: "Document", header: true, class: "file-name",
+            cell: (/** @type {DroppedDocument} */ one) => one.label },
           { id: "reason", title: "Why", cell: whyDropped },
-          { id: "kept", title: "Kept in its place", class: "file-name", cell: (/** @type {DroppedDocument} */ one) => one.kept === null ? "–" : one.kept.label },
+          { id: "kept", title: "Kept in its place", class: "file-name",
+            cell: (/** @type {DroppedDocument} */ one) => one.kept === null ? "–" : one.kept.label },
           { id: "bytes", title: "Size", number: true, cell: (/** @type {DroppedDocument} */ one) => bytes(one.bytes) },
-          { id: "excerpt", title: "Begins with", class: "excerpt", cell: (/** @type {DroppedDocument} */ one) => one.excerpt },
+          { id: "excerpt", title: "Begins with", class: "excerpt",
+            cell: (/** @type {DroppedDocument} */ one) => one.excerpt },
         ],
       }) }));
 }

@@ -23,7 +23,8 @@ export function loadFilter() {
 export class Filter {
   /** @param {Rules} given */
   constructor(given) {
-    this._rules = given.rules.map(({ kind, reason, folders, files }) => ({ kind, reason, folders: pattern(folders), files: pattern(files) }));
+    this._rules = given.rules.map(({ kind, reason, folders, files }) =>
+      ({ kind, reason, folders: pattern(folders), files: pattern(files) }));
     this._marks = new Map(given.marks.map(({ name, kind, reason }) => [name, { kind, reason }]));
   }
 
@@ -54,7 +55,9 @@ export class Filter {
     for (const { path } of files) {
       const parts = path.split("/");
       const mark = this._marks.get((parts.at(-1) ?? "").toLowerCase());
-      if (mark !== undefined && parts.length > 1 && !include.includes(mark.kind)) marked.set(parts.slice(0, -1).join("/"), mark);
+      if (mark !== undefined && parts.length > 1 && !include.includes(mark.kind)) {
+        marked.set(parts.slice(0, -1).join("/"), mark);
+      }
     }
     /** @type {T[]} */
     const taken = [];
@@ -86,19 +89,14 @@ export class Filter {
   }
 }
 
-/**
- * A pattern for names in which "*" stands for anything.
- * @param {readonly string[]} names
- */
+/** A pattern for names in which "*" stands for anything. @param {readonly string[]} names */
 function pattern(names) {
-  const parts = names.map((name) => name.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join(".*"));
+  const parts = names.map((name) =>
+    name.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join(".*"));
   return parts.length === 0 ? /(?!)/ : new RegExp(`^(?:${parts.join("|")})$`, "iu");
 }
 
-/**
- * What was left aside, in a sentence; "" where nothing was.
- * @param {readonly LeftAside[]} aside
- */
+/** What was left aside, in a sentence; "" where nothing was. @param {readonly LeftAside[]} aside */
 export function leftAsideInWords(aside) {
   if (aside.length === 0) return "";
   const shown = aside.slice(0, 5).map((one) => `${one.path} (${one.reason})`).join(", ");

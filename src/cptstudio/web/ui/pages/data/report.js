@@ -35,10 +35,14 @@ import { BarTable } from "./bars.js";
  * @property {{document: number, label: string, reason: string}[]} suspicious
  * @property {{[kind: string]: number}} suspicious_count
  * @property {{[script: string]: number}} scripts
- * @property {{examined: number, documents: {[language: string]: number}, text_bytes: {[language: string]: number}}|null=} languages
+ * @property {{examined: number, documents: {[language: string]: number},
+ *   text_bytes: {[language: string]: number}}|null=} languages
  */
 
-/** @typedef {{known: boolean, folders: {path: string, there: boolean, allowed: boolean}[], uploads: number, model: string|null}} Given */
+/**
+ * @typedef {{known: boolean, folders: {path: string, there: boolean, allowed: boolean}[], uploads: number,
+ *   model: string|null}} Given
+ */
 
 /**
  * @typedef {object} CorpusDetail
@@ -46,7 +50,8 @@ import { BarTable } from "./bars.js";
  * @property {string} path
  * @property {string} created
  * @property {string} fingerprint
- * @property {{text_field: string, exact_dedup: boolean, near_dedup: boolean, validation: number, test: number, include?: string[]}} settings
+ * @property {{text_field: string, exact_dedup: boolean, near_dedup: boolean, validation: number, test: number,
+ *   include?: string[]}} settings
  * @property {Report} report
  * @property {Tokenisation[]} tokenisations
  * @property {string[]} warnings
@@ -97,18 +102,22 @@ function Documents({ corpus }) {
   const dedup = [settings.exact_dedup && "equal", settings.near_dedup && "nearly equal"].filter(Boolean).join(" and ");
   return h("section", { class: "report-section", "aria-labelledby": "report-documents" },
     h("h2", { id: "report-documents" }, "Documents"),
-    h(BarTable, { caption: `${integer(report.source_files)} source ${report.source_files === 1 ? "file" : "files"}, ${problemsInWords(report)}`,
+    h(BarTable, { caption: `${integer(report.source_files)} source ${report.source_files === 1 ? "file" : "files"}, `
+      + `${problemsInWords(report)}`,
       columns: ["Side", "Documents", "Text", "Share"],
       bars: statuses.map((status) => ({
         label: sideTitle(status),
-        values: [integer(report.documents[status] ?? 0), bytes(report.text_bytes[status] ?? 0), shareInWords((report.text_bytes[status] ?? 0) / total)],
+        values: [integer(report.documents[status] ?? 0), bytes(report.text_bytes[status] ?? 0),
+          shareInWords((report.text_bytes[status] ?? 0) / total)],
         size: report.text_bytes[status] ?? 0,
       })) }),
     (report.documents["validation"] ?? 0) === 0 && h("p", { class: "notice" },
-      "No document is held out for validation, so training on this corpus cannot be measured. Give at least two documents, or a larger held-out share."),
+      "No document is held out for validation, so training on this corpus cannot be measured. Give at least two "
+        + "documents, or a larger held-out share."),
     corpus.warnings.map((sentence) => h("p", { key: sentence, class: "notice" }, sentence)),
     h("p", { class: "hint" },
-      `Held out by content: ${percent(settings.validation)} for validation, ${percent(settings.test)} for a last test. `,
+      `Held out by content: ${percent(settings.validation)} for validation, ${percent(settings.test)} for a last `
+        + "test. ",
       dedup === "" ? "Duplicates are kept. " : `Documents that are ${dedup} are kept once. `,
       `Text field of records: ${settings.text_field}. Built ${date(Date.parse(corpus.created) / 1000)}.`));
 }
@@ -132,7 +141,8 @@ function Tokens({ stores }) {
           ] }),
       store.error === undefined && store.notes.map((note) => h("p", { key: note, class: "notice" }, note)),
       store.error === undefined && store.inexact_cuts > 0 && h("p", { class: "hint" },
-        `${integer(store.inexact_cuts)} places in very long documents may hold other tokens than if they were encoded whole.`))));
+        `${integer(store.inexact_cuts)} places in very long documents may hold other tokens than if they were encoded `
+          + "whole."))));
 }
 
 /** @param {{histogram: {[length: string]: number}}} props */
@@ -157,7 +167,8 @@ function Writing({ report }) {
       columns: ["Language", "Documents", "Text"],
       bars: merged(Object.entries(languages.text_bytes)).map(([label, share]) => ({
         label,
-        values: [label in languages.documents ? shareInWords(languages.documents[label] ?? 0) : "", shareInWords(share)],
+        values: [label in languages.documents ? shareInWords(languages.documents[label] ?? 0) : "",
+          shareInWords(share)],
         size: share,
       })) }),
     scripts.length > 0 && h(BarTable, { caption: "Scripts of the letters", columns: ["Script", "Share"],
@@ -185,9 +196,11 @@ function Duplicates({ report }) {
       rows: report.duplicates.slice(0, MOST_ROWS),
       rowKey: (/** @type {DuplicatePair} */ pair) => pair.dropped,
       columns: [
-        { id: "dropped", title: "Dropped", header: true, class: "file-name", cell: (/** @type {DuplicatePair} */ pair) => pair.dropped },
+        { id: "dropped", title: "Dropped", header: true, class: "file-name",
+          cell: (/** @type {DuplicatePair} */ pair) => pair.dropped },
         { id: "kept", title: "Kept", class: "file-name", cell: (/** @type {DuplicatePair} */ pair) => pair.kept },
-        { id: "likeness", title: "Likeness", number: true, cell: (/** @type {DuplicatePair} */ pair) => pair.similarity < 1 ? percent(pair.similarity) : "equal" },
+        { id: "likeness", title: "Likeness", number: true,
+          cell: (/** @type {DuplicatePair} */ pair) => pair.similarity < 1 ? percent(pair.similarity) : "equal" },
         { id: "reason", title: "Reason", cell: (/** @type {DuplicatePair} */ pair) => pair.reason },
       ],
     }));

@@ -7,7 +7,10 @@ import { Button } from "../../components/button.js";
 import { route, setQuery } from "../../lib/router.js";
 import { Problem } from "../../components/problem.js";
 
-/** @typedef {{document: number, label: string, start: number, stop: number, tokens: number, text: string, shortened: boolean}} Part */
+/**
+ * @typedef {{document: number, label: string, start: number, stop: number, tokens: number, text: string,
+ *   shortened: boolean}} Part
+ */
 /** @typedef {{batch: number, row: number, length: number, parts: Part[]}} Row */
 
 const CONTEXTS = [128, 256, 512, 1024, 2048, 4096, 8192];
@@ -53,21 +56,27 @@ export function RowsView({ corpus, tokenised }) {
     return h("p", { class: "notice" }, "Tokenise this corpus for a model to see the rows it would be trained on.");
   }
   return h("div", { class: "rows-view", "aria-busy": busy ? "true" : "false" },
-    h("p", { class: "hint" }, "What the model reads, in the order of a run with seed 0. A line marks where a document begins or goes on."),
+    h("p", { class: "hint" },
+      "What the model reads, in the order of a run with seed 0. A line marks where a document begins or goes on."),
     h("div", { class: "rows-controls" },
-      choice("rows-model", "Model", model, (models ?? []).map((one) => [one.id, one.name]), (value) => setQuery({ model: value, row: null })),
-      choice("rows-context", "Context", String(context), CONTEXTS.map((size) => [String(size), `${integer(size)} tokens`]),
+      choice("rows-model", "Model", model, (models ?? []).map((one) => [one.id, one.name]),
+        (value) => setQuery({ model: value, row: null })),
+      choice("rows-context", "Context", String(context),
+        CONTEXTS.map((size) => [String(size), `${integer(size)} tokens`]),
         (value) => setQuery({ context: value, row: null })),
-      choice("rows-packing", "Packing", packing, [["concat", "concat: joined and cut"], ["decompose", "decompose: powers of two"]],
+      choice("rows-packing", "Packing", packing,
+        [["concat", "concat: joined and cut"], ["decompose", "decompose: powers of two"]],
         (value) => setQuery({ packing: value, row: null })),
       h("div", { class: "rows-steps" },
         h(Button, { disabled: first === 0,
           onClick: () => setQuery({ row: Math.max(0, first - AT_ONCE) || null }) }, "Previous rows"),
         h(Button, { disabled: page === null || first + AT_ONCE >= page.batches,
           onClick: () => setQuery({ row: first + AT_ONCE }) }, "Next rows"),
-        page !== null && h("span", { class: "figures hint", role: "status" }, `rows from ${integer(first)} of ${integer(page.batches)}`))),
+        page !== null && h("span", { class: "figures hint", role: "status" },
+          `rows from ${integer(first)} of ${integer(page.batches)}`))),
     error !== null && h(Problem, { error }),
-    error === null && page !== null && page.rows.length === 0 && h("p", { class: "notice" }, "There are no more rows: an epoch ends here."),
+    error === null && page !== null && page.rows.length === 0 && h("p", { class: "notice" },
+      "There are no more rows: an epoch ends here."),
     error === null && (page?.rows ?? []).map((row) => h(RowText, { key: `${row.batch}-${row.row}`, row })));
 }
 
@@ -76,7 +85,8 @@ function RowText({ row }) {
   const id = `row-${row.batch}-${row.row}`;
   return h("article", { class: "row-text", "aria-labelledby": id },
     h("h2", { id }, `Row ${integer(row.batch + row.row)}`,
-      h("span", { class: "heading-count" }, `${integer(row.length)} tokens to predict, ${row.parts.length === 1 ? "one document" : `${row.parts.length} documents`}`)),
+      h("span", { class: "heading-count" }, `${integer(row.length)} tokens to predict, `
+        + `${row.parts.length === 1 ? "one document" : `${row.parts.length} documents`}`)),
     row.parts.map((part, index) => h("div", { key: index, class: "row-part" },
       h("p", { class: "row-boundary" },
         h("span", { class: "name" }, part.label),
@@ -107,7 +117,8 @@ function choice(id, label, value, options, change) {
   const known = options.some(([one]) => one === value);
   return h("div", { class: "rows-choice" },
     h("label", { for: id }, label),
-    h("select", { id, value, onChange: (/** @type {Event} */ event) => change(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
+    h("select", { id, value,
+      onChange: (/** @type {Event} */ event) => change(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
       !known && h("option", { value }, value),
       options.map(([one, text]) => h("option", { key: one, value: one }, text))));
 }

@@ -32,7 +32,8 @@ export class UploadQueue {
     /** @type {import("../../lib/preact.js").Signal<readonly Upload[]>} */
     this.uploads = signal([]);
     this.total = computed(() => this.uploads.value.reduce((sum, one) => sum + one.file.size, 0));
-    this.sent = computed(() => this.uploads.value.reduce((sum, one) => sum + (one.state === "done" ? one.file.size : one.sent), 0));
+    this.sent = computed(() => this.uploads.value.reduce((sum, one) =>
+      sum + (one.state === "done" ? one.file.size : one.sent), 0));
     this.busy = computed(() => this.uploads.value.some((one) => one.state === "waiting" || one.state === "sending"));
     this.failed = computed(() => this.uploads.value.filter((one) => one.state === "failed"));
     this.done = computed(() => this.uploads.value.filter((one) => one.state === "done"));
@@ -65,7 +66,8 @@ export class UploadQueue {
     this._pump();
     const left = fresh.length - taken.length;
     if (left === 0) return "";
-    return `${left.toLocaleString("en")} files were not added: at most ${MOST_FILES.toLocaleString("en")} can be uploaded for one corpus. Add the folder from this machine instead.`;
+    return `${left.toLocaleString("en")} files were not added: at most ${MOST_FILES.toLocaleString("en")} can be `
+      + "uploaded for one corpus. Add the folder from this machine instead.";
   }
 
   /** Try a failed one again. @param {number} number */
@@ -98,10 +100,7 @@ export class UploadQueue {
     return this.uploads.value.find((one) => one.number === number);
   }
 
-  /**
-   * @param {number} number
-   * @param {Partial<Upload>} change
-   */
+  /** @param {number} number @param {Partial<Upload>} change */
   _change(number, change) {
     this.uploads.value = this.uploads.value.map((one) => (one.number === number ? { ...one, ...change } : one));
   }
@@ -119,11 +118,14 @@ export class UploadQueue {
     this._running.set(one.number, abort);
     this._change(one.number, { state: "sending" });
     try {
-      const answer = await upload(one.file, (sent) => this._change(one.number, { sent }), abort.signal, one.path, one.include);
-      if (this._find(one.number) === undefined) void del(`/api/uploads/${encodeURIComponent(answer.id)}`).catch(() => undefined);
+      const answer = await upload(one.file, (sent) => this._change(one.number, { sent }), abort.signal, one.path,
+        one.include);
+      if (this._find(one.number) === undefined) void del(`/api/uploads/${encodeURIComponent(answer.id)}`).catch(() =>
+        undefined);
       else this._change(one.number, { state: "done", id: answer.id, sent: one.file.size });
     } catch (error) {
-      this._change(one.number, { state: "failed", sent: 0, error: error instanceof Error ? error.message : String(error) });
+      this._change(one.number,
+        { state: "failed", sent: 0, error: error instanceof Error ? error.message : String(error) });
     }
     this._running.delete(one.number);
     this._pump();

@@ -32,7 +32,8 @@ export function FiguresCell({ figures, base, title, children }) {
   const { difference } = figures;
   const change = () => [
     h("span", { class: "matrix-change", key: "change" },
-      h("span", { class: "figures" }, signedPercent(difference.value / base.bits_per_byte)), " ", h(Verdict, { difference })),
+      h("span", { class: "figures" }, signedPercent(difference.value / base.bits_per_byte)), " ",
+      h(Verdict, { difference })),
     h("span", { class: "hint figures", key: "interval" }, intervalText(difference, base.bits_per_byte)),
   ];
   return h("div", { class: "matrix-cell", title },

@@ -22,25 +22,33 @@ export function TableResult({ report }) {
   return h("section", { class: "card stack", "aria-labelledby": "table-result" },
     h("div", { class: "spread" },
       h("div", {}, h("h2", { id: "table-result", class: "break" }, report.title),
-        h("p", { class: "hint" }, `${date(report.created)} · ${result.side} side · windows of ${integer(result.context_length)} tokens, stride ${integer(result.stride)}`)),
+        h("p", { class: "hint" }, `${date(report.created)} · ${result.side} side · windows of `
+          + `${integer(result.context_length)} tokens, stride ${integer(result.stride)}`)),
       h("div", { class: "row" },
         h(Button, { small: true, onClick: () => again(report) }, "Change and ask again"),
         h(Menu, { label: "Export", icon: "download", small: true, items: [
           { title: "Save as CSV", onChoose: () => saveTable(report, sets) },
           { title: "Save as JSON", onChoose: () => saveJson(report, `evaluation.${report.id}.json`) },
         ] }),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result", onClick: () => setQuery({ report: null }) }))),
+        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
+          onClick: () => setQuery({ report: null }) }))),
     h(Notes, { result }),
     h(Matrix, { result, sets, roleOf }),
     h("p", { class: "hint legend-text" },
       labels.length > 1
-        ? `Bits per byte: lower is better. The per cent are the change against ${labels[0]} on the same documents, behind it the range that holds it with 95 % certainty. `
+        ? `Bits per byte: lower is better. The per cent are the change against ${labels[0]} on the same documents, `
+          + "behind it the range that holds it with 95 % certainty. "
         : "Bits per byte: lower is better. Evaluate a base model and its checkpoints together to see the change. ",
-      labels.length > 1 && "▼ better and ▲ worse: that range leaves out zero. Not sure: it holds zero, and the change may be chance."),
+      labels.length > 1
+        && "▼ better and ▲ worse: that range leaves out zero. Not sure: it holds zero, and the change may be chance."),
     labels.length > 1 && h(ChangedDocuments, { report, sets }));
 }
 
-/** Domain first, then general, then the rest as they are. @param {string[]} sets @param {(set: string) => string | null} roleOf */
+/**
+ * Domain first, then general, then the rest as they are.
+ * @param {string[]} sets
+ * @param {(set: string) => string | null} roleOf
+ */
 function ordered(sets, roleOf) {
   const rank = (/** @type {string} */ set) => ({ domain: 0, general: 1 }[roleOf(set) ?? ""] ?? 2);
   return [...sets].sort((one, other) => rank(one) - rank(other));
@@ -50,11 +58,13 @@ function ordered(sets, roleOf) {
 function Notes({ result }) {
   const left = Object.entries(result.left_out ?? {}).filter(([, number]) => number);
   if (result.notes.length === 0 && left.length === 0) {
-    return h("p", { class: "hint" }, "No model of these trained on any of the documents: what it knows by heart is not measured.");
+    return h("p", { class: "hint" },
+      "No model of these trained on any of the documents: what it knows by heart is not measured.");
   }
   return h("div", { class: "notice notice-warn" }, h(Icon, { name: "alert" }),
     h("ul", { class: "plain-list" }, result.notes.map((/** @type {string} */ note) => h("li", { key: note }, note)),
-      result.notes.length === 0 && left.map(([set, number]) => h("li", { key: set }, `${integer(/** @type {number} */ (number))} documents of ${set} are left out: a model trained on them.`))));
+      result.notes.length === 0 && left.map(([set, number]) => h("li", { key: set },
+        `${integer(/** @type {number} */ (number))} documents of ${set} are left out: a model trained on them.`))));
 }
 
 /** @param {{result: any, sets: string[], roleOf: (set: string) => string | null}} props */
@@ -67,9 +77,12 @@ function Matrix({ result, sets, roleOf }) {
         sets.map((set) => h("th", { scope: "col", key: set, class: "matrix-set" },
           h("span", { class: "break" }, set), " ", roleOf(set) && h("span", { class: "tag" }, roleOf(set)),
           h("small", {}, `${integer(first.corpora[set].documents)} documents, ${bytes(first.corpora[set].bytes)}`))))),
-      h("tbody", {}, result.models.map((/** @type {any} */ model, /** @type {number} */ at) => h("tr", { key: `${at} ${model.label}` },
-        h("th", { scope: "row", class: "matrix-model" }, h("span", { class: "break" }, model.label), at === 0 && result.models.length > 1 && h("small", {}, "compared with")),
-        sets.map((set) => h("td", { key: set }, h(Cell, { figures: model.corpora[set], base: first.corpora[set] }))))))));
+      h("tbody", {}, result.models.map((/** @type {any} */ model, /** @type {number} */ at) =>
+        h("tr", { key: `${at} ${model.label}` },
+          h("th", { scope: "row", class: "matrix-model" }, h("span", { class: "break" }, model.label),
+            at === 0 && result.models.length > 1 && h("small", {}, "compared with")),
+          sets.map((set) => h("td", { key: set },
+            h(Cell, { figures: model.corpora[set], base: first.corpora[set] }))))))));
 }
 
 /** @param {{figures: any, base: any}} props */
@@ -87,7 +100,8 @@ function again(report) {
   const request = report.request ?? {};
   const names = (request.models ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.label));
   const sets = (request.corpora ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.name));
-  setQuery({ report: null, models: modelsToQuery(names), sets: setsToQuery(sets), side: request.side === "test" ? "test" : null,
+  setQuery({ report: null, models: modelsToQuery(names), sets: setsToQuery(sets),
+    side: request.side === "test" ? "test" : null,
     bytes: request.max_bytes, context: request.context_length, stride: request.stride }, { push: true });
 }
 

@@ -2,7 +2,8 @@
 
 import { Button } from "../../components/button.js";
 import { Empty } from "../../components/empty.js";
-import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../../components/model_choice.js";
+import { ModelChoice, modelsFromQuery, modelsToQuery, resolved,
+  useTestingModels } from "../../components/model_choice.js";
 import { NumberField } from "../../components/number_field.js";
 import { Problem } from "../../components/problem.js";
 import { h, useState } from "../../lib/preact.js";
@@ -59,8 +60,10 @@ function AskTable({ open }) {
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const texts = want.texts.filter((id) => found.uploads === null || found.uploads.some((one) => one.id === id));
   const { query } = route.value;
-  const wrong = [checkedNumber(query["bytes"] ?? "", BYTES), checkedNumber(query["context"] ?? "", CONTEXT), checkedNumber(query["stride"] ?? "", STRIDE)].some((one) => one.problem !== "");
-  const missing = missingWords(chosen.length, want.corpora.length + texts.length) || (wrong ? "Correct the marked numbers." : "");
+  const wrong = [checkedNumber(query["bytes"] ?? "", BYTES), checkedNumber(query["context"] ?? "", CONTEXT),
+    checkedNumber(query["stride"] ?? "", STRIDE)].some((one) => one.problem !== "");
+  const missing = missingWords(chosen.length, want.corpora.length + texts.length)
+    || (wrong ? "Correct the marked numbers." : "");
   const start = async () => {
     setBusy(true);
     setProblem(null);
@@ -72,23 +75,30 @@ function AskTable({ open }) {
     setBusy(false);
   };
   if (models?.length === 0) {
-    return h(Empty, { title: "Nothing to evaluate yet", actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
-      h("p", {}, "Evaluating compares a base model with what was trained from it. Download a base model and train a run first; each of its checkpoints can then be measured here."));
+    return h(Empty, { title: "Nothing to evaluate yet",
+      actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
+      h("p", {}, "Evaluating compares a base model with what was trained from it. Download a base model and train a "
+        + "run first; each of its checkpoints can then be measured here."));
   }
   return h("details", { class: "card ask", open },
     h("summary", {}, h("h2", {}, "Evaluate models")),
     h("div", { class: "ask-columns" },
-      h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
+      h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS,
+        onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
       h("div", { class: "stack" },
-        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf, onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
+        h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf,
+          onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
         h(TextSets, { legend: "Your own texts", accept: ".txt,.md,.jsonl", fits: TEXT_FILES, found, chosen: texts,
-          hint: "One text, or a .jsonl file with a \"text\" in each line.", onChange: (ids) => setQuery({ texts: ids.join(",") }) }),
+          hint: "One text, or a .jsonl file with a \"text\" in each line.",
+          onChange: (ids) => setQuery({ texts: ids.join(",") }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
         h(Limits, { want }))),
     problem !== null && h(Problem, { error: problem }),
     h("div", { class: "form-actions" },
-      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "evaluate-missing", onClick: () => void start() }, "Evaluate"),
-      h("span", { class: "hint", id: "evaluate-missing" }, missing || (isUnderWay("evaluation") ? "Another evaluation is under way; this one may wait for it." : ""))),
+      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "evaluate-missing",
+        onClick: () => void start() }, "Evaluate"),
+      h("span", { class: "hint", id: "evaluate-missing" },
+        missing || (isUnderWay("evaluation") ? "Another evaluation is under way; this one may wait for it." : ""))),
     missing === "" && h(Command, { words: commandWords(want, texts, found.uploads) }));
 }
 
@@ -101,20 +111,28 @@ function missingWords(models, sets) {
 /** @param {{want: ReturnType<typeof asked>}} props */
 function Limits({ want }) {
   const { query } = route.value;
-  const typed = (/** @type {string} */ name) => ({ text: query[name] ?? "", onText: (/** @type {string} */ text) => setQuery({ [name]: text }) });
+  const typed = (/** @type {string} */ name) =>
+    ({ text: query[name] ?? "", onText: (/** @type {string} */ text) => setQuery({ [name]: text }) });
   return h("div", { class: "stack" },
-    h(NumberField, { ...typed("bytes"), label: "Text of each corpus", unit: "bytes", hint: "Maximum per corpus, always the same text. More is more precise but slower.",
+    h(NumberField, { ...typed("bytes"), label: "Text of each corpus", unit: "bytes",
+      hint: "Maximum per corpus, always the same text. More is more precise but slower.",
       limits: BYTES, initial: String(DEFAULT_BYTES) }),
     h("details", { class: "advanced", open: want.context_length !== null || want.stride !== null },
       h("summary", {}, "Context length and stride"),
       h("div", { class: "stack" },
-        h(NumberField, { ...typed("context"), label: "Context length", unit: "tokens", hint: "Longer documents are read in windows. Empty: what all chosen models allow, at most 2,048.",
+        h(NumberField, { ...typed("context"), label: "Context length", unit: "tokens",
+          hint: "Longer documents are read in windows. Empty: what all chosen models allow, at most 2,048.",
           limits: CONTEXT, placeholder: "automatic" }),
-        h(NumberField, { ...typed("stride"), label: "Stride", unit: "tokens", hint: "New tokens in each window. Fewer give each token more to look back on, and take longer. Empty: a whole window.",
+        h(NumberField, { ...typed("stride"), label: "Stride", unit: "tokens", hint: "New tokens in each window. Fewer "
+          + "give each token more to look back on, and take longer. Empty: a whole window.",
           limits: STRIDE, placeholder: "a whole window" }))));
 }
 
-/** @param {ReturnType<typeof asked> & {models: string[], corpora: string[]}} want @param {string[]} texts @param {any[] | null} uploads */
+/**
+ * @param {ReturnType<typeof asked> & {models: string[], corpora: string[]}} want
+ * @param {string[]} texts
+ * @param {any[] | null} uploads
+ */
 function commandWords(want, texts, uploads) {
   const words = /** @type {(string | number)[]} */ (["cpt-studio", "evaluate", ...want.models]);
   for (const name of want.corpora) words.push("-c", name);

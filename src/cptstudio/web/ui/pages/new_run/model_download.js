@@ -74,7 +74,8 @@ export function ModelDownload({ known, arrived }) {
       h("p", { id: "hub-help", class: "hint" },
         present
           ? "This model is on this machine already."
-          : !isId && "Searching and downloading ask huggingface.co. A download needs a full id, such as organisation/model."),
+          : !isId
+            && "Searching and downloading ask huggingface.co. A download needs a full id, such as organisation/model."),
       error !== null && h(Problem, { error }),
       job !== null && h(JobProgress, { job }, (job.state === "failed" || job.state === "cancelled") && job.about &&
         h(Button, { small: true, onClick: () => download(job.about) },

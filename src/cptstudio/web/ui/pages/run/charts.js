@@ -46,9 +46,7 @@ function zoom(from, to) {
 function trained(series, metric, at, alone) {
   const colour = COLOURS[at % COLOURS.length];
   const curve = series.keys[metric.name];
-  if (!curve?.x.length) {
-    return [];
-  }
+  if (!curve?.x.length) return [];
   if (metric.drawn !== "smoothed") {
     return [{ label: metric.title, x: curve.x, y: curve[metric.drawn], colour }];
   }
@@ -123,9 +121,7 @@ function Smoothing() {
 
 function Controls() {
   const { x, log, clip, from, to } = chartQuery();
-  return h(
-    "div",
-    { class: "chart-controls", role: "group", "aria-label": "Charts" },
+  return h("div", { class: "chart-controls", role: "group", "aria-label": "Charts" },
     h(XAxisChoice, { x }),
     h(Smoothing, {}),
     h("label", {},
@@ -136,28 +132,22 @@ function Controls() {
       "Clip outliers"),
     (from != null || to != null)
       && h("button", { type: "button", class: "button button-small", onClick: () => zoom(null, null) },
-        "Show everything"),
-  );
+        "Show everything"));
 }
 
 /** Values that are no numbers, as an alarm. @param {{series: RunSeries}} props */
 function Alarm({ series }) {
-  if (!series.nonfiniteTotal) {
-    return null;
-  }
+  if (!series.nonfiniteTotal) return null;
   const first = series.nonfinite.slice(0, 5).map((one) =>
     `${one.key.replaceAll("_", " ")} was ${one.value} at step ${integer(one.step)}`);
   const more = series.nonfiniteTotal > first.length ? "; and more" : "";
-  return h(
-    "div",
-    { class: "notice notice-bad alarm", role: "alert" },
+  return h("div", { class: "notice notice-bad alarm", role: "alert" },
     h("div", {},
       h("strong", {}, series.nonfiniteTotal === 1
         ? "A value was not finite"
         : `${integer(series.nonfiniteTotal)} values were not finite`),
       h("p", {}, `${first.join("; ")}${more}. `
-        + "The training has become unstable there; a lower learning rate or a longer warm-up helps.")),
-  );
+        + "The training has become unstable there; a lower learning rate or a longer warm-up helps.")));
 }
 
 /** Why a chart of evaluations is empty. @param {RunSeries} series @param {any} run @param {Metric} metric */
@@ -199,17 +189,13 @@ export function RunCharts({ series, run }) {
     ? "Loading the curve…"
     : run.state.alive ? "The first step is not done yet." : "No steps were recorded.";
   const unrecorded = series.loading ? waiting : absent ?? waiting;
-  return h(
-    "section",
-    { class: "stack", "aria-label": "Curves", ref: place, "data-last-seq": series.position?.after },
+  return h("section", { class: "stack", "aria-label": "Curves", ref: place, "data-last-seq": series.position?.after },
     h("h2", { class: "visually-hidden" }, "Curves"),
     h(Controls, {}),
     h(Alarm, { series }),
     !series.complete
       && h("p", { class: "hint", "aria-busy": "true" }, "A first picture; the whole file is being read…"),
-    h(
-      "div",
-      { class: "charts" },
+    h("div", { class: "charts" },
       charts.map(({ chart, lines, training, evaluation, measures }) => {
         const [first] = [...training, ...evaluation, ...measures];
         const format = FORMATS[first.format];
@@ -227,11 +213,9 @@ export function RunCharts({ series, run }) {
             : null,
           empty: chart.size === "large" ? waiting : ofSteps ? unrecorded : unmeasured(series, run, first),
         });
-      }),
-    ),
-    h("p", { class: "hint" }, "Drag over a chart to zoom in; double-click to see everything. "
-      + "With the keyboard: choose a chart with Tab, then the arrow keys, + and −, 0."),
+      })),
+    h("p", { class: "hint" }, "Drag over a chart to zoom in; double-click to see everything. With the keyboard: choose "
+      + "a chart with Tab, then the arrow keys, + and −, 0."),
     run.tokens_per_second != null
-      && h("p", { class: "visually-hidden" }, `Speed now: ${rate(run.tokens_per_second, "tokens")}.`),
-  );
+      && h("p", { class: "visually-hidden" }, `Speed now: ${rate(run.tokens_per_second, "tokens")}.`));
 }
