@@ -140,6 +140,7 @@ def test_programs_that_load_models_leave_pytorch_out(module: str) -> None:
         "cptstudio.training.planning",
         "cptstudio.corpus.build",
         "cptstudio.testing.bench",
+        "cptstudio.cli.workspace_check",
     ],
 )
 def test_what_the_interface_uses_starts_without_mlx(module: str) -> None:

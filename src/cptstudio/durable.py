@@ -86,6 +86,12 @@ def is_staging_name(name: str) -> bool:
     return name.startswith(".") and _STAGING_MARK in name
 
 
+def staging_pid(name: str) -> int | None:
+    """The process that a name of `staging_path` was made by; None where it does not tell."""
+    pid = name.rpartition(_STAGING_MARK)[2].partition("-")[0]
+    return int(pid) if is_staging_name(name) and pid.isdecimal() else None
+
+
 @contextmanager
 def atomic_file(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """Open a binary file that becomes `target` when the block ends well, and vanishes if not."""

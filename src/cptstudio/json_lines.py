@@ -122,24 +122,42 @@ def read_json_lines(path: Path, offset: int = 0) -> JsonLines:
     """
     records: list[dict[str, Any]] = []
     damaged: list[tuple[int, str]] = []
+    for number, (end, record) in enumerate(_parsed_lines(path, offset), start=1):
+        offset = end
+        if isinstance(record, str):
+            damaged.append((number, record))
+        else:
+            records.append(record)
+    return JsonLines(records, damaged, offset)
+
+
+def damaged_json_lines(path: Path) -> list[tuple[int, str]]:
+    """The one-based numbers of the lines that hold no JSON object, each with the reason.
+
+    The others are not kept, so a file of any length can be looked through.
+
+    Raises:
+        UnusableFileError: it is no regular file, or larger than any file of rows is.
+    """
+    lines = enumerate(_parsed_lines(path, 0), start=1)
+    return [(number, reason) for number, (_, reason) in lines if isinstance(reason, str)]
+
+
+def _parsed_lines(path: Path, offset: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Yield (end offset, object, or why it is none) of complete lines; none of no file."""
     try:
-        for number, (end, line) in enumerate(_complete_lines(path, offset), start=1):
-            offset = end
+        for end, line in _complete_lines(path, offset):
             if line is None:
-                damaged.append((number, f"longer than {LINE_SIZE_LIMIT:,} bytes"))
+                yield end, f"longer than {LINE_SIZE_LIMIT:,} bytes"
                 continue
             try:
                 record = parse_json(line)
             except ValueError as error:
-                damaged.append((number, str(error)))
+                yield end, str(error)
                 continue
-            if isinstance(record, dict):
-                records.append(record)
-            else:
-                damaged.append((number, "not a JSON object"))
+            yield end, record if isinstance(record, dict) else "not a JSON object"
     except FileNotFoundError:
-        pass
-    return JsonLines(records, damaged, offset)
+        return
 
 
 def read_json_lines_backwards(

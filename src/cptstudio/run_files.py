@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -253,6 +254,35 @@ def read_manifest(checkpoint: Path) -> CheckpointManifest:
         return _read_record(checkpoint / MANIFEST, CheckpointManifest)
     except FileNotFoundError:
         raise UnusableFileError(checkpoint, f"is incomplete: it has no {MANIFEST}") from None
+
+
+def verify_checkpoint(checkpoint: Path, only: Collection[str] | None = None) -> CheckpointManifest:
+    """Check every file of a checkpoint against its manifest.
+
+    Args:
+        checkpoint: its folder.
+        only: check these files alone.
+
+    Raises:
+        UserError: names the checkpoint and its first damaged file.
+    """
+    manifest = read_manifest(checkpoint)
+    for name, record in manifest.files.items():
+        if only is not None and name not in only:
+            continue
+        path = checkpoint / name
+        try:
+            size = path.stat().st_size
+            intact = size == record.size and durable.sha256_of_file(path) == record.sha256
+        except (FileNotFoundError, UnusableFileError):
+            raise UserError(
+                f"The checkpoint {checkpoint.name} is damaged: {name} is missing."
+            ) from None
+        if not intact:
+            raise UserError(
+                f"The checkpoint {checkpoint.name} is damaged: {name} is not what was written."
+            )
+    return manifest
 
 
 def read_result(run_directory: Path) -> RunResult | None:

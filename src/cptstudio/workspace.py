@@ -1,7 +1,7 @@
 """Where everything of a workspace lives, with checked names and confined paths.
 
 Only reading is done here: a `Workspace` never creates a folder by being constructed. The one
-who writes asks for `make(...)` of the folder it needs.
+who writes asks for `make(...)` of the folder it needs, which also notes the workspace's format.
 """
 
 from __future__ import annotations
@@ -10,9 +10,16 @@ import os
 import re
 import unicodedata
 from pathlib import Path
+from typing import Any, Final
 
-from cptstudio import durable
+from cptstudio import __version__, durable
+from cptstudio.durable import UnusableFileError
 from cptstudio.errors import MachineError, UserError, machine_error
+
+FORMAT: Final = 1
+"""Raised when a version writes into a workspace what former ones would misread or damage."""
+_FORMAT_FILE: Final = "workspace.json"
+_PRIVATE: Final = ".cpt-studio"
 
 BUILD_LOCK = ".build.lock"
 """Lies in the folder of each corpus that a build was begun of."""
@@ -35,6 +42,39 @@ def check_name(name: str, what: str) -> str:
             "or hyphens, starting with a letter or digit."
         )
     return name
+
+
+def check_format(root: Path) -> int:
+    """Return a workspace's format: 0 where nothing was noted, as versions of before left it.
+
+    Raises:
+        UserError: a newer version has written to it, so it must not be touched by this one; or
+            the note cannot be read.
+    """
+    path = root / _PRIVATE / _FORMAT_FILE
+    if not path.parent.is_dir():
+        return 0
+    advice = (
+        "It tells the workspace's format: put a copy of it back; or delete it, if no newer version "
+        "of CPT Studio was ever used here."
+    )
+    try:
+        noted: Any = durable.read_json(path, durable.MEBIBYTE)
+    except FileNotFoundError:
+        return 0
+    except UnusableFileError as error:
+        raise UserError(f"{error}. {advice}") from None
+    found = noted.get("format") if isinstance(noted, dict) else None
+    if type(found) is not int or found < 1:
+        raise UserError(f"{path}: its format is {found!r}, which is no format. {advice}")
+    if found > FORMAT:
+        raise UserError(
+            f"The workspace {root} was written by a newer version of CPT Studio "
+            f"({noted.get('written_by')}): its format is {found}, and this version "
+            f"({__version__}) knows formats up to {FORMAT}. Nothing was changed. Update CPT "
+            "Studio, or choose another workspace."
+        )
+    return found
 
 
 def why_model_is_absent(folder: Path) -> str | None:
@@ -88,6 +128,9 @@ class Workspace:
 
     Attributes:
         was_away: the folder that is held was once found to be missing.
+
+    Raises:
+        UserError: a newer version has written to it, see `check_format`.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -95,6 +138,7 @@ class Workspace:
         self.root = Path(os.path.expanduser(root)).absolute()
         self._held: tuple[int, int] | None = None
         self.was_away = False
+        check_format(self.root)
 
     @classmethod
     def held(cls, root: Path | str) -> Workspace:
@@ -151,7 +195,7 @@ class Workspace:
     @property
     def private(self) -> Path:
         """The studio's own files, readable by the user alone."""
-        return self.root / ".cpt-studio"
+        return self.root / _PRIVATE
 
     def run(self, name: str) -> Path:
         """The directory of the run with this name."""
@@ -179,10 +223,19 @@ class Workspace:
         return _folder_names(self.base_models)
 
     def make(self, folder: Path, mode: int = 0o755) -> Path:
-        """Create a folder of this workspace, with its parents, and return it."""
+        """Create a folder of this workspace, with its parents, and return it.
+
+        Raises:
+            UserError: it cannot be created, or a newer version has written to the workspace.
+        """
         folder.relative_to(self.root)
         self.check_present()
+        noted = check_format(self.root)
         try:
+            if noted < FORMAT:
+                self.private.mkdir(parents=True, exist_ok=True, mode=0o700)
+                note = {"format": FORMAT, "written_by": __version__}
+                durable.write_json(self.private / _FORMAT_FILE, note, mode=0o600)
             folder.mkdir(parents=True, exist_ok=True, mode=mode)
         except OSError as error:
             said = f"{folder} cannot be created: {error.strerror}."

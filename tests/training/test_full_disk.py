@@ -13,8 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from cptstudio.run_files import CHECKPOINTS, EXIT_CODES, checkpoints_of, read_result
-from cptstudio.training.checkpoints import SPACE_MARGIN, verify
+from cptstudio.run_files import (
+    CHECKPOINTS,
+    EXIT_CODES,
+    checkpoints_of,
+    read_result,
+    verify_checkpoint,
+)
+from cptstudio.training.checkpoints import SPACE_MARGIN
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import prepare
 from tests.training.trainer_process import finish, rows_written, run, start, wait_until
@@ -48,7 +54,7 @@ def test_a_write_that_the_system_refuses_leaves_the_former_checkpoint(
     result = read_result(directory)
     assert result is not None and result.outcome == "failed" and result.checkpoint == former[-1]
     assert [path.name for path in checkpoints_of(directory)] == former
-    verify(checkpoints_of(directory)[-1])
+    verify_checkpoint(checkpoints_of(directory)[-1])
     assert [entry.name for entry in (directory / CHECKPOINTS).iterdir()] == former
     status, output = run(directory, "--resume")
     assert status == EXIT_CODES["completed"], output
@@ -97,7 +103,7 @@ def test_a_disk_that_fills_up_while_training_leaves_the_former_checkpoint(
     assert "Traceback" not in output
     assert "space" in output
     for checkpoint in checkpoints_of(directory):
-        verify(checkpoint)
+        verify_checkpoint(checkpoint)
     assert checkpoints_of(directory)
     if leave:
         assert rows_written(directory) > rows

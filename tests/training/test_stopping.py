@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from cptstudio.run_files import EXIT_CODES, LOCK, RunResult, checkpoints_of, read_result
-from cptstudio.training.checkpoints import verify
+from cptstudio.run_files import (
+    EXIT_CODES,
+    LOCK,
+    RunResult,
+    checkpoints_of,
+    read_result,
+    verify_checkpoint,
+)
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import prepare
 from tests.training.trainer_process import (
@@ -70,7 +76,7 @@ def test_a_stop_signal_at_a_random_step_saves_within_one_step(
     assert rows_written(directory) <= rows + 1
     last = checkpoints_of(directory)[-1]
     assert last.name == result.checkpoint
-    assert verify(last).step == result.step == held_rows(directory)[-1]["step"]
+    assert verify_checkpoint(last).step == result.step == held_rows(directory)[-1]["step"]
 
 
 def test_a_stop_signal_before_the_first_step_ends_as_stopped(workspace: Workspace) -> None:

@@ -23,6 +23,7 @@ from cptstudio.cli import (
     serve,
     suite,
     train,
+    workspace,
 )
 from cptstudio.cli.common import errors
 from cptstudio.errors import UserError, refusal_of
@@ -78,6 +79,7 @@ app.command("questions")(questions.questions)
 app.command("harness")(harness.harness)
 app.command("merge")(merge.merge)
 app.add_typer(suite.app, name="suite")
+app.add_typer(workspace.app, name="workspace")
 
 
 def main() -> None:

@@ -147,6 +147,7 @@ def build(
     given = {name: value for name, value in options.items() if value is not None}
     folder = place.corpus(name)
     model_path = _model_path(model, place)
+    place.make(place.corpora)
     with _ProgressBar(quiet=as_json) as bar:
         corpus, changed = _build(folder, sources or [], given, model_path, bar, allow_lossy)
     if as_json:

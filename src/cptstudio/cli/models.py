@@ -134,8 +134,9 @@ def download(
     """
     from cptstudio.models.download import download as fetch
 
+    place = Workspace(workspace)
     with _Bar(quiet=as_json) as bar:
-        folder, size = fetch(model_id, revision, Workspace(workspace).base_models, bar)
+        folder, size = fetch(model_id, revision, place.make(place.base_models), bar)
     if as_json:
         print_json({"id": folder.name, "path": str(folder), "bytes": size})
     else:

@@ -204,6 +204,7 @@ def resume(
         known = ", ".join(place.run_names()) or "none yet"
         raise UserError(f"There is no run {run!r} in {place.root}. There are: {known}.")
     confirm_fit(fit_of_run(read_config(directory), directory), yes)
+    place.make(place.runs)
     arguments = ["--resume", *([checkpoint] if checkpoint else [])]
     arguments += ["--accept-older"] if accept_older else []
     _become_trainer(directory, *arguments, *(["--verify"] if verify else []))

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import datetime
 import fcntl
-import hashlib
 import os
 import shutil
 import time
@@ -30,7 +29,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio import durable
-from cptstudio.corpus.corpus import MANIFEST, UPLOADS, VERSIONS, Corpus, open_corpus
+from cptstudio.corpus.corpus import (
+    MANIFEST,
+    UPLOADS,
+    VERSIONS,
+    Corpus,
+    fingerprint_of,
+    open_corpus,
+)
 from cptstudio.corpus.document_store import DocumentStore, DocumentWriter
 from cptstudio.corpus.inspection import Inspection
 from cptstudio.corpus.languages import language_shares
@@ -187,7 +193,7 @@ def _build(
     rule, likeness = assign_statuses(records, settings, rule, index.pairs(), settled)
     (staged / "signatures").unlink()
     writer.finish(records)
-    fingerprint = _fingerprint(records)
+    fingerprint = fingerprint_of(records)
     with closing(DocumentStore(documents)) as store:
         languages = language_shares(store, records, reader.labels)
         if tokenizer is not None:
@@ -330,13 +336,6 @@ def _totals(records: npt.NDArray[Any]) -> dict[str, dict[str, int]]:
         documents[status] = int(here.sum())
         sizes[status] = int(records["length"][here].sum())
     return {"documents": documents, "text_bytes": sizes}
-
-
-def _fingerprint(records: npt.NDArray[Any]) -> str:
-    digest = hashlib.sha256(f"corpus {CORPUS_FORMAT}\n".encode())
-    digest.update(np.ascontiguousarray(records["hash"]).tobytes())
-    digest.update(np.ascontiguousarray(records["status"]).tobytes())
-    return digest.hexdigest()
 
 
 def _split_rule(settings: BuildSettings, former: Corpus | None) -> SplitRule:

@@ -13,6 +13,7 @@ reader finds the former corpus or the new one, whole, wherever a build is interr
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from cptstudio import durable
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.manifest import CORPUS_FORMAT, CorpusManifest, SourceRecord
 from cptstudio.corpus.sources import Source
+from cptstudio.corpus.split import new_content_hash
 from cptstudio.corpus.token_store import Side, TokenStore, damaged
 from cptstudio.errors import UserError
 from cptstudio.validation import sentences
@@ -117,6 +119,31 @@ class Corpus:
                 *lines, rest = (rest + data).split(b"\n")
                 yield from lines
 
+    def verify_documents(self) -> None:
+        """Read all documents, and compare each with its hash and all hashes with the manifest.
+
+        Raises:
+            UserError: they are not what was built; says where it shows.
+        """
+        store = self.documents
+        try:
+            if fingerprint_of(store.records) != self.manifest.fingerprint:
+                raise damaged(self.folder, "its list of documents is not what was written")
+            for number, expected in enumerate(store.records["hash"]):
+                digest = new_content_hash()
+                for part in store.parts(number):
+                    digest.update(part)
+                if digest.digest() != expected.tobytes():
+                    raise damaged(self.folder, f"document {number:,} is not what was written")
+        finally:
+            store.close()
+        try:
+            counted = [source.documents for source in self.sources()]
+        except (zstandard.ZstdError, ValueError) as error:
+            raise damaged(self.folder, f"{SOURCES} cannot be read ({error})") from None
+        if np.bincount(store.records["source"], minlength=len(counted)).tolist() != counted:
+            raise damaged(self.folder, "its documents are not those of its sources")
+
     def source_labels(self) -> list[str]:
         """Labels of the sources, by the number that document records hold."""
         return [source.label for source in self.sources()]
@@ -196,6 +223,14 @@ def in_hash_order(
     words = np.ascontiguousarray(hashes).view(">u8").reshape(-1, 2)
     ordered: npt.NDArray[np.uint32] = positions[np.lexsort((words[:, 1], words[:, 0]))]
     return ordered
+
+
+def fingerprint_of(records: npt.NDArray[Any]) -> str:
+    """SHA-256 of the documents, their order and their sides, from the document store's records."""
+    digest = hashlib.sha256(f"corpus {CORPUS_FORMAT}\n".encode())
+    digest.update(np.ascontiguousarray(records["hash"]).tobytes())
+    digest.update(np.ascontiguousarray(records["status"]).tobytes())
+    return digest.hexdigest()
 
 
 def has_corpus(path: Path) -> bool:

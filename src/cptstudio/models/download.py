@@ -36,6 +36,8 @@ from cptstudio.models.hub_address import check_id, check_online, check_revision,
 from cptstudio.models.origin import ORIGIN, Origin, read_origin
 from cptstudio.workspace import NAME_PATTERN, check_new_name
 
+PARTS_PREFIX = ".download-"
+"""Begins the names of the folders in which parts are kept."""
 _WEIGHTS = "model*.safetensors"
 _WANTED = (
     _WEIGHTS,
@@ -198,7 +200,7 @@ def _check_room(staged: Path, snapshot: Snapshot) -> None:
 @contextmanager
 def _staging(base_models: Path, model_id: str) -> Iterator[Path]:
     """The folder for the parts; it stays when the download ends early."""
-    staged = base_models / f".download-{model_id.replace('/', '--')}"
+    staged = base_models / f"{PARTS_PREFIX}{model_id.replace('/', '--')}"
     staged.mkdir(exist_ok=True)
     descriptor = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

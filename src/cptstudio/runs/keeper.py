@@ -26,9 +26,11 @@ from typing import Any, NoReturn
 
 from cptstudio import durable, memory_evidence
 from cptstudio.durable import UnusableFileError
+from cptstudio.errors import UserError
 from cptstudio.runs import locks, records, sleep_prevention
 from cptstudio.runs.identity import identify
 from cptstudio.runs.records import Control, ExitRecord, KeeperRecord, Spec
+from cptstudio.workspace import check_format
 
 _POLL_SECONDS = 0.1
 _RESERVED_BYTES = 16 * 1024
@@ -277,6 +279,12 @@ def main(arguments: list[str]) -> int:
     folder, lock_descriptor = Path(arguments[0]), int(arguments[1])
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    try:
+        # <workspace>/.cpt-studio/runs/<run>
+        check_format(folder.parent.parent.parent)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
     # Inherited by this process on purpose, and by nothing but the trainer from here on.
     fcntl.fcntl(lock_descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     own_lock = locks.take(folder / records.KEEPER_LOCK)

@@ -11,7 +11,6 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,6 @@ import mlx.core as mx
 from pydantic import ValidationError
 
 from cptstudio import durable
-from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.lm.finite import check_weights
 from cptstudio.lm.loading import LoadedModel
@@ -40,6 +38,7 @@ from cptstudio.run_files import (
     checkpoints_of,
     incomplete_checkpoints,
     read_manifest,
+    verify_checkpoint,
     write_record,
 )
 from cptstudio.settings import CheckpointSettings
@@ -204,7 +203,7 @@ class CheckpointStore:
         complete = checkpoints_of(self._run_directory)
         if name is not None:
             chosen = choose_complete(self._run_directory, name)
-            verify(chosen)
+            verify_checkpoint(chosen)
             return chosen
         damaged = []
         incomplete = incomplete_checkpoints(self._run_directory)
@@ -215,7 +214,7 @@ class CheckpointStore:
                     raise UserError(
                         f"The checkpoint {path.name} is damaged: its {MANIFEST} is missing."
                     )
-                verify(path)
+                verify_checkpoint(path)
             except UserError as error:
                 damaged.append((path, error))
                 continue
@@ -306,35 +305,6 @@ def _why_failed(error: Exception, target: Path, folder: Path) -> str:
         f"The checkpoint {target.name} could not be written: {reason}. The former checkpoints are "
         "whole. Put it right and resume the run."
     )
-
-
-def verify(checkpoint: Path, only: Collection[str] | None = None) -> CheckpointManifest:
-    """Check every file of a checkpoint against its manifest.
-
-    Args:
-        checkpoint: its folder.
-        only: check these files alone.
-
-    Raises:
-        UserError: names the checkpoint and its first damaged file.
-    """
-    manifest = read_manifest(checkpoint)
-    for name, record in manifest.files.items():
-        if only is not None and name not in only:
-            continue
-        path = checkpoint / name
-        try:
-            size = path.stat().st_size
-            intact = size == record.size and durable.sha256_of_file(path) == record.sha256
-        except (FileNotFoundError, UnusableFileError):
-            raise UserError(
-                f"The checkpoint {checkpoint.name} is damaged: {name} is missing."
-            ) from None
-        if not intact:
-            raise UserError(
-                f"The checkpoint {checkpoint.name} is damaged: {name} is not what was written."
-            )
-    return manifest
 
 
 def load_trainer_state(checkpoint: Path) -> TrainerState:

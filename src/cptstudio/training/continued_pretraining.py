@@ -51,6 +51,7 @@ from cptstudio.training.run_integrity import check_config, check_reading
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup, set_up, start_from_parent
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
+from cptstudio.workspace import check_format
 
 NEWEST = ""
 """Value of `resume` that means the newest checkpoint."""
@@ -81,6 +82,8 @@ class ContinuedPretraining:
         self._resume = resume
         self._accept_older = accept_older
         self._verify = verify
+        # <workspace>/models/cpt/<run>
+        check_format(run_directory.parent.parent.parent)
         self._config: RunConfig = read_config(run_directory)
         self._lock = RunLock(run_directory)
         try:

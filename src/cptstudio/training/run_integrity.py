@@ -7,14 +7,13 @@ What has changed is told by its file, with what was expected and what there is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from cptstudio import durable
 from cptstudio.corpus.tokenizer import behaviour_hash_of, load_tokenizer
 from cptstudio.errors import UserError
-from cptstudio.lm.former_reading import differences
 from cptstudio.lm.identity import hash_of_files, model_files, tokenizer_files
 from cptstudio.run_files import CONFIG, TRAINING_STATE, RunConfig, read_config
 
@@ -26,14 +25,18 @@ _PLACES: Final = ("model_path", "settings.model.path", "parent.path", "parent.ch
 _MOST_SHOWN: Final = 5
 
 
-def check_model(config: RunConfig) -> None:
+def check_model(config: RunConfig, hashes: Callable[[Path], dict[str, str]] = model_files) -> None:
     """Compare the base model's weights and configuration with what the run was prepared with.
+
+    Args:
+        config: the run's.
+        hashes: gives the SHA-256 of the base's files, read anew or remembered.
 
     Raises:
         UserError: names the first file that differs, where the run's record tells.
     """
     folder = Path(config.model_path)
-    found = model_files(folder)
+    found = hashes(folder)
     if hash_of_files(found) == config.model_hash:
         return
     raise UserError(
@@ -126,7 +129,7 @@ def check_reading(config: RunConfig, checkpoint: Path) -> None:
     """
     if config.configuration_reading == "normalized":
         return
-    found = differences(Path(config.model_path), config.settings.data.context_length or 0)
+    found = _differences(config, config.settings.data.context_length or 0)
     if found:
         check_model(config)  # Another base than it was trained on says nothing about it.
         raise UserError(
@@ -149,12 +152,19 @@ def notes_on_parent(config: RunConfig) -> list[str]:
         return []  # Deleted since, or moved.
     if former.configuration_reading == "normalized":
         return []
-    found = differences(Path(config.model_path), former.settings.data.context_length or 0)
+    found = _differences(config, former.settings.data.context_length or 0)
     return [
         f"The checkpoint of the run {config.parent.run!r} that this one starts from was trained "
         f"with {one}. This run computes with the right value, so its loss is higher at first."
         for one in found
     ]
+
+
+def _differences(config: RunConfig, context: int) -> list[str]:
+    # Imports MLX, which those that only compare files do without.
+    from cptstudio.lm.former_reading import differences
+
+    return differences(Path(config.model_path), context)
 
 
 def _leaves(value: Any) -> dict[str, Any]:

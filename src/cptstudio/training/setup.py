@@ -16,9 +16,9 @@ from cptstudio.lm.known_differences import known_differences
 from cptstudio.lm.loading import LoadedModel, default_compute_dtype, load_for_training
 from cptstudio.lm.methods import AppliedMethod, apply_method
 from cptstudio.lm.text_after import raw_tokens
-from cptstudio.run_files import RunConfig
+from cptstudio.run_files import RunConfig, verify_checkpoint
 from cptstudio.settings import TrainingSettings
-from cptstudio.training.checkpoints import load_trained_weights, verify
+from cptstudio.training.checkpoints import load_trained_weights
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
 from cptstudio.training.run_integrity import check_model, check_tokenizer, notes_on_parent
 from cptstudio.training.schedules import Schedule
@@ -137,7 +137,7 @@ def start_from_parent(setup: Setup) -> None:
         raise UserError(
             f"The checkpoint {checkpoint} that this run starts from is not there any more."
         )
-    verify(checkpoint)
+    verify_checkpoint(checkpoint)
     try:
         load_trained_weights(checkpoint, setup.loaded, setup.method)
     except ValueError as error:

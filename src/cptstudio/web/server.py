@@ -76,6 +76,7 @@ def serve(options: ServerOptions) -> None:
         make_demo_workspace(workspace)
     _check_workspace(workspace)
     prepare_private_folder(workspace.private)
+    workspace.make(workspace.private, mode=0o700)
     lock = take_server_lock(workspace.private, "just starting")
     set_up_logs(workspace.private, options.log_level, rotating=False)
     listener = open_listener(options)
