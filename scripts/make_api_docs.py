@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cptstudio import metrics
 from cptstudio.corpus.readers.dispatch import FORMATS
 from cptstudio.web.api.openapi import openapi_document
 from cptstudio.web.options import ServerOptions
@@ -80,6 +81,7 @@ def page(described: dict[str, Any]) -> str:
             lines.extend(_operation(method.upper(), path, operation))
     parts = [_INTRODUCTION]
     for tag, lines in sorted(by_tag.items()):
+        lines += _metric_table() if tag == "metrics" else []
         parts.append(f"\n## {tag.replace('-', ' ').capitalize()}\n\n" + "\n".join(lines))
     parts.append("\n## Shapes\n")
     for name, schema in sorted(described["components"]["schemas"].items()):
@@ -95,6 +97,20 @@ def with_formats(text: str) -> str:
         for one in FORMATS
     ]
     return f"{text[:start]}\n| Format | Files |\n|---|---|\n{''.join(rows)}\n{text[end:]}"
+
+
+def _metric_table() -> Iterator[str]:
+    yield "| Where | Name | Title | Unit | Better | Chart |\n|---|---|---|---|---|---|"
+    for where, table in (
+        ("row of training", metrics.TRAINING),
+        ("row of an evaluation", metrics.EVALUATION),
+        ("a set of held-out text", metrics.MEASURES),
+    ):
+        for one in table:
+            chart = one.chart.title if one.chart else ""
+            cells = (where, f"`{one.name}`", one.title, one.unit, one.better or "", chart)
+            yield f"| {' | '.join(cells)} |"
+    yield ""
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:

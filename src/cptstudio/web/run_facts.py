@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cptstudio import run_files
+from cptstudio import metrics, run_files
 from cptstudio.durable import UnusableFileError, open_regular_file, parse_json
+from cptstudio.metrics import Metric
 from cptstudio.run_rows import (
     EVALUATION,
     RESUME,
@@ -46,7 +47,7 @@ _Spans = list[tuple[int, int]]
 
 
 class Measure(BaseModel):
-    """Bits per byte over a run's evaluations; `best` is unknown until all were found."""
+    """A metric over a run's evaluations; `best` is unknown until all were found."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,6 +67,7 @@ class RunFacts(BaseModel):
         planned_steps: of the whole run.
         skipped_steps: by guards, as far as the run's story tells.
         domain, general: what its evaluations measured.
+        evaluated: all `metrics.EVALUATION` that are compared, by their keys.
         sparkline: losses from all over the run, at most 60.
         updated: Unix time of the newest row.
         complete: whether all evaluations were found yet.
@@ -89,6 +91,7 @@ class RunFacts(BaseModel):
     updated: float | None = None
     complete: bool = Field(True, exclude=True)
     newest: Row = Field(default_factory=dict, exclude=True)
+    evaluated: dict[str, Measure] = Field(default_factory=dict, exclude=True)
 
 
 class FactsReader:
@@ -130,6 +133,11 @@ class FactsReader:
         newest: Row = rows[0] if rows else {}
         evaluations = self._search.evaluations()
         latest = None if complete else last_row(self._directory, EVALUATION)
+        evaluated = {
+            metric.key: _measure(evaluations, latest, metric, complete)
+            for metric in metrics.EVALUATION
+            if metric.compared
+        }
         steps = (finite(row.get("step_seconds")) for row in rows)
         seconds = [value for value in steps if value is not None]
         return RunFacts(
@@ -142,12 +150,13 @@ class FactsReader:
             trained_seconds=finite(newest.get("elapsed")),
             planned_steps=self._story.planned,
             skipped_steps=self._story.skipped,
-            domain=_measure(evaluations, latest, "domain_bits_per_byte", complete),
-            general=_measure(evaluations, latest, "general_bits_per_byte", complete),
+            domain=evaluated["domain"],
+            general=evaluated["general"],
             sparkline=self._sparkline(status.st_size),
             updated=status.st_mtime,
             complete=complete,
             newest=newest,
+            evaluated=evaluated,
         )
 
     def _sparkline(self, size: int) -> tuple[float, ...]:
@@ -173,14 +182,15 @@ def whole(value: Any) -> int | None:
     return int(number) if number is not None and abs(number) < 2**63 else None
 
 
-def _measure(rows: list[Row], latest: Row | None, key: str, complete: bool) -> Measure:
-    values = [(value, row) for row in rows if (value := finite(row.get(key))) is not None]
+def _measure(rows: list[Row], latest: Row | None, metric: Metric, complete: bool) -> Measure:
+    values = [(value, row) for row in rows if (value := finite(row.get(metric.name))) is not None]
     if not complete:
         first = values[0][0] if values else None
-        return Measure(first=first, last=finite(latest.get(key)) if latest else None)
+        return Measure(first=first, last=finite(latest.get(metric.name)) if latest else None)
     if not values:
         return Measure()
-    best, row = best_of((item, item[0]) for item in values) or values[0]
+    sign = -1 if metric.better == "higher" else 1
+    best, row = best_of((item, sign * item[0]) for item in values) or values[0]
     first, last = values[0][0], values[-1][0]
     return Measure(first=first, last=last, best=best, best_step=whole(row.get("step")))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cptstudio import metrics
 from cptstudio.web.series import first_picture, reading
 from cptstudio.web.series.answers import Wish, answer
 from cptstudio.web.series.library import SeriesLibrary
@@ -102,7 +103,7 @@ def test_kept_columns_that_are_not_of_this_file_are_not_used(
     workspace: Workspace, damage: str
 ) -> None:
     directory = workspace.run("long")
-    metrics = directory / "metrics.jsonl"
+    rows = directory / "metrics.jsonl"
     SeriesLibrary(workspace).answer("long", directory, Wish())
     settled()
     file = kept(workspace)
@@ -113,10 +114,10 @@ def test_kept_columns_that_are_not_of_this_file_are_not_used(
         data[2:12] = b"0123456789"
         file.write_bytes(data)
     elif damage == "other file":
-        shutil.copy(metrics, directory / "copy")
-        os.replace(directory / "copy", metrics)
+        shutil.copy(rows, directory / "copy")
+        os.replace(directory / "copy", rows)
     elif damage == "rewritten end":
-        with metrics.open("r+b") as opened:
+        with rows.open("r+b") as opened:
             opened.seek(-300, os.SEEK_END)
             opened.write(b"x" * 200)
     else:
@@ -126,6 +127,21 @@ def test_kept_columns_that_are_not_of_this_file_are_not_used(
     steps = columns.column("step").tolist()
     assert steps[:3] == [1, 2, 3]
     assert len(steps) >= ROWS - 2
+    settled()
+
+
+def test_kept_columns_of_another_table_of_metrics_are_not_used(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = workspace.run("long")
+    append(directory / "metrics.jsonl", train_row(ROWS + 1, ROWS + 1, update_ratio=0.25))
+    SeriesLibrary(workspace).answer("long", directory, Wish())
+    settled()
+    assert kept(workspace).is_file()
+    monkeypatch.setattr(metrics, "NUMBERS", (*metrics.NUMBERS, "update_ratio"))
+    wish = Wish(keys=("update_ratio",))
+    curve = SeriesLibrary(workspace).answer("long", directory, wish)["keys"]["update_ratio"]
+    assert (curve["x"], curve["last"]) == ([ROWS + 1], [0.25])
     settled()
 
 

@@ -116,7 +116,7 @@ def _differences(settings: dict[str, dict[str, Any]]) -> list[SettingDifference]
 def _deltas(runs: Sequence[RunSummary], baseline: str | None) -> list[Delta]:
     rows: list[tuple[Metric, str, str, list[float | None]]] = []
     for metric in metrics.EVALUATION:
-        measures = [getattr(run, metric.key) for run in runs if metric.compared]
+        measures = [run.evaluated.get(metric.key, Measure()) for run in runs]
         for part, words in _PARTS.items():
             if part in metric.compared:
                 values = [_part(measure, part) for measure in measures]
