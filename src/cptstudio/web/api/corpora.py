@@ -64,6 +64,43 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         facts = {key: value for key, value in describe(corpus).items() if key != "sources"}
         return CorpusDescription(**facts, given=given, active_job=job)
 
+    _add_findings(bp, studio)
+
+    @route(
+        bp, "GET", "/<name>/rows", summary="Training rows, decoded", query=RowsQuery, answer=RowPage
+    )
+    def rows(name: str, query: RowsQuery) -> dict[str, Any]:
+        """The rows that a run with this seed would see first. Long texts are shortened."""
+        _open(studio, name)
+        model = studio.models.find(query.model)
+        request = query.model_dump() | {
+            "corpus": str(studio.workspace.corpus(name)),
+            "model": str(model.path),
+        }
+        return sampler.sample(request)
+
+    _add_documents(bp, studio)
+
+    @route(bp, "DELETE", "/<name>", summary="Delete a corpus", body=Confirmed, status=204)
+    def delete(name: str, body: Confirmed) -> None:
+        """Deletes its documents and tokens; the files it was built from stay."""
+        # One that is only begun is not listed, but there.
+        if name not in studio.workspace.corpus_names() and not _is_begun(studio, name):
+            raise _missing(name)
+        corpus_work.delete(studio, name, confirmed=body.confirmed)
+
+    return bp
+
+
+def _is_begun(studio: Studio, name: str) -> bool:
+    return NAME_PATTERN.fullmatch(name) is not None and studio.workspace.corpus(name).is_dir()
+
+
+def _missing(name: str) -> NotFound:
+    return NotFound(f"There is no corpus {name!r} in this workspace.")
+
+
+def _add_findings(bp: flask.Blueprint, studio: Studio) -> None:
     @route(
         bp,
         "GET",
@@ -103,44 +140,6 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             "offset": query.offset,
             "counts": {reason: counts.get(reason, 0) for reason in browsing.DROPPED},
         }
-
-    @route(
-        bp,
-        "GET",
-        "/<name>/rows",
-        summary="Training rows, decoded",
-        query=RowsQuery,
-        answer=RowPage,
-    )
-    def rows(name: str, query: RowsQuery) -> dict[str, Any]:
-        """The rows that a run with this seed would see first. Long texts are shortened."""
-        _open(studio, name)
-        model = studio.models.find(query.model)
-        request = query.model_dump() | {
-            "corpus": str(studio.workspace.corpus(name)),
-            "model": str(model.path),
-        }
-        return sampler.sample(request)
-
-    _add_documents(bp, studio)
-
-    @route(bp, "DELETE", "/<name>", summary="Delete a corpus", body=Confirmed, status=204)
-    def delete(name: str, body: Confirmed) -> None:
-        """Deletes its documents and tokens; the files it was built from stay."""
-        # One that is only begun is not listed, but there.
-        if name not in studio.workspace.corpus_names() and not _is_begun(studio, name):
-            raise _missing(name)
-        corpus_work.delete(studio, name, confirmed=body.confirmed)
-
-    return bp
-
-
-def _is_begun(studio: Studio, name: str) -> bool:
-    return NAME_PATTERN.fullmatch(name) is not None and studio.workspace.corpus(name).is_dir()
-
-
-def _missing(name: str) -> NotFound:
-    return NotFound(f"There is no corpus {name!r} in this workspace.")
 
 
 def _add_documents(bp: flask.Blueprint, studio: Studio) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import flask
 from pydantic import BaseModel, ConfigDict
 
 from cptstudio.errors import UserError
-from cptstudio.runs.detection import ExternalProcess, visible
+from cptstudio.runs.detection import Detection, ExternalProcess, visible
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
-from cptstudio.web.watched_processes import WatchedProcesses, process_id
+from cptstudio.web.watched_processes import Watch, WatchedProcesses, process_id
 
 
 class ConfirmedTwice(BaseModel):
@@ -86,26 +87,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "GET", "", summary="Training that other programs do here", answer=ExternalAnswer)
     def look() -> ExternalAnswer:
         """Looks at the processes of this machine; it only reads."""
-        found = others.detect()
-        watches = watched.watched()
-        views = [
-            _view(process, process_id(process) in watches, ended=False)
-            for process in found.processes
-        ]
-        there = {view.id for view in views}
-        views += [
-            _view(watch.process, watched=True, ended=True)
-            for id, watch in watches.items()
-            if id not in there
-        ]
-        return ExternalAnswer(
-            enabled=not found.off,
-            decisions=[
-                DecisionView(pid=one.pid, trains=one.trains, evidence=visible(one.evidence))
-                for one in found.decisions
-            ],
-            processes=views,
-        )
+        return _found(others.detect(), watched.watched())
 
     @route(
         bp, "POST", "/<process_id>/watch", summary="Read its log while it grows",
@@ -147,6 +129,26 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         )
 
     return bp
+
+
+def _found(found: Detection, watches: Mapping[str, Watch]) -> ExternalAnswer:
+    views = [
+        _view(process, process_id(process) in watches, ended=False) for process in found.processes
+    ]
+    there = {view.id for view in views}
+    views += [
+        _view(watch.process, watched=True, ended=True)
+        for id, watch in watches.items()
+        if id not in there
+    ]
+    return ExternalAnswer(
+        enabled=not found.off,
+        decisions=[
+            DecisionView(pid=one.pid, trains=one.trains, evidence=visible(one.evidence))
+            for one in found.decisions
+        ],
+        processes=views,
+    )
 
 
 def _view(process: ExternalProcess, watched: bool, ended: bool) -> ProcessView:

@@ -157,6 +157,19 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         models = [HubModel(**one, there=one["id"] in there) for one in found]
         return HubAnswer(models=models, endpoint=hub_address.endpoint())
 
+    _add_folders(bp, studio)
+
+    @route(
+        bp, "DELETE", "", summary="Delete a model of the workspace", query=ModelQuery,
+        body=Confirmed, status=204,
+    )  # fmt: skip
+    def delete(query: ModelQuery, body: Confirmed) -> None:
+        model_work.delete(studio, query.id, confirmed=body.confirmed)
+
+    return bp
+
+
+def _add_folders(bp: flask.Blueprint, studio: Studio) -> None:
     @route(
         bp, "POST", "/folders", summary="Add a model's folder", body=FolderBody,
         answer=ModelFacts, status=201,
@@ -180,15 +193,6 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def forget_folder(query: ModelQuery, body: Confirmed) -> None:
         """Nothing on disk is deleted."""
         studio.places.remove_model_folder(query.id)
-
-    @route(
-        bp, "DELETE", "", summary="Delete a model of the workspace", query=ModelQuery,
-        body=Confirmed, status=204,
-    )  # fmt: skip
-    def delete(query: ModelQuery, body: Confirmed) -> None:
-        model_work.delete(studio, query.id, confirmed=body.confirmed)
-
-    return bp
 
 
 def _facts(model: Model) -> ModelFacts:

@@ -126,42 +126,53 @@ def route(
         raise ValueError(f"no route can have the method {method}")
 
     def decorate(handler: Handler) -> Handler:
-        @functools.wraps(handler)
-        def view(**parts: Any) -> flask.Response:
-            def work() -> flask.Response:
-                if query is not None:
-                    parts["query"] = read_query(query)
-                if body is not None:
-                    parts["body"] = read_body(body, body_limit)
-                elif method in UNSAFE and not octet_stream:
-                    read_json(body_limit)
-                result = handler(**parts)
-                if isinstance(result, flask.Response):
-                    return result
-                if status == HTTPStatus.NO_CONTENT:
-                    return flask.Response(status=status)
-                return json_answer(result, status)
-
-            if method not in UNSAFE:
-                return work()
-            taken = OCTET_STREAM if octet_stream else "application/json"
-            if flask.request.mimetype != taken:
-                raise Problem(
-                    f"The Content-Type has to be {taken}.",
-                    status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                )
-            return remembered_answer(work, None if octet_stream else body_limit)
-
         documentation = description or split_docstring(inspect.getdoc(handler) or "")[0]
-        view.description = RouteDescription(  # type: ignore[attr-defined]
+        described = RouteDescription(
             method, summary, documentation, body, query, answer, int(status), octet_stream,
             media_type,
         )  # fmt: skip
+
+        @functools.wraps(handler)
+        def view(**parts: Any) -> flask.Response:
+            def work() -> flask.Response:
+                return _respond(handler, parts, described, body_limit)
+
+            if method not in UNSAFE:
+                return work()
+            _check_type(OCTET_STREAM if octet_stream else "application/json")
+            return remembered_answer(work, None if octet_stream else body_limit)
+
+        view.description = described  # type: ignore[attr-defined]
         endpoint = f"{handler.__name__}_{method.lower()}"
         blueprint.add_url_rule(path, endpoint, view, methods=[method], strict_slashes=True)
         return handler
 
     return decorate
+
+
+def _check_type(wanted: str) -> None:
+    if flask.request.mimetype != wanted:
+        raise Problem(
+            f"The Content-Type has to be {wanted}.", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        )
+
+
+def _respond(
+    handler: Handler, parts: dict[str, Any], described: RouteDescription, body_limit: int
+) -> flask.Response:
+    """Read what a request gives, and answer it."""
+    if described.query is not None:
+        parts["query"] = read_query(described.query)
+    if described.body is not None:
+        parts["body"] = read_body(described.body, body_limit)
+    elif described.method in UNSAFE and not described.octet_stream:
+        read_json(body_limit)
+    result = handler(**parts)
+    if isinstance(result, flask.Response):
+        return result
+    if described.status == HTTPStatus.NO_CONTENT:
+        return flask.Response(status=described.status)
+    return json_answer(result, described.status)
 
 
 def described_routes(app: flask.Flask) -> list[tuple[str, RouteDescription]]:
