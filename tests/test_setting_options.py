@@ -13,8 +13,16 @@ from cptstudio.cli import app as cli
 from cptstudio.cli.runs import _change
 from cptstudio.cli.setting_options import merge, with_setting_options
 from cptstudio.errors import UserError
+from cptstudio.sampling import Sampling
 from cptstudio.setting_flags import SHORT_NAMES, leaves
-from cptstudio.settings import Length, TrainingSettings, parse_settings
+from cptstudio.settings import (
+    SAMPLED,
+    EvaluationSettings,
+    Length,
+    TrainingSettings,
+    parse_settings,
+)
+from cptstudio.validation import limits_of
 
 
 def run(*arguments: str) -> tuple[int, dict[str, Any], str]:
@@ -171,3 +179,20 @@ def test_a_workspace_that_is_a_file_is_refused_by_its_option(
     result = CliRunner().invoke(cli, [*command, "--workspace", str(tmp_path / "gone")])
     assert result.exit_code == 1 and "the folder does not exist" in str(result.exception)
     assert not (tmp_path / "gone").exists()
+
+
+def test_commands_and_training_sample_as_one_model_says() -> None:
+    for path, left_out in (("generate", set()), ("compare", {"seed"}), ("suite create", set())):
+        command: Any = typer.main.get_command(cli)
+        for part in path.split():
+            command = command.commands[part]
+        shown = {flag: one.show_default for one in command.params for flag in one.opts}
+        fields = Sampling.model_fields.keys() - left_out
+        assert {f"--{name.replace('_', '-')}" for name in fields} <= shown.keys()
+        # 60, 100 and 200 stood in a command, in the model and in a page.
+        assert shown["--max-tokens"] == ("64" if path == "suite create" else "100")
+    for own, of in SAMPLED.items():
+        field = EvaluationSettings.model_fields[own]
+        if of != "max_tokens":
+            assert limits_of(field) == limits_of(Sampling.model_fields[of])
+        assert getattr(EvaluationSettings(**{own: 1 if of != "min_p" else 0.999}), own) > 0

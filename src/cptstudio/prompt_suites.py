@@ -13,8 +13,8 @@ from pydantic import Field, ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.sampling import Asked, Sampling
-from cptstudio.settings import TrainingSettings, parse_settings
+from cptstudio.sampling import SUITE_SAMPLING, Asked, Sampling
+from cptstudio.settings import SAMPLED, TrainingSettings, parse_settings
 from cptstudio.validation import sentences
 from cptstudio.workspace import NAME_PATTERN, Workspace, check_name, check_new_name
 
@@ -26,7 +26,7 @@ class Suite(Asked):
     """A set of prompts and how they are completed."""
 
     prompts: tuple[str, ...] = Field(min_length=1, max_length=500)
-    sampling: Sampling = Sampling(max_tokens=64)
+    sampling: Sampling = SUITE_SAMPLING
 
 
 def suite_names(workspace: Workspace) -> list[str]:
@@ -85,30 +85,20 @@ def with_suite(workspace: Workspace, settings: TrainingSettings) -> TrainingSett
     suite = read_suite(workspace, name)
     sampling = suite.sampling
     unknown = [
-        word
-        for word, used in (
-            ("a repetition penalty", sampling.repetition_penalty != 1),
-            ("stop strings", bool(sampling.stop)),
-            ("a context length", sampling.context_length is not None),
-        )
-        if used
+        (field.title or field_name).lower()
+        for field_name, field in Sampling.model_fields.items()
+        # How far a penalty looks back means nothing without one.
+        if field_name not in {*SAMPLED.values(), "repetition_context"}
+        and getattr(sampling, field_name) != field.default
     ]
     if unknown:
         raise UserError(
             f"The suite {name!r} uses {' and '.join(unknown)}, which samples during training do "
             "not know. Put it to checkpoints with `cpt-studio suite run`, or save one without."
         )
-    chosen = {
-        "prompts": list(suite.prompts),
-        "sample_tokens": sampling.max_tokens,
-        "sample_temperature": sampling.temperature,
-        "sample_top_p": sampling.top_p,
-        "sample_top_k": sampling.top_k,
-        "sample_min_p": sampling.min_p,
-        "sample_seed": sampling.seed,
-    }
     tree = settings.model_dump(mode="json")
-    tree["evaluation"] |= chosen
+    tree["evaluation"]["prompts"] = list(suite.prompts)
+    tree["evaluation"] |= {own: getattr(sampling, of) for own, of in SAMPLED.items()}
     return parse_settings(tree)
 
 

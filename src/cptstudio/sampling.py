@@ -1,10 +1,20 @@
-"""How models are sampled: the one set of choices that all tests and training share."""
+"""How models are sampled: the one set of choices that all tests and training share.
+
+Commands, request bodies, samples during training and the pages' forms take fields, bounds, defaults
+and texts from here; the pages get them as a schema.
+"""
 
 from __future__ import annotations
+
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.validation import ReadsNumbers
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MOST_SEEDS: Final = 16
+"""Of one request."""
 
 
 class Asked(BaseModel):
@@ -13,42 +23,63 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _field(
+    default: Any, title: str, help: str, unit: str = "", basic: bool = False, **more: Any
+) -> Any:
+    extra: dict[str, Any] = {"basic": basic, **({"unit": unit} if unit else {})}
+    return Field(default, title=title, description=help, json_schema_extra=extra, **more)
+
+
 class Sampling(Asked, ReadsNumbers):
     """How the next token is chosen. The defaults are greedy."""
 
-    temperature: float = Field(
-        0.0, ge=0, le=10, title="Temperature", description="0 always takes the likeliest token."
+    temperature: float = _field(
+        0.0, "Temperature", "0 always takes the likeliest token.", basic=True, ge=0, le=10
     )
-    top_p: float = Field(
-        0.0, ge=0, le=1, title="Top-p", description="Smallest set of tokens of this mass; 0: off."
-    )
-    top_k: int = Field(
-        0, ge=0, le=1_000_000, title="Top-k", description="Only the k likeliest; 0: off."
-    )
-    min_p: float = Field(
+    top_p: float = _field(
         0.0,
+        "Top-p",
+        "Only the likeliest tokens that together have this probability; 0: off.",
+        ge=0,
+        le=1,
+    )
+    top_k: int = _field(0, "Top-k", "Only the k likeliest tokens; 0: off.", ge=0, le=1_000_000)
+    min_p: float = _field(
+        0.0,
+        "Min-p",
+        "Only tokens of at least this part of the likeliest one's probability; 0: off.",
         ge=0,
         lt=1,
-        title="Min-p",
-        description="Only tokens of at least this part of the likeliest one's probability; 0: off.",
     )
-    repetition_penalty: float = Field(
-        1.0, gt=0, le=10, title="Repetition penalty", description="Above 1 repeats less; 1: off."
+    repetition_penalty: float = _field(
+        1.0,
+        "Repetition penalty",
+        "Above 1, tokens that were there lately become less likely; 1: off.",
+        gt=0,
+        le=10,
     )
-    repetition_context: int = Field(
-        20, ge=1, le=100_000, title="Penalty looks back", description="In tokens."
+    repetition_context: int = _field(
+        20, "Penalty looks back", "How many tokens count as lately.", "tokens", ge=1, le=100_000
     )
-    seed: int = Field(0, ge=0, lt=2**32, title="Seed", description="Same seed, same text.")
-    max_tokens: int = Field(
-        100, ge=1, le=100_000, title="Most tokens", description="The text ends after so many."
+    max_tokens: int = _field(
+        100,
+        "Most tokens",
+        "The text ends after so many, if it has not ended before.",
+        basic=True,
+        ge=1,
+        le=100_000,
     )
-    stop: tuple[str, ...] = Field(
-        (), max_length=16, title="Stop at", description="Strings that end the text."
-    )
-    context_length: int | None = Field(
+    context_length: int | None = _field(
         None,
+        "Context length",
+        "Tokens the model may look back (default: all of them).",
+        "tokens",
         ge=8,
         le=10_000_000,
-        title="Context length",
-        description="Tokens the model may look back; all of them where nothing is given.",
     )
+    seed: Seed = _field(0, "Seed", "The same seed gives the same text.", basic=True)
+    stop: tuple[str, ...] = _field((), "Stop strings", "Strings that end the text.", max_length=16)
+
+
+SUITE_SAMPLING: Final = Sampling(max_tokens=64)
+"""How the prompts of a suite are completed, and those of a run, where nothing else is chosen."""

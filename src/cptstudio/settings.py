@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -25,8 +25,9 @@ from pydantic.dataclasses import dataclass
 
 from cptstudio.errors import UserError
 from cptstudio.optimizer_records import OPTIMIZERS, OptimizerName
+from cptstudio.sampling import SUITE_SAMPLING, Sampling, Seed
 from cptstudio.typed_numbers import AmbiguousNumberError, UnreadableNumberError, read_number
-from cptstudio.validation import ReadsNumbers, findings_of, wrong
+from cptstudio.validation import ReadsNumbers, field_of, findings_of, wrong
 from cptstudio.workspace import NAME_PATTERN
 
 Unit = Literal["steps", "tokens", "epochs"]
@@ -326,6 +327,22 @@ class BatchSettings(Settings):
     )
 
 
+SAMPLED: Final = {
+    "sample_tokens": "max_tokens",
+    "sample_temperature": "temperature",
+    "sample_top_p": "top_p",
+    "sample_top_k": "top_k",
+    "sample_min_p": "min_p",
+    "sample_seed": "seed",
+}
+"""How samples during training are drawn: names here, and in `Sampling`."""
+
+
+def _sampled(name: str, **changes: Any) -> Any:
+    title = f"Sample {(Sampling.model_fields[name].title or name).lower()}"
+    return field_of(Sampling, name, title=title, json_schema_extra={"basic": False}, **changes)
+
+
 class EvaluationSettings(Settings):
     """When and on what the held-out loss is measured."""
 
@@ -357,32 +374,30 @@ class EvaluationSettings(Settings):
     prompts: tuple[str, ...] = _field(
         (), title="Prompts", help="Completed at each evaluation with fixed seeds."
     )
+    # Training waits for its samples, so they are shorter than a text of a test may be.
     sample_tokens: int = _field(
-        64, title="Sample length", help="Tokens of each completion.", unit="tokens", ge=1, le=4096
+        SUITE_SAMPLING.max_tokens,
+        title="Sample length",
+        help="Tokens of each completion.",
+        unit="tokens",
+        ge=1,
+        le=4096,
     )
-    sample_temperature: float = _field(
-        0.7, title="Sample temperature", help="0 always takes the likeliest token.", ge=0, le=10
+    sample_temperature: float = _sampled("temperature", default=0.7)
+    sample_top_p: float = _sampled("top_p")
+    sample_top_k: int = _sampled("top_k")
+    sample_min_p: float = _sampled("min_p")
+    sample_seed: int | None = _sampled(
+        "seed",
+        default=None,
+        description="Of every prompt (default: one for each prompt, of the run's seed).",
     )
-    sample_top_p: float = _field(
-        0.0, title="Sample top-p", help="Smallest set of tokens of this mass; 0: off.", ge=0, le=1
-    )
-    sample_top_k: int = _field(
-        0, title="Sample top-k", help="Only the k likeliest tokens; 0: off.", ge=0, le=1_000_000
-    )
-    sample_min_p: float = _field(
-        0.0,
-        title="Sample min-p",
-        help="Only tokens of at least this part of the likeliest one's probability; 0: off.",
-        ge=0,
-        lt=1,
-    )
-    sample_seed: int | None = _field(
-        None,
-        title="Sample seed",
-        help="Of every prompt (default: one for each prompt, of the run's seed).",
-        ge=0,
-        lt=2**32,
-    )
+
+    @property
+    def sampling(self) -> Sampling:
+        """How its prompts are completed, but for the seed, which may be one for each prompt."""
+        given = {of: getattr(self, own) for own, of in SAMPLED.items()}
+        return Sampling(**given | {"seed": self.sample_seed or 0})
 
 
 class CheckpointSettings(Settings):
@@ -474,7 +489,7 @@ class TrainingSettings(Settings):
         "over the domain.",
         basic=True,
     )
-    seed: int = _field(0, title="Seed", help="Of order, dropout and adapters.", ge=0, lt=2**32)
+    seed: Seed = _field(0, title="Seed", help="Of order, dropout and adapters.")
     method: MethodSettings = Field(default_factory=MethodSettings)
     optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)

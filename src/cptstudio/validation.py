@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
@@ -65,6 +66,20 @@ class ReadsNumbers(BaseModel):
     @classmethod
     def _read_number(cls, value: Any, info: ValidationInfo) -> Any:
         return typed_value(cls, info.field_name, value)
+
+
+def field_of(model: type[BaseModel], name: str, **changes: Any) -> Any:
+    """Return a field for another model with the bounds, default and texts that this one has.
+
+    Args:
+        model: whose field it is.
+        name: of the field.
+        changes: other values of its attributes, such as `title` or `default`.
+    """
+    field = copy(model.model_fields[name])
+    for attribute, value in changes.items():
+        setattr(field, attribute, value)
+    return field
 
 
 _Checked = TypeVar("_Checked", bound=BaseModel)
@@ -225,18 +240,22 @@ def _sentence(
     return _bound(kind, context) or "This value cannot be used here."
 
 
+def limits_of(field: FieldInfo) -> dict[str, Any]:
+    """Return the bounds of a field of numbers, as "ge", "gt", "le" and "lt"."""
+    return {
+        name: value
+        for one in field.metadata
+        for name in ("ge", "gt", "le", "lt")
+        if (value := getattr(one, name, None)) is not None
+    }
+
+
 def number_wanted(field: FieldInfo | None, *, whole: bool) -> str:
     """What a field of numbers takes, as a sentence."""
     if field is not None:
         whole = _inner_type(field.annotation) is int
     words = "Enter a whole number" if whole else "Enter a number"
-    limits: dict[str, Any] = {}
-    for one in field.metadata if field is not None else ():
-        limits |= {
-            name: value
-            for name in ("ge", "gt", "le", "lt")
-            if (value := getattr(one, name, None)) is not None
-        }
+    limits = limits_of(field) if field is not None else {}
     low = (
         f"at least {plain(limits['ge'])}"
         if "ge" in limits

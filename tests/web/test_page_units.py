@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from pathlib import Path
 
+from cptstudio.prompt_suites import Suite
 from scripts.node import node_command
 
 UNITS = sorted((Path(__file__).parent / "ui").glob("*.test.mjs"))
@@ -13,5 +16,6 @@ UNITS = sorted((Path(__file__).parent / "ui").glob("*.test.mjs"))
 def test_what_the_pages_compute() -> None:
     assert len(UNITS) > 5
     command = node_command("--test", *map(str, UNITS))
-    ended = subprocess.run(command, capture_output=True, text=True)
+    schemas = {"SAMPLING_SCHEMA": json.dumps(Suite.model_json_schema())}
+    ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | schemas)
     assert ended.returncode == 0, ended.stdout + ended.stderr

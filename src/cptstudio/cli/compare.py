@@ -12,7 +12,8 @@ from rich.table import Table
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, measured, print_json
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
-from cptstudio.cli.typed_options import number, whole
+from cptstudio.cli.setting_options import with_field_options
+from cptstudio.cli.typed_options import whole
 from cptstudio.errors import UserError
 from cptstudio.metrics import MEASURES
 from cptstudio.testing.bench import Bench
@@ -25,24 +26,20 @@ from cptstudio.workspace import Workspace
 _SHOWN_TOKENS = 12
 
 
+@with_field_options(Sampling, leave_out={"seed"})
 def compare(
     models: ModelsArgument,
     prompt: Annotated[
         str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")
     ],
-    max_tokens: Annotated[int, whole(least=1, help="Tokens to make at most.")] = 60,
-    temperature: Annotated[float, number(least=0.0, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, number(least=0.0, most=1.0, help="Nucleus; 0 turns it off.")] = 0.0,
-    top_k: Annotated[int, whole(least=0, help="Only the k likeliest; 0: off.")] = 0,
-    min_p: Annotated[float, number(least=0.0, most=0.99, help="0 turns it off.")] = 0.0,
-    repetition_penalty: Annotated[float, number(least=0.01, help="1 turns it off.")] = 1.0,
-    stop: Annotated[list[str] | None, typer.Option(help="A string that ends a text.")] = None,
     seed: Annotated[
         list[int] | None, whole(least=0, help="Repeat for several texts of each model.")
     ] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Let several models go on from the same prompt, with the same seed and settings.
 
@@ -50,21 +47,11 @@ def compare(
     """
     references = references_of(models, Workspace(workspace))
     text = sys.stdin.read() if prompt == "-" else prompt
-    sampling = checked(
-        Sampling,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        min_p=min_p,
-        repetition_penalty=repetition_penalty,
-        max_tokens=max_tokens,
-        stop=tuple(stop or ()),
-    )
     ask = checked(
         Complete,
         labels=tuple(reference.label for reference in references),
         prompts=(Prompt(text=text),),
-        sampling=sampling,
+        sampling=checked(Sampling, **given),
         seeds=tuple(seed or ()),
         alternatives=0,
     )
@@ -82,7 +69,7 @@ def compare(
         for number, entry in enumerate(result["texts"])
     ]
     if as_json:
-        settings = sampling.model_dump(mode="json", exclude={"seed"})
+        settings = ask.sampling.model_dump(mode="json", exclude={"seed"})
         print_json({"prompt": text, "sampling": settings, "texts": texts})
         return
     for entry in texts:

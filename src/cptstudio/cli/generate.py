@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, errors, print_json
 from cptstudio.cli.measured import FastBlasOption
-from cptstudio.cli.typed_options import number, whole
+from cptstudio.cli.setting_options import with_field_options
 from cptstudio.terminal import visible
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import resolve_reference
@@ -20,6 +20,7 @@ from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 
+@with_field_options(Sampling)
 def generate(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A base model, RUN, RUN@best or RUN@200.")
@@ -27,13 +28,11 @@ def generate(
     prompt: Annotated[
         str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")
     ],
-    max_tokens: Annotated[int, whole(least=1, help="Tokens to make at most.")] = 100,
-    temperature: Annotated[float, number(least=0.0, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, number(least=0.0, most=1.0, help="Nucleus; 0 turns it off.")] = 0.0,
-    seed: Annotated[int, whole(least=0, help="Same seed, same text.")] = 0,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Let a model go on from a prompt, as raw text (no chat template).
 
@@ -41,14 +40,11 @@ def generate(
     """
     reference = resolve_reference(model, Workspace(workspace))
     text = sys.stdin.read() if prompt == "-" else prompt
-    sampling = checked(
-        Sampling, temperature=temperature, top_p=top_p, seed=seed, max_tokens=max_tokens
-    )
     ask = checked(
         Complete,
         labels=(reference.label,),
         prompts=(Prompt(text=text),),
-        sampling=sampling,
+        sampling=checked(Sampling, **given),
         alternatives=0,
     )
     made: list[str] = []

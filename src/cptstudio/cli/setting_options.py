@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.settings import Length
+from cptstudio.validation import field_of, limits_of
 
 GROUP_TITLES = {
     "": "Run",
@@ -42,10 +45,10 @@ def _without_none(annotation: Any) -> Any:
     return annotation
 
 
-def _parameter(dotted: str, field: FieldInfo) -> inspect.Parameter:
+def _parameter(
+    name: str, field: FieldInfo, flag: str, panel: str | None, **bounds: Any
+) -> inspect.Parameter:
     annotation = _without_none(field.annotation)
-    group = dotted.rpartition(".")[0]
-    flag = flag_of(dotted)
     metavar = None
     kind: Any = annotation
     make: Callable[..., Any] = typer.Option
@@ -56,7 +59,7 @@ def _parameter(dotted: str, field: FieldInfo) -> inspect.Parameter:
     elif get_origin(annotation) is tuple:
         kind, metavar = list[str], "TEXT"
     elif annotation in (int, float):
-        make = whole if annotation is int else number
+        make = partial(whole if annotation is int else number, **bounds)
     elif annotation is bool:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     default = field.get_default(call_default_factory=True)
@@ -66,10 +69,10 @@ def _parameter(dotted: str, field: FieldInfo) -> inspect.Parameter:
         help=field.description,
         show_default=shown,
         **({} if metavar is None else {"metavar": metavar}),
-        rich_help_panel=GROUP_TITLES[group],
+        rich_help_panel=panel,
     )
     return inspect.Parameter(
-        dotted.replace(".", _SEPARATOR),
+        name.replace(".", _SEPARATOR),
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
         annotation=Annotated[kind | None, option],
@@ -82,12 +85,50 @@ def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     The command must take `given: dict[str, Any]`, which receives the flags the user gave, by
     dotted name. Its other parameters stay what they are.
     """
+    made = {}
+    for dotted, field in leaves():
+        panel = GROUP_TITLES[dotted.rpartition(".")[0]]
+        made[dotted] = _parameter(dotted, field, flag_of(dotted), panel)
+    return _with_options(command, made)
+
+
+def with_field_options(
+    model: type[BaseModel],
+    *,
+    leave_out: Collection[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+    flags: Mapping[str, str] | None = None,
+    upper: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add a flag for every field of a model to a command, as `with_setting_options` does.
+
+    Args:
+        model: whose fields they are.
+        leave_out: fields without a flag.
+        defaults: those that the command has instead of the model's.
+        flags: where a flag is not called as its field.
+        upper: what is above a bound is refused at its flag, not with all else by the model.
+    """
+    made = {}
+    for name, field in model.model_fields.items():
+        if name in leave_out:
+            continue
+        if defaults and name in defaults:
+            field = field_of(model, name, default=defaults[name])
+        flag = (flags or {}).get(name, f"--{name.replace('_', '-')}")
+        least, most = (limits_of(field).get(bound) for bound in ("ge", "le"))
+        made[name] = _parameter(name, field, flag, None, least=least, most=most if upper else None)
+    return partial(_with_options, made=made)
+
+
+def _with_options(
+    command: Callable[..., Any], made: Mapping[str, inspect.Parameter]
+) -> Callable[..., Any]:
     own = [
         parameter
         for parameter in inspect.signature(command, eval_str=True).parameters.values()
         if parameter.name != "given"
     ]
-    made = {dotted: _parameter(dotted, field) for dotted, field in leaves()}
 
     def run(**arguments: Any) -> Any:
         given = {}

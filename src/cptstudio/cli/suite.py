@@ -17,11 +17,11 @@ from cptstudio.cli.common import (
 )
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
-from cptstudio.cli.typed_options import number, whole
+from cptstudio.cli.setting_options import with_field_options
 from cptstudio.errors import UserError
+from cptstudio.sampling import SUITE_SAMPLING, Sampling
 from cptstudio.testing.programs import SUITE
 from cptstudio.testing.references import request_of
-from cptstudio.testing.requests import Sampling
 from cptstudio.testing.samples import samples_matrix
 from cptstudio.testing.suites import (
     Suite,
@@ -43,6 +43,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The suite's n
 
 
 @app.command()
+@with_field_options(Sampling, defaults=SUITE_SAMPLING.model_dump())
 def create(
     name: NameArgument,
     prompts: Annotated[
@@ -54,23 +55,22 @@ def create(
             "--file", "-f", help='One prompt a line, or a .jsonl file with a "prompt" a line.'
         ),
     ] = None,
-    max_tokens: Annotated[int, whole(least=1, help="Tokens of each completion.")] = 64,
-    temperature: Annotated[float, number(least=0.0, help="0 is greedy.")] = 0.0,
-    seed: Annotated[int, whole(least=0, help="Same seed, same text.")] = 0,
     workspace: NewWorkspaceOption = Path(),
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Save a suite under a name, in the place of a former one.
 
     Example: `cpt-studio suite create basics --prompt "import os" --prompt "def main():"`
     """
-    given = [*(prompts or ()), *(parse_prompts(file) if file is not None else ())]
-    if not given:
+    texts = [*(prompts or ()), *(parse_prompts(file) if file is not None else ())]
+    if not texts:
         raise UserError("A suite needs prompts: give --prompt or --file.")
-    sampling = checked(Sampling, max_tokens=max_tokens, temperature=temperature, seed=seed)
+    sampling = checked(Sampling, **SUITE_SAMPLING.model_dump() | given)
     path = write_suite(
-        Workspace(workspace), name, checked(Suite, prompts=tuple(given), sampling=sampling)
+        Workspace(workspace), name, checked(Suite, prompts=tuple(texts), sampling=sampling)
     )
-    console.print(f"Saved {len(given):,} prompts in {path}.", soft_wrap=True)
+    console.print(f"Saved {len(texts):,} prompts in {path}.", soft_wrap=True)
 
 
 @app.command("list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,15 @@ from pydantic import ConfigDict, Field, ValidationError
 from cptstudio import durable
 from cptstudio.errors import UserError
 from cptstudio.settings import CheckpointSettings
-from cptstudio.validation import ReadsNumbers, sentences
+from cptstudio.validation import ReadsNumbers, field_of, sentences
 
 _FILE = "settings.json"
 
 
 def _of_new_runs(name: str, title: str) -> Any:
     """What new runs have as this setting of their checkpoints; each may say otherwise."""
-    field = copy(CheckpointSettings.model_fields[name])
-    field.title, field.description = title, f"For new runs. {field.description}"
-    return field
+    help = CheckpointSettings.model_fields[name].description
+    return field_of(CheckpointSettings, name, title=title, description=f"For new runs. {help}")
 
 
 class Preferences(ReadsNumbers):

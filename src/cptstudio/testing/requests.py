@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from cptstudio.sampling import MOST_SEEDS, Seed
 from cptstudio.sampling import Asked as Asked
 from cptstudio.sampling import Sampling as Sampling
 
@@ -67,7 +68,7 @@ class Complete(Asked):
     labels: tuple[str, ...] = Field(min_length=1, max_length=16)
     prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=16)
     sampling: Sampling = Sampling()
-    seeds: tuple[int, ...] = Field((), max_length=16)
+    seeds: tuple[Seed, ...] = Field((), max_length=MOST_SEEDS)
     alternatives: int = Field(10, ge=0, le=50)
 
 

@@ -18,7 +18,6 @@ from cptstudio.lm.sampling import keyed_sampler
 from cptstudio.lm.tensor_types import narrowed
 from cptstudio.lm.text_after import TextAfter, raw_tokens
 from cptstudio.lm.vocabulary import check_ids
-from cptstudio.sampling import Sampling
 from cptstudio.settings import EvaluationSettings
 from cptstudio.training.seeds import sample_seed
 from cptstudio.training.training_data import EvaluationSet
@@ -140,12 +139,7 @@ def complete_prompts(
         EvaluationAbandonedError: `should_stop` said so; it is asked after each token.
     """
     texts: list[str] = []
-    sampling = Sampling(
-        temperature=settings.sample_temperature,
-        top_p=settings.sample_top_p,
-        top_k=settings.sample_top_k,
-        min_p=settings.sample_min_p,
-    )
+    sampling = settings.sampling
     if not settings.prompts:
         return texts
     loaded.model.eval()
@@ -162,7 +156,7 @@ def complete_prompts(
                 loaded.model,
                 loaded.tokenizer,
                 tokens,
-                max_tokens=settings.sample_tokens,
+                max_tokens=sampling.max_tokens,
                 sampler=sampler,
             ):
                 if mx.isnan(response.logprobs).any().item():

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cptstudio.sampling import Sampling
+from cptstudio.sampling import MOST_SEEDS, Sampling, Seed
 from cptstudio.testing.requests import Prompt
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.api.testing_models import Name, Reference
@@ -39,7 +39,7 @@ class CompleteBody(_Body):
         min_length=1, max_length=8, description="One for all models, or one for each."
     )
     sampling: Sampling = Sampling()
-    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(default_factory=list, max_length=16)
+    seeds: list[Seed] = Field(default_factory=list, max_length=MOST_SEEDS)
     alternatives: int = Field(10, ge=0, le=50)
     remember: bool = Field(True, description="Put it into the playground's history.")
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cptstudio.corpus.left_aside import Kind
+from cptstudio.sampling import Seed
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.corpus_documents import Side
 from cptstudio.web.jobs import Job
@@ -93,7 +94,7 @@ class RowsQuery(_Given):
     rows: int = Field(3, ge=1, le=20)
     context_length: int = Field(512, ge=8, le=32_768)
     packing: Literal["concat", "decompose"] = "concat"
-    seed: int = Field(0, ge=0, le=2**32 - 1)
+    seed: Seed = 0
     first: int = Field(0, ge=0, le=10**9)
 
 

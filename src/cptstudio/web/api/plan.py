@@ -11,6 +11,7 @@ from cptstudio import metrics, yaml_text
 from cptstudio.child_limits import for_models
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.metrics import Metric
+from cptstudio.prompt_suites import Suite
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training import calibration
 from cptstudio.training.planning import Plan, make_plan
@@ -109,6 +110,11 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         if not schema:
             schema.update(TrainingSettings.model_json_schema())
         return schema
+
+    @route(bp, "GET", "/sampling-schema", summary="JSON Schema of a suite and its sampling")
+    def sampling_schema() -> dict[str, Any]:
+        """`$defs.Sampling` has the fields, bounds and usual values of all sampling."""
+        return Suite.model_json_schema()
 
     @route(bp, "GET", "/metrics", summary="The table of metrics", answer=MetricsAnswer)
     def metric_table() -> MetricsAnswer:

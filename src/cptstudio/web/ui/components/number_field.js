@@ -4,7 +4,7 @@ import { h, useState } from "../lib/preact.js";
 import { checkedNumber } from "../lib/typed_number.js";
 import { Field } from "./field.js";
 
-/** @typedef {import("../lib/typed_number.js").Options & {least?: number, most?: number}} Limits */
+/** @typedef {import("../lib/typed_number.js").Options & import("../lib/typed_number.js").Bounds} Limits */
 
 /**
  * @param {{label: string, hint?: string, unit?: string, text: string, initial?: string, placeholder?: string,

@@ -20,6 +20,7 @@
  * @property {unknown} initial the value used when none is given
  * @property {readonly string[]} choices of kind "choice"
  * @property {string} bounds in words, "" where there are none
+ * @property {import("./typed_number.js").Options & import("./typed_number.js").Bounds} limits of a number
  */
 
 /** @typedef {{[key: string]: unknown}} Json */
@@ -66,7 +67,7 @@ export function readSettings(schema) {
     const required = Array.isArray(node["required"]) ? node["required"] : [];
     for (const [key, value] of Object.entries(object(node["properties"]))) {
       const name = prefix + key;
-      const property = resolve(object(value));
+      const property = { ...resolve(object(value)), ...usual(node, key) };
       if (property["type"] === "object" && property["properties"] !== undefined) {
         walk(property, `${name}.`);
       } else {
@@ -108,6 +109,7 @@ export function readSettings(schema) {
       initial: required ? undefined : plain(property["default"] ?? null),
       choices,
       bounds: boundsInWords(value),
+      limits: limitsOf(value, unit),
     };
   }
 
@@ -136,6 +138,20 @@ export function readSettings(schema) {
 function plain(value) {
   const { value: amount, unit } = object(value);
   return typeof amount === "number" && typeof unit === "string" ? `${amount} ${unit}` : value;
+}
+
+/** What a group's own default says of one of its settings. @param {Json} group @param {string} key @returns {Json} */
+function usual(group, key) {
+  const given = object(group["default"]);
+  return key in given ? { default: given[key] } : {};
+}
+
+/** @param {Json} value @param {string} unit @returns {Setting["limits"]} */
+function limitsOf(value, unit) {
+  /** @param {string} name @returns {number|undefined} */
+  const bound = (name) => (typeof value[name] === "number" ? Number(value[name]) : undefined);
+  return { whole: value["type"] === "integer", unit, least: bound("minimum"), most: bound("maximum"),
+    above: bound("exclusiveMinimum"), below: bound("exclusiveMaximum") };
 }
 
 /** @param {Json} value @returns {string} */

@@ -95,19 +95,25 @@ export function readNumbers(text) {
 }
 
 /**
+ * Bounds of a number: least and most are in them, above and below are not.
+ * @typedef {{least?: number, most?: number, above?: number, below?: number}} Bounds
+ */
+
+/**
  * The same, held against the bounds that the field has.
  * @param {string} text
- * @param {Options & {least?: number, most?: number}} options
+ * @param {Options & Bounds} options
  * @returns {Typed}
  */
 export function checkedNumber(text, options) {
-  const { least = -Infinity, most = Infinity } = options;
+  const { least = -Infinity, most = Infinity, above = -Infinity, below = Infinity } = options;
   const read = readNumber(text, options);
-  if (read.number === null || (read.number >= least && read.number <= most)) return read;
-  const bound = read.number < least
-    ? `Use at least ${least.toLocaleString("en-US")}.`
-    : `Use at most ${most.toLocaleString("en-US")}.`;
-  return { number: null, problem: bound };
+  if (read.number === null) return read;
+  const problem = read.number < least ? `Use at least ${least.toLocaleString("en-US")}.`
+    : read.number > most ? `Use at most ${most.toLocaleString("en-US")}.`
+    : read.number <= above ? `Use a value above ${above.toLocaleString("en-US")}.`
+    : read.number >= below ? `Use a value below ${below.toLocaleString("en-US")}.` : "";
+  return problem === "" ? read : { number: null, problem };
 }
 
 /**

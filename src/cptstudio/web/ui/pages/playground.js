@@ -1,8 +1,10 @@
 /** Playground: one prompt, several models side by side. */
 import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../components/model_choice.js";
+import { Problem } from "../components/problem.js";
 import { useBench } from "../lib/bench.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { route, setQuery } from "../lib/router.js";
+import { useSampling } from "../lib/sampling.js";
 import { BenchBar } from "./playground/bench_bar.js";
 import { History, promptWords } from "./playground/history.js";
 import { TokenPopover } from "./playground/popover.js";
@@ -53,6 +55,7 @@ function Models({ ready, chosen, children }) {
 export default function Playground() {
   const { models, error, reload } = useTestingModels();
   const bench = useBench();
+  const sampling = useSampling();
   const chosen = resolved(models, modelsFromQuery(route.value.query["models"])).slice(0, MOST_MODELS);
   const why = hindrance(bench, chosen);
   const ready = why === "";
@@ -83,7 +86,9 @@ export default function Playground() {
         h(ModelChoice, { models, error, reload, chosen, most: MOST_MODELS, legend: "Choose models",
           onChange: (references) => setQuery({ models: modelsToQuery(references) }) })),
       h(BenchBar, { bench, chosen, models })),
-    h(PromptForm, { key: "prompt", chosen, ready, why, chatPossible: chosen.length > 0 && chosen.every(chats) }),
+    sampling.error !== null && h(Problem, { key: "problem", error: sampling.error, retry: sampling.reload }),
+    sampling.ready && h(PromptForm, { key: "prompt", chosen, ready, why,
+      chatPossible: chosen.length > 0 && chosen.every(chats) }),
     h(Texts, { key: "texts" }),
     h(History, { key: "history", restore }),
     h(TokenPopover, { key: "popover" }),

@@ -3,7 +3,8 @@ import { Button } from "../../components/button.js";
 import { Field } from "../../components/field.js";
 import { h } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
-import { inWords, PRESETS, problemOf, SEEDS, seedsOf, samplingOf, SETTINGS } from "./sampling.js";
+import { textSampling } from "../../lib/sampling.js";
+import { inWords, PRESETS, problemOf, SEEDS, seedsOf, samplingOf } from "./sampling.js";
 import { randomSeed } from "./text_card.js";
 
 /** @param {{setting: import("./sampling.js").Setting}} props */
@@ -11,10 +12,10 @@ function NumberSetting({ setting }) {
   const text = route.value.query[setting.name] ?? "";
   const problem = problemOf(setting, text);
   return h(Field, {
-    label: setting.title, unit: setting.unit, hint: setting.hint, problems: problem ? [problem] : [],
+    label: setting.title, unit: setting.unit, hint: setting.help, problems: problem ? [problem] : [],
     control: (attributes) => h("input", {
-      ...attributes, type: "text", inputMode: setting.whole ? "numeric" : "decimal", autocomplete: "off", value: text,
-      placeholder: setting.usual === null ? "all" : String(setting.usual),
+      ...attributes, type: "text", inputMode: setting.limits.whole ? "numeric" : "decimal", autocomplete: "off", value: text,
+      placeholder: setting.initial === null ? "all" : String(setting.initial),
       onInput: (/** @type {Event} */ event) =>
         setQuery({ [setting.name]: /** @type {HTMLInputElement} */ (event.currentTarget).value }),
     }),
@@ -35,7 +36,7 @@ export function SettingsForm({ chat }) {
           preset.title)),
         h(Button, { small: true, onClick: () => setQuery({ seed: randomSeed() }) }, "New seed")),
       h("div", { class: "sampler-grid" },
-        SETTINGS.map((setting) => h(NumberSetting, { key: setting.name, setting })),
+        textSampling.value.map((setting) => h(NumberSetting, { key: setting.name, setting })),
         !chat && h(NumberSetting, { key: "seeds", setting: SEEDS }),
         h(Field, {
           label: "Stop at", hint: "A string a line; \\n is a line end. The text ends before the first that comes.",

@@ -1,0 +1,34 @@
+// Sampling as the forms read it from the server's schema, which the test of Python puts in SAMPLING_SCHEMA.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { samplingSchema, suiteSampling, textSampling } from "../../../src/cptstudio/web/ui/lib/sampling.js";
+import { problemOf, queryOf, samplingOf, stopStrings } from "../../../src/cptstudio/web/ui/pages/playground/sampling.js";
+
+samplingSchema.value = JSON.parse(process.env["SAMPLING_SCHEMA"] ?? "null");
+const setting = (name) => textSampling.value.find((one) => one.name === name);
+
+test("fields and usual values are the server's", () => {
+  const usual = (settings) => Object.fromEntries(settings.map(({ name, initial }) => [name, initial]));
+  const { properties } = samplingSchema.value.$defs.Sampling;
+  const numbers = Object.keys(properties).filter((name) => name !== "stop");
+  assert.deepEqual(Object.keys(usual(textSampling.value)), numbers);
+  assert.equal(usual(textSampling.value).max_tokens, 100);
+  assert.deepEqual(usual(suiteSampling.value), { ...usual(textSampling.value), max_tokens: 64 });
+  assert.deepEqual(samplingOf({}), { ...usual(textSampling.value), stop: [] });
+});
+
+test("bounds are the server's, and so are the words", () => {
+  assert.equal(problemOf(setting("min_p"), "0.9999"), "");
+  assert.equal(problemOf(setting("min_p"), "1"), "Use a value below 1.");
+  assert.equal(problemOf(setting("repetition_penalty"), "0.001"), "");
+  assert.equal(problemOf(setting("repetition_penalty"), "0"), "Use a value above 0.");
+  assert.equal(problemOf(setting("max_tokens"), "100000"), "");
+  assert.equal(problemOf(setting("temperature"), "11"), "Use at most 10.");
+  assert.equal(problemOf(setting("context_length"), "7"), "Use at least 8.");
+});
+
+test("nothing that was typed is left out", () => {
+  const typed = Array.from({ length: 20 }, (_, index) => `end ${index}`);
+  assert.deepEqual(stopStrings(typed.join("\n")), typed);
+  assert.equal(queryOf(samplingOf({ max_tokens: "7", seed: "3" }), []).max_tokens, "7");
+});
