@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from cptstudio.cli import app as cli
 from cptstudio.cli.runs import _change
 from cptstudio.cli.setting_options import merge, with_setting_options
+from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import UserError
 from cptstudio.sampling import Sampling
 from cptstudio.setting_flags import SHORT_NAMES, leaves
@@ -23,6 +24,7 @@ from cptstudio.settings import (
     parse_settings,
 )
 from cptstudio.validation import limits_of
+from cptstudio.web.api.corpora_models import BuildBody
 
 
 def run(*arguments: str) -> tuple[int, dict[str, Any], str]:
@@ -196,3 +198,20 @@ def test_commands_and_training_sample_as_one_model_says() -> None:
         if of != "max_tokens":
             assert limits_of(field) == limits_of(Sampling.model_fields[of])
         assert getattr(EvaluationSettings(**{own: 1 if of != "min_p" else 0.999}), own) > 0
+
+
+def test_a_corpus_is_built_with_one_set_of_options(tmp_path: Path) -> None:
+    command: Any = typer.main.get_command(cli)
+    built = command.commands["corpus"].commands["build"]
+    flags = {flag for one in built.params for flag in one.opts}
+    names = BuildSettings.model_fields.keys()
+    assert {f"--{name.replace('_', '-')}" for name in names - {"validation"}} <= flags
+    assert "--held-out" in flags
+    assert {**BuildBody.model_fields}.keys() >= names
+    for name in ("validation", "held_out"):
+        assert BuildBody.model_validate({"name": "x", name: "20 %"}).validation == 0.2
+    # The page and the API refused it, the command did not.
+    arguments = ["corpus", "build", "x", str(tmp_path), "--text-field", "", "-w", str(tmp_path)]
+    refused = CliRunner().invoke(cli, arguments)
+    assert isinstance(refused.exception, UserError), refused.output
+    assert refused.exception.problems == ("Text field: Enter text here.",)

@@ -20,19 +20,15 @@ from cptstudio.cli.common import (
     print_json,
 )
 from cptstudio.cli.progress import byte_bar
-from cptstudio.cli.typed_options import number, whole
+from cptstudio.cli.setting_options import with_field_options
+from cptstudio.cli.typed_options import whole
 from cptstudio.corpus import progress as build_progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
-from cptstudio.corpus.left_aside import KINDS
 from cptstudio.corpus.manifest import BuildSettings
-from cptstudio.corpus.readers.dispatch import (
-    PACKED,
-    formats_in_words,
-    listed,
-    suffixes_of_records,
-)
+from cptstudio.corpus.readers.dispatch import PACKED, formats_in_words, listed
 from cptstudio.corpus.report import describe, render
 from cptstudio.errors import UserError
+from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 app = typer.Typer(
@@ -54,6 +50,7 @@ ModelOption = Annotated[
 
 
 @app.command()
+@with_field_options(BuildSettings, flags={"validation": "--held-out"}, upper=True)
 def build(
     name: NameArgument,
     sources: Annotated[
@@ -66,50 +63,6 @@ def build(
         ),
     ] = None,
     model: ModelOption = None,
-    text_field: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FIELD",
-            help=f"What holds the text in {suffixes_of_records()}. [default: text]",
-        ),
-    ] = None,
-    near_dedup: Annotated[
-        bool | None,
-        typer.Option(
-            "--near-dedup/--no-near-dedup", help="Drop nearly equal documents. [default: yes]"
-        ),
-    ] = None,
-    exact_dedup: Annotated[
-        bool | None,
-        typer.Option("--exact-dedup/--no-exact-dedup", help="Drop equal documents. [default: yes]"),
-    ] = None,
-    held_out: Annotated[
-        float | None,
-        number(
-            least=0.0,
-            most=0.5,
-            metavar="SHARE",
-            help="Share of documents on the validation side. [default: 0.01]",
-        ),
-    ] = None,
-    test: Annotated[
-        float | None,
-        number(
-            least=0.0,
-            most=0.5,
-            metavar="SHARE",
-            help="Share of documents kept for a last test. [default: 0.01]",
-        ),
-    ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND",
-            help="Read files that are otherwise left aside: hidden (names starting with a dot), "
-            "generated (installed packages, build output, minified and lock files) or secrets "
-            "(.env, keys, credentials). May be repeated.",
-        ),
-    ] = None,
     allow_lossy: Annotated[
         bool,
         typer.Option(
@@ -119,6 +72,8 @@ def build(
     ] = False,
     workspace: NewWorkspaceOption = Path(),
     as_json: JsonOption = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Build a corpus from files and folders, or bring it up to date.
 
@@ -136,15 +91,6 @@ def build(
     - `cpt-studio corpus build notes --model another-model` (tokens for a second model)
     """
     place = Workspace(workspace)
-    options = {
-        "text_field": text_field,
-        "exact_dedup": exact_dedup,
-        "near_dedup": near_dedup,
-        "validation": held_out,
-        "test": test,
-        "include": _kinds(include),
-    }
-    given = {name: value for name, value in options.items() if value is not None}
     folder = place.corpus(name)
     model_path = _model_path(model, place)
     place.make(place.corpora)
@@ -176,13 +122,6 @@ def _note_missing_rows(corpus: Corpus, model_path: Path) -> None:
         errors.print(f"[yellow]Note:[/] {escape(sentence)}", soft_wrap=True)
 
 
-def _kinds(include: list[str] | None) -> list[str] | None:
-    wrong = [one for one in include or [] if one not in KINDS]
-    if wrong:
-        raise UserError(f"--include takes {', '.join(KINDS)}, not {wrong[0]!r}.")
-    return include or None
-
-
 def _build(
     folder: Path,
     sources: list[Path],
@@ -198,7 +137,7 @@ def _build(
         result = build_corpus(
             folder,
             sources,
-            BuildSettings(**given),
+            checked(BuildSettings, **given),
             model_path,
             bar.update,
             allow_lossy=allow_lossy,
@@ -208,7 +147,7 @@ def _build(
     if model_path is not None and not given:
         ensure_tokens(corpus, model_path, bar.update, allow_lossy=allow_lossy)
         return corpus, False
-    settings = BuildSettings(**{**corpus.manifest.settings.model_dump(), **given})
+    settings = checked(BuildSettings, **corpus.manifest.settings.model_dump() | given)
     if model_path is None and corpus.manifest.model and Path(corpus.manifest.model).exists():
         model_path = Path(corpus.manifest.model)
     result = build_corpus(

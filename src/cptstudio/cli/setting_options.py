@@ -57,13 +57,16 @@ def _parameter(
     elif get_origin(annotation) is Literal:
         kind, metavar = str, "|".join(get_args(annotation))
     elif get_origin(annotation) is tuple:
-        kind, metavar = list[str], "TEXT"
+        choices = get_args(get_args(annotation)[0])
+        kind, metavar = list[str], "|".join(choices) or "TEXT"
     elif annotation in (int, float):
         make = partial(whole if annotation is int else number, **bounds)
     elif annotation is bool:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     default = field.get_default(call_default_factory=True)
     shown = False if default is None or default is False or default == () else str(default)
+    if default is True:
+        shown = "yes"
     option = make(
         flag,
         help=field.description,

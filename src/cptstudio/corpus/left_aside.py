@@ -15,6 +15,12 @@ from typing import Any, Literal, get_args
 
 Kind = Literal["secrets", "generated", "hidden"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+INCLUDED: dict[str, str] = {
+    "hidden": "files and folders whose names begin with a dot",
+    "generated": "installed packages, virtual environments, build output, minified and lock files",
+    "secrets": "environment files, private keys and credentials, which the model will learn",
+}
+"""What comes in when a kind is included."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cptstudio.corpus.left_aside import KINDS, Kind
+from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
+from cptstudio.corpus.readers.dispatch import suffixes_of_records
 from cptstudio.corpus.split import SplitRule
 
 CORPUS_FORMAT = 1
@@ -39,24 +40,52 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+_INCLUDED = "; ".join(f"{kind}: {what}" for kind, what in INCLUDED.items())
+
+
 class BuildSettings(_Model):
     """What decides, together with the sources, which documents a corpus has.
 
-    Attributes:
-        text_field: the field or column that holds the text of records.
-        exact_dedup: drop documents whose cleaned text is equal to another's.
-        near_dedup: drop documents whose words are nearly those of another.
-        validation: share of documents on the validation side.
-        test: share of documents on the test side.
-        include: kinds that are otherwise left aside, see `left_aside`.
+    The command's flags, the API's body and the page's form are made of these fields.
     """
 
-    text_field: str = "text"
-    exact_dedup: bool = True
-    near_dedup: bool = True
-    validation: float = Field(0.01, ge=0, le=0.5)
-    test: float = Field(0.01, ge=0, le=0.5)
-    include: tuple[Kind, ...] = ()
+    text_field: str = Field(
+        "text",
+        title="Text field",
+        description=f"What holds the text in {suffixes_of_records()}.",
+        min_length=1,
+        max_length=200,
+    )
+    validation: float = Field(
+        0.01,
+        title="Held out for validation",
+        description="Share of the documents. Measured while training, never trained on.",
+        ge=0,
+        le=0.5,
+    )
+    test: float = Field(
+        0.01,
+        title="Kept for a last test",
+        description="Share of the documents that no training run looks at.",
+        ge=0,
+        le=0.5,
+    )
+    exact_dedup: bool = Field(
+        True,
+        title="Drop equal documents",
+        description="Keep one of the documents with the same text.",
+    )
+    near_dedup: bool = Field(
+        True,
+        title="Drop nearly equal documents",
+        description="Keep one of those that share about three quarters of their words.",
+    )
+    include: tuple[Kind, ...] = Field(
+        (),
+        title="Include",
+        description=f"Read what is otherwise left aside: {_INCLUDED}.",
+        json_schema_extra={"choices": dict(INCLUDED)},
+    )
 
     @field_validator("include")
     @classmethod

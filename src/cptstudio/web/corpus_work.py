@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cptstudio import durable
 from cptstudio.child_limits import for_files
+from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import Finding, UserError
 from cptstudio.web import confined
 from cptstudio.web.api.corpora_models import (
@@ -52,14 +53,7 @@ def start(studio: Studio, body: BuildBody) -> Job:
     request = _request(studio, name, model, body.allow_lossy_tokenizer) | {
         "sources": sources,
         "again": body.again,
-        "settings": {
-            "text_field": body.text_field,
-            "exact_dedup": body.exact_dedup,
-            "near_dedup": body.near_dedup,
-            "validation": body.held_out,
-            "test": body.test,
-            "include": body.include,
-        },
+        "settings": body.model_dump(mode="json", include=set(BuildSettings.model_fields)),
     }
 
     def ended(job: Job) -> None:

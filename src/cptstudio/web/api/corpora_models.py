@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from cptstudio.corpus.left_aside import Kind
+from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.sampling import Seed
-from cptstudio.validation import ReadsNumbers
+from cptstudio.validation import ReadsNumbers, field_of
 from cptstudio.web.corpus_documents import Side
 from cptstudio.web.jobs import Job
 
@@ -34,7 +34,7 @@ class SourceChoice(_Given):
         return self
 
 
-class BuildBody(_Given):
+class BuildBody(_Given, BuildSettings):
     """What a corpus is built from, and how."""
 
     name: str = Field(min_length=1, max_length=64)
@@ -42,13 +42,11 @@ class BuildBody(_Given):
     model: str | None = Field(
         None, max_length=4096, description="Id of the model whose tokenizer makes the tokens."
     )
-    text_field: str = Field("text", min_length=1, max_length=200)
-    exact_dedup: bool = True
-    near_dedup: bool = True
-    held_out: float = Field(0.01, ge=0, le=0.5, description="Share on the validation side.")
-    test: float = Field(0.01, ge=0, le=0.5, description="Share kept for a last test.")
-    include: list[Kind] = Field(
-        [], max_length=3, description="Kinds of files that are otherwise left aside."
+    validation: float = field_of(
+        # As it was called before.
+        BuildSettings,
+        "validation",
+        validation_alias=AliasChoices("validation", "held_out"),
     )
     again: bool = Field(
         False, description="Build from what the corpus was built from, and the given sources."

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio import metrics, yaml_text
 from cptstudio.child_limits import for_models
+from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.metrics import Metric
 from cptstudio.prompt_suites import Suite
@@ -115,6 +116,10 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def sampling_schema() -> dict[str, Any]:
         """`$defs.Sampling` has the fields, bounds and usual values of all sampling."""
         return Suite.model_json_schema()
+
+    @route(bp, "GET", "/build-schema", summary="JSON Schema of a corpus's build settings")
+    def build_schema() -> dict[str, Any]:
+        return BuildSettings.model_json_schema()
 
     @route(bp, "GET", "/metrics", summary="The table of metrics", answer=MetricsAnswer)
     def metric_table() -> MetricsAnswer:

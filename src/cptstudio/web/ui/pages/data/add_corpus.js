@@ -11,7 +11,7 @@ import { Problem } from "../../components/problem.js";
 import { DropArea } from "./drop_area.js";
 import { FileBrowser } from "./file_browser.js";
 import { useFormats } from "./formats.js";
-import { BuildOptions, initialOptions } from "./build_options.js";
+import { BuildOptions, initialOptions, unreadable } from "./build_options.js";
 import { noteJob } from "../../lib/jobs.js";
 import { UploadQueue } from "./upload_queue.js";
 
@@ -72,9 +72,9 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
       if (found["name"] !== undefined) nameField.current?.focus();
       return;
     }
-    const share = Number.isNaN(options.held_out) ? "option-validation" : Number.isNaN(options.test) ? "option-test" : "";
-    if (share !== "") {
-      document.getElementById(share)?.focus();
+    const wrong = unreadable(options);
+    if (wrong !== null) {
+      wrong.focus();
       return;
     }
     setBusy(true);
@@ -118,7 +118,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
         formats.all, "What cannot be read is named with its reason; it never ends the build."),
       h("div", { class: "sources-ways" },
         h("div", { class: "sources-way" }, h("h3", {}, "From this machine"), h(FileBrowser, { chosen: sources, toggle })),
-        h("div", { class: "sources-way" }, h("h3", {}, "Upload"), h(DropArea, { queue, include: options.include }))),
+        h("div", { class: "sources-way" }, h("h3", {}, "Upload"), h(DropArea, { queue, include: options.include ?? [] }))),
       h(Chosen, { sources, toggle, queue, again }),
       h("div", { id: "sources-problem" }, sourceProblem !== "" && h("p", { class: "field-problem" }, sourceProblem))),
     h(BuildOptions, { options, models, change: (next) => setOptions({ ...options, ...next }) }),

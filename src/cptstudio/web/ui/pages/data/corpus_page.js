@@ -60,14 +60,7 @@ export function CorpusPage({ name }) {
         h(Button, { kind: "danger", icon: "trash", onClick: remove }, "Delete…"))),
     error !== null && h(Problem, { error, retry: missing ? undefined : load }),
     h(CorpusJobs, { corpus: name, ended: load }),
-    rebuilding && corpus !== null && h(AddCorpus, { rebuild: name, taken: [], options: {
-      text_field: corpus.settings.text_field,
-      exact_dedup: corpus.settings.exact_dedup,
-      near_dedup: corpus.settings.near_dedup,
-      held_out: corpus.settings.validation,
-      test: corpus.settings.test,
-      include: corpus.settings.include ?? [],
-    }, before: corpus.given }),
+    rebuilding && corpus !== null && h(AddCorpus, { rebuild: name, taken: [], options: corpus.settings, before: corpus.given }),
     corpus !== null && !rebuilding && h(CorpusTabs, { corpus, path }),
     tokenising && h(TokeniseDialog, { name, close: () => setTokenising(false) }));
 }

@@ -13,12 +13,10 @@ export function useFormats() {
   useEffect(() => {
     if (known.value === null) get("/api/uploads/formats").then((answer) => (known.value = answer), () => {});
   }, []);
-  if (known.value === null) return { all: "", records: "" };
+  if (known.value === null) return { all: "" };
   const { formats, packed } = known.value;
-  const records = formats.flatMap((one) => (one.records ? one.suffixes : []));
   const titles = list.format(formats.map((one) => one.title));
   return {
     all: `${titles.charAt(0).toUpperCase()}${titles.slice(1)}; also packed as ${list.format(packed)}. `,
-    records: `What holds the text in ${list.format(records)}.`,
   };
 }
