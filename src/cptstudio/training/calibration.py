@@ -10,8 +10,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from cptstudio import child_process, job_programs
 from cptstudio.child_limits import for_models
@@ -19,6 +19,9 @@ from cptstudio.job_programs import Answer
 from cptstudio.light_imports import leave_out_torch
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.workspace import Workspace
+
+if TYPE_CHECKING:
+    from cptstudio.training.setup import Setup
 
 MODULE = "cptstudio.training.calibration"
 STEPS = 4
@@ -79,7 +82,6 @@ def measure(
     """
     import mlx.core as mx
 
-    from cptstudio.training.evaluation import evaluate
     from cptstudio.training.guards import Limits
     from cptstudio.training.prepare import plan_config
     from cptstudio.training.setup import set_up
@@ -105,28 +107,34 @@ def measure(
         if durations and time.perf_counter() - began > seconds:
             break
     peak = mx.get_peak_memory()
-    speed = None
-    for chosen in setup.data.evaluation[:1]:
-        few = type(chosen)(chosen.name, chosen.role, chosen.documents[:4], chosen.start_token)
-        started = time.perf_counter()
-        evaluate(
-            setup.loaded,
-            [few],
-            context_length=settings.data.context_length or setup.data.order.context_length,
-            compute_dtype=setup.compute_dtype,
-            head=setup.gradient_step.head,
-            streams=settings.compute.threads,
-        )
-        count = sum(len(document.tokens) for document in few.documents)
-        speed = count / (time.perf_counter() - started)
     return Calibration(
         seconds_per_step=statistics.median(durations),
         tokens_per_second=tokens / sum(durations),
-        evaluation_tokens_per_second=speed,
+        evaluation_tokens_per_second=_evaluation_speed(setup, settings),
         peak_memory=peak,
         steps=len(durations),
         matrix_speed=setup.notes[0],
     )
+
+
+def _evaluation_speed(setup: Setup, settings: TrainingSettings) -> float | None:
+    """Tokens a second of the first few held-out documents; None where there are none."""
+    from cptstudio.training.evaluation import evaluate
+
+    if not setup.data.evaluation:
+        return None
+    chosen = setup.data.evaluation[0]
+    few = replace(chosen, documents=chosen.documents[:4])
+    started = time.perf_counter()
+    evaluate(
+        setup.loaded,
+        [few],
+        context_length=settings.data.context_length or setup.data.order.context_length,
+        compute_dtype=setup.compute_dtype,
+        head=setup.gradient_step.head,
+        streams=settings.compute.threads,
+    )
+    return sum(len(one.tokens) for one in few.documents) / (time.perf_counter() - started)
 
 
 def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:

@@ -225,6 +225,11 @@ def _parser(program: str) -> argparse.ArgumentParser:
         action="store_true",
         help="make a new token; everybody who is signed in has to come in again",
     )
+    _add_network(parser)
+    return parser
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
     network = parser.add_argument_group("reaching it from other machines (off by default)")
     network.add_argument(
         "--host",
@@ -253,4 +258,3 @@ def _parser(program: str) -> argparse.ArgumentParser:
         action="store_true",
         help="go beyond this machine without TLS: others on the network can read along",
     )
-    return parser
