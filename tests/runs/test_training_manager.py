@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from cptstudio import run_files, run_rows
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import RunConfig
-from cptstudio.runs import launching, locks, on_run_end, records
+from cptstudio.runs import launching, locks, on_run_end, preferences, records
+from cptstudio.runs.preferences import Preferences, write_preferences
 from cptstudio.runs.records import KeeperRecord
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
@@ -260,18 +263,19 @@ def test_a_deleted_run_ends_with_that_reason_and_never_comes_back(
     assert not folder.exists() and not run.directory.exists()
 
 
-_NOTICE = """
-from pathlib import Path
-from cptstudio.runs.on_run_end import OnRunEnd
-
-class Notice(OnRunEnd):
-    def ended(self, run):
-        with Path(__file__).with_suffix(".txt").open("a") as file:
-            file.write(f"{run.id} {run.state}\\n")
-
-def make(manager):
-    return Notice()
-"""
+def add_something_at_a_runs_end(folder: Path, patch: pytest.MonkeyPatch) -> Preferences:
+    """Do what CONTRIBUTING.md says; returns the preferences with the new one turned on."""
+    guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = guide.partition("### Something at a run's end")[2].partition("\n### ")[0]
+    blocks = re.findall(r"^ *```python\n(.*?)^ *```", section, re.DOTALL | re.MULTILINE)
+    module, setting = (textwrap.dedent(block) for block in blocks)
+    (folder / "list_of_ends.py").write_text(module)
+    patch.setattr(on_run_end, "__path__", [*on_run_end.__path__, str(folder)])
+    names = dict(vars(preferences))
+    exec(f"class Extended(Preferences):\n{textwrap.indent(setting, '    ')}", names)
+    patch.setattr(preferences, "Preferences", names["Extended"])
+    extended: Preferences = names["Extended"](list_ends=True)
+    return extended
 
 
 def test_the_queue_waits_for_the_one_before_and_after_a_restart_for_the_user(
@@ -280,8 +284,8 @@ def test_the_queue_waits_for_the_one_before_and_after_a_restart_for_the_user(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "notice.py").write_text(_NOTICE)
-    monkeypatch.setattr(on_run_end, "__path__", [*on_run_end.__path__, str(tmp_path)])
+    changed = add_something_at_a_runs_end(tmp_path, monkeypatch)
+    write_preferences(manager.workspace.private, changed)
     with manager.serve() as queue:
         assert not queue.paused
         manager.start(toy_config(parts, "one", LONG))
@@ -303,9 +307,9 @@ def test_the_queue_waits_for_the_one_before_and_after_a_restart_for_the_user(
         eventually(lambda: str(manager.run("two").state) == "ended (completed)", "two", 240)
         assert manager.run("two").queue_position is None
         eventually(lambda: not manager.queue.waiting(), "the empty queue")
-        told = tmp_path / "notice.txt"
+        told = manager.workspace.private / "ended.txt"
         eventually(
-            lambda: told.exists() and "two ended (completed)" in told.read_text(), "a notice"
+            lambda: told.exists() and "two ended (completed)" in told.read_text(), "its line"
         )
         assert not manager.workspace.run("three").exists()
 
