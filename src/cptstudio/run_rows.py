@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeGuard, TypeVar
 
-from cptstudio.durable import MEBIBYTE, UnusableFileError
+from cptstudio.durable import LINE_SIZE_LIMIT, MEBIBYTE, UnusableFileError, parse_json
 from cptstudio.errors import UserError
 from cptstudio.json_lines import located_json_lines_backwards, read_json_lines_backwards
 from cptstudio.run_files import EVENTS, METRICS, read_manifest
@@ -39,6 +39,17 @@ def is_row(value: Any) -> TypeGuard[Row]:
     seq = value.get("seq")
     whole = isinstance(seq, int) and not isinstance(seq, bool) and 0 <= seq < SEQ_LIMIT
     return whole and isinstance(value.get("kind"), str)
+
+
+def row_of_line(line: bytes) -> Row | None:
+    """Return the row of a line of metrics.jsonl, or None where it holds none."""
+    if len(line) > LINE_SIZE_LIMIT:
+        return None
+    try:
+        row = parse_json(line)
+    except ValueError:
+        return None
+    return row if is_row(row) else None
 
 
 def resumed_after(row: Row) -> int | None:

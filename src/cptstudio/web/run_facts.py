@@ -18,7 +18,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio import metrics, run_files
-from cptstudio.durable import UnusableFileError, open_regular_file, parse_json
+from cptstudio.durable import UnusableFileError, open_regular_file
 from cptstudio.metrics import Metric
 from cptstudio.run_rows import (
     EVALUATION,
@@ -33,6 +33,7 @@ from cptstudio.run_rows import (
     last_row,
     read_newest_first,
     resumed_after,
+    row_of_line,
 )
 from cptstudio.runs.following import Follower
 
@@ -40,7 +41,6 @@ _SPEED_ROWS: Final = 50
 CURVE_POINTS: Final = 60
 _CURVE_PIECE: Final = 2048
 _LOOKS_AT_ONCE: Final = 2
-_LONGEST_LINE: Final = 1024 * 1024
 _MOST_FOUND: Final = 20_000
 _SOUGHT: Final = (b'"evaluation"', b'"resume"')
 _Spans = list[tuple[int, int]]
@@ -260,16 +260,6 @@ def _mark(path: Path) -> tuple[int, ...] | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _row(line: bytes) -> Row | None:
-    if len(line) > _LONGEST_LINE:
-        return None
-    try:
-        row = parse_json(line)
-    except ValueError:
-        return None
-    return row if is_row(row) else None
-
-
 def _curve(path: Path, size: int, held: _Spans) -> tuple[float, ...]:
     points: list[float] = []
     newest = -1
@@ -278,7 +268,7 @@ def _curve(path: Path, size: int, held: _Spans) -> tuple[float, ...]:
             place = round(number * max(0, size - _CURVE_PIECE) / (CURVE_POINTS - 1))
             lines = os.pread(file.fileno(), _CURVE_PIECE, place).split(b"\n")
             for line in lines[1:-1] if place else lines[:-1]:
-                row = _row(line)
+                row = row_of_line(line)
                 if row is None or row["kind"] != TRAIN or not _holds(row, held):
                     continue
                 loss = finite(row.get("loss"))

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio import metrics
-from cptstudio.durable import LINE_SIZE_LIMIT, parse_json
-from cptstudio.run_rows import SEQ_LIMIT, is_row
+from cptstudio.run_rows import SEQ_LIMIT, row_of_line
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -68,17 +67,6 @@ def is_absent(values: Floats) -> npt.NDArray[np.bool_]:
     return np.equal(np.ascontiguousarray(values).view(np.uint64), _ABSENT_BITS)
 
 
-def valid_row(line: bytes) -> dict[str, Any] | None:
-    """Return the row of a line, or None where it holds none; see `run_rows.is_row`."""
-    if len(line) > LINE_SIZE_LIMIT:
-        return None
-    try:
-        row = parse_json(line)
-    except ValueError:
-        return None
-    return row if is_row(row) else None
-
-
 def number(value: Any) -> float:
     """A measured value as a float, or ABSENT where it is none."""
     if isinstance(value, float):
@@ -106,7 +94,7 @@ def line_by_line(data: bytes) -> Rows:
     found: list[dict[str, Any]] = []
     damaged = 0
     for line in data.split(b"\n")[:-1]:
-        row = valid_row(line)
+        row = row_of_line(line)
         if row is None:
             damaged += 1
         else:
@@ -212,7 +200,7 @@ def _with_arrow(data: bytes) -> Rows | None:
         return None  # Perhaps nested too deeply in a field that pyarrow passes over.
     if len(others):
         for at in others.tolist():
-            row = valid_row(data[int(ends[at - 1]) + 1 if at else 0 : int(ends[at])])
+            row = row_of_line(data[int(ends[at - 1]) + 1 if at else 0 : int(ends[at])])
             if row is None:
                 return None
             rows.others.append((at, row))

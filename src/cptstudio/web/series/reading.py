@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from cptstudio.durable import LINE_SIZE_LIMIT, UnusableFileError, open_regular_file
+from cptstudio.run_rows import row_of_line
 from cptstudio.web.series import parsing
 from cptstudio.web.series.columns import RunColumns
 from cptstudio.web.series.parsing import Rows
@@ -104,13 +105,13 @@ def current_lines(columns: RunColumns) -> Iterator[bytes]:
                 if at >= len(seqs):
                     return
                 # In a block without damage every line is a row that was read before.
-                if place.damaged and parsing.valid_row(line) is None:
+                if place.damaged and row_of_line(line) is None:
                     continue
                 wanted = held is None or held[at]
                 at += 1
                 # Cheaper than reading it: the word is in few lines that are no resume.
                 if wanted and b'"resume"' in line:
-                    row = parsing.valid_row(line)
+                    row = row_of_line(line)
                     wanted = row is not None and row["kind"] != "resume"
                 if wanted:
                     yield line
@@ -129,7 +130,7 @@ def _rows_of_places(
             if not wanted and not place.damaged:
                 at += 1
                 continue
-            row = parsing.valid_row(line)
+            row = row_of_line(line)
             if row is None:
                 continue
             at += 1
@@ -140,7 +141,7 @@ def _rows_of_places(
 def _read_little(descriptor: int, columns: RunColumns, size: int) -> None:
     for start, data in _blocks(descriptor, columns, size):
         lines = data.split(b"\n")[:-1]
-        found = [row for line in lines if (row := parsing.valid_row(line)) is not None]
+        found = [row for line in lines if (row := row_of_line(line)) is not None]
         rows = parsing.from_records(found, len(lines) - len(found))
         columns.add(rows, start, start + len(data))
         columns.add_recent(found)
