@@ -50,12 +50,14 @@ def test_however_a_file_arrives_each_line_is_told_once(
         json.dumps({"seq": number, "text": "x" * size}).encode() + b"\n"
         for number, size in enumerate(sizes)
     )
-    follower = Follower(path)
-    told = []
+    follower, seeker = Follower(path), Follower(path, sought=(b"xxxxx", b'"seq": 1'))
+    told, found = [], []
     for start in range(0, len(data), width):
         append(path, data[start : start + width])
         told += seqs(follower)
+        found += seqs(seeker)
     assert told == list(range(len(sizes)))
+    assert found == [seq for seq, size in enumerate(sizes) if size >= 5 or seq in (1, 10, 11)]
 
 
 def test_a_file_cut_off_or_exchanged_is_read_anew_and_that_is_told(tmp_path: Path) -> None:

@@ -113,12 +113,14 @@ class Follower:
         self._offset += len(data)
         records: list[dict[str, Any]] = []
         problems: list[str] = []
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            if self._skipping:
-                self._skipping = False
-                continue
-            if not self._sought or any(word in line for word in self._sought):
+        first, last = data.find(b"\n"), data.rfind(b"\n")
+        if first < 0:
+            self._rest += data
+        else:
+            head, self._rest = self._rest + data[:first], data[last + 1 :]
+            lines = [] if self._skipping else self._lines(head, 0, len(head))
+            self._skipping = False
+            for line in lines + (self._lines(data, first + 1, last) if first < last else []):
                 self._parse(line, records, problems)
         if self._skipping:
             self._rest = b""
@@ -126,6 +128,20 @@ class Follower:
             problems.append(f"{self.path}: a line is longer than {LINE_SIZE_LIMIT:,} bytes")
             self._rest, self._skipping = b"", True
         return records, problems, len(data) < _CHUNK
+
+    def _lines(self, data: bytes, begin: int, end: int) -> list[bytes]:
+        """The lines between two places, or those that are sought."""
+        if not self._sought:
+            return data[begin:end].split(b"\n")
+        found = {}
+        for word in self._sought:
+            at = data.find(word, begin, end)
+            while at >= 0:
+                start, stop = data.rfind(b"\n", begin, at) + 1, data.find(b"\n", at, end)
+                stop = end if stop < 0 else stop
+                found[max(begin, start)] = data[max(begin, start) : stop]
+                at = data.find(word, stop, end)
+        return [found[start] for start in sorted(found)]
 
     def _parse(self, line: bytes, records: list[dict[str, Any]], problems: list[str]) -> None:
         try:
