@@ -42,6 +42,7 @@ MANAGER_READS: Final = (
             "queue.json",
             "server.lock",
             "settings.json",
+            "workspace.json",
         )
     ),
     *(
@@ -57,10 +58,12 @@ MANAGER_READS: Final = (
     "parts/corpora/toy/manifest.json",
     "parts/model/config.json",
     "parts/model/model.safetensors",
+    "parts/model/model.safetensors.index.json",
 )
 """Patterns of what the manager and the keeper read, below a base folder."""
 
 TRAINER_READS: Final = (
+    f"{_PRIVATE}/workspace.json",
     "parts/corpora/toy/manifest.json",
     *(f"{_DOCUMENTS}/{name}" for name in ("documents.npy", "frames.npy")),
     *(
