@@ -14,10 +14,9 @@ from cptstudio.durable import UnusableFileError, parse_json
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import LOCK, METRICS
-from cptstudio.run_rows import current_rows, last_seq, last_session
+from cptstudio.run_rows import TRAIN, current_rows, last_seq, last_session
 from cptstudio.runs import following
 from cptstudio.runs.watcher import RunFollower
-from cptstudio.training import training_metrics_logger as metric
 from cptstudio.training.progress import ProgressReporter, format_duration, open_log
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.seeds import micro_batch_seed, sample_seed
@@ -29,14 +28,14 @@ from tests.training.trainer_process import reproducible
 def test_positions_go_on_over_sessions_and_torn_lines(tmp_path: Path) -> None:
     first = TrainingMetricsLogger(tmp_path, session=0)
     for step in (1, 2, 3):
-        first.row(metric.TRAIN, step, loss=float(step))
+        first.row(TRAIN, step, loss=float(step))
     first.close()
     with (tmp_path / METRICS).open("a") as file:
         file.write('{"seq": 4, "kin')
     assert (last_seq(tmp_path), last_session(tmp_path)) == (3, 0)
     second = TrainingMetricsLogger(tmp_path, session=1)
     second.resume(from_step=2, after_seq=2)
-    second.row(metric.TRAIN, 3, loss=30.0)
+    second.row(TRAIN, 3, loss=30.0)
     second.close()
     lines = read_json_lines(tmp_path / METRICS)
     assert [row["seq"] for row in lines.records] == [1, 2, 3, 4, 5]
@@ -48,7 +47,7 @@ def test_positions_go_on_over_sessions_and_torn_lines(tmp_path: Path) -> None:
 def test_a_last_row_that_lacks_only_its_newline_keeps_its_position(tmp_path: Path) -> None:
     (tmp_path / METRICS).write_text('{"seq":1,"session":0}\n{"seq":2,"session":0}')
     logger = TrainingMetricsLogger(tmp_path, session=1)
-    logger.row(metric.TRAIN, 3)
+    logger.row(TRAIN, 3)
     logger.close()
     assert [row["seq"] for row in read_json_lines(tmp_path / METRICS).records] == [1, 2, 3]
 
@@ -104,7 +103,7 @@ def test_lines_are_read_backwards_as_they_are_read_forwards(
 
 def test_values_that_are_not_finite_stay_valid_json(tmp_path: Path) -> None:
     logger = TrainingMetricsLogger(tmp_path, session=0)
-    logger.row(metric.TRAIN, 1, loss=float("nan"), gradient_norm=float("inf"))
+    logger.row(TRAIN, 1, loss=float("nan"), gradient_norm=float("inf"))
     logger.close()
     (line,) = (tmp_path / METRICS).read_text().splitlines()
 

@@ -30,10 +30,10 @@ from cptstudio.run_files import (
     read_result,
     reserve,
 )
+from cptstudio.run_rows import EVALUATION, TRAIN
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.settings import Length
 from cptstudio.training import checkpoints, loop
-from cptstudio.training import training_metrics_logger as metric
 from cptstudio.training.accumulation import accumulate
 from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
 from cptstudio.training.defaults import default_learning_rate
@@ -76,10 +76,10 @@ def plain(workspace: Workspace) -> Path:
 def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
     rows = read_json_lines(plain / METRICS).records
     assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
-    steps = [row["step"] for row in rows if row["kind"] == metric.TRAIN]
+    steps = [row["step"] for row in rows if row["kind"] == TRAIN]
     assert steps == list(range(1, 13))
-    assert [row["step"] for row in rows if row["kind"] == metric.EVALUATION] == [0, 4, 8, 12]
-    trained = [row for row in rows if row["kind"] == metric.TRAIN]
+    assert [row["step"] for row in rows if row["kind"] == EVALUATION] == [0, 4, 8, 12]
+    trained = [row for row in rows if row["kind"] == TRAIN]
     for row in trained:
         for name in ("loss", "gradient_norm", "step_seconds", "memory_peak"):
             assert row[name] > 0
@@ -87,7 +87,7 @@ def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
     # What an evaluation or a checkpoint took is its own, not that of the step after it.
     peaks = [row["memory_peak"] for row in trained]
     assert max(peaks[4:]) < 1.5 * min(peaks[4:])
-    assert all(row["memory_peak"] > 0 for row in rows if row["kind"] == metric.EVALUATION)
+    assert all(row["memory_peak"] > 0 for row in rows if row["kind"] == EVALUATION)
     result = read_result(plain)
     assert result is not None
     assert (result.outcome, result.step, result.planned_steps) == ("completed", 12, 12)
@@ -97,9 +97,7 @@ def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
 def test_an_evaluation_costs_what_was_asked_and_runs_of_before_go_on_as_they_were(
     workspace: Workspace, tmp_path: Path, plain: Path
 ) -> None:
-    rows = [
-        row for row in read_json_lines(plain / METRICS).records if row["kind"] == metric.EVALUATION
-    ]
+    rows = [row for row in read_json_lines(plain / METRICS).records if row["kind"] == EVALUATION]
     for row in rows:
         assert all(200 <= one["tokens"] <= 330 for one in row["corpora"].values())
     # What a run of before was prepared with has no such field.
@@ -115,9 +113,7 @@ def test_an_evaluation_costs_what_was_asked_and_runs_of_before_go_on_as_they_wer
 
 
 def test_an_evaluation_measures_both_sides_and_is_kept_in_the_manifest(plain: Path) -> None:
-    rows = [
-        row for row in read_json_lines(plain / METRICS).records if row["kind"] == metric.EVALUATION
-    ]
+    rows = [row for row in read_json_lines(plain / METRICS).records if row["kind"] == EVALUATION]
     for row in rows:
         domain, general = row["corpora"][DOMAIN], row["corpora"][GENERAL]
         assert (domain["role"], general["role"]) == ("domain", "replay")
@@ -144,7 +140,7 @@ def test_only_the_last_and_the_best_checkpoints_stay(workspace: Workspace) -> No
     values = {
         row["step"]: row["domain_bits_per_byte"]
         for row in read_json_lines(directory / METRICS).records
-        if row["kind"] == metric.EVALUATION and row["step"]
+        if row["kind"] == EVALUATION and row["step"]
     }
     best = min(values, key=lambda step: values[step])
     kept = {read_manifest(path).step for path in checkpoints_of(directory)}
@@ -260,9 +256,7 @@ def test_a_batch_that_is_not_finite_is_skipped_counted_and_shown(
     ending = train(directory)
     assert ending.outcome == "completed"
     skipped = [index + 1 for index in places[token]]
-    rows = [
-        row for row in read_json_lines(directory / METRICS).records if row["kind"] == metric.TRAIN
-    ]
+    rows = [row for row in read_json_lines(directory / METRICS).records if row["kind"] == TRAIN]
     assert [row["step"] for row in rows if "skipped" in row] == skipped
     for row in rows:
         assert (row["loss"] == "NaN") == (row["step"] in skipped)
@@ -470,7 +464,7 @@ def test_a_fork_starts_from_the_chosen_checkpoint_and_records_its_parent(
     assert parent is not None and Path(parent.checkpoint) == checkpoints_of(plain)[-1]
     assert train(directory).outcome == "completed"
     first = held_rows(directory)[0]
-    last = [row for row in held_rows(plain) if row["kind"] == metric.EVALUATION][-1]
+    last = [row for row in held_rows(plain) if row["kind"] == EVALUATION][-1]
     assert first["domain_bits_per_byte"] == last["domain_bits_per_byte"]
 
 

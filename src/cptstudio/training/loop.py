@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from cptstudio.run_files import Outcome
-from cptstudio.training import training_metrics_logger as metric
+from cptstudio.run_rows import EVALUATION, TRAIN
 from cptstudio.training.checkpoints import CheckpointStore, TrainerState
 from cptstudio.training.evaluation import EvaluationAbandonedError, complete_prompts, evaluate
 from cptstudio.training.guards import EarlyStopping, StepGuard
@@ -208,7 +208,7 @@ class TrainingLoop:
         speed = done.tokens / seconds
         memory = self._memory.read()
         self._logger.row(
-            metric.TRAIN,
+            TRAIN,
             step,
             loss=loss,
             learning_rate=done.rate,
@@ -270,7 +270,7 @@ class TrainingLoop:
         best = value is not None and self.early_stopping.observe(self.step, value)
         seconds = time.perf_counter() - started
         self._logger.row(
-            metric.EVALUATION,
+            EVALUATION,
             self.step,
             tokens_seen=self._tokens_seen,
             corpora=result.corpora,

@@ -9,22 +9,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from cptstudio.json_lines import JsonLinesWriter
 from cptstudio.metrics import ROW_FIELDS
 from cptstudio.run_files import EVENTS, METRICS, SAMPLES
-from cptstudio.run_rows import last_seq
-
-KIND: Final = "kind"
-TRAIN: Final = "train"
-EVALUATION: Final = "evaluation"
-RESUME: Final = "resume"
-
-SEQ: Final = "seq"
-SESSION: Final = "session"
-STEP: Final = "step"
-TIME: Final = "time"
+from cptstudio.run_rows import RESUME, last_seq
 
 EventKind = Literal[
     "started", "resumed", "evaluation", "checkpoint", "deleted", "skipped", "stop", "ended"
@@ -60,11 +50,11 @@ class TrainingMetricsLogger:
             unknown = ", ".join(sorted(values.keys() - ROW_FIELDS))
             raise ValueError(f"{unknown}: not in the table of cptstudio/metrics.py")
         record = {
-            SEQ: self.seq + 1,
-            SESSION: self._session,
-            KIND: kind,
-            STEP: step,
-            TIME: time.time(),
+            "seq": self.seq + 1,
+            "session": self._session,
+            "kind": kind,
+            "step": step,
+            "time": time.time(),
             **values,
         }
         self._metrics.append(record)
@@ -78,10 +68,10 @@ class TrainingMetricsLogger:
         """Append a line to the run's story; `message` is a sentence for the user."""
         self._events.append(
             {
-                TIME: time.time(),
-                SESSION: self._session,
+                "time": time.time(),
+                "session": self._session,
                 "event": kind,
-                STEP: step,
+                "step": step,
                 "message": message,
                 **values,
             }
@@ -91,9 +81,9 @@ class TrainingMetricsLogger:
         """Append a completion of the prompt suite; later lines for a step replace earlier ones."""
         self._samples.append(
             {
-                TIME: time.time(),
-                SESSION: self._session,
-                STEP: step,
+                "time": time.time(),
+                "session": self._session,
+                "step": step,
                 "index": index,
                 "prompt": prompt,
                 "completion": completion,
