@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Set
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,27 @@ def test_what_the_interface_uses_starts_without_mlx(module: str) -> None:
     code = f"import sys, {module}; sys.exit('mlx.core' in sys.modules or 'mlx_lm' in sys.modules)"
     completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert completed.returncode == 0, completed.stderr or f"{module} imports mlx"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Nor do they for types alone, or late inside a function."""
+    modules = {_module(path): path for path in source_files()}
+    arrows = {name: _arrows(path, modules.keys()) - {name} for name, path in modules.items()}
+    TopologicalSorter(arrows).prepare()
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _arrows(path: Path, modules: Set[str]) -> set[str]:
+    """The files that are meant by a file's imports: a module of a package, not the package."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in modules else node.module or "" for name in inner}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & modules

@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,24 @@ from pydantic import BaseModel, ConfigDict
 
 from cptstudio.errors import UserError
 
-if TYPE_CHECKING:
-    from cptstudio.corpus.tokenizer import CorpusTokenizer
-
 LARGEST_LOSS = 0.01
 """Share of the characters above which a corpus is not tokenised unless that is asked for."""
 
 SAMPLE_TEXTS, SAMPLE_CHARACTERS = 400, 5_000
 _EXAMPLES = 8
 _FOLDED = 0.5
+
+
+class Encoder(Protocol):
+    """What of a `CorpusTokenizer` is needed here, which itself keeps a `TokenizerLoss`."""
+
+    @property
+    def backend(self) -> Any:
+        """The `tokenizers.Tokenizer` under it."""
+
+    @property
+    def unknown(self) -> int | None:
+        """Id of the unknown token."""
 
 
 class TokenizerLoss(BaseModel):
@@ -55,7 +64,7 @@ class TokenizerLoss(BaseModel):
         return self.unknown + self.vanished
 
 
-def measure_loss(tokenizer: CorpusTokenizer, texts: Iterable[str]) -> TokenizerLoss:
+def measure_loss(tokenizer: Encoder, texts: Iterable[str]) -> TokenizerLoss:
     """Encode texts and compare what the tokens cover with what is there."""
     examined = unknown = vanished = 0
     lost: Counter[str] = Counter()
@@ -163,9 +172,7 @@ def _content(text: str) -> npt.NDArray[np.bool_]:
     return result
 
 
-def _coverage(
-    tokenizer: CorpusTokenizer, text: str
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _coverage(tokenizer: Encoder, text: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which characters lie in a token, and which in an unknown one; bool [characters] each."""
     encoding = tokenizer.backend.encode(text, add_special_tokens=False)
     places = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
@@ -186,7 +193,7 @@ def _within(places: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.bool_]
     return result
 
 
-def _foldable(tokenizer: CorpusTokenizer, text: str) -> dict[str, int]:
+def _foldable(tokenizer: Encoder, text: str) -> dict[str, int]:
     normalizer = tokenizer.backend.normalizer
     if normalizer is None:
         return {}

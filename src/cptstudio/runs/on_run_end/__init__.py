@@ -11,18 +11,36 @@ import logging
 import pkgutil
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from cptstudio.errors import UserError
+from cptstudio.runs.queue import Queue
 from cptstudio.runs.run import Run
-
-if TYPE_CHECKING:
-    from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.workspace import Workspace
 
 _SECONDS: Final = 1.0
 _Kind = TypeVar("_Kind", bound="OnRunEnd")
 _Answer = TypeVar("_Answer")
 _logger = logging.getLogger(__name__)
+
+
+class Manager(Protocol):
+    """What of `TrainingManager` is used here, which itself starts the `RunEnds`."""
+
+    workspace: Workspace
+    queue: Queue
+
+    def runs(self) -> list[Run]:
+        """All runs."""
+
+    def alive(self) -> list[Run]:
+        """Those whose trainer or keeper lives."""
+
+    def run(self, id: str) -> Run:
+        """Return one run."""
+
+    def begin_waiting(self, run: Run, resume: str | None) -> None:
+        """Start a run that waits in the queue."""
 
 
 class OnRunEnd:
@@ -46,7 +64,7 @@ class RunEnds:
         manager: whose runs.
     """
 
-    def __init__(self, manager: TrainingManager) -> None:
+    def __init__(self, manager: Manager) -> None:
         self._manager = manager
         self._alive: set[str] | None = None
         self._stopping = threading.Event()

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
 
 from cptstudio.errors import UserError
-from cptstudio.runs.on_run_end import OnRunEnd
-
-if TYPE_CHECKING:
-    from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.runs.on_run_end import Manager, OnRunEnd
 
 _logger = logging.getLogger(__name__)
 
 
-def make(manager: TrainingManager) -> QueueRunner:
+def make(manager: Manager) -> QueueRunner:
     """Return the queue's engine."""
     return QueueRunner(manager)
 
@@ -31,7 +27,7 @@ class QueueRunner(OnRunEnd):
         problem: why it paused itself, or None.
     """
 
-    def __init__(self, manager: TrainingManager) -> None:
+    def __init__(self, manager: Manager) -> None:
         self._manager = manager
         self._queue = manager.queue
         self._lock = threading.Lock()
