@@ -12,8 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cptstudio.corpus import build as build_module
-from cptstudio.corpus import build_program
+from cptstudio.corpus import build_program, versions
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.durable import is_staging_name
 from cptstudio.errors import UserError
@@ -337,7 +336,7 @@ def test_deleting_needs_a_confirmation_and_spares_the_sources(studio: Web) -> No
 def test_a_corpus_that_a_terminal_builds_is_not_deleted(studio: Web) -> None:
     folder = studio.studio.workspace.corpus("c")
     folder.mkdir(parents=True)
-    with build_module.only_builder(folder):
+    with versions.only_builder(folder):
         answer = studio.request("DELETE", "/api/corpora/c", json={"confirmed": True})
     assert answer.status_code == 422
     assert "Another build" in answer.json["detail"]

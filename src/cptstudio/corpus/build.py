@@ -5,21 +5,16 @@ and a few dozen bytes for each in memory. Then duplicates are found, sides are g
 documents are tokenised from their own store. Only then the manifest is replaced, which makes
 the new version the corpus and the former one disposable. So a build that ends at any point,
 even by SIGKILL, leaves the former corpus whole; the next build sweeps what it left.
-
-A build is skipped when nothing changed: same settings, and the same files by label, size and
-time of change. Where only a time differs, or a file was so young when it was read that it could
-have been changed again within the clock's tick, the content's SHA-256 decides.
 """
 
 from __future__ import annotations
 
 import datetime
-import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -50,20 +45,20 @@ from cptstudio.corpus.manifest import (
     CorpusReport,
     DuplicateExample,
     GivenSource,
+    LanguageShares,
 )
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
 from cptstudio.corpus.progress import ProgressCallback, ProgressMeter
 from cptstudio.corpus.reading import SourceReader
 from cptstudio.corpus.sources import Skipped, Source, SourceFile, find_sources
-from cptstudio.corpus.split import SplitRule, sides_of
+from cptstudio.corpus.split import SplitRule
+from cptstudio.corpus.statuses import EXAMPLES, assign_statuses
 from cptstudio.corpus.token_store import SIDES
 from cptstudio.corpus.tokenising import ensure_tokens_of, tokenise
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
+from cptstudio.corpus.versions import commit, former_of, is_current, only_builder, sweep
 from cptstudio.errors import UserError
-from cptstudio.workspace import BUILD_LOCK, check_new_name, is_never_built
-
-_EXAMPLES = 10
-_TRUSTED_AGE_NS = 2_000_000_000
+from cptstudio.workspace import check_new_name, is_never_built
 
 
 @dataclass(frozen=True)
@@ -114,9 +109,9 @@ def build_corpus(
     # What is gone now was renamed while the sources were looked for: it is not made anew.
     path.mkdir(parents=is_new_place, exist_ok=True)
     with only_builder(path):
-        former = _former(path)
-        _sweep(path, former)
-        if former is not None and _is_current(former, files, settings):
+        former = former_of(path)
+        sweep(path, former)
+        if former is not None and is_current(former, files, settings):
             if tokenizer is not None:
                 ensure_tokens_of(former, tokenizer, meter, allow_lossy=allow_lossy)
             return BuildResult(former, changed=False)
@@ -132,7 +127,7 @@ def build_corpus(
             manifest.model = str(model_path) if model_path is not None else None
             meter.begin("saving", 0)
             meter.tell()
-            _commit(path, staged, manifest)
+            commit(path, staged, manifest)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
             if not (path / MANIFEST).exists() and is_never_built(path):
@@ -200,8 +195,31 @@ def _build(
             folder = staged / "tokens" / tokenizer.facts.hash
             folder.parent.mkdir()
             tokenise(store, folder, tokenizer, fingerprint, meter, allow_lossy=allow_lossy)
-    report = CorpusReport(
-        source_files=len(files),
+    return CorpusManifest(
+        format=CORPUS_FORMAT,
+        name=path.name,
+        version=f"{fingerprint[:16]}-{os.urandom(4).hex()}",
+        fingerprint=fingerprint,
+        sources_fingerprint=reader.fingerprint,
+        scanned_ns=0,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        settings=settings,
+        split=rule,
+        report=_report(records, reader, inspection, likeness, languages, len(files)),
+        readers=READERS,
+    )
+
+
+def _report(
+    records: npt.NDArray[Any],
+    reader: SourceReader,
+    inspection: Inspection,
+    likeness: dict[int, tuple[int, float]],
+    languages: LanguageShares,
+    source_files: int,
+) -> CorpusReport:
+    return CorpusReport(
+        source_files=source_files,
         skipped_files=reader.skipped,
         problems=reader.problems,
         problem_count=reader.problem_count,
@@ -215,88 +233,6 @@ def _build(
         length_histogram=_histogram(records),
         **_totals(records),
     )
-    return CorpusManifest(
-        format=CORPUS_FORMAT,
-        name=path.name,
-        version=f"{fingerprint[:16]}-{os.urandom(4).hex()}",
-        fingerprint=fingerprint,
-        sources_fingerprint=reader.fingerprint,
-        scanned_ns=0,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        settings=settings,
-        split=rule,
-        report=report,
-        readers=READERS,
-    )
-
-
-def assign_statuses(
-    records: npt.NDArray[Any],
-    settings: BuildSettings,
-    rule: SplitRule,
-    pairs: Iterable[tuple[int, int, float]],
-    settled: npt.NDArray[np.void] | None = None,
-) -> tuple[SplitRule, dict[int, tuple[int, float]]]:
-    """Set every record's status.
-
-    Of equal documents the first is kept. Of a group of near duplicates that touches a held-out
-    side, the held-out ones stay and those of the training side are dropped as overlap, whether
-    near duplicates are dropped otherwise or not: or the evaluation would measure memory.
-
-    Returns:
-        The rule with its pins; for each dropped document the one kept in its place and the
-        estimated similarity.
-    """
-    hashes = np.ascontiguousarray(records["hash"]).view("<u8").reshape(-1, 2)
-    _, first, which = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
-    lengths = records["length"][first].astype(np.int64)
-    sides, rule = sides_of(records["hash"][first], lengths, rule, settled)
-    status = sides[which.ravel()].astype(np.uint8)
-    kept_for = first[which.ravel()]
-    likeness: dict[int, tuple[int, float]] = {}
-    if settings.exact_dedup:
-        repeated = np.flatnonzero(kept_for != np.arange(len(records)))
-        status[repeated] = STATUSES.index("exact duplicate")
-        likeness.update((int(n), (int(kept_for[n]), 1.0)) for n in repeated[:_EXAMPLES])
-    for group, similarity in _groups(pairs):
-        alive = [number for number in group if status[number] < len(SIDES)]
-        held_out = [number for number in alive if status[number]]
-        kept = min(held_out or alive, default=-1)
-        for number in alive:
-            if held_out and not status[number]:
-                status[number] = STATUSES.index("overlap with held-out")
-            elif settings.near_dedup and number != kept:
-                status[number] = STATUSES.index("near duplicate")
-            else:
-                continue
-            likeness[number] = (kept, similarity[number])
-    records["status"] = status
-    return rule, likeness
-
-
-def _groups(
-    pairs: Iterable[tuple[int, int, float]],
-) -> Iterator[tuple[list[int], dict[int, float]]]:
-    """Connected groups of near duplicates, and the best similarity seen of each document."""
-    parent: dict[int, int] = {}
-    best: dict[int, float] = {}
-
-    def root(number: int) -> int:
-        while parent.setdefault(number, number) != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
-    for one, other, similarity in pairs:
-        left, right = sorted((root(one), root(other)))
-        parent[right] = left
-        for number in (one, other):
-            best[number] = max(best.get(number, 0.0), similarity)
-    groups: dict[int, list[int]] = {}
-    for number in sorted(parent):
-        groups.setdefault(root(number), []).append(number)
-    for group in groups.values():
-        yield group, best
 
 
 def _examples(
@@ -310,7 +246,7 @@ def _examples(
     for reason in STATUSES[len(SIDES) :]:
         code = STATUSES.index(reason)
         chosen = [number for number in sorted(likeness) if records["status"][number] == code]
-        for number in chosen[:_EXAMPLES]:
+        for number in chosen[:EXAMPLES]:
             kept, similarity = likeness[number]
             examples.append(
                 DuplicateExample(
@@ -341,82 +277,3 @@ def _totals(records: npt.NDArray[Any]) -> dict[str, dict[str, int]]:
 def _split_rule(settings: BuildSettings, former: Corpus | None) -> SplitRule:
     pinned = former.manifest.split.pinned if former is not None else {}
     return SplitRule(validation=settings.validation, test=settings.test, pinned=pinned)
-
-
-@contextmanager
-def only_builder(path: Path) -> Iterator[None]:
-    """Hold the lock of a corpus's folder, so that no build changes it meanwhile.
-
-    Raises:
-        UserError: a build is running.
-    """
-    descriptor = os.open(
-        path / BUILD_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
-    )
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"Another build of the corpus {path.name!r} is running.") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _former(path: Path) -> Corpus | None:
-    """The corpus that is there, if it is whole; a damaged one is built anew."""
-    try:
-        corpus = open_corpus(path)
-    except UserError:
-        return None
-    return corpus if (corpus.folder / "documents" / "documents.npy").exists() else None
-
-
-def _sweep(path: Path, current: Corpus | None) -> None:
-    durable.sweep_staging(path)
-    versions = path / VERSIONS
-    if versions.exists():
-        durable.sweep_staging(versions)
-        for entry in list(versions.iterdir()):
-            if current is None or entry.name != current.manifest.version:
-                shutil.rmtree(entry, ignore_errors=True)
-    if current is not None and (current.folder / "tokens").exists():
-        durable.sweep_staging(current.folder / "tokens")
-
-
-def _is_current(former: Corpus, files: Sequence[SourceFile], settings: BuildSettings) -> bool:
-    if former.manifest.settings != settings or former.manifest.readers != READERS:
-        return False
-    known = {}
-    for record in former.sources():
-        if record.modified_ns and record.file not in known:
-            known[record.file] = record
-    if len(known) != len(files):
-        return False
-    scanned = former.manifest.scanned_ns
-    for file in files:
-        if file.label not in known:
-            return False
-        record = known[file.label]
-        if record.size != file.size:
-            return False
-        recent = file.modified_ns > scanned - _TRUSTED_AGE_NS
-        if record.modified_ns == file.modified_ns and not recent:
-            continue
-        if record.sha256 is None:
-            return False
-        try:
-            if durable.sha256_of_file(file.path) != record.sha256:
-                return False
-        except (OSError, UserError):
-            return False
-    return True
-
-
-def _commit(path: Path, staged: Path, manifest: CorpusManifest) -> None:
-    version = path / VERSIONS / manifest.version
-    durable.commit_directory(staged, version)
-    durable.write_json(path / MANIFEST, manifest.model_dump(mode="json"))
-    for entry in list((path / VERSIONS).iterdir()):
-        if entry.name != manifest.version:
-            shutil.rmtree(entry, ignore_errors=True)

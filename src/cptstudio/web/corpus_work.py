@@ -200,7 +200,7 @@ def delete(studio: Studio, name: str, *, confirmed: bool) -> None:
     """
     if not confirmed:
         raise Problem(f"Confirm that the corpus {name} with its documents and tokens is deleted.")
-    from cptstudio.corpus.build import only_builder
+    from cptstudio.corpus.versions import only_builder
 
     job = studio.jobs.active(key(name))
     if job is not None:
