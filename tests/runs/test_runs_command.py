@@ -40,6 +40,7 @@ def runs(
 def test_looking_shows_states_and_writes_nothing(
     workspace: Workspace, parts: dict[str, Any]
 ) -> None:
+    workspace.root.mkdir()
     assert "No runs" in runs(workspace, "list").stdout
     remembered_run(workspace, parts, "lost", ended=False)
     remembered_run(workspace, parts, "killed", ended=True)
@@ -119,6 +120,7 @@ def test_a_run_is_resumed_watched_stopped_and_forked_from_the_terminal(
 def test_the_queue_starts_its_runs_when_it_is_told_to(
     workspace: Workspace, parts: dict[str, Any]
 ) -> None:
+    workspace.root.mkdir()
     assert "No run waits" in runs(workspace, "queue").stdout
     manager = TrainingManager(workspace)
     for name in ("one", "two"):
