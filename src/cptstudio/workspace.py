@@ -116,6 +116,19 @@ def check_new_name(path: Path, what: str) -> None:
         )
 
 
+def check_new_run(directory: Path) -> None:
+    """Refuse the directory of a new run whose name is taken.
+
+    Raises:
+        UserError: something is there, or what would be the same folder on a Mac.
+    """
+    if os.path.lexists(directory):
+        raise UserError(
+            f"There is a run {directory.name!r} already. Choose another name, or delete it first."
+        )
+    check_new_name(directory, "run")
+
+
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 

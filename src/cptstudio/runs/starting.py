@@ -10,7 +10,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from cptstudio import run_files
@@ -21,7 +20,7 @@ from cptstudio.runs.locks import Lock
 from cptstudio.runs.preferences import read_preferences
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.run import Run
-from cptstudio.workspace import Workspace, check_new_name
+from cptstudio.workspace import Workspace, check_new_run
 
 _LAUNCH_SECONDS: Final = 60.0
 
@@ -63,14 +62,12 @@ class Starter:
         directory = self._workspace.run(config.name)
         folder = launching.private_folder(self._workspace.private, config.name)
         problems = []
-        if directory.exists() or directory.is_symlink():
-            problem = f"{directory} already exists; choose another name."
-            problems.append(Finding(problem, "name"))
-        elif twin := _twin(directory):
-            problems.append(Finding(twin, "name"))
-        elif states.gather(folder, directory).lock_held:
-            problem = f"A deleted run {config.name} is still ending; try again soon."
-            problems.append(Finding(problem, "name"))
+        try:
+            check_new_run(directory)
+            if states.gather(folder, directory).lock_held:
+                raise UserError(f"A deleted run {config.name} is still ending; try again soon.")
+        except UserError as error:
+            problems.append(Finding(error.message, "name"))
         problems += preflight.problems_of(config, directory)
         return problems + ([] if queue else self._device_problems(config.name))
 
@@ -183,11 +180,3 @@ def checkpoint_of(run: Run, name: str | None) -> str:
             f"The run {run.id} has no complete checkpoint {name!r}; it has {', '.join(names)}."
         )
     return name
-
-
-def _twin(directory: Path) -> str | None:
-    try:
-        check_new_name(directory, "run")
-    except UserError as error:
-        return error.message
-    return None

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cptstudio.errors import UserError
 from cptstudio.lm.identity import hash_of_files, known_model_files, tokenizer_files
 from cptstudio.run_files import CorpusRecord, RunConfig, reserve
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import describe_machine, installed_versions
 from cptstudio.training.planning import Plan, make_plan
-from cptstudio.workspace import Workspace, check_new_name
+from cptstudio.workspace import Workspace, check_new_run
 
 
 def prepare_run(
@@ -36,11 +34,7 @@ def prepare_run(
             created.
     """
     target = workspace.run(name)
-    if os.path.lexists(target):
-        raise UserError(
-            f"There is a run {name!r} already. Choose another name, or delete it first."
-        )
-    check_new_name(target, "run")
+    check_new_run(target)
     config, plan = plan_config(workspace, name, settings)
     agree(plan)
     workspace.make(target.parent)
