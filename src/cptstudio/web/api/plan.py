@@ -1,4 +1,4 @@
-"""`/api/plan`: what a run would be, before anything starts; the tables of settings and metrics."""
+"""`/api/plan`: what a run would be, before anything starts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import Any
 import flask
 from pydantic import BaseModel, ConfigDict, Field
 
-from cptstudio import metrics, yaml_text
+from cptstudio import yaml_text
 from cptstudio.child_limits import for_models
-from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import Finding, UserError, by_field
-from cptstudio.metrics import Metric
-from cptstudio.prompt_suites import Suite
-from cptstudio.settings import TrainingSettings, parse_settings
+from cptstudio.settings import parse_settings
 from cptstudio.training import calibration
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.web import equal_command, making_room
@@ -87,45 +84,9 @@ class PlanAnswer(BaseModel):
     yaml: str | None
 
 
-class MetricsAnswer(BaseModel):
-    """What a run's rows hold, and how it is shown.
-
-    Attributes:
-        training: numbers of rows of training.
-        evaluation: numbers of rows of evaluations.
-        measures: what is measured on one set of held-out text, by evaluations and by tests.
-    """
-
-    training: tuple[Metric, ...]
-    evaluation: tuple[Metric, ...]
-    measures: tuple[Metric, ...]
-
-
 def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("plan", __name__, url_prefix="/api")
-    schema: dict[str, Any] = {}
-
-    @route(bp, "GET", "/settings-schema", summary="JSON Schema of the settings")
-    def settings_schema() -> dict[str, Any]:
-        if not schema:
-            schema.update(TrainingSettings.model_json_schema())
-        return schema
-
-    @route(bp, "GET", "/sampling-schema", summary="JSON Schema of a suite and its sampling")
-    def sampling_schema() -> dict[str, Any]:
-        """`$defs.Sampling` has the fields, bounds and usual values of all sampling."""
-        return Suite.model_json_schema()
-
-    @route(bp, "GET", "/build-schema", summary="JSON Schema of a corpus's build settings")
-    def build_schema() -> dict[str, Any]:
-        return BuildSettings.model_json_schema()
-
-    @route(bp, "GET", "/metrics", summary="The table of metrics", answer=MetricsAnswer)
-    def metric_table() -> MetricsAnswer:
-        return MetricsAnswer(
-            training=metrics.TRAINING, evaluation=metrics.EVALUATION, measures=metrics.MEASURES
-        )
 
     @route(bp, "POST", "/plan", summary="Plan a run", body=PlanBody, answer=PlanAnswer)
     def plan(body: PlanBody) -> PlanAnswer:

@@ -1,0 +1,59 @@
+"""`/api/...-schema` and `/api/metrics`: the tables that forms, flags and charts are made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+from pydantic import BaseModel
+
+from cptstudio import metrics
+from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.metrics import Metric
+from cptstudio.prompt_suites import Suite
+from cptstudio.settings import TrainingSettings
+from cptstudio.web.api.openapi import route
+from cptstudio.web.studio import Studio
+
+
+class MetricsAnswer(BaseModel):
+    """What a run's rows hold, and how it is shown.
+
+    Attributes:
+        training: numbers of rows of training.
+        evaluation: numbers of rows of evaluations.
+        measures: what is measured on one set of held-out text, by evaluations and by tests.
+    """
+
+    training: tuple[Metric, ...]
+    evaluation: tuple[Metric, ...]
+    measures: tuple[Metric, ...]
+
+
+def blueprint(studio: Studio) -> flask.Blueprint:
+    """The routes."""
+    bp = flask.Blueprint("schemas", __name__, url_prefix="/api")
+    schema: dict[str, Any] = {}
+
+    @route(bp, "GET", "/settings-schema", summary="JSON Schema of the settings")
+    def settings_schema() -> dict[str, Any]:
+        if not schema:
+            schema.update(TrainingSettings.model_json_schema())
+        return schema
+
+    @route(bp, "GET", "/sampling-schema", summary="JSON Schema of a suite and its sampling")
+    def sampling_schema() -> dict[str, Any]:
+        """`$defs.Sampling` has the fields, bounds and usual values of all sampling."""
+        return Suite.model_json_schema()
+
+    @route(bp, "GET", "/build-schema", summary="JSON Schema of a corpus's build settings")
+    def build_schema() -> dict[str, Any]:
+        return BuildSettings.model_json_schema()
+
+    @route(bp, "GET", "/metrics", summary="The table of metrics", answer=MetricsAnswer)
+    def metric_table() -> MetricsAnswer:
+        return MetricsAnswer(
+            training=metrics.TRAINING, evaluation=metrics.EVALUATION, measures=metrics.MEASURES
+        )
+
+    return bp
