@@ -345,6 +345,8 @@ def test_a_second_visit_fetches_no_file_of_the_pages(page: Page) -> None:
         .filter(one => one.name.includes("/ui/") && one.transferSize > 0).map(one => one.name)"""
     page.goto("/runs/beta")
     wait_for_seq(page, 124)
+    # The code of the other pages comes right after the first one.
+    page.wait_for_load_state("networkidle")
     assert len(page.evaluate(fetched)) > 20
     page.goto("/runs/alpha")
     expect(page.get_by_role("heading", name="alpha", level=1)).to_be_visible()
