@@ -71,7 +71,7 @@ def make_run(workspace: Workspace, parts: dict[str, Any], name: str, alive: bool
         assert lock is not None
         with lock:
             subprocess.Popen(
-                [sys.executable, "-m", "cptstudio.runs.keeper", str(folder), str(lock.descriptor)],
+                [sys.executable, "-m", launching.KEEPER_MODULE, str(folder), str(lock.descriptor)],
                 pass_fds=(lock.descriptor,),
                 start_new_session=True,
             )

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Set
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -100,6 +101,21 @@ def test_only_the_rooms_that_compute_import_mlx(path: Path) -> None:
     allowed = room_of(path) in MAY_IMPORT_MLX
     allowed |= str(path.relative_to(PACKAGE)) in PROGRAMS_THAT_IMPORT_MLX
     assert not used or allowed
+
+
+def test_the_name_of_a_program_stands_in_one_place() -> None:
+    modules = {
+        ".".join(("cptstudio", *path.relative_to(PACKAGE).with_suffix("").parts))
+        for path in source_files()
+    }
+    named = Counter(
+        node.value
+        for path in source_files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in modules
+    )
+    assert len(named) > 10
+    assert [name for name, times in named.items() if times > 1] == []
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import typer.main
 from cptstudio import __version__, cli, workspace
 from cptstudio.errors import UserError
 from cptstudio.runs import locks
+from cptstudio.runs.launching import KEEPER_MODULE, TRAINER_MODULE
 from cptstudio.workspace import Workspace
 
 NOTE = ".cpt-studio/workspace.json"
@@ -88,8 +89,8 @@ def test_neither_trainer_nor_keeper_works_in_one(tmp_path: Path) -> None:
     lock = locks.take(folder / "lock")
     assert lock is not None
     before = all_in(root)
-    trainer = ("cptstudio.training.continued_pretraining", str(root / "models/cpt/first"))
-    keeper = ("cptstudio.runs.keeper", str(folder), str(lock.descriptor))
+    trainer = (TRAINER_MODULE, str(root / "models/cpt/first"))
+    keeper = (KEEPER_MODULE, str(folder), str(lock.descriptor))
     with lock:
         for program in (trainer, keeper):
             ended = subprocess.run(

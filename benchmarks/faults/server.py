@@ -25,6 +25,7 @@ import psutil
 from benchmarks.faults.findings import Findings
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig
+from cptstudio.runs.launching import KEEPER_MODULE, TRAINER_MODULE
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 
@@ -147,9 +148,9 @@ def processes_of(workspace: Workspace) -> tuple[set[int], set[int]]:
             continue
         if not any(part.startswith(f"{workspace.root}{os.sep}") for part in command):
             continue
-        if "cptstudio.runs.keeper" in command:
+        if KEEPER_MODULE in command:
             keepers.add(process.pid)
-        elif "cptstudio.training.continued_pretraining" in command:
+        elif TRAINER_MODULE in command:
             trainers.add(process.pid)
     return keepers, trainers
 

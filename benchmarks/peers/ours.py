@@ -15,8 +15,7 @@ from benchmarks.peers.processes import Ended, run_to_end
 from benchmarks.peers.workbench import Workbench
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import METRICS
-
-TRAINER = "cptstudio.training.continued_pretraining"
+from cptstudio.runs.launching import TRAINER_MODULE
 
 
 def run_ours(
@@ -40,7 +39,7 @@ def run_ours(
     subprocess.run([sys.executable, program, path], check=True)
     prepared = json.loads((work / "prepared.json").read_text())
     began = time.time()
-    command: list[str | Path] = [sys.executable, "-m", TRAINER, directory]
+    command: list[str | Path] = [sys.executable, "-m", TRAINER_MODULE, directory]
     ended = run_to_end(command, work / "log.txt", work, environment)
     rows = [row for row in read_json_lines(directory / METRICS).records if row["kind"] == "train"]
     if ended.status != 0 or len(rows) != run.warmup + run.steps:

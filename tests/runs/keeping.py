@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cptstudio.runs import locks, records
+from cptstudio.runs.launching import KEEPER_MODULE
 from cptstudio.runs.records import Control, ExitRecord, KeeperRecord, Request, Spec
 
 _Found = TypeVar("_Found")
@@ -54,7 +55,7 @@ class Kept:
         records.write(self.folder / records.SPEC, self.spec)
         held = locks.take(self.folder / records.LOCK)
         assert held is not None
-        keeper = ("-P", "-m", "cptstudio.runs.keeper")
+        keeper = ("-P", "-m", KEEPER_MODULE)
         self.process = subprocess.Popen(
             [sys.executable, *keeper, str(self.folder), str(held.descriptor)],
             pass_fds=(held.descriptor,),

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from cptstudio.runs import terminal
+from cptstudio.runs.launching import TRAINER_MODULE
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 from tests.runs.keeping import eventually
@@ -138,7 +139,7 @@ def test_a_process_that_only_looks_like_a_trainer_is_never_signalled(
 ) -> None:
     directory = remembered_run(workspace, parts, "lost", ended=False)
     code = "import time; time.sleep(3600)"
-    words = ["-m", "cptstudio.training.continued_pretraining", str(directory)]
+    words = ["-m", TRAINER_MODULE, str(directory)]
     with subprocess.Popen([sys.executable, "-c", code, *words]) as lookalike:
         (directory / "trainer.lock").write_text(f"{lookalike.pid}\n")
         eventually(lambda: words[-1] in psutil.Process(lookalike.pid).cmdline(), "its start")

@@ -20,6 +20,7 @@ from cptstudio.run_files import (
     read_result,
     verify_checkpoint,
 )
+from cptstudio.runs.launching import TRAINER_MODULE
 from cptstudio.training.checkpoints import SPACE_MARGIN
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import prepare
@@ -45,7 +46,7 @@ def test_a_write_that_the_system_refuses_leaves_the_former_checkpoint(
     def no_large_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    command = [sys.executable, "-m", "cptstudio.training.continued_pretraining", str(directory)]
+    command = [sys.executable, "-m", TRAINER_MODULE, str(directory)]
     ended = subprocess.run(
         [*command, "--resume"], capture_output=True, text=True, preexec_fn=no_large_files
     )

@@ -15,9 +15,9 @@ from cptstudio import metrics
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import METRICS
 from cptstudio.run_rows import current_rows
+from cptstudio.runs.launching import TRAINER_MODULE as MODULE
 from cptstudio.training.stop_requests import SIGNALS
 
-MODULE = "cptstudio.training.continued_pretraining"
 PATIENCE = 200.0
 
 

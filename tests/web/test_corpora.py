@@ -17,6 +17,7 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.durable import is_staging_name
 from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
+from cptstudio.web import corpus_work
 from cptstudio.web.problems import Problem
 from cptstudio.web.row_samples import RowSampler
 from tests.web.corpus_sources import MODEL, install_demo_model, write_documents, write_much_text
@@ -357,7 +358,7 @@ def test_damaged_corpora_are_listed_with_the_reason(studio: Web) -> None:
 def _builder(server: RunningServer) -> psutil.Process | None:
     for worker in server.workers():
         for child in worker.children():
-            if "cptstudio.corpus.build_program" in child.cmdline():
+            if corpus_work.PROGRAM in child.cmdline():
                 return child
     return None
 

@@ -18,6 +18,7 @@ from cptstudio.runs.locks import Lock
 from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
 
 TRAINER_MODULE = "cptstudio.training.continued_pretraining"
+KEEPER_MODULE = "cptstudio.runs.keeper"
 NEWEST = ""
 _START_SECONDS = 30.0
 _TRIES = 100
@@ -120,7 +121,7 @@ def _spawn(lock: Lock, folder: Path) -> subprocess.Popen[bytes]:
                 sys.executable,
                 "-P",
                 "-m",
-                "cptstudio.runs.keeper",
+                KEEPER_MODULE,
                 str(folder),
                 str(lock.descriptor),
             ],

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.left_aside import LeftAside
+from cptstudio.web import corpus_work
 from cptstudio.workspace import Workspace
 from tests.toy_models import text_sample
 from tests.web.server_process import PATIENCE, RunningServer, wait_for
@@ -61,7 +62,7 @@ def held_back(server: RunningServer) -> Iterator[psutil.Process]:
 
     def program() -> psutil.Process | None:
         for process in psutil.Process(server.process.pid).children(recursive=True):
-            if "cptstudio.corpus.build_program" in process.cmdline():
+            if corpus_work.PROGRAM in process.cmdline():
                 return process
         return None
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from cptstudio.testing import programs
 from cptstudio.workspace import Workspace
 from tests.web.server_process import PATIENCE
 from tests.web.ui.accessibility import assert_accessible_in_all
@@ -67,7 +68,7 @@ def test_a_base_and_two_checkpoints_on_two_corpora(lab: Lab, page: Page) -> None
     jobs.get_by_role("button", name="Close").click()
     expect(jobs).to_have_count(0)
     expect_breaks_off(
-        page, jobs, lambda: start(page, "Evaluate"), lambda: lab.kill("cptstudio.testing.evaluate")
+        page, jobs, lambda: start(page, "Evaluate"), lambda: lab.kill(programs.EVALUATE)
     )
 
     page.get_by_label("Stride", exact=False).fill("")
@@ -151,7 +152,7 @@ def test_a_point_between_base_and_trained_is_measured_and_saved(lab: Lab, page: 
         page,
         jobs,
         lambda: start(page, "Merge and measure"),
-        lambda: lab.kill("cptstudio.testing.merge"),
+        lambda: lab.kill(programs.MERGE),
     )
     start(page, "Merge and measure")
     figure = page.get_by_role("figure", name="What is kept and what is forgotten")
@@ -196,7 +197,7 @@ def test_questions_are_answered(lab: Lab, page: Page, tmp_path: Path) -> None:
         page,
         jobs,
         lambda: start(page, "Ask"),
-        lambda: lab.kill("cptstudio.testing.question_program"),
+        lambda: lab.kill(programs.QUESTIONS),
     )
     start(page, "Ask")
     table = page.get_by_role("table", name="Accuracy by model")

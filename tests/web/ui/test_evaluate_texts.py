@@ -11,6 +11,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from cptstudio.testing import programs
 from cptstudio.testing.suites import read_suite
 from tests.toy_models import text_sample
 from tests.web.server_process import PATIENCE
@@ -190,7 +191,7 @@ def test_a_suite_is_made_run_and_its_differences_marked(lab: Lab, page: Page) ->
         page,
         jobs,
         lambda: start(page, "Run basics"),
-        lambda: lab.kill("cptstudio.testing.suite_program"),
+        lambda: lab.kill(programs.SUITE),
     )
     start(page, "Run basics")
     matrix = page.get_by_role("region", name="Prompts by models")

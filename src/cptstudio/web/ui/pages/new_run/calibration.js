@@ -13,13 +13,12 @@ import { isEnded, noteJob, useJob } from "../../lib/jobs.js";
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 /** @typedef {import("./form.js").Facts} Facts */
 
-/** Settings that change how many steps there are, not how long a step takes. */
-const NO_MATTER = new Set(["length", "seed", "optimizer.learning_rate", "evaluation.prompts", "checkpoints.keep_last",
-  "checkpoints.keep_every"]);
+/** Settings that change how many steps there are or what is saved, not how long a step takes. */
+const NO_MATTER = /^(length|seed|optimizer\.learning_rate|evaluation\.prompts|checkpoints\..*)$/;
 
 /** @param {NewRunForm} form */
 function costKey(form) {
-  const entries = Object.entries(form.values.value).filter(([name]) => !NO_MATTER.has(name));
+  const entries = Object.entries(form.values.value).filter(([name]) => !NO_MATTER.test(name));
   return JSON.stringify(entries.sort());
 }
 
