@@ -6,7 +6,7 @@ where the sources lie or when they were read, but for `created` and `scanned_ns`
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -18,14 +18,6 @@ CORPUS_FORMAT = 1
 READERS = 2
 """Raised when the same files give other documents than before, so that they are read again."""
 
-STATUSES = (
-    "train",
-    "validation",
-    "test",
-    "exact duplicate",
-    "near duplicate",
-    "overlap with held-out",
-)
 Status = Literal[
     "train",
     "validation",
@@ -34,6 +26,7 @@ Status = Literal[
     "near duplicate",
     "overlap with held-out",
 ]
+STATUSES: tuple[str, ...] = get_args(Status)
 
 
 class _Model(BaseModel):

@@ -20,7 +20,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ from cptstudio.errors import UserError
 from cptstudio.validation import sentences
 
 Side = Literal["train", "validation", "test"]
-SIDES: tuple[Side, ...] = ("train", "validation", "test")
+SIDES: tuple[Side, ...] = get_args(Side)
 TOKENS = "tokens.bin"
 ARRAYS = ("offsets.npy", "sides.npy", "byte_lengths.npy", "documents.npy")
 MANIFEST = "manifest.json"
