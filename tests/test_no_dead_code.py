@@ -21,6 +21,7 @@ ALLOWED = {
     "__all__": "says what may be imported from here that comes from elsewhere",
     "blueprint": "web/api mounts every module that has one",
     "make": "runs/on_run_end uses every module, each by its make",
+    "ORDERS": "web/api/jobs.py makes a route of each order of every module of work",
     "logger": "a library's own logger, which its users may configure",
     "_Bounded.readable": "of io.RawIOBase",
     "_Bounded.readinto": "of io.RawIOBase",

@@ -7,18 +7,15 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+
 from cptstudio import durable
 from cptstudio.child_limits import for_files
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import Finding, UserError
+from cptstudio.validation import ReadsNumbers, field_of
 from cptstudio.web import confined
-from cptstudio.web.api.corpora_models import (
-    BuildBody,
-    GivenFolder,
-    GivenSources,
-    SourceChoice,
-)
-from cptstudio.web.jobs import Job
+from cptstudio.web.jobs import Job, Order
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
 from cptstudio.workspace import check_name, check_new_name
@@ -27,6 +24,70 @@ if TYPE_CHECKING:
     from cptstudio.corpus.corpus import Corpus
 
 PROGRAM = "cptstudio.corpus.build_program"
+SOURCES_LIMIT = 50_000
+
+
+class _Given(ReadsNumbers):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SourceChoice(_Given):
+    """A file or folder below an allowed root, or an upload."""
+
+    root: str | None = Field(None, max_length=64)
+    path: str = Field("", max_length=4096)
+    upload: str | None = Field(None, max_length=64)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> SourceChoice:
+        if (self.root is None) == (self.upload is None):
+            raise ValueError("give either root and path, or upload")
+        return self
+
+
+class BuildBody(_Given, BuildSettings):
+    """What a corpus is built from, and how."""
+
+    name: str = Field(min_length=1, max_length=64)
+    sources: list[SourceChoice] = Field([], max_length=SOURCES_LIMIT)
+    model: str | None = Field(
+        None, max_length=4096, description="Id of the model whose tokenizer makes the tokens."
+    )
+    validation: float = field_of(
+        # As it was called before.
+        BuildSettings,
+        "validation",
+        validation_alias=AliasChoices("validation", "held_out"),
+    )
+    again: bool = Field(
+        False, description="Build from what the corpus was built from, and the given sources."
+    )
+    allow_lossy_tokenizer: bool = Field(
+        False, description="Tokenize even if the tokenizer loses more than 1% of the text."
+    )
+
+
+class GivenFolder(BaseModel):
+    """A file or folder of this machine that a corpus was built from.
+
+    `there`: it can be read; `allowed`: it lies in a folder that the page may read.
+    """
+
+    path: str
+    there: bool
+    allowed: bool
+
+
+class GivenSources(BaseModel):
+    """What a corpus was built from; `known` is false where that was not recorded.
+
+    `model`: the folder of the model whose tokenizer made its first tokens.
+    """
+
+    known: bool
+    folders: list[GivenFolder]
+    uploads: int
+    model: str | None
 
 
 def key(name: str) -> str:
@@ -34,8 +95,12 @@ def key(name: str) -> str:
     return f"corpus {name}"
 
 
-def start(studio: Studio, body: BuildBody) -> Job:
-    """Build or tokenise a corpus as a job.
+def build(studio: Studio, body: BuildBody) -> Job:
+    """Build a corpus from files and folders, or bring it up to date, as a job.
+
+    With `again` it is built from what it was built from before. Without sources the corpus
+    that is there is tokenised for the model. A corpus that is there stays as it is until the
+    build has succeeded.
 
     Raises:
         UserError: a source or the model is not there, or the name cannot be used.
@@ -70,6 +135,7 @@ def start(studio: Studio, body: BuildBody) -> Job:
         on_end=ended,
         key=key(name),
         about=name,
+        on="corpus",
     )
     studio.uploads.sweep(in_use=uploads)
     return job
@@ -88,6 +154,7 @@ def _start_tokenising(studio: Studio, name: str, model: Path | None, allow_lossy
         for_files(),
         key=key(name),
         about=name,
+        on="corpus",
     )
 
 
@@ -225,3 +292,6 @@ def delete(studio: Studio, name: str, *, confirmed: bool) -> None:
 
 def _uses(config: Any, name: str) -> bool:
     return config is not None and any(corpus.name == name for corpus in config.corpora)
+
+
+ORDERS = (Order("/corpora", "Build a corpus", BuildBody, build),)

@@ -7,8 +7,11 @@ server runs, so a page that is loaded again finds them.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
+import os
+import pkgutil
 import secrets
 import threading
 import time
@@ -34,6 +37,7 @@ _TELL_SECONDS = 0.25
 
 log = logging.getLogger(__name__)
 
+Subject = Literal["corpus", "model", "suite", "questions"]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 _ENDED = ("done", "failed", "cancelled")
 
@@ -53,6 +57,7 @@ class Job(BaseModel):
         problems: sentences of the findings that belong to the error.
         result: what the program answered.
         about: what it works on, for the page: the corpus's name or the model's id.
+        on: what sort of thing that is.
         created: when it was asked for; Unix seconds, as is `ended`.
     """
 
@@ -73,8 +78,35 @@ class Job(BaseModel):
     findings: list[Finding] = []
     result: dict[str, Any] | None = None
     about: str | None = None
+    on: Subject | None = None
     created: float
     ended: float | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job that a page may ask for: its route is made of this.
+
+    Attributes:
+        path: below /api; its parts `<name>` are arguments of `start`.
+        summary: a line for the documentation, whose text is the docstring of `start`.
+        body: model of what is asked.
+        start: given the studio and `body`, checks what is asked and starts the job.
+    """
+
+    path: str
+    summary: str
+    body: type[BaseModel]
+    start: Callable[..., Job]
+
+
+def orders() -> list[Order]:
+    """`ORDERS` of every module beside this one whose name ends in "_work"."""
+    found: list[Order] = []
+    for module in pkgutil.iter_modules([os.path.dirname(__file__)]):
+        if module.name.endswith("_work"):
+            found += importlib.import_module(f"{__package__}.{module.name}").ORDERS
+    return found
 
 
 ResultHook = Callable[[dict[str, Any]], dict[str, Any]]
@@ -135,6 +167,7 @@ class JobRunner:
         on_end: EndHook | None = None,
         key: str | None = None,
         about: str | None = None,
+        on: Subject | None = None,
     ) -> Job:
         """Start a job, or queue it behind those that run.
 
@@ -148,12 +181,15 @@ class JobRunner:
             on_end: called once when it has ended, however, also when it never started.
             key: of two jobs with the same key only one may be under way.
             about: what it works on.
+            on: what sort of thing that is.
 
         Raises:
             Conflict: another with this key is under way.
             UserError: too many are waiting, or the server is ending.
         """
-        job = Job(id=secrets.token_hex(8), kind=kind, title=title, about=about, created=time.time())
+        job = Job(
+            id=secrets.token_hex(8), kind=kind, title=title, about=about, on=on, created=time.time()
+        )
         entry = _Entry(job, tuple(program), request, limits, result, on_end, key)
         with self._lock:
             self._check_room(key)

@@ -5,24 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from cptstudio.child_limits import for_a_check, for_files
 from cptstudio.errors import UserError
 from cptstudio.models import hub_address
 from cptstudio.testing.programs import CHECK_MODEL
-from cptstudio.web.jobs import Job
+from cptstudio.web.jobs import Job, Order
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
 
 PROGRAM = "cptstudio.models.download"
 
 
-def start_download(studio: Studio, model_id: str, revision: str | None) -> Job:
-    """Download a model as a job.
+class _Given(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DownloadBody(_Given):
+    """Which model to download."""
+
+    id: str = Field(min_length=1, max_length=200, description='Such as "Qwen/Qwen3-0.6B-Base".')
+    revision: str | None = Field(None, min_length=1, max_length=100)
+
+
+class ModelQuery(_Given):
+    """Which model."""
+
+    id: str = Field(min_length=1, max_length=4096)
+
+
+def download(studio: Studio, body: DownloadBody) -> Job:
+    """As a job, into models/base/ of the workspace.
+
+    A cancelled or broken download keeps what came; the same download again continues it.
 
     Raises:
         UserError: the id is none, or the hub may not be asked.
         Conflict: the model is being downloaded.
     """
+    model_id, revision = body.id, body.revision
     try:
         hub_address.check_id(model_id)
     except UserError as error:
@@ -42,17 +64,21 @@ def start_download(studio: Studio, model_id: str, revision: str | None) -> Job:
         for_files(),
         key=f"download {model_id}",
         about=model_id,
+        on="model",
     )
 
 
-def start_check(studio: Studio, model_id: str) -> Job:
-    """Compare a model with transformers' implementation as a job.
+def check(studio: Studio, body: ModelQuery) -> Job:
+    """As a job whose result says in words whether the model is loaded as its makers meant it.
+
+    A few hundred tokens' log-probabilities are computed twice, here and by transformers, which
+    needs PyTorch and memory for the model in float32.
 
     Raises:
         UserError: there is no such model, or it cannot be used.
         Conflict: it is being checked.
     """
-    model = studio.models.find(model_id)
+    model = studio.models.find(body.id)
     if model.error is not None:
         raise Problem(model.error)
     return studio.jobs.start(
@@ -62,7 +88,8 @@ def start_check(studio: Studio, model_id: str) -> Job:
         {"path": str(model.path)},
         for_a_check(),
         key=f"check {model.path}",
-        about=model_id,
+        about=body.id,
+        on="model",
     )
 
 
@@ -93,3 +120,9 @@ def delete(studio: Studio, model_id: str, *, confirmed: bool) -> None:
     if users:
         raise Conflict(f"The run {users[0]} trains it: stop the run first.")
     studio.models.delete(model_id)
+
+
+ORDERS = (
+    Order("/models/download", "Download a model", DownloadBody, download),
+    Order("/models/check", "Compare a model with transformers", ModelQuery, check),
+)

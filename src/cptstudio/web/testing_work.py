@@ -4,24 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
 
 from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError
-from cptstudio.prompt_suites import read_suite
+from cptstudio.prompt_suites import read_suite, suite_names
 from cptstudio.testing import merging
 from cptstudio.testing.programs import EVALUATE, MERGE, QUESTIONS, SUITE
 from cptstudio.testing.references import ModelReference, request_of
+from cptstudio.validation import ReadsNumbers
 from cptstudio.web import model_choices
-from cptstudio.web.api.testing_models import EvaluationBody, MergeBody, QuestionsBody
-from cptstudio.web.jobs import Job
-from cptstudio.web.problems import Problem
+from cptstudio.web.corpus_documents import Side
+from cptstudio.web.jobs import Job, Order, Subject
+from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
 from cptstudio.workspace import check_name, check_new_name
 
+Reference = Annotated[str, Field(min_length=1, max_length=4096)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+_Models = Field(min_length=1, max_length=16, description="References of GET /api/testing/models.")
+_Share = Annotated[float, Field(ge=-10, le=10)]
+
+
+class _Body(ReadsNumbers):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class EvaluationBody(_Body):
+    """What is measured on what; the others are compared with the first model."""
+
+    models: list[Reference] = _Models
+    corpora: list[Name] = Field(default_factory=list, max_length=32)
+    texts: list[Name] = Field(
+        default_factory=list, max_length=32, description="Ids of uploaded .txt or .jsonl files."
+    )
+    side: Side = "validation"
+    max_bytes: int = Field(
+        400_000, ge=1000, le=10**12, description="Held-out text of each corpus, in bytes."
+    )
+    context_length: int | None = Field(None, ge=8, le=10_000_000)
+    stride: int | None = Field(None, ge=1, le=10_000_000)
+
+
+class MergeBody(_Body):
+    """Which sums of models are made and measured, and which one is saved."""
+
+    run: Reference = Field(description="A run's checkpoint.")
+    kind: Literal["back_to_base", "average", "instruct"] = "back_to_base"
+    shares: list[_Share] = Field(list(merging.SHARES), min_length=1, max_length=32)
+    last: int | None = Field(None, ge=2, le=100, description="Checkpoints that are averaged.")
+    instruct: Reference | None = Field(None, description="Whose difference from the base is added.")
+    corpora: list[Name] = Field(default_factory=list, max_length=32)
+    side: Side = "validation"
+    max_bytes: int = Field(400_000, ge=1000, le=10**12)
+    save: str | None = Field(
+        None, min_length=1, max_length=64, description="Name of a new model in models/base/."
+    )
+
+
+class QuestionsBody(_Body):
+    """Which models answer which uploaded file."""
+
+    models: list[Reference] = _Models
+    upload: Name
+
+
+class SuiteModels(_Body):
+    """Which models complete a suite's prompts."""
+
+    models: list[Reference] = _Models
+
 
 def evaluate(studio: Studio, body: EvaluationBody) -> Job:
-    """Measure models on held-out text.
+    """A job; its result names the report. What was measured before is not measured again.
 
     Raises:
         UserError: a model, corpus or text is not there.
@@ -44,7 +101,7 @@ def evaluate(studio: Studio, body: EvaluationBody) -> Job:
 
 
 def merge(studio: Studio, body: MergeBody) -> Job:
-    """Measure points between models, and save one of them if asked.
+    """A job; its result names the report.
 
     Raises:
         UserError: the run has no such checkpoint, or the points cannot be made.
@@ -72,21 +129,23 @@ def merge(studio: Studio, body: MergeBody) -> Job:
     return _start(studio, "merge", f"Merging {trained.label}", MERGE, request)
 
 
-def run_suite(studio: Studio, name: str, references: Sequence[str]) -> Job:
-    """Put a suite of prompts to models.
+def run_suite(studio: Studio, name: str, body: SuiteModels) -> Job:
+    """A job; its result names the report with the matrix of prompts and models.
 
     Raises:
-        UserError: there is no such suite or model.
+        NotFound: there is no such suite.
+        UserError: there is no such model, or the suite cannot be used.
     """
+    check_suite(studio, name)
     read_suite(studio.workspace, name)
-    models = model_choices.find_all(studio, references, "models")
+    models = model_choices.find_all(studio, body.models, "models")
     request = {"suite": name, "models": [request_of(model) for model in models]}
     title = f"Putting {name} to {_listed(models)}"
-    return _start(studio, "suite", title, SUITE, request, about=name)
+    return _start(studio, "suite", title, SUITE, request, name, "suite")
 
 
 def ask_questions(studio: Studio, body: QuestionsBody) -> Job:
-    """Let models answer an uploaded file of questions.
+    """A job; its result names the report. The file holds multiple-choice and cloze lines.
 
     Raises:
         UserError: the file or a model is not there.
@@ -99,7 +158,17 @@ def ask_questions(studio: Studio, body: QuestionsBody) -> Job:
         "models": [request_of(model) for model in models],
     }
     title = f"Asking {_listed(models)} {upload.name}"
-    return _start(studio, "questions", title, QUESTIONS, request, about=upload.name)
+    return _start(studio, "questions", title, QUESTIONS, request, upload.name, "questions")
+
+
+def check_suite(studio: Studio, name: str) -> None:
+    """Refuse the name of a suite that is not there.
+
+    Raises:
+        NotFound: it is not.
+    """
+    if name not in suite_names(studio.workspace):
+        raise NotFound(f"There is no suite {name!r} in this workspace.")
 
 
 def _start(
@@ -109,6 +178,7 @@ def _start(
     module: str,
     request: dict[str, Any],
     about: str | None = None,
+    on: Subject | None = None,
 ) -> Job:
     return studio.jobs.start(
         kind,
@@ -117,6 +187,7 @@ def _start(
         {"workspace": studio.workspace.root, "fast_blas": True, **request},
         for_models(),
         about=about,
+        on=on,
     )
 
 
@@ -164,3 +235,11 @@ def _save(studio: Studio, body: MergeBody) -> Path | None:
     if folder.exists() or folder.is_symlink():
         raise Problem.at("save", f"There is a model {name} already: choose another name.")
     return folder
+
+
+ORDERS = (
+    Order("/testing/evaluations", "Measure models on held-out text", EvaluationBody, evaluate),
+    Order("/testing/merges", "Merge models, measure the points, save one", MergeBody, merge),
+    Order("/testing/questions", "Let models answer questions", QuestionsBody, ask_questions),
+    Order("/testing/suites/<name>/run", "Put a suite to models", SuiteModels, run_suite),
+)

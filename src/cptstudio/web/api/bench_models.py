@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cptstudio.sampling import MOST_SEEDS, Sampling, Seed
 from cptstudio.testing.requests import Prompt
 from cptstudio.validation import ReadsNumbers
-from cptstudio.web.api.testing_models import Name, Reference
 from cptstudio.web.bench_tasks import Task
 from cptstudio.web.corpus_documents import Side
+from cptstudio.web.testing_work import Name, Reference
 
 MOST_TOKENS = 50_000
 """Of all texts of one completion: a page has to hold them with their alternatives."""

@@ -10,7 +10,6 @@ import flask
 from cptstudio.errors import UserError
 from cptstudio.web import corpus_documents, corpus_work
 from cptstudio.web.api.corpora_models import (
-    BuildBody,
     CorpusDescription,
     CorpusList,
     CorpusSummary,
@@ -25,7 +24,6 @@ from cptstudio.web.api.corpora_models import (
 )
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.corpus_documents import DocumentPage, DocumentText
-from cptstudio.web.jobs import Job
 from cptstudio.web.problems import NotFound
 from cptstudio.web.row_samples import RowSampler
 from cptstudio.web.studio import Studio
@@ -43,16 +41,6 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def list_corpora() -> CorpusList:
         names = studio.workspace.corpus_names()
         return CorpusList(corpora=[_summary(studio, name) for name in names])
-
-    @route(bp, "POST", "", summary="Build a corpus", body=BuildBody, answer=Job, status=202)
-    def build(body: BuildBody) -> Job:
-        """Build a corpus from files and folders, or bring it up to date, as a job.
-
-        With `again` it is built from what it was built from before. Without sources the corpus
-        that is there is tokenised for the model. A corpus that is there stays as it is until the
-        build has succeeded.
-        """
-        return corpus_work.start(studio, body)
 
     @route(bp, "GET", "/<name>", summary="A corpus's report", answer=CorpusDescription)
     def show(name: str) -> CorpusDescription:

@@ -4,56 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.sampling import Seed
-from cptstudio.validation import ReadsNumbers, field_of
+from cptstudio.validation import ReadsNumbers
 from cptstudio.web.corpus_documents import Side
+from cptstudio.web.corpus_work import GivenSources
 from cptstudio.web.jobs import Job
 
-SOURCES_LIMIT = 50_000
 Dropped = Literal["exact duplicate", "near duplicate", "overlap with held-out"]
 
 
 class _Given(ReadsNumbers):
     model_config = ConfigDict(extra="forbid")
-
-
-class SourceChoice(_Given):
-    """A file or folder below an allowed root, or an upload."""
-
-    root: str | None = Field(None, max_length=64)
-    path: str = Field("", max_length=4096)
-    upload: str | None = Field(None, max_length=64)
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> SourceChoice:
-        if (self.root is None) == (self.upload is None):
-            raise ValueError("give either root and path, or upload")
-        return self
-
-
-class BuildBody(_Given, BuildSettings):
-    """What a corpus is built from, and how."""
-
-    name: str = Field(min_length=1, max_length=64)
-    sources: list[SourceChoice] = Field([], max_length=SOURCES_LIMIT)
-    model: str | None = Field(
-        None, max_length=4096, description="Id of the model whose tokenizer makes the tokens."
-    )
-    validation: float = field_of(
-        # As it was called before.
-        BuildSettings,
-        "validation",
-        validation_alias=AliasChoices("validation", "held_out"),
-    )
-    again: bool = Field(
-        False, description="Build from what the corpus was built from, and the given sources."
-    )
-    allow_lossy_tokenizer: bool = Field(
-        False, description="Tokenize even if the tokenizer loses more than 1% of the text."
-    )
 
 
 class PageQuery(_Given):
@@ -123,29 +86,6 @@ class CorpusList(BaseModel):
     """All corpora, by name."""
 
     corpora: list[CorpusSummary]
-
-
-class GivenFolder(BaseModel):
-    """A file or folder of this machine that a corpus was built from.
-
-    `there`: it can be read; `allowed`: it lies in a folder that the page may read.
-    """
-
-    path: str
-    there: bool
-    allowed: bool
-
-
-class GivenSources(BaseModel):
-    """What a corpus was built from; `known` is false where that was not recorded.
-
-    `model`: the folder of the model whose tokenizer made its first tokens.
-    """
-
-    known: bool
-    folders: list[GivenFolder]
-    uploads: int
-    model: str | None
 
 
 class CorpusDescription(BaseModel):

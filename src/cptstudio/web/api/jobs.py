@@ -1,12 +1,17 @@
-"""`/api/jobs`: long work that is under way or has ended since the server started."""
+"""Long work: what may be ordered, and `/api/jobs`, what is under way or has ended.
+
+The routes that order it are those of `jobs.orders`.
+"""
 
 from __future__ import annotations
+
+import functools
 
 import flask
 from pydantic import BaseModel
 
 from cptstudio.web.api.openapi import Nothing, route
-from cptstudio.web.jobs import Job
+from cptstudio.web.jobs import Job, orders
 from cptstudio.web.problems import Conflict, NotFound
 from cptstudio.web.studio import Studio
 
@@ -19,22 +24,28 @@ class Jobs(BaseModel):
 
 def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
-    bp = flask.Blueprint("jobs", __name__, url_prefix="/api/jobs")
+    bp = flask.Blueprint("jobs", __name__, url_prefix="/api")
+    for order in orders():
+        start = functools.update_wrapper(functools.partial(order.start, studio), order.start)
+        declare = route(
+            bp, "POST", order.path, summary=order.summary, body=order.body, answer=Job, status=202
+        )
+        declare(start)
 
-    @route(bp, "GET", "", summary="List the jobs", answer=Jobs)
+    @route(bp, "GET", "/jobs", summary="List the jobs", answer=Jobs)
     def list_jobs() -> Jobs:
         return Jobs(jobs=studio.jobs.jobs())
 
-    @route(bp, "GET", "/<job_id>", summary="One job", answer=Job)
+    @route(bp, "GET", "/jobs/<job_id>", summary="One job", answer=Job)
     def one_job(job_id: str) -> Job:
         return _known(studio.jobs.job(job_id), job_id)
 
-    @route(bp, "POST", "/<job_id>/cancel", summary="Cancel a job", body=Nothing, answer=Job)
+    @route(bp, "POST", "/jobs/<job_id>/cancel", summary="Cancel a job", body=Nothing, answer=Job)
     def cancel(job_id: str, body: Nothing) -> Job:
         """The program is asked to end, and killed when it has not after ten seconds."""
         return _known(studio.jobs.cancel(job_id), job_id)
 
-    @route(bp, "DELETE", "/<job_id>", summary="Forget a job that has ended", status=204)
+    @route(bp, "DELETE", "/jobs/<job_id>", summary="Forget a job that has ended", status=204)
     def forget(job_id: str) -> None:
         job = _known(studio.jobs.job(job_id), job_id)
         if not studio.jobs.remove(job_id):

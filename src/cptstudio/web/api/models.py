@@ -13,7 +13,7 @@ from cptstudio.models import hub_address
 from cptstudio.models.library import Model
 from cptstudio.web import model_work
 from cptstudio.web.api.openapi import Confirmed, route
-from cptstudio.web.jobs import Job
+from cptstudio.web.model_work import ModelQuery
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
 
@@ -22,24 +22,11 @@ class _Given(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class DownloadBody(_Given):
-    """Which model to download."""
-
-    id: str = Field(min_length=1, max_length=200, description='Such as "Qwen/Qwen3-0.6B-Base".')
-    revision: str | None = Field(None, min_length=1, max_length=100)
-
-
 class FolderBody(_Given):
     """A folder of a model."""
 
     path: str = Field(min_length=1, max_length=4096)
     confirmed: bool = False
-
-
-class ModelQuery(_Given):
-    """Which model."""
-
-    id: str = Field(min_length=1, max_length=4096)
 
 
 class HubQuery(_Given):
@@ -123,29 +110,6 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             hub=hub_address.endpoint(),
             offline=hub_address.is_offline(),
         )
-
-    @route(
-        bp, "POST", "/download", summary="Download a model", body=DownloadBody, answer=Job,
-        status=202,
-    )  # fmt: skip
-    def download(body: DownloadBody) -> Job:
-        """As a job, into models/base/ of the workspace.
-
-        A cancelled or broken download keeps what came; the same download again continues it.
-        """
-        return model_work.start_download(studio, body.id, body.revision)
-
-    @route(
-        bp, "POST", "/check", summary="Compare a model with transformers", body=ModelQuery,
-        answer=Job, status=202,
-    )  # fmt: skip
-    def check(body: ModelQuery) -> Job:
-        """As a job whose result says in words whether the model is loaded as its makers meant it.
-
-        A few hundred tokens' log-probabilities are computed twice, here and by transformers, which
-        needs PyTorch and memory for the model in float32.
-        """
-        return model_work.start_check(studio, body.id)
 
     @route(bp, "GET", "/hub", summary="Search the hub", query=HubQuery, answer=HubAnswer)
     def hub(query: HubQuery) -> HubAnswer:

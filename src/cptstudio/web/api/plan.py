@@ -8,14 +8,11 @@ import flask
 from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio import yaml_text
-from cptstudio.child_limits import for_models
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.settings import parse_settings
-from cptstudio.training import calibration
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.web import equal_command, making_room
 from cptstudio.web.api.openapi import route
-from cptstudio.web.jobs import Job
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 
@@ -31,12 +28,6 @@ class PlanBody(_Body):
 
     settings: dict[str, Any]
     name: str | None = Field(None, max_length=200)
-
-
-class CalibrateBody(_Body):
-    """Settings of the steps to measure."""
-
-    settings: dict[str, Any]
 
 
 class YamlBody(_Body):
@@ -111,33 +102,6 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         room = making_room.warning(studio.bench, made.memory.total)
         answer.warnings = [*made.warnings, *([room] if room else [])]
         return answer
-
-    @route(
-        bp, "POST", "/plan/calibrate", summary="Measure a few real steps", body=CalibrateBody,
-        answer=Job, status=202,
-    )  # fmt: skip
-    def calibrate(body: CalibrateBody) -> Job:
-        """A job; nothing of the steps is kept."""
-        settings = parse_settings(body.settings)
-        make_plan(studio.workspace, settings)
-        active = [run.id for run in studio.manager.alive()]
-        if active:
-            raise UserError(
-                f"{', '.join(active)} trains now, so what is measured would tell nothing. "
-                "Calibrate when it has ended."
-            )
-        request = {
-            "workspace": str(studio.workspace.root),
-            "settings": settings.model_dump(mode="json"),
-        }
-        return studio.jobs.start(
-            "calibrate",
-            "Calibrate a run",
-            ("-m", calibration.MODULE),
-            request,
-            for_models(),
-            key="calibrate",
-        )
 
     @route(
         bp, "POST", "/plan/parse", summary="Read settings from YAML", body=YamlBody,

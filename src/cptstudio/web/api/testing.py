@@ -1,4 +1,4 @@
-"""`/api/testing`: evaluations, merges, suites and questions as jobs, and the reports they leave."""
+"""`/api/testing`: models that can be tested, suites, and the reports that tests leave."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from cptstudio.testing.reports import NoReportError, Reports
 from cptstudio.web import model_choices, testing_work
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.api.testing_models import (
-    EvaluationBody,
-    MergeBody,
-    QuestionsBody,
     Report,
     ReportList,
     ReportQuery,
@@ -20,9 +17,7 @@ from cptstudio.web.api.testing_models import (
     SuiteBody,
     SuiteFacts,
     SuiteList,
-    SuiteModels,
 )
-from cptstudio.web.jobs import Job
 from cptstudio.web.model_choices import ModelChoices
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
@@ -31,40 +26,16 @@ from cptstudio.web.studio import Studio
 def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("testing", __name__, url_prefix="/api/testing")
-    _add_work(bp, studio)
+    _add_models(bp, studio)
     _add_suites(bp, studio)
     _add_reports(bp, studio)
     return bp
 
 
-def _add_work(bp: flask.Blueprint, studio: Studio) -> None:
+def _add_models(bp: flask.Blueprint, studio: Studio) -> None:
     @route(bp, "GET", "/models", summary="The models that can be tested", answer=ModelChoices)
     def models() -> ModelChoices:
         return model_choices.choices(studio)
-
-    @route(
-        bp, "POST", "/evaluations", summary="Measure models on held-out text",
-        body=EvaluationBody, answer=Job, status=202,
-    )  # fmt: skip
-    def evaluate(body: EvaluationBody) -> Job:
-        """A job; its result names the report. What was measured before is not measured again."""
-        return testing_work.evaluate(studio, body)
-
-    @route(
-        bp, "POST", "/merges", summary="Merge models, measure the points, save one",
-        body=MergeBody, answer=Job, status=202,
-    )  # fmt: skip
-    def merge(body: MergeBody) -> Job:
-        """A job; its result names the report."""
-        return testing_work.merge(studio, body)
-
-    @route(
-        bp, "POST", "/questions", summary="Let models answer questions", body=QuestionsBody,
-        answer=Job, status=202,
-    )  # fmt: skip
-    def questions(body: QuestionsBody) -> Job:
-        """A job; its result names the report. The file holds multiple-choice and cloze lines."""
-        return testing_work.ask_questions(studio, body)
 
 
 def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
@@ -83,27 +54,13 @@ def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
 
     @route(bp, "DELETE", "/suites/<name>", summary="Delete a suite", body=Confirmed, status=204)
     def delete_one_suite(name: str, body: Confirmed) -> None:
-        _check_suite(studio, name)
+        testing_work.check_suite(studio, name)
         if not body.confirmed:
             raise Problem(f"Confirm that the suite {name} is deleted. Its reports stay.")
         try:
             delete_suite(studio.workspace, name)
         except OSError as error:
             raise UserError(f"The suite {name} cannot be deleted: {error.strerror}.") from None
-
-    @route(
-        bp, "POST", "/suites/<name>/run", summary="Put a suite to models", body=SuiteModels,
-        answer=Job, status=202,
-    )  # fmt: skip
-    def put_to_models(name: str, body: SuiteModels) -> Job:
-        """A job; its result names the report with the matrix of prompts and models."""
-        _check_suite(studio, name)
-        return testing_work.run_suite(studio, name, body.models)
-
-
-def _check_suite(studio: Studio, name: str) -> None:
-    if name not in suite_names(studio.workspace):
-        raise NotFound(f"There is no suite {name!r} in this workspace.")
 
 
 def _facts(studio: Studio, name: str) -> SuiteFacts:

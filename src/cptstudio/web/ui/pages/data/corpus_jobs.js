@@ -7,8 +7,6 @@ import { announce, toast } from "../../components/announce.js";
 import { JobProgress } from "../../components/progress.js";
 import { useJob } from "../../lib/jobs.js";
 
-const KINDS = new Set(["corpus", "tokenise"]);
-
 /**
  * The jobs that work on corpora, newest first.
  * @param {string|null} corpus only of this one
@@ -16,7 +14,7 @@ const KINDS = new Set(["corpus", "tokenise"]);
  */
 export function corpusJobs(corpus) {
   return Object.values(jobs.value)
-    .filter((job) => KINDS.has(job.kind) && (corpus === null || job.about === corpus))
+    .filter((job) => job.on === "corpus" && (corpus === null || job.about === corpus))
     .sort((one, other) => other.created - one.created);
 }
 

@@ -1,0 +1,54 @@
+"""Measuring a few real steps on behalf of the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from cptstudio.child_limits import for_models
+from cptstudio.errors import UserError
+from cptstudio.settings import parse_settings
+from cptstudio.training import calibration
+from cptstudio.training.planning import make_plan
+from cptstudio.web.jobs import Job, Order
+from cptstudio.web.studio import Studio
+
+
+class CalibrateBody(BaseModel):
+    """Settings of the steps to measure."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    settings: dict[str, Any]
+
+
+def calibrate(studio: Studio, body: CalibrateBody) -> Job:
+    """A job; nothing of the steps is kept.
+
+    Raises:
+        UserError: the settings cannot be planned, or a run trains now.
+    """
+    settings = parse_settings(body.settings)
+    make_plan(studio.workspace, settings)
+    active = [run.id for run in studio.manager.alive()]
+    if active:
+        raise UserError(
+            f"{', '.join(active)} trains now, so what is measured would tell nothing. "
+            "Calibrate when it has ended."
+        )
+    request = {
+        "workspace": str(studio.workspace.root),
+        "settings": settings.model_dump(mode="json"),
+    }
+    return studio.jobs.start(
+        "calibrate",
+        "Calibrate a run",
+        ("-m", calibration.MODULE),
+        request,
+        for_models(),
+        key="calibrate",
+    )
+
+
+ORDERS = (Order("/plan/calibrate", "Measure a few real steps", CalibrateBody, calibrate),)
