@@ -21,7 +21,9 @@ from cptstudio import child_process
 from cptstudio.child_answers import End
 from cptstudio.child_limits import Limits, for_a_look, for_files, for_models
 from cptstudio.child_process import ChildEndedError, ChildProcess
+from cptstudio.child_service import ChildService
 from cptstudio.child_usage import Taken, counted
+from cptstudio.errors import UserError
 from tests.web.server_process import wait_for
 
 pytestmark = pytest.mark.slow
@@ -149,6 +151,22 @@ def test_asking_tells_whether_a_limit_was_the_reason() -> None:
     assert at_limit.at_limit and at_limit.message.startswith("The test ended early. It gave no")
     crashed = end_of(NONE, ending="crash")
     assert not crashed.at_limit and "It crashed" in crashed.message
+
+
+@pytest.mark.parametrize("garbage", ["no JSON", "[1]", '{"progress": {}}'])
+def test_a_child_that_answers_with_no_answer_is_ended_and_said_to_be(
+    garbage: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "garbage.py"
+    program.write_text(
+        f"import sys\nprint('{{\"ready\": true}}', flush=True)\n"
+        f"for line in sys.stdin:\n    print({garbage!r}, flush=True)\n"
+    )
+    service = ChildService((str(program),), lambda: NONE, "It failed.")
+    for _ in range(2):  # Another child is asked the second time.
+        with pytest.raises(UserError, match=r"It failed\. It gave an answer that cannot be read"):
+            service.ask({})
+    service.close()
 
 
 def test_memory_that_is_mapped_from_a_file_does_not_count(tmp_path: Path) -> None:

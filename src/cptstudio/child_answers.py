@@ -45,13 +45,19 @@ class End:
     died: bool = False
 
 
-def parsed(data: bytes) -> Line | End | None:
-    """Return what a line says: progress, the end, or None where it is neither."""
+def object_of(data: bytes) -> dict[str, Any] | None:
+    """Return the object that a line holds, or None where it holds none."""
     try:
         said = durable.parse_json(data)
     except ValueError:
         return None
-    if not isinstance(said, dict):
+    return said if isinstance(said, dict) else None
+
+
+def parsed(data: bytes) -> Line | End | None:
+    """Return what a line says: progress, the end, or None where it is neither."""
+    said = object_of(data)
+    if said is None:
         return None
     if isinstance(said.get("progress"), dict):
         return _line(said["progress"])

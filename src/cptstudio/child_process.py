@@ -31,6 +31,8 @@ LINE_LIMIT: Final = durable.MEBIBYTE
 GRACE_SECONDS: Final = 10.0
 """Between asking a program to end and killing it."""
 
+NO_ANSWER: Final = "It gave an answer that cannot be read, so it was ended."
+
 _ERROR_LINES: Final = 40
 _ERROR_LINE_BYTES: Final = 2000
 _POLL_SECONDS: Final = 0.02

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cptstudio.child_answers import user_error
+from cptstudio.child_answers import object_of, user_error
 from cptstudio.child_limits import QUICK_SECONDS, Limits
-from cptstudio.child_process import LINE_LIMIT, ChildProcess
-from cptstudio.durable import parse_json
+from cptstudio.child_process import LINE_LIMIT, NO_ANSWER, ChildProcess
 from cptstudio.errors import UserError
+
+_ANSWERS = frozenset({"ready", "result", "error"})
 
 
 class ChildService:
@@ -92,9 +93,11 @@ class ChildService:
     def _answer(self, child: ChildProcess) -> dict[str, Any]:
         line = next(self._answers, None)
         child.expect(False)
-        if line is None:
-            child.wait()
-            self._child = None
-            raise UserError(f"{self._failed} {child.why()}")
-        answer: dict[str, Any] = parse_json(line)
-        return answer
+        answer = object_of(line) if line is not None else None
+        if line is not None and (answer is None or not _ANSWERS & answer.keys()):
+            child.kill(NO_ANSWER)
+        elif answer is not None:
+            return answer
+        child.wait()
+        self._child = None
+        raise UserError(f"{self._failed} {child.why()}")

@@ -12,7 +12,6 @@ that was asked of it ends with a sentence, and the next request starts a new one
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import queue
 import threading
@@ -21,9 +20,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cptstudio.child_answers import user_error
+from cptstudio.child_answers import object_of, user_error
 from cptstudio.child_limits import for_models
-from cptstudio.child_process import ChildProcess
+from cptstudio.child_process import NO_ANSWER, ChildProcess
 from cptstudio.durable import MEBIBYTE
 from cptstudio.errors import UserError
 from cptstudio.job_programs import told
@@ -285,7 +284,10 @@ class _Worker:
 
     def _read(self) -> None:
         for line in self._process.lines(_LINE_LIMIT):
-            answer = json.loads(line)
+            answer = object_of(line)
+            if answer is None:
+                self._process.kill(NO_ANSWER)
+                break
             if "ending" in answer:
                 self._reason = answer["ending"]
                 continue
@@ -293,9 +295,10 @@ class _Worker:
             if isinstance(result, dict) and "memory_active" in result:
                 self.told = {**self.told, **{key: result[key] for key in _TOLD if key in result}}
             with self._lock:
-                waiting = self._queues.get(answer.get("id"))
+                number: Any = answer.get("id")
+                waiting = self._queues.get(number)
                 if "result" in answer or "error" in answer:
-                    self._unanswered.discard(answer.get("id"))
+                    self._unanswered.discard(number)
             self._set_clock()
             if waiting is not None:
                 waiting.put(answer)
