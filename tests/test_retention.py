@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
+from cptstudio.lengths import Length
 from cptstudio.retention import most_at_once, superfluous_steps
-from cptstudio.settings import CheckpointSettings, Length
+from cptstudio.settings import CheckpointSettings
 
 
 def steps(count: int) -> Length:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.settings import Length, TrainingSettings, parse_settings
+from cptstudio.lengths import Length
+from cptstudio.settings import TrainingSettings, parse_settings
 
 SMALLEST = {"model": {"path": "base"}, "data": {"corpora": [{"name": "domain"}]}}
 

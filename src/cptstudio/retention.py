@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from cptstudio.lengths import Length
 from cptstudio.run_rows import best_of
-from cptstudio.settings import CheckpointSettings, Length
+from cptstudio.settings import CheckpointSettings
 
 
 def superfluous_steps(

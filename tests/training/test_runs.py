@@ -16,6 +16,7 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.rows import Batch
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
+from cptstudio.lengths import Length
 from cptstudio.lm import loading
 from cptstudio.lm.description import describe_model
 from cptstudio.lm.identity import model_hash
@@ -32,7 +33,6 @@ from cptstudio.run_files import (
 )
 from cptstudio.run_rows import EVALUATION, TRAIN
 from cptstudio.runs.training_manager import TrainingManager
-from cptstudio.settings import Length
 from cptstudio.training import checkpoints, loop
 from cptstudio.training.accumulation import accumulate
 from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining

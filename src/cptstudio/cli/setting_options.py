@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cptstudio.cli.typed_options import number, whole
+from cptstudio.lengths import Length
 from cptstudio.setting_flags import flag_of, leaves
-from cptstudio.settings import Length
 from cptstudio.validation import field_of, limits_of
 
 GROUP_TITLES = {

@@ -11,12 +11,11 @@ from typing import Any
 
 from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import CHECKPOINTS, Parent, RunConfig
-from cptstudio.settings import UNUSABLE, TrainingSettings, parse_settings
+from cptstudio.settings import FIXED_IN_FORK, UNUSABLE, TrainingSettings, parse_settings
 from cptstudio.validation import title_of
 from cptstudio.workspace import check_name
 
 # What these name was measured (fingerprints, hashes) when the parent was prepared.
-_FIXED = ("model", "data", "method")
 
 
 def forked(
@@ -38,7 +37,7 @@ def forked(
         UserError: a setting is unknown or cannot be changed in a fork.
     """
     check_name(name, "run")
-    fixed = sorted(key for key in changes if key.split(".")[0] in _FIXED)
+    fixed = sorted(key for key in changes if key.split(".")[0] in FIXED_IN_FORK)
     if fixed:
         raise UserError(
             "A fork keeps its parent's model, corpora and method. Prepare a new run instead.",

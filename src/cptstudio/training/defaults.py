@@ -5,16 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
+from cptstudio.lengths import Length
 from cptstudio.lm.description import ModelDescription
 from cptstudio.lm.weight_formats import can_be_compiled
 from cptstudio.optimizer_records import OPTIMIZERS
-from cptstudio.settings import (
-    Length,
-    MethodSettings,
-    OptimizerSettings,
-    Settings,
-    TrainingSettings,
-)
+from cptstudio.settings import MethodSettings, OptimizerSettings, Settings, TrainingSettings
 from cptstudio.training.machine import Machine
 from cptstudio.training.resources import estimate_memory
 from cptstudio.training.training_data import RunLength

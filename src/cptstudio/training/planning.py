@@ -15,6 +15,7 @@ from cptstudio.corpus.rows import RowOrder
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.corpus.tokenizer_loss import LARGEST_LOSS, loss_lines
 from cptstudio.errors import Finding, UserError
+from cptstudio.lengths import Length
 from cptstudio.lm.description import (
     ModelDescription,
     describe_model,
@@ -26,7 +27,7 @@ from cptstudio.lm.known_differences import known_differences
 from cptstudio.lm.weight_formats import can_be_compiled, why_untrainable
 from cptstudio.prompt_suites import with_suite
 from cptstudio.retention import most_at_once
-from cptstudio.settings import Length, TrainingSettings
+from cptstudio.settings import TrainingSettings
 from cptstudio.training.defaults import (
     MEMORY_PART,
     default_learning_rate,

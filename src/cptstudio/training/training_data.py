@@ -12,8 +12,9 @@ from cptstudio.corpus.held_out import held_out_text
 from cptstudio.corpus.rows import MixtureMember, RowOrder, build_row_order
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
+from cptstudio.lengths import Length
 from cptstudio.run_files import RunConfig
-from cptstudio.settings import CorpusUse, Length, TrainingSettings
+from cptstudio.settings import CorpusUse, TrainingSettings
 from cptstudio.training.schedules import default_warmup
 
 DEFAULT_TIMES_A_RUN = 10

@@ -16,7 +16,7 @@ const SCHEMA = {
   required: ["name"],
   properties: {
     name: { type: "string", title: "Name" },
-    length: { type: "string", examples: ["3 epochs"], default: { value: 1, unit: "epochs" } },
+    length: { type: "string", format: "length", default: { value: 1, unit: "epochs" } },
     optimizer: { allOf: [{ $ref: "#/$defs/Optimizer" }], default: {} },
   },
 };

@@ -126,10 +126,7 @@ export function readSettings(schema) {
       case "array":
         return object(resolve(object(value["items"])))["properties"] === undefined ? "texts" : "corpora";
       default:
-        return Array.isArray(value["examples"])
-          && value["examples"].some((one) => /\b(steps|tokens|epochs)$/.test(String(one)))
-          ? "length"
-          : "text";
+        return value["format"] === "length" ? "length" : "text";
     }
   }
 }

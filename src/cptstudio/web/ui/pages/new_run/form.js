@@ -45,9 +45,6 @@ import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
 /** Milliseconds without typing before a plan is asked for. */
 const PAUSE = 250;
 
-/** What a fork must share with its parent. */
-const FIXED_IN_FORK = new Set(["model", "data", "method"]);
-
 /**
  * Where a form begins: nothing, the settings of an old run, or one of its checkpoints.
  * @typedef {{from: string|null, checkpoint: string|null, corpus: string|null, model: string|null, replay: string|null,
@@ -61,6 +58,8 @@ export class NewRunForm {
     this.origin = origin;
     /** @type {import("../../lib/preact.js").Signal<Setting[]|null>} */
     this.settings = signal(null);
+    /** Groups of settings that a fork shares with its parent. */
+    this.fixedInFork = new Set(/** @type {string[]} */ ([]));
     /** @type {import("../../lib/preact.js").Signal<Values>} */
     this.values = signal({});
     /** What the form begins with: the preferences, or the old run's values; a fork sends what differs. */
@@ -107,6 +106,7 @@ export class NewRunForm {
         this.origin.from === null ? get("/api/preferences") : null,
       ]);
       const settings = readSettings(schema);
+      this.fixedInFork = new Set(schema.fixed_in_fork);
       const names = [...runs.runs, ...(runs.imported ?? [])].map((/** @type {{id: string}} */ run) => run.id);
       this.takenNames.value = new Set(names);
       if (parent !== null) {
@@ -142,7 +142,7 @@ export class NewRunForm {
 
   /** Whether a setting may be changed here. @param {string} name */
   fixed(name) {
-    return this.fork && FIXED_IN_FORK.has(name.split(".")[0] ?? "");
+    return this.fork && this.fixedInFork.has(name.split(".")[0] ?? "");
   }
 
   /** Whether a setting was chosen by the user. @param {string} name */
