@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import pytest
+from rich.console import Console
 
+from cptstudio.cli.measured import bits_table
 from cptstudio.testing.documents import DocumentSet
 from cptstudio.testing.figures import changed_most, summary
 from cptstudio.testing.texts import Text
@@ -48,3 +51,17 @@ def test_documents_that_are_left_out_are_not_among_them() -> None:
     figures = summary(other, base, {bytes([29] * 16).hex()})
     assert figures["documents"] == 29
     assert figures["difference"]["documents"] == 29
+
+
+def test_tables_tell_the_difference_from_their_first_row() -> None:
+    base, other = measured([10.0, 12.0, 11.0]), measured([9.0, 12.0, 10.0])
+    entries = [
+        {"label": label, "corpora": {"notes": summary(of, base)}}
+        for label, of in (("base", base), ("merged", other))
+    ]
+    console = Console(file=io.StringIO(), width=100)
+    console.print(bits_table("Bits per byte", "Point", entries, ["notes"]))
+    shown = console.file.getvalue()
+    assert "1.5870" in shown
+    assert "1.4908 (-6.1 %)" in shown
+    assert "-0.1443 to +0.0000" in shown

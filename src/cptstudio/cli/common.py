@@ -110,7 +110,7 @@ def number(value: Any, form: str) -> str:
     return "-" if value is None else escape(str(value))
 
 
-def measured(figures: dict[str, Any], name: str) -> str:
+def metric_text(figures: dict[str, Any], name: str) -> str:
     """A metric among figures, as its record in `cptstudio.metrics` says that it is written."""
     return number(figures.get(name), TEXTS[name])
 

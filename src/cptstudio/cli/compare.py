@@ -10,7 +10,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, measured, print_json
+from cptstudio.cli.common import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    errors,
+    metric_text,
+    print_json,
+)
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import whole
@@ -124,7 +131,7 @@ def score(
     for title in ("Tokens", *(measure.title for measure in MEASURES)):
         table.add_column(title, justify="right")
     for model in result["models"]:
-        values = [measured(model, measure.name) for measure in MEASURES]
+        values = [metric_text(model, measure.name) for measure in MEASURES]
         table.add_row(escape(model["label"]), f"{model['tokens']:,}", *values)
     console.print(table)
     for model in result["models"][1:]:

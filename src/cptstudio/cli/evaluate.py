@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
 from cptstudio.cli.measured import (
     FastBlasOption,
     ModelsArgument,
     SideOption,
+    bits_table,
     check_side,
     corpus_of,
 )
@@ -95,39 +95,17 @@ def evaluate(
     if as_json:
         print_json({"report": report, **result})
         return
-    console.print(_table(result, names))
+    table = bits_table(
+        f"Bits per byte on held-out text ({result['side']}; lower is better)",
+        "Model", result["models"], names,
+    )  # fmt: skip
+    first = result["models"][0]["corpora"]
+    measured = (
+        f"{name}: {first[name]['documents']:,} documents, {first[name]['bytes']:,} bytes"
+        for name in names
+    )
+    table.caption = escape(", ".join(measured))
+    console.print(table)
     console.print(f"Kept as report {report}.")
     for note in result["notes"]:
         errors.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
-
-
-def _table(result: dict[str, Any], corpora: list[str]) -> Table:
-    table = Table(title=f"Bits per byte on held-out text ({result['side']}; lower is better)")
-    table.add_column("Model")
-    for name in corpora:
-        table.add_column(escape(name), justify="right")
-    first = result["models"][0]["corpora"]
-    for model in result["models"]:
-        cells = [_cell(model["corpora"][name], first[name]) for name in corpora]
-        table.add_row(escape(model["label"]), *cells)
-    measured = ", ".join(
-        f"{name}: {first[name]['documents']:,} documents, {first[name]['bytes']:,} bytes"
-        for name in corpora
-    )
-    table.caption = escape(measured)
-    return table
-
-
-def _cell(measured: dict[str, Any], first: dict[str, Any]) -> str:
-    value, base = measured["bits_per_byte"], first["bits_per_byte"]
-    if not isinstance(value, float):
-        return str(value)
-    cell = f"{value:.4f}"
-    difference = measured.get("difference")
-    if difference is None or not isinstance(base, float):
-        return cell
-    cell += f" ({(value / base - 1) * 100:+.1f} %)"
-    if difference["low"] is not None:
-        star = "*" if difference["sure"] else ""
-        cell += f"\n{difference['low']:+.4f} to {difference['high']:+.4f}{star}"
-    return cell

@@ -15,7 +15,7 @@ from cptstudio.cli.common import (
     WorkspaceOption,
     console,
     errors,
-    measured,
+    metric_text,
     moment,
     print_json,
 )
@@ -82,8 +82,8 @@ def print_list(entries: list[ImportedEntry]) -> None:
             entry.id,
             escape(visible(entry.name)),
             "-" if entry.run is None else _PROGRAMS[entry.run.source],
-            measured(row, "step"),
-            measured(row, "loss"),
+            metric_text(row, "step"),
+            metric_text(row, "loss"),
             moment(entry.run.created or 0 if entry.run is not None else 0),
         )
     console.print(table)
@@ -111,9 +111,9 @@ def show(entry: ImportedEntry, as_json: bool) -> None:
             ("ended", moment(run.ended or 0)),
             ("model", run.base_model or "not told"),
             ("output", run.output or "not told"),
-            ("step", measured(row, "step")),
-            ("loss", measured(row, "loss")),
-            ("validation", measured({"loss": validation[-1] if validation else None}, "loss")),
+            ("step", metric_text(row, "step")),
+            ("loss", metric_text(row, "loss")),
+            ("validation", metric_text({"loss": validation[-1] if validation else None}, "loss")),
         ]
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")

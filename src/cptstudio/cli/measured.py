@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
+from cptstudio.cli.common import metric_text
 from cptstudio.errors import UserError
 from cptstudio.testing.references import ModelReference, resolve_reference
 from cptstudio.workspace import Workspace
@@ -59,3 +62,28 @@ def corpus_of(name: str, workspace: Workspace) -> dict[str, Any]:
         known = ", ".join(workspace.corpus_names()) or "none yet"
         raise UserError(f"There is no corpus {name!r} in {workspace.root}. There are: {known}.")
     return {"name": name, "path": folder}
+
+
+def bits_table(title: str, head: str, entries: list[dict[str, Any]], corpora: list[str]) -> Table:
+    """Return bits per byte of each entry on each corpus, with the difference from the first one."""
+    table = Table(title=title)
+    table.add_column(head)
+    for name in corpora:
+        table.add_column(escape(name), justify="right")
+    first = entries[0]["corpora"]
+    for entry in entries:
+        cells = [_cell(entry["corpora"][name], first[name]) for name in corpora]
+        table.add_row(escape(entry["label"]), *cells)
+    return table
+
+
+def _cell(figures: dict[str, Any], first: dict[str, Any]) -> str:
+    value, base = figures["bits_per_byte"], first["bits_per_byte"]
+    cell, difference = metric_text(figures, "bits_per_byte"), figures.get("difference")
+    if difference is None or not isinstance(value, float) or not isinstance(base, float):
+        return cell
+    cell += f" ({(value / base - 1) * 100:+.1f} %)"
+    if difference["low"] is not None:
+        star = "*" if difference["sure"] else ""
+        cell += f"\n{difference['low']:+.4f} to {difference['high']:+.4f}{star}"
+    return cell

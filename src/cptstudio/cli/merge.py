@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
-from cptstudio.cli.measured import FastBlasOption, SideOption, check_side, corpus_of
+from cptstudio.cli.measured import FastBlasOption, SideOption, bits_table, check_side, corpus_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
@@ -109,26 +107,14 @@ def _show(
         print_json({"report": report, **result})
         return
     if corpora:
-        console.print(_table(result, corpora))
+        console.print(
+            bits_table(
+                "Bits per byte on held-out text (lower is better)",
+                "Point",
+                result["points"],
+                corpora,
+            )
+        )
     console.print(f"Kept as report {report}.")
     if saved is not None:
         console.print(f"Saved {saved}.")
-
-
-def _table(result: dict[str, Any], corpora: list[str]) -> Table:
-    table = Table(title="Bits per byte on held-out text (lower is better)")
-    table.add_column("Point")
-    for name in corpora:
-        table.add_column(escape(name), justify="right")
-    for point in result["points"]:
-        cells = []
-        for name in corpora:
-            figures = point["corpora"][name]
-            change = figures.get("difference")
-            cell = f"{figures['bits_per_byte']:.4f}"
-            if change is not None and change["low"] is not None:
-                star = "*" if change["sure"] else ""
-                cell += f"  ({change['low']:+.4f} to {change['high']:+.4f}{star})"
-            cells.append(cell)
-        table.add_row(escape(point["label"]), *cells)
-    return table

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cptstudio.cli.common import console, measured
+from cptstudio.cli.common import console, metric_text
 from cptstudio.durable import dump_json
 from cptstudio.run_files import read_result
 from cptstudio.runs.run import Run
@@ -68,10 +68,10 @@ def figures(row: dict[str, Any]) -> str:
     """The newest figures of a training row, in one line."""
     parts = [f"step {row.get('step')}"]
     if row.get("loss") is not None:
-        text = f"loss {measured(row, 'loss')}"
+        text = f"loss {metric_text(row, 'loss')}"
         parts.append(text if isinstance(row["loss"], int | float) else f"[red]{text}[/]")
     if isinstance(row.get("tokens_per_second"), int | float):
-        parts.append(f"{measured(row, 'tokens_per_second')} tokens/s")
+        parts.append(f"{metric_text(row, 'tokens_per_second')} tokens/s")
     return "  ".join(parts)
 
 

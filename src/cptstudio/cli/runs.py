@@ -20,7 +20,7 @@ from cptstudio.cli.common import (
     confirm_fit,
     console,
     errors,
-    measured,
+    metric_text,
     moment,
     print_json,
 )
@@ -92,9 +92,9 @@ def _print_runs(runs: list[Run]) -> None:
         table.add_row(
             escape(run.id),
             _coloured_state(run),
-            measured(row, "step"),
-            measured(row, "loss"),
-            measured(evaluation, "domain_bits_per_byte"),
+            metric_text(row, "step"),
+            metric_text(row, "loss"),
+            metric_text(evaluation, "domain_bits_per_byte"),
             moment(run.created),
         )
     console.print(table)
@@ -326,10 +326,10 @@ def _lines(run: Run) -> list[tuple[str, str]]:
         ("directory", escape(str(run.directory))),
         ("created", moment(run.created)),
         ("processes", f"keeper {run.keeper_pid or '-'}, trainer {run.trainer_pid or '-'}"),
-        ("step", measured(row, "step")),
-        ("loss", measured(row, "loss")),
-        ("domain", f"{measured(evaluation, 'domain_bits_per_byte')} bits per byte"),
-        ("general", f"{measured(evaluation, 'general_bits_per_byte')} bits per byte"),
+        ("step", metric_text(row, "step")),
+        ("loss", metric_text(row, "loss")),
+        ("domain", f"{metric_text(evaluation, 'domain_bits_per_byte')} bits per byte"),
+        ("general", f"{metric_text(evaluation, 'general_bits_per_byte')} bits per byte"),
         ("checkpoints", escape(", ".join(run.checkpoints()) or "none")),
     ]
     if run.config is not None:
