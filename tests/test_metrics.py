@@ -13,7 +13,7 @@ from cptstudio import metrics
 from cptstudio.lm.likelihood import Scores
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
 from cptstudio.web.pages import UI_FOLDER
-from cptstudio.web.series.answers import AXES
+from cptstudio.web.series.answers import MOST_NON_FINITE
 
 DOCS = Path(__file__).parent.parent / "docs"
 ALL = (*metrics.TRAINING, *metrics.EVALUATION, *metrics.MEASURES)
@@ -34,7 +34,15 @@ def test_each_metric_is_there_once_and_can_be_shown() -> None:
         assert metric.better or not {"best", "curve"} & set(metric.compared)
     charts = {metric.chart for metric in ALL if metric.chart}
     assert len({chart.id for chart in charts}) == len(charts)
-    assert set(AXES.values()) | {"loss"} <= set(metrics.NUMBERS)
+
+
+def test_the_pages_repeat_what_the_server_says() -> None:
+    axes = (UI_FOLDER / "lib" / "x_axes.js").read_text(encoding="utf-8")
+    assert dict(re.findall(r'^  (\w+): \{ field: "(\w+)"', axes, re.M)) == metrics.AXES
+    series = (UI_FOLDER / "lib" / "run_series.js").read_text(encoding="utf-8")
+    assert f"MOST_NON_FINITE = {MOST_NON_FINITE};" in series
+    first = re.findall(r'FIRST_KEY = "(\w+)"', series)
+    assert {*first, *metrics.AXES.values()} <= set(metrics.NUMBERS)
 
 
 def test_each_measure_comes_from_the_scores() -> None:

@@ -16,6 +16,7 @@ Format = Literal[
 Better = Literal["lower", "higher"]
 Drawn = Literal["smoothed", "last", "max"]
 Compared = Literal["curve", "best", "last", "change"]
+Axis = Literal["step", "tokens", "time"]
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,9 @@ NUMBERS: Final = tuple(metric.name for metric in TRAINING if metric.column)
 
 TEXTS: Final = {metric.name: metric.text for metric in (*TRAINING, *EVALUATION, *MEASURES)}
 """Formats on a terminal, by name."""
+
+AXES: Final[dict[Axis, str]] = {"step": "step", "tokens": "tokens_seen", "time": "elapsed"}
+"""What curves are drawn over, and the numbers that say it."""
 
 ROW_FIELDS: Final = frozenset(
     [metric.name for metric in (*TRAINING, *EVALUATION)]

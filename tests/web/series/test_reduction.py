@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cptstudio.metrics import NUMBERS
+from cptstudio.metrics import AXES, NUMBERS, Axis
 from cptstudio.web.series import parsing
-from cptstudio.web.series.answers import AXES, Axis, Wish, answer
+from cptstudio.web.series.answers import Wish, answer
 from cptstudio.web.series.columns import RunColumns
 from cptstudio.web.series.smoothing import smoothed
 from tests.web.series.metrics_files import evaluation_row, train_row

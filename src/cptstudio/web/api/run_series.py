@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio import metrics
 from cptstudio.errors import UserError
+from cptstudio.metrics import Axis
 from cptstudio.web import run_exports, run_texts
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
@@ -41,7 +42,7 @@ class RowsAnswer(BaseModel):
 class SeriesQuery(_Query):
     """What a chart shows."""
 
-    x: Literal["step", "tokens", "time"] = "step"
+    x: Axis = "step"
     keys: str = Field("loss", max_length=1000, description="Names of numbers, with commas.")
     start: float | None = Field(None, alias="from", allow_inf_nan=False)
     end: float | None = Field(None, alias="to", allow_inf_nan=False)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from cptstudio.metrics import EVALUATION, MEASURES
+from cptstudio.metrics import AXES, EVALUATION, MEASURES, Axis
+from cptstudio.web.run_facts import finite
 from cptstudio.web.series import parsing
 from cptstudio.web.series.buckets import reduce_points
 from cptstudio.web.series.columns import RunColumns
 from cptstudio.web.series.parsing import Floats, Integers
 from cptstudio.web.series.smoothing import smoothed
 
-Axis = Literal["step", "tokens", "time"]
-AXES: Final[dict[Axis, str]] = {"step": "step", "tokens": "tokens_seen", "time": "elapsed"}
 MOST_NON_FINITE: Final = 200
 MOST_EVALUATIONS: Final = 2000
 CHARTED: Final = tuple(metric for metric in EVALUATION if metric.chart)
@@ -102,13 +101,6 @@ def evaluation_point(row: dict[str, Any]) -> dict[str, Any]:
             if isinstance(values, dict)
         },
     }
-
-
-def finite(value: Any) -> float | int | None:
-    """A finite number as it is; anything else is None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if np.isfinite(float(value)) else None
 
 
 def _positions(x: Floats) -> tuple[Floats, Integers | None]:
