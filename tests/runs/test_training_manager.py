@@ -344,7 +344,7 @@ def test_a_run_of_a_terminal_is_found_and_stopped(
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as trainer:
         run = wait_for_step_alone(manager, trainer)
         assert run.state.alone and [one.id for one in manager.alive()] == ["terminal"]
-        assert not manager.workspace.private.exists()
+        assert not (manager.workspace.private / "runs").exists()
         manager.stop("terminal")
         assert trainer.wait(240) == run_files.EXIT_CODES["stopped"]
     assert str(manager.run("terminal").state) == "ended (stopped)"
@@ -371,7 +371,7 @@ def test_all_problems_are_told_at_once_before_anything_is_created(
     for part in ("already", "base model folder", "corpus toy is not there"):
         assert part in text
     assert len(caught.value.problems) == 3
-    assert not manager.workspace.private.exists()
+    assert not (manager.workspace.private / "runs").exists()
     assert not list(manager.workspace.run("taken").iterdir())
 
 
