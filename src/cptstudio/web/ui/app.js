@@ -47,9 +47,7 @@ async function load(page) {
 
 /** All code, as soon as the first page is there: later another program may answer in our place. */
 async function loadAll() {
-  for (const page of PAGES) {
-    await load(page).catch(() => undefined);
-  }
+  for (const page of PAGES) await load(page).catch(() => undefined);
 }
 
 /** @param {string} path */
@@ -134,9 +132,7 @@ function PageOf({ page }) {
     let first = true;
     return effect(() => {
       // A browser does not fetch a module again that it failed to fetch; nothing is typed here yet.
-      if (failure && connection.value.state === "live" && !first) {
-        location.reload();
-      }
+      if (failure && connection.value.state === "live" && !first) location.reload();
       first = false;
     });
   }, [failure]);

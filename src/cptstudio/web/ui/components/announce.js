@@ -25,9 +25,7 @@ export function toast(text, kind = "good") {
   nextId += 1;
   notes.value = [...notes.value, note];
   announce(text);
-  if (kind !== "bad") {
-    setTimeout(() => close(note.id), NOTE_MS);
-  }
+  if (kind !== "bad") setTimeout(() => close(note.id), NOTE_MS);
 }
 
 /** @param {number} id */

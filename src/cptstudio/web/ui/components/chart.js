@@ -104,15 +104,11 @@ export function Chart(props) {
   const empty = xs.length === 0;
   const toggle = (/** @type {string} */ label) => {
     const next = new Set(hidden);
-    if (!next.delete(label)) {
-      next.add(label);
-    }
+    if (!next.delete(label)) next.add(label);
     setHidden(next);
   };
   useEffect(() => {
-    if (cursor != null && empty) {
-      setCursor(null);
-    }
+    if (cursor != null && empty) setCursor(null);
   }, [empty]);
 
   const keys = (/** @type {KeyboardEvent} */ event) => {

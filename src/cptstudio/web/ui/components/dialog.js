@@ -17,9 +17,7 @@ export function Dialog({ title, onClose, wide, actions, children }) {
     dialog.current?.showModal();
     return () => {
       dialog.current?.close();
-      if (before instanceof HTMLElement && before.isConnected) {
-        before.focus();
-      }
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
   return h("dialog", {

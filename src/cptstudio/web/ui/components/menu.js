@@ -16,9 +16,7 @@ export function Menu({ label, icon, small, iconOnly, items }) {
     if (!open) return undefined;
     choices()[0]?.focus();
     const outside = (/** @type {Event} */ event) => {
-      if (!place.current?.contains(/** @type {Node} */ (event.target))) {
-        setOpen(false);
-      }
+      if (!place.current?.contains(/** @type {Node} */ (event.target))) setOpen(false);
     };
     document.addEventListener("pointerdown", outside);
     return () => document.removeEventListener("pointerdown", outside);

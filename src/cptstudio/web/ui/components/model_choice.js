@@ -98,9 +98,7 @@ function Choice({ model, checked, full, onToggle }) {
 function grouped(models) {
   /** @type {Map<string, TestingModel[]>} */
   const groups = new Map();
-  for (const model of models) {
-    groups.set(model.group, [...(groups.get(model.group) || []), model]);
-  }
+  for (const model of models) groups.set(model.group, [...(groups.get(model.group) || []), model]);
   return [...groups];
 }
 

@@ -15,9 +15,7 @@ export function Problem({ error, retry }) {
     let first = true;
     return effect(() => {
       // The server is back, or has news: what could not be loaded is loaded without a click.
-      if (connection.value.state === "live" && runsChanged.value && !first) {
-        retry();
-      }
+      if (connection.value.state === "live" && runsChanged.value && !first) retry();
       first = false;
     });
   }, [error]);

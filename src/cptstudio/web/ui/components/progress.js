@@ -29,12 +29,8 @@ function amounts(job) {
       ? `${say(job.done)} of ${say(job.total)}${job.unit === "bytes" ? "" : ` ${job.unit}`}`
       : `${say(job.done)}${job.unit === "bytes" ? "" : ` ${job.unit}`}`);
   }
-  if (job.rate) {
-    parts.push(rate(job.rate, job.unit));
-  }
-  if (job.remaining_seconds != null) {
-    parts.push(`${duration(job.remaining_seconds)} left`);
-  }
+  if (job.rate) parts.push(rate(job.rate, job.unit));
+  if (job.remaining_seconds != null) parts.push(`${duration(job.remaining_seconds)} left`);
   return parts.join(" · ");
 }
 

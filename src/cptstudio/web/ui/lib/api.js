@@ -103,9 +103,7 @@ async function ask(path, options) {
     try {
       response = await fetch(path, { ...options, headers: { ...options.headers, ...secretHeader() } });
     } catch (error) {
-      if (!options.signal?.aborted) {
-        distrust();
-      }
+      if (!options.signal?.aborted) distrust();
       throw error;
     }
     if (response.status !== 401) return response;
@@ -153,9 +151,7 @@ export async function get(path, query, abort) {
     });
     return await parsed(response);
   } catch (error) {
-    if (error instanceof ApiError) {
-      error.passing = PASSING.includes(error.status);
-    }
+    if (error instanceof ApiError) error.passing = PASSING.includes(error.status);
     throw error;
   }
 }
@@ -193,9 +189,7 @@ export async function upload(file, onProgress, abort, name = file.name, include 
     request.open("POST", urlOf("/api/uploads", { name, purpose, include: include.join(",") || undefined }));
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.setRequestHeader("Idempotency-Key", randomKey());
-    for (const [header, value] of Object.entries(secretHeader())) {
-      request.setRequestHeader(header, value);
-    }
+    for (const [header, value] of Object.entries(secretHeader())) request.setRequestHeader(header, value);
     request.upload.onprogress = (event) => onProgress?.(event.loaded, event.total);
     request.onerror = () => {
       distrust();

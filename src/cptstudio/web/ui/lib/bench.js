@@ -74,9 +74,7 @@ export async function refreshBench() {
     }
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (turn === asked) {
-      benchError.value = error;
-    }
+    if (turn === asked) benchError.value = error;
   }
 }
 

@@ -60,17 +60,13 @@ const now = () => Date.now() / 1000;
 /** @param {Connection["state"]} state */
 function connectionIs(state) {
   const since = state === "live" ? now() : connection.value.since;
-  if (connection.value.state !== state) {
-    connection.value = { state, since };
-  }
+  if (connection.value.state !== state) connection.value = { state, since };
 }
 
 /** @param {any} news */
 function takeStatus(news) {
   status.value = { ...status.value, ...news };
-  if (news.jobs) {
-    jobs.value = Object.fromEntries(news.jobs.map((/** @type {any} */ job) => [job.id, job]));
-  }
+  if (news.jobs) jobs.value = Object.fromEntries(news.jobs.map((/** @type {any} */ job) => [job.id, job]));
 }
 
 async function fetchStatus() {
@@ -96,9 +92,7 @@ export function startLive() {
       benchChanged.value += 1;
     }
     connectedBefore = true;
-    for (const follower of allFollowers()) {
-      follower.join();
-    }
+    for (const follower of allFollowers()) follower.join();
   });
   socket.on("disconnect", () => {
     distrust();
@@ -132,9 +126,7 @@ export function startLive() {
     void Promise.allSettled(waiting).then(() => acknowledge?.());
   });
   effect(() => {
-    if (session.value === "open") {
-      void connect();
-    }
+    if (session.value === "open") void connect();
   });
 }
 
@@ -198,9 +190,7 @@ class Follower {
 
   join() {
     return this.inOrder(async () => {
-      if (!this.handler.position()) {
-        await this.handler.reload();
-      }
+      if (!this.handler.position()) await this.handler.reload();
       const after = this.handler.position()?.after ?? 0;
       if (!socket?.connected) return;
       let answer;
@@ -214,9 +204,7 @@ class Follower {
         await get(`/api/runs/${this.run}/rows`, { after, limit: 1 });
         return;
       }
-      if (!this.same(answer)) {
-        await this.handler.reload();
-      }
+      if (!this.same(answer)) await this.handler.reload();
       await this.catchUp(answer.last_seq);
     });
   }
@@ -232,12 +220,8 @@ class Follower {
       } else {
         this.apply(update.rows);
       }
-      if (update.events?.length) {
-        this.handler.events?.(update.events);
-      }
-      if (update.state) {
-        this.handler.state?.(update.state);
-      }
+      if (update.events?.length) this.handler.events?.(update.events);
+      if (update.state) this.handler.state?.(update.state);
     });
   }
 
@@ -251,9 +235,7 @@ class Follower {
   apply(rows) {
     const after = this.handler.position()?.after ?? 0;
     const fresh = rows.filter((row) => row.seq > after);
-    if (fresh.length) {
-      this.handler.rows(fresh);
-    }
+    if (fresh.length) this.handler.rows(fresh);
   }
 
   /** Fetch what is missing. @param {number} wanted the last seq that is known to exist */

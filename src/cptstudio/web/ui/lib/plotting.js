@@ -116,9 +116,7 @@ export function yRange(lines, from, to, how) {
       if (line.x[at] < from || line.x[at] > to) continue;
       if (how.clip && (raw || line.quiet)) {
         const value = line.y[at];
-        if (value != null && (!how.log || value > 0)) {
-          inside.push(value);
-        }
+        if (value != null && (!how.log || value > 0)) inside.push(value);
       } else if (raw) {
         take(line.min?.[at]);
         take(line.max?.[at]);
@@ -132,12 +130,8 @@ export function yRange(lines, from, to, how) {
       take(quantile(inside, 1 - OUTLIER_SHARE));
     }
   }
-  if (how.limit != null) {
-    take(how.limit);
-  }
-  if (how.zero && low > 0 && !how.log) {
-    low = 0;
-  }
+  if (how.limit != null) take(how.limit);
+  if (how.zero && low > 0 && !how.log) low = 0;
   return padded(low, high, how.log);
 }
 

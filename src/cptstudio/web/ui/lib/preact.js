@@ -3,26 +3,10 @@ import { useState } from "../vendor/preact-hooks.js";
 
 export { Component, Fragment, createContext, h, render } from "../vendor/preact.js";
 export {
-  useCallback,
-  useContext,
-  useEffect,
-  useErrorBoundary,
-  useLayoutEffect,
-  useMemo,
-  useReducer,
-  useRef,
-  useState,
+  useCallback, useContext, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useReducer, useRef, useState,
 } from "../vendor/preact-hooks.js";
 export {
-  Signal,
-  batch,
-  computed,
-  effect,
-  signal,
-  untracked,
-  useComputed,
-  useSignal,
-  useSignalEffect,
+  Signal, batch, computed, effect, signal, untracked, useComputed, useSignal, useSignalEffect,
 } from "../vendor/signals.js";
 
 let ids = 0;

@@ -26,18 +26,14 @@ export function useResource(path, query, again) {
       flags.again = false;
       try {
         const data = await get(path, query);
-        if (flags.key === key) {
-          setState({ key, data, error: null, loading: false });
-        }
+        if (flags.key === key) setState({ key, data, error: null, loading: false });
       } catch (error) {
         if (flags.key === key) {
           setState((before) => ({ key, data: before.key === key ? before.data : null, error, loading: false }));
         }
       }
     } while (flags.again && flags.key === key);
-    if (flags.key === key) {
-      flags.running = false;
-    }
+    if (flags.key === key) flags.running = false;
   }, [key]);
   useEffect(() => {
     void load();

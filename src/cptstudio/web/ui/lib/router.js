@@ -5,10 +5,7 @@ import { signal } from "./preact.js";
 
 /** @returns {Route} */
 function here() {
-  return {
-    path: decodeURI(location.pathname),
-    query: Object.fromEntries(new URLSearchParams(location.search)),
-  };
+  return { path: decodeURI(location.pathname), query: Object.fromEntries(new URLSearchParams(location.search)) };
 }
 
 /** The current route. */

@@ -126,9 +126,7 @@ export class RunSeries {
         this.takeOthers(others);
       }
     } catch (error) {
-      if (number === this.fetches) {
-        this.error.value = error;
-      }
+      if (number === this.fetches) this.error.value = error;
       throw error;
     } finally {
       if (number === this.fetches) {
@@ -155,9 +153,7 @@ export class RunSeries {
     this.loaded = true;
     this.complete = answer.complete !== false;
     this.error.value = null;
-    for (const row of missed) {
-      this.append(row, [FIRST_KEY]);
-    }
+    for (const row of missed) this.append(row, [FIRST_KEY]);
     this.version.value += 1;
     if (!this.complete) {
       setTimeout(() => !this.stopped && void this.load().catch(() => undefined), FIRST_PICTURE_MS);
@@ -167,14 +163,10 @@ export class RunSeries {
   /** @param {any} answer */
   takeOthers(answer) {
     this.keys = { ...this.keys, ...answer.keys };
-    for (const key of this.otherKeys()) {
-      this.seqs[key] = answer.last_seq;
-    }
+    for (const key of this.otherKeys()) this.seqs[key] = answer.last_seq;
     this.nonfinite = [...this.nonfinite.filter((one) => one.key === FIRST_KEY), ...(answer.nonfinite || [])];
     this.nonfiniteTotal += answer.nonfinite_total ?? 0;
-    for (const row of this.recent) {
-      this.measure(row, this.otherKeys());
-    }
+    for (const row of this.recent) this.measure(row, this.otherKeys());
     this.version.value += 1;
   }
 
@@ -193,9 +185,7 @@ export class RunSeries {
     if (!this.position) return;
     for (const row of rows) {
       this.append(row, [FIRST_KEY, ...this.otherKeys()]);
-      if (this.loading) {
-        this.recent.push(row);
-      }
+      if (this.loading) this.recent.push(row);
     }
     this.version.value += 1;
     if (!this.loading && this.points() > Math.max(this.fetched, this.view.buckets) * GROWTH_BEFORE_RELOAD) {
@@ -205,9 +195,7 @@ export class RunSeries {
 
   /** @param {Row} row @param {string[]} keys */
   append(row, keys) {
-    if (this.position) {
-      this.position.after = row.seq;
-    }
+    if (this.position) this.position.after = row.seq;
     const x = finite(row[X_AXES[this.shown.x].field]);
     if (x == null) return;
     this.xMax = this.xMax == null ? x : Math.max(this.xMax, x);
@@ -216,9 +204,7 @@ export class RunSeries {
       this.measure(row, keys);
     } else if (this.shows(x)) {
       const evaluation = evaluationOf(row, this.metrics);
-      if (evaluation.best) {
-        this.evaluations = this.evaluations.map((other) => ({ ...other, best: false }));
-      }
+      if (evaluation.best) this.evaluations = this.evaluations.map((other) => ({ ...other, best: false }));
       this.evaluations.push(evaluation);
     }
   }
@@ -247,9 +233,7 @@ export class RunSeries {
       }
       extendAverage(curve, x, usable, this.shown.smoothing);
       curve.x.push(x);
-      for (const values of [curve.min, curve.max, curve.mean, curve.last]) {
-        values.push(usable);
-      }
+      for (const values of [curve.min, curve.max, curve.mean, curve.last]) values.push(usable);
     }
   }
 

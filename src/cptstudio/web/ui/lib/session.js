@@ -67,9 +67,7 @@ function stored() {
 function store(forOthers) {
   try {
     sessionStorage.setItem(STORED, secret);
-    if (forOthers) {
-      localStorage.setItem(STORED, secret);
-    }
+    if (forOthers) localStorage.setItem(STORED, secret);
   } catch {
     // Storage is off in this browser: the session ends when the page is left.
   }
@@ -230,9 +228,7 @@ async function prove() {
       const answer = await recognise(known);
       secret = answer.secret;
       former = answer.boot;
-      if (answer.session !== known.session) {
-        await learn();
-      }
+      if (answer.session !== known.session) await learn();
     } else {
       await learn();
     }

@@ -25,9 +25,7 @@ export function extendAverage(curve, x, value, smoothing) {
     return;
   }
   let last = curve.ema.length - 1;
-  while (last >= 0 && curve.ema[last] == null) {
-    last -= 1;
-  }
+  while (last >= 0 && curve.ema[last] == null) last -= 1;
   const passed = last < 0 ? 0 : x - curve.x[last];
   curve.ema_unit ||= Math.max(0, passed);
   const past = last < 0 ? 0 : passed > 0 ? smoothing ** (passed / curve.ema_unit) : smoothing;

@@ -83,9 +83,7 @@ function NewRun(origin) {
             basic.map((setting) => h(SettingControl, { key: setting.name, form, setting })))),
         h(Advanced, { form, settings: advanced }),
         h(Exchange, { form })),
-      h("div", { class: "new-run-side" },
-        h(SidePanel, { form }),
-        h(StartBar, { form, showProblems }))));
+      h("div", { class: "new-run-side" }, h(SidePanel, { form }), h(StartBar, { form, showProblems }))));
 }
 
 /** @param {{form: NewRunForm}} props */

@@ -52,9 +52,7 @@ function RunPage({ id }) {
   const [dialog, setDialog] = useState(/** @type {{kind: string, checkpoint?: string} | null} */ (null));
   const { changed } = runsChanged.value;
   const concerned = useRef(0);
-  if (changed.length === 0 || changed.includes(id)) {
-    concerned.current = runsChanged.value.count;
-  }
+  if (changed.length === 0 || changed.includes(id)) concerned.current = runsChanged.value.count;
   const { data, error, reload } = useResource(`/api/runs/${id}`, undefined, `${concerned.current} ${turn}`);
   const again = () => setTurn((value) => value + 1);
   const newest = useRef(data);
@@ -69,16 +67,12 @@ function RunPage({ id }) {
       rows: (rows) => {
         series.add(rows);
         setLive((/** @type {any} */ before) => advanced(before, rows));
-        if (rows.some((row) => row.kind === "evaluation")) {
-          again();
-        }
+        if (rows.some((row) => row.kind === "evaluation")) again();
       },
       events: again,
       state: (state) => {
         const known = newest.current?.state;
-        if (!known || known.text !== state.text || known.reason !== state.reason) {
-          again();
-        }
+        if (!known || known.text !== state.text || known.reason !== state.reason) again();
       },
       gone: () => setGone(true),
     });
@@ -94,9 +88,7 @@ function RunPage({ id }) {
   const said = useRef("");
   useEffect(() => {
     document.title = `${id}${words ? ` · ${words}` : ""} · CPT Studio`;
-    if (said.current && words && said.current !== words) {
-      announce(`${id}: ${words}.`);
-    }
+    if (said.current && words && said.current !== words) announce(`${id}: ${words}.`);
     said.current = words || said.current;
   }, [words]);
 

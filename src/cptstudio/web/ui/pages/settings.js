@@ -30,7 +30,5 @@ export default function SettingsPage() {
             + "Studio with --workspace.")),
         h(PreferencesForm, {}),
         h(Appearance, {})),
-      h("div", { class: "stack" },
-        h(Session, {}),
-        h(About, { system }))));
+      h("div", { class: "stack" }, h(Session, {}), h(About, { system }))));
 }

@@ -7,21 +7,14 @@ import { announce, toast } from "../../components/announce.js";
 import { JobProgress } from "../../components/progress.js";
 import { useJob } from "../../lib/jobs.js";
 
-/**
- * The jobs that work on corpora, newest first.
- * @param {string|null} corpus only of this one
- * @returns {any[]}
- */
+/** The jobs that work on corpora, newest first. @param {string|null} corpus only of this one @returns {any[]} */
 export function corpusJobs(corpus) {
   return Object.values(jobs.value)
     .filter((job) => job.on === "corpus" && (corpus === null || job.about === corpus))
     .sort((one, other) => other.created - one.created);
 }
 
-/**
- * @param {{corpus: string|null, ended: () => void}} props
- * ended: called whenever one of them has ended
- */
+/** @param {{corpus: string|null, ended: () => void}} props ended: called whenever one of them has ended */
 export function CorpusJobs({ corpus, ended }) {
   const listed = corpusJobs(corpus);
   if (listed.length === 0) return null;

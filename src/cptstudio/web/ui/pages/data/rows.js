@@ -88,9 +88,7 @@ function RowText({ row }) {
       h("span", { class: "heading-count" }, `${integer(row.length)} tokens to predict, `
         + `${row.parts.length === 1 ? "one document" : `${row.parts.length} documents`}`)),
     row.parts.map((part, index) => h("div", { key: index, class: "row-part" },
-      h("p", { class: "row-boundary" },
-        h("span", { class: "name" }, part.label),
-        h("span", {}, boundaryInWords(part))),
+      h("p", { class: "row-boundary" }, h("span", { class: "name" }, part.label), h("span", {}, boundaryInWords(part))),
       // A long one scrolls, which must work by the keyboard, too.
       h("pre", { class: "row-document", dir: "auto", tabIndex: 0, role: "group", "aria-label": part.label }, part.text),
       part.shortened && h("p", { class: "hint" }, "The text goes on; it is shortened here."))));

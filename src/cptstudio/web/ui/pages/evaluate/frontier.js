@@ -78,8 +78,7 @@ export function Frontier({ spots, domain, general, chosen, onChoose }) {
   return h("figure", { class: "frontier", "aria-labelledby": `${id}-title` },
     h("figcaption", {}, h("h3", { id: `${id}-title` }, "What is kept and what is forgotten"),
       h("p", { class: "hint" }, frontierWords(spots, domain, general))),
-    h("div", { ref: box, class: "frontier-box" },
-      h(Drawing, { spots, domain, general, chosen, onChoose, width })),
+    h("div", { ref: box, class: "frontier-box" }, h(Drawing, { spots, domain, general, chosen, onChoose, width })),
     h("p", { class: "hint" }, "Lower and further to the left is better on both. Square: base; triangle: trained; "
       + "circles: between. The table below holds the same figures and chooses a point."));
 }

@@ -12,12 +12,7 @@ export function isUnderWay(kind) {
   return Object.values(jobs.value).some((job) => job.kind === kind && ["waiting", "running"].includes(job.state));
 }
 
-/**
- * Ask for a job and follow it.
- * @param {string} path of the API
- * @param {any} body
- * @returns {Promise<any>} the job
- */
+/** Ask for a job and follow it. @param {string} path of the API @param {any} body @returns {Promise<any>} the job */
 export async function startJob(path, body) {
   const before = Object.values(jobs.peek()).filter(isEnded);
   const job = await post(path, body);

@@ -150,11 +150,7 @@ export class NewRunForm {
     return name in this.values.value;
   }
 
-  /**
-   * Choose a value; null or the default takes the choice back.
-   * @param {string} name
-   * @param {unknown} value
-   */
+  /** Choose a value; null or the default takes the choice back. @param {string} name @param {unknown} value */
   set(name, value) {
     const setting = this.byName.value.get(name);
     const { [name]: former, ...others } = this.values.value;

@@ -14,10 +14,7 @@ import { isEnded, useJob } from "../../lib/jobs.js";
 
 const HUB_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
-/**
- * @param {{known: readonly Model[], arrived: (id: string) => void}} props
- * arrived: a download has ended well
- */
+/** @param {{known: readonly Model[], arrived: (id: string) => void}} props arrived: a download has ended well */
 export function ModelDownload({ known, arrived }) {
   const [text, setText] = useState("");
   const [found, setFound] = useState(/** @type {any[]|null} */ (null));

@@ -6,10 +6,7 @@ import { corporaOf } from "./tree.js";
 /** @typedef {import("./form.js").Finding} Finding */
 
 /** Settings that speak for their whole group: what is wrong with the group is shown at them. */
-const SPEAKERS = new Map([
-  ["data", "data.corpora"],
-  ["model", "model.path"],
-]);
+const SPEAKERS = new Map([["data", "data.corpora"], ["model", "model.path"]]);
 
 /** @param {string} field @param {string} name of a setting, dotted */
 const isAt = (field, name) => field === name || field.startsWith(`${name}.`) || SPEAKERS.get(field) === name;
@@ -43,11 +40,7 @@ export function shownProblems(form) {
   return found;
 }
 
-/**
- * Problems that belong to no setting of the form.
- * @param {NewRunForm} form
- * @returns {string[]}
- */
+/** Problems that belong to no setting of the form. @param {NewRunForm} form @returns {string[]} */
 export function otherProblems(form) {
   const settings = form.settings.value ?? [];
   const found = (form.plan.value?.findings ?? []).filter((one) => !settings.some(({ name }) => isAt(one.field, name)));

@@ -75,22 +75,13 @@ function helpOf(form, setting, fixed) {
   return `${help}${bounds}${fixed ? " A fork keeps its parent's value." : ""}`;
 }
 
-/**
- * What the planner took for a setting that is left to it.
- * @param {NewRunForm} form
- * @param {Setting} setting
- */
+/** What the planner took for a setting that is left to it. @param {NewRunForm} form @param {Setting} setting */
 function chosenForYou(form, setting) {
   const value = form.resolved.value[setting.name];
   return value === null || value === undefined ? "chosen for you" : `${shownValue(value)} (chosen for you)`;
 }
 
-/**
- * @param {NewRunForm} form
- * @param {Setting} setting
- * @param {Marks} marks
- * @param {unknown} value
- */
+/** @param {NewRunForm} form @param {Setting} setting @param {Marks} marks @param {unknown} value */
 function inputOf(form, setting, marks, value) {
   /** @param {unknown} next */
   const change = (next) => form.set(setting.name, next);

@@ -23,9 +23,7 @@ export class Departure {
     }
     const [a, b] = [one.string, other.string];
     const shorter = Math.min(a.length, b.length);
-    while (this.same < shorter && a.charCodeAt(this.same) === b.charCodeAt(this.same)) {
-      this.same += 1;
-    }
+    while (this.same < shorter && a.charCodeAt(this.same) === b.charCodeAt(this.same)) this.same += 1;
     return this.same < shorter ? this.same : null;
   }
 }

@@ -65,9 +65,7 @@ export function History({ restore }) {
       confirm: "Delete the history", danger: true,
       action: () => del("/api/playground/history", { confirmed: true }),
     });
-    if (gone) {
-      again();
-    }
+    if (gone) again();
   };
   const entries = /** @type {any[]} */ (data?.entries || []);
   return h("section", { class: "card stack", "aria-labelledby": "history-title" },

@@ -56,9 +56,7 @@ export class Lane {
     });
     place.addEventListener("focusin", (event) => {
       const index = this.indexOf(event.target);
-      if (index >= 0 && !this.quiet) {
-        handler.look(index, this.tokens[index]);
-      }
+      if (index >= 0 && !this.quiet) handler.look(index, this.tokens[index]);
     });
     place.addEventListener("focusout", () => handler.leave());
     place.addEventListener("keydown", (event) => this.key(event));
@@ -92,9 +90,7 @@ export class Lane {
       return;
     }
     this.append(pieces);
-    if (this.current < 0 && this.tokens.length) {
-      this.moveTo(0, false);
-    }
+    if (this.current < 0 && this.tokens.length) this.moveTo(0, false);
   }
 
   /** @param {import("./made_text.js").Piece[]} pieces */
@@ -147,9 +143,7 @@ export class Lane {
     const token = this.tokens[index];
     const piece = this.pieces?.[index];
     if (before && before !== token) {
-      for (const name of ["role", "tabindex", "aria-label", "aria-haspopup"]) {
-        before.removeAttribute(name);
-      }
+      for (const name of ["role", "tabindex", "aria-label", "aria-haspopup"]) before.removeAttribute(name);
     }
     this.current = index;
     if (token && piece) {
@@ -158,9 +152,7 @@ export class Lane {
       token.setAttribute("aria-haspopup", "dialog");
       const what = piece.finish === "end" && !piece.text ? "end of the text" : spoken(piece.text);
       token.setAttribute("aria-label", `Token ${index + 1}: ${what}, ${chance(piece.probability)}`);
-      if (focus) {
-        token.focus();
-      }
+      if (focus) token.focus();
     }
   }
 

@@ -53,9 +53,7 @@ export class MadeText {
    * @param {Piece[]} kept the beginning that stays
    */
   begin(given, kept = []) {
-    if (this.state?.pieces.length) {
-      this.before = [...this.before.slice(1 - MOST_UNDOS), this.state];
-    }
+    if (this.state?.pieces.length) this.before = [...this.before.slice(1 - MOST_UNDOS), this.state];
     this.after = [];
     const goesOn = kept.length > 0 && this.state;
     this.state = {

@@ -34,9 +34,7 @@ export function openAt(text, index, element) {
 
 export function lookAway() {
   clearTimeout(timer);
-  if (!inspected.peek()?.pinned) {
-    timer = setTimeout(() => { inspected.value = null; }, LEAVE_MS);
-  }
+  if (!inspected.peek()?.pinned) timer = setTimeout(() => { inspected.value = null; }, LEAVE_MS);
 }
 
 /** @param {boolean=} back give the focus back to the token */
@@ -90,9 +88,7 @@ export function TokenPopover() {
       }
     };
     const escape = (/** @type {KeyboardEvent} */ event) => {
-      if (event.key === "Escape") {
-        closePopover(at.pinned);
-      }
+      if (event.key === "Escape") closePopover(at.pinned);
     };
     const moved = () => box.current && at.element.isConnected && place(box.current, at.element);
     document.addEventListener("pointerdown", away);
@@ -148,9 +144,7 @@ function Content({ at }) {
 function Alternative({ one, at, taken, writing }) {
   const choose = () => {
     closePopover(true);
-    if (!taken) {
-      session.replace(at.text, at.index, one);
-    }
+    if (!taken) session.replace(at.text, at.index, one);
   };
   return h("button", {
     type: "button", class: `alternative${taken ? " alternative-taken" : ""}`,

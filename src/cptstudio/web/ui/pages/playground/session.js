@@ -26,9 +26,7 @@ const many = (/** @type {number} */ count) => (count === 1 ? "one text" : `${cou
 /** Without a character that was only begun: it is made again as a whole. @param {Piece[]} pieces */
 function wholeCharacters(pieces) {
   let count = pieces.length;
-  while (count > 0 && pieces[count - 1].text === "") {
-    count -= 1;
-  }
+  while (count > 0 && pieces[count - 1].text === "") count -= 1;
   return pieces.slice(0, count);
 }
 
@@ -93,9 +91,7 @@ export class Session {
   }
 
   async cancelLoad() {
-    if (this.loading.value) {
-      await cancelTask(this.loading.value.id);
-    }
+    if (this.loading.value) await cancelTask(this.loading.value.id);
   }
 
   /**
@@ -115,9 +111,7 @@ export class Session {
     }));
     this.texts.value = targets.map((target) => target.text);
     this.seeds.value = seeds;
-    for (const { text, prompt, seed } of targets) {
-      text.begin({ seed, origin: prompt, sampling });
-    }
+    for (const { text, prompt, seed } of targets) text.begin({ seed, origin: prompt, sampling });
     const prompts = labels.map((_, index) => targets[index * seeds.length].prompt);
     const same = prompts.every((prompt) => JSON.stringify(prompt) === JSON.stringify(prompts[0]));
     return this.run({ labels, prompts: same ? prompts.slice(0, 1) : prompts, sampling,
@@ -194,9 +188,7 @@ export class Session {
       const task = await complete({ alternatives: ALTERNATIVES, remember: true, ...ask });
       id = task.id;
       this.tasks.add(id);
-      if (this.stopping) {
-        void cancelTask(id);
-      }
+      if (this.stopping) void cancelTask(id);
       await this.followTexts(id, targets);
     } catch (error) {
       this.fail(noticeOf(error), targets);
@@ -235,17 +227,13 @@ export class Session {
   /** Ask for no more of anything. */
   stop() {
     this.stopping = true;
-    for (const id of this.tasks) {
-      cancelTask(id).catch((error) => { this.notice.value = noticeOf(error); });
-    }
+    for (const id of this.tasks) cancelTask(id).catch((error) => { this.notice.value = noticeOf(error); });
   }
 
   /** Take up work that began before the page was loaded. @param {Task[]} tasks what is running */
   takeUp(tasks) {
     const loading = tasks.find((task) => task.kind === "load");
-    if (loading && !this.loading.value) {
-      void this.followLoad(loading);
-    }
+    if (loading && !this.loading.value) void this.followLoad(loading);
     const writing = tasks.filter((task) => task.kind === "complete" && task.ask?.remember && !this.tasks.has(task.id));
     if (this.texts.value.length || this.busy.value || writing.length !== 1) return;
     const [{ id, ask }] = writing;
@@ -304,9 +292,7 @@ function take(news, targets) {
         byText.set(piece.text_number, [piece]);
       }
     }
-    for (const [number, pieces] of byText) {
-      targets[number]?.add(pieces);
-    }
+    for (const [number, pieces] of byText) targets[number]?.add(pieces);
   });
 }
 

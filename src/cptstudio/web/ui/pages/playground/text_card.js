@@ -99,9 +99,7 @@ function LaneOf({ text, departs, coloured }) {
       });
     }
     return () => {
-      if (inspected.peek()?.text === text) {
-        closePopover();
-      }
+      if (inspected.peek()?.text === text) closePopover();
     };
   }, [text]);
   useLayoutEffect(() => {

@@ -40,9 +40,7 @@ export function Log({ run }) {
     return () => clearInterval(timer);
   }, [run.id, run.state.alive, follow]);
   useLayoutEffect(() => {
-    if (follow && box.current) {
-      box.current.scrollTop = box.current.scrollHeight;
-    }
+    if (follow && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [part?.end, follow]);
   const earlier = async () => {
     if (part) {

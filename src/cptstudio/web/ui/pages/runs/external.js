@@ -81,9 +81,7 @@ function Watched({ process }) {
       } catch (failure) {
         setError(failure);
       }
-      if (!stopped) {
-        timer = setTimeout(look, WATCH_MS);
-      }
+      if (!stopped) timer = setTimeout(look, WATCH_MS);
     };
     void look();
     return () => {

@@ -3,11 +3,7 @@
 import { h } from "../../lib/preact.js";
 import { colourScheme, shortcuts } from "../../lib/preferences.js";
 
-const SCHEMES = [
-  ["system", "As the system"],
-  ["light", "Light"],
-  ["dark", "Dark"],
-];
+const SCHEMES = [["system", "As the system"], ["light", "Light"], ["dark", "Dark"]];
 
 export function Appearance() {
   return h("section", { class: "card", "aria-labelledby": "settings-appearance" },

@@ -83,12 +83,7 @@ function Preference({ setting, value, saved, problems, save }) {
       problems.map((sentence) => h("p", { key: sentence }, sentence))));
 }
 
-/**
- * @param {Setting} setting
- * @param {object} marks
- * @param {unknown} value
- * @param {(value: unknown) => void} save
- */
+/** @param {Setting} setting @param {object} marks @param {unknown} value @param {(value: unknown) => void} save */
 function inputOf(setting, marks, value, save) {
   if (setting.kind === "choice") {
     return h("select", { key: "input", ...marks, value: String(value ?? ""),
