@@ -1,4 +1,4 @@
-import { h, useState } from "../lib/preact.js";
+import { h, useState, withValue } from "../lib/preact.js";
 import { signIn, StrangerError } from "../lib/session.js";
 import { Button } from "./button.js";
 import { Field } from "./field.js";
@@ -32,7 +32,7 @@ export function SignInForm() {
       label: "Token",
       control: (attributes) => h("input", {
         ...attributes, type: "password", autocomplete: "off", spellcheck: false, required: true, value: token,
-        onInput: (/** @type {any} */ event) => setToken(event.target.value),
+        onInput: withValue(setToken),
       }),
     }),
     h("div", {}, h(Button, { kind: "primary", type: "submit", busy }, "Sign in")));

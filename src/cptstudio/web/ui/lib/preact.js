@@ -1,13 +1,11 @@
 /** The view library in one import: Preact, its hooks and signals. */
 import { useState } from "../vendor/preact-hooks.js";
 
-export { Component, Fragment, createContext, h, render } from "../vendor/preact.js";
+export { Fragment, h, render } from "../vendor/preact.js";
 export {
-  useCallback, useContext, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useReducer, useRef, useState,
+  useCallback, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useRef, useState,
 } from "../vendor/preact-hooks.js";
-export {
-  Signal, batch, computed, effect, signal, untracked, useComputed, useSignal, useSignalEffect,
-} from "../vendor/signals.js";
+export { Signal, batch, computed, effect, signal } from "../vendor/signals.js";
 
 let ids = 0;
 
@@ -19,3 +17,9 @@ export function useId() {
   });
   return id;
 }
+
+/** A handler that gives on what its control holds. @param {(text: string) => void} give */
+export const withValue = (give) => (/** @type {any} */ event) => give(event.currentTarget.value);
+
+/** A handler that gives on whether its box is checked. @param {(checked: boolean) => void} give */
+export const withChecked = (give) => (/** @type {any} */ event) => give(event.currentTarget.checked);

@@ -6,7 +6,7 @@ import { Table } from "../components/table.js";
 import { change, date, shownValue } from "../lib/format.js";
 import { runsChanged } from "../lib/live.js";
 import { differenceText, exact, useMetrics } from "../lib/metrics.js";
-import { h, useState } from "../lib/preact.js";
+import { h, useState, withValue } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
 import { setQuery } from "../lib/router.js";
 import { nameOf } from "../lib/run_words.js";
@@ -32,7 +32,7 @@ function Picker({ all, chosen }) {
     h("div", { class: "stack" },
       all.length > 8 && h("input", { type: "search", class: "filter", "aria-label": "Filter runs",
         placeholder: "Filter by name", value: filter,
-        onInput: (/** @type {any} */ event) => setFilter(event.target.value) }),
+        onInput: withValue(setFilter) }),
       h("fieldset", { class: "picker" }, h("legend", { class: "visually-hidden" }, "Runs to compare"),
         shown.map((run) => h("label", { key: run.id },
           h("input", { type: "checkbox", checked: chosen.includes(run.id), onChange: () => toggle(run.id) }),

@@ -1,8 +1,9 @@
 /** Home: what is running, and all runs. */
 import { Button } from "../components/button.js";
+import { Select } from "../components/select.js";
 import { Problem } from "../components/problem.js";
 import { runsChanged, status } from "../lib/live.js";
-import { h } from "../lib/preact.js";
+import { h, withValue } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
 import { setQuery } from "../lib/router.js";
 import { ActiveRuns } from "./runs/active.js";
@@ -45,10 +46,9 @@ function Toolbar() {
     h("div", { class: "row" },
       h("input", { type: "search", class: "filter", placeholder: "Filter by name, tag, model, corpus",
         "aria-label": "Filter runs", value: filter,
-        onInput: (/** @type {any} */ event) => setQuery({ filter: event.target.value }) }),
-      h("select", { "aria-label": "State", value: state,
-        onChange: (/** @type {any} */ event) => setQuery({ state: event.target.value }) },
-        STATES.map(([value, title]) => h("option", { key: value, value, selected: value === state }, title)))),
+        onInput: withValue((text) => setQuery({ filter: text })) }),
+      h(Select, { "aria-label": "State", value: state, choices: STATES,
+        onChoose: (name) => setQuery({ state: name }) })),
     h("div", { class: "row" },
       selected.length > 0 && h(Button, { kind: "quiet", onClick: () => setQuery({ select: null }) },
         "Clear the selection"),

@@ -1,9 +1,10 @@
 /** One corpus: its report, the rows it gives, what was not read and what was dropped. */
 
 import { ApiError, del, get, post } from "../../lib/api.js";
-import { h, useEffect, useState } from "../../lib/preact.js";
+import { h, useEffect, useState, withChecked } from "../../lib/preact.js";
 import { navigate, route, setQuery } from "../../lib/router.js";
 import { toast } from "../../components/announce.js";
+import { Select } from "../../components/select.js";
 import { Button } from "../../components/button.js";
 import { confirm, Dialog } from "../../components/dialog.js";
 import { Problem } from "../../components/problem.js";
@@ -126,14 +127,10 @@ function TokeniseDialog({ name, close }) {
       "There is no model on this machine yet: download one on the New run page."),
     models !== null && models.length > 0 && h("div", { class: "field" },
       h("label", { for: "tokenise-model" }, "Model"),
-      h("select", { id: "tokenise-model", value: model,
-        onChange: (/** @type {Event} */ event) =>
-          setModel(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
-        models.map((one) => h("option", { key: one.id, value: one.id }, one.name))),
+      h(Select, { id: "tokenise-model", value: model, onChoose: setModel,
+        choices: models.map((one) => [one.id, one.name]) }),
       h("label", {},
-        h("input", { type: "checkbox", checked: lossy,
-          onChange: (/** @type {Event} */ event) =>
-            setLossy(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+        h("input", { type: "checkbox", checked: lossy, onChange: withChecked(setLossy) }),
         " Allow a tokenizer that loses text")),
     error !== null && h(Problem, { error }));
 }

@@ -5,8 +5,9 @@
 
 import { del, get, post } from "../../lib/api.js";
 import { bytes, date } from "../../lib/format.js";
-import { Fragment, h, useEffect, useRef, useState } from "../../lib/preact.js";
+import { Fragment, h, useEffect, useRef, useState, withValue } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
+import { Select } from "../../components/select.js";
 import { confirm } from "../../components/dialog.js";
 import { Icon } from "../../components/icon.js";
 import { Problem } from "../../components/problem.js";
@@ -57,9 +58,8 @@ export function FileBrowser({ chosen, toggle }) {
     h("div", { class: "browser-bar" },
       listing !== null && listing.roots.length > 0 && h(Fragment, {},
         h("label", { for: "browser-root" }, "In"),
-        h("select", { id: "browser-root", value: listing.root ?? "", onChange: (/** @type {Event} */ event) =>
-            open(/** @type {HTMLSelectElement} */ (event.currentTarget).value, "") },
-          listing.roots.map((one) => h("option", { key: one.id, value: one.id }, one.label))),
+        h(Select, { id: "browser-root", value: listing.root ?? "", onChoose: (one) => open(one, ""),
+          choices: listing.roots.map((one) => [one.id, one.label]) }),
         root?.removable && h(Button, { small: true, onClick: remove }, "Remove from the list"))),
     error !== null && h(Problem, { error }),
     listing !== null && root !== null && h(Entries, { key: root.id, listing, root, chosen, toggle,
@@ -187,8 +187,7 @@ function AddRoot({ added }) {
       h("input", { id: "new-root", type: "text", autocomplete: "off", spellcheck: false,
         placeholder: "/home/me/documents", value: path,
         "aria-describedby": "new-root-problem",
-        onInput: (/** @type {Event} */ event) =>
-          setPath(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
+        onInput: withValue(setPath) }),
       h(Button, { type: "submit", disabled: path.trim() === "",
         title: path.trim() === "" ? "Type a folder first." : undefined }, "Allow…")),
     h("div", { id: "new-root-problem" }, error !== null && h(Problem, { error })));

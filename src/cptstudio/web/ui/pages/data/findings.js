@@ -4,6 +4,7 @@ import { bytes, integer, percent } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { Badge } from "../../components/badge.js";
+import { Select } from "../../components/select.js";
 import { Table } from "../../components/table.js";
 import { PagedList } from "../../components/paged_list.js";
 
@@ -70,11 +71,8 @@ export function DroppedDocuments({ path, counts }) {
   return h("div", { class: "stack" },
     reasons.length > 1 && h("div", { class: "row" },
       h("label", { for: "dropped-reason" }, "Reason"),
-      h("select", { id: "dropped-reason", value: reason, onChange: (/** @type {Event} */ event) =>
-          setQuery({ reason: /** @type {HTMLSelectElement} */ (event.currentTarget).value }) },
-        h("option", { value: "" }, "all"),
-        reasons.map(([name, documents]) =>
-          h("option", { key: name, value: name }, `${name} (${integer(documents)})`)))),
+      h(Select, { id: "dropped-reason", value: reason, none: "all", onChoose: (name) => setQuery({ reason: name }),
+        choices: reasons.map(([name, documents]) => [name, `${name} (${integer(documents)})`]) })),
     h(PagedList, { title: "Dropped documents", path: `${path}/dropped`, query: { reason },
       none: "Nothing was dropped: every document is in the corpus.",
       show: (page) => h(Table, {

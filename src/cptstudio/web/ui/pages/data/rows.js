@@ -4,6 +4,7 @@ import { get } from "../../lib/api.js";
 import { integer } from "../../lib/format.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
+import { Select } from "../../components/select.js";
 import { route, setQuery } from "../../lib/router.js";
 import { Problem } from "../../components/problem.js";
 
@@ -115,8 +116,5 @@ function choice(id, label, value, options, change) {
   const known = options.some(([one]) => one === value);
   return h("div", { class: "rows-choice" },
     h("label", { for: id }, label),
-    h("select", { id, value,
-      onChange: (/** @type {Event} */ event) => change(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
-      !known && h("option", { value }, value),
-      options.map(([one, text]) => h("option", { key: one, value: one }, text))));
+    h(Select, { id, value, onChoose: change, choices: known ? options : [[value, value], ...options] }));
 }

@@ -1,6 +1,7 @@
 /** The documents that a model gained most on, and those it lost most on. */
 
 import { Field } from "../../components/field.js";
+import { Select } from "../../components/select.js";
 import { Table } from "../../components/table.js";
 import { modelsToQuery } from "../../components/model_choice.js";
 import { bits, bytes } from "../../lib/format.js";
@@ -20,17 +21,15 @@ export function ChangedDocuments({ report, sets }) {
   const set = sets.includes(query["in"]) ? query["in"] : sets[0];
   const model = result.models[at];
   const changed = model.corpora[set].changed;
-  const choose = (/** @type {string} */ name) => (/** @type {any} */ event) => setQuery({ [name]: event.target.value });
   return h("section", { class: "stack", "aria-labelledby": "changed-title" },
     h("h3", { id: "changed-title" }, "Documents that changed most"),
     h("div", { class: "row choose-row" },
       others.length > 1 && h(Field, { label: "Model",
-        control: (attributes) => h("select", { ...attributes, value: String(at), onChange: choose("of") },
-          others.map((/** @type {any} */ one, /** @type {number} */ index) =>
-            h("option", { key: index, value: String(index + 1), selected: index + 1 === at }, one.label))) }),
+        control: (attributes) => h(Select, { ...attributes, value: at, onChoose: (of) => setQuery({ of }),
+          choices: others.map((/** @type {any} */ one, /** @type {number} */ index) => [index + 1, one.label]) }) }),
       sets.length > 1 && h(Field, { label: "Set",
-        control: (attributes) => h("select", { ...attributes, value: set, onChange: choose("in") },
-          sets.map((one) => h("option", { key: one, value: one, selected: one === set }, one))) })),
+        control: (attributes) => h(Select, { ...attributes, value: set, onChoose: (name) => setQuery({ in: name }),
+          choices: sets.map((one) => [one, one]) }) })),
     changed
       ? h("div", { class: "two" },
         h(Documents, { title: "Most improved", none: "No document improved.", rows: changed.improved, report, model,

@@ -1,6 +1,7 @@
 /** The heat map of scored texts: totals, the text in colours, and the tokens that changed most. */
 
 import { announce } from "../../components/announce.js";
+import { Select } from "../../components/select.js";
 import { Field } from "../../components/field.js";
 import { Icon } from "../../components/icon.js";
 import { Table } from "../../components/table.js";
@@ -40,10 +41,9 @@ export function HeatResult({ result, names }) {
           onChoose: (id) => setQuery({ show: id }),
           choices: [["difference", "Difference"], ["base", labels[0]], ["checkpoint", labels[other]]] }),
         labels.length > 2 && h(Field, { label: "Compare with",
-          control: (attributes) => h("select", { ...attributes, value: labels[other],
-            onChange: (/** @type {any} */ event) => setQuery({ with: event.target.value }) },
-            labels.slice(1).map((label) => h("option", { key: label, value: label, selected: label === labels[other] },
-              label))) })),
+          control: (attributes) => h(Select, { ...attributes, value: labels[other],
+            onChoose: (label) => setQuery({ with: label }),
+            choices: labels.slice(1).map((label) => [label, label]) }) })),
       h(HeatMap, { key: `${number} ${other} ${show}`, result, number, other, show, name: names[number] })));
 }
 

@@ -9,7 +9,7 @@ import { findModel, modelsFromQuery, modelsToQuery, useTestingModels } from "../
 import { NumberField } from "../../components/number_field.js";
 import { Problem } from "../../components/problem.js";
 import { integer } from "../../lib/format.js";
-import { h, useState } from "../../lib/preact.js";
+import { h, useState, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { checkedNumber, readNumbers } from "../../lib/typed_number.js";
 import { Command } from "./command.js";
@@ -136,7 +136,7 @@ function AskMerge({ open }) {
       h("div", { class: "stack" },
         h(Field, { label: "Checkpoint",
           control: (attributes) => h("select", { ...attributes, value: run.reference,
-            onChange: (/** @type {any} */ event) => setQuery({ checkpoint: modelsToQuery([event.target.value]) }) },
+            onChange: withValue((text) => setQuery({ checkpoint: modelsToQuery([text]) })) },
             groupsOf(models).map(([group, rows]) => h("optgroup", { key: group, label: group },
               rows.map((one) => h("option", { key: one.reference, value: one.reference, selected: one === run,
                 disabled: Boolean(one.error) },
@@ -171,7 +171,7 @@ function Amounts({ want, models, wrong }) {
   return h("div", { class: "stack" },
     want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Made from the same base model.",
       control: (attributes) => h("select", { ...attributes, value: want.instruct,
-        onChange: (/** @type {any} */ event) => setQuery({ instruct: modelsToQuery([event.target.value]) }) },
+        onChange: withValue((text) => setQuery({ instruct: modelsToQuery([text]) })) },
         h("option", { value: "" }, "Choose one"),
         models.filter((one) => one.kind === "base" && !one.error).map((one) => h("option", { key: one.reference,
           value: one.reference, selected: one.reference === want.instruct }, one.label))) }),

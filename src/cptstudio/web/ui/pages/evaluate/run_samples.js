@@ -1,6 +1,7 @@
 /** What a run wrote to its own prompts at each evaluation, step by step. */
 
 import { Button } from "../../components/button.js";
+import { Select } from "../../components/select.js";
 import { Empty } from "../../components/empty.js";
 import { Field } from "../../components/field.js";
 import { Problem } from "../../components/problem.js";
@@ -37,10 +38,9 @@ export function RunSamples({ run }) {
       h(Button, { small: true, disabled: from === 0, onClick: () => setQuery({ from: steps[Math.max(0, from - 1)] }) },
         "Earlier"),
       h(Field, { label: "From step", inline: true,
-        control: (attributes) => h("select", { ...attributes, value: steps[from],
-          onChange: (/** @type {any} */ event) => setQuery({ from: event.target.value }) },
-          steps.slice(0, last + 1).map((step) =>
-            h("option", { key: step, value: step, selected: step === steps[from] }, integer(step)))) }),
+        control: (attributes) => h(Select, { ...attributes, value: steps[from],
+          onChoose: (step) => setQuery({ from: step }),
+          choices: steps.slice(0, last + 1).map((step) => [step, integer(step)]) }) }),
       h(Button, { small: true, disabled: from >= last, onClick: () => setQuery({ from: steps[from + 1] }) }, "Later"),
       h("span", { class: "hint figures" }, `${shown.length} of ${steps.length} evaluations`)),
     h(TextMatrix, { caption: "Prompts by steps", columns: shown.map((step) => `Step ${integer(step)}`),

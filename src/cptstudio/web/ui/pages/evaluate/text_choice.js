@@ -1,10 +1,11 @@
 /** A text to score: typed, or a held-out document of a corpus. */
 
 import { Button } from "../../components/button.js";
+import { Select } from "../../components/select.js";
 import { Field } from "../../components/field.js";
 import { Problem } from "../../components/problem.js";
 import { bytes, integer } from "../../lib/format.js";
-import { h, signal, useState } from "../../lib/preact.js";
+import { h, signal, useState, withValue } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
 import { PagedList } from "../../components/paged_list.js";
@@ -70,7 +71,7 @@ export function TextChoice({ slot, title }) {
       ? `${integer(text.length)} characters: more than the ${integer(LONGEST)} that are scored at once.`
       : "Paste or type what is to be scored.",
       control: (attributes) => h("textarea", { ...attributes, rows: 8, value: text, spellcheck: false,
-        maxLength: LONGEST, onInput: (/** @type {any} */ event) => keep(slot, event.target.value) }) }),
+        maxLength: LONGEST, onInput: withValue((text) => keep(slot, text)) }) }),
     h("p", {}, h(Button, { small: true, icon: "file", "aria-expanded": browsing ? "true" : "false",
       onClick: () => setBrowsing(!browsing) }, "Choose from a corpus…")),
     browsing && h(DocumentBrowser, { slot, onChosen: () => setBrowsing(false) }));
@@ -107,14 +108,11 @@ function DocumentBrowser({ slot, onChosen }) {
   return h("div", { class: "stack document-browser" },
     h("div", { class: "row choose-row" },
       h(Field, { label: "Corpus",
-        control: (attributes) => h("select", { ...attributes, value: corpus,
-          onChange: (/** @type {any} */ event) => setName(event.target.value) },
-          usable.map((one) => h("option", { key: one.name, value: one.name, selected: one.name === corpus },
-            one.name))) }),
+        control: (attributes) => h(Select, { ...attributes, value: corpus, onChoose: setName,
+          choices: usable.map((one) => [one.name, one.name]) }) }),
       h(Field, { label: "Side",
-        control: (attributes) => h("select", { ...attributes, value: side,
-          onChange: (/** @type {any} */ event) => setSide(event.target.value) },
-          ["validation", "test"].map((one) => h("option", { key: one, value: one, selected: one === side }, one))) })),
+        control: (attributes) => h(Select, { ...attributes, value: side, onChoose: setSide,
+          choices: [["validation", "validation"], ["test", "test"]] }) })),
     corpus && h(PagedList, { title: "Documents", path: `/api/corpora/${encodeURIComponent(corpus)}/documents`,
       query: { side }, none: `This corpus has no ${side} documents.`,
       show: (page) => h("ul", { class: "document-list" },

@@ -1,7 +1,7 @@
 /** The same run as a command line and as YAML, out and in. */
 
 import { post } from "../../lib/api.js";
-import { h, useEffect, useRef, useState } from "../../lib/preact.js";
+import { h, useEffect, useRef, useState, withValue } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { Dialog } from "../../components/dialog.js";
 import { announce } from "../../components/announce.js";
@@ -95,8 +95,7 @@ function ImportDialog({ form, close }) {
     h("label", { for: "import-yaml" }, "YAML"),
     h("textarea", { id: "import-yaml", class: "import-text", rows: 12, spellcheck: false, value: text,
       "aria-describedby": "import-problem",
-      onInput: (/** @type {Event} */ event) =>
-        setText(/** @type {HTMLTextAreaElement} */ (event.currentTarget).value) }),
+      onInput: withValue(setText) }),
     h("div", { class: "import-file" },
       h("label", { for: "import-file" }, "Or from a file"),
       h("input", { id: "import-file", type: "file", accept: ".yaml,.yml,text/yaml",

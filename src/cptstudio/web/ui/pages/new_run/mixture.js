@@ -2,6 +2,7 @@
 
 import { h, useEffect, useRef } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
+import { Select } from "../../components/select.js";
 import { integer } from "../../lib/format.js";
 import { FieldProblems, NumberInput } from "./setting_control.js";
 import { controlId, problemsOf } from "./problems.js";
@@ -19,9 +20,9 @@ import { corporaOf } from "./tree.js";
  */
 
 const ROLES = [
-  { value: "domain", label: "domain: to be learned" },
-  { value: "replay", label: "replay: against forgetting" },
-  { value: "evaluation", label: "evaluation: only measured" },
+  ["domain", "domain: to be learned"],
+  ["replay", "replay: against forgetting"],
+  ["evaluation", "evaluation: only measured"],
 ];
 
 /** @param {{form: NewRunForm, corpora: readonly CorpusSummary[]|null}} props */
@@ -86,17 +87,13 @@ function MixtureRow({ index, use, uses, corpora, put, invalid, problemId }) {
   return h("div", { class: "mixture-row", role: "group", "aria-label": place },
     h("div", { class: "mixture-name" },
       h("label", { for: id }, "Corpus"),
-      h("select", { id, ...marks, value: use.name, onChange: (/** @type {Event} */ event) =>
-          update({ name: /** @type {HTMLSelectElement} */ (event.currentTarget).value }) },
-        use.name === "" && h("option", { value: "" }, "Choose one"),
-        use.name !== "" && known === undefined && h("option", { value: use.name },
-          `${use.name} (not in this workspace)`),
-        free.map((corpus) => h("option", { key: corpus.name, value: corpus.name }, corpus.name)))),
+      h(Select, { id, ...marks, value: use.name, none: use.name === "" ? "Choose one" : undefined,
+        onChoose: (name) => update({ name }),
+        choices: [...(use.name && !known ? [[use.name, `${use.name} (not in this workspace)`]] : []),
+          ...free.map((corpus) => [corpus.name, corpus.name])] })),
     h("div", { class: "mixture-role" },
       h("label", { for: `${id}-role` }, "Role"),
-      h("select", { id: `${id}-role`, value: use.role, onChange: (/** @type {Event} */ event) =>
-          update({ role: /** @type {HTMLSelectElement} */ (event.currentTarget).value }) },
-        ROLES.map((role) => h("option", { key: role.value, value: role.value }, role.label)))),
+      h(Select, { id: `${id}-role`, value: use.role, choices: ROLES, onChoose: (role) => update({ role }) })),
     h("div", { class: "mixture-weight" },
       h("label", { for: `${id}-weight` }, "Weight"),
       h(NumberInput, { whole: false, value: use.weight, initial: 1, placeholder: "1",

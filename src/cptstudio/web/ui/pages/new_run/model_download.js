@@ -2,7 +2,7 @@
 
 import { get, post } from "../../lib/api.js";
 import { ago, count } from "../../lib/format.js";
-import { h, useState } from "../../lib/preact.js";
+import { h, useState, withValue } from "../../lib/preact.js";
 import { announce } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { Problem } from "../../components/problem.js";
@@ -60,7 +60,7 @@ export function ModelDownload({ known, arrived }) {
         h("input", { id: "hub-text", type: "text", autocomplete: "off", spellcheck: false, value: text,
           placeholder: "organisation/model",
           "aria-describedby": "hub-help",
-          onInput: (/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.currentTarget).value),
+          onInput: withValue(setText),
           onKeyDown: (/** @type {KeyboardEvent} */ event) => {
             if (event.key !== "Enter") return;
             event.preventDefault();

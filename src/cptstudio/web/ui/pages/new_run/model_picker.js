@@ -3,7 +3,7 @@
 import { get, post } from "../../lib/api.js";
 import { confirm } from "../../components/dialog.js";
 import { Problem } from "../../components/problem.js";
-import { h, useEffect, useState } from "../../lib/preact.js";
+import { h, useEffect, useState, withValue } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { ModelCheck } from "./model_check.js";
 import { ModelDownload } from "./model_download.js";
@@ -54,8 +54,7 @@ export function ModelPicker({ form }) {
     models !== null && models.length > MANY && h("div", { class: "model-filter" },
       h("label", { for: "model-filter" }, "Filter"),
       h("input", { id: "model-filter", type: "search", value: filter, autocomplete: "off",
-        onInput: (/** @type {Event} */ event) =>
-          setFilter(/** @type {HTMLInputElement} */ (event.currentTarget).value) })),
+        onInput: withValue(setFilter) })),
     error !== null && h(Problem, { error, retry: () => load() }),
     models === null && error === null && h("p", { class: "hint" }, "Looking for models…"),
     models !== null && models.length === 0 && h("p", { class: "empty-note" },
@@ -118,7 +117,7 @@ function OtherModel({ added }) {
       h("div", { class: "setting-pair" },
         h("input", { id: "model-folder", type: "text", autocomplete: "off", spellcheck: false, value: text,
           placeholder: "/home/me/models/my-model",
-          onInput: (/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.currentTarget).value),
+          onInput: withValue(setText),
           onKeyDown: (/** @type {KeyboardEvent} */ event) => {
             if (event.key !== "Enter") return;
             event.preventDefault();

@@ -1,7 +1,8 @@
 /** The control of one setting: label, unit, input, help, problems and the way back. */
 
-import { h, useEffect, useState } from "../../lib/preact.js";
+import { h, useEffect, useState, withChecked, withValue } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
+import { Select } from "../../components/select.js";
 import { controlId, problemsOf } from "./problems.js";
 import { readNumber, shown, typedNumber } from "../../lib/typed_number.js";
 import { same, splitLength } from "./tree.js";
@@ -93,8 +94,7 @@ function inputOf(form, setting, marks, value) {
           value: value === undefined ? "" : value ? "yes" : "no",
             change: (/** @type {string} */ text) => change(text === "" ? null : text === "yes") })
         : h("input", { ...marks, type: "checkbox", checked: (value ?? setting.initial) === true,
-            onChange: (/** @type {Event} */ event) =>
-              change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) });
+            onChange: withChecked(change) });
     case "choice":
       return h(ChoiceInput, { marks, automatic, choices: setting.choices, value: String(value ?? setting.initial ?? ""),
         change: (/** @type {string} */ text) => change(text === "" ? null : text) });
@@ -122,11 +122,8 @@ function inputOf(form, setting, marks, value) {
  */
 function ChoiceInput({ marks, automatic, choices, value, change }) {
   const unknown = value !== "" && !choices.includes(value);
-  return h("select", { ...marks, value, onChange: (/** @type {Event} */ event) =>
-      change(/** @type {HTMLSelectElement} */ (event.currentTarget).value) },
-    automatic !== "" && h("option", { value: "" }, automatic),
-    unknown && h("option", { value }, value),
-    choices.map((choice) => h("option", { key: choice, value: choice }, choice)));
+  return h(Select, { ...marks, value, none: automatic || undefined, onChoose: change,
+    choices: (unknown ? [value, ...choices] : choices).map((one) => [one, one]) });
 }
 
 /**
@@ -149,11 +146,10 @@ export function NumberInput({ marks, whole, unit = "", value, initial, placehold
     autocomplete: "off",
     value: text,
     placeholder,
-    onInput: (/** @type {Event} */ event) => {
-      const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
+    onInput: withValue((typed) => {
       setText(typed);
       change(typedNumber(typed, options));
-    },
+    }),
     onBlur: () => {
       const typed = typedNumber(text, options);
       if (typeof typed === "number" && Number(text) !== typed) setText(shown(typed));
@@ -179,21 +175,19 @@ function LengthInput({ marks, title, value, resolved, change }) {
   return h("div", { class: "setting-pair" },
     h("input", { ...marks, type: "text", inputMode: "decimal", autocomplete: "off", value: amount,
       placeholder: automatic.amount === "" ? "chosen for you" : `auto: ${automatic.amount}`,
-      onInput: (/** @type {Event} */ event) => {
-        const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
+      onInput: withValue((typed) => {
         setAmount(typed);
         // A unit that is typed, too, counts: "2 epochs".
         setUnit(splitLength(typed, shownUnit).unit);
         change(lengthText(typed, shownUnit));
-      },
+      }),
       onBlur: () => setAmount(lengthAmount(amount, shownUnit)) }),
-    h("select", { "aria-label": `${title}: unit`, disabled: marks.disabled, value: shownUnit,
-      onChange: (/** @type {Event} */ event) => {
-        const next = /** @type {HTMLSelectElement} */ (event.currentTarget).value;
+    h(Select, { "aria-label": `${title}: unit`, disabled: marks.disabled, value: shownUnit,
+      choices: ["steps", "tokens", "epochs"].map((one) => [one, one]),
+      onChoose: (next) => {
         setUnit(next);
         change(lengthText(amount, next));
-      } },
-      ["steps", "tokens", "epochs"].map((one) => h("option", { key: one, value: one }, one))));
+      } }));
 }
 
 /**

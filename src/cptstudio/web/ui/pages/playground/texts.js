@@ -1,7 +1,7 @@
 /** All texts side by side: a column for each model, a row for each seed. */
 import { Button } from "../../components/button.js";
 import { integer } from "../../lib/format.js";
-import { h } from "../../lib/preact.js";
+import { h, withChecked } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { session } from "./session.js";
 import { TextCard } from "./text_card.js";
@@ -11,8 +11,7 @@ import { SHADES } from "./visible.js";
 function Toggle({ label, on, name, change }) {
   return h("div", { class: "check" },
     h("input", { type: "checkbox", id: `toggle-${name}`, checked: on,
-      onChange: (/** @type {Event} */ event) =>
-        change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+      onChange: withChecked(change) }),
     h("label", { for: `toggle-${name}` }, label));
 }
 

@@ -1,5 +1,6 @@
 /** What can be done with a run; each deed first says what will happen. */
 import { toast } from "../../components/announce.js";
+import { Select } from "../../components/select.js";
 import { Button } from "../../components/button.js";
 import { confirm, Dialog } from "../../components/dialog.js";
 import { Field } from "../../components/field.js";
@@ -10,7 +11,7 @@ import { downloadServed } from "../../components/served_file.js";
 import { del, post } from "../../lib/api.js";
 import { bits, bytes, integer } from "../../lib/format.js";
 import { status } from "../../lib/live.js";
-import { h, useState } from "../../lib/preact.js";
+import { h, useState, withValue } from "../../lib/preact.js";
 import { navigate } from "../../lib/router.js";
 import { typedNumber } from "../../lib/typed_number.js";
 import { BenchNotice } from "./bench_notice.js";
@@ -27,6 +28,10 @@ const checkpointWords = (checkpoint) =>
   `step ${integer(checkpoint.step)}${checkpoint.domain_bits_per_byte == null
     ? ""
     : `, domain ${bits(checkpoint.domain_bits_per_byte)}`}${checkpoint.best ? ", best" : ""}`;
+
+/** The newest first. @param {any} run */
+const choicesOf = (run) => [...run.checkpoints].reverse().map((one) =>
+  [one.name, `${one.name} (${checkpointWords(one)})`]);
 
 /** What the end of a run sets going. */
 function NextInQueue() {
@@ -165,10 +170,7 @@ function ResumeDialog({ run, onClose, changed, first }) {
   },
     run.checkpoints.length > 1 && h(Field, {
       label: "Checkpoint",
-      control: (attributes) => h("select", { ...attributes, value: name,
-        onChange: (/** @type {any} */ event) => setName(event.target.value) },
-        [...run.checkpoints].reverse().map((one) => h("option", { key: one.name, value: one.name,
-          selected: one.name === name }, `${one.name} (${checkpointWords(one)})`))),
+      control: (attributes) => h(Select, { ...attributes, value: name, onChoose: setName, choices: choicesOf(run) }),
     }),
     h("p", {}, chosen
       ? `The training continues in the same folder from the checkpoint ${chosen.name} (${checkpointWords(chosen)}), `
@@ -228,25 +230,23 @@ function ForkDialog({ run, onClose, first }) {
     h("form", { id: "fork-form", class: "stack", onSubmit: fork },
       h(Field, {
         label: "Checkpoint",
-        control: (attributes) => h("select", { ...attributes, value: checkpoint,
-          onChange: (/** @type {any} */ event) => {
-            setCheckpoint(event.target.value);
-            setName(forkName(run.id, event.target.value));
-          } },
-          [...run.checkpoints].reverse().map((one) => h("option", { key: one.name, value: one.name,
-            selected: one.name === checkpoint }, `${one.name} (${checkpointWords(one)})`))),
+        control: (attributes) => h(Select, { ...attributes, value: checkpoint, choices: choicesOf(run),
+          onChoose: (chosen) => {
+            setCheckpoint(chosen);
+            setName(forkName(run.id, chosen));
+          } }),
       }),
       h(Field, {
         label: "Name of the new run", problems: error?.fields?.name,
         control: (attributes) => h("input", { ...attributes, value: name, required: true, maxLength: 64,
           pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]*", spellcheck: false,
-          onInput: (/** @type {any} */ event) => setName(event.target.value) }),
+          onInput: withValue(setName) }),
       }),
       h(Field, {
         label: "Learning rate", hint: old == null ? undefined : `The parent's is ${old}.`,
         problems: error?.fields?.["optimizer.learning_rate"],
         control: (attributes) => h("input", { ...attributes, value: learningRate, inputMode: "decimal",
-          onInput: (/** @type {any} */ event) => setLearningRate(event.target.value) }),
+          onInput: withValue(setLearningRate) }),
       }),
       queue && h("p", {}, "Another run is training: the fork is put into the queue."),
       h(BenchNotice, {})),

@@ -3,7 +3,7 @@ import { Button } from "../../components/button.js";
 import { Field } from "../../components/field.js";
 import { Problem } from "../../components/problem.js";
 import { put } from "../../lib/api.js";
-import { h, useEffect, useState } from "../../lib/preact.js";
+import { h, useEffect, useState, withValue } from "../../lib/preact.js";
 
 /** Tags and a note. @param {{run: any, changed: (change?: any) => void}} props */
 export function Notes({ run, changed }) {
@@ -31,11 +31,9 @@ export function Notes({ run, changed }) {
   };
   return h("form", { class: "stack", onSubmit: save },
     h(Field, { label: "Tags", hint: "Separated by commas.",
-      control: (attributes) => h("input", { ...attributes, value: tags,
-        onInput: (/** @type {any} */ event) => setTags(event.target.value) }) }),
+      control: (attributes) => h("input", { ...attributes, value: tags, onInput: withValue(setTags) }) }),
     h(Field, { label: "Note",
-      control: (attributes) => h("textarea", { ...attributes, rows: 8, value: note,
-        onInput: (/** @type {any} */ event) => setNote(event.target.value) }) }),
+      control: (attributes) => h("textarea", { ...attributes, rows: 8, value: note, onInput: withValue(setNote) }) }),
     error && h(Problem, { error }),
     h("div", {}, h(Button, { kind: "primary", type: "submit", busy }, "Save")));
 }

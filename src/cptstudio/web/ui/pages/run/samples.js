@@ -1,4 +1,5 @@
 import { Empty } from "../../components/empty.js";
+import { Select } from "../../components/select.js";
 import { Field } from "../../components/field.js";
 import { Problem } from "../../components/problem.js";
 import { integer } from "../../lib/format.js";
@@ -24,10 +25,8 @@ export function Samples({ run, again }) {
   return h("div", { class: "samples" },
     h(Field, {
       label: "Step", inline: true,
-      control: (attributes) => h("select", { ...attributes, value: step,
-        onChange: (/** @type {any} */ event) => setQuery({ step: event.target.value }) },
-        steps.map((one) => h("option", { key: one, value: one, selected: one === step },
-          `${integer(one)}${one === steps[0] ? " (newest)" : ""}`))),
+      control: (attributes) => h(Select, { ...attributes, value: step, onChoose: (text) => setQuery({ step: text }),
+        choices: steps.map((one) => [one, `${integer(one)}${one === steps[0] ? " (newest)" : ""}`]) }),
     }),
     shown.map((one) => h("article", { class: "sample", key: one.index },
       h("h3", {}, `Prompt ${one.index + 1}`),

@@ -1,9 +1,10 @@
 /** The studio's own settings of this workspace: a form made from their schema, saved as they change. */
 
 import { ApiError, get, put } from "../../lib/api.js";
-import { h, useEffect, useState } from "../../lib/preact.js";
+import { h, useEffect, useState, withChecked, withValue } from "../../lib/preact.js";
 import { announce } from "../../components/announce.js";
 import { Problem } from "../../components/problem.js";
+import { Select } from "../../components/select.js";
 import { readSettings } from "../../lib/settings_schema.js";
 import { shown, typedNumber } from "../../lib/typed_number.js";
 
@@ -73,9 +74,7 @@ function Preference({ setting, value, saved, problems, save }) {
   return h("div", { class: "field", "data-preference": setting.name },
     setting.kind === "boolean"
       ? h("div", { class: "check" },
-          h("input", { ...marks, type: "checkbox", checked: value === true,
-            onChange: (/** @type {Event} */ event) =>
-              save(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+          h("input", { ...marks, type: "checkbox", checked: value === true, onChange: withChecked(save) }),
           label, note)
       : [h("div", { key: "head", class: "row" }, label, note), inputOf(setting, marks, value, save)],
     h("p", { id: `${id}-hint`, class: "hint" }, setting.help, setting.bounds && ` Allowed: ${setting.bounds}.`),
@@ -86,19 +85,14 @@ function Preference({ setting, value, saved, problems, save }) {
 /** @param {Setting} setting @param {object} marks @param {unknown} value @param {(value: unknown) => void} save */
 function inputOf(setting, marks, value, save) {
   if (setting.kind === "choice") {
-    return h("select", { key: "input", ...marks, value: String(value ?? ""),
-        onChange: (/** @type {Event} */ event) =>
-          save(/** @type {HTMLSelectElement} */ (event.currentTarget).value || null) },
-      setting.automatic && h("option", { value: "" }, WHEN_EMPTY),
-      setting.choices.map((choice) => h("option", { key: choice, value: choice }, choice)));
+    return h(Select, { key: "input", ...marks, value: String(value ?? ""), onChoose: (text) => save(text || null),
+      none: setting.automatic ? WHEN_EMPTY : undefined, choices: setting.choices.map((choice) => [choice, choice]) });
   }
   const isNumber = setting.kind === "integer" || setting.kind === "number";
   return h("input", { key: "input", ...marks, type: "text", inputMode: isNumber ? "decimal" : undefined,
     autocomplete: "off",
     placeholder: setting.automatic ? WHEN_EMPTY : "", value: shown(value),
-    onChange: (/** @type {Event} */ event) => {
-      const text = /** @type {HTMLInputElement} */ (event.currentTarget).value;
-      save(isNumber ? (typedNumber(text, { whole: setting.kind === "integer", unit: setting.unit })
-        ?? setting.initial) : text === "" && setting.automatic ? null : text);
-    } });
+    onChange: withValue((text) => save(isNumber
+      ? (typedNumber(text, { whole: setting.kind === "integer", unit: setting.unit }) ?? setting.initial)
+      : text === "" && setting.automatic ? null : text)) });
 }
