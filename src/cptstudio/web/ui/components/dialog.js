@@ -1,4 +1,5 @@
-import { h, render, useEffect, useId, useRef, useState } from "../lib/preact.js";
+import { h, render, useEffect, useId, useRef } from "../lib/preact.js";
+import { useWork } from "../lib/resource.js";
 import { Button } from "./button.js";
 import { Problem } from "./problem.js";
 
@@ -49,20 +50,11 @@ export function Dialog({ title, onClose, wide, actions, children }) {
 
 /** @param {{question: Question, done: (yes: boolean) => void}} props */
 function ConfirmDialog({ question, done }) {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(/** @type {any} */ (null));
-  const agree = async () => {
-    if (!question.action) return done(true);
-    setBusy(true);
-    setError(null);
-    try {
-      await question.action();
-      done(true);
-    } catch (failure) {
-      setError(failure);
-      setBusy(false);
-    }
-  };
+  const { busy, error, run } = useWork();
+  const agree = () => run(async () => {
+    await question.action?.();
+    done(true);
+  });
   return h(Dialog, {
     title: question.title,
     onClose: () => !busy && done(false),

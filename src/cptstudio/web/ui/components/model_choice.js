@@ -3,6 +3,7 @@ import { bits, bytes, integer } from "../lib/format.js";
 import { runsChanged } from "../lib/live.js";
 import { h, useId, useState } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
+import { route, setQuery } from "../lib/router.js";
 import { Badge } from "./badge.js";
 import { Button } from "./button.js";
 import { Icon } from "./icon.js";
@@ -163,4 +164,13 @@ export function ModelChoice({ models, error, reload, chosen, onChange, most, leg
       open: index === 0 || ofGroup.some((model) => chosen.includes(model.reference)) || groups.length < 4,
     }))),
     full && h("p", { class: "hint" }, `At most ${most} models at once.`));
+}
+
+/** The models that the URL names, and the choice of them. @param {number} most @param {string=} legend */
+export function useChosenModels(most, legend) {
+  const { models, error, reload } = useTestingModels();
+  const chosen = resolved(models, modelsFromQuery(route.value.query["models"]));
+  const choice = h(ModelChoice, { models, error, reload: () => void reload(), chosen, most, legend,
+    onChange: (references) => setQuery({ models: modelsToQuery(references) }) });
+  return { models, chosen, choice };
 }

@@ -1,4 +1,4 @@
-/** A GET resource in a component: loaded, loaded again on demand, one request at a time. */
+/** What a component asks the server: a resource, one request at a time, and work that a button begins. */
 import { get } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./preact.js";
 
@@ -42,4 +42,17 @@ export function useResource(path, query, again) {
   const current = state.key === key;
   return { data: current ? state.data : null, error: current ? state.error : null,
     loading: current ? state.loading : true, reload: load };
+}
+
+/** Work that a button begins: whether it is under way, and why it failed. */
+export function useWork() {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState(/** @type {any} */ (null));
+  const run = async (/** @type {() => Promise<any>} */ work) => {
+    setBusy(true);
+    setError(null);
+    await work().catch(setError);
+    setBusy(false);
+  };
+  return { busy, error, run };
 }

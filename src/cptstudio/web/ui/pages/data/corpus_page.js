@@ -2,6 +2,7 @@
 
 import { ApiError, del, get, post } from "../../lib/api.js";
 import { h, useEffect, useState, withChecked } from "../../lib/preact.js";
+import { useResource, useWork } from "../../lib/resource.js";
 import { navigate, route, setQuery } from "../../lib/router.js";
 import { toast } from "../../components/announce.js";
 import { Select } from "../../components/select.js";
@@ -93,30 +94,16 @@ function CorpusTabs({ corpus, path }) {
 
 /** @param {{name: string, close: () => void}} props */
 function TokeniseDialog({ name, close }) {
-  const [models, setModels] = useState(/** @type {any[]|null} */ (null));
-  const [model, setModel] = useState("");
+  const { data, error } = useResource("/api/models");
+  const models = /** @type {any[]|null} */ (data?.models.filter((/** @type {any} */ one) => one.error === null) ?? null);
+  const [chosen, setChosen] = useState("");
+  const model = chosen || (models?.[0]?.id ?? "");
   const [lossy, setLossy] = useState(false);
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  const [busy, setBusy] = useState(false);
-  useEffect(() => {
-    get("/api/models").then(
-      (answer) => {
-        const usable = answer.models.filter((/** @type {any} */ one) => one.error === null);
-        setModels(usable);
-        setModel(usable[0]?.id ?? "");
-      },
-      setError);
-  }, []);
-  const tokenise = async () => {
-    setBusy(true);
-    try {
-      noteJob(await post("/api/corpora", { name, sources: [], model, allow_lossy_tokenizer: lossy }));
-      close();
-    } catch (problem) {
-      setError(problem);
-      setBusy(false);
-    }
-  };
+  const { busy, error: refusal, run } = useWork();
+  const tokenise = () => run(async () => {
+    noteJob(await post("/api/corpora", { name, sources: [], model, allow_lossy_tokenizer: lossy }));
+    close();
+  });
   return h(Dialog, { title: `Tokenise ${name} for a model`, onClose: close, actions: [
       h(Button, { key: "no", onClick: close }, "Cancel"),
       h(Button, { key: "yes", kind: "primary", busy, disabled: model === "", onClick: tokenise }, "Tokenise"),
@@ -127,10 +114,10 @@ function TokeniseDialog({ name, close }) {
       "There is no model on this machine yet: download one on the New run page."),
     models !== null && models.length > 0 && h("div", { class: "field" },
       h("label", { for: "tokenise-model" }, "Model"),
-      h(Select, { id: "tokenise-model", value: model, onChoose: setModel,
+      h(Select, { id: "tokenise-model", value: model, onChoose: setChosen,
         choices: models.map((one) => [one.id, one.name]) }),
       h("label", {},
         h("input", { type: "checkbox", checked: lossy, onChange: withChecked(setLossy) }),
         " Allow a tokenizer that loses text")),
-    error !== null && h(Problem, { error }));
+    (refusal ?? error) !== null && h(Problem, { error: refusal ?? error }));
 }

@@ -2,11 +2,11 @@
 
 import { Button } from "../../components/button.js";
 import { Empty } from "../../components/empty.js";
-import { ModelChoice, modelsFromQuery, modelsToQuery, resolved,
-  useTestingModels } from "../../components/model_choice.js";
+import { useChosenModels } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
 import { score } from "../../lib/bench.js";
 import { h, useState } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
 import { HeatResult } from "./heat_result.js";
 import { BenchLine, TaskProgress, useTask } from "./bench_line.js";
@@ -16,26 +16,17 @@ const MOST_MODELS = 4;
 
 export function HeatView() {
   const { query } = route.value;
-  const { models, error, reload } = useTestingModels();
-  const chosen = resolved(models, modelsFromQuery(query["models"]));
+  const { models, chosen, choice } = useChosenModels(MOST_MODELS);
   const [second, setSecond] = useState(Boolean(query["b"]) || chosenText("b") !== null);
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const [busy, setBusy] = useState(false);
+  const { busy, error: problem, run } = useWork();
   const [loaded, setLoaded] = useState(false);
   const { task, error: lost } = useTask(query["task"] ?? null);
   const texts = ["a", ...(second ? ["b"] : [])].map(chosenText);
   const complete = texts.every((text) => text !== null);
-  const start = async () => {
-    setBusy(true);
-    setProblem(null);
-    try {
-      const made = await score({ labels: chosen, texts, context_length: null, stride: null });
-      setQuery({ task: made.id });
-    } catch (failure) {
-      setProblem(failure);
-    }
-    setBusy(false);
-  };
+  const start = () => run(async () => {
+    const made = await score({ labels: chosen, texts, context_length: null, stride: null });
+    setQuery({ task: made.id });
+  });
   if (models?.length === 0) {
     return h(Empty, { title: "No model to score with",
       actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
@@ -50,8 +41,7 @@ export function HeatView() {
       h("summary", {}, h("h2", {}, "Models and text")),
       h("div", { class: "ask-columns" },
         h("div", { class: "stack" },
-          h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS,
-            onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
+          choice,
           h(BenchLine, { chosen, onLoaded: setLoaded })),
         h("div", { class: "stack" },
           h(TextChoice, { slot: "a", title: second ? "First text" : "Text" }),

@@ -9,16 +9,16 @@ import { findModel, modelsFromQuery, modelsToQuery, useTestingModels } from "../
 import { NumberField } from "../../components/number_field.js";
 import { Problem } from "../../components/problem.js";
 import { integer } from "../../lib/format.js";
-import { h, useState, withValue } from "../../lib/preact.js";
+import { h, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { checkedNumber, readNumbers } from "../../lib/typed_number.js";
 import { Command } from "./command.js";
 import { CorpusChoice, SideChoice } from "./corpus_choice.js";
 import { MergeResult } from "./merge_result.js";
 import { savedModels, saves } from "./merge_saves.js";
-import { openReportOf, ReportList, reportsChanged, useOpenReport } from "./reports.js";
+import { openReportOf, reportsChanged, WorkView } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
-import { startJob, TestingJobs } from "./testing_jobs.js";
+import { StartJob } from "./testing_jobs.js";
 import { TypedInput } from "./typed_input.js";
 
 const SHARES = "0, 0.25, 0.5, 0.75, 1";
@@ -73,17 +73,12 @@ function finished(job) {
 }
 
 export function MergeView() {
-  const { id, report, error, reload } = useOpenReport();
-  return h("div", { class: "stack" },
-    h(TestingJobs, { kind: "merge", label: "Merges under way", finished, kept: "Points that were measured are kept: "
-      + "started again, it goes on from there. A model is saved whole or not at all." }),
+  return h(WorkView, { kind: "merge", label: "Merges under way", former: "Former merges", finished,
+    kept: "Points that were measured are kept: started again, it goes on from there. A model is saved whole or not at "
+      + "all.", Result: MergeResult, Ask: AskMerge },
     savedModels.value.map((name) => h("div", { class: "notice", key: name, role: "status" }, h(Icon, { name: "check" }),
       h("p", {}, "The model ", h("b", { class: "break" }, name), " is saved. ",
-        h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` }, "Play with it"), "."))),
-    id && error !== null && h(Problem, { error, retry: () => void reload() }),
-    id && report && h(MergeResult, { key: report.id, report }),
-    h(AskMerge, { key: "ask", open: !id }),
-    h(ReportList, { kind: "merge", title: "Former merges" }));
+        h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` }, "Play with it"), "."))));
 }
 
 /** @param {{open: boolean}} props */
@@ -92,8 +87,6 @@ function AskMerge({ open }) {
   const chosen = asked(models);
   const { roleOf, known } = useRoles(chosen.run ? [chosen.run.reference] : []);
   const want = { ...chosen, corpora: setsFromQuery(route.value.query["sets"], known) };
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
   if (error !== null && models === null) return h(Problem, { error, retry: () => void reload() });
   if (models === null) return h("p", { class: "muted", "aria-busy": "true" }, "Looking for models…");
   if (!want.run) {
@@ -120,16 +113,6 @@ function AskMerge({ open }) {
     save: null,
     ...(want.kind === "average" ? { last: want.last } : { shares: shares ?? [] }),
     ...(want.kind === "instruct" ? { instruct: want.instruct } : {}) };
-  const start = async () => {
-    setBusy(true);
-    setProblem(null);
-    try {
-      await startJob("/api/testing/merges", body);
-    } catch (failure) {
-      setProblem(failure);
-    }
-    setBusy(false);
-  };
   return h("details", { class: "card ask", open },
     h("summary", {}, h("h2", {}, "Merge and measure")),
     h("div", { class: "ask-columns" },
@@ -153,11 +136,7 @@ function AskMerge({ open }) {
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
         h(NumberField, { label: "Text of each corpus", unit: "bytes", text: query["bytes"] ?? "",
           initial: String(DEFAULT_BYTES), limits: BYTES, onText: (text) => setQuery({ bytes: text }) }))),
-    problem !== null && h(Problem, { error: problem }),
-    h("div", { class: "form-actions" },
-      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "merge-missing",
-        onClick: () => void start() }, "Merge and measure"),
-      h("span", { class: "hint", id: "merge-missing" }, missing)),
+    h(StartJob, { action: "Merge and measure", path: "/api/testing/merges", body, missing }),
     missing === "" && h(Command, { words: commandWords(run.reference, want, shares ?? []) }));
 }
 

@@ -3,9 +3,7 @@
 import { Badge } from "../../components/badge.js";
 import { Button } from "../../components/button.js";
 import { Menu } from "../../components/menu.js";
-import { ModelChoice, modelsFromQuery, modelsToQuery, resolved,
-  useTestingModels } from "../../components/model_choice.js";
-import { Problem } from "../../components/problem.js";
+import { useChosenModels } from "../../components/model_choice.js";
 import { Table } from "../../components/table.js";
 import { saveCsv, saveJson } from "../../lib/download.js";
 import { date, integer, percent } from "../../lib/format.js";
@@ -13,8 +11,8 @@ import { h, useState } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { Command } from "./command.js";
 import { plain } from "./figures.js";
-import { openReportOf, ReportList, useOpenReport } from "./reports.js";
-import { startJob, TestingJobs } from "./testing_jobs.js";
+import { WorkView } from "./reports.js";
+import { StartJob } from "./testing_jobs.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;
@@ -22,52 +20,29 @@ const QUESTION_FILES = /\.jsonl$/i;
 const SHOWN = 50;
 
 export function QuestionsView() {
-  const { id, report, error, reload } = useOpenReport();
-  return h("div", { class: "stack" },
-    h(TestingJobs, { kind: "questions", label: "Questions under way", finished: openReportOf,
-      kept: "Start it again with the button below." }),
-    id && error !== null && h(Problem, { error, retry: () => void reload() }),
-    id && report && h(QuestionsResult, { key: report.id, report }),
-    h(AskQuestions, { key: "ask", open: !id }),
-    h(ReportList, { kind: "questions", title: "Former results" }));
+  return h(WorkView, { kind: "questions", label: "Questions under way", kept: "Start it again with the button below.",
+    former: "Former results", Result: QuestionsResult, Ask: AskQuestions });
 }
 
 /** @param {{open: boolean}} props */
 function AskQuestions({ open }) {
-  const { models, error, reload } = useTestingModels();
-  const chosen = resolved(models, modelsFromQuery(route.value.query["models"]));
+  const { chosen, choice } = useChosenModels(MOST_MODELS);
   const found = useUploads("questions");
   const wanted = route.value.query["file"];
   const file = found.uploads?.find((one) => one.id === wanted) ?? null;
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const start = async () => {
-    setBusy(true);
-    setProblem(null);
-    try {
-      await startJob("/api/testing/questions", { models: chosen, upload: wanted });
-    } catch (failure) {
-      setProblem(failure);
-    }
-    setBusy(false);
-  };
   const missing = [chosen.length === 0 && "a model", file === null && "a file of questions"].filter(Boolean)
     .join(" and ");
   return h("details", { class: "card ask", open },
     h("summary", {}, h("h2", {}, "Ask questions")),
     h("div", { class: "ask-columns" },
-      h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS,
-        onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
+      choice,
       h("div", { class: "stack" },
         h(TextSets, { legend: "File of questions", accept: ".jsonl", fits: QUESTION_FILES, single: true, found,
           chosen: file ? [file.id] : [], hint: "JSON lines, one question each.",
           onChange: (ids) => setQuery({ file: ids[0] ?? null }) }),
         h(Format, {}))),
-    problem !== null && h(Problem, { error: problem }),
-    h("div", { class: "form-actions" },
-      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "",
-        "aria-describedby": "questions-missing", onClick: () => void start() }, "Ask"),
-      h("span", { class: "hint", id: "questions-missing" }, missing ? `Choose ${missing}.` : "")),
+    h(StartJob, { action: "Ask", path: "/api/testing/questions", body: { models: chosen, upload: wanted },
+      missing: missing ? `Choose ${missing}.` : "" }),
     file !== null && chosen.length > 0 && h(Command, { words: ["cpt-studio", "questions", file.name, ...chosen] }));
 }
 

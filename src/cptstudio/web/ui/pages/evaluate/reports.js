@@ -9,6 +9,7 @@ import { date } from "../../lib/format.js";
 import { h, signal } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { route, setQuery, withQuery } from "../../lib/router.js";
+import { TestingJobs } from "./testing_jobs.js";
 
 /** Counts up when a report came or went. */
 export const reportsChanged = signal(0);
@@ -20,17 +21,26 @@ export function openReportOf(job) {
 }
 
 /**
- * The report that the URL names.
- * @returns {{id: string | undefined, report: any, error: any, reload: () => Promise<void>}}
+ * One kind of work: what is under way, the report that the URL names, the form, former reports.
+ *
+ * @param {{kind: string, label: string, kept: string, former: string, Result: any, Ask: any,
+ *   finished?: (job: any) => void, children?: any}} props
+ * Result: draws a report; Ask: the form, unfolded where no report is open; children: stand before the report
  */
-export function useOpenReport() {
+export function WorkView({ kind, label, kept, former, Result, Ask, finished = openReportOf, children }) {
   const id = route.value.query["report"];
-  const { data, error, reload } = useResource(id ? `/api/testing/reports/${encodeURIComponent(id)}` : null);
-  return { id, report: data, error, reload };
+  const { data: report, error, reload } = useResource(id ? `/api/testing/reports/${encodeURIComponent(id)}` : null);
+  return h("div", { class: "stack" },
+    h(TestingJobs, { kind, label, finished, kept }),
+    children,
+    id && error !== null && h(Problem, { error, retry: () => void reload() }),
+    id && report && h(Result, { key: report.id, report }),
+    h(Ask, { key: "ask", open: !id }),
+    h(ReportList, { kind, title: former }));
 }
 
 /** @param {{kind: string, title: string}} props */
-export function ReportList({ kind, title }) {
+function ReportList({ kind, title }) {
   const { data, error, reload } = useResource("/api/testing/reports", { kind }, reportsChanged.value);
   const open = route.value.query["report"];
   if (error !== null) return h(Problem, { error, retry: () => void reload() });

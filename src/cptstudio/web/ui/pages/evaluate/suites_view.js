@@ -5,35 +5,30 @@ import { Button } from "../../components/button.js";
 import { confirm } from "../../components/dialog.js";
 import { Empty } from "../../components/empty.js";
 import { Menu } from "../../components/menu.js";
-import { ModelChoice, modelsFromQuery, modelsToQuery, resolved,
-  useTestingModels } from "../../components/model_choice.js";
+import { useChosenModels } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
 import { del } from "../../lib/api.js";
 import { saveCsv, saveJson } from "../../lib/download.js";
 import { date, integer, number } from "../../lib/format.js";
-import { h, useState } from "../../lib/preact.js";
+import { h } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
 import { Command } from "./command.js";
-import { openReportOf, ReportList, useOpenReport } from "./reports.js";
+import { WorkView } from "./reports.js";
 import { RunSamples } from "./run_samples.js";
 import { SuiteForm } from "./suite_form.js";
-import { startJob, TestingJobs } from "./testing_jobs.js";
+import { StartJob } from "./testing_jobs.js";
 import { TextMatrix } from "./text_matrix.js";
 
 const MOST_MODELS = 16;
 
 export function SuitesView() {
-  const { id, report, error, reload } = useOpenReport();
   const run = route.value.query["run"];
   if (run) return h(RunSamples, { run });
   return h("div", { class: "stack" },
-    h(TestingJobs, { kind: "suite", label: "Suites under way", finished: openReportOf,
-      kept: "What was written already is kept: started again, it goes on from there." }),
-    id && error !== null && h(Problem, { error, retry: () => void reload() }),
-    id && report && h(SuiteResult, { key: report.id, report }),
-    h(Suites, {}),
-    h(ReportList, { kind: "suite", title: "Former results" }),
+    h(WorkView, { kind: "suite", label: "Suites under way", former: "Former results",
+      kept: "What was written already is kept: started again, it goes on from there.", Result: SuiteResult,
+      Ask: Suites }),
     h(SamplesOfRuns, {}));
 }
 
@@ -92,28 +87,11 @@ function samplingWords(sampling) {
 
 /** @param {{suite: any}} props */
 function AskSuite({ suite }) {
-  const { models, error, reload } = useTestingModels();
-  const chosen = resolved(models, modelsFromQuery(route.value.query["models"]));
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const start = async () => {
-    setBusy(true);
-    setProblem(null);
-    try {
-      await startJob(`/api/testing/suites/${encodeURIComponent(suite.name)}/run`, { models: chosen });
-    } catch (failure) {
-      setProblem(failure);
-    }
-    setBusy(false);
-  };
+  const { chosen, choice } = useChosenModels(MOST_MODELS, `Put ${suite.name} to`);
   return h("div", { class: "stack" },
-    h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS,
-      legend: `Put ${suite.name} to`, onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
-    problem !== null && h(Problem, { error: problem }),
-    h("div", { class: "form-actions" },
-      h(Button, { kind: "primary", icon: "play", busy, disabled: chosen.length === 0,
-        "aria-describedby": "suite-missing", onClick: () => void start() }, `Run ${suite.name}`),
-      h("span", { class: "hint", id: "suite-missing" }, chosen.length === 0 ? "Choose a model." : "")),
+    choice,
+    h(StartJob, { action: `Run ${suite.name}`, path: `/api/testing/suites/${encodeURIComponent(suite.name)}/run`,
+      body: { models: chosen }, missing: chosen.length === 0 ? "Choose a model." : "" }),
     chosen.length > 0 && h(Command, { words: ["cpt-studio", "suite", "run", suite.name, ...chosen] }));
 }
 

@@ -2,19 +2,17 @@
 
 import { Button } from "../../components/button.js";
 import { Empty } from "../../components/empty.js";
-import { ModelChoice, modelsFromQuery, modelsToQuery, resolved,
-  useTestingModels } from "../../components/model_choice.js";
+import { useChosenModels } from "../../components/model_choice.js";
 import { NumberField } from "../../components/number_field.js";
-import { Problem } from "../../components/problem.js";
-import { h, useState } from "../../lib/preact.js";
+import { h } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { checkedNumber } from "../../lib/typed_number.js";
 import { Command } from "./command.js";
 import { CorpusChoice, SideChoice } from "./corpus_choice.js";
-import { openReportOf, ReportList, useOpenReport } from "./reports.js";
+import { WorkView } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { TableResult } from "./table_result.js";
-import { isUnderWay, startJob, TestingJobs } from "./testing_jobs.js";
+import { isUnderWay, StartJob } from "./testing_jobs.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;
@@ -39,41 +37,23 @@ function asked() {
 }
 
 export function TableView() {
-  const { id, report, error, reload } = useOpenReport();
-  return h("div", { class: "stack" },
-    h(TestingJobs, { kind: "evaluation", label: "Evaluations under way", finished: openReportOf,
-      kept: "What was measured of a model and a corpus is kept: started again, it goes on from there." }),
-    id && error !== null && h(Problem, { error, retry: () => void reload() }),
-    id && report && h(TableResult, { key: report.id, report }),
-    h(AskTable, { key: "ask", open: !id }),
-    h(ReportList, { kind: "evaluation", title: "Former evaluations" }));
+  return h(WorkView, { kind: "evaluation", label: "Evaluations under way", former: "Former evaluations",
+    kept: "What was measured of a model and a corpus is kept: started again, it goes on from there.",
+    Result: TableResult, Ask: AskTable });
 }
 
 /** @param {{open: boolean}} props open: nothing else is shown, so the form is unfolded */
 function AskTable({ open }) {
-  const { models, error, reload } = useTestingModels();
-  const chosen = resolved(models, modelsFromQuery(route.value.query["models"]));
+  const { models, chosen, choice } = useChosenModels(MOST_MODELS);
   const { roleOf, known } = useRoles(chosen);
   const want = { ...asked(), models: chosen, corpora: setsFromQuery(route.value.query["sets"], known) };
   const found = useUploads("text");
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
   const texts = want.texts.filter((id) => found.uploads === null || found.uploads.some((one) => one.id === id));
   const { query } = route.value;
   const wrong = [checkedNumber(query["bytes"] ?? "", BYTES), checkedNumber(query["context"] ?? "", CONTEXT),
     checkedNumber(query["stride"] ?? "", STRIDE)].some((one) => one.problem !== "");
   const missing = missingWords(chosen.length, want.corpora.length + texts.length)
     || (wrong ? "Correct the marked numbers." : "");
-  const start = async () => {
-    setBusy(true);
-    setProblem(null);
-    try {
-      await startJob("/api/testing/evaluations", { ...want, texts });
-    } catch (failure) {
-      setProblem(failure);
-    }
-    setBusy(false);
-  };
   if (models?.length === 0) {
     return h(Empty, { title: "Nothing to evaluate yet",
       actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
@@ -83,8 +63,7 @@ function AskTable({ open }) {
   return h("details", { class: "card ask", open },
     h("summary", {}, h("h2", {}, "Evaluate models")),
     h("div", { class: "ask-columns" },
-      h(ModelChoice, { models, error, reload: () => void reload(), chosen, most: MOST_MODELS,
-        onChange: (references) => setQuery({ models: modelsToQuery(references) }) }),
+      choice,
       h("div", { class: "stack" },
         h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf,
           onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
@@ -93,12 +72,8 @@ function AskTable({ open }) {
           onChange: (ids) => setQuery({ texts: ids.join(",") }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
         h(Limits, { want }))),
-    problem !== null && h(Problem, { error: problem }),
-    h("div", { class: "form-actions" },
-      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": "evaluate-missing",
-        onClick: () => void start() }, "Evaluate"),
-      h("span", { class: "hint", id: "evaluate-missing" },
-        missing || (isUnderWay("evaluation") ? "Another evaluation is under way; this one may wait for it." : ""))),
+    h(StartJob, { action: "Evaluate", path: "/api/testing/evaluations", body: { ...want, texts }, missing,
+      note: isUnderWay("evaluation") ? "Another evaluation is under way; this one may wait for it." : "" }),
     missing === "" && h(Command, { words: commandWords(want, texts, found.uploads) }));
 }
 

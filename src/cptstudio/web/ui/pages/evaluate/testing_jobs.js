@@ -1,15 +1,35 @@
 /** Work of the testing programs: under way or ended badly, found again after a reload. */
 
 import { announce, toast } from "../../components/announce.js";
+import { Button } from "../../components/button.js";
+import { Problem } from "../../components/problem.js";
 import { JobProgress } from "../../components/progress.js";
 import { ApiError, del, post } from "../../lib/api.js";
 import { jobs } from "../../lib/live.js";
-import { h } from "../../lib/preact.js";
+import { Fragment, h, useId } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { isEnded, noteJob, useJob } from "../../lib/jobs.js";
 
 /** Whether work of a kind is under way. @param {string} kind */
 export function isUnderWay(kind) {
   return Object.values(jobs.value).some((job) => job.kind === kind && ["waiting", "running"].includes(job.state));
+}
+
+/**
+ * The button that asks for a job.
+ *
+ * @param {{action: string, path: string, body: any, missing: string, note?: string}} props
+ * path: of the API; missing: what still has to be chosen, a sentence; note: what else is said beside it
+ */
+export function StartJob({ action, path, body, missing, note }) {
+  const id = useId();
+  const { busy, error, run } = useWork();
+  return h(Fragment, {},
+    error !== null && h(Problem, { error }),
+    h("div", { class: "form-actions" },
+      h(Button, { kind: "primary", icon: "play", busy, disabled: missing !== "", "aria-describedby": id,
+        onClick: () => run(() => startJob(path, body)) }, action),
+      h("span", { class: "hint", id }, missing || note)));
 }
 
 /** Ask for a job and follow it. @param {string} path of the API @param {any} body @returns {Promise<any>} the job */

@@ -3,6 +3,7 @@
 import { get, post } from "../../lib/api.js";
 import { ago, count } from "../../lib/format.js";
 import { h, useState, withValue } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { announce } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { Problem } from "../../components/problem.js";
@@ -18,8 +19,7 @@ const HUB_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*$/;
 export function ModelDownload({ known, arrived }) {
   const [text, setText] = useState("");
   const [found, setFound] = useState(/** @type {any[]|null} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  const [busy, setBusy] = useState(false);
+  const { busy, error, run } = useWork();
   const [started, setStarted] = useState(/** @type {any} */ (null));
   // A download that began before the page was loaded is followed too.
   const underWay = Object.values(jobs.value).find((one) => one.kind === "download" && !isEnded(one)) ?? null;
@@ -32,26 +32,11 @@ export function ModelDownload({ known, arrived }) {
   const isId = HUB_ID.test(id);
   const present = known.some((model) => model.error === null && (model.id === id || model.origin?.id === id));
 
-  const search = async () => {
-    setBusy(true);
-    setError(null);
-    try {
-      setFound((await get("/api/models/hub", { query: id })).models);
-    } catch (problem) {
-      setError(problem);
-    }
-    setBusy(false);
-  };
-  /** @param {string} wanted */
-  const download = async (wanted) => {
-    setError(null);
-    try {
-      setStarted(await post("/api/models/download", { id: wanted, revision: null }));
-      setFound(null);
-    } catch (problem) {
-      setError(problem);
-    }
-  };
+  const search = () => run(async () => setFound((await get("/api/models/hub", { query: id })).models));
+  const download = (/** @type {string} */ wanted) => run(async () => {
+    setStarted(await post("/api/models/download", { id: wanted, revision: null }));
+    setFound(null);
+  });
   return h("details", { class: "model-other" },
     h("summary", {}, "Download a model"),
     h("div", { class: "model-other-body" },

@@ -12,6 +12,7 @@ import { del, post } from "../../lib/api.js";
 import { bits, bytes, integer } from "../../lib/format.js";
 import { status } from "../../lib/live.js";
 import { h, useState, withValue } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { navigate } from "../../lib/router.js";
 import { typedNumber } from "../../lib/typed_number.js";
 import { BenchNotice } from "./bench_notice.js";
@@ -135,31 +136,20 @@ async function remove(run) {
 function ResumeDialog({ run, onClose, changed, first }) {
   const newest = run.checkpoints[run.checkpoints.length - 1];
   const [name, setName] = useState(first ?? newest?.name ?? "");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(/** @type {any} */ (null));
+  const { busy, error, run: work } = useWork();
   const chosen = run.checkpoints.find((/** @type {any} */ one) => one.name === name);
   const queue = somethingRuns(run.id);
   const again = chosen ? (run.step ?? 0) - chosen.step : run.step ?? 0;
-  const resume = async () => {
-    setBusy(true);
-    setError(null);
-    try {
-      const answer = await startAsking(`/api/runs/${run.id}/resume`,
-        { checkpoint: chosen ? chosen.name : null, confirmed: true, queue });
-      if (answer === null) {
-        setBusy(false);
-        return;
-      }
-      toast(queue
-        ? `${run.id} waits in the queue.`
-        : `${run.id} goes on from ${chosen ? chosen.name : "the beginning"}.`);
-      changed(answer);
-      onClose();
-    } catch (failure) {
-      setError(failure);
-      setBusy(false);
-    }
-  };
+  const resume = () => work(async () => {
+    const answer = await startAsking(`/api/runs/${run.id}/resume`,
+      { checkpoint: chosen ? chosen.name : null, confirmed: true, queue });
+    if (answer === null) return;
+    toast(queue
+      ? `${run.id} waits in the queue.`
+      : `${run.id} goes on from ${chosen ? chosen.name : "the beginning"}.`);
+    changed(answer);
+    onClose();
+  });
   return h(Dialog, {
     title: `Resume ${run.id}?`, onClose,
     actions: [
@@ -193,29 +183,20 @@ function ForkDialog({ run, onClose, first }) {
   const [name, setName] = useState(forkName(run.id, checkpoint));
   const old = run.config?.settings?.optimizer?.learning_rate;
   const [learningRate, setLearningRate] = useState(old == null ? "" : String(old));
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(/** @type {any} */ (null));
+  const { busy, error, run: work } = useWork();
   const queue = somethingRuns("");
-  const fork = async (/** @type {Event} */ event) => {
+  const fork = (/** @type {Event} */ event) => {
     event.preventDefault();
-    setBusy(true);
-    setError(null);
     const rate = typedNumber(learningRate);
     // What cannot be read goes to the server as it is, which refuses it at its field.
     const changes = rate === null || rate === old ? {} : { "optimizer.learning_rate": rate };
-    try {
+    void work(async () => {
       const made = await startAsking(`/api/runs/${run.id}/fork`, { checkpoint, name, changes, queue });
-      if (made === null) {
-        setBusy(false);
-        return;
-      }
+      if (made === null) return;
       toast(queue ? `${made.id} waits in the queue.` : `${made.id} starts from ${checkpoint}.`);
       onClose();
       navigate(`/runs/${made.id}`);
-    } catch (failure) {
-      setError(failure);
-      setBusy(false);
-    }
+    });
   };
   return h(Dialog, {
     title: `Fork ${run.id}`, onClose,

@@ -4,30 +4,24 @@ import { Field } from "../../components/field.js";
 import { Problem } from "../../components/problem.js";
 import { put } from "../../lib/api.js";
 import { h, useEffect, useState, withValue } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 
 /** Tags and a note. @param {{run: any, changed: (change?: any) => void}} props */
 export function Notes({ run, changed }) {
   const [tags, setTags] = useState((run.tags || []).join(", "));
   const [note, setNote] = useState(run.note || "");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(/** @type {any} */ (null));
+  const { busy, error, run: work } = useWork();
   useEffect(() => {
     setTags((run.tags || []).join(", "));
     setNote(run.note || "");
   }, [run.id, (run.tags || []).join(), run.note]);
-  const save = async (/** @type {Event} */ event) => {
+  const save = (/** @type {Event} */ event) => {
     event.preventDefault();
-    setBusy(true);
-    setError(null);
     const list = [...new Set(tags.split(",").map((/** @type {string} */ tag) => tag.trim()).filter(Boolean))];
-    try {
+    void work(async () => {
       changed(await put(`/api/runs/${run.id}/labels`, { tags: list, note }));
       toast("Saved.");
-    } catch (failure) {
-      setError(failure);
-    } finally {
-      setBusy(false);
-    }
+    });
   };
   return h("form", { class: "stack", onSubmit: save },
     h(Field, { label: "Tags", hint: "Separated by commas.",
