@@ -3,18 +3,17 @@
 import { Button } from "../../components/button.js";
 import { Field } from "../../components/field.js";
 import { Icon } from "../../components/icon.js";
-import { Menu } from "../../components/menu.js";
 import { modelsToQuery } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
-import { saveJson } from "../../lib/download.js";
 import { nameProblem } from "../../lib/names.js";
-import { date, integer } from "../../lib/format.js";
+import { integer } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { FiguresCell, saveFigures } from "./figures.js";
 import { Frontier, spotKind } from "./frontier.js";
 import { saves } from "./merge_saves.js";
 import { startJob } from "./testing_jobs.js";
+import { ReportHead } from "./reports.js";
 
 /** @param {{report: any}} props */
 export function MergeResult({ report }) {
@@ -35,16 +34,8 @@ export function MergeResult({ report }) {
       y: Number(point.corpora[general].bits_per_byte),
     }));
   return h("section", { class: "card stack", "aria-labelledby": "merge-result" },
-    h("div", { class: "spread" },
-      h("div", {}, h("h2", { id: "merge-result", class: "break" }, report.title),
-        h("p", { class: "hint" }, `${date(report.created)} · windows of ${integer(result.context_length)} tokens`)),
-      h("div", { class: "row" },
-        h(Menu, { label: "Export", icon: "download", small: true, items: [
-          { title: "Save as CSV", onChoose: () => saveTable(report, sets) },
-          { title: "Save as JSON", onChoose: () => saveJson(report, `merge.${report.id}.json`) },
-        ] }),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
-          onClick: () => setQuery({ report: null, point: null }) }))),
+    h(ReportHead, { id: "merge-result", report, file: "merge", onCsv: () => saveTable(report, sets),
+      about: `windows of ${integer(result.context_length)} tokens` }),
     result.saved && h(Saved, { path: result.saved, points: result.points }),
     spots.length > 1 && general !== undefined && h(Frontier, { spots, domain, general, chosen, onChoose: choose }),
     sets.length > 0 && h(Points, { result, sets, chosen, choose }),

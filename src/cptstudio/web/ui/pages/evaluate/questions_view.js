@@ -2,16 +2,15 @@
 
 import { Badge } from "../../components/badge.js";
 import { Button } from "../../components/button.js";
-import { Menu } from "../../components/menu.js";
 import { useChosenModels } from "../../components/model_choice.js";
 import { Table } from "../../components/table.js";
-import { saveCsv, saveJson } from "../../lib/download.js";
-import { date, integer, percent } from "../../lib/format.js";
+import { saveCsv } from "../../lib/download.js";
+import { integer, percent } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { Command } from "./command.js";
 import { plain } from "./figures.js";
-import { WorkView } from "./reports.js";
+import { ReportHead, WorkView } from "./reports.js";
 import { StartJob } from "./testing_jobs.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
@@ -69,15 +68,7 @@ function QuestionsResult({ report }) {
       row.multiple_choice?.accuracy_per_byte, row.cloze?.questions, row.cloze?.accuracy]),
     `questions.${report.id}.csv`);
   return h("section", { class: "card stack", "aria-labelledby": "questions-result" },
-    h("div", { class: "spread" },
-      h("div", {}, h("h2", { id: "questions-result", class: "break" }, report.title),
-        h("p", { class: "hint" }, `${date(report.created)} · ${result.file}`)),
-      h("div", { class: "row" },
-        h(Menu, { label: "Export", icon: "download", small: true,
-          items: [{ title: "Save as CSV", onChoose: save },
-            { title: "Save as JSON", onChoose: () => saveJson(report, `questions.${report.id}.json`) }] }),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
-          onClick: () => setQuery({ report: null }) }))),
+    h(ReportHead, { id: "questions-result", report, file: "questions", about: result.file, onCsv: save }),
     h(Table, { caption: "Accuracy by model", rows, rowKey: (row) => row.label, columns: [
       { id: "model", title: "Model", header: true, class: "break", cell: (row) => row.label },
       { id: "choice", title: h("span", {}, "Multiple choice ",

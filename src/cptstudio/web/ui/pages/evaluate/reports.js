@@ -3,8 +3,10 @@
 import { toast } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { confirm } from "../../components/dialog.js";
+import { Menu } from "../../components/menu.js";
 import { Problem } from "../../components/problem.js";
 import { del } from "../../lib/api.js";
+import { saveJson } from "../../lib/download.js";
 import { date } from "../../lib/format.js";
 import { h, signal } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
@@ -37,6 +39,26 @@ export function WorkView({ kind, label, kept, former, Result, Ask, finished = op
     id && report && h(Result, { key: report.id, report }),
     h(Ask, { key: "ask", open: !id }),
     h(ReportList, { kind, title: former }));
+}
+
+/**
+ * A report's title, what can be done with it, and what it is about.
+ *
+ * @param {{id: string, report: any, file: string, about: string, onCsv: () => void, children?: any}} props
+ * id: of the title; file: how exports begin; children: further buttons
+ */
+export function ReportHead({ id, report, file, about, onCsv, children }) {
+  return h("div", { class: "spread" },
+    h("div", {}, h("h2", { id, class: "break" }, report.title),
+      h("p", { class: "hint" }, `${date(report.created)} · ${about}`)),
+    h("div", { class: "row" },
+      children,
+      h(Menu, { label: "Export", icon: "download", small: true, items: [
+        { title: "Save as CSV", onChoose: onCsv },
+        { title: "Save as JSON", onChoose: () => saveJson(report, `${file}.${report.id}.json`) },
+      ] }),
+      h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
+        onClick: () => setQuery({ report: null, point: null }) })));
 }
 
 /** @param {{kind: string, title: string}} props */

@@ -4,17 +4,16 @@ import { toast } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { confirm } from "../../components/dialog.js";
 import { Empty } from "../../components/empty.js";
-import { Menu } from "../../components/menu.js";
 import { useChosenModels } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
 import { del } from "../../lib/api.js";
-import { saveCsv, saveJson } from "../../lib/download.js";
-import { date, integer, number } from "../../lib/format.js";
+import { saveCsv } from "../../lib/download.js";
+import { integer, number } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
 import { Command } from "./command.js";
-import { WorkView } from "./reports.js";
+import { ReportHead, WorkView } from "./reports.js";
 import { RunSamples } from "./run_samples.js";
 import { SuiteForm } from "./suite_form.js";
 import { StartJob } from "./testing_jobs.js";
@@ -102,15 +101,7 @@ function SuiteResult({ report }) {
     result.rows.map((/** @type {any} */ row) => [row.prompt, ...row.texts.map((/** @type {any} */ one) => one.text)]),
     `suite.${report.id}.csv`);
   return h("section", { class: "stack", "aria-labelledby": "suite-result" },
-    h("div", { class: "spread" },
-      h("div", {}, h("h2", { id: "suite-result", class: "break" }, report.title),
-        h("p", { class: "hint" }, `${date(report.created)} · ${samplingWords(result.sampling)}`)),
-      h("div", { class: "row" },
-        h(Menu, { label: "Export", icon: "download", small: true,
-          items: [{ title: "Save as CSV", onChoose: save },
-            { title: "Save as JSON", onChoose: () => saveJson(report, `suite.${report.id}.json`) }] }),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
-          onClick: () => setQuery({ report: null }) }))),
+    h(ReportHead, { id: "suite-result", report, file: "suite", about: samplingWords(result.sampling), onCsv: save }),
     h(TextMatrix, { caption: "Prompts by models", columns: result.models, rows: result.rows }));
 }
 

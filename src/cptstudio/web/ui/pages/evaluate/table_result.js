@@ -2,9 +2,7 @@
 
 import { Button } from "../../components/button.js";
 import { Icon } from "../../components/icon.js";
-import { Menu } from "../../components/menu.js";
-import { saveJson } from "../../lib/download.js";
-import { bytes, date, integer } from "../../lib/format.js";
+import { bytes, integer } from "../../lib/format.js";
 import { FORMATS, useMetrics } from "../../lib/metrics.js";
 import { h } from "../../lib/preact.js";
 import { setQuery } from "../../lib/router.js";
@@ -12,6 +10,7 @@ import { modelsToQuery } from "../../components/model_choice.js";
 import { ChangedDocuments } from "./changed_documents.js";
 import { FiguresCell, saveFigures } from "./figures.js";
 import { setsToQuery, useRoles } from "./roles.js";
+import { ReportHead } from "./reports.js";
 
 /** @param {{report: any}} props */
 export function TableResult({ report }) {
@@ -20,18 +19,10 @@ export function TableResult({ report }) {
   const { roleOf } = useRoles(labels);
   const sets = ordered(Object.keys(result.models[0]?.corpora ?? {}), roleOf);
   return h("section", { class: "card stack", "aria-labelledby": "table-result" },
-    h("div", { class: "spread" },
-      h("div", {}, h("h2", { id: "table-result", class: "break" }, report.title),
-        h("p", { class: "hint" }, `${date(report.created)} · ${result.side} side · windows of `
-          + `${integer(result.context_length)} tokens, stride ${integer(result.stride)}`)),
-      h("div", { class: "row" },
-        h(Button, { small: true, onClick: () => again(report) }, "Change and ask again"),
-        h(Menu, { label: "Export", icon: "download", small: true, items: [
-          { title: "Save as CSV", onChoose: () => saveTable(report, sets) },
-          { title: "Save as JSON", onChoose: () => saveJson(report, `evaluation.${report.id}.json`) },
-        ] }),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
-          onClick: () => setQuery({ report: null }) }))),
+    h(ReportHead, { id: "table-result", report, file: "evaluation", onCsv: () => saveTable(report, sets),
+      about: `${result.side} side · windows of ${integer(result.context_length)} tokens, stride `
+        + integer(result.stride) },
+      h(Button, { small: true, onClick: () => again(report) }, "Change and ask again")),
     h(Notes, { result }),
     h(Matrix, { result, sets, roleOf }),
     h("p", { class: "hint legend-text" },
