@@ -1,13 +1,15 @@
-"""The pages' sources: who imports whom, and what lists the pages and their files."""
+"""The pages' sources: who imports whom, what lists the pages and their files, lines."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 from cptstudio.web.pages import PAGE_PATH, UI_FOLDER
 
+LONGEST = 120
 _IMPORT = re.compile(r"""(?:\bfrom |\bimport |\bimport\()["'](\.[^"']+)["']""")
 
 
@@ -90,3 +92,15 @@ def test_the_index_names_every_style_and_what_the_first_page_needs() -> None:
     needed = scripts_of("app.js", "pages/runs.js") - {"app.js"}
     assert needed <= set(preloaded), "a script that is found late holds up the first page"
     assert set(preloaded) <= needed | scripts_of("pages/run.js")
+
+
+def test_no_line_is_longer_than_120_characters() -> None:
+    sources = [*UI_FOLDER.rglob("*"), *(Path(__file__).parent / "ui").glob("*.mjs")]
+    long = [
+        f"{path.name}:{number}: {len(line)} characters"
+        for path in sources
+        if path.suffix in (".js", ".css", ".html", ".mjs") and "vendor" not in path.parts
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > LONGEST
+    ]
+    assert not long

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { samplingSchema, suiteSampling, textSampling } from "../../../src/cptstudio/web/ui/lib/sampling.js";
-import { problemOf, queryOf, samplingOf, stopStrings } from "../../../src/cptstudio/web/ui/pages/playground/sampling.js";
+import { problemOf, queryOf, samplingOf,
+  stopStrings } from "../../../src/cptstudio/web/ui/pages/playground/sampling.js";
 
 samplingSchema.value = JSON.parse(process.env["SAMPLING_SCHEMA"] ?? "null");
 const setting = (name) => textSampling.value.find((one) => one.name === name);

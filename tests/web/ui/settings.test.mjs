@@ -10,7 +10,8 @@ const SCHEMA = {
   $defs: {
     Optimizer: { type: "object", properties: {
       kind: { title: "Optimizer", enum: ["adamw", "muon"], default: "adamw", basic: true },
-      rate: { anyOf: [{ type: "number", exclusiveMinimum: 0, maximum: 1 }, { type: "null" }], default: null, unit: "%" },
+      rate: { anyOf: [{ type: "number", exclusiveMinimum: 0, maximum: 1 }, { type: "null" }], default: null,
+        unit: "%" },
     } },
   },
   required: ["name"],
@@ -25,7 +26,8 @@ test("settings are read from their schema", () => {
   const [name, length, kind, rate] = readSettings(SCHEMA);
   assert.deepEqual([name.name, name.kind, name.initial, name.group], ["name", "text", undefined, ""]);
   assert.deepEqual([length.kind, length.initial], ["length", "1 epochs"]);
-  assert.deepEqual([kind.name, kind.kind, kind.choices, kind.basic], ["optimizer.kind", "choice", ["adamw", "muon"], true]);
+  assert.deepEqual([kind.name, kind.kind, kind.choices, kind.basic],
+    ["optimizer.kind", "choice", ["adamw", "muon"], true]);
   assert.deepEqual([rate.automatic, rate.unit, rate.kind, rate.bounds], [true, "%", "number", "above 0, at most 1"]);
   assert.deepEqual(["", "data", "new_group"].map(groupTitle), ["Run", "Data", "New group"]);
 });

@@ -1,6 +1,6 @@
 /** A field for a number: what cannot be read as one is said at the field. */
 
-import { h, useState } from "../lib/preact.js";
+import { h, useState, withValue } from "../lib/preact.js";
 import { checkedNumber } from "../lib/typed_number.js";
 import { Field } from "./field.js";
 
@@ -24,10 +24,9 @@ export function NumberField({ label, hint, unit, text, initial = "", placeholder
     control: (attributes) => h("input", { ...attributes, type: "text", inputMode: limits.whole ? "numeric" : "decimal",
       autocomplete: "off", placeholder,
       value: text === "" && !empty ? initial : text,
-      onInput: (/** @type {Event} */ event) => {
-        const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
+      onInput: withValue((typed) => {
         setEmpty(typed === "");
         onText(typed);
-      },
+      }),
       onBlur: leave }) });
 }

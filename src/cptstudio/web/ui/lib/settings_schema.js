@@ -49,11 +49,7 @@ function object(value) {
   return value !== null && typeof value === "object" ? /** @type {Json} */ (value) : {};
 }
 
-/**
- * All single settings in the tree's order.
- * @param {unknown} schema JSON Schema of the tree
- * @returns {Setting[]}
- */
+/** All single settings in the tree's order. @param {unknown} schema JSON Schema of the tree @returns {Setting[]} */
 export function readSettings(schema) {
   const root = object(schema);
   const definitions = object(root["$defs"]);
@@ -85,12 +81,7 @@ export function readSettings(schema) {
     return { ...object(definitions[reference.replace("#/$defs/", "")]), ...own };
   }
 
-  /**
-   * @param {string} name
-   * @param {Json} property
-   * @param {boolean} required
-   * @returns {Setting}
-   */
+  /** @param {string} name @param {Json} property @param {boolean} required @returns {Setting} */
   function setting(name, property, required) {
     const options = Array.isArray(property["anyOf"]) ? property["anyOf"].map(object).map(resolve) : [property];
     const automatic = options.some((option) => option["type"] === "null");

@@ -73,9 +73,7 @@ export default function Playground() {
     }
   }, [bench]);
   useEffect(() => {
-    if (bench?.tasks?.length) {
-      session.takeUp(bench.tasks);
-    }
+    if (bench?.tasks?.length) session.takeUp(bench.tasks);
   }, [bench]);
   const chats = (/** @type {string} */ one) => bench?.models?.find((model) => model.label === one)?.chat
     ?? models?.find((model) => model.reference === one)?.chat ?? false;

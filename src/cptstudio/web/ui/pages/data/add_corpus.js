@@ -3,7 +3,7 @@
 import { get, post } from "../../lib/api.js";
 import { nameProblem } from "../../lib/names.js";
 import { bytes, integer } from "../../lib/format.js";
-import { Fragment, h, useEffect, useMemo, useRef, useState } from "../../lib/preact.js";
+import { Fragment, h, useEffect, useMemo, useRef, useState, withChecked, withValue } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { navigate } from "../../lib/router.js";
 import { announce } from "../../components/announce.js";
@@ -44,7 +44,9 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
         const named = usable.map((/** @type {any} */ model) => ({ name: model.name, reference: model.id }));
         const former = usable.findIndex((/** @type {any} */ model) => model.path === before?.model);
         setModels(named);
-        if (named.length > 0 && given?.model === undefined) setOptions((now) => ({ ...now, model: now.model ?? named[Math.max(0, former)].reference }));
+        if (named.length > 0 && given?.model === undefined) {
+          setOptions((now) => ({ ...now, model: now.model ?? named[Math.max(0, former)].reference }));
+        }
       },
       () => setModels([]));
     return () => queue.clear();
@@ -61,12 +63,15 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
   const toggle = (source) => {
     const there = sources.some((one) => one.root === source.root && one.path === source.path);
     if (!there && name === "" && rebuild === null) setName(suggestedName(source.shown, taken));
-    setSources(there ? sources.filter((one) => one.root !== source.root || one.path !== source.path) : [...sources, source]);
+    setSources(there
+      ? sources.filter((one) => one.root !== source.root || one.path !== source.path)
+      : [...sources, source]);
     announce(there ? `${source.shown} is taken out.` : `${source.shown} is chosen.`);
   };
 
   const build = async () => {
-    const found = problemsOf(name, rebuild === null ? taken : [], sources.length + queue.done.value.length + (again ? 1 : 0), queue);
+    const found = problemsOf(name, rebuild === null ? taken : [],
+      sources.length + queue.done.value.length + (again ? 1 : 0), queue);
     setProblems(found);
     if (Object.keys(found).length > 0) {
       if (found["name"] !== undefined) nameField.current?.focus();
@@ -101,30 +106,38 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
   const nameProblem = problems["name"] ?? "";
   const sourceProblem = problems["sources"] ?? "";
   return h("section", { class: "add-corpus", "aria-labelledby": "add-title" },
-    h("h2", { id: "add-title", class: rebuild === null ? "visually-hidden" : "" }, rebuild === null ? "The new corpus" : `Build ${rebuild} again`),
+    h("h2", { id: "add-title", class: rebuild === null ? "visually-hidden" : "" },
+      rebuild === null ? "The new corpus" : `Build ${rebuild} again`),
     rebuild === null
       ? h("div", { class: "setting" },
           h("label", { for: "corpus-name", class: "setting-label" }, "Name"),
-          h("input", { id: "corpus-name", ref: nameField, type: "text", maxLength: 64, autocomplete: "off", spellcheck: false, value: name,
+          h("input", { id: "corpus-name", ref: nameField, type: "text", maxLength: 64, autocomplete: "off",
+            spellcheck: false, value: name,
             "aria-describedby": "corpus-name-help", "aria-invalid": nameProblem === "" ? undefined : "true",
-            onInput: (/** @type {Event} */ event) => { setName(/** @type {HTMLInputElement} */ (event.currentTarget).value); setProblems({ ...problems, name: "" }); } }),
+            onInput: withValue((text) => {
+              setName(text);
+              setProblems({ ...problems, name: "" });
+            }) }),
           h("p", { id: "corpus-name-help", class: nameProblem === "" ? "hint" : "field-problem" },
             nameProblem || "Letters, digits, dots, underscores and hyphens."))
-      : h("p", {}, "The corpus is replaced when the build is done; until then it stays as it is. What did not change is not read again."),
+      : h("p", {}, "The corpus is replaced when the build is done; until then it stays as it is. What did not change "
+        + "is not read again."),
     h("fieldset", { class: "sources", "aria-describedby": "sources-problem" },
       h("legend", {}, "Documents"),
       before !== undefined && h(SameSources, { before, again, change: setAgain }),
-      h("p", { class: "hint" },
-        formats.all, "What cannot be read is named with its reason; it never ends the build."),
+      h("p", { class: "hint" }, formats.all, "What cannot be read is named with its reason; it never ends the build."),
       h("div", { class: "sources-ways" },
-        h("div", { class: "sources-way" }, h("h3", {}, "From this machine"), h(FileBrowser, { chosen: sources, toggle })),
-        h("div", { class: "sources-way" }, h("h3", {}, "Upload"), h(DropArea, { queue, include: options.include ?? [] }))),
+        h("div", { class: "sources-way" }, h("h3", {}, "From this machine"),
+          h(FileBrowser, { chosen: sources, toggle })),
+        h("div", { class: "sources-way" }, h("h3", {}, "Upload"),
+          h(DropArea, { queue, include: options.include ?? [] }))),
       h(Chosen, { sources, toggle, queue, again }),
       h("div", { id: "sources-problem" }, sourceProblem !== "" && h("p", { class: "field-problem" }, sourceProblem))),
     h(BuildOptions, { options, models, change: (next) => setOptions({ ...options, ...next }) }),
     error !== null && h(Problem, { error }),
     h("div", { class: "form-actions" },
-      h(Button, { kind: "primary", disabled: busy || queue.busy.value, "aria-describedby": "build-note", onClick: build },
+      h(Button, { kind: "primary", disabled: busy || queue.busy.value, "aria-describedby": "build-note",
+        onClick: build },
         busy ? "Starting…" : rebuild === null ? "Build the corpus" : "Build again"),
       h(Button, { href: rebuild === null ? "/data" : `/data/${encodeURIComponent(rebuild)}` }, "Cancel"),
       h("span", { id: "build-note", class: "hint" }, queue.busy.value ? "The files are still being uploaded." : "")));
@@ -137,7 +150,8 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
  */
 function suggestedName(path, taken) {
   const last = path.replace(/[/\\]+$/, "").split(/[/\\]/).pop() ?? "";
-  const name = last.replace(/\.[A-Za-z0-9]{1,5}$/, "").replaceAll(/[^A-Za-z0-9._-]+/g, "-").replace(/^[^A-Za-z0-9]+/, "").replace(/-+$/, "").slice(0, 60);
+  const name = last.replace(/\.[A-Za-z0-9]{1,5}$/, "").replaceAll(/[^A-Za-z0-9._-]+/g, "-").replace(/^[^A-Za-z0-9]+/,
+    "").replace(/-+$/, "").slice(0, 60);
   if (!taken.includes(name)) return name;
   for (let number = 2; ; number += 1) if (!taken.includes(`${name}-${number}`)) return `${name}-${number}`;
 }
@@ -148,19 +162,24 @@ function suggestedName(path, taken) {
  */
 function SameSources({ before, again, change }) {
   if (!before.known) {
-    return h("p", { class: "hint" }, "The corpus was built by a version that did not record its sources. Choose its files and folders again.");
+    return h("p", { class: "hint" },
+      "The corpus was built by a version that did not record its sources. Choose its files and folders again.");
   }
-  const uploads = before.uploads === 0 ? [] : [`${integer(before.uploads)} uploaded ${before.uploads === 1 ? "file" : "files"}`];
+  const uploads = before.uploads === 0
+    ? []
+    : [`${integer(before.uploads)} uploaded ${before.uploads === 1 ? "file" : "files"}`];
   const shown = [...before.folders.slice(0, 20).map(({ path }) => path), ...uploads];
   const more = before.folders.length > 20 ? [`and ${integer(before.folders.length - 20)} more`] : [];
   const gone = before.folders.filter(({ there }) => !there).map(({ path }) => `${path} is not there any more.`);
-  const barred = before.folders.filter(({ there, allowed }) => there && !allowed).map(({ path }) => `This page may not read ${path}: allow its folder below.`);
+  const barred = before.folders.filter(({ there, allowed }) => there && !allowed).map(({ path }) =>
+    `This page may not read ${path}: allow its folder below.`);
   return h("div", { class: "setting setting-check" },
     h("div", { class: "setting-head" },
       h("input", { id: "same-sources", type: "checkbox", checked: again, "aria-describedby": "same-sources-list",
-        onChange: (/** @type {Event} */ event) => change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+        onChange: withChecked(change) }),
       h("label", { for: "same-sources", class: "setting-label" }, "From the same sources")),
-    h("ul", { id: "same-sources-list", class: "hint" }, [...shown, ...more].map((one) => h("li", { key: one, class: "name" }, one))),
+    h("ul", { id: "same-sources-list", class: "hint" },
+      [...shown, ...more].map((one) => h("li", { key: one, class: "name" }, one))),
     [...gone, ...barred].slice(0, 5).map((sentence) => h("p", { key: sentence, class: "field-problem" }, sentence)));
 }
 
@@ -174,7 +193,9 @@ function Chosen({ sources, toggle, queue, again }) {
     h("ul", {}, sources.map((source) => h("li", { key: `${source.root}/${source.path}` },
         h("span", { class: "name" }, source.shown),
         h(Button, { "aria-label": `Take out ${source.shown}`, onClick: () => toggle(source) }, "Take out"))),
-      uploads > 0 && h("li", { key: "uploads" }, h(Fragment, {}, `${integer(uploads)} uploaded ${uploads === 1 ? "file" : "files"}, ${bytes(queue.total.value)}`))));
+      uploads > 0 && h("li", { key: "uploads" },
+        h(Fragment, {},
+          `${integer(uploads)} uploaded ${uploads === 1 ? "file" : "files"}, ${bytes(queue.total.value)}`))));
 }
 
 /**
@@ -191,11 +212,13 @@ function problemsOf(name, taken, sources, queue) {
   if (wrong !== "") {
     found["name"] = wrong;
   } else if (taken.includes(name)) {
-    found["name"] = `There is a corpus named ${name} already. Choose another name, or build that one again from its page.`;
+    found["name"] =
+      `There is a corpus named ${name} already. Choose another name, or build that one again from its page.`;
   }
   const failed = queue.failed.value.length;
   if (failed > 0) {
-    found["sources"] = `${failed === 1 ? "One upload" : `${failed} uploads`} failed. Try again or take ${failed === 1 ? "it" : "them"} out.`;
+    found["sources"] = `${failed === 1 ? "One upload" : `${failed} uploads`} failed. Try again or take `
+      + `${failed === 1 ? "it" : "them"} out.`;
   } else if (sources === 0) {
     found["sources"] = "Choose a folder or files, or upload some.";
   }

@@ -1,7 +1,8 @@
 /** What decides, together with the sources, which documents a corpus has. */
 
 import { Problem } from "../../components/problem.js";
-import { h, useState } from "../../lib/preact.js";
+import { Select } from "../../components/select.js";
+import { h, useState, withChecked, withValue } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { readSettings } from "../../lib/settings_schema.js";
 import { checkedNumber } from "../../lib/typed_number.js";
@@ -33,11 +34,9 @@ export function BuildOptions({ options, models, change }) {
     h("div", { class: "setting-grid" },
       h("div", { class: "setting" },
         h("label", { for: "option-model", class: "setting-label" }, "Tokenise for"),
-        h("select", { id: "option-model", "aria-describedby": "option-model-help", value: options.model ?? "",
-            onChange: (/** @type {Event} */ event) =>
-              change({ model: /** @type {HTMLSelectElement} */ (event.currentTarget).value || null }) },
-          h("option", { value: "" }, "no model now"),
-          (models ?? []).map((model) => h("option", { key: model.reference, value: model.reference }, model.name))),
+        h(Select, { id: "option-model", "aria-describedby": "option-model-help", value: options.model ?? "",
+          none: "no model now", choices: (models ?? []).map((model) => [model.reference, model.name]),
+          onChoose: (model) => change({ model: model || null }) }),
         h("p", { id: "option-model-help", class: "hint" },
           models !== null && models.length === 0
             ? "There is no model on this machine yet. The corpus can be tokenised later."
@@ -67,7 +66,7 @@ function BuildSetting({ setting, choices = {}, value, change }) {
   return h("div", { class: "setting" },
     h("label", { for: id, class: "setting-label" }, title),
     h("input", { id, type: "text", autocomplete: "off", spellcheck: false, value, "aria-describedby": `${id}-help`,
-      onInput: (/** @type {Event} */ event) => change(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
+      onInput: withValue(change) }),
     h("p", { id: `${id}-help`, class: "hint" }, help));
 }
 
@@ -87,12 +86,11 @@ function Share({ id, label, help, most, value, change }) {
     h("input", { id, type: "text", inputMode: "decimal", autocomplete: "off", value: text,
       "aria-describedby": `${id}-help${wrong === "" ? "" : ` ${id}-problem`}`,
       "aria-invalid": wrong === "" ? undefined : "true",
-      onInput: (/** @type {Event} */ event) => {
-        const typed = /** @type {HTMLInputElement} */ (event.currentTarget).value;
+      onInput: withValue((typed) => {
         setText(typed);
         const read = checkedNumber(typed, percent).number;
         change(read === null ? NaN : Number((read / 100).toPrecision(12)));
-      },
+      }),
       onBlur: () => number !== null && Number(text) !== number && setText(String(number)) }),
     h("p", { id: `${id}-help`, class: "hint" }, help),
     wrong !== "" && h("p", { id: `${id}-problem`, class: "field-problem" }, wrong));
@@ -106,8 +104,7 @@ function check(id, label, help, value, change) {
   return h("div", { class: "setting setting-check" },
     h("div", { class: "setting-head" },
       h("input", { id, type: "checkbox", checked: value, "aria-describedby": `${id}-help`,
-        onChange: (/** @type {Event} */ event) =>
-          change(/** @type {HTMLInputElement} */ (event.currentTarget).checked) }),
+        onChange: withChecked(change) }),
       h("label", { for: id, class: "setting-label" }, label)),
     h("p", { id: `${id}-help`, class: "hint" }, help));
 }

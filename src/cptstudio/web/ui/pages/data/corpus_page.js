@@ -62,7 +62,8 @@ export function CorpusPage({ name }) {
         h(Button, { kind: "danger", icon: "trash", onClick: remove }, "Delete…"))),
     error !== null && h(Problem, { error, retry: missing ? undefined : load }),
     h(CorpusJobs, { corpus: name, ended: load }),
-    rebuilding && corpus !== null && h(AddCorpus, { rebuild: name, taken: [], options: corpus.settings, before: corpus.given }),
+    rebuilding && corpus !== null && h(AddCorpus, { rebuild: name, taken: [], options: corpus.settings,
+      before: corpus.given }),
     corpus !== null && !rebuilding && h(CorpusTabs, { corpus, path }),
     tokenising && h(TokeniseDialog, { name, close: () => setTokenising(false) }));
 }
@@ -95,7 +96,8 @@ function CorpusTabs({ corpus, path }) {
 /** @param {{name: string, close: () => void}} props */
 function TokeniseDialog({ name, close }) {
   const { data, error } = useResource("/api/models");
-  const models = /** @type {any[]|null} */ (data?.models.filter((/** @type {any} */ one) => one.error === null) ?? null);
+  const models = /** @type {any[]|null} */ (data?.models.filter((/** @type {any} */ one) => one.error === null)
+    ?? null);
   const [chosen, setChosen] = useState("");
   const model = chosen || (models?.[0]?.id ?? "");
   const [lossy, setLossy] = useState(false);

@@ -40,9 +40,7 @@ export function HeatView() {
     h("details", { class: "card ask", open: result === null },
       h("summary", {}, h("h2", {}, "Models and text")),
       h("div", { class: "ask-columns" },
-        h("div", { class: "stack" },
-          choice,
-          h(BenchLine, { chosen, onLoaded: setLoaded })),
+        h("div", { class: "stack" }, choice, h(BenchLine, { chosen, onLoaded: setLoaded })),
         h("div", { class: "stack" },
           h(TextChoice, { slot: "a", title: second ? "First text" : "Text" }),
           second

@@ -7,7 +7,8 @@ import { modelsToQuery } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
 import { nameProblem } from "../../lib/names.js";
 import { integer } from "../../lib/format.js";
-import { h, useState } from "../../lib/preact.js";
+import { h, useState, withValue } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
 import { FiguresCell, saveFigures } from "./figures.js";
 import { Frontier, spotKind } from "./frontier.js";
@@ -95,35 +96,28 @@ function askFor(point, parts) {
 function SavePoint({ report, point, parts }) {
   const [name, setName] = useState("");
   const [problem, setProblem] = useState("");
-  const [error, setError] = useState(/** @type {any} */ (null));
-  const [busy, setBusy] = useState(false);
+  const { busy, error, run } = useWork();
   const ask = askFor(point, parts);
   if (ask === null) return h("p", { class: "hint" },
     "This result does not say how its points were made: measure them again to save one.");
-  const save = async () => {
+  const save = () => {
     const wrong = nameProblem(name, "model");
     setProblem(wrong);
-    setError(null);
     if (wrong) return;
-    setBusy(true);
-    try {
-      const request = report.request ?? {};
-      const corpora = (request.corpora ?? []).map((/** @type {any} */ one) =>
-        (typeof one === "string" ? one : one.name));
+    const request = report.request ?? {};
+    const corpora = (request.corpora ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.name));
+    void run(async () => {
       const job = await startJob("/api/testing/merges",
         { ...ask, corpora, side: request.side ?? "validation", max_bytes: request.max_bytes ?? 400_000, save: name });
       saves.value = { ...saves.value, [job.id]: name };
-    } catch (failure) {
-      setError(failure);
-    }
-    setBusy(false);
+    });
   };
   return h("form", { class: "save-point",
-    onSubmit: (/** @type {Event} */ event) => { event.preventDefault(); void save(); } },
+    onSubmit: (/** @type {Event} */ event) => { event.preventDefault(); save(); } },
     h(Field, { label: `Save ${point.label} as a model named`, problems: problem ? [problem] : [],
       hint: "A whole model folder in models/base of the workspace, as large as the base model.",
       control: (attributes) => h("input", { ...attributes, type: "text", maxLength: 64, autocomplete: "off",
-        spellcheck: false, value: name, onInput: (/** @type {any} */ event) => setName(event.target.value) }) }),
+        spellcheck: false, value: name, onInput: withValue(setName) }) }),
     h("div", { class: "row" }, h(Button, { kind: "primary", type: "submit", busy }, "Save as a model")),
     error !== null && h(Problem, { error }));
 }

@@ -6,9 +6,10 @@ import { Dialog } from "../../components/dialog.js";
 import { Field } from "../../components/field.js";
 import { NumberField } from "../../components/number_field.js";
 import { Problem } from "../../components/problem.js";
-import { ApiError, put } from "../../lib/api.js";
+import { put } from "../../lib/api.js";
 import { nameProblem } from "../../lib/names.js";
-import { h, useId, useState } from "../../lib/preact.js";
+import { h, useId, useState, withValue } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { suiteSampling, useSampling } from "../../lib/sampling.js";
 import { checkedNumber } from "../../lib/typed_number.js";
 
@@ -25,27 +26,21 @@ export function SuiteForm({ suite, taken, onClose, onSaved }) {
   const [typed, setTyped] = useState(/** @type {Record<string, string>} */ (Object.fromEntries(
     Object.entries(sampling).flatMap(([key, value]) => (typeof value === "number" ? [[key, String(value)]] : [])))));
   const [problems, setProblems] = useState(/** @type {Record<string, string>} */ ({}));
-  const [error, setError] = useState(/** @type {any} */ (null));
-  const [busy, setBusy] = useState(false);
-  const save = async () => {
+  const { busy, error, run } = useWork();
+  const save = () => {
     const kept = prompts.filter((prompt) => prompt.trim() !== "");
     const found = problemsOf(name, suite === null ? taken : [], kept);
     const amounts = suiteSampling.value.map((one) => ({ one, read: checkedNumber(typed[one.name] ?? "", one.limits) }));
     for (const { one, read } of amounts) if (read.problem !== "") found[one.name] = read.problem;
     setProblems(found);
     if (Object.keys(found).length > 0) return;
-    setBusy(true);
-    setError(null);
-    try {
-      const given = Object.fromEntries(amounts.map(({ one, read }) => [one.name, read.number ?? one.initial]));
+    const given = Object.fromEntries(amounts.map(({ one, read }) => [one.name, read.number ?? one.initial]));
+    void run(async () => {
       await put(`/api/testing/suites/${encodeURIComponent(name)}`,
         { prompts: kept, sampling: { ...sampling, ...given } });
       announce(`The suite ${name} is saved.`);
       onSaved(name);
-    } catch (failure) {
-      setError(failure instanceof ApiError ? failure : new Error(String(failure)));
-      setBusy(false);
-    }
+    });
   };
   /** @param {boolean} basic */
   const amounts = (basic) => h("div", { class: "amounts" },
@@ -59,7 +54,7 @@ export function SuiteForm({ suite, taken, onClose, onSaved }) {
     suite === null && h(Field, { label: "Name", hint: "Letters, digits, dots, underscores and hyphens.",
       problems: problems["name"] ? [problems["name"]] : [],
       control: (attributes) => h("input", { ...attributes, type: "text", maxLength: 64, autocomplete: "off",
-        spellcheck: false, value: name, onInput: (/** @type {any} */ event) => setName(event.target.value) }) }),
+        spellcheck: false, value: name, onInput: withValue(setName) }) }),
     h(Prompts, { prompts, separate, problem: problems["prompts"] ?? "", onChange: setPrompts,
       onSeparate: setSeparate }),
     missing !== null && h(Problem, { error: missing, retry: reload }),
@@ -93,13 +88,13 @@ function Prompts({ prompts, separate, problem, onChange, onSeparate }) {
     separate
       ? h("div", { class: "stack" }, prompts.map((prompt, at) => h("div", { class: "prompt-box", key: at },
           h("textarea", { rows: 3, "aria-label": `Prompt ${at + 1}`, value: prompt, spellcheck: false,
-            onInput: (/** @type {any} */ event) => change(at, event.target.value) }),
+            onInput: withValue((text) => change(at, text)) }),
           h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Remove prompt ${at + 1}`,
             disabled: prompts.length === 1, onClick: () => onChange(prompts.filter((_, index) => index !== at)) }))),
         h("p", {}, h(Button, { small: true, icon: "plus", onClick: () => onChange([...prompts, ""]) }, "Add a prompt")))
       : h("textarea", { rows: 6, "aria-label": "Prompts, one a line", placeholder: "One prompt a line",
           value: prompts.join("\n"), spellcheck: false,
-          onInput: (/** @type {any} */ event) => onChange(event.target.value.split("\n")) }),
+          onInput: withValue((text) => onChange(text.split("\n"))) }),
     problem && h("p", { class: "field-problem", id }, problem));
 }
 

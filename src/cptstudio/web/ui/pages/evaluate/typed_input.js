@@ -1,6 +1,6 @@
 /** An input whose text stays as it is typed, whatever is drawn anew around it. */
 
-import { h, useState } from "../../lib/preact.js";
+import { h, useState, withValue } from "../../lib/preact.js";
 
 /**
  * @param {{value: string | number, onText: (text: string) => void, [attribute: string]: any}} props
@@ -8,9 +8,9 @@ import { h, useState } from "../../lib/preact.js";
  */
 export function TypedInput({ value, onText, ...attributes }) {
   const [typed, setTyped] = useState(/** @type {string | null} */ (null));
-  const take = (/** @type {any} */ event) => {
-    setTyped(event.currentTarget.value);
-    onText(event.currentTarget.value);
-  };
+  const take = withValue((text) => {
+    setTyped(text);
+    onText(text);
+  });
   return h("input", { ...attributes, value: typed ?? value, onInput: take, onBlur: () => setTyped(null) });
 }

@@ -111,8 +111,7 @@ function inputOf(form, setting, marks, value) {
     default:
       return h("input", { ...marks, type: "text", autocomplete: "off", spellcheck: false, value: shown(value),
         placeholder: automatic || shown(setting.initial),
-        onInput: (/** @type {Event} */ event) =>
-          change(/** @type {HTMLInputElement} */ (event.currentTarget).value || null) });
+        onInput: withValue((text) => change(text || null)) });
   }
 }
 
@@ -226,10 +225,7 @@ function TextsInput({ marks, title, value, placeholder, change }) {
       h("textarea", { ...marks, id: index === 0 ? marks.id : `${marks.id}-${index}`, rows: text.includes("\n") ? 3 : 1,
         "aria-label": index === 0 ? undefined : `${singular} ${index + 1}`, value: text,
         placeholder: value.length === 0 ? placeholder : "",
-        onInput: (/** @type {Event} */ event) =>
-          put(rows.map((one, at) => (at === index
-            ? /** @type {HTMLTextAreaElement} */ (event.currentTarget).value
-            : one))) }),
+        onInput: withValue((typed) => put(rows.map((one, at) => (at === index ? typed : one)))) }),
       value.length > 0 && h(Button, { disabled: marks.disabled,
         "aria-label": `Remove ${singular.toLowerCase()} ${index + 1}`,
         onClick: () => put(rows.filter((_, at) => at !== index)) }, "Remove"))),

@@ -1,7 +1,7 @@
 /** Name, Start and queue. */
 
 import { status } from "../../lib/live.js";
-import { h, useState } from "../../lib/preact.js";
+import { h, useState, withValue } from "../../lib/preact.js";
 import { Button } from "../../components/button.js";
 import { navigate } from "../../lib/router.js";
 import { Problem } from "../../components/problem.js";
@@ -57,8 +57,7 @@ export function StartBar({ form, showProblems }) {
       h("input", { id: "run-name", type: "text", autocomplete: "off", spellcheck: false, maxLength: 64,
         value: form.name.value,
         "aria-describedby": "run-name-help", "aria-invalid": nameProblem === "" ? undefined : "true",
-        onInput: (/** @type {Event} */ event) =>
-          form.rename(/** @type {HTMLInputElement} */ (event.currentTarget).value) }),
+        onInput: withValue((text) => form.rename(text)) }),
       h("p", { id: "run-name-help", class: nameProblem === "" ? "hint" : "field-problem" },
         nameProblem || "Also the name of its folder under models/cpt/.")),
     h("div", { class: "start-actions" },

@@ -22,9 +22,7 @@ export function toTree(values) {
     const parts = name.split(".");
     const last = /** @type {string} */ (parts.pop());
     let place = tree;
-    for (const part of parts) {
-      place = /** @type {{[key: string]: unknown}} */ (place[part] ??= {});
-    }
+    for (const part of parts) place = /** @type {{[key: string]: unknown}} */ (place[part] ??= {});
     place[last] = value;
   }
   return tree;
@@ -57,12 +55,7 @@ export function fromTree(tree, settings) {
   }
 }
 
-/**
- * Whether two plain values are equal.
- * @param {unknown} one
- * @param {unknown} other
- * @returns {boolean}
- */
+/** Whether two plain values are equal. @param {unknown} one @param {unknown} other @returns {boolean} */
 export function same(one, other) {
   return one === other || JSON.stringify(one) === JSON.stringify(other);
 }

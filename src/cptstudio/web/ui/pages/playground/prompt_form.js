@@ -1,7 +1,7 @@
 /** What is asked: raw text, or a message where all models have a chat template. */
 import { Button } from "../../components/button.js";
 import { Icon } from "../../components/icon.js";
-import { h } from "../../lib/preact.js";
+import { h, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { prompt, system } from "./prompt_state.js";
 import { samplingIsGood, samplingOf, seedsOf } from "./sampling.js";
@@ -78,9 +78,7 @@ export function PromptForm({ chosen, ready, chatPossible, why }) {
     chat && h("div", { class: "field" },
       h("label", { for: "system" }, "System prompt"),
       h("textarea", { id: "system", rows: 2, value: system.value, disabled: talking,
-        onInput: (/** @type {Event} */ event) => {
-          system.value = /** @type {HTMLTextAreaElement} */ (event.currentTarget).value;
-        } }),
+        onInput: withValue((text) => { system.value = text; }) }),
       talking && h("p", { class: "hint" }, "It belongs to the conversation below; begin a new one to change it.")),
     h("div", { class: "field" },
       h("label", { for: "prompt", class: chat ? undefined : "visually-hidden" },
@@ -89,9 +87,7 @@ export function PromptForm({ chosen, ready, chatPossible, why }) {
         id: "prompt", class: "prompt-text", rows: chat ? 3 : 5, spellcheck: false, dir: "auto", value: prompt.value,
         onKeyDown: keys,
         placeholder: chat ? "" : "A beginning that the models go on from",
-        onInput: (/** @type {Event} */ event) => {
-          prompt.value = /** @type {HTMLTextAreaElement} */ (event.currentTarget).value;
-        },
+        onInput: withValue((text) => { prompt.value = text; }),
       })),
     h(SettingsForm, { chat }),
     h("div", { class: "row" },

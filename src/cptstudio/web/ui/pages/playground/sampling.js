@@ -70,9 +70,7 @@ export function queryOf(sampling, seeds) {
     const value = sampling?.[name];
     query[name] = value == null || value === initial ? null : String(value);
   }
-  if (seeds?.length) {
-    query.seed = seeds[0] ? String(seeds[0]) : null;
-  }
+  if (seeds?.length) query.seed = seeds[0] ? String(seeds[0]) : null;
   query.seeds = seeds?.length > 1 ? String(seeds.length) : null;
   query.stop = stopText(sampling?.stop || []) || null;
   return query;

@@ -1,7 +1,7 @@
 /** The sampler's settings; all of them are in the URL. */
 import { Button } from "../../components/button.js";
 import { Field } from "../../components/field.js";
-import { h } from "../../lib/preact.js";
+import { h, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { textSampling } from "../../lib/sampling.js";
 import { inWords, PRESETS, problemOf, SEEDS, seedsOf, samplingOf } from "./sampling.js";
@@ -14,10 +14,10 @@ function NumberSetting({ setting }) {
   return h(Field, {
     label: setting.title, unit: setting.unit, hint: setting.help, problems: problem ? [problem] : [],
     control: (attributes) => h("input", {
-      ...attributes, type: "text", inputMode: setting.limits.whole ? "numeric" : "decimal", autocomplete: "off", value: text,
+      ...attributes, type: "text", inputMode: setting.limits.whole ? "numeric" : "decimal", autocomplete: "off",
+      value: text,
       placeholder: setting.initial === null ? "all" : String(setting.initial),
-      onInput: (/** @type {Event} */ event) =>
-        setQuery({ [setting.name]: /** @type {HTMLInputElement} */ (event.currentTarget).value }),
+      onInput: withValue((text) => setQuery({ [setting.name]: text })),
     }),
   });
 }
@@ -41,8 +41,7 @@ export function SettingsForm({ chat }) {
         h(Field, {
           label: "Stop at", hint: "A string a line; \\n is a line end. The text ends before the first that comes.",
           control: (attributes) => h("textarea", { ...attributes, rows: 2, spellcheck: false, value: query.stop ?? "",
-            onInput: (/** @type {Event} */ event) =>
-              setQuery({ stop: /** @type {HTMLTextAreaElement} */ (event.currentTarget).value }) }),
+            onInput: withValue((text) => setQuery({ stop: text })) }),
         })),
       same && h("p", { class: "notice" },
         "With temperature 0 every seed gives the same text: choose a temperature above 0 for a grid of seeds.")));

@@ -1,6 +1,6 @@
 /** How the pages look and answer in this browser. */
 
-import { h } from "../../lib/preact.js";
+import { h, withChecked } from "../../lib/preact.js";
 import { colourScheme, shortcuts } from "../../lib/preferences.js";
 
 const SCHEMES = [["system", "As the system"], ["light", "Light"], ["dark", "Dark"]];
@@ -20,9 +20,7 @@ export function Appearance() {
       h("div", { class: "check" },
         h("input", { id: "single-keys", type: "checkbox", checked: shortcuts.value,
           "aria-describedby": "single-keys-hint",
-          onChange: (/** @type {Event} */ event) => {
-            shortcuts.value = /** @type {HTMLInputElement} */ (event.currentTarget).checked;
-          } }),
+          onChange: withChecked((on) => { shortcuts.value = on; }) }),
         h("label", { for: "single-keys" }, "Single keys are shortcuts")),
       h("p", { id: "single-keys-hint", class: "hint" },
         "Press ? for the list. Turn them off where they get in the way of speech input or a screen reader.")),
