@@ -1,4 +1,4 @@
-// The view that a URL holds. Node has no browser around it: location and history are the test's.
+// The view that a URL holds. Node has no browser around it: what the modules ask of it is the test's.
 import assert from "node:assert/strict";
 import test from "node:test";
 
@@ -8,6 +8,8 @@ const go = (/** @type {string} */ url) => Object.assign(location, {
   pathname: new URL(url, "http://host").pathname, search: new URL(url, "http://host").search,
 });
 globalThis.location = /** @type {any} */ ({});
+globalThis.document = /** @type {any} */ ({ cookie: "" });
+globalThis.matchMedia = /** @type {any} */ (() => new EventTarget());
 globalThis.history = /** @type {any} */ ({
   pushState: (/** @type {any} */ _state, /** @type {string} */ _title, /** @type {string} */ url) => {
     entries.push(url);
@@ -51,4 +53,31 @@ test("a changed query keeps what was not changed, and commas as they are", () =>
 test("numbers of a query", () => {
   assert.deepEqual(["0", "-1.5", "1e3", "", undefined, "x", "Infinity"].map(queryNumber),
     [0, -1.5, 1000, null, null, null, null]);
+});
+
+test("what the pages read from a query", async () => {
+  const { chartQuery } = await import("../../../src/cptstudio/web/ui/pages/run/charts.js");
+  const { compareQuery } = await import("../../../src/cptstudio/web/ui/pages/compare/curves.js");
+  navigate("/runs/r-1?x=time&from=5&to=x&smooth=7&log=1");
+  const { buckets, ...asked } = chartQuery();
+  assert.deepEqual(asked, { x: "time", from: 5, to: null, log: true, clip: false, smoothing: 0.999 });
+  navigate("/runs/r-1?x=constructor&smooth=0");
+  assert.deepEqual([chartQuery().x, chartQuery().smoothing], ["step", 0]);
+  navigate("/compare?runs=a,,b&x=tokens&to=0");
+  assert.deepEqual(compareQuery(), { runs: ["a", "b"], x: "tokens", from: null, to: 0, log: false });
+});
+
+test("models in a query: commas of folders, and what references mean", async () => {
+  const { findModel, modelsFromQuery, modelsToQuery, resolved } =
+    await import("../../../src/cptstudio/web/ui/components/model_choice.js");
+  const references = ["/models/a,b", "run-1@last"];
+  assert.deepEqual(modelsFromQuery(modelsToQuery(references)), references);
+  assert.deepEqual(modelsFromQuery(undefined), []);
+  const models = /** @type {any[]} */ ([
+    { reference: "base", run: null }, { reference: "run-1@100", run: "run-1", step: 100, best: true },
+    { reference: "run-1@200", run: "run-1", step: 200, last: true },
+  ]);
+  const meant = ["base", "run-1", "run-1@best", "run-1@200", "run-1@300"].map((one) => findModel(models, one));
+  assert.deepEqual(meant.map((model) => model?.reference), ["base", "run-1@200", "run-1@100", "run-1@200", undefined]);
+  assert.deepEqual(resolved(models, ["run-1@last", "run-1@200", "other"]), ["run-1@200", "other"]);
 });
