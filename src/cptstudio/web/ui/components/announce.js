@@ -28,6 +28,9 @@ export function toast(text, kind = "good") {
   if (kind !== "bad") setTimeout(() => close(note.id), NOTE_MS);
 }
 
+/** Show why something failed. @param {unknown} error */
+export const toastError = (error) => toast(error instanceof Error ? error.message : String(error), "bad");
+
 /** @param {number} id */
 function close(id) {
   notes.value = notes.value.filter((note) => note.id !== id);

@@ -1,7 +1,7 @@
 import { post } from "../lib/api.js";
 import { bytes, count, duration, rate } from "../lib/format.js";
 import { h } from "../lib/preact.js";
-import { toast } from "./announce.js";
+import { toastError } from "./announce.js";
 import { Button } from "./button.js";
 
 /**
@@ -41,7 +41,7 @@ function amounts(job) {
  */
 export function JobProgress({ job, onClose, children }) {
   const active = job.state === "waiting" || job.state === "running";
-  const cancel = () => post(`/api/jobs/${job.id}/cancel`, {}).catch((error) => toast(error.message, "bad"));
+  const cancel = () => post(`/api/jobs/${job.id}/cancel`, {}).catch(toastError);
   const words = /** @type {Record<string, string>} */ ({
     waiting: "Waiting", running: job.phase || "Working", done: "Done", failed: "Failed", cancelled: "Cancelled",
   });

@@ -1,7 +1,7 @@
 import { download } from "../lib/download.js";
-import { toast } from "./announce.js";
+import { toastError } from "./announce.js";
 
 /** Download what a path of the API gives out; why it failed is shown. @param {string} path */
 export function downloadServed(path) {
-  download(path).catch((error) => toast(error.message, "bad"));
+  download(path).catch(toastError);
 }

@@ -3,7 +3,7 @@
 import { del } from "../../lib/api.js";
 import { jobs } from "../../lib/live.js";
 import { h } from "../../lib/preact.js";
-import { announce, toast } from "../../components/announce.js";
+import { announce, toastError } from "../../components/announce.js";
 import { JobProgress } from "../../components/progress.js";
 import { useJob } from "../../lib/jobs.js";
 
@@ -34,7 +34,7 @@ function CorpusJob({ first, linked, ended }) {
       const { [job.id]: gone, ...others } = jobs.value;
       jobs.value = others;
     } catch (error) {
-      toast(error instanceof Error ? error.message : String(error), "bad");
+      toastError(error);
     }
   };
   return h(JobProgress, { job, onClose: () => void close() },

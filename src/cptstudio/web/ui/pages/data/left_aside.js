@@ -4,6 +4,7 @@
  */
 
 import { get } from "../../lib/api.js";
+import { integer } from "../../lib/format.js";
 
 /** @typedef {{kind: string, reason: string}} Aside */
 /** @typedef {{path: string} & Aside} LeftAside */
@@ -100,6 +101,6 @@ function pattern(names) {
 export function leftAsideInWords(aside) {
   if (aside.length === 0) return "";
   const shown = aside.slice(0, 5).map((one) => `${one.path} (${one.reason})`).join(", ");
-  const more = aside.length > 5 ? ` and ${(aside.length - 5).toLocaleString("en")} more` : "";
+  const more = aside.length > 5 ? ` and ${integer(aside.length - 5)} more` : "";
   return `Left aside: ${shown}${more}. To take them, choose what to include under Options and add them again.`;
 }

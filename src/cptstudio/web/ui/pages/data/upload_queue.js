@@ -4,6 +4,7 @@
  */
 
 import { del, upload } from "../../lib/api.js";
+import { integer } from "../../lib/format.js";
 import { computed, signal } from "../../lib/preact.js";
 
 /** @typedef {import("./dropped_files.js").FoundFile} FoundFile */
@@ -66,7 +67,7 @@ export class UploadQueue {
     this._pump();
     const left = fresh.length - taken.length;
     if (left === 0) return "";
-    return `${left.toLocaleString("en")} files were not added: at most ${MOST_FILES.toLocaleString("en")} can be `
+    return `${integer(left)} files were not added: at most ${integer(MOST_FILES)} can be `
       + "uploaded for one corpus. Add the folder from this machine instead.";
   }
 

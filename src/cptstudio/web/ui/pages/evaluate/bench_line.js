@@ -1,6 +1,6 @@
 /** What is loaded, what must be, and the progress of work on it. */
 
-import { announce, toast } from "../../components/announce.js";
+import { announce, toast, toastError } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { Problem } from "../../components/problem.js";
 import { Progress } from "../../components/progress.js";
@@ -44,7 +44,7 @@ export function TaskProgress({ task, title }) {
   if (task.state === "failed") return h(Problem, { error: { message: task.error, problems: task.problems } });
   if (task.state === "cancelled") return h("p", { class: "notice", role: "status" }, `${title} was cancelled.`);
   const { progress } = task;
-  const cancel = () => cancelTask(task.id).catch((error) => toast(error.message, "bad"));
+  const cancel = () => cancelTask(task.id).catch(toastError);
   const amounts = progress?.total ? `${count(progress.done)} of ${count(progress.total)}` : "";
   return h("div", { class: "job job-running" },
     h("div", { class: "job-head" }, h("strong", {}, title),
@@ -80,7 +80,7 @@ export function BenchLine({ chosen, onLoaded }) {
   };
   const busy = task?.state === "running";
   const end = () =>
-    endBench().then(() => toast("The models are out of memory."), (failure) => toast(failure.message, "bad"));
+    endBench().then(() => toast("The models are out of memory."), toastError);
   return h("div", { class: "stack bench-line" },
     state?.running
       ? h("p", {}, h("b", {}, "In memory: "), h("span", { class: "break" }, labels.join(", ") || "no model"),

@@ -1,6 +1,6 @@
 /** Work of the testing programs: under way or ended badly, found again after a reload. */
 
-import { announce, toast } from "../../components/announce.js";
+import { announce, toastError } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { Problem } from "../../components/problem.js";
 import { JobProgress } from "../../components/progress.js";
@@ -81,7 +81,7 @@ async function forget(job) {
   } catch (error) {
     // Another page may have put it away.
     if (!(error instanceof ApiError) || error.status !== 404) {
-      toast(error instanceof Error ? error.message : String(error), "bad");
+      toastError(error);
       return;
     }
   }

@@ -1,6 +1,6 @@
 /** Files of the user to measure on: uploaded ones, chosen by a mark. */
 
-import { toast } from "../../components/announce.js";
+import { toastError } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { Problem } from "../../components/problem.js";
 import { del, upload } from "../../lib/api.js";
@@ -65,7 +65,7 @@ export function TextSets({ legend, hint, accept, fits, single, found, chosen, on
     try {
       await del(`/api/uploads/${encodeURIComponent(one.id)}`);
     } catch (problem) {
-      toast(problem instanceof Error ? problem.message : String(problem), "bad");
+      toastError(problem);
     }
     onChange(chosen.filter((id) => id !== one.id));
     await reload();

@@ -1,5 +1,5 @@
 /** What is in memory, what it takes, when it ends; loading and unloading are the user's to start. */
-import { announce, toast } from "../../components/announce.js";
+import { announce, toastError } from "../../components/announce.js";
 import { Badge } from "../../components/badge.js";
 import { Button } from "../../components/button.js";
 import { Icon } from "../../components/icon.js";
@@ -22,7 +22,7 @@ function Loading({ task }) {
   return h("div", { class: "job" },
     h("div", { class: "job-head" },
       h("strong", {}, "Loading"), h("span", { class: "job-state" }, words),
-      h(Button, { small: true, onClick: () => session.cancelLoad().catch((error) => toast(error.message, "bad")) },
+      h(Button, { small: true, onClick: () => session.cancelLoad().catch(toastError) },
         "Cancel")),
     h(Progress, { label: "Loading models", done: progress?.done, total: progress?.total, text: words }));
 }
@@ -36,7 +36,7 @@ function InMemory({ bench }) {
       await endBench();
       announce("The models are out of memory.");
     } catch (error) {
-      toast(error instanceof Error ? error.message : String(error), "bad");
+      toastError(error);
     }
     setBusy(false);
   };

@@ -1,5 +1,5 @@
 /** Former prompts with their settings and texts. */
-import { toast } from "../../components/announce.js";
+import { toastError } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { downloadServed } from "../../components/served_file.js";
 import { confirm } from "../../components/dialog.js";
@@ -55,7 +55,7 @@ export function History({ restore }) {
       await del(`/api/playground/history/${encodeURIComponent(entry.id)}`, { confirmed: true });
       again();
     } catch (failure) {
-      toast(failure instanceof Error ? failure.message : String(failure), "bad");
+      toastError(failure);
     }
   };
   const clear = async () => {

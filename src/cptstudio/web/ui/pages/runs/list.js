@@ -1,4 +1,4 @@
-import { toast } from "../../components/announce.js";
+import { toast, toastError } from "../../components/announce.js";
 import { Badge, StateBadge } from "../../components/badge.js";
 import { Button } from "../../components/button.js";
 import { Sparkline } from "../../components/sparkline.js";
@@ -63,7 +63,7 @@ async function pin(run, pinned) {
     toast(pinned ? `${nameOf(run)} is the baseline no more.` : `${nameOf(run)} is the baseline now.`);
     runsChanged.value = { count: runsChanged.value.count + 1, changed: [run.id] };
   } catch (error) {
-    toast(/** @type {Error} */ (error).message, "bad");
+    toastError(error);
   }
 }
 

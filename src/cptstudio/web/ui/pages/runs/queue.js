@@ -1,4 +1,4 @@
-import { toast } from "../../components/announce.js";
+import { toast, toastError } from "../../components/announce.js";
 import { Button } from "../../components/button.js";
 import { del, post } from "../../lib/api.js";
 import { ago } from "../../lib/format.js";
@@ -16,7 +16,7 @@ export function Queue() {
       await work();
       toast(done);
     } catch (error) {
-      toast(/** @type {Error} */ (error).message, "bad");
+      toastError(error);
     } finally {
       setBusy(false);
     }
