@@ -76,16 +76,7 @@ def set_up(config: RunConfig, *, verify: bool = False) -> Setup:
     notes = list(_prepare_machine(settings))
     on_gpu = mx.default_device().type == mx.DeviceType.gpu
     compute_dtype = _DTYPES.get(settings.compute.dtype, default_compute_dtype())
-    kind = settings.method.kind
-    assert kind is not None, "the planner resolves the method"
-    loaded = load_for_training(
-        Path(config.model_path),
-        method=kind,
-        compute_dtype=compute_dtype,
-        trust_remote_code=settings.model.trust_remote_code,
-    )
-    check_tokenizer(config, loaded.tokenizer)
-    _check_tokens(config, loaded)
+    loaded = _load(config, compute_dtype)
     method = apply_method(loaded, settings.method, seed=settings.seed, rule=config.parameter_rule)
     parameters = TrainedParameters(loaded.model)
     length = run_length(settings, data.order)
@@ -125,6 +116,21 @@ def set_up(config: RunConfig, *, verify: bool = False) -> Setup:
         compute_dtype=compute_dtype,
         notes=tuple(notes),
     )
+
+
+def _load(config: RunConfig, compute_dtype: mx.Dtype) -> LoadedModel:
+    """The model, which the run's tokens fit."""
+    kind = config.settings.method.kind
+    assert kind is not None, "the planner resolves the method"
+    loaded = load_for_training(
+        Path(config.model_path),
+        method=kind,
+        compute_dtype=compute_dtype,
+        trust_remote_code=config.settings.model.trust_remote_code,
+    )
+    check_tokenizer(config, loaded.tokenizer)
+    _check_tokens(config, loaded)
+    return loaded
 
 
 def start_from_parent(setup: Setup) -> None:
