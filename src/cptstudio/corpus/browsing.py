@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,13 @@ import numpy.typing as npt
 
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
+from cptstudio.corpus.listed import (
+    DroppedDocument,
+    KeptDocument,
+    ListedDocument,
+    SourceFinding,
+    WholeDocument,
+)
 from cptstudio.corpus.manifest import STATUSES
 from cptstudio.corpus.token_store import SIDES, Side
 
@@ -21,81 +27,6 @@ _EXACT = STATUSES.index("exact duplicate")
 _EXCERPT = 300
 _SHORT_EXCERPT = 200
 _BYTES_PER_CHARACTER = 4  # In UTF-8, at most.
-
-
-@dataclass(frozen=True)
-class ListedDocument:
-    """A document of a side.
-
-    Attributes:
-        document: its number.
-        label: the source it was read from.
-        bytes: of its cleaned text in UTF-8.
-        excerpt: how it begins, at most 200 characters.
-    """
-
-    document: int
-    label: str
-    bytes: int
-    excerpt: str
-
-
-@dataclass(frozen=True)
-class WholeDocument:
-    """A document with its cleaned text; `shortened`: the text goes on."""
-
-    document: int
-    label: str
-    bytes: int
-    side: str
-    text: str
-    shortened: bool
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something found while a source was read.
-
-    Attributes:
-        label: the source.
-        reason: what was found.
-        skipped: the source, or the rest of it, gave no document.
-    """
-
-    label: str
-    reason: str
-    skipped: bool
-
-
-@dataclass(frozen=True)
-class KeptDocument:
-    """The document that was kept in place of a dropped one; its number may be unknown."""
-
-    document: int | None
-    label: str
-
-
-@dataclass(frozen=True)
-class DroppedDocument:
-    """A document that is in the store and in no side.
-
-    Attributes:
-        document: its number.
-        label: the source it was read from.
-        reason: one of `DROPPED`.
-        bytes: UTF-8 bytes of its cleaned text.
-        kept: the document kept in its place, where that was recorded.
-        similarity: the estimated Jaccard index with it.
-        excerpt: how it begins, at most 300 characters.
-    """
-
-    document: int
-    label: str
-    reason: str
-    bytes: int
-    kept: KeptDocument | None
-    similarity: float | None
-    excerpt: str
 
 
 def documents(
@@ -163,7 +94,9 @@ def _beginning(store: DocumentStore, number: int, most: int) -> str:
     return data.decode("utf-8", "ignore")[:most]
 
 
-def findings(corpus: Corpus, offset: int, limit: int, *, left_aside: bool = False) -> list[Finding]:
+def findings(
+    corpus: Corpus, offset: int, limit: int, *, left_aside: bool = False
+) -> list[SourceFinding]:
     """A page of what was found while reading, in the order of the sources.
 
     Args:
@@ -172,12 +105,12 @@ def findings(corpus: Corpus, offset: int, limit: int, *, left_aside: bool = Fals
         limit: of the page.
         left_aside: what was left aside on purpose, in place of problems.
     """
-    page: list[Finding] = []
+    page: list[SourceFinding] = []
     number = 0
     for source in corpus.sources():
         for text in source.problems(left_aside=left_aside):
             if number >= offset:
-                page.append(Finding(source.label, text, text is source.skipped))
+                page.append(SourceFinding(source.label, text, text is source.skipped))
             number += 1
             if len(page) == limit:
                 return page

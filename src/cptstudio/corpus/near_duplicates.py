@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio.corpus.permutation import split_mix
+
 BANDS, ROWS = 14, 8
 BINS = BANDS * ROWS
 SHINGLE = 5
@@ -30,16 +32,6 @@ _BATCH = 1 << 20
 _EMPTY = np.uint32(0xFFFFFFFF)
 _PROBES = 64
 Words = npt.NDArray[np.uint64]
-
-
-def _mix(values: Words) -> Words:
-    """The finaliser of SplitMix64, in place."""
-    values ^= values >> np.uint64(30)
-    values *= np.uint64(0xBF58476D1CE4E5B9)
-    values ^= values >> np.uint64(27)
-    values *= np.uint64(0x94D049BB133111EB)
-    values ^= values >> np.uint64(31)
-    return values
 
 
 def _fold_table() -> npt.NDArray[np.uint8]:
@@ -52,11 +44,11 @@ def _fold_table() -> npt.NDArray[np.uint8]:
 
 
 _FOLD = _fold_table()
-_BYTE_HASH: Words = _mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+_BYTE_HASH: Words = split_mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
 _STEP = 0x9E3779B97F4A7C15 | 1
 _POWERS: Words = np.array([pow(_STEP, n, 1 << 64) for n in range(64)], dtype=np.uint64)
 _PROBE_BINS = (
-    _mix(np.arange(BINS * _PROBES, dtype=np.uint64)) % np.uint64(BINS)
+    split_mix(np.arange(BINS * _PROBES, dtype=np.uint64)) % np.uint64(BINS)
 ).astype(np.int64).reshape(BINS, _PROBES)  # fmt: skip
 
 
@@ -77,12 +69,12 @@ def shingles(data: bytes) -> tuple[Words, npt.NDArray[np.int64], npt.NDArray[np.
     )
     weighted = _BYTE_HASH[folded] * _POWERS[positions & 63]
     weighted[~inside] = 0
-    words = _mix(np.add.reduceat(weighted, starts))
+    words = split_mix(np.add.reduceat(weighted, starts))
     runs = words[: len(words) - SHINGLE + 1].copy()
     for offset in range(1, SHINGLE):
         runs *= np.uint64(_STEP)
         runs += words[offset : len(words) - SHINGLE + 1 + offset]
-    return _mix(runs), starts[: len(runs)], starts[SHINGLE - 1 :]
+    return split_mix(runs), starts[: len(runs)], starts[SHINGLE - 1 :]
 
 
 def densify(bins: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -204,5 +196,5 @@ class NearDuplicateIndex:
 def _keys(rows: npt.NDArray[np.uint32]) -> Words:
     key = np.zeros(len(rows), dtype=np.uint64)
     for column in range(rows.shape[1]):
-        key = _mix((key ^ rows[:, column]) * np.uint64(_STEP))
+        key = split_mix((key ^ rows[:, column]) * np.uint64(_STEP))
     return key

@@ -25,8 +25,8 @@ def derive_key(*parts: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014), in place."""
+def split_mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return values after the finalizer of SplitMix64 (Steele, Lea and Flood, 2014), in place."""
     values ^= values >> np.uint64(30)
     values *= np.uint64(0xBF58476D1CE4E5B9)
     values ^= values >> np.uint64(27)
@@ -49,12 +49,12 @@ class KeyedPermutation:
         self._half = np.uint64((bits + 1) // 2)
         self._mask = np.uint64((1 << int(self._half)) - 1)
         round_keys = [(key + _GOLDEN * (number + 1)) % (1 << 64) for number in range(_ROUNDS)]
-        self._keys = _mix(np.array(round_keys, dtype=np.uint64))
+        self._keys = split_mix(np.array(round_keys, dtype=np.uint64))
 
     def _encipher(self, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         left, right = values >> self._half, values & self._mask
         for key in self._keys:
-            left, right = right, left ^ (_mix(right ^ key) & self._mask)
+            left, right = right, left ^ (split_mix(right ^ key) & self._mask)
         return (left << self._half) | right
 
     def __call__(self, positions: Indices) -> Indices:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
+from cptstudio.corpus.listed import ListedDocument, WholeDocument
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
 
@@ -18,32 +19,12 @@ MOST_TEXT = 200_000
 """Characters of a document that are shown; a page of a browser holds no more with colours."""
 
 
-class DocumentFacts(BaseModel):
-    """A document in a list; `excerpt` is how it begins, `bytes` those of its UTF-8 text."""
-
-    document: int
-    label: str
-    bytes: int
-    excerpt: str
-
-
 class DocumentPage(BaseModel):
     """Some of a side's documents."""
 
-    documents: list[DocumentFacts]
+    documents: list[ListedDocument]
     total: int
     offset: int
-
-
-class DocumentText(BaseModel):
-    """A document; `shortened`: its text goes on."""
-
-    document: int
-    label: str
-    bytes: int
-    side: str
-    text: str
-    shortened: bool
 
 
 def page(studio: Studio, name: str, side: Side, offset: int, limit: int) -> DocumentPage:
@@ -55,12 +36,10 @@ def page(studio: Studio, name: str, side: Side, offset: int, limit: int) -> Docu
     from cptstudio.corpus.browsing import documents
 
     found, total = documents(_open(studio, name), side, offset, limit)
-    return DocumentPage(
-        documents=[DocumentFacts(**vars(one)) for one in found], total=total, offset=offset
-    )
+    return DocumentPage(documents=found, total=total, offset=offset)
 
 
-def one(studio: Studio, name: str, which: str) -> DocumentText:
+def one(studio: Studio, name: str, which: str) -> WholeDocument:
     """A document by its number or by the hash of its text, hexadecimal.
 
     Raises:
@@ -71,7 +50,7 @@ def one(studio: Studio, name: str, which: str) -> DocumentText:
     found = document(_open(studio, name), which, MOST_TEXT)
     if found is None:
         raise NotFound(f"The corpus {name!r} has no document {which!r}.")
-    return DocumentText(**vars(found))
+    return found
 
 
 def _open(studio: Studio, name: str) -> Corpus:

@@ -7,6 +7,7 @@ from typing import Any
 
 import flask
 
+from cptstudio.corpus.listed import WholeDocument
 from cptstudio.errors import UserError
 from cptstudio.web import corpus_documents, corpus_work
 from cptstudio.web.api.corpora_models import (
@@ -23,7 +24,7 @@ from cptstudio.web.api.corpora_models import (
     TokenCounts,
 )
 from cptstudio.web.api.openapi import Confirmed, route
-from cptstudio.web.corpus_documents import DocumentPage, DocumentText
+from cptstudio.web.corpus_documents import DocumentPage
 from cptstudio.web.problems import NotFound
 from cptstudio.web.row_samples import RowSampler
 from cptstudio.web.studio import Studio
@@ -97,14 +98,14 @@ def _add_findings(bp: flask.Blueprint, studio: Studio) -> None:
         query=FindingsQuery,
         answer=FindingPage,
     )
-    def problems(name: str, query: FindingsQuery) -> dict[str, Any]:
+    def problems(name: str, query: FindingsQuery) -> FindingPage:
         from cptstudio.corpus.browsing import findings
 
         corpus = _open(studio, name)
         found = findings(corpus, query.offset, query.limit, left_aside=query.left_aside)
         report = corpus.manifest.report
         total = sum(report.left_aside.values()) if query.left_aside else report.problem_count
-        return {"problems": [vars(one) for one in found], "total": total, "offset": query.offset}
+        return FindingPage(problems=found, total=total, offset=query.offset)
 
     @route(
         bp,
@@ -114,20 +115,18 @@ def _add_findings(bp: flask.Blueprint, studio: Studio) -> None:
         query=DroppedQuery,
         answer=DroppedPage,
     )
-    def dropped(name: str, query: DroppedQuery) -> dict[str, Any]:
+    def dropped(name: str, query: DroppedQuery) -> DroppedPage:
         from cptstudio.corpus import browsing
 
         corpus = _open(studio, name)
         found, total = browsing.dropped(corpus, query.offset, query.limit, query.reason)
         counts = corpus.manifest.report.documents
-        return {
-            "dropped": [
-                {**vars(one), "kept": vars(one.kept) if one.kept else None} for one in found
-            ],
-            "total": total,
-            "offset": query.offset,
-            "counts": {reason: counts.get(reason, 0) for reason in browsing.DROPPED},
-        }
+        return DroppedPage(
+            dropped=found,
+            total=total,
+            offset=query.offset,
+            counts={reason: counts.get(reason, 0) for reason in browsing.DROPPED},
+        )
 
 
 def _add_documents(bp: flask.Blueprint, studio: Studio) -> None:
@@ -138,8 +137,8 @@ def _add_documents(bp: flask.Blueprint, studio: Studio) -> None:
     def documents(name: str, query: DocumentsQuery) -> DocumentPage:
         return corpus_documents.page(studio, name, query.side, query.offset, query.limit)
 
-    @route(bp, "GET", "/<name>/documents/<document>", summary="A document", answer=DocumentText)
-    def one_document(name: str, document: str) -> DocumentText:
+    @route(bp, "GET", "/<name>/documents/<document>", summary="A document", answer=WholeDocument)
+    def one_document(name: str, document: str) -> WholeDocument:
         """By its number, or by the hash of its text as reports name it."""
         return corpus_documents.one(studio, name, document)
 

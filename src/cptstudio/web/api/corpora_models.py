@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cptstudio.corpus.listed import DroppedDocument, SourceFinding
 from cptstudio.sampling import Seed
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.corpus_documents import Side
@@ -104,45 +105,18 @@ class CorpusDescription(BaseModel):
     active_job: Job | None = None
 
 
-class FindingFacts(BaseModel):
-    """Something found while reading a source."""
-
-    label: str
-    reason: str
-    skipped: bool
-
-
 class FindingPage(BaseModel):
     """A part of what was found."""
 
-    problems: list[FindingFacts]
+    problems: list[SourceFinding]
     total: int
     offset: int
-
-
-class KeptFacts(BaseModel):
-    """The document that was kept in place of a dropped one."""
-
-    document: int | None
-    label: str
-
-
-class DroppedFacts(BaseModel):
-    """A document that is in no side."""
-
-    document: int
-    label: str
-    reason: Dropped
-    bytes: int
-    kept: KeptFacts | None
-    similarity: float | None
-    excerpt: str
 
 
 class DroppedPage(BaseModel):
     """A part of the dropped documents, and how many there are by reason."""
 
-    dropped: list[DroppedFacts]
+    dropped: list[DroppedDocument]
     total: int
     offset: int
     counts: dict[str, int]
