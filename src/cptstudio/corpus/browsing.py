@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import closing
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,10 @@ from cptstudio.corpus.listed import (
     SourceFinding,
     WholeDocument,
 )
-from cptstudio.corpus.manifest import STATUSES
+from cptstudio.corpus.manifest import STATUSES, Dropped
 from cptstudio.corpus.token_store import SIDES, Side
 
-DROPPED = STATUSES[len(SIDES) :]
+DROPPED: tuple[Dropped, ...] = get_args(Dropped)
 _EXACT = STATUSES.index("exact duplicate")
 _EXCERPT = 300
 _SHORT_EXCERPT = 200
@@ -143,7 +143,8 @@ def _describe(corpus: Corpus, store: DocumentStore, page: list[int]) -> list[Dro
     examples = {(one.dropped, str(one.reason)): one for one in corpus.manifest.report.duplicates}
     found = []
     for number in page:
-        label, reason = labels[number], STATUSES[int(records["status"][number])]
+        label = labels[number]
+        reason = DROPPED[int(records["status"][number]) - len(SIDES)]
         kept, similarity = None, None
         example = examples.get((label, reason))
         if number in first:

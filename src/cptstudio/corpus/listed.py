@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from cptstudio.corpus.manifest import Dropped
+
 
 @dataclass(frozen=True)
 class ListedDocument:
@@ -74,7 +76,7 @@ class DroppedDocument:
 
     document: int
     label: str
-    reason: str
+    reason: Dropped
     bytes: int
     kept: KeptDocument | None
     similarity: float | None

@@ -13,19 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
 from cptstudio.corpus.readers.dispatch import suffixes_of_records
 from cptstudio.corpus.split import SplitRule
+from cptstudio.corpus.token_store import Side
 
 CORPUS_FORMAT = 1
 READERS = 2
 """Raised when the same files give other documents than before, so that they are read again."""
 
-Status = Literal[
-    "train",
-    "validation",
-    "test",
-    "exact duplicate",
-    "near duplicate",
-    "overlap with held-out",
-]
+Dropped = Literal["exact duplicate", "near duplicate", "overlap with held-out"]
+Status = Literal[Side, Dropped]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 

@@ -7,13 +7,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.corpus.listed import DroppedDocument, SourceFinding
+from cptstudio.corpus.manifest import Dropped
 from cptstudio.sampling import Seed
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.corpus_documents import Side
 from cptstudio.web.corpus_work import GivenSources
 from cptstudio.web.jobs import Job
-
-Dropped = Literal["exact duplicate", "near duplicate", "overlap with held-out"]
 
 
 class _Given(ReadsNumbers):
