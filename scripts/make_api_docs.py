@@ -43,7 +43,8 @@ over Socket.IO ([live.md](live.md)).
 - **Idempotency-Key.** A change that is sent again under the same key (8 to 128 letters, digits,
   `-` or `_`) is not done again: it gives the first answer again.
 - **Errors** are problem details (RFC 9457, `application/problem+json`): `detail` is a sentence to
-  act on, `problems` are all findings, `fields` the findings by the field they belong to.
+  act on, `findings` say what is wrong, each with its `field`; `problems` are the same as sentences,
+  `fields` the sentences by field.
 - Times are Unix seconds, sizes bytes, and what is not known is null. Numbers that are not finite
   are the strings "NaN", "Infinity" and "-Infinity".
 
