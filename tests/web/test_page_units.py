@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 
 from cptstudio.prompt_suites import Suite
+from cptstudio.testing.merging import SHARES
+from cptstudio.testing.requests import Measured
 from scripts.node import node_command
 
 UNITS = sorted((Path(__file__).parent / "ui").glob("*.test.mjs"))
@@ -16,6 +18,10 @@ UNITS = sorted((Path(__file__).parent / "ui").glob("*.test.mjs"))
 def test_what_the_pages_compute() -> None:
     assert len(UNITS) > 5
     command = node_command("--test", *map(str, UNITS))
-    schemas = {"SAMPLING_SCHEMA": json.dumps(Suite.model_json_schema())}
+    schemas = {
+        "SAMPLING_SCHEMA": json.dumps(Suite.model_json_schema()),
+        "MEASURED_SCHEMA": json.dumps(Measured.model_json_schema()),
+        "USUAL_SHARES": ", ".join(f"{share:g}" for share in SHARES),
+    }
     ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | schemas)
     assert ended.returncode == 0, ended.stdout + ended.stderr

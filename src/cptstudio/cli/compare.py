@@ -25,7 +25,7 @@ from cptstudio.errors import UserError
 from cptstudio.metrics import MEASURES
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.references import ModelReference
-from cptstudio.testing.requests import Complete, Prompt, Sampling, Score
+from cptstudio.testing.requests import Complete, Prompt, Sampling, Score, Windows
 from cptstudio.testing.texts import LARGEST, read_text
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
@@ -87,6 +87,7 @@ def compare(
         errors.print(f"[dim]{entry['tokens']} tokens, ended by {entry['finish']}{speed}[/]")
 
 
+@with_field_options(Windows)
 def score(
     models: ModelsArgument,
     text: Annotated[
@@ -96,13 +97,11 @@ def score(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="A file that holds the text.")
     ] = None,
-    stride: Annotated[
-        int | None,
-        whole(least=1, help="New tokens in each window.", show_default="the whole window"),
-    ] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Tell how likely models find a text: loss, perplexity, bits per byte, and where they differ.
 
@@ -122,7 +121,7 @@ def score(
     labels = tuple(reference.label for reference in references)
     with Bench(fast_blas=fast_blas) as bench:
         _load(bench, references)
-        result = bench.result(checked(Score, labels=labels, texts=(content,), stride=stride))
+        result = bench.result(checked(Score, labels=labels, texts=(content,), **given))
     if as_json:
         print_json(result)
         return

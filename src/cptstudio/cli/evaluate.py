@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -12,19 +12,20 @@ from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, p
 from cptstudio.cli.measured import (
     FastBlasOption,
     ModelsArgument,
-    SideOption,
     bits_table,
-    check_side,
     corpus_of,
 )
 from cptstudio.cli.programs import run_reported
-from cptstudio.cli.typed_options import whole
+from cptstudio.cli.setting_options import with_field_options
 from cptstudio.errors import UserError
 from cptstudio.testing.programs import EVALUATE
 from cptstudio.testing.references import request_of, resolve_reference
+from cptstudio.testing.requests import Measured
+from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 
+@with_field_options(Measured)
 def evaluate(
     models: ModelsArgument,
     corpora: Annotated[
@@ -40,29 +41,11 @@ def evaluate(
             help='A text file, or a .jsonl file with a "text" in each line; repeat for more.',
         ),
     ] = None,
-    side: SideOption = "validation",
-    max_bytes: Annotated[
-        int,
-        whole(least=1000, help="Held-out text of each corpus; always the same documents."),
-    ] = 400_000,
-    context_length: Annotated[
-        int | None,
-        whole(
-            least=8, help="Window in tokens.", show_default="what all models allow, at most 2,048"
-        ),
-    ] = None,
-    stride: Annotated[
-        int | None,
-        whole(
-            least=1,
-            help="New tokens in each window of a long document; fewer give each more to look back "
-            "on, and take longer.",
-            show_default="the whole window",
-        ),
-    ] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Measure models on held-out text, in bits per byte.
 
@@ -75,7 +58,7 @@ def evaluate(
     Example: `cpt-studio evaluate demo-base first first@best -c python-source`
     """
     place = Workspace(workspace)
-    check_side(side)
+    asked = checked(Measured, **given)
     if not corpora and not texts:
         raise UserError("Say what to measure on: --corpus NAME or --text FILE.")
     names = [*(corpora or ()), *(str(path) for path in texts or ())]
@@ -85,11 +68,8 @@ def evaluate(
         "models": [request_of(reference) for reference in references],
         "corpora": [corpus_of(name, place) for name in corpora or ()],
         "texts": [{"name": str(path), "path": path.absolute()} for path in texts or ()],
-        "side": side,
-        "max_bytes": max_bytes,
-        "context_length": context_length,
-        "stride": stride,
         "fast_blas": fast_blas,
+        **asked.model_dump(),
     }
     report, result = run_reported(EVALUATE, request, place, quiet=as_json)
     if as_json:

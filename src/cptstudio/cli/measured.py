@@ -26,15 +26,6 @@ ModelsArgument = Annotated[
         help="Base models, or runs: RUN (its last checkpoint), RUN@best, RUN@200.",
     ),
 ]
-SideOption = Annotated[
-    str, typer.Option(metavar="validation|test", help="Which held-out documents.")
-]
-
-
-def check_side(side: str) -> None:
-    """Refuse a side that is not held out."""
-    if side not in ("validation", "test"):
-        raise UserError(f"--side must be validation or test, not {side!r}.")
 
 
 def references_of(models: list[str], workspace: Workspace) -> list[ModelReference]:

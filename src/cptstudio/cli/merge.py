@@ -8,16 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
-from cptstudio.cli.measured import FastBlasOption, SideOption, bits_table, check_side, corpus_of
+from cptstudio.cli.measured import FastBlasOption, bits_table, corpus_of
 from cptstudio.cli.programs import run_reported
+from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
 from cptstudio.testing.merging import SHARES, merge_request
 from cptstudio.testing.programs import MERGE
 from cptstudio.testing.references import resolve_reference
+from cptstudio.testing.requests import HeldOutText
+from cptstudio.validation import checked
 from cptstudio.workspace import Workspace, check_new_name
 
 
+@with_field_options(HeldOutText)
 def merge(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="A run, RUN@best or RUN@200 for a checkpoint.")
@@ -47,8 +51,6 @@ def merge(
         list[str] | None,
         typer.Option("--corpus", "-c", help="Measure each point on it; repeat for more."),
     ] = None,
-    side: SideOption = "validation",
-    max_bytes: Annotated[int, whole(least=1000, help="Held-out text of a corpus.")] = 400_000,
     save: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Save the point (the only one) under models/base/NAME."),
@@ -56,6 +58,8 @@ def merge(
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Merge a trained model back towards its base, and see what is kept and what is forgotten.
 
@@ -68,7 +72,7 @@ def merge(
     - `cpt-studio merge first --at 0.75 --save first-merged`
     """
     place = Workspace(workspace)
-    check_side(side)
+    measured = checked(HeldOutText, **given)
     reference = resolve_reference(run, place)
     if reference.run is None:
         raise UserError(
@@ -88,8 +92,8 @@ def merge(
         last=last,
         instruct=resolve_reference(instruct, place) if instruct is not None else None,
         corpora=[corpus_of(name, place) for name in corpora or ()],
-        side=side,
-        max_bytes=max_bytes,
+        side=measured.side,
+        max_bytes=measured.max_bytes,
         save=target,
     )
     request |= {"workspace": place.root, "fast_blas": fast_blas}

@@ -4,11 +4,53 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio.sampling import MOST_SEEDS, Seed
 from cptstudio.sampling import Asked as Asked
 from cptstudio.sampling import Sampling as Sampling
+
+Side = Literal["validation", "test"]
+
+
+class Windows(BaseModel):
+    """How a text that is longer than a window is measured."""
+
+    context_length: int | None = Field(
+        None,
+        ge=8,
+        le=10_000_000,
+        title="Context length",
+        description="Tokens of a window (default: what all models allow, at most 2,048).",
+        json_schema_extra={"unit": "tokens"},
+    )
+    stride: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        title="Stride",
+        description="New tokens in each window of a long document (default: the whole window). "
+        "Fewer give each more to look back on, and take longer.",
+        json_schema_extra={"unit": "tokens"},
+    )
+
+
+class HeldOutText(BaseModel):
+    """Which held-out text is measured, always the same documents."""
+
+    side: Side = Field("validation", title="Held-out side", description="Which held-out documents.")
+    max_bytes: int = Field(
+        400_000,
+        ge=1000,
+        le=10**12,
+        title="Text of each corpus",
+        description="At most so many bytes of each corpus, always the same documents.",
+        json_schema_extra={"unit": "bytes"},
+    )
+
+
+class Measured(HeldOutText, Windows):
+    """What an evaluation measures, and how."""
 
 
 class ModelToLoad(Asked):
@@ -72,22 +114,18 @@ class Complete(Asked):
     alternatives: int = Field(10, ge=0, le=50)
 
 
-class Score(Asked):
+class Score(Asked, Windows):
     """How likely models find texts.
 
     Attributes:
         labels: which loaded models.
         texts: each is scored as a document of its own.
-        context_length: tokens of a window; None for what all models allow, at most 2,048.
-        stride: new tokens in each window after the first; None for a whole window.
         tokens: tell the nats of every token, for the heat map.
     """
 
     do: Literal["score"] = "score"
     labels: tuple[str, ...] = Field(min_length=1, max_length=16)
     texts: tuple[str, ...] = Field(min_length=1, max_length=10_000)
-    context_length: int | None = Field(None, ge=8)
-    stride: int | None = Field(None, ge=1)
     tokens: bool = True
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from cptstudio.corpus.listed import ListedDocument, WholeDocument
+from cptstudio.testing.requests import Side
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
 
 if TYPE_CHECKING:
     from cptstudio.corpus.corpus import Corpus
-
-Side = Literal["validation", "test"]
 
 MOST_TEXT = 200_000
 """Characters of a document that are shown; a page of a browser holds no more with colours."""

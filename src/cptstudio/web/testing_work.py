@@ -14,9 +14,9 @@ from cptstudio.prompt_suites import read_suite, suite_names
 from cptstudio.testing import merging
 from cptstudio.testing.programs import EVALUATE, MERGE, QUESTIONS, SUITE
 from cptstudio.testing.references import ModelReference, request_of
+from cptstudio.testing.requests import HeldOutText, Measured
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web import model_choices
-from cptstudio.web.corpus_documents import Side
 from cptstudio.web.jobs import Job, Order, Subject
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
@@ -32,7 +32,7 @@ class _Body(ReadsNumbers):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class EvaluationBody(_Body):
+class EvaluationBody(_Body, Measured):
     """What is measured on what; the others are compared with the first model."""
 
     models: list[Reference] = _Models
@@ -40,15 +40,9 @@ class EvaluationBody(_Body):
     texts: list[Name] = Field(
         default_factory=list, max_length=32, description="Ids of uploaded .txt or .jsonl files."
     )
-    side: Side = "validation"
-    max_bytes: int = Field(
-        400_000, ge=1000, le=10**12, description="Held-out text of each corpus, in bytes."
-    )
-    context_length: int | None = Field(None, ge=8, le=10_000_000)
-    stride: int | None = Field(None, ge=1, le=10_000_000)
 
 
-class MergeBody(_Body):
+class MergeBody(_Body, HeldOutText):
     """Which sums of models are made and measured, and which one is saved."""
 
     run: Reference = Field(description="A run's checkpoint.")
@@ -57,8 +51,6 @@ class MergeBody(_Body):
     last: int | None = Field(None, ge=2, le=100, description="Checkpoints that are averaged.")
     instruct: Reference | None = Field(None, description="Whose difference from the base is added.")
     corpora: list[Name] = Field(default_factory=list, max_length=32)
-    side: Side = "validation"
-    max_bytes: int = Field(400_000, ge=1000, le=10**12)
     save: str | None = Field(
         None, min_length=1, max_length=64, description="Name of a new model in models/base/."
     )
@@ -91,10 +83,7 @@ def evaluate(studio: Studio, body: EvaluationBody) -> Job:
         "models": [request_of(model) for model in models],
         "corpora": _corpora(studio, names),
         "texts": _texts(studio, body.texts, taken=names),
-        "side": body.side,
-        "max_bytes": body.max_bytes,
-        "context_length": body.context_length,
-        "stride": body.stride,
+        **body.model_dump(include=set(Measured.model_fields)),
     }
     title = f"Evaluating {_listed(models)}"
     return _start(studio, "evaluation", title, EVALUATE, request)

@@ -1,10 +1,12 @@
-// Sampling as the forms read it from the server's schema, which the test of Python puts in SAMPLING_SCHEMA.
+// What is asked of models, as the forms have it and as the server's schemas say, which Python's test hands over.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { samplingSchema, suiteSampling, textSampling } from "../../../src/cptstudio/web/ui/lib/sampling.js";
+import * as heldOut from "../../../src/cptstudio/web/ui/pages/evaluate/held_out.js";
 import { problemOf, queryOf, samplingOf,
   stopStrings } from "../../../src/cptstudio/web/ui/pages/playground/sampling.js";
 
+const measured = JSON.parse(process.env["MEASURED_SCHEMA"] ?? "null").properties;
 samplingSchema.value = JSON.parse(process.env["SAMPLING_SCHEMA"] ?? "null");
 const setting = (name) => textSampling.value.find((one) => one.name === name);
 
@@ -32,4 +34,13 @@ test("nothing that was typed is left out", () => {
   const typed = Array.from({ length: 20 }, (_, index) => `end ${index}`);
   assert.deepEqual(stopStrings(typed.join("\n")), typed);
   assert.equal(queryOf(samplingOf({ max_tokens: "7", seed: "3" }), []).max_tokens, "7");
+});
+
+test("what is measured on held-out text has the server's bounds and usual values", () => {
+  const bounds = ({ minimum, maximum, unit }) => ({ whole: true, least: minimum, most: maximum, unit });
+  const ofWindows = (name) => ({ ...bounds(measured[name].anyOf[0]), unit: measured[name].unit });
+  assert.deepEqual(heldOut.BYTES, bounds(measured.max_bytes));
+  assert.deepEqual([heldOut.CONTEXT, heldOut.STRIDE], [ofWindows("context_length"), ofWindows("stride")]);
+  assert.equal(heldOut.USUAL_BYTES, measured.max_bytes.default);
+  assert.equal(heldOut.USUAL_SHARES, process.env["USUAL_SHARES"]);
 });

@@ -7,10 +7,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cptstudio.sampling import MOST_SEEDS, Sampling, Seed
-from cptstudio.testing.requests import Prompt
+from cptstudio.testing.requests import Prompt, Side, Windows
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.bench_tasks import Task
-from cptstudio.web.corpus_documents import Side
 from cptstudio.web.testing_work import Name, Reference
 
 MOST_TOKENS = 50_000
@@ -69,13 +68,11 @@ class TextToScore(_Body):
         return self
 
 
-class ScoreBody(_Body):
+class ScoreBody(_Body, Windows):
     """Texts, and how they are cut into windows."""
 
     labels: list[_Label] = Field(min_length=1, max_length=8)
     texts: list[TextToScore] = Field(min_length=1, max_length=64)
-    context_length: int | None = Field(None, ge=8, le=10_000_000)
-    stride: int | None = Field(None, ge=1, le=10_000_000)
 
 
 class TaskQuery(_Body):

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from cptstudio.corpus.listed import DroppedDocument, SourceFinding
 from cptstudio.corpus.manifest import Dropped
 from cptstudio.sampling import Seed
+from cptstudio.testing.requests import Side
 from cptstudio.validation import ReadsNumbers
-from cptstudio.web.corpus_documents import Side
 from cptstudio.web.corpus_work import GivenSources
 from cptstudio.web.jobs import Job
 

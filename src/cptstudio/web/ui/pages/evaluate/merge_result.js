@@ -10,6 +10,7 @@ import { integer } from "../../lib/format.js";
 import { h, useState, withValue } from "../../lib/preact.js";
 import { useWork } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
+import { USUAL_BYTES } from "./held_out.js";
 import { FiguresCell, saveFigures } from "./figures.js";
 import { Frontier, spotKind } from "./frontier.js";
 import { saves } from "./merge_saves.js";
@@ -108,7 +109,8 @@ function SavePoint({ report, point, parts }) {
     const corpora = (request.corpora ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.name));
     void run(async () => {
       const job = await startJob("/api/testing/merges",
-        { ...ask, corpora, side: request.side ?? "validation", max_bytes: request.max_bytes ?? 400_000, save: name });
+        { ...ask, corpora, side: request.side ?? "validation", max_bytes: request.max_bytes ?? USUAL_BYTES,
+          save: name });
       saves.value = { ...saves.value, [job.id]: name };
     });
   };

@@ -14,6 +14,7 @@ import { route, setQuery } from "../../lib/router.js";
 import { checkedNumber, readNumbers } from "../../lib/typed_number.js";
 import { Command } from "./command.js";
 import { CorpusChoice, SideChoice } from "./corpus_choice.js";
+import { BYTES, USUAL_BYTES, USUAL_SHARES } from "./held_out.js";
 import { MergeResult } from "./merge_result.js";
 import { savedModels, saves } from "./merge_saves.js";
 import { openReportOf, reportsChanged, WorkView } from "./reports.js";
@@ -21,10 +22,7 @@ import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { StartJob } from "./testing_jobs.js";
 import { TypedInput } from "./typed_input.js";
 
-const SHARES = "0, 0.25, 0.5, 0.75, 1";
-const DEFAULT_BYTES = 400_000;
 const DEFAULT_LAST = 3;
-const BYTES = { whole: true, least: 1000, most: 1e12, unit: "bytes" };
 const LAST = { whole: true, least: 2, most: 100 };
 
 /** @type {Record<string, [string, string]>} */
@@ -46,11 +44,11 @@ function asked(models) {
   return {
     run: found ?? fallback,
     kind: (query["kind"] ?? "") in KINDS ? query["kind"] : "back_to_base",
-    shares: query["shares"] ?? SHARES,
+    shares: query["shares"] ?? USUAL_SHARES,
     last: checkedNumber(query["last"] ?? "", LAST).number ?? DEFAULT_LAST,
     instruct: modelsFromQuery(query["instruct"])[0] ?? "",
     side: query["side"] === "test" ? "test" : "validation",
-    max_bytes: checkedNumber(query["bytes"] ?? "", BYTES).number ?? DEFAULT_BYTES,
+    max_bytes: checkedNumber(query["bytes"] ?? "", BYTES).number ?? USUAL_BYTES,
   };
 }
 
@@ -135,7 +133,7 @@ function AskMerge({ open }) {
           onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
         h(NumberField, { label: "Text of each corpus", unit: "bytes", text: query["bytes"] ?? "",
-          initial: String(DEFAULT_BYTES), limits: BYTES, onText: (text) => setQuery({ bytes: text }) }))),
+          initial: String(USUAL_BYTES), limits: BYTES, onText: (text) => setQuery({ bytes: text }) }))),
     h(StartJob, { action: "Merge and measure", path: "/api/testing/merges", body, missing }),
     missing === "" && h(Command, { words: commandWords(run.reference, want, shares ?? []) }));
 }
@@ -158,7 +156,7 @@ function Amounts({ want, models, wrong }) {
       ? ["Enter numbers from -10 to 10 with semicolons between them, such as 0; 0.5; 1."]
       : [], hint: "Each share is one merged model that is measured.",
       control: (attributes) => h(TypedInput, { ...attributes, type: "text", value: want.shares,
-        onText: (text) => setQuery({ shares: text === SHARES ? null : text }) }) }));
+        onText: (text) => setQuery({ shares: text === USUAL_SHARES ? null : text }) }) }));
 }
 
 /** @param {any[]} models @returns {[string, any[]][]} */
@@ -174,10 +172,12 @@ function groupsOf(models) {
 function commandWords(run, want, shares) {
   const words = /** @type {(string | number)[]} */ (["cpt-studio", "merge", run]);
   if (want.kind === "average") words.push("--average", want.last);
-  else if (want.shares !== SHARES || want.kind === "instruct") for (const share of shares) words.push("--at", share);
+  else if (want.shares !== USUAL_SHARES || want.kind === "instruct") {
+    for (const share of shares) words.push("--at", share);
+  }
   if (want.kind === "instruct") words.push("--instruct", want.instruct);
   for (const name of want.corpora) words.push("-c", name);
   if (want.side !== "validation") words.push("--side", want.side);
-  if (want.max_bytes !== DEFAULT_BYTES) words.push("--max-bytes", want.max_bytes);
+  if (want.max_bytes !== USUAL_BYTES) words.push("--max-bytes", want.max_bytes);
   return words;
 }

@@ -9,6 +9,7 @@ import { route, setQuery } from "../../lib/router.js";
 import { checkedNumber } from "../../lib/typed_number.js";
 import { Command } from "./command.js";
 import { CorpusChoice, SideChoice } from "./corpus_choice.js";
+import { BYTES, CONTEXT, STRIDE, USUAL_BYTES } from "./held_out.js";
 import { WorkView } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { TableResult } from "./table_result.js";
@@ -16,10 +17,6 @@ import { isUnderWay, StartJob } from "./testing_jobs.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;
-const DEFAULT_BYTES = 400_000;
-const BYTES = { whole: true, least: 1000, most: 1e12, unit: "bytes" };
-const CONTEXT = { whole: true, least: 8, most: 10_000_000, unit: "tokens" };
-const STRIDE = { whole: true, least: 1, most: 10_000_000, unit: "tokens" };
 export const TEXT_FILES = /\.(txt|jsonl|md)$/i;
 const listed = (/** @type {string | undefined} */ text) => (text ?? "").split(",").filter(Boolean);
 
@@ -30,7 +27,7 @@ function asked() {
   return {
     texts: listed(query["texts"]),
     side,
-    max_bytes: checkedNumber(query["bytes"] ?? "", BYTES).number ?? DEFAULT_BYTES,
+    max_bytes: checkedNumber(query["bytes"] ?? "", BYTES).number ?? USUAL_BYTES,
     context_length: checkedNumber(query["context"] ?? "", CONTEXT).number,
     stride: checkedNumber(query["stride"] ?? "", STRIDE).number,
   };
@@ -91,7 +88,7 @@ function Limits({ want }) {
   return h("div", { class: "stack" },
     h(NumberField, { ...typed("bytes"), label: "Text of each corpus", unit: "bytes",
       hint: "Maximum per corpus, always the same text. More is more precise but slower.",
-      limits: BYTES, initial: String(DEFAULT_BYTES) }),
+      limits: BYTES, initial: String(USUAL_BYTES) }),
     h("details", { class: "advanced", open: want.context_length !== null || want.stride !== null },
       h("summary", {}, "Context length and stride"),
       h("div", { class: "stack" },
@@ -113,7 +110,7 @@ function commandWords(want, texts, uploads) {
   for (const name of want.corpora) words.push("-c", name);
   for (const id of texts) words.push("-t", uploads?.find((one) => one.id === id)?.name ?? "FILE");
   if (want.side !== "validation") words.push("--side", want.side);
-  if (want.max_bytes !== DEFAULT_BYTES) words.push("--max-bytes", want.max_bytes);
+  if (want.max_bytes !== USUAL_BYTES) words.push("--max-bytes", want.max_bytes);
   if (want.context_length !== null) words.push("--context-length", want.context_length);
   if (want.stride !== null) words.push("--stride", want.stride);
   return words;
