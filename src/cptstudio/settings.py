@@ -25,6 +25,7 @@ from cptstudio.sampling import SUITE_SAMPLING, Sampling, Seed
 from cptstudio.validation import ReadsNumbers, field_of, findings_of, wrong
 from cptstudio.workspace import NAME_PATTERN
 
+Packing = Literal["concat", "decompose"]
 UNUSABLE = "These settings cannot be used:"
 FIXED_IN_FORK: Final = ("model", "data", "method")
 """What a fork shares with its parent; the form learns it from the schema."""
@@ -113,7 +114,7 @@ class DataSettings(Settings):
         le=1_048_576,
         basic=True,
     )
-    packing: Literal["concat", "decompose"] = _field(
+    packing: Packing = _field(
         "concat",
         title="Packing",
         help="concat: documents joined and cut into full rows; decompose: each document in "

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cptstudio.corpus.packing import Packing
 from cptstudio.corpus.rows import Batch, MixtureMember, RowOrder, build_row_order
 from cptstudio.errors import UserError
+from cptstudio.settings import Packing
 from tests.corpus.stores import BOS, EOS, write_store
 
 LENGTHS = st.lists(st.integers(1, 70), min_size=1, max_size=90)

@@ -21,19 +21,6 @@ from cptstudio.lengths import Length
 from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.validation import field_of, limits_of
 
-GROUP_TITLES = {
-    "": "Run",
-    "model": "Model",
-    "data": "Data",
-    "method": "Method",
-    "optimizer": "Optimizer",
-    "schedule": "Schedule",
-    "batch": "Batch",
-    "evaluation": "Evaluation",
-    "checkpoints": "Checkpoints",
-    "guards": "Guards",
-    "compute": "Compute",
-}
 _SEPARATOR = "__"
 
 
@@ -90,7 +77,7 @@ def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """
     made = {}
     for dotted, field in leaves():
-        panel = GROUP_TITLES[dotted.rpartition(".")[0]]
+        panel = dotted.rpartition(".")[0].replace("_", " ").capitalize() or "Run"
         made[dotted] = _parameter(dotted, field, flag_of(dotted), panel)
     return _with_options(command, made)
 

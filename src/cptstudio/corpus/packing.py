@@ -23,15 +23,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cptstudio.corpus.permutation import Indices, KeyedPermutation, derive_key
 from cptstudio.corpus.token_store import TokenizerFacts, TokenStore
+from cptstudio.settings import Packing
 
-Packing = Literal["concat", "decompose"]
 Tokens = npt.NDArray[np.int32]
 _BLOCK = 32
 _CHUNK = _BLOCK * 8192

@@ -24,10 +24,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from cptstudio.corpus.packing import PackedCorpus, Packing, Segment, Tokens, pack
+from cptstudio.corpus.packing import PackedCorpus, Segment, Tokens, pack
 from cptstudio.corpus.permutation import Indices, KeyedPermutation, derive_key
 from cptstudio.corpus.token_store import TokenStore
 from cptstudio.errors import UserError
+from cptstudio.settings import Packing
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
-from cptstudio.corpus.packing import Packing, Segment
+from cptstudio.corpus.packing import Segment
 from cptstudio.corpus.rows import MixtureMember, build_row_order
 from cptstudio.corpus.tokenizer import CorpusTokenizer
+from cptstudio.settings import Packing
 
 
 @dataclass(frozen=True)

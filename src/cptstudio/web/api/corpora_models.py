@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cptstudio.corpus.listed import DroppedDocument, SourceFinding
 from cptstudio.corpus.manifest import Dropped
 from cptstudio.sampling import Seed
+from cptstudio.settings import Packing
 from cptstudio.testing.requests import Side
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.corpus_work import GivenSources
@@ -54,7 +55,7 @@ class RowsQuery(_Given):
     model: str = Field(min_length=1, max_length=4096, description="Id of a model.")
     rows: int = Field(3, ge=1, le=20)
     context_length: int = Field(512, ge=8, le=32_768)
-    packing: Literal["concat", "decompose"] = "concat"
+    packing: Packing = "concat"
     seed: Seed = 0
     first: int = Field(0, ge=0, le=10**9)
 

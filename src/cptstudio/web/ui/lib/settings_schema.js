@@ -25,23 +25,9 @@
 
 /** @typedef {{[key: string]: unknown}} Json */
 
-const GROUP_TITLES = new Map([
-  ["", "Run"],
-  ["model", "Model"],
-  ["data", "Data"],
-  ["method", "Method"],
-  ["optimizer", "Optimizer"],
-  ["schedule", "Schedule"],
-  ["batch", "Batch"],
-  ["evaluation", "Evaluation"],
-  ["checkpoints", "Checkpoints"],
-  ["guards", "Guards"],
-  ["compute", "Compute"],
-]);
-
 /** A group's heading. @param {string} group */
 export function groupTitle(group) {
-  return GROUP_TITLES.get(group) ?? group.charAt(0).toUpperCase() + group.slice(1).replaceAll("_", " ");
+  return group === "" ? "Run" : group.charAt(0).toUpperCase() + group.slice(1).replaceAll("_", " ");
 }
 
 /** @param {unknown} value @returns {Json} */
