@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import typer.main
 
 from cptstudio import cli, durable
 from cptstudio.cli.workspace_check import check_workspace
+from cptstudio.corpus.versions import only_builder
 from cptstudio.workspace import Workspace
 from tests.workspace_of_before import lay_out
 
@@ -207,11 +209,24 @@ def test_the_command_ends_with_1_where_anything_is_not_whole(
     ]
 
 
-def test_what_is_being_written_is_not_called_left_over(whole: Path, tmp_path: Path) -> None:
+def test_what_another_process_is_at_is_not_called_left_over(whole: Path, tmp_path: Path) -> None:
     root = tmp_path / "w"
     shutil.copytree(whole, root)
     durable.staging_path(root / ".cpt-studio" / "queue.json").write_text("{")
-    assert check_workspace(Workspace(root)) == []
+    for begun in ("new", "river"):
+        half_made(root / "corpora" / begun / "versions" / ".new.staging-0-0a0a0a0a")
+    parts = root / "models/base/.download-a--b"
+    half_made(parts)
+    (root / "corpora/new/.build.lock").touch()
+    descriptor = os.open(parts, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with only_builder(root / "corpora/new"), only_builder(root / "corpora/river"):
+            assert check_workspace(Workspace(root)) == []
+    finally:
+        os.close(descriptor)
+    names = {one.where for one in check_workspace(Workspace(root))}
+    assert names == {"corpora/new", "corpora/river", "models/base/.download-a--b"}
 
 
 def contents(root: Path) -> dict[Path, bytes]:

@@ -6,6 +6,7 @@ at without its leftovers, and what vanishes meanwhile has gone because somebody 
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ from cptstudio.lm.identity import known_model_files, tokenizer_files
 from cptstudio.models.download import PARTS_PREFIX
 from cptstudio.prompt_suites import read_suite, suite_names
 from cptstudio.runs.launching import private_folder
+from cptstudio.runs.locks import is_held
 from cptstudio.runs.run import Run, describe
 from cptstudio.testing.reports import Reports
 from cptstudio.training.run_integrity import check_config, check_model
 from cptstudio.web.series.disk_cache import kept_runs, path_of
-from cptstudio.workspace import NAME_PATTERN, Workspace, is_never_built
+from cptstudio.workspace import BUILD_LOCK, NAME_PATTERN, Workspace, is_never_built
 
 _ROWS: Final = (run_files.METRICS, run_files.EVENTS, run_files.SAMPLES)
 _OF_RUNS: Final = (*_ROWS, run_files.CHECKPOINTS)
@@ -147,14 +149,30 @@ def _checkpoints(run: Run) -> Iterator[str]:
 
 
 def _corpus(path: Path) -> Iterator[str]:
+    at_work = is_held(path / BUILD_LOCK)
+    if is_never_built(path) and at_work:
+        return
     if is_never_built(path):
         yield f"Its first build was interrupted. Build it again. {_ADVICE}, too: {_size(path)}."
         return
-    yield from _leftovers(path)
     corpus = open_corpus(path)
-    for entry in sorted((path / VERSIONS).iterdir()):
+    found = [*_told(_versions, corpus, at_work), *_told(_content, corpus)]
+    if open_corpus(path).manifest.version != corpus.manifest.version:
+        yield from _corpus(path)  # Built meanwhile.
+    else:
+        yield from found
+
+
+def _versions(corpus: Corpus, at_work: bool) -> Iterator[str]:
+    if at_work:
+        return
+    yield from _leftovers(corpus.path)
+    for entry in sorted((corpus.path / VERSIONS).iterdir()):
         if entry.name != corpus.manifest.version and not durable.is_staging_name(entry.name):
             yield f"{VERSIONS}/{entry.name} is of no use any more. {_ADVICE}: {_size(entry)}."
+
+
+def _content(corpus: Corpus) -> Iterator[str]:
     yield from _told(corpus.verify_documents)
     for tokenizer in corpus.tokenizer_hashes():
         yield from _told(_verify_tokens, corpus, tokenizer)
@@ -166,11 +184,24 @@ def _verify_tokens(corpus: Corpus, tokenizer: str) -> None:
 
 def _model(path: Path) -> Iterator[str]:
     if path.name.startswith(PARTS_PREFIX):
+        if _is_downloading(path):
+            return
         yield f"Half a download: repeat it, and it goes on. {_ADVICE}, too: {_size(path)}."
         return
     describe_model(path)
     if not tokenizer_files(path):
         yield "It has no tokenizer. Download the model again."
+
+
+def _is_downloading(parts: Path) -> bool:
+    descriptor = os.open(parts, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 # --- the rest --------------------------------------------------------------------------------
