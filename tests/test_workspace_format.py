@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from cptstudio.errors import UserError
 from cptstudio.runs import locks
 from cptstudio.runs.launching import KEEPER_MODULE, TRAINER_MODULE
 from cptstudio.workspace import Workspace
+from tests.web.in_process import make_web
 
 NOTE = ".cpt-studio/workspace.json"
 NEWER = r"written by a newer version of CPT Studio \(9\.0\.0\): its format is 99"
@@ -115,12 +117,21 @@ def test_the_format_is_noted_when_a_workspace_is_first_written_to(tmp_path: Path
     assert os.stat(place.private).st_mode & 0o777 == 0o700
 
 
-def test_one_that_becomes_newer_while_it_is_open_is_written_to_no_more(tmp_path: Path) -> None:
-    place = Workspace(tmp_path)
-    of_the_future(tmp_path)
-    with pytest.raises(UserError, match=NEWER):
-        place.make(place.corpora)
-    assert not place.corpora.exists()
+def test_one_that_becomes_newer_while_it_is_open_is_touched_no_more(tmp_path: Path) -> None:
+    web = make_web(tmp_path)
+    try:
+        web.get("/api/runs")
+        (tmp_path / NOTE).unlink(missing_ok=True)
+        of_the_future(tmp_path)
+        answer = web.request("GET", "/api/runs")
+        assert answer.status_code == 422
+        assert re.search(NEWER, answer.json["detail"])
+        with pytest.raises(UserError, match=NEWER):
+            web.studio.workspace.make(web.studio.workspace.corpora)
+    finally:
+        web.studio.news.close()
+        web.studio.manager.close()
+    assert not (tmp_path / "corpora").exists()
 
 
 @pytest.mark.parametrize(

@@ -172,16 +172,18 @@ class Workspace:
         return present
 
     def check_present(self) -> None:
-        """Refuse to go on without the folder that was held.
+        """Refuse to go on without the folder that was held, or after a newer version wrote to it.
 
         Raises:
             MachineError: it was moved or deleted, and perhaps another one is in its place.
+            UserError: see `check_format`.
         """
         if not self.is_present():
             raise MachineError(
                 f"The workspace {self.root} is not there any more: it was moved, renamed or "
                 "deleted. Put it back, or stop the server and start it with the new path."
             )
+        check_format(self.root)
 
     def _identity(self) -> tuple[int, int] | None:
         try:
