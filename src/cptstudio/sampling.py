@@ -6,11 +6,11 @@ and texts from here; the pages get them as a schema.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cptstudio.validation import ReadsNumbers
+from cptstudio.validation import ReadsNumbers, described
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 MOST_SEEDS: Final = 16
@@ -23,45 +23,38 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _field(
-    default: Any, title: str, help: str, unit: str = "", basic: bool = False, **more: Any
-) -> Any:
-    extra: dict[str, Any] = {"basic": basic, **({"unit": unit} if unit else {})}
-    return Field(default, title=title, description=help, json_schema_extra=extra, **more)
-
-
 class Sampling(Asked, ReadsNumbers):
     """How the next token is chosen. The defaults are greedy."""
 
-    temperature: float = _field(
+    temperature: float = described(
         0.0, "Temperature", "0 always takes the likeliest token.", basic=True, ge=0, le=10
     )
-    top_p: float = _field(
+    top_p: float = described(
         0.0,
         "Top-p",
         "Only the likeliest tokens that together have this probability; 0: off.",
         ge=0,
         le=1,
     )
-    top_k: int = _field(0, "Top-k", "Only the k likeliest tokens; 0: off.", ge=0, le=1_000_000)
-    min_p: float = _field(
+    top_k: int = described(0, "Top-k", "Only the k likeliest tokens; 0: off.", ge=0, le=1_000_000)
+    min_p: float = described(
         0.0,
         "Min-p",
         "Only tokens of at least this part of the likeliest one's probability; 0: off.",
         ge=0,
         lt=1,
     )
-    repetition_penalty: float = _field(
+    repetition_penalty: float = described(
         1.0,
         "Repetition penalty",
         "Above 1, tokens that were there lately become less likely; 1: off.",
         gt=0,
         le=10,
     )
-    repetition_context: int = _field(
+    repetition_context: int = described(
         20, "Penalty looks back", "How many tokens count as lately.", "tokens", ge=1, le=100_000
     )
-    max_tokens: int = _field(
+    max_tokens: int = described(
         100,
         "Most tokens",
         "The text ends after so many, if it has not ended before.",
@@ -69,7 +62,7 @@ class Sampling(Asked, ReadsNumbers):
         ge=1,
         le=100_000,
     )
-    context_length: int | None = _field(
+    context_length: int | None = described(
         None,
         "Context length",
         "Tokens the model may look back (default: all of them).",
@@ -77,8 +70,10 @@ class Sampling(Asked, ReadsNumbers):
         ge=8,
         le=10_000_000,
     )
-    seed: Seed = _field(0, "Seed", "The same seed gives the same text.", basic=True)
-    stop: tuple[str, ...] = _field((), "Stop strings", "Strings that end the text.", max_length=16)
+    seed: Seed = described(0, "Seed", "The same seed gives the same text.", basic=True)
+    stop: tuple[str, ...] = described(
+        (), "Stop strings", "Strings that end the text.", max_length=16
+    )
 
 
 SUITE_SAMPLING: Final = Sampling(max_tokens=64)

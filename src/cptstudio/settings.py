@@ -11,18 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from cptstudio.errors import UserError
 from cptstudio.lengths import Length, TypedLength
 from cptstudio.optimizer_records import OPTIMIZERS, OptimizerName
 from cptstudio.sampling import SUITE_SAMPLING, Sampling, Seed
-from cptstudio.validation import ReadsNumbers, field_of, findings_of, wrong
+from cptstudio.validation import ReadsNumbers, described, field_of, findings_of, wrong
 from cptstudio.workspace import NAME_PATTERN
 
 Packing = Literal["concat", "decompose"]
@@ -37,47 +32,38 @@ class Settings(ReadsNumbers):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _field(
-    default: Any = ..., *, title: str, help: str, unit: str = "", basic: bool = False, **bounds: Any
-) -> Any:
-    """A field with what the form, the command line and the documentation need."""
-    extra: dict[str, Any] = {"basic": basic}
-    if unit:
-        extra["unit"] = unit
-    return Field(default, title=title, description=help, json_schema_extra=extra, **bounds)
-
-
 class ModelSettings(Settings):
     """Which base model is trained."""
 
-    path: str = _field(
-        title="Base model",
-        help="A folder, a name under models/base/, or the id of a model in the Hugging Face cache.",
+    path: str = described(
+        ...,
+        "Base model",
+        "A folder, a name under models/base/, or the id of a model in the Hugging Face cache.",
         basic=True,
         min_length=1,
     )
-    trust_remote_code: bool = _field(
+    trust_remote_code: bool = described(
         False,
-        title="Run the model's own code",
-        help="Allow a model that ships Python code to run it. Only for models you trust.",
+        "Run the model's own code",
+        "Allow a model that ships Python code to run it. Only for models you trust.",
     )
 
 
 class CorpusUse(Settings):
     """One corpus of the mixture and its part in it."""
 
-    name: str = _field(title="Corpus", help="Name of a corpus of this workspace.", basic=True)
-    role: Literal["domain", "replay", "evaluation"] = _field(
+    name: str = described(..., "Corpus", "Name of a corpus of this workspace.", basic=True)
+    role: Literal["domain", "replay", "evaluation"] = described(
         "domain",
-        title="Role",
-        help="domain: what the model shall learn; replay: general text that keeps it from "
+        "Role",
+        "domain: what the model shall learn; replay: general text that keeps it from "
         "forgetting; evaluation: only measured.",
         basic=True,
     )
-    weight: float = _field(
+    weight: float = described(
         1.0,
-        title="Weight",
-        help="For domain: passes over it in an epoch. For replay: its part of the replayed "
+        "Weight",
+        "For domain: passes over it in an epoch. For replay: its part of the replayed "
         "tokens, relative to the other replay corpora.",
         gt=0,
         le=1000,
@@ -93,31 +79,31 @@ class CorpusUse(Settings):
 class DataSettings(Settings):
     """What is trained on, and how documents become rows."""
 
-    corpora: tuple[CorpusUse, ...] = _field(
-        title="Corpora", help="The mixture: at least one domain corpus.", basic=True, min_length=1
+    corpora: tuple[CorpusUse, ...] = described(
+        ..., "Corpora", "The mixture: at least one domain corpus.", basic=True, min_length=1
     )
-    replay_share: float | None = _field(
+    replay_share: float | None = described(
         None,
-        title="Replay share",
-        help="Fraction of all trained tokens that come from the replay corpora (default 0.05 "
+        "Replay share",
+        "Fraction of all trained tokens that come from the replay corpora (default 0.05 "
         "when there is one; Ibrahim et al., arXiv 2403.08763).",
         ge=0,
         lt=1,
         basic=True,
     )
-    context_length: int | None = _field(
+    context_length: int | None = described(
         None,
-        title="Context length",
-        help="Tokens in a row (default: the model's limit, at most 2,048).",
+        "Context length",
+        "Tokens in a row (default: the model's limit, at most 2,048).",
         unit="tokens",
         ge=8,
         le=1_048_576,
         basic=True,
     )
-    packing: Packing = _field(
+    packing: Packing = described(
         "concat",
-        title="Packing",
-        help="concat: documents joined and cut into full rows; decompose: each document in "
+        "Packing",
+        "concat: documents joined and cut into full rows; decompose: each document in "
         "power-of-two rows of its own (Pouransari et al., arXiv 2405.13226).",
     )
 
@@ -137,42 +123,37 @@ class DataSettings(Settings):
 class MethodSettings(Settings):
     """Which parameters are trained."""
 
-    kind: Literal["full", "lora", "dora"] | None = _field(
+    kind: Literal["full", "lora", "dora"] | None = described(
         None,
-        title="Method",
-        help="full: every parameter; lora, dora: low-rank adapters (default: full up to about "
+        "Method",
+        "full: every parameter; lora, dora: low-rank adapters (default: full up to about "
         "1.5B parameters if it fits, else lora).",
         basic=True,
     )
-    rank: int = _field(64, title="Rank", help="Rank of the adapters.", ge=1, le=4096)
-    alpha: float | None = _field(
-        None,
-        title="Alpha",
-        help="Adapter output is scaled by alpha / rank (default: twice the rank).",
-        gt=0,
+    rank: int = described(64, "Rank", "Rank of the adapters.", ge=1, le=4096)
+    alpha: float | None = described(
+        None, "Alpha", "Adapter output is scaled by alpha / rank (default: twice the rank).", gt=0
     )
-    dropout: float = _field(
-        0.0, title="Dropout", help="Dropout on the adapters' input.", ge=0, lt=1
-    )
-    targets: tuple[str, ...] | None = _field(
+    dropout: float = described(0.0, "Dropout", "Dropout on the adapters' input.", ge=0, lt=1)
+    targets: tuple[str, ...] | None = described(
         None,
-        title="Targets",
-        help="Names of the linear layers that get adapters, such as self_attn.q_proj (default: "
+        "Targets",
+        "Names of the linear layers that get adapters, such as self_attn.q_proj (default: "
         "all of them).",
     )
-    layers: int | None = _field(
-        None, title="Layers", help="How many of the last blocks get adapters (default: all).", ge=1
+    layers: int | None = described(
+        None, "Layers", "How many of the last blocks get adapters (default: all).", ge=1
     )
-    train_embeddings: bool = _field(
+    train_embeddings: bool = described(
         False,
-        title="Train embeddings and head",
-        help="With lora and dora: train the embeddings and the output head as well, in full. "
+        "Train embeddings and head",
+        "With lora and dora: train the embeddings and the output head as well, in full. "
         "Worth it for a new language or script.",
     )
-    embedding_learning_rate: float | None = _field(
+    embedding_learning_rate: float | None = described(
         None,
-        title="Embedding learning rate",
-        help="Their own peak rate (default: a tenth of the learning rate with lora and dora).",
+        "Embedding learning rate",
+        "Their own peak rate (default: a tenth of the learning rate with lora and dora).",
         gt=0,
         le=1,
     )
@@ -181,70 +162,70 @@ class MethodSettings(Settings):
 class OptimizerSettings(Settings):
     """How gradients become updates."""
 
-    name: OptimizerName = _field(
+    name: OptimizerName = described(
         "adamw",
-        title="Optimizer",
-        help=" ".join(
+        "Optimizer",
+        " ".join(
             f"{name} trains matrices with {one.title} and everything else with AdamW."
             for name, one in OPTIMIZERS.items()
             if one.matrices_only
         ),
     )
-    learning_rate: float | None = _field(
+    learning_rate: float | None = described(
         None,
-        title="Learning rate",
-        help="Peak rate (default: by model size and method).",
+        "Learning rate",
+        "Peak rate (default: by model size and method).",
         gt=0,
         le=1,
         basic=True,
     )
-    beta1: float = _field(0.9, title="Beta 1", help="Decay of the first moment.", ge=0, lt=1)
-    beta2: float = _field(0.95, title="Beta 2", help="Decay of the second moment.", ge=0, lt=1)
-    epsilon: float = _field(1e-8, title="Epsilon", help="Added to the denominator.", gt=0, le=1)
-    weight_decay: float = _field(0.1, title="Weight decay", help="On matrices only.", ge=0, lt=1)
-    momentum: float = _field(
+    beta1: float = described(0.9, "Beta 1", "Decay of the first moment.", ge=0, lt=1)
+    beta2: float = described(0.95, "Beta 2", "Decay of the second moment.", ge=0, lt=1)
+    epsilon: float = described(1e-8, "Epsilon", "Added to the denominator.", gt=0, le=1)
+    weight_decay: float = described(0.1, "Weight decay", "On matrices only.", ge=0, lt=1)
+    momentum: float = described(
         0.95,
-        title="Momentum",
-        help=f"Of {' and '.join(one.title for one in OPTIMIZERS.values() if one.has_momentum)}.",
+        "Momentum",
+        f"Of {' and '.join(one.title for one in OPTIMIZERS.values() if one.has_momentum)}.",
         ge=0,
         lt=1,
     )
-    clip_norm: float = _field(
-        1.0, title="Clip", help="Largest global gradient norm; 0 turns clipping off.", ge=0
+    clip_norm: float = described(
+        1.0, "Clip", "Largest global gradient norm; 0 turns clipping off.", ge=0
     )
 
 
 class ScheduleSettings(Settings):
     """How the learning rate moves. Schedules count optimizer updates."""
 
-    kind: Literal["cosine", "linear", "constant", "wsd"] = _field(
+    kind: Literal["cosine", "linear", "constant", "wsd"] = described(
         "cosine",
-        title="Schedule",
-        help="cosine and linear fall to zero; constant stays; wsd (warm-up, stable, decay) "
+        "Schedule",
+        "cosine and linear fall to zero; constant stays; wsd (warm-up, stable, decay) "
         "falls only in the last part, so that a run can be extended.",
     )
-    warmup: TypedLength | None = _field(
+    warmup: TypedLength | None = described(
         None,
-        title="Warm-up",
-        help="Linear rise at the start (default: 1 % of the run, at least 50 steps where the "
+        "Warm-up",
+        "Linear rise at the start (default: 1 % of the run, at least 50 steps where the "
         "run is long enough).",
     )
-    decay_fraction: float = _field(
-        0.2, title="Decay part", help="With wsd: the last part of the run that decays.", gt=0, le=1
+    decay_fraction: float = described(
+        0.2, "Decay part", "With wsd: the last part of the run that decays.", gt=0, le=1
     )
-    final_fraction: float = _field(
-        0.0, title="Final rate", help="Last rate as a fraction of the peak.", ge=0, le=1
+    final_fraction: float = described(
+        0.0, "Final rate", "Last rate as a fraction of the peak.", ge=0, le=1
     )
 
 
 class BatchSettings(Settings):
     """How much text one optimizer update sees."""
 
-    rows: int = _field(4, title="Rows", help="Rows of one micro-batch.", ge=1, le=65536, basic=True)
-    accumulation: int = _field(
+    rows: int = described(4, "Rows", "Rows of one micro-batch.", ge=1, le=65536, basic=True)
+    accumulation: int = described(
         1,
-        title="Accumulation",
-        help="Micro-batches of one optimizer update, weighted by tokens.",
+        "Accumulation",
+        "Micro-batches of one optimizer update, weighted by tokens.",
         ge=1,
         le=65536,
     )
@@ -269,39 +250,39 @@ def _sampled(name: str, **changes: Any) -> Any:
 class EvaluationSettings(Settings):
     """When and on what the held-out loss is measured."""
 
-    every: TypedLength | None = _field(
+    every: TypedLength | None = described(
         None,
-        title="Evaluate every",
-        help="Interval (default: ten times a run; fewer, and on less text, where evaluations would "
+        "Evaluate every",
+        "Interval (default: ten times a run; fewer, and on less text, where evaluations would "
         "take more than 5 % of the time).",
     )
-    max_tokens: int | None = _field(
+    max_tokens: int | None = described(
         None,
-        title="Evaluation size",
-        help="Held-out tokens measured of each corpus, always the same: where there are more, "
+        "Evaluation size",
+        "Held-out tokens measured of each corpus, always the same: where there are more, "
         "windows spread evenly over all documents (default: 30,000, less in a short run).",
         unit="tokens",
         ge=100,
     )
-    early_stopping: int = _field(
+    early_stopping: int = described(
         0,
-        title="Early stopping",
-        help="Stop after so many evaluations without a better domain value; 0 turns it off.",
+        "Early stopping",
+        "Stop after so many evaluations without a better domain value; 0 turns it off.",
         ge=0,
     )
-    suite: str | None = _field(
+    suite: str | None = described(
         None,
-        title="Prompt suite",
-        help="A saved suite: its prompts, sampling and seed take the place of those below.",
+        "Prompt suite",
+        "A saved suite: its prompts, sampling and seed take the place of those below.",
     )
-    prompts: tuple[str, ...] = _field(
-        (), title="Prompts", help="Completed at each evaluation with fixed seeds."
+    prompts: tuple[str, ...] = described(
+        (), "Prompts", "Completed at each evaluation with fixed seeds."
     )
     # Training waits for its samples, so they are shorter than a text of a test may be.
-    sample_tokens: int = _field(
+    sample_tokens: int = described(
         SUITE_SAMPLING.max_tokens,
-        title="Sample length",
-        help="Tokens of each completion.",
+        "Sample length",
+        "Tokens of each completion.",
         unit="tokens",
         ge=1,
         le=4096,
@@ -326,14 +307,14 @@ class EvaluationSettings(Settings):
 class CheckpointSettings(Settings):
     """When the state is saved, and which checkpoints stay."""
 
-    every: TypedLength | None = _field(
-        None, title="Save every", help="Interval (default: ten times a run)."
+    every: TypedLength | None = described(
+        None, "Save every", "Interval (default: ten times a run)."
     )
-    keep_last: int = _field(2, title="Keep", help="How many of the last checkpoints stay.", ge=2)
-    keep_every: int = _field(
+    keep_last: int = described(2, "Keep", "How many of the last checkpoints stay.", ge=2)
+    keep_every: int = described(
         0,
-        title="Keep every",
-        help="Checkpoints at multiples of so many steps stay; 0: none.",
+        "Keep every",
+        "Checkpoints at multiples of so many steps stay; 0: none.",
         unit="steps",
         ge=0,
     )
@@ -342,21 +323,19 @@ class CheckpointSettings(Settings):
 class GuardSettings(Settings):
     """What is done about steps that would harm the model."""
 
-    skip_spikes: bool = _field(
+    skip_spikes: bool = described(
         True,
-        title="Skip spikes",
-        help="Skip a step whose loss or gradient norm lies far outside the recent ones.",
+        "Skip spikes",
+        "Skip a step whose loss or gradient norm lies far outside the recent ones.",
     )
-    spike_sigma: float = _field(
-        6.0, title="Spike limit", help="How far, in standard deviations.", ge=2
+    spike_sigma: float = described(6.0, "Spike limit", "How far, in standard deviations.", ge=2)
+    spike_window: int = described(
+        128, "Spike window", "How many recent steps.", unit="steps", ge=16, le=4096
     )
-    spike_window: int = _field(
-        128, title="Spike window", help="How many recent steps.", unit="steps", ge=16, le=4096
-    )
-    stop_after_skips: int = _field(
+    stop_after_skips: int = described(
         5,
-        title="Give up after",
-        help="Consecutive skipped steps after which the run ends as failed, with its last good "
+        "Give up after",
+        "Consecutive skipped steps after which the run ends as failed, with its last good "
         "checkpoint.",
         ge=1,
     )
@@ -365,35 +344,31 @@ class GuardSettings(Settings):
 class ComputeSettings(Settings):
     """How the arithmetic is done."""
 
-    dtype: Literal["auto", "float32", "bfloat16"] = _field(
+    dtype: Literal["auto", "float32", "bfloat16"] = described(
         "auto",
-        title="Compute type",
-        help="auto: bfloat16 on a GPU, float32 on a CPU. Master weights and optimizer state are "
+        "Compute type",
+        "auto: bfloat16 on a GPU, float32 on a CPU. Master weights and optimizer state are "
         "float32 always.",
     )
-    gradient_checkpointing: bool = _field(
+    gradient_checkpointing: bool = described(
         False,
-        title="Gradient checkpointing",
-        help="Compute activations twice to keep less of them: about half the memory for 1.3 "
+        "Gradient checkpointing",
+        "Compute activations twice to keep less of them: about half the memory for 1.3 "
         "times the time.",
     )
-    compile: bool | None = _field(
-        None,
-        title="Compile",
-        help="Compile the step (default: on a GPU).",
-    )
-    fast_blas: bool = _field(
+    compile: bool | None = described(None, "Compile", "Compile the step (default: on a GPU).")
+    fast_blas: bool = described(
         True,
-        title="Fast BLAS",
-        help="On a Linux CPU: use an optimised BLAS in place of the reference one in MLX's wheel.",
+        "Fast BLAS",
+        "On a Linux CPU: use an optimised BLAS in place of the reference one in MLX's wheel.",
     )
-    threads: int | None = _field(
-        None, title="Threads", help="CPU threads (default: all cores).", ge=1, le=1024
+    threads: int | None = described(
+        None, "Threads", "CPU threads (default: all cores).", ge=1, le=1024
     )
-    cache_limit: int | None = _field(
+    cache_limit: int | None = described(
         None,
-        title="Cache limit",
-        help="Memory that MLX may keep for reuse (default: MLX's own choice; on a Linux CPU none, "
+        "Cache limit",
+        "Memory that MLX may keep for reuse (default: MLX's own choice; on a Linux CPU none, "
         "since the C library keeps it).",
         unit="bytes",
         ge=0,
@@ -407,14 +382,14 @@ class TrainingSettings(Settings):
 
     model: ModelSettings
     data: DataSettings
-    length: TypedLength = _field(
+    length: TypedLength = described(
         Length(1.0, "epochs"),
-        title="Length",
-        help="How long to train: '2 epochs', '500 steps', '10M tokens'. An epoch is one pass "
+        "Length",
+        "How long to train: '2 epochs', '500 steps', '10M tokens'. An epoch is one pass "
         "over the domain.",
         basic=True,
     )
-    seed: Seed = _field(0, title="Seed", help="Of order, dropout and adapters.")
+    seed: Seed = described(0, "Seed", "Of order, dropout and adapters.")
     method: MethodSettings = Field(default_factory=MethodSettings)
     optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)

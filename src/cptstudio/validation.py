@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -66,6 +66,14 @@ class ReadsNumbers(BaseModel):
     @classmethod
     def _read_number(cls, value: Any, info: ValidationInfo) -> Any:
         return typed_value(cls, info.field_name, value)
+
+
+def described(
+    default: Any, title: str, help: str, unit: str = "", basic: bool = False, **bounds: Any
+) -> Any:
+    """Return a field with what the form, the command line and the documentation need."""
+    extra: dict[str, Any] = {"basic": basic, **({"unit": unit} if unit else {})}
+    return Field(default, title=title, description=help, json_schema_extra=extra, **bounds)
 
 
 def field_of(model: type[BaseModel], name: str, **changes: Any) -> Any:
@@ -203,11 +211,31 @@ def _inner_type(annotation: Any) -> Any:
 
 # --- sentences -------------------------------------------------------------------------------
 
+_UNKNOWN = "This value cannot be used here."
 _NUMBERS = {"int_type", "int_parsing", "int_from_float", "float_type", "float_parsing"}
-_TEXTS = {"string_type", "string_sub_type", "string_unicode"}
-_FLAGS = {"bool_type", "bool_parsing"}
-_LISTS = {"tuple_type", "list_type", "set_type", "iterable_type"}
 _GROUPS = {"model_type", "model_attributes_type", "dict_type", "dataclass_type", "mapping_type"}
+_SENTENCES = {
+    "missing": "This is required.",
+    **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), "Enter text."),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "Use true or false."),
+    **dict.fromkeys(("tuple_type", "list_type", "set_type", "iterable_type"), "Use a list."),
+    "greater_than": "Use a value above {gt}.",
+    "greater_than_equal": "Use at least {ge}.",
+    "less_than": "Use a value below {lt}.",
+    "less_than_equal": "Use at most {le}.",
+    "int_parsing_size": "Use a smaller number.",
+    "literal_error": "Choose {expected}.",
+    "enum": "Choose {expected}.",
+    "string_too_short": "Use at least {min_length} characters.",
+    "string_too_long": "Use at most {max_length} characters.",
+    "too_short": "Give at least {min_length} entries.",
+    "too_long": "Give at most {max_length} entries.",
+}
+_AT_LEAST_ONE = {
+    "string_too_short": "Enter text here.",
+    "too_short": "Give at least one entry.",
+}
+"""Where the bound is 1."""
 
 
 def _sentence(
@@ -222,30 +250,28 @@ def _sentence(
         return str(context["sentence"])
     if kind in ("value_error", "assertion_error"):
         return _as_sentence(str(context.get("error", "")))
-    if kind == "missing":
-        return "This is required."
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(place[-1]), known, 1) if place else []
         return "There is no such field." + (f" Did you mean {near[0]}?" if near else "")
     if kind in _NUMBERS or kind == "finite_number":
         return number_wanted(field, whole=kind.startswith("int"))
-    if kind in _TEXTS:
-        return "Enter text."
-    if kind in _FLAGS:
-        return "Use true or false."
-    if kind in _LISTS:
-        return "Use a list."
     if kind in _GROUPS:
         return _group_wanted(place, field)
-    return _bound(kind, context) or "This value cannot be used here."
+    if context.get("min_length") == 1 and kind in _AT_LEAST_ONE:
+        return _AT_LEAST_ONE[kind]
+    shown = {name: plain(value).replace("'", "") for name, value in context.items()}
+    return _SENTENCES.get(kind, _UNKNOWN).format_map(shown)
+
+
+_LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 def limits_of(field: FieldInfo) -> dict[str, Any]:
     """Return the bounds of a field of numbers, as "ge", "gt", "le" and "lt"."""
     return {
         name: value
+        for name in _LIMITS
         for one in field.metadata
-        for name in ("ge", "gt", "le", "lt")
         if (value := getattr(one, name, None)) is not None
     }
 
@@ -256,50 +282,10 @@ def number_wanted(field: FieldInfo | None, *, whole: bool) -> str:
         whole = _inner_type(field.annotation) is int
     words = "Enter a whole number" if whole else "Enter a number"
     limits = limits_of(field) if field is not None else {}
-    low = (
-        f"at least {plain(limits['ge'])}"
-        if "ge" in limits
-        else f"above {plain(limits['gt'])}"
-        if "gt" in limits
-        else ""
-    )
-    high = (
-        f"at most {plain(limits['le'])}"
-        if "le" in limits
-        else f"below {plain(limits['lt'])}"
-        if "lt" in limits
-        else ""
-    )
     if "ge" in limits and "le" in limits:
         return f"{words} from {plain(limits['ge'])} to {plain(limits['le'])}."
-    return f"{words} {' and '.join(part for part in (low, high) if part)}".rstrip() + "."
-
-
-def _bound(kind: str, context: Mapping[str, Any]) -> str | None:
-    match kind:
-        case "greater_than":
-            return f"Use a value above {plain(context['gt'])}."
-        case "greater_than_equal":
-            return f"Use at least {plain(context['ge'])}."
-        case "less_than":
-            return f"Use a value below {plain(context['lt'])}."
-        case "less_than_equal":
-            return f"Use at most {plain(context['le'])}."
-        case "int_parsing_size":
-            return "Use a smaller number."
-        case "literal_error" | "enum":
-            return f"Choose {str(context['expected']).replace(chr(39), '')}."
-        case "string_too_short":
-            least = context["min_length"]
-            return "Enter text here." if least == 1 else f"Use at least {least:,} characters."
-        case "string_too_long":
-            return f"Use at most {context['max_length']:,} characters."
-        case "too_short":
-            least = context["min_length"]
-            return f"Give at least {'one entry' if least == 1 else f'{least:,} entries'}."
-        case "too_long":
-            return f"Give at most {context['max_length']:,} entries."
-    return None
+    parts = [f"{_LIMITS[name]} {plain(limit)}" for name, limit in limits.items()]
+    return f"{words} {' and '.join(parts)}".rstrip() + "."
 
 
 def _group_wanted(place: Sequence[str | int], field: FieldInfo | None) -> str:
@@ -321,6 +307,6 @@ def plain(value: Any) -> str:
 
 def _as_sentence(text: str) -> str:
     if not text:
-        return "This value cannot be used here."
+        return _UNKNOWN
     ended = text if text.endswith((".", "!", "?")) else f"{text}."
     return ended[0].upper() + ended[1:]
