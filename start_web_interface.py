@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 try:
-    from cptstudio.web.server import main
+    from cptstudio.web.serve.server import main
 except ModuleNotFoundError as error:
     sys.exit(
         f"{error.name} is missing. Run `make setup` once, and then this file with .venv/bin/python."

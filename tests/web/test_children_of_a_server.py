@@ -267,7 +267,7 @@ def test_a_killed_command_takes_its_program_with_it(
 
 _BUSY_WORKER = """
 import os, re, socket
-from cptstudio.web.embedded_gunicorn import Server
+from cptstudio.web.serve.embedded_gunicorn import Server
 
 def application(environ, start_response):
     print(os.getpid(), os.getppid(), flush=True)

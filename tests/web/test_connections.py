@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import websocket
 
-from cptstudio.web.embedded_gunicorn import THREADS
-from cptstudio.web.patient_worker import MOST_ARRIVING
 from cptstudio.web.security.refusals import SOCKET_LIMIT
+from cptstudio.web.serve.embedded_gunicorn import THREADS
+from cptstudio.web.serve.patient_worker import MOST_ARRIVING
 from tests.web.server_process import (
     FORM,
     PATIENCE,

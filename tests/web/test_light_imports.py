@@ -51,7 +51,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 FIRST_PAGE = """
 import io, json, sys
 from pathlib import Path
-import cptstudio.web.server, cptstudio.web.embedded_gunicorn
+import cptstudio.web.serve.server, cptstudio.web.serve.embedded_gunicorn
 from cptstudio.web.options import parse_options
 from cptstudio.web.security.access import make_access
 from cptstudio.web.security.token import prepare_private_folder, read_or_make_token

@@ -12,7 +12,7 @@ from gunicorn.config import Config
 from gunicorn.workers import gthread
 from packaging.requirements import Requirement
 
-from cptstudio.web import embedded_gunicorn, patient_worker
+from cptstudio.web.serve import embedded_gunicorn, patient_worker
 
 ROOT = Path(__file__).parents[2]
 

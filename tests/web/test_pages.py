@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client
 
-from cptstudio.web.logs import set_up_logs
 from cptstudio.web.pages import UI_FOLDER, Pages
+from cptstudio.web.serve.logs import set_up_logs
 from tests.web.in_process import Web
 
 

@@ -185,8 +185,8 @@ def test_taken_port_is_told_when_it_was_asked_for(tmp_path: Path) -> None:
 
 
 def test_next_port_is_taken_when_none_was_asked_for(tmp_path: Path) -> None:
-    from cptstudio.web.listening import open_listener
     from cptstudio.web.options import ServerOptions
+    from cptstudio.web.serve.listening import open_listener
 
     with (
         open_listener(ServerOptions(tmp_path)) as one,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import websocket
 
-from cptstudio.web.embedded_gunicorn import THREADS
+from cptstudio.web.serve.embedded_gunicorn import THREADS
 from tests.web.server_process import PATIENCE, RunningServer, free_port, wait_for
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import typer
 def serve(context: typer.Context) -> None:
     """Open the web interface in the browser (`cpt-studio serve --help` lists its options)."""
     from cptstudio.web.options import parse_options
-    from cptstudio.web.server import serve as serve_workspace
+    from cptstudio.web.serve.server import serve as serve_workspace
 
     serve_workspace(parse_options(context.args, "cpt-studio serve"))
 

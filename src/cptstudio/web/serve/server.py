@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 from cptstudio import __version__, terminal
 from cptstudio.errors import UserError, machine_error
 from cptstudio.terminal import visible
-from cptstudio.web.listening import open_listener
-from cptstudio.web.logs import set_up_logs
 from cptstudio.web.options import ServerOptions, parse_options
 from cptstudio.web.security.access import Access, make_access, origin_of
 from cptstudio.web.security.boot import Boot
@@ -29,6 +27,8 @@ from cptstudio.web.security.token import (
     prepare_private_folder,
     read_or_make_token,
 )
+from cptstudio.web.serve.listening import open_listener
+from cptstudio.web.serve.logs import set_up_logs
 from cptstudio.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def serve(options: ServerOptions) -> None:
         UserError: it cannot be served; what to do about it is said.
     """
     from cptstudio.runs.server_lock import describe_server, take_server_lock
-    from cptstudio.web.embedded_gunicorn import Server
+    from cptstudio.web.serve.embedded_gunicorn import Server
 
     workspace = Workspace(options.workspace)
     if options.demo:
-        from cptstudio.web.demo_workspace import make_demo_workspace
+        from cptstudio.web.serve.demo_workspace import make_demo_workspace
 
         make_demo_workspace(workspace)
     _check_workspace(workspace)

@@ -32,7 +32,7 @@ def make_demo_workspace(workspace: Workspace) -> None:
         f"Making the demo workspace in {visible(str(workspace.root))} (about a minute, once)",
         flush=True,
     )
-    program = ("-m", "cptstudio.web.demo_workspace", str(workspace.root))
+    program = ("-m", "cptstudio.web.serve.demo_workspace", str(workspace.root))
     child = ChildProcess(program, for_models(), shows="everything")
     try:
         status = child.wait()

@@ -23,7 +23,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from cptstudio import child_guard
-from cptstudio.web.patient_worker import PatientWorker
+from cptstudio.web.serve.patient_worker import PatientWorker
 
 if TYPE_CHECKING:
     from pathlib import Path
