@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import socketio
 
-from cptstudio.web.status_watch import StatusWatch
+from cptstudio.web.live.status_watch import StatusWatch
 from cptstudio.workspace import Workspace
 from tests.web.in_process import Web
 from tests.web.run_directories import make_run

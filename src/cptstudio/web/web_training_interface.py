@@ -69,7 +69,7 @@ def create_inner(studio: Studio, access: Access) -> flask.Flask:
 
     from cptstudio.web import making_room
     from cptstudio.web.api import register
-    from cptstudio.web.live import Live
+    from cptstudio.web.live.live import Live
     from cptstudio.web.security.sockets import GuardedSocketIO
 
     app = flask.Flask("cptstudio.web", static_folder=None, template_folder=None)

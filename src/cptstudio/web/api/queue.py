@@ -6,8 +6,8 @@ import flask
 
 from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
 from cptstudio.web.api.openapi import Nothing, route
+from cptstudio.web.live.status_watch import QueueStatus, status_now
 from cptstudio.web.problems import Conflict, NotFound
-from cptstudio.web.status_watch import QueueStatus, status_now
 from cptstudio.web.studio import Studio
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import flask
 
 from cptstudio.web.api.openapi import route
-from cptstudio.web.status_watch import Status, status_now
+from cptstudio.web.live.status_watch import Status, status_now
 from cptstudio.web.studio import Studio
 
 

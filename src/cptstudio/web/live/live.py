@@ -36,8 +36,8 @@ import flask
 
 from cptstudio.errors import UserError
 from cptstudio.runs.imported_list import ID_PREFIX
-from cptstudio.web.followed_run import FollowedRun, Position
-from cptstudio.web.status_watch import StatusWatch, status_now
+from cptstudio.web.live.followed_run import FollowedRun, Position
+from cptstudio.web.live.status_watch import StatusWatch, status_now
 
 if TYPE_CHECKING:
     from flask_socketio import SocketIO
