@@ -62,7 +62,7 @@ QUESTIONS: Final = (
 AS_THE_SERVER: Final = """
 import sys
 from cptstudio.run_files import read_config
-from cptstudio.web.labels import Labels
+from cptstudio.web.runs.labels import Labels
 from cptstudio.web.series import library
 from cptstudio.workspace import Workspace
 workspace, run = Workspace(sys.argv[1]), sys.argv[2]

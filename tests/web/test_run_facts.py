@@ -11,8 +11,8 @@ import pytest
 
 from cptstudio import run_files, run_rows
 from cptstudio.web import run_facts
-from cptstudio.web.labels import Labels
 from cptstudio.web.run_facts import FactsReader
+from cptstudio.web.runs.labels import Labels
 from cptstudio.workspace import Workspace
 from tests.web.series.metrics_files import (
     append,

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from cptstudio.errors import Finding, UserError
 from cptstudio.testing.references import ModelReference, resolve_reference
 from cptstudio.web.problems import Problem
-from cptstudio.web.run_details import CheckpointView, checkpoints
+from cptstudio.web.runs.details import CheckpointView, checkpoints
 from cptstudio.web.studio import Studio
 
 _BASES, _MERGES = "Base models", "Merged models"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cptstudio.web.jobs import JobRunner
     from cptstudio.web.places import Places
     from cptstudio.web.playground_history import PlaygroundHistory
-    from cptstudio.web.run_library import RunLibrary
+    from cptstudio.web.runs.run_library import RunLibrary
     from cptstudio.web.uploads import Uploads
 
 
@@ -48,7 +48,7 @@ class Studio:
     @cached_property
     def run_library(self) -> RunLibrary:
         """What is known about runs."""
-        from cptstudio.web.run_library import RunLibrary
+        from cptstudio.web.runs.run_library import RunLibrary
 
         return RunLibrary(self.workspace, self.manager)
 

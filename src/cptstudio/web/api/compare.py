@@ -13,10 +13,10 @@ from cptstudio.metrics import Compared, Format, Metric
 from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
-from cptstudio.web.run_details import flattened
 from cptstudio.web.run_facts import Measure, finite
+from cptstudio.web.runs.details import flattened
+from cptstudio.web.runs.summaries import RunSummary
 from cptstudio.web.studio import Studio
-from cptstudio.web.summaries import RunSummary
 
 MOST_RUNS = 16
 _PARTS: dict[Compared, str] = {"best": "best", "last": "last", "change": "change since the start"}

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from cptstudio import metrics
 from cptstudio.errors import UserError
 from cptstudio.metrics import Axis
-from cptstudio.web import run_exports, run_texts
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
+from cptstudio.web.runs import exports as run_exports
+from cptstudio.web.runs import texts as run_texts
 from cptstudio.web.studio import Studio
 
 _KEYS = 32

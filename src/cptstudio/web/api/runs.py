@@ -14,9 +14,9 @@ from cptstudio.training.fitting import Fit, completed, fit_of_plan, fit_of_run
 from cptstudio.training.prepare import plan_config
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
 from cptstudio.web.problems import DoesNotFit, Problem
-from cptstudio.web.run_details import RunDetail
+from cptstudio.web.runs.details import RunDetail
+from cptstudio.web.runs.summaries import Runs, RunSummary
 from cptstudio.web.studio import Studio
-from cptstudio.web.summaries import Runs, RunSummary
 from cptstudio.workspace import check_name
 
 _Name = Field(min_length=1, max_length=64, description="1 to 64 letters, digits, `.`, `_`, `-`.")

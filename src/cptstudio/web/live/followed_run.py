@@ -14,7 +14,7 @@ from cptstudio.durable import UnusableFileError
 from cptstudio.runs.following import Follower
 from cptstudio.runs.states import RunState
 from cptstudio.web.problems import NotFound
-from cptstudio.web.run_library import RunLibrary
+from cptstudio.web.runs.run_library import RunLibrary
 
 MOST_ROWS: Final = 256
 _RECENT_EVENTS: Final = 100

@@ -15,7 +15,7 @@ from cptstudio.errors import UserError
 from cptstudio.runs.queue import Waiting
 from cptstudio.runs.run import Run
 from cptstudio.web.jobs import Job
-from cptstudio.web.summaries import RunSummary
+from cptstudio.web.runs.summaries import RunSummary
 
 if TYPE_CHECKING:
     from cptstudio.web.studio import Studio

@@ -16,7 +16,7 @@ from cptstudio.runs.records import ExitRecord
 from cptstudio.runs.run import Run
 from cptstudio.settings import TrainingSettings
 from cptstudio.web.equal_command import command_line, fork_command
-from cptstudio.web.summaries import RunSummary, imported_summary
+from cptstudio.web.runs.summaries import RunSummary, imported_summary
 
 
 class CheckpointView(BaseModel):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cptstudio import metrics
 from cptstudio.durable import parse_json
-from cptstudio.web.run_library import RunLibrary
+from cptstudio.web.runs.run_library import RunLibrary
 
 _PAGE: Final = 2000
 

@@ -10,7 +10,7 @@ from cptstudio.durable import open_regular_file
 from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.settings import TrainingSettings
 from cptstudio.testing import samples
-from cptstudio.web.run_library import RunLibrary
+from cptstudio.web.runs.run_library import RunLibrary
 
 MOST_LINES: Final = 5000
 

@@ -15,11 +15,11 @@ from cptstudio.json_lines import read_json_lines
 from cptstudio.runs.imported_list import ID_PREFIX, ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
-from cptstudio.web import run_details
-from cptstudio.web.labels import Labels
 from cptstudio.web.problems import NotFound
-from cptstudio.web.run_details import RunDetail
-from cptstudio.web.summaries import Runs, RunSummary, Summaries, imported_summary
+from cptstudio.web.runs import details as run_details
+from cptstudio.web.runs.details import RunDetail
+from cptstudio.web.runs.labels import Labels
+from cptstudio.web.runs.summaries import Runs, RunSummary, Summaries, imported_summary
 from cptstudio.workspace import Workspace
 
 if TYPE_CHECKING:

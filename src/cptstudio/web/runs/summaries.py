@@ -17,8 +17,8 @@ from cptstudio.runs.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.states import RunState
 from cptstudio.web import run_facts
-from cptstudio.web.labels import Labels
 from cptstudio.web.run_facts import FactsReader, RunFacts, finite, whole
+from cptstudio.web.runs.labels import Labels
 
 IMPORTED: Final = "imported"
 
