@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cptstudio import run_files, run_rows
-from cptstudio.web import run_facts
-from cptstudio.web.run_facts import FactsReader
 from cptstudio.web.runs.labels import Labels
+from cptstudio.web.series import facts as run_facts
+from cptstudio.web.series.facts import FactsReader
 from cptstudio.workspace import Workspace
 from tests.web.series.metrics_files import (
     append,

@@ -13,9 +13,9 @@ from cptstudio.metrics import Compared, Format, Metric
 from cptstudio.runs.imported_list import ID_PREFIX
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
-from cptstudio.web.run_facts import Measure, finite
 from cptstudio.web.runs.details import flattened
 from cptstudio.web.runs.summaries import RunSummary
+from cptstudio.web.series.facts import Measure, finite
 from cptstudio.web.studio import Studio
 
 MOST_RUNS = 16

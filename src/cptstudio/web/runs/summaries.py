@@ -16,9 +16,9 @@ from cptstudio.errors import UserError, machine_error
 from cptstudio.runs.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.states import RunState
-from cptstudio.web import run_facts
-from cptstudio.web.run_facts import FactsReader, RunFacts, finite, whole
 from cptstudio.web.runs.labels import Labels
+from cptstudio.web.series import facts as run_facts
+from cptstudio.web.series.facts import FactsReader, RunFacts, finite, whole
 
 IMPORTED: Final = "imported"
 
