@@ -24,7 +24,7 @@ from cptstudio.settings import (
     parse_settings,
 )
 from cptstudio.validation import limits_of
-from cptstudio.web.corpus_work import BuildBody
+from cptstudio.web.work.corpus_work import BuildBody
 
 
 def run(*arguments: str) -> tuple[int, dict[str, Any], str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cptstudio.web import corpus_work
+from cptstudio.web.work import corpus_work
 from tests.web.in_process import make_web
 from tests.workspace_of_before import lay_out
 

@@ -14,7 +14,7 @@ import pytest
 
 from cptstudio import child_limits
 from cptstudio.run_files import RunConfig, read_config
-from cptstudio.web import making_room
+from cptstudio.web.work import free_memory as making_room
 from tests.training.small_workspace import prepare
 from tests.web.hostile_models import growing_tokenizer
 from tests.web.in_process import Web, make_web

@@ -17,9 +17,9 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.durable import is_staging_name
 from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
-from cptstudio.web import corpus_work
 from cptstudio.web.problems import Problem
-from cptstudio.web.row_samples import RowSampler
+from cptstudio.web.work import corpus_work
+from cptstudio.web.work.row_samples import RowSampler
 from tests.web.corpus_sources import MODEL, install_demo_model, write_documents, write_much_text
 from tests.web.hostile_models import growing_tokenizer, our_children
 from tests.web.in_process import Web, make_web

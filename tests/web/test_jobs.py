@@ -15,9 +15,9 @@ import pytest
 
 from cptstudio.child_limits import Limits
 from cptstudio.errors import UserError
-from cptstudio.web.job_speed import Speed
-from cptstudio.web.jobs import Job, JobRunner
 from cptstudio.web.problems import Conflict
+from cptstudio.web.work.job_speed import Speed
+from cptstudio.web.work.jobs import Job, JobRunner
 from tests.web.in_process import Web
 from tests.web.server_process import wait_for
 
@@ -187,7 +187,7 @@ def test_only_ended_jobs_are_forgotten(jobs: Watched) -> None:
 _SERVER = """
 import json, sys
 from cptstudio.child_limits import for_files
-from cptstudio.web.jobs import JobRunner
+from cptstudio.web.work.jobs import JobRunner
 program, request = json.loads(sys.argv[1])
 job = JobRunner().start("test", "A test", program, request, for_files())
 input()
@@ -217,7 +217,7 @@ def test_a_job_ends_when_its_server_is_killed(tmp_path: Path) -> None:
 
 def test_the_rate_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("cptstudio.web.job_speed.time.monotonic", lambda: now)
+    monkeypatch.setattr("cptstudio.web.work.job_speed.time.monotonic", lambda: now)
     speed = Speed()
     assert speed.after("reading", 0, 1000) == (None, None)
     for second in range(1, 33):

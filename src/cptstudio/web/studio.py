@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from cptstudio.models.library import ModelLibrary
     from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
-    from cptstudio.web.bench_tasks import BenchTasks
-    from cptstudio.web.jobs import JobRunner
     from cptstudio.web.places import Places
-    from cptstudio.web.playground_history import PlaygroundHistory
     from cptstudio.web.runs.run_library import RunLibrary
     from cptstudio.web.uploads import Uploads
+    from cptstudio.web.work.inference_tasks import BenchTasks
+    from cptstudio.web.work.jobs import JobRunner
+    from cptstudio.web.work.playground_history import PlaygroundHistory
 
 
 @dataclass
@@ -69,14 +69,14 @@ class Studio:
     @cached_property
     def bench(self) -> BenchTasks:
         """The models in memory, and what is asked of them. Nothing runs before it is asked."""
-        from cptstudio.web.bench_tasks import BenchTasks
+        from cptstudio.web.work.inference_tasks import BenchTasks
 
         return BenchTasks(lambda: self.news.publish("bench", {}))
 
     @cached_property
     def playground_history(self) -> PlaygroundHistory:
         """What was asked in the playground."""
-        from cptstudio.web.playground_history import PlaygroundHistory
+        from cptstudio.web.work.playground_history import PlaygroundHistory
 
         return PlaygroundHistory(self.workspace)
 
@@ -91,7 +91,7 @@ class Studio:
 def make_studio(options: ServerOptions) -> Studio:
     """The studio of the options' workspace. Nothing is created or started by it."""
     from cptstudio.runs.training_manager import TrainingManager
-    from cptstudio.web.jobs import JobRunner
+    from cptstudio.web.work.jobs import JobRunner
 
     workspace = Workspace(options.workspace)
     workspace.hold()

@@ -67,10 +67,10 @@ def create_inner(studio: Studio, access: Access) -> flask.Flask:
     """Flask with the API, and Socket.IO around it. It is safe only inside the gate."""
     import flask
 
-    from cptstudio.web import making_room
     from cptstudio.web.api import register
     from cptstudio.web.live.live import Live
     from cptstudio.web.security.sockets import GuardedSocketIO
+    from cptstudio.web.work import free_memory as making_room
 
     app = flask.Flask("cptstudio.web", static_folder=None, template_folder=None)
     socketio = GuardedSocketIO(app, access)

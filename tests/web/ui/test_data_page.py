@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.left_aside import LeftAside
-from cptstudio.web import corpus_work
+from cptstudio.web.work import corpus_work
 from cptstudio.workspace import Workspace
 from tests.toy_models import text_sample
 from tests.web.server_process import PATIENCE, RunningServer, wait_for

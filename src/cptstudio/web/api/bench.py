@@ -10,7 +10,6 @@ from cptstudio.errors import UserError
 from cptstudio.runs.preferences import read_preferences
 from cptstudio.testing.bench import Ask, load_request
 from cptstudio.testing.requests import Complete, Score, Unload
-from cptstudio.web import corpus_documents, making_room, model_choices
 from cptstudio.web.api.bench_models import (
     MOST_TEXT,
     BenchFacts,
@@ -22,9 +21,11 @@ from cptstudio.web.api.bench_models import (
     TextToScore,
 )
 from cptstudio.web.api.openapi import Nothing, route
-from cptstudio.web.bench_tasks import Task
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import corpus_documents, model_choices
+from cptstudio.web.work import free_memory as making_room
+from cptstudio.web.work.inference_tasks import Task
 
 _BODY_LIMIT = 4 * 1024 * 1024
 

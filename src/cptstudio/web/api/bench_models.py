@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cptstudio.sampling import MOST_SEEDS, Sampling, Seed
 from cptstudio.testing.requests import Prompt, Side, Windows
 from cptstudio.validation import ReadsNumbers
-from cptstudio.web.bench_tasks import Task
-from cptstudio.web.testing_work import Name, Reference
+from cptstudio.web.work.evaluation_work import Name, Reference
+from cptstudio.web.work.inference_tasks import Task
 
 MOST_TOKENS = 50_000
 """Of all texts of one completion: a page has to hold them with their alternatives."""

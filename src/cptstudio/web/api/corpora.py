@@ -9,7 +9,6 @@ import flask
 
 from cptstudio.corpus.listed import WholeDocument
 from cptstudio.errors import UserError
-from cptstudio.web import corpus_documents, corpus_work
 from cptstudio.web.api.corpora_models import (
     CorpusDescription,
     CorpusList,
@@ -24,10 +23,11 @@ from cptstudio.web.api.corpora_models import (
     TokenCounts,
 )
 from cptstudio.web.api.openapi import Confirmed, route
-from cptstudio.web.corpus_documents import DocumentPage
 from cptstudio.web.problems import NotFound
-from cptstudio.web.row_samples import RowSampler
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import corpus_documents, corpus_work
+from cptstudio.web.work.corpus_documents import DocumentPage
+from cptstudio.web.work.row_samples import RowSampler
 from cptstudio.workspace import NAME_PATTERN
 
 _SIDES = ("train", "validation", "test")

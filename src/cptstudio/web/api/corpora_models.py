@@ -12,8 +12,8 @@ from cptstudio.sampling import Seed
 from cptstudio.settings import Packing
 from cptstudio.testing.requests import Side
 from cptstudio.validation import ReadsNumbers
-from cptstudio.web.corpus_work import GivenSources
-from cptstudio.web.jobs import Job
+from cptstudio.web.work.corpus_work import GivenSources
+from cptstudio.web.work.jobs import Job
 
 
 class _Given(ReadsNumbers):

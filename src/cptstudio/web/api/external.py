@@ -14,7 +14,7 @@ from cptstudio.runs.detection import Detection, ExternalProcess, visible
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
-from cptstudio.web.watched_processes import Watch, WatchedProcesses, process_id
+from cptstudio.web.work.watched_processes import Watch, WatchedProcesses, process_id
 
 
 class ConfirmedTwice(BaseModel):

@@ -11,9 +11,9 @@ import flask
 from pydantic import BaseModel
 
 from cptstudio.web.api.openapi import Nothing, route
-from cptstudio.web.jobs import Job, orders
 from cptstudio.web.problems import Conflict, NotFound
 from cptstudio.web.studio import Studio
+from cptstudio.web.work.jobs import Job, orders
 
 
 class Jobs(BaseModel):

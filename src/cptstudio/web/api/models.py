@@ -11,11 +11,11 @@ from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription
 from cptstudio.models import hub_address
 from cptstudio.models.library import Model
-from cptstudio.web import model_work
 from cptstudio.web.api.openapi import Confirmed, route
-from cptstudio.web.model_work import ModelQuery
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import model_work
+from cptstudio.web.work.model_work import ModelQuery
 
 
 class _Given(BaseModel):

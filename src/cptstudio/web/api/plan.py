@@ -11,10 +11,11 @@ from cptstudio import yaml_text
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.settings import parse_settings
 from cptstudio.training.planning import Plan, make_plan
-from cptstudio.web import equal_command, making_room
+from cptstudio.web import equal_command
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import free_memory as making_room
 
 _YAML_LIMIT = 256 * 1024
 

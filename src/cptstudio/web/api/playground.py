@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.durable import dump_json
 from cptstudio.web.api.openapi import Confirmed, route
-from cptstudio.web.playground_history import HistoryEntry, PlaygroundHistory
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work.playground_history import HistoryEntry, PlaygroundHistory
 
 
 class HistoryQuery(BaseModel):

@@ -7,7 +7,6 @@ import flask
 from cptstudio.errors import UserError
 from cptstudio.prompt_suites import delete_suite, read_suite, suite_names, write_suite
 from cptstudio.testing.reports import NoReportError, Reports
-from cptstudio.web import model_choices, testing_work
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.api.testing_models import (
     Report,
@@ -18,9 +17,11 @@ from cptstudio.web.api.testing_models import (
     SuiteFacts,
     SuiteList,
 )
-from cptstudio.web.model_choices import ModelChoices
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import evaluation_work as testing_work
+from cptstudio.web.work import model_choices
+from cptstudio.web.work.model_choices import ModelChoices
 
 
 def blueprint(studio: Studio) -> flask.Blueprint:

@@ -42,8 +42,8 @@ from cptstudio.web.live.status_watch import StatusWatch, status_now
 if TYPE_CHECKING:
     from flask_socketio import SocketIO
 
-    from cptstudio.web.jobs import Job
     from cptstudio.web.studio import Studio
+    from cptstudio.web.work.jobs import Job
 
 _TICK_SECONDS = 0.25
 _SHORTEST_SECONDS = 0.24

@@ -14,8 +14,8 @@ from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.runs.queue import Waiting
 from cptstudio.runs.run import Run
-from cptstudio.web.jobs import Job
 from cptstudio.web.runs.summaries import RunSummary
+from cptstudio.web.work.jobs import Job
 
 if TYPE_CHECKING:
     from cptstudio.web.studio import Studio

@@ -15,9 +15,9 @@ from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import Finding, UserError
 from cptstudio.validation import ReadsNumbers, field_of
 from cptstudio.web import confined
-from cptstudio.web.jobs import Job, Order
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work.jobs import Job, Order
 from cptstudio.workspace import check_name, check_new_name
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from cptstudio.errors import UserError
 from cptstudio.settings import parse_settings
 from cptstudio.training import calibration
 from cptstudio.training.planning import make_plan
-from cptstudio.web.jobs import Job, Order
 from cptstudio.web.studio import Studio
+from cptstudio.web.work.jobs import Job, Order
 
 
 class CalibrateBody(BaseModel):

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from cptstudio import durable
 from cptstudio.json_lines import JsonLinesWriter, read_json_lines
-from cptstudio.web.bench_tasks import Task
 from cptstudio.web.problems import NotFound
+from cptstudio.web.work.inference_tasks import Task
 from cptstudio.workspace import Workspace
 
 _FOLDER, _FILE = "playground", "history.jsonl"

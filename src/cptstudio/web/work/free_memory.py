@@ -16,7 +16,7 @@ from cptstudio.run_files import RunConfig
 from cptstudio.testing.bench import BenchState
 from cptstudio.training.machine import describe_machine
 from cptstudio.training.resources import estimate_memory
-from cptstudio.web.bench_tasks import BenchTasks
+from cptstudio.web.work.inference_tasks import BenchTasks
 
 REASON = "A training run needed its memory."
 _log = logging.getLogger(__name__)

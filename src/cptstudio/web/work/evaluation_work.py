@@ -16,10 +16,10 @@ from cptstudio.testing.programs import EVALUATE, MERGE, QUESTIONS, SUITE
 from cptstudio.testing.references import ModelReference, request_of
 from cptstudio.testing.requests import HeldOutText, Measured
 from cptstudio.validation import ReadsNumbers
-from cptstudio.web import model_choices
-from cptstudio.web.jobs import Job, Order, Subject
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import model_choices
+from cptstudio.web.work.jobs import Job, Order, Subject
 from cptstudio.workspace import check_name, check_new_name
 
 Reference = Annotated[str, Field(min_length=1, max_length=4096)]

@@ -27,8 +27,8 @@ from cptstudio.child_limits import Limits
 from cptstudio.child_process import GRACE_SECONDS, ChildProcess
 from cptstudio.errors import Finding, UserError
 from cptstudio.job_programs import Unit
-from cptstudio.web.job_speed import Speed
 from cptstudio.web.problems import Conflict
+from cptstudio.web.work.job_speed import Speed
 
 PARALLEL = 2
 _REMEMBERED = 50
