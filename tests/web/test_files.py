@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.web import confined
-from cptstudio.web.places import Places
+from cptstudio.web.files import confined
+from cptstudio.web.files.allowed_folders import Places
 from cptstudio.workspace import Workspace
 from tests.web.in_process import Web, make_web
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from cptstudio.errors import UserError
+from cptstudio.web.files.uploads import KEPT_SECONDS, Uploads, clean_name
 from cptstudio.web.problems import NotFound
-from cptstudio.web.uploads import KEPT_SECONDS, Uploads, clean_name
 from cptstudio.workspace import Workspace
 from tests.web.in_process import Web
 from tests.web.server_process import running_server, wait_for

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from cptstudio.models.library import ModelLibrary
     from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
-    from cptstudio.web.places import Places
+    from cptstudio.web.files.allowed_folders import Places
+    from cptstudio.web.files.uploads import Uploads
     from cptstudio.web.runs.run_library import RunLibrary
-    from cptstudio.web.uploads import Uploads
     from cptstudio.web.work.inference_tasks import BenchTasks
     from cptstudio.web.work.jobs import JobRunner
     from cptstudio.web.work.playground_history import PlaygroundHistory
@@ -55,14 +55,14 @@ class Studio:
     @cached_property
     def places(self) -> Places:
         """Folders outside the workspace that the user allowed."""
-        from cptstudio.web.places import Places
+        from cptstudio.web.files.allowed_folders import Places
 
         return Places(self.workspace, self.options.allow_roots)
 
     @cached_property
     def uploads(self) -> Uploads:
         """Files that the page sent."""
-        from cptstudio.web.uploads import Uploads
+        from cptstudio.web.files.uploads import Uploads
 
         return Uploads(self.workspace)
 

@@ -7,9 +7,9 @@ from typing import Literal
 import flask
 from pydantic import BaseModel, ConfigDict, Field
 
-from cptstudio.web import confined
 from cptstudio.web.api.openapi import route
-from cptstudio.web.places import Root
+from cptstudio.web.files import confined
+from cptstudio.web.files.allowed_folders import Root
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 

@@ -8,9 +8,9 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from cptstudio.corpus.left_aside import Kind, rules_for_pages
 from cptstudio.web.api.openapi import route
+from cptstudio.web.files.uploads import Purpose, Upload
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
-from cptstudio.web.uploads import Purpose, Upload
 
 
 class UploadQuery(BaseModel):

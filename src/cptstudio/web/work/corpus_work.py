@@ -14,7 +14,7 @@ from cptstudio.child_limits import for_files
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import Finding, UserError
 from cptstudio.validation import ReadsNumbers, field_of
-from cptstudio.web import confined
+from cptstudio.web.files import confined
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
 from cptstudio.web.work.jobs import Job, Order
