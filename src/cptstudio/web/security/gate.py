@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cptstudio.errors import machine_error
-from cptstudio.web.connections import Body
 from cptstudio.web.pages import PAGE_PATH, is_inner
 from cptstudio.web.problems import CONTENT_TYPE as PROBLEM_TYPE
 from cptstudio.web.problems import problem_bytes, status_of
 from cptstudio.web.security import csp_reports, entrance_pages
 from cptstudio.web.security.access import Access
+from cptstudio.web.security.connections import Body
 from cptstudio.web.security.entrance import Entrance
 from cptstudio.web.security.headers import CSP_REPORT_PATH, with_security_headers
 from cptstudio.web.security.links import LINK_PREFIX

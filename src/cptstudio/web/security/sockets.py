@@ -9,8 +9,8 @@ import flask
 from engineio.async_drivers._websocket_wsgi import SimpleWebSocketWSGI
 from flask_socketio import ConnectionRefusedError, SocketIO
 
-from cptstudio.web.connections import set_patience
 from cptstudio.web.security.access import Access
+from cptstudio.web.security.connections import set_patience
 from cptstudio.web.security.gate import SOCKET_PROTOCOL
 from cptstudio.web.security.refusals import SOCKET_LIMIT
 from cptstudio.web.security.visit import SESSION_KEY, Visit

@@ -25,7 +25,7 @@ from gunicorn import sock as gunicorn_sock
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from cptstudio.web.connections import set_patience
+from cptstudio.web.security.connections import set_patience
 
 HEADERS_SECONDS = 10.0
 """A request's headers are there within so many seconds of its connection, or it is closed."""
