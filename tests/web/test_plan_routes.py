@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cptstudio.cli import app
 from cptstudio.settings import TrainingSettings, parse_settings
-from cptstudio.web.equal_command import command_line, yaml_text
+from cptstudio.web.cli_equivalent import command_line, yaml_text
 from tests.training.small_workspace import small_settings
 from tests.web.in_process import Web, make_web
 from tests.web.server_process import wait_for

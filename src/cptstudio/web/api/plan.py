@@ -11,7 +11,7 @@ from cptstudio import yaml_text
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.settings import parse_settings
 from cptstudio.training.planning import Plan, make_plan
-from cptstudio.web import equal_command
+from cptstudio.web import cli_equivalent as equal_command
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio

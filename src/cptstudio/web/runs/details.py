@@ -15,7 +15,7 @@ from cptstudio.runs.imported_list import ImportedEntry
 from cptstudio.runs.records import ExitRecord
 from cptstudio.runs.run import Run
 from cptstudio.settings import TrainingSettings
-from cptstudio.web.equal_command import command_line, fork_command
+from cptstudio.web.cli_equivalent import command_line, fork_command
 from cptstudio.web.runs.summaries import RunSummary, imported_summary
 
 
