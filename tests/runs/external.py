@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from cptstudio.runs.detection import ExternalProcess, detect
-from cptstudio.runs.log_parser import LogParser, LogRecord
+from cptstudio.runs.external.detection import ExternalProcess, detect
+from cptstudio.runs.external.log_parser import LogParser, LogRecord
 
 
 def parse_log(data: bytes) -> list[LogRecord]:

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.runs.detection import Detection, detect, examine
-from cptstudio.runs.external_processes import ExternalProcesses, has_ended
+from cptstudio.runs.external.detection import Detection, detect, examine
+from cptstudio.runs.external.external_processes import ExternalProcesses, has_ended
 from cptstudio.runs.identity import identify
 from tests.runs.external import (
     TRAIN,
@@ -167,7 +167,7 @@ def test_a_log_that_tee_writes_is_found(packages: Path, folder: Path) -> None:
 def test_decisions_are_logged_with_their_evidence(
     packages: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "cptstudio.runs.detection")
+    caplog.set_level(logging.INFO, "cptstudio.runs.external.detection")
     testing = [sys.executable, "-m", "mlx_lm", "lora", "--test"]
     with running(TRAIN, folder, packages) as one, running(testing, folder, packages) as other:
         detect()
@@ -179,7 +179,7 @@ def test_decisions_are_logged_with_their_evidence(
 def test_odd_arguments_are_shown_without_what_would_act_on_a_terminal(
     packages: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "cptstudio.runs.detection")
+    caplog.set_level(logging.INFO, "cptstudio.runs.external.detection")
     odd = os.fsdecode(b"\x1b[2J\n\xff \xe2\x82\xac")
     with running([*TRAIN, "--data", odd, "--seed", "7" * 9000], folder, packages) as process:
         one = the_found(process.pid)
@@ -193,7 +193,7 @@ def test_odd_arguments_are_shown_without_what_would_act_on_a_terminal(
 def test_turned_off_it_looks_at_nothing_and_says_so(
     packages: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "cptstudio.runs.detection")
+    caplog.set_level(logging.INFO, "cptstudio.runs.external.detection")
     with running(TRAIN, folder, packages):
         assert detect(enabled=False) == Detection(off=True)
     assert "no process was looked at" in caplog.text

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cptstudio.runs.command_lines import (
+from cptstudio.runs.external.command_lines import (
     TrainingCommand,
     mlx_tune_trainer,
     parse_command_line,

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.runs import external_processes
-from cptstudio.runs.external_processes import ExternalProcesses, has_ended
+from cptstudio.runs.external import external_processes
+from cptstudio.runs.external.external_processes import ExternalProcesses, has_ended
+from cptstudio.runs.external.log_parser import LogRecord
 from cptstudio.runs.identity import identify
-from cptstudio.runs.log_parser import LogRecord
 from tests.runs.external import TRAIN, make_package, running, the_found, tree_hash, wait_for
 from tests.runs.make_fixtures import arguments_of, make_data
 from tests.toy_models import make_toy_model, text_sample

@@ -28,7 +28,7 @@ from benchmarks.faults.hostile_files import (
 )
 from cptstudio.errors import UserError
 from cptstudio.runs import records
-from cptstudio.runs.others import OthersTraining
+from cptstudio.runs.external.external_training import OthersTraining
 from cptstudio.runs.preferences import Preferences, write_preferences
 from cptstudio.runs.records import Control
 from cptstudio.runs.training_manager import TrainingManager

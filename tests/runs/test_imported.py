@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cptstudio.errors import UserError
-from cptstudio.runs.imported import find_imported_runs, read_imported_run
-from cptstudio.runs.log_parser import LogRecord
+from cptstudio.runs.external.imported import find_imported_runs, read_imported_run
+from cptstudio.runs.external.log_parser import LogRecord
 from tests.runs.external import parse_log
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cptstudio.runs import log_parser
-from cptstudio.runs.log_parser import LINE_LIMIT, LogParser, LogRecord
+from cptstudio.runs.external import log_parser
+from cptstudio.runs.external.log_parser import LINE_LIMIT, LogParser, LogRecord
 from tests.runs.external import parse_log
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -13,9 +13,9 @@ import pytest
 
 from cptstudio.errors import UserError
 from cptstudio.run_rows import current_rows
-from cptstudio.runs.foreign_rows import ForeignRows
-from cptstudio.runs.log_parser import LogRecord
-from cptstudio.runs.others import OthersTraining
+from cptstudio.runs.external.external_training import OthersTraining
+from cptstudio.runs.external.foreign_rows import ForeignRows
+from cptstudio.runs.external.log_parser import LogRecord
 from cptstudio.runs.preferences import Preferences, write_preferences
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace

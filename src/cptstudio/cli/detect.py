@@ -20,10 +20,10 @@ from cptstudio.cli.common import (
 from cptstudio.cli.typed_options import whole
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
-from cptstudio.runs.detection import Detection, ExternalProcess, visible
-from cptstudio.runs.detection import detect as look_at_processes
-from cptstudio.runs.external_processes import Confirmation, ExternalProcesses
-from cptstudio.runs.log_parser import LogRecord
+from cptstudio.runs.external.detection import Detection, ExternalProcess, visible
+from cptstudio.runs.external.detection import detect as look_at_processes
+from cptstudio.runs.external.external_processes import Confirmation, ExternalProcesses
+from cptstudio.runs.external.log_parser import LogRecord
 from cptstudio.runs.preferences import read_preferences
 from cptstudio.workspace import Workspace
 

@@ -21,8 +21,8 @@ from cptstudio.cli.common import (
 )
 from cptstudio.cli.run_progress import figures
 from cptstudio.durable import dump_json
-from cptstudio.runs.detection import visible
-from cptstudio.runs.imported_list import ID_PREFIX, ImportedEntry
+from cptstudio.runs.external.detection import visible
+from cptstudio.runs.external.imported_list import ID_PREFIX, ImportedEntry
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 

@@ -33,13 +33,13 @@ from cptstudio.errors import MachineError, UserError, machine_error
 from cptstudio.prompt_suites import with_suite
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import forgetting, forking, launching, records, requests
-from cptstudio.runs.imported_list import ID_PREFIX
+from cptstudio.runs.external.external_training import OthersTraining
+from cptstudio.runs.external.imported_list import ID_PREFIX
 from cptstudio.runs.known_runs import KnownRuns, is_locked
 from cptstudio.runs.launching import NEWEST
 from cptstudio.runs.locks import Lock
 from cptstudio.runs.on_run_end import RunEnds
 from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
-from cptstudio.runs.others import OthersTraining
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.records import Request
 from cptstudio.runs.run import Run

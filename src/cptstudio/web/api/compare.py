@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio import metrics
 from cptstudio.metrics import Compared, Format, Metric
-from cptstudio.runs.imported_list import ID_PREFIX
+from cptstudio.runs.external.imported_list import ID_PREFIX
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs.details import flattened

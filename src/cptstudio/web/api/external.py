@@ -10,7 +10,7 @@ import flask
 from pydantic import BaseModel, ConfigDict
 
 from cptstudio.errors import UserError
-from cptstudio.runs.detection import Detection, ExternalProcess, visible
+from cptstudio.runs.external.detection import Detection, ExternalProcess, visible
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 
 from cptstudio.errors import UserError
-from cptstudio.runs.imported_list import ID_PREFIX
+from cptstudio.runs.external.imported_list import ID_PREFIX
 from cptstudio.web.live.followed_run import FollowedRun, Position
 from cptstudio.web.live.status_watch import StatusWatch, status_now
 

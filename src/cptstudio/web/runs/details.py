@@ -11,7 +11,7 @@ from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig, RunResult
 from cptstudio.run_rows import best_of
-from cptstudio.runs.imported_list import ImportedEntry
+from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.records import ExitRecord
 from cptstudio.runs.run import Run
 from cptstudio.settings import TrainingSettings

@@ -12,7 +12,7 @@ from cptstudio import run_files
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
-from cptstudio.runs.imported_list import ID_PREFIX, ImportedEntry
+from cptstudio.runs.external.imported_list import ID_PREFIX, ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.web.problems import NotFound

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError, machine_error
-from cptstudio.runs.imported_list import ImportedEntry
+from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.states import RunState
 from cptstudio.web.runs.labels import Labels

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cptstudio.errors import UserError
-from cptstudio.runs.detection import ExternalProcess
-from cptstudio.runs.others import OthersTraining
+from cptstudio.runs.external.detection import ExternalProcess
+from cptstudio.runs.external.external_training import OthersTraining
 
 MOST_WATCHED: Final = 8
 MOST_ROWS: Final = 20_000

@@ -18,14 +18,14 @@ import psutil
 
 from cptstudio.durable import read_bytes
 from cptstudio.errors import UserError
-from cptstudio.runs.command_lines import (
+from cptstudio.runs.external.command_lines import (
     SCRIPT_SIZE_LIMIT,
     TrainingCommand,
     mentions_a_tool,
     parse_command_line,
 )
+from cptstudio.runs.external.output_files import output_file
 from cptstudio.runs.identity import ProcessIdentity, identify
-from cptstudio.runs.output_files import output_file
 
 logger = logging.getLogger(__name__)
 

@@ -26,9 +26,9 @@ import psutil
 
 from cptstudio.durable import MEBIBYTE, open_regular_file
 from cptstudio.errors import UserError
-from cptstudio.runs.detection import ExternalProcess, examine, visible
+from cptstudio.runs.external.detection import ExternalProcess, examine, visible
+from cptstudio.runs.external.log_parser import LogParser, LogRecord
 from cptstudio.runs.identity import ProcessIdentity, is_alive, send_signal
-from cptstudio.runs.log_parser import LogParser, LogRecord
 
 logger = logging.getLogger(__name__)
 

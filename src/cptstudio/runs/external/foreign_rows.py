@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cptstudio.runs.log_parser import LogRecord
+from cptstudio.runs.external.log_parser import LogRecord
 
 _GIGABYTE: Final = 1e9
 _EVALUATED: Final = {"validation": "validation_loss", "test": "test_loss"}

@@ -21,8 +21,8 @@ from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.runs import locks
-from cptstudio.runs.foreign_rows import ForeignHistory, ForeignRows
-from cptstudio.runs.imported import ImportedRun, find_imported_runs, read_imported_run
+from cptstudio.runs.external.foreign_rows import ForeignHistory, ForeignRows
+from cptstudio.runs.external.imported import ImportedRun, find_imported_runs, read_imported_run
 from cptstudio.workspace import Workspace
 
 ID_PREFIX: Final = "imported-"

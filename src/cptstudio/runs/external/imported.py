@@ -23,7 +23,7 @@ from typing import Any, Final, Literal
 
 from cptstudio.durable import JSON_SIZE_LIMIT, UnusableFileError, open_regular_file, read_bytes
 from cptstudio.json_lines import read_json_lines
-from cptstudio.runs.log_parser import LogParser, LogRecord
+from cptstudio.runs.external.log_parser import LogParser, LogRecord
 
 Source = Literal["forgellm", "metrics", "log"]
 

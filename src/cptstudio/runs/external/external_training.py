@@ -20,12 +20,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cptstudio.errors import UserError
-from cptstudio.runs import detection
-from cptstudio.runs.detection import Detection
-from cptstudio.runs.external_processes import Action, Confirmation, ExternalProcesses
-from cptstudio.runs.foreign_rows import ForeignHistory, ForeignRows
-from cptstudio.runs.imported_list import ImportedEntry, ImportedList
-from cptstudio.runs.log_parser import LogRecord
+from cptstudio.runs.external import detection
+from cptstudio.runs.external.detection import Detection
+from cptstudio.runs.external.external_processes import Action, Confirmation, ExternalProcesses
+from cptstudio.runs.external.foreign_rows import ForeignHistory, ForeignRows
+from cptstudio.runs.external.imported_list import ImportedEntry, ImportedList
+from cptstudio.runs.external.log_parser import LogRecord
 from cptstudio.runs.preferences import read_preferences
 from cptstudio.workspace import Workspace
 
