@@ -106,7 +106,7 @@ def measure_tokenising(model: Path, texts: list[str], pairs: int) -> dict[str, A
     of the same size, its result dropped.
     """
     from cptstudio.corpus.build import build_corpus
-    from cptstudio.corpus.progress import ProgressMeter
+    from cptstudio.corpus.build_progress import ProgressMeter
     from cptstudio.corpus.tokenising import tokenise
     from cptstudio.corpus.tokenizer import load_tokenizer
 

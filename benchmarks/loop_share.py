@@ -89,12 +89,12 @@ def measure(root: Path, model: str, method: str, context: int) -> Result:
     from cptstudio.run_files import METRICS
     from cptstudio.settings import parse_settings
     from cptstudio.training.checkpoints import CheckpointStore
+    from cptstudio.training.console_progress import ProgressReporter
     from cptstudio.training.continued_pretraining import ContinuedPretraining
     from cptstudio.training.guards import StepGuard
     from cptstudio.training.loop import TrainingLoop
     from cptstudio.training.memory import MemoryMeter
     from cptstudio.training.prepare import prepare_run
-    from cptstudio.training.progress import ProgressReporter
     from cptstudio.training.run_lock import RunLock
     from cptstudio.training.stop_requests import StopRequest
     from cptstudio.training.training_metrics_logger import TrainingMetricsLogger

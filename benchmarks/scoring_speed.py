@@ -188,8 +188,8 @@ def compare_first_token(folder: Path, length: int, rounds: int) -> Compared:
 
     from cptstudio.lm import blas
     from cptstudio.testing.bench import Bench
+    from cptstudio.testing.model_requests import Complete, Prompt, Sampling
     from cptstudio.testing.references import ModelReference
-    from cptstudio.testing.requests import Complete, Prompt, Sampling
 
     blas.use_fast_blas()
     model, _ = load_model(folder)

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from cptstudio.errors import UserError
 from cptstudio.settings import Settings, TrainingSettings, parse_settings
 from cptstudio.web import api
-from cptstudio.web.api.requests import validate
+from cptstudio.web.api.http import validate
 from cptstudio.web.problems import Problem
 
 SMALLEST: dict[str, Any] = {"model": {"path": "base"}, "data": {"corpora": [{"name": "domain"}]}}

@@ -25,7 +25,7 @@ from cptstudio.errors import UserError
 from cptstudio.lm.description import describe_model
 from cptstudio.settings import TrainingSettings
 from cptstudio.testing.references import ModelReference
-from cptstudio.training.progress import format_duration
+from cptstudio.training.console_progress import format_duration
 from cptstudio.workspace import Workspace
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "science.md"

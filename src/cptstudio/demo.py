@@ -21,9 +21,9 @@ from pathlib import Path
 
 from cptstudio import durable
 from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.build_progress import ProgressCallback
 from cptstudio.corpus.corpus import Corpus, has_corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
-from cptstudio.corpus.progress import ProgressCallback
 from cptstudio.errors import UserError
 from cptstudio.lm.description import describe_model
 from cptstudio.workspace import Workspace

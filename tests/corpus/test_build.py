@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.build_progress import Progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import STATUSES, BuildSettings
-from cptstudio.corpus.progress import Progress
 from cptstudio.corpus.report import render
-from cptstudio.corpus.sampling import sample_rows
+from cptstudio.corpus.row_samples import sample_rows
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError

@@ -16,8 +16,8 @@ from mlx_lm.generate import generate_step
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.testing.bench import Bench
+from cptstudio.testing.model_requests import Complete, Prompt, Sampling, Score, Status, Unload
 from cptstudio.testing.references import ModelReference
-from cptstudio.testing.requests import Complete, Prompt, Sampling, Score, Status, Unload
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from cptstudio.lm.loading import load_for_inference
 from cptstudio.testing.bench import Bench
 from cptstudio.testing.chat_templates import TemplateRenderer
 from cptstudio.testing.completion import prompt_tokens
+from cptstudio.testing.model_requests import Complete, Prompt, Sampling, Status
 from cptstudio.testing.references import ModelReference
-from cptstudio.testing.requests import Complete, Prompt, Sampling, Status
 
 pytestmark = pytest.mark.slow
 

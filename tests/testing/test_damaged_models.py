@@ -15,9 +15,9 @@ from cptstudio.errors import UserError
 from cptstudio.settings import parse_settings
 from cptstudio.testing import evaluate, merge
 from cptstudio.testing.bench import Bench
+from cptstudio.testing.model_requests import Complete, Prompt, Sampling, Score
 from cptstudio.testing.questions import Question, ask_questions
 from cptstudio.testing.references import ModelReference, request_of
-from cptstudio.testing.requests import Complete, Prompt, Sampling, Score
 from cptstudio.testing.suites import Suite, run_suite
 from cptstudio.training.planning import make_plan
 from cptstudio.workspace import Workspace

@@ -15,8 +15,8 @@ from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.manifest import STATUSES, BuildSettings
 from cptstudio.testing.evaluate import evaluate
+from cptstudio.testing.model_requests import ModelToLoad, Score
 from cptstudio.testing.model_set import ModelSet
-from cptstudio.testing.requests import ModelToLoad, Score
 from cptstudio.testing.scoring import score
 from tests.testing.silence import Silence
 from tests.toy_models import import_torch, make_toy_model, text_sample

@@ -15,9 +15,9 @@ import pytest
 
 from cptstudio.durable import dump_json
 from cptstudio.testing import bench
+from cptstudio.testing.model_requests import Sampling
 from cptstudio.testing.references import request_of, resolve_reference
 from cptstudio.testing.reports import Reports
-from cptstudio.testing.requests import Sampling
 from cptstudio.testing.suites import Suite, write_suite
 from cptstudio.workspace import Workspace
 from tests.testing.small_corpus import build_words

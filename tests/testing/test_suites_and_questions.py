@@ -14,9 +14,9 @@ import pytest
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.testing.bench import Bench
+from cptstudio.testing.model_requests import Sampling
 from cptstudio.testing.questions import ask_questions, read_questions
 from cptstudio.testing.references import ModelReference
-from cptstudio.testing.requests import Sampling
 from cptstudio.testing.suites import (
     Suite,
     delete_suite,

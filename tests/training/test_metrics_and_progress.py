@@ -17,7 +17,7 @@ from cptstudio.run_files import LOCK, METRICS
 from cptstudio.run_rows import TRAIN, current_rows, last_seq, last_session
 from cptstudio.runs import following
 from cptstudio.runs.watcher import RunFollower
-from cptstudio.training.progress import ProgressReporter, format_duration, open_log
+from cptstudio.training.console_progress import ProgressReporter, format_duration, open_log
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.seeds import micro_batch_seed, sample_seed
 from cptstudio.training.stop_requests import StopRequest

@@ -23,7 +23,7 @@ from cptstudio.lm.vocabulary import embedding_rows
 from cptstudio.run_files import CorpusRecord, RunConfig, read_config, write_record
 from cptstudio.settings import parse_settings
 from cptstudio.testing.completion import Completion, prompt_tokens
-from cptstudio.testing.requests import Prompt, Sampling
+from cptstudio.testing.model_requests import Prompt, Sampling
 from cptstudio.training.continued_pretraining import ContinuedPretraining
 from cptstudio.training.guards import Limits
 from cptstudio.training.planning import make_plan

@@ -24,8 +24,8 @@ from cptstudio.cli.typed_options import whole
 from cptstudio.errors import UserError
 from cptstudio.metrics import MEASURES
 from cptstudio.testing.bench import Bench
+from cptstudio.testing.model_requests import Complete, Prompt, Sampling, Score, Windows
 from cptstudio.testing.references import ModelReference
-from cptstudio.testing.requests import Complete, Prompt, Sampling, Score, Windows
 from cptstudio.testing.texts import LARGEST, read_text
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace

@@ -19,10 +19,10 @@ from cptstudio.cli.common import (
     errors,
     print_json,
 )
-from cptstudio.cli.progress import byte_bar
+from cptstudio.cli.progress_line import byte_bar
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import whole
-from cptstudio.corpus import progress as build_progress
+from cptstudio.corpus import build_progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.corpus.readers.dispatch import PACKED, formats_in_words, listed
@@ -217,7 +217,7 @@ def sample(
 
     Example: `cpt-studio corpus sample notes --model my-base-model --rows 2 --packing decompose`
     """
-    from cptstudio.corpus.sampling import sample_rows
+    from cptstudio.corpus.row_samples import sample_rows
     from cptstudio.corpus.tokenizer import load_tokenizer
 
     place = Workspace(workspace)

@@ -14,8 +14,8 @@ from cptstudio.cli.measured import FastBlasOption
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.terminal import visible
 from cptstudio.testing.bench import Bench
+from cptstudio.testing.model_requests import Complete, Prompt, Sampling
 from cptstudio.testing.references import resolve_reference
-from cptstudio.testing.requests import Complete, Prompt, Sampling
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 

@@ -14,9 +14,9 @@ from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
 from cptstudio.testing.merging import SHARES, merge_request
+from cptstudio.testing.model_requests import HeldOutText
 from cptstudio.testing.programs import MERGE
 from cptstudio.testing.references import resolve_reference
-from cptstudio.testing.requests import HeldOutText
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace, check_new_name
 

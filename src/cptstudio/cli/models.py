@@ -18,7 +18,7 @@ from cptstudio.cli.common import (
     console,
     print_json,
 )
-from cptstudio.cli.progress import byte_bar
+from cptstudio.cli.progress_line import byte_bar
 from cptstudio.models.library import Model, ModelLibrary
 from cptstudio.testing.programs import CHECK_MODEL
 from cptstudio.workspace import Workspace

@@ -13,7 +13,7 @@ from rich.markup import escape
 from cptstudio import child_process
 from cptstudio.child_answers import Line
 from cptstudio.child_limits import Limits, for_models
-from cptstudio.cli.progress import count_bar
+from cptstudio.cli.progress_line import count_bar
 from cptstudio.testing.reports import Reports
 from cptstudio.workspace import Workspace
 

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
-from cptstudio.cli.progress import count_bar
+from cptstudio.cli.progress_line import count_bar
 from cptstudio.errors import UserError
 from cptstudio.terminal import visible
 from cptstudio.workspace import Workspace

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio import durable
+from cptstudio.corpus.build_progress import ProgressCallback, ProgressMeter
 from cptstudio.corpus.corpus import (
     MANIFEST,
     UPLOADS,
@@ -48,7 +49,6 @@ from cptstudio.corpus.manifest import (
     LanguageShares,
 )
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
-from cptstudio.corpus.progress import ProgressCallback, ProgressMeter
 from cptstudio.corpus.reading import SourceReader
 from cptstudio.corpus.sources import Skipped, Source, SourceFile, find_sources
 from cptstudio.corpus.split import SplitRule

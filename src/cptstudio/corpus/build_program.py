@@ -19,9 +19,9 @@ from typing import Any
 
 from cptstudio import job_programs
 from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.build_progress import Progress, ProgressCallback
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
-from cptstudio.corpus.progress import Progress, ProgressCallback
 from cptstudio.corpus.sources import Source
 from cptstudio.corpus.tokenising import ensure_tokens
 from cptstudio.errors import UserError

@@ -11,12 +11,12 @@ from typing import IO, Protocol
 import zstandard
 
 from cptstudio import durable
+from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.cleaning import Cleaner
 from cptstudio.corpus.corpus import SOURCES
 from cptstudio.corpus.document_store import DocumentWriter
 from cptstudio.corpus.left_aside import Aside, KeyFinder, Kind, LeftAside
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
-from cptstudio.corpus.progress import ProgressMeter
 from cptstudio.corpus.readers.dispatch import read_documents
 from cptstudio.corpus.readers.guard import StepTimer, guarded, reason_of
 from cptstudio.corpus.readers.items import Item, Unreadable, items_of

@@ -19,8 +19,8 @@ from typing import Any
 
 from cptstudio import job_programs
 from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.row_samples import sample_rows
 from cptstudio.corpus.rows import MixtureMember, build_row_order
-from cptstudio.corpus.sampling import sample_rows
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
 from cptstudio.light_imports import leave_out_torch
 

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio import durable
+from cptstudio.corpus.build_progress import ProgressCallback, ProgressMeter
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.long_text import LONG_TEXT, LongTextEncoder
 from cptstudio.corpus.manifest import STATUSES
-from cptstudio.corpus.progress import ProgressCallback, ProgressMeter
 from cptstudio.corpus.token_store import SIDES, TokenStore
 from cptstudio.corpus.token_writer import TokenStoreWriter
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer

@@ -32,7 +32,8 @@ from cptstudio.durable import UnusableFileError
 from cptstudio.errors import MachineError, UserError, machine_error
 from cptstudio.prompt_suites import with_suite
 from cptstudio.run_files import RunConfig
-from cptstudio.runs import forgetting, forking, launching, records, requests
+from cptstudio.runs import forgetting, forking, launching, records
+from cptstudio.runs import run_requests as requests
 from cptstudio.runs.external.external_training import OthersTraining
 from cptstudio.runs.external.imported_list import ID_PREFIX
 from cptstudio.runs.known_runs import KnownRuns, is_locked

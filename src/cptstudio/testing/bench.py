@@ -26,8 +26,7 @@ from cptstudio.child_process import NO_ANSWER, ChildProcess
 from cptstudio.durable import MEBIBYTE
 from cptstudio.errors import UserError
 from cptstudio.job_programs import told
-from cptstudio.testing.references import ModelReference
-from cptstudio.testing.requests import (
+from cptstudio.testing.model_requests import (
     Asked,
     Cancel,
     Complete,
@@ -38,6 +37,7 @@ from cptstudio.testing.requests import (
     Status,
     Unload,
 )
+from cptstudio.testing.references import ModelReference
 
 MODULE = "cptstudio.testing.worker"
 _END_SECONDS = 5.0

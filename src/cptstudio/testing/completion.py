@@ -20,10 +20,10 @@ from transformers import PreTrainedTokenizerBase
 
 from cptstudio.errors import UserError
 from cptstudio.lm.loading import LoadedModel
-from cptstudio.lm.sampling import keyed_sampler
+from cptstudio.lm.samplers import keyed_sampler
 from cptstudio.lm.text_after import TextAfter, raw_tokens, token_texts
 from cptstudio.lm.vocabulary import check_ids
-from cptstudio.testing.requests import Prompt, Sampling
+from cptstudio.testing.model_requests import Prompt, Sampling
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.lm.loading import LoadedModel, load_for_inference
 from cptstudio.lm.sharing import with_adapter
-from cptstudio.testing.requests import ModelToLoad
+from cptstudio.testing.model_requests import ModelToLoad
 
 
 @dataclass(frozen=True)

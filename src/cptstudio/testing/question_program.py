@@ -14,10 +14,10 @@ from typing import Any
 from cptstudio import job_programs
 from cptstudio.job_programs import TellsProgress
 from cptstudio.testing.bench import Bench
+from cptstudio.testing.model_requests import Unload
 from cptstudio.testing.questions import ask_questions, read_questions
 from cptstudio.testing.references import reference_of
 from cptstudio.testing.reports import Reports
-from cptstudio.testing.requests import Unload
 from cptstudio.workspace import Workspace
 
 

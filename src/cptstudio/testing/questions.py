@@ -26,7 +26,7 @@ from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.testing.bench import Bench
-from cptstudio.testing.requests import Complete, Prompt, Sampling, Score
+from cptstudio.testing.model_requests import Complete, Prompt, Sampling, Score
 from cptstudio.testing.texts import read_text
 
 _LARGEST = 64 * durable.MEBIBYTE

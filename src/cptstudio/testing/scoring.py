@@ -12,8 +12,8 @@ import numpy.typing as npt
 from cptstudio.errors import UserError
 from cptstudio.lm.likelihood import Scores, score_tokens
 from cptstudio.lm.vocabulary import check_ids
+from cptstudio.testing.model_requests import Score
 from cptstudio.testing.model_set import Bench
-from cptstudio.testing.requests import Score
 from cptstudio.testing.windows import common_context
 
 Progress = Callable[[int, int], None]

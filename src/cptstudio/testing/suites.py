@@ -19,8 +19,8 @@ from cptstudio.prompt_suites import read_suite as read_suite
 from cptstudio.prompt_suites import suite_names as suite_names
 from cptstudio.prompt_suites import write_suite as write_suite
 from cptstudio.testing.bench import Bench
+from cptstudio.testing.model_requests import Complete, Prompt, Sampling, Unload
 from cptstudio.testing.references import ModelReference
-from cptstudio.testing.requests import Complete, Prompt, Sampling, Unload
 from cptstudio.testing.results import Results
 from cptstudio.testing.texts import read_text
 from cptstudio.workspace import Workspace

@@ -42,8 +42,7 @@ from cptstudio.testing.completion import (
     prompt_tokens,
     run_together,
 )
-from cptstudio.testing.model_set import ModelSet
-from cptstudio.testing.requests import (
+from cptstudio.testing.model_requests import (
     Cancel,
     Complete,
     Load,
@@ -53,6 +52,7 @@ from cptstudio.testing.requests import (
     Status,
     Unload,
 )
+from cptstudio.testing.model_set import ModelSet
 from cptstudio.testing.scoring import score
 from cptstudio.validation import findings_of
 

@@ -45,8 +45,8 @@ from cptstudio.training.checkpoints import (
     load_trained_weights,
     load_trainer_state,
 )
+from cptstudio.training.console_progress import ProgressReporter, open_log, write_line
 from cptstudio.training.loop import Ending, TrainingLoop
-from cptstudio.training.progress import ProgressReporter, open_log, write_line
 from cptstudio.training.run_integrity import check_config, check_reading
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup, set_up, start_from_parent

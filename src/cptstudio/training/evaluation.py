@@ -14,7 +14,7 @@ from cptstudio.lm.likelihood import Scores, bits_per_byte, score_documents
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.loss import OutputHead
 from cptstudio.lm.parameters import set_parameters, trainable_parameters
-from cptstudio.lm.sampling import keyed_sampler
+from cptstudio.lm.samplers import keyed_sampler
 from cptstudio.lm.tensor_types import narrowed
 from cptstudio.lm.text_after import TextAfter, raw_tokens
 from cptstudio.lm.vocabulary import check_ids

@@ -17,10 +17,10 @@ import mlx.core as mx
 from cptstudio.run_files import Outcome
 from cptstudio.run_rows import EVALUATION, TRAIN
 from cptstudio.training.checkpoints import CheckpointStore, TrainerState
+from cptstudio.training.console_progress import ProgressReporter
 from cptstudio.training.evaluation import EvaluationAbandonedError, complete_prompts, evaluate
 from cptstudio.training.guards import EarlyStopping, StepGuard
 from cptstudio.training.memory import MemoryMeter
-from cptstudio.training.progress import ProgressReporter
 from cptstudio.training.run_lock import RunLock
 from cptstudio.training.setup import Setup
 from cptstudio.training.step import SubmittedStep, TrainingStep

@@ -18,8 +18,8 @@ from werkzeug.routing import BaseConverter
 
 from cptstudio.errors import MachineError, UserError, refusal_of
 from cptstudio.web.api import crowding, idempotency
+from cptstudio.web.api.http import json_answer, problem_answer
 from cptstudio.web.api.openapi import ID_PATTERN, openapi_document
-from cptstudio.web.api.requests import json_answer, problem_answer
 from cptstudio.web.problems import Problem, status_of
 from cptstudio.web.studio import Studio
 

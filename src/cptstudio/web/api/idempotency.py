@@ -17,7 +17,7 @@ from http import HTTPStatus
 
 import flask
 
-from cptstudio.web.api.requests import read_bytes
+from cptstudio.web.api.http import read_bytes
 from cptstudio.web.problems import Conflict, Problem
 
 KEY_HEADER = "Idempotency-Key"

@@ -25,8 +25,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from cptstudio import __version__
 from cptstudio.errors import Finding
 from cptstudio.web.api.docstrings import describe_fields, split_docstring
+from cptstudio.web.api.http import BODY_LIMIT, json_answer, read_body, read_json, read_query
 from cptstudio.web.api.idempotency import KEY_HEADER, KEY_PATTERN, remembered_answer
-from cptstudio.web.api.requests import BODY_LIMIT, json_answer, read_body, read_json, read_query
 from cptstudio.web.problems import CONTENT_TYPE as PROBLEM_TYPE
 from cptstudio.web.problems import Problem
 from cptstudio.web.security.visit import SECRET_HEADER

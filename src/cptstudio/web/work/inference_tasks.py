@@ -20,7 +20,7 @@ from cptstudio.child_answers import user_error
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import Finding, UserError
 from cptstudio.testing.bench import Ask, Bench, Pending
-from cptstudio.testing.requests import Load
+from cptstudio.testing.model_requests import Load
 from cptstudio.web.problems import Conflict, NotFound
 
 _REMEMBERED = 64
