@@ -186,10 +186,10 @@ def compare_first_token(folder: Path, length: int, rounds: int) -> Compared:
     from mlx_lm.generate import generate_step
     from mlx_lm.utils import load_model
 
+    from cptstudio.evaluation.bench import Bench
+    from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling
+    from cptstudio.evaluation.references import ModelReference
     from cptstudio.lm import blas
-    from cptstudio.testing.bench import Bench
-    from cptstudio.testing.model_requests import Complete, Prompt, Sampling
-    from cptstudio.testing.references import ModelReference
 
     blas.use_fast_blas()
     model, _ = load_model(folder)

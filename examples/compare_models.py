@@ -8,9 +8,9 @@ a process of their own, which ends with the block.
 
 import sys
 
-from cptstudio.testing.bench import Bench
-from cptstudio.testing.model_requests import Complete, Prompt, Sampling, Score
-from cptstudio.testing.references import resolve_reference
+from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Score
+from cptstudio.evaluation.references import resolve_reference
 from cptstudio.workspace import Workspace
 
 

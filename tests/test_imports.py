@@ -49,12 +49,12 @@ def rooms_below(heading: str, everything: set[str]) -> dict[str, set[str]]:
 
 MAY_IMPORT_MLX = {"lm", "training"}
 PROGRAMS_THAT_IMPORT_MLX = {
-    "testing/completion.py",
-    "testing/evaluate.py",
-    "testing/harness_program.py",
-    "testing/merge.py",
-    "testing/model_check_program.py",
-    "testing/model_set.py",
+    "evaluation/completion.py",
+    "evaluation/evaluate.py",
+    "evaluation/harness_program.py",
+    "evaluation/merge.py",
+    "evaluation/model_check_program.py",
+    "evaluation/model_set.py",
 }
 
 
@@ -123,9 +123,9 @@ def test_the_name_of_a_program_stands_in_one_place() -> None:
     "module",
     [
         "cptstudio.training.continued_pretraining",
-        "cptstudio.testing.evaluate",
-        "cptstudio.testing.merge",
-        "cptstudio.testing.worker",
+        "cptstudio.evaluation.evaluate",
+        "cptstudio.evaluation.merge",
+        "cptstudio.evaluation.worker",
     ],
 )
 def test_programs_that_load_models_leave_pytorch_out(module: str) -> None:
@@ -143,7 +143,7 @@ def test_programs_that_load_models_leave_pytorch_out(module: str) -> None:
         "cptstudio.cli",
         "cptstudio.training.planning",
         "cptstudio.corpus.build",
-        "cptstudio.testing.bench",
+        "cptstudio.evaluation.bench",
         "cptstudio.cli.workspace_check",
     ],
 )

@@ -22,9 +22,9 @@ from benchmarks.peers.markdown import replace_part
 from benchmarks.science import material, plan, report, running
 from benchmarks.science.directions import BASE, DIRECTIONS, Direction, Scores, merge_name
 from cptstudio.errors import UserError
+from cptstudio.evaluation.references import ModelReference
 from cptstudio.lm.description import describe_model
 from cptstudio.settings import TrainingSettings
-from cptstudio.testing.references import ModelReference
 from cptstudio.training.console_progress import format_duration
 from cptstudio.workspace import Workspace
 

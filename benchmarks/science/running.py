@@ -17,12 +17,12 @@ from safetensors.numpy import load_file, save_file
 from benchmarks.science.material import DOMAIN, GENERAL
 from cptstudio import durable, run_files, run_rows
 from cptstudio.errors import UserError
+from cptstudio.evaluation.programs import EVALUATE as EVALUATOR
+from cptstudio.evaluation.references import ModelReference, resolve_reference
+from cptstudio.evaluation.reports import Reports
 from cptstudio.json_lines import read_json_lines
 from cptstudio.runs.launching import TRAINER_MODULE as TRAINER
 from cptstudio.settings import TrainingSettings
-from cptstudio.testing.programs import EVALUATE as EVALUATOR
-from cptstudio.testing.references import ModelReference, resolve_reference
-from cptstudio.testing.reports import Reports
 from cptstudio.training.prepare import prepare_run
 from cptstudio.workspace import Workspace
 

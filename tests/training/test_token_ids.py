@@ -14,6 +14,8 @@ from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import UserError
+from cptstudio.evaluation.completion import Completion, prompt_tokens
+from cptstudio.evaluation.model_requests import Prompt, Sampling
 from cptstudio.lm.description import describe_model
 from cptstudio.lm.identity import model_hash
 from cptstudio.lm.likelihood import score_documents
@@ -22,8 +24,6 @@ from cptstudio.lm.parameters import network_rows
 from cptstudio.lm.vocabulary import embedding_rows
 from cptstudio.run_files import CorpusRecord, RunConfig, read_config, write_record
 from cptstudio.settings import parse_settings
-from cptstudio.testing.completion import Completion, prompt_tokens
-from cptstudio.testing.model_requests import Prompt, Sampling
 from cptstudio.training.continued_pretraining import ContinuedPretraining
 from cptstudio.training.guards import Limits
 from cptstudio.training.planning import make_plan

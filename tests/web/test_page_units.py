@@ -7,9 +7,9 @@ import os
 import subprocess
 from pathlib import Path
 
+from cptstudio.evaluation.merging import SHARES
+from cptstudio.evaluation.model_requests import Measured
 from cptstudio.prompt_suites import Suite
-from cptstudio.testing.merging import SHARES
-from cptstudio.testing.model_requests import Measured
 from scripts.node import node_command
 
 UNITS = sorted((Path(__file__).parent / "ui").glob("*.test.mjs"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cptstudio.testing.reports import Reports
+from cptstudio.evaluation.reports import Reports
 from tests.training import trainer_process
 from tests.training.small_workspace import DOMAIN, GENERAL, make_workspace, prepare
 from tests.web.in_process import Web, make_web

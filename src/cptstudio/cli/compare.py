@@ -22,11 +22,11 @@ from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import whole
 from cptstudio.errors import UserError
+from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Score, Windows
+from cptstudio.evaluation.references import ModelReference
+from cptstudio.evaluation.texts import LARGEST, read_text
 from cptstudio.metrics import MEASURES
-from cptstudio.testing.bench import Bench
-from cptstudio.testing.model_requests import Complete, Prompt, Sampling, Score, Windows
-from cptstudio.testing.references import ModelReference
-from cptstudio.testing.texts import LARGEST, read_text
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 

@@ -297,7 +297,7 @@ _SIDES = ("train", "validation", "test")
 def _model_path(model: str | None, workspace: Workspace) -> Path | None:
     if model is None:
         return None
-    from cptstudio.testing.references import resolve_reference
+    from cptstudio.evaluation.references import resolve_reference
 
     return resolve_reference(model, workspace).model
 

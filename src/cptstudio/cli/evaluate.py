@@ -18,9 +18,9 @@ from cptstudio.cli.measured import (
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.errors import UserError
-from cptstudio.testing.model_requests import Measured
-from cptstudio.testing.programs import EVALUATE
-from cptstudio.testing.references import request_of, resolve_reference
+from cptstudio.evaluation.model_requests import Measured
+from cptstudio.evaluation.programs import EVALUATE
+from cptstudio.evaluation.references import request_of, resolve_reference
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 

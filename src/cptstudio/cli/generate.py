@@ -12,10 +12,10 @@ from rich.markup import escape
 from cptstudio.cli.common import JsonOption, WorkspaceOption, errors, print_json
 from cptstudio.cli.measured import FastBlasOption
 from cptstudio.cli.setting_options import with_field_options
+from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling
+from cptstudio.evaluation.references import resolve_reference
 from cptstudio.terminal import visible
-from cptstudio.testing.bench import Bench
-from cptstudio.testing.model_requests import Complete, Prompt, Sampling
-from cptstudio.testing.references import resolve_reference
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 

@@ -13,8 +13,8 @@ from cptstudio.cli.common import JsonOption, WorkspaceOption, console, number, p
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.typed_options import whole
-from cptstudio.testing.programs import HARNESS
-from cptstudio.testing.references import request_of
+from cptstudio.evaluation.programs import HARNESS
+from cptstudio.evaluation.references import request_of
 from cptstudio.workspace import Workspace
 
 

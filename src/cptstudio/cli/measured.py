@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cptstudio.cli.common import metric_text
 from cptstudio.errors import UserError
-from cptstudio.testing.references import ModelReference, resolve_reference
+from cptstudio.evaluation.references import ModelReference, resolve_reference
 from cptstudio.workspace import Workspace
 
 FastBlasOption = Annotated[

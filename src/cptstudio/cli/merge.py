@@ -13,10 +13,10 @@ from cptstudio.cli.programs import run_reported
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.errors import UserError
-from cptstudio.testing.merging import SHARES, merge_request
-from cptstudio.testing.model_requests import HeldOutText
-from cptstudio.testing.programs import MERGE
-from cptstudio.testing.references import resolve_reference
+from cptstudio.evaluation.merging import SHARES, merge_request
+from cptstudio.evaluation.model_requests import HeldOutText
+from cptstudio.evaluation.programs import MERGE
+from cptstudio.evaluation.references import resolve_reference
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace, check_new_name
 

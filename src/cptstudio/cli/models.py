@@ -19,8 +19,8 @@ from cptstudio.cli.common import (
     print_json,
 )
 from cptstudio.cli.progress_line import byte_bar
+from cptstudio.evaluation.programs import CHECK_MODEL
 from cptstudio.models.library import Model, ModelLibrary
-from cptstudio.testing.programs import CHECK_MODEL
 from cptstudio.workspace import Workspace
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ from cptstudio import child_process
 from cptstudio.child_answers import Line
 from cptstudio.child_limits import Limits, for_models
 from cptstudio.cli.progress_line import count_bar
-from cptstudio.testing.reports import Reports
+from cptstudio.evaluation.reports import Reports
 from cptstudio.workspace import Workspace
 
 

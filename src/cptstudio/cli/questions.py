@@ -12,9 +12,9 @@ from rich.table import Table
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
-from cptstudio.testing.programs import QUESTIONS
-from cptstudio.testing.questions import read_questions
-from cptstudio.testing.references import request_of
+from cptstudio.evaluation.programs import QUESTIONS
+from cptstudio.evaluation.questions import read_questions
+from cptstudio.evaluation.references import request_of
 from cptstudio.workspace import Workspace
 
 

@@ -19,11 +19,10 @@ from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.errors import UserError
-from cptstudio.sampling import SUITE_SAMPLING, Sampling
-from cptstudio.testing.programs import SUITE
-from cptstudio.testing.references import request_of
-from cptstudio.testing.samples import samples_matrix
-from cptstudio.testing.suites import (
+from cptstudio.evaluation.programs import SUITE
+from cptstudio.evaluation.references import request_of
+from cptstudio.evaluation.samples import samples_matrix
+from cptstudio.evaluation.suites import (
     Suite,
     delete_suite,
     parse_prompts,
@@ -31,6 +30,7 @@ from cptstudio.testing.suites import (
     suite_names,
     write_suite,
 )
+from cptstudio.sampling import SUITE_SAMPLING, Sampling
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 

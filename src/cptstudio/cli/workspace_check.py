@@ -18,6 +18,7 @@ import psutil
 from cptstudio import durable, run_files
 from cptstudio.corpus.corpus import VERSIONS, Corpus, open_corpus
 from cptstudio.errors import UserError
+from cptstudio.evaluation.reports import Reports
 from cptstudio.json_lines import damaged_json_lines
 from cptstudio.lm.description import describe_model
 from cptstudio.lm.identity import known_model_files, tokenizer_files
@@ -26,7 +27,6 @@ from cptstudio.prompt_suites import read_suite, suite_names
 from cptstudio.runs.launching import private_folder
 from cptstudio.runs.locks import is_held
 from cptstudio.runs.run import Run, describe
-from cptstudio.testing.reports import Reports
 from cptstudio.training.run_integrity import check_config, check_model
 from cptstudio.web.series.disk_cache import kept_runs, path_of
 from cptstudio.workspace import BUILD_LOCK, NAME_PATTERN, Workspace, is_never_built

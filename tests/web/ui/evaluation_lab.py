@@ -13,7 +13,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from cptstudio.testing.reports import Reports
+from cptstudio.evaluation.reports import Reports
 from cptstudio.workspace import Workspace
 from tests.training import trainer_process
 from tests.training.small_workspace import DOMAIN, GENERAL, make_workspace, prepare

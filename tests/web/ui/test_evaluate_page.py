@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cptstudio.testing import programs
+from cptstudio.evaluation import programs
 from cptstudio.workspace import Workspace
 from tests.web.server_process import PATIENCE
 from tests.web.ui.accessibility import assert_accessible_in_all

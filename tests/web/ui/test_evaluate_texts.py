@@ -11,8 +11,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cptstudio.testing import programs
-from cptstudio.testing.suites import read_suite
+from cptstudio.evaluation import programs
+from cptstudio.evaluation.suites import read_suite
 from tests.toy_models import text_sample
 from tests.web.server_process import PATIENCE
 from tests.web.ui.accessibility import assert_accessible_in_all

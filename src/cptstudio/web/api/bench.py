@@ -7,9 +7,9 @@ from typing import Any
 import flask
 
 from cptstudio.errors import UserError
+from cptstudio.evaluation.bench import Ask, load_request
+from cptstudio.evaluation.model_requests import Complete, Score, Unload
 from cptstudio.runs.preferences import read_preferences
-from cptstudio.testing.bench import Ask, load_request
-from cptstudio.testing.model_requests import Complete, Score, Unload
 from cptstudio.web.api.bench_models import (
     MOST_TEXT,
     BenchFacts,

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cptstudio.evaluation.model_requests import Prompt, Side, Windows
 from cptstudio.sampling import MOST_SEEDS, Sampling, Seed
-from cptstudio.testing.model_requests import Prompt, Side, Windows
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.work.evaluation_work import Name, Reference
 from cptstudio.web.work.inference_tasks import Task

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.corpus.listed import DroppedDocument, SourceFinding
 from cptstudio.corpus.manifest import Dropped
+from cptstudio.evaluation.model_requests import Side
 from cptstudio.sampling import Seed
 from cptstudio.settings import Packing
-from cptstudio.testing.model_requests import Side
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.work.corpus_work import GivenSources
 from cptstudio.web.work.jobs import Job

@@ -5,8 +5,8 @@ from __future__ import annotations
 import flask
 
 from cptstudio.errors import UserError
+from cptstudio.evaluation.reports import NoReportError, Reports
 from cptstudio.prompt_suites import delete_suite, read_suite, suite_names, write_suite
-from cptstudio.testing.reports import NoReportError, Reports
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.api.testing_models import (
     Report,

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from cptstudio import run_files
 from cptstudio.durable import open_regular_file
+from cptstudio.evaluation import samples
 from cptstudio.runs.external.imported_list import ID_PREFIX
 from cptstudio.settings import TrainingSettings
-from cptstudio.testing import samples
 from cptstudio.web.runs.run_library import RunLibrary
 
 MOST_LINES: Final = 5000

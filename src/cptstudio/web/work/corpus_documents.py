@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from cptstudio.corpus.listed import ListedDocument, WholeDocument
-from cptstudio.testing.model_requests import Side
+from cptstudio.evaluation.model_requests import Side
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
 

@@ -10,11 +10,11 @@ from pydantic import ConfigDict, Field
 
 from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError
+from cptstudio.evaluation import merging
+from cptstudio.evaluation.model_requests import HeldOutText, Measured
+from cptstudio.evaluation.programs import EVALUATE, MERGE, QUESTIONS, SUITE
+from cptstudio.evaluation.references import ModelReference, request_of
 from cptstudio.prompt_suites import read_suite, suite_names
-from cptstudio.testing import merging
-from cptstudio.testing.model_requests import HeldOutText, Measured
-from cptstudio.testing.programs import EVALUATE, MERGE, QUESTIONS, SUITE
-from cptstudio.testing.references import ModelReference, request_of
 from cptstudio.validation import ReadsNumbers
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 
 from cptstudio.errors import UserError
+from cptstudio.evaluation.bench import BenchState
 from cptstudio.lm.description import describe_model
 from cptstudio.run_files import RunConfig
-from cptstudio.testing.bench import BenchState
 from cptstudio.training.machine import describe_machine
 from cptstudio.training.resources import estimate_memory
 from cptstudio.web.work.inference_tasks import BenchTasks

@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field
 from cptstudio.child_answers import user_error
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import Finding, UserError
-from cptstudio.testing.bench import Ask, Bench, Pending
-from cptstudio.testing.model_requests import Load
+from cptstudio.evaluation.bench import Ask, Bench, Pending
+from cptstudio.evaluation.model_requests import Load
 from cptstudio.web.problems import Conflict, NotFound
 
 _REMEMBERED = 64

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from cptstudio.errors import Finding, UserError
-from cptstudio.testing.references import ModelReference, resolve_reference
+from cptstudio.evaluation.references import ModelReference, resolve_reference
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs.details import CheckpointView, checkpoints
 from cptstudio.web.studio import Studio

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.child_limits import for_a_check, for_files
 from cptstudio.errors import UserError
+from cptstudio.evaluation.programs import CHECK_MODEL
 from cptstudio.models import hub_address
-from cptstudio.testing.programs import CHECK_MODEL
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
 from cptstudio.web.work.jobs import Job, Order

@@ -1,8 +1,8 @@
-/** How much held-out text is measured, and how: as `testing/model_requests.py` has it, to which a test holds this. */
+/** How much held-out text is measured, and how: as `evaluation/model_requests.py` has it, to which a test holds this. */
 
 export const USUAL_BYTES = 400_000;
 export const BYTES = { whole: true, least: 1000, most: 1e12, unit: "bytes" };
 export const CONTEXT = { whole: true, least: 8, most: 10_000_000, unit: "tokens" };
 export const STRIDE = { whole: true, least: 1, most: 10_000_000, unit: "tokens" };
-/** As in `testing/merging.py`. */
+/** As in `evaluation/merging.py`. */
 export const USUAL_SHARES = "0, 0.25, 0.5, 0.75, 1";

@@ -1,0 +1,93 @@
+"""The models that the bench worker holds in memory."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
+from cptstudio.errors import UserError
+from cptstudio.evaluation.model_requests import ModelToLoad
+from cptstudio.lm.loading import LoadedModel, load_for_inference
+from cptstudio.lm.sharing import with_adapter
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One model in memory.
+
+    Attributes:
+        label: how requests name it.
+        loaded: the network and its tokenizer.
+        tokenizer: the same tokenizer, as the corpora use it.
+        given: the folders it came from.
+    """
+
+    label: str
+    loaded: LoadedModel
+    tokenizer: CorpusTokenizer
+    given: ModelToLoad
+
+
+class ModelSet:
+    """Models by label. One base with several adapters is in memory once."""
+
+    def __init__(self) -> None:
+        self._bases: dict[str, LoadedModel] = {}
+        self._benches: dict[str, Bench] = {}
+
+    def __getitem__(self, label: str) -> Bench:
+        if label not in self._benches:
+            there = ", ".join(self._benches) or "none"
+            raise UserError(f"The model {label!r} is not loaded. Loaded are: {there}.")
+        return self._benches[label]
+
+    def load(self, given: ModelToLoad) -> None:
+        """Bring a model into memory; one that is there from the same folders stays.
+
+        Raises:
+            UserError: it cannot be loaded. What was loaded before stays.
+        """
+        present = self._benches.get(given.label)
+        if present is not None and present.given == given:
+            return
+        base = self._bases.get(given.model)
+        if base is None:
+            base = load_for_inference(Path(given.model))
+        loaded = with_adapter(base, Path(given.adapter)) if given.adapter else base
+        tokenizer = load_tokenizer(given.model)
+        self._bases[given.model] = base
+        self._benches[given.label] = Bench(given.label, loaded, tokenizer, given)
+        self._forget_unused_bases()
+
+    def unload(self, label: str) -> None:
+        """Take a model out of memory; its base stays while another model uses it."""
+        self._benches.pop(label, None)
+        self._forget_unused_bases()
+
+    def describe(self) -> dict[str, Any]:
+        """What is loaded, and the bytes of memory it takes."""
+        return {
+            "models": [
+                {
+                    "label": bench.label,
+                    "chat": bool(bench.loaded.tokenizer.has_chat_template),
+                    "vocabulary_size": bench.tokenizer.facts.vocabulary_size,
+                    "tokenizer": bench.tokenizer.facts.hash,
+                }
+                for bench in self._benches.values()
+            ],
+            "memory_active": mx.get_active_memory(),
+            "memory_peak": mx.get_peak_memory(),
+        }
+
+    def _forget_unused_bases(self) -> None:
+        used = {bench.given.model for bench in self._benches.values()}
+        for path in set(self._bases) - used:
+            del self._bases[path]
+        gc.collect()
+        mx.clear_cache()

@@ -1,0 +1,105 @@
+"""Chat templates: rendered as transformers does, and none takes loaded models with it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from cptstudio import child_limits
+from cptstudio.errors import UserError
+from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.chat_templates import TemplateRenderer
+from cptstudio.evaluation.completion import prompt_tokens
+from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Status
+from cptstudio.evaluation.references import ModelReference
+from cptstudio.lm.loading import load_for_inference
+
+pytestmark = pytest.mark.slow
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+OTHERS = (
+    "{{ bos_token }}{% for m in messages %}[{{ loop.index0 }}]{{ m.content }}{{ eos_token }}"
+    "{% endfor %}{% if enable_thinking is defined %}{{ enable_thinking }}{% endif %}",
+    "{%- set ns = namespace(n=0) -%}{% generation %}x{% endgeneration %}{{ messages | tojson }}"
+    "{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}{{ m.content }}"
+    "{% endfor %}{{ tools is none }}",
+)
+RAISING = "{{ raise_exception('System role not supported') }}"
+ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+GROWING = (
+    "{% set ns = namespace(x='ab') %}"
+    "{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}"
+)
+CHAT = Prompt(
+    chat=({"role": "system", "content": "Short."}, {"role": "user", "content": " größer "})
+)
+
+
+def model_with(folder: Path, template: str) -> Path:
+    with resources.as_file(resources.files("cptstudio") / "data" / "demo-base") as source:
+        shutil.copytree(source, folder)
+    (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+@pytest.fixture
+def renderer() -> Iterator[TemplateRenderer]:
+    renderer = TemplateRenderer()
+    yield renderer
+    renderer.close()
+
+
+def test_a_prompt_is_that_of_transformers(tmp_path: Path, renderer: TemplateRenderer) -> None:
+    for number, template in enumerate((CHATML, *OTHERS)):
+        loaded = load_for_inference(model_with(tmp_path / str(number), template))
+        expected = prompt_tokens(loaded, CHAT)
+        assert len(expected) > 5
+        assert prompt_tokens(loaded, CHAT, renderer.render) == expected
+
+
+def test_a_template_has_little_time_and_memory(
+    renderer: TemplateRenderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_limits, "TEMPLATE_SECONDS", 1.0)
+    messages = [dict(message) for message in CHAT.chat or ()]
+    with pytest.raises(UserError, match="It gave no answer for 1 second"):
+        renderer.render(ENDLESS, messages, {})
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"where 1\.1 GB is its limit on this machine"):
+        renderer.render(GROWING, messages, {})
+    with pytest.raises(UserError, match="makes a prompt of 9,000,000 characters"):
+        renderer.render("{{ 'a' * 9000000 }}", messages, {})
+    assert renderer.render("{{ messages[1].content }}", messages, {}) == " größer "
+
+
+def test_no_template_takes_loaded_models_with_it(tmp_path: Path) -> None:
+    templates = {"good": CHATML, "raising": RAISING, "endless": ENDLESS}
+    models = [
+        ModelReference(label, model_with(tmp_path / label, template))
+        for label, template in templates.items()
+    ]
+    with Bench() as bench:
+        bench.load(models)
+        pid = bench.state().pid
+        with pytest.raises(UserError, match=r"^raising: .*: System role not supported"):
+            bench.result(Complete(labels=("raising",), prompts=(CHAT,)))
+        pending = bench.begin(Complete(labels=("endless",), prompts=(CHAT,)))
+        answers: list[dict[str, object]] = []
+        reader = threading.Thread(target=lambda: answers.extend(pending.answers()))
+        reader.start()
+        # A template that the user gives up is ended, whether it has begun or not.
+        pending.cancel()
+        reader.join(child_limits.QUICK_SECONDS)
+        assert answers[-1]["result"] == {"cancelled": True}
+        ask = Complete(labels=("good",), prompts=(CHAT,), sampling=Sampling(max_tokens=2))
+        assert bench.result(ask)["texts"]
+        assert set(bench.state().labels) == set(templates)
+        assert bench.state().pid == pid and bench.result(Status())["models"]
