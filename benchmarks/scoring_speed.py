@@ -186,7 +186,7 @@ def compare_first_token(folder: Path, length: int, rounds: int) -> Compared:
     from mlx_lm.generate import generate_step
     from mlx_lm.utils import load_model
 
-    from cptstudio.evaluation.bench import Bench
+    from cptstudio.evaluation.inference import InferenceWorker
     from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling
     from cptstudio.evaluation.references import ModelReference
     from cptstudio.lm import blas
@@ -206,7 +206,7 @@ def compare_first_token(folder: Path, length: int, rounds: int) -> Compared:
         next(steps)
         steps.close()
 
-    with Bench() as bench:
+    with InferenceWorker() as bench:
         bench.load([ModelReference("model", folder)])
 
         def ours() -> None:

@@ -69,7 +69,7 @@ workspace, run = Workspace(sys.argv[1]), sys.argv[2]
 library._WORTH_KEEPING = 0
 shelves = library.SeriesLibrary(workspace)
 shelves.columns(run, workspace.run(run))
-shelves.keep_on_disk(shelves._shelf(run, workspace.run(run)))
+shelves.keep_on_disk(shelves._cached(run, workspace.run(run)))
 created = read_config(workspace.run(run)).created
 Labels(workspace).set(run, created, ["baseline"], "The one to beat.")
 Labels(workspace).pin(run, created)

@@ -83,16 +83,32 @@ def source_files() -> list[Path]:
     return files
 
 
-def test_a_room_uses_only_rooms_below_it() -> None:
-    files = [path for path in source_files() if path.parent != PACKAGE or path.stem != "__init__"]
-    may_use = rooms_below("The house", {room_of(path) for path in files})
+def check_rooms(heading: str, root: Path) -> None:
+    files = [path for path in sorted(root.rglob("*.py")) if path != root / "__init__.py"]
+    rooms = {path: path.relative_to(root).parts[0].removesuffix(".py") for path in files}
+    may_use = rooms_below(heading, set(rooms.values()))
+    prefix = _module(root / "__init__.py") + "."
+    modules = {_module(path) for path in files}
     wrong = []
-    for path in files:
-        room = room_of(path)
-        parts = [name.split(".") for name in imported_modules(path)]
-        used = {part[1] for part in parts if part[0] == "cptstudio" and part[1:]} & may_use.keys()
-        wrong += [f"{path.relative_to(PACKAGE)}: {name}" for name in used - may_use[room] - {room}]
+    for path, room in rooms.items():
+        arrows = {name for name in _arrows(path, modules) if name.startswith(prefix)}
+        used = {name.removeprefix(prefix).split(".")[0] for name in arrows} - {room}
+        wrong += [f"{path.relative_to(root)}: {name}" for name in sorted(used - may_use[room])]
     assert not wrong
+
+
+def test_a_room_uses_only_rooms_below_it() -> None:
+    check_rooms("The house", PACKAGE)
+
+
+def test_a_room_of_the_web_interface_uses_only_rooms_below_it() -> None:
+    check_rooms("The rooms of `web/`", PACKAGE / "web")
+
+
+def test_the_web_interface_has_few_rooms_and_few_files_beside_them() -> None:
+    entries = [path for path in (PACKAGE / "web").iterdir() if not path.name.startswith("__")]
+    assert len([path for path in entries if path.is_dir()]) <= 13
+    assert len([path for path in entries if path.suffix == ".py"]) <= 8
 
 
 @pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -143,7 +159,7 @@ def test_programs_that_load_models_leave_pytorch_out(module: str) -> None:
         "cptstudio.cli",
         "cptstudio.training.planning",
         "cptstudio.corpus.build",
-        "cptstudio.evaluation.bench",
+        "cptstudio.evaluation.inference",
         "cptstudio.cli.workspace_check",
     ],
 )

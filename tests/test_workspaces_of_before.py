@@ -81,7 +81,7 @@ def test_the_server_shows_all_of_it(root: Path) -> None:
     web = make_web(root)
     try:
         listed = web.get("/api/runs")
-        reports = web.get("/api/testing/reports")
+        reports = web.get("/api/evaluation/reports")
     finally:
         web.studio.news.close()
         web.studio.manager.close()

@@ -14,7 +14,7 @@ from tests.toy_models import make_toy_model
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the toys "qwen3" and "llama", and two adapters of the former."""
-    root = tmp_path_factory.mktemp("bench")
+    root = tmp_path_factory.mktemp("inference")
     for name in ("qwen3", "llama"):
         make_toy_model(name, root / name)
     for seed in (1, 2):

@@ -12,9 +12,9 @@ import pytest
 
 from cptstudio import child_limits
 from cptstudio.errors import UserError
-from cptstudio.evaluation.bench import Bench
 from cptstudio.evaluation.chat_templates import TemplateRenderer
 from cptstudio.evaluation.completion import prompt_tokens
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Status
 from cptstudio.evaluation.references import ModelReference
 from cptstudio.lm.loading import load_for_inference
@@ -86,12 +86,12 @@ def test_no_template_takes_loaded_models_with_it(tmp_path: Path) -> None:
         ModelReference(label, model_with(tmp_path / label, template))
         for label, template in templates.items()
     ]
-    with Bench() as bench:
-        bench.load(models)
-        pid = bench.state().pid
+    with InferenceWorker() as worker:
+        worker.load(models)
+        pid = worker.state().pid
         with pytest.raises(UserError, match=r"^raising: .*: System role not supported"):
-            bench.result(Complete(labels=("raising",), prompts=(CHAT,)))
-        pending = bench.begin(Complete(labels=("endless",), prompts=(CHAT,)))
+            worker.result(Complete(labels=("raising",), prompts=(CHAT,)))
+        pending = worker.begin(Complete(labels=("endless",), prompts=(CHAT,)))
         answers: list[dict[str, object]] = []
         reader = threading.Thread(target=lambda: answers.extend(pending.answers()))
         reader.start()
@@ -100,6 +100,6 @@ def test_no_template_takes_loaded_models_with_it(tmp_path: Path) -> None:
         reader.join(child_limits.QUICK_SECONDS)
         assert answers[-1]["result"] == {"cancelled": True}
         ask = Complete(labels=("good",), prompts=(CHAT,), sampling=Sampling(max_tokens=2))
-        assert bench.result(ask)["texts"]
-        assert set(bench.state().labels) == set(templates)
-        assert bench.state().pid == pid and bench.result(Status())["models"]
+        assert worker.result(ask)["texts"]
+        assert set(worker.state().labels) == set(templates)
+        assert worker.state().pid == pid and worker.result(Status())["models"]

@@ -13,7 +13,7 @@ import pytest
 
 from cptstudio.errors import UserError
 from cptstudio.evaluation import evaluate, merge
-from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Score
 from cptstudio.evaluation.questions import Question, ask_questions
 from cptstudio.evaluation.references import ModelReference, request_of
@@ -60,9 +60,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with Bench() as bench:
-        yield bench
+def inference() -> Iterator[InferenceWorker]:
+    with InferenceWorker() as worker:
+        yield worker
 
 
 def reference(workspace: Workspace, name: str) -> ModelReference:
@@ -70,15 +70,15 @@ def reference(workspace: Workspace, name: str) -> ModelReference:
 
 
 @pytest.mark.parametrize("name", ["nan", "one"])
-def test_no_program_loads_it(workspace: Workspace, bench: Bench, name: str) -> None:
+def test_no_program_loads_it(workspace: Workspace, worker: InferenceWorker, name: str) -> None:
     """The playground, generate, compare, score, questions and suites load models like this."""
     said = rf"models/base/{name} is damaged: {re.escape(TENSOR) if name == 'one' else ''}.*NaN"
-    bench.load([reference(workspace, "good")])
+    worker.load([reference(workspace, "good")])
     with pytest.raises(UserError, match=said):
-        bench.load([reference(workspace, name)])
-    assert [model["label"] for model in bench.state().models] == ["good"]
+        worker.load([reference(workspace, name)])
+    assert [model["label"] for model in worker.state().models] == ["good"]
     with pytest.raises(UserError, match=said):
-        run_suite(bench, workspace, Suite(prompts=("a",)), [reference(workspace, name)])
+        run_suite(worker, workspace, Suite(prompts=("a",)), [reference(workspace, name)])
     with pytest.raises(UserError, match=said):
         evaluate.evaluate(evaluation(workspace, "good", name), Silence())
     settings = parse_settings({"model": {"path": name}, "data": {"corpora": [{"name": "words"}]}})
@@ -88,10 +88,10 @@ def test_no_program_loads_it(workspace: Workspace, bench: Bench, name: str) -> N
     assert re.search(said, finding.sentence) and finding.field == "model.path"
 
 
-def test_an_adapter_of_nan_is_named(workspace: Workspace, bench: Bench) -> None:
+def test_an_adapter_of_nan_is_named(workspace: Workspace, worker: InferenceWorker) -> None:
     adapted = ModelReference("adapted", workspace.base_model("good"), workspace.root / "adapter")
     with pytest.raises(UserError, match=r"adapter is damaged: .*lora_a holds NaN"):
-        bench.load([adapted])
+        worker.load([adapted])
 
 
 def evaluation(workspace: Workspace, *names: str) -> dict[str, Any]:
@@ -107,13 +107,13 @@ def evaluation(workspace: Workspace, *names: str) -> dict[str, Any]:
     }
 
 
-def test_numbers_that_overflow_are_no_scores(workspace: Workspace, bench: Bench) -> None:
-    bench.load([reference(workspace, "large"), reference(workspace, "good")])
+def test_numbers_that_overflow_are_no_scores(workspace: Workspace, worker: InferenceWorker) -> None:
+    worker.load([reference(workspace, "large"), reference(workspace, "good")])
     with pytest.raises(UserError, match=r"large computes no numbers: 1 of 1 scores"):
-        bench.result(Score(labels=("good", "large"), texts=("a",)))
+        worker.result(Score(labels=("good", "large"), texts=("a",)))
     for question in (_QUESTION, _CLOZE):
         with pytest.raises(UserError, match="large computes no numbers"):
-            ask_questions(bench, "large", [question])
+            ask_questions(worker, "large", [question])
     ask = Complete(
         labels=("large",),
         prompts=(Prompt(text="a"),),
@@ -121,14 +121,14 @@ def test_numbers_that_overflow_are_no_scores(workspace: Workspace, bench: Bench)
         alternatives=2,
     )
     with pytest.raises(UserError, match=r"models/base/large computes no numbers here \(NaN\)"):
-        list(bench.ask(ask))
+        list(worker.ask(ask))
     with pytest.raises(UserError, match="computes no numbers"):
-        run_suite(bench, workspace, Suite(prompts=("a",)), [reference(workspace, "large")])
+        run_suite(worker, workspace, Suite(prompts=("a",)), [reference(workspace, "large")])
     for _ in range(2):
         # Nothing of it was kept, so it is told again.
         with pytest.raises(UserError, match="large computes no numbers"):
             evaluate.evaluate(evaluation(workspace, "good", "large"), Silence())
-    assert ask_questions(bench, "good", [_QUESTION])["multiple_choice"]["questions"] == 1
+    assert ask_questions(worker, "good", [_QUESTION])["multiple_choice"]["questions"] == 1
 
 
 def test_a_merge_names_the_part_and_what_overflows(workspace: Workspace) -> None:

@@ -101,12 +101,12 @@ def test_a_task_of_ones_own_is_scored_as_our_questions_are(workspace: Workspace)
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)["models"]["llama"]["completing"]
     assert found["questions"] == len(QUESTIONS)
-    from cptstudio.evaluation.bench import Bench
+    from cptstudio.evaluation.inference import InferenceWorker
 
-    with Bench() as bench:
-        bench.load([ModelReference("llama", workspace.base_model("llama"))])
+    with InferenceWorker() as worker:
+        worker.load([ModelReference("llama", workspace.base_model("llama"))])
         asked = read_questions(workspace.root / "questions.jsonl")
-        ours = ask_questions(bench, "llama", asked)
+        ours = ask_questions(worker, "llama", asked)
     assert found["metrics"]["acc"]["value"] == ours["multiple_choice"]["accuracy"]
     shown = harness(workspace, *arguments)
     assert "completing" in shown.stdout and "acc" in shown.stdout

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from cptstudio.durable import dump_json
-from cptstudio.evaluation import bench
+from cptstudio.evaluation import inference
 from cptstudio.evaluation.model_requests import Sampling
 from cptstudio.evaluation.references import request_of, resolve_reference
 from cptstudio.evaluation.reports import Reports
@@ -213,7 +213,7 @@ def test_ctrl_c_in_the_terminal_ends_all_of_it(workspace: Workspace) -> None:
     family = psutil.Process(terminal.pid)
 
     def has_worker() -> bool:
-        return any(bench.MODULE in one.cmdline() for one in children)
+        return any(inference.MODULE in one.cmdline() for one in children)
 
     while not (children := family.children(recursive=True)) or not has_worker():
         assert terminal.poll() is None

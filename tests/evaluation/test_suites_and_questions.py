@@ -13,7 +13,7 @@ import pytest
 
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
-from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Sampling
 from cptstudio.evaluation.questions import ask_questions, read_questions
 from cptstudio.evaluation.references import ModelReference
@@ -34,9 +34,9 @@ PROMPTS = ("import os", "def main():", "class A")
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with Bench() as bench:
-        yield bench
+def inference() -> Iterator[InferenceWorker]:
+    with InferenceWorker() as worker:
+        yield worker
 
 
 def test_a_suite_is_saved_listed_read_and_deleted(tmp_path: Path) -> None:
@@ -61,13 +61,13 @@ def test_a_damaged_suite_is_named(tmp_path: Path) -> None:
 
 
 def test_a_matrix_of_prompts_and_models_is_kept_and_marks_differences(
-    bench: Bench, tmp_path: Path, base: ModelReference, adapted: list[ModelReference]
+    worker: InferenceWorker, tmp_path: Path, base: ModelReference, adapted: list[ModelReference]
 ) -> None:
     workspace = Workspace(tmp_path)
     suite = Suite(prompts=PROMPTS, sampling=Sampling(max_tokens=6))
     told: list[tuple[str, int, int]] = []
     references = [base, adapted[0], ModelReference("again", base.model)]
-    matrix = run_suite(bench, workspace, suite, references, lambda *moment: told.append(moment))
+    matrix = run_suite(worker, workspace, suite, references, lambda *moment: told.append(moment))
     assert matrix["models"] == ["base", "adapter-1", "again"]
     assert told[-1] == ("again", 9, 9)
     model, tokenizer = mlx_lm.load(str(base.model))
@@ -78,9 +78,9 @@ def test_a_matrix_of_prompts_and_models_is_kept_and_marks_differences(
         assert row["changed"][0] is False
         assert row["changed"][1] == (row["texts"][1]["text"] != said)
     assert any(row["changed"][1] for row in matrix["rows"])
-    bench.end()
-    assert run_suite(bench, workspace, suite, references) == matrix
-    assert bench.state().pid is None, "everything was kept, so no model was loaded"
+    worker.end()
+    assert run_suite(worker, workspace, suite, references) == matrix
+    assert worker.state().pid is None, "everything was kept, so no model was loaded"
 
 
 def test_prompts_are_read_from_files(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def log_probability(model, start: int, ids: list[int], first: int) -> float:
 
 
 def test_choices_are_scored_by_the_tokens_after_the_context(
-    bench: Bench, base: ModelReference, tmp_path: Path
+    worker: InferenceWorker, base: ModelReference, tmp_path: Path
 ) -> None:
     file = tmp_path / "questions.jsonl"
     question = {"context": "import", "choices": [" os", " functools", "\n"], "answer": 1}
@@ -112,8 +112,8 @@ def test_choices_are_scored_by_the_tokens_after_the_context(
     greedy = tokenizer.decode([int(mx.argmax(logits).item())])
     lines = [question, {"context": "import", "answer": greedy}, {"context": "a", "answer": "zq"}]
     file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    bench.load([base])
-    found = ask_questions(bench, "base", read_questions(file))
+    worker.load([base])
+    found = ask_questions(worker, "base", read_questions(file))
     expected = []
     for choice in question["choices"]:
         ids = list(tokenizer.backend.encode("import" + choice, add_special_tokens=False).ids)

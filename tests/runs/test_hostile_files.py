@@ -28,7 +28,7 @@ from benchmarks.faults.hostile_files import (
 )
 from cptstudio.errors import UserError
 from cptstudio.runs import records
-from cptstudio.runs.external.external_training import OthersTraining
+from cptstudio.runs.external.external_training import ExternalTraining
 from cptstudio.runs.preferences import Preferences, write_preferences
 from cptstudio.runs.records import Control
 from cptstudio.runs.training_manager import TrainingManager
@@ -125,7 +125,7 @@ def _looks(manager: TrainingManager) -> list[Callable[[], object]]:
         lambda: manager.run(RUN),
         lambda: list(manager.watch(RUN)),
         manager.others.imported,
-        lambda: OthersTraining(manager.workspace).ask(os.getpid(), "watch"),
+        lambda: ExternalTraining(manager.workspace).ask(os.getpid(), "watch"),
         lambda: manager.stop(RUN),
         serve,
     ]

@@ -13,7 +13,7 @@ import pytest
 
 from cptstudio.errors import UserError
 from cptstudio.run_rows import current_rows
-from cptstudio.runs.external.external_training import OthersTraining
+from cptstudio.runs.external.external_training import ExternalTraining
 from cptstudio.runs.external.foreign_rows import ForeignRows
 from cptstudio.runs.external.log_parser import LogRecord
 from cptstudio.runs.preferences import Preferences, write_preferences
@@ -192,7 +192,7 @@ def test_a_process_is_watched_and_stopped_through_the_manager(
 ) -> None:
     packages, folder = make_package(tmp_path / "packages"), tmp_path / "work"
     folder.mkdir()
-    others = OthersTraining(workspace)
+    others = ExternalTraining(workspace)
     with (
         (folder / "log").open("wb") as output,
         running(TRAIN, folder, packages, output) as process,
@@ -219,7 +219,7 @@ def test_a_process_is_watched_and_stopped_through_the_manager(
 def test_what_does_not_train_is_not_asked_for_and_a_setting_turns_it_off(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    others = OthersTraining(workspace)
+    others = ExternalTraining(workspace)
     with pytest.raises(UserError, match="does not train"):
         others.ask(os.getpid(), "stop")
     write_preferences(workspace.private, Preferences(detect=False))

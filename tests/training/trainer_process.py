@@ -93,6 +93,6 @@ def reproducible(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def events(run_directory: Path, kind: str) -> list[dict[str, Any]]:
-    """Lines of the run's story of one kind."""
+    """Lines of the run's events of one kind."""
     records = read_json_lines(run_directory / "events.jsonl").records
     return [record for record in records if record["event"] == kind]

@@ -115,37 +115,37 @@ def download(client: Client) -> None:
 
 def evaluate(client: Client) -> None:
     text = client.upload("long.txt", "import os\nprint(os.sep)\n" * 100_000)
-    client.post("testing/evaluations", {"models": ["toy", LAST], "texts": [text]})
+    client.post("evaluation/evaluations", {"models": ["toy", LAST], "texts": [text]})
 
 
 def merge(client: Client) -> None:
     body = {"run": LAST, "shares": [one / 32 for one in range(32)], "corpora": [DOMAIN, GENERAL]}
-    client.post("testing/merges", body)
+    client.post("evaluation/merges", body)
 
 
 def suite(client: Client) -> None:
     sampling = {"max_tokens": 100_000, "temperature": 5.0, "context_length": 64}
     body = {"prompts": ["def "], "sampling": sampling}
-    client.post("testing/suites/endless", body, "PUT")
-    client.post("testing/suites/endless/run", {"models": ["toy"]})
+    client.post("evaluation/suites/endless", body, "PUT")
+    client.post("evaluation/suites/endless/run", {"models": ["toy"]})
 
 
 def questions(client: Client) -> None:
     line = json.dumps({"context": "import ", "choices": ["os", "zq"], "answer": 0}) + "\n"
     upload = client.upload("quiz.jsonl", line * 5000)
-    client.post("testing/questions", {"models": ["toy"], "upload": upload})
+    client.post("evaluation/questions", {"models": ["toy"], "upload": upload})
 
 
 def models_in_memory(client: Client) -> None:
-    client.post("bench/load", {"references": ["toy"]})
+    client.post("inference/load", {"references": ["toy"]})
 
     def loaded() -> Any:
-        return client.server.api(client.session, "GET", "/api/bench").json["models"]
+        return client.server.api(client.session, "GET", "/api/inference").json["models"]
 
     wait_for(loaded, "the model in memory")
     sampling = {"max_tokens": 50_000, "temperature": 5.0, "context_length": 64}
     body = {"labels": ["toy"], "prompts": [{"text": "def "}], "sampling": sampling}
-    client.post("bench/complete", body)
+    client.post("inference/complete", body)
 
 
 KINDS: dict[str, tuple[str, Callable[[Client], None]]] = {

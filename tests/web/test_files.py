@@ -11,7 +11,7 @@ import pytest
 
 from cptstudio.errors import UserError
 from cptstudio.web.files import confined
-from cptstudio.web.files.allowed_folders import Places
+from cptstudio.web.files.allowed_folders import AllowedFolders
 from cptstudio.workspace import Workspace
 from tests.web.in_process import Web, make_web
 
@@ -152,7 +152,7 @@ def test_what_is_no_folder_is_no_root(web: Web, path: str) -> None:
 def test_the_studios_own_folder_is_never_shown(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     (workspace.private / "runs").mkdir(parents=True)
-    places = Places(workspace)
+    places = AllowedFolders(workspace)
     for folder in (workspace.private, workspace.private / "runs"):
         with pytest.raises(UserError, match="token"):
             places.add_root(str(folder))
@@ -165,7 +165,7 @@ def test_the_studios_own_folder_is_never_shown(tmp_path: Path) -> None:
 
 
 def test_roots_from_the_command_line(tmp_path: Path, tree: Path) -> None:
-    places = Places(Workspace(tmp_path / "w"), [tree])
+    places = AllowedFolders(Workspace(tmp_path / "w"), [tree])
     [_, given] = places.roots()
     assert (given.path, given.removable) == (tree, False)
     assert places.add_root(str(tree)).id == given.id

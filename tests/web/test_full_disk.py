@@ -26,7 +26,7 @@ FULL: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "no-inodes": ("size=14m,nr_inodes=120", take_all_files, "takes no more files"),
 }
 BODIES: dict[str, dict[str, Any]] = {
-    "/api/testing/suites/sample": {"prompts": ["Once"]},
+    "/api/evaluation/suites/sample": {"prompts": ["Once"]},
     "/api/runs/done/labels": {"tags": ["a"], "note": "b"},
     "/api/pinned": {"run": "done"},
     "/api/corpora": {"name": "new", "sources": [{"root": "workspace", "path": ""}]},
@@ -63,7 +63,7 @@ def test_every_route_answers_on_a_full_disk(full: tuple[Web, str]) -> None:
     for path, described in routes:
         if path.startswith(("/api/external", "/api/session/end")) or "hub" in path:
             continue
-        if path.startswith("/api/bench/"):
+        if path.startswith("/api/inference/"):
             continue  # Models in memory; nothing of it is written.
         place = filled(path, "done" if path.startswith(("/api/runs", "/api/queue")) else "sample")
         body = {"confirmed": True} | BODIES.get(place, {})
@@ -93,7 +93,7 @@ def test_every_route_answers_on_a_full_disk(full: tuple[Web, str]) -> None:
             assert response.status_code == 204  # Deleting is how one makes room.
     for one in (
         *(("PUT", "/api/preferences"), ("PUT", "/api/runs/done/labels"), ("PUT", "/api/pinned")),
-        *(("PUT", "/api/testing/suites/sample"), ("POST", "/api/roots")),
+        *(("PUT", "/api/evaluation/suites/sample"), ("POST", "/api/roots")),
     ):
         assert one in refused, (one, refused)
     assert web.get("/api/status")["active"] == []

@@ -22,7 +22,7 @@ from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import whole
 from cptstudio.errors import UserError
-from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Score, Windows
 from cptstudio.evaluation.references import ModelReference
 from cptstudio.evaluation.texts import LARGEST, read_text
@@ -62,10 +62,10 @@ def compare(
         seeds=tuple(seed or ()),
         alternatives=0,
     )
-    with Bench(fast_blas=fast_blas) as bench:
-        _load(bench, references)
+    with InferenceWorker(fast_blas=fast_blas) as worker:
+        _load(worker, references)
         made: dict[int, list[str]] = {}
-        for answer in bench.ask(ask):
+        for answer in worker.ask(ask):
             if "piece" in answer:
                 piece = answer["piece"]
                 made.setdefault(piece["text_number"], []).append(piece["text"])
@@ -119,9 +119,9 @@ def score(
     if not content:
         raise UserError("The text is empty: there is nothing to score.")
     labels = tuple(reference.label for reference in references)
-    with Bench(fast_blas=fast_blas) as bench:
-        _load(bench, references)
-        result = bench.result(checked(Score, labels=labels, texts=(content,), **given))
+    with InferenceWorker(fast_blas=fast_blas) as worker:
+        _load(worker, references)
+        result = worker.result(checked(Score, labels=labels, texts=(content,), **given))
     if as_json:
         print_json(result)
         return
@@ -137,9 +137,9 @@ def score(
         _print_differences(content, result["models"][0], model)
 
 
-def _load(bench: Bench, references: list[ModelReference]) -> None:
+def _load(worker: InferenceWorker, references: list[ModelReference]) -> None:
     with errors.status("Loading", spinner="line"):
-        bench.load(references)
+        worker.load(references)
 
 
 def _print_differences(text: str, base: dict[str, Any], model: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from cptstudio.cli.common import JsonOption, WorkspaceOption, errors, print_json
 from cptstudio.cli.measured import FastBlasOption
 from cptstudio.cli.setting_options import with_field_options
-from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling
 from cptstudio.evaluation.references import resolve_reference
 from cptstudio.terminal import visible
@@ -50,12 +50,12 @@ def generate(
     made: list[str] = []
     # A model's text may hold anything; a file or a program behind a pipe gets it as it is.
     shown = visible if sys.stdout.isatty() else str
-    with Bench(fast_blas=fast_blas) as bench:
+    with InferenceWorker(fast_blas=fast_blas) as worker:
         with errors.status("Loading", spinner="line"):
-            bench.load([reference])
+            worker.load([reference])
         if not as_json:
             sys.stdout.write(shown(text))
-        for answer in bench.ask(ask):
+        for answer in worker.ask(ask):
             if "piece" in answer:
                 made.append(answer["piece"]["text"])
                 if not as_json:

@@ -32,7 +32,7 @@ def show_updates(updates: Iterator[Update]) -> None:
 
 
 def show_progress(run: Run, updates: Iterator[Update]) -> None:
-    """A bar with the newest figures on a terminal; the run's story above it."""
+    """A bar with the newest figures on a terminal; the run's events above it."""
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""What is asked of the bench worker: checked by pydantic, so that a page or a program may ask."""
+"""What is asked of the inference worker; checked, so that a page or a program may ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models that the bench worker holds in memory."""
+"""The models that the inference worker holds in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cptstudio.lm.sharing import with_adapter
 
 
 @dataclass(frozen=True)
-class Bench:
+class HeldModel:
     """One model in memory.
 
     Attributes:
@@ -38,13 +38,13 @@ class ModelSet:
 
     def __init__(self) -> None:
         self._bases: dict[str, LoadedModel] = {}
-        self._benches: dict[str, Bench] = {}
+        self._held: dict[str, HeldModel] = {}
 
-    def __getitem__(self, label: str) -> Bench:
-        if label not in self._benches:
-            there = ", ".join(self._benches) or "none"
+    def __getitem__(self, label: str) -> HeldModel:
+        if label not in self._held:
+            there = ", ".join(self._held) or "none"
             raise UserError(f"The model {label!r} is not loaded. Loaded are: {there}.")
-        return self._benches[label]
+        return self._held[label]
 
     def load(self, given: ModelToLoad) -> None:
         """Bring a model into memory; one that is there from the same folders stays.
@@ -52,7 +52,7 @@ class ModelSet:
         Raises:
             UserError: it cannot be loaded. What was loaded before stays.
         """
-        present = self._benches.get(given.label)
+        present = self._held.get(given.label)
         if present is not None and present.given == given:
             return
         base = self._bases.get(given.model)
@@ -61,12 +61,12 @@ class ModelSet:
         loaded = with_adapter(base, Path(given.adapter)) if given.adapter else base
         tokenizer = load_tokenizer(given.model)
         self._bases[given.model] = base
-        self._benches[given.label] = Bench(given.label, loaded, tokenizer, given)
+        self._held[given.label] = HeldModel(given.label, loaded, tokenizer, given)
         self._forget_unused_bases()
 
     def unload(self, label: str) -> None:
         """Take a model out of memory; its base stays while another model uses it."""
-        self._benches.pop(label, None)
+        self._held.pop(label, None)
         self._forget_unused_bases()
 
     def describe(self) -> dict[str, Any]:
@@ -74,19 +74,19 @@ class ModelSet:
         return {
             "models": [
                 {
-                    "label": bench.label,
-                    "chat": bool(bench.loaded.tokenizer.has_chat_template),
-                    "vocabulary_size": bench.tokenizer.facts.vocabulary_size,
-                    "tokenizer": bench.tokenizer.facts.hash,
+                    "label": held.label,
+                    "chat": bool(held.loaded.tokenizer.has_chat_template),
+                    "vocabulary_size": held.tokenizer.facts.vocabulary_size,
+                    "tokenizer": held.tokenizer.facts.hash,
                 }
-                for bench in self._benches.values()
+                for held in self._held.values()
             ],
             "memory_active": mx.get_active_memory(),
             "memory_peak": mx.get_peak_memory(),
         }
 
     def _forget_unused_bases(self) -> None:
-        used = {bench.given.model for bench in self._benches.values()}
+        used = {held.given.model for held in self._held.values()}
         for path in set(self._bases) - used:
             del self._bases[path]
         gc.collect()

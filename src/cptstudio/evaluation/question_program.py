@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cptstudio import job_programs
-from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Unload
 from cptstudio.evaluation.questions import ask_questions, read_questions
 from cptstudio.evaluation.references import reference_of
@@ -28,10 +28,10 @@ def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     references = [reference_of(entry) for entry in request["models"]]
     found: dict[str, dict[str, Any]] = {}
     total = len(questions) * len(references)
-    with Bench(fast_blas=request["fast_blas"]) as bench:
+    with InferenceWorker(fast_blas=request["fast_blas"]) as worker:
         for number, reference in enumerate(references):
             answer.progress(phase=f"loading {reference.label}")
-            bench.load([reference])
+            worker.load([reference])
 
             def tell(done: int, _: int, label: str = reference.label, number: int = number) -> None:
                 answer.progress(
@@ -42,8 +42,8 @@ def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
                     unit="questions",
                 )
 
-            found[reference.label] = ask_questions(bench, reference.label, questions, tell)
-            bench.result(Unload(labels=(reference.label,)))
+            found[reference.label] = ask_questions(worker, reference.label, questions, tell)
+            worker.result(Unload(labels=(reference.label,)))
     labels = ", ".join(reference.label for reference in references)
     result = {"file": request["name"], "models": found}
     return Reports(workspace).keep("questions", f"{request['name']}: {labels}", request, result)

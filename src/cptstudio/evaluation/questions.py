@@ -25,7 +25,7 @@ from typing import Any
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
-from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Score
 from cptstudio.evaluation.texts import read_text
 
@@ -115,7 +115,10 @@ def _question(line: str) -> Question:
 
 
 def ask_questions(
-    bench: Bench, label: str, questions: Sequence[Question], tell: Tell = lambda done, total: None
+    worker: InferenceWorker,
+    label: str,
+    questions: Sequence[Question],
+    tell: Tell = lambda done, total: None,
 ) -> dict[str, Any]:
     """Let a loaded model answer.
 
@@ -127,9 +130,9 @@ def ask_questions(
     sums: list[list[float]] = []
     for start in range(0, len(questions), _AT_ONCE):
         part = questions[start : start + _AT_ONCE]
-        sums += _log_probabilities(bench, label, part)
+        sums += _log_probabilities(worker, label, part)
         tell(start + len(part), len(questions))
-    said = [question.cloze and _says(bench, label, question) for question in questions]
+    said = [question.cloze and _says(worker, label, question) for question in questions]
     chosen = [
         (question, values)
         for question, values in zip(questions, sums, strict=True)
@@ -173,10 +176,10 @@ def _shown(question: Question, values: list[float], said: bool) -> dict[str, Any
 
 
 def _log_probabilities(
-    bench: Bench, label: str, questions: Sequence[Question]
+    worker: InferenceWorker, label: str, questions: Sequence[Question]
 ) -> list[list[float]]:
     texts = tuple(one.context + choice for one in questions for choice in one.choices)
-    (model,) = bench.result(Score(labels=(label,), texts=texts))["models"]
+    (model,) = worker.result(Score(labels=(label,), texts=texts))["models"]
     scored = iter(model["texts"])
     return [[_after(next(scored), len(one.context)) for _ in one.choices] for one in questions]
 
@@ -191,10 +194,10 @@ def _after(scored: dict[str, Any], context: int) -> float:
     return -sum(nats)
 
 
-def _says(bench: Bench, label: str, question: Question) -> bool:
+def _says(worker: InferenceWorker, label: str, question: Question) -> bool:
     """Whether a greedy completion begins with the answer's own tokens."""
     whole = question.context + question.choices[0]
-    (model,) = bench.result(Score(labels=(label,), texts=(whole,)))["models"]
+    (model,) = worker.result(Score(labels=(label,), texts=(whole,)))["models"]
     (scored,) = model["texts"]
     ends = [end for _, end in scored["places"]]
     first = next(index for index, end in enumerate(ends) if end > len(question.context))
@@ -206,7 +209,7 @@ def _says(bench: Bench, label: str, question: Question) -> bool:
         sampling=Sampling(max_tokens=len(wanted)),
         alternatives=0,
     )
-    said: list[int] = [answer["piece"]["token"] for answer in bench.ask(ask) if "piece" in answer]
+    said: list[int] = [answer["piece"]["token"] for answer in worker.ask(ask) if "piece" in answer]
     return said == wanted
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cptstudio.errors import UserError
 from cptstudio.evaluation.model_requests import Score
-from cptstudio.evaluation.model_set import Bench
+from cptstudio.evaluation.model_set import HeldModel
 from cptstudio.evaluation.windows import common_context
 from cptstudio.lm.likelihood import Scores, score_tokens
 from cptstudio.lm.vocabulary import check_ids
@@ -19,21 +19,21 @@ from cptstudio.lm.vocabulary import check_ids
 Progress = Callable[[int, int], None]
 
 
-def score(benches: Sequence[Bench], request: Score, progress: Progress) -> dict[str, Any]:
+def score(models: Sequence[HeldModel], request: Score, progress: Progress) -> dict[str, Any]:
     """Score texts with several models, each with its own tokenizer.
 
     Returns, for each model, the sums over all texts and for each text; with `request.tokens` also
     every token's place in the text (characters) and its nats. Nats and bits per byte count the
     tokens of the text alone; the first one is predicted from the tokenizer's start token.
     """
-    context = common_context([bench.loaded.path for bench in benches], request.context_length)
+    context = common_context([held.loaded.path for held in models], request.context_length)
     answers = []
-    for number, bench in enumerate(benches):
+    for number, held in enumerate(models):
 
         def tell(done: int, total: int, number: int = number) -> None:
-            progress(number * total + done, len(benches) * total)
+            progress(number * total + done, len(models) * total)
 
-        answers.append(_score_one(bench, request, context, tell))
+        answers.append(_score_one(held, request, context, tell))
     return {
         "context_length": context,
         "stride": min(request.stride or context, context),
@@ -41,21 +41,21 @@ def score(benches: Sequence[Bench], request: Score, progress: Progress) -> dict[
     }
 
 
-def _score_one(bench: Bench, request: Score, context: int, tell: Progress) -> dict[str, Any]:
-    encodings = bench.tokenizer.backend.encode_batch(list(request.texts), add_special_tokens=False)
-    rows, path = bench.loaded.embedding_rows, bench.loaded.path
+def _score_one(held: HeldModel, request: Score, context: int, tell: Progress) -> dict[str, Any]:
+    encodings = held.tokenizer.backend.encode_batch(list(request.texts), add_special_tokens=False)
+    rows, path = held.loaded.embedding_rows, held.loaded.path
     for encoding in encodings:
         check_ids(encoding.ids, rows, "The text", path)
-    check_ids([bench.tokenizer.facts.start], rows, "Each text's beginning", path)
+    check_ids([held.tokenizer.facts.start], rows, "Each text's beginning", path)
     nats = score_tokens(
-        bench.loaded.model,
+        held.loaded.model,
         [np.array(encoding.ids, dtype=np.int64) for encoding in encodings],
-        start_token=bench.tokenizer.facts.start,
+        start_token=held.tokenizer.facts.start,
         context_length=context,
         stride=request.stride,
         progress=tell,
     )
-    check_scores(np.concatenate([np.zeros(0), *nats]), bench.label, bench.loaded.path)
+    check_scores(np.concatenate([np.zeros(0), *nats]), held.label, held.loaded.path)
     texts = []
     for text, encoding, of_text in zip(request.texts, encodings, nats, strict=True):
         entry: dict[str, Any] = sums(of_text, len(text.encode("utf-8", "surrogatepass")))
@@ -66,9 +66,9 @@ def _score_one(bench: Bench, request: Score, context: int, tell: Progress) -> di
         texts.append(entry)
     whole = sums(np.concatenate(nats), sum(entry["bytes"] for entry in texts))
     return {
-        "label": bench.label,
-        "tokenizer": bench.tokenizer.facts.hash,
-        "start": bench.tokenizer.facts.start,
+        "label": held.label,
+        "tokenizer": held.tokenizer.facts.hash,
+        "start": held.tokenizer.facts.start,
         **whole,
         "texts": texts,
     }

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from cptstudio import job_programs
-from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.references import reference_of
 from cptstudio.evaluation.reports import Reports
 from cptstudio.evaluation.suites import read_suite, run_suite
@@ -27,8 +27,8 @@ def work(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     def tell(label: str, done: int, total: int) -> None:
         answer.progress(final=done == total, phase=label, done=done, total=total, unit="prompts")
 
-    with Bench(fast_blas=request["fast_blas"]) as bench:
-        matrix = run_suite(bench, workspace, suite, references, tell)
+    with InferenceWorker(fast_blas=request["fast_blas"]) as worker:
+        matrix = run_suite(worker, workspace, suite, references, tell)
     labels = ", ".join(reference.label for reference in references)
     # The suite may be another one tomorrow.
     asked = {**request, "prompts": suite.prompts}

@@ -13,7 +13,7 @@ from typing import Any
 from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
-from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Unload
 from cptstudio.evaluation.references import ModelReference
 from cptstudio.evaluation.results import Results
@@ -58,7 +58,7 @@ def _prompt(path: Path, number: int, line: str) -> str:
 
 
 def run_suite(
-    bench: Bench,
+    worker: InferenceWorker,
     workspace: Workspace,
     suite: Suite,
     references: Sequence[ModelReference],
@@ -75,7 +75,7 @@ def run_suite(
     for number, reference in enumerate(references):
         done = number * len(suite.prompts)
         tell(reference.label, done, total)
-        columns.append(_column(bench, suite, reference, results, tell, done, total))
+        columns.append(_column(worker, suite, reference, results, tell, done, total))
     rows = []
     for index, prompt in enumerate(suite.prompts):
         texts = [column[index] for column in columns]
@@ -92,7 +92,7 @@ def run_suite(
 
 
 def _column(
-    bench: Bench,
+    worker: InferenceWorker,
     suite: Suite,
     reference: ModelReference,
     results: Results,
@@ -112,23 +112,25 @@ def _column(
         kept = results.find(inputs)
         if kept is None:
             if not loaded:
-                bench.load([reference])
+                worker.load([reference])
                 loaded = True
-            kept = _complete(bench, reference.label, prompt, suite.sampling)
+            kept = _complete(worker, reference.label, prompt, suite.sampling)
             results.keep(inputs, kept)
         texts.append(kept)
         tell(reference.label, done + number + 1, total)
     if loaded:
-        bench.result(Unload(labels=(reference.label,)))
+        worker.result(Unload(labels=(reference.label,)))
     return texts
 
 
-def _complete(bench: Bench, label: str, prompt: str, sampling: Sampling) -> dict[str, Any]:
+def _complete(
+    worker: InferenceWorker, label: str, prompt: str, sampling: Sampling
+) -> dict[str, Any]:
     ask = Complete(
         labels=(label,), prompts=(Prompt(text=prompt),), sampling=sampling, alternatives=0
     )
     pieces: list[str] = []
-    for answer in bench.ask(ask):
+    for answer in worker.ask(ask):
         if "piece" in answer:
             pieces.append(answer["piece"]["text"])
         if "result" in answer:

@@ -1,4 +1,4 @@
-"""The bench worker: `python -m cptstudio.evaluation.worker`, which holds models and answers.
+"""The inference worker: `python -m cptstudio.evaluation.worker`, which holds models and answers.
 
 Requests (see `requests`) come as JSON, one a line, on standard input; answers go the same way to
 standard output, each with the `id` of its request: {"id", "piece"}, {"id", "progress"}, and last

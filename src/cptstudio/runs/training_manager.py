@@ -34,7 +34,7 @@ from cptstudio.prompt_suites import with_suite
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import forgetting, forking, launching, records
 from cptstudio.runs import run_requests as requests
-from cptstudio.runs.external.external_training import OthersTraining
+from cptstudio.runs.external.external_training import ExternalTraining
 from cptstudio.runs.external.imported_list import ID_PREFIX
 from cptstudio.runs.known_runs import KnownRuns, is_locked
 from cptstudio.runs.launching import NEWEST
@@ -81,7 +81,7 @@ class TrainingManager:
         self._known: dict[str, str] = {}
         self._known_runs = KnownRuns(workspace)
         self._run_ends: RunEnds | None = None
-        self.others = OthersTraining(workspace, detect)
+        self.others = ExternalTraining(workspace, detect)
         self.queue = Queue(workspace.private)
         self._starter = Starter(
             workspace, self.queue, self.runs, self._known_runs.written, prevent_sleep

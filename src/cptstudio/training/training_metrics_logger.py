@@ -1,4 +1,4 @@
-"""Writes the run's rows and its story: metrics.jsonl, events.jsonl, samples.jsonl.
+"""Writes the run's rows and its events: metrics.jsonl, events.jsonl, samples.jsonl.
 
 Rows are handed to the operating system as they come, so they survive the trainer's death;
 `flush_to_disk` makes them survive the machine's, and runs before each checkpoint is committed,
@@ -65,7 +65,7 @@ class TrainingMetricsLogger:
         self.row(RESUME, from_step, from_step=from_step, after_seq=after_seq)
 
     def event(self, kind: EventKind, step: int, message: str, **values: Any) -> None:
-        """Append a line to the run's story; `message` is a sentence for the user."""
+        """Append a line to the run's events; `message` is a sentence for the user."""
         self._events.append(
             {
                 "time": time.time(),

@@ -12,6 +12,9 @@ from pathlib import Path
 from cptstudio.errors import UserError
 
 DEFAULT_PORT = 8763
+THREADS = 64
+"""Requests that are answered at the same time."""
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _NAME_AND_PORT = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 _HOST_NAME = re.compile(_NAME_AND_PORT)

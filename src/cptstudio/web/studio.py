@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from cptstudio.models.library import ModelLibrary
     from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
-    from cptstudio.web.files.allowed_folders import Places
+    from cptstudio.web.files.allowed_folders import AllowedFolders
     from cptstudio.web.files.uploads import Uploads
     from cptstudio.web.runs.run_library import RunLibrary
-    from cptstudio.web.work.inference_tasks import BenchTasks
+    from cptstudio.web.work.inference_tasks import InferenceTasks
     from cptstudio.web.work.jobs import JobRunner
     from cptstudio.web.work.playground_history import PlaygroundHistory
 
@@ -53,11 +53,11 @@ class Studio:
         return RunLibrary(self.workspace, self.manager)
 
     @cached_property
-    def places(self) -> Places:
+    def allowed_folders(self) -> AllowedFolders:
         """Folders outside the workspace that the user allowed."""
-        from cptstudio.web.files.allowed_folders import Places
+        from cptstudio.web.files.allowed_folders import AllowedFolders
 
-        return Places(self.workspace, self.options.allow_roots)
+        return AllowedFolders(self.workspace, self.options.allow_roots)
 
     @cached_property
     def uploads(self) -> Uploads:
@@ -67,11 +67,11 @@ class Studio:
         return Uploads(self.workspace)
 
     @cached_property
-    def bench(self) -> BenchTasks:
+    def inference(self) -> InferenceTasks:
         """The models in memory, and what is asked of them. Nothing runs before it is asked."""
-        from cptstudio.web.work.inference_tasks import BenchTasks
+        from cptstudio.web.work.inference_tasks import InferenceTasks
 
-        return BenchTasks(lambda: self.news.publish("bench", {}))
+        return InferenceTasks(lambda: self.news.publish("inference", {}))
 
     @cached_property
     def playground_history(self) -> PlaygroundHistory:
@@ -85,7 +85,7 @@ class Studio:
         """The models that can be chosen."""
         from cptstudio.models.library import ModelLibrary
 
-        return ModelLibrary(self.workspace, self.places.model_folders)
+        return ModelLibrary(self.workspace, self.allowed_folders.model_folders)
 
 
 def make_studio(options: ServerOptions) -> Studio:

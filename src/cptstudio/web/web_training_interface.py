@@ -75,6 +75,8 @@ def create_inner(studio: Studio, access: Access) -> flask.Flask:
     app = flask.Flask("cptstudio.web", static_folder=None, template_folder=None)
     socketio = GuardedSocketIO(app, access)
     Live(studio, socketio)
-    studio.manager.call_before_launch(lambda config: making_room.make_room(studio.bench, config))
+    studio.manager.call_before_launch(
+        lambda config: making_room.make_room(studio.inference, config)
+    )
     register(app, studio)
     return app

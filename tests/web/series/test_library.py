@@ -11,7 +11,7 @@ import pytest
 
 from cptstudio import metrics
 from cptstudio.web.series import first_picture, reading
-from cptstudio.web.series.answers import Wish, answer
+from cptstudio.web.series.answers import SeriesQuery, answer
 from cptstudio.web.series.library import SeriesLibrary
 from cptstudio.workspace import Workspace
 from tests.web.series.metrics_files import append, resume_row, train_row, write_many
@@ -50,11 +50,11 @@ def kept(workspace: Workspace) -> Path:
 def test_without_patience_there_is_a_first_picture_and_then_all(workspace: Workspace) -> None:
     library = SeriesLibrary(workspace)
     directory = workspace.run("long")
-    found = library.answer("long", directory, Wish(), patience=0.0)
+    found = library.answer("long", directory, SeriesQuery(), patience=0.0)
     if not found["complete"]:
         assert found["total"] > 1000
         assert found["last_seq"] == ROWS
-    found = library.answer("long", directory, Wish())
+    found = library.answer("long", directory, SeriesQuery())
     assert found["complete"]
     assert found["total"] == ROWS
     assert max(found["keys"]["loss"]["max"]) == 50.0
@@ -79,7 +79,7 @@ def test_kept_columns_answer_the_same(workspace: Workspace) -> None:
     directory = workspace.run("long")
     append(directory / "metrics.jsonl", resume_row(ROWS + 1, 30_000, 30_000))
     append(directory / "metrics.jsonl", train_row(ROWS + 2, 30_001))
-    first = SeriesLibrary(workspace).answer("long", directory, Wish())
+    first = SeriesLibrary(workspace).answer("long", directory, SeriesQuery())
     settled()
     assert kept(workspace).is_file()
     assert kept(workspace).stat().st_mode & 0o077 == 0
@@ -88,7 +88,7 @@ def test_kept_columns_answer_the_same(workspace: Workspace) -> None:
     columns = library.columns("long", directory)
     assert columns is not None
     read = columns.offset
-    again = answer(columns, Wish())
+    again = answer(columns, SeriesQuery())
     assert again["total"] == first["total"] + 1
     assert max(again["keys"]["loss"]["max"]) == 77.0
     assert again["x_max"] == 30_002
@@ -104,7 +104,7 @@ def test_kept_columns_that_are_not_of_this_file_are_not_used(
 ) -> None:
     directory = workspace.run("long")
     rows = directory / "metrics.jsonl"
-    SeriesLibrary(workspace).answer("long", directory, Wish())
+    SeriesLibrary(workspace).answer("long", directory, SeriesQuery())
     settled()
     file = kept(workspace)
     if damage == "cut":
@@ -135,25 +135,25 @@ def test_kept_columns_of_another_table_of_metrics_are_not_used(
 ) -> None:
     directory = workspace.run("long")
     append(directory / "metrics.jsonl", train_row(ROWS + 1, ROWS + 1, update_ratio=0.25))
-    SeriesLibrary(workspace).answer("long", directory, Wish())
+    SeriesLibrary(workspace).answer("long", directory, SeriesQuery())
     settled()
     assert kept(workspace).is_file()
     monkeypatch.setattr(metrics, "NUMBERS", (*metrics.NUMBERS, "update_ratio"))
-    wish = Wish(keys=("update_ratio",))
-    curve = SeriesLibrary(workspace).answer("long", directory, wish)["keys"]["update_ratio"]
+    query = SeriesQuery(keys=("update_ratio",))
+    curve = SeriesLibrary(workspace).answer("long", directory, query)["keys"]["update_ratio"]
     assert (curve["x"], curve["last"]) == ([ROWS + 1], [0.25])
     settled()
 
 
 def test_deleted_runs_leave_nothing(workspace: Workspace) -> None:
     library = SeriesLibrary(workspace)
-    library.answer("long", workspace.run("long"), Wish())
+    library.answer("long", workspace.run("long"), SeriesQuery())
     settled()
     assert kept(workspace).exists()
     library.forget_all_but([])
     assert not kept(workspace).exists()
     shutil.rmtree(workspace.run("long"))
-    library.keep_on_disk(library._shelf("long", workspace.run("long")))
+    library.keep_on_disk(library._cached("long", workspace.run("long")))
     assert not kept(workspace).exists()
 
 
@@ -172,7 +172,7 @@ def test_many_readers_at_once_read_once(workspace: Workspace) -> None:
     totals: list[int] = []
 
     def look() -> None:
-        totals.append(library.answer("long", workspace.run("long"), Wish())["total"])
+        totals.append(library.answer("long", workspace.run("long"), SeriesQuery())["total"])
 
     threads = [threading.Thread(target=look) for _ in range(8)]
     for thread in threads:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cptstudio.metrics import AXES, NUMBERS, Axis
 from cptstudio.web.series import parsing
-from cptstudio.web.series.answers import Wish, answer
+from cptstudio.web.series.answers import SeriesQuery, answer
 from cptstudio.web.series.columns import RunColumns
 from cptstudio.web.series.smoothing import smoothed
 from tests.web.series.metrics_files import evaluation_row, train_row
@@ -59,7 +59,7 @@ def test_a_spike_of_one_row_is_visible_at_every_zoom(
     place, low, high = float(places[at - 1]), float(places[0]), float(places[-1])
     for left, right in [(1.0, 1.0), *zooms]:
         start, end = place - left * (place - low), place + right * (high - place)
-        curve = answer(columns, Wish(x, ("loss",), start, end, buckets))["keys"]["loss"]
+        curve = answer(columns, SeriesQuery(x, ("loss",), start, end, buckets))["keys"]["loss"]
         assert len(curve["x"]) <= buckets or len(curve["x"]) <= 1
         assert spike in (curve["max"] if sign > 0 else curve["min"])
         assert curve["x"] == sorted(curve["x"])
@@ -71,7 +71,7 @@ def test_a_spike_of_one_row_is_visible_at_every_zoom(
 
 def test_few_points_stay_what_they_are() -> None:
     columns = columns_of([train_row(seq, seq * 3) for seq in range(1, 101)])
-    found = answer(columns, Wish(buckets=100))
+    found = answer(columns, SeriesQuery(buckets=100))
     curve = found["keys"]["loss"]
     assert found["total"] == 100
     assert curve["x"] == [seq * 3.0 for seq in range(1, 101)]
@@ -83,7 +83,7 @@ def test_what_is_not_finite_is_an_alarm_and_no_point() -> None:
     rows = [train_row(seq, seq) for seq in range(1, 2001)]
     rows[10]["loss"], rows[500]["loss"], rows[501]["loss"] = "NaN", "Infinity", "-Infinity"
     del rows[20]["loss"]
-    found = answer(columns_of(rows), Wish(buckets=100))
+    found = answer(columns_of(rows), SeriesQuery(buckets=100))
     assert [(one["seq"], one["value"]) for one in found["nonfinite"]] == [
         (11, "NaN"),
         (501, "Infinity"),
@@ -92,7 +92,7 @@ def test_what_is_not_finite_is_an_alarm_and_no_point() -> None:
     values = [value for name in ("min", "max", "mean", "last", "ema")
               for value in found["keys"]["loss"][name]]  # fmt: skip
     assert all(value is None or np.isfinite(value) for value in values)
-    few = answer(columns_of(rows[:30]), Wish(buckets=100))["keys"]["loss"]
+    few = answer(columns_of(rows[:30]), SeriesQuery(buckets=100))["keys"]["loss"]
     assert len(few["x"]) == 29, "a row without the number is no point"
     assert few["last"][10] is None
 
@@ -112,10 +112,10 @@ def test_hostile_rows_break_nothing() -> None:
     columns = columns_of(rows)
     for x in AXES:
         for buckets in (1, 2, 100):
-            found = answer(columns, Wish(x, NUMBERS, buckets=buckets))
+            found = answer(columns, SeriesQuery(x, NUMBERS, buckets=buckets))
             assert found["keys"]["loss"]["x"] == sorted(found["keys"]["loss"]["x"])
-    assert answer(columns, Wish())["evaluations"][0]["domain"] is None
-    empty = answer(columns_of([]), Wish())
+    assert answer(columns, SeriesQuery())["evaluations"][0]["domain"] is None
+    empty = answer(columns_of([]), SeriesQuery())
     assert empty["total"] == 0
     assert empty["keys"]["loss"]["x"] == []
     assert empty["x_min"] is None
@@ -125,8 +125,8 @@ def test_evaluations_follow_the_zoom() -> None:
     rows = [train_row(seq, seq) for seq in range(1, 101)]
     rows += [evaluation_row(200 + step, step) for step in range(0, 101, 10)]
     columns = columns_of(rows)
-    assert answer(columns, Wish())["x_min"] == 0
-    shown = answer(columns, Wish(start=15, end=55))["evaluations"]
+    assert answer(columns, SeriesQuery())["x_min"] == 0
+    shown = answer(columns, SeriesQuery(start=15, end=55))["evaluations"]
     assert [point["step"] for point in shown] == [20, 30, 40, 50]
     assert shown[0]["corpora"]["code"]["role"] == "domain"
 
@@ -165,8 +165,8 @@ def test_the_moving_average_is_the_definition(
 
 def test_smoothing_sees_every_row_and_not_the_zoom() -> None:
     columns = columns_of([train_row(seq, seq) for seq in range(1, 5001)])
-    all_of_it = answer(columns, Wish(buckets=10_000))["keys"]["loss"]
-    part = answer(columns, Wish(start=2000, end=2100, buckets=10_000))["keys"]["loss"]
+    all_of_it = answer(columns, SeriesQuery(buckets=10_000))["keys"]["loss"]
+    part = answer(columns, SeriesQuery(start=2000, end=2100, buckets=10_000))["keys"]["loss"]
     assert part["ema"] == all_of_it["ema"][1999:2100]
 
 
@@ -182,8 +182,8 @@ def test_the_server_and_the_pages_smooth_alike(case: dict[str, Any]) -> None:
             {"seq": at + 1, "kind": "train", "step": x, "loss": "NaN" if y is None else y}
             for at, (x, y) in enumerate(zip(case["x"], case["y"], strict=True))
         ]
-        wish = Wish(smoothing=case["smoothing"])
-        found: dict[str, Any] = answer(columns_of(rows[:count]), wish)["keys"]["loss"]
+        query = SeriesQuery(smoothing=case["smoothing"])
+        found: dict[str, Any] = answer(columns_of(rows[:count]), query)["keys"]["loss"]
         return found
 
     begun = curve(case["head"])

@@ -72,7 +72,7 @@ class Lab:
         """The task with all its pieces, at its end."""
 
         def ended() -> dict[str, Any] | None:
-            now = self.api("GET", f"/api/bench/tasks/{task['id']}?after=0&wait=10")
+            now = self.api("GET", f"/api/inference/tasks/{task['id']}?after=0&wait=10")
             return now if now["state"] != "running" else None
 
         found: dict[str, Any] = wait_for(ended, "the end of a task")
@@ -80,17 +80,19 @@ class Lab:
 
     def load(self, *references: str) -> None:
         """The models are in memory, without the page's help."""
-        there = [model["label"] for model in self.api("GET", "/api/bench")["models"]]
+        there = [model["label"] for model in self.api("GET", "/api/inference")["models"]]
         if set(there) != set(references):
-            task = self.api("POST", "/api/bench/load", {"references": references, "keep": False})
+            task = self.api(
+                "POST", "/api/inference/load", {"references": references, "keep": False}
+            )
             assert self.finished(task)["state"] == "done"
 
     def complete(self, label: str, prompt: dict[str, Any], **sampling: Any) -> list[dict[str, Any]]:
         """The pieces of one text, asked by itself."""
         ask = {"labels": [label], "prompts": [prompt], "sampling": sampling, "remember": False}
-        pieces: list[dict[str, Any]] = self.finished(self.api("POST", "/api/bench/complete", ask))[
-            "pieces"
-        ]
+        pieces: list[dict[str, Any]] = self.finished(
+            self.api("POST", "/api/inference/complete", ask)
+        )["pieces"]
         return pieces
 
     def open(self, *references: str, **query: Any) -> Page:

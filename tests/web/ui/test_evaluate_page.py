@@ -173,7 +173,7 @@ def test_a_point_between_base_and_trained_is_measured_and_saved(lab: Lab, page: 
     saved = page.get_by_text("The model kept-most is saved.").first
     expect(saved).to_be_visible()
     assert (Workspace(lab.workspace.root).base_model("kept-most") / "config.json").is_file()
-    models = lab.api("GET", "/api/testing/models")["models"]
+    models = lab.api("GET", "/api/evaluation/models")["models"]
     (kept,) = [model for model in models if model["reference"] == "kept-most"]
     assert kept["group"] == "Merged models"
     page.get_by_role("link", name="Play with it").first.click()

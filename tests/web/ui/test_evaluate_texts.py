@@ -88,9 +88,9 @@ def test_a_page_of_text_in_the_colours_of_the_nats(lab: Lab, page: Page) -> None
     heat = page.locator(".heat-text")
     expect(heat).to_have_text(TEXT, use_inner_text=False)
     ask = {"labels": [BASE, LAST], "texts": [{"text": TEXT}], "context_length": None}
-    task = lab.api("POST", "/api/bench/score", {**ask, "stride": None})
+    task = lab.api("POST", "/api/inference/score", {**ask, "stride": None})
     while task["state"] == "running":
-        task = lab.api("GET", f"/api/bench/tasks/{task['id']}?wait=10")
+        task = lab.api("GET", f"/api/inference/tasks/{task['id']}?wait=10")
     base, last = (model["texts"][0] for model in task["result"]["models"])
     expected = expected_cells(TEXT, base, last)
     drawn = page.evaluate(CELLS)
@@ -139,7 +139,7 @@ def test_a_killed_worker_is_said_and_loaded_again(lab: Lab, page: Page) -> None:
     page.goto(f"/evaluate?view=heat&models={BASE},{LAST}")
     page.get_by_role("textbox", name="Text", exact=True).fill(TEXT)
     load(page)
-    worker = psutil.Process(lab.api("GET", "/api/bench")["pid"])
+    worker = psutil.Process(lab.api("GET", "/api/inference")["pid"])
     worker.suspend()  # What it would do in a moment takes until it is killed.
     start(page, "Score")
     expect(page.get_by_text("Scoring", exact=True)).to_be_visible()

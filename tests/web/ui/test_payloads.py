@@ -133,7 +133,7 @@ def test_no_payload_runs_on_any_page(browser: Browser, hostile: RunningServer) -
     watched = Watched(context, hostile.origin)
     name = file_name(first)
     watched.look("/", first[:40])
-    for tab in ("story", "log", "samples"):
+    for tab in ("events", "log", "samples"):
         watched.look(f"/runs/hostile?tab={tab}", first)
     watched.page.goto("/runs/hostile?tab=notes")
     expect(watched.page.get_by_role("textbox", name="Note")).to_have_value(

@@ -58,7 +58,9 @@ def test_from_a_checkpoint_to_texts_side_by_side(lab: Lab) -> None:
     expect(chosen.get_by_role("listitem")).to_have_text([re.compile(BASE), re.compile(LAST)])
     page.get_by_label(f"Step {STEPS // 2}").check()
     expect(chosen.get_by_role("listitem")).to_have_count(3)
-    assert not lab.api("GET", "/api/bench")["running"], "the page started the bench by itself"
+    assert not lab.api("GET", "/api/inference")["running"], (
+        "the page started the inference worker by itself"
+    )
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_disabled()
     page.get_by_role("button", name="Load 3 models").click()
     expect(page.get_by_text("In memory", exact=True)).to_be_visible()
@@ -166,7 +168,7 @@ def test_what_follows_a_chosen_token_is_what_the_model_says(lab: Lab) -> None:
     expect_ended(page)
     made = [piece["token"] for piece in pieces[:place]]
     task = {"labels": [LAST], "prompts": [{"text": PROMPT}], "sampling": {"max_tokens": 1}}
-    prompt = lab.finished(lab.api("POST", "/api/bench/complete", task | {"remember": False}))
+    prompt = lab.finished(lab.api("POST", "/api/inference/complete", task | {"remember": False}))
     start = [*prompt["texts"][0]["prompt"], *made, chosen["token"]]
     further = lab.complete(LAST, {"tokens": start}, max_tokens=12)
     expected = [*(piece["text"] for piece in pieces[:place]), chosen["text"]]
@@ -232,7 +234,7 @@ def test_a_killed_worker_is_a_sentence_and_the_page_goes_on(lab: Lab) -> None:
     page = lab.open(BASE, LAST, prompt=PROMPT, max_tokens=ENDLESS)
     page.get_by_role("button", name="Generate", exact=True).click()
     wait_for_tokens(page, 40)
-    os.kill(lab.api("GET", "/api/bench")["pid"], signal.SIGKILL)
+    os.kill(lab.api("GET", "/api/inference")["pid"], signal.SIGKILL)
     notice = page.get_by_role("region", name="Prompt").get_by_role("alert")
     expect(notice).to_contain_text("The process that held the models has ended")
     kept = text_of(page, LAST)
@@ -261,7 +263,7 @@ def test_a_server_that_was_started_again(lab: Lab) -> None:
     expect(page.get_by_text("In memory", exact=True)).to_be_visible()
     page.get_by_role("button", name="Unload").click()
     expect(page.get_by_text("In memory", exact=True)).to_have_count(0)
-    assert not lab.api("GET", "/api/bench")["running"]
+    assert not lab.api("GET", "/api/inference")["running"]
     page.close()
 
 

@@ -30,7 +30,7 @@ from cptstudio.runs.preferences import read_preferences
 from cptstudio.workspace import Workspace
 
 
-class OthersTraining:
+class ExternalTraining:
     """Processes and runs of other programs.
 
     Args:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from werkzeug.exceptions import HTTPException
@@ -22,6 +23,12 @@ from cptstudio.web.api.http import json_answer, problem_answer
 from cptstudio.web.api.openapi import ID_PATTERN, openapi_document
 from cptstudio.web.problems import Problem, status_of
 from cptstudio.web.studio import Studio
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+FORMER_PREFIXES: Final = {"/api/bench": "/api/inference", "/api/testing": "/api/evaluation"}
+"""Routes by the names they had before, which are understood for one version more."""
 
 _logger = logging.getLogger(__name__)
 
@@ -53,6 +60,7 @@ def register(app: flask.Flask, studio: Studio) -> None:
         make = getattr(module, "blueprint", None)
         if make is not None:
             app.register_blueprint(make(studio))
+    app.wsgi_app = _by_former_names(app.wsgi_app)  # type: ignore[assignment, method-assign]
     document: dict[str, Any] = {}
 
     def openapi() -> flask.Response:
@@ -61,6 +69,17 @@ def register(app: flask.Flask, studio: Studio) -> None:
         return json_answer(document)
 
     app.add_url_rule("/api/openapi.json", "openapi", openapi, methods=["GET"])
+
+
+def _by_former_names(inner: WSGIApplication) -> WSGIApplication:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        for former, name in FORMER_PREFIXES.items():
+            if path == former or path.startswith(f"{former}/"):
+                environ["PATH_INFO"] = name + path.removeprefix(former)
+        return inner(environ, start_response)
+
+    return answer
 
 
 def _user_error(error: UserError) -> flask.Response:

@@ -14,8 +14,8 @@ from http import HTTPStatus
 
 import flask
 
+from cptstudio.web.options import THREADS
 from cptstudio.web.problems import Problem
-from cptstudio.web.serve.embedded_gunicorn import THREADS
 
 MOST_OF_A_KIND = THREADS // 4
 MOST = THREADS - THREADS // 4

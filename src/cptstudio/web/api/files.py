@@ -64,7 +64,7 @@ class Files(BaseModel):
 def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("files", __name__, url_prefix="/api")
-    places = studio.places
+    places = studio.allowed_folders
 
     @route(bp, "GET", "/files", summary="List a folder", query=FilesQuery, answer=Files)
     def files(query: FilesQuery) -> Files:

@@ -141,12 +141,12 @@ def _add_folders(bp: flask.Blueprint, studio: Studio) -> None:
     def add_folder(body: FolderBody) -> ModelFacts:
         if not body.confirmed:
             raise Problem(f"Confirm that the folder {body.path} may be read as a model.")
-        path = studio.places.add_model_folder(body.path)
+        path = studio.allowed_folders.add_model_folder(body.path)
         for model in studio.models.models():
             if model.place == "folder" and model.path == path:
                 if model.error is None:
                     return _facts(model)
-                studio.places.remove_model_folder(str(path))
+                studio.allowed_folders.remove_model_folder(str(path))
                 raise UserError(f"{path} holds no model that can be used: {model.error}")
         raise NotFound(f"{path} is not there any more.")
 
@@ -156,7 +156,7 @@ def _add_folders(bp: flask.Blueprint, studio: Studio) -> None:
     )  # fmt: skip
     def forget_folder(query: ModelQuery, body: Confirmed) -> None:
         """Nothing on disk is deleted."""
-        studio.places.remove_model_folder(query.id)
+        studio.allowed_folders.remove_model_folder(query.id)
 
 
 def _facts(model: Model) -> ModelFacts:

@@ -100,7 +100,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             return answer
         answer.settings = made.settings.model_dump(mode="json")
         answer.facts = _facts(made)
-        room = making_room.warning(studio.bench, made.memory.total)
+        room = making_room.warning(studio.inference, made.memory.total)
         answer.warnings = [*made.warnings, *([room] if room else [])]
         return answer
 

@@ -1,4 +1,4 @@
-"""`/api/runs/<id>/...`: rows, curves, the story, samples, the log and the export of a run."""
+"""`/api/runs/<id>/...`: rows, curves, events, samples, the log and the export of a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RowsAnswer(BaseModel):
     more: bool
 
 
-class SeriesQuery(_Query):
+class SeriesParameters(_Query):
     """What a chart shows."""
 
     x: Axis = "step"
@@ -119,7 +119,7 @@ class SeriesAnswer(BaseModel):
 
 
 class EventsAnswer(BaseModel):
-    """The newest lines of the run's story, in order."""
+    """The newest lines of the run's events, in order."""
 
     events: list[dict[str, Any]]
     total: int
@@ -164,9 +164,9 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         page = library.rows(run_id, query.after, query.limit)
         return {"boot_id": studio.boot_id, **vars(page)}
 
-    @route(bp, "GET", "/series", summary="Curves", query=SeriesQuery, answer=SeriesAnswer)
-    def series(run_id: str, query: SeriesQuery) -> dict[str, Any]:
-        from cptstudio.web.series.answers import Wish
+    @route(bp, "GET", "/series", summary="Curves", query=SeriesParameters, answer=SeriesAnswer)
+    def series(run_id: str, query: SeriesParameters) -> dict[str, Any]:
+        from cptstudio.web.series.answers import SeriesQuery
 
         keys = tuple(dict.fromkeys(key for key in query.keys.split(",") if key))
         unknown = [key for key in keys if key not in metrics.NUMBERS]
@@ -174,10 +174,10 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             known = ", ".join(metrics.NUMBERS)
             message = f"There is no curve {', '.join(unknown)[:200]!r}. There are: {known}."
             raise Problem.at("keys", message)
-        wish = Wish(query.x, keys, query.start, query.end, query.buckets, query.smoothing)
-        return {"boot_id": studio.boot_id, **library.curves(run_id, wish)}
+        asked = SeriesQuery(query.x, keys, query.start, query.end, query.buckets, query.smoothing)
+        return {"boot_id": studio.boot_id, **library.curves(run_id, asked)}
 
-    @route(bp, "GET", "/events", summary="The run's story", answer=EventsAnswer)
+    @route(bp, "GET", "/events", summary="The run's events", answer=EventsAnswer)
     def events(run_id: str) -> dict[str, Any]:
         found = library.events(run_id)
         return {"events": found[-run_texts.MOST_LINES :], "total": len(found)}

@@ -47,7 +47,7 @@ class Root:
     removable: bool
 
 
-class Places:
+class AllowedFolders:
     """The allowed folders of a workspace.
 
     Args:

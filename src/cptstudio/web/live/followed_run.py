@@ -32,7 +32,7 @@ class Position:
         seq: last row that it was told.
         waiting: it has not acknowledged the last update yet.
         due: when it may be told again, by the clock that nobody sets.
-        events: number of the run's story lines that it was told; None before the first look.
+        events: number of the run's event lines that it was told; None before the first look.
         state: that it was told.
     """
 

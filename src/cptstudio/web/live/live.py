@@ -21,7 +21,7 @@ and to a page:
     "runs" {changed: [ids]}            runs came, went, or changed their state or labels
     "job" {...}                        a job went on
     "external" {}                      training of other programs came, went, or is watched
-    "bench" {}                         models for testing were loaded or unloaded
+    "inference" {}                         models for testing were loaded or unloaded
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ class Live:
                 ("status", status),
                 ("runs", {"changed": []}),
                 ("external", {}),
-                ("bench", {}),
+                ("inference", {}),
             ):
                 self._emit(sid, event, data, None)
 

@@ -23,7 +23,7 @@ from cptstudio.web.runs.summaries import Runs, RunSummary, Summaries, imported_s
 from cptstudio.workspace import Workspace
 
 if TYPE_CHECKING:
-    from cptstudio.web.series.answers import Wish
+    from cptstudio.web.series.answers import SeriesQuery
     from cptstudio.web.series.columns import RunColumns
     from cptstudio.web.series.library import SeriesLibrary
 
@@ -133,7 +133,7 @@ class RunLibrary:
 
     # --- rows --------------------------------------------------------------------------------
 
-    def curves(self, id: str, wish: Wish) -> dict[str, Any]:
+    def curves(self, id: str, wish: SeriesQuery) -> dict[str, Any]:
         """What a chart of the run is sent."""
         from cptstudio.web.series.answers import answer
 
@@ -172,7 +172,7 @@ class RunLibrary:
         return columns
 
     def events(self, id: str) -> list[dict[str, Any]]:
-        """The run's story."""
+        """The run's events."""
         if id.startswith(ID_PREFIX):
             return list(self.imported(id).history().events)
         return read_json_lines(self.directory(id) / run_files.EVENTS).records

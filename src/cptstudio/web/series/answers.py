@@ -23,7 +23,7 @@ CHARTED: Final = tuple(metric for metric in EVALUATION if metric.chart)
 
 
 @dataclass(frozen=True)
-class Wish:
+class SeriesQuery:
     """What a chart asks for.
 
     Attributes:
@@ -42,25 +42,25 @@ class Wish:
     smoothing: float = 0.9
 
 
-def answer(columns: RunColumns, wish: Wish) -> dict[str, Any]:
+def answer(columns: RunColumns, query: SeriesQuery) -> dict[str, Any]:
     """The curves of a run as plain values; the caller holds the columns' lock."""
-    x, order = _positions(columns.column(AXES[wish.x]))
+    x, order = _positions(columns.column(AXES[query.x]))
     evaluations = [evaluation_point(row) for row in columns.evaluations()]
-    places = [_place(point, wish.x) for point in evaluations]
+    places = [_place(point, query.x) for point in evaluations]
     first = min([float(x[0])] if len(x) else [], default=None)
     last = max([float(x[-1])] if len(x) else [], default=None)
     for place in places:
         if place is not None:
             first = place if first is None else min(first, place)
             last = place if last is None else max(last, place)
-    low = -np.inf if wish.start is None else wish.start
-    high = np.inf if wish.end is None else wish.end
+    low = -np.inf if query.start is None else query.start
+    high = np.inf if query.end is None else query.end
     inside = slice(
         int(np.searchsorted(x, low, side="left")), int(np.searchsorted(x, high, side="right"))
     )
     keys, non_finite, non_finite_total = {}, [], 0
-    for key in wish.keys:
-        keys[key] = _curve(columns, key, x, order, inside, wish)
+    for key in query.keys:
+        keys[key] = _curve(columns, key, x, order, inside, query)
         found, count = _not_finite(columns, key, order, inside)
         non_finite += found
         non_finite_total += count
@@ -125,7 +125,7 @@ def _curve(
     x: Floats,
     order: Integers | None,
     inside: slice,
-    wish: Wish,
+    query: SeriesQuery,
 ) -> dict[str, Any]:
     y = columns.column(key)
     if order is not None:
@@ -136,16 +136,16 @@ def _curve(
     unit, weight = 0.0, 0.0
     if usable.any():
         if usable.all():
-            line = smoothed(x, y, wish.smoothing)
+            line = smoothed(x, y, query.smoothing)
             average = line.values
         else:
-            line = smoothed(x[usable], y[usable], wish.smoothing)
+            line = smoothed(x[usable], y[usable], query.smoothing)
             average[usable] = line.values
         unit, weight = line.unit, line.weight
     x, y, average, measured = x[inside], y[inside], average[inside], measured[inside]
     if not measured.all():
         x, y, average = x[measured], y[measured], average[measured]
-    reduced = None if not len(x) else reduce_points(x, y, average, wish.buckets)
+    reduced = None if not len(x) else reduce_points(x, y, average, query.buckets)
     names = ("x", "minimum", "maximum", "mean", "last", "smoothed")
     lists = [_plain(getattr(reduced, name)) if reduced else [] for name in names]
     curve: dict[str, Any] = dict(

@@ -65,7 +65,7 @@ class RunFacts(BaseModel):
         step_seconds: median of the last ones.
         trained_seconds: of all sessions together, without the time between them.
         planned_steps: of the whole run.
-        skipped_steps: by guards, as far as the run's story tells.
+        skipped_steps: by guards, as far as the run's events tells.
         domain, general: what its evaluations measured.
         evaluated: all `metrics.EVALUATION` that are compared, by their keys.
         sparkline: losses from all over the run, at most 60.
@@ -101,7 +101,7 @@ class FactsReader:
         self._lock = threading.Lock()
         self._directory = directory
         self._search = _Search(directory / run_files.METRICS)
-        self._story = _Story(directory / run_files.EVENTS)
+        self._story = _Events(directory / run_files.EVENTS)
         self._mark: object = None
         self._facts = RunFacts()
         self._curve: tuple[int, _Spans, tuple[float, ...]] = (-1, [], ())
@@ -226,7 +226,7 @@ class _Search:
                 return self._lines.caught_up
 
 
-class _Story:
+class _Events:
     """Planned steps and skipped ones, by events.jsonl."""
 
     def __init__(self, path: Path) -> None:

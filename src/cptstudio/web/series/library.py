@@ -13,7 +13,7 @@ from typing import Any, Final
 from cptstudio.errors import UserError
 from cptstudio.run_files import METRICS
 from cptstudio.web.series import disk_cache, first_picture, parsing, reading
-from cptstudio.web.series.answers import Wish, answer
+from cptstudio.web.series.answers import SeriesQuery, answer
 from cptstudio.web.series.columns import RunColumns
 from cptstudio.workspace import Workspace
 
@@ -37,7 +37,7 @@ class SeriesLibrary:
         self._workspace = workspace
         self._folder = workspace.private / "cache" / "series"
         self._memory_limit = memory_limit
-        self._known: OrderedDict[str, _Shelf] = OrderedDict()
+        self._known: OrderedDict[str, CachedSeries] = OrderedDict()
         self._foreign: OrderedDict[str, tuple[Any, RunColumns]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -55,26 +55,26 @@ class SeriesLibrary:
         Raises:
             UnusableFileError: its metrics cannot be read.
         """
-        shelf = self._shelf(run, directory)
+        shelf = self._cached(run, directory)
         return shelf.columns if shelf.bring_up_to_date(patience) else None
 
     def takes_long(self, run: str, directory: Path) -> bool:
         """Whether its metrics are a long file that nobody began to read."""
-        return self._shelf(run, directory).takes_long()
+        return self._cached(run, directory).takes_long()
 
     def answer(
-        self, run: str, directory: Path, wish: Wish, patience: float | None = None
+        self, run: str, directory: Path, query: SeriesQuery, patience: float | None = None
     ) -> dict[str, Any]:
         """A chart's curves; not `complete` while a long file is still being read.
 
         Raises:
             UnusableFileError: its metrics cannot be read.
         """
-        shelf = self._shelf(run, directory)
+        shelf = self._cached(run, directory)
         if patience is not None and shelf.takes_long():
             # Drawn before the reading begins, which would take the processor from it.
             try:
-                picture = answer(first_picture.sample(directory / METRICS), wish)
+                picture = answer(first_picture.sample(directory / METRICS), query)
             except FileNotFoundError:
                 picture = None
             if not shelf.bring_up_to_date(0.0) and picture is not None:
@@ -84,9 +84,9 @@ class SeriesLibrary:
                 columns = first_picture.sample(directory / METRICS)
             except FileNotFoundError:
                 columns = RunColumns(directory / METRICS)
-            return answer(columns, wish) | {"complete": False}
+            return answer(columns, query) | {"complete": False}
         with shelf.columns.lock:
-            return answer(shelf.columns, wish) | {"complete": True}
+            return answer(shelf.columns, query) | {"complete": True}
 
     def foreign(self, id: str, rows: Sequence[dict[str, Any]], source: Any) -> RunColumns:
         """Columns of rows of another program, kept as long as `source` is the same object."""
@@ -116,11 +116,11 @@ class SeriesLibrary:
         for run in (known | disk_cache.kept_runs(self._folder)) - there:
             self.forget(run)
 
-    def _shelf(self, run: str, directory: Path) -> _Shelf:
+    def _cached(self, run: str, directory: Path) -> CachedSeries:
         with self._lock:
             shelf = self._known.get(run)
             if shelf is None or shelf.columns.path != directory / METRICS:
-                shelf = self._known[run] = _Shelf(run, directory / METRICS, self)
+                shelf = self._known[run] = CachedSeries(run, directory / METRICS, self)
             self._known.move_to_end(run)
             total = sum(other.columns.memory for other in self._known.values())
             while total > self._memory_limit and len(self._known) > 1:
@@ -128,7 +128,7 @@ class SeriesLibrary:
                 total -= dropped.columns.memory
             return shelf
 
-    def keep_on_disk(self, shelf: _Shelf) -> None:
+    def keep_on_disk(self, shelf: CachedSeries) -> None:
         """Write a long run's columns, unless it was deleted meanwhile."""
         columns = shelf.columns
         if columns.offset < max(_WORTH_KEEPING, _GROWN_BY * shelf.kept_offset):
@@ -154,7 +154,7 @@ class SeriesLibrary:
         return self._folder
 
 
-class _Shelf:
+class CachedSeries:
     """One run's columns, and who is reading them."""
 
     def __init__(self, run: str, path: Path, library: SeriesLibrary) -> None:

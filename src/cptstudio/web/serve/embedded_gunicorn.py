@@ -23,6 +23,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from cptstudio import child_guard
+from cptstudio.web.options import THREADS
 from cptstudio.web.serve.patient_worker import PatientWorker
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIApplication
 
-THREADS = 64
 _GRACE_SECONDS = 4
 _UNDER_WAY_SECONDS = 2.0
 _PAUSE_SECONDS = 0.05

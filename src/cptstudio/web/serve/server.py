@@ -150,7 +150,7 @@ class _Worker:
         """Let go of what the worker held. Training runs are left as they are."""
         if self._studio is not None:
             self._studio.news.close()
-            self._studio.bench.end("The server ended.")
+            self._studio.inference.end("The server ended.")
         self._open.close()
         if self._access is not None:
             self._access.entry.remove()

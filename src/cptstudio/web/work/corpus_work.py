@@ -192,7 +192,7 @@ def _source(studio: Studio, one: SourceChoice) -> dict[str, Any]:
         upload, path = studio.uploads.get(one.upload)
         return {"path": str(path), "label": upload.name, "uploaded": True}
     assert one.root is not None
-    root = studio.places.root(one.root)
+    root = studio.allowed_folders.root(one.root)
     path = confined.locate(root.path, one.path)
     return {"path": str(path), "inside": str(root.path)}
 
@@ -216,7 +216,7 @@ def given_sources(studio: Studio, corpus: Corpus) -> GivenSources:
 
 def _is_allowed(studio: Studio, path: Path) -> bool:
     """Whether the page may read what lies at a path, which is reached through no link."""
-    for root in studio.places.roots():
+    for root in studio.allowed_folders.roots():
         if path.is_relative_to(root.path):
             inside = path.relative_to(root.path).as_posix()
             try:

@@ -24,7 +24,9 @@ from cptstudio.workspace import check_name, check_new_name
 
 Reference = Annotated[str, Field(min_length=1, max_length=4096)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
-_Models = Field(min_length=1, max_length=16, description="References of GET /api/testing/models.")
+_Models = Field(
+    min_length=1, max_length=16, description="References of GET /api/evaluation/models."
+)
 _Share = Annotated[float, Field(ge=-10, le=10)]
 
 
@@ -227,8 +229,8 @@ def _save(studio: Studio, body: MergeBody) -> Path | None:
 
 
 ORDERS = (
-    Order("/testing/evaluations", "Measure models on held-out text", EvaluationBody, evaluate),
-    Order("/testing/merges", "Merge models, measure the points, save one", MergeBody, merge),
-    Order("/testing/questions", "Let models answer questions", QuestionsBody, ask_questions),
-    Order("/testing/suites/<name>/run", "Put a suite to models", SuiteModels, run_suite),
+    Order("/evaluation/evaluations", "Measure models on held-out text", EvaluationBody, evaluate),
+    Order("/evaluation/merges", "Merge models, measure the points, save one", MergeBody, merge),
+    Order("/evaluation/questions", "Let models answer questions", QuestionsBody, ask_questions),
+    Order("/evaluation/suites/<name>/run", "Put a suite to models", SuiteModels, run_suite),
 )

@@ -1,4 +1,4 @@
-"""Memory for training: the bench lets go of its models when a run needs what they take.
+"""Memory for training: the inference worker lets go of its models when a run needs what they take.
 
 The user is told before: the plan of a run says so, and so do the dialogs that start one.
 """
@@ -11,25 +11,25 @@ from pathlib import Path
 import psutil
 
 from cptstudio.errors import UserError
-from cptstudio.evaluation.bench import BenchState
+from cptstudio.evaluation.inference import InferenceState
 from cptstudio.lm.description import describe_model
 from cptstudio.run_files import RunConfig
 from cptstudio.training.machine import describe_machine
 from cptstudio.training.resources import estimate_memory
-from cptstudio.web.work.inference_tasks import BenchTasks
+from cptstudio.web.work.inference_tasks import InferenceTasks
 
 REASON = "A training run needed its memory."
 _log = logging.getLogger(__name__)
 
 
-def warning(tasks: BenchTasks, needed: int) -> str | None:
-    """What the plan says when starting it will end the bench.
+def warning(tasks: InferenceTasks, needed: int) -> str | None:
+    """What the plan says when starting it will end the inference worker.
 
     Args:
-        tasks: the bench.
+        tasks: the inference worker.
         needed: bytes of memory that training takes.
     """
-    state = tasks.bench.state()
+    state = tasks.worker.state()
     if not _stands_in_the_way(state, needed):
         return None
     size = f" with {held / 1e9:.1f} GB" if (held := memory_of(state)) else ""
@@ -39,9 +39,12 @@ def warning(tasks: BenchTasks, needed: int) -> str | None:
     )
 
 
-def make_room(tasks: BenchTasks, config: RunConfig) -> None:
-    """End the bench when a run that is about to start needs its memory. Never refuses a run."""
-    if tasks.bench.state().pid is None:
+def make_room(tasks: InferenceTasks, config: RunConfig) -> None:
+    """End the inference worker when a run that is about to start needs its memory.
+
+    Never refuses a run.
+    """
+    if tasks.worker.state().pid is None:
         return
     try:
         model = describe_model(Path(config.model_path))
@@ -49,13 +52,13 @@ def make_room(tasks: BenchTasks, config: RunConfig) -> None:
     except (UserError, OSError) as error:
         _log.info("the memory of %s cannot be told: %s", config.name, error)
         return
-    if _stands_in_the_way(tasks.bench.state(), needed):
-        _log.info("the bench ends: %s needs its memory", config.name)
+    if _stands_in_the_way(tasks.worker.state(), needed):
+        _log.info("the inference worker ends: %s needs its memory", config.name)
         tasks.end(REASON)
 
 
-def memory_of(state: BenchState) -> int | None:
-    """Bytes of main memory that the bench's process holds; None where there is none."""
+def memory_of(state: InferenceState) -> int | None:
+    """Bytes of main memory that the inference worker holds; None where there is none."""
     if state.pid is None:
         return None
     try:
@@ -64,7 +67,7 @@ def memory_of(state: BenchState) -> int | None:
         return None
 
 
-def _stands_in_the_way(state: BenchState, needed: int) -> bool:
+def _stands_in_the_way(state: InferenceState, needed: int) -> bool:
     if state.pid is None:
         return False
     if describe_machine().accelerator == "cuda":

@@ -1,7 +1,7 @@
-"""What pages ask of the bench: each request is a task that can be followed and cancelled.
+"""What pages ask of the inference worker: a task each, which can be followed and cancelled.
 
 A task goes on when the page that asked for it is gone, and is remembered for a while after its
-end, so that a page that is loaded again finds it. The bench's process is started by loading
+end, so that a page that is loaded again finds it. The inference worker is started by loading
 models and by nothing else.
 """
 
@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from cptstudio.child_answers import user_error
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import Finding, UserError
-from cptstudio.evaluation.bench import Ask, Bench, Pending
+from cptstudio.evaluation.inference import Ask, InferenceWorker, Pending
 from cptstudio.evaluation.model_requests import Load
 from cptstudio.web.problems import Conflict, NotFound
 
@@ -56,7 +56,7 @@ class PromptFacts(BaseModel):
 
 
 class Task(BaseModel):
-    """A request to the bench.
+    """A request to the inference worker.
 
     Attributes:
         error: a sentence; set when it failed.
@@ -101,21 +101,21 @@ class _Entry:
         return self.task.model_copy(update={"pieces": pieces, "next": len(self.pieces)})
 
 
-class BenchTasks:
-    """The bench of one server, and the tasks on it.
+class InferenceTasks:
+    """The inference worker of one server, and the tasks on it.
 
     Args:
         tell: called from any thread when models came or went.
 
     Attributes:
-        bench: the process that holds models.
+        worker: the process that holds models.
     """
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
-        self.bench = Bench(on_end=lambda reason: tell())
+        self.worker = InferenceWorker(on_end=lambda reason: tell())
 
     def start(
         self,
@@ -126,19 +126,19 @@ class BenchTasks:
         prepared: Prepared = lambda result: result,
         on_end: Callable[[Task], None] = lambda task: None,
     ) -> Task:
-        """Put requests to the bench, one after the other; the last one's result is the task's.
+        """Put requests to the inference worker one by one; the last result is the task's.
 
         Args:
             kind: of the task.
             asks: the requests.
             shown: what was asked, for whoever looks at the task.
-            prepared: makes the task's result of the bench's.
+            prepared: makes the task's result of the inference worker's.
             on_end: called once with the whole task when it has ended.
 
         Raises:
             Conflict: something else than loading is asked while no models are loaded.
         """
-        state = self.bench.state()
+        state = self.worker.state()
         if kind != "load" and state.pid is None:
             why = f" The last ones are gone: {state.last_end}" if state.last_end else ""
             raise Conflict(f"No models are loaded: load some first.{why}")
@@ -149,7 +149,7 @@ class BenchTasks:
         threading.Thread(
             target=self._work,
             args=(entry, asks, prepared, on_end),
-            name=f"bench-{entry.task.id}",
+            name=f"inference-{entry.task.id}",
             daemon=True,
         ).start()
         return entry.seen(0)
@@ -199,8 +199,8 @@ class BenchTasks:
         return [entry.seen(len(entry.pieces)) for entry in entries if entry.task.state == "running"]
 
     def end(self, reason: str) -> None:
-        """End the bench's process, if there is one; its memory is free afterwards."""
-        self.bench.end(reason)
+        """End the inference worker, if there is one; its memory is free afterwards."""
+        self.worker.end(reason)
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -235,14 +235,14 @@ class BenchTasks:
         except UserError as error:
             change = _failed(error)
         except Exception as fault:
-            _logger.exception("bench task %s (%s)", entry.task.id, entry.task.kind)
+            _logger.exception("inference task %s (%s)", entry.task.id, entry.task.kind)
             change = {"state": "failed", "error": f"It could not be done: {fault}"}
         change["ended"] = time.time()
         try:
             # What is done at the end is done when a page sees the end.
             on_end(entry.seen(0).model_copy(update=change))
         except Exception:
-            _logger.exception("after bench task %s (%s)", entry.task.id, entry.task.kind)
+            _logger.exception("after inference task %s (%s)", entry.task.id, entry.task.kind)
         self._change(entry, **change)
         if entry.task.kind == "load":
             self._tell()
@@ -267,7 +267,7 @@ class BenchTasks:
 
     def _put(self, entry: _Entry, ask: Ask) -> dict[str, Any]:
         """Put one request, take what comes, and return the last answer."""
-        pending = self.bench.begin(ask)
+        pending = self.worker.begin(ask)
         with entry.changed:
             entry.pending = pending
             if entry.cancelled:

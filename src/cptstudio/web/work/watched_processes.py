@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cptstudio.errors import UserError
 from cptstudio.runs.external.detection import ExternalProcess
-from cptstudio.runs.external.external_training import OthersTraining
+from cptstudio.runs.external.external_training import ExternalTraining
 
 MOST_WATCHED: Final = 8
 MOST_ROWS: Final = 20_000
@@ -43,7 +43,7 @@ class WatchedProcesses:
         on_change: called when a process is watched from now on, or has ended.
     """
 
-    def __init__(self, others: OthersTraining, on_change: Callable[[], None]) -> None:
+    def __init__(self, others: ExternalTraining, on_change: Callable[[], None]) -> None:
         self._others = others
         self._on_change = on_change
         self._lock = threading.Lock()

@@ -10,8 +10,8 @@ import { Icon } from "./icon.js";
 import { Problem } from "./problem.js";
 
 /**
- * A row of GET /api/testing/models.
- * @typedef {object} TestingModel
+ * A row of GET /api/evaluation/models.
+ * @typedef {object} EvaluationModel
  * @property {string} reference
  * @property {string} label
  * @property {"base" | "checkpoint"} kind
@@ -31,17 +31,17 @@ import { Problem } from "./problem.js";
 
 /**
  * All models that can be tested, kept fresh.
- * @returns {{models: TestingModel[] | null, error: any, reload: () => Promise<void>}}
+ * @returns {{models: EvaluationModel[] | null, error: any, reload: () => Promise<void>}}
  */
 export function useTestingModels() {
-  const { data, error, reload } = useResource("/api/testing/models", undefined, runsChanged.value.count);
+  const { data, error, reload } = useResource("/api/evaluation/models", undefined, runsChanged.value.count);
   return { models: data?.models ?? null, error, reload };
 }
 
 /**
  * The row that a reference means; "RUN@last", "RUN@best" and "RUN@200" are understood.
  *
- * @param {TestingModel[]} models @param {string} reference @returns {TestingModel | undefined}
+ * @param {EvaluationModel[]} models @param {string} reference @returns {EvaluationModel | undefined}
  */
 export function findModel(models, reference) {
   const exact = models.find((model) => model.reference === reference);
@@ -55,7 +55,7 @@ export function findModel(models, reference) {
 
 /**
  * References as the server's list names them; unknown ones stay as they are.
- * @param {TestingModel[] | null} models
+ * @param {EvaluationModel[] | null} models
  * @param {string[]} references
  */
 export function resolved(models, references) {
@@ -69,7 +69,7 @@ export const modelsFromQuery = (text) =>
 /** References as one query parameter; folders may have commas. @param {string[]} references */
 export const modelsToQuery = (references) => references.map((one) => one.replaceAll(",", "%2C")).join(",");
 
-/** What is said of a model besides its name. @param {TestingModel} model */
+/** What is said of a model besides its name. @param {EvaluationModel} model */
 function facts(model) {
   return [
     model.domain_bits_per_byte != null && `${bits(model.domain_bits_per_byte)} bits per byte`,
@@ -79,7 +79,7 @@ function facts(model) {
   ].filter(Boolean).join(" · ");
 }
 
-/** @param {{model: TestingModel, checked: boolean, full: boolean, onToggle: () => void}} props */
+/** @param {{model: EvaluationModel, checked: boolean, full: boolean, onToggle: () => void}} props */
 function Choice({ model, checked, full, onToggle }) {
   const id = useId();
   const disabled = Boolean(model.error) || (full && !checked);
@@ -95,16 +95,16 @@ function Choice({ model, checked, full, onToggle }) {
       model.error && h("span", { class: "field-problem" }, model.error)));
 }
 
-/** @param {TestingModel[]} models @returns {[string, TestingModel[]][]} base models first, then the newest run */
+/** @param {EvaluationModel[]} models @returns {[string, EvaluationModel[]][]} base models first, then the newest run */
 function grouped(models) {
-  /** @type {Map<string, TestingModel[]>} */
+  /** @type {Map<string, EvaluationModel[]>} */
   const groups = new Map();
   for (const model of models) groups.set(model.group, [...(groups.get(model.group) || []), model]);
   return [...groups];
 }
 
 /**
- * @param {{name: string, models: TestingModel[], chosen: string[], full: boolean, open: boolean,
+ * @param {{name: string, models: EvaluationModel[], chosen: string[], full: boolean, open: boolean,
  *   toggle: (reference: string) => void}} props
  */
 function Group({ name, models, chosen, full, open, toggle }) {
@@ -125,7 +125,7 @@ function Group({ name, models, chosen, full, open, toggle }) {
 /**
  * Choose models. The first chosen one is what the others are compared with.
  *
- * @param {{models: TestingModel[] | null, error?: any, reload?: () => void, chosen: string[],
+ * @param {{models: EvaluationModel[] | null, error?: any, reload?: () => void, chosen: string[],
  *   onChange: (references: string[]) => void, most: number, legend?: string}} props most: how many may be chosen
  */
 export function ModelChoice({ models, error, reload, chosen, onChange, most, legend = "Models" }) {

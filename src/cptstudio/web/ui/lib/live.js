@@ -21,7 +21,7 @@ import { distrust, secretHeader, session, socketProtocols, trusted } from "./ses
  * @property {() => Position | null} position where the page is; null while it has loaded nothing
  * @property {(rows: Row[]) => void} rows new current rows, in order, each exactly once
  * @property {() => Promise<void>} reload the history was replaced: load it again and move `position`
- * @property {((events: Row[]) => void)=} events new lines of the run's story
+ * @property {((events: Row[]) => void)=} events new lines of the run's events
  * @property {((state: any) => void)=} state the run's state changed
  * @property {(() => void)=} gone the run exists no more
  */
@@ -47,8 +47,8 @@ export const runsChanged = signal({ count: 0, changed: /** @type {string[]} */ (
 /** Counts up when programs of others came or went. */
 export const externalChanged = signal(0);
 
-/** Counts up when the bench started, ended, loaded or unloaded, or may have done so unseen. */
-export const benchChanged = signal(0);
+/** Counts up when the inference worker started, ended, loaded or unloaded, or may have done so unseen. */
+export const inferenceChanged = signal(0);
 
 /** @type {ReturnType<typeof io> | null} */
 let socket = null;
@@ -89,7 +89,7 @@ export function startLive() {
     void fetchStatus();
     if (connectedBefore) {
       runsChanged.value = { count: runsChanged.value.count + 1, changed: [] };
-      benchChanged.value += 1;
+      inferenceChanged.value += 1;
     }
     connectedBefore = true;
     for (const follower of allFollowers()) follower.join();
@@ -117,8 +117,8 @@ export function startLive() {
   socket.on("external", () => {
     externalChanged.value += 1;
   });
-  socket.on("bench", () => {
-    benchChanged.value += 1;
+  socket.on("inference", () => {
+    inferenceChanged.value += 1;
   });
   socket.on("update", (update, acknowledge) => {
     const waiting = [...(followers.get(update.run) || [])].map((follower) => follower.take(update));

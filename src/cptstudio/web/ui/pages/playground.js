@@ -1,11 +1,11 @@
 /** Playground: one prompt, several models side by side. */
 import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../components/model_choice.js";
 import { Problem } from "../components/problem.js";
-import { useBench } from "../lib/bench.js";
+import { useInference } from "../lib/inference.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { route, setQuery } from "../lib/router.js";
 import { useSampling } from "../lib/sampling.js";
-import { BenchBar } from "./playground/bench_bar.js";
+import { InferenceBar } from "./playground/inference_bar.js";
 import { History, promptWords } from "./playground/history.js";
 import { TokenPopover } from "./playground/popover.js";
 import { PromptForm } from "./playground/prompt_form.js";
@@ -14,7 +14,7 @@ import { queryOf } from "./playground/sampling.js";
 import { session } from "./playground/session.js";
 import { Texts } from "./playground/texts.js";
 
-/** @typedef {import("../lib/bench.js").BenchState} BenchState */
+/** @typedef {import("../lib/inference.js").InferenceState} InferenceState */
 
 const MOST_MODELS = 5;
 
@@ -30,11 +30,14 @@ function restore(entry) {
   document.getElementById("prompt")?.scrollIntoView({ block: "center" });
 }
 
-/** Why nothing can be generated now; "" when it can. @param {BenchState | null} bench @param {string[]} chosen */
-function hindrance(bench, chosen) {
+/**
+ * Why nothing can be generated now; "" when it can.
+ * @param {InferenceState | null} inference @param {string[]} chosen
+ */
+function hindrance(inference, chosen) {
   if (!chosen.length) return "Choose a model first.";
   if (session.loading.value) return "The models are being loaded.";
-  const there = bench?.running ? bench.models.map((model) => model.label) : [];
+  const there = inference?.running ? inference.models.map((model) => model.label) : [];
   return chosen.every((one) => there.includes(one)) ? "" : "Load the models first.";
 }
 
@@ -54,28 +57,28 @@ function Models({ ready, chosen, children }) {
 
 export default function Playground() {
   const { models, error, reload } = useTestingModels();
-  const bench = useBench();
+  const inference = useInference();
   const sampling = useSampling();
   const chosen = resolved(models, modelsFromQuery(route.value.query["models"])).slice(0, MOST_MODELS);
-  const why = hindrance(bench, chosen);
+  const why = hindrance(inference, chosen);
   const ready = why === "";
   const [looked, setLooked] = useState(false);
   useEffect(() => {
-    if (bench && !looked) {
+    if (inference && !looked) {
       setLooked(true);
       // Who comes back finds the models that are in memory, or those of the texts.
       const known = session.texts.peek().length
         ? [...new Set(session.texts.peek().map((text) => text.label))]
-        : bench.models.map((model) => model.label);
+        : inference.models.map((model) => model.label);
       if (route.peek().query["models"] === undefined && known.length) {
         setQuery({ models: modelsToQuery(known.slice(0, MOST_MODELS)) });
       }
     }
-  }, [bench]);
+  }, [inference]);
   useEffect(() => {
-    if (bench?.tasks?.length) session.takeUp(bench.tasks);
-  }, [bench]);
-  const chats = (/** @type {string} */ one) => bench?.models?.find((model) => model.label === one)?.chat
+    if (inference?.tasks?.length) session.takeUp(inference.tasks);
+  }, [inference]);
+  const chats = (/** @type {string} */ one) => inference?.models?.find((model) => model.label === one)?.chat
     ?? models?.find((model) => model.reference === one)?.chat ?? false;
   return [
     h("header", { key: "head", class: "page-head" }, h("h1", {}, "Playground")),
@@ -83,7 +86,7 @@ export default function Playground() {
       h(Models, { ready, chosen },
         h(ModelChoice, { models, error, reload, chosen, most: MOST_MODELS, legend: "Choose models",
           onChange: (references) => setQuery({ models: modelsToQuery(references) }) })),
-      h(BenchBar, { bench, chosen, models })),
+      h(InferenceBar, { inference, chosen, models })),
     sampling.error !== null && h(Problem, { key: "problem", error: sampling.error, retry: sampling.reload }),
     sampling.ready && h(PromptForm, { key: "prompt", chosen, ready, why,
       chatPossible: chosen.length > 0 && chosen.every(chats) }),

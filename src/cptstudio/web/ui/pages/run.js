@@ -17,7 +17,7 @@ import { RunHeader } from "./run/header.js";
 import { Log } from "./run/log.js";
 import { Notes } from "./run/notes.js";
 import { Samples } from "./run/samples.js";
-import { Story } from "./run/story.js";
+import { Events } from "./run/events.js";
 
 const MOST_BUCKETS = 1000;
 const LEAST_BUCKETS = 300;
@@ -138,7 +138,7 @@ function RunTabs({ run, again, changed, setDialog }) {
   const tabs = [
     ours && { id: "checkpoints", title: "Checkpoints", count: run.checkpoints.length },
     ours && { id: "samples", title: "Samples" },
-    { id: "story", title: "Story" },
+    { id: "events", title: "Events" },
     ours && { id: "configuration", title: "Configuration" },
     ours && { id: "log", title: "Log" },
     ours && { id: "notes", title: "Notes" },
@@ -149,7 +149,7 @@ function RunTabs({ run, again, changed, setDialog }) {
   const contents = {
     checkpoints: () => h(Checkpoints, { run, setDialog }),
     samples: () => h(Samples, { run, again }),
-    story: () => h(Story, { run, again }),
+    events: () => h(Events, { run, again }),
     configuration: () => h(Configuration, { run }),
     log: () => h(Log, { run }),
     notes: () => h(Notes, { run, changed }),

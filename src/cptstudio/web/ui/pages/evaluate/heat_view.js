@@ -4,12 +4,12 @@ import { Button } from "../../components/button.js";
 import { Empty } from "../../components/empty.js";
 import { useChosenModels } from "../../components/model_choice.js";
 import { Problem } from "../../components/problem.js";
-import { score } from "../../lib/bench.js";
+import { score } from "../../lib/inference.js";
 import { h, useState } from "../../lib/preact.js";
 import { useWork } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
 import { HeatResult } from "./heat_result.js";
-import { BenchLine, TaskProgress, useTask } from "./bench_line.js";
+import { InferenceLine, TaskProgress, useTask } from "./inference_line.js";
 import { chosenText, nameOfText, TextChoice } from "./text_choice.js";
 
 const MOST_MODELS = 4;
@@ -40,7 +40,7 @@ export function HeatView() {
     h("details", { class: "card ask", open: result === null },
       h("summary", {}, h("h2", {}, "Models and text")),
       h("div", { class: "ask-columns" },
-        h("div", { class: "stack" }, choice, h(BenchLine, { chosen, onLoaded: setLoaded })),
+        h("div", { class: "stack" }, choice, h(InferenceLine, { chosen, onLoaded: setLoaded })),
         h("div", { class: "stack" },
           h(TextChoice, { slot: "a", title: second ? "First text" : "Text" }),
           second

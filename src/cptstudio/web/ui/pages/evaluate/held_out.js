@@ -1,4 +1,4 @@
-/** How much held-out text is measured, and how: as `evaluation/model_requests.py` has it, to which a test holds this. */
+/** How much held-out text is measured, and how: a test holds this to `evaluation/model_requests.py`. */
 
 export const USUAL_BYTES = 400_000;
 export const BYTES = { whole: true, least: 1000, most: 1e12, unit: "bytes" };

@@ -14,7 +14,7 @@ import { USUAL_BYTES } from "./held_out.js";
 import { FiguresCell, saveFigures } from "./figures.js";
 import { Frontier, spotKind } from "./frontier.js";
 import { saves } from "./merge_saves.js";
-import { startJob } from "./testing_jobs.js";
+import { startJob } from "./evaluation_jobs.js";
 import { ReportHead } from "./reports.js";
 
 /** @param {{report: any}} props */
@@ -108,7 +108,7 @@ function SavePoint({ report, point, parts }) {
     const request = report.request ?? {};
     const corpora = (request.corpora ?? []).map((/** @type {any} */ one) => (typeof one === "string" ? one : one.name));
     void run(async () => {
-      const job = await startJob("/api/testing/merges",
+      const job = await startJob("/api/evaluation/merges",
         { ...ask, corpora, side: request.side ?? "validation", max_bytes: request.max_bytes ?? USUAL_BYTES,
           save: name });
       saves.value = { ...saves.value, [job.id]: name };

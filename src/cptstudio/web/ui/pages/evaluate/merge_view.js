@@ -19,7 +19,7 @@ import { MergeResult } from "./merge_result.js";
 import { savedModels, saves } from "./merge_saves.js";
 import { openReportOf, reportsChanged, WorkView } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
-import { StartJob } from "./testing_jobs.js";
+import { StartJob } from "./evaluation_jobs.js";
 import { TypedInput } from "./typed_input.js";
 
 const DEFAULT_LAST = 3;
@@ -134,7 +134,7 @@ function AskMerge({ open }) {
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
         h(NumberField, { label: "Text of each corpus", unit: "bytes", text: query["bytes"] ?? "",
           initial: String(USUAL_BYTES), limits: BYTES, onText: (text) => setQuery({ bytes: text }) }))),
-    h(StartJob, { action: "Merge and measure", path: "/api/testing/merges", body, missing }),
+    h(StartJob, { action: "Merge and measure", path: "/api/evaluation/merges", body, missing }),
     missing === "" && h(Command, { words: commandWords(run.reference, want, shares ?? []) }));
 }
 

@@ -11,7 +11,7 @@ import { route, setQuery } from "../../lib/router.js";
 import { Command } from "./command.js";
 import { plain } from "./figures.js";
 import { ReportHead, WorkView } from "./reports.js";
-import { StartJob } from "./testing_jobs.js";
+import { StartJob } from "./evaluation_jobs.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;
@@ -40,7 +40,7 @@ function AskQuestions({ open }) {
           chosen: file ? [file.id] : [], hint: "JSON lines, one question each.",
           onChange: (ids) => setQuery({ file: ids[0] ?? null }) }),
         h(Format, {}))),
-    h(StartJob, { action: "Ask", path: "/api/testing/questions", body: { models: chosen, upload: wanted },
+    h(StartJob, { action: "Ask", path: "/api/evaluation/questions", body: { models: chosen, upload: wanted },
       missing: missing ? `Choose ${missing}.` : "" }),
     file !== null && chosen.length > 0 && h(Command, { words: ["cpt-studio", "questions", file.name, ...chosen] }));
 }

@@ -11,7 +11,7 @@ import { date } from "../../lib/format.js";
 import { h, signal } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { route, setQuery, withQuery } from "../../lib/router.js";
-import { TestingJobs } from "./testing_jobs.js";
+import { EvaluationJobs } from "./evaluation_jobs.js";
 
 /** Counts up when a report came or went. */
 export const reportsChanged = signal(0);
@@ -31,9 +31,9 @@ export function openReportOf(job) {
  */
 export function WorkView({ kind, label, kept, former, Result, Ask, finished = openReportOf, children }) {
   const id = route.value.query["report"];
-  const { data: report, error, reload } = useResource(id ? `/api/testing/reports/${encodeURIComponent(id)}` : null);
+  const { data: report, error, reload } = useResource(id ? `/api/evaluation/reports/${encodeURIComponent(id)}` : null);
   return h("div", { class: "stack" },
-    h(TestingJobs, { kind, label, finished, kept }),
+    h(EvaluationJobs, { kind, label, finished, kept }),
     children,
     id && error !== null && h(Problem, { error, retry: () => void reload() }),
     id && report && h(Result, { key: report.id, report }),
@@ -63,7 +63,7 @@ export function ReportHead({ id, report, file, about, onCsv, children }) {
 
 /** @param {{kind: string, title: string}} props */
 function ReportList({ kind, title }) {
-  const { data, error, reload } = useResource("/api/testing/reports", { kind }, reportsChanged.value);
+  const { data, error, reload } = useResource("/api/evaluation/reports", { kind }, reportsChanged.value);
   const open = route.value.query["report"];
   if (error !== null) return h(Problem, { error, retry: () => void reload() });
   if (data === null || data.reports.length === 0) return null;
@@ -86,7 +86,7 @@ async function remove(one) {
     body: h("p", {}, `${one.title || one.id}, ${date(one.created)}. The figures of this list go; models, corpora and `
       + "runs stay, and what was measured of them too."),
     confirm: "Delete the result", danger: true,
-    action: () => del(`/api/testing/reports/${encodeURIComponent(one.id)}`, { confirmed: true }),
+    action: () => del(`/api/evaluation/reports/${encodeURIComponent(one.id)}`, { confirmed: true }),
   });
   if (!agreed) return;
   toast("The result is deleted.");

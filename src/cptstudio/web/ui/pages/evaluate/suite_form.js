@@ -36,7 +36,7 @@ export function SuiteForm({ suite, taken, onClose, onSaved }) {
     if (Object.keys(found).length > 0) return;
     const given = Object.fromEntries(amounts.map(({ one, read }) => [one.name, read.number ?? one.initial]));
     void run(async () => {
-      await put(`/api/testing/suites/${encodeURIComponent(name)}`,
+      await put(`/api/evaluation/suites/${encodeURIComponent(name)}`,
         { prompts: kept, sampling: { ...sampling, ...given } });
       announce(`The suite ${name} is saved.`);
       onSaved(name);

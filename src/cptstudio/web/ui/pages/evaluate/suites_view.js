@@ -16,7 +16,7 @@ import { Command } from "./command.js";
 import { ReportHead, WorkView } from "./reports.js";
 import { RunSamples } from "./run_samples.js";
 import { SuiteForm } from "./suite_form.js";
-import { StartJob } from "./testing_jobs.js";
+import { StartJob } from "./evaluation_jobs.js";
 import { TextMatrix } from "./text_matrix.js";
 
 const MOST_MODELS = 16;
@@ -32,7 +32,7 @@ export function SuitesView() {
 }
 
 function Suites() {
-  const { data, error, reload } = useResource("/api/testing/suites");
+  const { data, error, reload } = useResource("/api/evaluation/suites");
   const { query } = route.value;
   const suites = /** @type {any[]} */ (data?.suites ?? []);
   const editing = query["edit"];
@@ -54,7 +54,7 @@ function Suites() {
   const remove = async (/** @type {any} */ suite) => {
     const agreed = await confirm({ title: `Delete the suite ${suite.name}?`, danger: true, confirm: "Delete the suite",
       body: h("p", {}, "Its prompts go. Results that were made with it stay."),
-      action: () => del(`/api/testing/suites/${encodeURIComponent(suite.name)}`, { confirmed: true }) });
+      action: () => del(`/api/evaluation/suites/${encodeURIComponent(suite.name)}`, { confirmed: true }) });
     if (!agreed) return;
     toast(`The suite ${suite.name} is deleted.`);
     if (query["suite"] === suite.name) setQuery({ suite: null });
@@ -89,7 +89,7 @@ function AskSuite({ suite }) {
   const { chosen, choice } = useChosenModels(MOST_MODELS, `Put ${suite.name} to`);
   return h("div", { class: "stack" },
     choice,
-    h(StartJob, { action: `Run ${suite.name}`, path: `/api/testing/suites/${encodeURIComponent(suite.name)}/run`,
+    h(StartJob, { action: `Run ${suite.name}`, path: `/api/evaluation/suites/${encodeURIComponent(suite.name)}/run`,
       body: { models: chosen }, missing: chosen.length === 0 ? "Choose a model." : "" }),
     chosen.length > 0 && h(Command, { words: ["cpt-studio", "suite", "run", suite.name, ...chosen] }));
 }

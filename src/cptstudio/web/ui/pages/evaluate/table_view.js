@@ -13,7 +13,7 @@ import { BYTES, CONTEXT, STRIDE, USUAL_BYTES } from "./held_out.js";
 import { WorkView } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { TableResult } from "./table_result.js";
-import { isUnderWay, StartJob } from "./testing_jobs.js";
+import { isUnderWay, StartJob } from "./evaluation_jobs.js";
 import { TextSets, useUploads } from "./text_sets.js";
 
 const MOST_MODELS = 16;
@@ -69,7 +69,7 @@ function AskTable({ open }) {
           onChange: (ids) => setQuery({ texts: ids.join(",") }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
         h(Limits, { want }))),
-    h(StartJob, { action: "Evaluate", path: "/api/testing/evaluations", body: { ...want, texts }, missing,
+    h(StartJob, { action: "Evaluate", path: "/api/evaluation/evaluations", body: { ...want, texts }, missing,
       note: isUnderWay("evaluation") ? "Another evaluation is under way; this one may wait for it." : "" }),
     missing === "" && h(Command, { words: commandWords(want, texts, found.uploads) }));
 }

@@ -2,7 +2,7 @@
 import { signal } from "../../lib/preact.js";
 
 /**
- * @typedef {import("../../lib/bench.js").Piece & {chosen?: boolean}} Piece chosen: by the user instead of the model's
+ * @typedef {import("../../lib/inference.js").Piece & {chosen?: boolean}} Piece chosen: by the user, not the model
  */
 /** @typedef {{text: string} | {tokens: number[]} | {chat: {role: string, content: string}[]}} Prompt */
 /**

@@ -140,7 +140,9 @@ function Content({ at }) {
   ];
 }
 
-/** @param {{one: import("../../lib/bench.js").Alternative, at: Inspected, taken: boolean, writing: boolean}} props */
+/** @typedef {import("../../lib/inference.js").Alternative} Alternative */
+
+/** @param {{one: Alternative, at: Inspected, taken: boolean, writing: boolean}} props */
 function Alternative({ one, at, taken, writing }) {
   const choose = () => {
     closePopover(true);

@@ -1,7 +1,7 @@
 /** What the playground holds while the page lives: its texts, and the work on them. */
 import { announce } from "../../components/announce.js";
 import { ApiError } from "../../lib/api.js";
-import { cancelTask, complete, follow, load, refreshBench } from "../../lib/bench.js";
+import { cancelTask, complete, follow, load, refreshInference } from "../../lib/inference.js";
 import { batch, signal } from "../../lib/preact.js";
 import { route } from "../../lib/router.js";
 import { MadeText } from "./made_text.js";
@@ -9,8 +9,8 @@ import { samplingIsGood, samplingOf } from "./sampling.js";
 
 /** @typedef {import("./made_text.js").Prompt} Prompt */
 /** @typedef {import("./made_text.js").Piece} Piece */
-/** @typedef {import("../../lib/bench.js").Task} Task */
-/** @typedef {import("../../lib/bench.js").Alternative} Alternative */
+/** @typedef {import("../../lib/inference.js").Task} Task */
+/** @typedef {import("../../lib/inference.js").Alternative} Alternative */
 /** @typedef {{text: MadeText, prompt: Prompt, seed: number}} Target a text and what it is asked */
 /** @typedef {{message: string, problems: string[]}} Notice */
 
@@ -86,7 +86,7 @@ export class Session {
       this.notice.value = noticeOf(error);
     } finally {
       this.loading.value = null;
-      await refreshBench();
+      await refreshInference();
     }
   }
 
@@ -196,7 +196,7 @@ export class Session {
       this.tasks.delete(id);
       this.busy.value -= 1;
       this.made.value += 1;
-      void refreshBench();
+      void refreshInference();
     }
   }
 
@@ -221,7 +221,7 @@ export class Session {
       targets.forEach((text) => text.end("failed", null, null));
       this.notice.value = notice;
     });
-    void refreshBench();
+    void refreshInference();
   }
 
   /** Ask for no more of anything. */

@@ -15,7 +15,7 @@ import { h, useState, withValue } from "../../lib/preact.js";
 import { useWork } from "../../lib/resource.js";
 import { navigate } from "../../lib/router.js";
 import { typedNumber } from "../../lib/typed_number.js";
-import { BenchNotice } from "./bench_notice.js";
+import { InferenceNotice } from "./inference_notice.js";
 import { resumable } from "../../lib/run_words.js";
 import { testLinks } from "./test_links.js";
 
@@ -97,7 +97,7 @@ async function start(run, changed) {
         + `is${run.planned_steps ? `, ${integer(run.planned_steps)} steps` : ""}. It goes on when this page or the `
         + "server is closed."),
       queue && h("p", { key: 2 }, "Another run is training: this one is put into the queue and starts after it."),
-      h(BenchNotice, { key: 3 }),
+      h(InferenceNotice, { key: 3 }),
     ],
     confirm: queue ? "Put into the queue" : "Start",
     action: async () => { answer = await startAsking(`/api/runs/${run.id}/start`, { queue }); },
@@ -169,7 +169,7 @@ function ResumeDialog({ run, onClose, changed, first }) {
     again > 0 && h("p", {}, `The ${integer(again)} steps after it are done again; their points in the curves are `
       + "replaced. With the same machine and data they come out the same."),
     queue && h("p", {}, "Another run is training: this one is put into the queue and goes on after it."),
-    h(BenchNotice, {}),
+    h(InferenceNotice, {}),
     error && h(Problem, { error }));
 }
 
@@ -230,7 +230,7 @@ function ForkDialog({ run, onClose, first }) {
           onInput: withValue(setLearningRate) }),
       }),
       queue && h("p", {}, "Another run is training: the fork is put into the queue."),
-      h(BenchNotice, {})),
+      h(InferenceNotice, {})),
     h("p", { class: "hint" }, "To change more than that, ",
       h("a", { href: `/new?from=${run.id}`, onClick: onClose }, "clone it in the form"), "."),
     error && h(Problem, { error }));

@@ -68,5 +68,5 @@ export function RunHeader({ run, actions }) {
         note: run.tokens_per_second != null && rate(run.tokens_per_second, "tokens") }),
       memoryFact(run),
       run.skipped_steps > 0 && h(Fact, { title: "Skipped steps", value: integer(run.skipped_steps),
-        note: "guards refused them; see the story" })));
+        note: "guards refused them; see events" })));
 }

@@ -51,7 +51,7 @@ export async function startJob(path, body) {
  * finished: called once with each job that ends well while it is watched;
  * kept: what a new start saves after one that broke off
  */
-export function TestingJobs({ kind, label, finished, kept }) {
+export function EvaluationJobs({ kind, label, finished, kept }) {
   const listed = Object.values(jobs.value).filter((job) =>
     job.kind === kind).sort((one, other) => other.created - one.created);
   // The element stays when nothing is to be seen: an end is noticed by the component that watched the job.

@@ -5,15 +5,15 @@ import { Button } from "../../components/button.js";
 import { Icon } from "../../components/icon.js";
 import { Problem } from "../../components/problem.js";
 import { Progress } from "../../components/progress.js";
-import { benchError, endBench, refreshBench } from "../../lib/bench.js";
+import { inferenceError, endInference, refreshInference } from "../../lib/inference.js";
 import { bytes, duration } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
 import { session } from "./session.js";
 
-/** @typedef {import("../../lib/bench.js").BenchState} BenchState */
-/** @typedef {import("../../components/model_choice.js").TestingModel} TestingModel */
+/** @typedef {import("../../lib/inference.js").InferenceState} InferenceState */
+/** @typedef {import("../../components/model_choice.js").EvaluationModel} EvaluationModel */
 
-/** @param {{task: import("../../lib/bench.js").Task}} props */
+/** @param {{task: import("../../lib/inference.js").Task}} props */
 function Loading({ task }) {
   const { progress } = task;
   const words = progress
@@ -27,49 +27,53 @@ function Loading({ task }) {
     h(Progress, { label: "Loading models", done: progress?.done, total: progress?.total, text: words }));
 }
 
-/** @param {{bench: BenchState}} props */
-function InMemory({ bench }) {
+/** @param {{inference: InferenceState}} props */
+function InMemory({ inference }) {
   const [busy, setBusy] = useState(false);
   const unload = async () => {
     setBusy(true);
     try {
-      await endBench();
+      await endInference();
       announce("The models are out of memory.");
     } catch (error) {
       toastError(error);
     }
     setBusy(false);
   };
+  const idle = inference.idle_seconds;
   const memory = [
-    bench.memory_active != null && `${bytes(bench.memory_active)} of memory`,
-    bench.memory_peak != null && `${bytes(bench.memory_peak)} at the most`,
-    bench.memory_process != null && `the whole process ${bytes(bench.memory_process)}`,
+    inference.memory_active != null && `${bytes(inference.memory_active)} of memory`,
+    inference.memory_peak != null && `${bytes(inference.memory_peak)} at the most`,
+    inference.memory_process != null && `the whole process ${bytes(inference.memory_process)}`,
   ].filter(Boolean).join(", ");
   return h("div", { class: "in-memory" },
     h(Badge, { tone: "good", icon: "check" }, "In memory"),
     h("span", { class: "in-memory-names" },
-      bench.models.map((model) => h("span", { key: model.label, class: "tag" }, model.label))),
-    h("span", { class: "hint figures" }, [memory, bench.idle_seconds != null && "ends by itself after "
-      + `${bench.idle_seconds >= 60 ? `${Math.round(bench.idle_seconds / 60)} min` : duration(bench.idle_seconds)} `
-      + "without use"].filter(Boolean).join(" · ")),
+      inference.models.map((model) => h("span", { key: model.label, class: "tag" }, model.label))),
+    h("span", { class: "hint figures" },
+      [memory, idle != null && `ends by itself after ${inMinutes(idle)} without use`].filter(Boolean).join(" · ")),
     h(Button, { small: true, busy, onClick: unload }, "Unload"));
 }
 
-/** @param {{bench: BenchState | null, chosen: string[], models: TestingModel[] | null}} props */
-export function BenchBar({ bench, chosen, models }) {
+/** @param {number} seconds */
+const inMinutes = (seconds) => (seconds >= 60 ? `${Math.round(seconds / 60)} min` : duration(seconds));
+
+/** @param {{inference: InferenceState | null, chosen: string[], models: EvaluationModel[] | null}} props */
+export function InferenceBar({ inference, chosen, models }) {
   const loading = session.loading.value;
-  const there = bench?.running ? bench.models.map((model) => model.label) : [];
+  const there = inference?.running ? inference.models.map((model) => model.label) : [];
   const missing = chosen.filter((one) => !there.includes(one));
   const others = there.filter((one) => !chosen.includes(one));
   const usable = chosen.every((one) => models?.some((model) => model.reference === one && !model.error));
   const size = (models || []).filter((model) => missing.includes(model.reference))
     .reduce((sum, model) => sum + (model.bytes ?? 0), 0);
-  return h("div", { class: "bench-bar" },
-    benchError.value && h(Problem, { error: benchError.value, retry: () => void refreshBench() }),
-    loading ? h(Loading, { task: loading }) : there.length > 0 && bench && h(InMemory, { bench }),
-    bench && !bench.running && bench.last_end && !loading && !session.notice.value && h("div", { class: "notice" },
-      h(Icon, { name: "info" }),
-      h("div", {}, "The models are no longer in memory. ", bench.last_end)),
+  return h("div", { class: "inference-bar" },
+    inferenceError.value && h(Problem, { error: inferenceError.value, retry: () => void refreshInference() }),
+    loading ? h(Loading, { task: loading }) : there.length > 0 && inference && h(InMemory, { inference }),
+    inference && !inference.running && inference.last_end && !loading && !session.notice.value
+      && h("div", { class: "notice" },
+        h(Icon, { name: "info" }),
+        h("div", {}, "The models are no longer in memory. ", inference.last_end)),
     !loading && missing.length > 0 && h("div", { class: "row" },
       h(Button, { kind: "primary", disabled: !usable, onClick: () => session.load(chosen) },
         missing.length === chosen.length

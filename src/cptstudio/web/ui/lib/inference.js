@@ -1,11 +1,11 @@
 /**
- * The bench: the process that holds models in memory. It starts only by `load`.
+ * The inference worker: the process that holds models in memory. It starts only by `load`.
  *
  * Work on it is a task that is followed by long polls, so that pieces come as they are made and
  * none is lost when the connection breaks for a while.
  */
 import { ApiError, get, post } from "./api.js";
-import { benchChanged } from "./live.js";
+import { inferenceChanged } from "./live.js";
 import { signal, useEffect } from "./preact.js";
 
 /** @typedef {{token: number, text: string, probability: number}} Alternative */
@@ -35,7 +35,7 @@ import { signal, useEffect } from "./preact.js";
  * @property {any} result
  */
 /**
- * @typedef {object} BenchState
+ * @typedef {object} InferenceState
  * @property {boolean} running
  * @property {number | null} pid
  * @property {number | null} since
@@ -54,35 +54,35 @@ const PACE_MS = 60;
 const WAIT_SECONDS = 10;
 const AGAIN_MS = 1000;
 
-/** The last answer of GET /api/bench; null before the first. */
-export const bench = signal(/** @type {BenchState | null} */ (null));
+/** The last answer of GET /api/inference; null before the first. */
+export const inference = signal(/** @type {InferenceState | null} */ (null));
 
-/** Why the bench's state is not known, or null. */
-export const benchError = signal(/** @type {ApiError | null} */ (null));
+/** Why the inference worker's state is not known, or null. */
+export const inferenceError = signal(/** @type {ApiError | null} */ (null));
 
 let asked = 0;
 
-/** Ask for the bench's state again. */
-export async function refreshBench() {
+/** Ask for the inference worker's state again. */
+export async function refreshInference() {
   asked += 1;
   const turn = asked;
   try {
-    const answer = await get("/api/bench");
+    const answer = await get("/api/inference");
     if (turn === asked) {
-      bench.value = answer;
-      benchError.value = null;
+      inference.value = answer;
+      inferenceError.value = null;
     }
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (turn === asked) benchError.value = error;
+    if (turn === asked) inferenceError.value = error;
   }
 }
 
-/** The bench's state in a component, kept fresh. @returns {BenchState | null} */
-export function useBench() {
-  const changed = benchChanged.value;
-  useEffect(() => void refreshBench(), [changed]);
-  return bench.value;
+/** The inference worker's state in a component, kept fresh. @returns {InferenceState | null} */
+export function useInference() {
+  const changed = inferenceChanged.value;
+  useEffect(() => void refreshInference(), [changed]);
+  return inference.value;
 }
 
 /**
@@ -90,20 +90,20 @@ export function useBench() {
  *
  * @param {string[]} references @param {boolean=} keep @returns {Promise<Task>}
  */
-export const load = (references, keep = false) => post("/api/bench/load", { references, keep });
+export const load = (references, keep = false) => post("/api/inference/load", { references, keep });
 
-/** Start completing. @param {any} ask body of POST /api/bench/complete @returns {Promise<Task>} */
-export const complete = (ask) => post("/api/bench/complete", ask);
+/** Start completing. @param {any} ask body of POST /api/inference/complete @returns {Promise<Task>} */
+export const complete = (ask) => post("/api/inference/complete", ask);
 
-/** Start scoring. @param {any} ask body of POST /api/bench/score @returns {Promise<Task>} */
-export const score = (ask) => post("/api/bench/score", ask);
+/** Start scoring. @param {any} ask body of POST /api/inference/score @returns {Promise<Task>} */
+export const score = (ask) => post("/api/inference/score", ask);
 
 /** Ask for no more; what was made stays. @param {string} task @returns {Promise<Task>} */
-export const cancelTask = (task) => post(`/api/bench/tasks/${encodeURIComponent(task)}/cancel`, {});
+export const cancelTask = (task) => post(`/api/inference/tasks/${encodeURIComponent(task)}/cancel`, {});
 
-/** End the bench: its memory is free afterwards. */
-export async function endBench() {
-  bench.value = await post("/api/bench/end", {});
+/** End the inference worker: its memory is free afterwards. */
+export async function endInference() {
+  inference.value = await post("/api/inference/end", {});
 }
 
 /** @param {number} milliseconds */
@@ -125,7 +125,7 @@ export async function follow(id, news, abort) {
     const began = performance.now();
     let task = null;
     try {
-      task = /** @type {Task} */ (await get(`/api/bench/tasks/${encodeURIComponent(id)}`,
+      task = /** @type {Task} */ (await get(`/api/inference/tasks/${encodeURIComponent(id)}`,
         { after, version, wait: WAIT_SECONDS }, abort));
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 0) throw error;

@@ -1,8 +1,8 @@
-"""The near side of the bench worker: asks a process that holds models, and imports no MLX.
+"""The near side of the inference worker: asks a process that holds models, and imports no MLX.
 
-    with Bench() as bench:
-        bench.load([resolve_reference("demo-base", workspace)])
-        for answer in bench.ask(Complete(labels=("demo-base",), prompts=(Prompt(text="def"),))):
+    with InferenceWorker() as worker:
+        worker.load([resolve_reference("demo-base", workspace)])
+        for answer in worker.ask(Complete(labels=("demo-base",), prompts=(Prompt(text="def"),))):
             ...
 
 The process is started by the first request, never before. When it dies, of whatever, everything
@@ -51,8 +51,8 @@ Ask = Load | Unload | Complete | Score | Status
 
 
 @dataclass(frozen=True)
-class BenchState:
-    """What the bench does at this moment.
+class InferenceState:
+    """What the inference worker does at this moment.
 
     Attributes:
         pid: of the worker, or None when none runs.
@@ -78,8 +78,8 @@ class BenchState:
         return tuple(model["label"] for model in self.models)
 
 
-class Bench:
-    """One bench worker at most, started when something is asked.
+class InferenceWorker:
+    """One inference worker at most, started when something is asked.
 
     Args:
         idle: seconds without a request after which the worker ends by itself.
@@ -104,7 +104,7 @@ class Bench:
         self._worker: _Worker | None = None
         self._last_end: str | None = None
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> InferenceWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -164,14 +164,14 @@ class Bench:
         if worker is not None:
             worker.end(reason)
 
-    def state(self) -> BenchState:
+    def state(self) -> InferenceState:
         """What runs now."""
         with self._lock:
             worker, last_end = self._worker, self._last_end
         if worker is None or worker.ended is not None:
-            return BenchState(None, (), 0, None, None, None, last_end)
+            return InferenceState(None, (), 0, None, None, None, last_end)
         told = worker.told
-        return BenchState(
+        return InferenceState(
             worker.pid,
             tuple(told.get("models", ())),
             worker.busy,
@@ -304,7 +304,7 @@ class _Worker:
                 waiting.put(answer)
         self._process.wait()
         reason = self._reason or self._process.why()
-        _logger.info("the bench worker %d ended: %s", self.pid, reason)
+        _logger.info("the inference worker %d ended: %s", self.pid, reason)
         with self._lock:
             self.ended = reason
         self._note_end(reason)

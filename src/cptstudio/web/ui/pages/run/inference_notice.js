@@ -1,12 +1,12 @@
 /** Told before a run starts: what becomes of the models that are loaded for testing. */
-import { useBench } from "../../lib/bench.js";
+import { useInference } from "../../lib/inference.js";
 import { bytes } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 
-export function BenchNotice() {
-  const bench = useBench();
-  if (!bench?.running) return null;
-  const held = bench.memory_process ?? bench.memory_active;
+export function InferenceNotice() {
+  const inference = useInference();
+  if (!inference?.running) return null;
+  const held = inference.memory_process ?? inference.memory_active;
   return h("p", {}, `Models for testing are loaded${held ? ` (${bytes(held)})` : ""}. If the training needs their `
     + "memory, they are unloaded.");
 }

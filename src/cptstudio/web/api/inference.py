@@ -1,4 +1,4 @@
-"""`/api/bench`: models in memory, completions and scores, as tasks that are followed."""
+"""`/api/inference`: models in memory, completions and scores, as tasks that are followed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import flask
 
 from cptstudio.errors import UserError
-from cptstudio.evaluation.bench import Ask, load_request
+from cptstudio.evaluation.inference import Ask, load_request
 from cptstudio.evaluation.model_requests import Complete, Score, Unload
 from cptstudio.runs.preferences import read_preferences
-from cptstudio.web.api.bench_models import (
+from cptstudio.web.api.inference_models import (
     MOST_TEXT,
-    BenchFacts,
     CompleteBody,
+    InferenceFacts,
     LoadBody,
     LoadedModel,
     ScoreBody,
@@ -32,7 +32,7 @@ _BODY_LIMIT = 4 * 1024 * 1024
 
 def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
-    bp = flask.Blueprint("bench", __name__, url_prefix="/api/bench")
+    bp = flask.Blueprint("inference", __name__, url_prefix="/api/inference")
     _add_process(bp, studio)
     _add_work(bp, studio)
     _add_tasks(bp, studio)
@@ -40,10 +40,10 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
 
 def _add_process(bp: flask.Blueprint, studio: Studio) -> None:
-    tasks = studio.bench
+    tasks = studio.inference
 
-    @route(bp, "GET", "", summary="What is loaded", answer=BenchFacts)
-    def show() -> BenchFacts:
+    @route(bp, "GET", "", summary="What is loaded", answer=InferenceFacts)
+    def show() -> InferenceFacts:
         return _facts(studio)
 
     @route(bp, "POST", "/load", summary="Load models", body=LoadBody, answer=Task, status=202)
@@ -51,16 +51,16 @@ def _add_process(bp: flask.Blueprint, studio: Studio) -> None:
         """Starts the process that holds them, where there is none."""
         references = model_choices.find_all(studio, body.references)
         wanted = load_request(references)
-        gone = set(tasks.bench.state().labels) - {model.label for model in wanted.models}
+        gone = set(tasks.worker.state().labels) - {model.label for model in wanted.models}
         asks: list[Ask] = [wanted]
         if gone and not body.keep:
             asks.insert(0, Unload(labels=tuple(sorted(gone))))
-        tasks.bench.idle = _idle_seconds(studio)
+        tasks.worker.idle = _idle_seconds(studio)
         labels = [model.label for model in wanted.models]
         return tasks.start("load", asks, {"labels": labels, "keep": body.keep})
 
-    @route(bp, "POST", "/end", summary="Unload everything", body=Nothing, answer=BenchFacts)
-    def end(body: Nothing) -> BenchFacts:
+    @route(bp, "POST", "/end", summary="Unload everything", body=Nothing, answer=InferenceFacts)
+    def end(body: Nothing) -> InferenceFacts:
         """Ends the process; its memory is free afterwards."""
         tasks.end("It was asked to.")
         return _facts(studio)
@@ -87,7 +87,7 @@ def _add_work(bp: flask.Blueprint, studio: Studio) -> None:
             if body.remember:
                 studio.playground_history.add(task)
 
-        return studio.bench.start("complete", [ask], shown, on_end=ended)
+        return studio.inference.start("complete", [ask], shown, on_end=ended)
 
     @route(
         bp, "POST", "/score", summary="Tell how likely models find texts", body=ScoreBody,
@@ -110,7 +110,7 @@ def _add_work(bp: flask.Blueprint, studio: Studio) -> None:
         )
         shown = body.model_dump(mode="json", exclude={"texts"})
         shown["texts"] = [one["label"] for one in texts]
-        return studio.bench.start(
+        return studio.inference.start(
             "score", [ask], shown, prepared=lambda result: {**result, "texts": texts}
         )
 
@@ -119,19 +119,19 @@ def _add_tasks(bp: flask.Blueprint, studio: Studio) -> None:
     @route(bp, "GET", "/tasks/<task_id>", summary="Follow a task", query=TaskQuery, answer=Task)
     def follow(task_id: str, query: TaskQuery) -> Task:
         """Answers as soon as there is something new, or when the time to wait is over."""
-        return studio.bench.follow(task_id, query.after, query.version, query.wait)
+        return studio.inference.follow(task_id, query.after, query.version, query.wait)
 
     @route(
         bp, "POST", "/tasks/<task_id>/cancel", summary="Cancel a task", body=Nothing, answer=Task
     )
     def cancel(task_id: str, body: Nothing) -> Task:
         """What was made stays."""
-        return studio.bench.cancel(task_id)
+        return studio.inference.cancel(task_id)
 
 
-def _facts(studio: Studio) -> BenchFacts:
-    state = studio.bench.bench.state()
-    return BenchFacts(
+def _facts(studio: Studio) -> InferenceFacts:
+    state = studio.inference.worker.state()
+    return InferenceFacts(
         running=state.pid is not None,
         pid=state.pid,
         since=state.since,
@@ -142,7 +142,7 @@ def _facts(studio: Studio) -> BenchFacts:
         memory_process=making_room.memory_of(state),
         idle_seconds=_idle_seconds(studio),
         last_end=state.last_end,
-        tasks=studio.bench.running(),
+        tasks=studio.inference.running(),
     )
 
 

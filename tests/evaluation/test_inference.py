@@ -1,4 +1,4 @@
-"""The bench worker: real processes that hold real models."""
+"""The inference worker: real processes that hold real models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlx_lm.generate import generate_step
 
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
-from cptstudio.evaluation.bench import Bench
+from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Score, Status, Unload
 from cptstudio.evaluation.references import ModelReference
 
@@ -26,16 +26,16 @@ WARM = Sampling(temperature=1.0, top_p=0.9, top_k=40, min_p=0.01, max_tokens=24)
 
 
 @pytest.fixture(scope="module")
-def bench(base: ModelReference, adapted: list[ModelReference]) -> Iterator[Bench]:
-    with Bench() as bench:
-        bench.load([base, *adapted])
-        yield bench
+def inference(base: ModelReference, adapted: list[ModelReference]) -> Iterator[InferenceWorker]:
+    with InferenceWorker() as worker:
+        worker.load([base, *adapted])
+        yield inference
 
 
-def complete(bench: Bench, ask: Complete) -> list[list[dict]]:
+def complete(worker: InferenceWorker, ask: Complete) -> list[list[dict]]:
     """The pieces of each text."""
     texts: list[list[dict]] = []
-    for answer in bench.ask(ask):
+    for answer in worker.ask(ask):
         if "texts" in answer:
             texts = [[] for _ in answer["texts"]]
         if "piece" in answer:
@@ -52,8 +52,10 @@ def token_ids(pieces: list[dict]) -> list[int]:
     return [piece["token"] for piece in pieces]
 
 
-def test_a_greedy_completion_is_that_of_mlx_lm(bench: Bench, base: ModelReference) -> None:
-    (pieces,) = complete(bench, asked("base", sampling=Sampling(max_tokens=40)))
+def test_a_greedy_completion_is_that_of_mlx_lm(
+    worker: InferenceWorker, base: ModelReference
+) -> None:
+    (pieces,) = complete(worker, asked("base", sampling=Sampling(max_tokens=40)))
     model, tokenizer = mlx_lm.load(str(base.model))
     prompt = mx.array(tokenizer.encode(PROMPT))
     expected = []
@@ -67,10 +69,10 @@ def test_a_greedy_completion_is_that_of_mlx_lm(bench: Bench, base: ModelReferenc
 
 
 def test_an_adapter_on_the_shared_base_says_what_it_says_alone(
-    bench: Bench, adapted: list[ModelReference]
+    worker: InferenceWorker, adapted: list[ModelReference]
 ) -> None:
     labels = [one.label for one in adapted]
-    texts = complete(bench, asked(*labels, sampling=Sampling(max_tokens=20)))
+    texts = complete(worker, asked(*labels, sampling=Sampling(max_tokens=20)))
     for reference, pieces in zip(adapted, texts, strict=True):
         model, tokenizer = mlx_lm.load(str(reference.model), adapter_path=str(reference.adapter))
         said = mlx_lm.generate(model, tokenizer, PROMPT, max_tokens=20)
@@ -78,40 +80,42 @@ def test_an_adapter_on_the_shared_base_says_what_it_says_alone(
     assert token_ids(texts[0]) != token_ids(texts[1])
 
 
-def test_the_same_seed_says_the_same_and_another_one_not(bench: Bench) -> None:
+def test_the_same_seed_says_the_same_and_another_one_not(worker: InferenceWorker) -> None:
     first, again, other = (
-        complete(bench, asked("base", sampling=WARM, seeds=(seed,)))[0] for seed in (7, 7, 8)
+        complete(worker, asked("base", sampling=WARM, seeds=(seed,)))[0] for seed in (7, 7, 8)
     )
     assert token_ids(first) == token_ids(again)
     assert token_ids(first) != token_ids(other)
 
 
-def test_side_by_side_is_as_one_by_one(bench: Bench) -> None:
+def test_side_by_side_is_as_one_by_one(worker: InferenceWorker) -> None:
     labels = ("base", "adapter-1", "adapter-2")
-    together = complete(bench, asked(*labels, sampling=WARM, seeds=(3, 4)))
+    together = complete(worker, asked(*labels, sampling=WARM, seeds=(3, 4)))
     alone = [
-        complete(bench, asked(label, sampling=WARM, seeds=(seed,)))[0]
+        complete(worker, asked(label, sampling=WARM, seeds=(seed,)))[0]
         for label in labels
         for seed in (3, 4)
     ]
     assert [token_ids(text) for text in together] == [token_ids(text) for text in alone]
 
 
-def test_going_on_from_another_token(bench: Bench) -> None:
-    answers = list(bench.ask(asked("base", sampling=Sampling(max_tokens=6))))
+def test_going_on_from_another_token(worker: InferenceWorker) -> None:
+    answers = list(worker.ask(asked("base", sampling=Sampling(max_tokens=6))))
     prompt = next(answer for answer in answers if "texts" in answer)["texts"][0]["prompt"]
     pieces = [answer["piece"] for answer in answers if "piece" in answer]
     chosen = pieces[2]["alternatives"][1]
     assert chosen["token"] != pieces[2]["token"]
     start = (*prompt, *token_ids(pieces[:2]), chosen["token"])
     (further,) = complete(
-        bench, asked("base", prompts=(Prompt(tokens=start),), sampling=Sampling(max_tokens=4))
+        worker, asked("base", prompts=(Prompt(tokens=start),), sampling=Sampling(max_tokens=4))
     )
     assert len(further) == 4
 
 
-def test_probabilities_are_those_of_the_model(bench: Bench, base: ModelReference) -> None:
-    (pieces,) = complete(bench, asked("base", sampling=Sampling(max_tokens=1)))
+def test_probabilities_are_those_of_the_model(
+    worker: InferenceWorker, base: ModelReference
+) -> None:
+    (pieces,) = complete(worker, asked("base", sampling=Sampling(max_tokens=1)))
     model, tokenizer = mlx_lm.load(str(base.model))
     logits = model(mx.array([tokenizer.encode(PROMPT)]))[0, -1].astype(mx.float32)
     expected = np.sort(np.array(mx.softmax(logits)))[::-1][:10]
@@ -120,19 +124,19 @@ def test_probabilities_are_those_of_the_model(bench: Bench, base: ModelReference
     assert pieces[0]["probability"] == told[0]
 
 
-def test_a_stop_string_ends_the_text_before_it(bench: Bench) -> None:
-    (pieces,) = complete(bench, asked("base", sampling=Sampling(max_tokens=40)))
+def test_a_stop_string_ends_the_text_before_it(worker: InferenceWorker) -> None:
+    (pieces,) = complete(worker, asked("base", sampling=Sampling(max_tokens=40)))
     whole = "".join(piece["text"] for piece in pieces)
     string = whole[9:12]
-    (cut,) = complete(bench, asked("base", sampling=Sampling(max_tokens=40, stop=(string,))))
+    (cut,) = complete(worker, asked("base", sampling=Sampling(max_tokens=40, stop=(string,))))
     assert "".join(piece["text"] for piece in cut) == whole[: whole.index(string)]
     assert cut[-1]["finish"] == "stop"
 
 
-def test_a_cancelled_text_ends_and_the_worker_goes_on(bench: Bench) -> None:
+def test_a_cancelled_text_ends_and_the_worker_goes_on(worker: InferenceWorker) -> None:
     ask = asked("base", sampling=Sampling(max_tokens=100_000, temperature=1.0, context_length=64))
     seen, ended = 0, None
-    pending = bench.begin(ask)
+    pending = worker.begin(ask)
     for answer in pending.answers():
         seen += "piece" in answer
         if seen == 3:
@@ -142,12 +146,14 @@ def test_a_cancelled_text_ends_and_the_worker_goes_on(bench: Bench) -> None:
     assert ended is not None
     # A text may end by itself before the third piece only if the toy says so at once.
     assert ended["result"] == {"cancelled": True} or seen < 3
-    assert bench.result(Status())["models"]
+    assert worker.result(Status())["models"]
 
 
-def test_scores_by_token_are_those_of_full_logits(bench: Bench, base: ModelReference) -> None:
+def test_scores_by_token_are_those_of_full_logits(
+    worker: InferenceWorker, base: ModelReference
+) -> None:
     text = "import os\nprint(os.getcwd())  # größer\n"
-    result = bench.result(Score(labels=("base", "adapter-1"), texts=(text,)))
+    result = worker.result(Score(labels=("base", "adapter-1"), texts=(text,)))
     (of_text,) = result["models"][0]["texts"]
     model, _ = mlx_lm.load(str(base.model))
     ids = of_text["ids"]
@@ -168,11 +174,11 @@ def test_scores_by_token_are_those_of_full_logits(bench: Bench, base: ModelRefer
 def test_several_adapters_share_the_memory_of_their_base(
     base: ModelReference, adapted: list[ModelReference]
 ) -> None:
-    with Bench() as bench:
-        alone = bench.load([base])["memory_active"]
-        together = bench.load(adapted)["memory_active"]
+    with InferenceWorker() as worker:
+        alone = worker.load([base])["memory_active"]
+        together = worker.load(adapted)["memory_active"]
         assert together < 1.5 * alone
-        left = bench.result(Unload(labels=("base", "adapter-1", "adapter-2")))
+        left = worker.result(Unload(labels=("base", "adapter-1", "adapter-2")))
         assert left["models"] == []
         assert left["memory_active"] < alone / 2
 
@@ -186,52 +192,52 @@ def test_several_adapters_share_the_memory_of_their_base(
         (Prompt(chat=({"role": "user", "content": "hello"},)), "chat template"),
     ],
 )
-def test_prompts_that_cannot_be(bench: Bench, prompt: Prompt, says: str) -> None:
+def test_prompts_that_cannot_be(worker: InferenceWorker, prompt: Prompt, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        bench.result(asked("base", prompts=(prompt,)))
+        worker.result(asked("base", prompts=(prompt,)))
 
 
-def test_what_is_not_loaded_is_named_with_what_is(bench: Bench) -> None:
+def test_what_is_not_loaded_is_named_with_what_is(worker: InferenceWorker) -> None:
     with pytest.raises(UserError, match=r"'other' is not loaded.*base"):
-        bench.result(Score(labels=("other",), texts=("a",)))
+        worker.result(Score(labels=("other",), texts=("a",)))
 
 
-def test_a_folder_that_is_no_model(bench: Bench, tmp_path) -> None:
+def test_a_folder_that_is_no_model(worker: InferenceWorker, tmp_path) -> None:
     with pytest.raises(UserError, match=r"config\.json|no model"):
-        bench.load([ModelReference("nothing", tmp_path)])
-    assert bench.result(Status())["models"]
+        worker.load([ModelReference("nothing", tmp_path)])
+    assert worker.result(Status())["models"]
 
 
 def test_a_killed_worker_is_a_sentence_and_the_next_request_starts_another(
     base: ModelReference,
 ) -> None:
-    with Bench() as bench:
-        bench.load([base])
-        pid = bench.state().pid
+    with InferenceWorker() as worker:
+        worker.load([base])
+        pid = worker.state().pid
         assert pid is not None
         endless = Sampling(max_tokens=100_000, temperature=3.0, context_length=64)
-        answers = bench.ask(asked("base", sampling=endless, seeds=tuple(range(8))))
+        answers = worker.ask(asked("base", sampling=endless, seeds=tuple(range(8))))
         with pytest.raises(UserError, match="It was ended from outside"):
             for answer in answers:
                 if "piece" in answer:
                     os.kill(pid, signal.SIGKILL)
-        assert bench.state().pid is None
-        assert "ended from outside" in (bench.state().last_end or "")
-        bench.load([base])
-        assert bench.state().labels == ("base",)
-        assert bench.state().pid != pid
+        assert worker.state().pid is None
+        assert "ended from outside" in (worker.state().last_end or "")
+        worker.load([base])
+        assert worker.state().labels == ("base",)
+        assert worker.state().pid != pid
 
 
 def test_an_idle_worker_ends_by_itself(base: ModelReference) -> None:
-    with Bench(idle=0.5) as bench:
-        bench.load([base])
+    with InferenceWorker(idle=0.5) as worker:
+        worker.load([base])
         deadline = time.monotonic() + 60
-        while bench.state().pid is not None and time.monotonic() < deadline:
+        while worker.state().pid is not None and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert bench.state().pid is None
-        assert "Nothing was asked" in (bench.state().last_end or "")
+        assert worker.state().pid is None
+        assert "Nothing was asked" in (worker.state().last_end or "")
 
 
 def test_no_worker_runs_before_something_is_asked() -> None:
-    with Bench() as bench:
-        assert bench.state().pid is None
+    with InferenceWorker() as worker:
+        assert worker.state().pid is None

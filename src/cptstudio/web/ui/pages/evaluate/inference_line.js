@@ -5,14 +5,14 @@ import { Button } from "../../components/button.js";
 import { Problem } from "../../components/problem.js";
 import { Progress } from "../../components/progress.js";
 import { ApiError } from "../../lib/api.js";
-import { cancelTask, endBench, follow, load, refreshBench, useBench } from "../../lib/bench.js";
+import { cancelTask, endInference, follow, load, refreshInference, useInference } from "../../lib/inference.js";
 import { bytes, count } from "../../lib/format.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 
-/** @typedef {import("../../lib/bench.js").Task} Task */
+/** @typedef {import("../../lib/inference.js").Task} Task */
 
 /**
- * A task of the bench, followed to its end; found again after a reload by its id.
+ * A task of the inference worker, followed to its end; found again after a reload by its id.
  * @param {string | null} id
  * @returns {{task: Task | null, error: Error | null}}
  */
@@ -55,11 +55,11 @@ export function TaskProgress({ task, title }) {
 }
 
 /**
- * What the bench holds, and the button that loads what was chosen.
+ * What the inference worker holds, and the button that loads what was chosen.
  * @param {{chosen: string[], onLoaded: (all: boolean) => void}} props onLoaded: whether all chosen models are in memory
  */
-export function BenchLine({ chosen, onLoaded }) {
-  const state = useBench();
+export function InferenceLine({ chosen, onLoaded }) {
+  const state = useInference();
   const [loading, setLoading] = useState(/** @type {string | null} */ (null));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const running = loading ?? state?.tasks?.find((task) => task.kind === "load")?.id ?? null;
@@ -68,7 +68,7 @@ export function BenchLine({ chosen, onLoaded }) {
   const all = chosen.length > 0 && chosen.every((one) => labels.includes(one));
   useEffect(() => onLoaded(all), [all]);
   useEffect(() => {
-    if (task !== null && task.state !== "running") void refreshBench();
+    if (task !== null && task.state !== "running") void refreshInference();
   }, [task?.state]);
   const start = async () => {
     setProblem(null);
@@ -80,8 +80,8 @@ export function BenchLine({ chosen, onLoaded }) {
   };
   const busy = task?.state === "running";
   const end = () =>
-    endBench().then(() => toast("The models are out of memory."), toastError);
-  return h("div", { class: "stack bench-line" },
+    endInference().then(() => toast("The models are out of memory."), toastError);
+  return h("div", { class: "stack inference-line" },
     state?.running
       ? h("p", {}, h("b", {}, "In memory: "), h("span", { class: "break" }, labels.join(", ") || "no model"),
         state.memory_active != null && h("span", { class: "hint" }, ` (${bytes(state.memory_active)})`))

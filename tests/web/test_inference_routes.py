@@ -29,7 +29,7 @@ ENDLESS = {"max_tokens": 5_000, "temperature": 3.0, "context_length": 64}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("bench")
+    root = tmp_path_factory.mktemp("inference")
     make_toy_workspace(root)
     return root
 
@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def web(place: Path) -> Iterator[Web]:
     made = make_web(place)
     yield made
-    made.studio.bench.end("The tests have ended.")
+    made.studio.inference.end("The tests have ended.")
     made.studio.news.close()
     made.studio.manager.close()
 
@@ -47,7 +47,7 @@ def ended(web: Web, task: Any) -> Any:
     """The whole task at its end."""
 
     def over() -> Any:
-        now = web.get(f"/api/bench/tasks/{task['id']}", after=0, wait=10)
+        now = web.get(f"/api/inference/tasks/{task['id']}", after=0, wait=10)
         return now if now["state"] != "running" else None
 
     return wait_for(over, "the end of a task")
@@ -61,25 +61,25 @@ def done(web: Web, task: Any) -> Any:
 
 @pytest.fixture
 def loaded(web: Web) -> Web:
-    done(web, web.post("/api/bench/load", {"references": ["toy"]}, 202))
+    done(web, web.post("/api/inference/load", {"references": ["toy"]}, 202))
     return web
 
 
 def complete(web: Web, **changes: Any) -> Any:
     body = {"labels": ["toy"], "prompts": [PROMPT], "remember": False, **changes}
-    return web.post("/api/bench/complete", body, 202)
+    return web.post("/api/inference/complete", body, 202)
 
 
 def test_nothing_runs_before_models_are_loaded(place: Path) -> None:
     web = make_web(place)
     try:
-        before = web.get("/api/bench")
+        before = web.get("/api/inference")
         assert (before["running"], before["models"], before["tasks"]) == (False, [], [])
         body = {"labels": ["toy"], "prompts": [PROMPT]}
-        refused = web.request("POST", "/api/bench/complete", json=body)
+        refused = web.request("POST", "/api/inference/complete", json=body)
         assert refused.status_code == 409
         assert "load some first" in refused.json["detail"]
-        assert not web.get("/api/bench")["running"]
+        assert not web.get("/api/inference")["running"]
     finally:
         web.studio.news.close()
 
@@ -87,15 +87,15 @@ def test_nothing_runs_before_models_are_loaded(place: Path) -> None:
 def test_only_models_of_the_studio_are_loaded(web: Web, place: Path, tmp_path: Path) -> None:
     outside = place / "models" / "base" / "toy"
     for reference in ("nothing", str(outside), "../toy", "nothing@last", str(tmp_path)):
-        answer = web.request("POST", "/api/bench/load", json={"references": [reference]})
+        answer = web.request("POST", "/api/inference/load", json={"references": [reference]})
         assert answer.status_code == 422, reference
         assert answer.json["fields"]["references.0"]
-    twice = web.request("POST", "/api/bench/load", json={"references": ["toy", "toy"]})
+    twice = web.request("POST", "/api/inference/load", json={"references": ["toy", "toy"]})
     assert "twice" in twice.json["fields"]["references.1"][0]
 
 
 def test_a_completion_is_followed_to_its_end(loaded: Web) -> None:
-    facts = loaded.get("/api/bench")
+    facts = loaded.get("/api/inference")
     assert [model["label"] for model in facts["models"]] == ["toy"]
     assert facts["memory_process"] > facts["memory_active"] > 0
     task = complete(loaded, seeds=[1, 2], sampling={"max_tokens": 8, "temperature": 1.0})
@@ -105,7 +105,7 @@ def test_a_completion_is_followed_to_its_end(loaded: Web) -> None:
     assert len(whole["pieces"]) == whole["next"]
     assert {piece["text_number"] for piece in whole["pieces"]} == {0, 1}
     assert all(len(piece["alternatives"]) == 10 for piece in whole["pieces"])
-    rest = loaded.get(f"/api/bench/tasks/{task['id']}", after=3)
+    rest = loaded.get(f"/api/inference/tasks/{task['id']}", after=3)
     assert rest["pieces"] == whole["pieces"][3:]
     again = done(
         loaded, complete(loaded, seeds=[1, 2], sampling={"max_tokens": 8, "temperature": 1.0})
@@ -115,9 +115,9 @@ def test_a_completion_is_followed_to_its_end(loaded: Web) -> None:
 
 def test_stopping_keeps_what_was_made(loaded: Web) -> None:
     task = complete(loaded, sampling=ENDLESS, alternatives=0, remember=True)
-    wait_for(lambda: loaded.get(f"/api/bench/tasks/{task['id']}")["next"] >= 3, "some tokens")
-    assert [one["id"] for one in loaded.get("/api/bench")["tasks"]] == [task["id"]]
-    loaded.post(f"/api/bench/tasks/{task['id']}/cancel")
+    wait_for(lambda: loaded.get(f"/api/inference/tasks/{task['id']}")["next"] >= 3, "some tokens")
+    assert [one["id"] for one in loaded.get("/api/inference")["tasks"]] == [task["id"]]
+    loaded.post(f"/api/inference/tasks/{task['id']}/cancel")
     stopped = ended(loaded, task)
     assert stopped["state"] == "cancelled" and stopped["next"] >= 3
     entry = loaded.get("/api/playground/history")["entries"][0]
@@ -158,7 +158,7 @@ def test_texts_and_documents_are_scored(loaded: Web) -> None:
     first = documents["documents"][0]
     text = "import os\n# größer 💥\n"
     task = loaded.post(
-        "/api/bench/score",
+        "/api/inference/score",
         {
             "labels": ["toy"],
             "texts": [{"text": text}, {"corpus": "domain", "document": first["document"]}],
@@ -189,7 +189,7 @@ def test_texts_and_documents_are_scored(loaded: Web) -> None:
     ],
 )
 def test_what_cannot_be_asked(loaded: Web, route: str, body: Any) -> None:
-    assert loaded.request("POST", f"/api/bench/{route}", json=body).status_code == 422
+    assert loaded.request("POST", f"/api/inference/{route}", json=body).status_code == 422
 
 
 def test_a_model_that_is_not_loaded_fails_the_task(loaded: Web) -> None:
@@ -205,40 +205,40 @@ def test_a_model_that_hangs_is_refused_and_the_loaded_one_stays(
     # The libraries alone take longer to load.
     monkeypatch.setattr(child_limits, "QUICK_SECONDS", 0.2)
     body = {"references": ["hanging"], "keep": True}
-    failed = ended(loaded, loaded.post("/api/bench/load", body, 202))
+    failed = ended(loaded, loaded.post("/api/inference/load", body, 202))
     assert failed["state"] == "failed" and "gave no answer for 0.2 seconds" in failed["error"]
-    assert [one["label"] for one in loaded.get("/api/bench")["models"]] == ["toy"]
+    assert [one["label"] for one in loaded.get("/api/inference")["models"]] == ["toy"]
     assert done(loaded, complete(loaded))["result"]["texts"]
 
 
 def test_a_killed_worker_fails_what_runs_and_loading_starts_another(loaded: Web) -> None:
-    pid = loaded.get("/api/bench")["pid"]
+    pid = loaded.get("/api/inference")["pid"]
     running = complete(loaded, sampling=ENDLESS, alternatives=0)
     behind = complete(loaded, sampling=ENDLESS, alternatives=0)
-    wait_for(lambda: loaded.get(f"/api/bench/tasks/{running['id']}")["next"] >= 1, "a token")
+    wait_for(lambda: loaded.get(f"/api/inference/tasks/{running['id']}")["next"] >= 1, "a token")
     os.kill(pid, signal.SIGKILL)
     for task in (running, behind):
         failed = ended(loaded, task)
         assert failed["state"] == "failed" and "ended from outside" in failed["error"]
-    facts = loaded.get("/api/bench")
+    facts = loaded.get("/api/inference")
     assert not facts["running"] and "ended from outside" in facts["last_end"]
     refused = loaded.request(
-        "POST", "/api/bench/complete", json={"labels": ["toy"], "prompts": [PROMPT]}
+        "POST", "/api/inference/complete", json={"labels": ["toy"], "prompts": [PROMPT]}
     )
     assert refused.status_code == 409 and "ended from outside" in refused.json["detail"]
-    done(loaded, loaded.post("/api/bench/load", {"references": ["toy"]}, 202))
-    assert loaded.get("/api/bench")["pid"] != pid
+    done(loaded, loaded.post("/api/inference/load", {"references": ["toy"]}, 202))
+    assert loaded.get("/api/inference")["pid"] != pid
 
 
 def test_ending_frees_the_process(loaded: Web) -> None:
-    pid = loaded.get("/api/bench")["pid"]
-    assert loaded.post("/api/bench/end")["running"] is False
+    pid = loaded.get("/api/inference")["pid"]
+    assert loaded.post("/api/inference/end")["running"] is False
     assert not psutil.pid_exists(pid)
 
 
 def test_unknown_tasks(web: Web) -> None:
-    assert web.request("GET", "/api/bench/tasks/nothing").status_code == 404
-    assert web.request("POST", "/api/bench/tasks/nothing/cancel").status_code == 404
+    assert web.request("GET", "/api/inference/tasks/nothing").status_code == 404
+    assert web.request("POST", "/api/inference/tasks/nothing/cancel").status_code == 404
 
 
 def run_that_needs(web: Web, name: str, context: int) -> RunConfig:
@@ -251,13 +251,13 @@ def run_that_needs(web: Web, name: str, context: int) -> RunConfig:
 
 def test_training_gets_the_memory_when_it_needs_it(loaded: Web) -> None:
     tree = {"model": {"path": "toy"}, "data": {"corpora": [{"name": "domain"}]}}
-    tasks = loaded.studio.bench
+    tasks = loaded.studio.inference
     assert making_room.warning(tasks, 1_000_000) is None
     assert "unloaded" in (making_room.warning(tasks, 10**15) or "")
     plan = loaded.post("/api/plan", {"settings": tree})
     assert not any("unloaded" in warning for warning in plan["warnings"])
     making_room.make_room(tasks, run_that_needs(loaded, "small", 64))
-    assert loaded.get("/api/bench")["running"]
+    assert loaded.get("/api/inference")["running"]
     making_room.make_room(tasks, run_that_needs(loaded, "vast", 2**40))
-    facts = loaded.get("/api/bench")
+    facts = loaded.get("/api/inference")
     assert not facts["running"] and facts["last_end"] == making_room.REASON

@@ -1,4 +1,4 @@
-"""Bodies and answers of `/api/bench`."""
+"""Bodies and answers of `/api/inference`."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class TaskQuery(_Body):
 
 
 class LoadedModel(BaseModel):
-    """A model in the bench's memory; `tokenizer` is the hash of its tokenizer."""
+    """A model in the inference worker's memory; `tokenizer` is the hash of its tokenizer."""
 
     label: str
     chat: bool
@@ -92,7 +92,7 @@ class LoadedModel(BaseModel):
     tokenizer: str
 
 
-class BenchFacts(BaseModel):
+class InferenceFacts(BaseModel):
     """The process that holds models, or why there is none.
 
     Attributes:

@@ -39,7 +39,7 @@ def report_of(web: Web, job: Any) -> Any:
     ended = web.studio.jobs.wait(job["id"], PATIENCE)
     assert ended is not None and ended.state == "done", ended
     assert ended.result is not None
-    return web.get(f"/api/testing/reports/{ended.result['report']}")
+    return web.get(f"/api/evaluation/reports/{ended.result['report']}")
 
 
 def upload(web: Web, name: str, text: str) -> str:
@@ -55,13 +55,13 @@ def upload(web: Web, name: str, text: str) -> str:
 
 
 def refused(web: Web, route: str, body: Any) -> Any:
-    answer = web.request("POST", f"/api/testing/{route}", json=body)
+    answer = web.request("POST", f"/api/evaluation/{route}", json=body)
     assert answer.status_code == 422, answer.text
     return answer.json
 
 
 def test_models_that_can_be_tested(web: Web) -> None:
-    models = web.get("/api/testing/models")["models"]
+    models = web.get("/api/evaluation/models")["models"]
     assert [(one["reference"], one["kind"]) for one in models] == [
         ("toy", "base"),
         ("learned@step-00000010", "checkpoint"),
@@ -76,7 +76,7 @@ def test_models_that_can_be_tested(web: Web) -> None:
 def test_an_evaluation_leaves_a_report_and_is_not_measured_twice(web: Web) -> None:
     name = upload(web, "notes.txt", "import os\nprint(os.sep)\n" * 20)
     body = {"models": ["toy", LAST], "corpora": [DOMAIN, GENERAL], "texts": [name]}
-    report = report_of(web, web.post("/api/testing/evaluations", body, 202))
+    report = report_of(web, web.post("/api/evaluation/evaluations", body, 202))
     base, trained = report["result"]["models"]
     assert set(base["corpora"]) == {DOMAIN, GENERAL, "notes.txt"}
     assert trained["corpora"][DOMAIN]["difference"]["value"] == pytest.approx(
@@ -88,7 +88,7 @@ def test_an_evaluation_leaves_a_report_and_is_not_measured_twice(web: Web) -> No
     assert shown["bytes"] == document["bytes"] and shown["side"] == "validation"
     measurements = web.studio.workspace.private / "measurements"
     before = sorted(measurements.iterdir())
-    again = report_of(web, web.post("/api/testing/evaluations", body, 202))
+    again = report_of(web, web.post("/api/evaluation/evaluations", body, 202))
     assert again["result"] == report["result"] and again["id"] != report["id"]
     assert sorted(measurements.iterdir()) == before
 
@@ -100,16 +100,16 @@ def test_what_cannot_be_evaluated(web: Web) -> None:
     body = {"models": ["toy"], "corpora": ["gone"]}
     assert "no corpus 'gone'" in refused(web, "evaluations", body)["detail"]
     body = {"models": ["toy"], "corpora": [DOMAIN], "texts": ["unothing"]}
-    assert web.request("POST", "/api/testing/evaluations", json=body).status_code == 404
+    assert web.request("POST", "/api/evaluation/evaluations", json=body).status_code == 404
 
 
 def test_a_frontier_and_a_saved_point(web: Web) -> None:
     body = {"run": LAST, "shares": [0, 0.5, 1], "corpora": [DOMAIN, GENERAL]}
-    result = report_of(web, web.post("/api/testing/merges", body, 202))["result"]
+    result = report_of(web, web.post("/api/evaluation/merges", body, 202))["result"]
     assert [point["share"] for point in result["points"]] == [0, 0.5, 1]
     assert result["roles"] == {DOMAIN: "domain", GENERAL: "general"}
     body = {"run": LAST, "shares": [0.5], "save": "half"}
-    saved = report_of(web, web.post("/api/testing/merges", body, 202))["result"]
+    saved = report_of(web, web.post("/api/evaluation/merges", body, 202))["result"]
     assert Path(saved["saved"]) == web.studio.workspace.base_model("half")
     assert "half" in [one["id"] for one in web.get("/api/models")["models"]]
     assert refused(web, "merges", body)["fields"]["save"]
@@ -123,16 +123,16 @@ def test_a_frontier_and_a_saved_point(web: Web) -> None:
 
 def test_a_suite_from_its_making_to_its_end(web: Web) -> None:
     suite = {"prompts": ["import ", "def "], "sampling": {"max_tokens": 5}}
-    made = web.request("PUT", "/api/testing/suites/basics", json=suite)
+    made = web.request("PUT", "/api/evaluation/suites/basics", json=suite)
     assert made.status_code == 200 and made.json["sampling"]["max_tokens"] == 5
-    assert [one["name"] for one in web.get("/api/testing/suites")["suites"]] == ["basics"]
-    job = web.post("/api/testing/suites/basics/run", {"models": ["toy", LAST]}, 202)
+    assert [one["name"] for one in web.get("/api/evaluation/suites")["suites"]] == ["basics"]
+    job = web.post("/api/evaluation/suites/basics/run", {"models": ["toy", LAST]}, 202)
     result = report_of(web, job)["result"]
     assert result["models"] == ["toy", LAST]
     assert [row["prompt"] for row in result["rows"]] == suite["prompts"]
-    empty = web.request("PUT", "/api/testing/suites/basics", json={"prompts": ["a", ""]})
+    empty = web.request("PUT", "/api/evaluation/suites/basics", json={"prompts": ["a", ""]})
     assert empty.json["fields"] == {"prompts.1": ["Prompt 2 is empty."]}
-    path = "/api/testing/suites/basics"
+    path = "/api/evaluation/suites/basics"
     assert web.request("DELETE", path).status_code == 422
     assert web.request("DELETE", path, json={"confirmed": True}).status_code == 204
     assert web.request("DELETE", path, json={"confirmed": True}).status_code == 404
@@ -144,7 +144,7 @@ def test_a_damaged_suite_is_listed_with_its_problem(web: Web) -> None:
     folder = web.studio.workspace.root / "suites"
     folder.mkdir(exist_ok=True)
     (folder / "broken.json").write_text('{"prompts": []}')
-    (one,) = web.get("/api/testing/suites")["suites"]
+    (one,) = web.get("/api/evaluation/suites")["suites"]
     assert one["name"] == "broken" and "prompts" in one["problem"]
     (folder / "broken.json").unlink()
 
@@ -152,7 +152,7 @@ def test_a_damaged_suite_is_listed_with_its_problem(web: Web) -> None:
 def test_questions_are_answered(web: Web) -> None:
     line = {"context": "import ", "choices": ["os", "zq"], "answer": 0}
     name = upload(web, "quiz.jsonl", json.dumps(line) + "\n")
-    job = web.post("/api/testing/questions", {"models": ["toy"], "upload": name}, 202)
+    job = web.post("/api/evaluation/questions", {"models": ["toy"], "upload": name}, 202)
     result = report_of(web, job)["result"]
     assert result["file"] == "quiz.jsonl"
     assert result["models"]["toy"]["multiple_choice"]["accuracy"] in (0.0, 1.0)
@@ -160,7 +160,7 @@ def test_questions_are_answered(web: Web) -> None:
 
 def test_a_wrong_file_of_questions_is_told_by_its_line(web: Web) -> None:
     name = upload(web, "wrong.jsonl", "{}\n")
-    job = web.post("/api/testing/questions", {"models": ["toy"], "upload": name}, 202)
+    job = web.post("/api/evaluation/questions", {"models": ["toy"], "upload": name}, 202)
     ended = web.studio.jobs.wait(job["id"], PATIENCE)
     assert ended is not None and ended.state == "failed"
     assert "line 1" in " ".join([ended.error or "", *ended.problems])
@@ -168,14 +168,14 @@ def test_a_wrong_file_of_questions_is_told_by_its_line(web: Web) -> None:
 
 def test_reports_are_listed_by_kind_and_deleted(web: Web) -> None:
     kept = Reports(web.studio.workspace).keep("harness", "A title", {}, {"a": 1})
-    listed = web.get("/api/testing/reports", kind="harness")["reports"]
+    listed = web.get("/api/evaluation/reports", kind="harness")["reports"]
     assert [(one["id"], one["title"]) for one in listed] == [(kept["report"], "A title")]
-    path = f"/api/testing/reports/{kept['report']}"
+    path = f"/api/evaluation/reports/{kept['report']}"
     assert web.request("DELETE", path).status_code == 422
     assert web.request("DELETE", path, json={"confirmed": True}).status_code == 204
     assert web.request("GET", path).status_code == 404
     assert web.request("DELETE", path, json={"confirmed": True}).status_code == 404
-    assert web.request("GET", "/api/testing/reports?kind=other").status_code == 422
+    assert web.request("GET", "/api/evaluation/reports?kind=other").status_code == 422
 
 
 def test_held_out_documents(web: Web) -> None:

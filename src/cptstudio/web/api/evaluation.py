@@ -1,4 +1,4 @@
-"""`/api/testing`: models that can be tested, suites, and the reports that tests leave."""
+"""`/api/evaluation`: models that can be tested, suites, and the reports that tests leave."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import flask
 from cptstudio.errors import UserError
 from cptstudio.evaluation.reports import NoReportError, Reports
 from cptstudio.prompt_suites import delete_suite, read_suite, suite_names, write_suite
-from cptstudio.web.api.openapi import Confirmed, route
-from cptstudio.web.api.testing_models import (
+from cptstudio.web.api.evaluation_models import (
     Report,
     ReportList,
     ReportQuery,
@@ -17,16 +16,17 @@ from cptstudio.web.api.testing_models import (
     SuiteFacts,
     SuiteList,
 )
+from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
-from cptstudio.web.work import evaluation_work as testing_work
+from cptstudio.web.work import evaluation_work as evaluation_work
 from cptstudio.web.work import model_choices
 from cptstudio.web.work.model_choices import ModelChoices
 
 
 def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
-    bp = flask.Blueprint("testing", __name__, url_prefix="/api/testing")
+    bp = flask.Blueprint("evaluation", __name__, url_prefix="/api/evaluation")
     _add_models(bp, studio)
     _add_suites(bp, studio)
     _add_reports(bp, studio)
@@ -55,7 +55,7 @@ def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
 
     @route(bp, "DELETE", "/suites/<name>", summary="Delete a suite", body=Confirmed, status=204)
     def delete_one_suite(name: str, body: Confirmed) -> None:
-        testing_work.check_suite(studio, name)
+        evaluation_work.check_suite(studio, name)
         if not body.confirmed:
             raise Problem(f"Confirm that the suite {name} is deleted. Its reports stay.")
         try:
