@@ -49,7 +49,7 @@ def test_each_measure_comes_from_the_scores() -> None:
     figures = Scores(*(np.array([2]) for _ in fields(Scores))).figures()
     names = [measure.name for measure in metrics.MEASURES]
     assert list(figures) == [*names, "tokens", "bytes"]
-    definitions = (DOCS / "testing.md").read_text(encoding="utf-8")
+    definitions = (DOCS / "evaluation.md").read_text(encoding="utf-8")
     assert not [
         one.title for one in metrics.MEASURES if f"| {one.title.lower()} |" not in definitions
     ]

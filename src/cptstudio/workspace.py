@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -245,12 +246,13 @@ class Workspace:
         """
         folder.relative_to(self.root)
         self.check_present()
-        noted = check_format(self.root)
-        try:
-            if noted < FORMAT:
+        if check_format(self.root) < FORMAT:
+            # A full disk says so at what is written next; deleting makes room on it without.
+            with suppress(OSError):
                 self.private.mkdir(parents=True, exist_ok=True, mode=0o700)
                 note = {"format": FORMAT, "written_by": __version__}
                 durable.write_json(self.private / _FORMAT_FILE, note, mode=0o600)
+        try:
             folder.mkdir(parents=True, exist_ok=True, mode=mode)
         except OSError as error:
             said = f"{folder} cannot be created: {error.strerror}."

@@ -59,13 +59,13 @@ from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 base = Path(sys.argv[1])
 manager = TrainingManager(Workspace(base / "workspace"), detect=False)
-manager.others.import_runs(base / "imported" / "mlx-lm.log")
+manager.external.import_runs(base / "imported" / "mlx-lm.log")
 with manager.serve() as queue:
     manager.resume(sys.argv[2], manager.run(sys.argv[2]).checkpoints()[0], confirmed=True)
     for update in manager.watch(sys.argv[2]):
         pass
     queue.tick()
-    manager.others.imported()
+    manager.external.imported()
     for run in manager.runs():
         run.last_row(), run.checkpoints()
 """
@@ -124,7 +124,7 @@ def _looks(manager: TrainingManager) -> list[Callable[[], object]]:
         lambda: [(run.last_row(), run.checkpoints()) for run in manager.runs()],
         lambda: manager.run(RUN),
         lambda: list(manager.watch(RUN)),
-        manager.others.imported,
+        manager.external.imported,
         lambda: ExternalTraining(manager.workspace).ask(os.getpid(), "watch"),
         lambda: manager.stop(RUN),
         serve,
@@ -143,7 +143,7 @@ def test_anything_in_a_files_place_is_named_and_hides_no_other_run(
         remembered_run(workspace, moved, name, ended=True)
     folder = workspace.private / "runs" / RUN
     records.write(folder / records.CONTROL, Control("a", "stop", 1.0))
-    TrainingManager(workspace).others.import_runs(tmp_path / "imported" / "mlx-lm.log")
+    TrainingManager(workspace).external.import_runs(tmp_path / "imported" / "mlx-lm.log")
     target = tmp_path / place
     target.unlink(missing_ok=True)
     HOSTILE[kind](target)

@@ -88,16 +88,19 @@ def test_starting_up_only_reads_and_starts_nothing(
             "lost": "lost",
             "killed": "ended (killed)",
         }
-        manager.others.detect()
+        manager.external.detect()
         manager.close()
     assert tree_hash(workspace.root) == before
     assert not children()
 
 
-def test_a_server_adds_nothing_but_its_lock(workspace: Workspace, two_runs: list[Path]) -> None:
+def test_a_server_adds_nothing_but_its_lock_and_the_format(
+    workspace: Workspace, two_runs: list[Path]
+) -> None:
     with TrainingManager(workspace).serve():
         pass
     (workspace.private / "server.lock").unlink()
+    (workspace.private / "workspace.json").unlink()
     assert sorted(path.name for path in workspace.private.iterdir()) == ["runs"]
     assert not children()
 
@@ -158,10 +161,10 @@ def test_confirmation_nothing_is_resumed_without_it(
 
 
 def test_a_flag_and_a_setting_turn_detection_off(workspace: Workspace) -> None:
-    assert TrainingManager(workspace, detect=False).others.detect().off
+    assert TrainingManager(workspace, detect=False).external.detect().off
     write_preferences(workspace.private, Preferences(detect=False))
-    assert TrainingManager(workspace).others.detect().off
-    assert not TrainingManager(workspace, detect=True).others.detect().off
+    assert TrainingManager(workspace).external.detect().off
+    assert not TrainingManager(workspace, detect=True).external.detect().off
 
 
 def test_what_is_remembered_goes_with_the_directory(
@@ -195,7 +198,7 @@ def test_each_decision_is_logged_with_its_evidence(
         manager.runs()
         shutil.rmtree(workspace.run("killed"))
         manager.runs()
-        TrainingManager(workspace, detect=False).others.detect()
+        TrainingManager(workspace, detect=False).external.detect()
     lines = [record.getMessage() for record in caplog.records]
     assert [line for line in lines if line.startswith("run lost:")] == [
         "run lost: lost, because nothing runs, and nobody recorded how it ended "

@@ -214,7 +214,7 @@ def test_a_hostile_file_of_the_studio_is_named_when_it_is_needed(
     make(workspace.private / name)
     manager = TrainingManager(workspace)
     assert [run.id for run in manager.runs()] == ["run"]
-    for act in (manager.others.detect, lambda: _serve_once(manager)):
+    for act in (manager.external.detect, lambda: _serve_once(manager)):
         try:
             act()
         except UserError as error:

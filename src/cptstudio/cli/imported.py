@@ -46,8 +46,8 @@ def import_runs(
     Only the path is remembered, in this workspace: nothing is copied, and nothing is written
     where the files lie. ForgeLLM's files in models/cpt of the workspace are shown anyway.
     """
-    others = TrainingManager(Workspace(workspace)).others
-    entries = [entry for path in paths for entry in others.import_runs(path)]
+    external = TrainingManager(Workspace(workspace)).external
+    entries = [entry for path in paths for entry in external.import_runs(path)]
     if as_json:
         print_json([entry.as_json() for entry in entries])
         return
@@ -59,7 +59,7 @@ def forget(
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Take an imported run out of the history. Its file stays as it is."""
-    TrainingManager(Workspace(workspace)).others.forget_imported(run)
+    TrainingManager(Workspace(workspace)).external.forget_imported(run)
     console.print(f"{escape(run)} is no longer shown. Its file is as it was.")
 
 
@@ -67,7 +67,7 @@ def meant(manager: TrainingManager, name: str) -> ImportedEntry | None:
     """The imported run with this id, unless a run of the workspace itself has that name."""
     if not name.startswith(ID_PREFIX) or name in manager.workspace.run_names():
         return None
-    return manager.others.imported_run(name)
+    return manager.external.imported_run(name)
 
 
 def print_list(entries: list[ImportedEntry]) -> None:

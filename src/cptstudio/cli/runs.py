@@ -70,7 +70,7 @@ _COLOURS = {
 def list_runs(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
     """List all runs, the newest first, and the imported ones of other programs after them."""
     manager = _manager(workspace)
-    runs, entries = manager.runs(), manager.others.imported()
+    runs, entries = manager.runs(), manager.external.imported()
     if as_json:
         print_json([_facts(run) for run in runs] + [entry.as_json() for entry in entries])
         return

@@ -58,11 +58,11 @@ class TrainingManager:
 
     Attributes:
         queue: the runs that wait. They are started by whoever serves (`serve`).
-        others: what other programs train or have trained: processes, and imported runs.
+        external: what other programs train or have trained: processes, and imported runs.
 
     Args:
         workspace: its folders. Nothing is created by making a manager.
-        detect: look for training that was started elsewhere when `others` is asked; None
+        detect: look for training that was started elsewhere when `external` is asked; None
             asks the workspace's preferences.
         prevent_sleep: keep the machine awake while a run trains; None asks the preferences.
         stalled_after: seconds without a sign of life after which a living run is shown as
@@ -81,7 +81,7 @@ class TrainingManager:
         self._known: dict[str, str] = {}
         self._known_runs = KnownRuns(workspace)
         self._run_ends: RunEnds | None = None
-        self.others = ExternalTraining(workspace, detect)
+        self.external = ExternalTraining(workspace, detect)
         self.queue = Queue(workspace.private)
         self._starter = Starter(
             workspace, self.queue, self.runs, self._known_runs.written, prevent_sleep

@@ -80,7 +80,7 @@ def write_payloads(workspace: Workspace) -> None:
             text, encoding="utf-8"
         )
     manager = TrainingManager(workspace, detect=False)
-    manager.others.import_runs(older)
+    manager.external.import_runs(older)
     manager.close()
 
 

@@ -4,9 +4,9 @@ Processes that train are found by `detect`. Watching one reads its log; stopping
 signal. Each needs a confirmation of its own: `ask` says in a sentence what will happen, and its
 token goes to `watch` or `stop` when the user has agreed.
 
-    confirmation = manager.others.ask(pid, "watch")
+    confirmation = manager.external.ask(pid, "watch")
     if user_agrees_to(confirmation.sentence):
-        for news in manager.others.watch(confirmation.token):
+        for news in manager.external.watch(confirmation.token):
             draw(news.rows)
 
 Runs that other programs left are listed by `imported`, read-only, with rows for their charts.

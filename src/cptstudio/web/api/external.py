@@ -75,11 +75,11 @@ class ExternalRows(BaseModel):
 def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("external", __name__, url_prefix="/api/external")
-    others = studio.manager.others
-    watched = WatchedProcesses(others, lambda: studio.news.publish("external", {}))
+    external = studio.manager.external
+    watched = WatchedProcesses(external, lambda: studio.news.publish("external", {}))
 
     def find(id: str) -> ExternalProcess:
-        for process in others.detect().processes:
+        for process in external.detect().processes:
             if process_id(process) == id:
                 return process
         raise NotFound(f"There is no process {id!r} that trains (any more).")
@@ -87,7 +87,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "GET", "", summary="Training that other programs do here", answer=ExternalAnswer)
     def look() -> ExternalAnswer:
         """Looks at the processes of this machine; it only reads."""
-        return _found(others.detect(), watched.watched())
+        return _found(external.detect(), watched.watched())
 
     @route(
         bp, "POST", "/<process_id>/watch", summary="Read its log while it grows",
@@ -96,7 +96,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def watch(process_id: str, body: Confirmed) -> Nothing:
         process = find(process_id)
         if not body.confirmed:
-            sentence = others.ask(process.identity.pid, "watch").sentence
+            sentence = external.ask(process.identity.pid, "watch").sentence
             raise UserError(f"{sentence} It needs your confirmation.")
         watched.watch(process)
         return Nothing()
@@ -108,10 +108,10 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def stop(process_id: str, body: ConfirmedTwice) -> Nothing:
         """Right before the signal it is checked again that it is the same process, and yours."""
         process = find(process_id)
-        confirmation = others.ask(process.identity.pid, "stop")
+        confirmation = external.ask(process.identity.pid, "stop")
         if not (body.confirmed and body.confirmed_again):
             raise UserError(f"{confirmation.sentence} It needs your confirmation, twice.")
-        others.stop(confirmation.token)
+        external.stop(confirmation.token)
         studio.news.publish("external", {})
         return Nothing()
 

@@ -89,7 +89,7 @@ class RunLibrary:
             NotFound: there is none with this id.
         """
         try:
-            return self.manager.others.imported_run(id)
+            return self.manager.external.imported_run(id)
         except UserError as error:
             raise NotFound(error.message) from None
 
@@ -98,7 +98,7 @@ class RunLibrary:
         runs = self.manager.runs()
         if "series" in self.__dict__:
             self.series.forget_all_but(run.id for run in runs)
-        return self.summaries.all(runs, self.manager.others.imported())
+        return self.summaries.all(runs, self.manager.external.imported())
 
     def summary(self, id: str) -> RunSummary:
         """The line of one run, whoever's it is."""

@@ -39,12 +39,12 @@ class WatchedProcesses:
     """Follows logs, each in a thread that ends with its process.
 
     Args:
-        others: finds and reads.
+        external: finds and reads.
         on_change: called when a process is watched from now on, or has ended.
     """
 
-    def __init__(self, others: ExternalTraining, on_change: Callable[[], None]) -> None:
-        self._others = others
+    def __init__(self, external: ExternalTraining, on_change: Callable[[], None]) -> None:
+        self._external = external
         self._on_change = on_change
         self._lock = threading.Lock()
         self._watched: dict[str, Watch] = {}
@@ -67,8 +67,8 @@ class WatchedProcesses:
             if sum(not watch.ended for watch in self._watched.values()) >= MOST_WATCHED:
                 raise UserError(f"At most {MOST_WATCHED} processes can be watched at once.")
         watch = Watch(process)
-        token = self._others.ask(process.identity.pid, "watch").token
-        histories = self._others.watch(token, watch.stop)
+        token = self._external.ask(process.identity.pid, "watch").token
+        histories = self._external.watch(token, watch.stop)
         with self._lock:
             ended = [key for key, other in self._watched.items() if other.ended]
             for key in ended[: max(0, len(self._watched) - MOST_WATCHED)]:

@@ -43,15 +43,15 @@ def test_imported_runs_are_listed_with_rows_and_nothing_is_written_there(
 ) -> None:
     before = tree_hash(foreign)
     manager = TrainingManager(workspace)
-    assert manager.others.imported() == []
+    assert manager.external.imported() == []
     assert not workspace.root.exists()
-    both = manager.others.import_runs(foreign)
+    both = manager.external.import_runs(foreign)
     assert {entry.path.name for entry in both} == {"CPT_ended.json", "CPT_interrupted.json"}
-    (log,) = manager.others.import_runs(foreign / LOG)
-    (plain,) = manager.others.import_runs(foreign / "plain.jsonl")
-    manager.others.import_runs(foreign)  # Once more changes nothing.
+    (log,) = manager.external.import_runs(foreign / LOG)
+    (plain,) = manager.external.import_runs(foreign / "plain.jsonl")
+    manager.external.import_runs(foreign)  # Once more changes nothing.
 
-    again = TrainingManager(workspace).others
+    again = TrainingManager(workspace).external
     assert {entry.id for entry in again.imported()} == {e.id for e in [*both, log, plain]}
     assert all(entry.run is not None and not entry.in_workspace for entry in again.imported())
     assert again.imported_run(plain.id).history().rows == (
@@ -98,7 +98,7 @@ def test_an_imported_run_cannot_be_stopped_resumed_or_deleted(
     workspace: Workspace, foreign: Path
 ) -> None:
     manager = TrainingManager(workspace)
-    (entry,) = manager.others.import_runs(foreign / LOG)
+    (entry,) = manager.external.import_runs(foreign / LOG)
     before = tree_hash(foreign)
     acts: list[Callable[[], object]] = [
         lambda: manager.stop(entry.id),
@@ -110,29 +110,29 @@ def test_an_imported_run_cannot_be_stopped_resumed_or_deleted(
     for act in acts:
         with pytest.raises(UserError, match="it is only shown"):
             act()
-    manager.others.forget_imported(entry.id)
-    assert manager.others.imported() == []
+    manager.external.forget_imported(entry.id)
+    assert manager.external.imported() == []
     with pytest.raises(UserError, match="no imported run"):
-        manager.others.forget_imported(entry.id)
+        manager.external.forget_imported(entry.id)
     assert tree_hash(foreign) == before
 
 
 def test_a_file_that_grows_is_read_anew_and_one_that_is_gone_is_named(
     workspace: Workspace, foreign: Path
 ) -> None:
-    others = TrainingManager(workspace).others
+    external = TrainingManager(workspace).external
     log = foreign / "plain.jsonl"
-    (entry,) = others.import_runs(log)
-    assert others.imported_run(entry.id).run is others.imported_run(entry.id).run
+    (entry,) = external.import_runs(log)
+    assert external.imported_run(entry.id).run is external.imported_run(entry.id).run
     with log.open("a") as file:
         file.write('{"step": 5, "loss": 2.25}\n')
-    assert [row["step"] for row in others.imported_run(entry.id).history().rows] == [3, 5]
+    assert [row["step"] for row in external.imported_run(entry.id).history().rows] == [3, 5]
     log.unlink()
-    gone = others.imported_run(entry.id)
+    gone = external.imported_run(entry.id)
     assert gone.run is None and gone.problem is not None and "not there" in gone.problem
     assert gone.history().rows == ()
-    others.forget_imported(entry.id)
-    assert others.imported() == []
+    external.forget_imported(entry.id)
+    assert external.imported() == []
 
 
 def test_runs_of_forgellm_in_the_workspace_are_shown_while_they_are_there(
@@ -142,14 +142,14 @@ def test_runs_of_forgellm_in_the_workspace_are_shown_while_they_are_there(
     shutil.copytree(foreign / "first", workspace.run("first"))
     before = tree_hash(workspace.root)
     manager = TrainingManager(workspace)
-    (entry,) = manager.others.imported()
+    (entry,) = manager.external.imported()
     assert entry.in_workspace and entry.run is not None and entry.run.source == "forgellm"
     assert manager.runs() == []
     assert tree_hash(workspace.root) == before
     with pytest.raises(UserError, match="as long as it is there"):
-        manager.others.forget_imported(entry.id)
+        manager.external.forget_imported(entry.id)
     shutil.rmtree(workspace.run("first"))
-    assert manager.others.imported() == []
+    assert manager.external.imported() == []
 
 
 @pytest.mark.slow
@@ -157,13 +157,13 @@ def test_runs_of_forgellm_in_the_workspace_are_shown_while_they_are_there(
 def test_a_hostile_file_hides_no_other_run_and_is_not_imported(
     workspace: Workspace, foreign: Path, make: Callable[[Path], None]
 ) -> None:
-    others = TrainingManager(workspace).others
+    external = TrainingManager(workspace).external
     for name in (LOG, "plain.jsonl", "CPT_interrupted.json"):
-        others.import_runs(foreign / name)
+        external.import_runs(foreign / name)
         (foreign / name).unlink()
         make(foreign / name)
-    others.import_runs(foreign / "first")
-    found = {entry.path.name: entry for entry in others.imported()}
+    external.import_runs(foreign / "first")
+    found = {entry.path.name: entry for entry in external.imported()}
     assert found.pop("CPT_ended.json").problem is None
     assert len(found) == 3
     for entry in found.values():
@@ -171,7 +171,7 @@ def test_a_hostile_file_hides_no_other_run_and_is_not_imported(
         assert str(entry.path) in entry.problem
     make(foreign / "new.json")
     with pytest.raises(UserError):
-        others.import_runs(foreign / "new.json")
+        external.import_runs(foreign / "new.json")
 
 
 @pytest.mark.parametrize("make", HOSTILE, ids=lambda make: make.__name__.strip("_"))
@@ -181,7 +181,7 @@ def test_a_damaged_list_is_named(workspace: Workspace, make: Callable[[Path], No
     manager = TrainingManager(workspace)
     assert manager.runs() == []
     with pytest.raises(UserError, match=r"imported\.json"):
-        manager.others.imported()
+        manager.external.imported()
 
 
 # --- processes -------------------------------------------------------------------------------
@@ -192,40 +192,40 @@ def test_a_process_is_watched_and_stopped_through_the_manager(
 ) -> None:
     packages, folder = make_package(tmp_path / "packages"), tmp_path / "work"
     folder.mkdir()
-    others = ExternalTraining(workspace)
+    external = ExternalTraining(workspace)
     with (
         (folder / "log").open("wb") as output,
         running(TRAIN, folder, packages, output) as process,
     ):
         before = tree_hash(folder)
-        token = others.ask(process.pid, "watch").token
+        token = external.ask(process.pid, "watch").token
         with pytest.raises(UserError, match="does not confirm"):
-            others.stop(token)
-        token = others.ask(process.pid, "watch").token
-        news = others.watch(token)
+            external.stop(token)
+        token = external.ask(process.pid, "watch").token
+        news = external.watch(token)
         assert next(news).events[0]["planned_steps"] == 20
         (row,) = next(news).rows
         assert (row["seq"], row["corpora"]["validation"]["loss"]) == (1, 3.25)
         assert process.poll() is None
         assert tree_hash(folder) == before
-        others.stop(others.ask(process.pid, "stop").token)
+        external.stop(external.ask(process.pid, "stop").token)
         assert process.wait() == -signal.SIGTERM
         assert list(news) == []
     with pytest.raises(UserError, match="no process"):
-        others.ask(process.pid, "watch")
+        external.ask(process.pid, "watch")
     assert not workspace.root.exists()
 
 
 def test_what_does_not_train_is_not_asked_for_and_a_setting_turns_it_off(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    others = ExternalTraining(workspace)
+    external = ExternalTraining(workspace)
     with pytest.raises(UserError, match="does not train"):
-        others.ask(os.getpid(), "stop")
+        external.ask(os.getpid(), "stop")
     write_preferences(workspace.private, Preferences(detect=False))
     packages = make_package(tmp_path / "packages")
     with running(TRAIN, tmp_path, packages, subprocess.DEVNULL) as process:
         with pytest.raises(UserError, match="Detection is off"):
-            others.ask(process.pid, "stop")
-        assert others.detect().off
+            external.ask(process.pid, "stop")
+        assert external.detect().off
         assert process.poll() is None
