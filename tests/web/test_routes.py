@@ -52,7 +52,7 @@ def client(calls: list[str]) -> FlaskClient:
     gate = threading.Event()
     app.extensions["gate"] = gate
 
-    @route(bp, "POST", "/<name>", summary="Order", body=Order, answer=Bill, status=201)
+    @route(bp, "POST", "/<name>", summary="Order", status=201)
     def order(name: str, body: Order) -> Bill:
         """Orders something.
 
@@ -72,11 +72,11 @@ def client(calls: list[str]) -> FlaskClient:
             raise UserError("It cannot be sold:", ["It is old.", "It is broken."])
         return Bill(price=float("nan") if name == "priceless" else 2.5 * body.count)
 
-    @route(bp, "GET", "/prices", summary="Prices", query=Order)
+    @route(bp, "GET", "/prices", summary="Prices")
     def prices(query: Order) -> dict[str, Any]:
         return {"count": query.count, "worst": float("-inf")}
 
-    @route(bp, "DELETE", "/<name>", summary="Cancel", body=Nothing, status=204)
+    @route(bp, "DELETE", "/<name>", summary="Cancel", status=204)
     def cancel(name: str, body: Nothing) -> None:
         calls.append(name)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flask
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio import metrics
 from cptstudio.metrics import Compared, Format, Metric
@@ -22,10 +22,8 @@ MOST_RUNS = 16
 _PARTS: dict[Compared, str] = {"best": "best", "last": "last", "change": "change since the start"}
 
 
-class CompareQuery(BaseModel):
+class CompareQuery(BaseModel, extra="forbid"):
     """Which runs."""
-
-    model_config = ConfigDict(extra="forbid")
 
     runs: str = Field(max_length=4000, description="Ids with commas, 16 at most.")
 
@@ -67,7 +65,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     bp = flask.Blueprint("compare", __name__, url_prefix="/api/compare")
     library = studio.run_library
 
-    @route(bp, "GET", "", summary="Runs side by side", query=CompareQuery, answer=Comparison)
+    @route(bp, "GET", "", summary="Runs side by side")
     def compare(query: CompareQuery) -> Comparison:
         ids = [id for id in dict.fromkeys(query.runs.split(",")) if id]
         if len(ids) > MOST_RUNS:

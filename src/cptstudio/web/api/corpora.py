@@ -38,12 +38,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     bp = flask.Blueprint("corpora", __name__, url_prefix="/api/corpora")
     sampler = RowSampler()
 
-    @route(bp, "GET", "", summary="List the corpora", answer=CorpusList)
+    @route(bp, "GET", "", summary="List the corpora")
     def list_corpora() -> CorpusList:
         names = studio.workspace.corpus_names()
         return CorpusList(corpora=[_summary(studio, name) for name in names])
 
-    @route(bp, "GET", "/<name>", summary="A corpus's report", answer=CorpusDescription)
+    @route(bp, "GET", "/<name>", summary="A corpus's report")
     def show(name: str) -> CorpusDescription:
         from cptstudio.corpus.report import describe
 
@@ -55,9 +55,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     _add_findings(bp, studio)
 
-    @route(
-        bp, "GET", "/<name>/rows", summary="Training rows, decoded", query=RowsQuery, answer=RowPage
-    )
+    @route(bp, "GET", "/<name>/rows", summary="Training rows, decoded", answer=RowPage)
     def rows(name: str, query: RowsQuery) -> dict[str, Any]:
         """The rows that a run with this seed would see first. Long texts are shortened."""
         _open(studio, name)
@@ -70,7 +68,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     _add_documents(bp, studio)
 
-    @route(bp, "DELETE", "/<name>", summary="Delete a corpus", body=Confirmed, status=204)
+    @route(bp, "DELETE", "/<name>", summary="Delete a corpus", status=204)
     def delete(name: str, body: Confirmed) -> None:
         """Deletes its documents and tokens; the files it was built from stay."""
         # One that is only begun is not listed, but there.
@@ -90,14 +88,7 @@ def _missing(name: str) -> NotFound:
 
 
 def _add_findings(bp: flask.Blueprint, studio: Studio) -> None:
-    @route(
-        bp,
-        "GET",
-        "/<name>/problems",
-        summary="What was found while reading",
-        query=FindingsQuery,
-        answer=FindingPage,
-    )
+    @route(bp, "GET", "/<name>/problems", summary="What was found while reading")
     def problems(name: str, query: FindingsQuery) -> FindingPage:
         from cptstudio.corpus.browsing import findings
 
@@ -107,14 +98,7 @@ def _add_findings(bp: flask.Blueprint, studio: Studio) -> None:
         total = sum(report.left_aside.values()) if query.left_aside else report.problem_count
         return FindingPage(problems=found, total=total, offset=query.offset)
 
-    @route(
-        bp,
-        "GET",
-        "/<name>/dropped",
-        summary="What was dropped and why",
-        query=DroppedQuery,
-        answer=DroppedPage,
-    )
+    @route(bp, "GET", "/<name>/dropped", summary="What was dropped and why")
     def dropped(name: str, query: DroppedQuery) -> DroppedPage:
         from cptstudio.corpus import browsing
 
@@ -130,14 +114,11 @@ def _add_findings(bp: flask.Blueprint, studio: Studio) -> None:
 
 
 def _add_documents(bp: flask.Blueprint, studio: Studio) -> None:
-    @route(
-        bp, "GET", "/<name>/documents", summary="The held-out documents", query=DocumentsQuery,
-        answer=DocumentPage,
-    )  # fmt: skip
+    @route(bp, "GET", "/<name>/documents", summary="The held-out documents")
     def documents(name: str, query: DocumentsQuery) -> DocumentPage:
         return corpus_documents.page(studio, name, query.side, query.offset, query.limit)
 
-    @route(bp, "GET", "/<name>/documents/<document>", summary="A document", answer=WholeDocument)
+    @route(bp, "GET", "/<name>/documents/<document>", summary="A document")
     def one_document(name: str, document: str) -> WholeDocument:
         """By its number, or by the hash of its text as reports name it."""
         return corpus_documents.one(studio, name, document)

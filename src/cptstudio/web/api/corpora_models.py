@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio.corpus.listed import DroppedDocument, SourceFinding
 from cptstudio.corpus.manifest import Dropped
@@ -16,11 +16,7 @@ from cptstudio.web.work.corpus_work import GivenSources
 from cptstudio.web.work.jobs import Job
 
 
-class _Given(ReadsNumbers):
-    model_config = ConfigDict(extra="forbid")
-
-
-class PageQuery(_Given):
+class PageQuery(ReadsNumbers, extra="forbid"):
     """Which part of a list."""
 
     offset: int = Field(0, ge=0, le=10**9)
@@ -33,7 +29,7 @@ class FindingsQuery(PageQuery):
     left_aside: bool = Field(False, description="What was left aside on purpose, not problems.")
 
 
-class DocumentsQuery(_Given):
+class DocumentsQuery(ReadsNumbers, extra="forbid"):
     """Which held-out documents."""
 
     side: Side = "validation"
@@ -41,7 +37,7 @@ class DocumentsQuery(_Given):
     limit: int = Field(20, ge=1, le=200)
 
 
-class DroppedQuery(_Given):
+class DroppedQuery(ReadsNumbers, extra="forbid"):
     """Which part of the dropped documents."""
 
     offset: int = Field(0, ge=0, le=10**9)
@@ -49,7 +45,7 @@ class DroppedQuery(_Given):
     reason: Dropped | None = None
 
 
-class RowsQuery(_Given):
+class RowsQuery(ReadsNumbers, extra="forbid"):
     """Which rows, as which run would see them."""
 
     model: str = Field(min_length=1, max_length=4096, description="Id of a model.")
@@ -89,10 +85,8 @@ class CorpusList(BaseModel):
     corpora: list[CorpusSummary]
 
 
-class CorpusDescription(BaseModel):
+class CorpusDescription(BaseModel, extra="allow"):
     """A corpus's manifest, report and tokens."""
-
-    model_config = ConfigDict(extra="allow")
 
     name: str
     path: str

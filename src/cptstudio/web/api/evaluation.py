@@ -34,17 +34,17 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
 
 def _add_models(bp: flask.Blueprint, studio: Studio) -> None:
-    @route(bp, "GET", "/models", summary="The models that can be tested", answer=ModelChoices)
+    @route(bp, "GET", "/models", summary="The models that can be tested")
     def models() -> ModelChoices:
         return model_choices.choices(studio)
 
 
 def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
-    @route(bp, "GET", "/suites", summary="List the prompt suites", answer=SuiteList)
+    @route(bp, "GET", "/suites", summary="List the prompt suites")
     def list_suites() -> SuiteList:
         return SuiteList(suites=[_facts(studio, name) for name in suite_names(studio.workspace)])
 
-    @route(bp, "PUT", "/suites/<name>", summary="Save a suite", body=SuiteBody, answer=SuiteFacts)
+    @route(bp, "PUT", "/suites/<name>", summary="Save a suite")
     def save_suite(name: str, body: SuiteBody) -> SuiteFacts:
         """In the place of a former one of that name."""
         empty = [number for number, prompt in enumerate(body.prompts, 1) if not prompt]
@@ -53,7 +53,7 @@ def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
         write_suite(studio.workspace, name, body)
         return _facts(studio, name)
 
-    @route(bp, "DELETE", "/suites/<name>", summary="Delete a suite", body=Confirmed, status=204)
+    @route(bp, "DELETE", "/suites/<name>", summary="Delete a suite", status=204)
     def delete_one_suite(name: str, body: Confirmed) -> None:
         evaluation_work.check_suite(studio, name)
         if not body.confirmed:
@@ -76,25 +76,19 @@ def _facts(studio: Studio, name: str) -> SuiteFacts:
 def _add_reports(bp: flask.Blueprint, studio: Studio) -> None:
     reports = Reports(studio.workspace)
 
-    @route(
-        bp, "GET", "/reports", summary="List the kept reports", query=ReportQuery,
-        answer=ReportList,
-    )  # fmt: skip
+    @route(bp, "GET", "/reports", summary="List the kept reports")
     def list_reports(query: ReportQuery) -> ReportList:
         """Those that were made in the terminal are among them."""
         return ReportList(reports=[ReportSummary(**one) for one in reports.list(query.kind)])
 
-    @route(bp, "GET", "/reports/<report_id>", summary="A kept report", answer=Report)
+    @route(bp, "GET", "/reports/<report_id>", summary="A kept report")
     def read_report(report_id: str) -> Report:
         try:
             return Report(**reports.read(report_id))
         except NoReportError as error:
             raise NotFound(error.message) from None
 
-    @route(
-        bp, "DELETE", "/reports/<report_id>", summary="Delete a report", body=Confirmed,
-        status=204,
-    )  # fmt: skip
+    @route(bp, "DELETE", "/reports/<report_id>", summary="Delete a report", status=204)
     def delete_report(report_id: str, body: Confirmed) -> None:
         """What was measured stays, so that the same evaluation again takes no time."""
         if not body.confirmed:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from cptstudio.prompt_suites import Suite
 from cptstudio.sampling import Sampling
-
-
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class SuiteBody(Suite):
@@ -33,7 +29,7 @@ class SuiteList(BaseModel):
     suites: list[SuiteFacts]
 
 
-class ReportQuery(_Query):
+class ReportQuery(BaseModel, extra="forbid"):
     """Which reports."""
 
     kind: Literal["evaluation", "suite", "merge", "questions", "harness"] | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import flask
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from cptstudio.errors import UserError
 from cptstudio.runs.external.detection import Detection, ExternalProcess, visible
@@ -17,10 +17,8 @@ from cptstudio.web.studio import Studio
 from cptstudio.web.work.watched_processes import Watch, WatchedProcesses, process_id
 
 
-class ConfirmedTwice(BaseModel):
+class ConfirmedTwice(BaseModel, extra="forbid"):
     """A body that says that the user was asked twice and agreed both times."""
-
-    model_config = ConfigDict(extra="forbid")
 
     confirmed: bool = False
     confirmed_again: bool = False
@@ -84,15 +82,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
                 return process
         raise NotFound(f"There is no process {id!r} that trains (any more).")
 
-    @route(bp, "GET", "", summary="Training that other programs do here", answer=ExternalAnswer)
+    @route(bp, "GET", "", summary="Training that other programs do here")
     def look() -> ExternalAnswer:
         """Looks at the processes of this machine; it only reads."""
         return _found(external.detect(), watched.watched())
 
-    @route(
-        bp, "POST", "/<process_id>/watch", summary="Read its log while it grows",
-        body=Confirmed, answer=Nothing,
-    )  # fmt: skip
+    @route(bp, "POST", "/<process_id>/watch", summary="Read its log while it grows")
     def watch(process_id: str, body: Confirmed) -> Nothing:
         process = find(process_id)
         if not body.confirmed:
@@ -101,10 +96,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         watched.watch(process)
         return Nothing()
 
-    @route(
-        bp, "POST", "/<process_id>/stop", summary="Send it SIGTERM", body=ConfirmedTwice,
-        answer=Nothing,
-    )  # fmt: skip
+    @route(bp, "POST", "/<process_id>/stop", summary="Send it SIGTERM")
     def stop(process_id: str, body: ConfirmedTwice) -> Nothing:
         """Right before the signal it is checked again that it is the same process, and yours."""
         process = find(process_id)
@@ -115,7 +107,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         studio.news.publish("external", {})
         return Nothing()
 
-    @route(bp, "GET", "/<process_id>/rows", summary="What its log told so far", answer=ExternalRows)
+    @route(bp, "GET", "/<process_id>/rows", summary="What its log told so far")
     def rows(process_id: str) -> ExternalRows:
         watch = watched.watched().get(process_id)
         if watch is None:

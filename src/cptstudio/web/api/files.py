@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import flask
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio.web.api.openapi import route
 from cptstudio.web.files import confined
@@ -14,19 +14,15 @@ from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 
 
-class FilesQuery(BaseModel):
+class FilesQuery(BaseModel, extra="forbid"):
     """Which folder."""
-
-    model_config = ConfigDict(extra="forbid")
 
     root: str | None = Field(None, max_length=64, description="A root's id; the first if absent.")
     path: str = Field("", max_length=4096, description="Names below the root, with slashes.")
 
 
-class NewRoot(BaseModel):
+class NewRoot(BaseModel, extra="forbid"):
     """A folder to allow."""
-
-    model_config = ConfigDict(extra="forbid")
 
     path: str = Field(min_length=1, max_length=4096)
     confirmed: bool = False
@@ -66,7 +62,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     bp = flask.Blueprint("files", __name__, url_prefix="/api")
     places = studio.allowed_folders
 
-    @route(bp, "GET", "/files", summary="List a folder", query=FilesQuery, answer=Files)
+    @route(bp, "GET", "/files", summary="List a folder")
     def files(query: FilesQuery) -> Files:
         """Hidden entries and links are left out. Sizes and times are those of now."""
         roots = places.roots()
@@ -81,9 +77,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             left_out=found.left_out,
         )
 
-    @route(
-        bp, "POST", "/roots", summary="Allow a folder", body=NewRoot, answer=RootFacts, status=201
-    )
+    @route(bp, "POST", "/roots", summary="Allow a folder", status=201)
     def add_root(body: NewRoot) -> RootFacts:
         if not body.confirmed:
             raise Problem(

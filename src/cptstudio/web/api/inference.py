@@ -42,11 +42,11 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 def _add_process(bp: flask.Blueprint, studio: Studio) -> None:
     tasks = studio.inference
 
-    @route(bp, "GET", "", summary="What is loaded", answer=InferenceFacts)
+    @route(bp, "GET", "", summary="What is loaded")
     def show() -> InferenceFacts:
         return _facts(studio)
 
-    @route(bp, "POST", "/load", summary="Load models", body=LoadBody, answer=Task, status=202)
+    @route(bp, "POST", "/load", summary="Load models", status=202)
     def load(body: LoadBody) -> Task:
         """Starts the process that holds them, where there is none."""
         references = model_choices.find_all(studio, body.references)
@@ -59,7 +59,7 @@ def _add_process(bp: flask.Blueprint, studio: Studio) -> None:
         labels = [model.label for model in wanted.models]
         return tasks.start("load", asks, {"labels": labels, "keep": body.keep})
 
-    @route(bp, "POST", "/end", summary="Unload everything", body=Nothing, answer=InferenceFacts)
+    @route(bp, "POST", "/end", summary="Unload everything")
     def end(body: Nothing) -> InferenceFacts:
         """Ends the process; its memory is free afterwards."""
         tasks.end("It was asked to.")
@@ -67,10 +67,7 @@ def _add_process(bp: flask.Blueprint, studio: Studio) -> None:
 
 
 def _add_work(bp: flask.Blueprint, studio: Studio) -> None:
-    @route(
-        bp, "POST", "/complete", summary="Go on from a prompt", body=CompleteBody, answer=Task,
-        status=202,
-    )  # fmt: skip
+    @route(bp, "POST", "/complete", summary="Go on from a prompt", status=202)
     def complete(body: CompleteBody) -> Task:
         """Texts are numbered model by model, and seed by seed within a model."""
         ask = Complete(
@@ -90,9 +87,13 @@ def _add_work(bp: flask.Blueprint, studio: Studio) -> None:
         return studio.inference.start("complete", [ask], shown, on_end=ended)
 
     @route(
-        bp, "POST", "/score", summary="Tell how likely models find texts", body=ScoreBody,
-        answer=Task, status=202, body_limit=_BODY_LIMIT,
-    )  # fmt: skip
+        bp,
+        "POST",
+        "/score",
+        summary="Tell how likely models find texts",
+        status=202,
+        body_limit=_BODY_LIMIT,
+    )
     def score(body: ScoreBody) -> Task:
         """The nats of every token, with its place in the text in characters."""
         texts = [_text(studio, one, place) for place, one in enumerate(body.texts)]
@@ -116,14 +117,12 @@ def _add_work(bp: flask.Blueprint, studio: Studio) -> None:
 
 
 def _add_tasks(bp: flask.Blueprint, studio: Studio) -> None:
-    @route(bp, "GET", "/tasks/<task_id>", summary="Follow a task", query=TaskQuery, answer=Task)
+    @route(bp, "GET", "/tasks/<task_id>", summary="Follow a task")
     def follow(task_id: str, query: TaskQuery) -> Task:
         """Answers as soon as there is something new, or when the time to wait is over."""
         return studio.inference.follow(task_id, query.after, query.version, query.wait)
 
-    @route(
-        bp, "POST", "/tasks/<task_id>/cancel", summary="Cancel a task", body=Nothing, answer=Task
-    )
+    @route(bp, "POST", "/tasks/<task_id>/cancel", summary="Cancel a task")
     def cancel(task_id: str, body: Nothing) -> Task:
         """What was made stays."""
         return studio.inference.cancel(task_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from cptstudio.evaluation.model_requests import Prompt, Side, Windows
 from cptstudio.sampling import MOST_SEEDS, Sampling, Seed
@@ -19,18 +19,14 @@ MOST_TEXT = 500_000
 _Label = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
-class _Body(ReadsNumbers):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class LoadBody(_Body):
+class LoadBody(ReadsNumbers, extra="forbid", allow_inf_nan=False):
     """What is brought into memory."""
 
     references: list[Reference] = Field(min_length=1, max_length=8)
     keep: bool = Field(False, description="What is loaded already stays.")
 
 
-class CompleteBody(_Body):
+class CompleteBody(ReadsNumbers, extra="forbid", allow_inf_nan=False):
     """Prompts, and how models go on from them."""
 
     labels: list[_Label] = Field(min_length=1, max_length=8)
@@ -53,7 +49,7 @@ class CompleteBody(_Body):
         return self
 
 
-class TextToScore(_Body):
+class TextToScore(ReadsNumbers, extra="forbid", allow_inf_nan=False):
     """A text, or a document of a corpus: exactly one of the two."""
 
     text: str | None = Field(None, min_length=1, max_length=MOST_TEXT)
@@ -68,14 +64,14 @@ class TextToScore(_Body):
         return self
 
 
-class ScoreBody(_Body, Windows):
+class ScoreBody(ReadsNumbers, Windows, extra="forbid", allow_inf_nan=False):
     """Texts, and how they are cut into windows."""
 
     labels: list[_Label] = Field(min_length=1, max_length=8)
     texts: list[TextToScore] = Field(min_length=1, max_length=64)
 
 
-class TaskQuery(_Body):
+class TaskQuery(ReadsNumbers, extra="forbid", allow_inf_nan=False):
     """What of a task is known already."""
 
     after: int = Field(0, ge=0, description="Pieces that are known.")

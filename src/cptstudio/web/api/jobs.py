@@ -27,20 +27,17 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     bp = flask.Blueprint("jobs", __name__, url_prefix="/api")
     for order in orders():
         start = functools.update_wrapper(functools.partial(order.start, studio), order.start)
-        declare = route(
-            bp, "POST", order.path, summary=order.summary, body=order.body, answer=Job, status=202
-        )
-        declare(start)
+        route(bp, "POST", order.path, summary=order.summary, status=202)(start)
 
-    @route(bp, "GET", "/jobs", summary="List the jobs", answer=Jobs)
+    @route(bp, "GET", "/jobs", summary="List the jobs")
     def list_jobs() -> Jobs:
         return Jobs(jobs=studio.jobs.jobs())
 
-    @route(bp, "GET", "/jobs/<job_id>", summary="One job", answer=Job)
+    @route(bp, "GET", "/jobs/<job_id>", summary="One job")
     def one_job(job_id: str) -> Job:
         return _known(studio.jobs.job(job_id), job_id)
 
-    @route(bp, "POST", "/jobs/<job_id>/cancel", summary="Cancel a job", body=Nothing, answer=Job)
+    @route(bp, "POST", "/jobs/<job_id>/cancel", summary="Cancel a job")
     def cancel(job_id: str, body: Nothing) -> Job:
         """The program is asked to end, and killed when it has not after ten seconds."""
         return _known(studio.jobs.cancel(job_id), job_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import flask
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription
@@ -18,18 +18,14 @@ from cptstudio.web.work import model_work
 from cptstudio.web.work.model_work import ModelQuery
 
 
-class _Given(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class FolderBody(_Given):
+class FolderBody(BaseModel, extra="forbid"):
     """A folder of a model."""
 
     path: str = Field(min_length=1, max_length=4096)
     confirmed: bool = False
 
 
-class HubQuery(_Given):
+class HubQuery(BaseModel, extra="forbid"):
     """Words to search for."""
 
     query: str = Field(min_length=1, max_length=200)
@@ -102,7 +98,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("models", __name__, url_prefix="/api/models")
 
-    @route(bp, "GET", "", summary="List the models of this machine", answer=ModelList)
+    @route(bp, "GET", "", summary="List the models of this machine")
     def list_models() -> ModelList:
         return ModelList(
             models=[_facts(model) for model in studio.models.models()],
@@ -111,7 +107,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             offline=hub_address.is_offline(),
         )
 
-    @route(bp, "GET", "/hub", summary="Search the hub", query=HubQuery, answer=HubAnswer)
+    @route(bp, "GET", "/hub", summary="Search the hub")
     def hub(query: HubQuery) -> HubAnswer:
         """Asks the hub over the network, which nothing does unless the user searches."""
         found = model_work.search(query.query)
@@ -123,10 +119,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     _add_folders(bp, studio)
 
-    @route(
-        bp, "DELETE", "", summary="Delete a model of the workspace", query=ModelQuery,
-        body=Confirmed, status=204,
-    )  # fmt: skip
+    @route(bp, "DELETE", "", summary="Delete a model of the workspace", status=204)
     def delete(query: ModelQuery, body: Confirmed) -> None:
         model_work.delete(studio, query.id, confirmed=body.confirmed)
 
@@ -134,10 +127,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
 
 def _add_folders(bp: flask.Blueprint, studio: Studio) -> None:
-    @route(
-        bp, "POST", "/folders", summary="Add a model's folder", body=FolderBody,
-        answer=ModelFacts, status=201,
-    )  # fmt: skip
+    @route(bp, "POST", "/folders", summary="Add a model's folder", status=201)
     def add_folder(body: FolderBody) -> ModelFacts:
         if not body.confirmed:
             raise Problem(f"Confirm that the folder {body.path} may be read as a model.")
@@ -150,10 +140,7 @@ def _add_folders(bp: flask.Blueprint, studio: Studio) -> None:
                 raise UserError(f"{path} holds no model that can be used: {model.error}")
         raise NotFound(f"{path} is not there any more.")
 
-    @route(
-        bp, "DELETE", "/folders", summary="Forget a model's folder", query=ModelQuery,
-        body=Confirmed, status=204,
-    )  # fmt: skip
+    @route(bp, "DELETE", "/folders", summary="Forget a model's folder", status=204)
     def forget_folder(query: ModelQuery, body: Confirmed) -> None:
         """Nothing on disk is deleted."""
         studio.allowed_folders.remove_model_folder(query.id)

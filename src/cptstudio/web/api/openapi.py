@@ -1,11 +1,11 @@
 """`route`: one declaration from which come the URL, the validation and the OpenAPI document.
 
-    @route(bp, "POST", "/<run_id>/stop", summary="Save and end", body=Nothing, answer=RunSummary)
+    @route(bp, "POST", "/<run_id>/stop", summary="Save and end")
     def stop(run_id: str, body: Nothing) -> RunSummary: ...
 
-A handler gets the parts of its path by name, and `body` and `query` where models for them are
-declared. It returns a model, plain values, or a `flask.Response` of its own. What it raises
-becomes problem details (`cptstudio.web.problems`).
+A handler gets the parts of its path by name, and the JSON body and the query as the models of its
+parameters `body` and `query`. It returns a model, plain values, or a `flask.Response` of its own.
+What it raises becomes problem details (`cptstudio.web.problems`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import flask
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from cptstudio import __version__
@@ -40,16 +41,12 @@ _PART = re.compile(r"<(?:(?P<converter>[a-z]+):)?(?P<name>[a-z_]+)>")
 Handler = Callable[..., Any]
 
 
-class Nothing(BaseModel):
+class Nothing(BaseModel, extra="forbid"):
     """A body without content: `{}`."""
 
-    model_config = ConfigDict(extra="forbid")
 
-
-class Confirmed(BaseModel):
+class Confirmed(BaseModel, extra="forbid"):
     """A body that says that the user was asked and agreed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     confirmed: bool = False
 
@@ -97,9 +94,6 @@ def route(
     path: str,
     *,
     summary: str,
-    description: str = "",
-    body: type[BaseModel] | None = None,
-    query: type[BaseModel] | None = None,
     answer: type[BaseModel] | None = None,
     status: int = HTTPStatus.OK,
     octet_stream: bool = False,
@@ -112,11 +106,8 @@ def route(
         blueprint: it belongs to.
         method: GET, POST, PUT or DELETE. A GET changes nothing.
         path: below the blueprint's prefix; its parts `<name>` match `ID_PATTERN`.
-        summary: a line for the documentation.
-        description: more of it; the handler's docstring by default.
-        body: model of the JSON body.
-        query: model of the query.
-        answer: model of the answer; None for plain values.
+        summary: a line for the documentation; the handler's docstring says more.
+        answer: model of the answer, where the handler returns it as plain values.
         status: of the answer; with 204 the handler's result is dropped.
         octet_stream: the body is raw bytes, which the handler reads from `request.stream`.
         body_limit: greatest size of a JSON body, in bytes.
@@ -126,11 +117,18 @@ def route(
         raise ValueError(f"no route can have the method {method}")
 
     def decorate(handler: Handler) -> Handler:
-        documentation = description or split_docstring(inspect.getdoc(handler) or "")[0]
+        hints = typing.get_type_hints(handler)
         described = RouteDescription(
-            method, summary, documentation, body, query, answer, int(status), octet_stream,
-            media_type,
-        )  # fmt: skip
+            method=method,
+            summary=summary,
+            description=split_docstring(inspect.getdoc(handler) or "")[0],
+            body=hints.get("body"),
+            query=hints.get("query"),
+            answer=answer or _model_in(hints.get("return")),
+            status=int(status),
+            octet_stream=octet_stream,
+            media_type=media_type,
+        )
 
         @functools.wraps(handler)
         def view(**parts: Any) -> flask.Response:
@@ -148,6 +146,11 @@ def route(
         return handler
 
     return decorate
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    known = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if known else None
 
 
 def _check_type(wanted: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flask
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio import yaml_text
 from cptstudio.errors import Finding, UserError, by_field
@@ -20,18 +20,14 @@ from cptstudio.web.work import free_memory as making_room
 _YAML_LIMIT = 256 * 1024
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class PlanBody(_Body):
+class PlanBody(BaseModel, extra="forbid"):
     """Settings as they are so far."""
 
     settings: dict[str, Any]
     name: str | None = Field(None, max_length=200)
 
 
-class YamlBody(_Body):
+class YamlBody(BaseModel, extra="forbid"):
     """Settings as text."""
 
     yaml: str = Field(max_length=_YAML_LIMIT)
@@ -80,7 +76,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("plan", __name__, url_prefix="/api")
 
-    @route(bp, "POST", "/plan", summary="Plan a run", body=PlanBody, answer=PlanAnswer)
+    @route(bp, "POST", "/plan", summary="Plan a run")
     def plan(body: PlanBody) -> PlanAnswer:
         """What is wrong with the settings is part of the answer, by field."""
         answer = PlanAnswer(
@@ -104,10 +100,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         answer.warnings = [*made.warnings, *([room] if room else [])]
         return answer
 
-    @route(
-        bp, "POST", "/plan/parse", summary="Read settings from YAML", body=YamlBody,
-        answer=YamlAnswer,
-    )  # fmt: skip
+    @route(bp, "POST", "/plan/parse", summary="Read settings from YAML")
     def parse(body: YamlBody) -> YamlAnswer:
         settings = parse_settings(_parse_yaml(body.yaml))
         return YamlAnswer(settings=settings.model_dump(mode="json", exclude_unset=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import flask
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio.durable import dump_json
 from cptstudio.web.api.openapi import Confirmed, route
@@ -14,10 +14,8 @@ from cptstudio.web.studio import Studio
 from cptstudio.web.work.playground_history import HistoryEntry, PlaygroundHistory
 
 
-class HistoryQuery(BaseModel):
+class HistoryQuery(BaseModel, extra="forbid"):
     """Which part of the history."""
-
-    model_config = ConfigDict(extra="forbid")
 
     offset: int = Field(0, ge=0, le=1_000_000)
     limit: int = Field(50, ge=1, le=200)
@@ -35,7 +33,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     bp = flask.Blueprint("playground", __name__, url_prefix="/api/playground/history")
     history = studio.playground_history
 
-    @route(bp, "GET", "", summary="The history", query=HistoryQuery, answer=HistoryPage)
+    @route(bp, "GET", "", summary="The history")
     def show(query: HistoryQuery) -> HistoryPage:
         entries = history.entries()
         page = entries[query.offset : query.offset + query.limit]
@@ -48,13 +46,13 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         answer.headers["Content-Disposition"] = 'attachment; filename="playground.json"'
         return answer
 
-    @route(bp, "DELETE", "/<entry_id>", summary="Forget an entry", body=Confirmed, status=204)
+    @route(bp, "DELETE", "/<entry_id>", summary="Forget an entry", status=204)
     def remove(entry_id: str, body: Confirmed) -> None:
         if not body.confirmed:
             raise Problem("Confirm that this entry of the history is deleted.")
         history.remove(entry_id)
 
-    @route(bp, "DELETE", "", summary="Forget the history", body=Confirmed, status=204)
+    @route(bp, "DELETE", "", summary="Forget the history", status=204)
     def clear(body: Confirmed) -> None:
         if not body.confirmed:
             raise Problem("Confirm that the whole history is deleted.")

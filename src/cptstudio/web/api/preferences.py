@@ -6,17 +6,15 @@ import threading
 from typing import Any
 
 import flask
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from cptstudio.runs.preferences import Preferences, read_preferences, write_preferences
 from cptstudio.web.api.openapi import route
 from cptstudio.web.studio import Studio
 
 
-class PreferencesBody(Preferences):
+class PreferencesBody(Preferences, extra="forbid"):
     """All preferences; those that are left out get their defaults."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class PreferencesAnswer(Preferences):
@@ -34,18 +32,11 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         schema = Preferences.model_json_schema()
         return PreferencesAnswer.model_validate({**preferences.model_dump(), "schema": schema})
 
-    @route(bp, "GET", "", summary="The preferences", answer=PreferencesAnswer)
+    @route(bp, "GET", "", summary="The preferences")
     def show() -> PreferencesAnswer:
         return answer(read_preferences(studio.workspace.private))
 
-    @route(
-        bp,
-        "PUT",
-        "",
-        summary="Change the preferences",
-        body=PreferencesBody,
-        answer=PreferencesAnswer,
-    )
+    @route(bp, "PUT", "", summary="Change the preferences")
     def change(body: PreferencesBody) -> PreferencesAnswer:
         preferences = Preferences.model_validate(body.model_dump())
         with lock:

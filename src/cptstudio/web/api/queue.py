@@ -24,15 +24,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         studio.news.changed()
         return status_now(studio).queue
 
-    @route(
-        bp, "POST", "/continue", summary="Start waiting runs from now on", body=Nothing,
-        answer=QueueStatus,
-    )  # fmt: skip
+    @route(bp, "POST", "/continue", summary="Start waiting runs from now on")
     def go_on(body: Nothing) -> QueueStatus:
         runner().go_on()
         return now()
 
-    @route(bp, "POST", "/pause", summary="Start no waiting run", body=Nothing, answer=QueueStatus)
+    @route(bp, "POST", "/pause", summary="Start no waiting run")
     def pause(body: Nothing) -> QueueStatus:
         """A run that trains goes on."""
         runner().pause()

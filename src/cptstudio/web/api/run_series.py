@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import flask
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio import metrics
 from cptstudio.errors import UserError
@@ -19,11 +19,7 @@ from cptstudio.web.studio import Studio
 _KEYS = 32
 
 
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class RowsQuery(_Query):
+class RowsQuery(BaseModel, extra="forbid", populate_by_name=True):
     """Which rows."""
 
     after: int = Field(0, ge=0, lt=2**53, description="Only rows with a greater `seq`.")
@@ -40,7 +36,7 @@ class RowsAnswer(BaseModel):
     more: bool
 
 
-class SeriesParameters(_Query):
+class SeriesParameters(BaseModel, extra="forbid", populate_by_name=True):
     """What a chart shows."""
 
     x: Axis = "step"
@@ -64,19 +60,17 @@ class Curve(BaseModel):
     ema_weight: float
 
 
-class EvaluatedCorpus(BaseModel):
+class EvaluatedCorpus(BaseModel, extra="allow"):
     """What an evaluation measured on one corpus: its role, and `measures` of GET /api/metrics."""
 
-    model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float | None]
 
     role: str
 
 
-class EvaluationPoint(BaseModel):
+class EvaluationPoint(BaseModel, extra="allow"):
     """One evaluation; further charted numbers of it (GET /api/metrics) stand under their names."""
 
-    model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float | None]
 
     seq: int
@@ -132,7 +126,7 @@ class SamplesAnswer(BaseModel):
     total: int
 
 
-class LogQuery(_Query):
+class LogQuery(BaseModel, extra="forbid", populate_by_name=True):
     """Which part of the log."""
 
     bytes: int = Field(65536, ge=1, le=1024 * 1024)
@@ -148,7 +142,7 @@ class LogAnswer(BaseModel):
     size: int
 
 
-class ExportQuery(_Query):
+class ExportQuery(BaseModel, extra="forbid", populate_by_name=True):
     """In which form."""
 
     format: Literal["csv", "json"] = "csv"
@@ -159,12 +153,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     bp = flask.Blueprint("run_series", __name__, url_prefix="/api/runs/<run_id>")
     library = studio.run_library
 
-    @route(bp, "GET", "/rows", summary="Current rows", query=RowsQuery, answer=RowsAnswer)
+    @route(bp, "GET", "/rows", summary="Current rows", answer=RowsAnswer)
     def rows(run_id: str, query: RowsQuery) -> dict[str, Any]:
         page = library.rows(run_id, query.after, query.limit)
         return {"boot_id": studio.boot_id, **vars(page)}
 
-    @route(bp, "GET", "/series", summary="Curves", query=SeriesParameters, answer=SeriesAnswer)
+    @route(bp, "GET", "/series", summary="Curves", answer=SeriesAnswer)
     def series(run_id: str, query: SeriesParameters) -> dict[str, Any]:
         from cptstudio.web.series.answers import SeriesQuery
 
@@ -187,7 +181,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         found = run_texts.current_samples(library, run_id)
         return {"samples": found[-run_texts.MOST_LINES :], "total": len(found)}
 
-    @route(bp, "GET", "/log", summary="A part of train.log", query=LogQuery, answer=LogAnswer)
+    @route(bp, "GET", "/log", summary="A part of train.log", answer=LogAnswer)
     def log(run_id: str, query: LogQuery) -> dict[str, Any]:
         return run_texts.log_part(library, run_id, query.bytes, query.before)
 
@@ -201,9 +195,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         return flask.Response(run_texts.settings_yaml(config.settings), mimetype="application/yaml")
 
     @route(
-        bp, "GET", "/export", summary="All current rows as a file", query=ExportQuery,
+        bp,
+        "GET",
+        "/export",
+        summary="All current rows as a file",
         media_type="application/octet-stream",
-    )  # fmt: skip
+    )
     def export(run_id: str, query: ExportQuery) -> flask.Response:
         """Training and evaluation rows, those of superseded sessions left out."""
         library.rows(run_id, 0, 1)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import flask
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio.errors import UserError
 from cptstudio.settings import parse_settings
@@ -29,11 +29,7 @@ _Anyway = Field(
 )
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewRun(_Body):
+class NewRun(BaseModel, extra="forbid"):
     """What shall be trained."""
 
     name: str = _Name
@@ -42,14 +38,14 @@ class NewRun(_Body):
     anyway: bool = _Anyway
 
 
-class Start(_Body):
+class Start(BaseModel, extra="forbid"):
     """How a prepared run is started."""
 
     queue: bool = False
     anyway: bool = _Anyway
 
 
-class Resume(_Body):
+class Resume(BaseModel, extra="forbid"):
     """From where a run goes on."""
 
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
@@ -58,7 +54,7 @@ class Resume(_Body):
     anyway: bool = _Anyway
 
 
-class Fork(_Body):
+class Fork(BaseModel, extra="forbid"):
     """What a fork begins with, and what it changes."""
 
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
@@ -70,14 +66,14 @@ class Fork(_Body):
     anyway: bool = _Anyway
 
 
-class LabelBody(_Body):
+class LabelBody(BaseModel, extra="forbid"):
     """Tags and a note."""
 
     tags: list[str] = Field(default_factory=list, max_length=32)
     note: str = Field("", max_length=20_000)
 
 
-class Pin(_Body):
+class Pin(BaseModel, extra="forbid"):
     """The run that others are compared with; null for none."""
 
     run: str | None = Field(None, max_length=128)
@@ -108,15 +104,15 @@ def _changed(studio: Studio, id: str) -> RunSummary:
 def _add_runs(bp: flask.Blueprint, studio: Studio) -> None:
     library = studio.run_library
 
-    @route(bp, "GET", "/runs", summary="List the runs, the newest first", answer=Runs)
+    @route(bp, "GET", "/runs", summary="List the runs, the newest first")
     def list_runs() -> Runs:
         return library.all()
 
-    @route(bp, "GET", "/runs/<run_id>", summary="All of one run", answer=RunDetail)
+    @route(bp, "GET", "/runs/<run_id>", summary="All of one run")
     def one(run_id: str) -> RunDetail:
         return library.detail(run_id)
 
-    @route(bp, "DELETE", "/runs/<run_id>", summary="Delete a run", body=Confirmed, status=204)
+    @route(bp, "DELETE", "/runs/<run_id>", summary="Delete a run", status=204)
     def delete(run_id: str, body: Confirmed) -> None:
         """Removes its directory with its checkpoints, and what is remembered of it."""
         library.delete(run_id, confirmed=body.confirmed)
@@ -126,7 +122,7 @@ def _add_runs(bp: flask.Blueprint, studio: Studio) -> None:
 def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
     library, manager = studio.run_library, studio.manager
 
-    @route(bp, "POST", "/runs", summary="Start a run", body=NewRun, answer=RunSummary, status=201)
+    @route(bp, "POST", "/runs", summary="Start a run", status=201)
     def create(body: NewRun) -> RunSummary:
         """Plans it, writes its config.json, and trains in a process that outlives the server."""
         try:
@@ -139,20 +135,14 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
         manager.start(config, queue=body.queue)
         return _changed(studio, body.name)
 
-    @route(
-        bp, "POST", "/runs/<run_id>/start", summary="Start a prepared run", body=Start,
-        answer=RunSummary,
-    )  # fmt: skip
+    @route(bp, "POST", "/runs/<run_id>/start", summary="Start a prepared run")
     def start(run_id: str, body: Start) -> RunSummary:
         run = library.run(run_id)
         _ask(fit_of_run(run.config, run.directory), body.anyway)
         manager.start_prepared(run_id, queue=body.queue)
         return _changed(studio, run_id)
 
-    @route(
-        bp, "POST", "/runs/<run_id>/resume", summary="Go on from a checkpoint", body=Resume,
-        answer=RunSummary,
-    )  # fmt: skip
+    @route(bp, "POST", "/runs/<run_id>/resume", summary="Go on from a checkpoint")
     def resume(run_id: str, body: Resume) -> RunSummary:
         run = library.run(run_id)
         if body.confirmed:
@@ -161,9 +151,8 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
         return _changed(studio, run_id)
 
     @route(
-        bp, "POST", "/runs/<run_id>/fork", summary="Start a new run from a checkpoint", body=Fork,
-        answer=RunSummary, status=201,
-    )  # fmt: skip
+        bp, "POST", "/runs/<run_id>/fork", summary="Start a new run from a checkpoint", status=201
+    )
     def fork(run_id: str, body: Fork) -> RunSummary:
         library.run(run_id)
         config = manager.fork_config(run_id, body.checkpoint, body.name, body.changes)
@@ -176,19 +165,13 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
 def _add_ending(bp: flask.Blueprint, studio: Studio) -> None:
     library, manager = studio.run_library, studio.manager
 
-    @route(
-        bp, "POST", "/runs/<run_id>/stop", summary="Save a checkpoint and end", body=Nothing,
-        answer=RunSummary,
-    )  # fmt: skip
+    @route(bp, "POST", "/runs/<run_id>/stop", summary="Save a checkpoint and end")
     def stop(run_id: str, body: Nothing) -> RunSummary:
         library.run(run_id)
         manager.stop(run_id)
         return _changed(studio, run_id)
 
-    @route(
-        bp, "POST", "/runs/<run_id>/kill", summary="End at once, without a checkpoint",
-        body=Confirmed, answer=RunSummary,
-    )  # fmt: skip
+    @route(bp, "POST", "/runs/<run_id>/kill", summary="End at once, without a checkpoint")
     def kill(run_id: str, body: Confirmed) -> RunSummary:
         run = library.run(run_id)
         if not body.confirmed:
@@ -204,17 +187,14 @@ def _add_ending(bp: flask.Blueprint, studio: Studio) -> None:
 def _add_labels(bp: flask.Blueprint, studio: Studio) -> None:
     library = studio.run_library
 
-    @route(
-        bp, "PUT", "/runs/<run_id>/labels", summary="Set tags and note", body=LabelBody,
-        answer=RunSummary,
-    )  # fmt: skip
+    @route(bp, "PUT", "/runs/<run_id>/labels", summary="Set tags and note")
     def label(run_id: str, body: LabelBody) -> RunSummary:
         run = library.run(run_id)
         tags = [tag for tag in dict.fromkeys(tag.strip()[:64] for tag in body.tags) if tag]
         library.labels.set(run_id, run.created, tags, body.note)
         return _changed(studio, run_id)
 
-    @route(bp, "PUT", "/pinned", summary="Pin the run to compare with", body=Pin, answer=Pin)
+    @route(bp, "PUT", "/pinned", summary="Pin the run to compare with")
     def pin(body: Pin) -> Pin:
         created = library.run(body.run).created if body.run is not None else 0.0
         library.labels.pin(body.run, created)

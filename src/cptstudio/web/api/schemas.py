@@ -50,7 +50,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def build_schema() -> dict[str, Any]:
         return BuildSettings.model_json_schema()
 
-    @route(bp, "GET", "/metrics", summary="The table of metrics", answer=MetricsAnswer)
+    @route(bp, "GET", "/metrics", summary="The table of metrics")
     def metric_table() -> MetricsAnswer:
         return MetricsAnswer(
             training=metrics.TRAINING, evaluation=metrics.EVALUATION, measures=metrics.MEASURES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import flask
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, StringConstraints
 
 from cptstudio.web.api.openapi import Nothing, route
 from cptstudio.web.problems import Problem
@@ -28,14 +28,12 @@ class SessionState(BaseModel):
     boot: str
 
 
-class LinkBody(BaseModel):
+class LinkBody(BaseModel, extra="forbid"):
     """What is to be downloaded.
 
     Attributes:
         path: of the API, with its query, such as `/api/runs/RUN/export?format=csv`.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     path: Annotated[str, StringConstraints(max_length=1024)]
 
@@ -54,12 +52,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         found: Visit = flask.request.environ[SESSION_KEY]
         return found
 
-    @route(bp, "GET", "", summary="Tell who is signed in", answer=SessionState)
+    @route(bp, "GET", "", summary="Tell who is signed in")
     def state() -> SessionState:
         one = visit()
         return SessionState(session=one.session.id, key=one.proof_key, boot=one.boot_id)
 
-    @route(bp, "POST", "/link", summary="Make a link for a download", body=LinkBody, answer=Link)
+    @route(bp, "POST", "/link", summary="Make a link for a download")
     def link(body: LinkBody) -> Link:
         """A browser that downloads a file sends no header of ours, so the link stands for it."""
         url = visit().link(body.path)
@@ -67,7 +65,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             raise Problem.at("path", "Only paths below /api/ can be downloaded.")
         return Link(url=url)
 
-    @route(bp, "POST", "/end", summary="Sign out", body=Nothing, status=204)
+    @route(bp, "POST", "/end", summary="Sign out", status=204)
     def end(body: Nothing) -> None:
         """Ends this session, on every server of this workspace that is to come.
 
@@ -75,7 +73,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         """
         visit().end()
 
-    @route(bp, "POST", "/end-all", summary="End all sessions", body=Nothing, status=204)
+    @route(bp, "POST", "/end-all", summary="End all sessions", status=204)
     def end_all(body: Nothing) -> None:
         """Ends the sessions of all browsers and programs, this one too.
 

@@ -13,7 +13,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("status", __name__, url_prefix="/api/status")
 
-    @route(bp, "GET", "", summary="Active runs, queue and jobs", answer=Status)
+    @route(bp, "GET", "", summary="Active runs, queue and jobs")
     def status() -> Status:
         return status_now(studio)
 

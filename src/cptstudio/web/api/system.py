@@ -40,7 +40,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     """The routes."""
     bp = flask.Blueprint("system", __name__, url_prefix="/api/system")
 
-    @route(bp, "GET", "", summary="This machine and workspace", answer=System)
+    @route(bp, "GET", "", summary="This machine and workspace")
     def system() -> System:
         machine = describe_machine()
         versions = installed_versions()

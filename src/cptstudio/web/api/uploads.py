@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import flask
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from cptstudio.corpus.left_aside import Kind, rules_for_pages
@@ -13,10 +13,8 @@ from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 
 
-class UploadQuery(BaseModel):
+class UploadQuery(BaseModel, extra="forbid"):
     """How the file is called."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
         min_length=1, max_length=4096, description="A file's name, or a path in a dropped folder."
@@ -68,10 +66,8 @@ class Formats(BaseModel):
     packed: list[str]
 
 
-class UploadsQuery(BaseModel):
+class UploadsQuery(BaseModel, extra="forbid"):
     """Which uploads."""
-
-    model_config = ConfigDict(extra="forbid")
 
     purpose: Purpose | None = Field(None, description="Only those that were sent for it.")
 
@@ -88,20 +84,11 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     bp = flask.Blueprint("uploads", __name__, url_prefix="/api/uploads")
     uploads = studio.uploads
 
-    @route(bp, "GET", "", summary="List the uploads", query=UploadsQuery, answer=UploadList)
+    @route(bp, "GET", "", summary="List the uploads")
     def list_uploads(query: UploadsQuery) -> UploadList:
         return UploadList(uploads=uploads.all(query.purpose), limit_bytes=uploads.limit_bytes)
 
-    @route(
-        bp,
-        "POST",
-        "",
-        summary="Upload a file",
-        query=UploadQuery,
-        answer=Upload,
-        status=201,
-        octet_stream=True,
-    )
+    @route(bp, "POST", "", summary="Upload a file", status=201, octet_stream=True)
     def upload(query: UploadQuery) -> Upload:
         """The body is the file. It moves into the corpus built from it, or is gone after a day.
 
@@ -123,11 +110,11 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         except RequestEntityTooLarge:
             raise uploads.too_large() from None
 
-    @route(bp, "GET", "/left-aside", summary="What uploads leave aside", answer=LeftAsideRules)
+    @route(bp, "GET", "/left-aside", summary="What uploads leave aside")
     def left_aside() -> LeftAsideRules:
         return LeftAsideRules.model_validate(rules_for_pages())
 
-    @route(bp, "GET", "/formats", summary="What can be read", answer=Formats)
+    @route(bp, "GET", "/formats", summary="What can be read")
     def formats() -> Formats:
         from cptstudio.corpus.readers.dispatch import FORMATS, PACKED
 

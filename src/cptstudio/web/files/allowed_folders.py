@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
@@ -25,9 +25,7 @@ _FILE = "places.json"
 _MOST = 100
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Stored(BaseModel, extra="forbid"):
     roots: list[str] = []
     models: list[str] = []
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from cptstudio import durable
 from cptstudio.corpus.left_aside import LeftAside
@@ -42,7 +42,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udff
 Purpose = Literal["corpus", "text", "questions"]
 
 
-class Upload(BaseModel):
+class Upload(BaseModel, extra="forbid"):
     """A file that the page sent.
 
     Attributes:
@@ -51,8 +51,6 @@ class Upload(BaseModel):
         bytes: its size.
         created: Unix seconds.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str
     name: str

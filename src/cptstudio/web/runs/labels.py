@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
@@ -20,19 +20,15 @@ from cptstudio.workspace import Workspace
 _FILE: Final = "labels.json"
 
 
-class Label(BaseModel):
+class Label(BaseModel, extra="ignore", frozen=True):
     """What the user said about one run."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     created: float = Field(description="When the run was made that this is about.")
     tags: tuple[str, ...] = ()
     note: str = ""
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
+class _Stored(BaseModel, extra="ignore"):
     runs: dict[str, Label] = {}
     pinned: str | None = None
 

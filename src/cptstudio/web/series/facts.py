@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio import metrics, run_files
 from cptstudio.durable import UnusableFileError, open_regular_file
@@ -46,10 +46,8 @@ _SOUGHT: Final = (b'"evaluation"', b'"resume"')
 _Spans = list[tuple[int, int]]
 
 
-class Measure(BaseModel):
+class Measure(BaseModel, frozen=True):
     """A metric over a run's evaluations; `best` is unknown until all were found."""
-
-    model_config = ConfigDict(frozen=True)
 
     first: float | None = None
     last: float | None = None
@@ -57,7 +55,7 @@ class Measure(BaseModel):
     best_step: int | None = None
 
 
-class RunFacts(BaseModel):
+class RunFacts(BaseModel, frozen=True):
     """Where a run stands, by its files. None is what they do not tell.
 
     Attributes:
@@ -73,8 +71,6 @@ class RunFacts(BaseModel):
         complete: whether all evaluations were found yet.
         newest: the newest training row.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     step: int | None = None
     tokens_seen: int | None = None

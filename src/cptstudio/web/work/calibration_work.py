@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError
@@ -15,10 +15,8 @@ from cptstudio.web.studio import Studio
 from cptstudio.web.work.jobs import Job, Order
 
 
-class CalibrateBody(BaseModel):
+class CalibrateBody(BaseModel, extra="forbid"):
     """Settings of the steps to measure."""
-
-    model_config = ConfigDict(extra="forbid")
 
     settings: dict[str, Any]
 
@@ -51,4 +49,4 @@ def calibrate(studio: Studio, body: CalibrateBody) -> Job:
     )
 
 
-ORDERS = (Order("/plan/calibrate", "Measure a few real steps", CalibrateBody, calibrate),)
+ORDERS = (Order("/plan/calibrate", "Measure a few real steps", calibrate),)

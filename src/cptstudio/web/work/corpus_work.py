@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, Field, model_validator
 
 from cptstudio import durable
 from cptstudio.child_limits import for_files
@@ -27,11 +27,7 @@ PROGRAM = "cptstudio.corpus.build_program"
 SOURCES_LIMIT = 50_000
 
 
-class _Given(ReadsNumbers):
-    model_config = ConfigDict(extra="forbid")
-
-
-class SourceChoice(_Given):
+class SourceChoice(ReadsNumbers, extra="forbid"):
     """A file or folder below an allowed root, or an upload."""
 
     root: str | None = Field(None, max_length=64)
@@ -45,7 +41,7 @@ class SourceChoice(_Given):
         return self
 
 
-class BuildBody(_Given, BuildSettings):
+class BuildBody(ReadsNumbers, BuildSettings, extra="forbid"):
     """What a corpus is built from, and how."""
 
     name: str = Field(min_length=1, max_length=64)
@@ -294,4 +290,4 @@ def _uses(config: Any, name: str) -> bool:
     return config is not None and any(corpus.name == name for corpus in config.corpora)
 
 
-ORDERS = (Order("/corpora", "Build a corpus", BuildBody, build),)
+ORDERS = (Order("/corpora", "Build a corpus", build),)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError
@@ -30,11 +30,7 @@ _Models = Field(
 _Share = Annotated[float, Field(ge=-10, le=10)]
 
 
-class _Body(ReadsNumbers):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class EvaluationBody(_Body, Measured):
+class EvaluationBody(ReadsNumbers, Measured, extra="forbid", allow_inf_nan=False):
     """What is measured on what; the others are compared with the first model."""
 
     models: list[Reference] = _Models
@@ -44,7 +40,7 @@ class EvaluationBody(_Body, Measured):
     )
 
 
-class MergeBody(_Body, HeldOutText):
+class MergeBody(ReadsNumbers, HeldOutText, extra="forbid", allow_inf_nan=False):
     """Which sums of models are made and measured, and which one is saved."""
 
     run: Reference = Field(description="A run's checkpoint.")
@@ -58,14 +54,14 @@ class MergeBody(_Body, HeldOutText):
     )
 
 
-class QuestionsBody(_Body):
+class QuestionsBody(ReadsNumbers, extra="forbid", allow_inf_nan=False):
     """Which models answer which uploaded file."""
 
     models: list[Reference] = _Models
     upload: Name
 
 
-class SuiteModels(_Body):
+class SuiteModels(ReadsNumbers, extra="forbid", allow_inf_nan=False):
     """Which models complete a suite's prompts."""
 
     models: list[Reference] = _Models
@@ -229,8 +225,8 @@ def _save(studio: Studio, body: MergeBody) -> Path | None:
 
 
 ORDERS = (
-    Order("/evaluation/evaluations", "Measure models on held-out text", EvaluationBody, evaluate),
-    Order("/evaluation/merges", "Merge models, measure the points, save one", MergeBody, merge),
-    Order("/evaluation/questions", "Let models answer questions", QuestionsBody, ask_questions),
-    Order("/evaluation/suites/<name>/run", "Put a suite to models", SuiteModels, run_suite),
+    Order("/evaluation/evaluations", "Measure models on held-out text", evaluate),
+    Order("/evaluation/merges", "Merge models, measure the points, save one", merge),
+    Order("/evaluation/questions", "Let models answer questions", ask_questions),
+    Order("/evaluation/suites/<name>/run", "Put a suite to models", run_suite),
 )

@@ -90,13 +90,11 @@ class Order:
     Attributes:
         path: below /api; its parts `<name>` are arguments of `start`.
         summary: a line for the documentation, whose text is the docstring of `start`.
-        body: model of what is asked.
-        start: given the studio and `body`, checks what is asked and starts the job.
+        start: checks what is asked, the model of its `body`, and starts the job.
     """
 
     path: str
     summary: str
-    body: type[BaseModel]
     start: Callable[..., Job]
 
 

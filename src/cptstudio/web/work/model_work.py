@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from cptstudio.child_limits import for_a_check, for_files
 from cptstudio.errors import UserError
@@ -18,18 +18,14 @@ from cptstudio.web.work.jobs import Job, Order
 PROGRAM = "cptstudio.models.download"
 
 
-class _Given(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class DownloadBody(_Given):
+class DownloadBody(BaseModel, extra="forbid"):
     """Which model to download."""
 
     id: str = Field(min_length=1, max_length=200, description='Such as "Qwen/Qwen3-0.6B-Base".')
     revision: str | None = Field(None, min_length=1, max_length=100)
 
 
-class ModelQuery(_Given):
+class ModelQuery(BaseModel, extra="forbid"):
     """Which model."""
 
     id: str = Field(min_length=1, max_length=4096)
@@ -123,6 +119,6 @@ def delete(studio: Studio, model_id: str, *, confirmed: bool) -> None:
 
 
 ORDERS = (
-    Order("/models/download", "Download a model", DownloadBody, download),
-    Order("/models/check", "Compare a model with transformers", ModelQuery, check),
+    Order("/models/download", "Download a model", download),
+    Order("/models/check", "Compare a model with transformers", check),
 )
