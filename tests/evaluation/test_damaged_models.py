@@ -60,7 +60,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def inference() -> Iterator[InferenceWorker]:
+def worker() -> Iterator[InferenceWorker]:
     with InferenceWorker() as worker:
         yield worker
 

@@ -26,10 +26,10 @@ WARM = Sampling(temperature=1.0, top_p=0.9, top_k=40, min_p=0.01, max_tokens=24)
 
 
 @pytest.fixture(scope="module")
-def inference(base: ModelReference, adapted: list[ModelReference]) -> Iterator[InferenceWorker]:
+def worker(base: ModelReference, adapted: list[ModelReference]) -> Iterator[InferenceWorker]:
     with InferenceWorker() as worker:
         worker.load([base, *adapted])
-        yield inference
+        yield worker
 
 
 def complete(worker: InferenceWorker, ask: Complete) -> list[list[dict]]:

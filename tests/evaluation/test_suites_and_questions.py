@@ -34,7 +34,7 @@ PROMPTS = ("import os", "def main():", "class A")
 
 
 @pytest.fixture(scope="module")
-def inference() -> Iterator[InferenceWorker]:
+def worker() -> Iterator[InferenceWorker]:
     with InferenceWorker() as worker:
         yield worker
 

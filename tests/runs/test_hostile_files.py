@@ -147,6 +147,11 @@ def test_anything_in_a_files_place_is_named_and_hides_no_other_run(
     target = tmp_path / place
     target.unlink(missing_ok=True)
     HOSTILE[kind](target)
+    if place.endswith("/workspace.json"):
+        # What may be a newer version's is not touched, whatever it is asked for.
+        with pytest.raises(UserError, match=r"workspace\.json: .* put a copy of it back"):
+            TrainingManager(workspace).runs()
+        return
     manager = TrainingManager(workspace)
     assert {run.id for run in manager.runs()} == {RUN, "other"}
     assert str(manager.run("other").state) == "ended (killed)"

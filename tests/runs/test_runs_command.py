@@ -202,7 +202,7 @@ def test_train_in_the_background_is_kept_and_in_the_queue_waits(tmp_path: Path) 
     assert waiting.returncode == 0 and "queue --go-on" in waiting.stdout, waiting.stderr
     assert str(manager.run("second").state) == "prepared"
     taken = train("first", "--background", "--queue")
-    assert taken.returncode == 1 and "choose another name" in taken.stderr
+    assert taken.returncode == 1 and "Choose another name" in taken.stderr
     manager.kill("first")
     wait_for_end(manager, "first")
     assert str(manager.run("second").state) == "prepared"
