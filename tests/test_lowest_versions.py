@@ -19,6 +19,7 @@ TOOLS = [
     "hypothesis",
     "websocket-client",
     "types-pyyaml",
+    "pypdf[crypto]",
 ]
 JOURNEY = [
     *("tests/test_journey.py", "tests/test_terminal.py", "tests/test_yaml_text.py"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from cptstudio.corpus.readers import markup, publications, records, word
+from cptstudio.corpus.readers import markup, pdf, publications, records, word
 from cptstudio.corpus.readers.decoding import decoded
 from cptstudio.corpus.readers.items import Item, Unreadable
 
@@ -43,7 +43,7 @@ FORMATS = (
     Format("reStructuredText", (".rst",), _text),
     Format("TeX", (".tex",), _text),
     Format("HTML", (".html", ".htm", ".xhtml"), markup.html),
-    Format("PDF", (".pdf",), publications.pdf),
+    Format("PDF", (".pdf",), pdf.pdf),
     Format("Word", (".docx",), word.word),
     Format("EPUB", (".epub",), publications.epub),
     Format("Jupyter notebooks", (".ipynb",), records.notebook),

@@ -1,16 +1,14 @@
-"""PDF and EPUB files; each is one document."""
+"""EPUB books; each is one document."""
 
 from __future__ import annotations
 
 import codecs
-import logging
 import posixpath
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from functools import partial
 from html.entities import html5 as html_entities
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -20,67 +18,13 @@ from cptstudio.corpus.readers.markup import HTML_LIMIT, text_of_html
 from cptstudio.corpus.readers.packages import check_archive, seekable
 from cptstudio.durable import MEBIBYTE
 
-if TYPE_CHECKING:
-    from pypdf import PdfReader
-
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 # Those that XML does not know without a document type; & and < must stay as they are.
 _ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]*);")
-_NO_CHARACTER = "\0"  # What pypdf makes of a glyph that its font maps to none.
-_PAGES_GIVEN_UP = 100
 _WRONG_SHARE = 0.02
-
-
-def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """The text of a PDF file's pages; scanned pages have none, damaged ones are named."""
-    from pypdf import PdfReader
-
-    # It warns about every flaw of a file; what matters arrives as an exception.
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    with seekable(item) as file:
-        try:
-            reader = PdfReader(file)
-            # Many are encrypted only against changes and open without a password.
-            if reader.is_encrypted and not reader.decrypt(""):
-                raise Unreadable("is protected by a password")
-            count = len(reader.pages)
-        except Unreadable:
-            raise
-        except Exception as error:
-            raise Unreadable(f"is not a PDF file that can be read: {words_of(error)}") from None
-        yield _pages(item, reader, count)
-
-
-def _pages(item: Item, reader: PdfReader, count: int) -> Iterator[str]:
-    without = failed = in_a_row = marks = 0
-    for number in range(count):
-        text = attempt(item, f"page {number + 1:,}", partial(_page, reader, number))
-        failed += text is None
-        in_a_row = in_a_row + 1 if text is None else 0
-        if in_a_row == _PAGES_GIVEN_UP:
-            item.notes.append(f"of {count:,} pages those from page {number + 2:,} on are left out")
-            break
-        if not text:
-            without += text is not None
-            continue
-        marks += text.count(_NO_CHARACTER)
-        yield ("\n\n" if number else "") + text.replace(_NO_CHARACTER, "\N{REPLACEMENT CHARACTER}")
-    if marks:
-        item.notes.append(
-            f"{marks:,} characters have no Unicode value in its fonts; U+FFFD stands for each"
-        )
-    if without:
-        item.notes.append(f"{without:,} of its {count:,} pages hold no text (scanned?)")
-    if failed == count:
-        raise Unreadable("has no page that can be read")
-
-
-def _page(reader: PdfReader, number: int) -> str:
-    text = reader.pages[number].extract_text()
-    return text if text.strip() else ""
 
 
 def epub(item: Item, field: str) -> Iterator[Iterable[str]]:

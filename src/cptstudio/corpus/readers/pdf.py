@@ -1,0 +1,140 @@
+"""PDF files: each is one document, read by PDFium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from cptstudio.corpus.readers.guard import attempt, words_of
+from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.packages import seekable
+from cptstudio.corpus.readers.pdf_columns import arrange
+from cptstudio.corpus.readers.pdf_heads import drop_running_heads
+from cptstudio.corpus.readers.pdf_layout import Composer
+from cptstudio.corpus.readers.pdf_page import PageText, read_page
+from cptstudio.corpus.readers.pdf_words import Vocabulary
+
+_PAGES_GIVEN_UP = 100
+_TOGETHER = 100
+"""Pages that are looked at together for running heads; what bounds the memory of a long file."""
+BETWEEN = "\n\n"
+
+
+def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
+    """The text of a PDF file's pages as paragraphs; scanned pages have none, damaged ones are named."""
+    import pypdfium2
+
+    with seekable(item) as file:
+        try:
+            document = pypdfium2.PdfDocument(file)
+        except pypdfium2.PdfiumError as error:
+            raise Unreadable(_why_not_opened(error)) from None
+        except Exception as error:
+            raise Unreadable(f"is not a PDF file that can be read: {words_of(error)}") from None
+        try:
+            yield _blocks(item, document)
+        finally:
+            document.close()
+
+
+def _why_not_opened(error: Exception) -> str:
+    import pypdfium2.raw as pdfium
+
+    code = getattr(error, "err_code", None)
+    if code == pdfium.FPDF_ERR_PASSWORD:
+        return "is protected by a password"
+    if code == pdfium.FPDF_ERR_SECURITY:
+        return "is encrypted in a way that its reader does not support"
+    return "is not a PDF file that can be read: it is damaged"
+
+
+def _blocks(item: Item, document: Any) -> Iterator[str]:
+    vocabulary = Vocabulary()
+    composer = Composer(vocabulary)
+    tally = _Tally(item, len(document))
+    first = True
+    for pages in _batches(item, document, tally):
+        tally.heads += drop_running_heads(pages)
+        for page in pages:
+            vocabulary.add(page.lines)
+        for page in pages:
+            arrange(page)
+            for block in composer.add(page):
+                yield block if first else BETWEEN + block
+                first = False
+    for block in composer.finish():
+        yield block if first else BETWEEN + block
+        first = False
+    tally.tell()
+
+
+def _batches(item: Item, document: Any, tally: _Tally) -> Iterator[list[PageText]]:
+    in_a_row = 0
+    pages: list[PageText] = []
+    for number in range(len(document)):
+        page = attempt(item, f"page {number + 1:,}", partial(read_page, document, number))
+        tally.count(page)
+        in_a_row = in_a_row + 1 if page is None else 0
+        if in_a_row == _PAGES_GIVEN_UP:
+            item.notes.append(
+                f"of {len(document):,} pages those from page {number + 2:,} on are left out"
+            )
+            break
+        if page is not None:
+            pages.append(page)
+        if len(pages) == _TOGETHER:
+            yield pages
+            pages = []
+    if pages:
+        yield pages
+
+
+class _Tally:
+    """Counts what is told of a file."""
+
+    def __init__(self, item: Item, pages: int) -> None:
+        self._item = item
+        self._pages = pages
+        self.heads = 0
+        self._failed = self._empty = self._pictures = 0
+        self._unmapped = self._outside = self._invisible = 0
+
+    def count(self, page: PageText | None) -> None:
+        """Count one page; None stands for one that cannot be read."""
+        if page is None:
+            self._failed += 1
+            return
+        self._empty += not page.lines and not page.pictures
+        self._pictures += page.pictures
+        self._unmapped += page.unmapped
+        self._outside += page.outside
+        self._invisible += page.invisible
+
+    def tell(self) -> None:
+        """Note what was counted.
+
+        Raises:
+            Unreadable: no page can be read.
+        """
+        notes = self._item.notes
+        if self._unmapped:
+            notes.append(
+                f"{self._unmapped:,} characters have no Unicode value in its fonts; U+FFFD stands "
+                "for each"
+            )
+        if self._pictures:
+            notes.append(f"{self._pictures:,} of its {self._pages:,} pages are pictures without text")
+        if self._empty:
+            notes.append(f"{self._empty:,} of its {self._pages:,} pages hold no text")
+        if self._invisible:
+            notes.append(
+                f"{self._invisible:,} of its {self._pages:,} pages have text of a text recognition "
+                "(OCR) under a picture"
+            )
+        if self._outside:
+            notes.append(f"{self._outside:,} words outside of the visible pages are left out")
+        if self.heads:
+            notes.append(f"{self.heads:,} running heads and page numbers are left out")
+        if self._failed == self._pages:
+            raise Unreadable("has no page that can be read")

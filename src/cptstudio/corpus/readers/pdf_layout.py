@@ -1,0 +1,324 @@
+"""Paragraphs of a PDF out of its lines.
+
+A line goes on in the next one unless something tells that a paragraph ends: the next line's first
+word would have found room, an indent, a larger distance, another size of type, a bullet. Lines of
+code and of tables stay lines. What runs on over a column's or a page's end is one paragraph; the
+notes at a page's foot follow it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cptstudio.corpus.readers.pdf_page import Line, PageText
+from cptstudio.corpus.readers.pdf_words import Vocabulary, joined
+
+_WINDOW = 8
+"""Lines before and after one that tell how far its column's lines reach."""
+_INDENT = 0.7
+_CELL_GAP = 1.6
+_LEADERS = re.compile(r"(?:\s*[.·…]){4,}\s*")
+_BULLET = re.compile(r"[•◦▪–—‣∙●○■□➢✓❑❖*·-]\Z")
+_ITEM = re.compile(r"(?:\(?(?:\d{1,3}|[A-Za-z]|[ivx]{2,5})[.)]|\[\d{1,3}\])\Z")
+_ENDS_SENTENCE = re.compile(r"[.!?:;…。！？：；][\"'”’»)\]]*\Z")
+_NOTE_SIZE = 0.93
+
+
+@dataclass(slots=True)
+class _Placed:
+    """A line with what its column tells of it.
+
+    Attributes:
+        line: the line.
+        reach: how far its column's lines reach to the right.
+        margin: where most of them begin.
+        pitch: the usual distance of their baselines.
+        column: the number of its column's run on the page.
+    """
+
+    line: Line
+    reach: float
+    margin: float
+    pitch: float
+    column: int
+
+
+@dataclass
+class _Block:
+    """What is being put together.
+
+    Attributes:
+        kind: "text", "code" or "rows".
+        text: so far.
+        last: its last line.
+        first: its first line.
+    """
+
+    kind: str
+    text: str
+    last: _Placed
+    first: _Placed
+    before_last: _Placed | None = None
+    lines: list[Line] = field(default_factory=list)
+    item: bool = False
+
+
+class Composer:
+    """Puts a document's pages together, one after the other."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._open: _Block | None = None
+        self._notes: list[str] = []
+
+    def add(self, page: PageText) -> Iterator[str]:
+        """Yield the blocks that end on the page, without what separates them."""
+        body = _usual_size(page.lines)
+        lines, feet = _without_notes(page, body)
+        new_page = True
+        for placed in _placed(lines):
+            yield from self._take(placed, new_page)
+            new_page = False
+        if feet:
+            notes = Composer(self._vocabulary)
+            for placed in _placed(feet):
+                self._notes += notes._take(placed, False)
+            self._notes += notes.finish()
+            if self._open is None or self._open.kind != "text" or _is_closed(self._open):
+                yield from self._close()
+
+    def finish(self) -> Iterator[str]:
+        """Yield what is left."""
+        yield from self._close()
+
+    def _close(self) -> Iterator[str]:
+        block, self._open = self._open, None
+        if block is not None:
+            text = _code(block.lines) if block.kind == "code" else block.text
+            if text.strip():
+                yield text
+        if self._notes:
+            notes, self._notes = self._notes, []
+            yield from notes
+
+    def _take(self, placed: _Placed, new_page: bool) -> Iterator[str]:
+        line = placed.line
+        block = self._open
+        kind = _kind(placed, block)
+        if block is not None and block.kind == kind and not line.turned:
+            if kind == "text" and self._continues(block, placed, new_page):
+                text = _text_of(line)
+                block.text = joined(block.text, text, block.last.line.hyphen, self._vocabulary)
+                block.before_last, block.last = block.last, placed
+                return
+            if kind != "text" and not new_page and _is_next_row(block.last, placed):
+                block.lines.append(line)
+                block.text += "\n" + _text_of(line)
+                block.last = placed
+                return
+        yield from self._close()
+        self._open = _Block(kind, _text_of(line), placed, placed, lines=[line], item=_is_item(line))
+
+    def _continues(self, block: _Block, placed: _Placed, new_page: bool) -> bool:
+        former, line = block.last.line, placed.line
+        if not 0.88 < former.size / line.size < 1.14:
+            return False
+        if former.bold != line.bold and (former.bold or block.first.line is not former):
+            return False
+        if _BULLET.match(line.words[0].text) and len(line.words) > 1:
+            return False
+        if _LEADERS.search(former.text()):
+            return False
+        if not _is_full(block, placed):
+            return False
+        if new_page or placed.column != block.last.column:
+            return _runs_over(block, placed)
+        distance = former.bottom - line.bottom
+        if not 0.2 * line.size < distance < max(1.3 * placed.pitch, 1.3 * line.size):
+            return False
+        return self._is_aligned(block, placed)
+
+    def _is_aligned(self, block: _Block, placed: _Placed) -> bool:
+        former, line = block.last.line, placed.line
+        offset = line.left - former.left
+        indent = _INDENT * line.size
+        starts_item = bool(_ITEM.match(line.words[0].text)) and len(line.words) > 1
+        if block.before_last is None:
+            # The block's second line: the first may be indented, or hang out.
+            if starts_item and (block.item or offset < -indent):
+                return False
+            return offset < indent or block.item or _hangs(block, placed)
+        if starts_item and block.item and offset < 0.2 * line.size:
+            return False
+        return abs(offset) < indent or _is_centered(former, line)
+
+
+def _kind(placed: _Placed, block: _Block | None) -> str:
+    line = placed.line
+    if line.mono:
+        if block is not None and block.kind == "text":
+            former = block.last.line
+            same_edge = abs(former.left - line.left) < 0.3 * line.size
+            near = 0 < former.bottom - line.bottom < 1.3 * placed.pitch
+            if same_edge and near and not former.mono and _is_full(block, placed):
+                return "text"
+        return "code"
+    return "rows" if len(_cells(line)) > 1 else "text"
+
+
+def _is_full(block: _Block, placed: _Placed) -> bool:
+    """Whether the next line's first word would have found no room on the block's last line."""
+    last = block.last
+    former, line = last.line, placed.line
+    word = line.words[0]
+    room = last.reach - former.right
+    width = word.right - word.left
+    if len(line.words) == 1 and width > 6 * line.size:
+        # A script without spaces breaks within what is one word here.
+        width = line.size
+    if room < width + 0.25 * line.size:
+        return True
+    before = block.before_last
+    return before is not None and abs(before.line.right - former.right) < 0.1 * line.size
+
+
+def _runs_over(block: _Block, placed: _Placed) -> bool:
+    """Whether a paragraph goes on in the next column or on the next page."""
+    line = placed.line
+    if line.left - placed.margin > _INDENT * line.size and not block.item:
+        return False
+    if block.last.line.hyphen:
+        return True
+    first = line.words[0].text[:1]
+    if _ENDS_SENTENCE.search(block.text):
+        return first.islower()
+    return not _ITEM.match(line.words[0].text)
+
+
+def _is_closed(block: _Block) -> bool:
+    return bool(_ENDS_SENTENCE.search(block.text))
+
+
+def _hangs(block: _Block, placed: _Placed) -> bool:
+    """Whether a second line that is indented goes on, as in a list of references."""
+    return placed.line.left - placed.margin < _INDENT * placed.line.size
+
+
+def _is_centered(former: Line, line: Line) -> bool:
+    middle = (former.left + former.right) / 2 - (line.left + line.right) / 2
+    return abs(middle) < 0.3 * line.size
+
+
+def _is_item(line: Line) -> bool:
+    first = line.words[0].text
+    return len(line.words) > 1 and bool(_BULLET.match(first) or _ITEM.match(first))
+
+
+def _is_next_row(former: _Placed, placed: _Placed) -> bool:
+    distance = former.line.bottom - placed.line.bottom
+    return former.column == placed.column and 0 < distance < 3.0 * placed.line.size
+
+
+def _text_of(line: Line) -> str:
+    cells = _cells(line)
+    text = "\t".join(cells) if len(cells) > 1 else line.text()
+    if ". ." in text or "..." in text or "··" in text or "……" in text:
+        text = _LEADERS.sub("\t", text)
+    return text
+
+
+def _cells(line: Line) -> list[str]:
+    """The line's text in parts where wide gaps are; a number before a heading is none."""
+    words = line.words
+    least = _CELL_GAP * line.size
+    if line.turned or line.right - line.left < least:
+        return [line.text()]
+    cells = [[words[0].text]]
+    for former, word in zip(words, words[1:], strict=False):
+        if word.left - former.right > least or former.left - word.right > least:
+            short = len(cells) == 1 and len(cells[0]) == 1 and len(cells[0][0]) <= 6
+            if not short or not (_BULLET.match(former.text) or former.text[0].isdigit() or _ITEM.match(former.text)):
+                cells.append([])
+        cells[-1].append(word.text)
+    return [" ".join(cell) for cell in cells]
+
+
+def _code(lines: list[Line]) -> str:
+    """Lines of a fixed width with the spaces that they are set with."""
+    widths = [
+        (word.right - word.left) / len(word.text)
+        for line in lines
+        for word in line.words
+        if len(word.text) > 2
+    ]
+    width = sorted(widths)[len(widths) // 2] if widths else 0.6 * lines[0].size
+    edge = min(line.left for line in lines)
+    pitches = [a.bottom - b.bottom for a, b in zip(lines, lines[1:], strict=False)]
+    usual = sorted(pitches)[len(pitches) // 2] if pitches else 0.0
+    result: list[str] = []
+    for number, line in enumerate(lines):
+        if number and usual and pitches[number - 1] > 1.7 * usual:
+            result.append("")
+        text = ""
+        for word in line.words:
+            column = round((word.left - edge) / width)
+            text += " " * max(column - len(text), 1 if text else 0) + word.text
+        result.append(text)
+    return "\n".join(result)
+
+
+def _usual_size(lines: list[Line]) -> float:
+    sizes: Counter[float] = Counter()
+    for line in lines:
+        sizes[round(line.size, 1)] += len(line.words)
+    return sizes.most_common(1)[0][0] if sizes else 0.0
+
+
+def _without_notes(page: PageText, body: float) -> tuple[list[Line], list[Line]]:
+    """The page's lines, and apart from them those of the notes at its foot."""
+    lines = page.lines
+    small = _NOTE_SIZE * body
+    lowest_of_body = min((one.bottom for one in lines if one.size >= small), default=0.0)
+    feet = {
+        id(one)
+        for one in lines
+        if one.size < small and one.top < 0.6 * page.height and one.top < lowest_of_body + body
+    }
+    if not feet or len(feet) == len(lines):
+        return lines, []
+    return [one for one in lines if id(one) not in feet], [one for one in lines if id(one) in feet]
+
+
+def _placed(lines: list[Line]) -> Iterator[_Placed]:
+    columns: list[int] = []
+    column, former = 0, None
+    for line in lines:
+        if former is not None and (
+            line.bottom > former.bottom + former.size
+            or line.left > former.right
+            or line.right < former.left
+        ):
+            column += 1
+        columns.append(column)
+        former = line
+    for index, line in enumerate(lines):
+        low, high = max(0, index - _WINDOW), index + _WINDOW + 1
+        near = [
+            other
+            for other, number in zip(lines[low:high], columns[low:high], strict=False)
+            if number == columns[index] and 0.88 < other.size / line.size < 1.14
+        ]
+        rights = Counter(round(other.right) for other in near)
+        usual, count = rights.most_common(1)[0]
+        reach = max(usual + 1.0, line.right) if count > 2 else max(one.right for one in near)
+        margin = Counter(round(other.left) for other in near).most_common(1)[0][0]
+        distances = sorted(
+            a.bottom - b.bottom
+            for a, b in zip(near, near[1:], strict=False)
+            if 0.5 * line.size < a.bottom - b.bottom < 3 * line.size
+        )
+        pitch = distances[len(distances) // 2] if distances else 1.3 * line.size
+        yield _Placed(line, reach, margin, pitch, columns[index])

@@ -1,0 +1,317 @@
+"""The lines of a PDF's page: PDFium's characters, with their places, as lines of words.
+
+PDFium gives a page's text in the order in which the page draws it, with spaces and line breaks that
+it finds by geometry, and marks the hyphen that ends a line. Words are cut from that text, and only
+their first and last characters are asked for their place: Python's way into the library costs a
+microsecond a call. Lines are then put together by place, because PDFium breaks a line at every
+raised letter.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pypdfium2.raw as pdfium
+
+from cptstudio.corpus.readers.pdf_characters import NO_VALUE, ODD, expanded, mapped
+
+_HYPHEN = "\ufffe"
+"""What PDFium makes of a hyphen that ends a line; also of a character without a value."""
+_WORD = re.compile(f"[^\\s{_HYPHEN}]+{_HYPHEN}?|{_HYPHEN}")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_MONO = re.compile(rb"mono|courier|typewr|consol|menlo|cmtt|sltt|fixed|lettergothic", re.I)
+_BOLD = re.compile(rb"bold|black|heavy|demi|cmb|sfbx|ecbx|-bd", re.I)
+_NAME_BYTES = 128
+_FIXED_PITCH = 1  # Of a font's flags (ISO 32000-1, table 123).
+_INVISIBLE = 3  # Of text rendering modes (ISO 32000-1, table 106).
+_GAP_IN_WORD = 0.12
+"""Of the size: parts of a word that PDFium took apart are no farther from each other."""
+
+
+class Word(NamedTuple):
+    """A run of characters without a space, and its box in points from the page's lower left."""
+
+    text: str
+    left: float
+    right: float
+    bottom: float
+    top: float
+    first: int
+
+
+@dataclass(slots=True)
+class Line:
+    """Words beside each other.
+
+    Attributes:
+        words: in reading order.
+        left, right, bottom, top: its box, in points; raised letters do not change its height.
+        size: of its type, in points.
+        mono, bold: all of it is set in such a font.
+        hyphen: its last character is a hyphen that ends the line.
+        turned: it runs up or down the page.
+    """
+
+    words: list[Word]
+    left: float
+    right: float
+    bottom: float
+    top: float
+    size: float = 0.0
+    mono: bool = False
+    bold: bool = False
+    hyphen: bool = False
+    turned: bool = False
+
+    def text(self) -> str:
+        """Return its words with single spaces."""
+        return " ".join([word.text for word in self.words])
+
+
+@dataclass(slots=True)
+class PageText:
+    """What a page holds.
+
+    Attributes:
+        number: from 0.
+        width, height: as it is seen, in points.
+        lines: in the order in which they are drawn.
+        unmapped: characters without a Unicode value; U+FFFD stands for each.
+        outside: words outside the page's visible part, which are left out.
+        invisible: its text is not shown; it lies under a picture, as OCR leaves it.
+        pictures: it shows pictures; looked for only on pages without text.
+    """
+
+    number: int
+    width: float
+    height: float
+    lines: list[Line] = field(default_factory=list)
+    unmapped: int = 0
+    outside: int = 0
+    invisible: bool = False
+    pictures: bool = False
+
+
+def read_page(document: Any, number: int) -> PageText:
+    """Return the lines of a page of a `pypdfium2.PdfDocument`.
+
+    Raises:
+        pypdfium2.PdfiumError: it cannot be loaded.
+    """
+    page = document[number]
+    try:
+        text_page = page.get_textpage()
+        try:
+            result = PageText(number, *page.get_size())
+            text = _characters(text_page.raw, result)
+            words = _words(text, _Places(text_page.raw, page), result)
+            if words:
+                result.lines = _lines(words, _Fonts(text_page.raw))
+                result.invisible = _is_invisible(text_page.raw, words)
+            else:
+                kinds = [pdfium.FPDF_PAGEOBJ_IMAGE]
+                result.pictures = next(iter(page.get_objects(kinds)), None) is not None
+            return result
+        finally:
+            text_page.close()
+    finally:
+        page.close()
+
+
+def _characters(text_page: Any, result: PageText) -> str:
+    """The page's text, a character of it for a character of PDFium's."""
+    count = pdfium.FPDFText_CountChars(text_page)
+    if count <= 0:
+        return ""
+    buffer = (ctypes.c_ushort * (count + 1))()
+    got = pdfium.FPDFText_GetText(text_page, 0, count, buffer)
+    text = bytes(buffer)[: max(got - 1, 0) * 2].decode("utf-16-le", "replace")
+    if len(text) != count:
+        # Beyond the Basic Multilingual Plane, or left out by PDFium: the numbers would not match.
+        codes = [pdfium.FPDFText_GetUnicode(text_page, index) for index in range(count)]
+        text = "".join([chr(code) if code <= 0x10FFFF else NO_VALUE for code in codes])
+        text = text.replace("\2", _HYPHEN)
+    odd = [match.start() for match in ODD.finditer(text)]
+    if not odd:
+        return text
+    # A page may be all odd: a list is changed in one step a character.
+    characters = list(text)
+    for index in odd:
+        if characters[index] == _HYPHEN and pdfium.FPDFText_IsHyphen(text_page, index):
+            continue
+        characters[index] = mapped(characters[index])
+        result.unmapped += characters[index] == NO_VALUE
+    return "".join(characters)
+
+
+class _Places:
+    """Boxes of characters on the page as it is seen: turned, and from its lower left corner."""
+
+    def __init__(self, text_page: Any, page: Any) -> None:
+        self._page = text_page
+        self._box = pdfium.FS_RECTF()
+        self._reference = ctypes.byref(self._box)
+        self._turn = page.get_rotation()
+        self._edges = page.get_cropbox()
+
+    def of(self, index: int) -> tuple[float, float, float, float]:
+        """Return left, right, bottom and top of a character, as high as its font."""
+        pdfium.FPDFText_GetLooseCharBox(self._page, index, self._reference)
+        box = self._box
+        left, bottom, right, top = self._edges
+        if self._turn == 0:
+            return box.left - left, box.right - left, box.bottom - bottom, box.top - bottom
+        if self._turn == 90:
+            return box.bottom - bottom, box.top - bottom, right - box.right, right - box.left
+        if self._turn == 180:
+            return right - box.right, right - box.left, top - box.top, top - box.bottom
+        return top - box.top, top - box.bottom, box.left - left, box.right - left
+
+
+def _words(text: str, places: _Places, result: PageText) -> list[Word]:
+    words: list[Word] = []
+    box_of = places.of
+    width, height = result.width, result.height
+    end = 0
+    for match in _WORD.finditer(text):
+        first, last = match.span()
+        left, right, bottom, top = box_of(first)
+        if last > first + 1:
+            one, other, low, high = box_of(last - 1)
+            if one < left:
+                left = one
+            if other > right:
+                right = other
+            if low < bottom:
+                bottom = low
+            if high > top:
+                top = high
+        word = match[0]
+        if not word.isascii():
+            word = expanded(word)
+        if right < 0 or top < 0 or left > width or bottom > height:
+            result.outside += 1
+            continue
+        if words and text[end:first].strip(" ") in ("\r\n", "\n", "") and " " not in text[end:first]:
+            former = words[-1]
+            if _same_word(former, left, right, bottom, top):
+                words[-1] = Word(
+                    former.text.replace(_HYPHEN, "-") + word,
+                    min(former.left, left), max(former.right, right),
+                    former.bottom, former.top, former.first,
+                )  # fmt: skip
+                end = last
+                continue
+        end = last
+        words.append(Word(word, left, right, bottom, top, first))
+    return words
+
+
+def _same_word(former: Word, left: float, right: float, bottom: float, top: float) -> bool:
+    """Whether a part stands so near to the former word that no space is between."""
+    size = max(former.top - former.bottom, top - bottom)
+    gap = max(left - former.right, former.left - right)
+    if not -0.5 * size < gap < _GAP_IN_WORD * size:
+        return False
+    return _beside(former.bottom, former.top, bottom, top)
+
+
+def _beside(bottom: float, top: float, low: float, high: float) -> bool:
+    """Whether two boxes are on one line, or one is a raised or lowered part of the other's."""
+    if top - bottom < high - low:
+        bottom, top, low, high = low, high, bottom, top
+    quarter = (top - bottom) * 0.2
+    return bottom - quarter < (low + high) / 2 < top + quarter
+
+
+class _Fonts:
+    """Whether fonts are fixed in width, and bold, by a character's number."""
+
+    def __init__(self, text_page: Any) -> None:
+        self.page = text_page
+        self._flags = ctypes.c_int()
+        self._name = ctypes.create_string_buffer(_NAME_BYTES)
+        self._known: dict[bytes, tuple[bool, bool]] = {}
+
+    def of(self, index: int) -> tuple[bool, bool]:
+        """Return whether the character's font is fixed in width, and whether it is bold."""
+        name = self._name
+        pdfium.FPDFText_GetFontInfo(self.page, index, name, _NAME_BYTES, self._flags)
+        key = name.value
+        known = self._known.get(key)
+        if known is None:
+            mono = bool(self._flags.value & _FIXED_PITCH) or bool(_MONO.search(key))
+            known = self._known[key] = (mono, bool(_BOLD.search(key)))
+        return known
+
+
+def _lines(words: list[Word], fonts: _Fonts) -> list[Line]:
+    lines: list[Line] = []
+    line: Line | None = None
+    for word in words:
+        text, left, right, bottom, top, _ = word
+        if line is not None and _continues(line, word):
+            line.words.append(word)
+            line.left = min(line.left, left)
+            line.right = max(line.right, right)
+            if top - bottom > (line.top - line.bottom) * 1.15:
+                line.bottom, line.top = bottom, top
+            continue
+        # A word that is higher than wide and long runs up or down.
+        turned = len(text) > 2 and top - bottom > (right - left) * 2
+        line = Line([word], left, right, bottom, top, turned=turned)
+        lines.append(line)
+    for line in lines:
+        _describe(line, fonts)
+    return lines
+
+
+def _continues(line: Line, word: Word) -> bool:
+    if line.turned:
+        return abs(word.left - line.left) < (word.right - word.left) * 0.5
+    if not _beside(line.bottom, line.top, word.bottom, word.top):
+        return False
+    size = line.top - line.bottom
+    former = line.words[-1]
+    if word.left > former.right - 0.5 * size:
+        return True
+    return word.right < former.left + 0.5 * size and bool(
+        _RIGHT_TO_LEFT.search(word.text) or _RIGHT_TO_LEFT.search(former.text)
+    )
+
+
+def _describe(line: Line, fonts: _Fonts) -> None:
+    """Fill in the line's size, its fonts and whether it ends with a hyphen of its own."""
+    words = line.words
+    height = line.top - line.bottom
+    main = max(words, key=lambda word: word.right - word.left) if len(words) < 4 else words[2]
+    size = pdfium.FPDFText_GetFontSize(fonts.page, main.first)
+    # Fonts of size 1 are enlarged by the text's matrix; the height is what is seen.
+    line.size = size if 0.7 * size < height < 1.7 * size else 0.95 * height
+    mono, bold = fonts.of(words[0].first)
+    if len(words) > 1 and (mono or bold):
+        for word in (words[-1], words[len(words) // 2]):
+            one, other = fonts.of(word.first)
+            mono, bold = mono and one, bold and other
+    line.mono, line.bold = mono, bold
+    for index, word in enumerate(words):
+        if _HYPHEN in word.text:
+            words[index] = word._replace(text=word.text.replace(_HYPHEN, "-"))
+    line.hyphen = ends_with_hyphen(words[-1].text)
+
+
+def ends_with_hyphen(text: str) -> bool:
+    """Whether it ends with a hyphen after a letter or a digit."""
+    return len(text) > 1 and text[-1] in "-\N{HYPHEN}\N{SOFT HYPHEN}" and text[-2].isalnum()
+
+
+def _is_invisible(text_page: Any, words: list[Word]) -> bool:
+    """Whether text is drawn so that nobody sees it, judged by some of it."""
+    for word in words[:: max(1, len(words) // 4)]:
+        thing = pdfium.FPDFText_GetTextObject(text_page, word.first)
+        if not thing or pdfium.FPDFTextObj_GetTextRenderMode(thing) != _INVISIBLE:
+            return False
+    return True

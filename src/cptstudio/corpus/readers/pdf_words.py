@@ -1,0 +1,92 @@
+"""Words across line ends: whether a hyphen is the line's or the word's, and where no space goes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from cptstudio.corpus.readers.pdf_page import Line
+
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_LAST = re.compile(r"[^\W_]+\Z")
+_FIRST = re.compile(r"[^\W_]+")
+# Scripts that set no spaces between words: Thai, Lao, Burmese, Khmer, and East Asian but Hangul.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f"
+    "\uff01-\uff9f\U00020000-\U0003ffff]"
+)
+_SUFFIXES = ("s", "es", "d", "ed", "ing", "ly", "er", "n", "en", "e", "m")
+
+
+class Vocabulary:
+    """The words that a document has within its lines, with how often."""
+
+    def __init__(self) -> None:
+        self._words: Counter[str] = Counter()
+        self._compounds: Counter[str] = Counter()
+
+    def add(self, lines: Iterable[Line]) -> None:
+        """Count the words of lines, but for those that a line's end may have cut."""
+        texts = []
+        after_hyphen = False
+        for line in lines:
+            words = line.words[1:] if after_hyphen else line.words
+            if line.hyphen:
+                words = words[:-1]
+            texts += [word.text for word in words]
+            after_hyphen = line.hyphen
+        found = _WORD.findall(" ".join(texts).casefold())
+        self._words.update(found)
+        self._compounds.update([word.partition("-")[0] for word in found if "-" in word])
+
+    def keeps_hyphen(self, before: str, after: str) -> bool:
+        """Return whether a hyphen between two parts belongs to the word, as in "well-known".
+
+        The document's own words decide; where it has none of both forms, a hyphen between two
+        words that it has, of which one is the first of other compounds, is the word's.
+        """
+        if not before.isalpha() or not after.isalpha():
+            return True
+        if after[0].isupper() and not before.isupper():
+            return True
+        one, other = before.casefold(), after.casefold()
+        words = self._words
+        whole, parted = words[one + other], words[f"{one}-{other}"]
+        if whole or parted:
+            return parted > whole
+        if self._has_form_of(one + other):
+            return False
+        return bool(self._compounds[one] and words[other])
+
+    def _has_form_of(self, word: str) -> bool:
+        """Whether it has the word with another ending."""
+        words = self._words
+        for suffix in _SUFFIXES:
+            if words[word + suffix]:
+                return True
+            if word.endswith(suffix) and words[word[: -len(suffix)]]:
+                return True
+        return False
+
+
+def joined(text: str, following: str, hyphen: bool, vocabulary: Vocabulary) -> str:
+    """Return a line's text followed by the next one's.
+
+    Args:
+        text: so far.
+        following: the next line's text.
+        hyphen: the first ends with a hyphen after a letter or a digit.
+        vocabulary: the document's.
+    """
+    if hyphen:
+        before = _LAST.search(text[:-1])
+        after = _FIRST.match(following)
+        if before and after:
+            if text[-1] == "-" and vocabulary.keeps_hyphen(before[0], after[0]):
+                return text + following
+            return text[:-1] + following
+        return text + (following if after or not before else " " + following)
+    if text and following and _UNSPACED.match(text[-1]) and _UNSPACED.match(following[0]):
+        return text + following
+    return f"{text} {following}"
