@@ -124,7 +124,9 @@ class _Tally:
                 "for each"
             )
         if self._pictures:
-            notes.append(f"{self._pictures:,} of its {self._pages:,} pages are pictures without text")
+            notes.append(
+                f"{self._pictures:,} of its {self._pages:,} pages are pictures without text"
+            )
         if self._empty:
             notes.append(f"{self._empty:,} of its {self._pages:,} pages hold no text")
         if self._invisible:

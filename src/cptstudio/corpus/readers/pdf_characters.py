@@ -13,13 +13,13 @@ import unicodedata
 
 NO_VALUE = "\N{REPLACEMENT CHARACTER}"
 SOFT_HYPHEN = "\N{SOFT HYPHEN}"
-_LIGATURES = {0xFB00 + n: text for n, text in enumerate(("ff", "fi", "fl", "ffi", "ffl", "st", "st"))}
+_LIGATURES = {
+    0xFB00 + n: text for n, text in enumerate(("ff", "fi", "fl", "ffi", "ffl", "st", "st"))
+}
 _LIGATURES[ord(SOFT_HYPHEN)] = ""
 _LIGATURE = re.compile("[\ufb00-\ufb06\xad]")
 # From 0x20 and from 0xA0; a space stands where the encoding has nothing.
-_SYMBOL_LOW = (
-    " !∀#∃%&∋()∗+,−./0123456789:;<=>?≅ΑΒΧ∆ΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_‾αβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}∼"
-)
+_SYMBOL_LOW = " !∀#∃%&∋()∗+,−./0123456789:;<=>?≅ΑΒΧ∆ΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_‾αβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}∼"
 _SYMBOL_HIGH = (
     "€ϒ′≤⁄∞ƒ♣♦♥♠↔←↑→↓°±″≥×∝∂•÷≠≡≈…⏐⎯↵ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√⋅¬∧∨⇔⇐⇑⇒⇓◊〈®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪"
     " 〉∫⌠⎮⌡⎞⎟⎠⎤⎥⎦⎫⎬⎭"
@@ -27,7 +27,15 @@ _SYMBOL_HIGH = (
 _PRIVATE = {0xF020 + n: char for n, char in enumerate(_SYMBOL_LOW)}
 _PRIVATE |= {0xF0A0 + n: char for n, char in enumerate(_SYMBOL_HIGH)}
 # Where Wingdings' bullets lie, Symbol has what hardly begins a line of text.
-_PRIVATE |= {0xF06E: "■", 0xF071: "❑", 0xF076: "❖", 0xF0A7: "▪", 0xF0A8: "□", 0xF0D8: "➢", 0xF0FC: "✓"}
+_PRIVATE |= {
+    0xF06E: "■",
+    0xF071: "❑",
+    0xF076: "❖",
+    0xF0A7: "▪",
+    0xF0A8: "□",
+    0xF0D8: "➢",
+    0xF0FC: "✓",
+}
 _CONTROLS = frozenset(map(chr, (*range(9), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0))))
 # Spacing accents that TeX's older fonts draw before (or, as a cedilla, under) their letters.
 _ACCENTS = dict(

@@ -7,6 +7,8 @@ where the drawing jumps up the page again and again.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from cptstudio.corpus.readers.pdf_page import Line, PageText, Word, ends_with_hyphen
 
 _GUTTER = 0.9
@@ -25,11 +27,7 @@ def arrange(page: PageText) -> None:
         if gutter is None:
             break
         lines = [part for line in lines for part in _cut(line, gutter)]
-    jumps = sum(
-        later.bottom > former.top
-        for former, later in zip(lines, lines[1:], strict=False)
-        if not later.turned
-    )
+    jumps = sum(later.bottom > former.top for former, later in pairwise(lines) if not later.turned)
     if jumps > max(_JUMPS, 0.04 * len(lines)):
         turned = [line for line in lines if line.turned]
         lines = _ordered([line for line in lines if not line.turned], page.width) + turned
@@ -41,9 +39,9 @@ def _gutter_within(lines: list[Line], width: float) -> float | None:
     gaps: list[tuple[int, int, int, int]] = []
     counts = [0] * (int(width / _STEP) + 2)
     for line in lines:
-        if line.turned:
-            continue
         least = _GUTTER * line.size
+        if line.turned or line.gap < least:
+            continue
         words = line.words
         for index in range(1, len(words)):
             before, after = words[index - 1].right, words[index].left
@@ -94,6 +92,7 @@ def _line_of(line: Line, words: list[Word]) -> Line:
         line.mono,
         line.bold,
         ends_with_hyphen(words[-1].text),
+        gap=max((b.left - a.right for a, b in pairwise(words)), default=0.0),
     )
 
 

@@ -12,12 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from cptstudio.corpus.readers.pdf_page import Line, PageText
 from cptstudio.corpus.readers.pdf_words import Vocabulary, joined
 
 _WINDOW = 8
 """Lines before and after one that tell how far its column's lines reach."""
+_STRIDE = 4
 _INDENT = 0.7
 _CELL_GAP = 1.6
 _LEADERS = re.compile(r"(?:\s*[.·…]){4,}\s*")
@@ -108,6 +110,12 @@ class Composer:
         line = placed.line
         block = self._open
         kind = _kind(placed, block)
+        if block is not None and block.kind == "rows" and kind == "text" and not new_page:
+            if _continues_cell(block.last, placed):
+                text = _text_of(line)
+                block.text = joined(block.text, text, block.last.line.hyphen, self._vocabulary)
+                block.last = placed
+                return
         if block is not None and block.kind == kind and not line.turned:
             if kind == "text" and self._continues(block, placed, new_page):
                 text = _text_of(line)
@@ -166,7 +174,7 @@ def _kind(placed: _Placed, block: _Block | None) -> str:
             if same_edge and near and not former.mono and _is_full(block, placed):
                 return "text"
         return "code"
-    return "rows" if len(_cells(line)) > 1 else "text"
+    return "rows" if len(_cells(line)) > 1 or _LEADERS.search(line.text()) else "text"
 
 
 def _is_full(block: _Block, placed: _Placed) -> bool:
@@ -222,6 +230,19 @@ def _is_next_row(former: _Placed, placed: _Placed) -> bool:
     return former.column == placed.column and 0 < distance < 3.0 * placed.line.size
 
 
+def _continues_cell(former: _Placed, placed: _Placed) -> bool:
+    """Whether a line goes on below the last cell of a row, as in a list of terms."""
+    line, above = placed.line, former.line
+    least = _CELL_GAP * line.size
+    left = above.left
+    for one, word in pairwise(above.words):
+        if word.left - one.right > least:
+            left = word.left
+    near = 0.2 * line.size < above.bottom - line.bottom < 1.3 * max(placed.pitch, line.size)
+    room = former.reach - above.right - (line.words[0].right - line.words[0].left)
+    return near and abs(line.left - left) < 0.3 * line.size and room < 0.25 * line.size
+
+
 def _text_of(line: Line) -> str:
     cells = _cells(line)
     text = "\t".join(cells) if len(cells) > 1 else line.text()
@@ -234,13 +255,15 @@ def _cells(line: Line) -> list[str]:
     """The line's text in parts where wide gaps are; a number before a heading is none."""
     words = line.words
     least = _CELL_GAP * line.size
-    if line.turned or line.right - line.left < least:
+    if line.turned or line.gap < least:
         return [line.text()]
     cells = [[words[0].text]]
-    for former, word in zip(words, words[1:], strict=False):
+    for former, word in pairwise(words):
         if word.left - former.right > least or former.left - word.right > least:
             short = len(cells) == 1 and len(cells[0]) == 1 and len(cells[0][0]) <= 6
-            if not short or not (_BULLET.match(former.text) or former.text[0].isdigit() or _ITEM.match(former.text)):
+            if not short or not (
+                _BULLET.match(former.text) or former.text[0].isdigit() or _ITEM.match(former.text)
+            ):
                 cells.append([])
         cells[-1].append(word.text)
     return [" ".join(cell) for cell in cells]
@@ -256,7 +279,7 @@ def _code(lines: list[Line]) -> str:
     ]
     width = sorted(widths)[len(widths) // 2] if widths else 0.6 * lines[0].size
     edge = min(line.left for line in lines)
-    pitches = [a.bottom - b.bottom for a, b in zip(lines, lines[1:], strict=False)]
+    pitches = [a.bottom - b.bottom for a, b in pairwise(lines)]
     usual = sorted(pitches)[len(pitches) // 2] if pitches else 0.0
     result: list[str] = []
     for number, line in enumerate(lines):
@@ -293,6 +316,7 @@ def _without_notes(page: PageText, body: float) -> tuple[list[Line], list[Line]]
 
 
 def _placed(lines: list[Line]) -> Iterator[_Placed]:
+    """The lines with what those around them tell, which is looked at for some of them at a time."""
     columns: list[int] = []
     column, former = 0, None
     for line in lines:
@@ -304,21 +328,31 @@ def _placed(lines: list[Line]) -> Iterator[_Placed]:
             column += 1
         columns.append(column)
         former = line
+    last: tuple[int, int, float, tuple[float, float, float]] | None = None
     for index, line in enumerate(lines):
-        low, high = max(0, index - _WINDOW), index + _WINDOW + 1
-        near = [
-            other
-            for other, number in zip(lines[low:high], columns[low:high], strict=False)
-            if number == columns[index] and 0.88 < other.size / line.size < 1.14
-        ]
-        rights = Counter(round(other.right) for other in near)
-        usual, count = rights.most_common(1)[0]
-        reach = max(usual + 1.0, line.right) if count > 2 else max(one.right for one in near)
-        margin = Counter(round(other.left) for other in near).most_common(1)[0][0]
-        distances = sorted(
-            a.bottom - b.bottom
-            for a, b in zip(near, near[1:], strict=False)
-            if 0.5 * line.size < a.bottom - b.bottom < 3 * line.size
-        )
-        pitch = distances[len(distances) // 2] if distances else 1.3 * line.size
-        yield _Placed(line, reach, margin, pitch, columns[index])
+        column = columns[index]
+        if (
+            last is None
+            or last[0] != column
+            or index - last[1] >= _STRIDE
+            or not 0.88 < line.size / last[2] < 1.14
+        ):
+            low, high = max(0, index - _WINDOW), index + _WINDOW + 1
+            smallest, largest = 0.88 * line.size, 1.14 * line.size
+            near = [
+                other
+                for other, number in zip(lines[low:high], columns[low:high], strict=False)
+                if number == column and smallest < other.size < largest
+            ]
+            last = (column, index, line.size, _edges(near, line.size))
+        yield _Placed(line, max(last[3][0], line.right), last[3][1], last[3][2], column)
+
+
+def _edges(near: list[Line], size: float) -> tuple[float, float, float]:
+    """How far lines of a column reach, where most of them begin, and their usual distance."""
+    usual, count = Counter([round(one.right) for one in near]).most_common(1)[0]
+    reach = usual + 1.0 if count > 2 else max([one.right for one in near])
+    margin = Counter([round(one.left) for one in near]).most_common(1)[0][0]
+    distances = [a.bottom - b.bottom for a, b in pairwise(near)]
+    distances = sorted([one for one in distances if 0.5 * size < one < 3 * size])
+    return reach, margin, distances[len(distances) // 2] if distances else 1.3 * size

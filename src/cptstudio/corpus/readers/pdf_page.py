@@ -24,6 +24,8 @@ _WORD = re.compile(f"[^\\s{_HYPHEN}]+{_HYPHEN}?|{_HYPHEN}")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _MONO = re.compile(rb"mono|courier|typewr|consol|menlo|cmtt|sltt|fixed|lettergothic", re.I)
 _BOLD = re.compile(rb"bold|black|heavy|demi|cmb|sfbx|ecbx|-bd", re.I)
+_BREAKS = ("", "\n", "\r\n")
+_BOX_BYTES = ctypes.sizeof(pdfium.FS_RECTF)
 _NAME_BYTES = 128
 _FIXED_PITCH = 1  # Of a font's flags (ISO 32000-1, table 123).
 _INVISIBLE = 3  # Of text rendering modes (ISO 32000-1, table 106).
@@ -53,6 +55,7 @@ class Line:
         mono, bold: all of it is set in such a font.
         hyphen: its last character is a hyphen that ends the line.
         turned: it runs up or down the page.
+        gap: the widest between its words.
     """
 
     words: list[Word]
@@ -65,6 +68,7 @@ class Line:
     bold: bool = False
     hyphen: bool = False
     turned: bool = False
+    gap: float = 0.0
 
     def text(self) -> str:
         """Return its words with single spaces."""
@@ -107,7 +111,7 @@ def read_page(document: Any, number: int) -> PageText:
         try:
             result = PageText(number, *page.get_size())
             text = _characters(text_page.raw, result)
-            words = _words(text, _Places(text_page.raw, page), result)
+            words = _words(text, text_page.raw, page, result)
             if words:
                 result.lines = _lines(words, _Fonts(text_page.raw))
                 result.invisible = _is_invisible(text_page.raw, words)
@@ -147,55 +151,66 @@ def _characters(text_page: Any, result: PageText) -> str:
     return "".join(characters)
 
 
-class _Places:
-    """Boxes of characters on the page as it is seen: turned, and from its lower left corner."""
+def _boxes(text_page: Any, page: Any, spans: list[tuple[int, int]]) -> list[float]:
+    """Left, top, right and bottom of the first and the last character of each span.
 
-    def __init__(self, text_page: Any, page: Any) -> None:
-        self._page = text_page
-        self._box = pdfium.FS_RECTF()
-        self._reference = ctypes.byref(self._box)
-        self._turn = page.get_rotation()
-        self._edges = page.get_cropbox()
+    They are as high as their fonts, and on the page as it is seen: turned, and counted from its
+    lower left corner.
+    """
+    place = pdfium.FPDFText_GetLooseCharBox
+    at = ctypes.byref
+    boxes = (pdfium.FS_RECTF * (2 * len(spans)))()
+    base = boxes[0] if spans else None
+    offset = 0
+    for first, last in spans:
+        place(text_page, first, at(base, offset))
+        place(text_page, last - 1, at(base, offset + _BOX_BYTES))
+        offset += 2 * _BOX_BYTES
+    # One conversion for all is quicker than four attributes of each.
+    flat = memoryview(boxes).cast("B").cast("f").tolist()
+    turn = page.get_rotation()
+    left, bottom, right, top = page.get_cropbox()
+    if turn == 0 and left == 0 and bottom == 0:
+        return flat
+    for n in range(0, len(flat), 4):
+        x, high, other, low = flat[n : n + 4]
+        if turn == 0:
+            seen = (x - left, high - bottom, other - left, low - bottom)
+        elif turn == 90:
+            seen = (low - bottom, right - x, high - bottom, right - other)
+        elif turn == 180:
+            seen = (right - other, top - low, right - x, top - high)
+        else:
+            seen = (top - high, other - left, top - low, x - left)
+        flat[n : n + 4] = seen
+    return flat
 
-    def of(self, index: int) -> tuple[float, float, float, float]:
-        """Return left, right, bottom and top of a character, as high as its font."""
-        pdfium.FPDFText_GetLooseCharBox(self._page, index, self._reference)
-        box = self._box
-        left, bottom, right, top = self._edges
-        if self._turn == 0:
-            return box.left - left, box.right - left, box.bottom - bottom, box.top - bottom
-        if self._turn == 90:
-            return box.bottom - bottom, box.top - bottom, right - box.right, right - box.left
-        if self._turn == 180:
-            return right - box.right, right - box.left, top - box.top, top - box.bottom
-        return top - box.top, top - box.bottom, box.left - left, box.right - left
 
-
-def _words(text: str, places: _Places, result: PageText) -> list[Word]:
+def _words(text: str, text_page: Any, page: Any, result: PageText) -> list[Word]:
     words: list[Word] = []
-    box_of = places.of
     width, height = result.width, result.height
-    end = 0
-    for match in _WORD.finditer(text):
-        first, last = match.span()
-        left, right, bottom, top = box_of(first)
-        if last > first + 1:
-            one, other, low, high = box_of(last - 1)
-            if one < left:
-                left = one
-            if other > right:
-                right = other
-            if low < bottom:
-                bottom = low
-            if high > top:
-                top = high
-        word = match[0]
-        if not word.isascii():
-            word = expanded(word)
+    spans = [match.span() for match in _WORD.finditer(text)]
+    flat = _boxes(text_page, page, spans)
+    end = place = 0
+    for first, last in spans:
+        left, top, right, bottom, one, high, other, low = flat[place : place + 8]
+        place += 8
+        if one < left:
+            left = one
+        if other > right:
+            right = other
+        if low < bottom:
+            bottom = low
+        if high > top:
+            top = high
         if right < 0 or top < 0 or left > width or bottom > height:
             result.outside += 1
             continue
-        if words and text[end:first].strip(" ") in ("\r\n", "\n", "") and " " not in text[end:first]:
+        word = text[first:last]
+        if not word.isascii():
+            word = expanded(word)
+        # A break of PDFium's may be inside a word, at a raised letter; a space is never.
+        if words and text[end:first] in _BREAKS:
             former = words[-1]
             if _same_word(former, left, right, bottom, top):
                 words[-1] = Word(
@@ -251,19 +266,32 @@ class _Fonts:
 def _lines(words: list[Word], fonts: _Fonts) -> list[Line]:
     lines: list[Line] = []
     line: Line | None = None
+    end = 0.0
     for word in words:
         text, left, right, bottom, top, _ = word
-        if line is not None and _continues(line, word):
-            line.words.append(word)
-            line.left = min(line.left, left)
-            line.right = max(line.right, right)
-            if top - bottom > (line.top - line.bottom) * 1.15:
-                line.bottom, line.top = bottom, top
-            continue
+        if line is not None:
+            # Most words stand right of the former one on the same line.
+            if line.bottom < (bottom + top) / 2 < line.top and left > end and not line.turned:
+                near = True
+            else:
+                near = _continues(line, word)
+            if near:
+                line.words.append(word)
+                if left - end > line.gap or line.left - right > line.gap:
+                    line.gap = max(left - end, line.left - right)
+                if left < line.left:
+                    line.left = left
+                if right > line.right:
+                    line.right = right
+                end = right
+                if top - bottom > (line.top - line.bottom) * 1.15:
+                    line.bottom, line.top = bottom, top
+                continue
         # A word that is higher than wide and long runs up or down.
         turned = len(text) > 2 and top - bottom > (right - left) * 2
         line = Line([word], left, right, bottom, top, turned=turned)
         lines.append(line)
+        end = right
     for line in lines:
         _describe(line, fonts)
     return lines

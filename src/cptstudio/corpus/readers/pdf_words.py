@@ -16,6 +16,14 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f"
     "\uff01-\uff9f\U00020000-\U0003ffff]"
 )
+_ADDRESS = re.compile(r"://|\bwww\.")
+_GOES_ON = "/.-_?&=%#~"
+_LOWER = re.compile(r"[a-z0-9_%~?&#/]")
+_SOFT = "\N{SOFT HYPHEN}"
+# After the first part of two that share what follows: "pre- and postprocessing".
+_SUSPENDED = frozenset(
+    ("and", "or", "to", "und", "oder", "bis", "et", "ou", "y", "o", "e", "of", "en")
+)
 _SUFFIXES = ("s", "es", "d", "ed", "ing", "ly", "er", "n", "en", "e", "m")
 
 
@@ -24,7 +32,8 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._words: Counter[str] = Counter()
-        self._compounds: Counter[str] = Counter()
+        self._firsts: set[str] = set()
+        self._lasts: set[str] = set()
 
     def add(self, lines: Iterable[Line]) -> None:
         """Count the words of lines, but for those that a line's end may have cut."""
@@ -38,17 +47,19 @@ class Vocabulary:
             after_hyphen = line.hyphen
         found = _WORD.findall(" ".join(texts).casefold())
         self._words.update(found)
-        self._compounds.update([word.partition("-")[0] for word in found if "-" in word])
+        compounds = [word.split("-") for word in found if "-" in word]
+        self._firsts.update([parts[0] for parts in compounds])
+        self._lasts.update([parts[-1] for parts in compounds])
 
     def keeps_hyphen(self, before: str, after: str) -> bool:
         """Return whether a hyphen between two parts belongs to the word, as in "well-known".
 
-        The document's own words decide; where it has none of both forms, a hyphen between two
-        words that it has, of which one is the first of other compounds, is the word's.
+        The document's own words decide. Where it has none of both forms, a hyphen between two of
+        its words is the word's: of R's seven manuals this holds for 34 of 36.
         """
         if not before.isalpha() or not after.isalpha():
             return True
-        if after[0].isupper() and not before.isupper():
+        if after[0].isupper() != before[-1].isupper():
             return True
         one, other = before.casefold(), after.casefold()
         words = self._words
@@ -57,7 +68,11 @@ class Vocabulary:
             return parted > whole
         if self._has_form_of(one + other):
             return False
-        return bool(self._compounds[one] and words[other])
+        if words[one] and words[other] and min(len(one), len(other)) > 2:
+            return True
+        return (one in self._firsts and words[other] > 0) or (
+            words[one] > 0 and other in self._lasts
+        )
 
     def _has_form_of(self, word: str) -> bool:
         """Whether it has the word with another ending."""
@@ -79,14 +94,20 @@ def joined(text: str, following: str, hyphen: bool, vocabulary: Vocabulary) -> s
         hyphen: the first ends with a hyphen after a letter or a digit.
         vocabulary: the document's.
     """
+    last = text.rsplit(None, 1)[-1] if text and not text[-1].isspace() else ""
+    if _ADDRESS.search(last) and last[-1] in _GOES_ON and _LOWER.match(following):
+        return text + following
+    if last[-1:] == "_" and last[-2:-1].isalnum() and following[:1].isalnum():
+        return text + following
     if hyphen:
         before = _LAST.search(text[:-1])
         after = _FIRST.match(following)
         if before and after:
-            if text[-1] == "-" and vocabulary.keeps_hyphen(before[0], after[0]):
-                return text + following
-            return text[:-1] + following
-        return text + (following if after or not before else " " + following)
+            if after[0].casefold() in _SUSPENDED:
+                return f"{text} {following}"
+            if text[-1] in _SOFT or not vocabulary.keeps_hyphen(before[0], after[0]):
+                return text[:-1] + following
+        return text + following
     if text and following and _UNSPACED.match(text[-1]) and _UNSPACED.match(following[0]):
         return text + following
     return f"{text} {following}"
