@@ -39,6 +39,8 @@ class _Placed:
         margin: where most of them begin.
         pitch: the usual distance of their baselines.
         column: the number of its column's run on the page.
+        text: its own, with tabs between cells and for leaders.
+        row: it has cells or leaders, so that it stays a line.
     """
 
     line: Line
@@ -46,6 +48,8 @@ class _Placed:
     margin: float
     pitch: float
     column: int
+    text: str
+    row: bool
 
 
 @dataclass
@@ -112,23 +116,23 @@ class Composer:
         kind = _kind(placed, block)
         if block is not None and block.kind == "rows" and kind == "text" and not new_page:
             if _continues_cell(block.last, placed):
-                text = _text_of(line)
+                text = placed.text
                 block.text = joined(block.text, text, block.last.line.hyphen, self._vocabulary)
                 block.last = placed
                 return
         if block is not None and block.kind == kind and not line.turned:
             if kind == "text" and self._continues(block, placed, new_page):
-                text = _text_of(line)
+                text = placed.text
                 block.text = joined(block.text, text, block.last.line.hyphen, self._vocabulary)
                 block.before_last, block.last = block.last, placed
                 return
             if kind != "text" and not new_page and _is_next_row(block.last, placed):
                 block.lines.append(line)
-                block.text += "\n" + _text_of(line)
+                block.text += "\n" + placed.text
                 block.last = placed
                 return
         yield from self._close()
-        self._open = _Block(kind, _text_of(line), placed, placed, lines=[line], item=_is_item(line))
+        self._open = _Block(kind, placed.text, placed, placed, lines=[line], item=_is_item(line))
 
     def _continues(self, block: _Block, placed: _Placed, new_page: bool) -> bool:
         former, line = block.last.line, placed.line
@@ -137,8 +141,6 @@ class Composer:
         if former.bold != line.bold and (former.bold or block.first.line is not former):
             return False
         if _BULLET.match(line.words[0].text) and len(line.words) > 1:
-            return False
-        if _LEADERS.search(former.text()):
             return False
         if not _is_full(block, placed):
             return False
@@ -174,7 +176,7 @@ def _kind(placed: _Placed, block: _Block | None) -> str:
             if same_edge and near and not former.mono and _is_full(block, placed):
                 return "text"
         return "code"
-    return "rows" if len(_cells(line)) > 1 or _LEADERS.search(line.text()) else "text"
+    return "rows" if placed.row else "text"
 
 
 def _is_full(block: _Block, placed: _Placed) -> bool:
@@ -243,12 +245,14 @@ def _continues_cell(former: _Placed, placed: _Placed) -> bool:
     return near and abs(line.left - left) < 0.3 * line.size and room < 0.25 * line.size
 
 
-def _text_of(line: Line) -> str:
+def _text_of(line: Line) -> tuple[str, bool]:
+    """The line's text, and whether it is a row of cells, or of a table of contents."""
     cells = _cells(line)
-    text = "\t".join(cells) if len(cells) > 1 else line.text()
+    text = "\t".join(cells)
     if ". ." in text or "..." in text or "··" in text or "……" in text:
-        text = _LEADERS.sub("\t", text)
-    return text
+        text, count = _LEADERS.subn("\t", text)
+        return text, len(cells) > 1 or count > 0
+    return text, len(cells) > 1
 
 
 def _cells(line: Line) -> list[str]:
@@ -345,7 +349,8 @@ def _placed(lines: list[Line]) -> Iterator[_Placed]:
                 if number == column and smallest < other.size < largest
             ]
             last = (column, index, line.size, _edges(near, line.size))
-        yield _Placed(line, max(last[3][0], line.right), last[3][1], last[3][2], column)
+        reach, margin, pitch = last[3]
+        yield _Placed(line, max(reach, line.right), margin, pitch, column, *_text_of(line))
 
 
 def _edges(near: list[Line], size: float) -> tuple[float, float, float]:

@@ -154,7 +154,7 @@ def _characters(text_page: Any, result: PageText) -> str:
 def _boxes(text_page: Any, page: Any, spans: list[tuple[int, int]]) -> list[float]:
     """Left, top, right and bottom of the first and the last character of each span.
 
-    They are as high as their fonts, and on the page as it is seen: turned, and counted from its
+    The last one's are zeros where there is one only. They are as high as their fonts, and on the page as it is seen: turned, and counted from its
     lower left corner.
     """
     place = pdfium.FPDFText_GetLooseCharBox
@@ -164,7 +164,8 @@ def _boxes(text_page: Any, page: Any, spans: list[tuple[int, int]]) -> list[floa
     offset = 0
     for first, last in spans:
         place(text_page, first, at(base, offset))
-        place(text_page, last - 1, at(base, offset + _BOX_BYTES))
+        if last - first > 1:
+            place(text_page, last - 1, at(base, offset + _BOX_BYTES))
         offset += 2 * _BOX_BYTES
     # One conversion for all is quicker than four attributes of each.
     flat = memoryview(boxes).cast("B").cast("f").tolist()
@@ -195,14 +196,15 @@ def _words(text: str, text_page: Any, page: Any, result: PageText) -> list[Word]
     for first, last in spans:
         left, top, right, bottom, one, high, other, low = flat[place : place + 8]
         place += 8
-        if one < left:
-            left = one
-        if other > right:
-            right = other
-        if low < bottom:
-            bottom = low
-        if high > top:
-            top = high
+        if last - first > 1:
+            if one < left:
+                left = one
+            if other > right:
+                right = other
+            if low < bottom:
+                bottom = low
+            if high > top:
+                top = high
         if right < 0 or top < 0 or left > width or bottom > height:
             result.outside += 1
             continue
