@@ -5,15 +5,16 @@
 The folders hold files of the same names, such as Debian's packages r-doc-pdf and r-doc-html install
 under /usr/share/R/doc/manual. How it is measured:
 
-- **Words** are runs of letters, digits and underscores after Unicode's NFKC. Left out of the HTML is
-  what a printed manual says in other words or not at all: navigation, tables of contents, indexes,
-  and the texts of links within the manual ("see Packages" is "see Chapter 13 [Packages], page 83").
+- **Words** are runs of letters, digits and underscores after Unicode's NFKC. Left out of the HTML
+  is what a printed manual says in other words or not at all: navigation, tables of contents,
+  indexes, and the texts of links within the manual ("see Packages" is "see Chapter 13 [Packages],
+  page 83").
 - **In order**: the longest common subsequence of the HTML's words and the PDF's, over the HTML's
   words. Both are cut where eight words in a row occur in each exactly once, which can only make it
   shorter. Footnotes, which the HTML has at its end, are looked for among the words left over.
 - **Torn, joined**: where the two differ, a word of the HTML that is two or three of the PDF in a
   row, or the other way around.
-- **Running heads left**: pages whose first line, as pypdf reads it, is still in the text as it stands
+- **Running heads left**: pages whose first line, as pypdf reads it, is in the text as it stands
   there, and paragraphs that are a page's number only.
 - **Speed**: seconds of computing of one process, in turn; ratios within a round, their median.
 """
@@ -35,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import pypdf
-import pypdfium2
+import pypdfium2  # type: ignore[import-untyped]
 from rapidfuzz.distance import LCSseq
 from selectolax.lexbor import LexborHTMLParser
 

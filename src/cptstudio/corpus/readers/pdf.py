@@ -12,7 +12,8 @@ from cptstudio.corpus.readers.packages import seekable
 from cptstudio.corpus.readers.pdf_columns import arrange
 from cptstudio.corpus.readers.pdf_heads import drop_running_heads
 from cptstudio.corpus.readers.pdf_layout import Composer
-from cptstudio.corpus.readers.pdf_page import PageText, read_page
+from cptstudio.corpus.readers.pdf_lines import PageText
+from cptstudio.corpus.readers.pdf_page import read_page
 from cptstudio.corpus.readers.pdf_words import Vocabulary
 
 _PAGES_GIVEN_UP = 100
@@ -22,8 +23,8 @@ BETWEEN = "\n\n"
 
 
 def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """The text of a PDF file's pages as paragraphs; scanned pages have none, damaged ones are named."""
-    import pypdfium2
+    """The paragraphs of a PDF file; pages without text are counted, damaged ones named."""
+    import pypdfium2  # type: ignore[import-untyped]
 
     with seekable(item) as file:
         try:
@@ -39,7 +40,7 @@ def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def _why_not_opened(error: Exception) -> str:
-    import pypdfium2.raw as pdfium
+    import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
     code = getattr(error, "err_code", None)
     if code == pdfium.FPDF_ERR_PASSWORD:

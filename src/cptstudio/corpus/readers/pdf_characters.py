@@ -6,6 +6,8 @@ bullets of Wingdings have values; any other private-use character means somethin
 only.
 """
 
+# ruff: noqa: RUF001 - characters that look like others are its subject
+
 from __future__ import annotations
 
 import re
@@ -19,7 +21,10 @@ _LIGATURES = {
 _LIGATURES[ord(SOFT_HYPHEN)] = ""
 _LIGATURE = re.compile("[\ufb00-\ufb06\xad]")
 # From 0x20 and from 0xA0; a space stands where the encoding has nothing.
-_SYMBOL_LOW = " !∀#∃%&∋()∗+,−./0123456789:;<=>?≅ΑΒΧ∆ΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_‾αβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}∼"
+_SYMBOL_LOW = (
+    " !∀#∃%&∋()∗+,−./0123456789:;<=>?≅ΑΒΧ∆ΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_‾αβχδεφγηιϕκλμνοπθρστυϖωξψζ"
+    "{|}∼"
+)
 _SYMBOL_HIGH = (
     "€ϒ′≤⁄∞ƒ♣♦♥♠↔←↑→↓°±″≥×∝∂•÷≠≡≈…⏐⎯↵ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√⋅¬∧∨⇔⇐⇑⇒⇓◊〈®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪"
     " 〉∫⌠⎮⌡⎞⎟⎠⎤⎥⎦⎫⎬⎭"
@@ -36,11 +41,15 @@ _PRIVATE |= {
     0xF0D8: "➢",
     0xF0FC: "✓",
 }
-_CONTROLS = frozenset(map(chr, (*range(9), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0))))
+# Adobe's private use (Adobe Glyph List): pieces of brackets, old-style figures, small capitals.
+_PRIVATE |= {0xF8E5 + n: char for n, char in enumerate("‾⏐⎯®©™⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪⎮⎞⎟⎠⎤⎥⎦⎫⎬⎭")}
+_PRIVATE |= {0xF730 + n: char for n, char in enumerate("0123456789")}
+_PRIVATE |= {0xF761 + n: char for n, char in enumerate("abcdefghijklmnopqrstuvwxyz")}
 # Spacing accents that TeX's older fonts draw before (or, as a cedilla, under) their letters.
-_ACCENTS = dict(
-    zip("`´ˆ˜¨¯˘˙˚ˇ˝¸˛", "\u0300\u0301\u0302\u0303\u0308\u0304\u0306\u0307\u030a\u030c\u030b\u0327\u0328", strict=True)
-)  # fmt: skip
+_ACCENTS = {
+    "´": "\u0301", "ˆ": "\u0302", "˜": "\u0303", "¨": "\u0308", "¯": "\u0304", "˘": "\u0306",
+    "˙": "\u0307", "˚": "\u030a", "ˇ": "\u030c", "˝": "\u030b", "¸": "\u0327", "˛": "\u0328",
+}  # fmt: skip
 _ACCENTED = re.compile("([´ˆ˜¨¯˘˙˚ˇ˝¸˛])([^\\W\\d_])")
 _DOTLESS = {"ı": "i", "ȷ": "j"}
 ODD = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd-\uffff]")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from cptstudio.corpus.readers.pdf_page import Line, PageText, Word, ends_with_hyphen
+from cptstudio.corpus.readers.pdf_lines import Line, PageText, Word, ends_with_hyphen
 
 _GUTTER = 0.9
 """Of the size: the least gap within a line that may be a gutter."""

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from cptstudio.corpus.readers.pdf_page import Line, PageText
+from cptstudio.corpus.readers.pdf_lines import Line, PageText, usual_size
 
 _MARGIN = 0.16
 """Of the page's height: heads are looked for above and below."""
@@ -14,6 +14,11 @@ _ROWS = 3
 _NEAR_PAGES = 12
 _NEAR_POINTS = 4.0
 _ENOUGH = 3
+_ENOUGH_USUAL = 5
+_OF_PAGES = 0.3
+_PART_GAP = 1.5
+_APART = 0.9
+"""Of the size, between a head and the text beside it."""
 _NUMBER = re.compile(r"\d{1,5}|[ivxlc]{1,7}", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
@@ -22,7 +27,17 @@ _LONGEST = 150
 
 @dataclass(slots=True)
 class _Row:
-    """Lines beside each other at a page's edge."""
+    """Lines beside each other at a page's edge.
+
+    Attributes:
+        page: its number.
+        side: 0 at the top, 1 at the bottom.
+        level: how many rows are nearer to the edge.
+        height: of its lower edge.
+        words: in order.
+        distance: to the next row, in points.
+        drop: it is a head.
+    """
 
     page: int
     side: int
@@ -30,7 +45,7 @@ class _Row:
     lines: list[Line]
     height: float
     words: list[str]
-    key: str
+    distance: float = 0.0
     drop: bool = False
 
 
@@ -40,7 +55,8 @@ def drop_running_heads(pages: list[PageText]) -> int:
     if len(pages) < 2:
         return 0
     _mark_repeated(rows, min(_ENOUGH, len(pages)))
-    _mark_numbers(rows, min(_ENOUGH, len(pages)))
+    _mark_numbers(rows, len(pages))
+    _mark_usual(rows, pages)
     # A row further in is a head only below one that is.
     outer: set[tuple[int, int, int]] = {(r.page, r.side, r.level) for r in rows if r.drop}
     dropped: dict[int, set[int]] = defaultdict(set)
@@ -77,19 +93,24 @@ def _rows(page: PageText) -> list[_Row]:
             row.sort(key=lambda one: one.left)
             words = [word.text for one in row for word in one.words]
             text = " ".join(words)
+            if found and found[-1].page == page.number and found[-1].side == side:
+                former = found[-1].lines[0]
+                found[-1].distance = max(former.bottom - first.top, first.bottom - former.top)
             if len(text) <= _LONGEST:
-                key = _DIGITS.sub("#", text).casefold()
-                found.append(_Row(page.number, side, level, row, first.bottom, words, key))
+                found.append(_Row(page.number, side, level, row, first.bottom, words, 99.0))
             level += 1
     return found
 
 
 def _mark_repeated(rows: list[_Row], enough: int) -> None:
+    """Mark rows of which a part is said at the same height of pages near by.
+
+    A part is what a wide gap sets apart: often the chapter stays while the section changes.
+    """
     groups: dict[tuple[int, str], list[_Row]] = defaultdict(list)
     for row in rows:
-        words = [word for word in row.words if not _NUMBER.fullmatch(word)]
-        if words:
-            groups[row.side, " ".join(_DIGITS.sub("#", word) for word in words)].append(row)
+        for part in _parts(row.lines) if row.level == 0 else [" ".join(row.words)]:
+            groups[row.side, part].append(row)
     for group in groups.values():
         if len(group) < enough:
             continue
@@ -99,33 +120,75 @@ def _mark_repeated(rows: list[_Row], enough: int) -> None:
                 and abs(other.height - row.height) < _NEAR_POINTS
                 for other in group
             )
-            row.drop = row.drop or near >= enough
+            # Below a head, only what is on most pages is one.
+            row.drop = row.drop or near >= (enough if row.level == 0 else _NEAR_PAGES)
 
 
-def _mark_numbers(rows: list[_Row], enough: int) -> None:
+def _parts(lines: list[Line]) -> set[str]:
+    """Texts that wide gaps set apart, without numbers that stand alone."""
+    parts: list[list[str]] = [[]]
+    end = lines[0].left
+    for line in lines:
+        for word in line.words:
+            if word.left - end > _PART_GAP * line.size:
+                parts.append([])
+            if not _NUMBER.fullmatch(word.text):
+                parts[-1].append(_DIGITS.sub("#", word.text))
+            end = word.right
+    texts = [" ".join(part) for part in parts]
+    return {text for text in texts if sum(map(str.isalpha, text)) > 1}
+
+
+def _mark_usual(rows: list[_Row], pages: list[PageText]) -> None:
+    """Mark outermost rows that stand apart, at one height on most pages, in no larger type.
+
+    Such are the names of sections that have a page or two each. A page that is wider than high is
+    of a slide, whose title looks the same.
+    """
+    body = usual_size([line for page in pages for line in page.lines])
+    upright = {page.number for page in pages if page.width < page.height}
+    apart = [
+        row
+        for row in rows
+        if row.level == 0
+        and row.page in upright
+        and row.distance > _APART * row.lines[0].size
+        and row.lines[0].size <= 1.1 * body
+    ]
+    bands = Counter((row.side, round(row.height)) for row in apart)
+    for row in apart:
+        usual = sum(bands[row.side, round(row.height) + shift] for shift in (-1, 0, 1))
+        if usual >= max(_ENOUGH_USUAL, 0.4 * len(pages)):
+            row.drop = True
+
+
+def _mark_numbers(rows: list[_Row], pages: int) -> None:
     """Mark rows that begin or end with the page's number.
 
-    Numbers count up with the pages from wherever they begin, on each side of the page.
+    Numbers count up with the pages from wherever they begin. One that stands alone may be anywhere
+    at the edge, as below a chapter's first page; one beside words must be where others are, and
+    on many pages: notes at a page's foot are numbered, too.
     """
-    votes: Counter[tuple[int, str, int]] = Counter()
-    told: list[tuple[_Row, tuple[int, str, int]]] = []
+    enough = min(_ENOUGH, pages)
+    votes: Counter[tuple[str, int]] = Counter()
+    told: list[tuple[_Row, tuple[str, int]]] = []
     for row in rows:
         if row.level:
             continue
         for word in {row.words[0], row.words[-1]}:
             value = _number(word)
             if value is not None:
-                key = (row.side, value[0], value[1] - row.page)
+                key = (value[0], value[1] - row.page)
                 votes[key] += 1
                 told.append((row, key))
-    heights: dict[int, Counter[int]] = {0: Counter(), 1: Counter()}
-    for row, key in told:
-        if votes[key] >= enough:
-            heights[row.side][round(row.height / _NEAR_POINTS)] += 1
-    for row, key in told:
+    told = [(row, key) for row, key in told if votes[key] >= enough]
+    bands: dict[int, Counter[int]] = {0: Counter(), 1: Counter()}
+    for row, _ in told:
+        bands[row.side][round(row.height / _NEAR_POINTS)] += 1
+    for row, _ in told:
         band = round(row.height / _NEAR_POINTS)
-        usual = sum(heights[row.side][near] for near in (band - 1, band, band + 1))
-        if votes[key] >= enough and usual >= enough:
+        usual = sum(bands[row.side][near] for near in (band - 1, band, band + 1))
+        if len(row.words) == 1 or usual >= max(enough, _OF_PAGES * pages):
             row.drop = True
 
 

@@ -6,6 +6,8 @@ code and of tables stay lines. What runs on over a column's or a page's end is o
 notes at a page's foot follow it.
 """
 
+# ruff: noqa: RUF001 - bullets and the ends of sentences in other scripts
+
 from __future__ import annotations
 
 import re
@@ -14,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from cptstudio.corpus.readers.pdf_page import Line, PageText
-from cptstudio.corpus.readers.pdf_words import Vocabulary, joined
+from cptstudio.corpus.readers.pdf_lines import Line, PageText, usual_size
+from cptstudio.corpus.readers.pdf_words import UNSPACED, Vocabulary, joined
 
 _WINDOW = 8
 """Lines before and after one that tell how far its column's lines reach."""
@@ -82,7 +84,7 @@ class Composer:
 
     def add(self, page: PageText) -> Iterator[str]:
         """Yield the blocks that end on the page, without what separates them."""
-        body = _usual_size(page.lines)
+        body = usual_size(page.lines)
         lines, feet = _without_notes(page, body)
         new_page = True
         for placed in _placed(lines):
@@ -114,12 +116,17 @@ class Composer:
         line = placed.line
         block = self._open
         kind = _kind(placed, block)
-        if block is not None and block.kind == "rows" and kind == "text" and not new_page:
-            if _continues_cell(block.last, placed):
-                text = placed.text
-                block.text = joined(block.text, text, block.last.line.hyphen, self._vocabulary)
-                block.last = placed
-                return
+        if (
+            block is not None
+            and block.kind == "rows"
+            and kind == "text"
+            and not new_page
+            and _continues_cell(block.last, placed)
+        ):
+            text = placed.text
+            block.text = joined(block.text, text, block.last.line.hyphen, self._vocabulary)
+            block.last = placed
+            return
         if block is not None and block.kind == kind and not line.turned:
             if kind == "text" and self._continues(block, placed, new_page):
                 text = placed.text
@@ -185,14 +192,18 @@ def _is_full(block: _Block, placed: _Placed) -> bool:
     former, line = last.line, placed.line
     word = line.words[0]
     room = last.reach - former.right
-    width = word.right - word.left
-    if len(line.words) == 1 and width > 6 * line.size:
-        # A script without spaces breaks within what is one word here.
-        width = line.size
+    # A script without spaces breaks within what is one word here.
+    unspaced = UNSPACED.match(word.text) is not None
+    width = 1.5 * line.size if unspaced else word.right - word.left
     if room < width + 0.25 * line.size:
         return True
     before = block.before_last
-    return before is not None and abs(before.line.right - former.right) < 0.1 * line.size
+    if before is not None and abs(before.line.right - former.right) < 0.1 * line.size:
+        return True
+    # In a box, lines are shorter than around it: what has not ended goes on in lower case.
+    long = former.right - former.left > 0.5 * (last.reach - former.left)
+    goes_on = (unspaced and UNSPACED.match(block.text[-1])) or word.text[0].islower()
+    return bool(long and goes_on and not _ENDS_SENTENCE.search(block.text))
 
 
 def _runs_over(block: _Block, placed: _Placed) -> bool:
@@ -295,13 +306,6 @@ def _code(lines: list[Line]) -> str:
             text += " " * max(column - len(text), 1 if text else 0) + word.text
         result.append(text)
     return "\n".join(result)
-
-
-def _usual_size(lines: list[Line]) -> float:
-    sizes: Counter[float] = Counter()
-    for line in lines:
-        sizes[round(line.size, 1)] += len(line.words)
-    return sizes.most_common(1)[0][0] if sizes else 0.0
 
 
 def _without_notes(page: PageText, body: float) -> tuple[list[Line], list[Line]]:

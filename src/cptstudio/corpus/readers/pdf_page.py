@@ -11,17 +11,22 @@ from __future__ import annotations
 
 import ctypes
 import re
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-import pypdfium2.raw as pdfium
+import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
 from cptstudio.corpus.readers.pdf_characters import NO_VALUE, ODD, expanded, mapped
+from cptstudio.corpus.readers.pdf_direction import (
+    RIGHT_TO_LEFT,
+    is_right_to_left,
+    mirrored,
+    reading_order,
+)
+from cptstudio.corpus.readers.pdf_lines import Line, PageText, Word, ends_with_hyphen
 
 _HYPHEN = "\ufffe"
 """What PDFium makes of a hyphen that ends a line; also of a character without a value."""
 _WORD = re.compile(f"[^\\s{_HYPHEN}]+{_HYPHEN}?|{_HYPHEN}")
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _MONO = re.compile(rb"mono|courier|typewr|consol|menlo|cmtt|sltt|fixed|lettergothic", re.I)
 _BOLD = re.compile(rb"bold|black|heavy|demi|cmb|sfbx|ecbx|-bd", re.I)
 _BREAKS = ("", "\n", "\r\n")
@@ -31,72 +36,6 @@ _FIXED_PITCH = 1  # Of a font's flags (ISO 32000-1, table 123).
 _INVISIBLE = 3  # Of text rendering modes (ISO 32000-1, table 106).
 _GAP_IN_WORD = 0.12
 """Of the size: parts of a word that PDFium took apart are no farther from each other."""
-
-
-class Word(NamedTuple):
-    """A run of characters without a space, and its box in points from the page's lower left."""
-
-    text: str
-    left: float
-    right: float
-    bottom: float
-    top: float
-    first: int
-
-
-@dataclass(slots=True)
-class Line:
-    """Words beside each other.
-
-    Attributes:
-        words: in reading order.
-        left, right, bottom, top: its box, in points; raised letters do not change its height.
-        size: of its type, in points.
-        mono, bold: all of it is set in such a font.
-        hyphen: its last character is a hyphen that ends the line.
-        turned: it runs up or down the page.
-        gap: the widest between its words.
-    """
-
-    words: list[Word]
-    left: float
-    right: float
-    bottom: float
-    top: float
-    size: float = 0.0
-    mono: bool = False
-    bold: bool = False
-    hyphen: bool = False
-    turned: bool = False
-    gap: float = 0.0
-
-    def text(self) -> str:
-        """Return its words with single spaces."""
-        return " ".join([word.text for word in self.words])
-
-
-@dataclass(slots=True)
-class PageText:
-    """What a page holds.
-
-    Attributes:
-        number: from 0.
-        width, height: as it is seen, in points.
-        lines: in the order in which they are drawn.
-        unmapped: characters without a Unicode value; U+FFFD stands for each.
-        outside: words outside the page's visible part, which are left out.
-        invisible: its text is not shown; it lies under a picture, as OCR leaves it.
-        pictures: it shows pictures; looked for only on pages without text.
-    """
-
-    number: int
-    width: float
-    height: float
-    lines: list[Line] = field(default_factory=list)
-    unmapped: int = 0
-    outside: int = 0
-    invisible: bool = False
-    pictures: bool = False
 
 
 def read_page(document: Any, number: int) -> PageText:
@@ -111,9 +50,13 @@ def read_page(document: Any, number: int) -> PageText:
         try:
             result = PageText(number, *page.get_size())
             text = _characters(text_page.raw, result)
-            words = _words(text, text_page.raw, page, result)
+            turns_round = is_right_to_left(text)
+            words = _words(text, text_page.raw, page, result, turns_round)
             if words:
                 result.lines = _lines(words, _Fonts(text_page.raw))
+                if turns_round:
+                    for line in result.lines:
+                        line.words = reading_order(line.words)
                 result.invisible = _is_invisible(text_page.raw, words)
             else:
                 kinds = [pdfium.FPDF_PAGEOBJ_IMAGE]
@@ -154,13 +97,15 @@ def _characters(text_page: Any, result: PageText) -> str:
 def _boxes(text_page: Any, page: Any, spans: list[tuple[int, int]]) -> list[float]:
     """Left, top, right and bottom of the first and the last character of each span.
 
-    The last one's are zeros where there is one only. They are as high as their fonts, and on the page as it is seen: turned, and counted from its
-    lower left corner.
+    The last one's are zeros where there is one only. They are as high as their fonts, and on the
+    page as it is seen: turned, and counted from its lower left corner.
     """
     place = pdfium.FPDFText_GetLooseCharBox
     at = ctypes.byref
+    if not spans:
+        return []
     boxes = (pdfium.FS_RECTF * (2 * len(spans)))()
-    base = boxes[0] if spans else None
+    base = boxes[0]
     offset = 0
     for first, last in spans:
         place(text_page, first, at(base, offset))
@@ -168,7 +113,7 @@ def _boxes(text_page: Any, page: Any, spans: list[tuple[int, int]]) -> list[floa
             place(text_page, last - 1, at(base, offset + _BOX_BYTES))
         offset += 2 * _BOX_BYTES
     # One conversion for all is quicker than four attributes of each.
-    flat = memoryview(boxes).cast("B").cast("f").tolist()
+    flat: list[float] = memoryview(boxes).cast("B").cast("f").tolist()  # type: ignore[assignment]
     turn = page.get_rotation()
     left, bottom, right, top = page.get_cropbox()
     if turn == 0 and left == 0 and bottom == 0:
@@ -187,11 +132,13 @@ def _boxes(text_page: Any, page: Any, spans: list[tuple[int, int]]) -> list[floa
     return flat
 
 
-def _words(text: str, text_page: Any, page: Any, result: PageText) -> list[Word]:
+def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool) -> list[Word]:
     words: list[Word] = []
     width, height = result.width, result.height
     spans = [match.span() for match in _WORD.finditer(text)]
     flat = _boxes(text_page, page, spans)
+    if mirror:
+        mirrored(flat, width)
     end = place = 0
     for first, last in spans:
         left, top, right, bottom, one, high, other, low = flat[place : place + 8]
@@ -308,8 +255,9 @@ def _continues(line: Line, word: Word) -> bool:
     former = line.words[-1]
     if word.left > former.right - 0.5 * size:
         return True
-    return word.right < former.left + 0.5 * size and bool(
-        _RIGHT_TO_LEFT.search(word.text) or _RIGHT_TO_LEFT.search(former.text)
+    # Words that run from right to left are drawn in any order.
+    return bool(RIGHT_TO_LEFT.search(word.text) or RIGHT_TO_LEFT.search(former.text)) and (
+        word.right < line.left + 0.5 * size or word.left > line.right - 0.5 * size
     )
 
 
@@ -317,8 +265,9 @@ def _describe(line: Line, fonts: _Fonts) -> None:
     """Fill in the line's size, its fonts and whether it ends with a hyphen of its own."""
     words = line.words
     height = line.top - line.bottom
-    main = max(words, key=lambda word: word.right - word.left) if len(words) < 4 else words[2]
-    size = pdfium.FPDFText_GetFontSize(fonts.page, main.first)
+    main = max(words[:5], key=lambda word: word.right - word.left)
+    # In its middle: it may begin with the raised number of a note.
+    size = pdfium.FPDFText_GetFontSize(fonts.page, main.first + len(main.text) // 2)
     # Fonts of size 1 are enlarged by the text's matrix; the height is what is seen.
     line.size = size if 0.7 * size < height < 1.7 * size else 0.95 * height
     mono, bold = fonts.of(words[0].first)
@@ -331,11 +280,6 @@ def _describe(line: Line, fonts: _Fonts) -> None:
         if _HYPHEN in word.text:
             words[index] = word._replace(text=word.text.replace(_HYPHEN, "-"))
     line.hyphen = ends_with_hyphen(words[-1].text)
-
-
-def ends_with_hyphen(text: str) -> bool:
-    """Whether it ends with a hyphen after a letter or a digit."""
-    return len(text) > 1 and text[-1] in "-\N{HYPHEN}\N{SOFT HYPHEN}" and text[-2].isalnum()
 
 
 def _is_invisible(text_page: Any, words: list[Word]) -> bool:

@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from cptstudio.corpus.readers.pdf_page import Line
+from cptstudio.corpus.readers.pdf_lines import Line
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST = re.compile(r"[^\W_]+\Z")
 _FIRST = re.compile(r"[^\W_]+")
 # Scripts that set no spaces between words: Thai, Lao, Burmese, Khmer, and East Asian but Hangul.
-_UNSPACED = re.compile(
+UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f"
     "\uff01-\uff9f\U00020000-\U0003ffff]"
 )
@@ -108,6 +108,6 @@ def joined(text: str, following: str, hyphen: bool, vocabulary: Vocabulary) -> s
             if text[-1] in _SOFT or not vocabulary.keeps_hyphen(before[0], after[0]):
                 return text[:-1] + following
         return text + following
-    if text and following and _UNSPACED.match(text[-1]) and _UNSPACED.match(following[0]):
+    if text and following and UNSPACED.match(text[-1]) and UNSPACED.match(following[0]):
         return text + following
     return f"{text} {following}"

@@ -1,0 +1,43 @@
+"""Text from right to left: pages of it are mirrored, so that what follows is one case.
+
+PDFium gives the letters of a word in their order, but the words of a line in the order in which
+they are drawn. On a mirrored page the first word is the leftmost; words of the other direction
+within a line are put into their own order (Unicode Standard Annex 9, rule L2).
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+
+from cptstudio.corpus.readers.pdf_lines import Word
+
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether most of a page's letters are of Hebrew, Arabic or another such script."""
+    if text.isascii():
+        return False
+    count = len(RIGHT_TO_LEFT.findall(text))
+    return count > 0 and 2 * count > len(_LETTER.findall(text))
+
+
+def mirrored(flat: list[float], width: float) -> None:
+    """Mirror boxes (left, top, right, bottom, ...) in place."""
+    for n in range(0, len(flat), 4):
+        flat[n], flat[n + 2] = width - flat[n + 2], width - flat[n]
+
+
+def reading_order(words: list[Word]) -> list[Word]:
+    """Return a mirrored line's words from left to right, runs of the other direction turned."""
+    result: list[Word] = []
+    in_place = sorted(words, key=lambda word: word.left)
+    for other, run in groupby(in_place, key=_is_left_to_right):
+        result += list(run)[:: -1 if other else 1]
+    return result
+
+
+def _is_left_to_right(word: Word) -> bool:
+    return not RIGHT_TO_LEFT.search(word.text) and bool(_LETTER.search(word.text))
