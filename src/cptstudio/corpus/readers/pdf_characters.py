@@ -1,5 +1,8 @@
 """Characters of PDF fonts: ligatures, accents set beside their letters, private-use characters.
 
+A page's characters are mapped one to one, so that their numbers stay PDFium's; what becomes several
+letters is expanded when words are cut.
+
 Fonts of symbols are often given without Unicode values; their codes then come as private-use
 characters U+F020 to U+F0FF. Those of Adobe's Symbol encoding (PDF 32000-1, annex D.6) and the usual
 bullets of Wingdings have values; any other private-use character means something in its font
@@ -52,12 +55,27 @@ _ACCENTS = {
 }  # fmt: skip
 _ACCENTED = re.compile("([´ˆ˜¨¯˘˙˚ˇ˝¸˛])([^\\W\\d_])")
 _DOTLESS = {"ı": "i", "ȷ": "j"}
-ODD = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd-\uffff]")
+# Codes of ligatures in TeX's fonts (OT1, T1), which name no characters when they are bitmaps.
+_TEX_LIGATURES = {0x0B + n: chr(0xFB00 + n) for n in (0, 1, 3, 4)}
+_TEX_LIGATURES |= {0x1B + n: chr(0xFB00 + n) for n in range(5)}
+_TEX_BULLETS = "\x0f\x88"
+ODD = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd-\uffff]")
 """Characters that `mapped` may change."""
 
 
-def mapped(char: str) -> str:
-    """Return the character that a control, private-use or missing one stands for, else U+FFFD."""
+def mapped(char: str, before: str, after: str) -> str:
+    """Return the one character that a control, private-use or missing one stands for, else U+FFFD.
+
+    Args:
+        char: matches `ODD`.
+        before: the character before it, or "".
+        after: the one after it, or "".
+    """
+    ligature = _TEX_LIGATURES.get(ord(char))
+    if ligature and (before.isalpha() or after.isalpha()):
+        return ligature
+    if char in _TEX_BULLETS and not before.strip() and not after.strip():
+        return "•"
     return _PRIVATE.get(ord(char), NO_VALUE)
 
 

@@ -89,6 +89,7 @@ def _line_of(line: Line, words: list[Word]) -> Line:
         line.bottom,
         line.top,
         line.size,
+        line.base,
         line.mono,
         line.bold,
         ends_with_hyphen(words[-1].text),

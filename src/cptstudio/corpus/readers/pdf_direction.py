@@ -8,11 +8,12 @@ within a line are put into their own order (Unicode Standard Annex 9, rule L2).
 from __future__ import annotations
 
 import re
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from cptstudio.corpus.readers.pdf_lines import Word
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_MARK_BEFORE = re.compile("([.,:!\u060c\u061b\u061f]+)([\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+)")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -30,13 +31,27 @@ def mirrored(flat: list[float], width: float) -> None:
         flat[n], flat[n + 2] = width - flat[n + 2], width - flat[n]
 
 
-def reading_order(words: list[Word]) -> list[Word]:
-    """Return a mirrored line's words from left to right, runs of the other direction turned."""
+def reading_order(words: list[Word]) -> tuple[list[Word], float]:
+    """Return a mirrored line's words from left to right, and the widest gap between them.
+
+    Runs of the other direction are turned; in a line with such a run no gap sets cells apart.
+    """
     result: list[Word] = []
     in_place = sorted(words, key=lambda word: word.left)
-    for other, run in groupby(in_place, key=_is_left_to_right):
-        result += list(run)[:: -1 if other else 1]
-    return result
+    gap = max((b.left - a.right for a, b in pairwise(in_place)), default=0.0)
+    for other, group in groupby(in_place, key=_is_left_to_right):
+        run = list(group)
+        if other and len(run) > 1:
+            run.reverse()
+            gap = 0.0
+        result += run
+    return [_with_mark_behind(word) for word in result], gap
+
+
+def _with_mark_behind(word: Word) -> Word:
+    """The word with a mark that ends it at its end: PDFium puts it before, by its place."""
+    found = _MARK_BEFORE.fullmatch(word.text)
+    return word._replace(text=found[2] + found[1]) if found else word
 
 
 def _is_left_to_right(word: Word) -> bool:

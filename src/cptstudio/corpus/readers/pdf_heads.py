@@ -54,7 +54,7 @@ def drop_running_heads(pages: list[PageText]) -> int:
     rows = [row for page in pages for row in _rows(page)]
     if len(pages) < 2:
         return 0
-    _mark_repeated(rows, min(_ENOUGH, len(pages)))
+    _mark_repeated(rows, len(pages))
     _mark_numbers(rows, len(pages))
     _mark_usual(rows, pages)
     # A row further in is a head only below one that is.
@@ -102,14 +102,17 @@ def _rows(page: PageText) -> list[_Row]:
     return found
 
 
-def _mark_repeated(rows: list[_Row], enough: int) -> None:
+def _mark_repeated(rows: list[_Row], pages: int) -> None:
     """Mark rows of which a part is said at the same height of pages near by.
 
     A part is what a wide gap sets apart: often the chapter stays while the section changes.
     """
+    enough = min(_ENOUGH, pages)
+    most = max(enough, min(_NEAR_PAGES, round(0.6 * pages)))
     groups: dict[tuple[int, str], list[_Row]] = defaultdict(list)
     for row in rows:
-        for part in _parts(row.lines) if row.level == 0 else [" ".join(row.words)]:
+        parts = _parts(row.lines)
+        for part in parts if row.level == 0 else [" ".join(sorted(parts))]:
             groups[row.side, part].append(row)
     for group in groups.values():
         if len(group) < enough:
@@ -121,7 +124,7 @@ def _mark_repeated(rows: list[_Row], enough: int) -> None:
                 for other in group
             )
             # Below a head, only what is on most pages is one.
-            row.drop = row.drop or near >= (enough if row.level == 0 else _NEAR_PAGES)
+            row.drop = row.drop or near >= (enough if row.level == 0 else most)
 
 
 def _parts(lines: list[Line]) -> set[str]:

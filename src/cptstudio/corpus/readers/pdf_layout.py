@@ -153,7 +153,7 @@ class Composer:
             return False
         if new_page or placed.column != block.last.column:
             return _runs_over(block, placed)
-        distance = former.bottom - line.bottom
+        distance = former.base - line.base
         if not 0.2 * line.size < distance < max(1.3 * placed.pitch, 1.3 * line.size):
             return False
         return self._is_aligned(block, placed)
@@ -179,7 +179,7 @@ def _kind(placed: _Placed, block: _Block | None) -> str:
         if block is not None and block.kind == "text":
             former = block.last.line
             same_edge = abs(former.left - line.left) < 0.3 * line.size
-            near = 0 < former.bottom - line.bottom < 1.3 * placed.pitch
+            near = 0 < former.base - line.base < 1.3 * placed.pitch
             if same_edge and near and not former.mono and _is_full(block, placed):
                 return "text"
         return "code"
@@ -239,7 +239,7 @@ def _is_item(line: Line) -> bool:
 
 
 def _is_next_row(former: _Placed, placed: _Placed) -> bool:
-    distance = former.line.bottom - placed.line.bottom
+    distance = former.line.base - placed.line.base
     return former.column == placed.column and 0 < distance < 3.0 * placed.line.size
 
 
@@ -251,9 +251,9 @@ def _continues_cell(former: _Placed, placed: _Placed) -> bool:
     for one, word in pairwise(above.words):
         if word.left - one.right > least:
             left = word.left
-    near = 0.2 * line.size < above.bottom - line.bottom < 1.3 * max(placed.pitch, line.size)
+    near = 0.2 * line.size < above.base - line.base < 1.3 * max(placed.pitch, line.size)
     room = former.reach - above.right - (line.words[0].right - line.words[0].left)
-    return near and abs(line.left - left) < 0.3 * line.size and room < 0.25 * line.size
+    return near and -0.3 < (line.left - left) / line.size < 2.0 and room < 0.25 * line.size
 
 
 def _text_of(line: Line) -> tuple[str, bool]:
@@ -294,7 +294,7 @@ def _code(lines: list[Line]) -> str:
     ]
     width = sorted(widths)[len(widths) // 2] if widths else 0.6 * lines[0].size
     edge = min(line.left for line in lines)
-    pitches = [a.bottom - b.bottom for a, b in pairwise(lines)]
+    pitches = [a.base - b.base for a, b in pairwise(lines)]
     usual = sorted(pitches)[len(pitches) // 2] if pitches else 0.0
     result: list[str] = []
     for number, line in enumerate(lines):
@@ -329,7 +329,7 @@ def _placed(lines: list[Line]) -> Iterator[_Placed]:
     column, former = 0, None
     for line in lines:
         if former is not None and (
-            line.bottom > former.bottom + former.size
+            line.base > former.base + former.size
             or line.left > former.right
             or line.right < former.left
         ):
@@ -362,6 +362,6 @@ def _edges(near: list[Line], size: float) -> tuple[float, float, float]:
     usual, count = Counter([round(one.right) for one in near]).most_common(1)[0]
     reach = usual + 1.0 if count > 2 else max([one.right for one in near])
     margin = Counter([round(one.left) for one in near]).most_common(1)[0][0]
-    distances = [a.bottom - b.bottom for a, b in pairwise(near)]
+    distances = [a.base - b.base for a, b in pairwise(near)]
     distances = sorted([one for one in distances if 0.5 * size < one < 3 * size])
     return reach, margin, distances[len(distances) // 2] if distances else 1.3 * size

@@ -26,6 +26,7 @@ class Line:
         words: in reading order.
         left, right, bottom, top: its box, in points; raised letters do not change its height.
         size: of its type, in points.
+        base: the height of its baseline.
         mono, bold: all of it is set in such a font.
         hyphen: its last character is a hyphen that ends the line.
         turned: it runs up or down the page.
@@ -38,6 +39,7 @@ class Line:
     bottom: float
     top: float
     size: float = 0.0
+    base: float = 0.0
     mono: bool = False
     bold: bool = False
     hyphen: bool = False

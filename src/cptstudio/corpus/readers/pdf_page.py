@@ -53,10 +53,10 @@ def read_page(document: Any, number: int) -> PageText:
             turns_round = is_right_to_left(text)
             words = _words(text, text_page.raw, page, result, turns_round)
             if words:
-                result.lines = _lines(words, _Fonts(text_page.raw))
+                result.lines = _lines(words, _Fonts(text_page.raw, page))
                 if turns_round:
                     for line in result.lines:
-                        line.words = reading_order(line.words)
+                        line.words, line.gap = reading_order(line.words)
                 result.invisible = _is_invisible(text_page.raw, words)
             else:
                 kinds = [pdfium.FPDF_PAGEOBJ_IMAGE]
@@ -89,7 +89,8 @@ def _characters(text_page: Any, result: PageText) -> str:
     for index in odd:
         if characters[index] == _HYPHEN and pdfium.FPDFText_IsHyphen(text_page, index):
             continue
-        characters[index] = mapped(characters[index])
+        before, after = text[index - 1 : index], text[index + 1 : index + 2]
+        characters[index] = mapped(characters[index], before, after)
         result.unmapped += characters[index] == NO_VALUE
     return "".join(characters)
 
@@ -192,10 +193,13 @@ def _beside(bottom: float, top: float, low: float, high: float) -> bool:
 
 
 class _Fonts:
-    """Whether fonts are fixed in width, and bold, by a character's number."""
+    """What fonts tell by a character's number: fixed in width, bold, size and baseline."""
 
-    def __init__(self, text_page: Any) -> None:
+    def __init__(self, text_page: Any, page: Any) -> None:
         self.page = text_page
+        self._upright = page.get_rotation() == 0
+        self._bottom = page.get_cropbox()[1]
+        self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._flags = ctypes.c_int()
         self._name = ctypes.create_string_buffer(_NAME_BYTES)
         self._known: dict[bytes, tuple[bool, bool]] = {}
@@ -210,6 +214,13 @@ class _Fonts:
             mono = bool(self._flags.value & _FIXED_PITCH) or bool(_MONO.search(key))
             known = self._known[key] = (mono, bool(_BOLD.search(key)))
         return known
+
+    def baseline(self, index: int, bottom: float) -> float:
+        """Return the height of a character's baseline; `bottom` is that of its box."""
+        if not self._upright:
+            return bottom
+        pdfium.FPDFText_GetCharOrigin(self.page, index, self._x, self._y)
+        return float(self._y.value) - self._bottom
 
 
 def _lines(words: list[Word], fonts: _Fonts) -> list[Line]:
@@ -270,16 +281,34 @@ def _describe(line: Line, fonts: _Fonts) -> None:
     size = pdfium.FPDFText_GetFontSize(fonts.page, main.first + len(main.text) // 2)
     # Fonts of size 1 are enlarged by the text's matrix; the height is what is seen.
     line.size = size if 0.7 * size < height < 1.7 * size else 0.95 * height
+    line.base = fonts.baseline(main.first + len(main.text) // 2, main.bottom)
     mono, bold = fonts.of(words[0].first)
     if len(words) > 1 and (mono or bold):
         for word in (words[-1], words[len(words) // 2]):
             one, other = fonts.of(word.first)
             mono, bold = mono and one, bold and other
-    line.mono, line.bold = mono, bold
+    line.mono, line.bold = mono or _is_even(words), bold
     for index, word in enumerate(words):
         if _HYPHEN in word.text:
             words[index] = word._replace(text=word.text.replace(_HYPHEN, "-"))
     line.hyphen = ends_with_hyphen(words[-1].text)
+
+
+def _is_even(words: list[Word]) -> bool:
+    """Whether all characters are equally wide: fonts that are bitmaps have no telling names."""
+    width = measured = 0.0
+    for word in words:
+        count = len(word.text)
+        if count < 2:
+            continue
+        if not word.text.isascii():
+            return False
+        one = (word.right - word.left) / count
+        if measured and abs(one - width) > 0.02 * width:
+            return False
+        width = one
+        measured += count
+    return measured >= 8 and len(words) > 1
 
 
 def _is_invisible(text_page: Any, words: list[Word]) -> bool:
