@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -54,41 +56,52 @@ def _blocks(item: Item, document: Any) -> Iterator[str]:
     vocabulary = Vocabulary()
     composer = Composer(vocabulary)
     tally = _Tally(item, len(document))
-    first = True
-    for pages in _batches(item, document, tally):
+    between = ""
+    number = 0
+    while number < tally.pages:
+        pages = _some_pages(item, document, number, tally)
+        number += _TOGETHER
         tally.heads += drop_running_heads(pages)
         for page in pages:
             vocabulary.add(page.lines)
         for page in pages:
             arrange(page)
             for block in composer.add(page):
-                yield block if first else BETWEEN + block
-                first = False
+                yield between + block
+                between = BETWEEN
+        if tally.failed_in_a_row >= _PAGES_GIVEN_UP and number < tally.pages:
+            item.notes.append(
+                f"of {tally.pages:,} pages those from page {number + 1:,} on are left out"
+            )
+            break
     for block in composer.finish():
-        yield block if first else BETWEEN + block
-        first = False
+        yield between + block
+        between = BETWEEN
     tally.tell()
 
 
-def _batches(item: Item, document: Any, tally: _Tally) -> Iterator[list[PageText]]:
-    in_a_row = 0
-    pages: list[PageText] = []
-    for number in range(len(document)):
-        page = attempt(item, f"page {number + 1:,}", partial(read_page, document, number))
-        tally.count(page)
-        in_a_row = in_a_row + 1 if page is None else 0
-        if in_a_row == _PAGES_GIVEN_UP:
-            item.notes.append(
-                f"of {len(document):,} pages those from page {number + 2:,} on are left out"
-            )
-            break
-        if page is not None:
-            pages.append(page)
-        if len(pages) == _TOGETHER:
-            yield pages
-            pages = []
-    if pages:
-        yield pages
+def _some_pages(item: Item, document: Any, start: int, tally: _Tally) -> list[PageText]:
+    """The pages that can be read of those that are looked at together."""
+    pages = []
+    with _no_collection():
+        for number in range(start, min(start + _TOGETHER, tally.pages)):
+            page = attempt(item, f"page {number + 1:,}", partial(read_page, document, number))
+            tally.count(page)
+            if page is not None:
+                pages.append(page)
+    return pages
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let Python not look for cycles meanwhile: words are in none, and looking costs a sixth."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Tally:
@@ -96,8 +109,9 @@ class _Tally:
 
     def __init__(self, item: Item, pages: int) -> None:
         self._item = item
-        self._pages = pages
+        self.pages = pages
         self.heads = 0
+        self.failed_in_a_row = 0
         self._failed = self._empty = self._pictures = 0
         self._unmapped = self._outside = self._invisible = 0
 
@@ -105,7 +119,9 @@ class _Tally:
         """Count one page; None stands for one that cannot be read."""
         if page is None:
             self._failed += 1
+            self.failed_in_a_row += 1
             return
+        self.failed_in_a_row = 0
         self._empty += not page.lines and not page.pictures
         self._pictures += page.pictures
         self._unmapped += page.unmapped
@@ -126,18 +142,18 @@ class _Tally:
             )
         if self._pictures:
             notes.append(
-                f"{self._pictures:,} of its {self._pages:,} pages are pictures without text"
+                f"{self._pictures:,} of its {self.pages:,} pages are pictures without text"
             )
         if self._empty:
-            notes.append(f"{self._empty:,} of its {self._pages:,} pages hold no text")
+            notes.append(f"{self._empty:,} of its {self.pages:,} pages hold no text")
         if self._invisible:
             notes.append(
-                f"{self._invisible:,} of its {self._pages:,} pages have text of a text recognition "
+                f"{self._invisible:,} of its {self.pages:,} pages have text of a text recognition "
                 "(OCR) under a picture"
             )
         if self._outside:
             notes.append(f"{self._outside:,} words outside of the visible pages are left out")
         if self.heads:
             notes.append(f"{self.heads:,} running heads and page numbers are left out")
-        if self._failed == self._pages:
+        if self._failed == self.pages:
             raise Unreadable("has no page that can be read")

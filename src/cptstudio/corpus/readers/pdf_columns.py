@@ -27,11 +27,18 @@ def arrange(page: PageText) -> None:
         if gutter is None:
             break
         lines = [part for line in lines for part in _cut(line, gutter)]
-    jumps = sum(later.bottom > former.top for former, later in pairwise(lines) if not later.turned)
-    if jumps > max(_JUMPS, 0.04 * len(lines)):
+    if _disorder(lines) > max(_JUMPS, 0.25 * len(lines)):
         turned = [line for line in lines if line.turned]
         lines = _ordered([line for line in lines if not line.turned], page.width) + turned
     page.lines = lines
+
+
+def _disorder(lines: list[Line]) -> int:
+    """How often a line is drawn above or beside the one that was drawn before it."""
+    return sum(
+        not later.turned and (later.bottom + later.top) / 2 > former.bottom
+        for former, later in pairwise(lines)
+    )
 
 
 def _gutter_within(lines: list[Line], width: float) -> float | None:

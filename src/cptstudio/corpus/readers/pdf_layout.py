@@ -21,7 +21,7 @@ from cptstudio.corpus.readers.pdf_words import UNSPACED, Vocabulary, joined
 
 _WINDOW = 8
 """Lines before and after one that tell how far its column's lines reach."""
-_STRIDE = 4
+_STRIDE = 6
 _INDENT = 0.7
 _CELL_GAP = 1.6
 _LEADERS = re.compile(r"(?:\s*[.·…]){4,}\s*")
@@ -312,11 +312,16 @@ def _without_notes(page: PageText, body: float) -> tuple[list[Line], list[Line]]
     """The page's lines, and apart from them those of the notes at its foot."""
     lines = page.lines
     small = _NOTE_SIZE * body
-    lowest_of_body = min((one.bottom for one in lines if one.size >= small), default=0.0)
+    larger = [one for one in lines if one.size >= small]
     feet = {
         id(one)
         for one in lines
-        if one.size < small and one.top < 0.6 * page.height and one.top < lowest_of_body + body
+        if one.size < small
+        and one.top < 0.6 * page.height
+        and not any(
+            other.bottom < one.bottom and other.left < one.right and other.right > one.left
+            for other in larger
+        )
     }
     if not feet or len(feet) == len(lines):
         return lines, []

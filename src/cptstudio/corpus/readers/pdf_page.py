@@ -10,6 +10,7 @@ raised letter.
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 from typing import Any
 
@@ -141,6 +142,8 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
     if mirror:
         mirrored(flat, width)
     end = place = 0
+    plain = text.isascii()
+    make = tuple.__new__  # Half the time of a call of the class, of which a page has hundreds.
     for first, last in spans:
         left, top, right, bottom, one, high, other, low = flat[place : place + 8]
         place += 8
@@ -157,10 +160,10 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
             result.outside += 1
             continue
         word = text[first:last]
-        if not word.isascii():
+        if not plain:
             word = expanded(word)
         # A break of PDFium's may be inside a word, at a raised letter; a space is never.
-        if words and text[end:first] in _BREAKS:
+        if text[end:first] != " " and words and text[end:first] in _BREAKS:
             former = words[-1]
             if _same_word(former, left, right, bottom, top):
                 words[-1] = Word(
@@ -171,7 +174,7 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
                 end = last
                 continue
         end = last
-        words.append(Word(word, left, right, bottom, top, first))
+        words.append(make(Word, (word, left, right, bottom, top, first)))
     return words
 
 
@@ -198,7 +201,8 @@ class _Fonts:
     def __init__(self, text_page: Any, page: Any) -> None:
         self.page = text_page
         self._upright = page.get_rotation() == 0
-        self._bottom = page.get_cropbox()[1]
+        self._bottom: float = page.get_cropbox()[1]
+        self._matrix = pdfium.FS_MATRIX()
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._flags = ctypes.c_int()
         self._name = ctypes.create_string_buffer(_NAME_BYTES)
@@ -214,6 +218,14 @@ class _Fonts:
             mono = bool(self._flags.value & _FIXED_PITCH) or bool(_MONO.search(key))
             known = self._known[key] = (mono, bool(_BOLD.search(key)))
         return known
+
+    def size(self, index: int) -> float:
+        """Return the size of a character as it is seen, 0 where it is unknown."""
+        size = pdfium.FPDFText_GetFontSize(self.page, index)
+        matrix = self._matrix
+        if not pdfium.FPDFText_GetMatrix(self.page, index, matrix):
+            return 0.0
+        return float(size) * math.hypot(matrix.c, matrix.d)
 
     def baseline(self, index: int, bottom: float) -> float:
         """Return the height of a character's baseline; `bottom` is that of its box."""
@@ -275,13 +287,14 @@ def _continues(line: Line, word: Word) -> bool:
 def _describe(line: Line, fonts: _Fonts) -> None:
     """Fill in the line's size, its fonts and whether it ends with a hyphen of its own."""
     words = line.words
-    height = line.top - line.bottom
-    main = max(words[:5], key=lambda word: word.right - word.left)
+    main = words[0]
+    for word in words[1:4]:
+        if word.right - word.left > main.right - main.left:
+            main = word
     # In its middle: it may begin with the raised number of a note.
-    size = pdfium.FPDFText_GetFontSize(fonts.page, main.first + len(main.text) // 2)
-    # Fonts of size 1 are enlarged by the text's matrix; the height is what is seen.
-    line.size = size if 0.7 * size < height < 1.7 * size else 0.95 * height
-    line.base = fonts.baseline(main.first + len(main.text) // 2, main.bottom)
+    index = main.first + len(main.text) // 2
+    line.size = fonts.size(index) or 0.95 * (line.top - line.bottom)
+    line.base = fonts.baseline(index, main.bottom)
     mono, bold = fonts.of(words[0].first)
     if len(words) > 1 and (mono or bold):
         for word in (words[-1], words[len(words) // 2]):

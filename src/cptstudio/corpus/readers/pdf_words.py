@@ -1,5 +1,7 @@
 """Words across line ends: whether a hyphen is the line's or the word's, and where no space goes."""
 
+# ruff: noqa: RUF001 - marks of other scripts
+
 from __future__ import annotations
 
 import re
@@ -16,6 +18,7 @@ UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f"
     "\uff01-\uff9f\U00020000-\U0003ffff]"
 )
+_WIDE_MARKS = ("、", "。", "，", "．", "：", "；", "！", "？", "」", "』", "）")
 _ADDRESS = re.compile(r"://|\bwww\.")
 _GOES_ON = "/.-_?&=%#~"
 _LOWER = re.compile(r"[a-z0-9_%~?&#/]")
@@ -97,6 +100,8 @@ def joined(text: str, following: str, hyphen: bool, vocabulary: Vocabulary) -> s
     last = text.rsplit(None, 1)[-1] if text and not text[-1].isspace() else ""
     if _ADDRESS.search(last) and last[-1] in _GOES_ON and _LOWER.match(following):
         return text + following
+    if following.startswith("//") and last.endswith(("http:", "https:", "ftp:")):
+        return text + following
     if last[-1:] == "_" and last[-2:-1].isalnum() and following[:1].isalnum():
         return text + following
     if hyphen:
@@ -108,6 +113,6 @@ def joined(text: str, following: str, hyphen: bool, vocabulary: Vocabulary) -> s
             if text[-1] in _SOFT or not vocabulary.keeps_hyphen(before[0], after[0]):
                 return text[:-1] + following
         return text + following
-    if text and following and UNSPACED.match(text[-1]) and UNSPACED.match(following[0]):
+    if text[-1:] in _WIDE_MARKS or (UNSPACED.match(text[-1:]) and UNSPACED.match(following)):
         return text + following
     return f"{text} {following}"
