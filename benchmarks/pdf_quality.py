@@ -48,7 +48,7 @@ _NOT_PRINTED = (
     "head, div.header, div.Contents_element, div.contents, h2.contents-heading, ul.section-toc, "
     "a.copiable-anchor, [class^=index-]"
 )
-_CELL_END = re.compile(r"</t[dh]>|<br", re.IGNORECASE)
+_BLOCK_END = re.compile(r"</(?:t[dh]|h\d|p|li|d[td]|pre|div)>|<br", re.IGNORECASE)
 _ANCHOR = 8
 _EXAMPLES = 40
 
@@ -80,8 +80,8 @@ def words_of(text: str) -> list[str]:
 
 def printed_words(html: str) -> tuple[list[str], list[list[str]]]:
     """The words of a manual that its printed form has, and those of each footnote."""
-    # Nothing is between cells but their edges.
-    page = LexborHTMLParser(_CELL_END.sub(r" \g<0>", html))
+    # Nothing may be between blocks and cells but their edges.
+    page = LexborHTMLParser(_BLOCK_END.sub(r" \g<0>", html))
     for node in page.css(_NOT_PRINTED):
         node.decompose()
     for node in page.css("table"):
