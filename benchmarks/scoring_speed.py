@@ -92,12 +92,13 @@ def in_turns(
 ) -> tuple[list[Turn], list[Turn]]:
     """Both in turns, after one of each that does not count."""
     from cptstudio.lm import blas
+    from cptstudio.lm.streams import usable_cores
 
     found: tuple[list[Turn], list[Turn]] = ([], [])
     for turn in range(rounds + 1):
         for work, turns in zip((theirs, ours), found, strict=True):
             # Ours leaves one thread a stream; theirs needs all of them in each product.
-            blas.set_blas_threads(blas.usable_cores())
+            blas.set_blas_threads(usable_cores())
             one = timed(work)
             if turn:
                 turns.append(one)

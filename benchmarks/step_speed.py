@@ -76,9 +76,10 @@ def measure(configuration: tuple[int, int, str], rounds: int) -> Result:
     import numpy as np
 
     from cptstudio.lm import blas
+    from cptstudio.lm.streams import usable_cores
 
     vocabulary, context, method = configuration
-    cores = blas.usable_cores()
+    cores = usable_cores()
     blas.use_fast_blas(cores)
     random = np.random.default_rng(0)
     tokens = random.integers(0, vocabulary, (ROWS, context + 1), dtype=np.int32)

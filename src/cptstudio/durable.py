@@ -201,10 +201,18 @@ def _reject_constant(literal: str) -> Any:
     raise ValueError(f"the literal {literal} is not JSON")
 
 
-def _parse_integer(digits: str) -> int:
-    if len(digits) > 30:
-        raise ValueError(f"a number of {len(digits)} digits")
-    return int(digits)
+def _parsed(text: str | bytes, most_digits: int, **hooks: Any) -> Any:
+    def integer(digits: str) -> int:
+        if len(digits) > most_digits:
+            raise ValueError(f"a number of {len(digits)} digits")
+        return int(digits)
+
+    try:
+        return json.loads(text, parse_int=integer, **hooks)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -213,18 +221,7 @@ def parse_json(text: str | bytes) -> Any:
     Raises:
         ValueError: with a short reason.
     """
-    try:
-        return json.loads(text, parse_constant=_reject_constant, parse_int=_parse_integer)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ValueError("not UTF-8 text") from None
-
-
-def _parse_any_integer(digits: str) -> int:
-    if len(digits) > _LONGEST_INTEGER:
-        raise ValueError(f"a number of {len(digits)} digits")
-    return int(digits)
+    return _parsed(text, 30, parse_constant=_reject_constant)
 
 
 def parse_foreign_json(text: str | bytes) -> Any:
@@ -236,12 +233,18 @@ def parse_foreign_json(text: str | bytes) -> Any:
     Raises:
         ValueError: with a short reason; also for deep nesting.
     """
-    try:
-        return json.loads(text, parse_int=_parse_any_integer)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ValueError("not UTF-8 text") from None
+    return _parsed(text, _LONGEST_INTEGER)
+
+
+def read_foreign_json(path: Path) -> Any:
+    """Read JSON as other programs write it, also through links, as the Hugging Face cache has them.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        UnusableFileError: it is no regular file, or too large.
+        ValueError: it is not JSON; with a short reason.
+    """
+    return parse_foreign_json(read_bytes(path.resolve()))
 
 
 # --- reading -------------------------------------------------------------------------------

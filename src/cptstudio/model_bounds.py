@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from cptstudio.durable import parse_foreign_json, read_bytes
+from cptstudio.durable import read_foreign_json
 from cptstudio.errors import UserError
 
 _BOUNDS: Final = (
@@ -75,7 +75,7 @@ def check_model_folder(folder: Path, name: str = "config.json") -> None:
     """
     file = folder / name
     try:
-        config = parse_foreign_json(read_bytes(file.resolve()))
+        config = read_foreign_json(file)
     except (OSError, ValueError, UserError):
         return
     if isinstance(config, dict):

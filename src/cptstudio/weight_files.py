@@ -15,7 +15,7 @@ from cptstudio.durable import (
     UnusableFileError,
     open_regular_file,
     parse_foreign_json,
-    read_bytes,
+    read_foreign_json,
 )
 from cptstudio.errors import UserError
 from cptstudio.workspace import why_model_is_absent
@@ -74,9 +74,7 @@ def weight_files(path: Path) -> list[Path]:
             f"{path} holds a GGUF file, which cannot be trained. Use the original model with "
             ".safetensors files."
         )
-    raise UserError(
-        f"{path} has no weights (model*.safetensors). Is the download complete?",
-    )
+    raise UserError(f"{path} has no weights (model*.safetensors). Is the download complete?")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -105,7 +103,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _indexed_files(path: Path) -> set[str]:
     try:
-        index = parse_foreign_json(read_bytes((path / "model.safetensors.index.json").resolve()))
+        index = read_foreign_json(path / "model.safetensors.index.json")
     except (FileNotFoundError, ValueError):
         return set()
     names = index.get("weight_map") if isinstance(index, dict) else None

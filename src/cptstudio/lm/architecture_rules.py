@@ -129,32 +129,30 @@ def _only(**values: Any) -> _Rule:
     return rule
 
 
+def _scaled(section: Section, kind: str, **settings: Any) -> None:
+    scaling = {"type": kind, "rope_type": kind, "rope_theta": section.get("rope_theta", 10_000.0)}
+    section.fields["rope_scaling"] = scaling | settings
+    section.fields["rope_parameters"] = scaling | settings
+
+
 def _unscaled_yarn(section: Section) -> None:
     """DeepSeek V2 in mlx-lm knows YaRN alone; with a factor of 1 it leaves the RoPE as it is."""
     if section.get("rope_scaling") is None:
-        section.fields["rope_scaling"] = {
-            "type": "yarn",
-            "rope_type": "yarn",
-            "rope_theta": section.get("rope_theta", 10_000.0),
-            "factor": 1.0,
-            "original_max_position_embeddings": section.get("max_position_embeddings", 2048),
-        }
-        section.fields["rope_parameters"] = dict(section.fields["rope_scaling"])
+        original = section.get("max_position_embeddings", 2048)
+        _scaled(section, "yarn", factor=1.0, original_max_position_embeddings=original)
 
 
 def _unscaled_longrope(section: Section) -> None:
     """MiniCPM 3 in mlx-lm knows LongRoPE alone; factors of 1 leave the RoPE as it is."""
     if section.get("rope_scaling") is None and section.get("qk_rope_head_dim"):
         ones = [1.0] * (section.get("qk_rope_head_dim") // 2)
-        section.fields["rope_scaling"] = {
-            "type": "longrope",
-            "rope_type": "longrope",
-            "rope_theta": section.get("rope_theta", 10_000.0),
-            "short_factor": ones,
-            "long_factor": ones,
-            "original_max_position_embeddings": section.get("max_position_embeddings"),
-        }
-        section.fields["rope_parameters"] = dict(section.fields["rope_scaling"])
+        _scaled(
+            section,
+            "longrope",
+            short_factor=ones,
+            long_factor=ones,
+            original_max_position_embeddings=section.get("max_position_embeddings"),
+        )
 
 
 def _scaled_logits(section: Section) -> None:

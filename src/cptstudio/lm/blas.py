@@ -15,7 +15,6 @@ CUDA never reach this code.
 import ctypes
 import importlib
 import logging
-import os
 import platform
 import sys
 import time
@@ -29,6 +28,7 @@ import numpy as np
 
 from cptstudio.lm import elf
 from cptstudio.lm.cpu_kernels import prepare_cpu
+from cptstudio.lm.streams import usable_cores
 
 logger = logging.getLogger(__name__)
 
@@ -114,12 +114,6 @@ def set_blas_threads(threads: int) -> None:
 def blas_threads() -> int:
     """How many threads each product uses: 1 where the fast BLAS is not in use."""
     return int(_active.library.scipy_openblas_get_num_threads()) if _active is not None else 1
-
-
-def usable_cores() -> int:
-    """The number of cores that this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
 
 def measure_gflops(size: int = 768, seconds: float = 0.05) -> float:

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cptstudio.errors import UserError
 
 FULL: Final = "full_attention"
 LOCAL: Final = "sliding_attention"
+_LONG_ROPES: Final = ("longrope", "su")
+
+
+def language_model(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of the language model: a part of their own where it also sees images."""
+    inner = config.get("text_config")
+    return inner if isinstance(inner, Mapping) else config
+
+
+def long_ropes(section: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield each LongRoPE that the settings of a network describe."""
+    parameters = section.get("rope_parameters")
+    nested = parameters.values() if isinstance(parameters, Mapping) else ()
+    for scaling in (section.get("rope_scaling"), parameters, *nested):
+        if not isinstance(scaling, Mapping):
+            continue
+        if (scaling.get("rope_type") or scaling.get("type")) in _LONG_ROPES:
+            yield scaling
 
 
 class Section:

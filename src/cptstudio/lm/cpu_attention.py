@@ -14,6 +14,7 @@ import mlx.core as mx
 import numpy as np
 
 from cptstudio.lm.cpu_fusion import power_of_two, untraced
+from cptstudio.lm.streams import equal_parts
 
 BLOCK = 128
 """Queries in one block, at least."""
@@ -134,9 +135,7 @@ def _head_tiles(heads: int, groups: int, length: int) -> list[slice]:
     """Which key heads are computed at once."""
     block = min(_block_size(length), length)
     most = max(1, TILE_BYTES // (4 * groups * block * length // 2))
-    count = math.ceil(heads / most)
-    edges = [heads * index // count for index in range(count + 1)]
-    return [slice(*edges[index : index + 2]) for index in range(count)]
+    return equal_parts(heads, math.ceil(heads / most))
 
 
 def _block_size(length: int) -> int:

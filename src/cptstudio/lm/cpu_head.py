@@ -10,7 +10,6 @@ Where the head's matrix is trained, a chunk's exponentials are kept for its grad
 not, a few tiles are all that ever exists.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import mlx.core as mx
 
 from cptstudio.lm.cpu_fusion import power_of_two
 from cptstudio.lm.output_head import OutputHead
+from cptstudio.lm.streams import equal_parts
 
 TILE_BYTES = 8 << 20
 """Logits of a tile, about: with fewer, adding up what the tiles give costs as much as is saved."""
@@ -108,20 +108,18 @@ def _softmax(head: OutputHead, linear: Linear, piece: mx.array) -> _Softmax:
     """All words for the tokens of a chunk [n, size], tile by tile (arXiv 1805.02867)."""
     words = linear.weight.shape[0]
     size = max(1, TILE_BYTES // (4 * piece.shape[0]))
-    count = math.ceil(words / size)
-    edges = [words * index // count for index in range(count + 1)]
     # Without a soft cap logits come in powers of two, at no cost.
     plain = head.softcap is None
     across = (piece * (head.scale / _LN2)).T if plain else piece.T
     found: _Softmax | None = None
-    for start, end in itertools.pairwise(edges):
-        weight = linear.weight[start:end]
+    for tile in equal_parts(words, math.ceil(words / size)):
+        weight = linear.weight[tile]
         if found is not None:
             # After all that the last tile gives, or its exponentials stay for what is left.
             across = cast(mx.array, mx.depends(across, [found.gradient, found.total]))
         logits = weight @ across
         if linear.bias is not None:
-            bias = linear.bias[start:end, None]
+            bias = linear.bias[tile, None]
             logits = logits + (bias * (head.scale / _LN2) if plain else bias)
         if not plain:
             capped = head.finish(logits)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cptstudio.durable import parse_foreign_json, read_bytes
+from cptstudio.durable import read_foreign_json
 from cptstudio.errors import UserError
 from cptstudio.lm import weight_formats
+from cptstudio.lm.config_section import language_model
 from cptstudio.lm.model_config import normalized
 from cptstudio.lm.vocabulary import embedding_rows
 from cptstudio.model_bounds import check_numbers
@@ -96,11 +97,10 @@ def describe_model(path: Path) -> ModelDescription:
     """
     config = normalized(read_model_config(path), path / "config.json")
     tensors = read_tensors(path)
-    text = _text_config(config)
+    text = language_model(config)
     quantization = _quantization(config, path)
     tied = _tied(config, text, tensors)
-    limits = [text[key] for key in _LIMIT_KEYS if isinstance(text.get(key), int)]
-    vocabulary = text.get("vocab_size")
+    limits = (text[key] for key in _LIMIT_KEYS if isinstance(text.get(key), int))
     return ModelDescription(
         path=path,
         model_type=config["model_type"],
@@ -109,9 +109,9 @@ def describe_model(path: Path) -> ModelDescription:
         bytes=sum(tensor.bytes for tensor in tensors.values()),
         dtype=_main_dtype(tensors),
         quantization=quantization,
-        vocabulary_size=_integer(vocabulary),
+        vocabulary_size=_integer(text.get("vocab_size")),
         embedding_rows=_embedding_rows(config, tensors),
-        context_limit=limits[0] if limits else None,
+        context_limit=next(limits, None),
         tied_embeddings=tied,
         has_chat_template=_has_chat_template(path),
         needs_remote_code=config.get("model_file") is not None,
@@ -142,7 +142,7 @@ def read_embedding_rows(path: Path) -> int | None:
 
 
 def _embedding_rows(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int | None:
-    said = _integer(_text_config(config).get("vocab_size"))
+    said = _integer(language_model(config).get("vocab_size"))
     return embedding_rows({name: tensor.shape for name, tensor in tensors.items()}, said)
 
 
@@ -180,7 +180,7 @@ def read_model_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a folder, so it cannot be a model.")
     file = path / "config.json"
     try:
-        data = read_bytes(file.resolve())
+        config = read_foreign_json(file)
     except FileNotFoundError:
         if (path / "adapter_config.json").exists():
             raise UserError(
@@ -191,20 +191,12 @@ def read_model_config(path: Path) -> dict[str, Any]:
             f"{path} has no config.json, so it is not a model folder in the Hugging Face or "
             "mlx-lm layout."
         ) from None
-    try:
-        config = parse_foreign_json(data)
     except ValueError as error:
         raise UserError(f"{file} is not valid JSON ({error}). Download the model again.") from None
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise UserError(f"{file} names no model_type, so it does not describe a language model.")
     check_numbers(config, file)
     return config
-
-
-def _text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    # Models that also see images keep the language model's settings in a part of their own.
-    inner = config.get("text_config")
-    return inner if isinstance(inner, dict) else config
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -234,12 +226,12 @@ def _quantization(config: Mapping[str, Any], path: Path) -> Quantization | None:
 
 def _foreign_quantization(config: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
     """How another tool than mlx-lm packed the weights, where mlx-lm looks for it."""
-    for place in (config, _text_config(config)):
+    for place in (config, language_model(config)):
         settings = place.get("quantization_config")
         if isinstance(settings, dict):
             return settings
     try:
-        separate = parse_foreign_json(read_bytes((path / "hf_quant_config.json").resolve()))
+        separate = read_foreign_json(path / "hf_quant_config.json")
     except (FileNotFoundError, ValueError, UserError):
         return None
     if not isinstance(separate, dict):
@@ -255,7 +247,7 @@ def _has_chat_template(path: Path) -> bool:
     if (path / "chat_template.jinja").exists() or (path / "chat_template.json").exists():
         return True
     try:
-        settings = parse_foreign_json(read_bytes((path / "tokenizer_config.json").resolve()))
+        settings = read_foreign_json(path / "tokenizer_config.json")
     except (FileNotFoundError, ValueError, UserError):
         return False
     return isinstance(settings, dict) and bool(settings.get("chat_template"))
@@ -285,15 +277,11 @@ def _count_parameters(config: Mapping[str, Any], tensors: Mapping[str, Tensor], 
         if packed and leaf == "weight" and tensor.dtype == "U32":
             own = table.get(module)
             group = (own if isinstance(own, dict) else table).get("group_size")
-            total += _unpacked(tensor, tensors[f"{module}.scales"], _integer(group))
+            # Each scale stands for one group of weights.
+            total += math.prod(tensors[f"{module}.scales"].shape) * (_integer(group) or 64)
         else:
             total += math.prod(tensor.shape)
     return total
-
-
-def _unpacked(weight: Tensor, scales: Tensor, group_size: int | None) -> int:
-    # Each scale stands for one group of weights.
-    return math.prod(scales.shape) * (group_size or 64)
 
 
 def _main_dtype(tensors: Mapping[str, Tensor]) -> str:

@@ -10,6 +10,7 @@ from mlx.nn.layers.embedding import Embedding
 from mlx.nn.layers.linear import Linear
 from mlx.nn.layers.quantized import QuantizedEmbedding, QuantizedLinear
 
+from cptstudio.lm.parameters import named_modules
 from cptstudio.run_files import ParameterRule
 
 _LINEAR = (Linear, QuantizedLinear)
@@ -23,12 +24,16 @@ def embedding_modules(model: Module, rule: ParameterRule = "kinds") -> dict[str,
     head shares its shape with the token embedding, and where there is none, the configuration
     says how many tokens there are. By the rule "axes" it was every table of the most rows.
     """
-    inside = {id(module) for block in _blocks(model) for _, module in _modules(block)}
-    outside = [(path, m) for path, m in _modules(model) if id(m) not in inside]
-    tables = [m for _, m in outside if isinstance(m, _EMBEDDING)]
+    network: Any = model
+    inside = {id(m) for block in network.layers for m in named_modules(block).values()}
+    found = {
+        path: m
+        for path, m in named_modules(model).items()
+        if id(m) not in inside and isinstance(m, (*_EMBEDDING, *_LINEAR))
+    }
+    tables = [m for m in found.values() if isinstance(m, _EMBEDDING)]
     if not tables:
         return {}
-    found = {path: m for path, m in outside if isinstance(m, (*_EMBEDDING, *_LINEAR))}
     if rule == "axes":
         rows = max(_shape(module)[0] for module in tables)
         return {path: m for path, m in found.items() if _shape(m)[0] == rows}
@@ -65,14 +70,6 @@ def embedding_parameters(model: Module, rule: ParameterRule = "kinds") -> set[st
         for leaf in module
         if isinstance(module[leaf], mx.array)
     }
-
-
-def _blocks(model: Any) -> list[Module]:
-    return list(model.layers)
-
-
-def _modules(model: Any) -> list[tuple[str, Module]]:
-    return list(model.named_modules())
 
 
 def _shape(module: Any) -> tuple[int, int]:

@@ -13,14 +13,15 @@ import mlx.core as mx
 import numpy as np
 import psutil
 from mlx.nn.layers.base import Module
-from mlx.utils import tree_flatten, tree_map, tree_map_with_path
+from mlx.utils import tree_map, tree_map_with_path
 
 from cptstudio.lm import blas
 from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
 from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
 from cptstudio.lm.dropout import KeySource, keyed_dropout
 from cptstudio.lm.loss import OutputHead, find_output_head, next_token_nats
-from cptstudio.lm.streams import most_streams
+from cptstudio.lm.parameters import trainable_parameters
+from cptstudio.lm.streams import equal_parts, most_streams, usable_cores
 
 Tokens = np.ndarray[Any, Any] | mx.array
 
@@ -56,8 +57,11 @@ class GradientStep:
         self.compute_dtype = compute_dtype
         self._lasting = frozenset(lasting)
         self.head: OutputHead | None = find_output_head(model)
-        self._threads = max(1, streams or blas.usable_cores())
-        self.streams = self._most_streams()
+        self._threads = max(1, streams or usable_cores())
+        self.streams = 1
+        if on_cpu():
+            size = sum(array.nbytes for array in trainable_parameters(model).values())
+            self.streams = most_streams(self._threads, size, psutil.virtual_memory().total)
         self._layers = decoder_layers(model) if grad_checkpoint else []
         self._compile = compile
         self._keys = KeySource(mx.random.key(0))
@@ -141,14 +145,6 @@ class GradientStep:
         with checkpointed_layers(self._layers, self._keys):
             return next_token_nats(self.model, inputs, targets, weights, head=self.head)
 
-    def _most_streams(self) -> int:
-        """How many CPU streams to use at most."""
-        if not on_cpu():
-            return 1
-        trained: Any = tree_flatten(cast(Any, self.model).trainable_parameters())
-        size = sum(array.nbytes for _, array in trained)
-        return most_streams(self._threads, size, psutil.virtual_memory().total)
-
     def _shares(self, rows: int) -> list[tuple[mx.Stream, slice]]:
         """Which rows each stream gets; also sets how many threads BLAS uses in each."""
         count = min(self.streams, rows)
@@ -157,6 +153,4 @@ class GradientStep:
             return [(mx.default_stream(mx.default_device()), slice(0, rows))]
         while len(self._cpu_streams) < count:
             self._cpu_streams.append(mx.new_stream(mx.Device(mx.cpu)))
-        edges = [rows * index // count for index in range(count + 1)]
-        streams = self._cpu_streams[:count]
-        return [(stream, slice(*edges[index : index + 2])) for index, stream in enumerate(streams)]
+        return list(zip(self._cpu_streams, equal_parts(rows, count), strict=False))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cptstudio.durable import FolderSignature, folder_signature, open_regular_file
+from cptstudio.durable import FolderSignature, folder_signature, sha256_of_file
 from cptstudio.errors import UserError
 from cptstudio.weight_files import check_present, weight_files
 
@@ -32,8 +32,7 @@ def model_files(path: Path) -> dict[str, str]:
     found = {}
     for file in [path / "config.json", *weight_files(path)]:
         try:
-            with open_regular_file(file.resolve()) as stream:
-                found[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            found[file.name] = sha256_of_file(file.resolve())
         except FileNotFoundError:
             raise UserError(f"{file} is not there: {path} is no complete model.") from None
     return found
@@ -44,12 +43,11 @@ def tokenizer_files(path: Path) -> dict[str, str]:
 
     config.json, which is asked for the tokenizer's class, is one of `model_files`.
     """
-    found = {}
-    for file in sorted(path.iterdir()):
-        if _OF_TOKENIZER.search(file.name) and file.is_file():
-            with open_regular_file(file.resolve()) as stream:
-                found[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
+    return {
+        file.name: sha256_of_file(file.resolve())
+        for file in sorted(path.iterdir())
+        if _OF_TOKENIZER.search(file.name) and file.is_file()
+    }
 
 
 def hash_of_files(files: Mapping[str, str]) -> str:

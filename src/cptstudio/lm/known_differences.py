@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_LONG_ROPES = ("longrope", "su")
+from cptstudio.lm.config_section import language_model, long_ropes
 
 # The sliding window where config.json names none; None: there is none then.
 _ALL_LAYERS = {
@@ -59,8 +59,7 @@ def known_differences(config: Mapping[str, Any], context: int | None = None) -> 
         config: config.json, as written or as `lm.model_config.normalized` gives it.
         context: tokens of the longest text that is trained or scored; None for any.
     """
-    inner = config.get("text_config")
-    section = inner if isinstance(inner, Mapping) else config
+    section = language_model(config)
     model_type = str(section.get("model_type", "")).removesuffix("_text")
     found = [_window(section, model_type, context), _gelu(section, model_type)]
     if model_type == "nanochat" and (epsilon := section.get("rms_norm_eps", 1e-6)) != 1e-5:
@@ -81,15 +80,9 @@ def known_differences(config: Mapping[str, Any], context: int | None = None) -> 
 
 def long_rope_context(config: Mapping[str, Any]) -> int | None:
     """Tokens up to which a model's short LongRoPE factors hold; None without LongRoPE."""
-    inner = config.get("text_config")
-    section = inner if isinstance(inner, Mapping) else config
-    parameters = section.get("rope_parameters")
-    nested = list(parameters.values()) if isinstance(parameters, Mapping) else []
-    for scaling in (section.get("rope_scaling"), parameters, *nested):
-        if not isinstance(scaling, Mapping):
-            continue
-        kind = scaling.get("rope_type") or scaling.get("type")
-        if kind in _LONG_ROPES and scaling.get("short_factor") != scaling.get("long_factor"):
+    section = language_model(config)
+    for scaling in long_ropes(section):
+        if scaling.get("short_factor") != scaling.get("long_factor"):
             name = "original_max_position_embeddings"
             original = section.get(name) or scaling.get(name)
             return original if isinstance(original, int) else None

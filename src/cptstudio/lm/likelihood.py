@@ -23,7 +23,7 @@ import numpy.typing as npt
 from mlx.nn.layers.base import Module
 
 from cptstudio.lm import blas
-from cptstudio.lm.cpu_kernels import exponential, fast_kernels, row_sums
+from cptstudio.lm.cpu_kernels import exponential, fast_kernels, on_cpu, row_sums
 from cptstudio.lm.loss import (
     CPU_CHUNK_BYTES,
     GPU_CHUNK_BYTES,
@@ -32,6 +32,7 @@ from cptstudio.lm.loss import (
     hidden_states,
 )
 from cptstudio.lm.parameters import network_rows
+from cptstudio.lm.streams import equal_parts, usable_cores
 from cptstudio.lm.vocabulary import check_ids
 from cptstudio.metrics import MEASURES
 
@@ -187,7 +188,7 @@ def _scored_batches(
         check_ids(tokens, rows, "The text", None)
     check_ids([reading.start_token], rows, "Each text's beginning", None)
     head = reading.head or find_output_head(model)
-    streams = reading.streams or blas.usable_cores()
+    streams = reading.streams or usable_cores()
     training, threads = model.training, blas.blas_threads()
     model.eval()
     done, total = 0, sum(len(document) for document in documents)
@@ -351,16 +352,12 @@ class _Part:
     def _rows(self) -> int:
         if self._chunk is None:
             vocabulary = int(self._logits(self._outputs[:1]).shape[-1])
-            size = CPU_CHUNK_BYTES if _on_cpu() else GPU_CHUNK_BYTES
+            size = CPU_CHUNK_BYTES if on_cpu() else GPU_CHUNK_BYTES
             self._chunk = max(16, size // (4 * vocabulary))
         return self._chunk
 
 
 # --- CPU streams -----------------------------------------------------------------------------
-
-
-def _on_cpu() -> bool:
-    return mx.default_device() == mx.Device(mx.cpu)
 
 
 @lru_cache(maxsize=1024)
@@ -370,10 +367,9 @@ def _cpu_stream(number: int) -> mx.Stream:
 
 def _shares(rows: int, streams: int) -> list[tuple[mx.Stream, slice]]:
     """Which rows each stream gets; MLX's CPU kernels use one thread, and each stream has one."""
-    count = min(rows, streams) if _on_cpu() else 1
+    count = min(rows, streams) if on_cpu() else 1
     if count < 2:
         blas.set_blas_threads(streams)
         return [(mx.default_stream(mx.default_device()), slice(0, rows))]
     blas.set_blas_threads(1)
-    edges = [rows * index // count for index in range(count + 1)]
-    return [(_cpu_stream(i), slice(edges[i], edges[i + 1])) for i in range(count)]
+    return [(_cpu_stream(i), part) for i, part in enumerate(equal_parts(rows, count))]

@@ -9,14 +9,14 @@ transformers chooses by the length of the text; so does this.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx_lm.models.rope_utils import SuScaledRoPE
 
-_KINDS = ("longrope", "su")
+from cptstudio.lm.config_section import language_model, long_ropes
 
 
 class LongRoPE(Module):
@@ -66,9 +66,9 @@ def put_long_rope(model: Any, config: Mapping[str, Any]) -> None:
         model: a network of mlx-lm.
         config: its configuration, as `lm.model_config.normalized` gives it.
     """
-    inner = config.get("text_config")
-    section: Mapping[str, Any] = inner if isinstance(inner, dict) else config
-    known = list(_long_ropes(section))
+    section = language_model(config)
+    base = {"rope_theta": section.get("rope_theta", 10_000.0)}
+    known = [base | dict(scaling) for scaling in long_ropes(section)]
     if not known:
         return
     for module in model.modules():
@@ -79,17 +79,8 @@ def put_long_rope(model: Any, config: Mapping[str, Any]) -> None:
                     module[name] = mended
 
 
-def _long_ropes(section: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Each LongRoPE that a configuration describes, with its base."""
-    parameters = section.get("rope_parameters")
-    nested = parameters.values() if isinstance(parameters, dict) else ()
-    for scaling in (section.get("rope_scaling"), parameters, *nested):
-        if isinstance(scaling, dict) and scaling.get("type", scaling.get("rope_type")) in _KINDS:
-            yield {"rope_theta": section.get("rope_theta", 10_000.0)} | scaling
-
-
 def _mended(
-    given: SuScaledRoPE, known: list[Mapping[str, Any]], section: Mapping[str, Any]
+    given: SuScaledRoPE, known: list[dict[str, Any]], section: Mapping[str, Any]
 ) -> LongRoPE | None:
     longest = section["max_position_embeddings"]
     for scaling in known:

@@ -18,12 +18,13 @@ from mlx.nn.layers.dropout import Dropout
 from mlx.nn.layers.embedding import Embedding
 from mlx.nn.layers.linear import Linear
 from mlx.nn.losses import cross_entropy
-from mlx.utils import tree_flatten, tree_unflatten
+from mlx.utils import tree_unflatten
 
 from cptstudio.lm import cpu_head
 from cptstudio.lm.cpu_fusion import untraced
 from cptstudio.lm.cpu_kernels import exponential, on_cpu, row_sums
 from cptstudio.lm.output_head import OutputHead, find_output_head, hidden_states, output_size
+from cptstudio.lm.parameters import flatten
 
 __all__ = [
     "CPU_CHUNK_BYTES",
@@ -81,15 +82,14 @@ def head_nats(
         return _plain_nats(head.finish(head.raw_logits(module, hidden)), targets, weights)
     if weights is not None:
         weights = weights.astype(mx.float32)
-    trained = _flat(module.trainable_parameters())
-    names = [name for name, _ in trained]
+    trained = flatten(module.trainable_parameters())
     if chunk_bytes is None:
         chunk_bytes = CPU_CHUNK_BYTES if on_cpu() else GPU_CHUNK_BYTES
     rows = max(16, chunk_bytes // (4 * output_size(module)))
     chunks = _in_chunks_plain if type(module) in (Linear, Embedding) else _in_chunks_any
 
     def total(hidden: mx.array, *parameters: mx.array) -> tuple[mx.array, ...]:
-        values = dict(zip(names, parameters, strict=True))
+        values = dict(zip(trained, parameters, strict=True))
         return chunks(head, module, values, hidden, targets, weights, rows)
 
     def total_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
@@ -103,7 +103,7 @@ def head_nats(
 
     function: Any = mx.custom_function(total)
     function.vjp(total_vjp)
-    nats: mx.array = function(hidden, *(value for _, value in trained))[0]
+    nats: mx.array = function(hidden, *trained.values())[0]
     return nats
 
 
@@ -201,7 +201,7 @@ def _in_chunks_any(
     names, values = list(trained), list(trained.values())
 
     def raw_logits(hidden: mx.array, *parameters: mx.array) -> mx.array:
-        former = _flat(module.trainable_parameters())
+        former = list(flatten(module.trainable_parameters()).items())
         module.update(tree_unflatten(list(zip(names, parameters, strict=True))))
         try:
             return head.raw_logits(module, hidden)
@@ -241,12 +241,6 @@ def _after(piece: mx.array, found: Sequence[mx.array], sums: dict[str, mx.array]
     Without this order nothing keeps the evaluation from making all chunks' logits at once.
     """
     return cast(mx.array, mx.depends(piece, [found[-1], *sums.values()])) if found else piece
-
-
-def _flat(tree: Any) -> list[tuple[str, Any]]:
-    """The arrays of a tree with their dotted names."""
-    flat: Any = tree_flatten(tree)
-    return list(flat)
 
 
 def _has_dropout(module: Any) -> bool:

@@ -25,13 +25,13 @@ from mlx_lm.utils import dequantize_model
 from cptstudio.errors import UserError
 from cptstudio.lm.embeddings import embedding_modules, embedding_parameters
 from cptstudio.lm.loading import LoadedModel, wider_values
-from cptstudio.lm.parameter_kinds import (
-    Treatment,
-    constants,
-    parameter_kinds,
-    treatments,
+from cptstudio.lm.parameter_kinds import Treatment, constants, parameter_kinds, treatments
+from cptstudio.lm.parameters import (
+    named_modules,
+    named_parameters,
+    set_parameters,
+    trainable_parameters,
 )
-from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.run_files import ParameterRule
 from cptstudio.settings import MethodSettings
 
@@ -103,7 +103,10 @@ def apply_method(
 def _apply_full(loaded: LoadedModel, rule: ParameterRule) -> AppliedMethod:
     model = loaded.model
     model.unfreeze()
-    _freeze_named(model, constants(parameter_kinds(model), rule))
+    modules = named_modules(model)
+    for name in constants(parameter_kinds(model), rule):
+        owner, _, leaf = name.rpartition(".")
+        modules[owner].freeze(keys=leaf, recurse=False)
     trained = trainable_parameters(model)
     embeddings = embedding_parameters(model, rule)
     return AppliedMethod(
@@ -116,13 +119,6 @@ def _apply_full(loaded: LoadedModel, rule: ParameterRule) -> AppliedMethod:
         notes=(),
         treatments=treatments(parameter_kinds(model), trained, rule, embeddings),
     )
-
-
-def _freeze_named(model: Module, names: Iterable[str]) -> None:
-    modules = dict(_modules(model))
-    for name in names:
-        owner, _, leaf = name.rpartition(".")
-        modules[owner].freeze(keys=leaf, recurse=False)
 
 
 # --- adapters --------------------------------------------------------------------------------
@@ -281,8 +277,13 @@ def _initial_factor(shape: tuple[int, ...], module: Any, name: str, seed: int) -
 # --- embeddings ------------------------------------------------------------------------------
 
 
-def _modules(model: Any) -> list[tuple[str, Module]]:
-    return list(model.named_modules())
+def unpacked(module: Module) -> Module:
+    """A packed layer or embedding as mlx-lm unpacks it."""
+    holder: Any = Module()  # type: ignore[no-untyped-call]
+    holder["part"] = module
+    dequantize_model(holder)
+    part: Module = holder["part"]
+    return part
 
 
 def _unfreeze_embeddings(loaded: LoadedModel, rule: ParameterRule) -> frozenset[str]:
@@ -290,10 +291,7 @@ def _unfreeze_embeddings(loaded: LoadedModel, rule: ParameterRule) -> frozenset[
     modules = embedding_modules(model, rule)
     for path, module in modules.items():
         if isinstance(module, (QuantizedEmbedding, QuantizedLinear)):
-            holder: Any = Module()  # type: ignore[no-untyped-call]
-            holder["part"] = module
-            dequantize_model(holder)
-            model.update_modules(tree_unflatten([(path, holder["part"])]))
+            model.update_modules(tree_unflatten([(path, unpacked(module))]))
     names = embedding_parameters(model, rule)
     # Masters begin with what the base stores, not with what is left of it in the compute type.
     values = named_parameters(model) | wider_values(loaded)
@@ -307,7 +305,7 @@ def _unfreeze_embeddings(loaded: LoadedModel, rule: ParameterRule) -> frozenset[
 def _total(model: Module) -> int:
     """Number of parameters, packed ones unpacked (mlx-lm's own count leaves some out)."""
     total = 0
-    for _, module in _modules(model):
+    for module in named_modules(model).values():
         own: dict[str, Any] = {
             name: value for name, value in module.items() if isinstance(value, mx.array)
         }

@@ -76,6 +76,8 @@ def _stacked_experts(weights: Weights) -> Weights:
 
 def _gpt_oss(weights: Weights) -> Weights:
     """Unpacked experts: gate and up interleaved along the last axis, inputs before outputs."""
+    if not any(name.endswith(".experts.gate_up_proj") for name in weights):
+        return weights
     result = {}
     for name, value in weights.items():
         if name.endswith(".experts.gate_up_proj"):
@@ -93,11 +95,6 @@ def _gpt_oss(weights: Weights) -> Weights:
         else:
             result[name] = value
     return result
-
-
-def _gpt_oss_unless_packed(weights: Weights) -> Weights:
-    unpacked = any(name.endswith(".experts.gate_up_proj") for name in weights)
-    return _gpt_oss(weights) if unpacked else weights
 
 
 def _qwen3_vl_experts(weights: Weights) -> Weights:
@@ -136,7 +133,7 @@ def _olmo_hybrid(weights: Weights) -> Weights:
 
 _STEPS: dict[str, Callable[[Weights], Weights]] = {
     "gpt2": _renamed((r"^transformer\.", "")),
-    "gpt_oss": _gpt_oss_unless_packed,
+    "gpt_oss": _gpt_oss,
     "kimi_k25": _renamed(
         (r"^language_model\.model\.blocks\.", "language_model.model.layers."),
         (r"^model\.mm_projector\.", "mm_projector."),

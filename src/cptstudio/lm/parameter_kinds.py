@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
@@ -43,7 +43,7 @@ from mlx_lm.models.mla import MultiLinear
 from mlx_lm.models.switch_layers import SwitchLinear
 
 from cptstudio.lm.embeddings import embedding_modules
-from cptstudio.lm.parameters import named_parameters
+from cptstudio.lm.parameters import named_modules, named_parameters
 from cptstudio.run_files import ParameterRule
 
 Kind = Literal["matrix", "embedding", "vector", "constant"]
@@ -110,7 +110,7 @@ _TREATMENTS: dict[Kind, Treatment] = {
 
 def parameter_kinds(model: Module) -> dict[str, Kind]:
     """Return what each parameter of a network is, plain or with adapters on it, by name."""
-    modules = dict(_named_modules(model))
+    modules = named_modules(model)
     heads = embedding_modules(model)
     unreached = tuple(
         f"{path}." for path, one in modules.items() if type(one).__name__ in _WITHOUT_GRADIENT
@@ -172,7 +172,3 @@ def constants(kinds: Mapping[str, Kind], rule: ParameterRule) -> list[str]:
     if rule == "kinds":
         return [name for name, kind in kinds.items() if kind == "constant"]
     return [name for name in kinds if name.rpartition(".")[2] in _FORMER_CONSTANTS]
-
-
-def _named_modules(model: Any) -> list[tuple[str, Module]]:
-    return list(model.named_modules())

@@ -22,6 +22,11 @@ def named_parameters(model: Module) -> dict[str, mx.array]:
     return flatten(model.parameters())  # type: ignore[no-untyped-call]
 
 
+def named_modules(model: Any) -> dict[str, Module]:
+    """All modules of a network by their dotted paths, itself as "", in its own order."""
+    return dict(model.named_modules())
+
+
 def network_rows(model: Module) -> int | None:
     """How many token ids a network has rows for; None where its embedding is not found."""
     shapes = {name: value.shape for name, value in named_parameters(model).items()}

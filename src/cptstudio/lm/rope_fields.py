@@ -82,18 +82,13 @@ def add_rope_fields(section: Section) -> None:
         if any(isinstance(value, dict) for value in parameters.values()):
             _rope_by_layer(section, parameters)
         else:
-            _one_rope(section, parameters)
+            named = _both_names(parameters, "rope_parameters", section.where)
+            _base_and_share(section, parameters, "rope_parameters")
+            _scaling(section, named, "rope_parameters")
     elif isinstance(scaling, dict):
         named = _both_names(scaling, "rope_scaling", section.where)
         section.fields["rope_scaling"] = named
         _check_kind(section, named, "rope_scaling")
-
-
-def _one_rope(section: Section, parameters: Mapping[str, Any]) -> None:
-    """RoPE that is the same in all layers."""
-    named = _both_names(parameters, "rope_parameters", section.where)
-    _base_and_share(section, parameters, "rope_parameters")
-    _scaling(section, named, "rope_parameters")
 
 
 def _rope_by_layer(section: Section, parameters: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ from mlx.nn.layers.base import Module
 from cptstudio.durable import dump_json
 from cptstudio.lm.description import read_model_config
 from cptstudio.lm.loading import ADAPTER_LEAVES, LoadedModel, load_network, wider_values
-from cptstudio.lm.methods import AppliedMethod
+from cptstudio.lm.methods import AppliedMethod, unpacked
 from cptstudio.lm.model_config import additions, normalized
 from cptstudio.lm.parameter_kinds import constants, parameter_kinds
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
@@ -217,17 +217,12 @@ def fused_parameters(
 
 
 def _fused(model: Any) -> dict[str, mx.array]:
-    from mlx_lm.utils import dequantize_model
-
     fused: dict[str, Any] = {}
     for path, module in model.named_modules():
         if hasattr(module, "fuse"):
             fused[path] = module.fuse(dequantize=True)
         elif hasattr(module, "bits") and hasattr(module, "scales"):
-            holder: Any = Module()  # type: ignore[no-untyped-call]
-            holder["part"] = module
-            dequantize_model(holder)
-            fused[path] = holder["part"]
+            fused[path] = unpacked(module)
     # The adapters' own inner layers are parts of what they were fused into.
     tops = [path for path in fused if path.rpartition(".")[0] not in fused]
     parameters = {

@@ -10,12 +10,11 @@ because a scale's error is the error of all the weights that share it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
-from cptstudio.lm.parameters import named_parameters
+from cptstudio.lm.parameters import named_modules, named_parameters
 from cptstudio.weight_files import Tensor
 
 IN_FILES = {"F32": mx.float32, "BF16": mx.bfloat16, "F16": mx.float16}
@@ -33,7 +32,7 @@ def stored_types(model: Module) -> dict[str, mx.Dtype]:
             has when it is unpacked.
     """
     types: dict[str, mx.Dtype] = {}
-    modules = _by_path(model)
+    modules = named_modules(model)
     for name, value in named_parameters(model).items():
         path, _, leaf = name.rpartition(".")
         scales = modules[path].get("scales") if path in modules else None
@@ -61,7 +60,7 @@ def lasting_parameters(model: Module) -> frozenset[str]:
         model: without adapters, before anything was cast.
     """
     values = named_parameters(model)
-    modules = _by_path(model)
+    modules = named_modules(model)
     bulk = main_type(values)
     may_cast = getattr(model, "cast_predicate", None)
     lasting = set()
@@ -113,7 +112,3 @@ def narrowed(
         and value.dtype != dtype
         and (dtype == mx.float32 or name not in lasting)
     }
-
-
-def _by_path(model: Any) -> dict[str, Module]:
-    return dict(model.named_modules())

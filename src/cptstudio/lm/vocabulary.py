@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cptstudio.durable import parse_foreign_json, read_bytes
+from cptstudio.durable import parse_foreign_json, read_bytes, read_foreign_json
 from cptstudio.errors import UserError
 
 EMBEDDING_NAMES: Final = frozenset(
@@ -110,7 +110,7 @@ def beyond_sentence(what: str, beyond: Sequence[int], rows: int, folder: Path | 
 def token_texts(folder: Path, wanted: set[int]) -> dict[int, str]:
     """Return the texts of some ids as tokenizer.json spells them; those it knows."""
     try:
-        content = parse_foreign_json(read_bytes((folder / "tokenizer.json").resolve()))
+        content = read_foreign_json(folder / "tokenizer.json")
         found = {one["id"]: one["content"] for one in content.get("added_tokens") or ()}
         vocabulary = content["model"].get("vocab")
         if isinstance(vocabulary, dict):
@@ -127,7 +127,7 @@ def template_ids_beyond(folder: Path, rows: int | None) -> list[int]:
     if rows is None:
         return []
     try:
-        content = parse_foreign_json(read_bytes((folder / "tokenizer.json").resolve()))
+        content = read_foreign_json(folder / "tokenizer.json")
         added = {int(one["id"]): str(one["content"]) for one in content["added_tokens"]}
     except (OSError, UserError, ValueError, TypeError, KeyError):
         return []

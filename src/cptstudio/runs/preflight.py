@@ -55,8 +55,7 @@ def count_parameters(model: Path) -> int:
     """
     config = model / "config.json"
     try:
-        # Files of the Hugging Face cache are links into its store of contents.
-        if not isinstance(durable.parse_foreign_json(durable.read_bytes(config.resolve())), dict):
+        if not isinstance(durable.read_foreign_json(config), dict):
             raise UnusableFileError(config, "is not a JSON object")
     except FileNotFoundError:
         raise UnusableFileError(config, "is not there") from None

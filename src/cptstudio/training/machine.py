@@ -12,6 +12,7 @@ from typing import Literal
 import psutil
 
 import cptstudio
+from cptstudio.lm.streams import usable_cores
 
 _PACKAGES = ("mlx", "mlx-lm", "transformers", "tokenizers", "numpy")
 _CUDA_PACKAGES = ("mlx-cuda-12", "mlx-cuda-13", "mlx-cuda")
@@ -42,11 +43,10 @@ class Machine:
 
 def describe_machine() -> Machine:
     """This machine."""
-    affinity = getattr(os, "sched_getaffinity", None)
     return Machine(
         system=f"{platform.system()} {platform.release()}",
         processor=platform.processor() or platform.machine(),
-        cores=len(affinity(0)) if affinity else (os.cpu_count() or 1),
+        cores=usable_cores(),
         memory=psutil.virtual_memory().total,
         accelerator=_accelerator(),
     )

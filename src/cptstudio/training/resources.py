@@ -12,10 +12,9 @@ probabilities, which its fused kernel keeps for one layer at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from cptstudio.lm.config_section import language_model
 from cptstudio.lm.description import ModelDescription, read_model_config
 from cptstudio.lm.streams import most_streams
 from cptstudio.optimizer_records import OPTIMIZERS
@@ -53,6 +52,9 @@ UPDATE_ARRAYS = 3.0
 UPDATE_WEIGHTS = 10_500_000
 """Weights whose update is under way at once: two or three chunks of the optimizer."""
 
+_EMBEDDINGS = ("embed", "lm_head", "wte", "wpe")
+"""In the names of their tensors."""
+
 ATTENTION_BLOCK, MOST_BLOCKS = 128, 8
 """As in `cptstudio.lm.cpu_attention`, which imports MLX."""
 
@@ -85,14 +87,17 @@ def trained_parameters(model: ModelDescription, settings: TrainingSettings) -> i
     """Number of parameters that the method trains."""
     if settings.method.kind == "full":
         return model.parameters
-    rank = settings.method.rank
+    rank, quantization = settings.method.rank, model.quantization
+    packing = 32 // quantization.bits if quantization and quantization.bits else 1
     shapes = [
         tensor.shape
         for name, tensor in read_tensors(model.path).items()
-        if len(tensor.shape) >= 2 and name.endswith("weight") and not _is_embedding(name)
+        if len(tensor.shape) >= 2
+        and name.endswith("weight")
+        and not any(part in name for part in _EMBEDDINGS)
     ]
     adapters = sum(
-        math.prod(shape[:-2]) * rank * (shape[-2] + shape[-1] * _packing(model)) for shape in shapes
+        math.prod(shape[:-2]) * rank * (shape[-2] + shape[-1] * packing) for shape in shapes
     )
     if settings.method.train_embeddings:
         adapters += embedding_parameters(model)
@@ -111,15 +116,6 @@ def embedding_parameters(model: ModelDescription) -> int:
     """Number of parameters of embedding and head."""
     width = _sizes(model).hidden
     return (model.vocabulary_size or 0) * width * (1 if model.tied_embeddings else 2)
-
-
-def _is_embedding(name: str) -> bool:
-    return any(part in name for part in ("embed", "lm_head", "wte", "wpe"))
-
-
-def _packing(model: ModelDescription) -> int:
-    quantization = model.quantization
-    return 32 // quantization.bits if quantization and quantization.bits else 1
 
 
 def estimate_memory(
@@ -225,9 +221,7 @@ def _head(
 
 
 def _sizes(model: ModelDescription) -> _Sizes:
-    config = read_model_config(model.path)
-    inner = config.get("text_config")
-    text: Mapping[str, Any] = inner if isinstance(inner, dict) else config
+    text = language_model(read_model_config(model.path))
 
     def first(names: tuple[str, ...], default: int) -> int:
         return next((text[name] for name in names if isinstance(text.get(name), int)), default)
