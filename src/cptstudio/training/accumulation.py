@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import mlx.core as mx
 from mlx.utils import tree_map
@@ -36,10 +35,6 @@ def accumulate(
             mx.eval(nats, gradients)
         more_nats, count, more = gradient_step(batch.inputs, batch.targets, batch.mask, seed=seed)
         nats, tokens = nats + more_nats, tokens + count
-        gradients = more if gradients is None else _added(gradients, more)
+        gradients = more if gradients is None else tree_map(mx.add, gradients, more)
         del more
     return nats, tokens, flatten(gradients)
-
-
-def _added(left: dict[str, Any], right: dict[str, Any]) -> Any:
-    return tree_map(mx.add, left, right)

@@ -9,7 +9,7 @@ from cptstudio.lengths import Length
 from cptstudio.lm.description import ModelDescription
 from cptstudio.lm.weight_formats import can_be_compiled
 from cptstudio.optimizer_records import OPTIMIZERS
-from cptstudio.settings import MethodSettings, OptimizerSettings, Settings, TrainingSettings
+from cptstudio.settings import Settings, TrainingSettings
 from cptstudio.training.machine import Machine
 from cptstudio.training.resources import estimate_memory
 from cptstudio.training.training_data import RunLength
@@ -52,38 +52,33 @@ def fill_in(
     settings: TrainingSettings, model: ModelDescription, machine: Machine
 ) -> TrainingSettings:
     """Everything that does not depend on the corpora's sizes."""
-    data = settings.data
+    data, compute, method = settings.data, settings.compute, settings.method
     has_replay = any(use.role == "replay" for use in data.corpora)
-    context = data.context_length
-    if context is None:
-        context = min(model.context_limit or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
-    share = data.replay_share
-    if share is None:
-        share = DEFAULT_REPLAY_SHARE if has_replay else 0.0
+    compiled = machine.accelerator != "cpu" and can_be_compiled(model.model_type)
     settings = _changed(
         settings,
-        data=_changed(data, context_length=context, replay_share=share),
-        compute=_changed(
-            settings.compute,
-            dtype=compute_dtype(settings, machine),
-            compile=_or(
-                settings.compute.compile,
-                machine.accelerator != "cpu" and can_be_compiled(model.model_type),
-            ),
-            threads=_or(settings.compute.threads, machine.cores),
+        data=_filled(
+            data,
+            context_length=min(model.context_limit or DEFAULT_CONTEXT, DEFAULT_CONTEXT),
+            replay_share=DEFAULT_REPLAY_SHARE if has_replay else 0.0,
+        ),
+        compute=_filled(
+            _changed(compute, dtype=compute_dtype(settings, machine)),
+            compile=compiled,
+            threads=machine.cores,
         ),
     )
-    settings = _changed(settings, method=_method(settings, model, machine))
-    return _changed(settings, **_rates(settings, model))
-
-
-def _method(
-    settings: TrainingSettings, model: ModelDescription, machine: Machine
-) -> MethodSettings:
-    method = settings.method
     kind = method.kind or _default_kind(settings, model, machine)
-    alpha = 2.0 * method.rank if method.alpha is None else method.alpha
-    return _changed(method, kind=kind, alpha=alpha)
+    usual = default_learning_rate(model.parameters, kind, settings.optimizer.name)
+    optimizer = _filled(settings.optimizer, learning_rate=usual)
+    rate = optimizer.learning_rate or 0.0
+    method = _filled(
+        method,
+        kind=kind,
+        alpha=2.0 * method.rank,
+        embedding_learning_rate=rate if kind == "full" else float(f"{rate / 10:.1e}"),
+    )
+    return _changed(settings, optimizer=optimizer, method=method)
 
 
 def _default_kind(settings: TrainingSettings, model: ModelDescription, machine: Machine) -> str:
@@ -94,46 +89,26 @@ def _default_kind(settings: TrainingSettings, model: ModelDescription, machine: 
     return "full" if needed <= MEMORY_PART * machine.memory else "lora"
 
 
-def _rates(settings: TrainingSettings, model: ModelDescription) -> dict[str, Any]:
-    kind = settings.method.kind or "full"
-    optimizer: OptimizerSettings = settings.optimizer
-    rate = optimizer.learning_rate
-    if rate is None:
-        rate = default_learning_rate(model.parameters, kind, optimizer.name)
-    own = settings.method.embedding_learning_rate
-    if own is None:
-        own = rate if kind == "full" else float(f"{rate / 10:.1e}")
-    return {
-        "optimizer": _changed(optimizer, learning_rate=rate),
-        "method": _changed(settings.method, embedding_learning_rate=own),
-    }
-
-
 def fill_in_lengths(settings: TrainingSettings, length: RunLength) -> TrainingSettings:
     """Warm-up and intervals, in steps, once the run's length is known."""
-    schedule, evaluation, checkpoints = (
-        settings.schedule,
-        settings.evaluation,
-        settings.checkpoints,
-    )
+    save_every = Length(length.save_every, "steps")
     return _changed(
         settings,
-        schedule=_changed(
-            schedule, warmup=_or(schedule.warmup, Length(max(1, length.warmup), "steps"))
+        schedule=_filled(settings.schedule, warmup=Length(max(1, length.warmup), "steps")),
+        evaluation=_filled(
+            settings.evaluation,
+            every=Length(length.evaluate_every, "steps"),
+            max_tokens=length.evaluation_tokens,
         ),
-        evaluation=_changed(
-            evaluation,
-            every=_or(evaluation.every, Length(length.evaluate_every, "steps")),
-            max_tokens=_or(evaluation.max_tokens, length.evaluation_tokens),
-        ),
-        checkpoints=_changed(
-            checkpoints, every=_or(checkpoints.every, Length(length.save_every, "steps"))
-        ),
+        checkpoints=_filled(settings.checkpoints, every=save_every),
     )
 
 
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value
+def _filled(group: _Group, **defaults: Any) -> _Group:
+    """A group with these values where it has none."""
+    return _changed(
+        group, **{name: one for name, one in defaults.items() if getattr(group, name) is None}
+    )
 
 
 def _changed(group: _Group, **values: Any) -> _Group:

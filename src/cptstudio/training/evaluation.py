@@ -65,10 +65,12 @@ def evaluate(
         if should_stop():
             raise EvaluationAbandonedError
 
-    scores: dict[str, Scores] = {}
+    corpora: dict[str, dict[str, Any]] = {}
+    domain: list[Scores] = []
+    general: list[Scores] = []
     with computing_in(loaded, compute_dtype):
         for chosen in sets:
-            scores[chosen.name] = score_documents(
+            scores = score_documents(
                 loaded.model,
                 [document.tokens for document in chosen.documents],
                 [document.byte_length for document in chosen.documents],
@@ -78,22 +80,11 @@ def evaluate(
                 streams=streams,
                 progress=progress,
             )
-    roles = {chosen.name: chosen.role for chosen in sets}
-    documents = {
-        chosen.name: len({document.number for document in chosen.documents}) for chosen in sets
-    }
-    return EvaluationResult(
-        corpora={
-            name: {
-                "role": roles[name],
-                "documents": documents[name],
-                **score.figures(),
-            }
-            for name, score in scores.items()
-        },
-        domain_bits_per_byte=_together([s for n, s in scores.items() if roles[n] == "domain"]),
-        general_bits_per_byte=_together([s for n, s in scores.items() if roles[n] != "domain"]),
-    )
+            documents = len({document.number for document in chosen.documents})
+            found = {"role": chosen.role, "documents": documents, **scores.figures()}
+            corpora[chosen.name] = found
+            (domain if chosen.role == "domain" else general).append(scores)
+    return EvaluationResult(corpora, _together(domain), _together(general))
 
 
 def _together(scores: Sequence[Scores]) -> float | None:

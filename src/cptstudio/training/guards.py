@@ -22,8 +22,6 @@ from cptstudio.settings import GuardSettings
 
 SMALLEST_RELATIVE_SIGMA: Final = 1e-3
 """Deviation assumed at least, relative to the mean: a constant loss would have none."""
-
-
 SMALLEST_COMPARABLE_SHARE: Final = 0.5
 """Part of the usual tokens below which a step says little about the ones to come."""
 
@@ -135,10 +133,9 @@ class StepGuard:
         newest = state["newest"]
         self._newest = None if newest is None else (newest[0], newest[1])
         self.skipped = state["skipped"]
-        self.in_a_row = 0 if self._gave_up(state) else state["in_a_row"]
-
-    def _gave_up(self, state: Mapping[str, Any]) -> bool:
-        return bool(state["in_a_row"] >= self._settings.stop_after_skips)
+        self.in_a_row = state["in_a_row"]
+        if self.gives_up:
+            self.in_a_row = 0
 
 
 def skip_reason(loss: float, gradient_norm: float, limits: Limits) -> str | None:

@@ -206,7 +206,6 @@ class TrainingLoop:
         seconds, self._last_time = now - self._last_time, now
         self._elapsed += seconds
         speed = done.tokens / seconds
-        memory = self._memory.read()
         self._logger.row(
             TRAIN,
             step,
@@ -219,10 +218,7 @@ class TrainingLoop:
             elapsed=self._elapsed,
             step_seconds=seconds,
             tokens_per_second=speed,
-            memory_active=memory.active,
-            memory_peak=memory.peak,
-            memory_cache=memory.cache,
-            memory_process=memory.process,
+            **self._memory.read(),
             **({} if skipped is None else {"skipped": skipped}),
         )
         if skipped is not None:
@@ -265,7 +261,7 @@ class TrainingLoop:
             )
         except EvaluationAbandonedError:
             return
-        memory = self._memory.read()
+        memory_peak = self._memory.read()["memory_peak"]
         value = result.domain_bits_per_byte
         best = value is not None and self.early_stopping.observe(self.step, value)
         seconds = time.perf_counter() - started
@@ -279,7 +275,7 @@ class TrainingLoop:
             best=best,
             elapsed=self._elapsed,
             evaluation_seconds=seconds,
-            memory_peak=memory.peak,
+            memory_peak=memory_peak,
         )
         for index, (prompt, text) in enumerate(
             zip(settings.evaluation.prompts, samples, strict=True)
@@ -313,14 +309,8 @@ class TrainingLoop:
             domain_bits_per_byte=value if value is not None and math.isfinite(value) else None,
         )
         self._saved_step = self.step
-        message = f"Saved {path.name}."
-        self._logger.event(
-            "checkpoint",
-            self.step,
-            message,
-            checkpoint=path.name,
-            memory_peak=self._memory.read().peak,
-        )
+        message, peak = f"Saved {path.name}.", self._memory.read()["memory_peak"]
+        self._logger.event("checkpoint", self.step, message, checkpoint=path.name, memory_peak=peak)
         for name in self._checkpoints.prune(self.step):
             self._logger.event("deleted", self.step, f"Deleted {name}.", checkpoint=name)
         self._reporter.say(message)

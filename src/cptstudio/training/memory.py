@@ -2,27 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import mlx.core as mx
 import psutil
-
-
-@dataclass(frozen=True)
-class MemoryUse:
-    """All in bytes.
-
-    Attributes:
-        active: held by live arrays.
-        peak: the most that was active since the last reading.
-        cache: kept by MLX for reuse.
-        process: resident size of the whole process.
-    """
-
-    active: int
-    peak: int
-    cache: int
-    process: int
 
 
 class MemoryMeter:
@@ -31,13 +12,13 @@ class MemoryMeter:
     def __init__(self) -> None:
         self._process = psutil.Process()
 
-    def read(self) -> MemoryUse:
-        """What is used now."""
-        use = MemoryUse(
-            active=mx.get_active_memory(),
-            peak=mx.get_peak_memory(),
-            cache=mx.get_cache_memory(),
-            process=self._process.memory_info().rss,
-        )
+    def read(self) -> dict[str, int]:
+        """Return what is used now, and was at most since the last reading: bytes by metric."""
+        use = {
+            "memory_active": mx.get_active_memory(),
+            "memory_peak": mx.get_peak_memory(),
+            "memory_cache": mx.get_cache_memory(),
+            "memory_process": self._process.memory_info().rss,
+        }
         mx.reset_peak_memory()
         return use

@@ -73,14 +73,20 @@ def set_up(config: RunConfig, *, verify: bool = False) -> Setup:
     settings = config.settings
     data = open_training_data(config, verify=verify)
     check_model(config)
-    notes = list(_prepare_machine(settings))
+    notes = [blas.use_fast_blas(settings.compute.threads, settings.compute.fast_blas).reason]
+    if settings.compute.cache_limit is not None:
+        mx.set_cache_limit(settings.compute.cache_limit)
     on_gpu = mx.default_device().type == mx.DeviceType.gpu
     compute_dtype = _DTYPES.get(settings.compute.dtype, default_compute_dtype())
     loaded = _load(config, compute_dtype)
     method = apply_method(loaded, settings.method, seed=settings.seed, rule=config.parameter_rule)
     parameters = TrainedParameters(loaded.model)
     length = run_length(settings, data.order)
-    notes += [*method.notes, *_notes_on_data(data)]
+    notes += method.notes
+    notes += [
+        f"The corpus {name!r} has no validation documents, so it is not measured."
+        for name in data.without_validation
+    ]
     notes += known_differences(loaded.config, settings.data.context_length)
     notes += notes_on_parent(config)
     return Setup(
@@ -167,20 +173,6 @@ def _check_tokens(config: RunConfig, loaded: LoadedModel) -> None:
     )
     if problems:
         raise UserError("The run cannot be trained:", problems)
-
-
-def _prepare_machine(settings: TrainingSettings) -> list[str]:
-    report = blas.use_fast_blas(settings.compute.threads, settings.compute.fast_blas)
-    if settings.compute.cache_limit is not None:
-        mx.set_cache_limit(settings.compute.cache_limit)
-    return [report.reason]
-
-
-def _notes_on_data(data: TrainingData) -> list[str]:
-    return [
-        f"The corpus {name!r} has no validation documents, so it is not measured."
-        for name in data.without_validation
-    ]
 
 
 def _embedding_rate_factor(settings: TrainingSettings) -> float:

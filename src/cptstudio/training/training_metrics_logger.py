@@ -66,29 +66,14 @@ class TrainingMetricsLogger:
 
     def event(self, kind: EventKind, step: int, message: str, **values: Any) -> None:
         """Append a line to the run's events; `message` is a sentence for the user."""
-        self._events.append(
-            {
-                "time": time.time(),
-                "session": self._session,
-                "event": kind,
-                "step": step,
-                "message": message,
-                **values,
-            }
-        )
+        self._note(self._events, event=kind, step=step, message=message, **values)
 
     def sample(self, step: int, index: int, prompt: str, completion: str) -> None:
         """Append a completion of the prompt suite; later lines for a step replace earlier ones."""
-        self._samples.append(
-            {
-                "time": time.time(),
-                "session": self._session,
-                "step": step,
-                "index": index,
-                "prompt": prompt,
-                "completion": completion,
-            }
-        )
+        self._note(self._samples, step=step, index=index, prompt=prompt, completion=completion)
+
+    def _note(self, writer: JsonLinesWriter, **values: Any) -> None:
+        writer.append({"time": time.time(), "session": self._session, **values})
 
     def flush_to_disk(self) -> None:
         """Make everything written so far survive a power cut."""
