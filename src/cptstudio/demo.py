@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import importlib
 import inspect
 import shutil
@@ -46,12 +47,14 @@ def library_files() -> list[Path]:
     ]
 
 
-def _parsed(path: Path) -> tuple[str, ast.Module] | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return text, ast.parse(text)
-    except (OSError, SyntaxError, ValueError):
-        return None
+def _modules() -> Iterator[tuple[Path, str, ast.Module]]:
+    """Each file that can be parsed, relative to the library, with its text and its syntax."""
+    root = Path(sysconfig.get_path("stdlib"))
+    for path in library_files():
+        if "pydoc_data" not in path.parts:
+            with contextlib.suppress(OSError, SyntaxError, ValueError):
+                text = path.read_text(encoding="utf-8")
+                yield path.relative_to(root), text, ast.parse(text)
 
 
 def _docstring_nodes(tree: ast.Module) -> Iterator[ast.Expr]:
@@ -64,21 +67,12 @@ def _docstring_nodes(tree: ast.Module) -> Iterator[ast.Expr]:
                 yield first
 
 
-def _docstring(node: ast.Expr) -> str:
-    assert isinstance(node.value, ast.Constant)
-    return inspect.cleandoc(str(node.value.value))
-
-
 def documentation() -> Iterator[tuple[str, str]]:
     """Names and texts of the general corpus's documents."""
-    root = Path(sysconfig.get_path("stdlib"))
-    for path in library_files():
-        parsed = _parsed(path)
-        if parsed is None or "pydoc_data" in path.parts:
-            continue
-        text = "\n\n".join(_docstring(node) for node in _docstring_nodes(parsed[1]))
-        name = "-".join(path.relative_to(root).with_suffix("").parts)
-        yield f"module-{name}.txt", text
+    for path, _, tree in _modules():
+        found = (ast.literal_eval(node.value) for node in _docstring_nodes(tree))
+        name = "-".join(path.with_suffix("").parts)
+        yield f"module-{name}.txt", "\n\n".join(map(inspect.cleandoc, found))
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     for topic, text in sorted(topics.items()):
         yield f"topic-{topic}.txt", text
@@ -100,13 +94,8 @@ def _members_documentation(members: object) -> list[str]:
 
 def source_code() -> Iterator[tuple[str, str]]:
     """Names and texts of the domain corpus's documents: source without its docstrings."""
-    root = Path(sysconfig.get_path("stdlib"))
-    for path in library_files():
-        parsed = _parsed(path)
-        if parsed is None or "pydoc_data" in path.parts:
-            continue
-        text, tree = parsed
-        yield "-".join(path.relative_to(root).parts), _without_docstrings(text, tree)
+    for path, text, tree in _modules():
+        yield "-".join(path.parts), _without_docstrings(text, tree)
 
 
 def _without_docstrings(text: str, tree: ast.Module) -> str:

@@ -250,26 +250,37 @@ def read_foreign_json(path: Path) -> Any:
 # --- reading -------------------------------------------------------------------------------
 
 
-def open_regular_file(path: Path) -> io.BufferedReader:
-    """Open a file for reading if it is a regular file and not a link.
+def open_descriptor(path: Path, flags: int, mode: int = 0o644) -> int:
+    """Open a file as `os.open` does, if it is a regular file and not a link.
 
     O_NONBLOCK keeps a FIFO from blocking the open; the type is checked on the open
     descriptor, so that nothing can be swapped in between.
+
+    Raises:
+        OSError: as `os.open`; ELOOP for a link.
+        UnusableFileError: a folder, FIFO or device is there.
+    """
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnusableFileError(path, "is not a regular file")
+    return descriptor
+
+
+def open_regular_file(path: Path) -> io.BufferedReader:
+    """Open a file for reading if it is a regular file and not a link.
 
     Raises:
         FileNotFoundError: nothing is there.
         UnusableFileError: a link, folder, FIFO, device, or something unreadable is there.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_descriptor(path, os.O_RDONLY)
     except FileNotFoundError:
         raise
     except OSError as error:
         reason = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise UnusableFileError(path, f"cannot be opened: {reason}") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UnusableFileError(path, "is not a regular file")
     return os.fdopen(descriptor, "rb")
 
 
@@ -343,6 +354,13 @@ def read_json(path: Path, limit: int = JSON_SIZE_LIMIT) -> Any:
         return parse_json(data)
     except ValueError as error:
         raise UnusableFileError(path, f"is not valid JSON: {error}") from None
+
+
+def free_space(path: Path) -> int:
+    """Bytes that are free on the disk of a path, which need not be there yet."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
 
 
 def sha256_of_file(path: Path) -> str:

@@ -117,11 +117,11 @@ def machine_error(error: BaseException) -> MachineError | None:
     """What an OSError means that any write may meet; None for every other error."""
     if not isinstance(error, OSError) or error.errno not in _REFUSALS:
         return None
-    name = error.filename2 or error.filename
+    name = _file_of(error)
     sentence = _REFUSALS[error.errno]
-    if error.errno == errno.ENOSPC and name is not None and _has_no_inodes(name):
+    if error.errno == errno.ENOSPC and name and _has_no_inodes(name):
         sentence = _NO_MORE_FILES
-    place = f" ({os.fsdecode(name)})" if isinstance(name, str | bytes | os.PathLike) else ""
+    place = f" ({name})" if name else ""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return MachineError(sentence.format(place=place), full)
 
@@ -130,19 +130,22 @@ def refusal_of(error: BaseException) -> MachineError | None:
     """What an OSError means that reached the roof: as `machine_error`, and lacking permission."""
     refused = machine_error(error)
     if refused is None and isinstance(error, PermissionError):
-        name = error.filename2 or error.filename
-        place = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else "a file"
         return MachineError(
-            f"Permission denied for {place}. Change its permissions or its owner, or choose "
-            "another folder."
+            f"Permission denied for {_file_of(error) or 'a file'}. Change its permissions or its "
+            "owner, or choose another folder."
         )
     return refused
 
 
-def _has_no_inodes(name: object) -> bool:
+def _file_of(error: OSError) -> str:
+    name = error.filename2 or error.filename
+    return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""
+
+
+def _has_no_inodes(name: str) -> bool:
     try:
-        found = os.statvfs(os.path.dirname(os.fsdecode(name)) or ".")  # type: ignore[arg-type]
-    except (OSError, TypeError, ValueError):
+        found = os.statvfs(os.path.dirname(name) or ".")
+    except (OSError, ValueError):
         return False
     # Some file systems count none at all.
     return found.f_files > 0 and found.f_favail == 0 and found.f_bavail > 0

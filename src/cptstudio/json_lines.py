@@ -8,7 +8,6 @@ follows. A last line without its newline may still be growing, so readers hold i
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from cptstudio.durable import (
     UnusableFileError,
     dump_json,
     flush_to_disk,
+    open_descriptor,
     open_regular_file,
     parse_json,
 )
@@ -39,14 +39,9 @@ class JsonLinesWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, 0o644)
-        information = os.fstat(self._descriptor)
-        if not stat.S_ISREG(information.st_mode):
-            os.close(self._descriptor)
-            raise UnusableFileError(path, "is not a regular file")
+        self._descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self.closed_torn_line = False
-        size = information.st_size
+        size = os.fstat(self._descriptor).st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
             self._write(b"\n")
             self.closed_torn_line = True

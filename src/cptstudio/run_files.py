@@ -176,18 +176,11 @@ def checkpoint_step(name: str) -> int | None:
 
 def checkpoints_of(run_directory: Path) -> list[Path]:
     """Complete checkpoints (those with a manifest) of a run, oldest first."""
-    folder = run_directory / CHECKPOINTS
-    try:
-        entries = list(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    steps = [(checkpoint_step(entry.name), entry) for entry in entries]
-    complete = [
-        (step, entry)
-        for step, entry in steps
-        if step is not None and (entry / MANIFEST).is_file() and not entry.is_symlink()
+    return [
+        entry
+        for entry in _checkpoint_folders(run_directory)
+        if (entry / MANIFEST).is_file() and not entry.is_symlink()
     ]
-    return [entry for _, entry in sorted(complete)]
 
 
 def incomplete_checkpoints(run_directory: Path) -> list[Path]:
@@ -196,19 +189,21 @@ def incomplete_checkpoints(run_directory: Path) -> list[Path]:
     The trainer never leaves one: it writes the manifest first and gives the folder its name
     then. So something has happened to it, such as a copy that was cut off.
     """
-    folder = run_directory / CHECKPOINTS
+    return [
+        entry
+        for entry in _checkpoint_folders(run_directory)
+        if entry.is_dir() and not os.path.lexists(entry / MANIFEST)
+    ]
+
+
+def _checkpoint_folders(run_directory: Path) -> list[Path]:
+    """What has a checkpoint's name, by step."""
     try:
-        entries = list(folder.iterdir())
+        entries = list((run_directory / CHECKPOINTS).iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [
-        (step, entry)
-        for entry in entries
-        if (step := checkpoint_step(entry.name)) is not None
-        and entry.is_dir()
-        and not os.path.lexists(entry / MANIFEST)
-    ]
-    return [entry for _, entry in sorted(found)]
+    named = [(checkpoint_step(entry.name), entry) for entry in entries]
+    return [entry for _, entry in sorted((step, e) for step, e in named if step is not None)]
 
 
 def newer_incomplete(run_directory: Path) -> str | None:

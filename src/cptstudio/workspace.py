@@ -227,16 +227,16 @@ class Workspace:
 
     def run_names(self) -> list[str]:
         """Names of the run directories that are there, sorted."""
-        return _folder_names(self.runs)
+        return folder_names(self.runs)
 
     def corpus_names(self) -> list[str]:
         """Names of the corpora that are there, sorted."""
-        names = _folder_names(self.corpora)
+        names = folder_names(self.corpora)
         return [name for name in names if not is_never_built(self.corpora / name)]
 
     def base_model_names(self) -> list[str]:
         """Names of the local base models that are there, sorted."""
-        return _folder_names(self.base_models)
+        return folder_names(self.base_models)
 
     def make(self, folder: Path, mode: int = 0o755) -> Path:
         """Create a folder of this workspace, with its parents, and return it.
@@ -273,7 +273,8 @@ def is_never_built(corpus: Path) -> bool:
         return False
 
 
-def _folder_names(parent: Path) -> list[str]:
+def folder_names(parent: Path) -> list[str]:
+    """Return the names of the folders in one that match `NAME_PATTERN`, sorted."""
     try:
         entries = list(os.scandir(parent))
     except (FileNotFoundError, NotADirectoryError):

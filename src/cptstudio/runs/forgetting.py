@@ -14,22 +14,14 @@ from cptstudio.durable import UnusableFileError
 from cptstudio.runs import launching, locks, records
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.records import Spec
-from cptstudio.workspace import NAME_PATTERN, Workspace
+from cptstudio.workspace import Workspace, folder_names
 
 _logger = logging.getLogger(__name__)
 
 
 def remembered(private: Path) -> set[str]:
     """Ids of the runs of which something is remembered."""
-    try:
-        entries = list(os.scandir(private / "runs"))
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
-    return {
-        entry.name
-        for entry in entries
-        if NAME_PATTERN.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-    }
+    return set(folder_names(private / "runs"))
 
 
 def forget(workspace: Workspace, run: str) -> bool:

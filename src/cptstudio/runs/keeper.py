@@ -18,7 +18,6 @@ import fcntl
 import os
 import select
 import signal
-import stat
 import sys
 import time
 from pathlib import Path
@@ -181,7 +180,9 @@ def _become_trainer(spec: Spec, inherited: tuple[int, ...], gate: int, failure: 
         # The trainer unblocks it when its handler is installed: a stop that comes before is
         # kept by the kernel and not lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        log = _open_log(Path(spec.run_directory))
+        log = durable.open_descriptor(
+            Path(spec.run_directory) / _TRAIN_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        )
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.dup2(log, 1)
@@ -193,15 +194,6 @@ def _become_trainer(spec: Spec, inherited: tuple[int, ...], gate: int, failure: 
         os.write(failure, f"The trainer could not be started: {error}".encode()[:4000])
     finally:
         os._exit(127)
-
-
-def _open_log(run_directory: Path) -> int:
-    path = run_directory / _TRAIN_LOG
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o644)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise UnusableFileError(path, "is not a regular file")
-    return descriptor
 
 
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 import time
 from pathlib import Path
 
+from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import machine_error
 
@@ -101,16 +101,12 @@ def is_held(path: Path) -> bool:
 
 def _open(path: Path, flags: int) -> int:
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        return durable.open_descriptor(path, flags, 0o600)
     except FileNotFoundError:
         raise
     except OSError as error:
         refused = machine_error(error)
         raise refused or UnusableFileError(path, f"cannot be opened: {error.strerror}") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UnusableFileError(path, "is not a regular file")
-    return descriptor
 
 
 def _is_the_file_at(path: Path, descriptor: int) -> bool:

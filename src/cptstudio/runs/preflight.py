@@ -8,7 +8,6 @@ headers of the weight files.
 from __future__ import annotations
 
 import math
-import shutil
 from pathlib import Path
 
 import psutil
@@ -93,7 +92,7 @@ def _size_problems(config: RunConfig, parameters: int, run_directory: Path) -> l
     most = most_at_once(settings.checkpoints, settings.length, settings.checkpoints.every)
     more = max(1, min(2, most) - len(checkpoints_of(run_directory)))
     try:
-        free = shutil.disk_usage(_existing(run_directory)).free
+        free = durable.free_space(run_directory)
     except OSError as error:
         return [*problems, f"{run_directory} cannot be used: {error.strerror}."]
     if more * state > free:
@@ -103,9 +102,3 @@ def _size_problems(config: RunConfig, parameters: int, run_directory: Path) -> l
             f"{free / 1e9:,.1f} GB are free at {run_directory.parent}."
         )
     return problems
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import sys
 import time
 from pathlib import Path
 from typing import TextIO
 
-from cptstudio.durable import UnusableFileError
+from cptstudio.durable import UnusableFileError, open_descriptor
 from cptstudio.terminal import shows_blocks, visible
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -113,17 +112,12 @@ def open_log(path: Path) -> TextIO | None:
     Raises:
         UnusableFileError: a link or something that is no regular file stands there.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags, 0o644)
+        descriptor = open_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError as error:
         raise UnusableFileError(path, f"cannot be written: {error.strerror}") from None
-    information = os.fstat(descriptor)
-    if not stat.S_ISREG(information.st_mode):
-        os.close(descriptor)
-        raise UnusableFileError(path, "is not a regular file")
     with contextlib.suppress(OSError, ValueError):
-        if os.path.samestat(information, os.fstat(sys.stdout.fileno())):
+        if os.path.samestat(os.fstat(descriptor), os.fstat(sys.stdout.fileno())):
             os.close(descriptor)
             return None
     return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")

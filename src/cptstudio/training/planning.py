@@ -5,11 +5,12 @@ The web server and the command line use it, so it imports no MLX.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
+from cptstudio import durable
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.rows import RowOrder
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
@@ -90,9 +91,11 @@ class Plan:
 
     def seconds(self, seconds_per_step: float) -> float:
         """Training time at a measured speed, evaluations included by their share of tokens."""
-        return self.length.steps * seconds_per_step * (1 + self._evaluation_part())
+        return self.length.steps * seconds_per_step * (1 + self.evaluation_part)
 
-    def _evaluation_part(self) -> float:
+    @property
+    def evaluation_part(self) -> float:
+        """Time of all evaluations, relative to that of training."""
         return evaluation_part(self.length, held_out_sizes(self.corpora, self.tokenizer_hash))
 
 
@@ -106,16 +109,21 @@ def make_plan(
     """
     machine = machine or describe_machine()
     problems: list[Finding] = []
-    try:
+    with _noted(problems, "evaluation.suite"):
         settings = with_suite(workspace, settings)
-    except UserError as error:
-        problems.append(Finding.of(error, "evaluation.suite"))
-    corpora = _open_corpora(workspace, settings, problems)
-    model = _open_model(workspace, settings, problems)
-    tokenizer_hash = ""
+    corpora = []
+    for place, use in enumerate(settings.data.corpora):
+        with _noted(problems, f"data.corpora.{place}"):
+            corpora.append(open_corpus(workspace.corpus(use.name)))
+    model, tokenizer_hash = None, ""
+    with _noted(problems, "model.path"):
+        model = describe_model(resolve_model(settings.model.path, workspace.base_models))
     if model is not None:
-        tokenizer_hash = _check_tokens(model, settings, corpora, problems)
-        _check_model(model, settings, machine, problems)
+        with _noted(problems, "model.path"):
+            tokenizer_hash = identify_tokenizer(model.path)
+        if tokenizer_hash:
+            problems += _token_problems(model, settings, corpora, tokenizer_hash)
+        problems += _model_problems(model, settings, machine)
     if problems or model is None:
         raise UserError("This run cannot be prepared:", problems)
     settings = fill_in(settings, model, machine)
@@ -139,157 +147,110 @@ def make_plan(
         memory_available=machine.memory,
         checkpoint_bytes=one,
         disk_needed=one * most_at_once(settings.checkpoints, steps, every),
-        disk_free=shutil.disk_usage(_existing(workspace.runs)).free,
+        disk_free=durable.free_space(workspace.runs),
         warnings=(),
     )
-    return Plan(**{**vars(plan), "warnings": tuple(_warnings(plan, order))})
+    found = [
+        _about_data(plan, order),
+        _about_rate(plan),
+        _about_model(plan),
+        _about_resources(plan),
+    ]
+    return replace(plan, warnings=tuple(itertools.chain(*found)))
 
 
 # --- problems --------------------------------------------------------------------------------
 
 
-def _open_corpora(
-    workspace: Workspace, settings: TrainingSettings, problems: list[Finding]
-) -> list[Corpus]:
-    corpora = []
-    for place, use in enumerate(settings.data.corpora):
-        try:
-            corpora.append(open_corpus(workspace.corpus(use.name)))
-        except UserError as error:
-            problems.append(Finding.of(error, f"data.corpora.{place}"))
-    return corpora
-
-
-def _open_model(
-    workspace: Workspace, settings: TrainingSettings, problems: list[Finding]
-) -> ModelDescription | None:
+@contextmanager
+def _noted(problems: list[Finding], field: str) -> Iterator[None]:
+    """Note what an error says about a field, and go on."""
     try:
-        return describe_model(resolve_model(settings.model.path, workspace.base_models))
+        yield
     except UserError as error:
-        problems.append(Finding.of(error, "model.path"))
-        return None
+        problems.append(Finding.of(error, field))
 
 
-def _check_tokens(
-    model: ModelDescription,
-    settings: TrainingSettings,
-    corpora: Sequence[Corpus],
-    problems: list[Finding],
-) -> str:
-    try:
-        wanted = identify_tokenizer(model.path)
-    except UserError as error:
-        problems.append(Finding.of(error, "model.path"))
-        return ""
+def _token_problems(
+    model: ModelDescription, settings: TrainingSettings, corpora: Sequence[Corpus], wanted: str
+) -> list[Finding]:
+    problems: list[Finding] = []
     places = {use.name: place for place, use in enumerate(settings.data.corpora)}
     sizes: list[int] = []
     for corpus in corpora:
         field = f"data.corpora.{places[corpus.name]}"
-        try:
+        with _noted(problems, field):
             sizes.append(corpus.token_store(wanted).tokenizer.vocabulary_size)
             found = corpora_without_rows([corpus], wanted, model.embedding_rows, model.path)
             problems += [Finding(one, field) for one in found]
-        except UserError as error:
-            problems.append(Finding.of(error, field))
     prompts, size = settings.evaluation.prompts, max(sizes, default=0)
     found = prompts_without_rows(prompts, size, model.embedding_rows, model.path)
-    problems += [Finding(one, "evaluation.prompts") for one in found]
-    return wanted
+    return problems + [Finding(one, "evaluation.prompts") for one in found]
 
 
-def _check_model(
-    model: ModelDescription,
-    settings: TrainingSettings,
-    machine: Machine,
-    problems: list[Finding],
-) -> None:
+def _model_problems(
+    model: ModelDescription, settings: TrainingSettings, machine: Machine
+) -> Iterator[Finding]:
     packed = model.quantization.method if model.quantization else None
     untrainable = why_untrainable(model.model_type, packed, machine.accelerator)
     if model.obstacle is not None:
-        problems.append(
-            Finding(f"The model in {model.path} cannot be read: {model.obstacle}", "model.path")
-        )
+        yield Finding(f"The model in {model.path} cannot be read: {model.obstacle}", "model.path")
     elif untrainable is not None:
-        problems.append(
-            Finding(f"The model in {model.path} cannot be trained: {untrainable}", "model.path")
-        )
+        yield Finding(f"The model in {model.path} cannot be trained: {untrainable}", "model.path")
     if settings.compute.compile and not can_be_compiled(model.model_type):
-        problems.append(
-            Finding(
-                f"A step of {model.model_type!r} cannot be compiled. Leave it uncompiled.",
-                "compute.compile",
-            )
+        yield Finding(
+            f"A step of {model.model_type!r} cannot be compiled. Leave it uncompiled.",
+            "compute.compile",
         )
     tensors = read_tensors(model.path)
     damaged = damaged_tensors(model.path, tensors)
     if damaged:
         error = not_finite(model.path, damaged[0], len(damaged), len(tensors))
-        problems.append(Finding.of(error, "model.path"))
+        yield Finding.of(error, "model.path")
     refused = model.obstacle or untrainable
     if settings.method.kind == "full" and model.full_training_obstacle and not refused:
-        problems.append(
-            Finding(
-                f"{model.path} cannot be trained in full: {model.full_training_obstacle}",
-                "method.kind",
-            )
+        yield Finding(
+            f"{model.path} cannot be trained in full: {model.full_training_obstacle}",
+            "method.kind",
         )
     if model.needs_remote_code and not settings.model.trust_remote_code:
-        problems.append(
-            Finding(
-                f"The model in {model.path} brings Python code of its own. If you trust it, allow "
-                "it: “Run the model's own code”, --model.trust-remote-code.",
-                "model.trust_remote_code",
-            )
+        yield Finding(
+            f"The model in {model.path} brings Python code of its own. If you trust it, allow it: "
+            "“Run the model's own code”, --model.trust-remote-code.",
+            "model.trust_remote_code",
         )
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 # --- warnings --------------------------------------------------------------------------------
 
 
-def _warnings(plan: Plan, order: RowOrder) -> list[str]:
-    return [
-        *_about_data(plan, order),
-        *_about_rate(plan),
-        *_about_model(plan),
-        *_about_resources(plan),
-    ]
-
-
-def _about_data(plan: Plan, order: RowOrder) -> list[str]:
-    found = []
+def _about_data(plan: Plan, order: RowOrder) -> Iterator[str]:
     for member, passes in zip(order.members, order.passes_per_epoch, strict=True):
         seen = float(passes) * plan.epochs
         if seen > MOST_EPOCHS:
-            found.append(
+            yield (
                 f"The corpus {member.name!r} is read {seen:.1f} times. After about {MOST_EPOCHS} "
                 "passes, repeated text teaches little and overfitting grows (Muennighoff et al., "
                 "arXiv 2305.16264)."
             )
     data = plan.settings.data
     if not data.replay_share:
-        found.append(
+        yield (
             "No general text is replayed. A few percent of it keep the model from forgetting what "
             "it knew, at almost no cost in the domain (Ibrahim et al., arXiv 2403.08763)."
         )
     for use, corpus in zip(data.corpora, plan.corpora, strict=True):
         if not len(corpus.token_store(plan.tokenizer_hash).documents_of("validation")):
-            found.append(
+            yield (
                 f"The corpus {use.name!r} has no validation documents, so nothing will show how "
                 "the model does on it."
             )
-    part = evaluation_part(plan.length, held_out_sizes(plan.corpora, plan.tokenizer_hash))
+    part = plan.evaluation_part
     if part > LARGEST_EVALUATION_PART:
-        found.append(
+        yield (
             f"Evaluation adds about {part:.0%} to the training time. Increase “Evaluate every” or "
             "lower “Evaluation size”."
         )
-    return found
 
 
 def held_out_sizes(corpora: Sequence[Corpus], tokenizer_hash: str) -> list[int]:
@@ -300,7 +261,7 @@ def held_out_sizes(corpora: Sequence[Corpus], tokenizer_hash: str) -> list[int]:
     ]
 
 
-def _about_rate(plan: Plan) -> list[str]:
+def _about_rate(plan: Plan) -> Iterator[str]:
     settings = plan.settings
     rate = settings.optimizer.learning_rate or 0.0
     kind = settings.method.kind or "full"
@@ -308,13 +269,13 @@ def _about_rate(plan: Plan) -> list[str]:
     factor = TINY_RATE_FACTOR if plan.model.parameters < TINY_MODEL else USUAL_RATE_FACTOR
     low, high = usual / USUAL_RATE_FACTOR, usual * factor
     if low <= rate <= high:
-        return []
+        return
     effect = "may wreck what the model knows" if rate > high else "will hardly change the model"
-    return [
+    yield (
         f"The learning rate {rate:.1e} lies outside the usual {low:.1e} to {high:.1e} for "
         f"{kind} with {settings.optimizer.name} on {plan.model.parameters / 1e6:,.0f}M parameters: "
         f"it {effect}."
-    ]
+    )
 
 
 def _about_model(plan: Plan) -> list[str]:
@@ -357,16 +318,14 @@ def _what_needs_less(settings: TrainingSettings) -> str:
     return f"{', '.join(ways[:-1])} or {ways[-1]}"
 
 
-def _about_resources(plan: Plan) -> list[str]:
-    found = []
+def _about_resources(plan: Plan) -> Iterator[str]:
     if plan.memory.total > MEMORY_PART * plan.memory_available:
-        found.append(
+        yield (
             f"A step needs about {plan.memory.total / 1e9:.1f} GB of memory, and the machine has "
             f"{plan.memory_available / 1e9:.1f} GB. Use {_what_needs_less(plan.settings)}."
         )
     if plan.disk_needed > plan.disk_free:
-        found.append(
+        yield (
             f"The checkpoints need about {plan.disk_needed / 1e9:.1f} GB of disk, and "
             f"{plan.disk_free / 1e9:.1f} GB are free."
         )
-    return found
