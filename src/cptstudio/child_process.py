@@ -355,11 +355,9 @@ def ask(
 
     Args:
         program: see `ChildProcess`.
-        request: what it is asked.
         limits: of its time and memory.
         what: it does, for the sentence when it dies, such as "The evaluation".
         shows: see `ChildProcess`.
-        progress: called with each line of progress.
 
     Raises:
         UserError: the program reported one.

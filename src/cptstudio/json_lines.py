@@ -164,7 +164,6 @@ def read_json_lines_backwards(
     as much as that of ten. Damaged lines are left out. A file that is not there is empty.
 
     Args:
-        path: the file.
         byte_limit: bytes at its end to look at; None for all of it.
 
     Raises:

@@ -43,10 +43,6 @@ _EXPERTS: Final = ("num_experts", "num_local_experts", "n_routed_experts", "moe_
 def check_numbers(config: Mapping[str, Any], where: object) -> None:
     """Refuse a configuration whose numbers no model has.
 
-    Args:
-        config: config.json as it is written.
-        where: the file, for the message.
-
     Raises:
         UserError: a number is out of bounds; the message names field and value.
     """
@@ -68,7 +64,6 @@ def check_model_folder(folder: Path, name: str = "config.json") -> None:
 
     Args:
         folder: of a model, or of an adapter.
-        name: of the file.
 
     Raises:
         UserError: as `check_numbers`.

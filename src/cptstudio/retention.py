@@ -23,7 +23,6 @@ def superfluous_steps(
 
     Args:
         values: domain bits per byte of the complete checkpoints by step, None where not measured.
-        settings: of the run.
         current: step of the checkpoint that was committed last.
     """
     past = sorted(step for step in values if step <= current)
@@ -37,8 +36,6 @@ def most_at_once(settings: CheckpointSettings, length: Length, every: Length | N
     """Return how many checkpoints of a run lie on the disk at most, the one being written included.
 
     Args:
-        settings: of the run.
-        length: of the run.
         every: between two checkpoints. Where one of the two is not in steps, those that stay for
             good, however many follow, are left out.
     """

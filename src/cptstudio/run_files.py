@@ -72,7 +72,6 @@ class RunConfig(Record):
     """config.json: complete, resolved, immutable.
 
     Attributes:
-        name: the run's name, which is also its directory's.
         created: Unix time in seconds.
         settings: with every `None` resolved to the value that is used.
         model_path: absolute folder of the base model.
@@ -144,7 +143,6 @@ class RunResult(Record):
 
     Attributes:
         outcome: how the trainer ended.
-        reason: a sentence.
         step: optimizer updates done.
         checkpoint: name of the last complete checkpoint, if any.
         skipped_steps: steps that guards skipped, over all sessions.

@@ -80,8 +80,6 @@ def field_of(model: type[BaseModel], name: str, **changes: Any) -> Any:
     """Return a field for another model with the bounds, default and texts that this one has.
 
     Args:
-        model: whose field it is.
-        name: of the field.
         changes: other values of its attributes, such as `title` or `default`.
     """
     field = copy(model.model_fields[name])
@@ -109,7 +107,6 @@ def findings_of(error: ValidationError, model: type[BaseModel]) -> list[Finding]
     """All findings of a failed validation, each with the field it is about.
 
     Args:
-        error: what pydantic raised.
         model: the model that was validated, whose titles and bounds the sentences use.
     """
     details = error.errors(include_url=False)

@@ -53,9 +53,7 @@ class ModelDescription:
     """What can be said of a model without loading it.
 
     Attributes:
-        path: the folder.
         model_type: the architecture's name in mlx-lm and transformers, such as "qwen3".
-        architectures: the class names that config.json lists.
         parameters: number of weights, packed ones counted unpacked, tied ones once.
         bytes: size of the weight files' tensors.
         dtype: of most of the unpacked weights, such as "bfloat16".

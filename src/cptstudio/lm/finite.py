@@ -76,12 +76,7 @@ def _all_finite(bits: npt.NDArray[Any], kind: str) -> bool:
 
 
 def damaged_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return the tensors of a model folder that begin or end with NaN or infinity, by name.
-
-    Args:
-        folder: the model's.
-        tensors: what `read_tensors` gave for it.
-    """
+    """Return the tensors of a model folder that begin or end with NaN or infinity, by name."""
     damaged = []
     by_file: dict[str, list[tuple[str, Tensor]]] = {}
     for name, tensor in tensors.items():

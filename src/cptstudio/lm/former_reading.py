@@ -23,7 +23,6 @@ def differences(path: Path, context: int) -> list[str]:
     """Return how a base's network differed from the one of now, in words; mostly nothing.
 
     Args:
-        path: the base's folder.
         context: tokens of the rows that the run trains on.
 
     Raises:

@@ -119,7 +119,6 @@ def score_documents(
         context_length: tokens of one window.
         stride: new tokens in each window after the first; None for as many as fit, so that no
             token is read twice.
-        batch_tokens: tokens that go through the model at once.
         head: from `lm.loss.find_output_head`, to find it once for many calls.
         streams: CPU streams to share the rows over; None for one on each core. Ignored on a GPU.
         progress: called after each batch with the tokens scored so far and in all.

@@ -67,7 +67,6 @@ class LoadedModel:
         model: the network; its parameters are named as in mlx-lm.
         tokenizer: mlx-lm's wrapper around the Hugging Face tokenizer.
         config: config.json as mlx-lm understood it.
-        path: the folder it was loaded from.
         quantization: how its weights are packed, or None.
         stored_types: of its parameters in its files, by mlx-lm's names, unpacked.
         lasting: parameters that a narrower computation leaves in the type they are stored in.
@@ -112,11 +111,9 @@ def load_for_training(
     """Load a model so that `lm.methods.apply_method` can make parts of it trainable.
 
     Args:
-        path: the model folder.
         method: with "full" all parameters become float32 masters; with "lora" and "dora" they
             stay frozen and take the compute type.
         compute_dtype: type of the frozen parameters; None for `default_compute_dtype()`.
-        trust_remote_code: run Python code that the model brings.
 
     Raises:
         UserError: the model cannot be loaded, or cannot be trained by this method. The check
@@ -154,11 +151,9 @@ def load_for_inference(
     """Load a model, with an adapter when one is given, ready to be evaluated.
 
     Args:
-        path: the model folder.
         adapter_path: a folder with adapters.safetensors and adapter_config.json.
         compute_dtype: cast all floating parameters to it; None keeps the stored types on a
             GPU and casts to float32 on a CPU.
-        trust_remote_code: run Python code that the model brings.
     """
     loaded = _load(path, is_quantized(path), trust_remote_code)
     if compute_dtype is None and default_compute_dtype() == mx.float32:
@@ -177,9 +172,6 @@ def put_adapter(
     """Put an adapter on a network, in place.
 
     Args:
-        model: the base.
-        path: the folder it was loaded from.
-        adapter_path: a folder with adapters.safetensors and adapter_config.json.
         dtype: type that the adapter's factors get; None for their own.
 
     Raises:
@@ -208,7 +200,6 @@ def cast_floating(model: Module, dtype: mx.Dtype, lasting: Collection[str]) -> N
 
     Args:
         model: without adapters.
-        dtype: the type they get.
         lasting: those that are left alone when narrowing, such as the bias of an expert router.
     """
     set_parameters(model, narrowed(named_parameters(model), dtype, lasting))
@@ -271,10 +262,6 @@ def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module
     """Return mlx-lm's network of a model folder, its weights unread, and the configuration used.
 
     Every network comes from here, so that each is built from the normalized configuration.
-
-    Args:
-        path: the model folder.
-        trust_remote_code: run Python code that the model brings.
     """
     model, config = load_model(
         path,

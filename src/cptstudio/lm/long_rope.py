@@ -63,7 +63,6 @@ def put_long_rope(model: Any, config: Mapping[str, Any]) -> None:
     """Exchange mlx-lm's LongRoPE in a network, in place.
 
     Args:
-        model: a network of mlx-lm.
         config: its configuration, as `lm.model_config.normalized` gives it.
     """
     section = language_model(config)

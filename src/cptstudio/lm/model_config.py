@@ -24,10 +24,6 @@ from cptstudio.lm.rope_fields import add_rope_fields
 def normalized(config: Mapping[str, Any], where: object) -> dict[str, Any]:
     """Return a model's configuration with each field under the names that mlx-lm reads, too.
 
-    Args:
-        config: config.json, as it is written.
-        where: the file or folder, for messages.
-
     Raises:
         UserError: two fields contradict each other; the message names both and their values.
     """

@@ -150,8 +150,6 @@ def treatments(
     """Return how each trained parameter is updated, by name.
 
     Args:
-        kinds: from `parameter_kinds`.
-        parameters: the trained ones.
         rule: "kinds", or "axes" for runs that were prepared before there were kinds: then the
             number of axes decides, except for embeddings.
         tables: the token embedding and the output head.

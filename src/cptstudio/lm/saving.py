@@ -93,7 +93,6 @@ def save_weights(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> Sa
 
     Args:
         folder: where; files of the same names are overwritten.
-        loaded: the model as it is being trained.
         method: what `apply_method` returned for it.
 
     A complete model's tensors get the types of the base's; adapters are written as they are.
@@ -197,7 +196,6 @@ def fused_parameters(
     the result is lazy, and belongs to no network, so it needs no memory before it is written.
 
     Args:
-        model: the network.
         wider: values in place of the network's own.
     """
     present = named_parameters(model)
@@ -249,7 +247,6 @@ def save_model_folder(
     """Write a complete model folder: config.json, weights, and the base's tokenizer files.
 
     Args:
-        folder: where.
         loaded: the model whose architecture, configuration and tokenizer it has.
         parameters: all parameters, as mlx-lm names them, unpacked.
         shard_size: largest sum of tensor bytes in one file.

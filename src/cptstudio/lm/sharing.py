@@ -18,8 +18,6 @@ def with_adapter(
 
     Args:
         base: a loaded base model; it stays as it is and can be used at the same time.
-        adapter_path: a folder with adapters.safetensors and adapter_config.json.
-        trust_remote_code: run Python code that the model brings.
 
     Raises:
         UserError: the adapter does not fit that base.

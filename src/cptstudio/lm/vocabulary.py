@@ -79,7 +79,6 @@ def check_ids(
     """Refuse ids for which the embedding has no rows.
 
     Args:
-        ids: of any shape.
         rows: of the embedding; None where that is unknown.
         what: whose they are, for the message, such as "The prompt".
         folder: the model's, whose tokenizer tells the tokens' texts.

@@ -87,9 +87,7 @@ def why_unreadable(
     """Return why mlx-lm cannot read weights packed like this; None where nothing is known.
 
     Args:
-        model_type: of the configuration.
         settings: its quantization_config, or None; mlx-lm's own packing is not asked about.
-        tensors: of the weight files.
     """
     if settings is None:
         return _unnamed_packing(model_type, tensors)
@@ -167,7 +165,6 @@ def why_untrainable(model_type: str, method: str | None, accelerator: str) -> st
     """Return why no part of a model can be trained; None where nothing is known against it.
 
     Args:
-        model_type: of the configuration.
         method: how its weights are packed, see `Quantization`; None where they are not.
         accelerator: "metal", "cuda" or "cpu".
     """

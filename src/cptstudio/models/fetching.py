@@ -57,10 +57,7 @@ class Fetcher:
     """Fetches files into a folder, under their digests.
 
     Args:
-        model_id: on the hub.
-        commit: of the files.
         folder: for the parts and the whole files.
-        files: to fetch.
         answer: is told the progress in bytes.
     """
 

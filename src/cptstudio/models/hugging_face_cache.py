@@ -26,7 +26,6 @@ class CachedModel:
 
     Attributes:
         name: its id, such as "Qwen/Qwen3-0.6B-Base".
-        path: the snapshot's folder.
         is_main: the id alone means this snapshot.
     """
 

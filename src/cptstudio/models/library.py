@@ -33,7 +33,6 @@ class Model:
             of the Hugging Face cache, or a folder's path.
         name: what the user sees.
         place: where it lies.
-        path: its folder.
         description: what it holds; None when that cannot be told.
         error: why it cannot be used; None when it can.
         origin: where it was downloaded from, when this studio did that.
@@ -54,7 +53,6 @@ class ModelLibrary:
     """The models of one workspace's user.
 
     Args:
-        workspace: its models/base/.
         folders: gives the folders that the user named besides.
         cache: the Hugging Face cache; by default the one that the environment says.
     """

@@ -50,7 +50,6 @@ class Follower:
     """Follows one file; nothing is read twice, nothing is read while nothing changed.
 
     Args:
-        path: the file.
         begin: offset of a line's beginning; what lies before it is not read.
         sought: only lines that hold one of these are parsed; a plain search is much quicker.
     """

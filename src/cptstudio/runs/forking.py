@@ -27,10 +27,7 @@ def forked(
     changed and in nothing else.
 
     Args:
-        parent: its configuration.
-        directory: its run directory.
         checkpoint: name of the checkpoint whose weights the fork starts from.
-        name: of the new run.
         changes: dotted names of settings and new values.
 
     Raises:

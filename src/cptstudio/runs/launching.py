@@ -61,7 +61,6 @@ def trainer_command(run_directory: Path, resume: str | None) -> list[str]:
     """Argument list of the training program. -P keeps the current folder out of its modules.
 
     Args:
-        run_directory: its only positional argument.
         resume: None to begin; a checkpoint's name; NEWEST also where there is none yet.
     """
     command = [sys.executable, "-P", "-m", TRAINER_MODULE, str(run_directory)]
@@ -84,11 +83,7 @@ def launch(
 
     Args:
         lock: the run's own; see `take_run`.
-        folder: what is remembered of the run.
-        run_directory: holds this configuration.
-        config: of the run.
         resume: as for `trainer_command`.
-        prevent_sleep: keep the machine awake meanwhile.
 
     Raises:
         UserError: the keeper could not start the trainer.

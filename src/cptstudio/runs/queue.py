@@ -31,7 +31,6 @@ class Waiting:
     """A run in the queue; `resume` is the checkpoint it goes on from.
 
     Attributes:
-        run: its id.
         resume: name of the checkpoint to continue from, or None for its first start.
         attempt: the run's last attempt when it was queued, or None; another one since means
             that it was started by hand and has left the queue.
@@ -45,11 +44,7 @@ class Waiting:
 
 
 class Queue:
-    """The waiting runs of a workspace.
-
-    Args:
-        private: the workspace's private folder.
-    """
+    """The waiting runs of a workspace."""
 
     def __init__(self, private: Path) -> None:
         self._private = private

@@ -38,7 +38,6 @@ class Spec:
 
     Attributes:
         attempt: id of this start or resume.
-        run: the run's name.
         run_directory: absolute.
         run_created: `created` of its config.json, so that another run of the same name, made
             after this one was deleted, is not taken for it.

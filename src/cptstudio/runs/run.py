@@ -22,8 +22,6 @@ class Run:
     """One run.
 
     Attributes:
-        id: its name.
-        directory: its run directory.
         state: what it does, and why it is held to do that.
         config: its configuration, or None when it cannot be read (see `problems`).
         attempt: id of its last start or resume by a keeper, or None.
@@ -75,10 +73,6 @@ def describe(
     """Look at a run; None when neither its directory nor a living process of it is there.
 
     Args:
-        id: its name.
-        folder: what is remembered of it.
-        directory: its run directory.
-        queue_position: its place in the queue, if it waits.
         stalled_after: seconds without a sign of life that count as stalled.
         read_config: as `run_files.read_config`.
     """

@@ -21,11 +21,6 @@ from cptstudio.runs.run import Run
 def deliver(run: Run, folder: Path, request: Request) -> None:
     """Deliver a request to a run.
 
-    Args:
-        run: as it is now.
-        folder: what is remembered of it.
-        request: "stop" or "kill".
-
     Raises:
         UserError: nothing of it lives, or its trainer cannot be identified.
     """

@@ -48,8 +48,6 @@ def describe_server(lock: Lock, description: str, ending: bool = False) -> None:
     """Write into a lock that is held what a second server tells its user.
 
     Args:
-        lock: the workspace's.
-        description: such as the address.
         ending: it is going to be free in a moment.
     """
     said = {"pid": os.getpid(), "boot": boot_id(), "description": description, "ending": ending}

@@ -29,7 +29,6 @@ class Starter:
     """Starts runs of one workspace.
 
     Args:
-        workspace: its folders.
         queue: where runs wait that are not to start now.
         runs: tells all runs, to know which of them use the device.
         written: called with a configuration once its run's directory is made.
@@ -97,7 +96,6 @@ class Starter:
         """Start or resume a run that has its directory, or let it wait for its turn.
 
         Args:
-            run: as it is now.
             resume: as for `launching.trainer_command`.
             queue: wait for the active runs instead of refusing.
 

@@ -144,7 +144,6 @@ class TrainingManager:
         The caller's own pace holds: nothing is read ahead, so a slow reader costs no memory.
 
         Args:
-            id: the run.
             after_seq: rows up to this `seq` are left out.
             until_ended: end when the run is over and everything was told; otherwise the
                 caller ends it by closing the iterator.
@@ -194,7 +193,6 @@ class TrainingManager:
         """Continue a run in its own directory from one of its checkpoints.
 
         Args:
-            id: the run.
             checkpoint: name of the checkpoint; None for the last complete one, or for the
                 beginning when the run ended before its first.
             confirmed: the user was asked and agreed to continue from that checkpoint.
@@ -229,9 +227,7 @@ class TrainingManager:
         """The configuration of a run that starts from a checkpoint of another, its parent.
 
         Args:
-            id: the parent.
             checkpoint: name of its checkpoint; None for the last complete one.
-            name: of the new run.
             changes: dotted names of settings and their new values, such as
                 {"optimizer.learning_rate": 1e-5}.
 

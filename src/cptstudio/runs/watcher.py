@@ -21,7 +21,6 @@ class Update:
     """What is new about a run since the last update.
 
     Attributes:
-        run: its id.
         rows: new rows of metrics.jsonl, in file order, resume rows included.
         events: new lines of events.jsonl.
         state: the new state, or None where it is what it was.

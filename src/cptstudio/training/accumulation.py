@@ -21,7 +21,6 @@ def accumulate(
     are what one large batch of all rows gives, however the rows are cut.
 
     Args:
-        gradient_step: computes one micro-batch.
         batches: each micro-batch with the seed of its dropout; at least one.
 
     Returns:

@@ -74,7 +74,6 @@ def measure(
     """Do real steps in this process.
 
     Args:
-        workspace: of the corpora and models.
         settings: as for `prepare_run`; what is not set is chosen.
         steps: measured at most, after one that is not.
         seconds: end after about so long, with one measured step at least.

@@ -82,12 +82,7 @@ class TrainerState(Record):
 
 
 class CheckpointStore:
-    """Reads and writes the checkpoints of one run.
-
-    Args:
-        lock: of the run directory.
-        settings: which checkpoints stay.
-    """
+    """Reads and writes the checkpoints of one run."""
 
     def __init__(self, lock: RunLock, settings: CheckpointSettings) -> None:
         self._lock = lock

@@ -21,7 +21,6 @@ class ProgressReporter:
     """Writes the log for a person.
 
     Args:
-        total_steps: of the run.
         output: standard output unless a test says otherwise.
         log: takes the plain lines too, see `open_log`.
     """

@@ -61,8 +61,6 @@ class ContinuedPretraining:
     """One trainer process of one run.
 
     Args:
-        run_directory: holds config.json.
-        stop: asks it to stop.
         resume: None to start from the beginning; NEWEST or a checkpoint's folder name.
         accept_older: resume from an older checkpoint when the newest is damaged.
         verify: read all tokens again, also where nothing speaks for a change.

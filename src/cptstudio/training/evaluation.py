@@ -120,11 +120,7 @@ def complete_prompts(
     """Complete each prompt as raw text; the same seed gives the same draws each time.
 
     Args:
-        loaded: the model.
-        settings: the prompts and how they are sampled.
         seed: of the run; each prompt gets one of it where the settings name none.
-        compute_dtype: what is computed in.
-        should_stop: asked after each token.
 
     Raises:
         EvaluationAbandonedError: `should_stop` said so; it is asked after each token.

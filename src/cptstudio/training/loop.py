@@ -37,17 +37,7 @@ class Ending:
 
 
 class TrainingLoop:
-    """Trains a run from a state to its end.
-
-    Args:
-        setup: what to train.
-        logger: takes the rows.
-        checkpoints: takes the checkpoints.
-        lock: of the run directory.
-        stop: whether somebody asked to stop.
-        reporter: what a person reads.
-        session: which trainer process of the run this is.
-    """
+    """Trains a run from a state to its end."""
 
     def __init__(
         self,

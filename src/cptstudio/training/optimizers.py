@@ -49,7 +49,6 @@ class Optimizer:
         treatments: how each is updated, by name.
         embeddings: names of the parameters of embeddings and head.
         embedding_rate_factor: their rate as a multiple of the learning rate.
-        compile: compile the update.
     """
 
     def __init__(

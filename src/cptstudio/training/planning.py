@@ -61,7 +61,6 @@ class Plan:
 
     Attributes:
         settings: with every value that is chosen for the user filled in.
-        model: the base model.
         corpora: opened, in the order of settings.data.corpora.
         tokenizer_hash: of the model's tokenizer.
         length: in steps.
@@ -69,7 +68,6 @@ class Plan:
         epochs: of the whole run.
         memory: of a step.
         memory_available: bytes of the machine.
-        checkpoint_bytes: of one checkpoint.
         disk_needed: bytes of all checkpoints that stay, and of the one being written.
         disk_free: bytes where the runs lie.
         warnings: sentences, each with its reason.

@@ -24,8 +24,6 @@ def prepare_run(
     """Plan a run and create its directory; returns both.
 
     Args:
-        workspace: where it is created.
-        name: the run's name.
         settings: what is not set is chosen and recorded.
         agree: called with the plan before anything is created; what it raises ends it.
 

@@ -124,9 +124,7 @@ def estimate_memory(
     """Memory of a step.
 
     Args:
-        model: the base model.
         settings: with method, rows, context length, compute type and threads set.
-        machine: that trains.
     """
     trained = trained_parameters(model, settings)
     number = 4 if settings.compute.dtype == "float32" else 2

@@ -29,7 +29,6 @@ def check_model(config: RunConfig, hashes: Callable[[Path], dict[str, str]] = mo
     """Compare the base model's weights and configuration with what the run was prepared with.
 
     Args:
-        config: the run's.
         hashes: gives the SHA-256 of the base's files, read anew or remembered.
 
     Raises:
@@ -65,7 +64,6 @@ def check_tokenizer(config: RunConfig, loaded: Any) -> None:
     """Compare the base's tokenizer with the one that made the corpora's tokens.
 
     Args:
-        config: the run's.
         loaded: the tokenizer as transformers loaded it.
 
     Raises:

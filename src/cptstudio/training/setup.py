@@ -64,7 +64,6 @@ def set_up(config: RunConfig, *, verify: bool = False) -> Setup:
     """Open the corpora, load the model, and prepare the method and the optimizer.
 
     Args:
-        config: of the run.
         verify: read all tokens again, also where nothing speaks for a change.
 
     Raises:

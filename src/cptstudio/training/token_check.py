@@ -19,9 +19,7 @@ def corpora_without_rows(
 
     Args:
         corpora: tokenised by the model's tokenizer.
-        tokenizer_hash: its hash.
         rows: of the embedding; None where that is unknown.
-        model: the model's folder.
     """
     if rows is None:
         return []
@@ -43,10 +41,8 @@ def prompts_without_rows(
     """Say of each prompt that holds ids without rows which they are.
 
     Args:
-        prompts: texts that the model is to go on with.
         vocabulary_size: of the tokenizer; where all of it has rows, no prompt is looked at.
         rows: of the embedding; None where that is unknown.
-        model: the model's folder.
         encode: the tokenizer that will be used; None reads tokenizer.json without transformers.
     """
     if rows is None or vocabulary_size <= rows:

@@ -93,7 +93,6 @@ def open_training_data(config: RunConfig, *, verify: bool = False) -> TrainingDa
     """Open the corpora that a run was prepared with.
 
     Args:
-        config: of the run.
         verify: read all tokens again, also where nothing speaks for a change.
 
     Raises:
@@ -185,8 +184,6 @@ def run_length(
     evaluations as `_affordable_evaluations` says.
 
     Args:
-        settings: of the run.
-        order: of its rows.
         held_out: validation tokens of each corpus; may be left out where settings.evaluation has
             interval and size.
     """
@@ -225,7 +222,6 @@ def evaluation_part(length: RunLength, held_out: Sequence[int]) -> float:
     """Time of all evaluations of a run, relative to that of training.
 
     Args:
-        length: of the run.
         held_out: validation tokens of each corpus.
     """
     times = evaluations(length.steps, length.evaluate_every)

@@ -26,7 +26,6 @@ class TrainingMetricsLogger:
 
     Args:
         run_directory: must exist.
-        session: which trainer process of the run this is.
 
     Attributes:
         seq: position of the last row; 0 before the first.

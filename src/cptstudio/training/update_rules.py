@@ -195,7 +195,6 @@ def make_rule(settings: OptimizerSettings, *, decayed: bool, muon: bool) -> Upda
     """The rule for one kind of parameter.
 
     Args:
-        settings: of the optimizer.
         decayed: whether weight decay applies to it.
         muon: whether it is a matrix that Muon, where that is chosen, may orthogonalise.
     """

@@ -40,8 +40,6 @@ class ExternalProcess:
     Attributes:
         identity: which process it is, beyond doubt.
         owner: login name of its user, or None when the system does not tell.
-        arguments: its argument list.
-        command: what the argument list says.
         started: Unix time in seconds.
         folder: its working directory, against which its relative paths count.
         log_file: the regular file that its output goes to, directly or through tee.

@@ -62,7 +62,6 @@ class ImportedRun:
     """A run of another program, as its file tells it.
 
     Attributes:
-        path: the file.
         name: of the run or its model, as the file names it, else the file's name.
         source: which kind of file it is.
         rows: train, validation, test and saved records, in the file's order.
@@ -105,7 +104,6 @@ def find_imported_runs(folder: Path, known: dict[str, _Listing] | None = None) -
     """Files of ForgeLLM runs in a folder and the folders in it, by name; links are left out.
 
     Args:
-        folder: where to look.
         known: what was found in the inner folders before, which is brought up to date: only
             those whose time has changed are listed again.
     """

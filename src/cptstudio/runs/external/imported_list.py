@@ -39,7 +39,6 @@ class ImportedEntry:
 
     Attributes:
         id: "imported-" and a hash of its path: the same in every process.
-        path: its file.
         in_workspace: it was found in the workspace's folder of runs; otherwise the user named
             it, and `forget` takes it out again.
         run: what the file tells; None when it cannot be read.

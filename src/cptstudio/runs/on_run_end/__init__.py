@@ -58,11 +58,7 @@ class OnRunEnd:
 
 
 class RunEnds:
-    """Looks at the runs that are alive, and tells those who do something when one ends.
-
-    Args:
-        manager: whose runs.
-    """
+    """Looks at the runs that are alive, and tells those who do something when one ends."""
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
