@@ -172,15 +172,16 @@ def sweep_staging(folder: Path) -> list[Path]:
 # --- JSON ----------------------------------------------------------------------------------
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """Return a value as our files hold it: JSON has no non-finite numbers, and no paths."""
     if isinstance(value, float) and not math.isfinite(value):
         if math.isnan(value):
             return "NaN"
         return "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     return value
@@ -190,7 +191,7 @@ def dump_json(value: Any, indent: int | None = None) -> str:
     """JSON text in which non-finite numbers are strings and lone surrogates are escaped."""
     separators = (",", ":") if indent is None else None
     return json.dumps(
-        _jsonable(value),
+        jsonable(value),
         indent=indent,
         separators=separators,
         allow_nan=False,

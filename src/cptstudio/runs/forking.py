@@ -15,8 +15,6 @@ from cptstudio.settings import FIXED_IN_FORK, UNUSABLE, TrainingSettings, parse_
 from cptstudio.validation import title_of
 from cptstudio.workspace import check_name
 
-# What these name was measured (fingerprints, hashes) when the parent was prepared.
-
 
 def forked(
     parent: RunConfig, directory: Path, checkpoint: str, name: str, changes: Mapping[str, Any]

@@ -112,14 +112,7 @@ def _spawn(lock: Lock, folder: Path) -> subprocess.Popen[bytes]:
     log = os.open(folder / records.KEEPER_LOG, flags, 0o600)
     try:
         return subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                KEEPER_MODULE,
-                str(folder),
-                str(lock.descriptor),
-            ],
+            [sys.executable, "-P", "-m", KEEPER_MODULE, str(folder), str(lock.descriptor)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

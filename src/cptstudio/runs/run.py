@@ -84,14 +84,12 @@ def describe(
     evidence = states.gather(folder, directory, config.created if config else None)
     if not evidence.directory_exists and not evidence.lock_held:
         return None
-    if (
-        config is None
-        and evidence.directory_exists
-        and not os.path.lexists(directory / run_files.CONFIG)
-    ):
-        return None  # A folder that is no run.
+    is_run = config is not None or os.path.lexists(directory / run_files.CONFIG)
+    if evidence.directory_exists and not is_run:
+        return None
     state = states.derive(evidence)
-    kept = evidence.keeper
+    kept, ended = evidence.keeper, evidence.exit
+    damage = None if state.alive else run_files.newer_incomplete(directory)
     attempt = evidence.spec if evidence.lock_held and evidence.spec else kept
     return Run(
         id=id,
@@ -103,21 +101,11 @@ def describe(
         keeper_pid=kept.keeper.pid if kept and evidence.keeper_lives else None,
         trainer_pid=kept.trainer.pid if kept and evidence.lock_held else None,
         started=kept.started if kept else None,
-        exit=evidence.exit if kept and _same(evidence) else None,
+        exit=ended if ended and kept and ended.attempt == kept.attempt else None,
         stalled=state.alive and _silent_for(directory, evidence) > stalled_after,
         queue_position=queue_position,
-        problems=(*problems, *evidence.problems, *_damage(directory, state)),
+        problems=(*problems, *evidence.problems, *([damage] if damage else [])),
     )
-
-
-def _damage(directory: Path, state: RunState) -> list[str]:
-    damage = None if state.alive else run_files.newer_incomplete(directory)
-    return [damage] if damage else []
-
-
-def _same(evidence: Evidence) -> bool:
-    exit_record, kept = evidence.exit, evidence.keeper
-    return exit_record is not None and kept is not None and exit_record.attempt == kept.attempt
 
 
 def _silent_for(directory: Path, evidence: Evidence) -> float:

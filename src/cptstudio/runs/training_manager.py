@@ -130,7 +130,8 @@ class TrainingManager:
         """
         self.workspace.check_present()
         self._starter.collect_keepers()
-        self._forget_if_gone(id)
+        if not self.workspace.run(id).is_dir():
+            forgetting.forget(self.workspace, id)
         run = self._describe(id)
         if run is None and id.startswith(ID_PREFIX):
             raise UserError(f"{id} is a run of another program: it is only shown.")
@@ -148,7 +149,9 @@ class TrainingManager:
             until_ended: end when the run is over and everything was told; otherwise the
                 caller ends it by closing the iterator.
         """
-        follower = self._follower(self.run(id), after_seq)
+        run = self.run(id)
+        created = run.config.created if run.config else None
+        follower = RunFollower(id, self._folder(id), run.directory, after_seq, created)
         interval = _WATCH_SHORTEST
         while True:
             update = follower.look()
@@ -336,10 +339,6 @@ class TrainingManager:
     def _folder(self, id: str) -> Path:
         return launching.private_folder(self.workspace.private, id)
 
-    def _follower(self, run: Run, after_seq: int) -> RunFollower:
-        created = run.config.created if run.config else None
-        return RunFollower(run.id, self._folder(run.id), run.directory, after_seq, created)
-
     def _describe(self, id: str, waiting: list[str] | None = None) -> Run | None:
         waiting = self._waiting() if waiting is None else waiting
         place = waiting.index(id) + 1 if id in waiting else None
@@ -356,10 +355,6 @@ class TrainingManager:
             return [item.run for item in self.queue.waiting()]
         except UnusableFileError:
             return []
-
-    def _forget_if_gone(self, id: str) -> None:
-        if not self.workspace.run(id).is_dir():
-            forgetting.forget(self.workspace, id)
 
     def _begin(self, run: Run, resume: str | None, queue: bool) -> Run:
         self._starter.begin(run, resume, queue)

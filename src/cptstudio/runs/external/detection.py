@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -162,12 +162,8 @@ def detect(enabled: bool = True) -> Detection:
         elif mentions_a_tool(arguments):
             decisions.append(Decision(process.pid, False, verdict))
     for decision in decisions:
-        logger.info(
-            "Process %d %s: %s.",
-            decision.pid,
-            _VERDICTS[decision.trains],
-            decision.evidence,
-        )
+        verdict_of = _VERDICTS[decision.trains]
+        logger.info("Process %d %s: %s.", decision.pid, verdict_of, decision.evidence)
     logger.info(
         "Detection looked at %d processes (%d more may not be read): %d train.",
         looked_at,
@@ -212,16 +208,27 @@ def examine(pid: int) -> tuple[ExternalProcess | str, Sequence[str]] | None:
         arguments = tuple(process.cmdline())
         if not arguments:
             return None
-        folder = _folder(process)
+        cwd = _told(process.cwd)
+        folder = Path(cwd) if cwd else None
         verdict: TrainingCommand | str = parse_command_line(
-            arguments, _executable(process), lambda script: _read_script(script, folder)
+            arguments, _told(process.exe), lambda script: _read_script(script, folder)
         )
         if isinstance(verdict, TrainingCommand) and verdict.trains is False:
             verdict = f"{verdict.evidence}, but without --train"
         if isinstance(verdict, str):
             return visible(verdict), arguments
         verdict = replace(verdict, evidence=visible(verdict.evidence))
-        described = _describe(process, identity, arguments, verdict, folder)
+        log_file, log_reason = output_file(process)
+        described = ExternalProcess(
+            identity=identity,
+            owner=_told(process.username),
+            arguments=arguments,
+            command=verdict,
+            started=process.create_time(),
+            folder=folder,
+            log_file=log_file,
+            log_reason=log_reason,
+        )
     except (psutil.NoSuchProcess, ProcessLookupError):  # Zombies are among them.
         return None
     except PermissionError:
@@ -230,45 +237,11 @@ def examine(pid: int) -> tuple[ExternalProcess | str, Sequence[str]] | None:
     return (described, arguments) if identify(pid) == identity else None
 
 
-def _describe(
-    process: psutil.Process,
-    identity: ProcessIdentity,
-    arguments: tuple[str, ...],
-    command: TrainingCommand,
-    folder: Path | None,
-) -> ExternalProcess:
-    log_file, log_reason = output_file(process)
-    return ExternalProcess(
-        identity=identity,
-        owner=_owner(process),
-        arguments=arguments,
-        command=command,
-        started=process.create_time(),
-        folder=folder,
-        log_file=log_file,
-        log_reason=log_reason,
-    )
-
-
-def _executable(process: psutil.Process) -> str | None:
+def _told(ask: Callable[[], str]) -> str | None:
+    """What the system says about a process; None where it does not."""
     try:
-        return process.exe() or None
-    except psutil.AccessDenied:
-        return None
-
-
-def _folder(process: psutil.Process) -> Path | None:
-    try:
-        folder = process.cwd()
-    except psutil.AccessDenied:
-        return None
-    return Path(folder) if folder else None
-
-
-def _owner(process: psutil.Process) -> str | None:
-    try:
-        return process.username()
-    except (psutil.AccessDenied, KeyError):
+        return ask() or None
+    except (psutil.AccessDenied, KeyError):  # A user may have no name.
         return None
 
 

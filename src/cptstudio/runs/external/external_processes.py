@@ -90,7 +90,7 @@ class ExternalProcesses:
         """Follow the process's log until it ends; see `follow_external`.
 
         Raises:
-            UserError: the token does not confirm this.
+            UserError: the token does not confirm this, or the log cannot be read.
         """
         process = self._confirmed(token, "watch")
         assert process.log_file is not None

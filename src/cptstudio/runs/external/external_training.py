@@ -47,15 +47,11 @@ class ExternalTraining:
     # --- processes ---------------------------------------------------------------------------
 
     def detect(self) -> Detection:
-        """Look once at the processes of this machine; see `TrainingManager.detect`."""
+        """Look once at the processes of this machine, unless that is off."""
         return detection.detect(self._looks())
 
     def ask(self, pid: int, action: Action) -> Confirmation:
         """What the user has to confirm before a process is watched or stopped.
-
-        Args:
-            pid: of a process that trains.
-            action: "watch" or "stop".
 
         Raises:
             UserError: it does not train (any more), this cannot be done with it, or detection
@@ -66,63 +62,29 @@ class ExternalTraining:
         return self._external.ask(detection.training_process(pid), action)
 
     def watch(self, token: str, stop: threading.Event | None = None) -> Iterator[ForeignHistory]:
-        """Yield what a process's log tells, from its beginning until the process has ended.
-
-        Args:
-            token: of a confirmation to "watch"; it is used up by this call.
-            stop: ends the iteration when it is set.
-
-        Raises:
-            UserError: the token does not confirm this, or the log cannot be read.
-        """
+        """Yield what a process's log tells; see `ExternalProcesses.watch`."""
         return _histories(self._external.watch(token, stop))
 
     def stop(self, token: str) -> None:
-        """Send SIGTERM to a process, after checking again that it is the confirmed one.
-
-        Args:
-            token: of a confirmation to "stop"; it is used up by this call.
-
-        Raises:
-            UserError: the token does not confirm this, or the process is another one, or
-                trains no more. Then no signal was sent.
-        """
+        """See `ExternalProcesses.stop`."""
         self._external.stop(token)
 
     # --- runs that they left -----------------------------------------------------------------
 
     def imported(self) -> list[ImportedEntry]:
-        """Runs of other programs, the newest first.
-
-        They are those that the user named (`import_runs`), and those of ForgeLLM that lie in
-        this workspace's folder of runs.
-        """
+        """See `ImportedList.entries`."""
         return self._imported.entries()
 
     def imported_run(self, id: str) -> ImportedEntry:
-        """One of them; its `history()` has rows and events in the shape of our own.
-
-        Raises:
-            UserError: there is none with this id.
-        """
+        """See `ImportedList.entry`."""
         return self._imported.entry(id)
 
     def import_runs(self, path: Path) -> list[ImportedEntry]:
-        """Remember the path of a run's file, or of all ForgeLLM runs in a folder.
-
-        Nothing is copied, and nothing is written beside it.
-
-        Raises:
-            UserError: nothing is there that can be read as a run.
-        """
+        """See `ImportedList.add`."""
         return self._imported.add(path)
 
     def forget_imported(self, id: str) -> None:
-        """Take a run out of the list again. Its file stays where and what it is.
-
-        Raises:
-            UserError: there is none with this id, or it lies in the workspace itself.
-        """
+        """See `ImportedList.forget`."""
         self._imported.forget(id)
 
     def _looks(self) -> bool:

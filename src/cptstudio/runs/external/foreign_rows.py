@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cptstudio.durable import jsonable
 from cptstudio.runs.external.log_parser import LogRecord
 
 _GIGABYTE: Final = 1e9
@@ -80,10 +81,10 @@ def _row(record: LogRecord) -> dict[str, Any] | None:
     else:
         loss = getattr(record, _EVALUATED[record.kind])
         values = {
-            "corpora": {record.kind: {"role": "evaluation", "loss": _number(loss)}},
+            "corpora": {record.kind: {"role": "evaluation", "loss": jsonable(loss)}},
             "evaluation_seconds": record.validation_seconds,
         }
-    measured = {name: _number(value) for name, value in values.items() if value is not None}
+    measured = {name: jsonable(value) for name, value in values.items() if value is not None}
     return row | measured
 
 
@@ -99,10 +100,3 @@ def _event(record: LogRecord) -> dict[str, Any] | None:
     if record.kind == "traceback":
         return {"event": "traceback", "message": record.traceback or ""} | step
     return None
-
-
-def _number(value: Any) -> Any:
-    """Non-finite numbers as our own files hold them: JSON has none."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    return value

@@ -23,7 +23,7 @@ from typing import Any, Final, Literal
 
 from cptstudio.durable import JSON_SIZE_LIMIT, UnusableFileError, open_regular_file, read_bytes
 from cptstudio.json_lines import read_json_lines
-from cptstudio.runs.external.log_parser import LogParser, LogRecord
+from cptstudio.runs.external.log_parser import LogParser, LogRecord, RecordKind
 
 Source = Literal["forgellm", "metrics", "log"]
 
@@ -54,6 +54,12 @@ _OF_TRAINING: Final = (
     "trained_tokens",
     "peak_memory_gigabytes",
 )
+_OF_KIND: Final[dict[RecordKind, tuple[str, ...]]] = {
+    "train": ("train_loss", *_OF_TRAINING),
+    "validation": ("validation_loss", "validation_seconds"),
+    "test": ("test_loss",),
+}
+"""What a row may hold of each kind of record; without the first there is none."""
 _LISTS: Final = ("metrics", "log_history", "history", "rows")
 
 
@@ -299,34 +305,12 @@ def _records_of(row: Mapping[str, Any]) -> list[LogRecord]:
     if iteration is None:
         return []
     records = []
-    train_loss = _number(row, "train_loss")
-    if train_loss is not None:
-        records.append(
-            LogRecord(
-                "train",
-                iteration,
-                train_loss=train_loss,
-                learning_rate=_number(row, "learning_rate"),
-                iterations_per_second=_number(row, "iterations_per_second"),
-                tokens_per_second=_number(row, "tokens_per_second"),
-                trained_tokens=_whole(row, "trained_tokens"),
-                peak_memory_gigabytes=_number(row, "peak_memory_gigabytes"),
-            )
-        )
-    validation_loss = _number(row, "validation_loss")
-    if validation_loss is not None:
-        seconds = _number(row, "validation_seconds")
-        records.append(
-            LogRecord(
-                "validation",
-                iteration,
-                validation_loss=validation_loss,
-                validation_seconds=seconds,
-            )
-        )
-    test_loss = _number(row, "test_loss")
-    if test_loss is not None:
-        records.append(LogRecord("test", iteration, test_loss=test_loss))
+    for kind, fields in _OF_KIND.items():
+        measured: dict[str, Any] = {field: _number(row, field) for field in fields}
+        if "trained_tokens" in measured:
+            measured["trained_tokens"] = _whole(row, "trained_tokens")
+        if measured[fields[0]] is not None:
+            records.append(LogRecord(kind, iteration, **measured))
     saved = _text(row, "checkpoint_path")
     if saved is not None:
         # ForgeLLM stores the rest of mlx-lm's line: "a.safetensors and b.safetensors."
