@@ -18,7 +18,6 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 
 ALLOWED = {
-    "__all__": "says what may be imported from here that comes from elsewhere",
     "blueprint": "web/api mounts every module that has one",
     "make": "runs/on_run_end uses every module, each by its make",
     "ORDERS": "web/api/jobs.py makes a route of each order of every module of work",

@@ -53,7 +53,8 @@ def breakdown(vocabulary: int, context: int, method: str) -> dict[str, float]:
     from mlx.nn.layers.embedding import Embedding
 
     from cptstudio.lm import cpu_attention, cpu_kernels, cpu_layers
-    from cptstudio.lm.loss import OutputHead, head_nats
+    from cptstudio.lm.loss import head_nats
+    from cptstudio.lm.output_head import OutputHead
 
     tokens = ROWS * context
     wide = mx.random.normal((ROWS, context, INNER))

@@ -16,7 +16,8 @@ from mlx_lm.tuner.lora import LoRALinear
 
 from cptstudio.lm import cpu_head, loss
 from cptstudio.lm.cpu_kernels import on_cpu
-from cptstudio.lm.loss import OutputHead, find_output_head, next_token_nats
+from cptstudio.lm.loss import next_token_nats
+from cptstudio.lm.output_head import OutputHead, find_output_head
 from tests.lm.conftest import ToyFolder
 from tests.toy_models import ARCHITECTURES
 

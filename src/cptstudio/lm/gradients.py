@@ -19,7 +19,8 @@ from cptstudio.lm import blas
 from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
 from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
 from cptstudio.lm.dropout import KeySource, keyed_dropout
-from cptstudio.lm.loss import OutputHead, find_output_head, next_token_nats
+from cptstudio.lm.loss import next_token_nats
+from cptstudio.lm.output_head import OutputHead, find_output_head
 from cptstudio.lm.parameters import trainable_parameters
 from cptstudio.lm.streams import equal_parts, most_streams, usable_cores
 

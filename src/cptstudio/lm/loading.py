@@ -40,15 +40,8 @@ from cptstudio.model_bounds import check_model_folder
 
 # SystemExit: mlx-lm's OLMo ends the process where its own library is not installed.
 _LOADING_ERRORS = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    ImportError,
-    RuntimeError,
-    OSError,
-    SystemExit,
-)
+    ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError, OSError, SystemExit,
+)  # fmt: skip
 
 ADAPTER_LEAVES = ("lora_a", "lora_b", "m")
 """Parameters of mlx-lm's adapters; no network has others of these names."""
@@ -253,7 +246,6 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
             f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {reason}"
         ) from error
     check_weights(named_parameters(model), path)
-    complete_modules(model)
     tokenizer = _load_tokenizer(path, config, trust_remote_code)
     return LoadedModel(model, tokenizer, config, path, quantization, types, lasting)
 
@@ -261,7 +253,8 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
 def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module, dict[str, Any]]:
     """Return mlx-lm's network of a model folder, its weights unread, and the configuration used.
 
-    Every network comes from here, so that each is built from the normalized configuration.
+    Every network comes from here, so that each is built from the normalized configuration and can
+    be frozen and unfrozen.
     """
     model, config = load_model(
         path,
@@ -271,6 +264,7 @@ def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module
         trust_remote_code=trust_remote_code,
     )
     put_long_rope(model, config)
+    complete_modules(model)
     return model, config
 
 

@@ -23,18 +23,8 @@ from mlx.utils import tree_unflatten
 from cptstudio.lm import cpu_head
 from cptstudio.lm.cpu_fusion import untraced
 from cptstudio.lm.cpu_kernels import exponential, on_cpu, row_sums
-from cptstudio.lm.output_head import OutputHead, find_output_head, hidden_states, output_size
+from cptstudio.lm.output_head import OutputHead, hidden_states, output_size
 from cptstudio.lm.parameters import flatten
-
-__all__ = [
-    "CPU_CHUNK_BYTES",
-    "GPU_CHUNK_BYTES",
-    "OutputHead",
-    "find_output_head",
-    "head_nats",
-    "hidden_states",
-    "next_token_nats",
-]
 
 CPU_CHUNK_BYTES = 48 << 20
 """Bytes of float32 logits in one chunk on a CPU: 32 to 64 MB are equally fast, fewer slower."""

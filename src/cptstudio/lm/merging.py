@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlx.core as mx
 from mlx_lm.utils import load_tokenizer
@@ -21,7 +20,7 @@ from mlx_lm.utils import load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.lm.description import is_quantized
 from cptstudio.lm.finite import check_weights
-from cptstudio.lm.loading import LoadedModel, complete_modules, load_network, put_adapter
+from cptstudio.lm.loading import LoadedModel, load_network, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
 from cptstudio.lm.saving import fused_parameters
 from cptstudio.lm.tensor_types import NAMES, lasting_parameters, stored_types
@@ -84,7 +83,6 @@ def merge(parts: Sequence[Part], progress: Progress | None = None) -> LoadedMode
     """
     check_parts(parts)
     model, config = load_network(parts[0].model)
-    complete_modules(model)
     used = [part for part in parts if part.weight != 0]
     sources = [_lazy_parameters(part) for part in used]
     names = list(named_parameters(model))
@@ -138,9 +136,7 @@ def _sum(values: Sequence[mx.array], weights: Sequence[float]) -> mx.array:
 
 def _lazy_parameters(part: Part) -> dict[str, mx.array]:
     """A model's parameters, read when they are computed with; held by this dictionary alone."""
-    model: Any
     model, _ = load_network(part.model)
-    complete_modules(model)
     if part.adapter is None:
         return named_parameters(model)
     put_adapter(model, part.model, part.adapter)

@@ -50,20 +50,11 @@ Kind = Literal["matrix", "embedding", "vector", "constant"]
 
 _CONSTANTS = frozenset(
     {
-        "e_score_correction_bias",
-        "expert_bias",
-        "router_bias",
-        "inv_freq",
-        "running_mean",
-        "running_var",
-        "num_batches_tracked",
-        "layer_scalar",
-        "quant_key_scale",
-        "quant_value_scale",
-        "weight_scale",
-        "signs",
+        "e_score_correction_bias", "expert_bias", "router_bias", "inv_freq", "running_mean",
+        "running_var", "num_batches_tracked", "layer_scalar", "quant_key_scale",
+        "quant_value_scale", "weight_scale", "signs",
     }
-)
+)  # fmt: skip
 _CONSTANTS_OF = {"XieLU": frozenset({"beta", "eps"})}
 """By the class that holds them, because their names alone say too little."""
 
@@ -77,14 +68,10 @@ _ROUTERS = ("Gate", "Router")
 
 _FORMER_CONSTANTS = frozenset(
     {
-        "inv_freq",
-        "e_score_correction_bias",
-        "expert_bias",
-        "running_mean",
-        "running_var",
+        "inv_freq", "e_score_correction_bias", "expert_bias", "running_mean", "running_var",
         "num_batches_tracked",
     }
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

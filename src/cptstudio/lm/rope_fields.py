@@ -18,6 +18,12 @@ _LOCAL_BASES = {
 # Up to the context limit, dynamic scaling leaves the RoPE as it is.
 _NONE = frozenset({"dynamic"})
 _INTERLEAVED = frozenset({"dynamic", "linear", "yarn", "llama3"})
+_UNSCALED = (
+    "cohere", "cohere2", "ernie4_5", "ernie4_5_moe", "gemma", "gemma2", "gemma3n_text", "glm",
+    "glm4", "glm4_moe", "gpt_neox", "granitemoehybrid", "helium", "lfm2", "lfm2_moe", "llama4_text",
+    "mimo_v2_flash", "minimax_m2", "mixtral", "muse_glimmer_text", "nanochat", "olmo_hybrid", "phi",
+    "qwen2_moe", "qwen3_moe", "qwen3_vl_moe_text", "solar_open", "stablelm", "starcoder2",
+)  # fmt: skip
 _SCALED_ROPES = {
     "deepseek_v2": frozenset({"yarn"}),
     "gpt_oss": frozenset({"linear", "yarn", "llama3"}),
@@ -27,40 +33,7 @@ _SCALED_ROPES = {
         ("deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "llama4", "mistral4"),
         _INTERLEAVED,
     ),
-    **dict.fromkeys(
-        (
-            "cohere",
-            "cohere2",
-            "ernie4_5",
-            "ernie4_5_moe",
-            "gemma",
-            "gemma2",
-            "gemma3n_text",
-            "glm",
-            "glm4",
-            "glm4_moe",
-            "gpt_neox",
-            "granitemoehybrid",
-            "helium",
-            "lfm2",
-            "lfm2_moe",
-            "llama4_text",
-            "mimo_v2_flash",
-            "minimax_m2",
-            "mixtral",
-            "muse_glimmer_text",
-            "nanochat",
-            "olmo_hybrid",
-            "phi",
-            "qwen2_moe",
-            "qwen3_moe",
-            "qwen3_vl_moe_text",
-            "solar_open",
-            "stablelm",
-            "starcoder2",
-        ),
-        _NONE,
-    ),
+    **dict.fromkeys(_UNSCALED, _NONE),
 }
 """Kinds of scaled RoPE that an architecture of mlx-lm computes as transformers does, for those that
 do not compute them all. tests/lm/test_same_as_transformers.py holds this table to the numbers."""

@@ -59,13 +59,10 @@ _COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.tiktoken", "*.model", "*.jsonl",
 # Files of a model folder that describe its weights or its training, not its tokenizer.
 _OWN_FILES = frozenset(
     {
-        "config.json",
-        "model.safetensors.index.json",
-        "hf_quant_config.json",
-        "adapter_config.json",
-        "manifest.json",
+        "config.json", "model.safetensors.index.json", "hf_quant_config.json",
+        "adapter_config.json", "manifest.json",
     }
-)
+)  # fmt: skip
 _COMPANION_SIZE_LIMIT = 256 * 1024 * 1024
 
 
@@ -272,16 +269,13 @@ def save_model_folder(
 
 def _untouched(loaded: LoadedModel, layout: TensorLayout) -> dict[str, mx.array]:
     """Tensors of the base that its network in mlx-lm does not have, such as an image encoder."""
-    wanted = {name for name in layout.dropped if not _superfluous(name)}
+    # A head that is dropped is a copy of the embedding; rotary tables are computed anew.
+    superfluous = ("lm_head.weight", "inv_freq", ".masked_bias", ".attention.bias")
+    wanted = {name for name in layout.dropped if not name.endswith(superfluous)}
     if not wanted:
         return {}
     arrays = _load_arrays(weight_files(loaded.path))
     return {name: arrays[name] for name in wanted}
-
-
-def _superfluous(name: str) -> bool:
-    # A head that is dropped is a copy of the embedding; rotary tables are computed anew.
-    return name.endswith(("lm_head.weight", "inv_freq", ".masked_bias", ".attention.bias"))
 
 
 def _write_shards(folder: Path, tensors: dict[str, mx.array], shard_size: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from cptstudio.lm.loading import LoadedModel, complete_modules, load_network, put_adapter
+from cptstudio.lm.loading import LoadedModel, load_network, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
 
 
@@ -25,7 +25,6 @@ def with_adapter(
     weights = named_parameters(base.model)
     # Lazy: the weights in the files are replaced before any of them is read.
     model, _ = load_network(base.path, trust_remote_code=trust_remote_code)
-    complete_modules(model)
     set_parameters(model, weights)
     # As `load_for_inference` does.
     dtype = mx.float32 if mx.default_device() == mx.Device(mx.cpu) else None

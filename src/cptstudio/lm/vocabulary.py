@@ -19,17 +19,10 @@ from cptstudio.errors import UserError
 
 EMBEDDING_NAMES: Final = frozenset(
     {
-        "embed",
-        "embed_in",
-        "embed_tokens",
-        "embedding",
-        "embeddings",
-        "tok_embeddings",
-        "token_embeddings",
-        "word_embeddings",
-        "wte",
+        "embed", "embed_in", "embed_tokens", "embedding", "embeddings", "tok_embeddings",
+        "token_embeddings", "word_embeddings", "wte",
     }
-)
+)  # fmt: skip
 """What mlx-lm's networks and the published files call the table of tokens."""
 
 HEAD_NAMES: Final = frozenset({"embed_out", "head", "lm_head", "output", "output_layer"})

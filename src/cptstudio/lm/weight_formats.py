@@ -19,21 +19,11 @@ READ_BY_MLX_LM = frozenset(
 
 _UNPACK_FP8 = frozenset(
     {
-        "deepseek_v3",
-        "deepseek_v32",
-        "glm_moe_dsa",
-        "joyai_llm_flash",
-        "kimi_k2",
-        "kimi_k25",
-        "mimo_v2_flash",
-        "minimax",
-        "minimax_m2",
-        "minimax_m3_vl",
-        "ministral3",
-        "mistral3",
+        "deepseek_v3", "deepseek_v32", "glm_moe_dsa", "joyai_llm_flash", "kimi_k2", "kimi_k25",
+        "mimo_v2_flash", "minimax", "minimax_m2", "minimax_m3_vl", "ministral3", "mistral3",
         "mistral4",
     }
-)
+)  # fmt: skip
 """Architectures whose `sanitize` in mlx-lm multiplies fp8 weights with their scales."""
 
 _COMPRESSED = ("nvfp4-pack-quantized", "mxfp4-pack-quantized", "pack-quantized")

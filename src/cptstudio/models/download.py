@@ -40,17 +40,9 @@ PARTS_PREFIX = ".download-"
 """Begins the names of the folders in which parts are kept."""
 _WEIGHTS = "model*.safetensors"
 _WANTED = (
-    _WEIGHTS,
-    "*.json",
-    "*.jinja",
-    "*.tiktoken",
-    "tokenizer.model",
-    "spiece.model",
-    "merges.txt",
-    "vocab.txt",
-    "LICENSE*",
-    "README.md",
-)
+    _WEIGHTS, "*.json", "*.jinja", "*.tiktoken", "tokenizer.model", "spiece.model", "merges.txt",
+    "vocab.txt", "LICENSE*", "README.md",
+)  # fmt: skip
 _FILES_LIMIT = 2000
 _ROOM = 256 * durable.MEBIBYTE
 

@@ -22,6 +22,8 @@ PARALLEL = 4
 _ATTEMPTS = 5
 _TELL_SECONDS = 0.25
 _CHUNK = durable.MEBIBYTE
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+"""Refusals that may pass by themselves."""
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +128,7 @@ class Fetcher:
                     self._fill(file, out)
                 return
             except (httpx2.TransportError, HfHubHTTPError) as error:
-                if isinstance(error, HfHubHTTPError) and not _passes(error):
+                if isinstance(error, HfHubHTTPError) and error.response.status_code not in _PASSING:
                     raise
                 failures = 1 if self._done[file.digest] > before else failures + 1
                 if failures >= _ATTEMPTS:
@@ -204,8 +206,3 @@ class Fetcher:
             detail=f"{whole} of {len(self._files)} files",
             final=final,
         )
-
-
-def _passes(error: Any) -> bool:
-    """Whether a refusal may pass by itself."""
-    return error.response.status_code in (408, 429, 500, 502, 503, 504)

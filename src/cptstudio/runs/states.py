@@ -183,8 +183,9 @@ def derive(evidence: Evidence) -> RunState:
     if keeper is None:
         return _without_keeper(evidence)
     ended = evidence.exit
-    if not evidence.lock_held and not evidence.trainer_lock_held and _is_still_complete(evidence):
-        return _still_complete(evidence)
+    complete = _still_complete(evidence)
+    if complete is not None and not evidence.lock_held and not evidence.trainer_lock_held:
+        return complete
     if ended is not None and ended.attempt == keeper.attempt:
         return _how_it_ended(ended, _newer_result(evidence))
     if not evidence.lock_held:
@@ -206,24 +207,19 @@ def _newer_result(evidence: Evidence) -> RunResult | None:
     return None if same else evidence.result
 
 
-def _is_still_complete(evidence: Evidence) -> bool:
-    """Whether the last attempt ended before it took away the result of a complete run.
+def _still_complete(evidence: Evidence) -> RunState | None:
+    """A complete run whose last attempt ended before it took away the result.
 
     The trainer does that before its first step, so the run is what it was.
     """
     assert evidence.keeper is not None
-    return (
-        evidence.result is not None
-        and evidence.result.outcome == "completed"
-        and evidence.result_mark is not None
-        and evidence.result_mark == evidence.keeper.former_result
-    )
-
-
-def _still_complete(evidence: Evidence) -> RunState:
-    assert evidence.result is not None
+    mark, result = evidence.result_mark, evidence.result
+    if mark is None or mark != evidence.keeper.former_result:
+        return None
+    if result is None or result.outcome != "completed":
+        return None
     reason = (
-        f"reported by the trainer: {evidence.result.reason} A later resume ended before its first "
+        f"reported by the trainer: {result.reason} A later resume ended before its first "
         f"step and changed nothing; {run_files.LOG} tells why."
     )
     return RunState("ended", "completed", reason)

@@ -12,7 +12,7 @@ from mlx_lm.generate import stream_generate
 
 from cptstudio.lm.likelihood import Scores, bits_per_byte, score_documents
 from cptstudio.lm.loading import LoadedModel
-from cptstudio.lm.loss import OutputHead
+from cptstudio.lm.output_head import OutputHead
 from cptstudio.lm.parameters import set_parameters, trainable_parameters
 from cptstudio.lm.samplers import keyed_sampler
 from cptstudio.lm.tensor_types import narrowed

@@ -13,7 +13,7 @@ from pathlib import Path
 from cptstudio.errors import UserError
 from cptstudio.lm.description import describe_model
 from cptstudio.retention import most_at_once
-from cptstudio.run_files import Parent, RunConfig, checkpoints_of, read_config
+from cptstudio.run_files import RunConfig, checkpoints_of, read_config
 from cptstudio.settings import Settings, TrainingSettings
 from cptstudio.training.machine import describe_machine
 from cptstudio.training.planning import Plan, make_plan
@@ -99,7 +99,9 @@ def completed(workspace: Workspace, config: RunConfig) -> tuple[RunConfig, Fit |
         )
     except UserError:
         # A parent's corpora may lie elsewhere than in this workspace; its trainer finds them.
-        if config.parent is None or _open(settings) - _open(_settings_of(config.parent)):
+        if config.parent is None:
+            raise
+        if _open(settings) - _open(read_config(Path(config.parent.path)).settings):
             raise
         return config, fit_of_run(config, workspace.root)
     groups = {name: group for name, group in settings if isinstance(group, Settings)}
@@ -115,10 +117,6 @@ def completed(workspace: Workspace, config: RunConfig) -> tuple[RunConfig, Fit |
     }
     complete = settings.model_copy(update=chosen)
     return config.model_copy(update={"settings": complete}), fit_of_plan(plan)
-
-
-def _settings_of(parent: Parent) -> TrainingSettings:
-    return read_config(Path(parent.path)).settings
 
 
 def _open(settings: TrainingSettings) -> set[str]:

@@ -228,23 +228,17 @@ def _without_interpolated(metrics: list[Any]) -> tuple[list[Any], list[str]]:
     mlx-lm prints a training loss always together with other measurements, so where some rows
     have those, a loss that stands alone was not printed.
     """
-
-    def stands_alone(row: Any) -> bool:
-        return isinstance(row, dict) and all(_number(row, field) is None for field in _OF_TRAINING)
-
-    def has_loss(row: Any) -> bool:
-        return isinstance(row, dict) and _number(row, "train_loss") is not None
-
-    if not any(has_loss(row) and not stands_alone(row) for row in metrics):
-        return metrics, []
     cleaned: list[Any] = []
-    left_out = 0
+    printed = left_out = 0
     for row in metrics:
-        if has_loss(row) and stands_alone(row):
-            left_out += 1
-            row = {name: value for name, value in row.items() if name != "train_loss"}
+        if isinstance(row, dict) and _number(row, "train_loss") is not None:
+            if any(_number(row, field) is not None for field in _OF_TRAINING):
+                printed += 1
+            else:
+                left_out += 1
+                row = {name: value for name, value in row.items() if name != "train_loss"}
         cleaned.append(row)
-    if not left_out:
+    if not printed or not left_out:
         return metrics, []
     return cleaned, [
         f"{left_out} training losses were left out: ForgeLLM did not measure but interpolate them."
