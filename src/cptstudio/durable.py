@@ -190,12 +190,7 @@ def jsonable(value: Any) -> Any:
 def dump_json(value: Any, indent: int | None = None) -> str:
     """JSON text in which non-finite numbers are strings and lone surrogates are escaped."""
     separators = (",", ":") if indent is None else None
-    return json.dumps(
-        jsonable(value),
-        indent=indent,
-        separators=separators,
-        allow_nan=False,
-    )
+    return json.dumps(jsonable(value), indent=indent, separators=separators, allow_nan=False)
 
 
 def _reject_constant(literal: str) -> Any:

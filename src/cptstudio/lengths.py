@@ -82,10 +82,6 @@ TypedLength = Annotated[
     BeforeValidator(_length),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(
-        {
-            "type": "string",
-            "format": "length",
-            "examples": ["500 steps", "2M tokens", "1.5 epochs"],
-        }
+        {"type": "string", "format": "length", "examples": ["500 steps", "2M tokens", "1.5 epochs"]}
     ),
 ]

@@ -9,10 +9,11 @@ What its rows, events and samples say is read by `run_rows`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -120,7 +121,6 @@ class CheckpointManifest(Record):
 
     Attributes:
         step: optimizer updates done.
-        method: "full", "lora" or "dora".
         layout: "model" (a complete model folder) or "adapter" (beside the base model).
         session: which trainer process wrote it.
         metrics_seq: `seq` of the last metrics row written before it.
@@ -247,6 +247,13 @@ def read_manifest(checkpoint: Path) -> CheckpointManifest:
         return _read_record(checkpoint / MANIFEST, CheckpointManifest)
     except FileNotFoundError:
         raise UnusableFileError(checkpoint, f"is incomplete: it has no {MANIFEST}") from None
+
+
+def readable_manifests(checkpoints: Iterable[Path]) -> Iterator[tuple[Path, CheckpointManifest]]:
+    """Yield the checkpoints that have a manifest which can be read, with it."""
+    for checkpoint in checkpoints:
+        with contextlib.suppress(UserError):
+            yield checkpoint, read_manifest(checkpoint)
 
 
 def verify_checkpoint(checkpoint: Path, only: Collection[str] | None = None) -> CheckpointManifest:

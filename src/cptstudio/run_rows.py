@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any, Final, TypeGuard, TypeVar
 
 from cptstudio.durable import LINE_SIZE_LIMIT, MEBIBYTE, UnusableFileError, parse_json
-from cptstudio.errors import UserError
 from cptstudio.json_lines import located_json_lines_backwards, read_json_lines_backwards
-from cptstudio.run_files import EVENTS, METRICS, read_manifest
+from cptstudio.run_files import EVENTS, METRICS, readable_manifests
 
 Row = dict[str, Any]
 TRAIN: Final = "train"
@@ -206,11 +205,4 @@ def best_of(measured: Iterable[tuple[_Item, float | None]]) -> _Item | None:
 
 def best_checkpoint(complete: Iterable[Path]) -> Path | None:
     """Return the checkpoint whose evaluation was the best; one that cannot be read is none."""
-
-    def measured(path: Path) -> float | None:
-        try:
-            return read_manifest(path).domain_bits_per_byte
-        except UserError:
-            return None
-
-    return best_of((path, measured(path)) for path in complete)
+    return best_of((path, one.domain_bits_per_byte) for path, one in readable_manifests(complete))

@@ -228,10 +228,7 @@ _SENTENCES = {
     "too_short": "Give at least {min_length} entries.",
     "too_long": "Give at most {max_length} entries.",
 }
-_AT_LEAST_ONE = {
-    "string_too_short": "Enter text here.",
-    "too_short": "Give at least one entry.",
-}
+_AT_LEAST_ONE = {"string_too_short": "Enter text here.", "too_short": "Give at least one entry."}
 """Where the bound is 1."""
 
 

@@ -111,12 +111,7 @@ def _rotated(x: mx.array, cosines: mx.array, sines: mx.array, back: bool = False
 
 
 def _tables(
-    length: int,
-    dims: int,
-    base: float | None,
-    scale: float,
-    offset: int,
-    freqs: mx.array | None,
+    length: int, dims: int, base: float | None, scale: float, offset: int, freqs: mx.array | None
 ) -> tuple[mx.array, mx.array]:
     """Cosines, and sines with the sign of their half: [length, 2, dims / 2]."""
     if base is not None:

@@ -285,9 +285,7 @@ def complete_modules(model: Any) -> None:
 def _load_tokenizer(path: Path, config: dict[str, Any], trust_remote_code: bool) -> Any:
     try:
         return load_tokenizer(  # type: ignore[no-untyped-call]
-            path,
-            {"trust_remote_code": trust_remote_code},
-            eos_token_ids=config.get("eos_token_id"),
+            path, {"trust_remote_code": trust_remote_code}, eos_token_ids=config.get("eos_token_id")
         )
     except _LOADING_ERRORS as error:
         raise UserError(f"The tokenizer in {path} cannot be loaded: {error}") from error

@@ -36,7 +36,6 @@ class Part:
     Attributes:
         model: its folder, or its base's.
         adapter: an adapter that is fused into it, or None.
-        weight: its factor.
     """
 
     model: Path

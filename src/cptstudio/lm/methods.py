@@ -44,7 +44,6 @@ class AppliedMethod:
     """What was made trainable.
 
     Attributes:
-        kind: "full", "lora" or "dora".
         trainable: number of trained parameters.
         total: number of parameters of the model without adapters, packed ones unpacked.
         targets: paths of the modules that carry an adapter; empty for "full".

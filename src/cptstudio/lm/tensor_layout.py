@@ -129,9 +129,7 @@ def _starts(tensors: Mapping[str, Tensor]) -> dict[str, int]:
 def _moves(model: Module, config: dict[str, Any], positions: _Positions) -> list[_Move]:
     numbered = {
         name: mx.arange(
-            positions.starts[name],
-            positions.starts[name] + math.prod(tensor.shape),
-            dtype=mx.int64,
+            positions.starts[name], positions.starts[name] + math.prod(tensor.shape), dtype=mx.int64
         ).reshape(tensor.shape)
         for name, tensor in positions.tensors.items()
     }

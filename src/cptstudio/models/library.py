@@ -31,8 +31,6 @@ class Model:
     Attributes:
         id: what names it in settings and on the command line: a name under models/base/, an id
             of the Hugging Face cache, or a folder's path.
-        name: what the user sees.
-        place: where it lies.
         description: what it holds; None when that cannot be told.
         error: why it cannot be used; None when it can.
         origin: where it was downloaded from, when this studio did that.

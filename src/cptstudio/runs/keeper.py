@@ -236,8 +236,7 @@ def keep(folder: Path, lock_descriptor: int) -> ExitRecord:
     assert me is not None and child is not None
     mark = records.file_mark(Path(spec.run_directory) / _RESULT)
     records.write(
-        folder / records.KEEPER,
-        KeeperRecord(spec.attempt, me, child, trainer.started, mark),
+        folder / records.KEEPER, KeeperRecord(spec.attempt, me, child, trainer.started, mark)
     )
     trainer.release()
     if spec.prevent_sleep:

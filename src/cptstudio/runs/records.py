@@ -41,10 +41,8 @@ class Spec:
         run_directory: absolute.
         run_created: `created` of its config.json, so that another run of the same name, made
             after this one was deleted, is not taken for it.
-        command: argument list of the trainer.
         resume: name of the checkpoint it continues from, None for a first start, or "" for a
             run that ended before its first checkpoint and begins again.
-        prevent_sleep: whether the machine is kept awake meanwhile.
         requested: Unix time in seconds.
     """
 
@@ -64,7 +62,6 @@ class KeeperRecord:
 
     Attributes:
         attempt: the attempt these processes belong to.
-        keeper: the keeper.
         trainer: the trainer, leader of its process group.
         started: Unix time in seconds.
         former_result: what identified result.json at that time, or None; another one now
@@ -92,7 +89,6 @@ class ExitRecord:
     """How the trainer ended, by the process that was its parent.
 
     Attributes:
-        attempt: the attempt that ended.
         code: its exit code, or None when a signal ended it or it never started.
         signal: number of the signal that ended it, or None.
         reason: a sentence, where there is more to say.

@@ -76,9 +76,7 @@ class Evidence:
     """All that a state is derived from.
 
     Attributes:
-        directory_exists: the run directory is there.
         lock_held: the run's own lock is held, by keeper or trainer.
-        keeper_lives: the keeper's lock is held.
         trainer_lock_held: the trainer's lock in the run directory is held.
         spec, keeper, control, exit: the records, where there are valid ones.
         result: the trainer's last word; None where there is none that can be read.

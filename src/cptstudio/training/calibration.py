@@ -38,7 +38,6 @@ class Calibration:
         tokens_per_second: counted targets.
         evaluation_tokens_per_second: of held-out text.
         peak_memory: bytes that MLX's arrays took at most.
-        steps: measured.
         matrix_speed: a sentence about the matrix products.
     """
 

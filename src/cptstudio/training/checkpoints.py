@@ -37,7 +37,7 @@ from cptstudio.run_files import (
     checkpoint_step,
     checkpoints_of,
     incomplete_checkpoints,
-    read_manifest,
+    readable_manifests,
     verify_checkpoint,
     write_record,
 )
@@ -68,8 +68,6 @@ class TrainerState(Record):
         tokens_seen: counted targets of all steps done.
         elapsed: seconds of training, over all sessions.
         evaluated_step: step of the last finished evaluation, or None.
-        guard: of `StepGuard`.
-        early_stopping: of `EarlyStopping`.
     """
 
     step: int
@@ -162,13 +160,8 @@ class CheckpointStore:
 
     def prune(self, current_step: int) -> list[str]:
         """Delete what need not stay, after a commit; returns the names deleted."""
-        known = {}
-        for path in checkpoints_of(self._run_directory):
-            try:
-                manifest = read_manifest(path)
-            except UserError:
-                continue
-            known[manifest.step] = manifest.domain_bits_per_byte
+        there = readable_manifests(checkpoints_of(self._run_directory))
+        known = {manifest.step: manifest.domain_bits_per_byte for _, manifest in there}
         deleted = []
         for step in superfluous_steps(known, self._settings, current_step):
             self._lock.check_present()

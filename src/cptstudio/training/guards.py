@@ -181,11 +181,7 @@ class EarlyStopping:
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs."""
-        return {
-            "best": self.best,
-            "best_step": self.best_step,
-            "without_gain": self.without_gain,
-        }
+        return {"best": self.best, "best_step": self.best_step, "without_gain": self.without_gain}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` gave."""

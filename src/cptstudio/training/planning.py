@@ -29,12 +29,7 @@ from cptstudio.lm.weight_formats import can_be_compiled, why_untrainable
 from cptstudio.prompt_suites import with_suite
 from cptstudio.retention import most_at_once
 from cptstudio.settings import TrainingSettings
-from cptstudio.training.defaults import (
-    MEMORY_PART,
-    default_learning_rate,
-    fill_in,
-    fill_in_lengths,
-)
+from cptstudio.training.defaults import MEMORY_PART, default_learning_rate, fill_in, fill_in_lengths
 from cptstudio.training.machine import Machine, describe_machine
 from cptstudio.training.resources import MemoryEstimate, checkpoint_bytes, estimate_memory
 from cptstudio.training.token_check import (
@@ -208,8 +203,7 @@ def _model_problems(
     refused = model.obstacle or untrainable
     if settings.method.kind == "full" and model.full_training_obstacle and not refused:
         yield Finding(
-            f"{model.path} cannot be trained in full: {model.full_training_obstacle}",
-            "method.kind",
+            f"{model.path} cannot be trained in full: {model.full_training_obstacle}", "method.kind"
         )
     if model.needs_remote_code and not settings.model.trust_remote_code:
         yield Finding(

@@ -41,9 +41,7 @@ def prepare_run(
 
 
 def plan_config(
-    workspace: Workspace,
-    name: str,
-    settings: TrainingSettings,
+    workspace: Workspace, name: str, settings: TrainingSettings
 ) -> tuple[RunConfig, Plan]:
     """Plan a run and say what its config.json would be; nothing is written.
 

@@ -65,7 +65,6 @@ class MemoryEstimate:
 
     Attributes:
         weights: all parameters, and their copies in the type of the computation.
-        optimizer: its state.
         accumulated: gradients of the micro-batches before, where there are several.
         backward: activations, their gradients and logits at the end of the backward pass.
         update: gradients of the trained parameters, and what the optimizer makes on its way.

@@ -23,24 +23,14 @@ from cptstudio.training.optimizers import Optimizer, TrainedParameters
 from cptstudio.training.run_integrity import check_model, check_tokenizer, notes_on_parent
 from cptstudio.training.schedules import Schedule
 from cptstudio.training.token_check import corpora_without_rows, prompts_without_rows
-from cptstudio.training.training_data import (
-    RunLength,
-    TrainingData,
-    open_training_data,
-    run_length,
-)
+from cptstudio.training.training_data import RunLength, TrainingData, open_training_data, run_length
 
 _DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run trains, with what, on what, and how long.
-
-    Attributes:
-        compute_dtype: type of the computation.
-        notes: sentences for the log.
-    """
+    """What a run trains, with what, on what, and how long."""
 
     config: RunConfig
     loaded: LoadedModel

@@ -23,8 +23,6 @@ class SubmittedStep:
     Attributes:
         next_batch: number of the micro-batch that follows.
         tokens: counted targets.
-        rate: learning rate.
-        limits: that held for it.
         loss: scalar, mean nats per token.
         gradient_norm: scalar, of the mean's gradient, before clipping.
     """

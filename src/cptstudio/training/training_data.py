@@ -36,7 +36,6 @@ class EvaluationSet:
     """Held-out documents of one corpus, the same in every evaluation.
 
     Attributes:
-        name: the corpus.
         role: "domain", "replay" or "evaluation".
         documents: of its validation side, or windows of them.
         start_token: what a document's first token is predicted from.

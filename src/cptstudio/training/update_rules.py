@@ -27,7 +27,6 @@ class Scalars:
     """What all parameters of a group share in one update; arrays, so that nothing is retraced.
 
     Attributes:
-        rate: learning rate of this update.
         updates: number of this update, counting the first as 1 and skipped ones not at all.
         correction1: 1 / (1 - beta1 ** updates).
         correction2: 1 / sqrt(1 - beta2 ** updates).

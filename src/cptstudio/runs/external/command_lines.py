@@ -28,10 +28,7 @@ _CONSOLE_SCRIPTS: Final[dict[str, Tool]] = {
     "mlx_lm_lora.train": "mlx-lm-lora",
     "mlx-lm-lora": "mlx-lm-lora",
 }
-_MODULES: Final[dict[str, Tool]] = {
-    "mlx_lm.lora": "mlx-lm",
-    "mlx_lm_lora.train": "mlx-lm-lora",
-}
+_MODULES: Final[dict[str, Tool]] = {"mlx_lm.lora": "mlx-lm", "mlx_lm_lora.train": "mlx-lm-lora"}
 # Programs and packages whose first argument names what they do.
 _WITH_SUBCOMMAND: Final[dict[str, tuple[Tool, str]]] = {
     "mlx_lm": ("mlx-lm", "lora"),
@@ -84,11 +81,9 @@ class TrainingCommand:
     """What a command line says about the training that it starts.
 
     Attributes:
-        tool: which program it is.
         evidence: how that was recognised, as a phrase.
         trains: whether it trains; None when its configuration file or its script decides.
         model, data, adapter_path: as given on the command line, not resolved.
-        iterations: as given on the command line.
         configuration: path of the YAML file with further options. It is named, never read:
             it may have changed since the program read it.
     """
@@ -108,9 +103,7 @@ ReadScript = Callable[[str], str | None]
 
 
 def parse_command_line(
-    arguments: Sequence[str],
-    executable: str | None = None,
-    read_script: ReadScript | None = None,
+    arguments: Sequence[str], executable: str | None = None, read_script: ReadScript | None = None
 ) -> TrainingCommand | str:
     """What a process trains, or the reason why it is not a training process.
 

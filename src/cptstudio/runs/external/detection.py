@@ -38,7 +38,6 @@ class ExternalProcess:
     """A training process that the studio did not start. It is shown, never owned.
 
     Attributes:
-        identity: which process it is, beyond doubt.
         owner: login name of its user, or None when the system does not tell.
         started: Unix time in seconds.
         folder: its working directory, against which its relative paths count.

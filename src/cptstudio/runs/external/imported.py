@@ -69,7 +69,6 @@ class ImportedRun:
 
     Attributes:
         name: of the run or its model, as the file names it, else the file's name.
-        source: which kind of file it is.
         rows: train, validation, test and saved records, in the file's order.
         created: Unix time in seconds when it began, or None when the file does not tell.
         ended: Unix time in seconds when it ended, or None when the file does not tell.

@@ -29,6 +29,7 @@ ID_PREFIX: Final = "imported-"
 _FILE: Final = "imported.json"
 _LOCK: Final = "imported.lock"
 _PATIENCE_SECONDS: Final = 10.0
+_TOLD: Final = ("source", "created", "ended", "base_model", "output")
 _MOST_FILES: Final = 10_000
 _Mark = tuple[int, int, int, int]
 
@@ -42,7 +43,6 @@ class ImportedEntry:
         in_workspace: it was found in the workspace's folder of runs; otherwise the user named
             it, and `forget` takes it out again.
         run: what the file tells; None when it cannot be read.
-        problem: why it cannot be read, or None.
     """
 
     id: str
@@ -72,18 +72,13 @@ class ImportedEntry:
 
     def as_json(self) -> dict[str, Any]:
         """All but its rows and events, for scripts and for the web."""
-        run = self.run
         return {
             "id": self.id,
             "name": self.name,
             "state": "imported",
             "path": self.path,
             "in_workspace": self.in_workspace,
-            "source": run.source if run is not None else None,
-            "created": run.created if run is not None else None,
-            "ended": run.ended if run is not None else None,
-            "base_model": run.base_model if run is not None else None,
-            "output": run.output if run is not None else None,
+            **{name: getattr(self.run, name, None) for name in _TOLD},
             "last_row": self.last_row(),
             "problems": self.problems(),
         }

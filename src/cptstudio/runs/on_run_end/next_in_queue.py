@@ -23,7 +23,6 @@ class QueueRunner(OnRunEnd):
     only when the user says `go_on` to this one. It pauses itself when a run cannot start.
 
     Attributes:
-        paused: whether nothing is started.
         problem: why it paused itself, or None.
     """
 
