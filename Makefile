@@ -13,6 +13,7 @@ help:
 	@echo "make test    set up and run everything: format, lint, types, all tests"
 	@echo "make check   the quick part of it: format, lint, types, unit tests"
 	@echo "make bench   speed against peers and the directions of continued pre-training (long)"
+	@echo "             (BEFORE=COMMIT: against that commit, too)"
 	@echo "make docs    write docs/api.md and the table of formats"
 	@echo "make setup   only create .venv with what 'make run' needs (CUDA=1: for NVIDIA GPUs)"
 
@@ -64,6 +65,7 @@ format: .venv/ready-for-tests
 bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.step_speed
 	$(BIN)/python -m benchmarks.loop_share
+	$(if $(BEFORE),$(BIN)/python -m benchmarks.against_commit $(BEFORE))
 	$(BIN)/python -m benchmarks.peers.setup
 	$(BIN)/python -m pytest -q -m bench
 	$(BIN)/python -m benchmarks.damaged_files --files 2000
