@@ -5,18 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from cptstudio.workspace import Workspace
+from tests.changed_source import add_before, copy_of_source, examples_under, run_with
 from tests.training.small_workspace import DOMAIN, GENERAL, make_workspace, prepare
 
-ROOT = Path(__file__).parents[2]
 TRAIN_AND_ASK = """
 import json, sys
 from pathlib import Path
@@ -37,25 +33,10 @@ json.dump({
 """
 
 
-def examples() -> dict[str, str]:
-    """Lines to add, by the comment that says where."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    part = text.partition("### A metric and its chart\n")[2].partition("\n## ")[0]
-    blocks = "".join(block.split("```")[0] for block in part.split("```python\n")[1:])
-    return dict(block.split("\n", 1) for block in blocks.split("# in ")[1:])
-
-
-def add_before(file: Path, place: str, lines: str) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert text.count(place) == 1, place
-    file.write_text(text.replace(place, lines + place), encoding="utf-8")
-
-
 @pytest.mark.slow
 def test_two_files_add_a_metric_with_its_chart_and_two_a_measure(tmp_path: Path) -> None:
-    package = tmp_path / "source" / "cptstudio"
-    shutil.copytree(ROOT / "src" / "cptstudio", package)
-    added = examples()
+    package = copy_of_source(tmp_path / "source")
+    added = examples_under("A metric and its chart", "An evaluation metric")
     record, logged, measure, computed = added.values()
     assert [name.split()[-1] for name in added] == [
         "metrics.py", "training/loop.py", "metrics.py", "lm/likelihood.py"
@@ -71,12 +52,7 @@ def test_two_files_add_a_metric_with_its_chart_and_two_a_measure(tmp_path: Path)
         workspace, "added", length="4 steps", evaluation={"every": "4 steps", "max_tokens": 300}
     )
     found_file = tmp_path / "found.json"
-    subprocess.run(
-        [sys.executable, "-c", TRAIN_AND_ASK, str(workspace.root), str(found_file)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{package.parent}{os.pathsep}{ROOT}"},
-        check=True,
-    )
+    run_with(package, TRAIN_AND_ASK, str(workspace.root), str(found_file))
     found = json.loads(found_file.read_text(encoding="utf-8"))
     charts = [
         one["chart"] for kind in json.loads(found["table"]).values() for one in kind if one["chart"]
