@@ -71,7 +71,7 @@ NAMED = {
     "14-csv-single-column-c.csv": "line 2 has 3 fields, the header 2",
     "15-csv-unbalanced-a.csv": "line 2 opens a quote that is not closed",
     "21-pdf-fonts-ligature-null.pdf": "1 characters have no Unicode value",
-    "22-pdf-damaged-asciihex.pdf": "1 of its 1 pages hold no text",
+    "22-pdf-damaged-asciihex.pdf": "1 of 1 pages hold no text",
     "22-pdf-damaged-kidsloop.pdf": "page 1 cannot be read",
     "26-textlike-doc.rtf": "is of a kind that is not read",
     "26-textlike-mail.eml": "is of a kind that is not read",

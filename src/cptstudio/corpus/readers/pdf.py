@@ -113,7 +113,7 @@ class _Tally:
         self.heads = 0
         self.failed_in_a_row = 0
         self._failed = self._empty = self._pictures = 0
-        self._unmapped = self._outside = self._invisible = 0
+        self._unmapped = self._outside = self._invisible = self._doubtful = 0
 
     def count(self, page: PageText | None) -> None:
         """Count one page; None stands for one that cannot be read."""
@@ -127,6 +127,7 @@ class _Tally:
         self._unmapped += page.unmapped
         self._outside += page.outside
         self._invisible += page.invisible
+        self._doubtful += page.doubtful
 
     def tell(self) -> None:
         """Note what was counted.
@@ -141,15 +142,18 @@ class _Tally:
                 "for each"
             )
         if self._pictures:
-            notes.append(
-                f"{self._pictures:,} of its {self.pages:,} pages are pictures without text"
-            )
+            notes.append(f"{self._pictures:,} of {self.pages:,} pages are pictures without text")
         if self._empty:
-            notes.append(f"{self._empty:,} of its {self.pages:,} pages hold no text")
+            notes.append(f"{self._empty:,} of {self.pages:,} pages hold no text")
         if self._invisible:
             notes.append(
-                f"{self._invisible:,} of its {self.pages:,} pages have text of a text recognition "
+                f"{self._invisible:,} of {self.pages:,} pages have text of a text recognition "
                 "(OCR) under a picture"
+            )
+        if self._doubtful:
+            notes.append(
+                f"{self._doubtful:,} of {self.pages:,} pages have text that is hardly what they "
+                "show: its fonts do not name their characters, or it was recognized badly"
             )
         if self._outside:
             notes.append(f"{self._outside:,} words outside of the visible pages are left out")

@@ -62,6 +62,7 @@ class PageText:
         unmapped: characters without a Unicode value; U+FFFD stands for each.
         outside: words outside the page's visible part, which are left out.
         invisible: its text is not shown; it lies under a picture, as OCR leaves it.
+        doubtful: its text is hardly what it shows.
         pictures: it shows pictures; looked for only on pages without text.
     """
 
@@ -72,6 +73,7 @@ class PageText:
     unmapped: int = 0
     outside: int = 0
     invisible: bool = False
+    doubtful: bool = False
     pictures: bool = False
 
 

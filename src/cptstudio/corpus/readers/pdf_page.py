@@ -23,15 +23,17 @@ from cptstudio.corpus.readers.pdf_direction import (
     mirrored,
     reading_order,
 )
+from cptstudio.corpus.readers.pdf_doubt import is_doubtful
 from cptstudio.corpus.readers.pdf_lines import Line, PageText, Word, ends_with_hyphen
 
 _HYPHEN = "\ufffe"
 """What PDFium makes of a hyphen that ends a line; also of a character without a value."""
 _WORD = re.compile(f"[^\\s{_HYPHEN}]+{_HYPHEN}?|{_HYPHEN}")
-_MONO = re.compile(rb"mono|courier|typewr|consol|menlo|cmtt|sltt|fixed|lettergothic", re.I)
+_MONO = re.compile(rb"mono|monl|courier|typewr|consol|menlo|cmtt|sltt|fixed|lettergothic", re.I)
 _BOLD = re.compile(rb"bold|black|heavy|demi|cmb|sfbx|ecbx|-bd", re.I)
 _BREAKS = ("", "\n", "\r\n")
 _BOX_BYTES = ctypes.sizeof(pdfium.FS_RECTF)
+_ANNOTATIONS = 1_000
 _NAME_BYTES = 128
 _FIXED_PITCH = 1  # Of a font's flags (ISO 32000-1, table 123).
 _INVISIBLE = 3  # Of text rendering modes (ISO 32000-1, table 106).
@@ -47,6 +49,7 @@ def read_page(document: Any, number: int) -> PageText:
     """
     page = document[number]
     try:
+        _draw_fields(page)
         text_page = page.get_textpage()
         try:
             result = PageText(number, *page.get_size())
@@ -59,6 +62,7 @@ def read_page(document: Any, number: int) -> PageText:
                     for line in result.lines:
                         line.words, line.gap = reading_order(line.words)
                 result.invisible = _is_invisible(text_page.raw, words)
+                result.doubtful = is_doubtful(text, result.invisible)
             else:
                 kinds = [pdfium.FPDF_PAGEOBJ_IMAGE]
                 result.pictures = next(iter(page.get_objects(kinds)), None) is not None
@@ -67,6 +71,17 @@ def read_page(document: Any, number: int) -> PageText:
             text_page.close()
     finally:
         page.close()
+
+
+def _draw_fields(page: Any) -> None:
+    """Make what is typed into fields of a form, or onto the page, part of it."""
+    for index in range(min(pdfium.FPDFPage_GetAnnotCount(page.raw), _ANNOTATIONS)):
+        annotation = pdfium.FPDFPage_GetAnnot(page.raw, index)
+        kind = pdfium.FPDFAnnot_GetSubtype(annotation)
+        pdfium.FPDFPage_CloseAnnot(annotation)
+        if kind in (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT):
+            pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY)
+            return
 
 
 def _characters(text_page: Any, result: PageText) -> str:
