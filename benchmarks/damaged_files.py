@@ -198,19 +198,19 @@ def build(sources: Path, corpus: Path) -> None:
 
     import cptstudio
     from cptstudio.corpus.build import build_corpus
+    from cptstudio.corpus.file_reading import FileReader
     from cptstudio.corpus.manifest import BuildSettings
-    from cptstudio.corpus.reading import SourceReader
 
     slowest = (0.0, "")
-    read_file = SourceReader._read_file
+    read_file = FileReader.read
 
-    def timed(self: SourceReader, file: Any, out: Any) -> None:
+    def timed(self: FileReader, file: Any) -> None:
         nonlocal slowest
         started = time.process_time()
-        read_file(self, file, out)
+        read_file(self, file)
         slowest = max(slowest, (time.process_time() - started, file.label))
 
-    SourceReader._read_file = timed  # type: ignore[method-assign]
+    FileReader.read = timed  # type: ignore[method-assign]
     model = Path(cptstudio.__file__).parent / "data" / "demo-base"
     settings = BuildSettings(include=("hidden",))
     built = build_corpus(corpus, [sources], settings, model).corpus

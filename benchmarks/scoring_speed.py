@@ -91,6 +91,7 @@ def in_turns(
     theirs: Callable[[], Any], ours: Callable[[], Any], rounds: int
 ) -> tuple[list[Turn], list[Turn]]:
     """Both in turns, after one of each that does not count."""
+    from cptstudio.child_limits import usable_cores
     from cptstudio.lm import blas
     from cptstudio.lm.streams import usable_cores
 

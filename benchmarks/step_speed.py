@@ -75,6 +75,7 @@ def measure(configuration: tuple[int, int, str], rounds: int) -> Result:
     import mlx.core as mx
     import numpy as np
 
+    from cptstudio.child_limits import usable_cores
     from cptstudio.lm import blas
     from cptstudio.lm.streams import usable_cores
 

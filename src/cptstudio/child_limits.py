@@ -7,6 +7,7 @@ for what runs away. What only looks at files gets little.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,13 @@ SILENT_SECONDS: Final = 2 * 3600.0
 """What tells its progress: the time that may pass without a word. Loading the largest models from
 a slow disk, and one step of the largest on a slow processor, are within it."""
 
+FILE_SECONDS: Final = 10.0
+"""Computing time for reading one document, and for each of its mebibytes as much again."""
+_BEYOND_FILE: Final = 5.0
+"""A reader that can still end by itself gets so much longer, since it then keeps what it has."""
+
 QUICK_BYTES: Final = 3 * GIB
+_READER_BYTES: Final = 2 * GIB
 _LITTLE: Final = GIB
 _MODELS_PART: Final = 0.92
 _FILES_PART: Final = 0.6
@@ -66,6 +73,28 @@ def for_a_template() -> Limits:
         "The chat template never finishes: use raw text instead.",
         "The chat template takes ever more memory: use raw text instead.",
     )
+
+
+def file_seconds(size: int) -> float:
+    """Return the computing time that reading a file of so many bytes may take."""
+    return FILE_SECONDS * (1 + size / (1 << 20))
+
+
+def for_a_reader(readers: int) -> Limits:
+    """Bounds of what reads documents, where so many do so at once; see `file_seconds`, too."""
+    part = int(psutil.virtual_memory().total * _FILES_PART / readers)
+    return Limits(FILE_SECONDS + _BEYOND_FILE, min(_READER_BYTES, max(_LITTLE, part)), "", "")
+
+
+def reader_seconds(size: int) -> float:
+    """Return after how many seconds the reader of a file of so many bytes is ended."""
+    return round(file_seconds(size) + _BEYOND_FILE)
+
+
+def usable_cores() -> int:
+    """Return how many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
 
 def for_files() -> Limits:

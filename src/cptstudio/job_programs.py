@@ -126,15 +126,14 @@ def _answer(work: Work, answer: Answer) -> int:
     return 0
 
 
-def answer_requests(
-    work: Callable[[dict[str, Any]], dict[str, Any]], warm_up: Callable[[], None]
-) -> int:
+def answer_requests(work: Work, warm_up: Callable[[], None]) -> int:
     """Answer one request a line until the input ends; returns the exit status.
 
     Begins with {"ready": true}. The near side is `child_service`.
 
     Args:
-        work: gets a request, returns its result; what it raises answers that request alone.
+        work: gets a request and the answer to report progress to, returns its result; what it
+            raises answers that request alone.
         warm_up: called before the first request, so that the time it takes is no request's.
     """
     answer = Answer(os.dup(_OUTPUT))
@@ -144,7 +143,7 @@ def answer_requests(
     answer.line(ready=True)
     for line in sys.stdin.buffer:
         try:
-            result = work(json.loads(line))
+            result = work(json.loads(line), answer)
         except Exception as error:
             answer.line(error=told(error))
         else:

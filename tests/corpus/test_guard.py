@@ -105,7 +105,7 @@ def test_any_exception_names_its_file(
     assert corpus.manifest.report.problem_files == len(ERRORS)
 
 
-def test_a_step_that_never_ends_is_given_up(
+def test_a_file_that_never_ends_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def reader(item: Item, field: str) -> Iterator[Iterable[str]]:
@@ -117,7 +117,7 @@ def test_a_step_that_never_ends_is_given_up(
                 continue
         yield ()
 
-    monkeypatch.setattr(guard, "STEP_SECONDS", 0.2)
+    monkeypatch.setattr(guard, "file_seconds", lambda size: 0.2)
     monkeypatch.setattr(guard, "_TICK", 0.1)
     monkeypatch.setitem(dispatch._READERS, ".bad", reader)
     corpus, texts = built(tmp_path, ["0.bad"])

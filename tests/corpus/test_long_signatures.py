@@ -7,31 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from cptstudio.corpus.near_duplicates import NearDuplicateIndex
+from cptstudio.corpus.near_duplicates import NearDuplicateIndex, SignatureMaker
 
 MEBIBYTE = 1 << 20
 PART = b"".join(b"word%d other%d\n" % (n % 9973, n % 7919) for n in range(70_000))[:MEBIBYTE]
 
 
-def feed(index: NearDuplicateIndex, number: int, parts: int) -> None:
+def feed(maker: SignatureMaker, number: int, parts: int) -> None:
     for _ in range(parts):
-        index.part(PART)
-    index.end(number, f"document {number}")
+        maker.part(PART)
+    maker.end(number)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("before", [0, 1, 3])
 def test_a_long_document_after_short_ones_takes_no_more_memory(tmp_path: Path, before: int) -> None:
-    index = NearDuplicateIndex(tmp_path / "signatures")
+    maker = SignatureMaker()
     for number in range(before):
-        index.part(b"a few words that stand for a short document %d" % number)
-        index.end(number, "short")
+        maker.part(b"a few words that stand for a short document %d" % number)
+        maker.end(number)
     tracemalloc.start()
     try:
-        feed(index, 10, parts=12)
+        feed(maker, 10, parts=12)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 250 * MEBIBYTE
-    feed(index, 11, parts=12)
+    feed(maker, 11, parts=12)
+    index = NearDuplicateIndex(tmp_path / "signatures")
+    index.add(maker.take(), 0)
     assert [(a, b) for a, b, _ in index.pairs() if a >= 10] == [(10, 11)] * 28

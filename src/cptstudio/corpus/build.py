@@ -34,7 +34,6 @@ from cptstudio.corpus.corpus import (
     open_corpus,
 )
 from cptstudio.corpus.document_store import DocumentStore, DocumentWriter
-from cptstudio.corpus.inspection import Inspection
 from cptstudio.corpus.languages import language_shares
 from cptstudio.corpus.left_aside import LeftAside
 from cptstudio.corpus.manifest import (
@@ -82,6 +81,7 @@ def build_corpus(
     progress: ProgressCallback | None = None,
     *,
     allow_lossy: bool = False,
+    workers: int | None = None,
 ) -> BuildResult:
     """Build a corpus, or bring it up to date.
 
@@ -93,6 +93,8 @@ def build_corpus(
             has documents only, and `ensure_tokens` makes tokens later.
         progress: called a few times a second.
         allow_lossy: tokenise also where the tokenizer loses much of the text.
+        workers: processes that read documents, at most; None for one a core. The corpus is the
+            same however many there are.
 
     Raises:
         UserError: sources are missing, nothing could be read, the tokenizer cannot be used, or
@@ -120,7 +122,16 @@ def build_corpus(
         staged.mkdir()
         try:
             manifest = _build(
-                path, staged, files, skipped, settings, former, tokenizer, meter, allow_lossy
+                path,
+                staged,
+                files,
+                skipped,
+                settings,
+                former,
+                tokenizer,
+                meter,
+                allow_lossy,
+                workers,
             )
             manifest.scanned_ns = scanned_ns
             manifest.sources = _keep_sources(sources, staged)
@@ -167,13 +178,13 @@ def _build(
     tokenizer: CorpusTokenizer | None,
     meter: ProgressMeter,
     allow_lossy: bool,
+    workers: int | None,
 ) -> CorpusManifest:
     documents = staged / "documents"
     documents.mkdir()
     writer = DocumentWriter(documents)
     index = NearDuplicateIndex(staged / "signatures")
-    inspection = Inspection()
-    reader = SourceReader(writer, [index, inspection], settings, meter)
+    reader = SourceReader(writer, index, settings, meter, workers)
     reader.read(files, skipped, documents)
     if not writer.count:
         raise UserError(
@@ -226,9 +237,9 @@ def _report(
         problem_files=reader.problem_files,
         left_aside=reader.left_aside,
         duplicates=_examples(records, likeness, reader.labels),
-        suspicious=inspection.examples,
-        suspicious_count=inspection.counts,
-        scripts=inspection.scripts(),
+        suspicious=reader.inspection.examples,
+        suspicious_count=reader.inspection.counts,
+        scripts=reader.inspection.scripts(),
         languages=languages,
         length_histogram=_histogram(records),
         **_totals(records),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+_LONG_SECONDS = 1.0
 
 Phase = Literal["scanning", "reading", "comparing", "tokenising", "saving"]
 
@@ -22,6 +25,8 @@ class Progress:
         bytes_total: bytes of this phase in all; 0 while unknown.
         bytes_per_second: over this phase so far.
         remaining_seconds: of this phase, at that rate; None while unknown.
+        slowest: name of the file that takes longest just now, and for how many seconds already;
+            None where none takes long.
     """
 
     phase: Phase
@@ -31,6 +36,7 @@ class Progress:
     bytes_total: int
     bytes_per_second: float
     remaining_seconds: float | None
+    slowest: tuple[str, float] | None = None
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -46,6 +52,7 @@ class ProgressMeter:
         self.begin("scanning", 0)
         self.files_done = 0
         self.files_total = 0
+        self._slowest: tuple[str, float] | None = None
 
     def begin(self, phase: Phase, bytes_total: int) -> None:
         """Start a phase."""
@@ -54,6 +61,18 @@ class ProgressMeter:
         self.bytes_done = 0
         self._started = time.monotonic()
         self._last = float("-inf")
+        self._slowest = None
+
+    def tell_reading(self, files: Iterable[tuple[str, float]]) -> None:
+        """Report while waiting for files that are being read.
+
+        Args:
+            files: their names, and since when, by `time.monotonic`.
+        """
+        name, since = min(files, key=lambda one: one[1], default=("", math.inf))
+        taken = time.monotonic() - since
+        self._slowest = (name, taken) if taken >= _LONG_SECONDS else None
+        self.tell()
 
     def tell(self, final: bool = False) -> None:
         """Report, unless the last report was only just now."""
@@ -74,5 +93,6 @@ class ProgressMeter:
                 self._bytes_total,
                 rate,
                 remaining,
+                self._slowest,
             )
         )

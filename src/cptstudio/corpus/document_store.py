@@ -52,37 +52,28 @@ class DocumentWriter:
         self._frames = array("q")
         self._shard: IO[bytes] | None = None
         self._records: list[npt.NDArray[Any]] = []
-        self._recent: list[tuple[int, int, bytes, int, int, int]] = []
         self.position = 0
         self.count = 0
 
-    def write(self, data: bytes) -> None:
-        """Append UTF-8 text to the document that the next `end_document` completes."""
-        self._buffer += data
-        self.position += len(data)
+    def add(self, text: bytes, records: npt.NDArray[Any]) -> None:
+        """Append documents.
+
+        Args:
+            text: the next part of the text of all documents, UTF-8. What of it belongs to no
+                document (one that could not be read to its end) is never read again.
+            records: `RECORD` [documents] of those that end in it.
+        """
+        self._buffer += text
+        self.position += len(text)
         while len(self._buffer) >= FRAME:
             self._write_frame(bytes(self._buffer[:FRAME]))
             del self._buffer[:FRAME]
-
-    def end_document(self, start: int, digest: bytes, source: int, member: int) -> None:
-        """Complete a document.
-
-        Args:
-            start: `position` before its first byte. What was written before it and belongs to
-                no document (one that could not be read to its end) is never read again.
-            digest: 16 bytes.
-            source: number of its source file.
-            member: which document of that file it is.
-        """
-        self._recent.append((start, self.position - start, digest, source, member, 0))
-        self.count += 1
-        if len(self._recent) == 65_536:
-            self._records.append(np.array(self._recent, dtype=RECORD))
-            self._recent.clear()
+        self._records.append(records)
+        self.count += len(records)
 
     def records(self) -> npt.NDArray[Any]:
         """One record a document so far."""
-        return np.concatenate([*self._records, np.array(self._recent, dtype=RECORD)])
+        return np.concatenate([np.empty(0, dtype=RECORD), *self._records])
 
     def finish(self, records: npt.NDArray[Any]) -> None:
         """Write what is left, and the records with their final status."""

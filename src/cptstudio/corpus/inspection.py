@@ -7,8 +7,10 @@ Letters are counted by Unicode block, which tells scripts apart; `languages` tel
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from cptstudio.corpus.manifest import SuspiciousDocument
 
@@ -57,18 +59,35 @@ _RANGES: tuple[tuple[int, str], ...] = (
 _STARTS = np.array([start for start, _ in _RANGES])
 
 
-class Inspection:
-    """Collects findings; it is a `DocumentObserver`.
+@dataclass(frozen=True)
+class Finding:
+    """Something about a document; `number` is its number among those looked at together."""
+
+    kind: str
+    number: int
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What was seen in some documents.
 
     Attributes:
-        counts: documents by kind of suspicion.
-        examples: the first of them.
+        letters: int64 [ranges of characters], how many there are in their beginnings.
+        findings: in the order of the documents.
     """
 
+    letters: npt.NDArray[np.int64]
+    findings: list[Finding]
+
+
+class Inspector:
+    """Looks at documents that come one after the other, in parts."""
+
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self.examples: list[SuspiciousDocument] = []
-        self._letters = np.zeros(len(_RANGES), dtype=np.int64)
+        self._findings: list[Finding] = []
+        self._beginnings: list[str] = []
         self._sample = bytearray()
         self._line = 0
         self._longest = 0
@@ -86,24 +105,60 @@ class Inspection:
         self._line = len(others[-1]) if others else self._line + len(first)
 
     def end(self, number: int | None, label: str) -> None:
-        """Complete the current document."""
+        """Complete the current document; None forgets it."""
         if number is not None:
             text = self._sample.decode("utf-8", "ignore")
-            points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-            ranges = np.searchsorted(_STARTS, points, side="right") - 1
-            self._letters += np.bincount(ranges, minlength=len(_RANGES))
+            self._beginnings.append(text)
             longest = max(self._longest, self._line)
             if longest >= _LONG_LINE:
                 self._add("very long line", number, label, f"a line of {longest:,} bytes")
-            wrong = len(_MOJIBAKE.findall(text))
+            wrong = 0 if text.isascii() else len(_MOJIBAKE.findall(text))
             if wrong > max(2, len(text) // 500):
                 self._add("mojibake", number, label, f"{wrong:,} signs of a wrong encoding")
-            digits = sum(map(self._sample.count, b"0123456789"))
+            digits = len(self._sample) - len(self._sample.translate(None, b"0123456789"))
             if digits > _SHARE_OF_DIGITS * len(self._sample) and len(self._sample) >= 200:
                 share = digits / len(self._sample)
                 self._add("mostly numbers", number, label, f"{share:.0%} digits")
         self._sample.clear()
         self._line = self._longest = 0
+
+    def take(self) -> Inspected:
+        """Return what was seen in the documents that are complete, and forget it."""
+        points = np.frombuffer("".join(self._beginnings).encode("utf-32-le"), dtype="<u4")
+        ranges = np.searchsorted(_STARTS, points, side="right") - 1
+        letters = np.bincount(ranges, minlength=len(_RANGES)).astype(np.int64)
+        taken = Inspected(letters, self._findings)
+        self._beginnings, self._findings = [], []
+        return taken
+
+    def _add(self, kind: str, number: int, label: str, reason: str) -> None:
+        self._findings.append(Finding(kind, number, label, reason))
+
+
+class Inspection:
+    """Collects what was seen in all documents.
+
+    Attributes:
+        counts: documents by kind of suspicion.
+        examples: the first of them.
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.examples: list[SuspiciousDocument] = []
+        self._letters = np.zeros(len(_RANGES), dtype=np.int64)
+
+    def add(self, inspected: Inspected, first: int) -> None:
+        """Take what was seen in some documents, of which the first has this number."""
+        self._letters += inspected.letters
+        for one in inspected.findings:
+            self.counts[one.kind] = self.counts.get(one.kind, 0) + 1
+            if len(self.examples) < _EXAMPLES:
+                self.examples.append(
+                    SuspiciousDocument(
+                        document=first + one.number, label=one.label, reason=one.reason
+                    )
+                )
 
     def scripts(self) -> dict[str, float]:
         """Share of the letters seen, by script, the largest first."""
@@ -114,8 +169,3 @@ class Inspection:
         total = sum(counts.values())
         ordered = sorted(counts.items(), key=lambda pair: -pair[1])
         return {name: count / total for name, count in ordered if count}
-
-    def _add(self, kind: str, number: int, label: str, reason: str) -> None:
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        if len(self.examples) < _EXAMPLES:
-            self.examples.append(SuspiciousDocument(document=number, label=label, reason=reason))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -80,31 +81,39 @@ def shingles(data: bytes) -> tuple[Words, npt.NDArray[np.int64], npt.NDArray[np.
 def densify(bins: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Fill the empty bins of signatures, uint32 [documents, BINS], from their own other bins."""
     filled = bins.copy()
+    rows, places = np.nonzero(bins == _EMPTY)
     for probe in range(_PROBES):
-        empty = filled == _EMPTY
-        if not empty.any():
+        if not len(rows):
             break
-        borrowed = bins[:, _PROBE_BINS[:, probe]]
-        filled = np.where(empty, borrowed, filled)
+        borrowed = bins[rows, _PROBE_BINS[places, probe]]
+        found = borrowed != _EMPTY
+        filled[rows[found], places[found]] = borrowed[found]
+        rows, places = rows[~found], places[~found]
     return filled
 
 
-class NearDuplicateIndex:
-    """Collects signatures while documents are stored, and compares them at the end.
+@dataclass(frozen=True)
+class Signatures:
+    """Signatures of documents; one without enough words has none.
 
-    It is a `DocumentObserver`.
-
-    Args:
-        scratch: a new file for the signatures.
+    Attributes:
+        numbers: int64 [signatures], which documents'.
+        bins: uint32 [signatures, BINS].
     """
 
-    def __init__(self, scratch: Path) -> None:
-        self._file = scratch.open("xb")
-        self._path = scratch
+    numbers: npt.NDArray[np.int64]
+    bins: npt.NDArray[np.uint32]
+
+
+class SignatureMaker:
+    """Makes the signatures of documents that come one after the other, in parts."""
+
+    def __init__(self) -> None:
         self._buffer = bytearray()
         self._ends: list[tuple[int, int | None]] = []
         self._bins: npt.NDArray[np.uint32] | None = None
-        self._numbers = array("q")
+        self._numbers: list[int] = []
+        self._made: list[npt.NDArray[np.uint32]] = []
 
     def part(self, data: bytes) -> None:
         """Take the next part of the current document."""
@@ -117,13 +126,13 @@ class NearDuplicateIndex:
             self._bins = self._fill(bytes(self._buffer), 1, [len(self._buffer)], self._bins)
             del self._buffer[:cut]
 
-    def end(self, number: int | None, label: str) -> None:
+    def end(self, number: int | None) -> None:
         """Complete the current document; None forgets it."""
         if self._bins is not None:
             bins = self._fill(bytes(self._buffer), 1, [len(self._buffer)], self._bins)
             self._bins = None
             self._buffer.clear()
-            self._save(bins, [number])
+            self._keep(bins, [number])
             return
         # The newline ends a word; shingles that cross documents are left out in `_fill`.
         self._buffer += b"\n"
@@ -131,13 +140,21 @@ class NearDuplicateIndex:
         if len(self._buffer) >= _BATCH:
             self._flush()
 
+    def take(self) -> Signatures:
+        """Return those of the documents that are complete, and forget them."""
+        self._flush()
+        made = np.concatenate([np.empty((0, BINS), np.uint32), *self._made])
+        taken = Signatures(np.array(self._numbers, dtype=np.int64), made)
+        self._numbers, self._made = [], []
+        return taken
+
     def _flush(self) -> None:
         """Hash the documents that are complete; the current one's bytes stay."""
         if not self._ends:
             return
         ends = [end for end, _ in self._ends]
         bins = self._fill(bytes(self._buffer[: ends[-1]]), len(ends), ends, None)
-        self._save(bins, [number for _, number in self._ends])
+        self._keep(bins, [number for _, number in self._ends])
         del self._buffer[: ends[-1]]
         self._ends.clear()
 
@@ -156,15 +173,38 @@ class NearDuplicateIndex:
         np.minimum.at(flat, places[whole], values[whole])
         return flat.reshape(documents, BINS)
 
-    def _save(self, bins: npt.NDArray[np.uint32], numbers: list[int | None]) -> None:
-        kept = [row for row, number in enumerate(numbers) if number is not None]
-        some = [row for row in kept if (bins[row] != _EMPTY).any()]
-        self._numbers.extend(number for row in some if (number := numbers[row]) is not None)
-        self._file.write(densify(bins[some]).tobytes())
+    def _keep(self, bins: npt.NDArray[np.uint32], numbers: list[int | None]) -> None:
+        filled = (bins != _EMPTY).any(axis=1).tolist()
+        # A document of fewer words than a shingle has none.
+        some = [row for row, number in enumerate(numbers) if number is not None and filled[row]]
+        self._numbers += [number for row in some if (number := numbers[row]) is not None]
+        self._made.append(densify(bins[some]))
+
+
+class NearDuplicateIndex:
+    """Collects signatures while documents are stored, and compares them at the end.
+
+    Args:
+        scratch: a new file for the signatures.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._file = scratch.open("xb")
+        self._path = scratch
+        self._numbers = array("q")
+
+    def add(self, signatures: Signatures, first: int) -> None:
+        """Take signatures.
+
+        Args:
+            signatures: of some documents.
+            first: the number of the document that they call 0.
+        """
+        self._numbers.extend((signatures.numbers + first).tolist())
+        self._file.write(signatures.bins.tobytes())
 
     def pairs(self) -> Iterator[tuple[int, int, float]]:
         """Yield near duplicates: (earlier document, later document, estimated similarity)."""
-        self._flush()
         self._file.close()
         numbers = np.frombuffer(self._numbers, dtype=np.int64)
         if len(numbers) < 2:

@@ -22,6 +22,7 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.row_samples import sample_rows
 from cptstudio.corpus.rows import MixtureMember, build_row_order
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
+from cptstudio.job_programs import Answer
 from cptstudio.light_imports import leave_out_torch
 
 TEXT_LIMIT = 20_000
@@ -35,7 +36,7 @@ def _tokenizer(model: str) -> CorpusTokenizer:
     return load_tokenizer(model)
 
 
-def sample(request: dict[str, Any]) -> dict[str, Any]:
+def sample(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Answer one request."""
     corpus = open_corpus(Path(request["corpus"]))
     tokenizer = _tokenizer(request["model"])

@@ -17,13 +17,14 @@ from typing import Any
 
 from cptstudio import job_programs
 from cptstudio.errors import UserError
+from cptstudio.job_programs import Answer
 from cptstudio.light_imports import leave_out_torch
 
 PROMPT_LIMIT = 8_000_000
 """Characters of a prompt; more than any model's context holds."""
 
 
-def render(request: dict[str, Any]) -> dict[str, Any]:
+def render(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Answer one request."""
     from transformers import PreTrainedTokenizerBase
 

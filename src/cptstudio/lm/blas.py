@@ -26,6 +26,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from cptstudio.child_limits import usable_cores
 from cptstudio.lm import elf
 from cptstudio.lm.cpu_kernels import prepare_cpu
 from cptstudio.lm.streams import usable_cores

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from mlx.nn.layers.base import Module
 
+from cptstudio.child_limits import usable_cores
 from cptstudio.lm import blas
 from cptstudio.lm.cpu_kernels import exponential, fast_kernels, on_cpu, row_sums
 from cptstudio.lm.loss import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES

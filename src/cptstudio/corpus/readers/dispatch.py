@@ -6,7 +6,7 @@ are made from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cptstudio.corpus.readers import markup, pdf, publications, records, word
@@ -25,12 +25,15 @@ class Format:
         suffixes: lower case with the dot.
         read: yields its documents, each as parts of its text; gets the item and the text field.
         records: its documents are records, of which the text field holds the text.
+        light: its reader is Python's own and takes less time than a process takes to start; all
+            others run in processes of their own, for they may crash, and the time pays.
     """
 
     title: str
     suffixes: tuple[str, ...]
     read: Reader
     records: bool = False
+    light: bool = False
 
 
 def _text(item: Item, field: str) -> Iterator[Iterable[str]]:
@@ -38,27 +41,30 @@ def _text(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 FORMATS = (
-    Format("text", (".txt",), _text),
-    Format("Markdown", (".md", ".markdown"), _text),
-    Format("reStructuredText", (".rst",), _text),
-    Format("TeX", (".tex",), _text),
+    Format("text", (".txt",), _text, light=True),
+    Format("Markdown", (".md", ".markdown"), _text, light=True),
+    Format("reStructuredText", (".rst",), _text, light=True),
+    Format("TeX", (".tex",), _text, light=True),
     Format("HTML", (".html", ".htm", ".xhtml"), markup.html),
     Format("PDF", (".pdf",), pdf.pdf),
     Format("Word", (".docx",), word.word),
     Format("EPUB", (".epub",), publications.epub),
-    Format("Jupyter notebooks", (".ipynb",), records.notebook),
-    Format("JSON lines", (".jsonl", ".ndjson"), records.json_lines, records=True),
-    Format("JSON", (".json",), records.json_document, records=True),
-    Format("CSV", (".csv", ".tsv"), records.table, records=True),
+    Format("Jupyter notebooks", (".ipynb",), records.notebook, light=True),
+    Format("JSON lines", (".jsonl", ".ndjson"), records.json_lines, records=True, light=True),
+    Format("JSON", (".json",), records.json_document, records=True, light=True),
+    Format("CSV", (".csv", ".tsv"), records.table, records=True, light=True),
     Format("Parquet", (".parquet",), records.parquet, records=True),
     Format("Arrow", (".arrow",), records.arrow_table, records=True),
     # What no other format claims, if its content is text.
-    Format("any other text, such as source code", (), _text),
+    Format("any other text, such as source code", (), _text, light=True),
 )
 PACKED = (".gz", ".zst", ".zip")
 """What is unpacked by itself (`items.py`)."""
 
 _READERS = {suffix: one.read for one in FORMATS for suffix in one.suffixes}
+_HEAVY = frozenset(
+    {".zip", *(suffix for one in FORMATS if not one.light for suffix in one.suffixes)}
+)
 _ARCHIVES = frozenset({".zip", ".gz", ".zst", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 # Kinds whose bytes would pass for text, or that deserve a better word than "binary".
 _NOT_READ = {
@@ -96,6 +102,14 @@ def read_documents(item: Item, text_field: str) -> Iterator[Iterable[str]]:
             if not file.read(1):
                 raise Unreadable("is empty")
     yield from reader(item, text_field)
+
+
+def is_light(suffixes: Sequence[str]) -> bool:
+    """Whether a file of these suffixes is read by Python's own means, see `Format.light`."""
+    last = [suffix.lower() for suffix in suffixes[-2:]]
+    if last and last[-1] in (".gz", ".zst"):
+        last.pop()
+    return not last or last[-1] not in _HEAVY
 
 
 def listed(words: Iterable[str]) -> str:

@@ -6,9 +6,10 @@ of a Rust library, `RecursionError`. The build therefore takes every step of eve
 `guarded`, which knows one outcome only: `Unreadable`. What happens outside of a step, such as a
 full disk under the document store, is the build's own and passes.
 
-A step that computes for too long ends the same way. That is watched by a timer of the process's
-computing time, so that a busy machine refuses nothing; a library that never comes back from C
-code is not reached by it.
+A file that computes for too long ends the same way. That is watched by a timer of the process's
+computing time, so that a busy machine refuses nothing. A library that never comes back from C
+code, or that crashes, is not reached by any of this: such readers run in processes of their own
+(`reader_pool`).
 """
 
 from __future__ import annotations
@@ -20,15 +21,12 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, TypeVar
 
+from cptstudio.child_limits import file_seconds
 from cptstudio.corpus.readers.items import Item, Unreadable
-from cptstudio.durable import MEBIBYTE
 from cptstudio.errors import UserError
 
 T = TypeVar("T")
 
-STEP_SECONDS = 60.0
-"""Computing time of one step (a page, a record, a part of a text); large files have more."""
-_SECONDS_PER_MEBIBYTE = 10.0
 _TICK = 1.0
 _MESSAGE = 200
 _OF_PROGRAMS = (AttributeError, TypeError, IndexError, AssertionError, NameError, StopIteration)
@@ -37,25 +35,26 @@ _PASS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 class _TooLongError(BaseException):
-    """A step took longer than it may; no `Exception`, so that no library goes on after it."""
+    """A file took longer than it may; no `Exception`, so that no library goes on after it."""
 
 
-class StepTimer:
-    """Ends steps that compute for too long; used as a context around all of them.
+class ReadTimer:
+    """Ends the reading of a file that computes for too long; a context around that of all files.
 
     It ticks once a second of the process's computing time (ITIMER_PROF), so that a step itself
     costs nothing. Outside of the main thread, where Python takes no signals, it does nothing.
+
+    Attributes:
+        running: a step of a reader is being taken.
     """
 
     def __init__(self) -> None:
-        self.limit = STEP_SECONDS
         self.running = False
-        self.step = 0
-        self._seen = 0
+        self._limit = file_seconds(0)
         self._ticks = 0
         self._former: Any = None
 
-    def __enter__(self) -> StepTimer:
+    def __enter__(self) -> ReadTimer:
         if threading.current_thread() is threading.main_thread():
             self._former = signal.signal(signal.SIGPROF, self._tick)
             signal.setitimer(signal.ITIMER_PROF, _TICK, _TICK)
@@ -68,26 +67,24 @@ class StepTimer:
             ignored = self._former == signal.SIG_DFL
             signal.signal(signal.SIGPROF, signal.SIG_IGN if ignored else self._former)
 
-    def allow(self, size: int) -> None:
-        """Set what one step of a file of `size` bytes may take."""
-        self.limit = STEP_SECONDS + _SECONDS_PER_MEBIBYTE * size / MEBIBYTE
+    def begin(self, size: int) -> None:
+        """Begin a file of `size` bytes."""
+        self._limit, self._ticks = file_seconds(size), 0
 
     def _tick(self, number: int, frame: FrameType | None) -> None:
-        if self.step != self._seen:
-            self._seen, self._ticks = self.step, 0
-        self._ticks += 1
-        if self.running and self._ticks * _TICK > self.limit:
-            raise _TooLongError(f"{self.limit:,.0f}")
+        if self.running:
+            self._ticks += 1
+            if self._ticks * _TICK > self._limit:
+                raise _TooLongError(f"{self._limit:,.0f}")
 
 
-def guarded(things: Iterable[T], timer: StepTimer | None = None) -> Iterator[T]:
+def guarded(things: Iterable[T], timer: ReadTimer | None = None) -> Iterator[T]:
     """The same things; whatever is raised on the way to the next one becomes `Unreadable`."""
-    timer = timer or StepTimer()
+    timer = timer or ReadTimer()
     iterator = iter(things)
     try:
         while True:
             try:
-                timer.step += 1
                 timer.running = True
                 thing = next(iterator)
                 timer.running = False
@@ -119,7 +116,7 @@ def attempt(item: Item, place: str, read: Callable[[], T]) -> T | None:
     try:
         return read()
     except (*_PASS, _TooLongError):
-        # The time is the whole step's.
+        # The time is the whole file's.
         raise
     except BaseException as error:
         item.findings.add(f"{place} {_unreadable(error)}")

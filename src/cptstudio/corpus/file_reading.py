@@ -1,0 +1,198 @@
+"""Reads source files: every document is cleaned, hashed and looked at.
+
+The same in the process that builds and in one that only reads (`read_program`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from cptstudio import durable
+from cptstudio.corpus.cleaning import Cleaner
+from cptstudio.corpus.left_aside import Aside, KeyFinder, LeftAside
+from cptstudio.corpus.manifest import BuildSettings, SourceRecord
+from cptstudio.corpus.read_batches import Batch, BatchBuilder
+from cptstudio.corpus.readers.dispatch import read_documents
+from cptstudio.corpus.readers.guard import ReadTimer, guarded, reason_of
+from cptstudio.corpus.readers.items import Item, Unreadable, items_of
+from cptstudio.corpus.sources import SourceFile
+from cptstudio.corpus.split import new_content_hash
+
+_TEXT_FREE = 1024 * durable.MEBIBYTE
+_TEXT_EXPANSION = 1000
+
+Sink = Callable[[Batch | SourceRecord], None]
+
+
+class FileReader:
+    """Reads files one after the other; a context around all of it.
+
+    Args:
+        settings: of the build.
+        sink: gets what was read: batches of documents, and the record of each source after its
+            last document.
+    """
+
+    def __init__(self, settings: BuildSettings, sink: Sink) -> None:
+        self._text_field = settings.text_field
+        self._aside = LeftAside(settings.include)
+        self._sink = sink
+        self._timer = ReadTimer()
+        # What libraries warn of is in the notes, or of no use to a user.
+        self._warnings = warnings.catch_warnings(action="ignore")
+        self._batch = BatchBuilder()
+        self._sources = 0
+        self._limit = 0
+
+    def __enter__(self) -> FileReader:
+        self._warnings.__enter__()
+        self._timer.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._timer.__exit__(*error)
+        self._warnings.__exit__(*error)
+
+    def read(self, file: SourceFile) -> None:
+        """Read one more file."""
+        self._timer.begin(file.size)
+        try:
+            content: str | None = durable.sha256_of_file(file.path)
+        except (OSError, durable.UnusableFileError) as error:
+            self._record(record_of(file, None), reason_of(error))
+            return
+        try:
+            for item in guarded(items_of(file, self._aside), self._timer):
+                record = record_of(file, content, item.label)
+                content = None
+                self._record(record, self._read_item(item, record))
+            if content is not None:
+                self._record(record_of(file, content), "holds no file")
+        except Unreadable as reason:
+            self._record(record_of(file, content), str(reason))
+
+    def finish(self) -> None:
+        """Hand over what is left; what is read after it is counted anew."""
+        self._flush()
+        self._batch = BatchBuilder()
+        self._sources = 0
+
+    def _read_item(self, item: Item, record: SourceRecord) -> str | None:
+        """Read the documents of one item; returns why it could not be read to its end."""
+        aside = item.aside
+        self._limit = self._batch.position + _TEXT_FREE + _TEXT_EXPANSION * record.size
+        reason = None
+        keys = 0
+        try:
+            aside = aside or self._by_content(item)
+            documents = () if aside else read_documents(item, self._text_field)
+            for member, parts in enumerate(guarded(documents, self._timer)):
+                try:
+                    size = self._read_document(parts, item, member)
+                except _HoldsKeyError:
+                    keys += 1
+                    continue
+                if size:
+                    record.documents += 1
+                    record.text_bytes += size
+        except Unreadable as unreadable:
+            reason = str(unreadable)
+            if record.documents:
+                kept = (
+                    f"the {record.documents:,} documents before are"
+                    if (record.documents > 1)
+                    else "the document before is"
+                )
+                reason += f"; {kept} kept"
+        if keys and not record.documents and reason is None:
+            aside = KeyFinder.aside
+        elif keys:
+            item.notes.append(f"{keys:,} of its documents were left aside: they hold private keys")
+        item.findings.finish()
+        if item.nulls:
+            item.notes.append(f"{item.nulls:,} rows have no value in {self._text_field!r}")
+        if aside is not None:
+            record.left_aside, reason = aside.kind, aside.reason
+        elif reason is None and not record.documents:
+            reason = "holds no text"
+        record.notes += item.notes
+        return reason
+
+    def _by_content(self, item: Item) -> Aside | None:
+        size = self._aside.wants_head(item.suffix)
+        if not size:
+            return None
+
+        def head() -> Iterator[bytes]:
+            with item.open() as file:
+                yield file.read(size)
+
+        return self._aside.of_content(item.suffix, next(guarded(head(), self._timer), b""))
+
+    def _read_document(self, parts: Iterable[str], item: Item, member: int) -> int:
+        """Read one document; returns its size, 0 when it is empty.
+
+        Raises:
+            Unreadable: it ended before its end; what was read of it belongs to no document.
+            _HoldsKeyError: it is left aside.
+        """
+        cleaner = Cleaner()
+        keys = self._aside.key_finder()
+        digest = new_content_hash()
+        start = self._batch.position
+        blank = True
+        try:
+            for data in guarded(_encoded(cleaner.clean(parts)), self._timer):
+                if keys is not None and keys.holds_key(data):
+                    raise _HoldsKeyError
+                blank = blank and data.isspace()
+                digest.update(data)
+                self._batch.write(data)
+                if self._batch.position > self._limit:
+                    raise Unreadable("gives over 1,000 times its size in text, like a bomb")
+                if self._batch.full:
+                    self._flush()
+        except BaseException:
+            self._batch.forget()
+            raise
+        if cleaner.replaced_surrogates:
+            item.notes.append(
+                f"{cleaner.replaced_surrogates:,} lone surrogates were replaced by U+FFFD"
+            )
+        if blank:
+            self._batch.forget()
+            return 0
+        self._batch.end(start, digest.digest(), self._sources, member, item.label)
+        return self._batch.position - start
+
+    def _record(self, record: SourceRecord, reason: str | None) -> None:
+        record.skipped = reason
+        self._sources += 1
+        self._sink(record)
+
+    def _flush(self) -> None:
+        batch = self._batch.take()
+        if batch is not None:
+            self._sink(batch)
+
+
+class _HoldsKeyError(Exception):
+    """The document holds a private key."""
+
+
+def record_of(file: SourceFile, sha256: str | None, label: str | None = None) -> SourceRecord:
+    """Return the record of a file, or of something in it, of which nothing is known yet."""
+    return SourceRecord(
+        label=label or file.label,
+        file=file.label,
+        size=file.size,
+        modified_ns=file.modified_ns,
+        sha256=sha256,
+    )
+
+
+def _encoded(parts: Iterable[str]) -> Iterator[bytes]:
+    for part in parts:
+        yield part.encode("utf-8")

@@ -1,0 +1,324 @@
+"""Reads source files in processes of their own, as many as there are cores, and in order.
+
+Which file is read by which process, and when, is left to chance; what is handed on is not: it comes
+in the order of the files. A process that crashes, hangs or takes too much memory costs one file,
+which is then named with how it died. To be sure that it was this file, and nothing that one before
+it left in the process, it is read once more by a new one, unless it took too long.
+
+Files of plain text are read here, where nothing of theirs can crash and a process takes longer to
+start than they to be read, unless there is so much of them that it pays.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cptstudio import durable
+from cptstudio.child_answers import End, Line, parsed
+from cptstudio.child_limits import (
+    QUICK_SECONDS,
+    for_a_reader,
+    reader_seconds,
+    usable_cores,
+)
+from cptstudio.child_process import ChildProcess
+from cptstudio.corpus.file_reading import FileReader, Sink, record_of
+from cptstudio.corpus.manifest import BuildSettings, SourceRecord
+from cptstudio.corpus.build_progress import ProgressMeter
+from cptstudio.corpus.read_batches import read_batches
+from cptstudio.corpus.read_program import MODULE, request_for
+from cptstudio.corpus.readers.dispatch import is_light
+from cptstudio.corpus.sources import SourceFile
+from cptstudio.durable import MEBIBYTE
+from cptstudio.errors import UserError
+
+_MUCH = 32 * MEBIBYTE
+"""So much plain text is read by processes, too, but for files that are larger than"""
+_LARGE = 1024 * MEBIBYTE
+_LOOK_AHEAD = 1000
+_POLL_SECONDS = 0.1
+
+
+@dataclass
+class _Job:
+    """Files to read one after the other, and what came of it.
+
+    Attributes:
+        apart: by another process.
+        parts: files of batches, and records of sources that could not be read, in order.
+    """
+
+    number: int
+    files: list[SourceFile]
+    apart: bool
+    size: int = 0
+    parts: list[Path | SourceRecord] = field(default_factory=list)
+    error: BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class _Death:
+    """How a process died: at which file, why, and whether another one may fare better."""
+
+    place: int
+    why: str
+    final: bool
+
+
+class ReaderPool:
+    """Reads files; a context around it.
+
+    Args:
+        settings: of the build.
+        scratch: an empty folder for what was read and is not yet taken.
+        meter: is told how far it is.
+        workers: processes at most; None for one a core.
+    """
+
+    def __init__(
+        self,
+        settings: BuildSettings,
+        scratch: Path,
+        meter: ProgressMeter,
+        workers: int | None = None,
+    ) -> None:
+        self._settings = settings
+        self._scratch = scratch
+        self._meter = meter
+        self._workers = max(1, workers or usable_cores())
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._readers: list[_Reader] = []
+        self._idle = 0
+
+    def __enter__(self) -> ReaderPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for reader in self._readers:
+            self._queue.put(None)
+            reader.end()
+        for reader in self._readers:
+            reader.join()
+
+    def read(self, files: Sequence[SourceFile], begin: Callable[[], None], take: Sink) -> None:
+        """Read files.
+
+        Args:
+            files: in the order in which they are to be taken.
+            begin: called before the first of what belongs together: within it batches and their
+                sources count from 0.
+            take: gets what was read.
+
+        Raises:
+            UserError: of the machine's, such as a full disk.
+        """
+        with FileReader(self._settings, take) as here:
+            for job in self._ahead(_jobs(files)):
+                begin()
+                if job.apart:
+                    self._take(job, begin, take)
+                    continue
+                for file in job.files:
+                    here.read(file)
+                    self._count([file])
+                here.finish()
+
+    def _ahead(self, jobs: Iterator[_Job]) -> Iterator[_Job]:
+        """Yield the jobs, and let the processes begin with those that come soon."""
+        coming: deque[_Job] = deque()
+        apart = size = 0
+        while True:
+            while (
+                len(coming) < _LOOK_AHEAD
+                and apart < 2 * self._workers + 2
+                and size < _LARGE
+                and (job := next(jobs, None)) is not None
+            ):
+                coming.append(job)
+                if job.apart:
+                    apart, size = apart + 1, size + job.size
+                    self._submit(job)
+            if not coming:
+                return
+            job = coming.popleft()
+            yield job
+            if job.apart:
+                apart, size = apart - 1, size - job.size
+
+    def _submit(self, job: _Job) -> None:
+        self._queue.put(job)
+        if len(self._readers) < self._workers:
+            self._readers.append(_Reader(self._queue, self._settings, self._scratch, self._workers))
+
+    def _take(self, job: _Job, begin: Callable[[], None], take: Sink) -> None:
+        while not job.done.wait(_POLL_SECONDS):
+            busy = [reader.reading for reader in self._readers]
+            self._meter.tell_reading([one for one in busy if one is not None])
+        if job.error is not None:
+            raise job.error
+        for part in job.parts:
+            begin()
+            if isinstance(part, SourceRecord):
+                take(part)
+                continue
+            with part.open("rb") as file:
+                for one in read_batches(file):
+                    take(one)
+            part.unlink()
+        self._count(job.files)
+
+    def _count(self, files: Sequence[SourceFile]) -> None:
+        self._meter.files_done += len(files)
+        self._meter.bytes_done += sum(file.size for file in files)
+        self._meter.tell()
+
+
+def _jobs(files: Sequence[SourceFile]) -> Iterator[_Job]:
+    """Put files that lie together into jobs that are worth a question."""
+    total = sum(file.size for file in files)
+    plain = sum(file.size for file in files if is_light(file.path.suffixes))
+    job = _Job(0, [], apart=False)
+    for file in files:
+        light = is_light(file.path.suffixes)
+        # A file that is most of them all would only make the others wait.
+        apart = not light or (plain > _MUCH and file.size < min(_LARGE, total // 2))
+        most = (512, 8 * MEBIBYTE) if light else (16, MEBIBYTE)
+        full = len(job.files) >= most[0] or job.size + file.size > most[1]
+        if job.files and (apart != job.apart or (apart and full)):
+            yield job
+            job = _Job(job.number + 1, [], apart)
+        job.apart = apart
+        job.files.append(file)
+        job.size += file.size
+    if job.files:
+        yield job
+
+
+class _Reader:
+    """A thread that asks one process after the other, each until it dies.
+
+    Attributes:
+        reading: the name of the file that is being read, and since when.
+    """
+
+    def __init__(
+        self,
+        jobs: queue.SimpleQueue[_Job | None],
+        settings: BuildSettings,
+        scratch: Path,
+        workers: int,
+    ) -> None:
+        self._jobs, self._settings, self._scratch = jobs, settings, scratch
+        self._limits = for_a_reader(workers)
+        self._lock = threading.Lock()
+        self._child: ChildProcess | None = None
+        self._answers: Iterator[bytes] = iter(())
+        self._answered = 0
+        self._files = 0
+        self._ended = False
+        self.reading: tuple[str, float] | None = None
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """End its process, also in the middle of a file."""
+        with self._lock:
+            self._ended = True
+            if self._child is not None:
+                self._child.kill()
+
+    def join(self) -> None:
+        """Wait until it and its process have ended."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None and not self._ended:
+            try:
+                job.parts = self._read(job.files)
+            except BaseException as error:
+                job.error = error
+            self.reading = None
+            job.done.set()
+        self._let_go()
+
+    def _read(self, files: list[SourceFile]) -> list[Path | SourceRecord]:
+        if not files:
+            return []
+        self._files += 1
+        into = self._scratch / f"{self._thread.ident}-{self._files}"
+        death = self._ask(files, into)
+        if death is None:
+            return [into]
+        into.unlink(missing_ok=True)
+        before, bad, after = files[: death.place], files[death.place], files[death.place + 1 :]
+        found = [_named(bad, death.why)] if death.final else self._read([bad])
+        return [*self._read(before), *found, *self._read(after)]
+
+    def _ask(self, files: list[SourceFile], into: Path) -> _Death | None:
+        """Let the process read files into a new one; None where it did."""
+        child = self._started()
+        fresh = self._answered == 0
+        place = 0
+        child.send(request_for(files, self._settings, into))
+        for data in self._answers:
+            said = parsed(data)
+            if isinstance(said, Line) and said.done is not None:
+                place = min(int(said.done), len(files) - 1)
+                self.reading = (files[place].label, time.monotonic())
+                child.expect(True, within=reader_seconds(files[place].size))
+            elif isinstance(said, End):
+                child.expect(False)
+                if said.result is None:
+                    raise UserError(str(said.error), said.findings)
+                self._answered += 1
+                if said.result.get("memory", 0) > (self._limits.memory or 0) // 2:
+                    # What a library keeps would be counted against files to come.
+                    self._let_go()
+                return None
+        child.wait()
+        with self._lock:
+            self._child = None
+        if self._ended:
+            raise KeyboardInterrupt
+        slow = child.at_limit and "no answer" in child.why()
+        return _Death(place, child.why(), final=slow or (fresh and place == 0))
+
+    def _started(self) -> ChildProcess:
+        with self._lock:
+            if self._ended:
+                raise KeyboardInterrupt
+            if self._child is not None:
+                return self._child
+            child = self._child = ChildProcess(("-m", MODULE), self._limits)
+            self._answers, self._answered = child.lines(), 0
+        child.expect(True, within=QUICK_SECONDS)
+        if next(self._answers, None) is None:
+            child.wait()
+            raise UserError(f"The program that reads documents did not start. {child.why()}")
+        child.expect(False)
+        return child
+
+    def _let_go(self) -> None:
+        with self._lock:
+            child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.wait()
+
+
+def _named(file: SourceFile, why: str) -> SourceRecord:
+    """The record of a file whose reader died."""
+    try:
+        content = durable.sha256_of_file(file.path)
+    except (OSError, durable.UnusableFileError):
+        content = None
+    record = record_of(file, content)
+    record.skipped = f"cannot be read: its reader {why.removeprefix('It ').rstrip('. ')}"
+    return record
