@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import textwrap
+import unicodedata
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -197,3 +198,12 @@ def test_quotes_that_are_not_closed_take_no_rows_with_them(tmp_path: Path) -> No
     assert read(tmp_path / "a.csv") == [
         '"one', '"two', 'three "a" and\nits second line', "so to say", '5"',
     ]  # fmt: skip
+
+
+def test_marks_without_end_are_left_as_they_are_and_the_rest_is_composed() -> None:
+    marks = "\u0301\u0327" * 200_000
+    cleaner = Cleaner()
+    assert "".join(cleaner.clean([f"e\u0301 a{marks} e\u0301"])) == f"\u00e9 a{marks} \u00e9"
+    assert cleaner.long_runs == 1
+    decorated = "a" + "\u0301\u0327" * 100
+    assert "".join(Cleaner().clean([decorated])) == unicodedata.normalize("NFC", decorated)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from cptstudio import durable
-from cptstudio.corpus.cleaning import Cleaner
+from cptstudio.corpus.cleaning import LONGEST_RUN, Cleaner
 from cptstudio.corpus.left_aside import Aside, KeyFinder, LeftAside
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
 from cptstudio.corpus.read_batches import Batch, BatchBuilder
@@ -160,6 +160,11 @@ class FileReader:
         if cleaner.replaced_surrogates:
             item.notes.append(
                 f"{cleaner.replaced_surrogates:,} lone surrogates were replaced by U+FFFD"
+            )
+        if cleaner.long_runs:
+            item.notes.append(
+                f"over {LONGEST_RUN} combining marks in a row are left as they are, without being "
+                f"put in order ({cleaner.long_runs:,} times)"
             )
         if blank:
             self._batch.forget()

@@ -32,13 +32,19 @@ def epub(item: Item, field: str) -> Iterator[Iterable[str]]:
     with seekable(item) as file:
         archive = check_archive(file)
         try:
-            chapters = _spine(archive)
+            named = _spine(archive)
             encrypted = _encrypted(archive)
         except Unreadable:
             raise
         except Exception as error:
             reason = f"is not an EPUB book that can be read: {words_of(error)}"
             raise Unreadable(reason) from None
+        chapters = list(dict.fromkeys(named))
+        if len(chapters) < len(named):
+            item.notes.append(
+                f"its reading order names chapters again, {len(named) - len(chapters):,} times; "
+                "each is read once"
+            )
         if chapters and all(name in encrypted for name in chapters):
             raise Unreadable("is encrypted (DRM)")
         yield _chapters(item, archive, chapters, encrypted)
