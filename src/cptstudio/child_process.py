@@ -68,6 +68,9 @@ class ChildProcess:
             words; what it writes to standard error; or its standard output, too.
         grace_seconds: between asking it to end and killing it.
 
+    Attributes:
+        too_slow: it was ended because it took more time than it may.
+
     Raises:
         UserError: it cannot be started.
     """
@@ -86,6 +89,7 @@ class ChildProcess:
         self._lock = threading.Lock()
         self._cancelled = False
         self._reason: str | None = None
+        self.too_slow = False
         self._asked: float | None = None
         self._seconds = limits.seconds
         self._killer: threading.Timer | None = None
@@ -281,6 +285,7 @@ class ChildProcess:
                 continue
             taken = Taken.by(self.pid)
             if seconds is not None and clock.counted(asked, taken) > seconds:
+                self.too_slow = True
                 self.kill(
                     f"It gave no answer for {_duration(seconds)}, so it was ended. "
                     f"{limits.when_slow}"

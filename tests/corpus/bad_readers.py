@@ -50,6 +50,15 @@ def wait(item: Item, field: str) -> Iterator[Iterable[str]]:
     yield ()
 
 
-READERS = {f".{one.__name__}": one for one in (crash, hang, swell, leave, wait)}
+def count(item: Item, field: str) -> Iterator[Iterable[str]]:
+    """Read a text whose first line names a file, and tell there that one did."""
+    with item.open() as file:
+        told, _, text = file.read().decode().partition("\n")
+    with open(told, "a", encoding="utf-8") as log:
+        log.write(f"{item.label}\n")
+    yield (text,)
+
+
+READERS = {f".{one.__name__}": one for one in (crash, hang, swell, leave, wait, count)}
 dispatch._READERS.update(READERS)
 dispatch._HEAVY = dispatch._HEAVY | READERS.keys()

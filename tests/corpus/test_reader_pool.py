@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import psutil
@@ -17,14 +19,18 @@ from cptstudio.child_limits import Limits
 from cptstudio.corpus import reader_pool
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.corpus.reader_versions import LIBRARIES
 from cptstudio.corpus.readers import dispatch
 from tests.corpus import bad_readers
 from tests.web.server_process import wait_for
 
 _BUILD = """
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.reader_versions import LIBRARIES
 from cptstudio.corpus.readers import dispatch
 build_corpus(Path(sys.argv[1]), [Path(sys.argv[2])], workers=2)
 """
@@ -62,8 +68,8 @@ def alive(process: psutil.Process) -> bool:
 
 
 def test_a_reader_that_crashes_costs_its_file(tmp_path: Path, bad: Path) -> None:
-    (bad / "05.crash").touch()
-    (bad / "07.leave").touch()
+    (bad / "05.crash").write_text("x", encoding="utf-8")
+    (bad / "07.leave").write_text("x", encoding="utf-8")
     one = build_corpus(tmp_path / "one", [bad], workers=1).corpus
     assert one.manifest.report.problems == [
         "s/05.crash: cannot be read: its reader crashed: it accessed invalid memory",
@@ -80,15 +86,18 @@ def test_a_reader_that_hangs_or_takes_all_memory_costs_its_file(
     tmp_path: Path, bad: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader_pool, "reader_seconds", lambda size: 4)
-    monkeypatch.setattr(reader_pool, "for_a_reader", lambda readers: Limits(4, 400_000_000))
-    (bad / "05.hang").touch()
-    (bad / "07.swell").touch()
+    monkeypatch.setattr(reader_pool, "for_a_reader", lambda readers: Limits(4, 400_000_000, "", ""))
+    (bad / "05.hang").write_text("x", encoding="utf-8")
+    (bad / "07.swell").write_text("x", encoding="utf-8")
     corpus = build_corpus(tmp_path / "c", [bad], workers=2).corpus
     hang, swell = corpus.manifest.report.problems
     assert hang == (
         "s/05.hang: cannot be read: its reader gave no answer for 4 seconds, so it was ended"
     )
-    assert swell.startswith("s/07.swell: cannot be read: its reader took 0.4 GB of memory")
+    assert "s/07.swell: cannot be read: its reader took 0." in swell
+    assert swell.endswith(
+        " GB of memory, where 0.4 GB is its limit on this machine, so it was ended"
+    )
     assert sum(corpus.manifest.report.documents.values()) == 21
 
 
@@ -128,3 +137,55 @@ def test_no_reader_outlives_its_build_and_the_former_corpus_stays(
     assert facts(open_corpus(tmp_path / "c")) == facts(former)
     (bad / "05.wait").unlink()
     assert not build_corpus(tmp_path / "c", [bad]).changed
+
+
+def test_only_files_whose_content_changed_are_read_again(tmp_path: Path, bad: Path) -> None:
+    told = tmp_path / "told"
+
+    def write(name: str, text: str) -> None:
+        (bad / name).write_text(f"{told}\n{text}", encoding="utf-8")
+
+    for name in ("a.count", "b.count", "c.count"):
+        write(name, f"The first text of {name}.")
+    (bad / ".hidden").write_text("left aside", encoding="utf-8")
+    build_corpus(tmp_path / "c", [bad])
+    assert sorted(told.read_text().split()) == ["s/a.count", "s/b.count", "s/c.count"]
+    told.unlink()
+    write("b.count", "The other text of b.count.")
+    os.utime(bad / "c.count", (1, 1))
+    (bad / "00.html").unlink()
+    changed = build_corpus(tmp_path / "c", [bad]).corpus
+    assert told.read_text().split() == ["s/b.count"]
+    assert facts(changed) == facts(build_corpus(tmp_path / "anew", [bad]).corpus)
+    told.unlink()
+    # Other settings of what becomes of documents read none of them; others read all.
+    settings = BuildSettings(near_dedup=False, validation=0.3)
+    assert build_corpus(tmp_path / "c", [bad], settings).changed and not told.exists()
+    build_corpus(tmp_path / "c", [bad], BuildSettings(text_field="other"))
+    assert len(told.read_text().split()) == 3
+
+
+def test_a_damaged_former_version_is_not_taken_for_what_was_read(tmp_path: Path, bad: Path) -> None:
+    former = build_corpus(tmp_path / "c", [bad]).corpus
+    shard = former.folder / "documents" / "text-00000.zst"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    (bad / "00.html").write_text("<p>changed", encoding="utf-8")
+    again = build_corpus(tmp_path / "c", [bad]).corpus
+    assert facts(again) == facts(build_corpus(tmp_path / "anew", [bad]).corpus)
+
+
+def test_every_library_that_readers_use_decides_whether_a_text_is_read_again() -> None:
+    names = set()
+    for path in Path(dispatch.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(one.name.partition(".")[0] for one in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.partition(".")[0])
+    names -= sys.stdlib_module_names | {"cptstudio"}
+    distributions = packages_distributions()
+    used = {distributions[name][0].lower().replace("_", "-") for name in names}
+    assert "lxml" in used
+    assert used <= set(LIBRARIES)

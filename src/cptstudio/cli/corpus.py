@@ -70,6 +70,15 @@ def build(
             help="Tokenize even if MODEL's tokenizer loses more than 1% of the text.",
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes that read documents at once; by default one a core. The corpus is the "
+            "same however many there are.",
+        ),
+    ] = None,
     workspace: NewWorkspaceOption = Path(),
     as_json: JsonOption = False,
     *,
@@ -95,7 +104,9 @@ def build(
     model_path = _model_path(model, place)
     place.make(place.corpora)
     with _ProgressBar(quiet=as_json) as bar:
-        corpus, changed = _build(folder, sources or [], given, model_path, bar, allow_lossy)
+        corpus, changed = _build(
+            folder, sources or [], given, model_path, bar, allow_lossy, workers
+        )
     if as_json:
         print_json({"changed": changed, **describe(corpus)})
         return
@@ -129,6 +140,7 @@ def _build(
     model_path: Path | None,
     bar: _ProgressBar,
     allow_lossy: bool,
+    workers: int | None,
 ) -> tuple[Corpus, bool]:
     from cptstudio.corpus.build import build_corpus
     from cptstudio.corpus.tokenising import ensure_tokens
@@ -141,6 +153,7 @@ def _build(
             model_path,
             bar.update,
             allow_lossy=allow_lossy,
+            workers=workers,
         )
         return result.corpus, result.changed
     corpus = open_corpus(folder)
@@ -157,6 +170,7 @@ def _build(
         model_path,
         bar.update,
         allow_lossy=allow_lossy,
+        workers=workers,
     )
     return result.corpus, result.changed
 
@@ -318,7 +332,7 @@ class _ProgressBar:
         self._bar.stop()
 
     def update(self, moment: build_progress.Progress) -> None:
-        files = f"{moment.files_done:,} of {moment.files_total:,} files"
+        files = moment.detail
         total = moment.bytes_total or None
         if self._task is None or moment.phase != self._phase:
             if self._task is not None:

@@ -48,6 +48,7 @@ from cptstudio.corpus.manifest import (
     LanguageShares,
 )
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
+from cptstudio.corpus.reader_versions import reader_versions
 from cptstudio.corpus.reading import SourceReader
 from cptstudio.corpus.sources import Skipped, Source, SourceFile, find_sources
 from cptstudio.corpus.split import SplitRule
@@ -185,7 +186,7 @@ def _build(
     writer = DocumentWriter(documents)
     index = NearDuplicateIndex(staged / "signatures")
     reader = SourceReader(writer, index, settings, meter, workers)
-    reader.read(files, skipped, documents)
+    reader.read(files, skipped, documents, former)
     if not writer.count:
         raise UserError(
             "No document could be read from these sources.",
@@ -216,15 +217,15 @@ def _build(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         settings=settings,
         split=rule,
-        report=_report(records, reader, inspection, likeness, languages, len(files)),
+        report=_report(records, reader, likeness, languages, len(files)),
         readers=READERS,
+        reader_versions=reader_versions(),
     )
 
 
 def _report(
     records: npt.NDArray[Any],
     reader: SourceReader,
-    inspection: Inspection,
     likeness: dict[int, tuple[int, float]],
     languages: LanguageShares,
     source_files: int,

@@ -3,7 +3,8 @@
 The request, see `job_programs`:
 
     {"corpus": FOLDER, "sources": [{"path": PATH, "label": NAME|null, "inside": ROOT|null}, ...],
-     "settings": BuildSettings, "model": FOLDER|null, "allow_lossy": true|false}
+     "settings": BuildSettings, "model": FOLDER|null, "allow_lossy": true|false,
+     "workers": PROCESSES|null}
 
 With `"again": true` the sources that the corpus was built from come before those given. Without
 any the corpus that is there is only tokenised for the model. A source that names the folder it
@@ -41,7 +42,15 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     allow_lossy = bool(request.get("allow_lossy"))
     if sources:
         settings = BuildSettings.model_validate(request["settings"])
-        built = build_corpus(folder, sources, settings, model, tell, allow_lossy=allow_lossy)
+        built = build_corpus(
+            folder,
+            sources,
+            settings,
+            model,
+            tell,
+            allow_lossy=allow_lossy,
+            workers=request.get("workers"),
+        )
         return _summary(built.corpus, built.changed)
     if model is None:
         raise UserError("Give files or folders to build from, or a model to tokenise for.")
@@ -72,13 +81,12 @@ def _unlinked(source: Source) -> Source:
 def _progress_to(answer: Answer) -> ProgressCallback:
     def tell(moment: Progress) -> None:
         reading = moment.phase == "reading"
-        files = f"{moment.files_done:,} of {moment.files_total:,} files" if reading else None
         answer.progress(
             phase=moment.phase,
             done=moment.bytes_done,
             total=moment.bytes_total or None,
             unit="bytes",
-            detail=files,
+            detail=moment.detail if reading else None,
             rate=moment.bytes_per_second or None,
             remaining_seconds=moment.remaining_seconds,
         )

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-_LONG_SECONDS = 1.0
+_LONG_SECONDS = 2.0
+_NAME = 60
 
 Phase = Literal["scanning", "reading", "comparing", "tokenising", "saving"]
 
@@ -37,6 +38,16 @@ class Progress:
     bytes_per_second: float
     remaining_seconds: float | None
     slowest: tuple[str, float] | None = None
+
+    @property
+    def detail(self) -> str:
+        """Say how many files were read, and which one takes long."""
+        told = f"{self.files_done:,} of {self.files_total:,} files"
+        if self.slowest is None:
+            return told
+        name, seconds = self.slowest
+        shown = name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
+        return f"{told}; {shown} takes {seconds:,.0f} s so far"
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -11,6 +11,7 @@ from typing import Any
 
 from cptstudio import durable
 from cptstudio.corpus.cleaning import LONGEST_RUN, Cleaner
+from cptstudio.corpus.former_documents import FormerFile
 from cptstudio.corpus.left_aside import Aside, KeyFinder, LeftAside
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
 from cptstudio.corpus.read_batches import Batch, BatchBuilder
@@ -72,6 +73,21 @@ class FileReader:
                 self._record(record_of(file, content), "holds no file")
         except Unreadable as reason:
             self._record(record_of(file, content), str(reason))
+
+    def repeat(self, file: SourceFile, former: FormerFile) -> None:
+        """Hand over what a former version has of a file that did not change."""
+        for record, documents in former.sources:
+            for document in documents:
+                start = self._batch.position
+                for data in former.store.parts(document.number):
+                    self._batch.write(data)
+                    if self._batch.full:
+                        self._flush()
+                self._batch.end(
+                    start, document.digest, self._sources, document.member, record.label
+                )
+            record.modified_ns = file.modified_ns
+            self._record(record, record.skipped)
 
     def finish(self) -> None:
         """Hand over what is left; what is read after it is counted anew."""

@@ -201,6 +201,8 @@ class CorpusManifest(_Model):
         sources_fingerprint: SHA-256 of labels and contents of the source files.
         scanned_ns: when the sources were listed, nanoseconds since 1970.
         readers: `READERS` of the program that built it.
+        reader_versions: what else its readers stood on, see `reader_versions`; None in corpora
+            built before it was recorded.
         sources: what was given to build from; empty in corpora built before it was recorded.
         model: the model, as it was named, whose tokenizer made the first tokens.
     """
@@ -216,5 +218,6 @@ class CorpusManifest(_Model):
     split: SplitRule
     report: CorpusReport
     readers: int = 1
+    reader_versions: str | None = None
     sources: list[GivenSource] = []
     model: str | None = None

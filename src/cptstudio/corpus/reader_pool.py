@@ -29,6 +29,7 @@ from cptstudio.child_limits import (
 )
 from cptstudio.child_process import ChildProcess
 from cptstudio.corpus.file_reading import FileReader, Sink, record_of
+from cptstudio.corpus.former_documents import FormerDocuments, FormerFile
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
 from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.read_batches import read_batches
@@ -51,6 +52,7 @@ class _Job:
 
     Attributes:
         apart: by another process.
+        kept: of each file what is there already, where it did not change.
         parts: files of batches, and records of sources that could not be read, in order.
     """
 
@@ -58,6 +60,7 @@ class _Job:
     files: list[SourceFile]
     apart: bool
     size: int = 0
+    kept: list[FormerFile | None] = field(default_factory=list)
     parts: list[Path | SourceRecord] = field(default_factory=list)
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
@@ -107,11 +110,18 @@ class ReaderPool:
         for reader in self._readers:
             reader.join()
 
-    def read(self, files: Sequence[SourceFile], begin: Callable[[], None], take: Sink) -> None:
+    def read(
+        self,
+        files: Sequence[SourceFile],
+        former: FormerDocuments,
+        begin: Callable[[], None],
+        take: Sink,
+    ) -> None:
         """Read files.
 
         Args:
             files: in the order in which they are to be taken.
+            former: has those that need not be read.
             begin: called before the first of what belongs together: within it batches and their
                 sources count from 0.
             take: gets what was read.
@@ -120,13 +130,16 @@ class ReaderPool:
             UserError: of the machine's, such as a full disk.
         """
         with FileReader(self._settings, take) as here:
-            for job in self._ahead(_jobs(files)):
+            for job in self._ahead(_jobs(files, former)):
                 begin()
                 if job.apart:
                     self._take(job, begin, take)
                     continue
-                for file in job.files:
-                    here.read(file)
+                for file, kept in zip(job.files, job.kept, strict=True):
+                    if kept is None:
+                        here.read(file)
+                    else:
+                        here.repeat(file, kept)
                     self._count([file])
                 here.finish()
 
@@ -180,15 +193,17 @@ class ReaderPool:
         self._meter.tell()
 
 
-def _jobs(files: Sequence[SourceFile]) -> Iterator[_Job]:
+def _jobs(files: Sequence[SourceFile], former: FormerDocuments) -> Iterator[_Job]:
     """Put files that lie together into jobs that are worth a question."""
     total = sum(file.size for file in files)
     plain = sum(file.size for file in files if is_light(file.path.suffixes))
     job = _Job(0, [], apart=False)
     for file in files:
         light = is_light(file.path.suffixes)
+        kept = former.find(file)
         # A file that is most of them all would only make the others wait.
         apart = not light or (plain > _MUCH and file.size < min(_LARGE, total // 2))
+        apart = apart and kept is None
         most = (512, 8 * MEBIBYTE) if light else (16, MEBIBYTE)
         full = len(job.files) >= most[0] or job.size + file.size > most[1]
         if job.files and (apart != job.apart or (apart and full)):
@@ -196,6 +211,7 @@ def _jobs(files: Sequence[SourceFile]) -> Iterator[_Job]:
             job = _Job(job.number + 1, [], apart)
         job.apart = apart
         job.files.append(file)
+        job.kept.append(kept)
         job.size += file.size
     if job.files:
         yield job
@@ -287,8 +303,7 @@ class _Reader:
             self._child = None
         if self._ended:
             raise KeyboardInterrupt
-        slow = child.at_limit and "no answer" in child.why()
-        return _Death(place, child.why(), final=slow or (fresh and place == 0))
+        return _Death(place, child.why(), final=child.too_slow or (fresh and place == 0))
 
     def _started(self) -> ChildProcess:
         with self._lock:

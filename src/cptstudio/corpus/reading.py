@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 
 import zstandard
 
 from cptstudio import durable
-from cptstudio.corpus.corpus import SOURCES
+from cptstudio.corpus.corpus import SOURCES, Corpus
 from cptstudio.corpus.document_store import DocumentWriter
+from cptstudio.corpus.former_documents import FormerDocuments
 from cptstudio.corpus.inspection import Inspection
 from cptstudio.corpus.left_aside import Kind
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
@@ -77,8 +79,21 @@ class SourceReader:
         self.skipped = 0
         self.left_aside: dict[Kind, int] = {}
 
-    def read(self, files: Sequence[SourceFile], skipped: Sequence[Skipped], folder: Path) -> None:
-        """Read everything, and write `SOURCES` into a folder."""
+    def read(
+        self,
+        files: Sequence[SourceFile],
+        skipped: Sequence[Skipped],
+        folder: Path,
+        former: Corpus | None = None,
+    ) -> None:
+        """Read everything, and write `SOURCES` into a folder.
+
+        Args:
+            files: in order.
+            skipped: what else there is.
+            folder: of the documents.
+            former: the corpus as it is, which has the documents of files that did not change.
+        """
         self._meter.begin("reading", sum(file.size for file in files))
         self._meter.files_total = len(files)
         scratch = folder / _READ
@@ -86,6 +101,7 @@ class SourceReader:
         with (
             (folder / SOURCES).open("xb") as raw,
             zstandard.ZstdCompressor(level=3).stream_writer(raw, closefd=False) as out,
+            closing(FormerDocuments(former, self._settings)) as known,
             ReaderPool(self._settings, scratch, self._meter, self._workers) as pool,
         ):
             for thing in skipped:
@@ -102,7 +118,7 @@ class SourceReader:
                 else:
                     self._store(one)
 
-            pool.read(files, begin, take)
+            pool.read(files, known, begin, take)
         scratch.rmdir()
         self._meter.tell(final=True)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from cptstudio import durable
 from cptstudio.corpus.corpus import MANIFEST, VERSIONS, Corpus, open_corpus
-from cptstudio.corpus.manifest import READERS, BuildSettings, CorpusManifest
+from cptstudio.corpus.manifest import READERS, BuildSettings, CorpusManifest, SourceRecord
+from cptstudio.corpus.reader_versions import reader_versions
 from cptstudio.corpus.sources import SourceFile
 from cptstudio.errors import UserError
 from cptstudio.workspace import BUILD_LOCK
@@ -68,7 +69,10 @@ def sweep(path: Path, current: Corpus | None) -> None:
 
 def is_current(former: Corpus, files: Sequence[SourceFile], settings: BuildSettings) -> bool:
     """Whether a build from these files would make the same corpus."""
-    if former.manifest.settings != settings or former.manifest.readers != READERS:
+    manifest = former.manifest
+    if manifest.settings != settings or manifest.readers != READERS:
+        return False
+    if manifest.reader_versions not in (None, reader_versions()):
         return False
     known = {}
     for record in former.sources():
@@ -76,24 +80,34 @@ def is_current(former: Corpus, files: Sequence[SourceFile], settings: BuildSetti
             known[record.file] = record
     if len(known) != len(files):
         return False
-    scanned = former.manifest.scanned_ns
+    scanned = manifest.scanned_ns
     for file in files:
         if file.label not in known:
             return False
-        record = known[file.label]
-        if record.size != file.size:
-            return False
-        recent = file.modified_ns > scanned - _TRUSTED_AGE_NS
-        if record.modified_ns == file.modified_ns and not recent:
-            continue
-        if record.sha256 is None:
-            return False
-        try:
-            if durable.sha256_of_file(file.path) != record.sha256:
-                return False
-        except (OSError, UserError):
+        if not is_unchanged(file, known[file.label], scanned):
             return False
     return True
+
+
+def is_unchanged(file: SourceFile, record: SourceRecord, scanned_ns: int) -> bool:
+    """Whether a file is as it was when it was read.
+
+    Args:
+        file: as it is.
+        record: the first one of the file, of the former build.
+        scanned_ns: when that build listed its sources.
+    """
+    if record.size != file.size:
+        return False
+    recent = file.modified_ns > scanned_ns - _TRUSTED_AGE_NS
+    if record.modified_ns == file.modified_ns and not recent:
+        return True
+    if record.sha256 is None:
+        return False
+    try:
+        return durable.sha256_of_file(file.path) == record.sha256
+    except (OSError, UserError):
+        return False
 
 
 def commit(path: Path, staged: Path, manifest: CorpusManifest) -> None:

@@ -61,6 +61,9 @@ class BuildBody(ReadsNumbers, BuildSettings, extra="forbid"):
     allow_lossy_tokenizer: bool = Field(
         False, description="Tokenize even if the tokenizer loses more than 1% of the text."
     )
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="Processes that read documents at once; one a core if null"
+    )
 
 
 class GivenFolder(BaseModel):
@@ -114,6 +117,7 @@ def build(studio: Studio, body: BuildBody) -> Job:
     request = _request(studio, name, model, body.allow_lossy_tokenizer) | {
         "sources": sources,
         "again": body.again,
+        "workers": body.workers,
         "settings": body.model_dump(mode="json", include=set(BuildSettings.model_fields)),
     }
 

@@ -1,0 +1,34 @@
+"""Which readers read a corpus: our own, and the libraries that they stand on."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import unicodedata
+from functools import cache
+from importlib import metadata
+
+from cptstudio.corpus.manifest import READERS
+
+LIBRARIES = (
+    "charset-normalizer",
+    "lxml",
+    "pyarrow",
+    "pypdf",
+    "python-docx",
+    "selectolax",
+    "zstandard",
+)
+"""Distributions whose versions may decide what a document's text is."""
+
+
+@cache
+def reader_versions() -> str:
+    """Return what is different when the same file may give other documents."""
+    known = [f"readers {READERS}", f"python {sys.version_info[:2]}", unicodedata.unidata_version]
+    for name in LIBRARIES:
+        try:
+            known.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            known.append(f"{name} is not there")
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
