@@ -197,8 +197,7 @@ def _build(
     meter.tell()
     rule = _split_rule(settings, former)
     settled = former.documents.records["hash"] if former is not None else None
-    rule, likeness = assign_statuses(records, settings, rule, index.pairs(), settled)
-    (staged / "signatures").unlink()
+    rule, likeness = assign_statuses(records, settings, rule, index, settled)
     writer.finish(records)
     fingerprint = fingerprint_of(records)
     with closing(DocumentStore(documents)) as store:

@@ -26,6 +26,8 @@ from cptstudio.durable import UnusableFileError
 
 FRAME = 4 * durable.MEBIBYTE
 FRAMES_PER_SHARD = 256
+_RECORDS = "records.part"
+_COPIED = 1 << 16
 RECORD = np.dtype(
     [
         ("start", "<u8"),
@@ -51,7 +53,8 @@ class DocumentWriter:
         self._buffer = bytearray()
         self._frames = array("q")
         self._shard: IO[bytes] | None = None
-        self._records: list[npt.NDArray[Any]] = []
+        # Not in memory, which would grow with their number.
+        self._records = (folder / _RECORDS).open("xb")
         self.position = 0
         self.count = 0
 
@@ -68,12 +71,23 @@ class DocumentWriter:
         while len(self._buffer) >= FRAME:
             self._write_frame(bytes(self._buffer[:FRAME]))
             del self._buffer[:FRAME]
-        self._records.append(records)
+        self._records.write(records.tobytes())
         self.count += len(records)
 
     def records(self) -> npt.NDArray[Any]:
-        """One record a document so far."""
-        return np.concatenate([np.empty(0, dtype=RECORD), *self._records])
+        """One record a document, memory-mapped; there is nothing to be added after that."""
+        self._records.close()
+        records = np.lib.format.open_memmap(
+            self._folder / "documents.npy", "w+", dtype=RECORD, shape=(self.count,)
+        )
+        place = 0
+        with (self._folder / _RECORDS).open("rb") as file:
+            while data := file.read(_COPIED * RECORD.itemsize):
+                part = np.frombuffer(data, dtype=RECORD)
+                records[place : place + len(part)] = part
+                place += len(part)
+        (self._folder / _RECORDS).unlink()
+        return records
 
     def finish(self, records: npt.NDArray[Any]) -> None:
         """Write what is left, and the records with their final status."""
@@ -84,7 +98,8 @@ class DocumentWriter:
             self._shard.close()
         frames = np.frombuffer(self._frames, dtype=np.int64).reshape(-1, 3)
         np.save(self._folder / "frames.npy", frames, allow_pickle=False)
-        np.save(self._folder / "documents.npy", records, allow_pickle=False)
+        if isinstance(records, np.memmap):
+            records.flush()
 
     def _write_frame(self, data: bytes) -> None:
         number = len(self._frames) // 3

@@ -147,15 +147,31 @@ def _strata(records: npt.NDArray[Any], candidates: _Numbers) -> Iterator[tuple[_
     are added, and does not depend on the order of the sources.
     """
     hashes = np.ascontiguousarray(records["hash"][candidates]).view(">u8").reshape(-1, 2)
-    by_hash = (hashes[:, 1], hashes[:, 0])
     lengths = records["length"][candidates].astype(np.int64)
-    by_length = np.lexsort((*by_hash, -lengths))
-    longest, others = candidates[by_length[:LONGEST]], by_length[LONGEST:]
+    longest = _least(-lengths, hashes, LONGEST)
     if len(longest):
-        yield np.sort(longest), longest
+        yield np.sort(candidates[longest]), candidates[longest]
+    rest = np.ones(len(candidates), dtype=np.bool_)
+    rest[longest] = False
+    others = np.flatnonzero(rest)
     if len(others):
-        order = np.lexsort([key[others] for key in by_hash])
-        yield np.sort(candidates[others[order[:SAMPLED]]]), candidates[others]
+        chosen = others[_least(np.zeros(len(others)), hashes[others], SAMPLED)]
+        yield np.sort(candidates[chosen]), candidates[others]
+
+
+def _least(values: npt.NDArray[Any], hashes: npt.NDArray[Any], count: int) -> _Numbers:
+    """Places of the least values, and of equal ones those with the least hashes."""
+    places = np.arange(len(values))
+    if len(places) > count:
+        # Sorting ten million of them for a few would take long.
+        most = np.partition(values, count - 1)[count - 1]
+        surely, tied = np.flatnonzero(values < most), np.flatnonzero(values == most)
+        keys = hashes[tied, 0]
+        wanted = count - len(surely)
+        tied = tied[keys <= np.partition(keys, wanted - 1)[wanted - 1]]
+        places = np.concatenate((surely, tied))
+    order = np.lexsort((hashes[places, 1], hashes[places, 0], values[places]))
+    return places[order[:count]]
 
 
 def _beginning(store: DocumentStore, number: int) -> str:

@@ -15,6 +15,7 @@ signatures go to a scratch file, so memory does not grow with them.
 
 from __future__ import annotations
 
+import shutil
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ THRESHOLD = 0.75
 _BATCH = 1 << 20
 _EMPTY = np.uint32(0xFFFFFFFF)
 _PROBES = 64
+_BLOCK = 1 << 16
+_COMPARED = 1 << 16
 Words = npt.NDArray[np.uint64]
 
 
@@ -181,17 +184,38 @@ class SignatureMaker:
         self._made.append(densify(bins[some]))
 
 
+@dataclass(frozen=True)
+class Likeness:
+    """Which documents are like which others.
+
+    Attributes:
+        group: int64 [documents], the first document that a document is like, directly or through
+            others; its own number where there is none.
+        similarity: float32 [documents], the greatest one seen to another document.
+    """
+
+    group: npt.NDArray[np.int64]
+    similarity: npt.NDArray[np.float32]
+
+
 class NearDuplicateIndex:
     """Collects signatures while documents are stored, and compares them at the end.
 
+    Signatures and the keys of their bands go to scratch files, so memory grows by some dozens of
+    bytes a document only.
+
     Args:
-        scratch: a new file for the signatures.
+        scratch: a new folder, which `likeness` deletes.
     """
 
     def __init__(self, scratch: Path) -> None:
-        self._file = scratch.open("xb")
-        self._path = scratch
+        scratch.mkdir()
+        self._scratch = scratch
+        self._bins = (scratch / "bins").open("xb")
+        self._keys = (scratch / "keys").open("xb")
         self._numbers = array("q")
+        self._waiting: list[npt.NDArray[np.uint64]] = []
+        self._blocks: list[int] = []
 
     def add(self, signatures: Signatures, first: int) -> None:
         """Take signatures.
@@ -200,41 +224,118 @@ class NearDuplicateIndex:
             signatures: of some documents.
             first: the number of the document that they call 0.
         """
-        self._numbers.extend((signatures.numbers + first).tolist())
-        self._file.write(signatures.bins.tobytes())
+        self._numbers.frombytes((signatures.numbers + first).tobytes())
+        self._bins.write(signatures.bins.tobytes())
+        self._waiting.append(_keys(signatures.bins))
+        if sum(map(len, self._waiting)) >= _BLOCK:
+            self._write_keys()
 
-    def pairs(self) -> Iterator[tuple[int, int, float]]:
-        """Yield near duplicates: (earlier document, later document, estimated similarity)."""
-        self._file.close()
+    def likeness(self, documents: int, left_out: npt.NDArray[np.bool_]) -> Likeness:
+        """Compare all; there is nothing to be added after that.
+
+        Args:
+            documents: how many there are.
+            left_out: bool [documents], those that need not be compared.
+        """
+        self._write_keys()
+        self._bins.close()
+        self._keys.close()
         numbers = np.frombuffer(self._numbers, dtype=np.int64)
-        if len(numbers) < 2:
+        chosen = np.flatnonzero(~left_out[numbers])
+        parent = np.arange(len(numbers))
+        best = np.zeros(len(numbers), dtype=np.float32)
+        if len(chosen) > 1:
+            path = self._scratch / "bins"
+            bins = np.memmap(path, np.uint32, "r", shape=(len(numbers), BINS))
+            for band in range(BANDS):
+                for one, other in _candidates(self._band(band), chosen):
+                    _compare(bins, one, other, parent, best)
+                _flatten(parent)
+        shutil.rmtree(self._scratch)
+        group = np.arange(documents)
+        group[numbers] = numbers[parent]
+        similarity = np.zeros(documents, dtype=np.float32)
+        similarity[numbers] = best
+        return Likeness(group, similarity)
+
+    def _write_keys(self) -> None:
+        keys = np.concatenate([np.empty((0, BANDS), np.uint64), *self._waiting])
+        self._keys.write(np.ascontiguousarray(keys.T).tobytes())
+        self._blocks.append(len(keys))
+        self._waiting.clear()
+
+    def _band(self, band: int) -> Words:
+        keys = np.empty(sum(self._blocks), dtype=np.uint64)
+        place = 0
+        with (self._scratch / "keys").open("rb") as file:
+            for size in self._blocks:
+                file.seek((place * BANDS + band * size) * 8)
+                keys[place : place + size] = np.frombuffer(file.read(size * 8), dtype=np.uint64)
+                place += size
+        return keys
+
+
+def _candidates(
+    keys: Words, chosen: npt.NDArray[np.int64]
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Signatures that agree in a band: each with its bucket's first one and with its neighbour."""
+    keys = keys[chosen]
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    equal = np.flatnonzero(keys[1:] == keys[:-1]) + 1
+    if not len(equal):
+        return
+    begins = np.concatenate(([True], np.diff(equal) != 1))
+    first = (equal[begins] - 1)[np.cumsum(begins) - 1]
+    for other in (first, equal - 1):
+        for start in range(0, len(equal), _COMPARED):
+            one = chosen[order[other[start : start + _COMPARED]]]
+            yield one, chosen[order[equal[start : start + _COMPARED]]]
+
+
+def _compare(
+    bins: npt.NDArray[np.uint32],
+    one: npt.NDArray[np.int64],
+    other: npt.NDArray[np.int64],
+    parent: npt.NDArray[np.int64],
+    best: npt.NDArray[np.float32],
+) -> None:
+    """Join the groups of those that are alike."""
+    # Most that agree in one band agree in others, and are in one group already.
+    apart = _roots(parent, one) != _roots(parent, other)
+    one, other = one[apart], other[apart]
+    similarity = (bins[one] == bins[other]).mean(axis=1, dtype=np.float32)
+    alike = similarity >= THRESHOLD
+    one, other = one[alike], other[alike]
+    for side in (one, other):
+        np.maximum.at(best, side, similarity[alike])
+    while True:
+        left, right = _roots(parent, one), _roots(parent, other)
+        differ = left != right
+        if not differ.any():
             return
-        signatures = np.memmap(self._path, np.uint32, "r", shape=(len(numbers), BINS))
-        for band in range(BANDS):
-            rows = np.ascontiguousarray(signatures[:, band * ROWS : (band + 1) * ROWS])
-            keys = _keys(rows)
-            order = np.argsort(keys, kind="stable")
-            equal = np.flatnonzero(np.diff(keys[order]) == 0) + 1
-            if not len(equal):
-                continue
-            begins = np.concatenate(([True], np.diff(keys[order]) != 0))
-            first = np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
-            # Each document meets its bucket's first one and its neighbour, never all of them.
-            for other in (first[equal], equal - 1):
-                left, right = order[other], order[equal]
-                for start in range(0, len(left), 65_536):
-                    a, b = left[start : start + 65_536], right[start : start + 65_536]
-                    similarity = (signatures[a] == signatures[b]).mean(axis=1)
-                    for place in np.flatnonzero(similarity >= THRESHOLD):
-                        yield (
-                            int(numbers[min(a[place], b[place])]),
-                            int(numbers[max(a[place], b[place])]),
-                            float(similarity[place]),
-                        )
+        left, right = left[differ], right[differ]
+        np.minimum.at(parent, np.maximum(left, right), np.minimum(left, right))
 
 
-def _keys(rows: npt.NDArray[np.uint32]) -> Words:
-    key = np.zeros(len(rows), dtype=np.uint64)
-    for column in range(rows.shape[1]):
-        key = split_mix((key ^ rows[:, column]) * np.uint64(_STEP))
-    return key
+def _roots(parent: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    roots = parent[places]
+    while True:
+        further = parent[roots]
+        if (further == roots).all():
+            return roots
+        roots = further
+
+
+def _flatten(parent: npt.NDArray[np.int64]) -> None:
+    for start in range(0, len(parent), _BLOCK):
+        parent[start : start + _BLOCK] = _roots(parent, parent[start : start + _BLOCK])
+
+
+def _keys(bins: npt.NDArray[np.uint32]) -> Words:
+    """Return the keys of the bands, uint64 [signatures, BANDS]."""
+    rows = bins.reshape(len(bins), BANDS, ROWS)
+    keys = np.zeros((len(bins), BANDS), dtype=np.uint64)
+    for column in range(ROWS):
+        keys = split_mix((keys ^ rows[:, :, column]) * np.uint64(_STEP))
+    return keys

@@ -74,10 +74,7 @@ def sides_of(
     for name, side in pinned.items():
         wanted = np.frombuffer(bytes.fromhex(name), dtype="<u8")
         sides[(words == wanted).all(axis=1)] = SIDES.index(side)
-    order = np.argsort(u, kind="stable")
-    if settled is not None:
-        known = np.ascontiguousarray(settled).view("<u8").reshape(-1, 2)[:, 0]
-        order = order[~np.isin(words[order, 0], known)]
+    order: npt.NDArray[np.intp] | None = None
     total = int(lengths.sum())
     held_out: tuple[Side, ...] = ("validation", "test")
     for side in held_out:
@@ -85,6 +82,13 @@ def sides_of(
             continue
         number = SIDES.index(side)
         lacking = _minimum(len(u), side) - int((sides == number).sum())
+        if lacking <= 0:
+            continue
+        if order is None:
+            order = np.argsort(u, kind="stable")
+            if settled is not None:
+                known = np.ascontiguousarray(settled).view("<u8").reshape(-1, 2)[:, 0]
+                order = order[~np.isin(words[order, 0], known)]
         for place in order[sides[order] == 0]:
             if lacking <= 0:
                 break

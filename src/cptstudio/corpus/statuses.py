@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cptstudio.corpus.manifest import STATUSES, BuildSettings
+from cptstudio.corpus.near_duplicates import NearDuplicateIndex
 from cptstudio.corpus.split import SplitRule, sides_of
 from cptstudio.corpus.token_store import SIDES
 
@@ -20,7 +20,7 @@ def assign_statuses(
     records: npt.NDArray[Any],
     settings: BuildSettings,
     rule: SplitRule,
-    pairs: Iterable[tuple[int, int, float]],
+    index: NearDuplicateIndex,
     settled: npt.NDArray[np.void] | None = None,
 ) -> tuple[SplitRule, dict[int, tuple[int, float]]]:
     """Set every record's status.
@@ -30,56 +30,61 @@ def assign_statuses(
     near duplicates are dropped otherwise or not: or the evaluation would measure memory.
 
     Returns:
-        The rule with its pins; for each dropped document the one kept in its place and the
-        estimated similarity.
+        The rule with its pins; for the first dropped documents of each kind the one kept in its
+        place and the estimated similarity.
     """
-    hashes = np.ascontiguousarray(records["hash"]).view("<u8").reshape(-1, 2)
-    _, first, which = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
-    lengths = records["length"][first].astype(np.int64)
-    sides, rule = sides_of(records["hash"][first], lengths, rule, settled)
-    status = sides[which.ravel()].astype(np.uint8)
-    kept_for = first[which.ravel()]
-    likeness: dict[int, tuple[int, float]] = {}
+    first = _first_of_equals(records["hash"])
+    here = np.arange(len(records))
+    distinct = np.flatnonzero(first == here)
+    lengths = records["length"][distinct].astype(np.int64)
+    sides, rule = sides_of(records["hash"][distinct], lengths, rule, settled)
+    status = np.zeros(len(records), dtype=np.uint8)
+    status[distinct] = sides
+    status = status[first]
+    repeated = first != here
     if settings.exact_dedup:
-        repeated = np.flatnonzero(kept_for != np.arange(len(records)))
         status[repeated] = STATUSES.index("exact duplicate")
-        likeness.update((int(n), (int(kept_for[n]), 1.0)) for n in repeated[:EXAMPLES])
-    for group, similarity in _groups(pairs):
-        alive = [number for number in group if status[number] < len(SIDES)]
-        held_out = [number for number in alive if status[number]]
-        kept = min(held_out or alive, default=-1)
-        for number in alive:
-            if held_out and not status[number]:
-                status[number] = STATUSES.index("overlap with held-out")
-            elif settings.near_dedup and number != kept:
-                status[number] = STATUSES.index("near duplicate")
-            else:
-                continue
-            likeness[number] = (kept, similarity[number])
+    else:
+        repeated[:] = False
+    likeness = {int(n): (int(first[n]), 1.0) for n in np.flatnonzero(repeated)[:EXAMPLES]}
+    del first, here, distinct, lengths
+    like = index.likeness(len(records), repeated)
+    grouped = like.group != np.arange(len(records))
+    grouped[like.group[grouped]] = True
+    members = np.flatnonzero(grouped)
+    members = members[status[members] < len(SIDES)]
+    group, before = like.group[members], status[members]
+    held_out = before > 0
+    kept = np.full(len(records), len(records))
+    np.minimum.at(kept, group, members)
+    touched = np.zeros(len(records), dtype=np.bool_)
+    touched[group[held_out]] = True
+    first_held = np.full(len(records), len(records))
+    np.minimum.at(first_held, group[held_out], members[held_out])
+    kept = np.where(touched, first_held, kept)[group]
+    overlap = touched[group] & ~held_out
+    near = ~overlap & (members != kept) if settings.near_dedup else np.zeros_like(overlap)
+    for dropped, reason in ((overlap, "overlap with held-out"), (near, "near duplicate")):
+        status[members[dropped]] = STATUSES.index(reason)
+        for place in np.flatnonzero(dropped)[:EXAMPLES]:
+            number = int(members[place])
+            likeness[number] = (int(kept[place]), float(like.similarity[number]))
     records["status"] = status
     return rule, likeness
 
 
-def _groups(
-    pairs: Iterable[tuple[int, int, float]],
-) -> Iterator[tuple[list[int], dict[int, float]]]:
-    """Connected groups of near duplicates, and the best similarity seen of each document."""
-    parent: dict[int, int] = {}
-    best: dict[int, float] = {}
-
-    def root(number: int) -> int:
-        while parent.setdefault(number, number) != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
-    for one, other, similarity in pairs:
-        left, right = sorted((root(one), root(other)))
-        parent[right] = left
-        for number in (one, other):
-            best[number] = max(best.get(number, 0.0), similarity)
-    groups: dict[int, list[int]] = {}
-    for number in sorted(parent):
-        groups.setdefault(root(number), []).append(number)
-    for group in groups.values():
-        yield group, best
+def _first_of_equals(hashes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The first document with the same hash, int64 [documents]."""
+    words = np.ascontiguousarray(hashes).view("<u8").reshape(-1, 2)
+    order = np.argsort(words[:, 0], kind="stable")
+    low, high = words[order, 0], words[order, 1]
+    same = low[1:] == low[:-1]
+    if (high[1:][same] != high[:-1][same]).any():
+        order = np.lexsort((words[:, 1], words[:, 0]))
+        low, high = words[order, 0], words[order, 1]
+        same = (low[1:] == low[:-1]) & (high[1:] == high[:-1])
+    first = np.arange(len(words))
+    equal = np.flatnonzero(same) + 1
+    begins = np.concatenate(([True], np.diff(equal) != 1))[: len(equal)]
+    first[order[equal]] = order[(equal[begins] - 1)[np.cumsum(begins) - 1]]
+    return first
