@@ -4,12 +4,11 @@
                                       [--workers N] [--keep FOLDER]
 
 Writes JSON lines of documents of some 200 bytes, a twentieth of them equal to another one and a
-twentieth nearly so, in files of 100,000, and text files of 100 MB for `--megabytes`; builds a corpus
-with deduplication in a process of its own, and samples it and all that it starts. Resident memory
-is given as the system counts it, and without pages that are mapped from files, which the system
-drops when memory is short. The figures are one JSON object; those of `docs/benchmarks.md` are made
-with a million documents, and ten million are projected from 250,000, 500,000 and a million
-(`--project`).
+twentieth nearly so, in files of 100,000, and text files of 100 MB for `--megabytes`; builds a
+corpus with deduplication in a process of its own, and samples it and all that it starts. Resident
+memory is given as the system counts it, and without pages that are mapped from files, which the
+system drops when memory is short. The figures are one JSON object for each size; `--project` builds
+a quarter and a half of the documents first, so that what memory takes of a document is seen.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def write_text(folder: Path, megabytes: int) -> int:
 
 def measure(sources: Path, corpus: Path, model: str, workers: int) -> dict[str, Any]:
     """Build, and watch the build and all that it starts."""
-    command = [sys.executable, "-c", _BUILD, corpus, sources, model, str(workers)]
+    command = [sys.executable, "-c", _BUILD, str(corpus), str(sources), model, str(workers)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     watched = psutil.Process(process.pid)
     resident = private = builder = 0
@@ -104,7 +104,7 @@ def measure(sources: Path, corpus: Path, model: str, workers: int) -> dict[str, 
     phases = [json.loads(line) for line in process.stdout]
     if process.returncode:
         raise SystemExit(f"the build ended with status {process.returncode}")
-    ends = {name: end for (name, _), (_, end) in zip(phases, phases[1:], strict=False)}
+    ends = {name: end for (name, _), (_, end) in pairwise(phases)}
     begins = dict(phases)
     return {
         "seconds": phases[-1][1],
