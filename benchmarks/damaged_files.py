@@ -248,8 +248,8 @@ def build(sources: Path, corpus: Path) -> None:
 
     import cptstudio
     from cptstudio.corpus.build import build_corpus
+    from cptstudio.corpus.build_progress import Progress
     from cptstudio.corpus.manifest import BuildSettings
-    from cptstudio.corpus.progress import Progress
 
     slowest = ("", 0.0)
 

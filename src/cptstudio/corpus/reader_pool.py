@@ -28,10 +28,10 @@ from cptstudio.child_limits import (
     usable_cores,
 )
 from cptstudio.child_process import ChildProcess
+from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.file_reading import FileReader, Sink, record_of
 from cptstudio.corpus.former_documents import FormerDocuments, FormerFile
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
-from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.read_batches import read_batches
 from cptstudio.corpus.read_program import MODULE, request_for
 from cptstudio.corpus.readers.dispatch import is_light

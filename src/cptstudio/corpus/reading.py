@@ -15,6 +15,7 @@ from typing import IO
 import zstandard
 
 from cptstudio import durable
+from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.corpus import SOURCES, Corpus
 from cptstudio.corpus.document_store import DocumentWriter
 from cptstudio.corpus.former_documents import FormerDocuments
@@ -22,7 +23,6 @@ from cptstudio.corpus.inspection import Inspection
 from cptstudio.corpus.left_aside import Kind
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
-from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.read_batches import Batch
 from cptstudio.corpus.reader_pool import ReaderPool
 from cptstudio.corpus.sources import Skipped, SourceFile, printable
