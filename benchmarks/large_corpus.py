@@ -37,7 +37,7 @@ _WORDS = [a + b + c for a in _SYLLABLES[0] for b in _SYLLABLES[1] for c in _SYLL
 _IN_A_FILE = 100_000
 _TEXT_FILE = 100_000_000
 _BUILD = """
-import json, sys, time
+import json, resource, sys, time
 from pathlib import Path
 from cptstudio.corpus.build import build_corpus
 begun, phase = time.monotonic(), ""
@@ -48,7 +48,9 @@ def tell(moment):
         print(json.dumps([phase, time.monotonic() - begun]), flush=True)
 model, workers = sys.argv[3] or None, int(sys.argv[4]) or None
 build_corpus(Path(sys.argv[1]), [Path(sys.argv[2])], None, model, tell, workers=workers)
-print(json.dumps(["end", time.monotonic() - begun]), flush=True)
+print(json.dumps(["end", time.monotonic() - begun]))
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps(["computing", sum(one.ru_utime + one.ru_stime for one in used)]), flush=True)
 """
 
 
@@ -104,10 +106,12 @@ def measure(sources: Path, corpus: Path, model: str, workers: int) -> dict[str, 
     phases = [json.loads(line) for line in process.stdout]
     if process.returncode:
         raise SystemExit(f"the build ended with status {process.returncode}")
+    _, computing = phases.pop()
     ends = {name: end for (name, _), (_, end) in pairwise(phases)}
     begins = dict(phases)
     return {
         "seconds": phases[-1][1],
+        "seconds_of_computing": computing,
         "phases": {name: ends[name] - begins[name] for name in ends},
         "peak_resident_bytes": resident,
         "peak_private_bytes": private,
