@@ -156,7 +156,9 @@ class DocumentStore:
 
     def _between(self, number: int, begin: int, end: int) -> Iterator[bytes]:
         start, length = (int(self.records[number][field]) for field in ("start", "length"))
-        place, end = start + begin, start + min(end, length)
+        yield from self._range(start + begin, start + min(end, length))
+
+    def _range(self, place: int, end: int) -> Iterator[bytes]:
         while place < end:
             frame, offset = divmod(place, FRAME)
             taken = min(end - place, FRAME - offset)
@@ -166,6 +168,13 @@ class DocumentStore:
     def text(self, number: int) -> str:
         """A whole document."""
         return b"".join(self.parts(number)).decode("utf-8")
+
+    def text_at(self, start: int, length: int) -> str:
+        """The whole document whose record has these numbers; quicker than by its own."""
+        frame, offset = divmod(start, FRAME)
+        if offset + length <= FRAME:
+            return self._frame(frame)[offset : offset + length].decode("utf-8")
+        return b"".join(self._range(start, start + length)).decode("utf-8")
 
     def close(self) -> None:
         """Close the shards."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -93,6 +94,31 @@ class TokenStoreWriter:
             if self._unknown is not None:
                 self._unknown_tokens += int((tokens == self._unknown).sum())
         self._tokens.write(np.ascontiguousarray(tokens, dtype=self._kind).data.cast("B"))
+
+    def add(
+        self,
+        documents: Sequence[npt.NDArray[Any]],
+        sides: Sequence[int],
+        byte_lengths: Sequence[int],
+        numbers: Sequence[int],
+    ) -> None:
+        """Append whole documents.
+
+        Args:
+            documents: the tokens of each.
+            sides: of each, as indices into `SIDES`.
+            byte_lengths: see `end_document`.
+            numbers: likewise.
+        """
+        if not documents:
+            return
+        before = self._tokens.size // self._kind.itemsize
+        self.extend(np.concatenate(documents))
+        ends = before + np.cumsum([len(tokens) for tokens in documents], dtype=np.int64)
+        self._offsets.frombytes(ends.tobytes())
+        self._sides.extend(sides)
+        self._bytes.extend(byte_lengths)
+        self._documents.extend(numbers)
 
     def end_document(self, side: Side, byte_length: int, number: int) -> None:
         """Complete a document.

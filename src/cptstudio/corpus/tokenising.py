@@ -12,7 +12,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ from cptstudio.errors import UserError
 
 _BATCH_BYTES = 2 * durable.MEBIBYTE
 _EXACT_DUPLICATE = STATUSES.index("exact duplicate")
+_AT_ONCE = 1 << 16
 
 
 def tokenise(
@@ -61,24 +62,23 @@ def tokenise(
     writer = TokenStoreWriter(folder, tokenizer.facts, corpus_fingerprint, tokenizer.unknown, loss)
     encoder = LongTextEncoder(tokenizer)
     copies = _exact_copies(records)
-    batch: list[int] = []
+    batch: list[_Document] = []
     size = 0
-    for number in range(len(store)):
-        length = int(records["length"][number])
-        if records["status"][number] == _EXACT_DUPLICATE:
-            meter.bytes_done += length
+    for one in _documents(records, copies):
+        if one.status == _EXACT_DUPLICATE:
+            meter.bytes_done += one.length
             continue
-        if length > LONG_TEXT:
-            _encode_batch(store, batch, tokenizer, copies, writer, meter)
+        if one.length > LONG_TEXT:
+            _encode_batch(store, batch, tokenizer, writer, meter)
             batch, size = [], 0
-            _encode_long(store, number, encoder, copies, writer, meter)
+            _encode_long(store, one, encoder, writer, meter)
             continue
-        batch.append(number)
-        size += length
+        batch.append(one)
+        size += one.length
         if size >= _BATCH_BYTES:
-            _encode_batch(store, batch, tokenizer, copies, writer, meter)
+            _encode_batch(store, batch, tokenizer, writer, meter)
             batch, size = [], 0
-    _encode_batch(store, batch, tokenizer, copies, writer, meter)
+    _encode_batch(store, batch, tokenizer, writer, meter)
     writer.inexact_cuts = encoder.inexact_cuts
     meter.tell(final=True)
     writer.finish()
@@ -97,62 +97,84 @@ def _sample(store: DocumentStore) -> Iterator[str]:
             yield store.text(number)[:SAMPLE_CHARACTERS]
 
 
-def _exact_copies(records: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+class _Document(NamedTuple):
+    """What is known of a document; `copies`: how many dropped ones are equal to it."""
+
+    number: int
+    start: int
+    length: int
+    status: int
+    copies: int
+
+
+def _documents(records: npt.NDArray[Any], copies: npt.NDArray[np.int32]) -> Iterator[_Document]:
+    # Looking into the mapped records for each one takes ten times as long.
+    for first in range(0, len(records), _AT_ONCE):
+        part = records[first : first + _AT_ONCE]
+        numbers = range(first, first + len(part))
+        fields = [part[name].tolist() for name in ("start", "length", "status")]
+        more = copies[first : first + _AT_ONCE].tolist()
+        yield from map(_Document._make, zip(numbers, *fields, more, strict=True))
+
+
+def _exact_copies(records: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     """How many dropped copies each kept document has, [documents]."""
-    copies = np.zeros(len(records), dtype=np.int64)
+    copies = np.zeros(len(records), dtype=np.int32)
     dropped = records["status"] == _EXACT_DUPLICATE
     if dropped.any():
         hashes = np.ascontiguousarray(records["hash"]).view("<u8").reshape(-1, 2)[:, 0]
         values, counts = np.unique(hashes[dropped], return_counts=True)
-        places = np.minimum(np.searchsorted(values, hashes), len(values) - 1)
-        copies = np.where((values[places] == hashes) & ~dropped, counts[places], 0)
+        for first in range(0, len(records), _AT_ONCE):
+            here = slice(first, first + _AT_ONCE)
+            places = np.minimum(np.searchsorted(values, hashes[here]), len(values) - 1)
+            equal = (values[places] == hashes[here]) & ~dropped[here]
+            copies[here] = np.where(equal, counts[places], 0)
     return copies
 
 
 def _encode_batch(
     store: DocumentStore,
-    batch: list[int],
+    batch: list[_Document],
     tokenizer: CorpusTokenizer,
-    copies: npt.NDArray[np.int64],
     writer: TokenStoreWriter,
     meter: ProgressMeter,
 ) -> None:
     if not batch:
         return
-    texts = [store.text(number) for number in batch]
-    for number, tokens in zip(batch, tokenizer.encode_batch(texts), strict=True):
-        status = int(store.records["status"][number])
-        length = int(store.records["length"][number])
-        if status < len(SIDES):
-            writer.extend(tokens)
-            writer.end_document(SIDES[status], length, number)
-        else:
-            writer.drop(STATUSES[status], len(tokens))
-        if copies[number]:
-            writer.drop(STATUSES[_EXACT_DUPLICATE], int(copies[number]) * len(tokens))
-        meter.bytes_done += length
+    encoded = tokenizer.encode_batch([store.text_at(one.start, one.length) for one in batch])
+    kept = [place for place, one in enumerate(batch) if one.status < len(SIDES)]
+    writer.add(
+        [encoded[place] for place in kept],
+        [batch[place].status for place in kept],
+        [batch[place].length for place in kept],
+        [batch[place].number for place in kept],
+    )
+    for one, tokens in zip(batch, encoded, strict=True):
+        if one.status >= len(SIDES):
+            writer.drop(STATUSES[one.status], len(tokens))
+        if one.copies:
+            writer.drop(STATUSES[_EXACT_DUPLICATE], one.copies * len(tokens))
+        meter.bytes_done += one.length
     meter.tell()
 
 
 def _encode_long(
     store: DocumentStore,
-    number: int,
+    one: _Document,
     encoder: LongTextEncoder,
-    copies: npt.NDArray[np.int64],
     writer: TokenStoreWriter,
     meter: ProgressMeter,
 ) -> None:
-    status = int(store.records["status"][number])
-    kept = status < len(SIDES)
-    for tokens in encoder.encode(_decoded_parts(store, number, meter)):
+    kept = one.status < len(SIDES)
+    for tokens in encoder.encode(_decoded_parts(store, one.number, meter)):
         if kept:
             writer.extend(tokens)
         else:
-            writer.drop(STATUSES[status], len(tokens))
-        if copies[number]:
-            writer.drop(STATUSES[_EXACT_DUPLICATE], int(copies[number]) * len(tokens))
+            writer.drop(STATUSES[one.status], len(tokens))
+        if one.copies:
+            writer.drop(STATUSES[_EXACT_DUPLICATE], one.copies * len(tokens))
     if kept:
-        writer.end_document(SIDES[status], int(store.records["length"][number]), number)
+        writer.end_document(SIDES[one.status], one.length, one.number)
 
 
 def _decoded_parts(store: DocumentStore, number: int, meter: ProgressMeter) -> Iterator[str]:
