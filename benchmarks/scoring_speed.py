@@ -93,7 +93,6 @@ def in_turns(
     """Both in turns, after one of each that does not count."""
     from cptstudio.child_limits import usable_cores
     from cptstudio.lm import blas
-    from cptstudio.lm.streams import usable_cores
 
     found: tuple[list[Turn], list[Turn]] = ([], [])
     for turn in range(rounds + 1):

@@ -77,7 +77,6 @@ def measure(configuration: tuple[int, int, str], rounds: int) -> Result:
 
     from cptstudio.child_limits import usable_cores
     from cptstudio.lm import blas
-    from cptstudio.lm.streams import usable_cores
 
     vocabulary, context, method = configuration
     cores = usable_cores()

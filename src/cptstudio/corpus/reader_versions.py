@@ -14,7 +14,7 @@ LIBRARIES = (
     "charset-normalizer",
     "lxml",
     "pyarrow",
-    "pypdf",
+    "pypdfium2",
     "python-docx",
     "selectolax",
     "zstandard",

@@ -29,7 +29,6 @@ import numpy as np
 from cptstudio.child_limits import usable_cores
 from cptstudio.lm import elf
 from cptstudio.lm.cpu_kernels import prepare_cpu
-from cptstudio.lm.streams import usable_cores
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ import psutil
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_map, tree_map_with_path
 
+from cptstudio.child_limits import usable_cores
 from cptstudio.lm import blas
 from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
 from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
@@ -22,7 +23,7 @@ from cptstudio.lm.dropout import KeySource, keyed_dropout
 from cptstudio.lm.loss import next_token_nats
 from cptstudio.lm.output_head import OutputHead, find_output_head
 from cptstudio.lm.parameters import trainable_parameters
-from cptstudio.lm.streams import equal_parts, most_streams, usable_cores
+from cptstudio.lm.streams import equal_parts, most_streams
 
 Tokens = np.ndarray[Any, Any] | mx.array
 

@@ -28,7 +28,7 @@ from cptstudio.lm.cpu_kernels import exponential, fast_kernels, on_cpu, row_sums
 from cptstudio.lm.loss import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
 from cptstudio.lm.output_head import OutputHead, find_output_head, hidden_states
 from cptstudio.lm.parameters import network_rows
-from cptstudio.lm.streams import equal_parts, usable_cores
+from cptstudio.lm.streams import equal_parts
 from cptstudio.lm.vocabulary import check_ids
 from cptstudio.metrics import MEASURES
 

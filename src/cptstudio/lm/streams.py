@@ -1,16 +1,9 @@
 """How many CPU streams share the rows of a micro-batch; the planner asks too, without MLX."""
 
 import itertools
-import os
 
 GRADIENTS_SHARE = 16
 """Of the machine's memory, one part in this many goes to streams' gradients at most."""
-
-
-def usable_cores() -> int:
-    """The number of cores that this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
 
 def equal_parts(total: int, count: int) -> list[slice]:

@@ -12,7 +12,7 @@ from typing import Literal
 import psutil
 
 import cptstudio
-from cptstudio.lm.streams import usable_cores
+from cptstudio.child_limits import usable_cores
 
 _PACKAGES = ("mlx", "mlx-lm", "transformers", "tokenizers", "numpy")
 _CUDA_PACKAGES = ("mlx-cuda-12", "mlx-cuda-13", "mlx-cuda")
