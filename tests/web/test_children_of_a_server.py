@@ -155,11 +155,11 @@ KINDS: dict[str, tuple[str, Callable[[Client], None]]] = {
     "plan": ("corpus.tokenizer_identity", plan),
     "calibrate": ("training.calibration", calibrate),
     "download": ("models.download", download),
-    "evaluate": ("testing.evaluate", evaluate),
-    "merge": ("testing.merge", merge),
-    "suite": ("testing.suite_program", suite),
-    "questions": ("testing.question_program", questions),
-    "models in memory": ("testing.worker", models_in_memory),
+    "evaluate": ("evaluation.evaluate", evaluate),
+    "merge": ("evaluation.merge", merge),
+    "suite": ("evaluation.suite_program", suite),
+    "questions": ("evaluation.question_program", questions),
+    "models in memory": ("evaluation.worker", models_in_memory),
 }
 
 
@@ -233,8 +233,8 @@ def test_a_killed_server_takes_everything_with_it(
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [
-        ("testing.evaluate", ("evaluate", "toy", LAST, "--text", "much.txt")),
-        ("testing.model_check_program", ("models", "check", "endless")),
+        ("evaluation.evaluate", ("evaluate", "toy", LAST, "--text", "much.txt")),
+        ("evaluation.model_check_program", ("models", "check", "endless")),
         ("corpus.tokenizer_identity", ("plan", "--model", "endless", "--corpus", DOMAIN)),
     ],
 )

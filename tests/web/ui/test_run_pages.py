@@ -284,7 +284,7 @@ def test_tabs_notes_and_the_log(page: Page, workspace: Workspace) -> None:
     assert "owned" not in page.title()
     page.get_by_role("tab", name="Configuration").click()
     expect(page.get_by_role("table", name="Settings", exact=True)).to_contain_text("batch.rows")
-    page.get_by_role("tab", name="Story").click()
+    page.get_by_role("tab", name="Events").click()
     expect(page.get_by_text("All steps are done.").last).to_be_visible()
     page.goto("/")
     expect(page.get_by_text("<b>bold</b>")).to_be_visible()
