@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import venv
 from collections import defaultdict
@@ -62,8 +63,8 @@ def many_runs() -> Figures:
     """100 runs, 3 of them alive: first looks, requests, following."""
     from benchmarks import runs_at_scale
 
-    following = runs_at_scale.following
-    runs_at_scale.following = lambda manager, names, seconds: following(manager, names, seconds / 4)
+    # Some commits follow with what only this benchmark used; the terminal follows like this.
+    runs_at_scale.following = _following
     printed = io.StringIO()
     sys.argv = ["runs_at_scale"]
     with contextlib.redirect_stdout(printed):
@@ -150,7 +151,28 @@ def pages() -> Figures:
                     total += sum(child.cpu_times()[:2])
         return total
 
-    visits: dict[str, list[float]] = defaultdict(list)
+    def visit(path: str, there: str) -> Figures:
+        requests: list[str] = []
+        context = browser.new_context(storage_state=storage_of(server, session))
+        page = context.new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        cpu, of_server, began = cpu_of_browser(), _cpu_of(server), time.monotonic()
+        page.goto(f"{server.origin}{path}")
+        page.locator(there).first.wait_for()
+        seconds = time.monotonic() - began
+        page.wait_for_load_state("networkidle")
+        paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        found = {
+            "first paint, ms": paint,
+            "drawn, ms": 1000 * seconds,
+            "browser, ms CPU": 1000 * (cpu_of_browser() - cpu),
+            "server, ms CPU": 1000 * (_cpu_of(server) - of_server),
+            "requests": len(requests),
+        }
+        context.close()
+        return {f"{path}: {what}": value for what, value in found.items()}
+
+    found: Figures = {}
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "workspace")
         for number in range(1, 4):
@@ -162,31 +184,13 @@ def pages() -> Figures:
             session = server.sign_in()
             browser = playwright.chromium.launch(**browser_options())
             for path, there in (("/", "table"), ("/runs/run-1", "canvas"), ("/new", "main button")):
-                for _ in range(1 + VISITS):
-                    requests: list[object] = []
-                    context = browser.new_context(storage_state=storage_of(server, session))
-                    page = context.new_page()
-                    page.on("request", requests.append)
-                    cpu, of_server, began = cpu_of_browser(), _cpu_of(server), time.monotonic()
-                    page.goto(f"{server.origin}{path}")
-                    page.locator(there).first.wait_for()
-                    seconds = time.monotonic() - began
-                    page.wait_for_load_state("networkidle")
-                    paint = page.evaluate(
-                        "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-                    )
-                    for what, value in (
-                        ("first paint, ms", paint),
-                        ("drawn, ms", 1000 * seconds),
-                        ("browser, ms CPU", 1000 * (cpu_of_browser() - cpu)),
-                        ("server, ms CPU", 1000 * (_cpu_of(server) - of_server)),
-                        ("requests", len(requests)),
-                    ):
-                        visits[f"{path}: {what}"].append(value)
-                    context.close()
+                # The very first visit makes the server read what it then keeps.
+                visits = [visit(path, there) for _ in range(1 + VISITS)][1:]
+                found |= {
+                    what: statistics.median(one[what] for one in visits) for what in visits[0]
+                }
             browser.close()
-    # The very first visit makes the server read what it then keeps.
-    return {what: statistics.median(values[1:]) for what, values in visits.items()}
+    return found
 
 
 def commands() -> Figures:
@@ -215,6 +219,23 @@ MEASURES: dict[str, Callable[[], Figures]] = {
     "live": live,
     "pages": pages,
 }
+
+
+def _following(manager: Any, names: list[str], seconds: float) -> tuple[float, int]:
+    """See `runs_at_scale.following`."""
+    told: list[int] = []
+
+    def follow(name: str) -> None:
+        for update in manager.watch(name, until_ended=False):
+            told.append(len(update.rows))
+
+    for name in names:
+        threading.Thread(target=follow, args=(name,), daemon=True).start()
+    time.sleep(3)
+    told.clear()
+    start, cpu = time.monotonic(), time.process_time()
+    time.sleep(seconds / 2)
+    return (time.process_time() - cpu) / (time.monotonic() - start), sum(told)
 
 
 def _cpu_of(server: Any) -> float:
