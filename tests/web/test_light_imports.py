@@ -11,7 +11,7 @@ import pytest
 
 from tests.web.toy_workspace import make_toy_workspace
 
-NEVER = {"mlx", "mlx_lm", "torch", "transformers"}
+NEVER = {"mlx", "mlx_lm", "torch", "transformers", "pypdfium2"}
 NOT_AT_FIRST = NEVER | {"numpy", "pyarrow", "flask", "pydantic", "huggingface_hub", "tokenizers"}
 
 EVERY_ROUTE = """
