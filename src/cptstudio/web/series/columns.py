@@ -160,8 +160,8 @@ class RunColumns:
 
     def evaluations(self) -> list[dict[str, Any]]:
         """The current evaluation rows, as they are in the file."""
-        held = self.held()
-        return [row for at, row in self._evaluations if held is None or held[at]]
+        held = self._held(np.array([row[parsing.SEQ] for _, row in self._evaluations], np.int64))
+        return [row for at, (_, row) in enumerate(self._evaluations) if held is None or held[at]]
 
     def _kept_train_rows(self) -> Integers:
         if self._kept is None or self._kept[0] != self.count:
@@ -244,9 +244,11 @@ class RunColumns:
 
     def held(self) -> npt.NDArray[np.bool_] | None:
         """Which of all rows are not superseded; None when all of them hold."""
+        return self._held(self._seq.values())
+
+    def _held(self, seq: Integers) -> npt.NDArray[np.bool_] | None:
         if not self._resumes:
             return None
-        seq = self._seq.values()
         lows, highs = np.array(held_spans((own, after) for _, own, after in self._resumes)).T
         held: npt.NDArray[np.bool_] = seq <= highs[np.searchsorted(lows, seq) - 1]
         return held
