@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 import sysconfig
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cptstudio.corpus.build import build_corpus
-from cptstudio.corpus.build_progress import Progress
+from cptstudio.corpus.build_progress import Progress, ProgressMeter
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import STATUSES, BuildSettings
 from cptstudio.corpus.report import render
@@ -228,3 +229,20 @@ def test_a_workspace_renamed_during_a_build_is_not_made_anew(
     assert not (aside / "corpora" / "code" / "manifest.json").exists()
     corpus = build_corpus(aside / "corpora" / "code", [sources], model_path=model_folder).corpus
     assert len(corpus.documents) == 5
+
+
+def test_progress_counts_within_a_file_and_names_the_one_that_takes_long() -> None:
+    moments: list[Progress] = []
+    meter = ProgressMeter(moments.append, interval=0)
+    meter.begin("reading", 100)
+    meter.files_total = 3
+    meter.begin_file("s/large.txt", 60)
+    meter.read_more(20)
+    meter.read_more(500)
+    meter.end_files(1, 60)
+    now = time.monotonic()
+    meter.tell_reading([("s/quick.pdf", now), ("s/" + "x" * 90 + "slow.pdf", now - 12)])
+    assert [moment.bytes_done for moment in moments] == [20, 60, 60, 60]
+    assert [moment.slowest is None for moment in moments] == [True, True, True, False]
+    said = moments[-1].detail
+    assert said.startswith("1 of 3 files; …") and "slow.pdf takes 12 s so far" in said

@@ -63,7 +63,6 @@ class ProgressMeter:
         self.begin("scanning", 0)
         self.files_done = 0
         self.files_total = 0
-        self._slowest: tuple[str, float] | None = None
 
     def begin(self, phase: Phase, bytes_total: int) -> None:
         """Start a phase."""
@@ -72,7 +71,25 @@ class ProgressMeter:
         self.bytes_done = 0
         self._started = time.monotonic()
         self._last = float("-inf")
-        self._slowest = None
+        self._reading: list[tuple[str, float]] = []
+        self._size = self._within = 0
+
+    def begin_file(self, name: str, size: int) -> None:
+        """Start a file that is read here."""
+        self._reading = [(name, time.monotonic())]
+        self._size, self._within = size, 0
+
+    def read_more(self, text_bytes: int) -> None:
+        """Report that so much more text of this file was read, which tells how far it is."""
+        self._within = min(self._size, self._within + text_bytes)
+        self.tell()
+
+    def end_files(self, files: int, size: int) -> None:
+        """Report that so many files, of so many bytes, are done."""
+        self.files_done += files
+        self.bytes_done += size
+        self._reading, self._within = [], 0
+        self.tell()
 
     def tell_reading(self, files: Iterable[tuple[str, float]]) -> None:
         """Report while waiting for files that are being read.
@@ -80,9 +97,7 @@ class ProgressMeter:
         Args:
             files: their names, and since when, by `time.monotonic`.
         """
-        name, since = min(files, key=lambda one: one[1], default=("", math.inf))
-        taken = time.monotonic() - since
-        self._slowest = (name, taken) if taken >= _LONG_SECONDS else None
+        self._reading = list(files)
         self.tell()
 
     def tell(self, final: bool = False) -> None:
@@ -92,18 +107,23 @@ class ProgressMeter:
             return
         self._last = now
         elapsed = now - self._started
-        rate = self.bytes_done / elapsed if elapsed > 0 else 0.0
-        left = max(0, self._bytes_total - self.bytes_done)
+        done = self.bytes_done + self._within
+        rate = done / elapsed if elapsed > 0 else 0.0
+        left = max(0, self._bytes_total - done)
         remaining = left / rate if rate and self._bytes_total else None
         self._callback(
             Progress(
                 self._phase,
                 self.files_done,
                 self.files_total,
-                self.bytes_done,
+                done,
                 self._bytes_total,
                 rate,
                 remaining,
-                self._slowest,
+                self._slowest(now),
             )
         )
+
+    def _slowest(self, now: float) -> tuple[str, float] | None:
+        name, since = min(self._reading, key=lambda one: one[1], default=("", math.inf))
+        return (name, now - since) if now - since >= _LONG_SECONDS else None

@@ -4,7 +4,7 @@ A document may make its reader crash, never end, or take all memory. So it runs 
 is lost with it. One request a line on standard input until the input ends; it begins with
 {"ready": true}:
 
-    {"files": [{"path": PATH, "label": NAME, "size": BYTES, "modified_ns": TIME}, ...],
+    {"files": [{"location": PATH, "label": NAME, "size": BYTES, "modified_ns": TIME}, ...],
      "settings": BuildSettings, "into": FILE}
     -> {"progress": {"done": FILES}} before each file, then
        {"result": {"memory": BYTES}} or {"error": {...}}
@@ -36,7 +36,7 @@ def request_for(files: list[SourceFile], settings: BuildSettings, into: Path) ->
     return {
         "files": [
             {
-                "path": os.fsencode(file.path).decode("latin-1"),
+                "location": os.fsencode(file.location).decode("latin-1"),
                 "label": file.label,
                 "size": file.size,
                 "modified_ns": file.modified_ns,
@@ -56,7 +56,7 @@ def read(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         with FileReader(settings, batches.write) as reader:
             for number, given in enumerate(request["files"]):
                 answer.progress(done=number, final=True)
-                reader.read(SourceFile(**{**given, "path": _path(given["path"])}))
+                reader.read(SourceFile(**{**given, "location": str(_path(given["location"]))}))
             reader.finish()
     return {"memory": psutil.Process().memory_info().rss}
 

@@ -32,7 +32,7 @@ from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.file_reading import FileReader, Sink, record_of
 from cptstudio.corpus.former_documents import FormerDocuments, FormerFile
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
-from cptstudio.corpus.read_batches import read_batches
+from cptstudio.corpus.read_batches import Batch, read_batches
 from cptstudio.corpus.read_program import MODULE, request_for
 from cptstudio.corpus.readers.dispatch import is_light
 from cptstudio.corpus.sources import SourceFile
@@ -129,13 +129,20 @@ class ReaderPool:
         Raises:
             UserError: of the machine's, such as a full disk.
         """
-        with FileReader(self._settings, take) as here:
+
+        def take_here(one: Batch | SourceRecord) -> None:
+            take(one)
+            if isinstance(one, Batch):
+                self._meter.read_more(len(one.text))
+
+        with FileReader(self._settings, take_here) as here:
             for job in self._ahead(_jobs(files, former)):
                 begin()
                 if job.apart:
                     self._take(job, begin, take)
                     continue
                 for file, kept in zip(job.files, job.kept, strict=True):
+                    self._meter.begin_file(file.label, file.size)
                     if kept is None:
                         here.read(file)
                     else:
@@ -188,9 +195,7 @@ class ReaderPool:
         self._count(job.files)
 
     def _count(self, files: Sequence[SourceFile]) -> None:
-        self._meter.files_done += len(files)
-        self._meter.bytes_done += sum(file.size for file in files)
-        self._meter.tell()
+        self._meter.end_files(len(files), sum(file.size for file in files))
 
 
 def _jobs(files: Sequence[SourceFile], former: FormerDocuments) -> Iterator[_Job]:

@@ -34,22 +34,27 @@ class Source:
     uploaded: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A regular file to read.
+    """A regular file to read; there may be millions.
 
     Attributes:
-        path: where it is on this machine.
+        location: where it is on this machine.
         label: its name in reports: the given folder's own name and the path inside it. It does
             not depend on where the folder lies.
         size: bytes.
         modified_ns: time of its last change, nanoseconds since 1970.
     """
 
-    path: Path
+    location: str
     label: str
     size: int
     modified_ns: int
+
+    @property
+    def path(self) -> Path:
+        """Where it is on this machine."""
+        return Path(self.location)
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ def find_sources(
         problems = [f"{thing.label}: {thing.reason}" for thing in skipped[:20]]
         names = ", ".join(printable(one.label or str(one.path)) for one in given[:20])
         raise UserError(f"There is no file to read in {names}.", problems)
-    files.sort(key=lambda file: file.label.split("/"))
+    # By folders, as a label has no NUL; a list for each would take three times the memory.
+    files.sort(key=lambda file: file.label.replace("/", "\0"))
     return files, skipped
 
 
@@ -158,7 +164,7 @@ def _walk(path: Path, label: str, aside: LeftAside) -> Iterator[SourceFile | Ski
                 )
                 yield Skipped(name, reason)
             else:
-                yield SourceFile(here, name, information.st_size, information.st_mtime_ns)
+                yield SourceFile(str(here), name, information.st_size, information.st_mtime_ns)
         elif stat.S_ISLNK(information.st_mode):
             yield Skipped(name, "is a symbolic link, which is not followed")
         else:
