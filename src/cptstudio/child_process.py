@@ -225,11 +225,12 @@ class ChildProcess:
         Returns:
             its exit status as `subprocess` tells it; None when it does not end though killed.
         """
-        pause = threading.Event()
+        pause, given_up = threading.Event(), select.poll()
+        given_up.register(self._given_up, select.POLLIN)
         while True:
             with self._lock:
                 status = self._process.poll()
-            if status is not None or _is_readable(self._given_up):
+            if status is not None or given_up.poll(0):
                 break
             pause.wait(_POLL_SECONDS)
         self._let_go()
@@ -408,12 +409,6 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:g} second{'' if seconds == 1 else 's'}"
     return f"{seconds / 60:g} minutes" if seconds < 7200 else f"{seconds / 3600:g} hours"
-
-
-def _is_readable(descriptor: int) -> bool:
-    waiting = select.poll()
-    waiting.register(descriptor, select.POLLIN)
-    return bool(waiting.poll(0))
 
 
 _CRASHES: Final[Mapping[int, str]] = {

@@ -187,6 +187,11 @@ def jsonable(value: Any) -> Any:
     return value
 
 
+def integer(value: Any) -> int | None:
+    """Return a whole number that JSON held; None of all else, true and false among it."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def dump_json(value: Any, indent: int | None = None) -> str:
     """JSON text in which non-finite numbers are strings and lone surrogates are escaped."""
     separators = (",", ":") if indent is None else None

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeGuard, TypeVar
 
-from cptstudio.durable import LINE_SIZE_LIMIT, MEBIBYTE, UnusableFileError, parse_json
+from cptstudio.durable import LINE_SIZE_LIMIT, MEBIBYTE, UnusableFileError, integer, parse_json
 from cptstudio.json_lines import located_json_lines_backwards, read_json_lines_backwards
 from cptstudio.run_files import EVENTS, METRICS, readable_manifests
 
@@ -35,9 +35,8 @@ def is_row(value: Any) -> TypeGuard[Row]:
     """Whether a value is a row: an object with a whole `seq` and a `kind`."""
     if not isinstance(value, dict):
         return False
-    seq = value.get("seq")
-    whole = isinstance(seq, int) and not isinstance(seq, bool) and 0 <= seq < SEQ_LIMIT
-    return whole and isinstance(value.get("kind"), str)
+    seq = integer(value.get("seq"))
+    return seq is not None and 0 <= seq < SEQ_LIMIT and isinstance(value.get("kind"), str)
 
 
 def row_of_line(line: bytes) -> Row | None:
@@ -53,8 +52,8 @@ def row_of_line(line: bytes) -> Row | None:
 
 def resumed_after(row: Row) -> int | None:
     """The position that a row goes back to, or None when it is no resume row."""
-    after = row.get("after_seq")
-    if row["kind"] != RESUME or not isinstance(after, int) or isinstance(after, bool):
+    after = integer(row.get("after_seq"))
+    if row["kind"] != RESUME or after is None:
         return None
     return max(-1, min(after, int(row["seq"]) - 1))
 
@@ -125,11 +124,8 @@ def last_session(run_directory: Path) -> int | None:
 
 def _last_integer(path: Path, field: str) -> int | None:
     # `seq` and `session` only grow along a file, so its last line has the largest.
-    for record in read_json_lines_backwards(path):
-        value = record.get(field)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
+    found = (integer(record.get(field)) for record in read_json_lines_backwards(path))
+    return next((value for value in found if value is not None), None)
 
 
 def offset_after(run_directory: Path, seq: int) -> int:

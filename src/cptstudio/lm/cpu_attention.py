@@ -13,7 +13,7 @@ from typing import Any, cast
 import mlx.core as mx
 import numpy as np
 
-from cptstudio.lm.cpu_fusion import power_of_two, untraced
+from cptstudio.lm.cpu_fusion import power_of_two, untraced, with_gradient
 from cptstudio.lm.streams import equal_parts
 
 BLOCK = 128
@@ -41,10 +41,7 @@ def causal_attention(queries: mx.array, keys: mx.array, values: mx.array, scale:
     def attend_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
         return untraced(_attend_vjp, primals, cotangents[0], outputs, scale)
 
-    function: Any = mx.custom_function(attend)
-    function.vjp(attend_vjp)
-    result: mx.array = function(queries, keys, values)[0]
-    return result
+    return with_gradient(attend, attend_vjp)(queries, keys, values)
 
 
 def _attend(

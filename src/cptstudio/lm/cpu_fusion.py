@@ -136,6 +136,22 @@ def _build(tasks: SimpleQueue[Any]) -> None:
         del future, function, arguments, result, error
 
 
+def with_gradient(forward: Function, backward: Function) -> Callable[..., mx.array]:
+    """A function with a gradient of its own, which gives the first output of `forward`.
+
+    `backward` gets the arguments, the cotangents and all outputs: the others are kept for it.
+    """
+    function: Any = mx.custom_function(forward)
+    function.vjp(backward)
+
+    @wraps(forward)
+    def call(*arguments: mx.array) -> mx.array:
+        result: mx.array = function(*arguments)[0]
+        return result
+
+    return call
+
+
 def fused(function: Function) -> Function:
     """`function`, made of element-wise operations on arrays of one shape, as one pass or a few.
 

@@ -31,6 +31,7 @@ from cptstudio.lm.cpu_fusion import (
     power_of_two,
     untraced,
     whole_graph,
+    with_gradient,
 )
 from cptstudio.lm.cpu_memory import keep_freed_memory
 
@@ -74,12 +75,6 @@ def row_sums(x: mx.array) -> mx.array:
     return x.sum(axis=-1, keepdims=True)
 
 
-def _first(outputs: Any) -> mx.array:
-    """What a custom function gives to its caller; the rest is kept for the gradient."""
-    result: mx.array = outputs[0]
-    return result
-
-
 def sigmoid(x: mx.array) -> mx.array:
     """1 / (1 + exp(-x)) on a CPU, not to be differentiated by itself."""
     if x.dtype == mx.float32:
@@ -87,7 +82,6 @@ def sigmoid(x: mx.array) -> mx.array:
     return mx.reciprocal(mx.power(mx.array(1 / math.e, x.dtype), x) + 1)
 
 
-@mx.custom_function
 def _swiglu(gate: mx.array, up: mx.array) -> tuple[mx.array, mx.array]:
     gated = sigmoid(gate)
     return untraced(_product, gate, gated, up), gated
@@ -111,15 +105,10 @@ def _swiglu_slopes(
     return scaled * up * slope, scaled * gate
 
 
-_swiglu.vjp(_swiglu_vjp)
+swiglu = with_gradient(_swiglu, _swiglu_vjp)
+"""silu(gate) * x (Shazeer, arXiv 2002.05202), keeping the sigmoid for the gradient."""
 
 
-def swiglu(gate: mx.array, x: mx.array) -> mx.array:
-    """silu(gate) * x (Shazeer, arXiv 2002.05202), keeping the sigmoid for the gradient."""
-    return _first(_swiglu(gate, x))
-
-
-@mx.custom_function
 def _silu(x: mx.array) -> tuple[mx.array, mx.array]:
     gated = sigmoid(x)
     return x * gated, gated
@@ -130,18 +119,12 @@ def _silu_vjp(primals: Any, cotangents: Any, outputs: Any) -> mx.array:
     return result
 
 
-_silu.vjp(_silu_vjp)
-
-
-def silu(x: mx.array) -> mx.array:
-    """SiLU: x * sigmoid(x)."""
-    return _first(_silu(x))
-
+silu = with_gradient(_silu, _silu_vjp)
+"""SiLU: x * sigmoid(x)."""
 
 _GELU = 2 * math.sqrt(2 / math.pi)
 
 
-@mx.custom_function
 def _gelu_approx(x: mx.array) -> tuple[mx.array, mx.array]:
     gated = sigmoid(x * (mx.square(x) * (0.044715 * _GELU) + _GELU))
     return x * gated, gated
@@ -154,12 +137,8 @@ def _gelu_approx_vjp(primals: Any, cotangents: Any, outputs: Any) -> mx.array:
     return result
 
 
-_gelu_approx.vjp(_gelu_approx_vjp)
-
-
-def gelu_approx(x: mx.array) -> mx.array:
-    """The tanh form of GELU (arXiv 1606.08415), as x times a sigmoid: the same function."""
-    return _first(_gelu_approx(x))
+gelu_approx = with_gradient(_gelu_approx, _gelu_approx_vjp)
+"""The tanh form of GELU (arXiv 1606.08415), as x times a sigmoid: the same function."""
 
 
 def _attention(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:

@@ -6,10 +6,13 @@ differentiates these: two to three times the passes that are needed. What is her
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import mlx.core as mx
+
+from cptstudio.lm.cpu_fusion import with_gradient
 
 _STOCK_RMS_NORM, _STOCK_ROPE = mx.fast.rms_norm, mx.fast.rope
 
@@ -24,12 +27,11 @@ def rms_norm(x: mx.array, weight: mx.array | None, eps: float, *, stream: Any = 
     )
     if not covered:
         return _STOCK_RMS_NORM(x, weight, eps, stream=stream)
-    result: mx.array = _rms_norm(eps)(x, weight)[0]
-    return result
+    return _rms_norm(eps)(x, weight)
 
 
 @lru_cache(maxsize=16)
-def _rms_norm(epsilon: float) -> Any:
+def _rms_norm(epsilon: float) -> Callable[..., mx.array]:
     def normalise(x: mx.array, weight: mx.array) -> tuple[mx.array, mx.array]:
         size = x.shape[-1]
         means = (x * x) @ mx.full((size, 1), 1 / size)
@@ -46,9 +48,7 @@ def _rms_norm(epsilon: float) -> Any:
         back = dots * (inverse * inverse * inverse * (1 / size))
         return above * inverse * weight - x * back, columns.reshape(size)
 
-    function: Any = mx.custom_function(normalise)
-    function.vjp(normalise_vjp)
-    return function
+    return with_gradient(normalise, normalise_vjp)
 
 
 def rope(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cptstudio.durable import read_foreign_json
+from cptstudio.durable import integer, read_foreign_json
 from cptstudio.errors import UserError
 from cptstudio.lm import weight_formats
 from cptstudio.lm.config_section import language_model
@@ -107,7 +107,7 @@ def describe_model(path: Path) -> ModelDescription:
         bytes=sum(tensor.bytes for tensor in tensors.values()),
         dtype=_main_dtype(tensors),
         quantization=quantization,
-        vocabulary_size=_integer(text.get("vocab_size")),
+        vocabulary_size=integer(text.get("vocab_size")),
         embedding_rows=_embedding_rows(config, tensors),
         context_limit=next(limits, None),
         tied_embeddings=tied,
@@ -140,7 +140,7 @@ def read_embedding_rows(path: Path) -> int | None:
 
 
 def _embedding_rows(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int | None:
-    said = _integer(language_model(config).get("vocab_size"))
+    said = integer(language_model(config).get("vocab_size"))
     return embedding_rows({name: tensor.shape for name, tensor in tensors.items()}, said)
 
 
@@ -208,7 +208,7 @@ def _names(value: Any) -> tuple[str, ...]:
 def _quantization(config: Mapping[str, Any], path: Path) -> Quantization | None:
     own = config.get("quantization")
     if isinstance(own, dict):
-        return Quantization(_integer(own.get("bits")), _integer(own.get("group_size")), "mlx")
+        return Quantization(integer(own.get("bits")), integer(own.get("group_size")), "mlx")
     foreign = _foreign_quantization(config, path)
     if foreign is None:
         return None
@@ -217,7 +217,7 @@ def _quantization(config: Mapping[str, Any], path: Path) -> Quantization | None:
     method = foreign.get("quant_method")
     return Quantization(
         weight_formats.bits_of({**foreign, **sizes}),
-        _integer(sizes.get("group_size")),
+        integer(sizes.get("group_size")),
         method if isinstance(method, str) else "unknown",
     )
 
@@ -235,10 +235,6 @@ def _foreign_quantization(config: Mapping[str, Any], path: Path) -> dict[str, An
     if not isinstance(separate, dict):
         return None
     return {"quant_method": "modelopt", **separate}
-
-
-def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _has_chat_template(path: Path) -> bool:
@@ -276,7 +272,7 @@ def _count_parameters(config: Mapping[str, Any], tensors: Mapping[str, Tensor], 
             own = table.get(module)
             group = (own if isinstance(own, dict) else table).get("group_size")
             # Each scale stands for one group of weights.
-            total += math.prod(tensors[f"{module}.scales"].shape) * (_integer(group) or 64)
+            total += math.prod(tensors[f"{module}.scales"].shape) * (integer(group) or 64)
         else:
             total += math.prod(tensor.shape)
     return total

@@ -21,7 +21,7 @@ from mlx.nn.losses import cross_entropy
 from mlx.utils import tree_unflatten
 
 from cptstudio.lm import cpu_head
-from cptstudio.lm.cpu_fusion import untraced
+from cptstudio.lm.cpu_fusion import untraced, with_gradient
 from cptstudio.lm.cpu_kernels import exponential, on_cpu, row_sums
 from cptstudio.lm.output_head import OutputHead, hidden_states, output_size
 from cptstudio.lm.parameters import flatten
@@ -91,10 +91,7 @@ def head_nats(
         )
         return gradients[0] if alone else gradients
 
-    function: Any = mx.custom_function(total)
-    function.vjp(total_vjp)
-    nats: mx.array = function(hidden, *trained.values())[0]
-    return nats
+    return with_gradient(total, total_vjp)(hidden, *trained.values())
 
 
 def _plain_nats(logits: mx.array, targets: mx.array, weights: mx.array | None) -> mx.array:

@@ -110,7 +110,7 @@ def _apply_full(loaded: LoadedModel, rule: ParameterRule) -> AppliedMethod:
     embeddings = embedding_parameters(model, rule)
     return AppliedMethod(
         kind="full",
-        trainable=_count(trained.values()),
+        trainable=sum(value.size for value in trained.values()),
         total=_total(model),
         targets=(),
         embeddings=frozenset(embeddings & trained.keys()),
@@ -144,7 +144,7 @@ def _apply_adapters(
     trained = trainable_parameters(model)
     return AppliedMethod(
         kind="dora" if settings.kind == "dora" else "lora",
-        trainable=_count(trained.values()),
+        trainable=sum(value.size for value in trained.values()),
         total=total,
         targets=tuple(chosen),
         embeddings=embeddings,
@@ -315,7 +315,3 @@ def _total(model: Module) -> int:
             own = {name: value for name, value in own.items() if name == "bias"}
         total += sum(value.size for name, value in own.items() if not name.startswith("_"))
     return total
-
-
-def _count(arrays: Iterable[mx.array]) -> int:
-    return sum(array.size for array in arrays)

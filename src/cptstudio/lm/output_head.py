@@ -16,6 +16,8 @@ from typing import Any, cast
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
+from cptstudio.lm.parameters import place_of
+
 logger = logging.getLogger(__name__)
 
 _PROBES = (0.25, -0.5, 1.0, -3.0, 20.0, -60.0, 1e6)
@@ -37,7 +39,7 @@ class OutputHead:
 
     def module(self, model: Module) -> Any:
         """The head's module in `model`."""
-        parent, name = _parent(model, self.path)
+        parent, name = place_of(model, self.path)
         return parent[name]
 
     def raw_logits(self, module: Any, hidden: mx.array) -> mx.array:
@@ -184,7 +186,7 @@ class _Tap:
 @contextmanager
 def _tapped(model: Module, path: str) -> Iterator[_Tap]:
     """Put a tap in the place of the module at `path` for a while."""
-    parent, name = _parent(model, path)
+    parent, name = place_of(model, path)
     module = parent[name]
     tap = _Tap(module)
     # Not by attribute: that would move the key to the end of the module, and with it the order of
@@ -194,12 +196,3 @@ def _tapped(model: Module, path: str) -> Iterator[_Tap]:
         yield tap
     finally:
         dict.__setitem__(parent, name, module)
-
-
-def _parent(model: Module, path: str) -> tuple[Any, str]:
-    """The module that holds the one at `path`, and its key there."""
-    *outer, name = path.split(".")
-    parent: Any = model
-    for key in outer:
-        parent = parent[int(key)] if isinstance(parent, list) else parent[key]
-    return parent, name

@@ -27,6 +27,15 @@ def named_modules(model: Any) -> dict[str, Module]:
     return dict(model.named_modules())
 
 
+def place_of(model: Any, path: str) -> tuple[Any, Any]:
+    """What holds the module or parameter at a dotted path, and its key there."""
+    *outer, leaf = path.split(".")
+    holder = model
+    for part in outer:
+        holder = holder[int(part)] if isinstance(holder, list) else holder[part]
+    return holder, int(leaf) if isinstance(holder, list) else leaf
+
+
 def network_rows(model: Module) -> int | None:
     """How many token ids a network has rows for; None where its embedding is not found."""
     shapes = {name: value.shape for name, value in named_parameters(model).items()}

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cptstudio.durable import integer
+
 if TYPE_CHECKING:
     from cptstudio.weight_files import Tensor
 
@@ -52,8 +54,8 @@ _ORIGINAL = (
 
 def bits_of(settings: Mapping[str, Any]) -> int | None:
     """Return the bits of a weight, by a configuration that another tool than mlx-lm wrote."""
-    said = settings.get("bits")
-    if isinstance(said, int) and not isinstance(said, bool):
+    said = integer(settings.get("bits"))
+    if said is not None:
         return said
     if settings.get("load_in_4bit") or settings.get("_load_in_4bit"):
         return 4

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from cptstudio.durable import integer
 from cptstudio.errors import UserError
 from cptstudio.models.hub_address import check_online, endpoint
 
@@ -117,15 +118,11 @@ def search(words: str) -> list[dict[str, Any]]:
 def _found(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": str(one["id"]),
-        "downloads": _count(one.get("downloads")),
-        "likes": _count(one.get("likes")),
+        "downloads": integer(one.get("downloads")),
+        "likes": integer(one.get("likes")),
         "updated": _seconds(one.get("lastModified") or one.get("createdAt")),
         "gated": bool(one.get("gated")),
     }
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _seconds(value: Any) -> float | None:

@@ -19,7 +19,7 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from cptstudio.lm.parameter_kinds import Treatment
-from cptstudio.lm.parameters import trainable_parameters
+from cptstudio.lm.parameters import place_of, trainable_parameters
 from cptstudio.settings import OptimizerSettings
 from cptstudio.training.update_rules import Scalars, State, UpdateRule, make_rule, make_scalars
 
@@ -232,13 +232,7 @@ class TrainedParameters(MutableMapping[str, mx.array]):
     """
 
     def __init__(self, model: Module) -> None:
-        self._places: dict[str, tuple[Any, Any]] = {}
-        for name in trainable_parameters(model):
-            *path, leaf = name.split(".")
-            holder: Any = model
-            for part in path:
-                holder = holder[int(part)] if isinstance(holder, list) else holder[part]
-            self._places[name] = (holder, int(leaf) if isinstance(holder, list) else leaf)
+        self._places = {name: place_of(model, name) for name in trainable_parameters(model)}
 
     def __getitem__(self, name: str) -> mx.array:
         holder, key = self._places[name]
