@@ -71,59 +71,55 @@ class JsonLines:
     Attributes:
         records: the objects of the complete, valid lines, in file order.
         damaged: one-based line numbers that hold no JSON object, with the reason.
-        end_offset: byte offset after the last complete line; give it to the next call.
     """
 
     records: list[dict[str, Any]]
     damaged: list[tuple[int, str]]
-    end_offset: int
 
 
-def _complete_lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None]]:
-    """Yield (end offset, line without newline or None when too long) of complete lines."""
-    with open_regular_file(path) as file:
-        _usable_size(path, file)
-        file.seek(offset)
-        while True:
-            line = file.readline(LINE_SIZE_LIMIT + 1)
-            if not line:
-                return
+def _complete_lines(path: Path) -> Iterator[bytes | None]:
+    """Yield complete lines without newline, None for one that is too long; none of no file."""
+    try:
+        file = open_regular_file(path)
+    except FileNotFoundError:
+        return
+    with file:
+        usable_size(path, file)
+        while line := file.readline(LINE_SIZE_LIMIT + 1):
             oversize = False
             while len(line) > LINE_SIZE_LIMIT and not line.endswith(b"\n"):
                 oversize = True
                 line = file.readline(LINE_SIZE_LIMIT + 1)
-                if not line:
-                    return
             if not line.endswith(b"\n"):
                 return
-            offset = file.tell()
-            yield offset, None if oversize else line[:-1]
+            yield None if oversize else line[:-1]
 
 
-def _usable_size(path: Path, file: IO[bytes]) -> int:
+def usable_size(path: Path, file: IO[bytes]) -> int:
+    """Return the size of an open file of rows.
+
+    Raises:
+        UnusableFileError: it is larger than any is.
+    """
     size = os.fstat(file.fileno()).st_size
     if size > FILE_SIZE_LIMIT:
         raise UnusableFileError(path, f"is larger than {FILE_SIZE_LIMIT:,} bytes")
     return size
 
 
-def read_json_lines(path: Path, offset: int = 0) -> JsonLines:
-    """Read the complete lines from a byte offset on; a file that is not there is empty.
-
-    Line numbers in `damaged` count from the offset.
+def read_json_lines(path: Path) -> JsonLines:
+    """Read the complete lines; a file that is not there is empty.
 
     Raises:
         UnusableFileError: it is no regular file, or larger than any file of rows is.
     """
-    records: list[dict[str, Any]] = []
-    damaged: list[tuple[int, str]] = []
-    for number, (end, record) in enumerate(_parsed_lines(path, offset), start=1):
-        offset = end
+    found = JsonLines([], [])
+    for number, record in enumerate(_parsed_lines(path), start=1):
         if isinstance(record, str):
-            damaged.append((number, record))
+            found.damaged.append((number, record))
         else:
-            records.append(record)
-    return JsonLines(records, damaged, offset)
+            found.records.append(record)
+    return found
 
 
 def damaged_json_lines(path: Path) -> list[tuple[int, str]]:
@@ -134,25 +130,22 @@ def damaged_json_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         UnusableFileError: it is no regular file, or larger than any file of rows is.
     """
-    lines = enumerate(_parsed_lines(path, 0), start=1)
-    return [(number, reason) for number, (_, reason) in lines if isinstance(reason, str)]
+    lines = enumerate(_parsed_lines(path), start=1)
+    return [(number, reason) for number, reason in lines if isinstance(reason, str)]
 
 
-def _parsed_lines(path: Path, offset: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Yield (end offset, object, or why it is none) of complete lines; none of no file."""
-    try:
-        for end, line in _complete_lines(path, offset):
-            if line is None:
-                yield end, f"longer than {LINE_SIZE_LIMIT:,} bytes"
-                continue
-            try:
-                record = parse_json(line)
-            except ValueError as error:
-                yield end, str(error)
-                continue
-            yield end, record if isinstance(record, dict) else "not a JSON object"
-    except FileNotFoundError:
-        return
+def _parsed_lines(path: Path) -> Iterator[dict[str, Any] | str]:
+    """Yield the object of each complete line, or why it is none."""
+    for line in _complete_lines(path):
+        if line is None:
+            yield f"longer than {LINE_SIZE_LIMIT:,} bytes"
+            continue
+        try:
+            record = parse_json(line)
+        except ValueError as error:
+            yield str(error)
+            continue
+        yield record if isinstance(record, dict) else "not a JSON object"
 
 
 def read_json_lines_backwards(
@@ -193,7 +186,7 @@ def _complete_lines_backwards(path: Path, byte_limit: int | None) -> Iterator[tu
     except FileNotFoundError:
         return
     with file:
-        position = _usable_size(path, file)
+        position = usable_size(path, file)
         stop = 0 if byte_limit is None else max(0, position - byte_limit)
         # What lies behind the last newline is torn or still growing.
         pieces: list[bytes] | None = None

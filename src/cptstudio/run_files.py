@@ -13,7 +13,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -256,20 +256,14 @@ def readable_manifests(checkpoints: Iterable[Path]) -> Iterator[tuple[Path, Chec
             yield checkpoint, read_manifest(checkpoint)
 
 
-def verify_checkpoint(checkpoint: Path, only: Collection[str] | None = None) -> CheckpointManifest:
+def verify_checkpoint(checkpoint: Path) -> CheckpointManifest:
     """Check every file of a checkpoint against its manifest.
-
-    Args:
-        checkpoint: its folder.
-        only: check these files alone.
 
     Raises:
         UserError: names the checkpoint and its first damaged file.
     """
     manifest = read_manifest(checkpoint)
     for name, record in manifest.files.items():
-        if only is not None and name not in only:
-            continue
         path = checkpoint / name
         try:
             size = path.stat().st_size

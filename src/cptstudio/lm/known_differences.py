@@ -16,7 +16,8 @@ from typing import Any
 from cptstudio.lm.config_section import language_model, long_ropes
 
 # The sliding window where config.json names none; None: there is none then.
-_ALL_LAYERS = {
+_ALWAYS = {
+    "gemma2": 4096,
     "ministral3": None,
     "mistral": 4096,
     "mixtral": None,
@@ -109,10 +110,8 @@ def _sliding_window(section: Mapping[str, Any], model_type: str) -> int | None:
     by_layer = bool(kinds)
     if by_layer and ("sliding_attention" not in kinds or model_type in _READ_BY_LAYER):
         return None
-    if model_type in _ALL_LAYERS:
-        window = section.get("sliding_window", _ALL_LAYERS[model_type])
-    elif model_type == "gemma2":
-        window = section.get("sliding_window", 4096)
+    if model_type in _ALWAYS:
+        window = section.get("sliding_window", _ALWAYS[model_type])
     elif model_type in _ONLY_IF_USED and section.get("use_sliding_window"):
         window = section.get("sliding_window", _ONLY_IF_USED[model_type])
         if not by_layer and model_type in _FIRST_LAYERS_WITHOUT:

@@ -20,7 +20,7 @@ from cptstudio.durable import (
     open_regular_file,
     parse_json,
 )
-from cptstudio.json_lines import FILE_SIZE_LIMIT
+from cptstudio.json_lines import usable_size
 
 _CHUNK = 4 * MEBIBYTE
 
@@ -103,9 +103,8 @@ class Follower:
 
     def _read(self, expected: tuple[int, int]) -> tuple[list[dict[str, Any]], list[str], bool]:
         with open_regular_file(self.path) as file:
+            usable_size(self.path, file)
             status = os.fstat(file.fileno())
-            if status.st_size > FILE_SIZE_LIMIT:
-                raise UnusableFileError(self.path, f"is larger than {FILE_SIZE_LIMIT:,} bytes")
             if (status.st_dev, status.st_ino) != expected:
                 return [], [], False
             data = os.pread(file.fileno(), _CHUNK, self._offset)
