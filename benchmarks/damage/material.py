@@ -13,7 +13,6 @@ import io
 import json
 import shutil
 import subprocess
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +22,8 @@ import pyarrow.parquet
 import zstandard
 from pypdf import PdfReader, PdfWriter
 
+from benchmarks.damage.office_material import office_files
+from benchmarks.damage.zipping import zipped
 from cptstudio.corpus.readers.dispatch import FORMATS, PACKED
 from cptstudio.durable import MEBIBYTE
 
@@ -78,6 +79,7 @@ def made() -> Iterator[tuple[str, bytes]]:
     word, book = _word(), _book()
     yield "word.docx", word
     yield "book.epub", book
+    yield from office_files(sentences(4, 1).replace("\n", " "))
     yield "packed.txt.gz", gzip.compress(text.encode())
     yield "packed.jsonl.zst", zstandard.compress(lines)
     members = {"a.txt": text.encode(), "b/c.jsonl": lines, "d.docx": word, "e.epub": book}
@@ -138,15 +140,6 @@ def _book() -> bytes:
     }
     members |= {f"OPS/{name}": _html(n).encode() for n, name in enumerate(names)}
     return zipped(members)
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    """A zip archive."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return out.getvalue()
 
 
 def _pdfs() -> Iterator[tuple[str, bytes]]:

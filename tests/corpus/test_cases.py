@@ -58,6 +58,8 @@ READ = {
     # What follows lies outside of the page, as every viewer shows it.
     "22-pdf-damaged-badtoken.pdf": ["Before"],
     "23-parquet-types-dict.parquet": ["d1", "d2", "d1"],
+    "26-textlike-doc.rtf": ["Grüße bold"],
+    "26-textlike-mail.eml": ["Grüße\n\nGrüße aus dem Büro."],
     "30-encodings-iso2022jp.txt": ["日本語の電子メール。"],
     "30-encodings-mixed.txt": ["Größe in UTF-8.\nUnd Größe, Füße, Äpfel in Latin-1."],
     "32-office-damaged-vmerge-shift.docx": ["Paragraph 0 of the good text with some words in it."],
@@ -73,8 +75,6 @@ NAMED = {
     "21-pdf-fonts-ligature-null.pdf": "1 characters have no Unicode value",
     "22-pdf-damaged-asciihex.pdf": "1 of 1 pages hold no text",
     "22-pdf-damaged-kidsloop.pdf": "page 1 cannot be read",
-    "26-textlike-doc.rtf": "is of a kind that is not read",
-    "26-textlike-mail.eml": "is of a kind that is not read",
     "30-encodings-mixed.txt": "1 of its lines are not UTF-8; those were read as cp1252",
     "32-office-damaged-deflate64.docx": "compression method is not supported",
     "32-office-damaged-e-zipcrypt.epub": "password required",

@@ -8,6 +8,7 @@ import json
 import textwrap
 import unicodedata
 import zipfile
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -70,6 +71,43 @@ def test_html_keeps_paragraphs_lists_cells_and_preformatted_text() -> None:
     assert text_of_html(page) == (
         "Title\n\nOne bold word.\nNext\n\na\nb\n\n1\t2\n\ndef f():\n    return 1\n"
     )
+
+
+def test_html_leaves_out_what_is_hidden_and_what_stands_around_the_main_text() -> None:
+    math = "<math><mfrac><mi>a</mi><mrow><mi>b</mi><mo>+</mo><mn>1</mn></mrow></mfrac></math>"
+    katex = (
+        "<span class='katex-mathml'><math><semantics><mi>x</mi><annotation encoding="
+        "'application/x-tex'>x^2</annotation></semantics></math></span>"
+        "<span class='katex-html'>x2</span>"
+    )
+    page = (
+        "<nav>Home</nav><header><h1>Title</h1></header><p hidden>gone</p><dialog>gone</dialog>"
+        f"<p style='color:red; display : none'>gone</p><p>{math} and {katex}</p>"
+        "<ruby>漢<rt>かん</rt></ruby><article><footer>Its author</footer></article>"
+    )
+    left_out: Counter[str] = Counter()
+    text = text_of_html(page + "<footer>Imprint</footer>", left_out=left_out, main=True)
+    assert text == "Title\n\na/(b+1) and x^2\n\n漢\n\nIts author\n"
+    assert left_out == {"hidden passages": 4, "passages around the main text": 2}
+    framed = f"<div>around</div><main><nav>Contents</nav>{page}</main>"
+    assert text_of_html(framed, main=True) == "Title\n\na/(b+1) and x^2\n\n漢\n\nIts author\n"
+    assert "around" in text_of_html(framed) and "around" in text_of_html(
+        "<main></main>around", main=True
+    )
+
+
+def test_html_in_a_declared_encoding_and_xhtml(tmp_path: Path) -> None:
+    text = "Больше, чем слова"
+    declared = f"<meta charset='koi8-r'><p>{text}</p>"
+    (tmp_path / "a.html").write_bytes(declared.encode("koi8-r"))
+    (tmp_path / "b.html").write_bytes(declared.encode())
+    space = "xmlns='http://www.w3.org/1999/xhtml'"
+    page = f"<html {space}><script src='x'/><p><![CDATA[a < b]]>{{}}</p></html>"
+    (tmp_path / "c.xhtml").write_text(page.format(""), encoding="utf-8")
+    (tmp_path / "d.xhtml").write_text(page.format("<br> & more"), encoding="utf-8")
+    assert read(tmp_path / "a.html") == read(tmp_path / "b.html") == [text + "\n"]
+    assert read(tmp_path / "c.xhtml") == ["a < b\n"]
+    assert read(tmp_path / "d.xhtml") == ["a < b\n& more\n"]
 
 
 def test_deeply_nested_html_is_read() -> None:

@@ -16,7 +16,7 @@ from cptstudio.corpus.split import SplitRule
 from cptstudio.corpus.token_store import Side
 
 CORPUS_FORMAT = 1
-READERS = 2
+READERS = 3
 """Raised when the same files give other documents than before, so that they are read again."""
 
 Dropped = Literal["exact duplicate", "near duplicate", "overlap with held-out"]

@@ -15,7 +15,6 @@ LIBRARIES = (
     "lxml",
     "pyarrow",
     "pypdfium2",
-    "python-docx",
     "selectolax",
     "zstandard",
 )

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from cptstudio.corpus.readers import markup, pdf, publications, records, word
+from cptstudio.corpus.readers import (
+    mail,
+    markup,
+    opendocument,
+    pdf,
+    publications,
+    records,
+    rtf,
+    slides,
+    subtitles,
+    word,
+)
 from cptstudio.corpus.readers.decoding import decoded
 from cptstudio.corpus.readers.items import Item, Unreadable
 
@@ -47,8 +58,16 @@ FORMATS = (
     Format("TeX", (".tex",), _text, light=True),
     Format("HTML", (".html", ".htm", ".xhtml"), markup.html),
     Format("PDF", (".pdf",), pdf.pdf),
-    Format("Word", (".docx",), word.word),
+    Format("Word", (".docx", ".docm", ".dotx", ".dotm"), word.word),
+    Format("OpenDocument", (".odt", ".ott", ".fodt", ".odp", ".fodp"), opendocument.open_document),
+    Format("RTF", (".rtf",), rtf.rich_text),
+    Format("PowerPoint", (".pptx", ".pptm", ".ppsx"), slides.power_point),
     Format("EPUB", (".epub",), publications.epub),
+    Format("e-mail", (".eml",), mail.message),
+    Format("mailboxes", (".mbox",), mail.mailbox),
+    Format("saved web pages", (".mht", ".mhtml"), mail.saved_page),
+    Format("subtitles", (".srt", ".vtt"), subtitles.cues, light=True),
+    Format("SubStation subtitles", (".ass", ".ssa"), subtitles.sub_station, light=True),
     Format("Jupyter notebooks", (".ipynb",), records.notebook, light=True),
     Format("JSON lines", (".jsonl", ".ndjson"), records.json_lines, records=True, light=True),
     Format("JSON", (".json",), records.json_document, records=True, light=True),
@@ -68,11 +87,11 @@ _HEAVY = frozenset(
 _ARCHIVES = frozenset({".zip", ".gz", ".zst", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
 # Kinds whose bytes would pass for text, or that deserve a better word than "binary".
 _NOT_READ = {
-    **dict.fromkeys((".rtf", ".doc", ".odt", ".pages", ".wpd"), "save it as .docx, .pdf or .txt"),
+    **dict.fromkeys((".doc", ".dot", ".pages", ".wpd", ".wps"), "save it as .docx or .pdf"),
     **dict.fromkeys((".xls", ".xlsx", ".ods", ".numbers"), "save it as .csv"),
-    **dict.fromkeys((".ppt", ".pptx", ".odp"), "save it as .pdf"),
-    **dict.fromkeys((".mht", ".mhtml"), "save it as .html"),
-    **dict.fromkeys((".eml", ".msg", ".mbox", ".pst"), "save the messages as .txt"),
+    **dict.fromkeys((".ppt", ".pps"), "save it as .pptx or .pdf"),
+    **dict.fromkeys((".msg", ".pst", ".ost"), "save the messages as .eml or .mbox"),
+    **dict.fromkeys((".odg", ".vsd", ".vsdx"), "save it as .pdf"),
     **dict.fromkeys((".mobi", ".azw", ".azw3", ".djvu", ".ps"), "convert it to .epub or .pdf"),
 }
 # What `datasets` writes beside the .arrow files of a dataset that is saved to disk.

@@ -64,6 +64,7 @@ class Item:
         notes: what a reader finds worth telling while it reads on.
         nulls: rows of a table of columns that have no value in its text's column.
         aside: why it is not to be read at all.
+        main_text: of a web page only the main text is wanted, see `BuildSettings`.
     """
 
     label: str
@@ -72,6 +73,7 @@ class Item:
     notes: list[str] = field(default_factory=list)
     nulls: int = 0
     aside: Aside | None = None
+    main_text: bool = True
 
     @cached_property
     def findings(self) -> Findings:

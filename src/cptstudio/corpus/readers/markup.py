@@ -1,19 +1,48 @@
-"""HTML to text: what a reader of the page reads, with paragraphs and preformatted text kept."""
+"""HTML to text: what a reader of the page reads, with paragraphs and preformatted text kept.
+
+What its author hid is left out, and so is what stands around the main text, where the page says by
+its elements or roles which that is (HTML Standard, 4.3 and 4.4; WAI-ARIA 1.2, landmark roles).
+"""
 
 from __future__ import annotations
 
+import codecs
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cptstudio.corpus.readers.decoding import decoded
+from cptstudio.corpus.readers.equations import text_of_mathml
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.xhtml import as_html, parsed
 from cptstudio.durable import MEBIBYTE
 
 HTML_LIMIT = 64 * MEBIBYTE
 _SILENT = frozenset(
     {"script", "style", "noscript", "template", "head", "svg", "iframe", "object", "button"}
+    # What browsers of today show instead, pronunciations, and choices that are not shown.
+    | {"noframes", "noembed", "audio", "video", "canvas", "rt", "rp", "datalist"}
 )
+_AROUND = frozenset({"navigation", "search", "banner", "contentinfo", "complementary"})
+_LANDMARKS = {"nav": "navigation", "search": "search"}
+_HIDING = re.compile(
+    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\s*(?:!|;|$)", re.IGNORECASE
+)
+# KaTeX and MathJax show an equation in elements of their own beside its MathML.
+_SHOWN_MATH = ("katex-html", "MathJax_Preview", "mwe-math-fallback-image-inline")
+_DECLARED = re.compile(
+    rb"""<meta\s[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)"""
+    rb"""|\A\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""",
+    re.IGNORECASE,
+)
+_DECLARED_WITHIN = 4096
+# Names that mean another encoding on the web (Encoding Standard, 4.2).
+_ON_THE_WEB = {
+    "iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "shift_jis": "cp932",
+    "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "big5": "big5hkscs",
+    "tis-620": "cp874", "iso8859-11": "cp874",
+}  # fmt: skip
 _PARAGRAPHS = frozenset(
     [
         "address",
@@ -67,17 +96,63 @@ _EMPTY_LINES = re.compile(r"\n{3,}")
 
 def html(item: Item, field: str) -> Iterator[Iterable[str]]:
     """One HTML page as one document."""
+    left_out: Counter[str] = Counter()
+    page = _page(item)
+    source = as_html(page) if _is_xml(item, page) else page
+    text = text_of_html(source, left_out=left_out, main=item.main_text)
+    item.notes += [f"{count:,} {what} are left out" for what, count in left_out.items() if count]
+    yield (text,)
+
+
+def _page(item: Item) -> str:
+    encoding = _declared(item)
+    if encoding is not None:
+        try:
+            return item.read(HTML_LIMIT).decode(encoding)
+        except UnicodeDecodeError:
+            pass  # It is not what it says; found out as of any other text.
     parts, size = [], 0
     for part in decoded(item):
         parts.append(part)
         size += len(part)
         if size > HTML_LIMIT:
             raise Unreadable(f"is larger than {HTML_LIMIT // MEBIBYTE} MiB")
-    yield (text_of_html("".join(parts)),)
+    return "".join(parts)
 
 
-def text_of_html(source: str) -> str:
+def _declared(item: Item) -> str | None:
+    """The encoding that a page names, where that is none that every text is tried as."""
+    with item.open() as file:
+        head = file.read(_DECLARED_WITHIN)
+    found = _DECLARED.search(head)
+    if found is None:
+        return None
+    try:
+        name = codecs.lookup((found[1] or found[2]).decode("ascii")).name
+    except LookupError:
+        return None
+    if name.startswith("utf"):
+        return None
+    data = item.read(HTML_LIMIT)
+    try:
+        # Hardly any text happens to be valid UTF-8.
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return _ON_THE_WEB.get(name, name)
+    return None if not data.isascii() or name.startswith("cp") else name
+
+
+def _is_xml(item: Item, page: str) -> bool:
+    return item.suffix == ".xhtml" or page.lstrip("\ufeff \t\r\n").startswith("<?xml")
+
+
+def text_of_html(source: str, *, left_out: Counter[str] | None = None, main: bool = False) -> str:
     """The visible text of a page: paragraphs apart by an empty line, cells by a tab.
+
+    Args:
+        source: the page.
+        left_out: counts what is left out.
+        main: leave out what its elements say is not its main text.
 
     Raises:
         Unreadable: it would keep the parser busy for minutes.
@@ -89,6 +164,22 @@ def text_of_html(source: str) -> str:
     root = LexborHTMLParser(source.encode("utf-8", "replace")).root
     if root is None:
         return ""
+    counts = Counter() if left_out is None else left_out
+    if main:
+        marked = [node for node in root.css("main, [role=main]") if not _is_hidden(node)]
+        # Of several none is known to be the one, and an empty one is filled by a program.
+        if len(marked) == 1:
+            inside: Counter[str] = Counter()
+            text = _written(marked[0], inside, main=True)
+            if text:
+                whole = _written(root, Counter(), main=False)
+                inside["passages around the main text"] += len(whole) > len(text)
+                counts.update(inside)
+                return text
+    return _written(root, counts, main=main)
+
+
+def _written(root: Any, counts: Counter[str], *, main: bool) -> str:
     writer = _Writer()
     # (node, 0) enters a node, (name, 1) leaves it: the tree may be deeper than the stack allows.
     waiting: list[tuple[Any, bool]] = [(root, False)]
@@ -104,6 +195,16 @@ def text_of_html(source: str) -> str:
         # Processing instructions, such as <?php ?>, have no name.
         if name is None or name in _SILENT or name.startswith(("-", "!")):
             continue
+        if name == "math":
+            writer.text(_equation(node))
+            continue
+        given = node.attributes
+        if (given or name == "dialog") and _is_hidden(node):
+            counts["hidden passages"] += bool((node.text() or "").strip())
+            continue
+        if main and _landmark(node, name, given) in _AROUND and node is not root:
+            counts["passages around the main text"] += bool((node.text() or "").strip())
+            continue
         writer.enter(name)
         waiting.append((name, True))
         child, children = node.child, []
@@ -112,6 +213,31 @@ def text_of_html(source: str) -> str:
             child = child.next
         waiting.extend(reversed(children))
     return writer.finish()
+
+
+def _is_hidden(node: Any) -> bool:
+    given = node.attributes
+    if "hidden" in given or (node.tag == "dialog" and "open" not in given):
+        return True
+    if _HIDING.search(given.get("style") or ""):
+        return True
+    return any(word in _SHOWN_MATH for word in (given.get("class") or "").split())
+
+
+def _landmark(node: Any, name: str, given: dict[str, str | None]) -> str:
+    role = (given.get("role") or "").strip().lower()
+    if role:
+        return role
+    if name in ("footer", "aside"):
+        # Of the whole page, not of an article in it; an aside may be a remark to the text.
+        parent = node.parent
+        return "contentinfo" if name == "footer" and parent.tag == "body" else ""
+    return _LANDMARKS.get(name, "")
+
+
+def _equation(node: Any) -> str:
+    tree = parsed(node.html)
+    return (node.text() or "") if tree is None else text_of_mathml(tree)
 
 
 def _check_nesting(source: str) -> None:

@@ -11,6 +11,8 @@ from cptstudio.durable import MEBIBYTE
 
 _FILE_LIMIT = 512 * MEBIBYTE
 _UNPACKED_LIMIT = 512 * MEBIBYTE
+# How files of Office 97 begin, and those that newer ones encrypt (MS-CFB, MS-OFFCRYPTO).
+_COMPOUND = bytes.fromhex("d0cf11e0a1b11ae1")
 
 
 def seekable(item: Item) -> IO[bytes]:
@@ -28,6 +30,11 @@ def check_archive(file: IO[bytes]) -> zipfile.ZipFile:
     Raises:
         Unreadable: it is none, or would take too much memory.
     """
+    if file.read(len(_COMPOUND)) == _COMPOUND:
+        raise Unreadable(
+            "is protected by a password, or of an older kind: save it anew without one"
+        )
+    file.seek(0)
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:

@@ -8,7 +8,6 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from functools import partial
-from html.entities import html5 as html_entities
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -16,14 +15,12 @@ from cptstudio.corpus.readers.guard import attempt, words_of
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.markup import HTML_LIMIT, text_of_html
 from cptstudio.corpus.readers.packages import check_archive, seekable
+from cptstudio.corpus.readers.xhtml import as_html
 from cptstudio.durable import MEBIBYTE
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
-# Those that XML does not know without a document type; & and < must stay as they are.
-_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]*);")
 _WRONG_SHARE = 0.02
 
 
@@ -92,25 +89,7 @@ def _chapter(item: Item, archive: zipfile.ZipFile, name: str, place: str) -> str
         item.findings.add(
             f"{place} has {wrong:,} bytes that are not {encoding}; U+FFFD stands there"
         )
-    return text_of_html(_as_html(text))
-
-
-def _as_html(text: str) -> str:
-    """A chapter as HTML: in XML an element that closes itself is empty, in HTML it stays open.
-
-    What is not well-formed is left as it is, because the HTML parser makes the most of it.
-    """
-    from lxml import etree  # type: ignore[import-untyped]
-
-    known = _ENTITY.sub(lambda found: html_entities.get(found[1] + ";", found[0]), text)
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)
-    try:
-        root = etree.fromstring(_DECLARATION.sub("", known, count=1).encode(), parser)
-    except (etree.XMLSyntaxError, ValueError):
-        return text
-    for element in root.iter(etree.Element):
-        element.tag = etree.QName(element).localname
-    return str(etree.tostring(root, method="html", encoding="unicode"))
+    return text_of_html(as_html(text))
 
 
 def _xml_encoding(data: bytes) -> str:
