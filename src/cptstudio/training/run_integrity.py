@@ -7,7 +7,7 @@ What has changed is told by its file, with what was expected and what there is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,14 +25,17 @@ _PLACES: Final = ("model_path", "settings.model.path", "parent.path", "parent.ch
 _MOST_SHOWN: Final = 5
 
 
-def check_model(config: RunConfig) -> None:
+def check_model(config: RunConfig, hashes: Callable[[Path], dict[str, str]] = model_files) -> None:
     """Compare the base model's weights and configuration with what the run was prepared with.
+
+    Args:
+        hashes: gives the SHA-256 of the base's files, read anew or remembered.
 
     Raises:
         UserError: names the first file that differs, where the run's record tells.
     """
     folder = Path(config.model_path)
-    found = model_files(folder)
+    found = hashes(folder)
     if hash_of_files(found) == config.model_hash:
         return
     raise UserError(
