@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.web.server_process import wait_for
 
 _BUILD = """
 import sys
+import threading
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from cptstudio.corpus.build import build_corpus
@@ -189,3 +191,25 @@ def test_every_library_that_readers_use_decides_whether_a_text_is_read_again() -
     used = {distributions[name][0].lower().replace("_", "-") for name in names}
     assert "lxml" in used
     assert used <= set(LIBRARIES)
+
+
+def test_a_reader_that_is_killed_once_reads_its_file_again_and_twice_costs_it(
+    tmp_path: Path, bad: Path
+) -> None:
+    told = tmp_path / "told"
+    (bad / "05.wait").write_text(str(told), encoding="utf-8")
+    built: list[Corpus] = []
+    build = threading.Thread(
+        target=lambda: built.append(build_corpus(tmp_path / "c", [bad]).corpus)
+    )
+    build.start()
+    killed = set()
+    # Not the first file of the first process, so it gets another chance, in one of its own.
+    while len(killed) < 2:
+        wait_for(lambda: told.exists() and told.read_text() not in ("", *killed), "a reader waits")
+        killed.add(told.read_text())
+        os.kill(int(told.read_text()), signal.SIGKILL)
+    build.join()
+    (problem,) = built[0].manifest.report.problems
+    assert problem.startswith("s/05.wait: cannot be read: its reader was ended from outside")
+    assert sum(built[0].manifest.report.documents.values()) == 21

@@ -45,6 +45,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     status, said = trainer_process.run(directory)
     assert status == 0, said
     write_much_text(workspace.root / "much")
+    (workspace.root / "pages").mkdir()
+    (workspace.root / "pages" / "large.html").write_text("<p>a page of words</p>\n" * 2_000_000)
     numbers = workspace.root / "sources" / "numbers"
     numbers.mkdir()
     for number in range(300):
@@ -89,6 +91,11 @@ class Client:
 def build(client: Client) -> None:
     sources = [{"root": "workspace", "path": "much"}]
     client.post("corpora", {"name": "built", "sources": sources})
+
+
+def read(client: Client) -> None:
+    sources = [{"root": "workspace", "path": "pages"}]
+    client.post("corpora", {"name": "read", "sources": sources})
 
 
 def tokenise(client: Client) -> None:
@@ -150,6 +157,7 @@ def models_in_memory(client: Client) -> None:
 
 KINDS: dict[str, tuple[str, Callable[[Client], None]]] = {
     "corpus": ("corpus.build_program", build),
+    "readers": ("corpus.read_program", read),
     "tokenise": ("corpus.build_program", tokenise),
     "rows": ("corpus.sample_program", rows),
     "plan": ("corpus.tokenizer_identity", plan),
@@ -204,7 +212,7 @@ def at_work(family: list[psutil.Process], modules: list[str]) -> bool:
 @pytest.mark.parametrize(
     ("victims", "kinds"),
     [
-        ("both", ("corpus", "tokenise", "plan", "rows")),
+        ("both", ("corpus", "readers", "tokenise", "plan", "rows")),
         ("master", ("calibrate", "download", "models in memory")),
         ("worker", ("evaluate", "merge")),
         ("both", ("suite", "questions")),
