@@ -136,7 +136,7 @@ class ReaderPool:
                 self._meter.read_more(len(one.text))
 
         with FileReader(self._settings, take_here) as here:
-            for job in self._ahead(_jobs(files, former)):
+            for job in self._ahead(_jobs(files, former, self._workers > 1)):
                 begin()
                 if job.apart:
                     self._take(job, begin, take)
@@ -198,8 +198,14 @@ class ReaderPool:
         self._meter.end_files(len(files), sum(file.size for file in files))
 
 
-def _jobs(files: Sequence[SourceFile], former: FormerDocuments) -> Iterator[_Job]:
-    """Put files that lie together into jobs that are worth a question."""
+def _jobs(files: Sequence[SourceFile], former: FormerDocuments, several: bool) -> Iterator[_Job]:
+    """Put files that lie together into jobs that are worth a question.
+
+    Args:
+        files: in order.
+        former: has those that need not be read.
+        several: processes read, so that it pays to let them read much plain text, too.
+    """
     total = sum(file.size for file in files)
     plain = sum(file.size for file in files if is_light(file.path.suffixes))
     job = _Job(0, [], apart=False)
@@ -207,7 +213,7 @@ def _jobs(files: Sequence[SourceFile], former: FormerDocuments) -> Iterator[_Job
         light = is_light(file.path.suffixes)
         kept = former.find(file)
         # A file that is most of them all would only make the others wait.
-        apart = not light or (plain > _MUCH and file.size < min(_LARGE, total // 2))
+        apart = not light or (several and plain > _MUCH and file.size < min(_LARGE, total // 2))
         apart = apart and kept is None
         most = (512, 8 * MEBIBYTE) if light else (16, MEBIBYTE)
         full = len(job.files) >= most[0] or job.size + file.size > most[1]
