@@ -71,28 +71,33 @@ class JsonLines:
     Attributes:
         records: the objects of the complete, valid lines, in file order.
         damaged: one-based line numbers that hold no JSON object, with the reason.
+        end_offset: byte offset after the last complete line; give it to the next call.
     """
 
     records: list[dict[str, Any]]
     damaged: list[tuple[int, str]]
+    end_offset: int
 
 
-def _complete_lines(path: Path) -> Iterator[bytes | None]:
-    """Yield complete lines without newline, None for one that is too long; none of no file."""
-    try:
-        file = open_regular_file(path)
-    except FileNotFoundError:
-        return
-    with file:
+def _complete_lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None]]:
+    """Yield (end offset, line without newline or None when too long) of complete lines."""
+    with open_regular_file(path) as file:
         usable_size(path, file)
-        while line := file.readline(LINE_SIZE_LIMIT + 1):
+        file.seek(offset)
+        while True:
+            line = file.readline(LINE_SIZE_LIMIT + 1)
+            if not line:
+                return
             oversize = False
             while len(line) > LINE_SIZE_LIMIT and not line.endswith(b"\n"):
                 oversize = True
                 line = file.readline(LINE_SIZE_LIMIT + 1)
+                if not line:
+                    return
             if not line.endswith(b"\n"):
                 return
-            yield None if oversize else line[:-1]
+            offset = file.tell()
+            yield offset, None if oversize else line[:-1]
 
 
 def usable_size(path: Path, file: IO[bytes]) -> int:
@@ -107,19 +112,23 @@ def usable_size(path: Path, file: IO[bytes]) -> int:
     return size
 
 
-def read_json_lines(path: Path) -> JsonLines:
-    """Read the complete lines; a file that is not there is empty.
+def read_json_lines(path: Path, offset: int = 0) -> JsonLines:
+    """Read the complete lines from a byte offset on; a file that is not there is empty.
+
+    Line numbers in `damaged` count from the offset.
 
     Raises:
         UnusableFileError: it is no regular file, or larger than any file of rows is.
     """
-    found = JsonLines([], [])
-    for number, record in enumerate(_parsed_lines(path), start=1):
+    records: list[dict[str, Any]] = []
+    damaged: list[tuple[int, str]] = []
+    for number, (end, record) in enumerate(_parsed_lines(path, offset), start=1):
+        offset = end
         if isinstance(record, str):
-            found.damaged.append((number, record))
+            damaged.append((number, record))
         else:
-            found.records.append(record)
-    return found
+            records.append(record)
+    return JsonLines(records, damaged, offset)
 
 
 def damaged_json_lines(path: Path) -> list[tuple[int, str]]:
@@ -130,22 +139,25 @@ def damaged_json_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         UnusableFileError: it is no regular file, or larger than any file of rows is.
     """
-    lines = enumerate(_parsed_lines(path), start=1)
-    return [(number, reason) for number, reason in lines if isinstance(reason, str)]
+    lines = enumerate(_parsed_lines(path, 0), start=1)
+    return [(number, reason) for number, (_, reason) in lines if isinstance(reason, str)]
 
 
-def _parsed_lines(path: Path) -> Iterator[dict[str, Any] | str]:
-    """Yield the object of each complete line, or why it is none."""
-    for line in _complete_lines(path):
-        if line is None:
-            yield f"longer than {LINE_SIZE_LIMIT:,} bytes"
-            continue
-        try:
-            record = parse_json(line)
-        except ValueError as error:
-            yield str(error)
-            continue
-        yield record if isinstance(record, dict) else "not a JSON object"
+def _parsed_lines(path: Path, offset: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Yield (end offset, object, or why it is none) of complete lines; none of no file."""
+    try:
+        for end, line in _complete_lines(path, offset):
+            if line is None:
+                yield end, f"longer than {LINE_SIZE_LIMIT:,} bytes"
+                continue
+            try:
+                record = parse_json(line)
+            except ValueError as error:
+                yield end, str(error)
+                continue
+            yield end, record if isinstance(record, dict) else "not a JSON object"
+    except FileNotFoundError:
+        return
 
 
 def read_json_lines_backwards(
