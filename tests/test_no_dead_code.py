@@ -71,7 +71,10 @@ class Piece:
             elif isinstance(node, ast.Import):
                 self.imported.update((alias.name, "") for alias in node.names)
             elif isinstance(node, ast.Constant) and _NAME.fullmatch(str(node.value)):
-                self.attributes.update(re.split("[.:]", str(node.value)))
+                *module, name = re.split("[.:]", str(node.value))
+                self.attributes.update((*module, name))
+                # A module beside this one, and what of it is loaded when it is used.
+                self.imported.add((".".join((*self.module.split(".")[:-1], *module)), name))
 
 
 def _hands_over(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:

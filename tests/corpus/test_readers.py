@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 import textwrap
 import unicodedata
 import zipfile
@@ -53,7 +54,8 @@ def test_the_reader_of_contributing_is_all_that_a_format_takes(
     )
     opml = ModuleType("opml")
     exec(module, vars(opml))
-    added: Format = eval(record, {"Format": Format, "opml": opml})
+    monkeypatch.setitem(sys.modules, "cptstudio.corpus.readers.opml", opml)
+    added: Format = eval(record, {"Format": Format, "reader": dispatch.reader})
     name, data = eval(example.replace("yield ", ""))
     (tmp_path / name).write_bytes(data)
     monkeypatch.setitem(dispatch._READERS, added.suffixes[0], added.read)

@@ -8,19 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
-from cptstudio.corpus.readers import (
-    mail,
-    markup,
-    opendocument,
-    pdf,
-    publications,
-    records,
-    rtf,
-    slides,
-    subtitles,
-    word,
-)
 from cptstudio.corpus.readers.decoding import decoded
 from cptstudio.corpus.readers.items import Item, Unreadable
 
@@ -47,6 +36,21 @@ class Format:
     light: bool = False
 
 
+def reader(name: str) -> Reader:
+    """Return a reader by its module here and its name.
+
+    Readers load what only they use, such as PDFium, so each is loaded when it reads: the server and
+    most commands only ask which formats there are.
+    """
+    module, _, function = name.partition(".")
+
+    def read(item: Item, field: str) -> Iterator[Iterable[str]]:
+        found: Reader = getattr(import_module(f"{__package__}.{module}"), function)
+        return found(item, field)
+
+    return read
+
+
 def _text(item: Item, field: str) -> Iterator[Iterable[str]]:
     yield decoded(item)
 
@@ -56,24 +60,30 @@ FORMATS = (
     Format("Markdown", (".md", ".markdown"), _text, light=True),
     Format("reStructuredText", (".rst",), _text, light=True),
     Format("TeX", (".tex",), _text, light=True),
-    Format("HTML", (".html", ".htm", ".xhtml"), markup.html),
-    Format("PDF", (".pdf",), pdf.pdf),
-    Format("Word", (".docx", ".docm", ".dotx", ".dotm"), word.word),
-    Format("OpenDocument", (".odt", ".ott", ".fodt", ".odp", ".fodp"), opendocument.open_document),
-    Format("RTF", (".rtf",), rtf.rich_text),
-    Format("PowerPoint", (".pptx", ".pptm", ".ppsx"), slides.power_point),
-    Format("EPUB", (".epub",), publications.epub),
-    Format("e-mail", (".eml",), mail.message),
-    Format("mailboxes", (".mbox",), mail.mailbox),
-    Format("saved web pages", (".mht", ".mhtml"), mail.saved_page),
-    Format("subtitles", (".srt", ".vtt"), subtitles.cues, light=True),
-    Format("SubStation subtitles", (".ass", ".ssa"), subtitles.sub_station, light=True),
-    Format("Jupyter notebooks", (".ipynb",), records.notebook, light=True),
-    Format("JSON lines", (".jsonl", ".ndjson"), records.json_lines, records=True, light=True),
-    Format("JSON", (".json",), records.json_document, records=True, light=True),
-    Format("CSV", (".csv", ".tsv"), records.table, records=True, light=True),
-    Format("Parquet", (".parquet",), records.parquet, records=True),
-    Format("Arrow", (".arrow",), records.arrow_table, records=True),
+    Format("HTML", (".html", ".htm", ".xhtml"), reader("markup.html")),
+    Format("PDF", (".pdf",), reader("pdf.pdf")),
+    Format("Word", (".docx", ".docm", ".dotx", ".dotm"), reader("word.word")),
+    Format(
+        "OpenDocument",
+        (".odt", ".ott", ".fodt", ".odp", ".fodp"),
+        reader("opendocument.open_document"),
+    ),
+    Format("RTF", (".rtf",), reader("rtf.rich_text")),
+    Format("PowerPoint", (".pptx", ".pptm", ".ppsx"), reader("slides.power_point")),
+    Format("EPUB", (".epub",), reader("publications.epub")),
+    Format("e-mail", (".eml",), reader("mail.message")),
+    Format("mailboxes", (".mbox",), reader("mail.mailbox")),
+    Format("saved web pages", (".mht", ".mhtml"), reader("mail.saved_page")),
+    Format("subtitles", (".srt", ".vtt"), reader("subtitles.cues"), light=True),
+    Format("SubStation subtitles", (".ass", ".ssa"), reader("subtitles.sub_station"), light=True),
+    Format("Jupyter notebooks", (".ipynb",), reader("records.notebook"), light=True),
+    Format(
+        "JSON lines", (".jsonl", ".ndjson"), reader("records.json_lines"), records=True, light=True
+    ),
+    Format("JSON", (".json",), reader("records.json_document"), records=True, light=True),
+    Format("CSV", (".csv", ".tsv"), reader("records.table"), records=True, light=True),
+    Format("Parquet", (".parquet",), reader("records.parquet"), records=True),
+    Format("Arrow", (".arrow",), reader("records.arrow_table"), records=True),
     # What no other format claims, if its content is text.
     Format("any other text, such as source code", (), _text, light=True),
 )
@@ -115,12 +125,12 @@ def read_documents(item: Item, text_field: str) -> Iterator[Iterable[str]]:
         raise Unreadable("describes a dataset and holds no text itself")
     if item.suffix in _NOT_READ:
         raise Unreadable(f"is of a kind that is not read ({item.suffix}): {_NOT_READ[item.suffix]}")
-    reader = _READERS.get(item.suffix, _text)
-    if reader is not _text:
+    read = _READERS.get(item.suffix, _text)
+    if read is not _text:
         with item.open() as file:
             if not file.read(1):
                 raise Unreadable("is empty")
-    yield from reader(item, text_field)
+    yield from read(item, text_field)
 
 
 def is_light(suffixes: Sequence[str]) -> bool:

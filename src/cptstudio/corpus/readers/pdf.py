@@ -15,6 +15,7 @@ from cptstudio.corpus.readers.pdf_columns import arrange
 from cptstudio.corpus.readers.pdf_heads import drop_running_heads
 from cptstudio.corpus.readers.pdf_layout import Composer
 from cptstudio.corpus.readers.pdf_lines import PageText
+from cptstudio.corpus.readers.pdf_page import read_page
 from cptstudio.corpus.readers.pdf_words import Vocabulary
 
 _PAGES_GIVEN_UP = 100
@@ -81,9 +82,6 @@ def _blocks(item: Item, document: Any) -> Iterator[str]:
 
 def _some_pages(item: Item, document: Any, start: int, tally: _Tally) -> list[PageText]:
     """The pages that can be read of those that are looked at together."""
-    # Its names of PDFium load that library, which who asks for the formats has no use for.
-    from cptstudio.corpus.readers.pdf_page import read_page
-
     pages = []
     with _no_collection():
         for number in range(start, min(start + _TOGETHER, tally.pages)):
