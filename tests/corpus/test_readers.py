@@ -18,12 +18,14 @@ import pyarrow as arrow
 import pyarrow.parquet
 import pytest
 import zstandard
+from lxml import etree
 
 from benchmarks.damage import material
 from cptstudio.corpus.cleaning import Cleaner
 from cptstudio.corpus.readers import dispatch
 from cptstudio.corpus.readers.dispatch import FORMATS, PACKED, Format, read_documents
-from cptstudio.corpus.readers.items import items_of
+from cptstudio.corpus.readers.guard import words_of
+from cptstudio.corpus.readers.items import Unreadable, items_of
 from cptstudio.corpus.readers.markup import text_of_html
 from cptstudio.corpus.sources import find_sources
 
@@ -247,3 +249,16 @@ def test_marks_without_end_are_left_as_they_are_and_the_rest_is_composed() -> No
     assert cleaner.long_runs == 1
     decorated = "a" + "\u0301\u0327" * 100
     assert "".join(Cleaner().clean([decorated])) == unicodedata.normalize("NFC", decorated)
+
+
+def test_what_takes_a_parser_the_square_of_its_size_is_refused() -> None:
+    attributes = " ".join(f"a{number}=1" for number in range(200_000))
+    with pytest.raises(Unreadable, match="an element with 200,000 attributes"):
+        text_of_html(f"<p {attributes}>x</p>")
+    drawing = "M 1 2 " * 100_000
+    assert text_of_html(f'<path d="{drawing}"></path><p title="{"=" * 60_000}">x</p>') == "x\n"
+    with pytest.raises(Unreadable, match="300,000 elements inside each other"):
+        text_of_html("<div>" * 300_000)
+    with pytest.raises(etree.XMLSyntaxError) as raised:
+        etree.fromstring("<a>" * 300 + "</a>" * 300)
+    assert words_of(raised.value) == "it is nested too deeply"

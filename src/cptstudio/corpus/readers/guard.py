@@ -147,7 +147,11 @@ def words_of(error: BaseException) -> str:
         return "it is damaged, or of a kind that its reader does not support"
     # str() of a KeyError is the key as Python would write it.
     told = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return " ".join(str(told).split())[:_MESSAGE] or "it is damaged"
+    words = " ".join(str(told).split())
+    if "XML_PARSE_HUGE" in words:
+        # What libxml2 says of XML that goes beyond its limits, the only one that files reach.
+        return "it is nested too deeply"
+    return words[:_MESSAGE] or "it is damaged"
 
 
 def _unreadable(error: BaseException) -> Unreadable:

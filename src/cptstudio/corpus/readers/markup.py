@@ -87,6 +87,9 @@ _NESTING = re.compile(
     "a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[ \t\n\r\f/>])",
     re.IGNORECASE,
 )
+_LONG_TAG = re.compile(r"<[A-Za-z][^<>]{50000,}")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_ATTRIBUTES = 10_000
 _FEW_TAGS = 5_000
 _BLOCK_STEPS = 2_000_000_000
 _FORMAT_STEPS = 50_000_000
@@ -244,8 +247,13 @@ def _check_nesting(source: str) -> None:
     """Refuse what a parser takes quadratic time or memory for (HTML Standard, section 13.2).
 
     At each tag it may walk up all open elements, and in each new block it opens all formatting
-    elements that were left open anew. No page that anyone wrote comes near these products.
+    elements that were left open anew. Each attribute is compared with those before it. No page that
+    anyone wrote comes near these numbers.
     """
+    for tag in _LONG_TAG.finditer(source):
+        attributes = _QUOTED.sub("", tag[0]).count("=")
+        if attributes > _ATTRIBUTES:
+            raise Unreadable(f"has an element with {attributes:,} attributes")
     tags = source.count("<")
     if tags < _FEW_TAGS:
         return
