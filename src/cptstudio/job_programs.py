@@ -83,6 +83,18 @@ class TellsProgress(Protocol):
         """See `Answer.progress`."""
 
 
+def counted(
+    answer: TellsProgress, phase: str, unit: Unit, detail: str = ""
+) -> Callable[[int, int], None]:
+    """Return what tells how many units of a phase are done, and of how many."""
+
+    def tell(done: int, total: int) -> None:
+        last = done == total
+        answer.progress(final=last, phase=phase, done=done, total=total, unit=unit, detail=detail)
+
+    return tell
+
+
 Work = Callable[[dict[str, Any], Answer], dict[str, Any]]
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from cptstudio import __version__, terminal
 from cptstudio.cli import (
@@ -88,9 +89,6 @@ def main() -> None:
     leave_out_torch()
     try:
         app()
-    except UserError as error:
-        errors.print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True)
-        sys.exit(1)
     except KeyboardInterrupt:
         errors.print("Interrupted.")
         sys.exit(130)
@@ -98,15 +96,9 @@ def main() -> None:
         # The reader of our output has gone (`| head`); Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        refused = refusal_of(error)
+    except (UserError, OSError) as error:
+        refused = error if isinstance(error, UserError) else refusal_of(error)
         if refused is None:
             raise
-        errors.print(f"[bold red]Error:[/] {_escaped(refused)}", soft_wrap=True)
+        errors.print(f"[bold red]Error:[/] {escape(str(refused))}", soft_wrap=True)
         sys.exit(1)
-
-
-def _escaped(error: UserError) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import TaskID
+from rich.progress import Progress
 from rich.table import Table
 
 from cptstudio.cli.common import (
@@ -30,6 +31,9 @@ from cptstudio.corpus.report import describe, render
 from cptstudio.errors import UserError
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
+
+if TYPE_CHECKING:
+    from cptstudio.corpus.sources import Source
 
 app = typer.Typer(
     help="Turn documents into corpora: build, look at them, see the rows that training sees.",
@@ -103,9 +107,10 @@ def build(
     folder = place.corpus(name)
     model_path = _model_path(model, place)
     place.make(place.corpora)
-    with _ProgressBar(quiet=as_json) as bar:
+    with byte_bar(quiet=as_json) as bar:
+        tell = _phases_on(bar)
         corpus, changed = _build(
-            folder, sources or [], given, model_path, bar, allow_lossy, workers
+            folder, sources or [], given, model_path, tell, allow_lossy, workers
         )
     if as_json:
         print_json({"changed": changed, **describe(corpus)})
@@ -135,10 +140,10 @@ def _note_missing_rows(corpus: Corpus, model_path: Path) -> None:
 
 def _build(
     folder: Path,
-    sources: list[Path],
+    sources: Sequence[Path | Source],
     given: dict[str, Any],
     model_path: Path | None,
-    bar: _ProgressBar,
+    tell: build_progress.ProgressCallback,
     allow_lossy: bool,
     workers: int | None,
 ) -> tuple[Corpus, bool]:
@@ -146,31 +151,18 @@ def _build(
     from cptstudio.corpus.tokenising import ensure_tokens
 
     if sources:
-        result = build_corpus(
-            folder,
-            sources,
-            checked(BuildSettings, **given),
-            model_path,
-            bar.update,
-            allow_lossy=allow_lossy,
-            workers=workers,
-        )
-        return result.corpus, result.changed
-    corpus = open_corpus(folder)
-    if model_path is not None and not given:
-        ensure_tokens(corpus, model_path, bar.update, allow_lossy=allow_lossy)
-        return corpus, False
-    settings = checked(BuildSettings, **corpus.manifest.settings.model_dump() | given)
-    if model_path is None and corpus.manifest.model and Path(corpus.manifest.model).exists():
-        model_path = Path(corpus.manifest.model)
+        settings = checked(BuildSettings, **given)
+    else:
+        corpus = open_corpus(folder)
+        if model_path is not None and not given:
+            ensure_tokens(corpus, model_path, tell, allow_lossy=allow_lossy)
+            return corpus, False
+        settings = checked(BuildSettings, **corpus.manifest.settings.model_dump() | given)
+        if model_path is None and corpus.manifest.model and Path(corpus.manifest.model).exists():
+            model_path = Path(corpus.manifest.model)
+        sources = corpus.given_sources()
     result = build_corpus(
-        folder,
-        corpus.given_sources(),
-        settings,
-        model_path,
-        bar.update,
-        allow_lossy=allow_lossy,
-        workers=workers,
+        folder, sources, settings, model_path, tell, allow_lossy=allow_lossy, workers=workers
     )
     return result.corpus, result.changed
 
@@ -316,27 +308,16 @@ def _model_path(model: str | None, workspace: Workspace) -> Path | None:
     return resolve_reference(model, workspace).model
 
 
-class _ProgressBar:
-    """Draws `build_progress.Progress` on standard error."""
+def _phases_on(bar: Progress) -> build_progress.ProgressCallback:
+    """Draw a build's progress on a bar, one phase at a time."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._bar = byte_bar(quiet=quiet)
-        self._task: TaskID | None = None
-        self._phase = ""
-
-    def __enter__(self) -> _ProgressBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, moment: build_progress.Progress) -> None:
+    def tell(moment: build_progress.Progress) -> None:
         files = moment.detail
         total = moment.bytes_total or None
-        if self._task is None or moment.phase != self._phase:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(moment.phase, total=total, detail=files)
-            self._phase = moment.phase
-        self._bar.update(self._task, completed=moment.bytes_done, total=total, detail=files)
+        if [task.description for task in bar.tasks] != [moment.phase]:
+            for task in bar.tasks:
+                bar.remove_task(task.id)
+            bar.add_task(moment.phase, total=total, detail=files)
+        bar.update(bar.task_ids[0], completed=moment.bytes_done, total=total, detail=files)
+
+    return tell

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors
 from cptstudio.cli.measured import (
     FastBlasOption,
     ModelsArgument,
@@ -64,21 +64,21 @@ def evaluate(
     names = [*(corpora or ()), *(str(path) for path in texts or ())]
     references = [resolve_reference(text, place) for text in models]
     request = {
-        "workspace": place.root,
         "models": [request_of(reference) for reference in references],
         "corpora": [corpus_of(name, place) for name in corpora or ()],
         "texts": [{"name": str(path), "path": path.absolute()} for path in texts or ()],
-        "fast_blas": fast_blas,
         **asked.model_dump(),
     }
-    report, result = run_reported(EVALUATE, request, place, quiet=as_json)
-    if as_json:
-        print_json({"report": report, **result})
-        return
-    table = bits_table(
-        f"Bits per byte on held-out text ({result['side']}; lower is better)",
-        "Model", result["models"], names,
-    )  # fmt: skip
+
+    def show(result: dict[str, Any]) -> None:
+        _show(result, names)
+
+    run_reported(EVALUATE, request, place, show, fast_blas=fast_blas, as_json=as_json)
+
+
+def _show(result: dict[str, Any], names: list[str]) -> None:
+    title = f"Bits per byte on held-out text ({result['side']}; lower is better)"
+    table = bits_table(title, "Model", result["models"], names)
     first = result["models"][0]["corpora"]
     measured = (
         f"{name}: {first[name]['documents']:,} documents, {first[name]['bytes']:,} bytes"
@@ -86,6 +86,5 @@ def evaluate(
     )
     table.caption = escape(", ".join(measured))
     console.print(table)
-    console.print(f"Kept as report {report}.")
     for note in result["notes"]:
         errors.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, number, print_json
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, number
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.typed_options import whole
@@ -50,24 +50,17 @@ def harness(
     """
     place = Workspace(workspace)
     request = {
-        "workspace": place.root,
         "models": [request_of(reference) for reference in references_of(models, place)],
         "tasks": list(dict.fromkeys(tasks)),
         "include": include.absolute() if include else None,
         "shots": shots,
         "limit": limit,
         "download": download,
-        "fast_blas": fast_blas,
     }
-    report, result = run_reported(HARNESS, request, place, quiet=as_json)
-    if as_json:
-        print_json({"report": report, **result})
-        return
-    console.print(_table(result))
-    console.print(f"Kept as report {report}.")
+    run_reported(HARNESS, request, place, _show, fast_blas=fast_blas, as_json=as_json)
 
 
-def _table(result: dict[str, Any]) -> Table:
+def _show(result: dict[str, Any]) -> None:
     table = Table(title=f"lm-evaluation-harness {result['version']}")
     table.add_column("Task")
     table.add_column("Metric")
@@ -83,4 +76,4 @@ def _table(result: dict[str, Any]) -> Table:
                 spread = f" ± {number(error, '.4f')}" if error is not None else ""
                 cells.append(f"{number(measured['value'], '.4f')}{spread}")
             table.add_row(escape(task), escape(metric), *cells)
-    return table
+    console.print(table)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console
 from cptstudio.cli.measured import FastBlasOption, bits_table, corpus_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.setting_options import with_field_options
@@ -96,29 +96,12 @@ def merge(
         max_bytes=measured.max_bytes,
         save=target,
     )
-    request |= {"workspace": place.root, "fast_blas": fast_blas}
-    _show(*run_reported(MERGE, request, place, quiet=as_json), corpora, target, as_json=as_json)
 
+    def show(result: dict[str, Any]) -> None:
+        title = "Bits per byte on held-out text (lower is better)"
+        if corpora:
+            console.print(bits_table(title, "Point", result["points"], corpora))
 
-def _show(
-    report: str,
-    result: dict[str, Any],
-    corpora: list[str] | None,
-    saved: Path | None,
-    as_json: bool,
-) -> None:
-    if as_json:
-        print_json({"report": report, **result})
-        return
-    if corpora:
-        console.print(
-            bits_table(
-                "Bits per byte on held-out text (lower is better)",
-                "Point",
-                result["points"],
-                corpora,
-            )
-        )
-    console.print(f"Kept as report {report}.")
-    if saved is not None:
-        console.print(f"Saved {saved}.")
+    run_reported(MERGE, request, place, show, fast_blas=fast_blas, as_json=as_json)
+    if target is not None and not as_json:
+        console.print(f"Saved {target}.")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 from cptstudio.cli.common import (
@@ -135,8 +136,8 @@ def download(
     from cptstudio.models.download import download as fetch
 
     place = Workspace(workspace)
-    with _Bar(quiet=as_json) as bar:
-        folder, size = fetch(model_id, revision, place.make(place.base_models), bar)
+    with byte_bar(quiet=as_json) as bar:
+        folder, size = fetch(model_id, revision, place.make(place.base_models), _Told(bar))
     if as_json:
         print_json({"id": folder.name, "path": str(folder), "bytes": size})
     else:
@@ -161,15 +162,11 @@ def check(
     from cptstudio.child_limits import for_a_check
     from cptstudio.cli.programs import run_program
 
-    path = (
-        Path(model) if Path(model).is_dir() else ModelLibrary(Workspace(workspace)).find(model).path
-    )
-    result = run_program(
-        CHECK_MODEL,
-        {"path": str(path.resolve())},
-        quiet=as_json,
-        limits=for_a_check(),
-    )
+    path = Path(model)
+    if not path.is_dir():
+        path = ModelLibrary(Workspace(workspace)).find(model).path
+    request = {"path": str(path.resolve())}
+    result = run_program(CHECK_MODEL, request, quiet=as_json, limits=for_a_check())
     if as_json:
         print_json(result)
     else:
@@ -178,19 +175,12 @@ def check(
         raise typer.Exit(1)
 
 
-class _Bar:
-    """Draws the progress of a download on standard error."""
+class _Told:
+    """Draws the progress of a download on a bar."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._bar = byte_bar(quiet=quiet)
-        self._task = self._bar.add_task("asking", total=None, detail="")
-
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("asking", total=None, detail="")
 
     def progress(self, *, final: bool = False, **facts: Any) -> None:
         """Show a moment of the work."""

@@ -6,6 +6,7 @@ which asks the program to end, waits until it has cleaned up, and kills it when 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.markup import escape
@@ -13,28 +14,45 @@ from rich.markup import escape
 from cptstudio import child_process
 from cptstudio.child_answers import Line
 from cptstudio.child_limits import Limits, for_models
+from cptstudio.cli.common import console, print_json
 from cptstudio.cli.progress_line import count_bar
 from cptstudio.evaluation.reports import Reports
 from cptstudio.workspace import Workspace
 
 
 def run_reported(
-    module: str, request: dict[str, Any], workspace: Workspace, *, quiet: bool
-) -> tuple[str, dict[str, Any]]:
-    """Run a program that keeps a report; returns the report's id and result.
+    module: str,
+    request: dict[str, Any],
+    workspace: Workspace,
+    show: Callable[[dict[str, Any]], None],
+    *,
+    fast_blas: bool,
+    as_json: bool,
+    part: str | None = None,
+) -> None:
+    """Run a program that keeps a report, and print what it found and where that is kept.
 
     Args:
         module: the program.
         request: what it is asked.
         workspace: where it keeps its report.
-        quiet: show no progress.
+        show: prints what was found.
+        fast_blas: see `FastBlasOption`.
+        as_json: print all of it as JSON instead.
+        part: of the result that is printed; None for the whole.
 
     Raises:
         UserError: the program reported one, or died.
     """
-    result = run_program(module, request, quiet=quiet)
-    kept: dict[str, Any] = Reports(workspace).read(result["report"])["result"]
-    return result["report"], kept
+    request = {"workspace": workspace.root, "fast_blas": fast_blas, **request}
+    report = run_program(module, request, quiet=as_json)["report"]
+    result = Reports(workspace).read(report)["result"]
+    found = result[part] if part else result
+    if as_json:
+        print_json({"report": report, **found})
+        return
+    show(found)
+    console.print(f"Kept as report {report}.")
 
 
 def run_program(

@@ -7,6 +7,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -17,26 +18,19 @@ from cptstudio.cli.common import errors
 
 def count_bar(*, quiet: bool) -> Progress:
     """Counts things; its tasks have the fields "unit" and "detail"."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
-        console=errors,
-        transient=True,
-        disable=quiet,
-    )
+    return _bar(quiet, MofNCompleteColumn(), TextColumn("{task.fields[unit]}"))
 
 
 def byte_bar(*, quiet: bool) -> Progress:
     """Counts bytes; its tasks have the field "detail"."""
+    return _bar(quiet, DownloadColumn(binary_units=True), TransferSpeedColumn())
+
+
+def _bar(quiet: bool, *amounts: ProgressColumn) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        *amounts,
         TimeRemainingColumn(),
         TextColumn("{task.fields[detail]}"),
         console=errors,

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_json
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.evaluation.programs import QUESTIONS
@@ -38,18 +38,21 @@ def questions(
     place = Workspace(workspace)
     asked = read_questions(file)
     request = {
-        "workspace": place.root,
         "file": file.absolute(),
         "name": str(file),
         "models": [request_of(reference) for reference in references_of(models, place)],
-        "fast_blas": fast_blas,
     }
-    report, result = run_reported(QUESTIONS, request, place, quiet=as_json)
-    found: dict[str, dict[str, Any]] = result["models"]
-    if as_json:
-        print_json({"report": report, **found})
-        return
-    table = Table(title=f"{len(asked):,} questions")
+
+    def show(found: dict[str, Any]) -> None:
+        console.print(_table(found, len(asked)))
+
+    run_reported(
+        QUESTIONS, request, place, show, fast_blas=fast_blas, as_json=as_json, part="models"
+    )
+
+
+def _table(found: dict[str, dict[str, Any]], count: int) -> Table:
+    table = Table(title=f"{count:,} questions")
     for title in ("Model", "Multiple choice", "by bytes", "Cloze"):
         table.add_column(title, justify="left" if title == "Model" else "right")
     for label, result in found.items():
@@ -57,5 +60,4 @@ def questions(
         shares = (chosen["accuracy"], chosen["accuracy_per_byte"], cloze["accuracy"])
         cells = ["-" if share is None else f"{share:.1%}" for share in shares]
         table.add_row(escape(label), *cells)
-    console.print(table)
-    console.print(f"Kept as report {report}.")
+    return table

@@ -107,17 +107,10 @@ def run(
     place = Workspace(workspace)
     read_suite(place, name)
     request = {
-        "workspace": place.root,
         "suite": name,
         "models": [request_of(reference) for reference in references_of(models, place)],
-        "fast_blas": fast_blas,
     }
-    report, matrix = run_reported(SUITE, request, place, quiet=as_json)
-    if as_json:
-        print_json({"report": report, **matrix})
-        return
-    _print_matrix(matrix)
-    console.print(f"Kept as report {report}.")
+    run_reported(SUITE, request, place, _print_matrix, fast_blas=fast_blas, as_json=as_json)
 
 
 @app.command()

@@ -166,7 +166,9 @@ def train(
     settings = _settings(given, model, corpus, replay, measure, config)
     name = name or _free_name(place, settings)
     if background or queue:
-        _start_in_background(place, name, settings, queue, yes)
+        resolved, made = plan_config(place, name, settings)
+        _agree(made, yes)
+        tell_started(TrainingManager(place).start(resolved, queue))
         return
     directory, _ = prepare_run(place, name, settings, agree=lambda made: _agree(made, yes))
     console.print(f"Training in {directory} (Ctrl-C saves and ends).")
@@ -208,15 +210,6 @@ def resume(
     arguments = ["--resume", *([checkpoint] if checkpoint else [])]
     arguments += ["--accept-older"] if accept_older else []
     _become_trainer(directory, *arguments, *(["--verify"] if verify else []))
-
-
-def _start_in_background(
-    place: Workspace, name: str, settings: TrainingSettings, queue: bool, yes: bool
-) -> None:
-    """Start a run under a keeper, which outlives this terminal; nothing is made if it cannot."""
-    resolved, made = plan_config(place, name, settings)
-    _agree(made, yes)
-    tell_started(TrainingManager(place).start(resolved, queue))
 
 
 def _agree(made: Plan, yes: bool) -> None:

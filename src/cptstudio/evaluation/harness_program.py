@@ -28,7 +28,7 @@ from cptstudio import job_programs
 from cptstudio.errors import UserError
 from cptstudio.evaluation.reports import Reports
 from cptstudio.evaluation.scoring import check_scores
-from cptstudio.job_programs import TellsProgress
+from cptstudio.job_programs import TellsProgress, counted
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.loading import LoadedModel, load_for_inference
 from cptstudio.lm.vocabulary import check_ids
@@ -67,17 +67,7 @@ def run_tasks(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
         answer.progress(phase=f"loading {label}", detail=detail)
         adapter = Path(entry["adapter"]) if entry["adapter"] else None
         loaded = load_for_inference(Path(entry["model"]), adapter)
-
-        def tell(done: int, total: int, label: str = label, detail: str = detail) -> None:
-            answer.progress(
-                final=done == total,
-                phase=label,
-                done=done,
-                total=total,
-                unit="questions",
-                detail=detail,
-            )
-
+        tell = counted(answer, label, "questions", detail)
         models[label] = _results(_evaluate(loaded, tasks, request, tell))
         del loaded
         mx.clear_cache()
@@ -132,12 +122,10 @@ def _open_tasks(request: dict[str, Any]) -> dict[str, Any]:
             found |= package.get_task_dict([name], manager)
         except Exception as error:
             advice = (
-                ""
-                if request["download"]
-                else " If its data are not on this machine yet, allow to "
-                "fetch them with --download."
+                " If its data are not on this machine yet, allow to fetch them with --download."
             )
-            raise UserError(f"The task {name!r} cannot be used: {_words(error)}{advice}") from error
+            said = f"The task {name!r} cannot be used: {_words(error)}"
+            raise UserError(said if request["download"] else said + advice) from error
     return found
 
 

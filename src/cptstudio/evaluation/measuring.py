@@ -27,7 +27,7 @@ from cptstudio.errors import UserError
 from cptstudio.evaluation.documents import DocumentSet
 from cptstudio.evaluation.results import Results
 from cptstudio.evaluation.scoring import check_scores
-from cptstudio.job_programs import TellsProgress
+from cptstudio.job_programs import TellsProgress, counted
 from cptstudio.lm.likelihood import Scores, score_documents
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.vocabulary import check_ids
@@ -102,17 +102,6 @@ class Measuring:
         for ids in tokens:
             check_ids(ids, loaded.embedding_rows, f"The text of {one.name!r}", loaded.path)
         check_ids([start], loaded.embedding_rows, "Each document's beginning", loaded.path)
-
-        def tell(done: int, total: int) -> None:
-            self.answer.progress(
-                final=done == total,
-                phase=phase,
-                done=done,
-                total=total,
-                unit="tokens",
-                detail=detail,
-            )
-
         scores: Scores = score_documents(
             loaded.model,
             tokens,
@@ -120,7 +109,7 @@ class Measuring:
             start_token=start,
             context_length=self.context_length,
             stride=self.stride,
-            progress=tell,
+            progress=counted(self.answer, phase, "tokens", detail),
         )
         check_scores(scores.nats, label, loaded.path)
         return _by_document(names, scores)

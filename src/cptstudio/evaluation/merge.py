@@ -30,7 +30,7 @@ from cptstudio.evaluation.measuring import Measuring
 from cptstudio.evaluation.reports import Reports
 from cptstudio.evaluation.results import Results
 from cptstudio.evaluation.windows import common_context
-from cptstudio.job_programs import TellsProgress
+from cptstudio.job_programs import TellsProgress, counted
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.loading import LoadedModel, cast_floating, default_compute_dtype
 from cptstudio.lm.merge_record import write_merge_record
@@ -110,18 +110,7 @@ class _Made:
     def as_stored(self) -> LoadedModel:
         """In the type of the models' files."""
         if self._loaded is None:
-            phase = f"merging {self.label}"
-
-            def tell(done: int, total: int) -> None:
-                self._answer.progress(
-                    final=done == total,
-                    phase=phase,
-                    done=done,
-                    total=total,
-                    unit="tensors",
-                    detail=self.detail,
-                )
-
+            tell = counted(self._answer, f"merging {self.label}", "tensors", self.detail)
             self._loaded = merge(self.parts, tell)
         return self._loaded
 
