@@ -2,7 +2,7 @@
 import { announce, Announcements } from "./components/announce.js";
 import { ShortcutHelp, startShortcuts } from "./components/shortcuts.js";
 import { StatusBar } from "./components/status_bar.js";
-import { Problem } from "./components/problem.js";
+import { Problem } from "./components/elements.js";
 import { SignInForm, SignInPage } from "./components/sign_in.js";
 import { connection, startLive } from "./lib/live.js";
 import { startPreferences } from "./lib/preferences.js";

@@ -1,5 +1,5 @@
 import { h, signal } from "../lib/preact.js";
-import { Button } from "./button.js";
+import { Button } from "./elements.js";
 
 /** @typedef {{id: number, text: string, kind: "info" | "good" | "bad"}} Note */
 

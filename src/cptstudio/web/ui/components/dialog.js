@@ -1,7 +1,6 @@
 import { h, render, useEffect, useId, useRef } from "../lib/preact.js";
 import { useWork } from "../lib/resource.js";
-import { Button } from "./button.js";
-import { Problem } from "./problem.js";
+import { Button, Problem } from "./elements.js";
 
 /**
  * A modal dialog on the browser's own `<dialog>`: it keeps the focus inside, closes on Escape,

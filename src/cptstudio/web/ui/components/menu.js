@@ -1,5 +1,5 @@
 import { h, useEffect, useId, useRef, useState } from "../lib/preact.js";
-import { Button } from "./button.js";
+import { Button } from "./elements.js";
 
 /**
  * A button with a small menu: arrow keys, Escape, closes on a click elsewhere.

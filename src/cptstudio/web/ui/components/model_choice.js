@@ -4,10 +4,7 @@ import { runsChanged } from "../lib/live.js";
 import { h, useId, useState } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
 import { route, setQuery } from "../lib/router.js";
-import { Badge } from "./badge.js";
-import { Button } from "./button.js";
-import { Icon } from "./icon.js";
-import { Problem } from "./problem.js";
+import { Badge, Button, Icon, Problem } from "./elements.js";
 
 /**
  * A row of GET /api/evaluation/models.

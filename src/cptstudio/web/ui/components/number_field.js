@@ -2,7 +2,7 @@
 
 import { h, useState, withValue } from "../lib/preact.js";
 import { checkedNumber } from "../lib/typed_number.js";
-import { Field } from "./field.js";
+import { Field } from "./elements.js";
 
 /** @typedef {import("../lib/typed_number.js").Options & import("../lib/typed_number.js").Bounds} Limits */
 

@@ -3,8 +3,7 @@
 import { get } from "../lib/api.js";
 import { integer } from "../lib/format.js";
 import { h, useEffect, useState } from "../lib/preact.js";
-import { Button } from "./button.js";
-import { Problem } from "./problem.js";
+import { Button, Problem } from "./elements.js";
 
 const PAGE = 25;
 

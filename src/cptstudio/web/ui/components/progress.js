@@ -2,7 +2,7 @@ import { post } from "../lib/api.js";
 import { bytes, count, duration, rate } from "../lib/format.js";
 import { h } from "../lib/preact.js";
 import { toastError } from "./announce.js";
-import { Button } from "./button.js";
+import { Button } from "./elements.js";
 
 /**
  * How far something is. Without a total it says only that it goes on.

@@ -1,7 +1,6 @@
 import { h, useState, withValue } from "../lib/preact.js";
 import { signIn, StrangerError } from "../lib/session.js";
-import { Button } from "./button.js";
-import { Field } from "./field.js";
+import { Button, Field } from "./elements.js";
 
 const WRONG = "This is not the token of the server that answers here. It is the one line of .cpt-studio/token.";
 const AWAY = "The server does not answer. Start it, and try again.";

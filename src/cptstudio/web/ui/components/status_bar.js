@@ -3,7 +3,7 @@ import { bytes, duration, number } from "../lib/format.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { stepOf } from "../lib/run_words.js";
 import { session } from "../lib/session.js";
-import { stateWords } from "./badge.js";
+import { stateWords } from "./elements.js";
 
 /** Lets a page that lost its connection say how old its news are. */
 function useSeconds(/** @type {boolean} */ on) {

@@ -1,5 +1,5 @@
 import { h } from "../lib/preact.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./elements.js";
 
 /**
  * @typedef {object} Column

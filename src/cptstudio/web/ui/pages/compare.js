@@ -1,7 +1,5 @@
 /** Several runs side by side: curves, what differs in their settings, and by how much they differ. */
-import { StateBadge } from "../components/badge.js";
-import { Empty } from "../components/empty.js";
-import { Problem } from "../components/problem.js";
+import { Empty, Problem, StateBadge } from "../components/elements.js";
 import { Table } from "../components/table.js";
 import { change, date, shownValue } from "../lib/format.js";
 import { runsChanged } from "../lib/live.js";

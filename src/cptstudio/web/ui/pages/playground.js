@@ -1,6 +1,6 @@
 /** Playground: one prompt, several models side by side. */
 import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../components/model_choice.js";
-import { Problem } from "../components/problem.js";
+import { Problem } from "../components/elements.js";
 import { useInference } from "../lib/inference.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { route, setQuery } from "../lib/router.js";

@@ -1,7 +1,6 @@
 /** One run: is it alive, is it improving, when is it done, will memory hold. */
 import { announce } from "../components/announce.js";
-import { stateWords } from "../components/badge.js";
-import { Problem } from "../components/problem.js";
+import { Problem, stateWords } from "../components/elements.js";
 import { Tabs } from "../components/tabs.js";
 import { runsChanged, status, watchRun } from "../lib/live.js";
 import { h, useEffect, useRef, useState } from "../lib/preact.js";

@@ -1,7 +1,5 @@
 /** Home: what is running, and all runs. */
-import { Button } from "../components/button.js";
-import { Select } from "../components/select.js";
-import { Problem } from "../components/problem.js";
+import { Button, Problem, Select } from "../components/elements.js";
 import { runsChanged, status } from "../lib/live.js";
 import { h, withValue } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";

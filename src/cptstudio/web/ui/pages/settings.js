@@ -2,7 +2,7 @@
 
 import { get } from "../lib/api.js";
 import { h, useEffect, useState } from "../lib/preact.js";
-import { Problem } from "../components/problem.js";
+import { Problem } from "../components/elements.js";
 import { About } from "./settings/about.js";
 import { Appearance } from "./settings/appearance.js";
 import { PreferencesForm } from "./settings/preferences_form.js";

@@ -1,6 +1,6 @@
 import { Chart } from "../../components/chart.js";
 import { XAxisChoice } from "../../components/x_axis_choice.js";
-import { Problem } from "../../components/problem.js";
+import { Problem } from "../../components/elements.js";
 import { get } from "../../lib/api.js";
 import { number } from "../../lib/format.js";
 import { runsChanged } from "../../lib/live.js";

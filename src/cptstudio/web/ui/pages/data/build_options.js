@@ -1,7 +1,6 @@
 /** What decides, together with the sources, which documents a corpus has. */
 
-import { Problem } from "../../components/problem.js";
-import { Select } from "../../components/select.js";
+import { Problem, Select } from "../../components/elements.js";
 import { h, useState, withChecked, withValue } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { readSettings } from "../../lib/settings_schema.js";

@@ -2,7 +2,7 @@
 
 import { bytes, integer } from "../../lib/format.js";
 import { h, useEffect, useRef, useState } from "../../lib/preact.js";
-import { Button } from "../../components/button.js";
+import { Button } from "../../components/elements.js";
 import { filesOfDrop, filesOfInput } from "./dropped_files.js";
 import { leftAsideInWords, loadFilter } from "./left_aside.js";
 

@@ -6,11 +6,8 @@
 import { del, get, post } from "../../lib/api.js";
 import { bytes, date } from "../../lib/format.js";
 import { Fragment, h, useEffect, useRef, useState, withValue } from "../../lib/preact.js";
-import { Button } from "../../components/button.js";
-import { Select } from "../../components/select.js";
+import { Button, Icon, Problem, Select } from "../../components/elements.js";
 import { confirm } from "../../components/dialog.js";
-import { Icon } from "../../components/icon.js";
-import { Problem } from "../../components/problem.js";
 
 /** @typedef {{id: string, path: string, label: string, removable: boolean}} Root */
 /** @typedef {{name: string, kind: "folder"|"file", bytes: number|null, modified: number|null}} Entry */

@@ -3,8 +3,7 @@
 import { bytes, integer, percent } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
-import { Badge } from "../../components/badge.js";
-import { Select } from "../../components/select.js";
+import { Badge, Select } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
 import { PagedList } from "../../components/paged_list.js";
 

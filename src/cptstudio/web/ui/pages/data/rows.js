@@ -3,10 +3,8 @@
 import { get } from "../../lib/api.js";
 import { integer } from "../../lib/format.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
-import { Button } from "../../components/button.js";
-import { Select } from "../../components/select.js";
+import { Button, Problem, Select } from "../../components/elements.js";
 import { route, setQuery } from "../../lib/router.js";
-import { Problem } from "../../components/problem.js";
 
 /**
  * @typedef {{document: number, label: string, start: number, stop: number, tokens: number, text: string,

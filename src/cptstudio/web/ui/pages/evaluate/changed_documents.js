@@ -1,7 +1,6 @@
 /** The documents that a model gained most on, and those it lost most on. */
 
-import { Field } from "../../components/field.js";
-import { Select } from "../../components/select.js";
+import { Field, Select } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
 import { modelsToQuery } from "../../components/model_choice.js";
 import { bits, bytes } from "../../lib/format.js";

@@ -1,7 +1,7 @@
 /** The same work as a line for the terminal. */
 
 import { toast } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
+import { Button } from "../../components/elements.js";
 import { h } from "../../lib/preact.js";
 
 /** A word as a POSIX shell reads it. @param {string} word */

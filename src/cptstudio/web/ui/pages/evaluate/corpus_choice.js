@@ -1,6 +1,6 @@
 /** The corpora whose held-out documents are measured. */
 
-import { Problem } from "../../components/problem.js";
+import { Problem } from "../../components/elements.js";
 import { bytes, integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";

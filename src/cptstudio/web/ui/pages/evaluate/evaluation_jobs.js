@@ -1,8 +1,7 @@
 /** Work of the testing programs: under way or ended badly, found again after a reload. */
 
 import { announce, toastError } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Problem } from "../../components/elements.js";
 import { JobProgress } from "../../components/progress.js";
 import { ApiError, del, post } from "../../lib/api.js";
 import { jobs } from "../../lib/live.js";

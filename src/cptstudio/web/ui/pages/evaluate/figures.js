@@ -1,6 +1,6 @@
 /** How figures and their differences are said. */
 
-import { Badge } from "../../components/badge.js";
+import { Badge } from "../../components/elements.js";
 import { saveCsv } from "../../lib/download.js";
 import { bits } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";

@@ -1,9 +1,7 @@
 /** The heat map of scored texts: totals, the text in colours, and the tokens that changed most. */
 
 import { announce } from "../../components/announce.js";
-import { Select } from "../../components/select.js";
-import { Field } from "../../components/field.js";
-import { Icon } from "../../components/icon.js";
+import { Field, Icon, Select } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
 import { change, integer } from "../../lib/format.js";
 import { FORMATS, useMetrics } from "../../lib/metrics.js";

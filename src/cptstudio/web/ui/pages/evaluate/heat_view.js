@@ -1,9 +1,7 @@
 /** Scoring texts with models in memory: what is asked, how far it is, and the heat map. */
 
-import { Button } from "../../components/button.js";
-import { Empty } from "../../components/empty.js";
+import { Button, Empty, Problem } from "../../components/elements.js";
 import { useChosenModels } from "../../components/model_choice.js";
-import { Problem } from "../../components/problem.js";
 import { score } from "../../lib/inference.js";
 import { h, useState } from "../../lib/preact.js";
 import { useWork } from "../../lib/resource.js";

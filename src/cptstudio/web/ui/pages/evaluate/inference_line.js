@@ -1,8 +1,7 @@
 /** What is loaded, what must be, and the progress of work on it. */
 
 import { announce, toast, toastError } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Problem } from "../../components/elements.js";
 import { Progress } from "../../components/progress.js";
 import { ApiError } from "../../lib/api.js";
 import { cancelTask, endInference, follow, load, refreshInference, useInference } from "../../lib/inference.js";

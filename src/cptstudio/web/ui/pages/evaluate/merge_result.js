@@ -1,10 +1,7 @@
 /** The points of a merge: frontier, table, and saving one of them as a model. */
 
-import { Button } from "../../components/button.js";
-import { Field } from "../../components/field.js";
-import { Icon } from "../../components/icon.js";
+import { Button, Field, Icon, Problem } from "../../components/elements.js";
 import { modelsToQuery } from "../../components/model_choice.js";
-import { Problem } from "../../components/problem.js";
 import { nameProblem } from "../../lib/names.js";
 import { integer } from "../../lib/format.js";
 import { h, useState, withValue } from "../../lib/preact.js";

@@ -1,13 +1,9 @@
 /** Merging a trained model back towards its base: what is asked, and the frontier. */
 
 import { toast } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
-import { Empty } from "../../components/empty.js";
-import { Field } from "../../components/field.js";
-import { Icon } from "../../components/icon.js";
-import { findModel, modelsFromQuery, modelsToQuery, useTestingModels } from "../../components/model_choice.js";
+import { Button, Empty, Field, Icon, Problem } from "../../components/elements.js";
 import { NumberField } from "../../components/number_field.js";
-import { Problem } from "../../components/problem.js";
+import { findModel, modelsFromQuery, modelsToQuery, useTestingModels } from "../../components/model_choice.js";
 import { integer } from "../../lib/format.js";
 import { h, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";

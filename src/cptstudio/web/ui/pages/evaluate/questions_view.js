@@ -1,7 +1,6 @@
 /** Questions from a file: what is asked, the accuracies, and each answer. */
 
-import { Badge } from "../../components/badge.js";
-import { Button } from "../../components/button.js";
+import { Badge, Button } from "../../components/elements.js";
 import { useChosenModels } from "../../components/model_choice.js";
 import { Table } from "../../components/table.js";
 import { saveCsv } from "../../lib/download.js";

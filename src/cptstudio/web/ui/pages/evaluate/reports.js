@@ -1,10 +1,9 @@
 /** What came of former work: listed, opened by the URL, deleted. */
 
 import { toast } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
+import { Button, Problem } from "../../components/elements.js";
 import { confirm } from "../../components/dialog.js";
 import { Menu } from "../../components/menu.js";
-import { Problem } from "../../components/problem.js";
 import { del } from "../../lib/api.js";
 import { saveJson } from "../../lib/download.js";
 import { date } from "../../lib/format.js";

@@ -1,10 +1,6 @@
 /** What a run wrote to its own prompts at each evaluation, step by step. */
 
-import { Button } from "../../components/button.js";
-import { Select } from "../../components/select.js";
-import { Empty } from "../../components/empty.js";
-import { Field } from "../../components/field.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Empty, Field, Problem, Select } from "../../components/elements.js";
 import { integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";

@@ -1,11 +1,9 @@
 /** Creating and changing a prompt suite. */
 
 import { announce } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
-import { Dialog } from "../../components/dialog.js";
-import { Field } from "../../components/field.js";
+import { Button, Field, Problem } from "../../components/elements.js";
 import { NumberField } from "../../components/number_field.js";
-import { Problem } from "../../components/problem.js";
+import { Dialog } from "../../components/dialog.js";
 import { put } from "../../lib/api.js";
 import { nameProblem } from "../../lib/names.js";
 import { h, useId, useState, withValue } from "../../lib/preact.js";

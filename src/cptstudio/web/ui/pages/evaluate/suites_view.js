@@ -1,11 +1,9 @@
 /** Prompt suites: the saved ones, putting one to models, and what they wrote. */
 
 import { toast } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
+import { Button, Empty, Problem } from "../../components/elements.js";
 import { confirm } from "../../components/dialog.js";
-import { Empty } from "../../components/empty.js";
 import { useChosenModels } from "../../components/model_choice.js";
-import { Problem } from "../../components/problem.js";
 import { del } from "../../lib/api.js";
 import { saveCsv } from "../../lib/download.js";
 import { integer, number } from "../../lib/format.js";

@@ -1,7 +1,6 @@
 /** The table of an evaluation: bits per byte of each model on each set, with the change against the first model. */
 
-import { Button } from "../../components/button.js";
-import { Icon } from "../../components/icon.js";
+import { Button, Icon } from "../../components/elements.js";
 import { bytes, integer } from "../../lib/format.js";
 import { FORMATS, useMetrics } from "../../lib/metrics.js";
 import { h } from "../../lib/preact.js";

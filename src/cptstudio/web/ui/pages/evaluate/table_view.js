@@ -1,9 +1,8 @@
 /** Models by sets of held-out text: what is asked, and its result. */
 
-import { Button } from "../../components/button.js";
-import { Empty } from "../../components/empty.js";
-import { useChosenModels } from "../../components/model_choice.js";
+import { Button, Empty } from "../../components/elements.js";
 import { NumberField } from "../../components/number_field.js";
+import { useChosenModels } from "../../components/model_choice.js";
 import { h } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { checkedNumber } from "../../lib/typed_number.js";

@@ -1,9 +1,6 @@
 /** A text to score: typed, or a held-out document of a corpus. */
 
-import { Button } from "../../components/button.js";
-import { Select } from "../../components/select.js";
-import { Field } from "../../components/field.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Field, Problem, Select } from "../../components/elements.js";
 import { bytes, integer } from "../../lib/format.js";
 import { h, signal, useState, withValue } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";

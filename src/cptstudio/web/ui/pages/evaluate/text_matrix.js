@@ -1,6 +1,6 @@
 /** Prompts by models, or by steps of a run: what each wrote, with the differences marked. */
 
-import { Badge } from "../../components/badge.js";
+import { Badge } from "../../components/elements.js";
 import { integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";

@@ -1,8 +1,7 @@
 /** Files of the user to measure on: uploaded ones, chosen by a mark. */
 
 import { toastError } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Problem } from "../../components/elements.js";
 import { del, upload } from "../../lib/api.js";
 import { bytes, date } from "../../lib/format.js";
 import { h, useRef, useState } from "../../lib/preact.js";

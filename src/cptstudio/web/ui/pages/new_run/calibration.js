@@ -5,8 +5,7 @@ import { duration } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
 import { announce } from "../../components/announce.js";
 import { jobs } from "../../lib/live.js";
-import { Button } from "../../components/button.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Problem } from "../../components/elements.js";
 import { JobProgress } from "../../components/progress.js";
 import { isEnded, noteJob, useJob } from "../../lib/jobs.js";
 

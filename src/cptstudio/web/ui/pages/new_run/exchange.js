@@ -2,10 +2,9 @@
 
 import { post } from "../../lib/api.js";
 import { h, useEffect, useRef, useState, withValue } from "../../lib/preact.js";
-import { Button } from "../../components/button.js";
+import { Button, Problem } from "../../components/elements.js";
 import { Dialog } from "../../components/dialog.js";
 import { announce } from "../../components/announce.js";
-import { Problem } from "../../components/problem.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 

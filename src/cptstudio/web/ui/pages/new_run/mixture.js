@@ -1,8 +1,7 @@
 /** The editor of the mixture: which corpora, in which role, with which weight. */
 
 import { h, useEffect, useRef } from "../../lib/preact.js";
-import { Button } from "../../components/button.js";
-import { Select } from "../../components/select.js";
+import { Button, Select } from "../../components/elements.js";
 import { integer } from "../../lib/format.js";
 import { FieldProblems, NumberInput } from "./setting_control.js";
 import { controlId, problemsOf } from "./problems.js";

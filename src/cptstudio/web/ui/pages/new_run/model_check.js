@@ -3,8 +3,7 @@
 import { post } from "../../lib/api.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { announce } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Problem } from "../../components/elements.js";
 import { JobProgress } from "../../components/progress.js";
 import { jobs } from "../../lib/live.js";
 import { isEnded, useJob } from "../../lib/jobs.js";

@@ -2,9 +2,8 @@
 
 import { get, post } from "../../lib/api.js";
 import { confirm } from "../../components/dialog.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Problem } from "../../components/elements.js";
 import { h, useEffect, useState, withValue } from "../../lib/preact.js";
-import { Button } from "../../components/button.js";
 import { ModelCheck } from "./model_check.js";
 import { ModelDownload } from "./model_download.js";
 import { factsOf } from "./model_facts.js";

@@ -1,8 +1,7 @@
 /** The control of one setting: label, unit, input, help, problems and the way back. */
 
 import { h, useEffect, useState, withChecked, withValue } from "../../lib/preact.js";
-import { Button } from "../../components/button.js";
-import { Select } from "../../components/select.js";
+import { Button, Select } from "../../components/elements.js";
 import { controlId, problemsOf } from "./problems.js";
 import { readNumber, shown, typedNumber } from "../../lib/typed_number.js";
 import { same, splitLength } from "./tree.js";

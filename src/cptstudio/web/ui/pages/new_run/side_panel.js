@@ -2,7 +2,7 @@
 
 import { h } from "../../lib/preact.js";
 import { bytes, integer } from "../../lib/format.js";
-import { Problem } from "../../components/problem.js";
+import { Problem } from "../../components/elements.js";
 import { Calibration } from "./calibration.js";
 import { otherProblems, shownProblems, stillNeeded } from "./problems.js";
 

@@ -2,9 +2,8 @@
 
 import { status } from "../../lib/live.js";
 import { h, useState, withValue } from "../../lib/preact.js";
-import { Button } from "../../components/button.js";
+import { Button, Problem } from "../../components/elements.js";
 import { navigate } from "../../lib/router.js";
-import { Problem } from "../../components/problem.js";
 import { startAsking } from "../../components/start_asking.js";
 import { shownProblems, stillNeeded } from "./problems.js";
 import { nameProblem } from "../../lib/names.js";

@@ -1,9 +1,8 @@
 /** Former prompts with their settings and texts. */
 import { toastError } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
+import { Button, Problem } from "../../components/elements.js";
 import { downloadServed } from "../../components/served_file.js";
 import { confirm } from "../../components/dialog.js";
-import { Problem } from "../../components/problem.js";
 import { del } from "../../lib/api.js";
 import { ago, date, integer } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";

@@ -1,9 +1,6 @@
 /** What is in memory, what it takes, when it ends; loading and unloading are the user's to start. */
 import { announce, toastError } from "../../components/announce.js";
-import { Badge } from "../../components/badge.js";
-import { Button } from "../../components/button.js";
-import { Icon } from "../../components/icon.js";
-import { Problem } from "../../components/problem.js";
+import { Badge, Button, Icon, Problem } from "../../components/elements.js";
 import { Progress } from "../../components/progress.js";
 import { inferenceError, endInference, refreshInference } from "../../lib/inference.js";
 import { bytes, duration } from "../../lib/format.js";

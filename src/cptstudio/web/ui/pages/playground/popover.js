@@ -1,5 +1,5 @@
 /** What else the model could have said at a place: shown on hover and focus, chosen by a click. */
-import { Button } from "../../components/button.js";
+import { Button } from "../../components/elements.js";
 import { integer } from "../../lib/format.js";
 import { h, signal, useEffect, useLayoutEffect, useRef } from "../../lib/preact.js";
 import { session } from "./session.js";

@@ -1,6 +1,5 @@
 /** What is asked: raw text, or a message where all models have a chat template. */
-import { Button } from "../../components/button.js";
-import { Icon } from "../../components/icon.js";
+import { Button, Icon } from "../../components/elements.js";
 import { h, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { prompt, system } from "./prompt_state.js";

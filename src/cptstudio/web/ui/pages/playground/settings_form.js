@@ -1,6 +1,5 @@
 /** The sampler's settings; all of them are in the URL. */
-import { Button } from "../../components/button.js";
-import { Field } from "../../components/field.js";
+import { Button, Field } from "../../components/elements.js";
 import { h, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { textSampling } from "../../lib/sampling.js";

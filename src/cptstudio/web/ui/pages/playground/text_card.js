@@ -1,7 +1,6 @@
 /** One text of one model: its tokens, what it took, and what can be done with it. */
 import { toast } from "../../components/announce.js";
-import { Badge } from "../../components/badge.js";
-import { Button } from "../../components/button.js";
+import { Badge, Button } from "../../components/elements.js";
 import { Menu } from "../../components/menu.js";
 import { bytes, duration, integer, number } from "../../lib/format.js";
 import { h, useEffect, useLayoutEffect, useRef, useState } from "../../lib/preact.js";

@@ -1,5 +1,5 @@
 /** All texts side by side: a column for each model, a row for each seed. */
-import { Button } from "../../components/button.js";
+import { Button } from "../../components/elements.js";
 import { integer } from "../../lib/format.js";
 import { h, withChecked } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";

@@ -1,11 +1,8 @@
 /** What can be done with a run; each deed first says what will happen. */
 import { toast } from "../../components/announce.js";
-import { Select } from "../../components/select.js";
-import { Button } from "../../components/button.js";
+import { Button, Field, Problem, Select } from "../../components/elements.js";
 import { confirm, Dialog } from "../../components/dialog.js";
-import { Field } from "../../components/field.js";
 import { Menu } from "../../components/menu.js";
-import { Problem } from "../../components/problem.js";
 import { startAsking } from "../../components/start_asking.js";
 import { downloadServed } from "../../components/served_file.js";
 import { del, post } from "../../lib/api.js";

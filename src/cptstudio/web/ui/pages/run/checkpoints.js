@@ -1,5 +1,4 @@
-import { Badge } from "../../components/badge.js";
-import { Button } from "../../components/button.js";
+import { Badge, Button } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
 import { bits, bytes, date, integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";

@@ -1,5 +1,5 @@
 import { toast } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
+import { Button } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
 import { bytes, date, shownValue } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";

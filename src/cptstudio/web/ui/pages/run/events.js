@@ -1,5 +1,4 @@
-import { Badge } from "../../components/badge.js";
-import { Problem } from "../../components/problem.js";
+import { Badge, Problem } from "../../components/elements.js";
 import { date } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";

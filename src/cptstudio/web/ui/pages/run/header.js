@@ -1,4 +1,4 @@
-import { StateBadge } from "../../components/badge.js";
+import { StateBadge } from "../../components/elements.js";
 import { Progress } from "../../components/progress.js";
 import { bits, bytes, change, count, date, duration, integer, number, percent, rate } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";

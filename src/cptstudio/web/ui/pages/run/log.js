@@ -1,5 +1,4 @@
-import { Button } from "../../components/button.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Problem } from "../../components/elements.js";
 import { get } from "../../lib/api.js";
 import { bytes } from "../../lib/format.js";
 import { h, useEffect, useLayoutEffect, useRef, useState } from "../../lib/preact.js";

@@ -1,7 +1,5 @@
 import { toast } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
-import { Field } from "../../components/field.js";
-import { Problem } from "../../components/problem.js";
+import { Button, Field, Problem } from "../../components/elements.js";
 import { put } from "../../lib/api.js";
 import { h, useEffect, useState, withValue } from "../../lib/preact.js";
 import { useWork } from "../../lib/resource.js";

@@ -1,7 +1,4 @@
-import { Empty } from "../../components/empty.js";
-import { Select } from "../../components/select.js";
-import { Field } from "../../components/field.js";
-import { Problem } from "../../components/problem.js";
+import { Empty, Field, Problem, Select } from "../../components/elements.js";
 import { integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";

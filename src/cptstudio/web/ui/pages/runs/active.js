@@ -1,4 +1,4 @@
-import { StateBadge } from "../../components/badge.js";
+import { StateBadge } from "../../components/elements.js";
 import { Progress } from "../../components/progress.js";
 import { Sparkline } from "../../components/sparkline.js";
 import { bits, bytes, change, duration, number, rate } from "../../lib/format.js";

@@ -1,6 +1,5 @@
 import { toast } from "../../components/announce.js";
-import { Badge } from "../../components/badge.js";
-import { Button } from "../../components/button.js";
+import { Badge, Button } from "../../components/elements.js";
 import { confirm } from "../../components/dialog.js";
 import { Chart } from "../../components/chart.js";
 import { get, post } from "../../lib/api.js";

@@ -1,6 +1,5 @@
 import { toast, toastError } from "../../components/announce.js";
-import { Badge, StateBadge } from "../../components/badge.js";
-import { Button } from "../../components/button.js";
+import { Badge, Button, StateBadge } from "../../components/elements.js";
 import { Sparkline } from "../../components/sparkline.js";
 import { Table } from "../../components/table.js";
 import { put } from "../../lib/api.js";

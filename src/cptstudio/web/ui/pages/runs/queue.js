@@ -1,5 +1,5 @@
 import { toast, toastError } from "../../components/announce.js";
-import { Button } from "../../components/button.js";
+import { Button } from "../../components/elements.js";
 import { del, post } from "../../lib/api.js";
 import { ago } from "../../lib/format.js";
 import { status } from "../../lib/live.js";

@@ -3,8 +3,7 @@
 import { ApiError, get, put } from "../../lib/api.js";
 import { h, useEffect, useState, withChecked, withValue } from "../../lib/preact.js";
 import { announce } from "../../components/announce.js";
-import { Problem } from "../../components/problem.js";
-import { Select } from "../../components/select.js";
+import { Problem, Select } from "../../components/elements.js";
 import { readSettings } from "../../lib/settings_schema.js";
 import { shown, typedNumber } from "../../lib/typed_number.js";
 

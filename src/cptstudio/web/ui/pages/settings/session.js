@@ -3,7 +3,7 @@
 import { post } from "../../lib/api.js";
 import { h } from "../../lib/preact.js";
 import { endSession } from "../../lib/session.js";
-import { Button } from "../../components/button.js";
+import { Button } from "../../components/elements.js";
 import { confirm } from "../../components/dialog.js";
 
 export function Session() {
