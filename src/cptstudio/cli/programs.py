@@ -33,12 +33,6 @@ def run_reported(
     """Run a program that keeps a report, and print what it found and where that is kept.
 
     Args:
-        module: the program.
-        request: what it is asked.
-        workspace: where it keeps its report.
-        show: prints what was found.
-        fast_blas: see `FastBlasOption`.
-        as_json: print all of it as JSON instead.
         part: of the result that is printed; None for the whole.
 
     Raises:
@@ -61,9 +55,6 @@ def run_program(
     """Run a program and draw its progress on standard error; returns its result.
 
     Args:
-        module: the program.
-        request: what it is asked.
-        quiet: show no progress.
         limits: of its time and memory; None for those of programs that hold models.
 
     Raises:

@@ -93,7 +93,6 @@ def with_field_options(
     """Add a flag for every field of a model to a command, as `with_setting_options` does.
 
     Args:
-        model: whose fields they are.
         leave_out: fields without a flag.
         defaults: those that the command has instead of the model's.
         flags: where a flag is not called as its field.

@@ -19,10 +19,6 @@ def whole(
 
     Args:
         names: its flags; none for that of the parameter's name.
-        least: smallest number that is taken.
-        most: greatest number that is taken.
-        metavar: what stands for the number in the help.
-        more: as for `typer.Option`.
     """
     return typer.Option(*names, metavar=metavar, parser=_reader(True, least, most), **more)
 

@@ -57,7 +57,6 @@ def check_workspace(
     """Read everything that a workspace holds, and return what is not whole.
 
     Args:
-        workspace: whose files are read; nothing is changed.
         progress: told what is looked at now, how many things were, and how many there are.
     """
     parts = list(_parts(workspace))

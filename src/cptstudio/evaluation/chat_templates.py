@@ -32,7 +32,6 @@ class TemplateRenderer:
 
         Args:
             template: in Jinja.
-            messages: of the chat.
             variables: what the template sees besides, such as the special tokens.
 
         Raises:

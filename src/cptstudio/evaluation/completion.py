@@ -74,8 +74,6 @@ def prompt_tokens(
     """The ids of a prompt, special tokens included.
 
     Args:
-        loaded: the model.
-        prompt: what it is asked.
         render: renders chat templates; None to do it in this process, which ends with a template
             that takes all memory.
 
@@ -127,10 +125,8 @@ class Completion:
     """One text that is being made; iterating gives its pieces.
 
     Args:
-        loaded: the model.
         tokens: ids of the prompt, at least one.
         sampling: how tokens are chosen; its seed is not used.
-        seed: of this text.
         alternatives: how many of the likeliest tokens are told at each place.
         cancelled: asked often; when it says True, `CancelledError` is raised.
         goes_on: the text goes on with the prompt's; otherwise, as in a chat, it is one of its own.
@@ -236,7 +232,6 @@ def run_together(
     """Make several texts, a token of each in turn; returns why each one ended.
 
     Args:
-        completions: all of them.
         tell: called with a completion's index and its next piece.
     """
     # generate_step sets MLX's default stream while it waits; interleaved, it would stay set.

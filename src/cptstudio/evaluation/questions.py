@@ -58,7 +58,6 @@ def read_questions(path: Path, shown: str | None = None) -> list[Question]:
     """The questions of a file.
 
     Args:
-        path: the file.
         shown: what messages call it; None for its path.
 
     Raises:

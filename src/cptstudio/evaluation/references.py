@@ -57,7 +57,6 @@ def resolve_reference(text: str, workspace: Workspace) -> ModelReference:
     Args:
         text: a folder, a name under models/base/, the id of a cached Hugging Face model; or a
             run, optionally with "@last" (what a run alone means), "@best" or "@" and a step.
-        workspace: where runs and base models are looked up.
 
     Raises:
         UserError: nothing has that name, or both a run and a base model have it.
@@ -94,7 +93,6 @@ def choose_checkpoint(run_directory: Path, which: str) -> Path:
     """A complete checkpoint of a run.
 
     Args:
-        run_directory: the run's folder.
         which: "last", "best" (lowest domain bits per byte), a step, or a folder name.
 
     Raises:

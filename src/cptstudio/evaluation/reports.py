@@ -51,9 +51,6 @@ class Reports:
 
         Args:
             kind: one of `KINDS`.
-            title: what a list shows.
-            request: everything that was asked.
-            result: everything that was found.
 
         Returns:
             {"report": its id, "title"}: what a program answers with.

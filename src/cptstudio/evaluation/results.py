@@ -86,12 +86,7 @@ def model_identity(
 
 
 def _content(folder: Path, whole: bool) -> bytes:
-    """The hashes of a folder's weights.
-
-    Args:
-        folder: of a checkpoint, of a model, or of an adapter.
-        whole: whether it is a model.
-    """
+    """The hashes of a folder's weights."""
     try:
         manifest = run_files.read_manifest(folder)
     except (UnusableFileError, OSError):

@@ -31,7 +31,6 @@ def samples_matrix(run_directory: Path, prompts: Sequence[str] | None = None) ->
     """A run's samples as the matrix of a suite, one column an evaluation.
 
     Args:
-        run_directory: the run.
         prompts: which ones, in this order; None for those of the run.
 
     Returns:

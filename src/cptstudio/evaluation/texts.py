@@ -59,7 +59,6 @@ def read_texts(path: Path, field: str = "text", name: str | None = None) -> list
     """The texts of a file, empty ones left out.
 
     Args:
-        path: the file.
         field: what holds the text in a .jsonl file.
         name: what the user calls it, where it lies under another name; its ending decides.
 

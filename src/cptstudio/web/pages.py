@@ -102,8 +102,6 @@ class Pages:
     """Serves the pages' paths and `/ui/`; everything else goes to the application inside.
 
     Args:
-        inner: the application inside.
-        boot: of the server.
         folder: where index.html and its files lie.
     """
 

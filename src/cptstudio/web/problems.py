@@ -17,7 +17,6 @@ class Problem(UserError):  # noqa: N818 - handlers read as sentences: raise NotF
     """A refusal with its HTTP status.
 
     Args:
-        message: a sentence for the user.
         problems: several findings of one check.
         status: of the HTTP answer; None for the class's own.
 

@@ -63,7 +63,6 @@ def remembered_answer(work: Callable[[], flask.Response], body_limit: int | None
     of our own faults (5xx) are not kept.
 
     Args:
-        work: does the command.
         body_limit: greatest size of the body in bytes; None when it is raw bytes, which the
             handler reads, so that two uploads are told apart by their keys alone.
 

@@ -103,7 +103,6 @@ def route(
     """Declare a handler's route.
 
     Args:
-        blueprint: it belongs to.
         method: GET, POST, PUT or DELETE. A GET changes nothing.
         path: below the blueprint's prefix; its parts `<name>` match `ID_PATTERN`.
         summary: a line for the documentation; the handler's docstring says more.

@@ -63,7 +63,6 @@ class Uploads:
     """The uploads of a workspace.
 
     Args:
-        workspace: they lie in its private folder.
         limit_bytes: of one file.
     """
 
@@ -113,7 +112,6 @@ class Uploads:
             size: its size in bytes, if that was announced.
             read: gives at most so many of its bytes, none at its end.
             include: kinds that are taken although they are otherwise left aside.
-            purpose: what it is sent for.
 
         Raises:
             Problem: it is too large (413), or broke off (400).

@@ -43,11 +43,7 @@ class Status(BaseModel):
 
 
 class StatusWatch:
-    """Looks at all runs now and then, at the active ones often.
-
-    Args:
-        studio: whose runs, queue and jobs.
-    """
+    """Looks at all runs now and then, at the active ones often."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
@@ -141,7 +137,6 @@ def status_now(studio: Studio, active: Sequence[Run] | None = None) -> Status:
     """Active runs, queue and jobs, as they are now.
 
     Args:
-        studio: whose.
         active: its active runs, where they are known already.
     """
     if active is None:

@@ -62,8 +62,6 @@ def detail(
     """All of a run.
 
     Args:
-        run: as it is now.
-        summary: its line in the list.
         last_seq, generation: of its rows; None while a long file is still being read.
     """
     problems = list(summary.problems)

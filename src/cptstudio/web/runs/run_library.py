@@ -49,12 +49,7 @@ class RowPage:
 
 
 class RunLibrary:
-    """Looks runs up for the pages.
-
-    Args:
-        workspace: its folders.
-        manager: of the same workspace.
-    """
+    """Looks runs up for the pages."""
 
     def __init__(self, workspace: Workspace, manager: TrainingManager) -> None:
         self.workspace = workspace

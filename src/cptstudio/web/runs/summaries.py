@@ -81,7 +81,6 @@ class Summaries:
     """Makes the lines of runs, remembering what their files told.
 
     Args:
-        labels: what the user says about runs.
         on_found: called with a run's id when a long search brought more about it.
     """
 

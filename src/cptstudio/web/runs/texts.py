@@ -27,8 +27,6 @@ def log_part(library: RunLibrary, run: str, count: int, before: int | None) -> d
     """Text of the run's log that ends at an offset.
 
     Args:
-        library: where the run is looked up.
-        run: its id.
         count: bytes at most.
         before: where the part ends; None for the end of the file.
     """

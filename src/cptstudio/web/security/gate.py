@@ -73,7 +73,6 @@ class Gate:
     the user. All else needs a session's cookie and its secret.
 
     Args:
-        inner: what is protected.
         access: who may come in, and under which addresses.
 
     Attributes:

@@ -47,8 +47,6 @@ class SeriesLibrary:
         """The run's columns, read up to the end of the file as it is now.
 
         Args:
-            run: its id.
-            directory: its run directory.
             patience: seconds after which None is returned while a long file is still being
                 read, in a thread of its own; None waits.
 

@@ -26,7 +26,6 @@ def warning(tasks: InferenceTasks, needed: int) -> str | None:
     """What the plan says when starting it will end the inference worker.
 
     Args:
-        tasks: the inference worker.
         needed: bytes of memory that training takes.
     """
     state = tasks.worker.state()

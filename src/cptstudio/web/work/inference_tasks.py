@@ -129,8 +129,6 @@ class InferenceTasks:
         """Put requests to the inference worker one by one; the last result is the task's.
 
         Args:
-            kind: of the task.
-            asks: the requests.
             shown: what was asked, for whoever looks at the task.
             prepared: makes the task's result of the inference worker's.
             on_end: called once with the whole task when it has ended.
@@ -158,7 +156,6 @@ class InferenceTasks:
         """A task, as soon as it has something new, or when the time is up.
 
         Args:
-            task_id: which one.
             after: pieces that are known already.
             version: of the task as it is known already; None for what it is now.
             wait: seconds to wait at most.

@@ -170,7 +170,6 @@ class JobRunner:
         """Start a job, or queue it behind those that run.
 
         Args:
-            kind: what sort of work it is.
             title: what the user sees.
             program: see `ChildProcess`.
             request: for the program's standard input.
@@ -178,8 +177,6 @@ class JobRunner:
             result: makes the job's result of the program's.
             on_end: called once when it has ended, however, also when it never started.
             key: of two jobs with the same key only one may be under way.
-            about: what it works on.
-            on: what sort of thing that is.
 
         Raises:
             Conflict: another with this key is under way.

@@ -39,7 +39,6 @@ class WatchedProcesses:
     """Follows logs, each in a thread that ends with its process.
 
     Args:
-        external: finds and reads.
         on_change: called when a process is watched from now on, or has ended.
     """
 
