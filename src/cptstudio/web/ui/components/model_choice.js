@@ -8,22 +8,10 @@ import { Badge, Button, Icon, Problem } from "./elements.js";
 
 /**
  * A row of GET /api/evaluation/models.
- * @typedef {object} EvaluationModel
- * @property {string} reference
- * @property {string} label
- * @property {"base" | "checkpoint"} kind
- * @property {string} group
- * @property {string | null} run
- * @property {string | null} base
- * @property {number | null} step
- * @property {number | null} created
- * @property {number | null} bytes
- * @property {boolean} adapter
- * @property {boolean} best
- * @property {boolean} last
- * @property {number | null} domain_bits_per_byte
- * @property {boolean | null} chat
- * @property {string | null} error
+ * @typedef {{reference: string, label: string, kind: "base" | "checkpoint", group: string, run: string | null,
+ *   base: string | null, step: number | null, created: number | null, bytes: number | null, adapter: boolean,
+ *   best: boolean, last: boolean, domain_bits_per_byte: number | null, chat: boolean | null,
+ *   error: string | null}} EvaluationModel
  */
 
 /**

@@ -54,7 +54,8 @@ export function JobProgress({ job, onClose, children }) {
         onClick: onClose })),
     active && h(Progress, { label: job.title, done: job.done, total: job.total, text: amounts(job) }),
     active && h("p", { class: "hint" }, amounts(job), job.detail ? ` · ${job.detail}` : ""),
-    job.state === "failed" && job.error && h("p", { class: "field-problem" },
-      typeof job.error === "string" ? job.error : job.error.detail),
+    job.state === "failed" && job.error && h("p", { class: "field-problem" }, job.error),
+    job.state === "failed" && job.problems?.length > 0 && h("ul", { class: "field-problem" },
+      job.problems.map((/** @type {string} */ sentence) => h("li", { key: sentence }, sentence))),
     children);
 }

@@ -35,18 +35,10 @@ import { signal, useEffect } from "./preact.js";
  * @property {any} result
  */
 /**
- * @typedef {object} InferenceState
- * @property {boolean} running
- * @property {number | null} pid
- * @property {number | null} since
- * @property {{label: string, chat: boolean, vocabulary_size: number, tokenizer: string}[]} models
- * @property {number} busy
- * @property {number | null} memory_active
- * @property {number | null} memory_peak
- * @property {number | null} memory_process
- * @property {number | null} idle_seconds
- * @property {string | null} last_end
- * @property {Task[]} tasks
+ * @typedef {{running: boolean, pid: number | null, since: number | null,
+ *   models: {label: string, chat: boolean, vocabulary_size: number, tokenizer: string}[], busy: number,
+ *   memory_active: number | null, memory_peak: number | null, memory_process: number | null,
+ *   idle_seconds: number | null, last_end: string | null, tasks: Task[]}} InferenceState
  */
 
 /** Between two questions of one task: a screen needs no more, and the server has other work. */

@@ -1,6 +1,6 @@
 /** Following one job of the server, also when the page was loaded after it began. */
 
-import { get } from "./api.js";
+import { ApiError, del, get } from "./api.js";
 import { connection, jobs } from "./live.js";
 import { useEffect, useRef, useState } from "./preact.js";
 
@@ -15,6 +15,16 @@ export function isEnded(job) {
 /** Make a job known that an answer told of, unless the news were faster. @param {any} job */
 export function noteJob(job) {
   if (job !== null && jobs.peek()[job.id] === undefined) jobs.value = { ...jobs.peek(), [job.id]: job };
+}
+
+/** Put an ended job away, on the server and here. @param {any} job */
+export async function forgetJob(job) {
+  await del(`/api/jobs/${encodeURIComponent(job.id)}`).catch((error) => {
+    // Another page may have put it away.
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+  });
+  const { [job.id]: gone, ...others } = jobs.value;
+  jobs.value = others;
 }
 
 /**

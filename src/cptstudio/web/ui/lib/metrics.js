@@ -5,17 +5,9 @@ import { signal, useEffect } from "./preact.js";
 
 /** @typedef {{id: string, title: string, size: "large" | "wide" | "", zero: boolean}} ChartRecord */
 /**
- * @typedef {object} Metric
- * @property {string} name
- * @property {string} title
- * @property {string} unit
- * @property {keyof typeof FORMATS} format
- * @property {"lower" | "higher" | null} better
- * @property {ChartRecord | null} chart
- * @property {"smoothed" | "last" | "max"} drawn
- * @property {string} legend
- * @property {string[]} compared
- * @property {string} short
+ * @typedef {{name: string, title: string, unit: string, format: keyof typeof FORMATS,
+ *   better: "lower" | "higher" | null, chart: ChartRecord | null, drawn: "smoothed" | "last" | "max", legend: string,
+ *   compared: string[], short: string}} Metric
  */
 /** @typedef {{training: Metric[], evaluation: Metric[], measures: Metric[]}} MetricTable */
 /** @typedef {MetricTable & {chart: ChartRecord}} ChartOf what is drawn in a chart */

@@ -22,12 +22,7 @@ import uPlot from "../vendor/uplot.js";
  * @property {(value: number) => string} format
  * @property {((value: number) => string)=} tick on the axis, where that is shorter
  */
-/**
- * @typedef {object} Mark
- * @property {number} x
- * @property {string} label
- * @property {"best" | "event" | "bad"} kind
- */
+/** @typedef {{x: number, label: string, kind: "best" | "event" | "bad"}} Mark */
 /**
  * @typedef {object} ChartProps
  * @property {string} title

@@ -26,12 +26,8 @@ import { X_AXES } from "./x_axes.js";
  */
 /** @typedef {{seq: number, step: number | null, key: string, value: string}} NonFinite */
 /**
- * @typedef {object} View
- * @property {import("./x_axes.js").XAxis} x
- * @property {number | null} from
- * @property {number | null} to
- * @property {number} smoothing
- * @property {number} buckets
+ * @typedef {{x: import("./x_axes.js").XAxis, from: number | null, to: number | null, smoothing: number,
+ *   buckets: number}} View
  */
 /** @typedef {Record<string, any>} Row */
 

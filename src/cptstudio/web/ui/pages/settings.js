@@ -1,7 +1,7 @@
 /** Settings: this workspace, this browser, the session, and what runs here. */
 
-import { get } from "../lib/api.js";
-import { h, useEffect, useState } from "../lib/preact.js";
+import { h } from "../lib/preact.js";
+import { useResource } from "../lib/resource.js";
 import { Problem } from "../components/elements.js";
 import { About } from "./settings/about.js";
 import { Appearance } from "./settings/appearance.js";
@@ -9,15 +9,7 @@ import { PreferencesForm } from "./settings/preferences_form.js";
 import { Session } from "./settings/session.js";
 
 export default function SettingsPage() {
-  const [system, setSystem] = useState(/** @type {any} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  const load = () => get("/api/system").then(
-    (answer) => {
-      setSystem(answer);
-      setError(null);
-    },
-    setError);
-  useEffect(() => void load(), []);
+  const { data: system, error, reload: load } = useResource("/api/system");
   return h("div", { class: "stack settings" },
     h("div", { class: "page-head" }, h("h1", {}, "Settings")),
     error !== null && h(Problem, { error, retry: load }),

@@ -1,11 +1,10 @@
 /** Builds under way or just ended: they are found again after a reload. */
 
-import { del } from "../../lib/api.js";
 import { jobs } from "../../lib/live.js";
 import { h } from "../../lib/preact.js";
 import { announce, toastError } from "../../components/announce.js";
 import { JobProgress } from "../../components/progress.js";
-import { useJob } from "../../lib/jobs.js";
+import { forgetJob, useJob } from "../../lib/jobs.js";
 
 /** The jobs that work on corpora, newest first. @param {string|null} corpus only of this one @returns {any[]} */
 export function corpusJobs(corpus) {
@@ -28,18 +27,7 @@ function CorpusJob({ first, linked, ended }) {
     announce(`${last.title}: ${last.state}.`);
     ended();
   });
-  const close = async () => {
-    try {
-      await del(`/api/jobs/${encodeURIComponent(job.id)}`);
-      const { [job.id]: gone, ...others } = jobs.value;
-      jobs.value = others;
-    } catch (error) {
-      toastError(error);
-    }
-  };
-  return h(JobProgress, { job, onClose: () => void close() },
-    job.state === "failed" && job.problems?.length > 0 && h("ul", { class: "field-problem" },
-      job.problems.map((/** @type {string} */ sentence) => h("li", { key: sentence }, sentence))),
+  return h(JobProgress, { job, onClose: () => void forgetJob(job).catch(toastError) },
     job.state === "done" && linked && job.about && h("p", {},
       h("a", { href: `/data/${encodeURIComponent(job.about)}` }, "See its report")));
 }

@@ -1,8 +1,8 @@
 /** All corpora of the workspace. */
 
-import { get } from "../../lib/api.js";
 import { bytes, date, integer } from "../../lib/format.js";
-import { h, useEffect, useState } from "../../lib/preact.js";
+import { h, useEffect } from "../../lib/preact.js";
+import { useResource } from "../../lib/resource.js";
 import { route } from "../../lib/router.js";
 import { Button, Empty, Problem } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
@@ -11,29 +11,16 @@ import { CorpusJobs, corpusJobs } from "./corpus_jobs.js";
 import { noteJob } from "../../lib/jobs.js";
 
 /**
- * @typedef {object} CorpusSummary
- * @property {string} name
- * @property {number|string|null} created
- * @property {{[side: string]: number}|null} documents
- * @property {{[side: string]: number}|null} text_bytes
- * @property {{tokenizer: string, tokens: {[side: string]: number}}[]} tokens
- * @property {number} problems
- * @property {number|null=} problem_files
- * @property {string|null} error
+ * @typedef {{name: string, created: number|string|null, documents: {[side: string]: number}|null,
+ *   text_bytes: {[side: string]: number}|null, tokens: {tokenizer: string, tokens: {[side: string]: number}}[],
+ *   problems: number, problem_files?: number|null, error: string|null}} CorpusSummary
  */
 
 export function CorpusList() {
-  const [corpora, setCorpora] = useState(/** @type {CorpusSummary[]|null} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const { data, error, reload: load } = useResource("/api/corpora");
+  const corpora = /** @type {CorpusSummary[]|null} */ (data?.corpora ?? null);
   const adding = route.value.query["add"] !== undefined;
-  const load = () => get("/api/corpora").then(
-    (answer) => {
-      setCorpora(answer.corpora);
-      for (const corpus of answer.corpora) noteJob(corpus.active_job ?? null);
-      setError(null);
-    },
-    setError);
-  useEffect(() => void load(), []);
+  useEffect(() => data?.corpora.forEach((/** @type {any} */ corpus) => noteJob(corpus.active_job ?? null)), [data]);
   const building = corpusJobs(null).length > 0;
   return h("div", { class: "stack" },
     h("header", { class: "page-head" },

@@ -1,6 +1,6 @@
 /** One corpus: its report, the rows it gives, what was not read and what was dropped. */
 
-import { ApiError, del, get, post } from "../../lib/api.js";
+import { ApiError, del, post } from "../../lib/api.js";
 import { h, useEffect, useState, withChecked } from "../../lib/preact.js";
 import { useResource, useWork } from "../../lib/resource.js";
 import { navigate, route, setQuery } from "../../lib/router.js";
@@ -20,18 +20,11 @@ import { noteJob } from "../../lib/jobs.js";
 
 /** @param {{name: string}} props */
 export function CorpusPage({ name }) {
-  const [corpus, setCorpus] = useState(/** @type {CorpusDetail|null} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
   const [tokenising, setTokenising] = useState(false);
   const path = `/api/corpora/${encodeURIComponent(name)}`;
-  const load = () => get(path).then(
-    (answer) => {
-      setCorpus(answer);
-      noteJob(answer.active_job ?? null);
-      setError(null);
-    },
-    setError);
-  useEffect(() => void load(), []);
+  const { data, error, reload: load } = useResource(path);
+  const corpus = /** @type {CorpusDetail|null} */ (data);
+  useEffect(() => noteJob(data?.active_job ?? null), [data]);
   const missing = error instanceof ApiError && error.status === 404;
   const rebuilding = route.value.query["rebuild"] !== undefined;
   const remove = async () => {

@@ -6,6 +6,7 @@
 import { del, get, post } from "../../lib/api.js";
 import { bytes, date } from "../../lib/format.js";
 import { Fragment, h, useEffect, useRef, useState, withValue } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { Button, Icon, Problem, Select } from "../../components/elements.js";
 import { confirm } from "../../components/dialog.js";
 
@@ -43,13 +44,7 @@ export function FileBrowser({ chosen, toggle }) {
       body: `CPT Studio will no longer list ${root.path}. Nothing in it is changed or deleted.`,
       confirm: "Remove from the list",
     });
-    if (!sure) return;
-    try {
-      await del(`/api/roots/${encodeURIComponent(root.id)}`);
-      await open(null, "");
-    } catch (problem) {
-      setError(problem);
-    }
+    if (sure) await del(`/api/roots/${encodeURIComponent(root.id)}`).then(() => open(null, ""), setError);
   };
   return h("div", { class: "browser" },
     h("div", { class: "browser-bar" },
@@ -158,7 +153,7 @@ function EntryRow({ entry, index, active, selected, toggle, open }) {
 /** @param {{added: (id: string) => void}} props */
 function AddRoot({ added }) {
   const [path, setPath] = useState("");
-  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const { error, run } = useWork();
   /** @param {Event} event */
   const add = async (event) => {
     event.preventDefault();
@@ -169,14 +164,11 @@ function AddRoot({ added }) {
       confirm: "Allow",
     });
     if (!sure) return;
-    try {
+    await run(async () => {
       const root = await post("/api/roots", { path: path.trim(), confirmed: true });
       setPath("");
-      setError(null);
       added(root.id);
-    } catch (problem) {
-      setError(problem);
-    }
+    });
   };
   return h("form", { class: "browser-add", onSubmit: add },
     h("label", { for: "new-root" }, "Allow another folder of this machine"),

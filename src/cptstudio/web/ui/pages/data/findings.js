@@ -9,14 +9,8 @@ import { PagedList } from "../../components/paged_list.js";
 
 /** @typedef {{label: string, reason: string, skipped: boolean}} Finding */
 /**
- * @typedef {object} DroppedDocument
- * @property {number} document
- * @property {string} label
- * @property {string} reason
- * @property {number} bytes
- * @property {{document: number|null, label: string}|null} kept
- * @property {number|null} similarity
- * @property {string} excerpt
+ * @typedef {{document: number, label: string, reason: string, bytes: number,
+ *   kept: {document: number|null, label: string}|null, similarity: number|null, excerpt: string}} DroppedDocument
  */
 
 

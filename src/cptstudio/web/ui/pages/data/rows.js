@@ -4,6 +4,7 @@ import { get } from "../../lib/api.js";
 import { integer } from "../../lib/format.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { Button, Problem, Select } from "../../components/elements.js";
+import { useResource } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
 
 /**
@@ -18,13 +19,9 @@ const AT_ONCE = 3;
 /** @param {{corpus: string, tokenised: boolean}} props tokenised: for any model */
 export function RowsView({ corpus, tokenised }) {
   const query = route.value.query;
-  const [models, setModels] = useState(/** @type {{id: string, name: string}[]|null} */ (null));
-  const [modelsError, setModelsError] = useState(/** @type {unknown} */ (null));
-  useEffect(() => {
-    get("/api/models").then(
-      (answer) => setModels(answer.models.filter((/** @type {{error: string|null}} */ one) => one.error === null)),
-      setModelsError);
-  }, []);
+  const { data, error: modelsError } = useResource("/api/models");
+  const models = /** @type {any[]|null} */ (data?.models.filter((/** @type {any} */ one) => one.error === null)
+    ?? null);
   const model = query["model"] ?? models?.[0]?.id ?? "";
   const context = Number(query["context"] ?? 512);
   const packing = query["packing"] === "decompose" ? "decompose" : "concat";

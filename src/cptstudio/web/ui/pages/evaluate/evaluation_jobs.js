@@ -3,11 +3,11 @@
 import { announce, toastError } from "../../components/announce.js";
 import { Button, Problem } from "../../components/elements.js";
 import { JobProgress } from "../../components/progress.js";
-import { ApiError, del, post } from "../../lib/api.js";
+import { post } from "../../lib/api.js";
 import { jobs } from "../../lib/live.js";
 import { Fragment, h, useId } from "../../lib/preact.js";
 import { useWork } from "../../lib/resource.js";
-import { isEnded, noteJob, useJob } from "../../lib/jobs.js";
+import { forgetJob, isEnded, noteJob, useJob } from "../../lib/jobs.js";
 
 /** Whether work of a kind is under way. @param {string} kind */
 export function isUnderWay(kind) {
@@ -38,7 +38,7 @@ export async function startJob(path, body) {
   const ended = before.filter((other) => other.kind === job.kind);
   noteJob(job);
   // How a former one ended has been read.
-  for (const other of ended) void forget(other);
+  for (const other of ended) forgetJob(other).catch(toastError);
   announce(`${job.title}: started.`);
   return job;
 }
@@ -67,23 +67,6 @@ function OneJob({ first, finished, kept }) {
   });
   if (job.state === "done") return null;
   const broken = job.state === "failed" || job.state === "cancelled";
-  return h(JobProgress, { job, onClose: () => void forget(job) },
-    job.state === "failed" && job.problems?.length > 0 && h("ul", { class: "field-problem" },
-      job.problems.map((/** @type {string} */ sentence) => h("li", { key: sentence }, sentence))),
+  return h(JobProgress, { job, onClose: () => void forgetJob(job).catch(toastError) },
     broken && h("p", { class: "hint" }, kept));
-}
-
-/** @param {any} job */
-async function forget(job) {
-  try {
-    await del(`/api/jobs/${encodeURIComponent(job.id)}`);
-  } catch (error) {
-    // Another page may have put it away.
-    if (!(error instanceof ApiError) || error.status !== 404) {
-      toastError(error);
-      return;
-    }
-  }
-  const { [job.id]: gone, ...others } = jobs.value;
-  jobs.value = others;
 }

@@ -7,13 +7,7 @@ import { bytes, date } from "../../lib/format.js";
 import { h, useRef, useState } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 
-/**
- * @typedef {object} Uploaded
- * @property {string} id
- * @property {string} name
- * @property {number} bytes
- * @property {number} created
- */
+/** @typedef {{id: string, name: string, bytes: number, created: number}} Uploaded */
 
 /**
  * The uploads that were sent for this.

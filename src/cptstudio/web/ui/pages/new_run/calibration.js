@@ -3,6 +3,7 @@
 import { post } from "../../lib/api.js";
 import { duration } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { announce } from "../../components/announce.js";
 import { jobs } from "../../lib/live.js";
 import { Button, Problem } from "../../components/elements.js";
@@ -36,26 +37,18 @@ function stored() {
 /** @param {{form: NewRunForm, facts: Facts}} props */
 export function Calibration({ form, facts }) {
   const [own, setOwn] = useState(stored);
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  const [asking, setAsking] = useState(false);
+  const { busy: asking, error, run } = useWork();
   const job = useJob(own === null ? null : (jobs.value[own.id] ?? null),
     (ended) => announce(`${ended.title}: ${ended.state}.`));
   const current = costKey(form);
   const measured = job?.state === "done" ? job.result.seconds_per_step : null;
-  const begin = async () => {
-    setAsking(true);
-    setError(null);
-    try {
-      const begun = await post("/api/plan/calibrate", { settings: form.tree() });
-      noteJob(begun);
-      const next = { id: begun.id, key: current };
-      sessionStorage.setItem(STORED, JSON.stringify(next));
-      setOwn(next);
-    } catch (problem) {
-      setError(problem);
-    }
-    setAsking(false);
-  };
+  const begin = () => run(async () => {
+    const begun = await post("/api/plan/calibrate", { settings: form.tree() });
+    noteJob(begun);
+    const next = { id: begun.id, key: current };
+    sessionStorage.setItem(STORED, JSON.stringify(next));
+    setOwn(next);
+  });
   const running = job !== null && !isEnded(job);
   return h("div", { class: "calibration" },
     h("dl", {}, h("div", { class: "plan-fact" }, h("dt", {}, "Time"),

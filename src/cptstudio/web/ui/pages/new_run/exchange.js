@@ -2,6 +2,7 @@
 
 import { post } from "../../lib/api.js";
 import { h, useEffect, useRef, useState, withValue } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { Button, Problem } from "../../components/elements.js";
 import { Dialog } from "../../components/dialog.js";
 import { announce } from "../../components/announce.js";
@@ -58,31 +59,20 @@ function Copyable({ title, text }) {
 /** @param {{form: NewRunForm, close: () => void}} props */
 function ImportDialog({ form, close }) {
   const [text, setText] = useState("");
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  const [busy, setBusy] = useState(false);
-  const take = async () => {
-    setBusy(true);
-    try {
-      const answer = await post("/api/plan/parse", { yaml: text });
-      form.replace(answer.settings);
-      announce("The settings were taken from the YAML.");
-      close();
-    } catch (problem) {
-      setError(problem);
-    } finally {
-      setBusy(false);
-    }
-  };
+  const { busy, error, run } = useWork();
+  const take = () => run(async () => {
+    const answer = await post("/api/plan/parse", { yaml: text });
+    form.replace(answer.settings);
+    announce("The settings were taken from the YAML.");
+    close();
+  });
   /** @param {File|undefined} file */
-  const read = async (file) => {
-    if (file === undefined) return;
+  const read = (file) => file && run(async () => {
     if (file.size > MOST_BYTES) {
-      setError(new Error(`${file.name} is larger than a file of settings can be. Choose a YAML file of settings.`));
-      return;
+      throw new Error(`${file.name} is larger than a file of settings can be. Choose a YAML file of settings.`);
     }
-    setError(null);
     setText(await file.text());
-  };
+  });
   return h(Dialog, { title: "Import YAML", onClose: close,
       actions: [
         h(Button, { onClick: close }, "Cancel"),

@@ -11,11 +11,8 @@ import { corporaOf } from "./tree.js";
 /** @typedef {import("./tree.js").CorpusUse} CorpusUse */
 
 /**
- * @typedef {object} CorpusSummary
- * @property {string} name
- * @property {{tokenizer: string, tokens: {[side: string]: number}}[]} tokens
- * @property {{[side: string]: number}} text_bytes
- * @property {string|null} error
+ * @typedef {{name: string, tokens: {tokenizer: string, tokens: {[side: string]: number}}[],
+ *   text_bytes: {[side: string]: number}, error: string|null}} CorpusSummary
  */
 
 const ROLES = [

@@ -1,7 +1,8 @@
 /** Whether a model is loaded as its makers meant it: compared with transformers, when asked. */
 
 import { post } from "../../lib/api.js";
-import { h, useEffect, useState } from "../../lib/preact.js";
+import { h, useState } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 import { announce } from "../../components/announce.js";
 import { Button, Problem } from "../../components/elements.js";
 import { JobProgress } from "../../components/progress.js";
@@ -13,30 +14,18 @@ import { isEnded, useJob } from "../../lib/jobs.js";
 /** @param {{model: Model}} props */
 export function ModelCheck({ model }) {
   const [started, setStarted] = useState(/** @type {any} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  useEffect(() => {
-    setStarted(null);
-    setError(null);
-  }, [model.id]);
+  const { busy, error, run } = useWork();
   // A check that began before the page was loaded is followed too.
   const underWay = Object.values(jobs.value).find((one) =>
     one.kind === "check" && one.about === model.id && !isEnded(one)) ?? null;
   const job = useJob(started ?? underWay, (ended) => {
     if (ended.state === "done") announce(String(ended.result?.verdict ?? ""));
   });
-  const check = async () => {
-    setError(null);
-    try {
-      setStarted(await post("/api/models/check", { id: model.id }));
-    } catch (problem) {
-      setError(problem);
-    }
-  };
+  const check = () => run(async () => setStarted(await post("/api/models/check", { id: model.id })));
   const verdict = job?.state === "done" ? job.result?.verdict : null;
   return h("div", { class: "model-check" },
-    h(Button, { small: true, disabled: job !== null && !isEnded(job), onClick: check,
-      "aria-label": `Check against transformers: ${model.name}` },
-      "Check against transformers"),
+    h(Button, { small: true, busy, disabled: job !== null && !isEnded(job), onClick: check,
+      "aria-label": `Check against transformers: ${model.name}` }, "Check against transformers"),
     error !== null && h(Problem, { error }),
     job !== null && !verdict && h(JobProgress, { job }),
     verdict && h("p", { class: "hint", role: "status" }, String(verdict)));

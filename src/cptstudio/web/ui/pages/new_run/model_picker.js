@@ -67,7 +67,7 @@ export function ModelPicker({ form }) {
           "aria-invalid": problems.length > 0 ? "true" : undefined }),
         h("span", { class: "model-name" }, value),
         h("span", { class: "model-facts" }, "named in the settings, not found among the models above"))),
-    checkable && h(ModelCheck, { model: checkable }),
+    checkable && h(ModelCheck, { key: checkable.id, model: checkable }),
     h("div", { id: `${id}-problem`, class: "problem-place" },
       problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
     !fixed && h(OtherModel, { added: (id) => load((model) => model.id === id) }),

@@ -3,24 +3,16 @@ import { Button } from "../../components/elements.js";
 import { del, post } from "../../lib/api.js";
 import { ago } from "../../lib/format.js";
 import { status } from "../../lib/live.js";
-import { h, useState } from "../../lib/preact.js";
+import { h } from "../../lib/preact.js";
+import { useWork } from "../../lib/resource.js";
 
 /** Runs that wait for the active ones. Nothing is shown where none waits. */
 export function Queue() {
-  const [busy, setBusy] = useState(false);
+  const { busy, run } = useWork();
   const queue = status.value?.queue;
   if (!queue?.waiting?.length) return null;
-  const act = async (/** @type {() => Promise<any>} */ work, /** @type {string} */ done) => {
-    setBusy(true);
-    try {
-      await work();
-      toast(done);
-    } catch (error) {
-      toastError(error);
-    } finally {
-      setBusy(false);
-    }
-  };
+  const act = (/** @type {() => Promise<any>} */ work, /** @type {string} */ done) =>
+    run(() => work().then(() => toast(done), toastError));
   return h("section", { class: "card stack", "aria-labelledby": "queue-title" },
     h("div", { class: "spread" },
       h("h2", { id: "queue-title" }, `Queue: ${queue.waiting.length} waiting`),

@@ -7,25 +7,14 @@ import { Button } from "../../components/elements.js";
 import { confirm } from "../../components/dialog.js";
 
 export function Session() {
-  const end = async () => {
-    const ended = await confirm({
-      title: "Sign out?",
-      body: "All pages in this browser will have to sign in again. Runs continue.",
-      confirm: "Sign out",
-      action: () => post("/api/session/end", {}),
-    });
-    if (ended) endSession();
+  const ask = async (/** @type {Parameters<typeof confirm>[0]} */ asked) => {
+    if (await confirm(asked)) endSession();
   };
-  const endAll = async () => {
-    const ended = await confirm({
-      title: "End all sessions?",
-      body: "All browsers and programs, including this page, will have to sign in again. Runs continue.",
-      confirm: "End all sessions",
-      danger: true,
-      action: () => post("/api/session/end-all", {}),
-    });
-    if (ended) endSession();
-  };
+  const end = () => ask({ title: "Sign out?", confirm: "Sign out", action: () => post("/api/session/end", {}),
+    body: "All pages in this browser will have to sign in again. Runs continue." });
+  const endAll = () => ask({ title: "End all sessions?", confirm: "End all sessions", danger: true,
+    action: () => post("/api/session/end-all", {}),
+    body: "All browsers and programs, including this page, will have to sign in again. Runs continue." });
   return h("section", { class: "card", "aria-labelledby": "settings-session" },
     h("h2", { id: "settings-session" }, "Security"),
     h("p", {}, "This page is for you alone: it answers on ", h("code", {}, location.host),
