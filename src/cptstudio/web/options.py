@@ -98,23 +98,14 @@ def parse_options(arguments: Sequence[str] | None = None, program: str = "") -> 
     workspace = given.workspace or Path(os.environ.get("CPT_STUDIO_WORKSPACE", ""))
     if given.demo and not given.workspace:
         workspace = Path("demo")
-    options = ServerOptions(
-        workspace=Path(os.path.expanduser(workspace)).absolute(),
+    changes = {
+        "workspace": _absolute(workspace),
         # What "localhost" leads to is the resolver's choice; we listen on one address.
-        host=LOOPBACK[0] if given.host == "localhost" else given.host,
-        port=given.port,
-        detect=not given.no_detect,
-        browser=not given.no_browser,
-        demo=given.demo,
-        log_level=given.log_level,
-        allow_hosts=tuple(given.allow_host),
-        public_url=given.public_url,
-        certfile=given.certfile,
-        keyfile=given.keyfile,
-        insecure_http=given.insecure_http,
-        new_token=given.new_token,
-        allow_roots=tuple(Path(os.path.expanduser(path)).absolute() for path in given.allow_root),
-    )
+        "host": LOOPBACK[0] if given.host == "localhost" else given.host,
+        "allow_hosts": tuple(given.allow_hosts),
+        "allow_roots": tuple(map(_absolute, given.allow_roots)),
+    }
+    options = ServerOptions(**vars(given) | changes)
     check_options(options)
     return options
 
@@ -163,6 +154,10 @@ def check_options(options: ServerOptions) -> None:
         raise UserError(f"The server cannot start{where}:", problems)
 
 
+def _absolute(path: Path) -> Path:
+    return Path(os.path.expanduser(path)).absolute()
+
+
 def _port(text: str) -> int:
     try:
         port = int(text)
@@ -202,14 +197,18 @@ def _parser(program: str) -> argparse.ArgumentParser:
         metavar="N",
         help=f"listen on exactly this port (default: {DEFAULT_PORT}, or the next free one)",
     )
-    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="do not open a browser"
+    )
     parser.add_argument(
         "--no-detect",
-        action="store_true",
+        dest="detect",
+        action="store_false",
         help="do not look for training on this machine that was started elsewhere",
     )
     parser.add_argument(
         "--allow-root",
+        dest="allow_roots",
         action="append",
         default=[],
         type=Path,
@@ -242,6 +241,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     )
     network.add_argument(
         "--allow-host",
+        dest="allow_hosts",
         action="append",
         default=[],
         metavar="NAME[:PORT]",

@@ -26,7 +26,7 @@ from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
 from cptstudio.web.work import corpus_documents, corpus_work
-from cptstudio.web.work.corpus_documents import DocumentPage
+from cptstudio.web.work.corpus_documents import DocumentPage, opened
 from cptstudio.web.work.row_samples import RowSampler
 from cptstudio.workspace import NAME_PATTERN
 
@@ -47,7 +47,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def show(name: str) -> CorpusDescription:
         from cptstudio.corpus.report import describe
 
-        corpus = _open(studio, name)
+        corpus = opened(studio, name)
         job = studio.jobs.active(corpus_work.key(name))
         given = corpus_work.given_sources(studio, corpus)
         facts = {key: value for key, value in describe(corpus).items() if key != "sources"}
@@ -58,7 +58,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "GET", "/<name>/rows", summary="Training rows, decoded", answer=RowPage)
     def rows(name: str, query: RowsQuery) -> dict[str, Any]:
         """The rows that a run with this seed would see first. Long texts are shortened."""
-        _open(studio, name)
+        opened(studio, name)
         model = studio.models.find(query.model)
         request = query.model_dump() | {
             "corpus": str(studio.workspace.corpus(name)),
@@ -73,7 +73,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         """Deletes its documents and tokens; the files it was built from stay."""
         # One that is only begun is not listed, but there.
         if name not in studio.workspace.corpus_names() and not _is_begun(studio, name):
-            raise _missing(name)
+            raise NotFound(f"There is no corpus {name!r} in this workspace.")
         corpus_work.delete(studio, name, confirmed=body.confirmed)
 
     return bp
@@ -83,16 +83,12 @@ def _is_begun(studio: Studio, name: str) -> bool:
     return NAME_PATTERN.fullmatch(name) is not None and studio.workspace.corpus(name).is_dir()
 
 
-def _missing(name: str) -> NotFound:
-    return NotFound(f"There is no corpus {name!r} in this workspace.")
-
-
 def _add_findings(bp: flask.Blueprint, studio: Studio) -> None:
     @route(bp, "GET", "/<name>/problems", summary="What was found while reading")
     def problems(name: str, query: FindingsQuery) -> FindingPage:
         from cptstudio.corpus.browsing import findings
 
-        corpus = _open(studio, name)
+        corpus = opened(studio, name)
         found = findings(corpus, query.offset, query.limit, left_aside=query.left_aside)
         report = corpus.manifest.report
         total = sum(report.left_aside.values()) if query.left_aside else report.problem_count
@@ -102,7 +98,7 @@ def _add_findings(bp: flask.Blueprint, studio: Studio) -> None:
     def dropped(name: str, query: DroppedQuery) -> DroppedPage:
         from cptstudio.corpus import browsing
 
-        corpus = _open(studio, name)
+        corpus = opened(studio, name)
         found, total = browsing.dropped(corpus, query.offset, query.limit, query.reason)
         counts = corpus.manifest.report.documents
         return DroppedPage(
@@ -122,14 +118,6 @@ def _add_documents(bp: flask.Blueprint, studio: Studio) -> None:
     def one_document(name: str, document: str) -> WholeDocument:
         """By its number, or by the hash of its text as reports name it."""
         return corpus_documents.one(studio, name, document)
-
-
-def _open(studio: Studio, name: str) -> Any:
-    from cptstudio.corpus.corpus import open_corpus
-
-    if name not in studio.workspace.corpus_names():
-        raise _missing(name)
-    return open_corpus(studio.workspace.corpus(name))
 
 
 def _summary(studio: Studio, name: str) -> CorpusSummary:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import flask
 from pydantic import BaseModel, Field
 
 from cptstudio.web.api.openapi import route
 from cptstudio.web.files import confined
 from cptstudio.web.files.allowed_folders import Root
+from cptstudio.web.files.confined import FileEntry
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 
@@ -35,15 +34,6 @@ class RootFacts(BaseModel):
     path: str
     label: str
     removable: bool
-
-
-class FileEntry(BaseModel):
-    """Something in a folder; `bytes` of a folder are null."""
-
-    name: str
-    kind: Literal["folder", "file"]
-    bytes: int | None
-    modified: float
 
 
 class Files(BaseModel):
@@ -72,7 +62,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             roots=[_facts(one) for one in roots],
             root=root.id,
             path=query.path,
-            entries=[FileEntry(**vars(entry)) for entry in found.entries],
+            entries=found.entries,
             truncated=found.truncated,
             left_out=found.left_out,
         )

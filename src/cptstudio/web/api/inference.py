@@ -15,7 +15,6 @@ from cptstudio.web.api.inference_models import (
     CompleteBody,
     InferenceFacts,
     LoadBody,
-    LoadedModel,
     ScoreBody,
     TaskQuery,
     TextToScore,
@@ -131,16 +130,10 @@ def _add_tasks(bp: flask.Blueprint, studio: Studio) -> None:
 def _facts(studio: Studio) -> InferenceFacts:
     state = studio.inference.worker.state()
     return InferenceFacts(
+        **vars(state),
         running=state.pid is not None,
-        pid=state.pid,
-        since=state.since,
-        models=[LoadedModel(**model) for model in state.models],
-        busy=state.busy,
-        memory_active=state.memory_active,
-        memory_peak=state.memory_peak,
         memory_process=making_room.memory_of(state),
         idle_seconds=_idle_seconds(studio),
-        last_end=state.last_end,
         tasks=studio.inference.running(),
     )
 

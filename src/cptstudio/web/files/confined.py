@@ -27,7 +27,7 @@ _DEPTH = 64
 
 
 @dataclass(frozen=True)
-class Entry:
+class FileEntry:
     """Something in a folder.
 
     Attributes:
@@ -50,7 +50,7 @@ class Listing:
         left_out: hidden entries, links, devices and names that are no text.
     """
 
-    entries: list[Entry]
+    entries: list[FileEntry]
     truncated: bool
     left_out: int
 
@@ -108,7 +108,7 @@ def listing(root: Path, path: str) -> Listing:
     with opened(root, path) as descriptor:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise UserError(f"{path!r} is a file, not a folder.")
-        entries: list[Entry] = []
+        entries: list[FileEntry] = []
         left_out = looked_at = 0
         with os.scandir(descriptor) as found:
             for one in found:
@@ -125,7 +125,7 @@ def listing(root: Path, path: str) -> Listing:
     return Listing(entries[:_SHOWN], truncated, left_out)
 
 
-def _entry(one: os.DirEntry[str]) -> Entry | None:
+def _entry(one: os.DirEntry[str]) -> FileEntry | None:
     if one.name.startswith("."):
         return None
     try:
@@ -134,9 +134,9 @@ def _entry(one: os.DirEntry[str]) -> Entry | None:
     except (OSError, UnicodeEncodeError):
         return None
     if stat.S_ISDIR(facts.st_mode):
-        return Entry(one.name, "folder", None, facts.st_mtime)
+        return FileEntry(one.name, "folder", None, facts.st_mtime)
     if stat.S_ISREG(facts.st_mode):
-        return Entry(one.name, "file", facts.st_size, facts.st_mtime)
+        return FileEntry(one.name, "file", facts.st_size, facts.st_mtime)
     return None
 
 

@@ -34,7 +34,7 @@ def page(studio: Studio, name: str, side: Side, offset: int, limit: int) -> Docu
     """
     from cptstudio.corpus.browsing import documents
 
-    found, total = documents(_open(studio, name), side, offset, limit)
+    found, total = documents(opened(studio, name), side, offset, limit)
     return DocumentPage(documents=found, total=total, offset=offset)
 
 
@@ -46,13 +46,18 @@ def one(studio: Studio, name: str, which: str) -> WholeDocument:
     """
     from cptstudio.corpus.browsing import document
 
-    found = document(_open(studio, name), which, MOST_TEXT)
+    found = document(opened(studio, name), which, MOST_TEXT)
     if found is None:
         raise NotFound(f"The corpus {name!r} has no document {which!r}.")
     return found
 
 
-def _open(studio: Studio, name: str) -> Corpus:
+def opened(studio: Studio, name: str) -> Corpus:
+    """A corpus of the workspace.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
     from cptstudio.corpus.corpus import open_corpus
 
     if name not in studio.workspace.corpus_names():
