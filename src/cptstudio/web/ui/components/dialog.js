@@ -72,8 +72,7 @@ function ConfirmDialog({ question, done }) {
 /**
  * Ask before something is done. True only when the user agreed (and `action`, if given, succeeded).
  *
- * @param {Question} question
- * @returns {Promise<boolean>}
+ * @param {Question} question @returns {Promise<boolean>}
  */
 export function confirm(question) {
   const place = document.createElement("div");

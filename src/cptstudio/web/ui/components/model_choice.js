@@ -40,8 +40,7 @@ export function findModel(models, reference) {
 
 /**
  * References as the server's list names them; unknown ones stay as they are.
- * @param {EvaluationModel[] | null} models
- * @param {string[]} references
+ * @param {EvaluationModel[] | null} models @param {string[]} references
  */
 export function resolved(models, references) {
   return [...new Set(references.map((one) => (models && findModel(models, one)?.reference) || one))];

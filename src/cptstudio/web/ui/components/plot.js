@@ -102,11 +102,7 @@ function drawMarks(u, props) {
 }
 
 /**
- * @param {CanvasRenderingContext2D} context
- * @param {number} x0
- * @param {number} y0
- * @param {number} x1
- * @param {number} y1
+ * @param {CanvasRenderingContext2D} context @param {number} x0 @param {number} y0 @param {number} x1 @param {number} y1
  */
 function line(context, x0, y0, x1, y1) {
   context.beginPath();
@@ -132,9 +128,7 @@ function xRange(props) {
 
 /**
  * @param {() => PlotProps} current always the newest properties
- * @param {number} width
- * @param {number} height
- * @returns {uPlot.Options}
+ * @param {number} width @param {number} height @returns {uPlot.Options}
  */
 function options(current, width, height) {
   const props = current();

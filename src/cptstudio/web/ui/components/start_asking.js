@@ -12,8 +12,7 @@ import { confirm } from "./dialog.js";
 
 /**
  * Post what starts a run; where it does not fit, ask with the numbers and start it anyway.
- * @param {string} path
- * @param {{[name: string]: any}} body
+ * @param {string} path @param {{[name: string]: any}} body
  * @returns {Promise<any>} the run; null where the user would rather not
  */
 export async function startAsking(path, body) {

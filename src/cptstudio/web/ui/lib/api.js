@@ -93,8 +93,7 @@ async function ourServer() {
  * `fetch` that sends nothing to anyone but our server. When the server knows this tab's secret no
  * more, the tab proves itself once more.
  *
- * @param {string} path
- * @param {RequestInit} options
+ * @param {string} path @param {RequestInit} options
  */
 async function ask(path, options) {
   for (let again = false; ; again = true) {
@@ -140,9 +139,7 @@ async function send(method, path, body) {
  * GET a resource.
  *
  * @param {string} path such as "/api/runs"
- * @param {Record<string, any>=} query
- * @param {AbortSignal=} abort
- * @returns {Promise<any>}
+ * @param {Record<string, any>=} query @param {AbortSignal=} abort @returns {Promise<any>}
  */
 export async function get(path, query, abort) {
   try {
@@ -164,9 +161,7 @@ export const put = (path, body) => send("PUT", path, body);
 
 /**
  * DELETE, with a JSON body where the API wants a confirmation.
- * @param {string} path
- * @param {any=} body
- * @returns {Promise<any>}
+ * @param {string} path @param {any=} body @returns {Promise<any>}
  */
 export const del = (path, body) => send("DELETE", path, body);
 

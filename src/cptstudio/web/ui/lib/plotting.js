@@ -70,8 +70,7 @@ export function colour(name) {
 /**
  * Lines as uPlot's aligned columns: x, then for each line its values, and min and max of its band.
  *
- * @param {Line[]} lines
- * @returns {uPlot.AlignedData}
+ * @param {Line[]} lines @returns {uPlot.AlignedData}
  */
 export function aligned(lines) {
   const tables = lines.map((line) => (line.min && line.max ? [line.x, line.y, line.min, line.max] : [line.x, line.y]));
@@ -90,8 +89,7 @@ function quantile(sorted, share) {
  * @param {Line[]} lines
  * @param {number} from of x
  * @param {number} to of x
- * @param {{log: boolean, clip: boolean, limit?: number | null, zero?: boolean}} how
- * @returns {[number, number]}
+ * @param {{log: boolean, clip: boolean, limit?: number | null, zero?: boolean}} how @returns {[number, number]}
  */
 export function yRange(lines, from, to, how) {
   let low = Infinity;

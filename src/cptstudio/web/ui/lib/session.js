@@ -98,9 +98,7 @@ async function removeWorkers() {
 }
 
 /**
- * @param {string} path
- * @param {Record<string, string | null>} body
- * @param {RequestCredentials=} credentials
+ * @param {string} path @param {Record<string, string | null>} body @param {RequestCredentials=} credentials
  * @returns {Promise<{status: number, body: any}>}
  */
 async function ask(path, body, credentials = "same-origin") {

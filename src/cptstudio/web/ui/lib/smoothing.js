@@ -14,8 +14,7 @@
 /**
  * Append a value's moving average; the caller appends x itself.
  *
- * @param {Average} curve
- * @param {number} x
+ * @param {Average} curve @param {number} x
  * @param {number | null} value null for what was not finite
  * @param {number} smoothing weight of the past after one unit, 0 to below 1
  */

@@ -34,8 +34,7 @@ function form(letter) {
 
 /**
  * @param {string} text as typed: "0.001", "0,001", "1e-4", "5%", "1_000", "1 000,5"
- * @param {Options=} options
- * @returns {Typed}
+ * @param {Options=} options @returns {Typed}
  */
 export function readNumber(text, { whole = false, unit = "", suffixes = false } = {}) {
   const refused = { number: null, problem: whole
@@ -82,8 +81,7 @@ export function readNumber(text, { whole = false, unit = "", suffixes = false } 
 /**
  * A list of numbers with semicolons, blanks or commas between them, null where it is none. Commas
  * alone, as in 0,5, may be decimal ones or stand between numbers: such a list is refused.
- * @param {string} text
- * @returns {number[]|null}
+ * @param {string} text @returns {number[]|null}
  */
 export function readNumbers(text) {
   const spaced = text.trim().split(/\s*;\s*|\s*,\s+|\s+/).filter(Boolean);
@@ -101,9 +99,7 @@ export function readNumbers(text) {
 
 /**
  * The same, held against the bounds that the field has.
- * @param {string} text
- * @param {Options & Bounds} options
- * @returns {Typed}
+ * @param {string} text @param {Options & Bounds} options @returns {Typed}
  */
 export function checkedNumber(text, options) {
   const { least = -Infinity, most = Infinity, above = -Infinity, below = Infinity } = options;
@@ -119,9 +115,7 @@ export function checkedNumber(text, options) {
 /**
  * What a text typed into a number field stands for: null when empty (chosen for you, or the
  * default), a number, or the text itself where it cannot be read as one, for the server to refuse.
- * @param {string} text
- * @param {Options=} options
- * @returns {number|string|null}
+ * @param {string} text @param {Options=} options @returns {number|string|null}
  */
 export function typedNumber(text, options) {
   const { number, problem } = readNumber(text, options);

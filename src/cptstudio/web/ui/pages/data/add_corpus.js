@@ -144,8 +144,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
 
 /**
  * A name for a corpus, after the folder or file that it is made of; "" where it gives none.
- * @param {string} path
- * @param {readonly string[]} taken
+ * @param {string} path @param {readonly string[]} taken
  */
 function suggestedName(path, taken) {
   const last = path.replace(/[/\\]+$/, "").split(/[/\\]/).pop() ?? "";
@@ -198,10 +197,7 @@ function Chosen({ sources, toggle, queue, again }) {
 }
 
 /**
- * @param {string} name
- * @param {readonly string[]} taken
- * @param {number} sources
- * @param {UploadQueue} queue
+ * @param {string} name @param {readonly string[]} taken @param {number} sources @param {UploadQueue} queue
  * @returns {{[field: string]: string}}
  */
 function problemsOf(name, taken, sources, queue) {

@@ -31,8 +31,7 @@ export class Filter {
 
   /**
    * Why a file or folder of this name is left aside; the first rule decides.
-   * @param {string} name
-   * @param {boolean} folder
+   * @param {string} name @param {boolean} folder
    * @param {readonly string[]} include kinds that are not left aside
    * @returns {Aside|null}
    */
@@ -47,8 +46,7 @@ export class Filter {
    * that may hold secrets.
    * @template {{path: string}} T
    * @param {readonly T[]} files paths with "/" between their parts
-   * @param {readonly string[]} include
-   * @returns {{taken: T[], aside: LeftAside[]}}
+   * @param {readonly string[]} include @returns {{taken: T[], aside: LeftAside[]}}
    */
   divide(files, include) {
     /** @type {Map<string, Aside>} */
@@ -73,9 +71,7 @@ export class Filter {
   }
 
   /**
-   * @param {string} path
-   * @param {Map<string, Aside>} marked
-   * @param {readonly string[]} include
+   * @param {string} path @param {Map<string, Aside>} marked @param {readonly string[]} include
    * @returns {LeftAside|null}
    */
   _ofPath(path, marked, include) {

@@ -101,10 +101,7 @@ function boundaryInWords(part) {
 }
 
 /**
- * @param {string} id
- * @param {string} label
- * @param {string} value
- * @param {[string, string][]} options
+ * @param {string} id @param {string} label @param {string} value @param {[string, string][]} options
  * @param {(value: string) => void} change
  */
 function choice(id, label, value, options, change) {

@@ -43,8 +43,7 @@ export function FiguresCell({ figures, base, title, children }) {
 /**
  * Save sets' figures as CSV: all that are single numbers, and the difference from the base.
  * @param {string[]} names of what stands before the figures
- * @param {{cells: any[], figures: any}[]} rows
- * @param {string} file
+ * @param {{cells: any[], figures: any}[]} rows @param {string} file
  */
 export function saveFigures(names, rows, file) {
   const columns = Object.entries(rows[0]?.figures ?? {}).filter(([, value]) => typeof value !== "object");

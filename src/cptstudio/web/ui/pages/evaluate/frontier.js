@@ -123,10 +123,7 @@ function Drawing({ spots, domain, general, chosen, onChoose, width }) {
 
 /**
  * The base's label stands below its mark: at the chart's edge the next point's is above.
- * @param {Spot} spot
- * @param {number} x
- * @param {number} y
- * @param {number} right
+ * @param {Spot} spot @param {number} x @param {number} y @param {number} right
  */
 function label(spot, x, y, right) {
   const end = x > right - 60;

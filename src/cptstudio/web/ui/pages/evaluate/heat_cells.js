@@ -41,8 +41,7 @@ export function changeClass(change) {
 
 /**
  * Indices of a JavaScript string by code points: characters beyond the basic plane take two.
- * @param {string} text
- * @returns {(codePoint: number) => number}
+ * @param {string} text @returns {(codePoint: number) => number}
  */
 export function indexByCodePoint(text) {
   /** @type {number[]} code points that take two units, in order */

@@ -72,9 +72,7 @@ export function HeatText({ label, text, cells, rest, classes, chosen, onChoose }
 
 /**
  * The token above or below one, by where they stand on the screen.
- * @param {HTMLElement[]} spans
- * @param {number} from
- * @param {1 | -1} direction
+ * @param {HTMLElement[]} spans @param {number} from @param {1 | -1} direction
  */
 function lineStep(spans, from, direction) {
   const start = spans[from]?.getClientRects()[0];

@@ -12,8 +12,7 @@ import { h, useEffect, useState } from "../../lib/preact.js";
 
 /**
  * A task of the inference worker, followed to its end; found again after a reload by its id.
- * @param {string | null} id
- * @returns {{task: Task | null, error: Error | null}}
+ * @param {string | null} id @returns {{task: Task | null, error: Error | null}}
  */
 export function useTask(id) {
   const [state, setState] = useState({ id: /** @type {string | null} */ (null), task: /** @type {Task | null} */ (null),

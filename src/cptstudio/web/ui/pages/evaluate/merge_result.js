@@ -76,8 +76,7 @@ function Points({ result, sets, chosen, choose }) {
 
 /**
  * How the API is asked for one point of a report again: by its label and its parts.
- * @param {any} point
- * @param {any[]} parts
+ * @param {any} point @param {any[]} parts
  * @returns {{run: string, kind: string, shares?: number[], last?: number, instruct?: string} | null}
  */
 function askFor(point, parts) {

@@ -25,8 +25,7 @@ const NONE = "-";
 
 /**
  * The corpora that the URL names, or those that the chosen runs trained on.
- * @param {string | undefined} text
- * @param {string[]} known
+ * @param {string | undefined} text @param {string[]} known
  */
 export function setsFromQuery(text, known) {
   return text === undefined ? known : text.split(",").filter((name) => name !== "" && name !== NONE);

@@ -36,8 +36,7 @@ export function TableResult({ report }) {
 
 /**
  * Domain first, then general, then the rest as they are.
- * @param {string[]} sets
- * @param {(set: string) => string | null} roleOf
+ * @param {string[]} sets @param {(set: string) => string | null} roleOf
  */
 function ordered(sets, roleOf) {
   const rank = (/** @type {string} */ set) => ({ domain: 0, general: 1 }[roleOf(set) ?? ""] ?? 2);

@@ -100,8 +100,7 @@ function Limits({ want }) {
 }
 
 /**
- * @param {ReturnType<typeof asked> & {models: string[], corpora: string[]}} want
- * @param {string[]} texts
+ * @param {ReturnType<typeof asked> & {models: string[], corpora: string[]}} want @param {string[]} texts
  * @param {any[] | null} uploads
  */
 function commandWords(want, texts, uploads) {

@@ -10,8 +10,7 @@ const words = (text) => text.match(/\s*\S+|\s+$/gu) ?? [];
 
 /**
  * The parts of `text` against `other`.
- * @param {string} text
- * @param {string} other
+ * @param {string} text @param {string} other
  * @returns {{text: string, changed: boolean}[]} joined they are `text`
  */
 export function partsOf(text, other) {
@@ -40,8 +39,7 @@ export function partsOf(text, other) {
 
 /**
  * Which words are in the longest common subsequence.
- * @param {string[]} mine
- * @param {string[]} theirs
+ * @param {string[]} mine @param {string[]} theirs
  * @returns {Set<number>} indices of `mine`
  */
 function commonWords(mine, theirs) {
@@ -84,8 +82,7 @@ export function MarkedText({ text, other }) {
 
 /**
  * Marks for the lines of a piece, but not for the white space that begins them.
- * @param {string} piece
- * @param {number} at
+ * @param {string} piece @param {number} at
  */
 function lines(piece, at) {
   return piece.split(/(\s*\n\s*|^\s+)/).filter(Boolean).map((line, number) =>

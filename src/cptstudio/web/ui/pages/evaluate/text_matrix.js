@@ -53,10 +53,7 @@ export function TextMatrix({ columns, rows, caption }) {
 
 /**
  * The text that a cell is compared with.
- * @param {Row} row
- * @param {number} at
- * @param {boolean} toFirst
- * @returns {string | null}
+ * @param {Row} row @param {number} at @param {boolean} toFirst @returns {string | null}
  */
 function other(row, at, toFirst) {
   if (at === 0 || row.texts[at] === null) return null;

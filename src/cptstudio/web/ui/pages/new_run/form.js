@@ -290,9 +290,7 @@ function entryOf({ corpus, model, replay, length }) {
 
 /**
  * Which checkpoints stay, as the workspace's preferences say.
- * @param {Values} preferences
- * @param {readonly Setting[]} settings
- * @returns {Values}
+ * @param {Values} preferences @param {readonly Setting[]} settings @returns {Values}
  */
 function preferred(preferences, settings) {
   const names = new Set(settings.map((setting) => setting.name));
@@ -302,9 +300,7 @@ function preferred(preferences, settings) {
 
 /**
  * All values of a resolved tree by dotted name, those that equal the default included.
- * @param {unknown} tree
- * @param {readonly Setting[]} settings
- * @returns {Values}
+ * @param {unknown} tree @param {readonly Setting[]} settings @returns {Values}
  */
 function flatten(tree, settings) {
   /** @type {Values} */

@@ -28,8 +28,7 @@ export function problemsOf(form, name) {
 
 /**
  * All settings with problems that are shown, with the id of the control to go to.
- * @param {NewRunForm} form
- * @returns {{name: string, title: string, sentences: string[]}[]}
+ * @param {NewRunForm} form @returns {{name: string, title: string, sentences: string[]}[]}
  */
 export function shownProblems(form) {
   const found = [];
@@ -49,8 +48,7 @@ export function otherProblems(form) {
 
 /**
  * What must be given before there can be a plan, as words for a sentence.
- * @param {NewRunForm} form
- * @returns {string[]}
+ * @param {NewRunForm} form @returns {string[]}
  */
 export function stillNeeded(form) {
   const needed = [];

@@ -200,8 +200,7 @@ function lengthText(typed, chosen) {
 
 /**
  * The amount as the server reads it, without a unit that was typed with it.
- * @param {string} typed
- * @param {string} chosen
+ * @param {string} typed @param {string} chosen
  */
 function lengthAmount(typed, chosen) {
   const { amount, unit } = splitLength(typed, chosen);

@@ -87,8 +87,7 @@ function problemWithName(form) {
 
 /**
  * Why the run cannot be started now, as a sentence; "" when it can.
- * @param {NewRunForm} form
- * @param {string} nameProblem
+ * @param {NewRunForm} form @param {string} nameProblem
  */
 function obstacleOf(form, nameProblem) {
   const needed = stillNeeded(form);

@@ -31,9 +31,7 @@ export function toTree(values) {
 /**
  * The values of a tree that differ from the defaults. Names that are no setting are kept: the
  * server says of them that there is no such setting.
- * @param {unknown} tree
- * @param {readonly Setting[]} settings
- * @returns {Values}
+ * @param {unknown} tree @param {readonly Setting[]} settings @returns {Values}
  */
 export function fromTree(tree, settings) {
   const known = new Map(settings.map((setting) => [setting.name, setting]));
@@ -87,8 +85,7 @@ export function corporaOf(values) {
 
 /**
  * A name for a run: the domain corpus, the model and the first free number.
- * @param {Values} values
- * @param {ReadonlySet<string>} taken
+ * @param {Values} values @param {ReadonlySet<string>} taken
  */
 export function suggestName(values, taken) {
   const domain = corporaOf(values).find((use) => use.role === "domain" && use.name);

@@ -135,8 +135,7 @@ export class Lane {
 
   /**
    * Only the current token is a control, so that the text is read as a text.
-   * @param {number} index
-   * @param {boolean} focus
+   * @param {number} index @param {boolean} focus
    */
   moveTo(index, focus) {
     const before = this.tokens[this.current];

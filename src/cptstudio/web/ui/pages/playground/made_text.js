@@ -1,9 +1,7 @@
 /** One text that a model makes: its tokens, how it came about, and every former state of it. */
 import { signal } from "../../lib/preact.js";
 
-/**
- * @typedef {import("../../lib/inference.js").Piece & {chosen?: boolean}} Piece chosen: by the user, not the model
- */
+/** @typedef {import("../../lib/inference.js").Piece & {chosen?: boolean}} Piece chosen: by the user, not the model */
 /** @typedef {{text: string} | {tokens: number[]} | {chat: {role: string, content: string}[]}} Prompt */
 /**
  * How a text stands: made anew for every change, so that a former one can come back.
@@ -122,8 +120,7 @@ export class MadeText {
   /**
    * Show a text of which only the words are known.
    * @param {any} entry a text of the history
-   * @param {Prompt} origin
-   * @param {any} sampling
+   * @param {Prompt} origin @param {any} sampling
    */
   restore(entry, origin, sampling) {
     this.begin({ seed: entry.seed, origin, sampling });
