@@ -133,7 +133,7 @@ class BatchFile:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
 
     def write(self, one: Batch | SourceRecord) -> None:
         """Append one."""
@@ -165,12 +165,22 @@ def read_batches(file: IO[bytes]) -> Iterator[Batch | SourceRecord]:
         DamagedBatchError: it is damaged.
     """
     decompressor = zstandard.ZstdDecompressor()
+    position = sources = 0
     while line := file.readline(_LINE):
         try:
             head = _Head.model_validate(durable.parse_json(line))
-            yield head.source or _batch(file, head, decompressor)
+            one = head.source or _batch(file, head, decompressor)
+            if isinstance(one, Batch):
+                position += len(one.text)
+                ends = one.records["start"] + one.records["length"]
+                # All but those of the last source come after its record.
+                if (ends > position).any() or (one.records["source"] > sources).any():
+                    raise ValueError("a place")
+            else:
+                sources += 1
         except (ValueError, ValidationError, zstandard.ZstdError) as error:
             raise DamagedBatchError(str(error)) from None
+        yield one
 
 
 def _batch(file: IO[bytes], head: _Head, decompressor: zstandard.ZstdDecompressor) -> Batch:

@@ -32,7 +32,7 @@ from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.file_reading import FileReader, Sink, record_of
 from cptstudio.corpus.former_documents import FormerDocuments, FormerFile
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
-from cptstudio.corpus.read_batches import Batch, read_batches
+from cptstudio.corpus.read_batches import Batch, DamagedBatchError, read_batches
 from cptstudio.corpus.read_program import MODULE, request_for
 from cptstudio.corpus.readers.dispatch import is_light
 from cptstudio.corpus.sources import SourceFile
@@ -188,9 +188,16 @@ class ReaderPool:
             if isinstance(part, SourceRecord):
                 take(part)
                 continue
-            with part.open("rb") as file:
-                for one in read_batches(file):
-                    take(one)
+            try:
+                with part.open("rb") as file:
+                    for one in read_batches(file):
+                        take(one)
+            except DamagedBatchError:
+                # Its check sums say so: the disk, or the memory, of this machine.
+                raise UserError(
+                    f"{part}, which holds what was read of {job.files[0].label}, is damaged: check "
+                    "the disk, and build again."
+                ) from None
             part.unlink()
         self._count(job.files)
 
