@@ -1,6 +1,6 @@
 """Text from right to left: pages of it are mirrored, so that what follows is one case.
 
-PDFium gives the letters of a word in their order, but the words of a line in the order in which
+PDFium gives the letters of most words in their order, but the words of a line in the order in which
 they are drawn. On a mirrored page the first word is the leftmost; words of the other direction
 within a line are put into their own order (Unicode Standard Annex 9, rule L2).
 """
@@ -8,12 +8,14 @@ within a line are put into their own order (Unicode Standard Annex 9, rule L2).
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import groupby, pairwise
 
 from cptstudio.corpus.readers.pdf_lines import Word
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _MARK_BEFORE = re.compile("([.,:!\u060c\u061b\u061f]+)([\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+)")
+_PUNCTUATION = ".,:;!?)]\u060c\u061b\u061f"
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -29,6 +31,23 @@ def mirrored(flat: list[float], width: float) -> None:
     """Mirror boxes (left, top, right, bottom, ...) in place."""
     for n in range(0, len(flat), 4):
         flat[n], flat[n + 2] = width - flat[n + 2], width - flat[n]
+
+
+def turned_round(text: str) -> str:
+    """Return a word whose last letter stands where its first should; others as they are.
+
+    Marks stay behind the letters that they belong to, and punctuation at the end.
+    """
+    if not RIGHT_TO_LEFT.match(text):
+        return text
+    letters: list[str] = []
+    end = len(text.rstrip(_PUNCTUATION))
+    for char in text[:end]:
+        if letters and unicodedata.combining(char):
+            letters[-1] += char
+        else:
+            letters.append(char)
+    return "".join(reversed(letters)) + text[end:]
 
 
 def reading_order(words: list[Word]) -> tuple[list[Word], float]:

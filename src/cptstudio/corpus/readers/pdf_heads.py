@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import groupby, takewhile
 
 from cptstudio.corpus.readers.pdf_lines import Line, PageText, usual_size
 
@@ -17,12 +18,14 @@ _ENOUGH = 3
 _ENOUGH_USUAL = 5
 _OF_PAGES = 0.3
 _PART_GAP = 1.5
-_APART = 0.9
-"""Of the size, between a head and the text beside it."""
+_APART = 0.6
+"""Of the size, at least, between a head and the text beside it."""
 _NUMBER = re.compile(r"\d{1,5}|[ivxlc]{1,7}", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _LONGEST = 150
+_LARGEST = 1.25
+"""Of the body's type: what is larger is a title."""
 
 
 @dataclass(slots=True)
@@ -45,26 +48,29 @@ class _Row:
     lines: list[Line]
     height: float
     words: list[str]
-    distance: float = 0.0
+    distance: float
     drop: bool = False
 
 
 def drop_running_heads(pages: list[PageText]) -> int:
     """Take running heads and page numbers out of successive pages; return how many rows went."""
-    rows = [row for page in pages for row in _rows(page)]
     if len(pages) < 2:
         return 0
+    body = usual_size([line for page in pages for line in page.lines])
+    rows = [row for page in pages for row in _rows(page, body)]
     _mark_repeated(rows, len(pages))
     _mark_numbers(rows, len(pages))
-    _mark_usual(rows, pages)
-    # A row further in is a head only below one that is.
-    outer: set[tuple[int, int, int]] = {(r.page, r.side, r.level) for r in rows if r.drop}
+    _mark_usual(rows, pages, body)
     dropped: dict[int, set[int]] = defaultdict(set)
     count = 0
-    for row in rows:
-        if row.drop and all((row.page, row.side, n) in outer for n in range(row.level)):
+    for _, edge in groupby(rows, key=lambda row: (row.page, row.side)):
+        # A row further in is a head only below one that is, and where it is apart from the text.
+        heads = list(takewhile(lambda row: row.drop, edge))
+        while len(heads) > 1 and heads[-1].distance < _APART * heads[-1].lines[0].size:
+            heads.pop()
+        for row in heads:
             dropped[row.page].update(map(id, row.lines))
-            count += 1
+        count += len(heads)
     for page in pages:
         gone = dropped.get(page.number)
         if gone:
@@ -72,17 +78,19 @@ def drop_running_heads(pages: list[PageText]) -> int:
     return count
 
 
-def _rows(page: PageText) -> list[_Row]:
-    """The outermost rows at the top (side 0) and the bottom (side 1)."""
+def _rows(page: PageText, body: float) -> list[_Row]:
+    """The outermost rows at the top (side 0) and the bottom (side 1), up to a long or large one."""
     found: list[_Row] = []
     lines = [line for line in page.lines if not line.turned]
     for side in (0, 1):
         if side == 0:
             edge = page.height * (1 - _MARGIN)
             near = sorted((one for one in lines if one.bottom > edge), key=lambda one: -one.top)
+            next_one = max((one.top for one in lines if one.bottom <= edge), default=0.0)
         else:
             edge = page.height * _MARGIN
             near = sorted((one for one in lines if one.top < edge), key=lambda one: one.bottom)
+            next_one = min((one.bottom for one in lines if one.top >= edge), default=page.height)
         level = 0
         while near and level < _ROWS:
             first = near[0]
@@ -92,12 +100,13 @@ def _rows(page: PageText) -> list[_Row]:
             near = [one for one in near if id(one) not in taken]
             row.sort(key=lambda one: one.left)
             words = [word.text for one in row for word in one.words]
-            text = " ".join(words)
-            if found and found[-1].page == page.number and found[-1].side == side:
-                former = found[-1].lines[0]
-                found[-1].distance = max(former.bottom - first.top, first.bottom - former.top)
-            if len(text) <= _LONGEST:
-                found.append(_Row(page.number, side, level, row, first.bottom, words, 99.0))
+            if len(" ".join(words)) > _LONGEST or first.size > _LARGEST * body:
+                break
+            if side == 0:
+                distance = first.bottom - (near[0].top if near else next_one)
+            else:
+                distance = (near[0].bottom if near else next_one) - first.top
+            found.append(_Row(page.number, side, level, row, first.bottom, words, distance))
             level += 1
     return found
 
@@ -123,8 +132,9 @@ def _mark_repeated(rows: list[_Row], pages: int) -> None:
                 and abs(other.height - row.height) < _NEAR_POINTS
                 for other in group
             )
-            # Below a head, only what is on most pages is one.
-            row.drop = row.drop or near >= (enough if row.level == 0 else most)
+            # Below a head, or beside the text, only what is on most pages is one.
+            apart = row.level == 0 and row.distance > _APART * row.lines[0].size
+            row.drop = row.drop or near >= (enough if apart else most)
 
 
 def _parts(lines: list[Line]) -> set[str]:
@@ -142,20 +152,19 @@ def _parts(lines: list[Line]) -> set[str]:
     return {text for text in texts if sum(map(str.isalpha, text)) > 1}
 
 
-def _mark_usual(rows: list[_Row], pages: list[PageText]) -> None:
+def _mark_usual(rows: list[_Row], pages: list[PageText], body: float) -> None:
     """Mark outermost rows that stand apart, at one height on most pages, in no larger type.
 
     Such are the names of sections that have a page or two each. A page that is wider than high is
     of a slide, whose title looks the same.
     """
-    body = usual_size([line for page in pages for line in page.lines])
     upright = {page.number for page in pages if page.width < page.height}
     apart = [
         row
         for row in rows
         if row.level == 0
         and row.page in upright
-        and row.distance > _APART * row.lines[0].size
+        and row.distance > 1.5 * _APART * row.lines[0].size
         and row.lines[0].size <= 1.1 * body
     ]
     bands = Counter((row.side, round(row.height)) for row in apart)

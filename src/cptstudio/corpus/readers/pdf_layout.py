@@ -133,7 +133,9 @@ class Composer:
                 block.text = joined(block.text, text, block.last.line.hyphen, self._vocabulary)
                 block.before_last, block.last = block.last, placed
                 return
-            if kind != "text" and not new_page and _is_next_row(block.last, placed):
+            # Code runs on over a page's end.
+            over = new_page and kind == "code"
+            if kind != "text" and (over or (not new_page and _is_next_row(block.last, placed))):
                 block.lines.append(line)
                 block.text += "\n" + placed.text
                 block.last = placed
@@ -274,14 +276,18 @@ def _cells(line: Line) -> list[str]:
         return [line.text()]
     cells = [[words[0].text]]
     for former, word in pairwise(words):
-        if word.left - former.right > least or former.left - word.right > least:
-            short = len(cells) == 1 and len(cells[0]) == 1 and len(cells[0][0]) <= 6
-            if not short or not (
-                _BULLET.match(former.text) or former.text[0].isdigit() or _ITEM.match(former.text)
-            ):
-                cells.append([])
+        gap = max(word.left - former.right, former.left - word.right)
+        if gap > least and not (former is words[0] and _is_number(former.text, gap / line.size)):
+            cells.append([])
         cells[-1].append(word.text)
     return [" ".join(cell) for cell in cells]
+
+
+def _is_number(text: str, gap: float) -> bool:
+    """Whether a line begins with a heading's number, or with a bullet; `gap` is what follows it."""
+    if _BULLET.match(text) or _ITEM.match(text):
+        return True
+    return gap < 2.5 and text[0].isdigit() and len(text) <= 8
 
 
 def _code(lines: list[Line]) -> str:
@@ -295,7 +301,8 @@ def _code(lines: list[Line]) -> str:
     width = sorted(widths)[len(widths) // 2] if widths else 0.6 * lines[0].size
     edge = min(line.left for line in lines)
     pitches = [a.base - b.base for a, b in pairwise(lines)]
-    usual = sorted(pitches)[len(pitches) // 2] if pitches else 0.0
+    down = sorted([pitch for pitch in pitches if pitch > 0])
+    usual = down[len(down) // 2] if down else 0.0
     result: list[str] = []
     for number, line in enumerate(lines):
         if number and usual and pitches[number - 1] > 1.7 * usual:
@@ -317,6 +324,7 @@ def _without_notes(page: PageText, body: float) -> tuple[list[Line], list[Line]]
         id(one)
         for one in lines
         if one.size < small
+        and not one.mono
         and one.top < 0.6 * page.height
         and not any(
             other.bottom < one.bottom and other.left < one.right and other.right > one.left

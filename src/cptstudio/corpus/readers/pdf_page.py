@@ -22,6 +22,7 @@ from cptstudio.corpus.readers.pdf_direction import (
     is_right_to_left,
     mirrored,
     reading_order,
+    turned_round,
 )
 from cptstudio.corpus.readers.pdf_doubt import is_doubtful
 from cptstudio.corpus.readers.pdf_lines import Line, PageText, Word, ends_with_hyphen
@@ -162,6 +163,14 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
     for first, last in spans:
         left, top, right, bottom, one, high, other, low = flat[place : place + 8]
         place += 8
+        turned = False
+        if mirror and last - first > 1:
+            # The last letter tells the direction; a mark at the end may stand anywhere.
+            letter = _letter_end(text, first, last)
+            if letter < last:
+                one, high, other, low = _boxes(text_page, page, [(letter - 1, letter)])[:4]
+                one, other = width - other, width - one
+            turned = one < left
         if last - first > 1:
             if one < left:
                 left = one
@@ -176,7 +185,7 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
             continue
         word = text[first:last]
         if not plain:
-            word = expanded(word)
+            word = expanded(turned_round(word) if turned else word)
         # A break of PDFium's may be inside a word, at a raised letter; a space is never.
         if text[end:first] != " " and words and text[end:first] in _BREAKS:
             former = words[-1]
@@ -191,6 +200,13 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
         end = last
         words.append(make(Word, (word, left, right, bottom, top, first)))
     return words
+
+
+def _letter_end(text: str, first: int, last: int) -> int:
+    """Where the last letter of a word ends."""
+    while last > first + 1 and not text[last - 1].isalpha():
+        last -= 1
+    return last
 
 
 def _same_word(former: Word, left: float, right: float, bottom: float, top: float) -> bool:
