@@ -28,6 +28,8 @@ def is_doubtful(text: str, recognized: bool) -> bool:
     """
     if text.isascii() and not recognized:
         return False
+    if not recognized and NO_VALUE not in text and _MIXED.search(text) is None:
+        return False
     words = _WORD.findall(text)
     if len(words) < _ENOUGH_WORDS:
         return False

@@ -157,12 +157,12 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
     flat = _boxes(text_page, page, spans)
     if mirror:
         mirrored(flat, width)
-    end = place = 0
+    end = 0
     plain = text.isascii()
     make = tuple.__new__  # Half the time of a call of the class, of which a page has hundreds.
-    for first, last in spans:
-        left, top, right, bottom, one, high, other, low = flat[place : place + 8]
-        place += 8
+    eights = zip(*[iter(flat)] * 8, strict=True)
+    for (first, last), box in zip(spans, eights, strict=True):
+        left, top, right, bottom, one, high, other, low = box
         turned = False
         if mirror and last - first > 1:
             # The last letter tells the direction; a mark at the end may stand anywhere.
