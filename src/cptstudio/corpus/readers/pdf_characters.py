@@ -79,6 +79,11 @@ def mapped(char: str, before: str, after: str) -> str:
     return _PRIVATE.get(ord(char), NO_VALUE)
 
 
+def needs_expanding(text: str) -> bool:
+    """Whether `expanded` would change anything of a page's text."""
+    return not text.isascii() and bool(_LIGATURE.search(text) or _ACCENTED.search(text))
+
+
 def expanded(text: str) -> str:
     """Return the text with ligatures as their letters and accents on theirs."""
     if text.isascii():

@@ -57,7 +57,8 @@ class PageText:
 
     Attributes:
         number: from 0.
-        width, height: as it is seen, in points.
+        width, height: as its text stands upright, in points.
+        turn: clockwise, in degrees, for that.
         lines: in the order in which they are drawn.
         unmapped: characters without a Unicode value; U+FFFD stands for each.
         outside: words outside the page's visible part, which are left out.
@@ -69,6 +70,7 @@ class PageText:
     number: int
     width: float
     height: float
+    turn: int = 0
     lines: list[Line] = field(default_factory=list)
     unmapped: int = 0
     outside: int = 0

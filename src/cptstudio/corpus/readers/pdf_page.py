@@ -12,11 +12,12 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+from collections import Counter
 from typing import Any
 
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
-from cptstudio.corpus.readers.pdf_characters import NO_VALUE, ODD, expanded, mapped
+from cptstudio.corpus.readers.pdf_characters import NO_VALUE, ODD, expanded, mapped, needs_expanding
 from cptstudio.corpus.readers.pdf_direction import (
     RIGHT_TO_LEFT,
     is_right_to_left,
@@ -35,6 +36,7 @@ _BOLD = re.compile(rb"bold|black|heavy|demi|cmb|sfbx|ecbx|-bd", re.I)
 _BREAKS = ("", "\n", "\r\n")
 _BOX_BYTES = ctypes.sizeof(pdfium.FS_RECTF)
 _ANNOTATIONS = 1_000
+_WORDS_ASKED = 40
 _NAME_BYTES = 128
 _FIXED_PITCH = 1  # Of a font's flags (ISO 32000-1, table 123).
 _INVISIBLE = 3  # Of text rendering modes (ISO 32000-1, table 106).
@@ -50,7 +52,8 @@ def read_page(document: Any, number: int) -> PageText:
     """
     page = document[number]
     try:
-        _draw_fields(page)
+        if pdfium.FPDF_GetFormType(document.raw):
+            _draw_fields(page)
         text_page = page.get_textpage()
         try:
             result = PageText(number, *page.get_size())
@@ -58,7 +61,7 @@ def read_page(document: Any, number: int) -> PageText:
             turns_round = is_right_to_left(text)
             words = _words(text, text_page.raw, page, result, turns_round)
             if words:
-                result.lines = _lines(words, _Fonts(text_page.raw, page))
+                result.lines = _lines(words, _Fonts(text_page.raw, page, result.turn == 0))
                 if turns_round:
                     for line in result.lines:
                         line.words, line.gap = reading_order(line.words)
@@ -75,7 +78,7 @@ def read_page(document: Any, number: int) -> PageText:
 
 
 def _draw_fields(page: Any) -> None:
-    """Make what is typed into fields of a form, or onto the page, part of it."""
+    """Make what is typed into a form's fields, or onto its page, part of the page."""
     for index in range(min(pdfium.FPDFPage_GetAnnotCount(page.raw), _ANNOTATIONS)):
         annotation = pdfium.FPDFPage_GetAnnot(page.raw, index)
         kind = pdfium.FPDFAnnot_GetSubtype(annotation)
@@ -112,11 +115,10 @@ def _characters(text_page: Any, result: PageText) -> str:
     return "".join(characters)
 
 
-def _boxes(text_page: Any, page: Any, spans: list[tuple[int, int]]) -> list[float]:
+def _boxes(text_page: Any, spans: list[tuple[int, int]]) -> list[float]:
     """Left, top, right and bottom of the first and the last character of each span.
 
-    The last one's are zeros where there is one only. They are as high as their fonts, and on the
-    page as it is seen: turned, and counted from its lower left corner.
+    The last one's are zeros where there is one only. They are as high as their fonts.
     """
     place = pdfium.FPDFText_GetLooseCharBox
     at = ctypes.byref
@@ -132,10 +134,32 @@ def _boxes(text_page: Any, page: Any, spans: list[tuple[int, int]]) -> list[floa
         offset += 2 * _BOX_BYTES
     # One conversion for all is quicker than four attributes of each.
     flat: list[float] = memoryview(boxes).cast("B").cast("f").tolist()  # type: ignore[assignment]
-    turn = page.get_rotation()
-    left, bottom, right, top = page.get_cropbox()
+    return flat
+
+
+def _direction(flat: list[float], spans: list[tuple[int, int]], turned: int) -> int:
+    """By how much the page has to be turned clockwise for most of its words to stand upright.
+
+    What a viewer turns it by says little: pages are scanned and set sideways with it and without.
+    """
+    votes: Counter[int] = Counter()
+    for number in range(0, len(spans), max(1, len(spans) // _WORDS_ASKED)):
+        first, last = spans[number]
+        if last - first > 3:
+            left, top, _, _, other_left, other_top, _, _ = flat[8 * number : 8 * number + 8]
+            across, up = other_left - left, other_top - top
+            if abs(across) > abs(up):
+                votes[0 if across > 0 else 180] += 1
+            else:
+                votes[90 if up > 0 else 270] += 1
+    return votes.most_common(1)[0][0] if votes else turned
+
+
+def _turn(flat: list[float], turn: int, edges: tuple[float, float, float, float]) -> None:
+    """Turn boxes clockwise in place, and count them from the page's lower left corner then."""
+    left, bottom, right, top = edges
     if turn == 0 and left == 0 and bottom == 0:
-        return flat
+        return
     for n in range(0, len(flat), 4):
         x, high, other, low = flat[n : n + 4]
         if turn == 0:
@@ -147,18 +171,24 @@ def _boxes(text_page: Any, page: Any, spans: list[tuple[int, int]]) -> list[floa
         else:
             seen = (top - high, other - left, top - low, x - left)
         flat[n : n + 4] = seen
-    return flat
 
 
 def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool) -> list[Word]:
     words: list[Word] = []
-    width, height = result.width, result.height
     spans = [match.span() for match in _WORD.finditer(text)]
-    flat = _boxes(text_page, page, spans)
+    flat = _boxes(text_page, spans)
+    # Words from right to left run backwards on an upright page.
+    turn = page.get_rotation() if mirror else _direction(flat, spans, page.get_rotation())
+    edges = page.get_cropbox()
+    _turn(flat, turn, edges)
+    width, height = edges[2] - edges[0], edges[3] - edges[1]
+    if turn in (90, 270):
+        width, height = height, width
+    result.width, result.height, result.turn = width, height, turn
     if mirror:
         mirrored(flat, width)
     end = 0
-    plain = text.isascii()
+    expands = needs_expanding(text)
     make = tuple.__new__  # Half the time of a call of the class, of which a page has hundreds.
     eights = zip(*[iter(flat)] * 8, strict=True)
     for (first, last), box in zip(spans, eights, strict=True):
@@ -168,7 +198,9 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
             # The last letter tells the direction; a mark at the end may stand anywhere.
             letter = _letter_end(text, first, last)
             if letter < last:
-                one, high, other, low = _boxes(text_page, page, [(letter - 1, letter)])[:4]
+                of_letter = _boxes(text_page, [(letter - 1, letter)])[:4]
+                _turn(of_letter, turn, edges)
+                one, high, other, low = of_letter
                 one, other = width - other, width - one
             turned = one < left
         if last - first > 1:
@@ -184,8 +216,10 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
             result.outside += 1
             continue
         word = text[first:last]
-        if not plain:
-            word = expanded(turned_round(word) if turned else word)
+        if turned:
+            word = turned_round(word)
+        if expands:
+            word = expanded(word)
         # A break of PDFium's may be inside a word, at a raised letter; a space is never.
         if text[end:first] != " " and words and text[end:first] in _BREAKS:
             former = words[-1]
@@ -229,9 +263,9 @@ def _beside(bottom: float, top: float, low: float, high: float) -> bool:
 class _Fonts:
     """What fonts tell by a character's number: fixed in width, bold, size and baseline."""
 
-    def __init__(self, text_page: Any, page: Any) -> None:
+    def __init__(self, text_page: Any, page: Any, upright: bool) -> None:
         self.page = text_page
-        self._upright = page.get_rotation() == 0
+        self._upright = upright
         self._bottom: float = page.get_cropbox()[1]
         self._matrix = pdfium.FS_MATRIX()
         self._x, self._y = ctypes.c_double(), ctypes.c_double()

@@ -48,7 +48,11 @@ class Vocabulary:
                 words = words[:-1]
             texts += [word.text for word in words]
             after_hyphen = line.hyphen
-        found = _WORD.findall(" ".join(texts).casefold())
+        self.count(" ".join(texts))
+
+    def count(self, text: str) -> None:
+        """Count the words of a text."""
+        found = _WORD.findall(text.casefold())
         self._words.update(found)
         compounds = [word.split("-") for word in found if "-" in word]
         self._firsts.update([parts[0] for parts in compounds])

@@ -1,0 +1,146 @@
+"""PDFs as their readers see them; `cases/40` and `41` were printed by Chromium."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pypdf
+import pytest
+from pypdf.generic import NameObject, NumberObject
+
+from benchmarks.damage import material
+from cptstudio.corpus.readers.items import Item
+from cptstudio.corpus.readers.pdf import pdf
+from cptstudio.corpus.readers.pdf_characters import expanded, mapped
+from cptstudio.corpus.readers.pdf_doubt import is_doubtful
+from cptstudio.corpus.readers.pdf_words import Vocabulary
+
+CASES = Path(__file__).parent / "cases"
+
+
+def read(data: bytes) -> tuple[list[str], list[str]]:
+    """A file's paragraphs, and what is noted of it."""
+    item = Item("a.pdf", ".pdf", lambda: io.BytesIO(data))
+    [text] = ["".join(parts) for parts in pdf(item, "")]
+    return text.split("\n\n"), item.notes
+
+
+@pytest.fixture(scope="module")
+def book() -> tuple[list[str], list[str]]:
+    return read((CASES / "40-pdf-book.pdf").read_bytes())
+
+
+def paragraph(chapter: int) -> str:
+    around = (
+        "The valve opens at seven bar and closes again when the pressure has fallen below five."
+    )
+    return (
+        f"{around} Nobody has to touch it, and a well-known test shows every month whether it "
+        f"still moves. In chapter {chapter} we look at what happens in between: the downloading "
+        "of measurements, their transmission, and the state of a well-known sensor. " + around
+    )
+
+
+def test_columns_lines_and_hyphens_become_paragraphs(book: tuple[list[str], list[str]]) -> None:
+    paragraphs, _ = book
+    for chapter in range(1, 5):
+        assert paragraphs.count(paragraph(chapter)) == 7
+        assert f"{chapter} Chapter of valves" in paragraphs
+
+
+def test_heads_are_left_out_and_counted_and_nothing_else(
+    book: tuple[list[str], list[str]],
+) -> None:
+    paragraphs, notes = book
+    assert notes == ["10 running heads and page numbers are left out"]
+    assert not [one for one in paragraphs if "Handbook" in one or one.startswith("Page")]
+    # Five pages of the same words at the same places: rows of the text are no heads.
+    assert len(paragraphs) == 4 * 8 + 5
+
+
+def test_code_keeps_its_indents_over_a_page_and_tables_their_rows(
+    book: tuple[list[str], list[str]],
+) -> None:
+    paragraphs, _ = book
+    at = paragraphs.index(
+        "def open(valve):\n    if valve.bar > 7:\n        valve.open()\n    return valve"
+    )
+    assert paragraphs[at + 1 : at + 5] == [
+        "bar\tstate\tsince\n5\tclosed\t1997\n7\topen\t2003",
+        "It is oiled once a year, before the winter begins and nobody is there any more to do it.",
+        "It is tested.",
+        "1 The office\N{RIGHT SINGLE QUOTATION MARK}s efficient files are affected: final flow.",
+    ]
+
+
+def test_text_from_right_to_left_comes_in_its_order() -> None:
+    paragraphs, notes = read((CASES / "41-pdf-right-to-left.pdf").read_bytes())
+    assert paragraphs == [
+        "השסתום נפתח בשבעה בר ונסגר שוב כאשר הלחץ יורד מתחת לחמישה. אף אחד לא צריך לגעת בו.",
+        "يفتح الصمام عند سبعة بار ويغلق مرة أخرى عندما ينخفض الضغط.",
+    ]
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("turn", "moved", "size", "told"),
+    [
+        (90, (792, 0), (792, 612), True),
+        (180, (612, 792), (612, 792), True),
+        (270, (0, 612), (792, 612), True),
+        # A viewer shows it on its side.
+        (90, (792, 0), (792, 612), False),
+    ],
+)
+def test_pages_set_sideways_are_read(
+    turn: int, moved: tuple[float, float], size: tuple[float, float], told: bool
+) -> None:
+    upright = dict(material.made())["plain.pdf"]
+    writer = pypdf.PdfWriter(clone_from=pypdf.PdfReader(io.BytesIO(upright)))
+    for page in writer.pages:
+        page.add_transformation(pypdf.Transformation().rotate(turn).translate(*moved))
+        page.mediabox.upper_right = size
+        if told:
+            page[NameObject("/Rotate")] = NumberObject(turn)
+    out = io.BytesIO()
+    writer.write(out)
+    assert read(out.getvalue()) == read(upright)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ("down", "loading", False),  # "downloaded" is in the document
+        ("well", "known", True),
+        ("sub", "directory", True),  # "sub-architecture" is
+        ("MIT", "style", True),
+        ("non", "Gaussian", True),
+        ("encoun", "tered", False),
+        ("long", "running", True),  # both are words
+        ("1990", "2022", True),
+    ],
+)
+def test_the_documents_own_words_tell_whose_a_hyphen_is(
+    before: str, after: str, kept: bool
+) -> None:
+    vocabulary = Vocabulary()
+    vocabulary.count(
+        "They downloaded a well-known sub-architecture; the directory, as long as it was running."
+    )
+    assert vocabulary.keeps_hyphen(before, after) is kept
+
+
+def test_characters_of_fonts_without_unicode_values() -> None:
+    assert expanded("e\N{LATIN SMALL LIGATURE FFI}cient \N{DIAERESIS}uber") == "efficient über"
+    assert mapped("\x1c", "n", "d") == "\N{LATIN SMALL LIGATURE FI}"
+    assert mapped("\uf0b7", "", " ") == "\N{BULLET}"
+    assert mapped("\uf061", "", "") == "\N{GREEK SMALL LETTER ALPHA}"
+    assert mapped("\ue123", "a", "b") == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_text_that_is_hardly_what_a_page_shows() -> None:
+    assert is_doubtful("الAbب تwفyق الحykم في " * 10, recognized=False)  # noqa: RUF001
+    assert not is_doubtful("Файл foo.iso для USB-диска найден. " * 10, recognized=False)
+    assert is_doubtful("tbe va|ve op3ns at s~ven bar a^d " * 10, recognized=True)
+    assert not is_doubtful("the valve opens at seven bar and " * 10, recognized=True)
