@@ -6,9 +6,9 @@ where the sources lie or when they were read, but for `created` and `scanned_ns`
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
 from cptstudio.corpus.readers.dispatch import suffixes_of_records
@@ -221,3 +221,17 @@ class CorpusManifest(_Model):
     reader_versions: str | None = None
     sources: list[GivenSource] = []
     model: str | None = None
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _as_recorded(cls, given: Any) -> Any:
+        """What a build was given holds, whatever bounds a build of today has."""
+        if not isinstance(given, dict):
+            return given
+        return BuildSettings.model_construct(
+            **{
+                name: TypeAdapter(field.annotation).validate_python(given[name])
+                for name, field in BuildSettings.model_fields.items()
+                if name in given
+            }
+        )
