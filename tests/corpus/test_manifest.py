@@ -9,9 +9,9 @@ import pytest
 
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import UserError
 from cptstudio.validation import checked
-from cptstudio.corpus.manifest import BuildSettings
 
 
 def test_a_corpus_opens_with_options_that_a_build_of_today_refuses(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from cptstudio.corpus.former_documents import FormerFile
 from cptstudio.corpus.left_aside import Aside, KeyFinder, LeftAside
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
 from cptstudio.corpus.read_batches import Batch, BatchBuilder
+from cptstudio.corpus.readers import conversations
 from cptstudio.corpus.readers.dispatch import read_documents
 from cptstudio.corpus.readers.guard import ReadTimer, guarded, reason_of
 from cptstudio.corpus.readers.items import Item, Unreadable, items_of
@@ -100,7 +101,7 @@ class FileReader:
         aside = item.aside
         self._limit = self._batch.position + _TEXT_FREE + _TEXT_EXPANSION * record.size
         reason = None
-        keys = 0
+        keys = empty = 0
         try:
             aside = aside or self._by_content(item)
             documents = () if aside else read_documents(item, self._text_field)
@@ -113,6 +114,8 @@ class FileReader:
                 if size:
                     record.documents += 1
                     record.text_bytes += size
+                else:
+                    empty += 1
         except Unreadable as unreadable:
             reason = str(unreadable)
             if record.documents:
@@ -129,9 +132,13 @@ class FileReader:
         item.findings.finish()
         if item.nulls:
             item.notes.append(f"{item.nulls:,} rows have no value in {self._text_field!r}")
+        if empty and record.documents:
+            item.notes.append(f"{empty:,} of its {record.documents + empty:,} records hold no text")
+        item.notes += conversations.in_words(item.conversations)
+        record.conversations = sum(item.conversations.values())
         if aside is not None:
             record.left_aside, reason = aside.kind, aside.reason
-        elif reason is None and not record.documents:
+        elif reason is None and not record.documents and not record.conversations:
             reason = "holds no text"
         record.notes += item.notes
         return reason

@@ -90,6 +90,7 @@ class SourceRecord(_Model):
         skipped: why it, or the rest of it, gave no document; None when it was read to its end.
         left_aside: the kind, when it was left aside on purpose; `skipped` says why.
         notes: what was found worth telling.
+        conversations: records in it that are conversations, and so no documents.
     """
 
     label: str
@@ -102,6 +103,7 @@ class SourceRecord(_Model):
     skipped: str | None = None
     left_aside: Kind | None = None
     notes: list[str] = []
+    conversations: int = 0
 
     def problems(self, *, left_aside: bool = False) -> list[str]:
         """What is told of it: why it was left aside, if that is asked for, or all else."""
@@ -230,7 +232,7 @@ class CorpusManifest(_Model):
             return given
         return BuildSettings.model_construct(
             **{
-                name: TypeAdapter(field.annotation).validate_python(given[name])
+                name: TypeAdapter[Any](field.annotation).validate_python(given[name])
                 for name, field in BuildSettings.model_fields.items()
                 if name in given
             }

@@ -63,6 +63,7 @@ class Item:
         open: opens it for reading from its start; may be called more than once.
         notes: what a reader finds worth telling while it reads on.
         nulls: rows of a table of columns that have no value in its text's column.
+        conversations: records that are conversations, by the field that holds them.
         aside: why it is not to be read at all.
         main_text: of a web page only the main text is wanted, see `BuildSettings`.
     """
@@ -72,6 +73,7 @@ class Item:
     open: Callable[[], IO[bytes]]
     notes: list[str] = field(default_factory=list)
     nulls: int = 0
+    conversations: dict[str, int] = field(default_factory=dict)
     aside: Aside | None = None
     main_text: bool = True
 

@@ -8,8 +8,10 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import IO, Any
 
+from cptstudio.corpus.readers import conversations
 from cptstudio.corpus.readers.decoding import decoded, is_wide
 from cptstudio.corpus.readers.guard import words_of
 from cptstudio.corpus.readers.items import Item, Unreadable
@@ -23,6 +25,42 @@ _DECODER = json.JSONDecoder()
 # A picture pasted into a cell as text.
 _PICTURE = re.compile(r"data:[a-z]+/[-+.a-z0-9]+;base64,[A-Za-z0-9+/=\s]{100,}")
 _SPACE = re.compile(r"[ \t\r\n]*")
+_DELIMITER_LINE = re.compile("sep=(.)")
+"""The first line of tables that spreadsheet programs write for themselves."""
+_HEADER_LINES = 20
+
+
+def _texts_of(item: Item, records: Iterable[Any], field: str, place: str) -> Iterator[str]:
+    """The texts of records; what has none is noted.
+
+    Args:
+        item: gets the notes.
+        records: parsed JSON values.
+        field: as for `_text_of`.
+        place: where they stand in the file, for the notes.
+    """
+    for record in records:
+        name = conversations.field_of(record)
+        if name is not None and not isinstance(_value_at(record, field), str):
+            item.conversations[name] = item.conversations.get(name, 0) + 1
+            continue
+        try:
+            text = _text_of(record, field)
+        except Unreadable as reason:
+            item.findings.add(f"{place} {reason}")
+        else:
+            yield text
+
+
+def _value_at(record: Any, field: str) -> Any:
+    if not isinstance(record, dict):
+        return None
+    value: Any = record.get(field)
+    if value is None and "." in field:
+        value = record
+        for name in field.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _text_of(record: Any, field: str) -> str:
@@ -36,11 +74,7 @@ def _text_of(record: Any, field: str) -> str:
         return record
     if not isinstance(record, dict):
         raise Unreadable("is not an object")
-    value: Any = record.get(field)
-    if value is None and "." in field:
-        value = record
-        for name in field.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
+    value = _value_at(record, field)
     if value is None and field in record:
         raise Unreadable(f"has null in its field {field!r}")
     if value is None:
@@ -74,14 +108,9 @@ def json_lines(item: Item, field: str) -> Iterator[Iterable[str]]:
             broken += 1
             findings.add(f"line {number:,} is not valid JSON: {_reason(error)}")
             continue
-        for record in records:
-            try:
-                text = _text_of(record, field)
-            except Unreadable as reason:
-                findings.add(f"line {number:,} {reason}")
-            else:
-                found += 1
-                yield (text,)
+        found += len(records)
+        for text in _texts_of(item, records, field, f"line {number:,}"):
+            yield (text,)
     if broken and not found:
         yield from _indented(item, field)
 
@@ -92,12 +121,13 @@ def _indented(item: Item, field: str) -> Iterator[Iterable[str]]:
         lines = [
             line if isinstance(line, str) else (line or b"").decode() for line in _lines_of(item)
         ]
-        texts = [_text_of(record, field) for record in _values("".join(lines))]
-    except (ValueError, RecursionError, Unreadable):
+        records = _values("".join(lines))
+    except (ValueError, RecursionError):
         return  # What was noted of its lines says what is wrong.
     item.findings.forget()
-    for text in texts:
-        yield (text,)
+    for number, record in enumerate(records, start=1):
+        for text in _texts_of(item, [record], field, f"record {number:,}"):
+            yield (text,)
 
 
 def _values(text: str | bytes) -> list[Any]:
@@ -171,19 +201,22 @@ def json_document(item: Item, field: str) -> Iterator[Iterable[str]]:
     if _after_space(text, end) < len(text):
         yield from json_lines(item, field)
         return
-    if isinstance(content, dict) and field not in content:
+    if (
+        isinstance(content, dict)
+        and field not in content
+        and conversations.field_of(content) is None
+    ):
         lists = [value for value in content.values() if isinstance(value, list)]
         if len(lists) == 1:
             content = lists[0]
     if not isinstance(content, list):
-        yield (_text_of(content, field),)
-        return
-    findings = item.findings
+        if conversations.field_of(content) is None:
+            yield (_text_of(content, field),)
+            return
+        content = [content]
     for number, record in enumerate(content, start=1):
-        try:
-            yield (_text_of(record, field),)
-        except Unreadable as reason:
-            findings.add(f"record {number:,} {reason}")
+        for text in _texts_of(item, [record], field, f"record {number:,}"):
+            yield (text,)
 
 
 def notebook(item: Item, field: str) -> Iterator[Iterable[str]]:
@@ -208,57 +241,155 @@ def table(item: Item, field: str) -> Iterator[Iterable[str]]:
     """
     csv.field_size_limit(LINE_LIMIT)
     lines = _Lines(_text_lines(decoded(item)))
-    header = next(lines, "").removeprefix("\ufeff")
-    for delimiter in ("\t",) if item.suffix == ".tsv" else (",", ";", "\t", "|"):
-        names = next(csv.reader([header], delimiter=delimiter), [])
-        if field in names:
-            break
+    shape = _header(item, lines, field)
+    if shape.column is None:
+        name = next((one for one in shape.names if one in conversations.FIELDS), None)
+        if name is None:
+            there = ", ".join(shape.names)[:200] or "none"
+            raise Unreadable(f"has no column {field!r} (its columns: {there})")
+        column, wanted = shape.names.index(name), name
     else:
-        there = ", ".join(next(csv.reader([header]), []))[:200] or "none"
-        raise Unreadable(f"has no column {field!r} (its columns: {there})")
-    column = names.index(field)
-    quoting = csv.QUOTE_NONE if item.suffix == ".tsv" else csv.QUOTE_MINIMAL
-    findings = item.findings
-    for first, row in _rows(item, lines, delimiter, quoting):
+        column, wanted = shape.column, None
+    names, findings = shape.names, item.findings
+    for first, row in _rows(item, lines, shape):
         if len(row) > len(names) == 1:
             # With a single column a delimiter can only be part of the text.
-            yield (delimiter.join(row),)
-            continue
-        if len(row) > len(names):
+            row = [shape.delimiter.join(row)]
+        elif len(row) > len(names):
             findings.add(
                 f"line {first:,} has {len(row)} fields, the header {len(names)}: of the text in "
-                f"{field!r} a part may be missing (quote texts that hold {delimiter!r})"
+                f"{field!r} a part may be missing (quote texts that hold {shape.delimiter!r})"
             )
-        if len(row) > column:
+        elif 0 < len(row) < len(names):
+            rest = "the text may go on in the next line" if len(row) > column else "it has no text"
+            fields = f"{len(row)} field{'s' if len(row) > 1 else ''}"
+            findings.add(f"line {first:,} has {fields}, the header {len(names)}: {rest}")
+        if len(row) <= column:
+            continue
+        if wanted is None:
             yield (row[column],)
-        elif row:
-            findings.add(f"line {first:,} has only {len(row)} columns")
+        elif conversations.is_conversation(_parsed(row[column])):
+            item.conversations[wanted] = item.conversations.get(wanted, 0) + 1
+        elif row[column].strip():
+            findings.add(f"line {first:,} has no conversation in {wanted!r}")
 
 
-def _rows(
-    item: Item, lines: _Lines, delimiter: str, quoting: Any
-) -> Iterator[tuple[int, list[str]]]:
+@dataclass(frozen=True)
+class _Shape:
+    """How a table is written.
+
+    Attributes:
+        names: of its columns.
+        column: where the text is; None where no column has its name.
+        quoting: of `csv`.
+        spaced: white space after a delimiter belongs to no field.
+    """
+
+    delimiter: str
+    names: list[str]
+    column: int | None
+    quoting: Any
+    spaced: bool = False
+
+
+def _header(item: Item, lines: _Lines, field: str) -> _Shape:
+    """Read a table's header, which may extend over lines, and find out its delimiter."""
+    quoted = item.suffix != ".tsv"
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    delimiters = [",", ";", "\t", "|"] if quoted else ["\t"]
+    header = next(lines, "").removeprefix("\ufeff")
+    if quoted and (named := _DELIMITER_LINE.fullmatch(header.rstrip("\n"))):
+        delimiters = [named[1]]
+        header = next(lines, "")
+    while quoted and not _is_balanced([header]) and header.count("\n") < _HEADER_LINES:
+        more = next(lines, None)
+        if more is None:
+            break
+        header += more
+    shapes = []
+    for delimiter in delimiters:
+        source = io.StringIO(header, newline="")
+        given = next(csv.reader(source, delimiter=delimiter, quoting=quoting), [])
+        spaced = any(name.startswith(" ") for name in given[1:])
+        if spaced:
+            source.seek(0)
+            reader = csv.reader(source, delimiter=delimiter, quoting=quoting, skipinitialspace=True)
+            given = next(reader, [])
+        names = [name.strip() for name in given]
+        if names.count(field) > 1:
+            item.notes.append(
+                f"has {names.count(field)} columns {field!r}: the text of the first one is read"
+            )
+        column = names.index(field) if field in names else None
+        shapes.append(_Shape(delimiter, names, column, quoting, spaced))
+    found = [one for one in shapes if one.column is not None]
+    # Where no delimiter gives the column, the one that gives most columns is the table's.
+    return found[0] if found else max(shapes, key=lambda one: len(one.names))
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _rows(item: Item, lines: _Lines, shape: _Shape) -> Iterator[tuple[int, list[str]]]:
     """The rows of a table, each with the number of its first line."""
+    rules: dict[str, Any] = {"delimiter": shape.delimiter, "skipinitialspace": shape.spaced}
     while True:
         lines.taken.clear()
         first = lines.number + 1
         row: list[str] | None = None
         try:
-            row = next(csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True))
+            row = next(csv.reader(lines, quoting=shape.quoting, strict=True, **rules))
         except StopIteration:
             return
         except csv.Error:
-            if len(lines.taken) == 1 and _is_balanced(lines.taken):
+            row = _escaped(lines, rules)
+            if row is None and len(lines.taken) == 1 and _is_balanced(lines.taken):
                 # Words after a closing quote: "so" they are read.
-                row = next(csv.reader(list(lines.taken), delimiter=delimiter))
+                row = next(csv.reader(list(lines.taken), **rules))
+                item.findings.add(f"line {first:,} has quotes inside a quoted text: some are lost")
+        else:
+            if (
+                shape.quoting != csv.QUOTE_NONE
+                and any('\\"' in line for line in lines.taken)
+                and (escaped := _escaped(lines, rules)) is not None
+            ):
+                row = escaped
         taken = list(lines.taken)
-        if row is None or (len(taken) > 1 and not _is_balanced(taken)):
+        quoted = shape.quoting != csv.QUOTE_NONE
+        if row is None or (len(taken) > 1 and quoted and not _is_balanced(_unescaped(taken))):
             item.findings.add(
                 f"line {first:,} opens a quote that is not closed: read without quotes"
             )
             lines.give_back(taken[1:])
-            row = next(csv.reader(taken[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE))
+            row = next(csv.reader(taken[:1], quoting=csv.QUOTE_NONE, delimiter=shape.delimiter))
         yield first, row
+
+
+def _escaped(lines: _Lines, rules: dict[str, Any]) -> list[str] | None:
+    r"""The row in which quotes inside a text are written as \", or None where it is not one.
+
+    Only lines that were taken already, and those that the row needs beyond them, are used.
+    """
+    taken = list(lines.taken)
+    if not any('\\"' in line for line in taken):
+        return None
+    reader = csv.reader([*taken], doublequote=False, escapechar="\\", strict=True, **rules)
+    try:
+        row = next(reader)
+    except (csv.Error, StopIteration):
+        return None
+    used = reader.line_num
+    lines.give_back(taken[used:])
+    del lines.taken[used:]
+    return row
+
+
+def _unescaped(lines: list[str]) -> list[str]:
+    return [line.replace('\\"', "") for line in lines]
 
 
 def _is_balanced(lines: list[str]) -> bool:
@@ -320,6 +451,9 @@ def parquet(item: Item, field: str) -> Iterator[Iterable[str]]:
             if not opened.seekable():
                 source = arrow.BufferReader(item.read(_COLUMNS_LIMIT))
             file = pyarrow.parquet.ParquetFile(source)
+            if (name := _conversations_in(file.schema_arrow, field)) is not None:
+                item.conversations[name] = file.metadata.num_rows
+                return
             path = _path_in(file.schema_arrow, field)
             for batch in file.iter_batches(batch_size=64, columns=[field], use_threads=False):
                 yield from _column(item, batch, path, field)
@@ -335,12 +469,33 @@ def arrow_table(item: Item, field: str) -> Iterator[Iterable[str]]:
     with item.open() as opened:
         try:
             batches = arrow.ipc.open_stream(opened)
+            if (name := _conversations_in(batches.schema, field)) is not None:
+                item.conversations[name] = sum(len(batch) for batch in batches)
+                return
             path = _path_in(batches.schema, field)
             for batch in batches:
                 yield from _column(item, batch, path, field)
         except (arrow.ArrowException, OSError) as error:
             reason = f"is not an Arrow file that can be read: {words_of(error)}"
             raise Unreadable(reason) from None
+
+
+def _conversations_in(schema: Any, field: str) -> str | None:
+    """The column of a table that holds conversations, where it has no text in `field`."""
+    import pyarrow as arrow
+
+    kinds = arrow.types
+    if field in schema.names and not kinds.is_nested(schema.field(field).type):
+        return None
+    for name in conversations.FIELDS:
+        kind = schema.field(name).type if name in schema.names else None
+        if kind is None or not (kinds.is_list(kind) or kinds.is_large_list(kind)):
+            continue
+        if kinds.is_struct(kind.value_type):
+            parts = {one.name for one in kind.value_type}
+            if any(set(pair) <= parts for pair in conversations.TURNS):
+                return name
+    return None
 
 
 def _path_in(schema: Any, field: str) -> list[str]:
