@@ -6,6 +6,7 @@ where the sources lie or when they were read, but for `created` and `scanned_ns`
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
@@ -79,6 +80,13 @@ class BuildSettings(_Model):
     @classmethod
     def _in_one_order(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
         return tuple(kind for kind in KINDS if kind in kinds)
+
+
+@cache
+def _types() -> dict[str, TypeAdapter[Any]]:
+    """The types of the settings, without bounds."""
+    types: dict[str, Any] = {n: one.annotation for n, one in BuildSettings.model_fields.items()}
+    return {name: TypeAdapter(kind) for name, kind in types.items()}
 
 
 class SourceRecord(_Model):
@@ -232,7 +240,7 @@ class CorpusManifest(_Model):
             return given
         return BuildSettings.model_construct(
             **{
-                name: TypeAdapter[Any](field.annotation).validate_python(given[name])
+                name: _types()[name].validate_python(given[name])
                 for name, field in BuildSettings.model_fields.items()
                 if name in given
             }

@@ -295,7 +295,7 @@ class _Shape:
 def _header(item: Item, lines: _Lines, field: str) -> _Shape:
     """Read a table's header, which may extend over lines, and find out its delimiter."""
     quoted = item.suffix != ".tsv"
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     delimiters = [",", ";", "\t", "|"] if quoted else ["\t"]
     header = next(lines, "").removeprefix("\ufeff")
     if quoted and (named := _DELIMITER_LINE.fullmatch(header.rstrip("\n"))):
