@@ -236,6 +236,8 @@ def _report(
         problem_count=reader.problem_count,
         problem_files=reader.problem_files,
         left_aside=reader.left_aside,
+        conversations=reader.conversations,
+        private=reader.private,
         duplicates=_examples(records, likeness, reader.labels),
         suspicious=reader.inspection.examples,
         suspicious_count=reader.inspection.counts,

@@ -14,6 +14,7 @@ from cptstudio.corpus.cleaning import LONGEST_RUN, Cleaner
 from cptstudio.corpus.former_documents import FormerFile
 from cptstudio.corpus.left_aside import Aside, KeyFinder, LeftAside
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
+from cptstudio.corpus.private_data import PrivateData
 from cptstudio.corpus.read_batches import Batch, BatchBuilder
 from cptstudio.corpus.readers import conversations
 from cptstudio.corpus.readers.dispatch import read_documents
@@ -40,6 +41,7 @@ class FileReader:
     def __init__(self, settings: BuildSettings, sink: Sink) -> None:
         self._text_field = settings.text_field
         self._aside = LeftAside(settings.include)
+        self._mask = settings.mask
         self._sink = sink
         self._timer = ReadTimer()
         # What libraries warn of is in the notes, or of no use to a user.
@@ -107,7 +109,7 @@ class FileReader:
             documents = () if aside else read_documents(item, self._text_field)
             for member, parts in enumerate(guarded(documents, self._timer)):
                 try:
-                    size = self._read_document(parts, item, member)
+                    size = self._read_document(parts, item, member, record)
                 except _HoldsKeyError:
                     keys += 1
                     continue
@@ -154,7 +156,9 @@ class FileReader:
 
         return self._aside.of_content(item.suffix, next(guarded(head(), self._timer), b""))
 
-    def _read_document(self, parts: Iterable[str], item: Item, member: int) -> int:
+    def _read_document(
+        self, parts: Iterable[str], item: Item, member: int, record: SourceRecord
+    ) -> int:
         """Read one document; returns its size, 0 when it is empty.
 
         Raises:
@@ -162,12 +166,13 @@ class FileReader:
             _HoldsKeyError: it is left aside.
         """
         cleaner = Cleaner()
+        private = PrivateData(self._mask)
         keys = self._aside.key_finder()
         digest = new_content_hash()
         start = self._batch.position
         blank = True
         try:
-            for data in guarded(_encoded(cleaner.clean(parts)), self._timer):
+            for data in guarded(_encoded(private.clean(cleaner.clean(parts))), self._timer):
                 if keys is not None and keys.holds_key(data):
                     raise _HoldsKeyError
                 blank = blank and data.isspace()
@@ -192,6 +197,8 @@ class FileReader:
         if blank:
             self._batch.forget()
             return 0
+        for kind, count in private.counts.items():
+            record.private[kind] = record.private.get(kind, 0) + count
         self._batch.end(start, digest.digest(), self._sources, member, item.label)
         return self._batch.position - start
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
+from cptstudio.corpus.private_data import MASKS, PRIVATE, TITLES, Private
 from cptstudio.corpus.readers.dispatch import suffixes_of_records
 from cptstudio.corpus.split import SplitRule
 from cptstudio.corpus.token_store import Side
@@ -29,6 +30,8 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+_MASKS = {str(kind): f"{what}, by {MASKS[kind]}" for kind, what in TITLES.items()}
+_MASKED = "; ".join(f"{kind}: {what}" for kind, what in _MASKS.items())
 _INCLUDED = "; ".join(f"{kind}: {what}" for kind, what in INCLUDED.items())
 
 
@@ -76,10 +79,22 @@ class BuildSettings(_Model):
         json_schema_extra={"choices": dict(INCLUDED)},
     )
 
+    mask: tuple[Private, ...] = Field(
+        (),
+        title="Mask",
+        description=f"Replace what is counted otherwise: {_MASKED}.",
+        json_schema_extra={"choices": {**_MASKS}},
+    )
+
     @field_validator("include")
     @classmethod
     def _in_one_order(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
         return tuple(kind for kind in KINDS if kind in kinds)
+
+    @field_validator("mask")
+    @classmethod
+    def _masks_in_one_order(cls, kinds: tuple[Private, ...]) -> tuple[Private, ...]:
+        return tuple(kind for kind in PRIVATE if kind in kinds)
 
 
 @cache
@@ -99,6 +114,7 @@ class SourceRecord(_Model):
         left_aside: the kind, when it was left aside on purpose; `skipped` says why.
         notes: what was found worth telling.
         conversations: records in it that are conversations, and so no documents.
+        private: what was found in its documents, by kind.
     """
 
     label: str
@@ -112,6 +128,7 @@ class SourceRecord(_Model):
     left_aside: Kind | None = None
     notes: list[str] = []
     conversations: int = 0
+    private: dict[Private, int] = {}
 
     def problems(self, *, left_aside: bool = False) -> list[str]:
         """What is told of it: why it was left aside, if that is asked for, or all else."""
@@ -170,6 +187,9 @@ class CorpusReport(_Model):
         suspicious_count: documents by kind of suspicion.
         scripts: share of letters by Unicode script.
         languages: None in corpora built before languages were told apart.
+        conversations: records that are conversations, and so no documents.
+        private: what was found in the documents, by kind, whether it was masked or not; None in
+            corpora built before it was looked for.
     """
 
     source_files: int = 0
@@ -186,6 +206,8 @@ class CorpusReport(_Model):
     suspicious_count: dict[str, int] = {}
     scripts: dict[str, float] = {}
     languages: LanguageShares | None = None
+    conversations: int = 0
+    private: dict[Private, int] | None = None
 
 
 class GivenSource(_Model):

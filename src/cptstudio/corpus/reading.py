@@ -23,6 +23,7 @@ from cptstudio.corpus.inspection import Inspection
 from cptstudio.corpus.left_aside import Kind
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
+from cptstudio.corpus.private_data import PRIVATE, Private
 from cptstudio.corpus.read_batches import Batch
 from cptstudio.corpus.reader_pool import ReaderPool
 from cptstudio.corpus.sources import Skipped, SourceFile, printable
@@ -49,6 +50,8 @@ class SourceReader:
         asides: the first lines about what was left aside, "label: reason".
         skipped: files, or parts of them, that could not be read.
         left_aside: what was left aside on purpose, by kind.
+        conversations: records that are conversations, and so no documents.
+        private: e-mail addresses and the like that were found, by kind.
         inspection: what was seen in the documents.
         fingerprint: SHA-256 of the labels and contents of the source files, when finished.
     """
@@ -78,6 +81,8 @@ class SourceReader:
         self.problem_files = 0
         self.skipped = 0
         self.left_aside: dict[Kind, int] = {}
+        self.conversations = 0
+        self.private: dict[Private, int] = dict.fromkeys(PRIVATE, 0)
 
     def read(
         self,
@@ -158,6 +163,9 @@ class SourceReader:
         if found and record.file != self._last_problem:
             self.problem_files += 1
             self._last_problem = record.file
+        self.conversations += record.conversations
+        for kind, count in record.private.items():
+            self.private[kind] += count
         if record.sha256 is not None:
             self._hash.update(f"{record.file}\0{record.sha256}\0".encode())
         line = durable.dump_json(record.model_dump(mode="json", exclude_defaults=True))

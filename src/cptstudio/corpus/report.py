@@ -6,6 +6,7 @@ from typing import Any
 
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.manifest import STATUSES, CorpusManifest, CorpusReport, LanguageShares
+from cptstudio.corpus.private_data import TITLES
 from cptstudio.corpus.token_store import SIDES, TokenManifest
 from cptstudio.corpus.tokenizer_loss import loss_lines
 from cptstudio.errors import UserError
@@ -80,6 +81,20 @@ def _left_aside(report: CorpusReport, name: str) -> list[str]:
     ]
 
 
+def _private(manifest: CorpusManifest) -> list[str]:
+    found = {kind: n for kind, n in (manifest.report.private or {}).items() if n}
+    if not found:
+        return []
+    masked = manifest.settings.mask
+    told = "; ".join(
+        f"{TITLES[kind]}: {count:,}{' (masked)' if kind in masked else ''}"
+        for kind, count in found.items()
+    )
+    open_kinds = [kind for kind in found if kind not in masked]
+    how = f" (to mask them: {' '.join(f'--mask {one}' for one in open_kinds)})"
+    return [f"  Found in the text: {told}{how if open_kinds else ''}"]
+
+
 def _describe_tokens(name: str, manifest: TokenManifest) -> dict[str, Any]:
     tokens, size = sum(manifest.tokens.values()), sum(manifest.text_bytes.values())
     return {
@@ -107,6 +122,7 @@ def render(corpus: Corpus) -> str:
         f"  {report.source_files:,} source files, {problems_in_words(report)}",
         *_left_aside(report, manifest.name),
         *_sides(report.documents, report.text_bytes),
+        *_private(manifest),
     ]
     lines += [f"  Note: {sentence}" for sentence in split_warnings(manifest)]
     for store in describe(corpus)["tokenisations"]:
