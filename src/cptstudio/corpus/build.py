@@ -50,6 +50,7 @@ from cptstudio.corpus.manifest import (
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
 from cptstudio.corpus.reader_versions import reader_versions
 from cptstudio.corpus.reading import SourceReader
+from cptstudio.corpus.sections import Sectioned, cut_long_documents
 from cptstudio.corpus.sources import Skipped, Source, SourceFile, find_sources
 from cptstudio.corpus.split import SplitRule
 from cptstudio.corpus.statuses import EXAMPLES, assign_statuses
@@ -195,10 +196,18 @@ def _build(
     records = writer.records()
     meter.begin("comparing", 0)
     meter.tell()
+    writer.finish(records)
     rule = _split_rule(settings, former)
     settled = former.documents.records["hash"] if former is not None else None
+    with closing(DocumentStore(documents)) as store:
+        sectioned = cut_long_documents(store, records, rule, settled)
+    if sectioned is not None:
+        index.renumber(sectioned.numbers, sectioned.cut)
+        index.add(sectioned.signatures, 0)
+        reader.inspection.renumber(sectioned.numbers)
+        records, rule = sectioned.records, sectioned.rule
     rule, likeness = assign_statuses(records, settings, rule, index, settled)
-    writer.finish(records)
+    writer.settle(records)
     fingerprint = fingerprint_of(records)
     with closing(DocumentStore(documents)) as store:
         languages = language_shares(store, records, reader.labels)
@@ -216,7 +225,7 @@ def _build(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         settings=settings,
         split=rule,
-        report=_report(records, reader, likeness, languages, len(files)),
+        report=_report(records, reader, likeness, languages, len(files), sectioned),
         readers=READERS,
         reader_versions=reader_versions(),
     )
@@ -228,8 +237,10 @@ def _report(
     likeness: dict[int, tuple[int, float]],
     languages: LanguageShares,
     source_files: int,
+    sectioned: Sectioned | None,
 ) -> CorpusReport:
     return CorpusReport(
+        sectioned=0 if sectioned is None else int(sectioned.cut.sum()),
         source_files=source_files,
         skipped_files=reader.skipped,
         problems=reader.problems,

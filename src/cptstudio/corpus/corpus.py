@@ -141,7 +141,12 @@ class Corpus:
             counted = [source.documents for source in self.sources()]
         except (zstandard.ZstdError, ValueError) as error:
             raise damaged(self.folder, f"{SOURCES} cannot be read ({error})") from None
-        if np.bincount(store.records["source"], minlength=len(counted)).tolist() != counted:
+        of = store.records["source"]
+        if self.manifest.split.sectioned:
+            # Sections have their document's number in its source.
+            pairs = np.stack([of, store.records["member"]], axis=1)
+            of = np.unique(pairs, axis=0)[:, 0]
+        if np.bincount(of, minlength=len(counted)).tolist() != counted:
             raise damaged(self.folder, "its documents are not those of its sources")
 
     def source_labels(self) -> list[str]:

@@ -90,7 +90,7 @@ class DocumentWriter:
         return records
 
     def finish(self, records: npt.NDArray[Any]) -> None:
-        """Write what is left, and the records with their final status."""
+        """Write what is left, and the records; then the store can be read."""
         if self._buffer:
             self._write_frame(bytes(self._buffer))
             self._buffer.clear()
@@ -100,6 +100,13 @@ class DocumentWriter:
         np.save(self._folder / "frames.npy", frames, allow_pickle=False)
         if isinstance(records, np.memmap):
             records.flush()
+
+    def settle(self, records: npt.NDArray[Any]) -> None:
+        """Write the records as they shall be."""
+        if isinstance(records, np.memmap):
+            records.flush()
+        else:
+            np.save(self._folder / "documents.npy", records, allow_pickle=False)
 
     def _write_frame(self, data: bytes) -> None:
         number = len(self._frames) // 3
@@ -148,13 +155,14 @@ class DocumentStore:
 
     def parts(self, number: int) -> Iterator[bytes]:
         """A document's UTF-8 text in parts of at most `FRAME` bytes; characters may be cut."""
-        yield from self._between(number, 0, int(self.records[number]["length"]))
+        yield from self.between(number, 0, int(self.records[number]["length"]))
 
     def piece(self, number: int, begin: int, end: int) -> bytes:
         """Bytes `begin` to `end` of a document's UTF-8 text; characters may be cut."""
-        return b"".join(self._between(number, begin, end))
+        return b"".join(self.between(number, begin, end))
 
-    def _between(self, number: int, begin: int, end: int) -> Iterator[bytes]:
+    def between(self, number: int, begin: int, end: int) -> Iterator[bytes]:
+        """The same in parts of at most `FRAME` bytes."""
         start, length = (int(self.records[number][field]) for field in ("start", "length"))
         yield from self._range(start + begin, start + min(end, length))
 

@@ -160,6 +160,11 @@ class Inspection:
                     )
                 )
 
+    def renumber(self, numbers: npt.NDArray[np.int64]) -> None:
+        """Give documents other numbers, int64 [documents]."""
+        for one in self.examples:
+            one.document = int(numbers[one.document])
+
     def scripts(self) -> dict[str, float]:
         """Share of the letters seen, by script, the largest first."""
         counts: dict[str, int] = {}

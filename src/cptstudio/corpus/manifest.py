@@ -190,6 +190,7 @@ class CorpusReport(_Model):
         conversations: records that are conversations, and so no documents.
         private: what was found in the documents, by kind, whether it was masked or not; None in
             corpora built before it was looked for.
+        sectioned: long documents that are held out by sections, which count as documents.
     """
 
     source_files: int = 0
@@ -208,6 +209,7 @@ class CorpusReport(_Model):
     languages: LanguageShares | None = None
     conversations: int = 0
     private: dict[Private, int] | None = None
+    sectioned: int = 0
 
 
 class GivenSource(_Model):

@@ -230,6 +230,16 @@ class NearDuplicateIndex:
         if sum(map(len, self._waiting)) >= _BLOCK:
             self._write_keys()
 
+    def renumber(self, numbers: npt.NDArray[np.int64], gone: npt.NDArray[np.bool_]) -> None:
+        """Give documents other numbers.
+
+        Args:
+            numbers: int64 [documents], the new ones.
+            gone: bool [documents], those that are no longer there.
+        """
+        former = np.frombuffer(self._numbers, dtype=np.int64)
+        self._numbers = array("q", np.where(gone[former], -1, numbers[former]).tobytes())
+
     def likeness(self, documents: int, left_out: npt.NDArray[np.bool_]) -> Likeness:
         """Compare all; there is nothing to be added after that.
 
@@ -241,7 +251,8 @@ class NearDuplicateIndex:
         self._bins.close()
         self._keys.close()
         numbers = np.frombuffer(self._numbers, dtype=np.int64)
-        chosen = np.flatnonzero(~left_out[numbers])
+        there = numbers >= 0
+        chosen = np.flatnonzero(there & ~left_out[numbers])
         parent = np.arange(len(numbers))
         best = np.zeros(len(numbers), dtype=np.float32)
         if len(chosen) > 1:
@@ -253,9 +264,9 @@ class NearDuplicateIndex:
                 _flatten(parent)
         shutil.rmtree(self._scratch)
         group = np.arange(documents)
-        group[numbers] = numbers[parent]
+        group[numbers[there]] = numbers[parent[there]]
         similarity = np.zeros(documents, dtype=np.float32)
-        similarity[numbers] = best
+        similarity[numbers[there]] = best[there]
         return Likeness(group, similarity)
 
     def _write_keys(self) -> None:

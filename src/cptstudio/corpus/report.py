@@ -7,6 +7,7 @@ from typing import Any
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.manifest import STATUSES, CorpusManifest, CorpusReport, LanguageShares
 from cptstudio.corpus.private_data import TITLES
+from cptstudio.corpus.sections import LONG
 from cptstudio.corpus.token_store import SIDES, TokenManifest
 from cptstudio.corpus.tokenizer_loss import loss_lines
 from cptstudio.errors import UserError
@@ -16,6 +17,9 @@ _BAR = 30
 _LANGUAGES = 10
 _FAR = 3
 """A share this many times larger or smaller than what was asked for is told."""
+_FEW = 10
+_MEASURABLE = 8192
+"""Bytes of a held-out side, some 2,000 tokens: a loss over fewer is mostly chance."""
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:
@@ -47,15 +51,31 @@ def split_warnings(manifest: CorpusManifest) -> list[str]:
         ("test", manifest.settings.test),
     ):
         count = report.documents.get(side, 0)
+        if asked and not count and size >= LONG and documents < _FEW and not report.sectioned:
+            found.append(
+                f"Nothing is held out for the {side} side. A document that a former build had "
+                "whole stays whole, and so does one without paragraphs: under a new name, long "
+                "documents are held out by sections."
+            )
         if not (asked and count and size):
             continue
-        shares = (count / documents, report.text_bytes.get(side, 0) / size)
-        if all(asked / _FAR <= share <= asked * _FAR for share in shares):
+        held = report.text_bytes.get(side, 0)
+        shares = (count / documents, held / size)
+        if held < _MEASURABLE:
+            found.append(
+                f"The {side} side has {held:,} bytes of text: what is measured on so little is "
+                "mostly chance. Add documents, or hold out a larger share."
+            )
+        # Sections follow each other, so how many there are says little.
+        told = shares[1:] if report.sectioned else shares
+        if all(asked / _FAR <= share <= asked * _FAR for share in told):
             continue
+        what = "Sections" if report.sectioned else "Whole documents"
         found.append(
             f"{asked:.1%} was asked for the {side} side; it has {count:,} of {documents:,} "
-            f"documents ({shares[0]:.1%}) with {shares[1]:.1%} of the text. Whole documents are "
-            "held out, chosen by a hash of their content, and at least a few of a small corpus."
+            f"documents ({shares[0]:.1%}) with {shares[1]:.1%} of the text. "
+            f"{what} are held out, chosen by a hash of their content, and at least a few of a small "
+            "corpus."
         )
     return found
 
@@ -78,6 +98,19 @@ def _left_aside(report: CorpusReport, name: str) -> list[str]:
     return [
         f"  Left aside: {counts} (`corpus show {name} --left-aside` lists them; "
         "`--include KIND` reads them)"
+    ]
+
+
+def _sectioned(report: CorpusReport) -> list[str]:
+    if not report.sectioned:
+        return []
+    what = (
+        "1 long document is"
+        if report.sectioned == 1
+        else f"{report.sectioned:,} long documents are"
+    )
+    return [
+        f"  {what} held out by sections, cut between paragraphs; each section counts as a document"
     ]
 
 
@@ -122,6 +155,7 @@ def render(corpus: Corpus) -> str:
         f"  {report.source_files:,} source files, {problems_in_words(report)}",
         *_left_aside(report, manifest.name),
         *_sides(report.documents, report.text_bytes),
+        *_sectioned(report),
         *_private(manifest),
     ]
     lines += [f"  Note: {sentence}" for sentence in split_warnings(manifest)]
@@ -164,7 +198,8 @@ def _sides(documents: dict[str, int], sizes: dict[str, int]) -> list[str]:
             )
     if not documents.get("validation"):
         lines.append(
-            "  There is no validation document: give at least two documents to measure training."
+            "  There is no validation document: give more text, or a larger share, to measure "
+            "training."
         )
     return lines
 

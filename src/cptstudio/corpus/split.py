@@ -10,6 +10,8 @@ hashes are *pinned* there, one or a few (`_minimum`), none of them so large that
 lose much text to it. Pins are written into the manifest and kept by every later build under
 the same name, and a later build pins only documents that the former one did not have: so no
 document ever moves, and what is added follows the plain rule once the corpus has grown.
+
+A long document that is most of a corpus is no whole in this: its sections are, see `sections`.
 """
 
 from __future__ import annotations
@@ -27,13 +29,19 @@ _LARGEST_PIN = 0.2
 
 
 class SplitRule(BaseModel):
-    """Shares of the held-out sides, and pinned documents (hash in hexadecimal -> side)."""
+    """Shares of the held-out sides, and what builds decided once and for all.
+
+    Attributes:
+        pinned: documents with their sides, by content hash in hexadecimal.
+        sectioned: content hashes of documents that are held out by sections, see `sections`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     validation: float = Field(0.01, ge=0, le=0.5)
     test: float = Field(0.01, ge=0, le=0.5)
     pinned: dict[str, Side] = {}
+    sectioned: list[str] = []
 
 
 def new_content_hash() -> hashlib.blake2b:

@@ -112,8 +112,8 @@ function Documents({ corpus }) {
         size: report.text_bytes[status] ?? 0,
       })) }),
     (report.documents["validation"] ?? 0) === 0 && h("p", { class: "notice" },
-      "No document is held out for validation, so training on this corpus cannot be measured. Give at least two "
-        + "documents, or a larger held-out share."),
+      "No document is held out for validation, so training on this corpus cannot be measured. Give more text, "
+        + "or a larger held-out share."),
     corpus.warnings.map((sentence) => h("p", { key: sentence, class: "notice" }, sentence)),
     h("p", { class: "hint" },
       `Held out by content: ${percent(settings.validation)} for validation, ${percent(settings.test)} for a last `
