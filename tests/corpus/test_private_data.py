@@ -70,8 +70,8 @@ def test_masked_text_does_not_depend_on_its_parts(size: int) -> None:
     masked = "".join(private.clean(text[at : at + size] for at in range(0, len(text), size)))
     whole = "".join(PrivateData(["emails", "keys"]).clean([text]))
     assert masked == whole
-    assert masked.count("<EMAIL>") == private.counts["emails"] == 4
-    assert masked.count("<KEY>") == private.counts["keys"] == 7
+    assert masked.count("[EMAIL]") == private.counts["emails"] == 4
+    assert masked.count("[KEY]") == private.counts["keys"] == 7
     assert "415-555-2671" in masked and "ghp_" not in masked
 
 
@@ -85,6 +85,6 @@ def test_a_build_counts_and_masks(tmp_path: Path) -> None:
     settings = KEEP_ALL.model_copy(update={"mask": ("emails",)})
     masked = build_corpus(tmp_path / "c", [source], settings).corpus
     texts = [masked.documents.text(number) for number in range(2)]
-    assert texts == ["To <EMAIL>", "Call +49 30 901820"]
+    assert texts == ["To [EMAIL]", "Call +49 30 901820"]
     assert masked.manifest.report.private == counted.manifest.report.private
     assert "--mask phones" in render(masked)

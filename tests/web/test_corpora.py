@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -100,6 +101,59 @@ def test_a_corpus_is_built_from_a_folder_and_an_upload_and_looked_into(studio: W
     labels = {record.label for record in open_corpus(studio.studio.workspace.corpus("c")).sources()}
     assert "sent/Grüße aus Köln.md" in labels
     assert studio.get("/api/uploads")["uploads"] == []
+
+
+def test_files_add_up_and_documents_are_shown_before_and_after(studio: Web, tmp_path: Path) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "more.zip", "w") as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.txt", f"Letter {number}.")
+        archive.writestr("damaged.pdf", "%PDF-1.4 no")
+    header = "ACME Corporation. Internal use only. Do not copy or distribute this letter."
+    for number in range(12):
+        text = f"{header}\n\nDear Jane{number}, write to jane{number}@example.org."
+        (folder / f"{number:02}.txt").write_text(text)
+    choice = {"root": "workspace", "path": "letters"}
+    built(studio, choice, mask=["emails"], near_dedup=False, source_notes=["letters=Public domain"])
+    report = studio.get("/api/corpora/c")["report"]
+    assert report["private"]["emails"] == 12
+    assert report["boilerplate"]["paragraphs"] == 1
+    assert studio.get("/api/corpora/c")["given"]["notes"] == {"letters": "Public domain"}
+    page = studio.get("/api/corpora/c/files", limit=5)
+    assert (len(page["files"]), page["total"]) == (5, report["source_files"])
+    files = studio.get("/api/corpora/c/files")["files"]
+    assert studio.get("/api/corpora/c/files", offset=5, limit=100)["files"] == files[5:]
+    for status, count in report["documents"].items():
+        assert sum(one["documents"].get(status, 0) for one in files) == count
+    assert sum(one["text_bytes"] for one in files) == sum(report["text_bytes"].values())
+    assert sum(one["private"].get("emails", 0) for one in files) == 12
+    assert sum(one["problem_count"] for one in files) == report["problem_count"] == 1
+    [wrong] = studio.get("/api/corpora/c/files", problems=True)["files"]
+    assert (wrong["label"], wrong["members"]) == ("letters/more.zip", 4)
+    assert wrong["problems"][0].startswith("damaged.pdf: ")
+    number = files[5]["first_document"]
+    shown = studio.get(f"/api/corpora/c/documents/{number}/cleaning")
+    assert shown["read"] is True
+    kinds = [(one["kind"], one["text"], one["becomes"]) for one in shown["pieces"]]
+    assert ("dropped", f"{header}\n\n", None) in kinds
+    assert ("masked", "jane5@example.org", "[EMAIL]") in kinds
+    assert shown["before"] - shown["after"] == len(header) + 2 + len("jane5@example.org") - 7
+    # The file is gone: what the corpus has is shown.
+    (folder / "05.txt").unlink()
+    shown = studio.get(f"/api/corpora/c/documents/{number}/cleaning")
+    assert shown["read"] is False
+    assert "[EMAIL]" in "".join(one["text"] for one in shown["pieces"])
+    wrong = studio.request("GET", "/api/corpora/c/documents/99999/cleaning")
+    assert wrong.status_code == 422
+    # Before anything is built.
+    choice = {"root": "workspace", "path": "letters/07.txt"}
+    shown = studio.post("/api/corpora/preview", {"source": choice, "mask": ["emails"]})
+    assert [one["kind"] for one in shown["pieces"]] == ["kept", "masked", "kept"]
+    wrong = studio.request(
+        "POST", "/api/corpora/preview", json={"source": {"root": "workspace", "path": "letters"}}
+    )
+    assert wrong.status_code == 422 and wrong.json["fields"]["source"]
 
 
 def test_build_again_knows_its_sources_and_secrets_stay_out(studio: Web, tmp_path: Path) -> None:

@@ -53,8 +53,20 @@ ModelOption = Annotated[
 ]
 
 
+_NOT_OF_ONE_FILE = (
+    "validation",
+    "test",
+    "exact_dedup",
+    "near_dedup",
+    "drop_boilerplate",
+    "source_notes",
+)
+
+
 @app.command()
-@with_field_options(BuildSettings, flags={"validation": "--held-out"}, upper=True)
+@with_field_options(
+    BuildSettings, flags={"validation": "--held-out", "source_notes": "--note"}, upper=True
+)
 def build(
     name: NameArgument,
     sources: Annotated[
@@ -200,6 +212,53 @@ def show(
         print_json(describe(corpus))
     else:
         console.print(escape(render(corpus)), soft_wrap=True)
+
+
+@app.command()
+@with_field_options(
+    BuildSettings,
+    leave_out=_NOT_OF_ONE_FILE,
+    upper=True,
+)
+def preview(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A file as a build reads it.")],
+    document: Annotated[
+        int, whole("--document", "-n", least=1, help="Which of its documents.")
+    ] = 1,
+    as_json: JsonOption = False,
+    *,
+    given: dict[str, Any],
+) -> None:
+    """Show a document before and after cleaning: what is masked or dropped, and why.
+
+    What is masked or could be stands in colors; nothing is built and nothing kept.
+
+    Example: `cpt-studio corpus preview ~/Documents/letters.docx --mask emails`
+    """
+    from cptstudio.corpus.preview_program import ask
+
+    settings = checked(BuildSettings, **given).model_dump(mode="json")
+    path = source.expanduser().resolve()
+    if not path.is_file():
+        raise UserError(f"{source} is not a file: give one file of those that you build from.")
+    found = ask({"path": str(path), "document": document, "settings": settings}, str(source))
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    console.rule(escape(f"{found.label}, document {found.document:,}"))
+    for piece in found.pieces:
+        text = escape(piece.text)
+        if piece.kind == "masked":
+            text = f"[red strike]{text}[/][green]{escape(piece.becomes or '')}[/]"
+        elif piece.kind == "found":
+            text = f"[yellow]{text}[/]"
+        console.print(text, end="", soft_wrap=True)
+    console.print()
+    console.rule(f"{found.before:,} characters, {found.after:,} after cleaning")
+    if found.shortened:
+        console.print("The text goes on.")
+    for note in found.notes:
+        console.print(f"Note: {escape(note)}", soft_wrap=True)
 
 
 @app.command()

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio import durable
+from cptstudio.corpus.boilerplate import Boilerplate, find_boilerplate
 from cptstudio.corpus.build_progress import ProgressCallback, ProgressMeter
 from cptstudio.corpus.corpus import (
     MANIFEST,
@@ -33,7 +34,7 @@ from cptstudio.corpus.corpus import (
     fingerprint_of,
     open_corpus,
 )
-from cptstudio.corpus.document_store import DocumentStore, DocumentWriter
+from cptstudio.corpus.document_store import CUT, DocumentStore, DocumentWriter
 from cptstudio.corpus.languages import language_shares
 from cptstudio.corpus.left_aside import LeftAside
 from cptstudio.corpus.manifest import (
@@ -109,6 +110,7 @@ def build_corpus(
     meter.tell()
     tokenizer = load_tokenizer(model_path) if model_path is not None else None
     scanned_ns = time.time_ns()
+    notes = _noted(sources, settings.source_notes)
     files, skipped = find_sources(sources, LeftAside(settings.include))
     # What is gone now was renamed while the sources were looked for: it is not made anew.
     path.mkdir(parents=is_new_place, exist_ok=True)
@@ -136,7 +138,7 @@ def build_corpus(
                 workers,
             )
             manifest.scanned_ns = scanned_ns
-            manifest.sources = _keep_sources(sources, staged)
+            manifest.sources = _keep_sources(sources, notes, staged)
             manifest.model = str(model_path) if model_path is not None else None
             meter.begin("saving", 0)
             meter.tell()
@@ -149,14 +151,44 @@ def build_corpus(
         return BuildResult(open_corpus(path), changed=True)
 
 
-def _keep_sources(sources: Sequence[Path | Source], staged: Path) -> list[GivenSource]:
+def _noted(sources: Sequence[Path | Source], notes: Sequence[str]) -> list[str | None]:
+    """The license or source of each given file or folder.
+
+    Raises:
+        UserError: a note is about something that was not given.
+    """
+    names = []
+    for one in sources:
+        source = one if isinstance(one, Source) else Source(one)
+        label = source.label or source.path.expanduser().resolve().name
+        names.append({label, label.split("/")[0], str(source.path)})
+    noted: list[str | None] = [None] * len(names)
+    for note in notes:
+        name, equals, text = (part.strip() for part in note.partition("="))
+        if not equals:
+            noted = [one or name for one in noted]
+            continue
+        places = [place for place, known in enumerate(names) if name in known]
+        if not places:
+            raise UserError(
+                f"The note {note!r} is about {name!r}, which is not among what the corpus is built "
+                f"from: {', '.join(sorted(min(known) for known in names)[:20])}."
+            )
+        for place in places:
+            noted[place] = text
+    return noted
+
+
+def _keep_sources(
+    sources: Sequence[Path | Source], notes: Sequence[str | None], staged: Path
+) -> list[GivenSource]:
     """What was given, to be built from again; uploads, which nothing else keeps, are kept here."""
     given = []
-    for one in sources:
+    for one, note in zip(sources, notes, strict=True):
         source = one if isinstance(one, Source) else Source(one)
         path = source.path.expanduser().resolve()
         if not source.uploaded:
-            given.append(GivenSource(path=str(path), label=source.label))
+            given.append(GivenSource(path=str(path), label=source.label, note=note))
             continue
         kept = staged / UPLOADS / path.name
         kept.parent.mkdir(exist_ok=True)
@@ -166,7 +198,7 @@ def _keep_sources(sources: Sequence[Path | Source], staged: Path) -> list[GivenS
             shutil.copyfile(path, kept)
             kept.chmod(0o600)
         relative = f"{UPLOADS}/{path.name}"
-        given.append(GivenSource(path=relative, label=source.label, uploaded=True))
+        given.append(GivenSource(path=relative, label=source.label, uploaded=True, note=note))
     return given
 
 
@@ -207,8 +239,14 @@ def _build(
         reader.inspection.renumber(sectioned.numbers)
         records, rule = sectioned.records, sectioned.rule
     rule, likeness = assign_statuses(records, settings, rule, index, settled)
-    writer.settle(records)
-    fingerprint = fingerprint_of(records)
+    # What is looked through are the documents with their statuses.
+    writer.settle(records, np.empty(0, dtype=CUT))
+    with closing(DocumentStore(documents)) as store:
+        boilerplate, cuts = find_boilerplate(store, records, staged / "paragraphs")
+    boilerplate.dropped = settings.drop_boilerplate
+    cuts = cuts if settings.drop_boilerplate else cuts[:0]
+    writer.settle(records, cuts)
+    fingerprint = fingerprint_of(records, cuts)
     with closing(DocumentStore(documents)) as store:
         languages = language_shares(store, records, reader.labels)
         if tokenizer is not None:
@@ -225,7 +263,7 @@ def _build(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         settings=settings,
         split=rule,
-        report=_report(records, reader, likeness, languages, len(files), sectioned),
+        report=_report(records, reader, likeness, languages, len(files), sectioned, boilerplate),
         readers=READERS,
         reader_versions=reader_versions(),
     )
@@ -238,8 +276,10 @@ def _report(
     languages: LanguageShares,
     source_files: int,
     sectioned: Sectioned | None,
+    boilerplate: Boilerplate,
 ) -> CorpusReport:
     return CorpusReport(
+        boilerplate=boilerplate,
         sectioned=0 if sectioned is None else int(sectioned.cut.sum()),
         source_files=source_files,
         skipped_files=reader.skipped,

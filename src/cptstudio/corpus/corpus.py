@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,11 @@ class Corpus:
         for line in self.source_lines():
             yield SourceRecord.model_validate(json.loads(line))
 
+    def sources_between(self, first: int, count: int) -> Iterator[SourceRecord]:
+        """Some of them, from a number on; those before are passed over as they lie."""
+        for line in islice(self.source_lines(), first, first + count):
+            yield SourceRecord.model_validate(json.loads(line))
+
     def given_sources(self) -> list[Source]:
         """The files and folders that it was built from.
 
@@ -127,11 +133,11 @@ class Corpus:
         """
         store = self.documents
         try:
-            if fingerprint_of(store.records) != self.manifest.fingerprint:
+            if fingerprint_of(store.records, store.cuts) != self.manifest.fingerprint:
                 raise damaged(self.folder, "its list of documents is not what was written")
             for number, expected in enumerate(store.records["hash"]):
                 digest = new_content_hash()
-                for part in store.parts(number):
+                for part in store.stored_parts(number):
                     digest.update(part)
                 if digest.digest() != expected.tobytes():
                     raise damaged(self.folder, f"document {number:,} is not what was written")
@@ -230,12 +236,20 @@ def in_hash_order(
     return ordered
 
 
-def fingerprint_of(records: npt.NDArray[Any]) -> str:
-    """SHA-256 of the documents, their order and their sides, from the document store's records."""
+def fingerprint_of(records: npt.NDArray[Any], cuts: npt.NDArray[Any]) -> str:
+    """SHA-256 of the documents, their order and their sides, from the document store's records.
+
+    Args:
+        records: `RECORD`.
+        cuts: `CUT`, what is left out of them; a corpus without any has the fingerprint that it had
+            before there were any.
+    """
     digest = hashlib.sha256(f"corpus {CORPUS_FORMAT}\n".encode())
     for name in ("hash", "status"):
         for start in range(0, len(records), 1 << 20):
             digest.update(records[name][start : start + (1 << 20)].tobytes())
+    if len(cuts):
+        digest.update(np.ascontiguousarray(cuts).tobytes())
     return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@
                           frames of `FRAME` bytes each, `FRAMES_PER_SHARD` to a file
     frames.npy            int64 [frames, 3]: shard, offset in it, compressed size
     documents.npy         one record a document, `RECORD`
+    cuts.npy              what of the documents' text is left out, `CUT`; only where something is
     sources.jsonl.zst     one JSON object a source file
 
 A document is a range of the whole text, so one of any length can be written and read in parts.
@@ -38,6 +39,12 @@ RECORD = np.dtype(
         ("status", "u1"),
     ]
 )
+
+
+CUT = np.dtype([("document", "<i8"), ("begin", "<i8"), ("length", "<i8")])
+"""A part of a document's stored text that is left out, by bytes from its beginning. The `length` of
+a document's record is without it, its `hash` with it."""
+_CUTS = "cuts.npy"
 
 
 class DocumentWriter:
@@ -101,8 +108,16 @@ class DocumentWriter:
         if isinstance(records, np.memmap):
             records.flush()
 
-    def settle(self, records: npt.NDArray[Any]) -> None:
-        """Write the records as they shall be."""
+    def settle(self, records: npt.NDArray[Any], cuts: npt.NDArray[Any]) -> None:
+        """Write the records as they shall be.
+
+        Args:
+            records: their lengths are made those without what is left out.
+            cuts: `CUT`, by document and place.
+        """
+        if len(cuts):
+            np.save(self._folder / _CUTS, cuts, allow_pickle=False)
+            np.subtract.at(records["length"], cuts["document"], cuts["length"].astype(np.uint64))
         if isinstance(records, np.memmap):
             records.flush()
         else:
@@ -130,6 +145,7 @@ class DocumentStore:
 
     Attributes:
         records: `RECORD` [documents], memory-mapped.
+        cuts: `CUT` [cuts], what is left out of the text, by document and place.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -146,6 +162,8 @@ class DocumentStore:
             raise damaged(folder, str(error)) from None
         if self.records.dtype != RECORD:
             raise damaged(folder, "documents.npy has another layout")
+        self.cuts = self._read_cuts()
+        self._cut_documents = np.ascontiguousarray(self.cuts["document"])
         self._decompressor = zstandard.ZstdDecompressor()
         self._shards: dict[int, IO[bytes]] = {}
         self._last: tuple[int, bytes] = (-1, b"")
@@ -164,7 +182,46 @@ class DocumentStore:
     def between(self, number: int, begin: int, end: int) -> Iterator[bytes]:
         """The same in parts of at most `FRAME` bytes."""
         start, length = (int(self.records[number][field]) for field in ("start", "length"))
-        yield from self._range(start + begin, start + min(end, length))
+        end = min(end, length)
+        for first, last in self.kept(number):
+            if end <= 0:
+                break
+            size = last - first
+            low, high = min(size, max(0, begin)), min(size, end)
+            yield from self._range(start + first + low, start + first + high)
+            begin, end = begin - size, end - size
+
+    def kept(self, number: int) -> list[tuple[int, int]]:
+        """Which parts of a document's stored text are its text: begin and end in bytes."""
+        length = int(self.records[number]["length"])
+        kept, place = [], 0
+        for cut in self.cuts_of(number):
+            begin, size = int(cut["begin"]), int(cut["length"])
+            if begin > place:
+                kept.append((place, begin))
+            length += size
+            place = begin + size
+        if length > place:
+            kept.append((place, length))
+        return kept
+
+    def stored_length(self, number: int) -> int:
+        """Bytes of a document with what is left out of it."""
+        return int(self.records[number]["length"]) + sum(
+            int(cut["length"]) for cut in self.cuts_of(number)
+        )
+
+    def cuts_of(self, number: int) -> npt.NDArray[Any]:
+        """What is left out of a document."""
+        if not len(self.cuts):
+            return self.cuts
+        first, last = np.searchsorted(self._cut_documents, [number, number + 1]).tolist()
+        return self.cuts[first:last]
+
+    def stored_parts(self, number: int) -> Iterator[bytes]:
+        """A document with what is left out of it, as `parts`."""
+        start = int(self.records[number]["start"])
+        yield from self._range(start, start + self.stored_length(number))
 
     def _range(self, place: int, end: int) -> Iterator[bytes]:
         while place < end:
@@ -173,12 +230,27 @@ class DocumentStore:
             yield self._frame(frame)[offset : offset + taken]
             place += taken
 
+    def _read_cuts(self) -> npt.NDArray[Any]:
+        path = self._folder / _CUTS
+        try:
+            durable.open_regular_file(path).close()
+            cuts: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            return np.empty(0, dtype=CUT)
+        except (OSError, ValueError, EOFError, UnusableFileError) as error:
+            raise damaged(self._folder, str(error)) from None
+        if cuts.dtype != CUT:
+            raise damaged(self._folder, f"{_CUTS} has another layout")
+        return cuts
+
     def text(self, number: int) -> str:
         """A whole document."""
         return b"".join(self.parts(number)).decode("utf-8")
 
-    def text_at(self, start: int, length: int) -> str:
-        """The whole document whose record has these numbers; quicker than by its own."""
+    def text_at(self, number: int, start: int, length: int) -> str:
+        """A whole document by what its record says; quicker than by its number alone."""
+        if len(self.cuts) and len(self.cuts_of(number)):
+            return self.text(number)
         frame, offset = divmod(start, FRAME)
         if offset + length <= FRAME:
             return self._frame(frame)[offset : offset + length].decode("utf-8")

@@ -82,7 +82,7 @@ class FileReader:
         for record, documents in former.sources:
             for document in documents:
                 start = self._batch.position
-                for data in former.store.parts(document.number):
+                for data in former.store.stored_parts(document.number):
                     self._batch.write(data)
                     if self._batch.full:
                         self._flush()
@@ -131,12 +131,9 @@ class FileReader:
             aside = KeyFinder.aside
         elif keys:
             item.notes.append(f"{keys:,} of its documents were left aside: they hold private keys")
-        item.findings.finish()
-        if item.nulls:
-            item.notes.append(f"{item.nulls:,} rows have no value in {self._text_field!r}")
+        read_notes(item, self._text_field)
         if empty and record.documents:
             item.notes.append(f"{empty:,} of its {record.documents + empty:,} records hold no text")
-        item.notes += conversations.in_words(item.conversations)
         record.conversations = sum(item.conversations.values())
         if aside is not None:
             record.left_aside, reason = aside.kind, aside.reason
@@ -226,6 +223,15 @@ def record_of(file: SourceFile, sha256: str | None, label: str | None = None) ->
         modified_ns=file.modified_ns,
         sha256=sha256,
     )
+
+
+def read_notes(item: Item, field: str) -> list[str]:
+    """Return what was found in an item that was read, for its record; called once."""
+    item.findings.finish()
+    if item.nulls:
+        item.notes.append(f"{item.nulls:,} rows have no value in {field!r}")
+    item.notes += conversations.in_words(item.conversations)
+    return item.notes
 
 
 def _encoded(parts: Iterable[str]) -> Iterator[bytes]:

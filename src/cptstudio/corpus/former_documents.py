@@ -23,7 +23,14 @@ from cptstudio.corpus.sources import SourceFile
 from cptstudio.corpus.versions import is_unchanged
 from cptstudio.errors import UserError
 
-_COMPARED_ONLY = {"exact_dedup", "near_dedup", "validation", "test"}
+_COMPARED_ONLY = {
+    "exact_dedup",
+    "near_dedup",
+    "drop_boilerplate",
+    "validation",
+    "test",
+    "source_notes",
+}
 """Settings that decide what becomes of documents, not what their text is."""
 
 
@@ -119,7 +126,7 @@ class FormerDocuments:
                 if len(documents) != record.documents:
                     return None
                 for document in documents:
-                    for _ in self._store.parts(document.number):
+                    for _ in self._store.stored_parts(document.number):
                         pass
         except (UserError, OSError):
             return None

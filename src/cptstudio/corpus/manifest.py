@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
+from cptstudio.corpus.boilerplate import Boilerplate
 from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
 from cptstudio.corpus.private_data import MASKS, PRIVATE, TITLES, Private
 from cptstudio.corpus.readers.dispatch import suffixes_of_records
@@ -32,6 +33,7 @@ class _Model(BaseModel):
 
 _MASKS = {str(kind): f"{what}, by {MASKS[kind]}" for kind, what in TITLES.items()}
 _MASKED = "; ".join(f"{kind}: {what}" for kind, what in _MASKS.items())
+_LONGEST_NOTE = 500
 _INCLUDED = "; ".join(f"{kind}: {what}" for kind, what in INCLUDED.items())
 
 
@@ -72,6 +74,12 @@ class BuildSettings(_Model):
         title="Drop nearly equal documents",
         description="Keep one of those that share about three quarters of their words.",
     )
+    drop_boilerplate: bool = Field(
+        True,
+        title="Drop repeated boilerplate",
+        description="Keep one of the paragraphs that are the same in ten documents and more, and "
+        "in one of a thousand: headers, licenses, cookie notices.",
+    )
     include: tuple[Kind, ...] = Field(
         (),
         title="Include",
@@ -86,6 +94,14 @@ class BuildSettings(_Model):
         json_schema_extra={"choices": {**_MASKS}},
     )
 
+    source_notes: tuple[str, ...] = Field(
+        (),
+        title="License or source",
+        description="Of a given file or folder, as NAME=TEXT, such as docs=CC BY 4.0; without "
+        "NAME= of all of them. It is kept with the corpus.",
+        max_length=1000,
+    )
+
     @field_validator("include")
     @classmethod
     def _in_one_order(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
@@ -95,6 +111,14 @@ class BuildSettings(_Model):
     @classmethod
     def _masks_in_one_order(cls, kinds: tuple[Private, ...]) -> tuple[Private, ...]:
         return tuple(kind for kind in PRIVATE if kind in kinds)
+
+    @field_validator("source_notes")
+    @classmethod
+    def _short_notes(cls, notes: tuple[str, ...]) -> tuple[str, ...]:
+        kept = tuple(note.strip() for note in notes if note.strip())
+        if any(len(note) > _LONGEST_NOTE for note in kept):
+            raise ValueError(f"a note has at most {_LONGEST_NOTE:,} characters")
+        return kept
 
 
 @cache
@@ -190,6 +214,8 @@ class CorpusReport(_Model):
         conversations: records that are conversations, and so no documents.
         private: what was found in the documents, by kind, whether it was masked or not; None in
             corpora built before it was looked for.
+        boilerplate: paragraphs that stand in many documents; None in corpora built before they were
+            looked for.
         sectioned: long documents that are held out by sections, which count as documents.
     """
 
@@ -210,6 +236,7 @@ class CorpusReport(_Model):
     conversations: int = 0
     private: dict[Private, int] | None = None
     sectioned: int = 0
+    boilerplate: Boilerplate | None = None
 
 
 class GivenSource(_Model):
@@ -219,11 +246,13 @@ class GivenSource(_Model):
         path: where it is on this machine; of an upload, of its copy in the version's folder.
         label: its name in reports, where it is not the path's own.
         uploaded: it came from the page.
+        note: its license or source, as the user noted it.
     """
 
     path: str
     label: str | None = None
     uploaded: bool = False
+    note: str | None = None
 
 
 class CorpusManifest(_Model):

@@ -22,7 +22,7 @@ TITLES: dict[Private, str] = {
     "phones": "phone numbers",
     "keys": "API keys and other secrets",
 }
-MASKS: dict[Private, str] = {"emails": "<EMAIL>", "phones": "<PHONE>", "keys": "<KEY>"}
+MASKS: dict[Private, str] = {"emails": "[EMAIL]", "phones": "[PHONE]", "keys": "[KEY]"}
 
 _HELD = 1 << 16
 _CONTEXT = 1 << 10

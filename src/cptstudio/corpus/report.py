@@ -74,8 +74,8 @@ def split_warnings(manifest: CorpusManifest) -> list[str]:
         found.append(
             f"{asked:.1%} was asked for the {side} side; it has {count:,} of {documents:,} "
             f"documents ({shares[0]:.1%}) with {shares[1]:.1%} of the text. "
-            f"{what} are held out, chosen by a hash of their content, and at least a few of a small "
-            "corpus."
+            f"{what} are held out, chosen by a hash of their content, and at least a few of a "
+            "small corpus."
         )
     return found
 
@@ -112,6 +112,19 @@ def _sectioned(report: CorpusReport) -> list[str]:
     return [
         f"  {what} held out by sections, cut between paragraphs; each section counts as a document"
     ]
+
+
+def _boilerplate(report: CorpusReport) -> list[str]:
+    found = report.boilerplate
+    if found is None or not found.paragraphs:
+        return []
+    kept = "each is kept once" if found.dropped else "kept; --drop-boilerplate keeps each once"
+    size = f"{found.text_bytes:,} bytes {'dropped' if found.dropped else 'are repetition'}"
+    where = f"{found.paragraphs:,} paragraphs in {found.documents:,} documents"
+    lines = [f"  Repeated boilerplate: {where}, {size} ({kept})"]
+    for one in found.examples[:_EXAMPLES]:
+        lines.append(f"    in {one.documents:,}: {' '.join(one.text.split())[:70]}")
+    return lines
 
 
 def _private(manifest: CorpusManifest) -> list[str]:
@@ -157,8 +170,14 @@ def render(corpus: Corpus) -> str:
         *_sides(report.documents, report.text_bytes),
         *_sectioned(report),
         *_private(manifest),
+        *_boilerplate(report),
     ]
     lines += [f"  Note: {sentence}" for sentence in split_warnings(manifest)]
+    lines += [
+        f"  License or source of {one.label or one.path}: {one.note}"
+        for one in manifest.sources
+        if one.note
+    ]
     for store in describe(corpus)["tokenisations"]:
         lines += ["", *_tokens(store)]
     lines += _histogram(report.length_histogram)

@@ -31,7 +31,7 @@ from cptstudio.corpus.token_store import SIDES
 LONG = 1 << 14
 """Bytes of a document that is worth cutting."""
 _FEW = 10
-_LARGE_SHARE = 0.2
+_LARGE_SHARE = 0.5
 """Cut is a long document of so few, or one with so much of the text."""
 _LARGEST, _SMALLEST, _SECTIONS = 8192, 1024, 40
 _FEWEST_SECTIONS = 5

@@ -117,6 +117,20 @@ def find_sources(
     return files, skipped
 
 
+def path_of(roots: Sequence[Source], label: str) -> Path | None:
+    """Where a file is that `find_sources` found by this label in these roots; None if unknown."""
+    taken: dict[str, int] = {}
+    for one in roots:
+        name = one.label or one.path.name
+        taken[name] = taken.get(name, 0) + 1
+        shown = printable(name if taken[name] == 1 else f"{name}#{taken[name]}")
+        if label == shown:
+            return one.path
+        if label.startswith(f"{shown}/"):
+            return one.path / label.removeprefix(f"{shown}/")
+    return None
+
+
 def _resolved(root: Path | Source, aside: LeftAside) -> Source:
     one = root if isinstance(root, Source) else Source(root)
     shown = printable(one.label or str(one.path))

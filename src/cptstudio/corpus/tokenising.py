@@ -141,7 +141,7 @@ def _encode_batch(
 ) -> None:
     if not batch:
         return
-    encoded = tokenizer.encode_batch([store.text_at(one.start, one.length) for one in batch])
+    encoded = tokenizer.encode_batch([store.text_at(*one[:3]) for one in batch])
     kept = [place for place, one in enumerate(batch) if one.status < len(SIDES)]
     writer.add(
         [encoded[place] for place in kept],

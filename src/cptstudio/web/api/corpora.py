@@ -8,6 +8,7 @@ from typing import Any
 import flask
 
 from cptstudio.corpus.listed import WholeDocument
+from cptstudio.corpus.preview import Preview
 from cptstudio.errors import UserError
 from cptstudio.web.api.corpora_models import (
     CorpusDescription,
@@ -16,6 +17,8 @@ from cptstudio.web.api.corpora_models import (
     DocumentsQuery,
     DroppedPage,
     DroppedQuery,
+    FilePage,
+    FilesQuery,
     FindingPage,
     FindingsQuery,
     RowPage,
@@ -25,8 +28,9 @@ from cptstudio.web.api.corpora_models import (
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
-from cptstudio.web.work import corpus_documents, corpus_work
+from cptstudio.web.work import corpus_documents, corpus_previews, corpus_work
 from cptstudio.web.work.corpus_documents import DocumentPage, opened
+from cptstudio.web.work.corpus_previews import PreviewBody
 from cptstudio.web.work.row_samples import RowSampler
 from cptstudio.workspace import NAME_PATTERN
 
@@ -67,6 +71,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         return sampler.sample(request)
 
     _add_documents(bp, studio)
+    _add_files(bp, studio)
 
     @route(bp, "DELETE", "/<name>", summary="Delete a corpus", status=204)
     def delete(name: str, body: Confirmed) -> None:
@@ -118,6 +123,29 @@ def _add_documents(bp: flask.Blueprint, studio: Studio) -> None:
     def one_document(name: str, document: str) -> WholeDocument:
         """By its number, or by the hash of its text as reports name it."""
         return corpus_documents.one(studio, name, document)
+
+
+def _add_files(bp: flask.Blueprint, studio: Studio) -> None:
+    @route(bp, "GET", "/<name>/files", summary="What a build made of each file")
+    def files(name: str, query: FilesQuery) -> FilePage:
+        from cptstudio.corpus.file_lines import file_lines
+
+        found, total = file_lines(
+            opened(studio, name), query.offset, query.limit, problems=query.problems
+        )
+        return FilePage(files=found, total=total, offset=query.offset)
+
+    @route(
+        bp, "GET", "/<name>/documents/<document>/cleaning", summary="A document before and after"
+    )
+    def cleaning(name: str, document: str) -> Preview:
+        """What of it was dropped or masked, and why; its file is read again where it is there."""
+        return corpus_previews.of_corpus(studio, opened(studio, name), document)
+
+    @route(bp, "POST", "/preview", summary="A document before and after cleaning")
+    def preview(body: PreviewBody) -> Preview:
+        """Reads a document as a build with these settings would; nothing is kept."""
+        return corpus_previews.of_source(studio, body)
 
 
 def _summary(studio: Studio, name: str) -> CorpusSummary:

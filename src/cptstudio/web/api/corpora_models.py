@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from cptstudio.corpus.file_lines import FileLine
 from cptstudio.corpus.listed import DroppedDocument, SourceFinding
 from cptstudio.corpus.manifest import Dropped
 from cptstudio.evaluation.model_requests import Side
@@ -103,6 +104,20 @@ class FindingPage(BaseModel):
     """A part of what was found."""
 
     problems: list[SourceFinding]
+    total: int
+    offset: int
+
+
+class FilesQuery(PageQuery):
+    """Which part of the files."""
+
+    problems: bool = Field(False, description="Only files with problems.")
+
+
+class FilePage(BaseModel):
+    """A part of the files, with what a build made of each."""
+
+    files: list[FileLine]
     total: int
     offset: int
 

@@ -80,13 +80,15 @@ class GivenFolder(BaseModel):
 class GivenSources(BaseModel):
     """What a corpus was built from; `known` is false where that was not recorded.
 
-    `model`: the folder of the model whose tokenizer made its first tokens.
+    `model`: the folder of the model whose tokenizer made its first tokens; `notes`: license or
+    source by the name of a file or folder.
     """
 
     known: bool
     folders: list[GivenFolder]
     uploads: int
     model: str | None
+    notes: dict[str, str] = {}
 
 
 def key(name: str) -> str:
@@ -177,7 +179,7 @@ def _sources(studio: Studio, chosen: list[SourceChoice]) -> list[dict[str, Any]]
             continue
         seen.add(identity)
         try:
-            found.append(_source(studio, one))
+            found.append(source(studio, one))
         except UserError as error:
             wrong.append(Finding(error.message, f"sources.{place}"))
             if len(wrong) == 20:
@@ -187,7 +189,12 @@ def _sources(studio: Studio, chosen: list[SourceChoice]) -> list[dict[str, Any]]
     return found
 
 
-def _source(studio: Studio, one: SourceChoice) -> dict[str, Any]:
+def source(studio: Studio, one: SourceChoice) -> dict[str, Any]:
+    """Return a source for a program.
+
+    Raises:
+        UserError: it is not there, or not for the page to read.
+    """
     if one.upload is not None:
         upload, path = studio.uploads.get(one.upload)
         return {"path": str(path), "label": upload.name, "uploaded": True}
@@ -204,17 +211,20 @@ def given_sources(studio: Studio, corpus: Corpus) -> GivenSources:
         GivenFolder(
             path=one.path,
             there=os.access(one.path, os.R_OK),
-            allowed=_is_allowed(studio, Path(one.path)),
+            allowed=is_allowed(studio, Path(one.path)),
         )
         for one in given
         if not one.uploaded
     ]
     uploads = sum(one.uploaded for one in given)
     model = corpus.manifest.model
-    return GivenSources(known=bool(given), folders=folders, uploads=uploads, model=model)
+    notes = {one.label or Path(one.path).name: one.note for one in given if one.note}
+    return GivenSources(
+        known=bool(given), folders=folders, uploads=uploads, model=model, notes=notes
+    )
 
 
-def _is_allowed(studio: Studio, path: Path) -> bool:
+def is_allowed(studio: Studio, path: Path) -> bool:
     """Whether the page may read what lies at a path, which is reached through no link."""
     for root in studio.allowed_folders.roots():
         if path.is_relative_to(root.path):

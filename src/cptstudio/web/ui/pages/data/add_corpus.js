@@ -12,6 +12,7 @@ import { FileBrowser } from "./file_browser.js";
 import { useFormats } from "./formats.js";
 import { BuildOptions, initialOptions, unreadable } from "./build_options.js";
 import { noteJob } from "../../lib/jobs.js";
+import { SourcePreviewDialog } from "./preview.js";
 import { UploadQueue } from "./upload_queue.js";
 
 /** @typedef {import("./file_browser.js").Source} Source */
@@ -34,6 +35,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
   const [problems, setProblems] = useState(/** @type {{[field: string]: string}} */ ({}));
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [busy, setBusy] = useState(false);
+  const [previewed, setPreviewed] = useState(/** @type {Source|null} */ (null));
   const nameField = useRef(/** @type {HTMLInputElement|null} */ (null));
 
   useEffect(() => {
@@ -130,9 +132,11 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
           h(FileBrowser, { chosen: sources, toggle })),
         h("div", { class: "sources-way" }, h("h3", {}, "Upload"),
           h(DropArea, { queue, include: options.include ?? [] }))),
-      h(Chosen, { sources, toggle, queue, again }),
+      h(Chosen, { sources, toggle, queue, again, show: setPreviewed }),
       h("div", { id: "sources-problem" }, sourceProblem !== "" && h("p", { class: "field-problem" }, sourceProblem))),
     h(BuildOptions, { options, models, change: (next) => setOptions({ ...options, ...next }) }),
+    previewed !== null && h(SourcePreviewDialog, { close: () => setPreviewed(null),
+      body: { ...cleaningOf(options), source: { root: previewed.root, path: previewed.path } } }),
     error !== null && h(Problem, { error }),
     h("div", { class: "form-actions" },
       h(Button, { kind: "primary", disabled: busy || queue.busy.value, "aria-describedby": "build-note",
@@ -140,6 +144,11 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
         busy ? "Starting…" : rebuild === null ? "Build the corpus" : "Build again"),
       h(Button, { href: rebuild === null ? "/data" : `/data/${encodeURIComponent(rebuild)}` }, "Cancel"),
       h("span", { id: "build-note", class: "hint" }, queue.busy.value ? "The files are still being uploaded." : "")));
+}
+
+/** The options that decide what a document's text is. @param {Options} options */
+function cleaningOf({ text_field, include, mask }) {
+  return Object.fromEntries(Object.entries({ text_field, include, mask }).filter(([, value]) => value !== undefined));
 }
 
 /**
@@ -181,8 +190,11 @@ function SameSources({ before, again, change }) {
     [...gone, ...barred].slice(0, 5).map((sentence) => h("p", { key: sentence, class: "field-problem" }, sentence)));
 }
 
-/** @param {{sources: readonly Source[], toggle: (source: Source) => void, queue: UploadQueue, again: boolean}} props */
-function Chosen({ sources, toggle, queue, again }) {
+/**
+ * @param {{sources: readonly Source[], toggle: (source: Source) => void, queue: UploadQueue, again: boolean,
+ *   show: (source: Source) => void}} props show: a preview
+ */
+function Chosen({ sources, toggle, queue, again, show }) {
   const uploads = queue.done.value.length;
   if (sources.length === 0 && uploads === 0 && again) return null;
   if (sources.length === 0 && uploads === 0) return h("p", { class: "chosen-none hint" }, "Nothing is chosen yet.");
@@ -190,6 +202,8 @@ function Chosen({ sources, toggle, queue, again }) {
     h("h3", {}, "Chosen"),
     h("ul", {}, sources.map((source) => h("li", { key: `${source.root}/${source.path}` },
         h("span", { class: "name" }, source.shown),
+        source.kind === "file" && h(Button, { "aria-label": `Preview ${source.shown}`, onClick: () => show(source) },
+          "Preview"),
         h(Button, { "aria-label": `Take out ${source.shown}`, onClick: () => toggle(source) }, "Take out"))),
       uploads > 0 && h("li", { key: "uploads" },
         h(Fragment, {},

@@ -57,6 +57,13 @@ function BuildSetting({ setting, choices = {}, value, change }) {
   const id = `option-${name}`;
   if (kind === "boolean") return check(id, title, help, value, change);
   if (kind === "number") return h(Share, { id, label: title, help, most: (limits.most ?? 1) * 100, value, change });
+  if (kind === "texts" && Object.keys(choices).length === 0) {
+    return h("div", { class: "setting" },
+      h("label", { for: id, class: "setting-label" }, title),
+      h("textarea", { id, rows: 2, spellcheck: false, value: value.join("\n"), "aria-describedby": `${id}-help`,
+        onChange: withValue((text) => change(text.split("\n").map((line) => line.trim()).filter(Boolean))) }),
+      h("p", { id: `${id}-help`, class: "hint" }, `${help} One a line.`));
+  }
   if (kind === "texts") {
     return Object.entries(choices).map(([choice, means]) => check(`${id}-${choice}`, `${title} ${choice}`,
       `${means.charAt(0).toUpperCase()}${means.slice(1)}.`, value.includes(choice), (wanted) =>

@@ -10,6 +10,7 @@ import { confirm, Dialog } from "../../components/dialog.js";
 import { Tabs } from "../../components/tabs.js";
 import { AddCorpus } from "./add_corpus.js";
 import { CorpusJobs } from "./corpus_jobs.js";
+import { FilesList } from "./files.js";
 import { DroppedDocuments, LeftAsideList, ReadingProblems } from "./findings.js";
 import { ReportSections } from "./report.js";
 import { RowsView } from "./rows.js";
@@ -67,6 +68,7 @@ function CorpusTabs({ corpus, path }) {
   const aside = Object.values(report.left_aside ?? {}).reduce((sum, one) => sum + one, 0);
   const tabs = [
     { id: "report", title: "Report" },
+    { id: "files", title: "Files", count: report.source_files },
     { id: "rows", title: "Training rows" },
     { id: "problems", title: "Problems", count: report.problem_files ?? report.problem_count },
     ...(aside > 0 ? [{ id: "aside", title: "Left aside", count: aside }] : []),
@@ -78,6 +80,7 @@ function CorpusTabs({ corpus, path }) {
   return h(Tabs, { label: `Views of ${corpus.name}`, tabs, chosen,
     onChoose: (tab) => setQuery({ tab: tab === "report" ? null : tab, reason: null }, { push: true }) },
     chosen === "report" && h(ReportSections, { corpus }),
+    chosen === "files" && h(FilesList, { key: `files-${version}`, path }),
     chosen === "rows" && h(RowsView, { key: version, corpus: corpus.name, tokenised: corpus.tokenisations.length > 0 }),
     chosen === "problems" && h(ReadingProblems, { key: `problems-${version}`, path, files: report.problem_files }),
     chosen === "aside" && h(LeftAsideList, { key: `aside-${version}`, path }),

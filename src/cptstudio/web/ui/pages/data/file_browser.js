@@ -13,7 +13,7 @@ import { confirm } from "../../components/dialog.js";
 /** @typedef {{id: string, path: string, label: string, removable: boolean}} Root */
 /** @typedef {{name: string, kind: "folder"|"file", bytes: number|null, modified: number|null}} Entry */
 /** @typedef {{roots: Root[], root: string|null, path: string, entries: Entry[], truncated: boolean}} Listing */
-/** @typedef {{root: string, path: string, shown: string}} Source */
+/** @typedef {{root: string, path: string, shown: string, kind: "folder"|"file"}} Source */
 
 /** @param {{chosen: readonly Source[], toggle: (source: Source) => void}} props */
 export function FileBrowser({ chosen, toggle }) {
@@ -76,10 +76,11 @@ function Entries({ listing, root, chosen, toggle, open }) {
   /** @param {Entry} entry */
   const sourceOf = (entry) => {
     const path = [...parts, entry.name].join("/");
-    return { root: root.id, path, shown: `${root.path.replace(/\/$/, "")}/${path}` };
+    return { root: root.id, path, shown: `${root.path.replace(/\/$/, "")}/${path}`, kind: entry.kind };
   };
+  /** @type {Source} */
   const here = { root: root.id, path: listing.path,
-    shown: parts.length === 0 ? root.path : `${root.path.replace(/\/$/, "")}/${listing.path}` };
+    shown: parts.length === 0 ? root.path : `${root.path.replace(/\/$/, "")}/${listing.path}`, kind: "folder" };
   /** @param {Source} source */
   const isChosen = (source) => chosen.some((one) => one.root === source.root && one.path === source.path);
   const up = () => parts.length > 0 && open(parts.slice(0, -1).join("/"));

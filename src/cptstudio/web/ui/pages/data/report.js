@@ -4,6 +4,7 @@ import { bytes, count, date, integer, percent } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { Table } from "../../components/table.js";
 import { BarTable } from "./bars.js";
+import { PRIVATE } from "./files.js";
 
 /**
  * @typedef {object} Tokenisation
@@ -37,11 +38,16 @@ import { BarTable } from "./bars.js";
  * @property {{[script: string]: number}} scripts
  * @property {{examined: number, documents: {[language: string]: number},
  *   text_bytes: {[language: string]: number}}|null=} languages
+ * @property {{[kind: string]: number}|null=} private
+ * @property {number=} conversations
+ * @property {number=} sectioned
+ * @property {{paragraphs: number, documents: number, text_bytes: number, dropped: boolean,
+ *   examples: {text: string, documents: number}[]}|null=} boilerplate
  */
 
 /**
  * @typedef {{known: boolean, folders: {path: string, there: boolean, allowed: boolean}[], uploads: number,
- *   model: string|null}} Given
+ *   model: string|null, notes?: {[name: string]: string}}} Given
  */
 
 /**
@@ -51,7 +57,7 @@ import { BarTable } from "./bars.js";
  * @property {string} created
  * @property {string} fingerprint
  * @property {{text_field: string, exact_dedup: boolean, near_dedup: boolean, validation: number, test: number,
- *   include?: string[]}} settings
+ *   include?: string[], mask?: string[]}} settings
  * @property {Report} report
  * @property {Tokenisation[]} tokenisations
  * @property {string[]} warnings
@@ -74,6 +80,7 @@ export function ReportSections({ corpus }) {
     h("div", { class: "report" },
       h(Documents, { corpus }),
       h(Tokens, { stores: corpus.tokenisations }),
+      h(Cleaning, { corpus }),
       h(Lengths, { histogram: report.length_histogram }),
       h(Writing, { report })),
     h(Duplicates, { report }),
@@ -120,6 +127,34 @@ function Documents({ corpus }) {
         + "test. ",
       dedup === "" ? "Duplicates are kept. " : `Documents that are ${dedup} are kept once. `,
       `Text field of records: ${settings.text_field}. Built ${date(Date.parse(corpus.created) / 1000)}.`));
+}
+
+/** @param {{corpus: CorpusDetail}} props */
+function Cleaning({ corpus }) {
+  const { report, settings } = corpus;
+  const found = Object.entries(report.private ?? {}).filter(([, amount]) => amount > 0);
+  const repeated = report.boilerplate ?? null;
+  const notes = Object.entries(corpus.given.notes ?? {});
+  const boilerplate = repeated !== null && repeated.paragraphs > 0;
+  const counted = found.length + (report.conversations ?? 0) + (report.sectioned ?? 0) + notes.length;
+  if (counted === 0 && !boilerplate) return null;
+  return h("section", { class: "report-section", "aria-labelledby": "report-cleaning" },
+    h("h2", { id: "report-cleaning" }, "Cleaning"),
+    found.length > 0 && h(BarTable, { caption: "Found in the documents", columns: ["What", "Found", ""],
+      bars: found.map(([kind, amount]) => ({ label: PRIVATE.get(kind) ?? kind,
+        values: [integer(amount), (settings.mask ?? []).includes(kind) ? "masked" : "kept"], size: amount })) }),
+    boilerplate && h("p", {}, `Repeated boilerplate: ${count(repeated.paragraphs)} paragraphs in `
+      + `${count(repeated.documents)} documents, ${bytes(repeated.text_bytes)} `
+      + (repeated.dropped ? "dropped; each is kept once." : "of repetition, kept.")),
+    boilerplate && h("details", {}, h("summary", {}, "The most frequent ones"),
+      h("ul", { class: "finding-list" }, repeated.examples.slice(0, MOST_ROWS).map((one) =>
+        h("li", { key: one.text }, `In ${count(one.documents)} documents: `, h("q", {}, one.text))))),
+    (report.conversations ?? 0) > 0 && h("p", { class: "notice" }, `${count(report.conversations ?? 0)} records are `
+      + "conversations: they are no documents and are left out."),
+    (report.sectioned ?? 0) > 0 && h("p", { class: "hint" }, "Long documents are held out by sections, cut between "
+      + "paragraphs; each section counts as a document."),
+    notes.length > 0 && h("dl", { class: "file-facts" }, notes.map(([name, text]) =>
+      h("div", { key: name }, h("dt", {}, `License or source of ${name}`), h("dd", {}, text)))));
 }
 
 /** @param {{stores: readonly Tokenisation[]}} props */

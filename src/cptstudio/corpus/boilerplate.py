@@ -1,0 +1,204 @@
+"""Finds paragraphs that stand in many documents, such as headers, licenses and cookie notices.
+
+A paragraph is what stands between blank lines; one of at least `SHORTEST` bytes that is the same
+in at least `DOCUMENTS` documents, and in one of a thousand, is boilerplate, white space aside. It
+stays in the first document of the training side that has it, so that nothing is lost, and is
+dropped from all others, together with the blank lines after it. A document that would have next to
+nothing left stays as it is. Documents that are dropped themselves do not count.
+
+What is dropped stays in the store; only which parts is written (`document_store.CUTS`). So a
+document keeps its identity and its side, whatever other documents there are.
+
+Paragraphs are counted by hashes of 64 bits in a scratch file that is sorted in parts, so memory
+does not grow with the text.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from cptstudio.corpus.document_store import CUT, DocumentStore
+from cptstudio.corpus.token_store import SIDES
+
+SHORTEST = 60
+DOCUMENTS = 10
+_SHARE = 1000
+_LEAST_LEFT = 16
+_LONGEST = 1 << 26
+"""Bytes of a document that is looked at."""
+_ROW = np.dtype([("hash", "<i8"), ("document", "<i8"), ("begin", "<i8"), ("length", "<i8")])
+_SORTED_AT_ONCE = 1 << 21
+_WRITTEN_AT_ONCE = 1 << 16
+_EXAMPLES = 50
+_SHOWN = 300
+_BREAK = re.compile(rb"\n(?:[ \t\f]*\n)+")
+
+
+class RepeatedParagraph(BaseModel):
+    """A paragraph that stands in many documents, and in how many; long ones are shortened."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+    documents: int
+
+
+class Boilerplate(BaseModel):
+    """What was found.
+
+    Attributes:
+        paragraphs: different ones.
+        documents: that have one or more of them.
+        places: where they stand.
+        text_bytes: of all places that may be dropped; each paragraph stays once.
+        dropped: they were.
+        examples: the most frequent ones.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    paragraphs: int = 0
+    documents: int = 0
+    places: int = 0
+    text_bytes: int = 0
+    dropped: bool = False
+    examples: list[RepeatedParagraph] = []
+
+
+def find_boilerplate(
+    store: DocumentStore, records: npt.NDArray[Any], scratch: Path
+) -> tuple[Boilerplate, npt.NDArray[Any]]:
+    """Return what was found, and what of which documents may be dropped: `CUT`, in order.
+
+    Args:
+        store: has the documents.
+        records: with their final status.
+        scratch: a new file, which is deleted.
+    """
+    alive = np.flatnonzero(np.asarray(records["status"]) < len(SIDES))
+    least = max(DOCUMENTS, len(alive) // _SHARE)
+    if len(alive) < least:
+        return Boilerplate(), np.empty(0, dtype=CUT)
+    try:
+        with scratch.open("xb") as file:
+            amount = _write_paragraphs(store, alive, file)
+        if not amount:
+            return Boilerplate(), np.empty(0, dtype=CUT)
+        rows = np.memmap(scratch, dtype=_ROW, mode="r", shape=(amount,))
+        return _repeated(store, records, rows, least)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def paragraphs_of(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the paragraphs of a text: begin, end with the blank lines after it, and its text."""
+    begin = 0
+    for match in _BREAK.finditer(text):
+        yield begin, match.end(), text[begin : match.start()]
+        begin = match.end()
+    if begin < len(text):
+        yield begin, len(text), text[begin:]
+
+
+def _write_paragraphs(store: DocumentStore, alive: npt.NDArray[np.int64], file: IO[bytes]) -> int:
+    rows = array("q")
+    amount = 0
+    for number in alive.tolist():
+        if int(store.records[number]["length"]) > _LONGEST:
+            continue
+        text = b"".join(store.parts(number))
+        if b"\n" not in text:
+            continue
+        for begin, end, paragraph in paragraphs_of(text):
+            if len(paragraph) >= SHORTEST:
+                rows.extend((hash(b" ".join(paragraph.split())), number, begin, end - begin))
+                amount += 1
+        if len(rows) >= 4 * _WRITTEN_AT_ONCE:
+            rows.tofile(file)
+            del rows[:]
+    rows.tofile(file)
+    return amount
+
+
+def _repeated(
+    store: DocumentStore, records: npt.NDArray[Any], rows: npt.NDArray[Any], least: int
+) -> tuple[Boilerplate, npt.NDArray[Any]]:
+    found = Boilerplate()
+    cuts = [np.empty(0, dtype=CUT)]
+    frequent: list[tuple[int, int, int, int]] = []
+    affected = np.zeros(len(records), dtype=np.bool_)
+    held_out = np.asarray(records["status"]) > 0
+    parts = -(-len(rows) // _SORTED_AT_ONCE)
+    for part in range(parts):
+        here = _part(rows, part, parts)
+        order = np.lexsort((here["begin"], here["document"], here["hash"]))
+        here = here[order]
+        for group in _groups(here):
+            documents = np.unique(group["document"])
+            if len(documents) < least:
+                continue
+            found.paragraphs += 1
+            found.places += len(group)
+            affected[documents] = True
+            one = group[0]
+            heapq.heappush(
+                frequent,
+                (len(documents), int(one["document"]), int(one["begin"]), int(one["length"])),
+            )
+            if len(frequent) > _EXAMPLES:
+                heapq.heappop(frequent)
+            trained = np.flatnonzero(~held_out[group["document"]])
+            keep = int(trained[0]) if len(trained) else 0
+            made = np.empty(len(group), dtype=CUT)
+            for name in ("document", "begin", "length"):
+                made[name] = group[name]
+            cuts.append(np.delete(made, keep))
+    found.documents = int(affected.sum())
+    every = np.concatenate(cuts)
+    every = every[np.lexsort((every["begin"], every["document"]))]
+    every = every[_leaves_text(every, records)]
+    found.text_bytes = int(every["length"].sum())
+    for count, number, begin, length in sorted(frequent, reverse=True):
+        text = store.piece(number, begin, begin + length)[: 4 * _SHOWN].decode("utf-8", "ignore")
+        found.examples.append(RepeatedParagraph(text=text.strip()[:_SHOWN], documents=count))
+    return found, every
+
+
+def _part(rows: npt.NDArray[Any], part: int, parts: int) -> npt.NDArray[Any]:
+    """Those of all rows that a hash puts into one of so many parts."""
+    if parts == 1:
+        return np.asarray(rows)
+    chosen = [
+        block[np.mod(block["hash"], parts) == part]
+        for start in range(0, len(rows), _SORTED_AT_ONCE)
+        if len(block := np.asarray(rows[start : start + _SORTED_AT_ONCE]))
+    ]
+    return np.concatenate(chosen)
+
+
+def _groups(rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Rows of one hash, where there are enough of them to be of interest."""
+    begins = np.flatnonzero(np.concatenate(([True], rows["hash"][1:] != rows["hash"][:-1])))
+    sizes = np.diff(np.concatenate((begins, [len(rows)])))
+    for place in np.flatnonzero(sizes >= DOCUMENTS).tolist():
+        yield rows[begins[place] : begins[place] + sizes[place]]
+
+
+def _leaves_text(cuts: npt.NDArray[Any], records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which cuts are of documents that have text left after them."""
+    documents, which, inverse = np.unique(cuts["document"], return_index=True, return_inverse=True)
+    if not len(which):
+        return np.zeros(0, dtype=np.bool_)
+    taken = np.add.reduceat(cuts["length"], which)
+    left = records["length"][documents].astype(np.int64) - taken
+    kept: npt.NDArray[np.bool_] = (left >= _LEAST_LEFT)[inverse.ravel()]
+    return kept

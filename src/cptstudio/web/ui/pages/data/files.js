@@ -1,0 +1,103 @@
+/** What a build made of each file: one line a file, opened for its counts, problems and documents. */
+
+import { bytes, count, integer } from "../../lib/format.js";
+import { h, useState, withChecked } from "../../lib/preact.js";
+import { Badge } from "../../components/badge.js";
+import { Button } from "../../components/button.js";
+import { PagedList } from "../../components/paged_list.js";
+import { PreviewDialog } from "./preview.js";
+
+/**
+ * @typedef {object} FileLine
+ * @property {string} label
+ * @property {number} size
+ * @property {number} members
+ * @property {{[status: string]: number}} documents
+ * @property {number} text_bytes
+ * @property {number|null} first_document
+ * @property {number} document_count
+ * @property {number} conversations
+ * @property {{[kind: string]: number}} private
+ * @property {string[]} problems
+ * @property {number} problem_count
+ * @property {boolean} skipped
+ * @property {string|null} left_aside
+ */
+
+const SIDES = ["train", "validation", "test"];
+const MOST_DOCUMENTS = 200;
+
+/** @param {number} amount @param {string} one @param {string} [many] */
+function amountOf(amount, one, many = `${one}s`) {
+  return `${integer(amount)} ${amount === 1 ? one : many}`;
+}
+
+/** @param {{path: string}} props of the corpus's API */
+export function FilesList({ path }) {
+  const [problems, setProblems] = useState(false);
+  const [shown, setShown] = useState(/** @type {string|null} */ (null));
+  return h("div", { class: "stack" },
+    h("label", {},
+      h("input", { type: "checkbox", checked: problems, onChange: withChecked(setProblems) }),
+      " Only files with problems"),
+    h(PagedList, { title: "Files", path: `${path}/files`, query: { problems },
+      none: problems ? "No file has a problem." : "There are no files.",
+      show: (page) => h("ul", { class: "file-lines" }, page.files.map((/** @type {FileLine} */ file) =>
+        h(File, { key: `${page.offset} ${file.label}`, file, path, show: setShown }))) }),
+    shown !== null && h(PreviewDialog, { path: shown, close: () => setShown(null) }));
+}
+
+/** @param {FileLine} file */
+function inWords(file) {
+  if (file.left_aside !== null) return "left aside";
+  const kept = SIDES.reduce((sum, side) => sum + (file.documents[side] ?? 0), 0);
+  const dropped = file.document_count - kept;
+  return [amountOf(kept, "document"), bytes(file.text_bytes), dropped > 0 ? `${integer(dropped)} dropped` : ""]
+    .filter((part) => part !== "").join(" · ");
+}
+
+/** @param {{file: FileLine, path: string, show: (path: string) => void}} props */
+function File({ file, path, show }) {
+  const [open, setOpen] = useState(false);
+  return h("li", {},
+    h("details", { class: "file-line", onToggle: (/** @type {any} */ event) => setOpen(event.currentTarget.open) },
+      h("summary", {},
+        h("span", { class: "file-name" }, file.label),
+        file.problem_count > 0 && file.left_aside === null && h(Badge, file.skipped
+          ? { tone: "warn", icon: "alert" } : { tone: "info", icon: "info" },
+        file.skipped ? "not read whole" : amountOf(file.problem_count, "note")),
+        h("span", { class: "file-words" }, inWords(file))),
+      open && h(Opened, { file, path, show })));
+}
+
+/** @param {{file: FileLine, path: string, show: (path: string) => void}} props */
+function Opened({ file, path, show }) {
+  const [documents, setDocuments] = useState(5);
+  const first = file.first_document ?? 0;
+  const listed = Math.min(documents, file.document_count, MOST_DOCUMENTS);
+  const facts = [
+    ["File", bytes(file.size) + (file.members > 1 ? `, ${amountOf(file.members, "member")}` : "")],
+    ...Object.entries(file.documents).map(([status, amount]) =>
+      [SIDES.includes(status) ? `On the ${status} side` : `Dropped: ${status}`, amountOf(amount, "document")]),
+    ...Object.entries(file.private).map(([kind, amount]) => [PRIVATE.get(kind) ?? kind, integer(amount)]),
+    ...(file.conversations > 0 ? [["Conversations", `${integer(file.conversations)}, left out`]] : []),
+  ];
+  return h("div", { class: "file-opened" },
+    h("dl", { class: "file-facts" }, facts.map(([name, value]) =>
+      h("div", { key: name }, h("dt", {}, name), h("dd", {}, value)))),
+    file.problems.length > 0 && h("ul", { class: "finding-list" },
+      file.problems.map((text, place) => h("li", { key: place }, text)),
+      file.problem_count > file.problems.length && h("li", { key: "more" },
+        `${integer(file.problem_count - file.problems.length)} more under Problems`)),
+    listed > 0 && h("div", { class: "row" },
+      Array.from({ length: listed }, (_, place) => h(Button, { key: place, small: true,
+        "aria-label": `Preview document ${integer(place + 1)} of ${file.label}`,
+        onClick: () => show(`${path}/documents/${first + place}/cleaning`) },
+        file.document_count === 1 ? "Before and after cleaning" : `Document ${integer(place + 1)}`)),
+      listed < Math.min(file.document_count, MOST_DOCUMENTS) && h(Button, { small: true, kind: "quiet",
+        onClick: () => setDocuments(documents + 20) }, `More of ${count(file.document_count)}`)));
+}
+
+/** What is counted in documents, by its kind. */
+export const PRIVATE = new Map([["emails", "E-mail addresses"], ["phones", "Phone numbers"],
+  ["keys", "API keys and other secrets"]]);
