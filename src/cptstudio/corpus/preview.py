@@ -93,7 +93,7 @@ def preview_file(
         raise UserError(f"{label or path} is not a file: choose one file.")
     information = path.stat()
     name = label or path.name
-    file = SourceFile(path, name, information.st_size, information.st_mtime_ns)
+    file = SourceFile(str(path), name, information.st_size, information.st_mtime_ns)
     timer = ReadTimer()
     timer.begin(file.size)
     why = f"{name} has no document {document:,}."
