@@ -319,3 +319,59 @@ def test_tokens_for_another_model(page: Page, studio: RunningServer, documents: 
     dialog.get_by_role("button", name="Tokenise").click()
     expect(page.get_by_role("table", name=re.compile("tokens a byte"))).to_be_visible()
     assert open_corpus(folder).tokenizer_hashes()
+
+
+def test_cleaning_is_seen_before_and_after(
+    page: Page, studio: RunningServer, documents: Path
+) -> None:
+    folder = documents / "letters"
+    folder.mkdir()
+    header = "ACME Corporation. Internal use only. Do not copy or distribute this letter."
+    for number in range(30):
+        text = f"{header}\n\nDear Jane, write to jane{number}@example.org.\n\n{number}"
+        draw = random.Random(number)
+        text += " ".join(draw.choices(" ".join(text_sample()).split(), k=60))
+        (folder / f"letter-{number:02}.txt").write_text(text, encoding="utf-8")
+    (folder / "chat.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}]}\n')
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+
+    page.goto("/data?add=1")
+    page.get_by_label("Name", exact=True).fill("letters")
+    page.get_by_label("Mask emails").check()
+    page.get_by_label("License or source").fill("letters=Public domain")
+    # A file is looked at before anything is built.
+    choose_folder(page, documents, "letters")
+    page.keyboard.press("Enter")
+    page.get_by_role("option", name="letter-07.txt").wait_for()
+    page.get_by_role("option", name="letter-07.txt").locator(".entry-mark").click()
+    page.get_by_role("button", name=re.compile("Preview .*letter-07")).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("del")).to_have_text("jane7@example.org")
+    expect(dialog.locator("ins")).to_have_text("[EMAIL]")
+    dialog.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name=re.compile("Take out .*letter-07")).click()
+    build_and_see_report(page, "letters")
+
+    cleaning = page.get_by_role("region", name="Cleaning")
+    expect(cleaning).to_contain_text("E-mail addresses")
+    expect(cleaning).to_contain_text("each is kept once")
+    expect(cleaning).to_contain_text("Public domain")
+    expect(cleaning).to_contain_text("conversations")
+    page.get_by_role("tab", name=re.compile("^Files")).click()
+    lines = page.locator(".file-line")
+    expect(lines).to_have_count(25)
+    page.get_by_label("Only files with problems").check()
+    expect(lines).to_have_count(2)
+    lines.filter(has_text="broken.pdf").locator("summary").click()
+    expect(lines.filter(has_text="broken.pdf")).to_contain_text("is not a PDF")
+    page.get_by_label("Only files with problems").uncheck()
+    line = lines.filter(has_text="letter-09.txt")
+    line.locator("summary").click()
+    line.get_by_role("button", name=re.compile("Preview document 1")).click()
+    expect(dialog.locator(".piece-dropped")).to_contain_text(header)
+    expect(dialog.locator(".piece-masked")).to_have_text("jane9@example.org")
+    dialog.get_by_role("tab", name="After").click()
+    expect(dialog.locator(".preview-text")).not_to_contain_text(header)
+    expect(dialog.locator(".preview-text")).to_contain_text("write to [EMAIL].")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)

@@ -2,8 +2,7 @@
 
 import { bytes, count, integer } from "../../lib/format.js";
 import { h, useState, withChecked } from "../../lib/preact.js";
-import { Badge } from "../../components/badge.js";
-import { Button } from "../../components/button.js";
+import { Badge, Button } from "../../components/elements.js";
 import { PagedList } from "../../components/paged_list.js";
 import { PreviewDialog } from "./preview.js";
 

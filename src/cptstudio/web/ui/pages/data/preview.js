@@ -5,7 +5,7 @@ import { integer } from "../../lib/format.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { Dialog } from "../../components/dialog.js";
-import { Problem } from "../../components/problem.js";
+import { Problem } from "../../components/elements.js";
 import { Tabs } from "../../components/tabs.js";
 
 /**
