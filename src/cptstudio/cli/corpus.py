@@ -265,8 +265,7 @@ def preview(
 def sample(
     name: NameArgument,
     model: Annotated[
-        str,
-        typer.Option("--model", "-m", metavar="MODEL", help="The model whose rows are shown."),
+        str, typer.Option("--model", "-m", metavar="MODEL", help="The model whose rows are shown.")
     ],
     rows: Annotated[int, whole("--rows", "-n", least=1, help="How many rows.")] = 3,
     context_length: Annotated[int, whole(least=8, most=1_048_576, help="Tokens in a row.")] = 512,

@@ -10,13 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from cptstudio.cli.common import (
-    JsonOption,
-    WorkspaceOption,
-    console,
-    errors,
-    print_json,
-)
+from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors, print_json
 from cptstudio.cli.typed_options import whole
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
@@ -31,12 +25,10 @@ from cptstudio.workspace import Workspace
 def detect(
     workspace: WorkspaceOption = Path(),
     watch: Annotated[
-        int | None,
-        whole("--watch", metavar="PID", help="Follow the log of this process."),
+        int | None, whole("--watch", metavar="PID", help="Follow the log of this process.")
     ] = None,
     stop: Annotated[
-        int | None,
-        whole("--stop", metavar="PID", help="Ask this process to end (SIGTERM)."),
+        int | None, whole("--stop", metavar="PID", help="Ask this process to end (SIGTERM).")
     ] = None,
     no_detect: Annotated[
         bool, typer.Option("--no-detect", help="Look at no process at all.")

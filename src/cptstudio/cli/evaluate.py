@@ -9,12 +9,7 @@ import typer
 from rich.markup import escape
 
 from cptstudio.cli.common import JsonOption, WorkspaceOption, console, errors
-from cptstudio.cli.measured import (
-    FastBlasOption,
-    ModelsArgument,
-    bits_table,
-    corpus_of,
-)
+from cptstudio.cli.measured import FastBlasOption, ModelsArgument, bits_table, corpus_of
 from cptstudio.cli.programs import run_reported
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.errors import UserError

@@ -24,8 +24,7 @@ def harness(
         list[str], typer.Option("--task", "-t", help="Such as arc_easy; repeat for more.")
     ],
     include: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A folder with tasks of your own (.yaml)."),
+        Path | None, typer.Option(metavar="DIR", help="A folder with tasks of your own (.yaml).")
     ] = None,
     shots: Annotated[
         int | None,

@@ -57,11 +57,7 @@ class Measuring:
         return min(self.request.get("stride") or self.context_length, self.context_length)
 
     def measure(
-        self,
-        label: str,
-        detail: str,
-        identity: dict[str, Any],
-        load: Callable[[], LoadedModel],
+        self, label: str, detail: str, identity: dict[str, Any], load: Callable[[], LoadedModel]
     ) -> dict[str, dict[str, Any]]:
         """One model's nats, tokens and bytes of each document, for each set by its name.
 

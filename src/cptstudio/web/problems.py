@@ -28,10 +28,7 @@ class Problem(UserError):  # noqa: N818 - handlers read as sentences: raise NotF
     needs: Mapping[str, int] | None = None
 
     def __init__(
-        self,
-        message: str,
-        problems: Sequence[str | Finding] = (),
-        status: int | None = None,
+        self, message: str, problems: Sequence[str | Finding] = (), status: int | None = None
     ) -> None:
         super().__init__(message, problems)
         if status is not None:

@@ -131,11 +131,7 @@ class Uploads:
             if len(os.listdir(folder)) >= 2 * _MOST:
                 raise UserError(f"There are {_MOST:,} uploaded files: build a corpus from them.")
         upload = Upload(
-            id="u" + secrets.token_hex(8),
-            name=label,
-            bytes=0,
-            created=time.time(),
-            purpose=purpose,
+            id="u" + secrets.token_hex(8), name=label, bytes=0, created=time.time(), purpose=purpose
         )
         target = self._content(upload)
         staged = durable.staging_path(target)

@@ -22,11 +22,7 @@ from cptstudio.terminal import visible
 from cptstudio.web.options import ServerOptions, parse_options
 from cptstudio.web.security.access import Access, make_access, origin_of
 from cptstudio.web.security.boot import Boot
-from cptstudio.web.security.token import (
-    TOKEN_FILE,
-    prepare_private_folder,
-    read_or_make_token,
-)
+from cptstudio.web.security.token import TOKEN_FILE, prepare_private_folder, read_or_make_token
 from cptstudio.web.serve.listening import open_listener
 from cptstudio.web.serve.logs import set_up_logs
 from cptstudio.workspace import Workspace

@@ -139,11 +139,7 @@ def ask_questions(studio: Studio, body: QuestionsBody) -> Job:
     """
     upload, path = studio.uploads.get(body.upload)
     models = model_choices.find_all(studio, body.models, "models")
-    request = {
-        "file": path,
-        "name": upload.name,
-        "models": [request_of(model) for model in models],
-    }
+    request = {"file": path, "name": upload.name, "models": [request_of(model) for model in models]}
     title = f"Asking {_listed(models)} {upload.name}"
     return _start(studio, "questions", title, QUESTIONS, request, upload.name, "questions")
 

@@ -221,11 +221,7 @@ class InferenceTasks:
             del self._entries[one]
 
     def _work(
-        self,
-        entry: _Entry,
-        asks: Sequence[Ask],
-        prepared: Prepared,
-        on_end: Callable[[Task], None],
+        self, entry: _Entry, asks: Sequence[Ask], prepared: Prepared, on_end: Callable[[Task], None]
     ) -> None:
         try:
             change = self._put_all(entry, asks, prepared)

@@ -52,11 +52,7 @@ def download(studio: Studio, body: DownloadBody) -> Job:
         "download",
         f"Downloading {model_id}",
         ("-m", PROGRAM),
-        {
-            "id": model_id,
-            "revision": revision,
-            "base_models": str(studio.workspace.base_models),
-        },
+        {"id": model_id, "revision": revision, "base_models": str(studio.workspace.base_models)},
         for_files(),
         key=f"download {model_id}",
         about=model_id,
