@@ -21,39 +21,29 @@ export function LeftAsideList({ path }) {
       + "and choose them under Options."),
     h(PagedList, { title: "Left aside", path: `${path}/problems`, query: { left_aside: true },
       none: "Nothing was left aside.",
-      show: (page) => h(Table, {
-        caption: "Left aside",
-        rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) =>
-          ({ ...finding, place: page.offset + index })),
-        rowKey: (/** @type {Finding & {place: number}} */ finding) => finding.place,
-        columns: [
-          { id: "label", title: "File or folder", header: true, class: "file-name",
-            cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
-          { id: "reason", title: "Why", cell: (/** @type {Finding & {place: number}} */ finding) => finding.reason },
-        ],
-      }) }));
+      show: (page) => findingTable(page, "Left aside", [
+        { id: "label", title: "File or folder", header: true, class: "file-name", cell: (finding) => finding.label },
+        { id: "reason", title: "Why", cell: (finding) => finding.reason },
+      ]) }));
 }
 
 /** @param {{path: string, files?: number|null}} props path: of the corpus's API; files: how many have problems */
 export function ReadingProblems({ path, files = null }) {
   return h(PagedList, { title: "Problems", path: `${path}/problems`, none: "Every file could be read.",
-    show: (page) => h(Table, {
-      caption: files === null ? "Problems while reading" : `${integer(page.total)} `
-        + `${page.total === 1 ? "problem" : "problems"} in ${integer(files)} ${files === 1 ? "file" : "files"}`,
-      rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) =>
-        ({ ...finding, place: page.offset + index })),
-      rowKey: (/** @type {Finding & {place: number}} */ finding) => finding.place,
-      columns: [
-        { id: "label", title: "File", header: true, class: "file-name",
-          cell: (/** @type {Finding & {place: number}} */ finding) => finding.label },
-        { id: "skipped", title: "Result", cell: (/** @type {Finding & {place: number}} */ finding) => finding.skipped
-            ? h(Badge, { tone: "warn", icon: "alert" }, "not read") : h(Badge, { tone: "info", icon: "info" },
-              "read, with a note") },
-        { id: "reason", title: "What was found", class: "file-name",
-          cell: (/** @type {Finding & {place: number}} */ finding) => finding.reason },
-      ],
-    }) });
+    show: (page) => findingTable(page, files === null ? "Problems while reading" : `${integer(page.total)} `
+        + `${page.total === 1 ? "problem" : "problems"} in ${integer(files)} ${files === 1 ? "file" : "files"}`, [
+      { id: "label", title: "File", header: true, class: "file-name", cell: (finding) => finding.label },
+      { id: "skipped", title: "Result", cell: (finding) => finding.skipped
+        ? h(Badge, { tone: "warn", icon: "alert" }, "not read")
+        : h(Badge, { tone: "info", icon: "info" }, "read, with a note") },
+      { id: "reason", title: "What was found", class: "file-name", cell: (finding) => finding.reason },
+    ]) });
 }
+
+/** @param {any} page @param {string} caption @param {import("../../components/table.js").Column[]} columns */
+const findingTable = (page, caption, columns) => h(Table, { caption, columns, rowKey: (finding) => finding.place,
+  rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) =>
+    ({ ...finding, place: page.offset + index })) });
 
 /** @param {{path: string, counts: {[status: string]: number}}} props counts: documents by status */
 export function DroppedDocuments({ path, counts }) {
