@@ -86,6 +86,8 @@ def test_word_notes_fields_boxes_and_what_is_hidden(tmp_path: Path) -> None:
         + p("<w:r><w:t>joined </w:t></w:r>", "<w:rPr><w:del/></w:rPr>") + p("with this")
         + p('<w:r><w:sym w:font="Symbol" w:char="F061"/>'
             '<w:sym w:font="Wingdings" w:char="F0FC"/></w:r>')
+        + p(field(r'<w:instrText>SYMBOL 98 \f "Symbol"</w:instrText>', ""))
+        + p(field(r"<w:instrText>EQ \o\ad(\s\up 11(kan),漢) \f(1,2)</w:instrText>", ""))
         + p('<w:r><w:t>one</w:t><w:br w:type="page"/><w:t>two</w:t></w:r>')
     )  # fmt: skip
     texts, notes = read(
@@ -102,7 +104,8 @@ def test_word_notes_fields_boxes_and_what_is_hidden(tmp_path: Path) -> None:
     )
     assert texts == [
         "Called[1] twice[i]\n\n[1] A foot.\n\nthe result\n\nSomebody\n\nAnchor.\n\nIn the box.\n\n"
-        "seen\n\njoined with this\n\n\N{GREEK SMALL LETTER ALPHA}✓\n\none\ntwo\n\n[i] An end."
+        "seen\n\njoined with this\n\n\N{GREEK SMALL LETTER ALPHA}✓\n\n"
+        "\N{GREEK SMALL LETTER BETA}\n\n漢 1/2\n\none\ntwo\n\n[i] An end."
     ]
     assert notes == [
         "1 headers and footers are left out",
@@ -216,6 +219,7 @@ def test_rich_text(tmp_path: Path) -> None:
         rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fcharset0 Times;}{\f1\fcharset204 Cyr;}"
         rb"{\f2\fcharset2 Symbol;}{\f3\fcharset128 MS;}}{\*\generator x;}{\header head}"
         rb"{\v hidden}{\deleted gone}{\f1 \'cc\'e8\'f0} {\f2 a} {\f3 \'93\'fa\'96\'7b} "
+        rb"{\field{\*\fldinst SYMBOL 98 \\f \"Symbol\"}{\fldrslt\f2}}"
         rb"\u-10179?\u-8704? "
         rb"{\field{\*\fldinst HYPERLINK x}{\fldrslt link}}\chftn{\footnote\chftn A foot.}\par "
         rb"{\listtext 1.\tab}item\par {\listtext\f2\'b7\tab}bullet\par "
@@ -225,7 +229,8 @@ def test_rich_text(tmp_path: Path) -> None:
     )
     texts, notes = read(tmp_path / "a.rtf", source)
     assert texts == [
-        "Мир \N{GREEK SMALL LETTER ALPHA} 日本 😀 link[1]\n\n[1] A foot.\n\n1. item\n\nbullet\n\n"
+        "Мир \N{GREEK SMALL LETTER ALPHA} 日本 \N{GREEK SMALL LETTER BETA}😀 link[1]\n\n"
+        "[1] A foot.\n\n1. item\n\nbullet\n\n"
         "a\tb\n\nafter\n\nBoxed."
     ]
     assert notes == ["1 headers and footers are left out", "1 passages of hidden text are left out"]

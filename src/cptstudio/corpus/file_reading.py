@@ -40,6 +40,7 @@ class FileReader:
 
     def __init__(self, settings: BuildSettings, sink: Sink) -> None:
         self._text_field = settings.text_field
+        self._main_text = settings.main_text
         self._aside = LeftAside(settings.include)
         self._mask = settings.mask
         self._sink = sink
@@ -106,6 +107,7 @@ class FileReader:
         keys = empty = 0
         try:
             aside = aside or self._by_content(item)
+            item.main_text = self._main_text
             documents = () if aside else read_documents(item, self._text_field)
             for member, parts in enumerate(guarded(documents, self._timer)):
                 try:

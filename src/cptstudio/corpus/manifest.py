@@ -80,6 +80,11 @@ class BuildSettings(_Model):
         description="Keep one of the paragraphs that are the same in ten documents and more, and "
         "in one of a thousand: headers, licenses, cookie notices.",
     )
+    main_text: bool = Field(
+        True,
+        title="Main text of web pages only",
+        description="Leave out navigation where a page says by its elements or roles which it is.",
+    )
     include: tuple[Kind, ...] = Field(
         (),
         title="Include",

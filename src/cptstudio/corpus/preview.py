@@ -120,6 +120,7 @@ def preview_file(
 def _in_item(
     item: Item, settings: BuildSettings, document: int, timer: ReadTimer
 ) -> Preview | None:
+    item.main_text = settings.main_text
     for number, parts in enumerate(guarded(read_documents(item, settings.text_field), timer), 1):
         if number < document:
             continue

@@ -270,6 +270,9 @@ class _Document:
             numbered = name_of(entry) == "text:list-item"
             if not numbered and name_of(entry) != "text:list-header":
                 continue
+            # One that begins with a list inside it only leads to a deeper level.
+            first = next((name_of(child) for child in entry if name_of(child)), "")
+            numbered = numbered and first in ("text:p", "text:h")
             label = self._lists.label(entry, level, style) if numbered else ""
             for child in entry:
                 name = name_of(child)

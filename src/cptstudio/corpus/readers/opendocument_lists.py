@@ -34,12 +34,15 @@ class Lists:
         self._counts: dict[str, dict[int, int]] = {}
 
     def enter(self, element: Any, level: int, style: str) -> str:
-        """The style of a list that begins; it counts from its start, unless it goes on."""
+        """The style of a list that begins; it counts from its start, unless it goes on.
+
+        Lists inside a list begin anew with each item of that, see `_next`.
+        """
         given = attributes(element)
         style = given.get("text:style-name", style)
         goes_on = given.get("text:continue-numbering") == "true" or "text:continue-list" in given
         counts = self._counts.setdefault(style, {})
-        if not goes_on:
+        if not goes_on and level == 1:
             for deeper in [other for other in counts if other >= level]:
                 del counts[deeper]
         return style

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.symbol_fonts import UNKNOWN, sign_of, without_private
+from cptstudio.corpus.readers.word_fields import shown_by
 from cptstudio.durable import MEBIBYTE
 
 _LIMIT = 256 * MEBIBYTE
@@ -42,7 +43,6 @@ _SILENT = frozenset(
         "stylesheet",
         "info",
         "pict",
-        "fldinst",
         "objdata",
         "objclass",
         "objname",
@@ -87,7 +87,7 @@ _SILENT = frozenset(
 )
 _HEADS = frozenset(kind + place for kind in ("header", "footer") for place in ("", "l", "r", "f"))
 # Of those marked as unknown to older programs, the ones that hold text, or what does.
-_KNOWN = frozenset(["shpinst", "do", "footnote", "ud", "moMath", "moMathPara", "mmath"])
+_KNOWN = frozenset(["shpinst", "do", "footnote", "ud", "moMath", "moMathPara", "mmath", "fldinst"])
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _MATH = {"mden": "/", "msup": "^", "msub": "_"}
 
@@ -100,7 +100,8 @@ class _Group:
         shown: its text is the document's.
         over: nothing in it is shown, whatever it says.
         unicode: how many bytes stand beside a character for older programs.
-        ends: what is done with its text at its end: "note", "box", "label".
+        ends: what is done with its text at its end: "note", "box", "label", "told", "field".
+        start: of a field, how much text there was before it.
     """
 
     out: list[str]
@@ -115,6 +116,7 @@ class _Group:
     fresh: bool = True
     ends: str = ""
     endnote: bool = False
+    start: int = 0
 
 
 @dataclass
@@ -159,6 +161,7 @@ class _Reader:
         self._after_row = False
         self._notes = _Notes()
         self._called = 0
+        self._told = ""
 
     def read(self, data: bytes) -> str:
         """The text of a file."""
@@ -216,8 +219,15 @@ class _Reader:
         group, self._group = self._group, self._open.pop()
         if not group.ends:
             return
+        if group.ends == "field":
+            if not "".join(group.out[group.start :]).strip():
+                self._write(shown_by(self._told))
+            self._told = ""
+            return
         text = "".join(group.out).strip("\n\t ")
-        if group.ends == "label":
+        if group.ends == "told":
+            self._told = text
+        elif group.ends == "label":
             # Of a list: its number, or a bullet.
             if any(sign.isalnum() for sign in text):
                 self._write(text + " ")
@@ -348,6 +358,10 @@ class _Reader:
             group.shown = self._shown_around("upr")
         elif word in ("shptxt", "dptxbxtext"):
             group.out, group.shown, group.ends = [], True, "box"
+        elif word == "field":
+            group.ends, group.start = "field", len(group.out)
+        elif word == "fldinst":
+            group.out, group.ends = [], "told"
         elif word in ("listtext", "pntext"):
             group.out, group.ends = [], "label"
         elif word == "footnote":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.ooxml import Package, drawn_text
 from cptstudio.corpus.readers.packages import check_archive, seekable
 from cptstudio.corpus.readers.symbol_fonts import UNKNOWN, sign_of, without_private
+from cptstudio.corpus.readers.word_fields import shown_by
 from cptstudio.corpus.readers.word_styles import (
     Numbering,
     Styles,
@@ -170,6 +172,21 @@ def _inside(parent: Any, wanted: tuple[str, ...]) -> Iterator[Any]:
             waiting.extend(reversed(element))
 
 
+@dataclass
+class _Field:
+    """A field that has begun.
+
+    Attributes:
+        told: what it was told to do.
+        over: that has been told; its result follows.
+        said: its result has text.
+    """
+
+    told: str = ""
+    over: bool = False
+    said: bool = False
+
+
 class _Story:
     """A text that runs on: the body, or a note.
 
@@ -184,8 +201,8 @@ class _Story:
         self._part = part
         self._with_fields = fields
         self._mark = mark
-        # Of each open field, from outside: whether what it was told to do is over.
-        self._fields: list[bool] = []
+        # The open fields, from outside.
+        self._fields: list[_Field] = []
         self._carried = ""
         self._boxes: list[str] = []
         self.called: dict[str, list[tuple[str, str]]] = {kind: [] for kind in _NOTES.values()}
@@ -288,6 +305,8 @@ class _Story:
                 self._say(_SIGNS[name], out, font)
             elif name == "w:fldChar":
                 self._field(element, out)
+            elif name == "w:instrText" and self._fields:
+                self._fields[-1].told += element.text or ""
             elif name in ("m:oMath", "m:oMathPara"):
                 self._say(_equations(element), out, font)
             elif name in _NOTES:
@@ -334,10 +353,15 @@ class _Story:
 
     def _say(self, text: str, out: list[str], font: str) -> None:
         """Write, unless it is what a field is told to do."""
-        if text and all(self._fields):
+        if text and self._is_shown():
+            if self._fields:
+                self._fields[-1].said = True
             text = without_private(text, font)
             self._document.marked[UNKNOWN] += text.count(UNKNOWN)
             out.append(text)
+
+    def _is_shown(self) -> bool:
+        return all(field.over for field in self._fields)
 
     def _field(self, mark: Any, out: list[str]) -> None:
         if not self._with_fields:
@@ -345,14 +369,16 @@ class _Story:
         kind = attributes(mark).get("w:fldCharType")
         if kind == "begin":
             self._say(_form_field(mark), out, "")
-            self._fields.append(False)
+            self._fields.append(_Field())
         elif kind == "separate" and self._fields:
-            self._fields[-1] = True
+            self._fields[-1].over = True
         elif kind == "end" and self._fields:
-            self._fields.pop()
+            field = self._fields.pop()
+            if not field.said:
+                self._say(shown_by(field.told), out, "")
 
     def _call(self, reference: Any, kind: str, out: list[str]) -> None:
-        if not all(self._fields):
+        if not self._is_shown():
             return
         given = attributes(reference)
         identity = given.get("w:id", "")
