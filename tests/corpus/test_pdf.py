@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pypdf
 import pytest
-from pypdf.generic import NameObject, NumberObject
+from pypdf.generic import DecodedStreamObject, NameObject, NumberObject
 
 from benchmarks.damage import material
 from cptstudio.corpus.readers.items import Item
@@ -137,6 +137,28 @@ def test_characters_of_fonts_without_unicode_values() -> None:
     assert mapped("\uf0b7", "", " ") == "\N{BULLET}"
     assert mapped("\uf061", "", "") == "\N{GREEK SMALL LETTER ALPHA}"
     assert mapped("\ue123", "a", "b") == "\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize(
+    "text_object",
+    [
+        "BT /F1 0 Tf 72 700 Td (one) Tj ET",
+        "BT /F1 12 Tf 0 0 0 0 9 9 Tm (one) Tj ET",
+        "BT /F1 1e30 Tf 1e30 0 0 1e30 72 700 Tm (one) Tj ET",
+        "BT /F1 12 Tf 72 700 Td (\\255) Tj 0 -14 Td (\\255 \\255) Tj ET",
+    ],
+)
+def test_text_of_no_size_or_of_soft_hyphens_alone_does_no_harm(text_object: str) -> None:
+    plain = dict(material.made())["plain.pdf"]
+    writer = pypdf.PdfWriter(clone_from=pypdf.PdfReader(io.BytesIO(plain)))
+    stream = DecodedStreamObject()
+    stream.set_data(text_object.encode())
+    writer.pages[0][NameObject("/Contents")] = writer._add_object(stream)
+    out = io.BytesIO()
+    writer.write(out)
+    paragraphs, notes = read(out.getvalue())
+    assert not [note for note in notes if "cannot be read" in note]
+    assert "valve pipe Größe" in " ".join(paragraphs)
 
 
 def test_text_that_is_hardly_what_a_page_shows() -> None:

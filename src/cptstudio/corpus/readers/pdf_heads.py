@@ -95,7 +95,7 @@ def _rows(page: PageText, body: float) -> list[_Row]:
         while near and level < _ROWS:
             first = near[0]
             middle = (first.top + first.bottom) / 2
-            row = [one for one in near if one.bottom < middle < one.top]
+            row = [one for one in near if one.bottom <= middle <= one.top]
             taken = set(map(id, row))
             near = [one for one in near if id(one) not in taken]
             row.sort(key=lambda one: one.left)

@@ -37,6 +37,8 @@ _BREAKS = ("", "\n", "\r\n")
 _BOX_BYTES = ctypes.sizeof(pdfium.FS_RECTF)
 _ANNOTATIONS = 1_000
 _WORDS_ASKED = 40
+_FAR = 100_000.0
+"""Points, well over the largest page; far outside lie only words of damaged pages."""
 _NAME_BYTES = 128
 _FIXED_PITCH = 1  # Of a font's flags (ISO 32000-1, table 123).
 _INVISIBLE = 3  # Of text rendering modes (ISO 32000-1, table 106).
@@ -212,7 +214,13 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
                 bottom = low
             if high > top:
                 top = high
-        if right < 0 or top < 0 or left > width or bottom > height:
+        # Written so that what is no number, or endless, is outside too.
+        if not (
+            -_FAR < left <= width
+            and 0 <= right < _FAR
+            and -_FAR < bottom <= height
+            and 0 <= top < _FAR
+        ):
             result.outside += 1
             continue
         word = text[first:last]
@@ -220,6 +228,8 @@ def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool)
             word = turned_round(word)
         if expands:
             word = expanded(word)
+            if not word:  # A soft hyphen that stands alone.
+                continue
         # A break of PDFium's may be inside a word, at a raised letter; a space is never.
         if text[end:first] != " " and words and text[end:first] in _BREAKS:
             former = words[-1]
@@ -358,7 +368,8 @@ def _describe(line: Line, fonts: _Fonts) -> None:
             main = word
     # In its middle: it may begin with the raised number of a note.
     index = main.first + len(main.text) // 2
-    line.size = fonts.size(index) or 0.95 * (line.top - line.bottom)
+    size = fonts.size(index)
+    line.size = size if 0.01 < size < _FAR else max(line.top - line.bottom, 0.01)
     line.base = fonts.baseline(index, main.bottom)
     mono, bold = fonts.of(words[0].first)
     if len(words) > 1 and (mono or bold):
