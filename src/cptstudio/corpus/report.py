@@ -66,6 +66,7 @@ def split_warnings(manifest: CorpusManifest) -> list[str]:
                 f"The {side} side has {held:,} bytes of text: what is measured on so little is "
                 "mostly chance. Add documents, or hold out a larger share."
             )
+            continue
         # Sections follow each other, so how many there are says little.
         told = shares[1:] if report.sectioned else shares
         if all(asked / _FAR <= share <= asked * _FAR for share in told):
@@ -120,7 +121,8 @@ def _boilerplate(report: CorpusReport) -> list[str]:
         return []
     kept = "each is kept once" if found.dropped else "kept; --drop-boilerplate keeps each once"
     size = f"{found.text_bytes:,} bytes {'dropped' if found.dropped else 'are repetition'}"
-    where = f"{found.paragraphs:,} paragraphs in {found.documents:,} documents"
+    what = "paragraph" if found.paragraphs == 1 else "paragraphs"
+    where = f"{found.paragraphs:,} {what} in {found.documents:,} documents"
     lines = [f"  Repeated boilerplate: {where}, {size} ({kept})"]
     for one in found.examples[:_EXAMPLES]:
         lines.append(f"    in {one.documents:,}: {' '.join(one.text.split())[:70]}")

@@ -356,7 +356,7 @@ def test_cleaning_is_seen_before_and_after(
     expect(cleaning).to_contain_text("E-mail addresses")
     expect(cleaning).to_contain_text("each is kept once")
     expect(cleaning).to_contain_text("Public domain")
-    expect(cleaning).to_contain_text("conversations")
+    expect(cleaning).to_contain_text("conversations, and so no documents: 1")
     page.get_by_role("tab", name=re.compile("^Files")).click()
     lines = page.locator(".file-line")
     expect(lines).to_have_count(25)

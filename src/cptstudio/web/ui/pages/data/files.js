@@ -64,7 +64,8 @@ function File({ file, path, show }) {
         h("span", { class: "file-name" }, file.label),
         file.problem_count > 0 && file.left_aside === null && h(Badge, file.skipped
           ? { tone: "warn", icon: "alert" } : { tone: "info", icon: "info" },
-        file.skipped ? "not read whole" : amountOf(file.problem_count, "note")),
+        file.skipped ? (file.document_count > 0 ? "not read whole" : "not read")
+          : amountOf(file.problem_count, "note")),
         h("span", { class: "file-words" }, inWords(file))),
       open && h(Opened, { file, path, show })));
 }

@@ -59,16 +59,16 @@ function Shown({ data, error, retry, close }) {
 
 /** @param {Preview} data */
 function inWords(data) {
-  const gone = data.pieces.filter((piece) => piece.kind === "dropped").length;
+  const gone = data.pieces.filter((piece) => piece.kind === "dropped");
   const masked = data.pieces.filter((piece) => piece.kind === "masked").length;
   const found = data.pieces.filter((piece) => piece.kind === "found").length;
   const parts = [`${integer(data.before)} characters, ${integer(data.after)} after cleaning`];
-  if (gone > 0) {
-    const [reason] = data.pieces.filter((piece) => piece.kind === "dropped");
-    parts.push(`dropped: ${integer(gone)}, which ${reason?.reason ?? ""}`);
+  if (gone.length > 0) {
+    parts.push(`Dropped: ${gone.length === 1 ? "one paragraph" : `${integer(gone.length)} paragraphs`}, each of which `
+      + `${gone[0]?.reason ?? "is repeated"}`);
   }
-  if (masked > 0) parts.push(`masked: ${integer(masked)}`);
-  if (found > 0) parts.push(`could be masked: ${integer(found)}`);
+  if (masked > 0) parts.push(`Masked: ${integer(masked)}`);
+  if (found > 0) parts.push(`Could be masked: ${integer(found)}`);
   return `${parts.join(". ")}.`;
 }
 

@@ -143,14 +143,15 @@ function Cleaning({ corpus }) {
     found.length > 0 && h(BarTable, { caption: "Found in the documents", columns: ["What", "Found", ""],
       bars: found.map(([kind, amount]) => ({ label: PRIVATE.get(kind) ?? kind,
         values: [integer(amount), (settings.mask ?? []).includes(kind) ? "masked" : "kept"], size: amount })) }),
-    boilerplate && h("p", {}, `Repeated boilerplate: ${count(repeated.paragraphs)} paragraphs in `
-      + `${count(repeated.documents)} documents, ${bytes(repeated.text_bytes)} `
+    boilerplate && h("p", {}, `Repeated boilerplate: ${count(repeated.paragraphs)} `
+      + `${repeated.paragraphs === 1 ? "paragraph" : "paragraphs"} in ${count(repeated.documents)} documents, `
+      + `${bytes(repeated.text_bytes)} `
       + (repeated.dropped ? "dropped; each is kept once." : "of repetition, kept.")),
     boilerplate && h("details", {}, h("summary", {}, "The most frequent ones"),
       h("ul", { class: "finding-list" }, repeated.examples.slice(0, MOST_ROWS).map((one) =>
         h("li", { key: one.text }, `In ${count(one.documents)} documents: `, h("q", {}, one.text))))),
-    (report.conversations ?? 0) > 0 && h("p", { class: "notice" }, `${count(report.conversations ?? 0)} records are `
-      + "conversations: they are no documents and are left out."),
+    (report.conversations ?? 0) > 0 && h("p", { class: "notice" }, "Records that are conversations, and so no "
+      + `documents: ${count(report.conversations ?? 0)}. They are left out.`),
     (report.sectioned ?? 0) > 0 && h("p", { class: "hint" }, "Long documents are held out by sections, cut between "
       + "paragraphs; each section counts as a document."),
     notes.length > 0 && h("dl", { class: "file-facts" }, notes.map(([name, text]) =>
