@@ -28,6 +28,8 @@ _LEADERS = re.compile(r"(?:\s*[.·…]){4,}\s*")
 _BULLET = re.compile(r"[•◦▪–—‣∙●○■□➢✓❑❖*·-]\Z")
 _ITEM = re.compile(r"(?:\(?(?:\d{1,3}|[A-Za-z]|[ivx]{2,5})[.)]|\[\d{1,3}\])\Z")
 _ENDS_SENTENCE = re.compile(r"[.!?:;…。！？：；][\"'”’»)\]]*\Z")
+_WIDEST = 400
+"""Columns of code: a damaged page may put a word anywhere."""
 _NOTE_SIZE = 0.93
 
 
@@ -309,7 +311,7 @@ def _code(lines: list[Line]) -> str:
             result.append("")
         text = ""
         for word in line.words:
-            column = round((word.left - edge) / width)
+            column = min(round((word.left - edge) / max(width, 0.1)), _WIDEST)
             text += " " * max(column - len(text), 1 if text else 0) + word.text
         result.append(text)
     return "\n".join(result)
