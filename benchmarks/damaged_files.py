@@ -32,7 +32,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def run(
         if not one.wrong:
             shutil.rmtree(place)
         if kept is not None:
-            durable.write_json(kept, asdict(one))
+            durable.write_json(kept, {**vars(one), "outcomes": dict(one.outcomes)})
         tally.add(one)
         print(f"\r{tally.files:,} files, {tally.wrong} wrong", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
