@@ -16,6 +16,7 @@ _GUTTER = 0.9
 _LINES_AT_GUTTER = 5
 _WORDS_BESIDE = 3.0
 _STEP = 4.0
+_STEPS = 1_000
 _JUMPS = 3
 
 
@@ -44,7 +45,9 @@ def _disorder(lines: list[Line]) -> int:
 def _gutter_within(lines: list[Line], width: float) -> float | None:
     """Where a gap runs through lines that are text on both sides of it."""
     gaps: list[tuple[int, int, int, int]] = []
-    counts = [0] * (int(width / _STEP) + 2)
+    # A damaged page may say that it is miles wide.
+    step = max(_STEP, width / _STEPS)
+    counts = [0] * (int(width / step) + 2)
     for line in lines:
         least = _GUTTER * line.size
         if line.turned or line.gap < least:
@@ -53,7 +56,7 @@ def _gutter_within(lines: list[Line], width: float) -> float | None:
         for index in range(1, len(words)):
             before, after = words[index - 1].right, words[index].left
             if after - before >= least:
-                low, high = int(before / _STEP) + 1, int(after / _STEP)
+                low, high = int(before / step) + 1, int(after / step)
                 gaps.append((low, high, index, len(words) - index))
                 for cell in range(max(low, 0), min(high + 1, len(counts))):
                     counts[cell] += 1
@@ -67,7 +70,7 @@ def _gutter_within(lines: list[Line], width: float) -> float | None:
     through = [gap for gap in gaps if gap[0] <= cell <= gap[1]]
     left = sum(gap[2] for gap in through) / len(through)
     right = sum(gap[3] for gap in through) / len(through)
-    x = cell * _STEP
+    x = cell * step
     crossing = sum(
         any(word.left < x < word.right for word in line.words)
         for line in lines
