@@ -148,10 +148,10 @@ def test_files_add_up_and_documents_are_shown_before_and_after(studio: Web, tmp_
     assert wrong.status_code == 422
     # Before anything is built.
     choice = {"root": "workspace", "path": "letters/07.txt"}
-    shown = studio.post("/api/corpora/preview", {"source": choice, "mask": ["emails"]})
+    shown = studio.post("/api/document-previews", {"source": choice, "mask": ["emails"]})
     assert [one["kind"] for one in shown["pieces"]] == ["kept", "masked", "kept"]
     wrong = studio.request(
-        "POST", "/api/corpora/preview", json={"source": {"root": "workspace", "path": "letters"}}
+        "POST", "/api/document-previews", json={"source": {"root": "workspace", "path": "letters"}}
     )
     assert wrong.status_code == 422 and wrong.json["fields"]["source"]
 

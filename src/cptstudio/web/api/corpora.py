@@ -30,7 +30,6 @@ from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
 from cptstudio.web.work import corpus_documents, corpus_previews, corpus_work
 from cptstudio.web.work.corpus_documents import DocumentPage, opened
-from cptstudio.web.work.corpus_previews import PreviewBody
 from cptstudio.web.work.row_samples import RowSampler
 from cptstudio.workspace import NAME_PATTERN
 
@@ -141,11 +140,6 @@ def _add_files(bp: flask.Blueprint, studio: Studio) -> None:
     def cleaning(name: str, document: str) -> Preview:
         """What of it was dropped or masked, and why; its file is read again where it is there."""
         return corpus_previews.of_corpus(studio, opened(studio, name), document)
-
-    @route(bp, "POST", "/preview", summary="A document before and after cleaning")
-    def preview(body: PreviewBody) -> Preview:
-        """Reads a document as a build with these settings would; nothing is kept."""
-        return corpus_previews.of_source(studio, body)
 
 
 def _summary(studio: Studio, name: str) -> CorpusSummary:

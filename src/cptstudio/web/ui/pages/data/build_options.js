@@ -58,11 +58,7 @@ function BuildSetting({ setting, choices = {}, value, change }) {
   if (kind === "boolean") return check(id, title, help, value, change);
   if (kind === "number") return h(Share, { id, label: title, help, most: (limits.most ?? 1) * 100, value, change });
   if (kind === "texts" && Object.keys(choices).length === 0) {
-    return h("div", { class: "setting" },
-      h("label", { for: id, class: "setting-label" }, title),
-      h("textarea", { id, rows: 2, spellcheck: false, value: value.join("\n"), "aria-describedby": `${id}-help`,
-        onChange: withValue((text) => change(text.split("\n").map((line) => line.trim()).filter(Boolean))) }),
-      h("p", { id: `${id}-help`, class: "hint" }, `${help} One a line.`));
+    return h(Lines, { id, label: title, help, value, change });
   }
   if (kind === "texts") {
     return Object.entries(choices).map(([choice, means]) => check(`${id}-${choice}`, `${title} ${choice}`,
@@ -74,6 +70,22 @@ function BuildSetting({ setting, choices = {}, value, change }) {
     h("input", { id, type: "text", autocomplete: "off", spellcheck: false, value, "aria-describedby": `${id}-help`,
       onInput: withValue(change) }),
     h("p", { id: `${id}-help`, class: "hint" }, help));
+}
+
+/**
+ * Texts, one a line.
+ * @param {{id: string, label: string, help: string, value: string[], change: (value: string[]) => void}} props
+ */
+function Lines({ id, label, help, value, change }) {
+  const [text, setText] = useState(value.join("\n"));
+  return h("div", { class: "setting" },
+    h("label", { for: id, class: "setting-label" }, label),
+    h("textarea", { id, rows: 2, spellcheck: false, value: text, "aria-describedby": `${id}-help`,
+      onInput: withValue((typed) => {
+        setText(typed);
+        change(typed.split("\n").map((line) => line.trim()).filter(Boolean));
+      }) }),
+    h("p", { id: `${id}-help`, class: "hint" }, `${help} One a line.`));
 }
 
 /**

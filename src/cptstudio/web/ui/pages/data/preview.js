@@ -34,7 +34,7 @@ export function PreviewDialog({ path, close }) {
 export function SourcePreviewDialog({ body, close }) {
   const [data, setData] = useState(/** @type {Preview|null} */ (null));
   const [error, setError] = useState(/** @type {unknown} */ (null));
-  useEffect(() => void post("/api/corpora/preview", body).then(setData, setError), []);
+  useEffect(() => void post("/api/document-previews", body).then(setData, setError), []);
   return h(Shown, { data, error, close });
 }
 
