@@ -25,7 +25,7 @@ NOTE = ".cpt-studio/workspace.json"
 NEWER = r"written by a newer version of CPT Studio \(9\.0\.0\): its format is 99"
 # What an argument or option has to be before a command looks at its workspace at all.
 PLAUSIBLE = {"model_id": "owner/name"}
-WITHOUT_WORKSPACE = {("models", "search")}
+WITHOUT_WORKSPACE = {("corpus", "preview"), ("models", "search")}
 
 
 def of_the_future(root: Path) -> Path:
