@@ -27,6 +27,7 @@ from tests.corpus import bad_readers
 from tests.web.server_process import wait_for
 
 _BUILD = """
+import signal
 import sys
 import threading
 from importlib.metadata import packages_distributions
@@ -34,6 +35,8 @@ from pathlib import Path
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.reader_versions import LIBRARIES
 from cptstudio.corpus.readers import dispatch
+# Whoever started the tests may have them ignore it, as a shell's background does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 build_corpus(Path(sys.argv[1]), [Path(sys.argv[2])], workers=2)
 """
 

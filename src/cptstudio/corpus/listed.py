@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel
 
 from cptstudio.corpus.manifest import Dropped
+from cptstudio.corpus.private_data import Private
 
 
 @dataclass(frozen=True)
@@ -81,3 +83,46 @@ class DroppedDocument:
     kept: KeptDocument | None
     similarity: float | None
     excerpt: str
+
+
+class Piece(BaseModel):
+    """A part of a document's text.
+
+    Attributes:
+        kind: it is kept, dropped, masked, or kept although it could be masked.
+        text: as it was read.
+        becomes: what stands in its place, where that is something else.
+        reason: why it is dropped.
+        found: what it is.
+    """
+
+    kind: Literal["kept", "dropped", "masked", "found"] = "kept"
+    text: str
+    becomes: str | None = None
+    reason: str | None = None
+    found: Private | None = None
+
+
+class Preview(BaseModel):
+    """A document before and after cleaning.
+
+    Attributes:
+        label: the source it was read from.
+        document: its number in that source, from 1.
+        pieces: its text, in order.
+        before: characters of `pieces` as they were read.
+        after: characters that are left of them.
+        shortened: the text goes on.
+        read: it was read from its file just now; else it is the text that the corpus has, in which
+            masks stand in place of what they hide.
+        notes: what was found while reading the file.
+    """
+
+    label: str
+    document: int
+    pieces: list[Piece]
+    before: int
+    after: int
+    shortened: bool
+    read: bool
+    notes: list[str]

@@ -16,8 +16,8 @@ from typing import Any
 from cptstudio import child_process, job_programs
 from cptstudio.child_limits import for_a_look
 from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.listed import Preview
 from cptstudio.corpus.manifest import BuildSettings
-from cptstudio.corpus.preview import Preview, preview_file, preview_of_corpus
 from cptstudio.job_programs import Answer
 
 MODULE = "cptstudio.corpus.preview_program"
@@ -38,6 +38,9 @@ def ask(request: dict[str, Any], shown: str) -> Preview:
 
 def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Answer a request."""
+    # Readers are many, and whoever asks needs none of them.
+    from cptstudio.corpus.preview import preview_file, preview_of_corpus
+
     path = None if request.get("path") is None else Path(request["path"])
     if "corpus" in request:
         found = preview_of_corpus(open_corpus(Path(request["corpus"])), request["number"], path)

@@ -7,8 +7,7 @@ from typing import Any
 
 import flask
 
-from cptstudio.corpus.listed import WholeDocument
-from cptstudio.corpus.preview import Preview
+from cptstudio.corpus.listed import Preview, WholeDocument
 from cptstudio.errors import UserError
 from cptstudio.web.api.corpora_models import (
     CorpusDescription,

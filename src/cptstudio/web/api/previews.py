@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flask
 
-from cptstudio.corpus.preview import Preview
+from cptstudio.corpus.listed import Preview
 from cptstudio.web.api.openapi import route
 from cptstudio.web.studio import Studio
 from cptstudio.web.work import corpus_previews

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
+from cptstudio.corpus.listed import Preview
 from cptstudio.corpus.manifest import BuildSettings
-from cptstudio.corpus.preview import Preview
 from cptstudio.corpus.preview_program import ask
 from cptstudio.corpus.sources import path_of
 from cptstudio.errors import UserError
