@@ -160,7 +160,8 @@ def _noted(sources: Sequence[Path | Source], notes: Sequence[str]) -> list[str |
     names = []
     for one in sources:
         source = one if isinstance(one, Source) else Source(one)
-        label = source.label or source.path.expanduser().resolve().name
+        # Not resolved: links that lead in a circle are told when the sources are read.
+        label = source.label or Path(os.path.abspath(source.path.expanduser())).name
         names.append({label, label.split("/")[0], str(source.path)})
     noted: list[str | None] = [None] * len(names)
     for note in notes:
