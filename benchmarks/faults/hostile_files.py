@@ -65,7 +65,7 @@ MANAGER_READS: Final = (
 TRAINER_READS: Final = (
     f"{_PRIVATE}/workspace.json",
     "parts/corpora/toy/manifest.json",
-    *(f"{_DOCUMENTS}/{name}" for name in ("documents.npy", "frames.npy")),
+    *(f"{_DOCUMENTS}/{name}" for name in ("documents.npy", "frames.npy", "cuts.npy")),
     *(
         f"{_TOKENS}/{name}"
         for name in (

@@ -140,7 +140,7 @@ function Cleaning({ corpus }) {
   if (counted === 0 && !boilerplate) return null;
   return h("section", { class: "report-section", "aria-labelledby": "report-cleaning" },
     h("h2", { id: "report-cleaning" }, "Cleaning"),
-    found.length > 0 && h(BarTable, { caption: "Found in the documents", columns: ["What", "Found", ""],
+    found.length > 0 && h(BarTable, { caption: "Found in the documents", columns: ["What", "Found", "In the corpus"],
       bars: found.map(([kind, amount]) => ({ label: PRIVATE.get(kind) ?? kind,
         values: [integer(amount), (settings.mask ?? []).includes(kind) ? "masked" : "kept"], size: amount })) }),
     boilerplate && h("p", {}, `Repeated boilerplate: ${count(repeated.paragraphs)} `
