@@ -111,6 +111,10 @@ class RunEnds:
 def _guarded(do: Callable[..., _Answer], *arguments: Run) -> _Answer | None:
     try:
         return do(*arguments)
+    except UserError as error:
+        # The workspace may have gone since it was looked at.
+        _logger.info("what is done when a run ends: %s", error)
+        return None
     except Exception:
         _logger.exception("what is done when a run ends failed")
         return None

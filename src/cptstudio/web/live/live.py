@@ -174,12 +174,17 @@ class Live:
             for run in followed:
                 try:
                     self._tell_run(run)
+                except UserError as error:
+                    _logger.info("run %s cannot be followed: %s", run.id, error)
                 except Exception:
                     _logger.exception("run %s cannot be followed", run.id)
             try:
                 for event, data in self._status.look():
                     self.publish(event, data)
                 self._tell_those_that_missed_something()
+            except UserError as error:
+                # The workspace may have gone since it was looked at.
+                _logger.info("the status cannot be told: %s", error)
             except Exception:
                 _logger.exception("the status cannot be told")
 
