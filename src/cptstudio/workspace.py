@@ -179,12 +179,15 @@ class Workspace:
             MachineError: it was moved or deleted, and perhaps another one is in its place.
             UserError: see `check_format`.
         """
+        self._checked()
+
+    def _checked(self) -> int:
         if not self.is_present():
             raise MachineError(
                 f"The workspace {self.root} is not there any more: it was moved, renamed or "
                 "deleted. Put it back, or stop the server and start it with the new path."
             )
-        check_format(self.root)
+        return check_format(self.root)
 
     def _identity(self) -> tuple[int, int] | None:
         try:
@@ -245,8 +248,7 @@ class Workspace:
             UserError: it cannot be created, or a newer version has written to the workspace.
         """
         folder.relative_to(self.root)
-        self.check_present()
-        if check_format(self.root) < FORMAT:
+        if self._checked() < FORMAT:
             # A full disk says so at what is written next; deleting makes room on it without.
             with suppress(OSError):
                 self.private.mkdir(parents=True, exist_ok=True, mode=0o700)

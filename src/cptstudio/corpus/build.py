@@ -158,8 +158,7 @@ def _noted(sources: Sequence[Path | Source], notes: Sequence[str]) -> list[str |
         UserError: a note is about something that was not given.
     """
     names = []
-    for one in sources:
-        source = one if isinstance(one, Source) else Source(one)
+    for source in map(Source.of, sources):
         # Not resolved: links that lead in a circle are told when the sources are read.
         label = source.label or Path(os.path.abspath(source.path.expanduser())).name
         names.append({label, label.split("/")[0], str(source.path)})
@@ -185,8 +184,7 @@ def _keep_sources(
 ) -> list[GivenSource]:
     """What was given, to be built from again; uploads, which nothing else keeps, are kept here."""
     given = []
-    for one, note in zip(sources, notes, strict=True):
-        source = one if isinstance(one, Source) else Source(one)
+    for source, note in zip(map(Source.of, sources), notes, strict=True):
         path = source.path.expanduser().resolve()
         if not source.uploaded:
             given.append(GivenSource(path=str(path), label=source.label, note=note))

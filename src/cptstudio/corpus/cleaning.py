@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -37,20 +37,12 @@ class Cleaner:
         self.dropped_controls = 0
         self.replaced_surrogates = 0
         self.long_runs = 0
-        self._held = ""
         self._at_start = True
 
     def clean(self, parts: Iterable[str]) -> Iterator[str]:
         """Yield the cleaned text, in parts; no part is empty."""
-        for part in parts:
-            text = self._held + part
-            cut = _safe_cut(text)
-            self._held = text[cut:]
-            if cut:
-                yield from self._clean(text[:cut])
-        if self._held:
-            yield from self._clean(self._held)
-            self._held = ""
+        for text in in_safe_parts(parts, _safe_cut):
+            yield from self._clean(text)
 
     def _clean(self, text: str) -> Iterator[str]:
         if self._at_start:
@@ -91,6 +83,24 @@ def _long_runs() -> tuple[re.Pattern[str], re.Pattern[str]]:
     some = f"[{''.join(marks)}]"
     few = LONGEST_RUN // _STRIDE
     return re.compile(f"{some}{{{few}}}"), re.compile(f"({some}{{{LONGEST_RUN + 1},}})")
+
+
+def in_safe_parts(parts: Iterable[str], safe_cut: Callable[[str], int]) -> Iterator[str]:
+    """Yield a text in parts that can be looked at apart; no part is empty.
+
+    Args:
+        parts: of the text, cut anywhere.
+        safe_cut: the last place of a text where it may be cut; 0 to wait for more of it.
+    """
+    held = ""
+    for part in parts:
+        text = held + part
+        cut = safe_cut(text)
+        held = text[cut:]
+        if cut:
+            yield text[:cut]
+    if held:
+        yield held
 
 
 def _safe_cut(text: str) -> int:

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal, get_args
 
+from cptstudio.corpus.cleaning import in_safe_parts
+
 Private = Literal["emails", "phones", "keys"]
 PRIVATE: tuple[Private, ...] = get_args(Private)
 TITLES: dict[Private, str] = {
@@ -91,20 +93,11 @@ class PrivateData:
 
     def __init__(self, mask: Iterable[Private] = ()) -> None:
         self._mask = frozenset(mask)
-        self._held = ""
         self.counts: Counter[Private] = Counter()
 
     def clean(self, parts: Iterable[str]) -> Iterator[str]:
-        """Yield the text, in parts; no part is empty."""
-        for part in parts:
-            text = self._held + part
-            cut = _safe_cut(text)
-            self._held = text[cut:]
-            if cut:
-                yield self._masked(text[:cut])
-        if self._held:
-            yield self._masked(self._held)
-            self._held = ""
+        """Return the text, in parts; no part is empty."""
+        return map(self._masked, in_safe_parts(parts, _safe_cut))
 
     def _masked(self, text: str) -> str:
         found = spans(text)

@@ -33,6 +33,11 @@ class Source:
     label: str | None = None
     uploaded: bool = False
 
+    @classmethod
+    def of(cls, given: Path | Source) -> Source:
+        """Return what was given; a path alone is one without a label."""
+        return given if isinstance(given, Source) else cls(given)
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -132,7 +137,7 @@ def path_of(roots: Sequence[Source], label: str) -> Path | None:
 
 
 def _resolved(root: Path | Source, aside: LeftAside) -> Source:
-    one = root if isinstance(root, Source) else Source(root)
+    one = Source.of(root)
     shown = printable(one.label or str(one.path))
     try:
         path = one.path.expanduser().resolve()

@@ -135,29 +135,23 @@ class _Tally:
         Raises:
             Unreadable: no page can be read.
         """
-        notes = self._item.notes
-        if self._unmapped:
-            notes.append(
-                f"{self._unmapped:,} characters have no Unicode value in its fonts; U+FFFD stands "
-                "for each"
-            )
-        if self._pictures:
-            notes.append(f"{self._pictures:,} of {self.pages:,} pages are pictures without text")
-        if self._empty:
-            notes.append(f"{self._empty:,} of {self.pages:,} pages hold no text")
-        if self._invisible:
-            notes.append(
-                f"{self._invisible:,} of {self.pages:,} pages have text of a text recognition "
-                "(OCR) under a picture"
-            )
-        if self._doubtful:
-            notes.append(
-                f"{self._doubtful:,} of {self.pages:,} pages have text that is hardly what they "
-                "show: its fonts do not name their characters, or it was recognized badly"
-            )
-        if self._outside:
-            notes.append(f"{self._outside:,} words outside of the visible pages are left out")
-        if self.heads:
-            notes.append(f"{self.heads:,} running heads and page numbers are left out")
+        pages = f"of {self.pages:,} pages"
+        counted = (
+            (
+                self._unmapped,
+                "characters have no Unicode value in its fonts; U+FFFD stands for each",
+            ),
+            (self._pictures, f"{pages} are pictures without text"),
+            (self._empty, f"{pages} hold no text"),
+            (self._invisible, f"{pages} have text of a text recognition (OCR) under a picture"),
+            (
+                self._doubtful,
+                f"{pages} have text that is hardly what they show: its fonts do not name their "
+                "characters, or it was recognized badly",
+            ),
+            (self._outside, "words outside of the visible pages are left out"),
+            (self.heads, "running heads and page numbers are left out"),
+        )
+        self._item.notes += [f"{count:,} {what}" for count, what in counted if count]
         if self._failed == self.pages:
             raise Unreadable("has no page that can be read")
