@@ -26,7 +26,14 @@ PAGE = b"""<!doctype html><title>stranger</title><body><script>
   const open = await fetch("/api/session").then((answer) => answer.json());
   await fetch("/held", { method: "POST", body: JSON.stringify({ held, open }) });
   if (location.pathname === "/worker") {
-    await navigator.serviceWorker.register("/worker.js").then(() => navigator.serviceWorker.ready);
+    // An open page of ours may remove a worker before it takes control: then once more.
+    for (const workers = navigator.serviceWorker; !workers.controller;) {
+      await workers.register("/worker.js").catch(() => null);
+      await new Promise((resolve) => {
+        workers.addEventListener("controllerchange", resolve, { once: true });
+        setTimeout(resolve, 1000);
+      });
+    }
   }
   document.title = "stranger is ready";
 })();

@@ -24,6 +24,7 @@ from tests.web.server_process import (
     running_server,
     wait_for,
 )
+from tests.web.silent_connections import assert_answers_beside, is_open
 
 pytestmark = pytest.mark.slow
 
@@ -260,19 +261,6 @@ def test_requests_at_once_over_kept_connections(server: RunningServer, cookie: S
     assert problems == []
 
 
-def is_open(connection: socket.socket) -> bool:
-    """Whether the server has not closed it, whatever it has answered."""
-    connection.setblocking(False)
-    try:
-        while connection.recv(65536):
-            pass
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 HALVES = {
     "nothing": "",
     "half-a-line": "GET / HT",
@@ -288,31 +276,33 @@ def test_connections_that_fall_silent_keep_no_thread(
     server: RunningServer, cookie: SignedIn, kind: str
 ) -> None:
     half = HALVES[kind].format(host=f"127.0.0.1:{server.port}").encode()
-    silent = [connect(server) for _ in range(THREADS + 6)]
-    try:
-        for connection in silent:
-            connection.sendall(half)
-        assert all(is_alive(server, cookie) for _ in range(5))
-        # It was not answered because the others had been given up by then.
-        assert all(map(is_open, silent))
-    finally:
-        for connection in silent:
-            connection.close()
+    assert_answers_beside(
+        lambda: connect(server),
+        half,
+        THREADS + 6,
+        lambda: all(is_alive(server, cookie) for _ in range(5)),
+    )
 
 
 def test_many_silent_connections_give_way_to_the_owner(
     server: RunningServer, cookie: SignedIn
 ) -> None:
-    silent = [connect(server) for _ in range(600)]
-    try:
-        assert all(is_alive(server, cookie) for _ in range(5))
-        # The newest wait for their requests, the oldest have made room.
-        kept = [number for number, one in enumerate(silent) if is_open(one)]
-        assert kept and len(kept) <= MOST_ARRIVING
-        assert kept == list(range(600 - len(kept), 600))
-    finally:
-        for connection in silent:
-            connection.close()
+    kept: list[int] = []
+
+    def some_are_kept(silent: list[socket.socket]) -> bool:
+        kept[:] = [number for number, one in enumerate(silent) if is_open(one)]
+        return bool(kept)
+
+    assert_answers_beside(
+        lambda: connect(server),
+        b"",
+        600,
+        lambda: all(is_alive(server, cookie) for _ in range(5)),
+        some_are_kept,
+    )
+    # The newest wait for their requests, the oldest have made room.
+    assert len(kept) <= MOST_ARRIVING
+    assert kept == list(range(600 - len(kept), 600))
 
 
 def test_clients_that_do_not_hang_up_hold_nobody_up(

@@ -16,11 +16,18 @@ import websocket
 
 from cptstudio.web.serve.embedded_gunicorn import THREADS
 from tests.web.server_process import PATIENCE, RunningServer, free_port, wait_for
+from tests.web.silent_connections import assert_answers_beside
 
 pytestmark = pytest.mark.slow
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CERTIFICATE, KEY = FIXTURES / "localhost.pem", FIXTURES / "localhost.key"
+
+
+def knows_us(request: urllib.request.Request, context: ssl.SSLContext) -> bool:
+    """Whether the session is answered."""
+    with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
+        return bool(json.load(answer)["session"])
 
 
 def test_pages_and_live_updates_over_tls(tmp_path: Path) -> None:
@@ -61,16 +68,12 @@ def test_pages_and_live_updates_over_tls(tmp_path: Path) -> None:
         assert "error" in received
         live.close()
         # Half a handshake keeps no thread, either.
-        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(THREADS + 6)]
-        for connection in silent:
-            connection.sendall(b"\x16\x03\x01")
-        with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
-            assert json.load(answer)["session"] in cookie
-        for connection in silent:
-            connection.setblocking(False)
-            with pytest.raises(BlockingIOError):
-                connection.recv(1)
-            connection.close()
+        assert_answers_beside(
+            lambda: socket.create_connection(("127.0.0.1", port)),
+            b"\x16\x03\x01",
+            THREADS + 6,
+            lambda: knows_us(request, context),
+        )
         assert "Traceback" not in server.text
     finally:
         server.stop()
