@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.damage.office_material import mail, open_document, power_point
 from benchmarks.damage.zipping import zipped
+from cptstudio.corpus.file_reading import left_out_in_words
 from cptstudio.corpus.readers.dispatch import read_documents
 from cptstudio.corpus.readers.items import Unreadable, items_of
 from cptstudio.corpus.sources import find_sources
@@ -29,7 +30,7 @@ def read(path: Path, data: bytes) -> tuple[list[str], list[str]]:
     (item,) = items_of(files[0])
     texts = ["".join(parts) for parts in read_documents(item, "text")]
     item.findings.finish()
-    return texts, item.notes
+    return texts, [*left_out_in_words(item.left_out), *item.notes]
 
 
 def word(body: str, *, strict: bool = False, **parts: str) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from pypdf.generic import DecodedStreamObject, NameObject, NumberObject
 
 from benchmarks.damage import material
+from cptstudio.corpus.file_reading import left_out_in_words
 from cptstudio.corpus.readers.items import Item
 from cptstudio.corpus.readers.pdf import pdf
 from cptstudio.corpus.readers.pdf_characters import expanded, mapped
@@ -23,7 +24,7 @@ def read(data: bytes) -> tuple[list[str], list[str]]:
     """A file's paragraphs, and what is noted of it."""
     item = Item("a.pdf", ".pdf", lambda: io.BytesIO(data))
     [text] = ["".join(parts) for parts in pdf(item, "")]
-    return text.split("\n\n"), item.notes
+    return text.split("\n\n"), [*left_out_in_words(item.left_out), *item.notes]
 
 
 @pytest.fixture(scope="module")

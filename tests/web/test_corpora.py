@@ -114,6 +114,7 @@ def test_files_add_up_and_documents_are_shown_before_and_after(studio: Web, tmp_
     for number in range(12):
         text = f"{header}\n\nDear Jane{number}, write to jane{number}@example.org."
         (folder / f"{number:02}.txt").write_text(text)
+    (folder / "page.html").write_text("<p hidden>Not seen.</p><p>Seen.</p>")
     choice = {"root": "workspace", "path": "letters"}
     built(studio, choice, mask=["emails"], near_dedup=False, source_notes=["letters=Public domain"])
     report = studio.get("/api/corpora/c")["report"]
@@ -128,6 +129,8 @@ def test_files_add_up_and_documents_are_shown_before_and_after(studio: Web, tmp_
         assert sum(one["documents"].get(status, 0) for one in files) == count
     assert sum(one["text_bytes"] for one in files) == sum(report["text_bytes"].values())
     assert sum(one["private"].get("emails", 0) for one in files) == 12
+    # What is left out by design is told, and no problem.
+    assert files[-1]["left_out"] == report["left_out"] == {"hidden passages": 1}
     assert sum(one["problem_count"] for one in files) == report["problem_count"] == 1
     [wrong] = studio.get("/api/corpora/c/files", problems=True)["files"]
     assert (wrong["label"], wrong["members"]) == ("letters/more.zip", 4)

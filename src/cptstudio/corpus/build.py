@@ -286,6 +286,7 @@ def _report(
         problem_count=reader.problem_count,
         problem_files=reader.problem_files,
         left_aside=reader.left_aside,
+        left_out=dict(reader.left_out.most_common()),
         conversations=reader.conversations,
         private=reader.private,
         duplicates=_examples(records, likeness, reader.labels),

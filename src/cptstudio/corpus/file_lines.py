@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import groupby, islice
@@ -32,6 +33,7 @@ class FileLine(BaseModel):
         document_count: how many there are; they follow each other.
         conversations: records that are conversations, and so no documents.
         private: e-mail addresses and the like that were found, by kind.
+        left_out: what of it is in no document by design, such as running heads, by its name.
         problems: what was found while reading, at most 50.
         problem_count: how many there are.
         skipped: it, or a part of it, could not be read.
@@ -47,6 +49,7 @@ class FileLine(BaseModel):
     document_count: int
     conversations: int
     private: dict[Private, int]
+    left_out: dict[str, int]
     problems: list[str]
     problem_count: int
     skipped: bool
@@ -89,11 +92,12 @@ def _line(group: tuple[int, list[SourceRecord]], records: Any, sources: Any) -> 
     here = records[begin:end]
     counts = np.bincount(here["status"], minlength=len(STATUSES)).tolist()
     kept = here["status"] < len(SIDES)
-    private: dict[Private, int] = {}
+    private: Counter[Private] = Counter()
+    left_out: Counter[str] = Counter()
     problems: list[str] = []
     for record in members:
-        for kind, count in record.private.items():
-            private[kind] = private.get(kind, 0) + count
+        private.update(record.private)
+        left_out.update(record.left_out)
         inside = record.label.removeprefix(record.file).removeprefix("!")
         told = record.problems() or record.problems(left_aside=True)
         problems += [f"{inside}: {text}" if inside else text for text in told]
@@ -106,7 +110,8 @@ def _line(group: tuple[int, list[SourceRecord]], records: Any, sources: Any) -> 
         first_document=begin if end > begin else None,
         document_count=end - begin,
         conversations=sum(record.conversations for record in members),
-        private=private,
+        private=dict(private),
+        left_out=dict(left_out),
         problems=problems[:_MOST_PROBLEMS],
         problem_count=len(problems),
         skipped=any(record.skipped and not record.left_aside for record in members),

@@ -6,7 +6,7 @@ The same in the process that builds and in one that only reads (`read_program`).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from cptstudio import durable
@@ -142,6 +142,7 @@ class FileReader:
         elif reason is None and not record.documents and not record.conversations:
             reason = "holds no text"
         record.notes += item.notes
+        record.left_out = dict(+item.left_out)
         return reason
 
     def _by_content(self, item: Item) -> Aside | None:
@@ -234,6 +235,11 @@ def read_notes(item: Item, field: str) -> list[str]:
         item.notes.append(f"{item.nulls:,} rows have no value in {field!r}")
     item.notes += conversations.in_words(item.conversations)
     return item.notes
+
+
+def left_out_in_words(counts: Mapping[str, int]) -> list[str]:
+    """Return what a file has that is in no document by design, as notes."""
+    return [f"{count:,} {what} are left out" for what, count in counts.items() if count]
 
 
 def _encoded(parts: Iterable[str]) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from cptstudio.corpus.split import SplitRule
 from cptstudio.corpus.token_store import Side
 
 CORPUS_FORMAT = 1
-READERS = 3
+READERS = 4
 """Raised when the same files give other documents than before, so that they are read again."""
 
 Dropped = Literal["exact duplicate", "near duplicate", "overlap with held-out"]
@@ -142,6 +142,7 @@ class SourceRecord(_Model):
         skipped: why it, or the rest of it, gave no document; None when it was read to its end.
         left_aside: the kind, when it was left aside on purpose; `skipped` says why.
         notes: what was found worth telling.
+        left_out: what is in no document by design, such as running heads: how much, by its name.
         conversations: records in it that are conversations, and so no documents.
         private: what was found in its documents, by kind.
     """
@@ -156,6 +157,7 @@ class SourceRecord(_Model):
     skipped: str | None = None
     left_aside: Kind | None = None
     notes: list[str] = []
+    left_out: dict[str, int] = {}
     conversations: int = 0
     private: dict[Private, int] = {}
 
@@ -207,6 +209,7 @@ class CorpusReport(_Model):
         problem_count: how many there are; the complete list is in the corpus's sources.
         problem_files: of how many files; None in corpora built before they were counted.
         left_aside: files and folders left aside on purpose, by kind; they are no problems.
+        left_out: what of the files is in no document by design, as in `SourceRecord`.
         documents: number of documents by status.
         text_bytes: UTF-8 bytes by status.
         length_histogram: bytes -> training documents of at least so many bytes and less than
@@ -230,6 +233,7 @@ class CorpusReport(_Model):
     problem_count: int = 0
     problem_files: int | None = None
     left_aside: dict[Kind, int] = {}
+    left_out: dict[str, int] = {}
     documents: dict[str, int] = {}
     text_bytes: dict[str, int] = {}
     length_histogram: dict[str, int] = {}

@@ -9,7 +9,7 @@ import numpy as np
 
 from cptstudio.corpus.cleaning import Cleaner
 from cptstudio.corpus.corpus import Corpus
-from cptstudio.corpus.file_reading import read_notes
+from cptstudio.corpus.file_reading import left_out_in_words, read_notes
 from cptstudio.corpus.left_aside import LeftAside
 from cptstudio.corpus.listed import Piece, Preview
 from cptstudio.corpus.manifest import BuildSettings
@@ -90,7 +90,7 @@ def _in_item(
         # One without text is none; the next one is shown.
         if not text.strip():
             continue
-        notes = read_notes(item, settings.text_field)
+        notes = read_notes(item, settings.text_field) + left_out_in_words(item.left_out)
         if cleaner.dropped_controls:
             notes.append(f"{cleaner.dropped_controls:,} control characters are dropped")
         pieces = masked_pieces(text[:MOST], settings.mask)
@@ -123,7 +123,7 @@ def preview_of_corpus(corpus: Corpus, number: int, source: Path | None) -> Previ
             data += part
             if len(data) > 4 * MOST:
                 break
-        notes = sources[0].notes if sources else []
+        notes = [one for r in sources for one in (*r.notes, *left_out_in_words(r.left_out))]
         near = store.records[max(0, number - 1) : number + 2]
         whole = np.sum((near["source"] == record["source"]) & (near["member"] == member)) == 1
     finally:

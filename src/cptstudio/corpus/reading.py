@@ -7,6 +7,7 @@ order of the files, so a corpus is the same however many there are.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -50,6 +51,7 @@ class SourceReader:
         asides: the first lines about what was left aside, "label: reason".
         skipped: files, or parts of them, that could not be read.
         left_aside: what was left aside on purpose, by kind.
+        left_out: what of the files is in no document by design, by its name.
         conversations: records that are conversations, and so no documents.
         private: e-mail addresses and the like that were found, by kind.
         inspection: what was seen in the documents.
@@ -81,6 +83,7 @@ class SourceReader:
         self.problem_files = 0
         self.skipped = 0
         self.left_aside: dict[Kind, int] = {}
+        self.left_out: Counter[str] = Counter()
         self.conversations = 0
         self.private: dict[Private, int] = dict.fromkeys(PRIVATE, 0)
 
@@ -163,6 +166,7 @@ class SourceReader:
         if found and record.file != self._last_problem:
             self.problem_files += 1
             self._last_problem = record.file
+        self.left_out.update(record.left_out)
         self.conversations += record.conversations
         for kind, count in record.private.items():
             self.private[kind] += count

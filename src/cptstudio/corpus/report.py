@@ -102,6 +102,11 @@ def _left_aside(report: CorpusReport, name: str) -> list[str]:
     ]
 
 
+def _left_out(report: CorpusReport) -> list[str]:
+    told = "; ".join(f"{what}: {count:,}" for what, count in report.left_out.items())
+    return [f"  Left out of the text by design: {told}"] if told else []
+
+
 def _sectioned(report: CorpusReport) -> list[str]:
     if not report.sectioned:
         return []
@@ -169,6 +174,7 @@ def render(corpus: Corpus) -> str:
         "",
         f"  {report.source_files:,} source files, {problems_in_words(report)}",
         *_left_aside(report, manifest.name),
+        *_left_out(report),
         *_sides(report.documents, report.text_bytes),
         *_sectioned(report),
         *_private(manifest),

@@ -6,6 +6,7 @@ import gzip
 import io
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,6 +63,7 @@ class Item:
         suffix: what decides its reader, lower case with the dot, such as ".md".
         open: opens it for reading from its start; may be called more than once.
         notes: what a reader finds worth telling while it reads on.
+        left_out: what is in no document by design, such as running heads: how much, by its name.
         nulls: rows of a table of columns that have no value in its text's column.
         conversations: records that are conversations, by the field that holds them.
         aside: why it is not to be read at all.
@@ -72,6 +74,7 @@ class Item:
     suffix: str
     open: Callable[[], IO[bytes]]
     notes: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
     nulls: int = 0
     conversations: dict[str, int] = field(default_factory=dict)
     aside: Aside | None = None

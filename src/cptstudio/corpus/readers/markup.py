@@ -99,12 +99,9 @@ _EMPTY_LINES = re.compile(r"\n{3,}")
 
 def html(item: Item, field: str) -> Iterator[Iterable[str]]:
     """One HTML page as one document."""
-    left_out: Counter[str] = Counter()
     page = _page(item)
     source = as_html(page) if _is_xml(item, page) else page
-    text = text_of_html(source, left_out=left_out, main=item.main_text)
-    item.notes += [f"{count:,} {what} are left out" for what, count in left_out.items() if count]
-    yield (text,)
+    yield (text_of_html(source, left_out=item.left_out, main=item.main_text),)
 
 
 def _page(item: Item) -> str:

@@ -86,7 +86,7 @@ def _text_of(item: Item, document: _Document) -> Iterator[str]:
         for text in attempt(item, place, partial(document.top, block)) or ():
             parts.append(text)
     parts += document.endnotes
-    item.notes += document.left_out()
+    item.left_out.update(document.left_out())
     yield "\n\n".join(part for part in parts if part.strip())
 
 
@@ -131,15 +131,14 @@ class _Document:
                 parts += lines
         return parts + self._boxes + self._after
 
-    def left_out(self) -> list[str]:
-        """What of it is in no document, and how much."""
+    def left_out(self) -> Counter[str]:
+        """What of it is in no document by design, and how much."""
         heads = 0
         for kind in ("style:header", "style:footer"):
             for root in self._roots:
                 heads += sum(bool("".join(one.itertext()).strip()) for one in below(root, kind))
         comments = sum(1 for one in self._roots[:1] for _ in below(one, "office:annotation"))
-        counts = {"headers and footers": heads, "comments": comments, **self.counts}
-        return [f"{count:,} {what} are left out" for what, count in counts.items() if count]
+        return Counter({"headers and footers": heads, "comments": comments}) + self.counts
 
     def _blocks(self, parent: Any) -> list[str]:
         lines = []

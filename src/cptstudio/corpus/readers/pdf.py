@@ -149,9 +149,9 @@ class _Tally:
                 f"{pages} have text that is hardly what they show: its fonts do not name their "
                 "characters, or it was recognized badly",
             ),
-            (self._outside, "words outside of the visible pages are left out"),
-            (self.heads, "running heads and page numbers are left out"),
         )
+        self._item.left_out["words outside of the visible pages"] += self._outside
+        self._item.left_out["running heads and page numbers"] += self.heads
         self._item.notes += [f"{count:,} {what}" for count, what in counted if count]
         if self._failed == self.pages:
             raise Unreadable("has no page that can be read")

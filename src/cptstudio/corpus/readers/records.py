@@ -228,8 +228,7 @@ def notebook(item: Item, field: str) -> Iterator[Iterable[str]]:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Unreadable("is not a Jupyter notebook of format 4") from None
     found = [_PICTURE.subn("", text) for text in texts]
-    if pictures := sum(count for _, count in found):
-        item.notes.append(f"{pictures:,} pictures inside its cells are left out")
+    item.left_out["pictures inside of cells"] += sum(count for _, count in found)
     yield ("\n\n".join(source for source, _ in found if source.strip()),)
 
 

@@ -140,6 +140,7 @@ def rich_text(item: Item, field_: str) -> Iterator[Iterable[str]]:
         raise Unreadable("is not an RTF file")
     reader = _Reader()
     text = reader.read(data)
+    item.left_out.update(reader.left_out)
     item.notes += [f"{count:,} {what}" for what, count in reader.counts.items() if count]
     yield (text,)
 
@@ -149,6 +150,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
         self._main: list[str] = []
         self._group = _Group(self._main)
         self._open: list[_Group] = []
@@ -261,7 +263,7 @@ class _Reader:
         if group.over or not group.shown or group.deleted:
             return
         if group.hidden:
-            self.counts["passages of hidden text are left out"] += bool(text.strip())
+            self.left_out["passages of hidden text"] += bool(text.strip())
             return
         if self._after_row and group.out is self._main:
             self._after_row = False
@@ -348,10 +350,10 @@ class _Reader:
             group.fonts, group.shown = True, False
         elif word in _HEADS:
             group.over = True
-            self.counts["headers and footers are left out"] += 1
+            self.left_out["headers and footers"] += 1
         elif word == "annotation":
             group.over = True
-            self.counts["comments are left out"] += 1
+            self.left_out["comments"] += 1
         elif word in ("shpinst", "do", "upr"):
             group.shown = False
         elif word == "ud":

@@ -32,12 +32,10 @@ def power_point(item: Item, field: str) -> Iterator[Iterable[str]]:
         except Exception as error:
             reason = f"is not a PowerPoint file that can be read: {words_of(error)}"
             raise Unreadable(reason) from None
-        counts: Counter[str] = Counter()
         parts = []
         for number, name in enumerate(names, start=1):
-            slide = partial(_slide, package, name, counts)
+            slide = partial(_slide, package, name, item.left_out)
             parts.append(attempt(item, f"slide {number:,}", slide) or "")
-        item.notes += [f"{count:,} {what} are left out" for what, count in counts.items() if count]
         yield ("\n\n".join(part for part in parts if part.strip()),)
 
 

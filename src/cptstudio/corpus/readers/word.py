@@ -59,7 +59,8 @@ def word(item: Item, field: str) -> Iterator[Iterable[str]]:
             raise Unreadable(f"is not a Word file that can be read: {words_of(error)}") from None
         parts = document.read(item)
         item.findings.finish()
-        item.notes += document.left_out()
+        item.left_out.update(document.left_out())
+        item.notes += document.lost()
         yield ("\n\n".join(parts),)
 
 
@@ -86,6 +87,7 @@ class _Document:
                 if attributes(note).get("w:type") not in _SEPARATORS
             }
         self.counts: Counter[str] = Counter()
+        self.others: Counter[str] = Counter()
         self.marked: Counter[str] = Counter()
 
     def _root(self, kind: str) -> Any | None:
@@ -119,19 +121,19 @@ class _Document:
             parts.append("" if text is None else text)
         return parts
 
-    def left_out(self) -> list[str]:
-        """What of it is in no document, and how much."""
+    def left_out(self) -> Counter[str]:
+        """What of it is in no document by design, and how much."""
         heads = 0
         for kind in ("header", "footer"):
             for name in self.package.related(self.part, kind):
                 heads += _has_words(self.package, name)
         comments = self._root("comments")
-        counts = {
-            "headers and footers": heads,
-            "comments": 0 if comments is None else len(comments),
-            **self.counts,
-        }
-        notes = [f"{count:,} {what} are left out" for what, count in counts.items() if count]
+        count = 0 if comments is None else len(comments)
+        return Counter({"headers and footers": heads, "comments": count}) + self.counts
+
+    def lost(self) -> list[str]:
+        """What of it is in no document since it cannot be read."""
+        notes = [f"{count:,} {what} are left out" for what, count in self.others.items()]
         if self.marked[UNKNOWN]:
             notes.append(
                 f"{self.marked[UNKNOWN]:,} signs of fonts with pictures have no Unicode value; "
@@ -234,7 +236,7 @@ class _Story:
         if name == "w:tbl":
             return self._table(block)
         if name == "w:subDoc":
-            self._document.counts["linked documents"] += 1
+            self._document.others["linked documents"] += 1
             return ""
         return self._embedded(block)
 
@@ -278,7 +280,7 @@ class _Story:
 
             text = self._document.package.data(relation.target).decode("utf-8", "replace")
             return text if suffix == "txt" else text_of_html(text).strip("\n")
-        self._document.counts[f"embedded documents (.{suffix})"] += 1
+        self._document.others[f"embedded documents (.{suffix})"] += 1
         return ""
 
     def _paragraph(self, paragraph: Any) -> str:

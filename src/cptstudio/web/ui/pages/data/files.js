@@ -17,6 +17,7 @@ import { PreviewDialog } from "./preview.js";
  * @property {number} document_count
  * @property {number} conversations
  * @property {{[kind: string]: number}} private
+ * @property {{[what: string]: number}} left_out by design, and so no problem
  * @property {string[]} problems
  * @property {number} problem_count
  * @property {boolean} skipped
@@ -80,6 +81,7 @@ function Opened({ file, path, show }) {
     ...Object.entries(file.documents).map(([status, amount]) =>
       [SIDES.includes(status) ? `On the ${status} side` : `Dropped: ${status}`, amountOf(amount, "document")]),
     ...Object.entries(file.private).map(([kind, amount]) => [PRIVATE.get(kind) ?? kind, integer(amount)]),
+    ...Object.entries(file.left_out).map(([what, amount]) => [`Left out: ${what}`, integer(amount)]),
     ...(file.conversations > 0 ? [["Conversations", `${integer(file.conversations)}, left out`]] : []),
   ];
   return h("div", { class: "file-opened" },

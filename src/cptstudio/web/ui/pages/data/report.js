@@ -29,6 +29,7 @@ import { PRIVATE } from "./files.js";
  * @property {number} problem_count
  * @property {number|null=} problem_files
  * @property {{[kind: string]: number}=} left_aside
+ * @property {{[what: string]: number}=} left_out by design
  * @property {{[status: string]: number}} documents
  * @property {{[status: string]: number}} text_bytes
  * @property {{[length: string]: number}} length_histogram
@@ -136,13 +137,16 @@ function Cleaning({ corpus }) {
   const repeated = report.boilerplate ?? null;
   const notes = Object.entries(corpus.given.notes ?? {});
   const boilerplate = repeated !== null && repeated.paragraphs > 0;
-  const counted = found.length + (report.conversations ?? 0) + (report.sectioned ?? 0) + notes.length;
+  const leftOut = Object.entries(report.left_out ?? {});
+  const counted = found.length + leftOut.length + (report.conversations ?? 0) + (report.sectioned ?? 0) + notes.length;
   if (counted === 0 && !boilerplate) return null;
   return h("section", { class: "report-section", "aria-labelledby": "report-cleaning" },
     h("h2", { id: "report-cleaning" }, "Cleaning"),
     found.length > 0 && h(BarTable, { caption: "Found in the documents", columns: ["What", "Found", "In the corpus"],
       bars: found.map(([kind, amount]) => ({ label: PRIVATE.get(kind) ?? kind,
         values: [integer(amount), (settings.mask ?? []).includes(kind) ? "masked" : "kept"], size: amount })) }),
+    leftOut.length > 0 && h(BarTable, { caption: "Left out of the files' text by design", columns: ["What", "Found"],
+      bars: leftOut.map(([label, amount]) => ({ label, values: [integer(amount)], size: amount })) }),
     boilerplate && h("p", {}, `Repeated boilerplate: ${count(repeated.paragraphs)} `
       + `${repeated.paragraphs === 1 ? "paragraph" : "paragraphs"} in ${count(repeated.documents)} documents, `
       + `${bytes(repeated.text_bytes)} `
