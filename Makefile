@@ -18,7 +18,7 @@ help:
 	@echo "make setup   only create .venv with what 'make run' needs (CUDA=1: for NVIDIA GPUs)"
 
 .venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CPT Studio needs Python 3.11 or newer; set PYTHON=... to one.")'
+	$(PYTHON) scripts/check_machine.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) --editable '.$(if $(CUDA),[cuda])'
 # The CPU and CUDA builds of MLX put their library at the same path, so the one that is wanted

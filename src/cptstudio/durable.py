@@ -17,12 +17,12 @@ import os
 import secrets
 import shutil
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from cptstudio import macos
 from cptstudio.errors import UserError
 
 MEBIBYTE = 1024 * 1024
@@ -48,20 +48,9 @@ class UnusableFileError(UserError):
 
 
 def flush_to_disk(descriptor: int) -> None:
-    """Flush one open file or folder to the disk itself.
-
-    On macOS `fsync` only hands the data to the drive; F_FULLFSYNC makes the drive write it
-    (man fsync(2), macOS). Some file systems refuse it, and then fsync is the best there is.
-    """
-    if sys.platform == "darwin":
-        import fcntl
-
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            return
-        except OSError:
-            pass
-    os.fsync(descriptor)
+    """Flush one open file or folder to the disk itself."""
+    if not (macos.HERE and macos.flush_to_disk(descriptor)):
+        os.fsync(descriptor)
 
 
 def flush_directory(path: Path) -> None:

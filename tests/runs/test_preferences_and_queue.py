@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from cptstudio import macos
 from cptstudio.errors import UserError
 from cptstudio.runs import sleep_prevention
 from cptstudio.runs.preferences import Preferences, read_preferences, write_preferences
@@ -50,9 +50,9 @@ def test_preferences_keep_what_others_store(tmp_path: Path) -> None:
 
 
 def test_sleep_is_prevented_by_the_systems_own_means(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(macos, "HERE", True)
     assert sleep_prevention.sleep_preventer(123, "x") == ["/usr/bin/caffeinate", "-i", "-w", "123"]
-    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(macos, "HERE", False)
     monkeypatch.setenv("PATH", "/nowhere")
     assert sleep_prevention.sleep_preventer(123, "x") is None
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from cptstudio import macos
 
 _SMALLEST_PID = 2
 _SIGNAL_PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
@@ -46,12 +47,8 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         pass
-    if sys.platform == "darwin":
-        asked = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, text=True
-        )
-        if asked.returncode == 0 and asked.stdout.strip():
-            return asked.stdout.strip()
+    if macos.HERE and (told := macos.boot_id()):
+        return told
     import psutil
 
     # Minutes: the boot time is computed from the clock and moves a little with it.

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cptstudio import durable, memory_evidence
+from cptstudio import durable, macos, memory_evidence
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.runs import locks, records, sleep_prevention
@@ -80,8 +80,6 @@ class Trainer:
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end, for some time; returns whether it has ended. It is not reaped."""
-        if sys.platform == "darwin":
-            return bool(self._watch.control(None, 1, seconds))
         if self._watch is not None:
             return bool(self._watch.poll(seconds * 1000))
         time.sleep(seconds)
@@ -118,8 +116,7 @@ class Trainer:
             usage={
                 "user_seconds": usage.ru_utime,
                 "system_seconds": usage.ru_stime,
-                # getrusage(2): bytes on macOS, KiB elsewhere.
-                "peak_resident_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+                "peak_resident_bytes": macos.resident_bytes(usage.ru_maxrss),
                 "major_faults": usage.ru_majflt,
             },
             memory={
@@ -130,16 +127,8 @@ class Trainer:
         )
 
     def _end_watch(self) -> Any:
-        if sys.platform == "darwin":
-            queue = select.kqueue()
-            event = select.kevent(
-                self.pid,
-                filter=select.KQ_FILTER_PROC,
-                flags=select.KQ_EV_ADD,
-                fflags=select.KQ_NOTE_EXIT,
-            )
-            queue.control([event], 0)
-            return queue
+        if macos.HERE:
+            return macos.EndWatch(self.pid)
         try:
             descriptor = os.pidfd_open(self.pid)
         except (OSError, AttributeError):

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
+
+from cptstudio import macos
 
 
 def sleep_preventer(trainer_pid: int, run: str) -> list[str] | None:
@@ -20,8 +21,8 @@ def sleep_preventer(trainer_pid: int, run: str) -> list[str] | None:
 
     It is to be started with the reading end of the pipe as standard input.
     """
-    if sys.platform == "darwin":
-        return ["/usr/bin/caffeinate", "-i", "-w", str(trainer_pid)]
+    if macos.HERE:
+        return macos.stay_awake_command(trainer_pid)
     inhibit = shutil.which("systemd-inhibit")
     reader = shutil.which("cat")
     if inhibit is None or reader is None:

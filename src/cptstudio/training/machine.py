@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
@@ -12,9 +11,12 @@ from typing import Literal
 import psutil
 
 import cptstudio
+from cptstudio import macos
 from cptstudio.child_limits import usable_cores
 
 _PACKAGES = ("mlx", "mlx-lm", "transformers", "tokenizers", "numpy")
+# WSL 2 has the second in place of the first: Windows' own driver, by way of /dev/dxg.
+_NVIDIA_DEVICES = ("/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
 _CUDA_PACKAGES = ("mlx-cuda-12", "mlx-cuda-13", "mlx-cuda")
 
 
@@ -53,10 +55,10 @@ def describe_machine() -> Machine:
 
 
 def _accelerator() -> Literal["metal", "cuda", "cpu"]:
-    if sys.platform == "darwin":
-        return "metal" if platform.machine() == "arm64" else "cpu"
+    if macos.HERE:
+        return "metal" if macos.has_metal() else "cpu"
     # MLX's CUDA build computes on the GPU; without a device file there is none.
-    if os.path.exists("/dev/nvidiactl") and any(_version(name) for name in _CUDA_PACKAGES):
+    if any(map(os.path.exists, _NVIDIA_DEVICES)) and any(_version(name) for name in _CUDA_PACKAGES):
         return "cuda"
     return "cpu"
 

@@ -6,9 +6,9 @@ import functools
 import platform
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+from cptstudio import macos
 from cptstudio.training.machine import describe_machine
 
 _SECONDS = 10.0
@@ -28,8 +28,8 @@ def device_name() -> str:
 
 
 def _processor() -> str:
-    if sys.platform == "darwin":
-        return _output("sysctl", "-n", "machdep.cpu.brand_string").strip() or platform.machine()
+    if macos.HERE:
+        return macos.processor_name() or platform.machine()
     try:
         # Only Linux has it, and there platform.processor() is empty.
         text = Path("/proc/cpuinfo").read_text("utf-8", "replace")

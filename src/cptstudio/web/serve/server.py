@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from cptstudio import __version__, terminal
+from cptstudio import __version__, macos, terminal
 from cptstudio.errors import UserError, machine_error
 from cptstudio.terminal import visible
 from cptstudio.web.options import ServerOptions, parse_options
@@ -189,6 +189,4 @@ class _Worker:
 
 def _has_browser() -> bool:
     """Whether there is a screen. Without one, Python would start a browser in the terminal."""
-    if sys.platform == "darwin":
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return macos.HERE or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,101 @@
+"""All that is done otherwise on macOS, with its reason, in one place.
+
+Nothing here can be run on another system. So each part asks the system through something that a
+test can take the place of.
+
+Standard library only: the keeper uses this module.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import platform
+import select
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+HERE: Final = sys.platform == "darwin"
+"""Whether this is macOS."""
+
+_FULL_FLUSH: Final = 51  # F_FULLFSYNC, <sys/fcntl.h>
+_SYSCTL_SECONDS: Final = 10.0
+# Known to the type checker on macOS alone.
+_select: Any = select
+_run = subprocess.run
+
+
+def flush_to_disk(descriptor: int) -> bool:
+    """Make the drive write one open file or folder; returns whether it did.
+
+    `fsync` only hands the data to the drive there (man fsync(2), macOS). Some file systems refuse
+    F_FULLFSYNC, and then `fsync` is the best there is.
+    """
+    try:
+        fcntl.fcntl(descriptor, _FULL_FLUSH)
+    except OSError:
+        return False
+    return True
+
+
+def has_metal() -> bool:
+    """Whether MLX computes on the GPU: it does on Apple silicon."""
+    return platform.machine() == "arm64"
+
+
+def processor_name() -> str:
+    """Such as "Apple M3 Max"; empty where the system does not tell."""
+    return _sysctl("machdep.cpu.brand_string")
+
+
+def boot_id() -> str:
+    """A text that each boot has for itself; empty where the system does not tell."""
+    return _sysctl("kern.bootsessionuuid")
+
+
+def resident_bytes(maxrss: int) -> int:
+    """Bytes of `ru_maxrss`, which getrusage(2) counts in bytes there and in KiB elsewhere."""
+    return maxrss if HERE else maxrss * 1024
+
+
+def stay_awake_command(pid: int) -> list[str]:
+    """What keeps the machine awake while a process lives: caffeinate watches the pid itself."""
+    return ["/usr/bin/caffeinate", "-i", "-w", str(pid)]
+
+
+class EndWatch:
+    """Tells when a child has ended, without reaping it: kqueue, since there are no pidfds.
+
+    Args:
+        pid: of the child, which has not been reaped.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._queue = _select.kqueue()
+        event = _select.kevent(
+            pid,
+            filter=_select.KQ_FILTER_PROC,
+            flags=_select.KQ_EV_ADD,
+            fflags=_select.KQ_NOTE_EXIT,
+        )
+        self._queue.control([event], 0)
+
+    def poll(self, milliseconds: float) -> Sequence[Any]:
+        """Return what has happened within this time, as the `poll` of a pidfd does."""
+        happened: Sequence[Any] = self._queue.control(None, 1, milliseconds / 1000)
+        return happened
+
+
+def _sysctl(name: str) -> str:
+    try:
+        asked = _run(
+            ["/usr/sbin/sysctl", "-n", name],
+            capture_output=True,
+            text=True,
+            timeout=_SYSCTL_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
