@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO ?= demo
+# Drivers before 580 know CUDA 12 only (CUDA=12).
+CUDA_EXTRA := $(if $(filter 12,$(CUDA)),cuda12,cuda)
+CUDA_MLX := $(if $(filter 12,$(CUDA)),mlx-cuda-12,mlx-cuda-13)
 PYTHON_SOURCES := src tests benchmarks scripts examples start_web_interface.py
 
 .PHONY: help setup run test check static unit format bench docs clean
@@ -15,15 +18,15 @@ help:
 	@echo "make bench   speed against peers and the directions of continued pre-training (long)"
 	@echo "             (BEFORE=COMMIT: against that commit, too)"
 	@echo "make docs    write docs/api.md and the table of formats"
-	@echo "make setup   only create .venv with what 'make run' needs (CUDA=1: for NVIDIA GPUs)"
+	@echo "make setup   only create .venv with what 'make run' needs (CUDA=1: for NVIDIA GPUs; CUDA=12: with a driver before 580)"
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) scripts/check_machine.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) --editable '.$(if $(CUDA),[cuda])'
+	$(PIP) --editable '.$(if $(CUDA),[$(CUDA_EXTRA)])'
 # The CPU and CUDA builds of MLX put their library at the same path, so the one that is wanted
 # must come last.
-	$(if $(CUDA),$(PIP) --force-reinstall --no-deps mlx-cuda-13)
+	$(if $(CUDA),$(PIP) --force-reinstall --no-deps $(CUDA_MLX))
 	touch $@
 
 .venv/ready-for-tests: .venv/ready

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 from cptstudio.durable import integer
 from cptstudio.errors import UserError
+from cptstudio.job_programs import answer_request
 from cptstudio.models.hub_address import check_online, endpoint
 
 REQUEST_SECONDS = 30.0
@@ -130,3 +132,11 @@ def _seconds(value: Any) -> float | None:
         return datetime.fromisoformat(value).timestamp()
     except (TypeError, ValueError):
         return None
+
+
+def _search_for(request: dict[str, Any], _answer: object) -> dict[str, Any]:
+    return {"found": search(str(request["words"]))}
+
+
+if __name__ == "__main__":
+    sys.exit(answer_request(_search_for))

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from cptstudio.child_limits import for_a_check, for_files
+from cptstudio.child_limits import for_a_check, for_a_look, for_files
+from cptstudio.child_process import ask
 from cptstudio.errors import UserError
 from cptstudio.evaluation.programs import CHECK_MODEL
 from cptstudio.models import hub_address
@@ -16,6 +17,7 @@ from cptstudio.web.studio import Studio
 from cptstudio.web.work.jobs import Job, Order
 
 PROGRAM = "cptstudio.models.download"
+SEARCH = "cptstudio.models.hub"
 
 
 class DownloadBody(BaseModel, extra="forbid"):
@@ -86,10 +88,20 @@ def check(studio: Studio, body: ModelQuery) -> Job:
 
 
 def search(words: str) -> list[dict[str, Any]]:
-    """Ask the hub for models."""
-    from cptstudio.models import hub
+    """Ask the hub for models, by a program of its own.
 
-    return hub.search(words)
+    A client of HTTP asks macOS for its proxies, and this worker is forked: there the system ends a
+    forked process that uses its frameworks.
+
+    Raises:
+        UserError: the hub could not be asked.
+    """
+    hub_address.check_online()
+    limits = for_a_look("Check the network, then try again.", "Search for other words.")
+    found: list[dict[str, Any]] = ask(("-m", SEARCH), {"words": words}, limits, what="The search")[
+        "found"
+    ]
+    return found
 
 
 def delete(studio: Studio, model_id: str, *, confirmed: bool) -> None:
