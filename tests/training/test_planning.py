@@ -203,7 +203,7 @@ def test_the_estimate_of_trained_parameters_is_what_the_trainer_trains(
         assert kind is not None
         loaded = load_for_training(plan.model.path, method=kind)
         applied = apply_method(loaded, plan.settings.method)
-        assert trained_parameters(plan.model, plan.settings) == applied.trainable
+        assert trained_parameters(plan.network, plan.settings) == applied.trainable
 
 
 @pytest.mark.slow

@@ -322,7 +322,7 @@ def _table(made: Plan, seconds: float | None) -> Table:
     def row(label: str, value: str) -> None:
         table.add_row(label, escape(value))
 
-    row("model", f"{made.model.path.name}, {made.model.parameters / 1e6:,.1f}M parameters")
+    row("model", f"{made.model.path.name}, {made.network.parameters / 1e6:,.1f}M parameters")
     uses = ((use, f" x{use.weight:g}" if use.weight != 1 else "") for use in settings.data.corpora)
     row("corpora", ", ".join(f"{use.name} ({use.role}{times})" for use, times in uses))
     method: str = settings.method.kind or ""

@@ -7,7 +7,8 @@ of mantissa, an update smaller than 1/256 of its weight is lost.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -231,10 +232,31 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
             f"The model in {path} brings Python code ({raw['model_file']}) that would run on this "
             "machine. If you trust it, set model.trust_remote_code."
         )
-    try:
+    with _in_words(path, raw["model_type"]):
         model, config = load_network(path, trust_remote_code=trust_remote_code)
         types, lasting = stored_types(model), lasting_parameters(model)
         mx.eval(named_parameters(model))
+    check_weights(named_parameters(model), path)
+    tokenizer = _load_tokenizer(path, config, trust_remote_code)
+    return LoadedModel(model, tokenizer, config, path, quantization, types, lasting)
+
+
+def load_unread(path: Path, *, trust_remote_code: bool = False) -> tuple[Module, dict[str, Any]]:
+    """Return what `load_network` returns, to be looked at without its weights.
+
+    Raises:
+        UserError: mlx-lm cannot load it; the message says why.
+    """
+    check_plain_files(path)
+    with _in_words(path, read_model_config(path)["model_type"]):
+        return load_network(path, trust_remote_code=trust_remote_code)
+
+
+@contextmanager
+def _in_words(path: Path, model_type: str) -> Iterator[None]:
+    """Say what mlx-lm raises while it loads a model."""
+    try:
+        yield
     except _LOADING_ERRORS as error:
         reason: object = error
         if isinstance(error, SystemExit):
@@ -243,11 +265,8 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
         if lacking is not None:
             reason = f"its config.json does not say {lacking[1]}"
         raise UserError(
-            f"mlx-lm cannot load the {raw['model_type']!r} model in {path}: {reason}"
+            f"mlx-lm cannot load the {model_type!r} model in {path}: {reason}"
         ) from error
-    check_weights(named_parameters(model), path)
-    tokenizer = _load_tokenizer(path, config, trust_remote_code)
-    return LoadedModel(model, tokenizer, config, path, quantization, types, lasting)
 
 
 def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module, dict[str, Any]]:

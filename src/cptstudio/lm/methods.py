@@ -31,6 +31,7 @@ from cptstudio.lm.parameters import (
     named_parameters,
     set_parameters,
     trainable_parameters,
+    unpacked_sizes,
 )
 from cptstudio.run_files import ParameterRule
 from cptstudio.settings import MethodSettings
@@ -111,7 +112,7 @@ def _apply_full(loaded: LoadedModel, rule: ParameterRule) -> AppliedMethod:
     return AppliedMethod(
         kind="full",
         trainable=sum(value.size for value in trained.values()),
-        total=_total(model),
+        total=sum(unpacked_sizes(model).values()),
         targets=(),
         embeddings=frozenset(embeddings & trained.keys()),
         adapter_config=None,
@@ -127,7 +128,7 @@ def _apply_adapters(
     loaded: LoadedModel, settings: MethodSettings, last: int | None, seed: int, rule: ParameterRule
 ) -> AppliedMethod:
     model: Any = loaded.model
-    total = _total(model)
+    total = sum(unpacked_sizes(model).values())
     model.freeze()
     blocks = len(model.layers)
     if last is not None and last > blocks:
@@ -164,16 +165,16 @@ def _apply_adapters(
     )
 
 
-def _block_prefixes(model: Any) -> list[str]:
+def block_prefixes(model: Any) -> list[str]:
     """Paths of the model's blocks, such as "model.layers.0", in order."""
     paths = {id(module): path for path, module in model.named_modules()}
     return [paths[id(block)] for block in model.layers]
 
 
-def _candidates(model: Any, first_block: int) -> dict[str, tuple[str, Module]]:
+def adapter_candidates(model: Any, first_block: int) -> dict[str, tuple[str, Module]]:
     """Linear modules inside the blocks: whole path -> (path inside the block, module)."""
     found: dict[str, tuple[str, Module]] = {}
-    for prefix, block in list(zip(_block_prefixes(model), model.layers, strict=True))[first_block:]:
+    for prefix, block in list(zip(block_prefixes(model), model.layers, strict=True))[first_block:]:
         for path, module in block.named_modules():
             if isinstance(module, (*_LINEAR, *_EXPERTS)) or hasattr(module, "to_lora"):
                 found[f"{prefix}.{path}"] = (path, module)
@@ -184,7 +185,7 @@ def _choose_targets(
     loaded: LoadedModel, settings: MethodSettings, first_block: int
 ) -> tuple[dict[str, Module], list[str]]:
     model: Any = loaded.model
-    candidates = _candidates(model, first_block)
+    candidates = adapter_candidates(model, first_block)
     notes: list[str] = []
     chosen = {path: module for path, (_, module) in candidates.items()}
     if settings.targets is not None:
@@ -203,7 +204,7 @@ def _choose_targets(
                 )
             chosen |= matching
     if settings.kind == "dora":
-        unfit = [path for path, module in chosen.items() if not isinstance(module, _LINEAR)]
+        unfit = [path for path, module in chosen.items() if not takes_dora(module)]
         if unfit:
             notes.append(
                 f"{len(unfit)} modules that hold several experts stay frozen, because mlx-lm has "
@@ -220,7 +221,7 @@ def _choose_targets(
 
 def _short_keys(model: Any, chosen: Iterable[str], last: int) -> list[str]:
     """Keys for mlx-lm: paths inside a block when these mean the same, else whole paths."""
-    prefixes = _block_prefixes(model)[-last:]
+    prefixes = block_prefixes(model)[-last:]
     targets = set(chosen)
     inner = {
         path[len(prefix) + 1 :]
@@ -242,7 +243,7 @@ def _replace_by_adapters(
 ) -> None:
     layers: list[tuple[str, Any]] = []
     for path, module in chosen.items():
-        layer = _adapter(module, settings, scale)
+        layer = new_adapter(module, settings, scale)
         factors = {
             name: _initial_factor(value.shape, module, f"{path}.{name}", seed)
             for name, value in named_parameters(layer).items()
@@ -253,7 +254,13 @@ def _replace_by_adapters(
     model.update_modules(tree_unflatten(layers))
 
 
-def _adapter(module: Any, settings: MethodSettings, scale: float) -> Any:
+def takes_dora(module: Module) -> bool:
+    """Return whether mlx-lm has a dora layer for a linear layer."""
+    return isinstance(module, _LINEAR)
+
+
+def new_adapter(module: Any, settings: MethodSettings, scale: float) -> Any:
+    """Return the layer that carries lora or dora on a linear layer of a frozen network."""
     arguments: dict[str, Any] = {"r": settings.rank, "scale": scale, "dropout": settings.dropout}
     if settings.kind == "dora":
         return DoRALinear.from_base(module, **arguments)
@@ -299,19 +306,3 @@ def _unfreeze_embeddings(loaded: LoadedModel, rule: ParameterRule) -> frozenset[
     for module in embedding_modules(model, rule).values():
         module.unfreeze(recurse=False)
     return frozenset(names)
-
-
-def _total(model: Module) -> int:
-    """Number of parameters, packed ones unpacked (mlx-lm's own count leaves some out)."""
-    total = 0
-    for module in named_modules(model).values():
-        own: dict[str, Any] = {
-            name: value for name, value in module.items() if isinstance(value, mx.array)
-        }
-        scales = own.pop("scales", None)
-        if scales is not None:
-            group_size: int = getattr(module, "group_size", 64)
-            total += scales.size * group_size
-            own = {name: value for name, value in own.items() if name == "bias"}
-        total += sum(value.size for name, value in own.items() if not name.startswith("_"))
-    return total

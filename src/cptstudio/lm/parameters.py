@@ -47,6 +47,26 @@ def trainable_parameters(model: Module) -> dict[str, mx.array]:
     return flatten(model.trainable_parameters())  # type: ignore[no-untyped-call]
 
 
+def unpacked_sizes(model: Module) -> dict[str, int]:
+    """Return how many numbers each parameter stands for: packed ones unpacked, their scales none.
+
+    mlx-lm's own count leaves some out.
+    """
+    modules = named_modules(model)
+    sizes = {}
+    for name, value in named_parameters(model).items():
+        path, _, leaf = name.rpartition(".")
+        module: Any = modules.get(path, {})
+        if "scales" not in module:
+            sizes[name] = value.size
+        elif leaf == "weight":
+            # Each scale stands for one group of weights.
+            sizes[name] = module["scales"].size * int(getattr(module, "group_size", 64))
+        else:
+            sizes[name] = value.size if leaf == "bias" else 0
+    return sizes
+
+
 def set_parameters(model: Module, values: Mapping[str, mx.array]) -> None:
     """Replace parameters by name.
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from cptstudio.lengths import Length
 from cptstudio.lm.description import ModelDescription
+from cptstudio.lm.network_facts import NetworkFacts
 from cptstudio.lm.weight_formats import can_be_compiled
 from cptstudio.optimizer_records import OPTIMIZERS
 from cptstudio.settings import Settings, TrainingSettings
@@ -49,7 +50,7 @@ def compute_dtype(settings: TrainingSettings, machine: Machine) -> str:
 
 
 def fill_in(
-    settings: TrainingSettings, model: ModelDescription, machine: Machine
+    settings: TrainingSettings, model: ModelDescription, network: NetworkFacts, machine: Machine
 ) -> TrainingSettings:
     """Everything that does not depend on the corpora's sizes."""
     data, compute, method = settings.data, settings.compute, settings.method
@@ -68,8 +69,8 @@ def fill_in(
             threads=machine.cores,
         ),
     )
-    kind = method.kind or _default_kind(settings, model, machine)
-    usual = default_learning_rate(model.parameters, kind, settings.optimizer.name)
+    kind = method.kind or _default_kind(settings, model, network, machine)
+    usual = default_learning_rate(network.parameters, kind, settings.optimizer.name)
     optimizer = _filled(settings.optimizer, learning_rate=usual)
     rate = optimizer.learning_rate or 0.0
     method = _filled(
@@ -81,11 +82,13 @@ def fill_in(
     return _changed(settings, optimizer=optimizer, method=method)
 
 
-def _default_kind(settings: TrainingSettings, model: ModelDescription, machine: Machine) -> str:
-    if model.full_training_obstacle is not None or model.parameters > LARGEST_FULL_MODEL:
+def _default_kind(
+    settings: TrainingSettings, model: ModelDescription, network: NetworkFacts, machine: Machine
+) -> str:
+    if model.full_training_obstacle is not None or network.parameters > LARGEST_FULL_MODEL:
         return "lora"
     full = _changed(settings, method=_changed(settings.method, kind="full"))
-    needed = estimate_memory(model, full, machine).total
+    needed = estimate_memory(model, network, full, machine).total
     return "full" if needed <= MEMORY_PART * machine.memory else "lora"
 
 

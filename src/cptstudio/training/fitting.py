@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cptstudio.errors import UserError
 from cptstudio.lm.description import describe_model
+from cptstudio.lm.network_reader import read_network
 from cptstudio.retention import most_at_once
 from cptstudio.run_files import RunConfig, checkpoints_of, read_config
 from cptstudio.settings import Settings, TrainingSettings
@@ -73,8 +74,9 @@ def fit_of_run(config: RunConfig | None, directory: Path) -> Fit | None:
     settings, machine = config.settings, describe_machine()
     try:
         model = describe_model(Path(config.model_path))
-        memory = estimate_memory(model, settings, machine).total
-        one = checkpoint_bytes(model, settings)
+        network = read_network(model.path, trust_remote_code=settings.model.trust_remote_code)
+        memory = estimate_memory(model, network, settings, machine).total
+        one = checkpoint_bytes(network, settings)
         free = shutil.disk_usage(directory).free
     except (UserError, OSError):
         return None

@@ -25,6 +25,8 @@ from cptstudio.lm.description import (
 )
 from cptstudio.lm.finite import damaged_tensors, not_finite
 from cptstudio.lm.known_differences import known_differences
+from cptstudio.lm.network_facts import NetworkFacts
+from cptstudio.lm.network_reader import read_network
 from cptstudio.lm.weight_formats import can_be_compiled, why_untrainable
 from cptstudio.prompt_suites import with_suite
 from cptstudio.retention import most_at_once
@@ -56,6 +58,7 @@ class Plan:
 
     Attributes:
         settings: with every value that is chosen for the user filled in.
+        network: the model's, by its shapes.
         corpora: opened, in the order of settings.data.corpora.
         tokenizer_hash: of the model's tokenizer.
         length: in steps.
@@ -70,6 +73,7 @@ class Plan:
 
     settings: TrainingSettings
     model: ModelDescription
+    network: NetworkFacts
     corpora: tuple[Corpus, ...]
     tokenizer_hash: str
     length: RunLength
@@ -108,7 +112,7 @@ def make_plan(
     for place, use in enumerate(settings.data.corpora):
         with _noted(problems, f"data.corpora.{place}"):
             corpora.append(open_corpus(workspace.corpus(use.name)))
-    model, tokenizer_hash = None, ""
+    model, network, tokenizer_hash = None, None, ""
     with _noted(problems, "model.path"):
         model = describe_model(resolve_model(settings.model.path, workspace.base_models))
     if model is not None:
@@ -116,21 +120,28 @@ def make_plan(
             tokenizer_hash = identify_tokenizer(model.path)
         if tokenizer_hash:
             problems += _token_problems(model, settings, corpora, tokenizer_hash)
-        problems += _model_problems(model, settings, machine)
-    if problems or model is None:
+        obstacles = list(_model_problems(model, settings, machine))
+        problems += obstacles
+        if not obstacles:
+            with _noted(problems, "model.path"):
+                network = read_network(
+                    model.path, trust_remote_code=settings.model.trust_remote_code
+                )
+    if problems or model is None or network is None:
         raise UserError("This run cannot be prepared:", problems)
-    settings = fill_in(settings, model, machine)
+    settings = fill_in(settings, model, network, machine)
     order = row_order(settings, corpora, tokenizer_hash)
     length = run_length(settings, order, held_out_sizes(corpora, tokenizer_hash))
     settings = fill_in_lengths(settings, length)
     # The filled-in warm-up is one step at least.
     length = run_length(settings, order)
-    memory = estimate_memory(model, settings, machine)
-    one = checkpoint_bytes(model, settings)
+    memory = estimate_memory(model, network, settings, machine)
+    one = checkpoint_bytes(network, settings)
     steps, every = Length(length.steps, "steps"), Length(length.save_every, "steps")
     plan = Plan(
         settings=settings,
         model=model,
+        network=network,
         corpora=tuple(corpora),
         tokenizer_hash=tokenizer_hash,
         length=length,
@@ -257,16 +268,17 @@ def _about_rate(plan: Plan) -> Iterator[str]:
     settings = plan.settings
     rate = settings.optimizer.learning_rate or 0.0
     kind = settings.method.kind or "full"
-    usual = default_learning_rate(plan.model.parameters, kind, settings.optimizer.name)
-    factor = TINY_RATE_FACTOR if plan.model.parameters < TINY_MODEL else USUAL_RATE_FACTOR
+    parameters = plan.network.parameters
+    usual = default_learning_rate(parameters, kind, settings.optimizer.name)
+    factor = TINY_RATE_FACTOR if parameters < TINY_MODEL else USUAL_RATE_FACTOR
     low, high = usual / USUAL_RATE_FACTOR, usual * factor
     if low <= rate <= high:
         return
     effect = "may wreck what the model knows" if rate > high else "will hardly change the model"
+    size = f"{parameters / 1e6:,.0f}M"
     yield (
         f"The learning rate {rate:.1e} lies outside the usual {low:.1e} to {high:.1e} for "
-        f"{kind} with {settings.optimizer.name} on {plan.model.parameters / 1e6:,.0f}M parameters: "
-        f"it {effect}."
+        f"{kind} with {settings.optimizer.name} on {size} parameters: it {effect}."
     )
 
 

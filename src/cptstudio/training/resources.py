@@ -1,4 +1,4 @@
-"""How much memory and disk a run will take, from the model's configuration alone.
+"""How much memory and disk a run will take, from the network's shapes and the configuration.
 
 A step is largest at one of two moments. At the end of the backward pass there are the
 activations, and as many gradients of them: MLX computes the gradients of the weights last, and
@@ -11,16 +11,15 @@ probabilities, which its fused kernel keeps for one layer at a time.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from cptstudio.lm.config_section import language_model
 from cptstudio.lm.description import ModelDescription, read_model_config
+from cptstudio.lm.network_facts import SIZES, NetworkFacts
 from cptstudio.lm.streams import most_streams
 from cptstudio.optimizer_records import OPTIMIZERS
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import Machine
-from cptstudio.weight_files import read_tensors
 
 # For each token and layer, arrays as wide as the named part that exist at the end.
 HIDDEN_ARRAYS = 5.1
@@ -52,9 +51,6 @@ UPDATE_ARRAYS = 3.0
 UPDATE_WEIGHTS = 10_500_000
 """Weights whose update is under way at once: two or three chunks of the optimizer."""
 
-_EMBEDDINGS = ("embed", "lm_head", "wte", "wpe")
-"""In the names of their tensors."""
-
 ATTENTION_BLOCK, MOST_BLOCKS = 128, 8
 """As in `cptstudio.lm.cpu_attention`, which imports MLX."""
 
@@ -82,62 +78,42 @@ class MemoryEstimate:
         return self.weights + self.optimizer + self.accumulated + max(self.backward, self.update)
 
 
-def trained_parameters(model: ModelDescription, settings: TrainingSettings) -> int:
+def trained_parameters(network: NetworkFacts, settings: TrainingSettings) -> int:
     """Number of parameters that the method trains."""
+    return network.trained(settings.method).total
+
+
+def state_bytes(network: NetworkFacts, settings: TrainingSettings) -> int:
+    """Bytes of the optimizer's state."""
+    trained = network.trained(settings.method)
+    return OPTIMIZERS[settings.optimizer.name].state_bytes(trained.matrices, trained.others)
+
+
+def weight_bytes(network: NetworkFacts, settings: TrainingSettings) -> int:
+    """Bytes of all parameters: masters in float32, and copies in the type of the computation."""
+    trained, dtype = trained_parameters(network, settings), settings.compute.dtype
+    copies = 0 if dtype == "float32" else SIZES[dtype] * trained
     if settings.method.kind == "full":
-        return model.parameters
-    rank, quantization = settings.method.rank, model.quantization
-    packing = 32 // quantization.bits if quantization and quantization.bits else 1
-    shapes = [
-        tensor.shape
-        for name, tensor in read_tensors(model.path).items()
-        if len(tensor.shape) >= 2
-        and name.endswith("weight")
-        and not any(part in name for part in _EMBEDDINGS)
-    ]
-    adapters = sum(
-        math.prod(shape[:-2]) * rank * (shape[-2] + shape[-1] * packing) for shape in shapes
-    )
-    if settings.method.train_embeddings:
-        adapters += embedding_parameters(model)
-    return adapters
-
-
-def state_bytes(model: ModelDescription, settings: TrainingSettings) -> int:
-    """Bytes of the optimizer's state; norms and biases are too few to count."""
-    whole = settings.method.kind == "full" or settings.method.train_embeddings
-    tables = embedding_parameters(model) if whole else 0
-    matrices = trained_parameters(model, settings) - tables
-    return OPTIMIZERS[settings.optimizer.name].state_bytes(matrices, tables)
-
-
-def embedding_parameters(model: ModelDescription) -> int:
-    """Number of parameters of embedding and head."""
-    width = _sizes(model).hidden
-    return (model.vocabulary_size or 0) * width * (1 if model.tied_embeddings else 2)
+        return 4 * network.parameters + copies
+    return network.frozen_bytes(settings.method, dtype) + 4 * trained + copies
 
 
 def estimate_memory(
-    model: ModelDescription, settings: TrainingSettings, machine: Machine
+    model: ModelDescription, network: NetworkFacts, settings: TrainingSettings, machine: Machine
 ) -> MemoryEstimate:
     """Memory of a step.
 
     Args:
+        network: the model's.
         settings: with method, rows, context length, compute type and threads set.
     """
-    trained = trained_parameters(model, settings)
+    trained = trained_parameters(network, settings)
     number = 4 if settings.compute.dtype == "float32" else 2
     streams = 1
     if machine.accelerator == "cpu":
         # As `lm.gradients` shares rows out.
         threads = settings.compute.threads or machine.cores
         streams = min(most_streams(threads, 4 * trained, machine.memory), settings.batch.rows)
-    copies = 0 if number == 4 else number * trained
-    if settings.method.kind == "full":
-        weights = 4 * trained + copies
-    else:
-        base = model.bytes if model.quantization else number * model.parameters
-        weights = base + 4 * trained + copies
     on_the_way = UPDATE_ARRAYS * min(trained, UPDATE_WEIGHTS)
     on_cpu = machine.accelerator == "cpu"
     kept, again = _activations(_sizes(model), settings, on_cpu)
@@ -149,8 +125,8 @@ def estimate_memory(
     else:
         passing += logits
     return MemoryEstimate(
-        weights=weights,
-        optimizer=state_bytes(model, settings),
+        weights=weight_bytes(network, settings),
+        optimizer=state_bytes(network, settings),
         accumulated=4 * trained if settings.batch.accumulation > 1 else 0,
         backward=int(number * kept + passing + matrices),
         update=int(4 * (streams * trained + on_the_way)),
@@ -240,13 +216,13 @@ def _sizes(model: ModelDescription) -> _Sizes:
     )
 
 
-def checkpoint_bytes(model: ModelDescription, settings: TrainingSettings) -> int:
+def checkpoint_bytes(network: NetworkFacts, settings: TrainingSettings) -> int:
     """Bytes of one checkpoint on disk."""
-    trained = trained_parameters(model, settings)
-    state = 4 * trained + state_bytes(model, settings)
-    stored = {"float32": 4}.get(model.dtype, 2)
+    state = 4 * trained_parameters(network, settings) + state_bytes(network, settings)
     if settings.method.kind == "full":
-        return state + (0 if stored == 4 else stored * model.parameters)
+        # What the files store in float32 is not written twice.
+        stored = network.storage
+        return state + stored.bytes() - 4 * stored.numbers.get("float32", 0)
     if settings.method.train_embeddings:
-        return state + stored * model.parameters
+        return state + network.storage.bytes()
     return state

@@ -13,6 +13,7 @@ import psutil
 from cptstudio.errors import UserError
 from cptstudio.evaluation.inference import InferenceState
 from cptstudio.lm.description import describe_model
+from cptstudio.lm.network_reader import read_network
 from cptstudio.run_files import RunConfig
 from cptstudio.training.machine import describe_machine
 from cptstudio.training.resources import estimate_memory
@@ -47,7 +48,9 @@ def make_room(tasks: InferenceTasks, config: RunConfig) -> None:
         return
     try:
         model = describe_model(Path(config.model_path))
-        needed = estimate_memory(model, config.settings, describe_machine()).total
+        trusted = config.settings.model.trust_remote_code
+        network = read_network(model.path, trust_remote_code=trusted)
+        needed = estimate_memory(model, network, config.settings, describe_machine()).total
     except (UserError, OSError) as error:
         _log.info("the memory of %s cannot be told: %s", config.name, error)
         return
