@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import sys
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from cptstudio.lm import blas, elf
+from cptstudio.lm import blas, elf, gemv
 
 linux_cpu = pytest.mark.skipif(
     sys.platform != "linux" or mx.default_device() != mx.Device(mx.cpu),
@@ -130,3 +131,50 @@ def test_other_machines_never_reach_it(
 def test_a_library_that_is_not_loaded_has_no_slots() -> None:
     if sys.platform == "linux":
         assert elf.symbol_slots("libnothing.so", ("cblas_sgemm",)) == {}
+
+
+@linux_cpu
+def test_one_row_products_are_forwarded_only_while_text_is_made() -> None:
+    assert blas.use_fast_blas(threads=2).replaced
+    during = calls_table()
+    random = np.random.default_rng(5)
+    row = random.standard_normal((3, 1, 130)).astype(np.float32)
+    matrix = random.standard_normal((130, 71)).astype(np.float32)
+    crosswise = mx.array(np.ascontiguousarray(matrix.T)).T
+    exact = row.astype(np.float64) @ matrix
+    with blas.one_row_products() as prompts_read:
+        forwards = platform.machine() == "x86_64"  # Elsewhere OpenBLAS does it by itself.
+        assert (calls_table()["cblas_sgemm"] != during["cblas_sgemm"]) == forwards
+        for number in range(2):
+            for right in (mx.array(matrix), crosswise):
+                np.testing.assert_allclose(np.array(mx.array(row) @ right), exact, atol=1e-4)
+            if not number:
+                prompts_read()
+    assert calls_table() == during and blas.blas_threads() == 2
+    with pytest.raises(ZeroDivisionError), blas.one_row_products():
+        raise ZeroDivisionError
+    assert calls_table() == during
+
+
+@linux_cpu
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="machine code of x86-64")
+def test_what_was_in_a_products_memory_does_not_show() -> None:
+    library, _ = blas._load_openblas()
+    addresses = [
+        ctypes.cast(getattr(library, f"scipy_cblas_{name}"), ctypes.c_void_p).value or 0
+        for name in ("sgemm", "sgemv")
+    ]
+    address = gemv.one_row_forwarder(*addresses)
+    assert address is not None
+    whole, single, array = ctypes.c_int, ctypes.c_float, ctypes.c_void_p
+    product = ctypes.CFUNCTYPE(
+        None, *[whole] * 6, single, array, whole, array, whole, single, array, whole
+    )(address)
+    for rows in (1, 2):
+        left, right = np.ones((rows, 40), np.float32), np.ones((40, 9), np.float32)
+        result = np.full((rows, 9), np.nan, np.float32)
+        pointers = [one.ctypes.data for one in (left, right, result)]
+        product(
+            101, 111, 111, rows, 9, 40, 0.5, pointers[0], 40, pointers[1], 9, 0.0, pointers[2], 9
+        )
+        np.testing.assert_array_equal(result, 20.0)

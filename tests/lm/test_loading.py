@@ -8,8 +8,11 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlx.core as mx
+import numpy as np
+import psutil
 import pytest
 
 from cptstudio.errors import UserError
@@ -23,6 +26,7 @@ from cptstudio.lm.loading import (
 )
 from cptstudio.lm.parameters import named_parameters
 from cptstudio.lm.saving import save_weights
+from cptstudio.lm.sharing import with_adapter
 from cptstudio.lm.vocabulary import template_ids_beyond, token_texts
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import logits, prepare, text_batch, train
@@ -325,3 +329,26 @@ def test_inference_with_and_without_an_adapter(toy_folder: ToyFolder, tmp_path: 
         load_for_inference(toy_folder("gemma3"), tmp_path)
     with pytest.raises(UserError, match="cannot be put on"):
         load_for_inference(base, tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(default_compute_dtype() != mx.float32, reason="GPUs multiply packed weights")
+def test_packed_weights_are_unpacked_for_inference_where_memory_allows(
+    quantized_folder: ToyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = quantized_folder("llama")
+    batch = text_batch(folder)
+    loaded, method = prepare(folder, kind="lora")
+    train(loaded.model, batch, steps=2)
+    save_weights(tmp_path, loaded, method)
+    unpacked = load_for_inference(folder)
+    shared = with_adapter(unpacked, tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    packed = load_for_inference(folder)
+    assert unpacked.unpacked and not packed.unpacked
+    assert not any(name.endswith("scales") for name in named_parameters(unpacked.model))
+    assert any(name.endswith("scales") for name in named_parameters(packed.model))
+    pairs = [(unpacked, packed), (shared, with_adapter(packed, tmp_path))]
+    plain, adapted = ([logits(one.model, batch) for one in pair] for pair in pairs)
+    np.testing.assert_allclose(*plain, atol=1e-4)
+    np.testing.assert_allclose(*adapted, atol=1e-4)
+    assert np.abs(adapted[0] - plain[0]).max() > 1e-2

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from cptstudio.errors import UserError
 from cptstudio.evaluation.model_requests import Prompt, Sampling
+from cptstudio.lm.blas import one_row_products
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.samplers import keyed_sampler
 from cptstudio.lm.text_after import TextAfter, raw_tokens, token_texts
@@ -239,14 +240,16 @@ def run_together(
     active = {index: iter(completion) for index, completion in enumerate(completions)}
     ends: list[str | None] = [None] * len(completions)
     try:
-        while active:
-            for index in list(active):
-                piece = next(active[index], None)
-                if piece is None:
-                    del active[index]
-                    continue
-                ends[index] = piece.finish
-                tell(index, piece)
+        with one_row_products() as prompts_read:
+            while active:
+                for index in list(active):
+                    piece = next(active[index], None)
+                    if piece is None:
+                        del active[index]
+                        continue
+                    ends[index] = piece.finish
+                    tell(index, piece)
+                prompts_read()
     finally:
         for pieces in active.values():
             pieces.close()  # type: ignore[attr-defined]

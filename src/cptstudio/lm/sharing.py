@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
+from mlx_lm.utils import dequantize_model
 
 from cptstudio.lm.loading import LoadedModel, load_network, put_adapter
 from cptstudio.lm.parameters import named_parameters, set_parameters
@@ -25,6 +26,8 @@ def with_adapter(
     weights = named_parameters(base.model)
     # Lazy: the weights in the files are replaced before any of them is read.
     model, _ = load_network(base.path, trust_remote_code=trust_remote_code)
+    if base.unpacked:
+        dequantize_model(model)
     set_parameters(model, weights)
     # As `load_for_inference` does.
     dtype = mx.float32 if mx.default_device() == mx.Device(mx.cpu) else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.generate import stream_generate
 
+from cptstudio.lm.blas import one_row_products
 from cptstudio.lm.likelihood import Scores, bits_per_byte, score_documents
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.output_head import OutputHead
@@ -139,20 +140,23 @@ def complete_prompts(
             tokens = raw_tokens(loaded.tokenizer, prompt) or [loaded.tokenizer.eos_token_id]
             check_ids(tokens, loaded.embedding_rows, f"The prompt {prompt[:40]!r}", loaded.path)
             text = TextAfter(loaded.tokenizer, tokens)
-            for response in stream_generate(
+            responses = stream_generate(
                 loaded.model,
                 loaded.tokenizer,
                 tokens,
                 max_tokens=sampling.max_tokens,
                 sampler=sampler,
-            ):
-                if mx.isnan(response.logprobs).any().item():
-                    # What is drawn from no numbers is no text.
-                    parts.append(NO_TEXT)
-                    break
-                if response.finish_reason != "stop":
-                    parts.append(text.add(response.token))
-                if should_stop():
-                    raise EvaluationAbandonedError
+            )
+            with one_row_products() as prompt_read, closing(responses):
+                for response in responses:
+                    prompt_read()
+                    if mx.isnan(response.logprobs).any().item():
+                        # What is drawn from no numbers is no text.
+                        parts.append(NO_TEXT)
+                        break
+                    if response.finish_reason != "stop":
+                        parts.append(text.add(response.token))
+                    if should_stop():
+                        raise EvaluationAbandonedError
             texts.append("".join(parts) + text.finish())
     return texts
