@@ -35,7 +35,7 @@ def triad(threads: int) -> float:
     size = TRIAD_BYTES // 3 // 4 // threads
     shares = [tuple(np.ones(size, np.float32) for _ in range(3)) for _ in range(threads)]
 
-    def work(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:  # type: ignore[type-arg]
+    def work(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
         for start in range(0, size, BLOCK):
             part = slice(start, start + BLOCK)
             np.multiply(c[part], 3.0, out=a[part])
