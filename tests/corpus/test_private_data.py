@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
 import string
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cptstudio.cli import app
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.private_data import PrivateData, spans
 from cptstudio.corpus.report import render
+from cptstudio.errors import UserError
 from tests.corpus.test_cases import KEEP_ALL
 
 _CHOSEN = random.Random(1)
@@ -88,3 +93,23 @@ def test_a_build_counts_and_masks(tmp_path: Path) -> None:
     assert texts == ["To [EMAIL]", "Call +49 30 901820"]
     assert masked.manifest.report.private == counted.manifest.report.private
     assert "--mask phones" in render(masked)
+
+
+def test_a_preview_of_one_file_in_the_terminal(tmp_path: Path) -> None:
+    """`corpus preview`: any document of a file, what is masked or could be, what is left out."""
+    file = tmp_path / "two.jsonl"
+    file.write_text('{"text": "Write to jane@example.org."}\n{"text": "Call +49 221 1234567."}\n')
+    run = partial(CliRunner().invoke, app, catch_exceptions=False)
+    shown = run(["corpus", "preview", str(file), "--mask", "emails"]).stdout
+    assert "two.jsonl, document 1" in shown and "jane@example.org[EMAIL]." in shown
+    assert "26 characters, 17 after cleaning" in shown
+    found = run(["corpus", "preview", str(file), "--document", "2", "--json"]).stdout
+    pieces = [(one["kind"], one["found"]) for one in json.loads(found)["pieces"]]
+    assert pieces == [("kept", None), ("found", "phones"), ("kept", None)]
+    page = tmp_path / "page.html"
+    page.write_text("<p hidden>Not seen.</p><p>Seen.</p>")
+    assert "Note: 1 hidden passages are left out" in run(["corpus", "preview", str(page)]).stdout
+    with pytest.raises(UserError, match=r"two\.jsonl has no document 3"):
+        run(["corpus", "preview", str(file), "--document", "3"])
+    with pytest.raises(UserError, match="is not a file"):
+        run(["corpus", "preview", str(tmp_path)])

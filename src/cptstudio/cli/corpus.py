@@ -25,7 +25,7 @@ from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import whole
 from cptstudio.corpus import build_progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
-from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.corpus.manifest import AFTER_READING, BuildChoices, BuildSettings
 from cptstudio.corpus.readers.dispatch import PACKED, formats_in_words, listed
 from cptstudio.corpus.report import describe, render
 from cptstudio.errors import UserError
@@ -53,19 +53,9 @@ ModelOption = Annotated[
 ]
 
 
-_NOT_OF_ONE_FILE = (
-    "validation",
-    "test",
-    "exact_dedup",
-    "near_dedup",
-    "drop_boilerplate",
-    "source_notes",
-)
-
-
 @app.command()
 @with_field_options(
-    BuildSettings, flags={"validation": "--held-out", "source_notes": "--note"}, upper=True
+    BuildChoices, flags={"validation": "--held-out", "source_notes": "--note"}, upper=True
 )
 def build(
     name: NameArgument,
@@ -86,15 +76,6 @@ def build(
             help="Tokenize even if MODEL's tokenizer loses more than 1% of the text.",
         ),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            min=1,
-            help="Processes that read documents at once; by default one a core. The corpus is the "
-            "same however many there are.",
-        ),
-    ] = None,
     workspace: NewWorkspaceOption = Path(),
     as_json: JsonOption = False,
     *,
@@ -121,9 +102,7 @@ def build(
     place.make(place.corpora)
     with byte_bar(quiet=as_json) as bar:
         tell = _phases_on(bar)
-        corpus, changed = _build(
-            folder, sources or [], given, model_path, tell, allow_lossy, workers
-        )
+        corpus, changed = _build(folder, sources or [], given, model_path, tell, allow_lossy)
     if as_json:
         print_json({"changed": changed, **describe(corpus)})
         return
@@ -157,11 +136,11 @@ def _build(
     model_path: Path | None,
     tell: build_progress.ProgressCallback,
     allow_lossy: bool,
-    workers: int | None,
 ) -> tuple[Corpus, bool]:
     from cptstudio.corpus.build import build_corpus
     from cptstudio.corpus.tokenising import ensure_tokens
 
+    workers = given.pop("workers", None)
     if sources:
         settings = checked(BuildSettings, **given)
     else:
@@ -215,11 +194,7 @@ def show(
 
 
 @app.command()
-@with_field_options(
-    BuildSettings,
-    leave_out=_NOT_OF_ONE_FILE,
-    upper=True,
-)
+@with_field_options(BuildSettings, leave_out=AFTER_READING, upper=True)
 def preview(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A file as a build reads it.")],
     document: Annotated[

@@ -262,7 +262,7 @@ def _build(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         settings=settings,
         split=rule,
-        report=_report(records, reader, likeness, languages, len(files), sectioned, boilerplate),
+        report=_report(records, reader, likeness, languages, sectioned, boilerplate),
         readers=READERS,
         reader_versions=reader_versions(),
     )
@@ -273,14 +273,13 @@ def _report(
     reader: SourceReader,
     likeness: dict[int, tuple[int, float]],
     languages: LanguageShares,
-    source_files: int,
     sectioned: Sectioned | None,
     boilerplate: Boilerplate,
 ) -> CorpusReport:
     return CorpusReport(
         boilerplate=boilerplate,
         sectioned=0 if sectioned is None else int(sectioned.cut.sum()),
-        source_files=source_files,
+        source_files=reader.files,
         skipped_files=reader.skipped,
         problems=reader.problems,
         problem_count=reader.problem_count,

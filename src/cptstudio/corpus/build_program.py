@@ -83,7 +83,7 @@ def _progress_to(answer: Answer) -> ProgressCallback:
         reading = moment.phase == "reading"
         answer.progress(
             phase=moment.phase,
-            done=moment.bytes_done,
+            done=moment.bytes_done if moment.bytes_total else None,
             total=moment.bytes_total or None,
             unit="bytes",
             detail=moment.detail if reading else None,

@@ -59,7 +59,7 @@ class FileLine(BaseModel):
 def file_lines(
     corpus: Corpus, offset: int, limit: int, *, problems: bool = False
 ) -> tuple[list[FileLine], int]:
-    """A page of the files, in their order, and how many there are.
+    """A page of the files, in their order, and how many there are; none left aside unread.
 
     Args:
         corpus: the corpus.
@@ -82,6 +82,8 @@ def _groups(corpus: Corpus, *, problems: bool) -> Iterator[tuple[int, list[Sourc
     for _, group in groupby(numbered, key=lambda one: one[1].file):
         members = list(group)
         records = [record for _, record in members]
+        if records[0].left_aside and records[0].sha256 is None:
+            continue
         if not problems or any(record.problems() for record in records):
             yield members[0][0], records
 

@@ -17,21 +17,11 @@ import numpy as np
 
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
-from cptstudio.corpus.manifest import BuildSettings, SourceRecord
+from cptstudio.corpus.manifest import AFTER_READING, BuildSettings, SourceRecord
 from cptstudio.corpus.reader_versions import reader_versions
 from cptstudio.corpus.sources import SourceFile
 from cptstudio.corpus.versions import is_unchanged
 from cptstudio.errors import UserError
-
-_COMPARED_ONLY = {
-    "exact_dedup",
-    "near_dedup",
-    "drop_boilerplate",
-    "validation",
-    "test",
-    "source_notes",
-}
-"""Settings that decide what becomes of documents, not what their text is."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +126,8 @@ class FormerDocuments:
 def _reads_alike(former: Corpus, settings: BuildSettings) -> bool:
     manifest = former.manifest
     return manifest.reader_versions == reader_versions() and manifest.settings.model_dump(
-        exclude=_COMPARED_ONLY
-    ) == settings.model_dump(exclude=_COMPARED_ONLY)
+        exclude=AFTER_READING
+    ) == settings.model_dump(exclude=AFTER_READING)
 
 
 def _by_file(former: Corpus) -> Iterator[tuple[list[str], list[tuple[int, SourceRecord]]]]:

@@ -126,6 +126,25 @@ class BuildSettings(_Model):
         return kept
 
 
+class BuildChoices(BuildSettings):
+    """The settings of a build, and what decides how it reads, not what: that is not recorded."""
+
+    workers: int | None = Field(
+        None,
+        title="Processes that read",
+        description="Documents are read by so many at once, one a core where left open. The "
+        "corpus is the same however many there are.",
+        ge=1,
+        le=1024,
+    )
+
+
+AFTER_READING = {
+    "validation", "test", "exact_dedup", "near_dedup", "drop_boilerplate", "source_notes"
+}  # fmt: skip
+"""Settings that decide what becomes of documents, not what their text is."""
+
+
 @cache
 def _types() -> dict[str, TypeAdapter[Any]]:
     """The types of the settings, without bounds."""
@@ -203,7 +222,7 @@ class CorpusReport(_Model):
     """What a build found.
 
     Attributes:
-        source_files: files given.
+        source_files: files given, without those that were left aside unread.
         skipped_files: files, or parts of them, that could not be read.
         problems: the first of them, with reasons, as "label: reason" lines.
         problem_count: how many there are; the complete list is in the corpus's sources.

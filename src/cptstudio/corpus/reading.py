@@ -45,6 +45,7 @@ class SourceReader:
 
     Attributes:
         labels: of the sources so far, by number.
+        files: given, without those that were left aside unread.
         problems: the first report lines, "label: reason".
         problem_count: how many there are.
         problem_files: of how many files.
@@ -75,6 +76,7 @@ class SourceReader:
         self._source = 0
         self._hash = hashlib.sha256()
         self._last_problem: str | None = None
+        self.files = 0
         self.inspection = Inspection()
         self.labels: list[str] = []
         self.problems: list[str] = []
@@ -104,6 +106,7 @@ class SourceReader:
         """
         self._meter.begin("reading", sum(file.size for file in files))
         self._meter.files_total = len(files)
+        self.files = len(files) + sum(thing.aside is None for thing in skipped)
         scratch = folder / _READ
         scratch.mkdir()
         with (

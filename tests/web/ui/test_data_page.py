@@ -18,6 +18,7 @@ from cptstudio.web.work import corpus_work
 from cptstudio.workspace import Workspace
 from tests.toy_models import text_sample
 from tests.web.server_process import PATIENCE, RunningServer, wait_for
+from tests.web.ui.accessibility import assert_accessible_in_all
 
 pytestmark = pytest.mark.slow
 expect.set_options(timeout=PATIENCE * 1000)
@@ -130,10 +131,26 @@ def test_files_are_uploaded(page: Page, studio: RunningServer, tmp_path: Path) -
         page.get_by_role("button", name="Choose files…").click()
     chooser.value.set_files(files)
     expect(page.locator(".uploads-total")).to_contain_text(f"{len(files)} of {len(files)} files")
+    # One is looked at before anything is built.
+    page.get_by_role("button", name=f"Preview {files[0].name}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".preview-text")).to_contain_text(files[0].read_text()[:40])
+    assert_accessible_in_all(page)
+    dialog.get_by_role("button", name="Next document").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("has no document 2")
+    dialog.get_by_role("button", name="Previous document").click()
+    expect(dialog.locator(".preview-text")).to_be_visible()
+    page.keyboard.press("Escape")
     page.get_by_role("button", name=f"Remove {files[3].name}").click()
     expect(page.locator(".uploads-total")).to_contain_text(f"of {len(files) - 1} files")
     page.get_by_label("Drop equal documents").uncheck()
     page.get_by_label("Held out for validation").fill("20")
+    # More than the bounds allow is said at the field, and nothing is built.
+    page.get_by_label("Processes that read").fill("0")
+    page.get_by_role("button", name="Build the corpus").click()
+    expect(page.get_by_label("Processes that read")).to_be_focused()
+    expect(page.get_by_text("Use at least 1.")).to_be_visible()
+    page.get_by_label("Processes that read").fill("2")
     build_and_see_report(page, "uploaded")
     expect(page.get_by_role("heading", name="uploaded", level=1)).to_be_visible()
     manifest = open_corpus(Workspace(studio.workspace).corpus("uploaded")).manifest
@@ -250,6 +267,24 @@ def test_a_build_survives_a_reload_and_is_cancelled(
     assert not (Workspace(studio.workspace).corpus("cancelled") / "manifest.json").exists()
 
 
+def test_the_file_that_takes_long_is_named(page: Page, documents: Path) -> None:
+    folder = documents / "slow"
+    folder.mkdir()
+    # Some fifteen seconds of reading; the build is cancelled as soon as the page says so.
+    paragraph = "<p>" + " ".join(text_sample())[:5000].replace("<", "") + "</p>\n"
+    (folder / "enormous.html").write_text("<body>" + 9000 * paragraph, encoding="utf-8")
+    (folder / "small.html").write_text("<p>Small.</p>", encoding="utf-8")
+    page.goto("/data?add=1")
+    page.get_by_label("Name", exact=True).fill("slow")
+    choose_folder(page, documents, "slow")
+    page.get_by_role("button", name="Build the corpus").click()
+    job = page.locator(".job", has_text="Building the corpus slow")
+    named = r"reading.* of [0-9.]+ MB.* of 2 files; slow/enormous\.html takes \d+ s so far"
+    expect(job).to_contain_text(re.compile(named, re.DOTALL))
+    job.get_by_role("button", name="Cancel").click()
+    expect(job).to_contain_text("Cancelled")
+
+
 def test_what_is_missing_is_said_at_its_place(page: Page) -> None:
     page.goto("/data?add=1")
     page.get_by_role("button", name="Build the corpus").click()
@@ -344,7 +379,7 @@ def test_cleaning_is_seen_before_and_after(
     page.keyboard.press("Enter")
     page.get_by_role("option", name="letter-07.txt").wait_for()
     page.get_by_role("option", name="letter-07.txt").locator(".entry-mark").click()
-    page.get_by_role("button", name=re.compile("Preview .*letter-07")).click()
+    page.get_by_role("button", name="Preview letter-07.txt").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator("del")).to_have_text("jane7@example.org")
     expect(dialog.locator("ins")).to_have_text("[EMAIL]")
@@ -367,7 +402,9 @@ def test_cleaning_is_seen_before_and_after(
     page.get_by_label("Only files with problems").uncheck()
     line = lines.filter(has_text="letter-09.txt")
     line.locator("summary").click()
-    line.get_by_role("button", name=re.compile("Preview document 1")).click()
+    assert_accessible_in_all(page)
+    line.get_by_role("button", name=re.compile("Before and after cleaning")).click()
+    assert_accessible_in_all(page)
     expect(dialog.locator(".piece-dropped")).to_contain_text(header)
     expect(dialog.locator(".piece-masked")).to_have_text("jane9@example.org")
     dialog.get_by_role("tab", name="After").click()

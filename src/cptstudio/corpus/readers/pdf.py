@@ -61,7 +61,7 @@ def _blocks(item: Item, document: Any) -> Iterator[str]:
     while number < tally.pages:
         pages = _some_pages(item, document, number, tally)
         number += _TOGETHER
-        tally.heads += drop_running_heads(pages)
+        item.left_out["running heads and page numbers"] += drop_running_heads(pages)
         for page in pages:
             vocabulary.add(page.lines)
         for page in pages:
@@ -110,7 +110,6 @@ class _Tally:
     def __init__(self, item: Item, pages: int) -> None:
         self._item = item
         self.pages = pages
-        self.heads = 0
         self.failed_in_a_row = 0
         self._failed = self._empty = self._pictures = 0
         self._unmapped = self._outside = self._invisible = self._doubtful = 0
@@ -151,7 +150,6 @@ class _Tally:
             ),
         )
         self._item.left_out["words outside of the visible pages"] += self._outside
-        self._item.left_out["running heads and page numbers"] += self.heads
         self._item.notes += [f"{count:,} {what}" for count, what in counted if count]
         if self._failed == self.pages:
             raise Unreadable("has no page that can be read")

@@ -8,7 +8,7 @@ import flask
 from pydantic import BaseModel
 
 from cptstudio import metrics
-from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.corpus.manifest import BuildChoices
 from cptstudio.metrics import Metric
 from cptstudio.prompt_suites import Suite
 from cptstudio.settings import TrainingSettings
@@ -48,7 +48,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     @route(bp, "GET", "/build-schema", summary="JSON Schema of a corpus's build settings")
     def build_schema() -> dict[str, Any]:
-        return BuildSettings.model_json_schema()
+        return BuildChoices.model_json_schema()
 
     @route(bp, "GET", "/metrics", summary="The table of metrics")
     def metric_table() -> MetricsAnswer:

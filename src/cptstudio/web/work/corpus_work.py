@@ -11,7 +11,7 @@ from pydantic import AliasChoices, BaseModel, Field, model_validator
 
 from cptstudio import durable
 from cptstudio.child_limits import for_files
-from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.corpus.manifest import BuildChoices, BuildSettings
 from cptstudio.errors import Finding, UserError
 from cptstudio.validation import ReadsNumbers, field_of
 from cptstudio.web.files import confined
@@ -41,7 +41,7 @@ class SourceChoice(ReadsNumbers, extra="forbid"):
         return self
 
 
-class BuildBody(ReadsNumbers, BuildSettings, extra="forbid"):
+class BuildBody(ReadsNumbers, BuildChoices, extra="forbid"):
     """What a corpus is built from, and how."""
 
     name: str = Field(min_length=1, max_length=64)
@@ -60,9 +60,6 @@ class BuildBody(ReadsNumbers, BuildSettings, extra="forbid"):
     )
     allow_lossy_tokenizer: bool = Field(
         False, description="Tokenize even if the tokenizer loses more than 1% of the text."
-    )
-    workers: int | None = Field(
-        None, ge=1, le=1024, description="Processes that read documents at once; one a core if null"
     )
 
 

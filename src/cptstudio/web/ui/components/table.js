@@ -13,18 +13,18 @@ import { Icon } from "./elements.js";
  */
 
 /**
- * A table that scrolls sideways inside itself where the page is narrow.
+ * A table that scrolls sideways inside itself where the page is narrow, or there has a block for each row.
  *
- * @param {{caption: string, showCaption?: boolean, columns: Column[], rows: any[],
+ * @param {{caption: string, showCaption?: boolean, stacks?: boolean, columns: Column[], rows: any[],
  *   rowKey: (row: any) => string | number,
  *   sort?: {column: string, descending: boolean}, onSort?: (column: string) => void, rowClass?: (row: any) => string,
  *   empty?: any}} props
  */
-export function Table({ caption, showCaption, columns, rows, rowKey, sort, onSort, rowClass, empty }) {
+export function Table({ caption, showCaption, stacks, columns, rows, rowKey, sort, onSort, rowClass, empty }) {
   const cellClass = (/** @type {Column} */ column) =>
     [column.number && "number", column.class].filter(Boolean).join(" ") || undefined;
   return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": caption },
-    h("table", { class: "table" },
+    h("table", { class: stacks ? "table table-stacks" : "table" },
       h("caption", { class: showCaption ? undefined : "visually-hidden" }, caption),
       h("thead", {},
         h("tr", {},
@@ -44,6 +44,7 @@ export function Table({ caption, showCaption, columns, rows, rowKey, sort, onSor
             columns.map((column) =>
               column.header
                 ? h("th", { key: column.id, scope: "row", class: cellClass(column) }, column.cell(row))
-                : h("td", { key: column.id, class: cellClass(column) }, column.cell(row))))),
+                : h("td", { key: column.id, class: cellClass(column),
+                    "data-title": stacks ? column.title : undefined }, column.cell(row))))),
         rows.length === 0 && empty && h("tr", {}, h("td", { colSpan: columns.length, class: "table-empty" }, empty)))));
 }

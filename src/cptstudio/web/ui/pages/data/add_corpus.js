@@ -35,7 +35,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
   const [problems, setProblems] = useState(/** @type {{[field: string]: string}} */ ({}));
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [busy, setBusy] = useState(false);
-  const [previewed, setPreviewed] = useState(/** @type {Source|null} */ (null));
+  const [previewed, setPreviewed] = useState(/** @type {object|null} */ (null));
   const nameField = useRef(/** @type {HTMLInputElement|null} */ (null));
 
   useEffect(() => {
@@ -129,14 +129,14 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
       h("p", { class: "hint" }, formats.all, "What cannot be read is named with its reason; it never ends the build."),
       h("div", { class: "sources-ways" },
         h("div", { class: "sources-way" }, h("h3", {}, "From this machine"),
-          h(FileBrowser, { chosen: sources, toggle })),
+          h(FileBrowser, { chosen: sources, toggle, preview: ({ root, path }) => setPreviewed({ root, path }) })),
         h("div", { class: "sources-way" }, h("h3", {}, "Upload"),
-          h(DropArea, { queue, include: options.include ?? [] }))),
-      h(Chosen, { sources, toggle, queue, again, show: setPreviewed }),
+          h(DropArea, { queue, include: options.include ?? [], preview: (upload) => setPreviewed({ upload }) }))),
+      h(Chosen, { sources, toggle, queue, again }),
       h("div", { id: "sources-problem" }, sourceProblem !== "" && h("p", { class: "field-problem" }, sourceProblem))),
     h(BuildOptions, { options, models, change: (next) => setOptions({ ...options, ...next }) }),
     previewed !== null && h(SourcePreviewDialog, { close: () => setPreviewed(null),
-      body: { ...cleaningOf(options), source: { root: previewed.root, path: previewed.path } } }),
+      body: { ...settingsOf(options), source: previewed } }),
     error !== null && h(Problem, { error }),
     h("div", { class: "form-actions" },
       h(Button, { kind: "primary", disabled: busy || queue.busy.value, "aria-describedby": "build-note",
@@ -146,9 +146,9 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
       h("span", { id: "build-note", class: "hint" }, queue.busy.value ? "The files are still being uploaded." : "")));
 }
 
-/** The options that decide what a document's text is. @param {Options} options */
-function cleaningOf({ text_field, include, mask }) {
-  return Object.fromEntries(Object.entries({ text_field, include, mask }).filter(([, value]) => value !== undefined));
+/** The settings of the build, those left out that cannot be read yet. @param {Options} options */
+function settingsOf({ model, allow_lossy_tokenizer, workers, ...settings }) {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => !Number.isNaN(value)));
 }
 
 /**
@@ -191,10 +191,9 @@ function SameSources({ before, again, change }) {
 }
 
 /**
- * @param {{sources: readonly Source[], toggle: (source: Source) => void, queue: UploadQueue, again: boolean,
- *   show: (source: Source) => void}} props show: a preview
+ * @param {{sources: readonly Source[], toggle: (source: Source) => void, queue: UploadQueue, again: boolean}} props
  */
-function Chosen({ sources, toggle, queue, again, show }) {
+function Chosen({ sources, toggle, queue, again }) {
   const uploads = queue.done.value.length;
   if (sources.length === 0 && uploads === 0 && again) return null;
   if (sources.length === 0 && uploads === 0) return h("p", { class: "chosen-none hint" }, "Nothing is chosen yet.");
@@ -202,8 +201,6 @@ function Chosen({ sources, toggle, queue, again, show }) {
     h("h3", {}, "Chosen"),
     h("ul", {}, sources.map((source) => h("li", { key: `${source.root}/${source.path}` },
         h("span", { class: "name" }, source.shown),
-        source.kind === "file" && h(Button, { "aria-label": `Preview ${source.shown}`, onClick: () => show(source) },
-          "Preview"),
         h(Button, { "aria-label": `Take out ${source.shown}`, onClick: () => toggle(source) }, "Take out"))),
       uploads > 0 && h("li", { key: "uploads" },
         h(Fragment, {},

@@ -53,10 +53,10 @@ export function BuildOptions({ options, models, change }) {
  *   change: (value: any) => void}} props choices: what each of several means
  */
 function BuildSetting({ setting, choices = {}, value, change }) {
-  const { name, title, help, kind, limits } = setting;
+  const { name, title, help, kind } = setting;
   const id = `option-${name}`;
   if (kind === "boolean") return check(id, title, help, value, change);
-  if (kind === "number") return h(Share, { id, label: title, help, most: (limits.most ?? 1) * 100, value, change });
+  if (kind === "number" || kind === "integer") return h(NumberSetting, { id, setting, value, change });
   if (kind === "texts" && Object.keys(choices).length === 0) {
     return h(Lines, { id, label: title, help, value, change });
   }
@@ -89,25 +89,30 @@ function Lines({ id, label, help, value, change }) {
 }
 
 /**
- * A share of documents, typed in percent; NaN while what is typed is none.
- * @param {{id: string, label: string, help: string, most: number, value: number,
- *   change: (value: number) => void}} props
- * most: in percent; value: share of one
+ * A whole number, or a share that is typed in percent; NaN while what is typed is none, null where it may be left
+ * open.
+ * @param {{id: string, setting: import("../../lib/settings_schema.js").Setting, value: number|null,
+ *   change: (value: number|null) => void}} props
  */
-function Share({ id, label, help, most, value, change }) {
-  const percent = { unit: "%", least: 0, most };
-  const [text, setText] = useState(String(Number((value * 100).toFixed(6))));
-  const { number, problem } = checkedNumber(text, percent);
-  const wrong = text.trim() === "" ? "Enter a number, such as 1." : problem;
+function NumberSetting({ id, setting, value, change }) {
+  const { title, help, automatic } = setting;
+  const share = setting.kind === "number";
+  const scale = share ? 100 : 1;
+  const limits = share ? { unit: "%", least: 0, most: (setting.limits.most ?? 1) * 100 } : setting.limits;
+  const [text, setText] = useState(value === null ? "" : String(Number((value * scale).toFixed(6))));
+  const { number, problem } = checkedNumber(text, limits);
+  const wrong = text.trim() === "" && !automatic ? "Enter a number, such as 1." : problem;
   return h("div", { class: "setting" },
-    h("label", { for: id, class: "setting-label" }, label, h("span", { class: "setting-unit" }, " (%)")),
-    h("input", { id, type: "text", inputMode: "decimal", autocomplete: "off", value: text,
+    h("label", { for: id, class: "setting-label" }, title, share && h("span", { class: "setting-unit" }, " (%)")),
+    h("input", { id, type: "text", inputMode: share ? "decimal" : "numeric", autocomplete: "off", value: text,
+      placeholder: automatic ? "chosen for you" : undefined,
       "aria-describedby": `${id}-help${wrong === "" ? "" : ` ${id}-problem`}`,
       "aria-invalid": wrong === "" ? undefined : "true",
       onInput: withValue((typed) => {
         setText(typed);
-        const read = checkedNumber(typed, percent).number;
-        change(read === null ? NaN : Number((read / 100).toPrecision(12)));
+        const read = checkedNumber(typed, limits).number;
+        const open = automatic && typed.trim() === "";
+        change(read === null ? (open ? null : NaN) : Number((read / scale).toPrecision(12)));
       }),
       onBlur: () => number !== null && Number(text) !== number && setText(String(number)) }),
     h("p", { id: `${id}-help`, class: "hint" }, help),

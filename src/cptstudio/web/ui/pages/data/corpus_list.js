@@ -45,6 +45,7 @@ function CorpusTable({ corpora }) {
   const sum = (sides) => Object.values(sides ?? {}).reduce((total, one) => total + one, 0);
   return h(Table, {
     caption: "Corpora of this workspace",
+    stacks: true,
     rows: corpora,
     rowKey: (/** @type {CorpusSummary} */ corpus) => corpus.name,
     columns: [

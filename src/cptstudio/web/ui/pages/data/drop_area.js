@@ -15,8 +15,11 @@ const SHOWN = 50;
 /** @typedef {import("./dropped_files.js").FoundFile} FoundFile */
 /** @typedef {import("./left_aside.js").LeftAside} LeftAside */
 
-/** @param {{queue: UploadQueue, include: readonly string[]}} props include: kinds that are not left aside */
-export function DropArea({ queue, include }) {
+/**
+ * @param {{queue: UploadQueue, include: readonly string[], preview: (upload: string) => void}} props
+ * include: kinds that are not left aside; preview: of an upload, by its id
+ */
+export function DropArea({ queue, include, preview }) {
   const [over, setOver] = useState(false);
   const [note, setNote] = useState("");
   const [leftAside, setLeftAside] = useState("");
@@ -75,11 +78,11 @@ export function DropArea({ queue, include }) {
         "aria-label": "Folder to upload", webkitdirectory: true, onChange: take })),
     note !== "" && h("p", { class: "field-problem" }, note),
     leftAside !== "" && h("p", { class: "hint", role: "status" }, leftAside),
-    queue.uploads.value.length > 0 && h(Uploads, { queue }));
+    queue.uploads.value.length > 0 && h(Uploads, { queue, preview }));
 }
 
-/** @param {{queue: UploadQueue}} props */
-function Uploads({ queue }) {
+/** @param {{queue: UploadQueue, preview: (upload: string) => void}} props */
+function Uploads({ queue, preview }) {
   const uploads = queue.uploads.value;
   const done = queue.done.value.length;
   const failed = queue.failed.value.length;
@@ -93,7 +96,7 @@ function Uploads({ queue }) {
         value: queue.total.value === 0 ? done : queue.sent.value }),
       h(Button, { onClick: () => queue.clear() }, queue.busy.value ? "Cancel all" : "Remove all")),
     h("ul", { class: "uploads-list" },
-      order.slice(0, SHOWN).map((one) => h(UploadRow, { key: one.number, queue, one }))),
+      order.slice(0, SHOWN).map((one) => h(UploadRow, { key: one.number, queue, one, preview }))),
     uploads.length > SHOWN && h("p", { class: "hint" }, `and ${integer(uploads.length - SHOWN)} more`));
 }
 
@@ -102,8 +105,8 @@ function rank(one) {
   return { failed: 0, sending: 1, waiting: 2, done: 3 }[one.state];
 }
 
-/** @param {{queue: UploadQueue, one: Upload}} props */
-function UploadRow({ queue, one }) {
+/** @param {{queue: UploadQueue, one: Upload, preview: (upload: string) => void}} props */
+function UploadRow({ queue, one, preview }) {
   const size = bytes(one.file.size);
   const words = { waiting: `waiting, ${size}`, sending: `${bytes(one.sent)} of ${size}`, done: `uploaded, ${size}`,
     failed: one.error }[one.state];
@@ -113,6 +116,8 @@ function UploadRow({ queue, one }) {
     one.state === "sending" && h("progress", { "aria-label": `Upload of ${one.path}`, max: Math.max(1, one.file.size),
       value: one.sent }),
     h("span", { class: "upload-actions" },
+      one.id !== null && h(Button, { "aria-label": `Preview ${one.path}`, onClick: () => preview(one.id ?? "") },
+        "Preview"),
       one.state === "failed" && h(Button, { "aria-label": `Try again: ${one.path}`,
         onClick: () => queue.retry(one.number) }, "Try again"),
       h(Button, { "aria-label": `Remove ${one.path}`, onClick: () => queue.remove(one.number) }, "Remove")));

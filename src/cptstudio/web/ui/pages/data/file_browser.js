@@ -15,8 +15,10 @@ import { confirm } from "../../components/dialog.js";
 /** @typedef {{roots: Root[], root: string|null, path: string, entries: Entry[], truncated: boolean}} Listing */
 /** @typedef {{root: string, path: string, shown: string, kind: "folder"|"file"}} Source */
 
-/** @param {{chosen: readonly Source[], toggle: (source: Source) => void}} props */
-export function FileBrowser({ chosen, toggle }) {
+/**
+ * @param {{chosen: readonly Source[], toggle: (source: Source) => void, preview: (source: Source) => void}} props
+ */
+export function FileBrowser({ chosen, toggle, preview }) {
   const [listing, setListing] = useState(/** @type {Listing|null} */ (null));
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const asked = useRef(0);
@@ -54,7 +56,7 @@ export function FileBrowser({ chosen, toggle }) {
           choices: listing.roots.map((one) => [one.id, one.label]) }),
         root?.removable && h(Button, { small: true, onClick: remove }, "Remove from the list"))),
     error !== null && h(Problem, { error }),
-    listing !== null && root !== null && h(Entries, { key: root.id, listing, root, chosen, toggle,
+    listing !== null && root !== null && h(Entries, { key: root.id, listing, root, chosen, toggle, preview,
       open: (path) => open(root.id, path) }),
     listing !== null && listing.roots.length === 0 && h("p", { class: "empty-note" },
       "No folder of this machine may be listed yet. Allow one below."),
@@ -63,9 +65,9 @@ export function FileBrowser({ chosen, toggle }) {
 
 /**
  * @param {{listing: Listing, root: Root, chosen: readonly Source[], toggle: (source: Source) => void,
- *   open: (path: string) => void}} props
+ *   preview: (source: Source) => void, open: (path: string) => void}} props
  */
-function Entries({ listing, root, chosen, toggle, open }) {
+function Entries({ listing, root, chosen, toggle, preview, open }) {
   const [active, setActive] = useState(0);
   const list = useRef(/** @type {HTMLUListElement|null} */ (null));
   const parts = listing.path.split("/").filter(Boolean);
@@ -130,6 +132,8 @@ function Entries({ listing, root, chosen, toggle, open }) {
       listing.entries.map((entry, index) => h(EntryRow, { key: entry.name, entry, index, active: index === active,
         selected: isChosen(sourceOf(entry)), toggle: () => { setActive(index); toggle(sourceOf(entry)); },
         open: () => (entry.kind === "folder" ? open(sourceOf(entry).path) : toggle(sourceOf(entry))) }))),
+    current?.kind === "file" && h("p", { class: "browser-preview" },
+      h(Button, { small: true, onClick: () => preview(sourceOf(current)) }, `Preview ${current.name}`)),
     listing.entries.length === 0 && h("p", { class: "empty-note" }, "This folder is empty."),
     listing.truncated && h("p", { class: "hint" },
       "The folder has more entries than can be listed. Choose the whole folder, or one of its folders."));

@@ -92,10 +92,11 @@ function Opened({ file, path, show }) {
       file.problem_count > file.problems.length && h("li", { key: "more" },
         `${integer(file.problem_count - file.problems.length)} more under Problems`)),
     listed > 0 && h("div", { class: "row" },
-      Array.from({ length: listed }, (_, place) => h(Button, { key: place, small: true,
-        "aria-label": `Preview document ${integer(place + 1)} of ${file.label}`,
-        onClick: () => show(`${path}/documents/${first + place}/cleaning`) },
-        file.document_count === 1 ? "Before and after cleaning" : `Document ${integer(place + 1)}`)),
+      Array.from({ length: listed }, (_, place) => {
+        const text = file.document_count === 1 ? "Before and after cleaning" : `Document ${integer(place + 1)}`;
+        return h(Button, { key: place, small: true, "aria-label": `${text} of ${file.label}`,
+          onClick: () => show(`${path}/documents/${first + place}/cleaning`) }, text);
+      }),
       listed < Math.min(file.document_count, MOST_DOCUMENTS) && h(Button, { small: true, kind: "quiet",
         onClick: () => setDocuments(documents + 20) }, `More of ${count(file.document_count)}`)));
 }

@@ -41,7 +41,8 @@ export function ReadingProblems({ path, files = null }) {
 }
 
 /** @param {any} page @param {string} caption @param {import("../../components/table.js").Column[]} columns */
-const findingTable = (page, caption, columns) => h(Table, { caption, columns, rowKey: (finding) => finding.place,
+const findingTable = (page, caption, columns) => h(Table, { caption, columns, stacks: true,
+  rowKey: (finding) => finding.place,
   rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) =>
     ({ ...finding, place: page.offset + index })) });
 
@@ -60,6 +61,7 @@ export function DroppedDocuments({ path, counts }) {
       none: "Nothing was dropped: every document is in the corpus.",
       show: (page) => h(Table, {
         caption: "Dropped documents",
+        stacks: true,
         rows: page.dropped,
         rowKey: (/** @type {DroppedDocument} */ one) => one.document,
         columns: [

@@ -3,9 +3,9 @@
 import { post } from "../../lib/api.js";
 import { integer } from "../../lib/format.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
-import { useResource } from "../../lib/resource.js";
+import { useResource, useWork } from "../../lib/resource.js";
 import { Dialog } from "../../components/dialog.js";
-import { Problem } from "../../components/elements.js";
+import { Button, Problem } from "../../components/elements.js";
 import { Tabs } from "../../components/tabs.js";
 
 /**
@@ -30,19 +30,34 @@ export function PreviewDialog({ path, close }) {
   return h(Shown, { data, error, retry: reload, close });
 }
 
-/** @param {{body: object, close: () => void}} props body: the file, and how it would be read */
+/**
+ * The documents of a file, one by one.
+ * @param {{body: object, close: () => void}} props body: the file, and how it would be read
+ */
 export function SourcePreviewDialog({ body, close }) {
+  const [number, setNumber] = useState(1);
   const [data, setData] = useState(/** @type {Preview|null} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  useEffect(() => void post("/api/document-previews", body).then(setData, setError), []);
-  return h(Shown, { data, error, close });
+  const { busy, error, run } = useWork();
+  /** @param {number} document */
+  const show = (document) => run(async () => {
+    setNumber(document);
+    setData(null);
+    setData(await post("/api/document-previews", { ...body, document }));
+  });
+  useEffect(() => void show(1), []);
+  // Those without text are passed over.
+  const here = data?.document ?? number;
+  return h(Shown, { data, error: busy ? null : error, close, actions: [
+    h(Button, { key: "back", disabled: busy || here <= 1, onClick: () => show(number - 1) }, "Previous document"),
+    h(Button, { key: "on", disabled: busy || error !== null, onClick: () => show(here + 1) }, "Next document"),
+  ] });
 }
 
-/** @param {{data: Preview|null, error: unknown, retry?: () => void, close: () => void}} props */
-function Shown({ data, error, retry, close }) {
+/** @param {{data: Preview|null, error: unknown, retry?: () => void, close: () => void, actions?: any[]}} props */
+function Shown({ data, error, retry, close, actions }) {
   const [view, setView] = useState("both");
   return h(Dialog, { title: data === null ? "Before and after cleaning" : `${data.label}, document `
-    + integer(data.document), onClose: close, wide: true },
+    + integer(data.document), onClose: close, wide: true, actions },
     error !== null && h(Problem, { error, retry }),
     data === null && error === null && h("p", { class: "muted", "aria-busy": "true" }, "Reading…"),
     data !== null && h("div", { class: "stack" },
@@ -62,7 +77,8 @@ function inWords(data) {
   const gone = data.pieces.filter((piece) => piece.kind === "dropped");
   const masked = data.pieces.filter((piece) => piece.kind === "masked").length;
   const found = data.pieces.filter((piece) => piece.kind === "found").length;
-  const parts = [`${integer(data.before)} characters, ${integer(data.after)} after cleaning`];
+  const before = `${data.shortened ? "The first " : ""}${integer(data.before)} characters`;
+  const parts = [`${before}, ${integer(data.after)} after cleaning`];
   if (gone.length > 0) {
     parts.push(`Dropped: ${gone.length === 1 ? "one paragraph" : `${integer(gone.length)} paragraphs`}, each of which `
       + `${gone[0]?.reason ?? "is repeated"}`);
