@@ -36,7 +36,7 @@ def large_data() -> dict[str, Any]:
 
 def test_the_sentences_hold_the_numbers() -> None:
     assert Fit(405 * 10**9, 25 * 10**9, 10**9, 10**9).sentences() == [
-        "A step needs about 405.0 GB of memory; this machine has 25.0 GB."
+        "A step needs about 405.0 GB of memory; this machine has 25.0 GB for it."
     ]
     assert Fit(1, 1, 2 * 10**12, 5 * 10**11).sentences() == [
         "The checkpoints need about 2,000.0 GB of disk; 500.0 GB are free."

@@ -15,6 +15,7 @@ from cptstudio.settings import Settings, TrainingSettings, parse_settings
 from cptstudio.training import resources
 from cptstudio.training.calibration import calibrate
 from cptstudio.training.defaults import default_learning_rate
+from cptstudio.training.known_machines import machine_named
 from cptstudio.training.machine import Machine, describe_machine, installed_versions
 from cptstudio.training.planning import held_out_sizes, make_plan
 from cptstudio.training.prepare import prepare_run
@@ -151,6 +152,13 @@ def test_where_nothing_is_held_out_evaluations_cost_nothing(
     plan = make_plan(workspace, minimal(data=data, length="2 steps"), MACHINE)
     assert plan.seconds(1.0) == plan.length.steps
     assert not any("Evaluation adds" in warning for warning in plan.warnings)
+
+
+def test_another_machine_is_planned_for_by_its_name(workspace: Workspace) -> None:
+    plan = make_plan(workspace, minimal(batch={"rows": 65536}), machine_named("M3 Pro 36 GB"))
+    assert plan.settings.compute.dtype == "bfloat16" and plan.disk_free is None
+    assert plan.memory_available == 27 * 2**30 - 1_000_000_000
+    assert any("and M3 Pro 36 GB has 28.0 GB for it" in warning for warning in plan.warnings)
 
 
 def test_replay_has_a_default_share(workspace: Workspace) -> None:

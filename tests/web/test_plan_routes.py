@@ -53,6 +53,17 @@ def test_a_plan_fills_in_what_is_left_open(web: Web) -> None:
     assert yaml.safe_load(answer["yaml"]) == tree
 
 
+def test_a_plan_for_another_machine(web: Web) -> None:
+    names = web.get("/api/plan/machines")["machines"]
+    assert "M3 Pro 36 GB" in names and "RTX 4090" in names
+    facts = plan(web, small_settings(), machine="m3 pro 36gb")["facts"]
+    assert (facts["machine"], facts["disk_free_bytes"]) == ("M3 Pro 36 GB", None)
+    assert facts["memory_available_bytes"] == 27 * 2**30 - 1_000_000_000
+    assert plan(web, small_settings())["facts"]["machine"] is None
+    unknown = plan(web, small_settings(), machine="abacus")
+    assert list(unknown["fields"]) == ["machine"] and unknown["facts"] is None
+
+
 @pytest.mark.parametrize(
     ("tree", "fields"),
     [

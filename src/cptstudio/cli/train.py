@@ -31,6 +31,7 @@ from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.calibration import calibrate as run_calibration
 from cptstudio.training.fitting import fit_of_plan, fit_of_run
+from cptstudio.training.known_machines import machine_named
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.training.prepare import plan_config, prepare_run
 from cptstudio.training.stop_requests import hold_signals
@@ -89,6 +90,15 @@ CalibrateOption = Annotated[
     ),
 ]
 
+MachineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--machine",
+        metavar="NAME",
+        help="Plan for another machine: a Mac ('M3 Pro 36 GB'), a card ('RTX 4090'), or memory "
+        "alone ('36 GB' for a Mac, 'GPU 24 GB', 'CPU 64 GB').",
+    ),
+]
 
 FitOption = Annotated[
     bool,
@@ -105,6 +115,7 @@ def plan(
     measure: MeasureOption = None,
     config: ConfigOption = None,
     calibrate: CalibrateOption = False,
+    machine: MachineOption = None,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -115,7 +126,13 @@ def plan(
     Example: `cpt-studio plan --model demo-base --corpus python-source --calibrate`
     """
     place = Workspace(workspace)
-    made = make_plan(place, _settings(given, model, corpus, replay, measure, config))
+    elsewhere = None if machine is None else machine_named(machine)
+    if elsewhere is not None and calibrate:
+        raise UserError(
+            f"--calibrate measures this machine, and --machine plans for {elsewhere.name}. Use one "
+            "of them."
+        )
+    made = make_plan(place, _settings(given, model, corpus, replay, measure, config), elsewhere)
     seconds = None
     if calibrate:
         with console.status("Running a few real steps", spinner="line"):
@@ -302,6 +319,7 @@ def facts(made: Plan, seconds: float | None) -> dict[str, Any]:
         "evaluate_every_steps": made.length.evaluate_every,
         "save_every_steps": made.length.save_every,
         "memory_bytes": made.memory.total,
+        "machine": made.machine.name,
         "memory_available_bytes": made.memory_available,
         "checkpoint_bytes": made.checkpoint_bytes,
         "disk_needed_bytes": made.disk_needed,
@@ -342,8 +360,10 @@ def _table(made: Plan, seconds: float | None) -> Table:
     )
     row("evaluated", f"every {made.length.evaluate_every:,} steps")
     row("saved", f"every {made.length.save_every:,} steps, {_size(made.checkpoint_bytes)} each")
-    row("memory", f"about {_size(made.memory.total)} of {_size(made.memory_available)}")
-    row("disk", f"about {_size(made.disk_needed)} of {_size(made.disk_free)} free")
+    there = f"of the {_size(made.memory_available)} that {made.machine.name or 'this machine'} has"
+    row("memory", f"about {_size(made.memory.total)} {there} for it")
+    free = f" of {_size(made.disk_free)} free" if made.disk_free is not None else ""
+    row("disk", f"about {_size(made.disk_needed)}{free}")
     if seconds is not None:
         row("time", f"about {datetime.timedelta(seconds=round(seconds))}")
     return table

@@ -89,7 +89,7 @@ def _default_kind(
         return "lora"
     full = _changed(settings, method=_changed(settings.method, kind="full"))
     needed = estimate_memory(model, network, full, machine).total
-    return "full" if needed <= MEMORY_PART * machine.memory else "lora"
+    return "full" if needed <= MEMORY_PART * machine.available else "lora"
 
 
 def fill_in_lengths(settings: TrainingSettings, length: RunLength) -> TrainingSettings:

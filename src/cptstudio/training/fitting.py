@@ -16,7 +16,7 @@ from cptstudio.lm.network_reader import read_network
 from cptstudio.retention import most_at_once
 from cptstudio.run_files import RunConfig, checkpoints_of, read_config
 from cptstudio.settings import Settings, TrainingSettings
-from cptstudio.training.machine import describe_machine
+from cptstudio.training.machine import this_machine
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.training.resources import checkpoint_bytes, estimate_memory
 from cptstudio.workspace import Workspace
@@ -28,7 +28,7 @@ class Fit:
 
     Attributes:
         memory_bytes: of a training step.
-        memory_available_bytes: of the machine.
+        memory_available_bytes: of this machine's, what a run may take.
         disk_needed_bytes: of the checkpoints that are still to be written and stay.
         disk_free_bytes: where the run lies.
     """
@@ -52,7 +52,7 @@ class Fit:
         if self.memory_bytes > self.memory_available_bytes:
             found.append(
                 f"A step needs about {_gigabytes(self.memory_bytes)} of memory; this machine has "
-                f"{_gigabytes(self.memory_available_bytes)}."
+                f"{_gigabytes(self.memory_available_bytes)} for it."
             )
         if self.disk_needed_bytes > self.disk_free_bytes:
             found.append(
@@ -63,7 +63,8 @@ class Fit:
 
 
 def fit_of_plan(plan: Plan) -> Fit:
-    """What a planned run needs."""
+    """What a run that was planned for this machine needs."""
+    assert plan.disk_free is not None
     return Fit(plan.memory.total, plan.memory_available, plan.disk_needed, plan.disk_free)
 
 
@@ -71,8 +72,9 @@ def fit_of_run(config: RunConfig | None, directory: Path) -> Fit | None:
     """What a run that has its directory needs to go on; None where that cannot be told."""
     if config is None:
         return None
-    settings, machine = config.settings, describe_machine()
+    settings = config.settings
     try:
+        machine = this_machine()
         model = describe_model(Path(config.model_path))
         network = read_network(model.path, trust_remote_code=settings.model.trust_remote_code)
         memory = estimate_memory(model, network, settings, machine).total
@@ -81,7 +83,7 @@ def fit_of_run(config: RunConfig | None, directory: Path) -> Fit | None:
     except (UserError, OSError):
         return None
     most = most_at_once(settings.checkpoints, settings.length, settings.checkpoints.every)
-    return Fit(memory, machine.memory, one * max(1, most - len(checkpoints_of(directory))), free)
+    return Fit(memory, machine.available, one * max(1, most - len(checkpoints_of(directory))), free)
 
 
 def completed(workspace: Workspace, config: RunConfig) -> tuple[RunConfig, Fit | None]:

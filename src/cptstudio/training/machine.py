@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 
 import cptstudio
-from cptstudio import macos
-from cptstudio.child_limits import usable_cores
+from cptstudio import child_process, macos
+from cptstudio.child_limits import for_a_look, usable_cores
+from cptstudio.errors import UserError
+
+METAL_RESERVE = 1_000_000_000
+"""Of a Mac's recommended working set, what is left to what else draws and computes."""
+_FRESH_SECONDS = 5.0
+"""What is free on a card changes; a plan is asked for at every keystroke."""
+_asked: tuple[float, dict[str, Any]] | None = None
+_lock = threading.Lock()
 
 _PACKAGES = ("mlx", "mlx-lm", "transformers", "tokenizers", "numpy")
 # WSL 2 has the second in place of the first: Windows' own driver, by way of /dev/dxg.
@@ -30,6 +41,9 @@ class Machine:
         cores: that this process may use.
         memory: bytes of main memory.
         accelerator: what MLX will compute on: "metal", "cuda" or "cpu".
+        budget: bytes that a run may take where these are not all of main memory: see
+            `this_machine`.
+        name: of another machine than this one, see `training.known_machines`; None for this one.
     """
 
     system: str
@@ -37,14 +51,74 @@ class Machine:
     cores: int
     memory: int
     accelerator: Literal["metal", "cuda", "cpu"]
+    budget: int | None = None
+    name: str | None = None
+
+    @property
+    def available(self) -> int:
+        """Bytes that a run may take."""
+        return self.memory if self.budget is None else self.budget
 
     def record(self) -> dict[str, str | int | float]:
         """As config.json holds it."""
-        return dict(vars(self))
+        names = ("system", "processor", "cores", "memory", "accelerator")
+        return {name: getattr(self, name) for name in names}
+
+
+def this_machine() -> Machine:
+    """Return this machine, with the memory that a run may take.
+
+    On a CPU that is all of it; on a card what is free now; on a Mac the working set that the
+    system recommends (`iogpu.wired_limit_mb` raises it), less `METAL_RESERVE`.
+
+    Raises:
+        UserError: the device does not tell.
+    """
+    machine = describe_machine()
+    if machine.accelerator == "cpu":
+        return machine
+    told = _device_memory()
+    if machine.accelerator == "metal" and "max_recommended_working_set_size" in told:
+        return replace(machine, budget=metal_budget(told["max_recommended_working_set_size"]))
+    if machine.accelerator == "cuda" and "free_memory" in told:
+        return replace(machine, budget=told["free_memory"])
+    raise UserError(
+        f"MLX does not tell how much memory its device has (it said: {', '.join(told) or 'nothing'}"
+        "). Is its driver installed? `cpt-studio plan --machine` plans for a machine by its name."
+    )
+
+
+def metal_budget(working_set: int) -> int:
+    """Return the bytes that a run may take of a Mac's recommended working set."""
+    return max(0, working_set - METAL_RESERVE)
+
+
+def _device_memory() -> dict[str, int]:
+    """What MLX's device says of its memory; asked in a process of its own where MLX is not here."""
+    global _asked
+    if "mlx.core" in sys.modules:
+        return device_memory()
+    with _lock:
+        if _asked is None or time.monotonic() - _asked[0] > _FRESH_SECONDS:
+            limits = for_a_look("Its driver is the reason.", "Its driver is the reason.")
+            what = "Asking MLX for its device's memory"
+            told = child_process.ask(
+                ("-m", "cptstudio.training.device_program"), {}, limits, what=what
+            )
+            _asked = (time.monotonic(), told)
+        return {name: int(value) for name, value in _asked[1].items()}
+
+
+def device_memory() -> dict[str, int]:
+    """Return what MLX's device says of its memory, in bytes; loads MLX."""
+    import mlx.core as mx
+
+    told = mx.device_info()
+    return {name: int(value) for name, value in told.items() if isinstance(value, int)}
 
 
 def describe_machine() -> Machine:
-    """This machine."""
+    """Return this machine, without asking its device."""
     return Machine(
         system=f"{platform.system()} {platform.release()}",
         processor=platform.processor() or platform.machine(),

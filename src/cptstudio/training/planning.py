@@ -32,7 +32,7 @@ from cptstudio.prompt_suites import with_suite
 from cptstudio.retention import most_at_once
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.defaults import MEMORY_PART, default_learning_rate, fill_in, fill_in_lengths
-from cptstudio.training.machine import Machine, describe_machine
+from cptstudio.training.machine import Machine, this_machine
 from cptstudio.training.resources import MemoryEstimate, checkpoint_bytes, estimate_memory
 from cptstudio.training.token_check import (
     corpora_without_rows,
@@ -65,9 +65,10 @@ class Plan:
         tokens_per_epoch: counted targets.
         epochs: of the whole run.
         memory: of a step.
-        memory_available: bytes of the machine.
+        machine: that it is planned for.
+        memory_available: bytes of it that a run may take.
         disk_needed: bytes of all checkpoints that stay, and of the one being written.
-        disk_free: bytes where the runs lie.
+        disk_free: bytes where the runs lie; None for another machine, whose disk is not known.
         warnings: sentences, each with its reason.
     """
 
@@ -80,10 +81,11 @@ class Plan:
     tokens_per_epoch: int
     epochs: float
     memory: MemoryEstimate
+    machine: Machine
     memory_available: int
     checkpoint_bytes: int
     disk_needed: int
-    disk_free: int
+    disk_free: int | None
     warnings: tuple[str, ...]
 
     def seconds(self, seconds_per_step: float) -> float:
@@ -104,7 +106,7 @@ def make_plan(
     Raises:
         UserError: the run cannot be; all findings are named together.
     """
-    machine = machine or describe_machine()
+    machine = machine or this_machine()
     problems: list[Finding] = []
     with _noted(problems, "evaluation.suite"):
         settings = with_suite(workspace, settings)
@@ -148,10 +150,11 @@ def make_plan(
         tokens_per_epoch=order.tokens_per_epoch,
         epochs=length.tokens / order.tokens_per_epoch,
         memory=memory,
-        memory_available=machine.memory,
+        machine=machine,
+        memory_available=machine.available,
         checkpoint_bytes=one,
         disk_needed=one * most_at_once(settings.checkpoints, steps, every),
-        disk_free=durable.free_space(workspace.runs),
+        disk_free=None if machine.name else durable.free_space(workspace.runs),
         warnings=(),
     )
     found = [
@@ -325,10 +328,11 @@ def _what_needs_less(settings: TrainingSettings) -> str:
 def _about_resources(plan: Plan) -> Iterator[str]:
     if plan.memory.total > MEMORY_PART * plan.memory_available:
         yield (
-            f"A step needs about {plan.memory.total / 1e9:.1f} GB of memory, and the machine has "
-            f"{plan.memory_available / 1e9:.1f} GB. Use {_what_needs_less(plan.settings)}."
+            f"A step needs about {plan.memory.total / 1e9:.1f} GB of memory, and "
+            f"{plan.machine.name or 'this machine'} has {plan.memory_available / 1e9:.1f} GB for "
+            f"it. Use {_what_needs_less(plan.settings)}."
         )
-    if plan.disk_needed > plan.disk_free:
+    if plan.disk_free is not None and plan.disk_needed > plan.disk_free:
         yield (
             f"The checkpoints need about {plan.disk_needed / 1e9:.1f} GB of disk, and "
             f"{plan.disk_free / 1e9:.1f} GB are free."

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from cptstudio import yaml_text
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.settings import parse_settings
+from cptstudio.training.known_machines import machine_named, names
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.web import cli_equivalent as equal_command
 from cptstudio.web.api.openapi import route
@@ -25,6 +26,11 @@ class PlanBody(BaseModel, extra="forbid"):
 
     settings: dict[str, Any]
     name: str | None = Field(None, max_length=200)
+    machine: str | None = Field(
+        None,
+        max_length=100,
+        description='Another machine to plan for, such as "M3 Pro 36 GB"; null for this one.',
+    )
 
 
 class YamlBody(BaseModel, extra="forbid"):
@@ -39,9 +45,16 @@ class YamlAnswer(BaseModel):
     settings: dict[str, Any]
 
 
+class Machines(BaseModel):
+    """Machines that are known by name; memory alone, such as "36 GB", means a Mac."""
+
+    machines: list[str]
+
+
 class PlanFacts(BaseModel):
     """What the run would be; sizes in bytes."""
 
+    machine: str | None = Field(description="The other machine; null for this one.")
     steps: int
     tokens: int
     tokens_per_step: float
@@ -50,7 +63,7 @@ class PlanFacts(BaseModel):
     memory_bytes: int
     memory_available_bytes: int
     disk_needed_bytes: int
-    disk_free_bytes: int
+    disk_free_bytes: int | None = Field(description="Null for another machine.")
     checkpoint_bytes: int
     evaluate_every_steps: int
     save_every_steps: int
@@ -88,7 +101,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             name = body.name if body.name else None
             answer.command = equal_command.command_line(settings, name)
             answer.yaml = equal_command.yaml_text(settings)
-            made = make_plan(studio.workspace, settings)
+            elsewhere = machine_named(body.machine) if body.machine else None
+            made = make_plan(studio.workspace, settings, elsewhere)
         except UserError as error:
             answer.findings = list(error.findings or [Finding(error.message)])
             answer.problems = [str(finding) for finding in answer.findings]
@@ -96,9 +110,15 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             return answer
         answer.settings = made.settings.model_dump(mode="json")
         answer.facts = _facts(made)
-        room = making_room.warning(studio.inference, made.memory.total)
+        room = None
+        if elsewhere is None:
+            room = making_room.warning(studio.inference, made.memory.total)
         answer.warnings = [*made.warnings, *([room] if room else [])]
         return answer
+
+    @route(bp, "GET", "/plan/machines", summary="Machines to plan for")
+    def machines() -> Machines:
+        return Machines(machines=names())
 
     @route(bp, "POST", "/plan/parse", summary="Read settings from YAML")
     def parse(body: YamlBody) -> YamlAnswer:
@@ -122,6 +142,7 @@ def _parse_yaml(text: str) -> dict[str, Any]:
 
 def _facts(made: Plan) -> PlanFacts:
     return PlanFacts(
+        machine=made.machine.name,
         steps=made.length.steps,
         tokens=round(made.length.tokens),
         tokens_per_step=made.length.tokens_per_step,

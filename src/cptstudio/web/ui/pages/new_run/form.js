@@ -18,10 +18,11 @@ import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {number} tokens_per_step
  * @property {number} tokens_per_epoch
  * @property {number} epochs
+ * @property {string|null} machine another machine that the plan is for
  * @property {number} memory_bytes
  * @property {number} memory_available_bytes
  * @property {number} disk_needed_bytes
- * @property {number} disk_free_bytes
+ * @property {number|null} disk_free_bytes null for another machine
  * @property {number} checkpoint_bytes
  * @property {number} evaluate_every_steps
  * @property {number} save_every_steps
@@ -75,6 +76,8 @@ export class NewRunForm {
     this.loadError = signal(null);
     /** The name as typed; null means the suggestion. */
     this.ownName = signal(/** @type {string|null} */ (null));
+    /** Another machine to plan for, as typed; empty for this one. Start is always here. */
+    this.machine = signal("");
     this.takenNames = signal(/** @type {ReadonlySet<string>} */ (new Set()));
     /** Fields are marked wrong only after something was chosen, or after an attempt to start. */
     this.attempted = signal(false);
@@ -186,6 +189,12 @@ export class NewRunForm {
     this.changed();
   }
 
+  /** @param {string} machine as typed */
+  planFor(machine) {
+    this.machine.value = machine;
+    this.ask(PAUSE);
+  }
+
   changed() {
     this._keep();
     this.ask(PAUSE);
@@ -202,7 +211,8 @@ export class NewRunForm {
     this.planning.value = true;
     this._timer = setTimeout(async () => {
       try {
-        const plan = await post("/api/plan", { settings: this.tree(), name: this.name.value });
+        const machine = this.machine.value.trim() || null;
+        const plan = await post("/api/plan", { settings: this.tree(), name: this.name.value, machine });
         if (number !== this._asked) return;
         this.plan.value = plan;
         this.planError.value = null;

@@ -8,6 +8,14 @@ import { corporaOf } from "./tree.js";
 /** Settings that speak for their whole group: what is wrong with the group is shown at them. */
 const SPEAKERS = new Map([["data", "data.corpora"], ["model", "model.path"]]);
 
+/** The field of the machine that is planned for, which is no setting. */
+const MACHINE = "machine";
+
+/** What is wrong with the machine. @param {NewRunForm} form @returns {string[]} */
+export function machineProblems(form) {
+  return (form.plan.value?.findings ?? []).filter((one) => one.field === MACHINE).map((one) => one.sentence);
+}
+
 /** @param {string} field @param {string} name of a setting, dotted */
 const isAt = (field, name) => field === name || field.startsWith(`${name}.`) || SPEAKERS.get(field) === name;
 
@@ -42,7 +50,8 @@ export function shownProblems(form) {
 /** Problems that belong to no setting of the form. @param {NewRunForm} form @returns {string[]} */
 export function otherProblems(form) {
   const settings = form.settings.value ?? [];
-  const found = (form.plan.value?.findings ?? []).filter((one) => !settings.some(({ name }) => isAt(one.field, name)));
+  const found = (form.plan.value?.findings ?? []).filter((one) =>
+    one.field !== MACHINE && !settings.some(({ name }) => isAt(one.field, name)));
   return [...new Set(found.map((one) => (one.title === "" ? one.sentence : `${one.title}: ${one.sentence}`)))];
 }
 

@@ -4,6 +4,7 @@ import { h } from "../../lib/preact.js";
 import { bytes, integer } from "../../lib/format.js";
 import { Problem } from "../../components/elements.js";
 import { Calibration } from "./calibration.js";
+import { PlannedMachine } from "./planned_machine.js";
 import { otherProblems, shownProblems, stillNeeded } from "./problems.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
@@ -28,6 +29,7 @@ export function SidePanel({ form }) {
             ? ""
             : "There is no plan while the problems below or at the fields are open."),
     needed.length === 0 && h(OtherProblems, { sentences: others }),
+    needed.length === 0 && h(PlannedMachine, { form }),
     plan !== null && plan.warnings.length > 0 && h("section", { class: "plan-warnings",
       "aria-labelledby": "plan-warnings-title" },
       h("h3", { id: "plan-warnings-title" },
@@ -53,9 +55,11 @@ function PlanFacts({ form, facts }) {
       fact("Evaluated", `every ${integer(facts.evaluate_every_steps)} steps`),
       fact("Saved", `every ${integer(facts.save_every_steps)} steps, ${bytes(facts.checkpoint_bytes)} each`)),
     h(Share, { title: "Memory", used: facts.memory_bytes, total: facts.memory_available_bytes,
-      of: "of this machine's" }),
-    h(Share, { title: "Disk", used: facts.disk_needed_bytes, total: facts.disk_free_bytes, of: "of the free" }),
-    problems === 0 && h(Calibration, { form, facts }));
+      of: facts.machine === null ? "of this machine's" : `on ${facts.machine}, of` }),
+    facts.disk_free_bytes === null
+      ? h("dl", {}, fact("Disk", `about ${bytes(facts.disk_needed_bytes)}`))
+      : h(Share, { title: "Disk", used: facts.disk_needed_bytes, total: facts.disk_free_bytes, of: "of the free" }),
+    problems === 0 && facts.machine === null && h(Calibration, { form, facts }));
 }
 
 /** @param {string} title @param {string} text */
