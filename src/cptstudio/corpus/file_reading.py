@@ -104,7 +104,7 @@ class FileReader:
         aside = item.aside
         self._limit = self._batch.position + _TEXT_FREE + _TEXT_EXPANSION * record.size
         reason = None
-        keys = empty = 0
+        keys = empty = documents_read = text_bytes = 0
         try:
             aside = aside or self._by_content(item)
             item.main_text = self._main_text
@@ -116,19 +116,21 @@ class FileReader:
                     keys += 1
                     continue
                 if size:
-                    record.documents += 1
-                    record.text_bytes += size
+                    documents_read += 1
+                    text_bytes += size
                 else:
                     empty += 1
         except Unreadable as unreadable:
             reason = str(unreadable)
-            if record.documents:
-                kept = (
-                    f"the {record.documents:,} documents before are"
-                    if (record.documents > 1)
-                    else "the document before is"
-                )
-                reason += f"; {kept} kept"
+        # Not for each one: a record's fields are checked when they are set.
+        record.documents, record.text_bytes = documents_read, text_bytes
+        if reason is not None and record.documents:
+            kept = (
+                f"the {record.documents:,} documents before are"
+                if (record.documents > 1)
+                else "the document before is"
+            )
+            reason += f"; {kept} kept"
         if keys and not record.documents and reason is None:
             aside = KeyFinder.aside
         elif keys:
@@ -172,7 +174,7 @@ class FileReader:
         start = self._batch.position
         blank = True
         try:
-            for data in guarded(_encoded(private.clean(cleaner.clean(parts))), self._timer):
+            for data in guarded(_encoded(cleaner, private, parts), self._timer):
                 if keys is not None and keys.holds_key(data):
                     raise _HoldsKeyError
                 blank = blank and data.isspace()
@@ -242,6 +244,11 @@ def left_out_in_words(counts: Mapping[str, int]) -> list[str]:
     return [f"{count:,} {what} are left out" for what, count in counts.items() if count]
 
 
-def _encoded(parts: Iterable[str]) -> Iterator[bytes]:
-    for part in parts:
+def _encoded(cleaner: Cleaner, private: PrivateData, parts: Iterable[str]) -> Iterator[bytes]:
+    if isinstance(parts, tuple) and len(parts) == 1:
+        # A whole record, of which there are millions: it need not be cut.
+        if text := private.part(cleaner.part(parts[0])):
+            yield text.encode("utf-8")
+        return
+    for part in private.clean(cleaner.clean(parts)):
         yield part.encode("utf-8")
