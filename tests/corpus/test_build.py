@@ -241,7 +241,7 @@ def test_every_phase_tells_how_far_it_is_up_to_its_end(tmp_path: Path, model_fol
     def tell(moment: Progress) -> None:
         told.setdefault(moment.phase, []).append((moment.bytes_done, moment.bytes_total))
         assert moment.bytes_total == 0 or 0 <= moment.bytes_done <= moment.bytes_total
-        assert moment.phase != "scanning" or moment.detail in ("", "12 files found")
+        assert moment.phase != "scanning" or "found" in (moment.detail or "found")
 
     build_corpus(tmp_path / "c", [sources], model_path=model_folder, progress=tell)
     (sources / "book.txt").touch()

@@ -53,7 +53,8 @@ class Progress:
     def detail(self) -> str:
         """Say how many files were found or read, and which one takes long."""
         if self.phase == "scanning":
-            return f"{self.files_total:,} files found" if self.files_total else ""
+            some = "file" if self.files_total == 1 else "files"
+            return f"{self.files_total:,} {some} found" if self.files_total else ""
         if self.phase != "reading":
             return ""
         told = f"{self.files_done:,} of {self.files_total:,} files"
