@@ -77,6 +77,23 @@ def test_html_keeps_paragraphs_lists_cells_and_preformatted_text() -> None:
     )
 
 
+def test_html_rows_are_lines_and_ordered_lists_have_numbers() -> None:
+    rows = (
+        "<table><tr><td></td><th>A</th><th>B</th></tr><tr><td><p>x</p></td><td></td><td>1</td></tr>"
+        "<tr><td><p>two</p><p>paragraphs</p></td><td>c</td></tr></table>"
+        "<table><tr><td>out</td><td><table><tr><td>in</td><td>ner</td></tr></table></td></tr>"
+        "<tr><td><pre>1\n2</pre></td><td><pre>x\ny</pre></td></tr></table>"
+    )
+    assert text_of_html(rows) == (
+        "\tA\tB\nx\t\t1\ntwo\n\nparagraphs\n\nc\n\nout\tin\tner\n1\n2\n\nx\ny\n"
+    )
+    lists = (
+        "<ol start=3 type=A><li>x<ol><li>y</ol><li value=9>z<li></ol><ol reversed><li>a<li>b</ol>"
+        "<ol style='list-style:none'><li>q</ol><ol style='list-style-type: lower-roman'><li>r</ol>"
+    )
+    assert text_of_html(lists).split() == "C. x 1. y I. z 2. a 1. b q i. r".split()
+
+
 def test_html_leaves_out_what_is_hidden_and_what_stands_around_the_main_text() -> None:
     math = "<math><mfrac><mi>a</mi><mrow><mi>b</mi><mo>+</mo><mn>1</mn></mrow></mfrac></math>"
     katex = (
