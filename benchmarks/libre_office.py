@@ -11,13 +11,16 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from xml.sax.saxutils import escape
 
+_T = TypeVar("_T")
 PROGRAM = "soffice"
-_SECONDS = 120
+_AT_ONCE = 50
+_SECONDS = 60
 """How long one file may take."""
 
 WRITES = {
@@ -157,31 +160,36 @@ def read_again(files: Mapping[Path, Sequence[Path]]) -> None:
                 tasks.append(Task(bare / made.name, outputs))
             elif made is not None:
                 outputs[0].write_bytes(made.read_bytes())
-        while tasks:
-            # It went through all of them, or ended over the first that is not done.
-            tasks = tasks[_work(tasks) + 1 :]
+        _in_turn(tasks, _work, Task.is_done)
 
 
-def _work(tasks: Sequence[Task]) -> int:
-    """Work on tasks until the end or a crash; how many it went through."""
+def _in_turn(
+    todo: Sequence[_T], work: Callable[[Sequence[_T]], None], done: Callable[[_T], bool]
+) -> None:
+    """Work on some at a time; what ends the program costs that one only, also without a word."""
+    while todo:
+        some = todo[:_AT_ONCE]
+        work(some)
+        last = max((at for at, one in enumerate(some) if done(one)), default=-1)
+        todo = todo[min(last + 2, len(some)) :]
+
+
+def _work(tasks: Sequence[Task]) -> None:
     with tempfile.TemporaryDirectory() as home:
         command = _command(home)
         # A start makes the profile, in which the only module of macros is replaced.
-        first = [*command, "--terminate_after_init"]
-        subprocess.run(first, capture_output=True, timeout=_SECONDS, check=True)
+        _run([*command, "--terminate_after_init"], 1)
         (Path(home) / "user/basic/Standard/Module1.xba").write_text(_MODULE, "utf-8")
         todo = Path(home) / "list"
         todo.write_text("".join(task.line() + "\n" for task in tasks), "utf-8")
-        command += [f'macro:///Standard.Module1.Work("{todo}")']
-        limit = _SECONDS + 5 * len(tasks)
-        try:
-            ended = subprocess.run(command, capture_output=True, timeout=limit).returncode == 0
-        except subprocess.TimeoutExpired:
-            ended = False
-    if ended:
-        return len(tasks)
-    last = [number for number, task in enumerate(tasks) if task.is_done()]
-    return max(last, default=-1) + 1
+        _run([*command, f'macro:///Standard.Module1.Work("{todo}")'], len(tasks))
+
+
+def _run(command: Sequence[str], files: int) -> None:
+    try:
+        subprocess.run(command, capture_output=True, timeout=_SECONDS + 5 * files)
+    except subprocess.TimeoutExpired:
+        print(f"{command[-1]}: LibreOffice took too long and was ended")
 
 
 def converted(files: Sequence[Path], suffix: str, folder: Path, filters: str = "") -> None:
@@ -193,20 +201,14 @@ def converted(files: Sequence[Path], suffix: str, folder: Path, filters: str = "
         folder: where to.
         filters: the name of the filter that reads them, where it is not to be found out.
     """
-    waiting = list(files)
-    while waiting:
+
+    def work(some: Sequence[Path]) -> None:
         with tempfile.TemporaryDirectory() as home:
             command = [*_command(home), *([f"--infilter={filters}"] if filters else [])]
-            command += ["--convert-to", suffix[1:], "--outdir", str(folder), *map(str, waiting)]
-            try:
-                limit = _SECONDS + 5 * len(waiting)
-                ended = subprocess.run(command, capture_output=True, timeout=limit).returncode
-            except subprocess.TimeoutExpired:
-                ended = -1
-        if ended == 0:
-            return
-        done = [n for n, one in enumerate(waiting) if (folder / f"{one.stem}{suffix}").exists()]
-        waiting = waiting[max(done, default=-1) + 2 :]
+            command += ["--convert-to", suffix[1:], "--outdir", str(folder), *map(str, some)]
+            _run(command, len(some))
+
+    _in_turn(files, work, lambda file: (folder / f"{file.stem}{suffix}").exists())
 
 
 def _command(home: str) -> list[str]:

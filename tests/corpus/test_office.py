@@ -105,8 +105,8 @@ def test_word_notes_fields_boxes_and_what_is_hidden(tmp_path: Path) -> None:
         ),
     )
     assert texts == [
-        "Called[1] twice[i]\n\n[1] A foot.\n\nthe result\n\nset\n\nSomebody\n\nAnchor.\n\nIn the box.\n\n"
-        "seen\n\njoined with this\n\n\N{GREEK SMALL LETTER ALPHA}✓\n\n"
+        "Called[1] twice[i]\n\n[1] A foot.\n\nthe result\n\nset\n\nSomebody\n\nAnchor."
+        "\n\nIn the box.\n\nseen\n\njoined with this\n\n\N{GREEK SMALL LETTER ALPHA}✓\n\n"
         "\N{GREEK SMALL LETTER BETA}\n\n漢 1/2\n\none\ntwo\n\n[i] An end."
     ]
     assert notes == [

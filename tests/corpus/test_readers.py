@@ -91,7 +91,7 @@ def test_html_rows_are_lines_and_ordered_lists_have_numbers() -> None:
         "<ol start=3 type=A><li>x<ol><li>y</ol><li value=9>z<li></ol><ol reversed><li>a<li>b</ol>"
         "<ol style='list-style:none'><li>q</ol><ol style='list-style-type: lower-roman'><li>r</ol>"
     )
-    assert text_of_html(lists).split() == "C. x 1. y I. z 2. a 1. b q i. r".split()
+    assert text_of_html(lists).split() == "C. x 1. y I. z 2. a 1. b q i. r".split()  # noqa: SIM905
 
 
 def test_html_leaves_out_what_is_hidden_and_what_stands_around_the_main_text() -> None:
