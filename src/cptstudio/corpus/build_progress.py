@@ -87,7 +87,7 @@ class ProgressMeter:
         self._started = time.monotonic()
         self._last = float("-inf")
         self._reading: list[tuple[str, float]] = []
-        self._size = self._within = 0
+        self._size = self._within = self._told = 0
 
     def found_file(self) -> None:
         """Report one more file that is to be read."""
@@ -122,13 +122,14 @@ class ProgressMeter:
         self._reading, self._size, self._within = [], 0, 0
         self.tell()
 
-    def tell_reading(self, files: Iterable[tuple[str, float]]) -> None:
+    def tell_reading(self, files: Iterable[tuple[str, float]], within: float = 0) -> None:
         """Report while waiting for files that are being read.
 
         Args:
             files: their names, and since when, by `time.monotonic`.
+            within: bytes of them, and of others that come, that were read.
         """
-        self._reading = list(files)
+        self._reading, self._within = list(files), int(within)
         self.tell()
 
     def tell(self, final: bool = False) -> None:
@@ -138,7 +139,8 @@ class ProgressMeter:
             return
         self._last = now
         elapsed = now - self._started
-        done = self.bytes_done + self._within
+        # It never goes back: what was read ahead is counted only while it is waited for.
+        self._told = done = max(self._told, self.bytes_done + self._within)
         rate = done / elapsed if elapsed > 0 else 0.0
         left = max(0, self._bytes_total - done)
         remaining = left / rate if rate and self._bytes_total else None
