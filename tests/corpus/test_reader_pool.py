@@ -20,6 +20,7 @@ import pytest
 from cptstudio.child_limits import Limits
 from cptstudio.corpus import equal_files, reader_pool
 from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.build_progress import Progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.equal_files import EqualFiles
 from cptstudio.corpus.manifest import BuildSettings
@@ -161,6 +162,23 @@ def test_files_that_hold_the_same_are_read_once(
         changed.setattr(EqualFiles, "of", changing)
         again = build_corpus(tmp_path / "again", [bad]).corpus
     assert facts(again) == facts(once)
+
+
+def test_what_was_read_ahead_of_its_turn_is_told(tmp_path: Path, bad: Path) -> None:
+    """A file that takes long comes first: others are read meanwhile, and the progress goes on."""
+    (bad / "000.wait").write_text(str(tmp_path / "told"), encoding="utf-8")
+
+    class EnoughError(Exception):
+        pass
+
+    def tell(moment: Progress) -> None:
+        # Sixteen files are asked for at once; the other five are read by the other process.
+        if moment.phase == "reading" and moment.files_done == 5:
+            assert 0 < moment.bytes_done < moment.bytes_total
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        build_corpus(tmp_path / "c", [bad], progress=tell, workers=2)
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])

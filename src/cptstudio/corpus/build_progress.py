@@ -87,7 +87,7 @@ class ProgressMeter:
         self._started = time.monotonic()
         self._last = float("-inf")
         self._reading: list[tuple[str, float]] = []
-        self._size = self._within = self._told = 0
+        self._size = self._within = self._told = self._ahead = 0
 
     def found_file(self) -> None:
         """Report one more file that is to be read."""
@@ -122,14 +122,18 @@ class ProgressMeter:
         self._reading, self._size, self._within = [], 0, 0
         self.tell()
 
-    def tell_reading(self, files: Iterable[tuple[str, float]], within: float = 0) -> None:
+    def tell_reading(
+        self, files: Iterable[tuple[str, float]], within: float = 0, ahead: int = 0
+    ) -> None:
         """Report while waiting for files that are being read.
 
         Args:
             files: their names, and since when, by `time.monotonic`.
             within: bytes of them, and of others that come, that were read.
+            ahead: files that were read ahead of their turn.
         """
         self._reading, self._within = list(files), int(within)
+        self._ahead = self.files_done + ahead
         self.tell()
 
     def tell(self, final: bool = False) -> None:
@@ -147,7 +151,7 @@ class ProgressMeter:
         self._callback(
             Progress(
                 self._phase,
-                self.files_done,
+                max(self.files_done, self._ahead),
                 self.files_total,
                 done,
                 self._bytes_total,

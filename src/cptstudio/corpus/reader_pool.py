@@ -44,6 +44,8 @@ _MUCH = 32 * MEBIBYTE
 """So much plain text is read by processes, too, but for files that are larger than"""
 _LARGE = 1024 * MEBIBYTE
 _LOOK_AHEAD = 1000
+_WAITING = 64 * MEBIBYTE
+"""So much is read ahead of its turn in any case, so that one long file holds up no process."""
 _POLL_SECONDS = 0.1
 
 
@@ -173,7 +175,7 @@ class ReaderPool:
         while True:
             while (
                 len(coming) < _LOOK_AHEAD
-                and apart < 2 * self._workers + 2
+                and (apart < 2 * self._workers + 2 or size < _WAITING)
                 and size < _LARGE
                 and (job := next(jobs, None)) is not None
             ):
@@ -204,7 +206,8 @@ class ReaderPool:
         while not source.done.wait(_POLL_SECONDS):
             busy = [reader.reading for reader in self._readers]
             within = sum(one.within for one in self._coming)
-            self._meter.tell_reading([one for one in busy if one is not None], within)
+            files = sum(len(one.files) for one in self._coming if one.done.is_set())
+            self._meter.tell_reading([one for one in busy if one is not None], within, files)
         if source.error is not None:
             raise source.error
         for part in source.parts:
