@@ -49,6 +49,7 @@ from cptstudio.corpus.manifest import (
     LanguageShares,
 )
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
+from cptstudio.corpus.ocr import USUAL, engine_for
 from cptstudio.corpus.reader_versions import reader_versions
 from cptstudio.corpus.reading import SourceReader
 from cptstudio.corpus.sections import Sectioned, cut_long_documents
@@ -106,6 +107,8 @@ def build_corpus(
     check_new_name(path, "corpus")
     is_new_place = not path.parent.exists()
     settings = settings or BuildSettings()
+    if settings.ocr:
+        engine_for(settings.ocr_language or USUAL)
     meter = ProgressMeter(progress)
     meter.tell()
     tokenizer = load_tokenizer(model_path) if model_path is not None else None
@@ -260,7 +263,7 @@ def _build(
         split=rule,
         report=_report(records, reader, likeness, languages, sectioned, boilerplate),
         readers=READERS,
-        reader_versions=reader_versions(),
+        reader_versions=reader_versions(settings),
     )
 
 
@@ -283,6 +286,9 @@ def _report(
         left_aside=reader.left_aside,
         left_out=dict(reader.left_out.most_common()),
         conversations=reader.conversations,
+        recognized=reader.recognized,
+        recognized_by=reader.recognized_by,
+        pictures=reader.pictures,
         private=reader.private,
         duplicates=_examples(records, likeness, reader.labels),
         suspicious=reader.inspection.examples,

@@ -34,6 +34,8 @@ class FileLine(BaseModel):
         conversations: records that are conversations, and so no documents.
         private: e-mail addresses and the like that were found, by kind.
         left_out: what of it is in no document by design, such as running heads, by its name.
+        recognized: pages that text recognition (OCR) read.
+        pictures: pages that are pictures, with little text or none, and were not read.
         problems: what was found while reading, at most 50.
         problem_count: how many there are.
         skipped: it, or a part of it, could not be read.
@@ -50,6 +52,8 @@ class FileLine(BaseModel):
     conversations: int
     private: dict[Private, int]
     left_out: dict[str, int]
+    recognized: int
+    pictures: int
     problems: list[str]
     problem_count: int
     skipped: bool
@@ -114,6 +118,8 @@ def _line(group: tuple[int, list[SourceRecord]], records: Any, sources: Any) -> 
         conversations=sum(record.conversations for record in members),
         private=dict(private),
         left_out=dict(left_out),
+        recognized=sum(record.recognized for record in members),
+        pictures=sum(record.pictures for record in members),
         problems=problems[:_MOST_PROBLEMS],
         problem_count=len(problems),
         skipped=any(record.skipped and not record.left_aside for record in members),

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from cptstudio import durable
+from cptstudio.child_limits import PAGE_SECONDS
 from cptstudio.corpus.cleaning import LONGEST_RUN, Cleaner
 from cptstudio.corpus.former_documents import FormerFile
 from cptstudio.corpus.left_aside import Aside, KeyFinder, LeftAside
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
+from cptstudio.corpus.ocr import Recognizer
 from cptstudio.corpus.private_data import PrivateData
 from cptstudio.corpus.read_batches import Batch, BatchBuilder
 from cptstudio.corpus.readers import conversations
@@ -36,15 +38,23 @@ class FileReader:
         settings: of the build.
         sink: gets what was read: batches of documents, and the record of each source after its
             last document.
+        tell: called with the place of each page whose text is recognized before it, and with None
+            after it.
     """
 
-    def __init__(self, settings: BuildSettings, sink: Sink) -> None:
+    def __init__(
+        self,
+        settings: BuildSettings,
+        sink: Sink,
+        tell: Callable[[str | None], None] = lambda place: None,
+    ) -> None:
         self._text_field = settings.text_field
         self._main_text = settings.main_text
         self._aside = LeftAside(settings.include)
         self._mask = settings.mask
         self._sink = sink
         self._timer = ReadTimer()
+        self._recognizer = recognizer_for(settings, self._timer, tell)
         # What libraries warn of is in the notes, or of no use to a user.
         self._warnings = warnings.catch_warnings(action="ignore")
         self._batch = BatchBuilder()
@@ -58,6 +68,8 @@ class FileReader:
 
     def __exit__(self, *error: Any) -> None:
         self._timer.__exit__(*error)
+        if self._recognizer is not None:
+            self._recognizer.close()
         self._warnings.__exit__(*error)
 
     def read(self, file: SourceFile) -> None:
@@ -107,7 +119,7 @@ class FileReader:
         keys = empty = documents_read = text_bytes = 0
         try:
             aside = aside or self._by_content(item)
-            item.main_text = self._main_text
+            item.main_text, item.recognizer = self._main_text, self._recognizer
             documents = () if aside else read_documents(item, self._text_field)
             for member, parts in enumerate(guarded(documents, self._timer)):
                 try:
@@ -139,6 +151,7 @@ class FileReader:
         if empty and record.documents:
             item.notes.append(f"{empty:,} of its {record.documents + empty:,} records hold no text")
         record.conversations = sum(item.conversations.values())
+        record.recognized, record.pictures = item.recognized, item.pictures
         if aside is not None:
             record.left_aside, reason = aside.kind, aside.reason
         elif reason is None and not record.documents and not record.conversations:
@@ -217,6 +230,31 @@ class FileReader:
 
 class _HoldsKeyError(Exception):
     """The document holds a private key."""
+
+
+def recognizer_for(
+    settings: BuildSettings,
+    timer: ReadTimer,
+    tell: Callable[[str | None], None],
+    most: int | None = None,
+) -> Recognizer | None:
+    """Return what recognizes the text of pages that are pictures, if that is wanted.
+
+    Args:
+        settings: of the build.
+        timer: of the file, whose limit is longer by each page.
+        tell: is told of each page before it, and None after it.
+        most: pages at most; None for any number.
+    """
+    if not settings.ocr:
+        return None
+
+    def begin(place: str | None) -> None:
+        if place is not None:
+            timer.extend(PAGE_SECONDS)
+        tell(place)
+
+    return Recognizer(settings.ocr_language, most=most, tell=begin)
 
 
 def record_of(file: SourceFile, sha256: str | None, label: str | None = None) -> SourceRecord:

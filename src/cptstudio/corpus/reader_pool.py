@@ -23,6 +23,7 @@ from cptstudio import durable
 from cptstudio.child_answers import End, Line, parsed
 from cptstudio.child_limits import (
     QUICK_SECONDS,
+    SILENT_SECONDS,
     for_a_reader,
     reader_seconds,
     usable_cores,
@@ -381,6 +382,8 @@ class _Reader:
                     begun, place = True, min(int(done), len(files) - 1)
                     self.reading = (files[place].label, time.monotonic())
                     child.expect(True, within=reader_seconds(files[place].size))
+                elif said.phase is not None:
+                    self._waits_for_a_page(child, said.detail, files[place])
                 read = sum(file.size for file in files[:place])
                 self._job.within = read + (done - place) * files[place].size
             elif isinstance(said, End):
@@ -398,6 +401,14 @@ class _Reader:
         if self._ended:
             raise KeyboardInterrupt
         return _Death(place, child.why(), final=child.too_slow or (fresh and place == 0))
+
+    def _waits_for_a_page(self, child: ChildProcess, page: str | None, file: SourceFile) -> None:
+        """A page is recognized from now on, or, without one, was."""
+        since = time.monotonic() if self.reading is None else self.reading[1]
+        self.reading = (file.label if page is None else f"{file.label} ({page})", since)
+        # It has a limit of its own, and the reader only waits.
+        within = reader_seconds(file.size) if page is None else SILENT_SECONDS
+        child.expect(True, within=within)
 
     def _started(self) -> ChildProcess:
         with self._lock:

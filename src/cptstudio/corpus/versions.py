@@ -75,7 +75,7 @@ def is_current(
     manifest = former.manifest
     if manifest.settings != settings or manifest.readers != READERS:
         return False
-    if manifest.reader_versions not in (None, reader_versions()):
+    if manifest.reader_versions not in (None, reader_versions(settings)):
         return False
     known = {}
     for record in former.sources():

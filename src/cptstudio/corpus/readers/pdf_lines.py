@@ -64,7 +64,7 @@ class PageText:
         outside: words outside the page's visible part, which are left out.
         invisible: its text is not shown; it lies under a picture, as OCR leaves it.
         doubtful: its text is hardly what it shows.
-        pictures: it shows pictures; looked for only on pages without text.
+        pictures: it is a picture: without text it shows one, with few words one all over it.
     """
 
     number: int

@@ -40,6 +40,8 @@ _WORDS_ASKED = 40
 _FAR = 100_000.0
 """Points, well over the largest page; far outside lie only words of damaged pages."""
 _NAME_BYTES = 128
+_FEW_WORDS = 25
+_WHOLE_PAGE = 0.8
 _FIXED_PITCH = 1  # Of a font's flags (ISO 32000-1, table 123).
 _INVISIBLE = 3  # Of text rendering modes (ISO 32000-1, table 106).
 _GAP_IN_WORD = 0.12
@@ -69,14 +71,29 @@ def read_page(document: Any, number: int) -> PageText:
                         line.words, line.gap = reading_order(line.words)
                 result.invisible = _is_invisible(text_page.raw, words)
                 result.doubtful = is_doubtful(text, result.invisible)
-            else:
-                kinds = [pdfium.FPDF_PAGEOBJ_IMAGE]
-                result.pictures = next(iter(page.get_objects(kinds)), None) is not None
+            if len(words) < _FEW_WORDS and not result.invisible:
+                # A page that was scanned may have a line of its own, such as a library's stamp.
+                share = _WHOLE_PAGE if words else 0.0
+                result.pictures = _has_picture(page, share * result.width * result.height)
             return result
         finally:
             text_page.close()
     finally:
         page.close()
+
+
+def _has_picture(page: Any, least: float) -> bool:
+    """Whether a page has a picture that covers so many square points of it."""
+    edges = page.get_cropbox()
+    for thing in page.get_objects([pdfium.FPDF_PAGEOBJ_IMAGE]):
+        if not least:
+            return True
+        left, bottom, right, top = thing.get_bounds()
+        across = min(right, edges[2]) - max(left, edges[0])
+        up = min(top, edges[3]) - max(bottom, edges[1])
+        if across > 0 and up > 0 and across * up >= least:
+            return True
+    return False
 
 
 def _draw_fields(page: Any) -> None:

@@ -18,6 +18,8 @@ import { PreviewDialog } from "./preview.js";
  * @property {number} conversations
  * @property {{[kind: string]: number}} private
  * @property {{[what: string]: number}} left_out by design, and so no problem
+ * @property {number} recognized
+ * @property {number} pictures
  * @property {string[]} problems
  * @property {number} problem_count
  * @property {boolean} skipped
@@ -82,6 +84,8 @@ function Opened({ file, path, show }) {
       [SIDES.includes(status) ? `On the ${status} side` : `Dropped: ${status}`, amountOf(amount, "document")]),
     ...Object.entries(file.private).map(([kind, amount]) => [PRIVATE.get(kind) ?? kind, integer(amount)]),
     ...Object.entries(file.left_out).map(([what, amount]) => [`Left out: ${what}`, integer(amount)]),
+    ...(file.recognized > 0 ? [["Pages read by text recognition", integer(file.recognized)]] : []),
+    ...(file.pictures > 0 ? [["Pages that are pictures", integer(file.pictures)]] : []),
     ...(file.conversations > 0 ? [["Conversations", `${integer(file.conversations)}, left out`]] : []),
   ];
   return h("div", { class: "file-opened" },
