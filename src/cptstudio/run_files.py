@@ -20,6 +20,7 @@ from typing import Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cptstudio import durable
+from cptstudio.device_failures import Cause
 from cptstudio.durable import UnusableFileError, read_json, write_json
 from cptstudio.errors import UserError, machine_error
 from cptstudio.settings import TrainingSettings
@@ -39,6 +40,7 @@ LOCK: Final = "trainer.lock"
 Outcome = Literal["completed", "stopped", "failed"]
 ParameterRule = Literal["axes", "kinds"]
 ConfigurationReading = Literal["as written", "normalized"]
+OrderOf = Literal["micro-batches", "rows"]
 _Stored = TypeVar("_Stored", bound=BaseModel)
 _CHECKPOINT_NAME = re.compile(r"step-([0-9]{8,})")
 
@@ -90,6 +92,8 @@ class RunConfig(Record):
         configuration_reading: how the base's configuration becomes a network. "normalized": see
             `lm.model_config`; "as written": by mlx-lm alone, as in runs of before, which are not
             resumed where the two are different networks (`lm.former_reading`).
+        order_of: what is put in order, see `corpus.rows`: "rows", which any micro-batches of a
+            session see alike; "micro-batches" in runs of before, which keep their order.
     """
 
     format_version: Literal[1] = 1
@@ -107,6 +111,7 @@ class RunConfig(Record):
     held_out: Literal["documents", "windows"] = "documents"
     parameter_rule: ParameterRule = "axes"
     configuration_reading: ConfigurationReading = "as written"
+    order_of: OrderOf = "micro-batches"
 
 
 class FileRecord(Record):
@@ -143,6 +148,7 @@ class RunResult(Record):
 
     Attributes:
         outcome: how the trainer ended.
+        cause: what made it fail, where that is no fault of the run's.
         step: optimizer updates done.
         checkpoint: name of the last complete checkpoint, if any.
         skipped_steps: steps that guards skipped, over all sessions.
@@ -159,6 +165,7 @@ class RunResult(Record):
     skipped_steps: int
     session: int
     ended: float
+    cause: Cause | None = None
 
 
 def checkpoint_name(step: int) -> str:

@@ -11,7 +11,13 @@ from typing import Any
 
 from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import CHECKPOINTS, Parent, RunConfig
-from cptstudio.settings import FIXED_IN_FORK, UNUSABLE, TrainingSettings, parse_settings
+from cptstudio.settings import (
+    FIXED_IN_FORK,
+    FREE_IN_FORK,
+    UNUSABLE,
+    TrainingSettings,
+    parse_settings,
+)
 from cptstudio.validation import title_of
 from cptstudio.workspace import check_name
 
@@ -32,7 +38,9 @@ def forked(
         UserError: a setting is unknown or cannot be changed in a fork.
     """
     check_name(name, "run")
-    fixed = sorted(key for key in changes if key.split(".")[0] in FIXED_IN_FORK)
+    fixed = sorted(
+        key for key in changes if key.split(".")[0] in FIXED_IN_FORK and key not in FREE_IN_FORK
+    )
     if fixed:
         raise UserError(
             "A fork keeps its parent's model, corpora and method. Prepare a new run instead.",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
+from cptstudio.device_failures import Cause
 from cptstudio.run_files import Outcome
 from cptstudio.run_rows import EVALUATION, TRAIN
 from cptstudio.training.checkpoints import CheckpointStore, TrainerState
@@ -30,10 +31,11 @@ from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended, and a sentence about why."""
+    """How a run ended, a sentence about why, and the cause where it is no fault of the run's."""
 
     outcome: Outcome
     reason: str
+    cause: Cause | None = None
 
 
 class TrainingLoop:

@@ -72,5 +72,6 @@ def plan_config(
         held_out="windows",
         parameter_rule="kinds",
         configuration_reading="normalized",
+        order_of="rows",
     )
     return config, plan
