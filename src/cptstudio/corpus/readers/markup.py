@@ -16,6 +16,7 @@ from typing import Any
 from cptstudio.corpus.readers.decoding import decoded
 from cptstudio.corpus.readers.equations import text_of_mathml
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.navigation import is_around
 from cptstudio.corpus.readers.word_styles import number_in
 from cptstudio.corpus.readers.xhtml import as_html, parsed
 from cptstudio.durable import MEBIBYTE
@@ -26,8 +27,6 @@ _SILENT = frozenset(
     # What browsers of today show instead, pronunciations, and choices that are not shown.
     | {"noframes", "noembed", "audio", "video", "canvas", "rt", "rp", "datalist"}
 )
-_AROUND = frozenset({"navigation", "search", "banner", "contentinfo", "complementary"})
-_LANDMARKS = {"nav": "navigation", "search": "search"}
 _HIDING = re.compile(
     r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\s*(?:!|;|$)", re.IGNORECASE
 )
@@ -223,7 +222,7 @@ def _written(root: Any, counts: Counter[str], *, main: bool) -> str:
         if (given or name == "dialog") and _is_hidden(node):
             counts["hidden passages"] += bool((node.text() or "").strip())
             continue
-        if main and _landmark(node, name, given) in _AROUND and node is not root:
+        if main and node is not root and is_around(node, name, given):
             counts["passages around the main text"] += bool((node.text() or "").strip())
             continue
         writer.enter(name)
@@ -284,17 +283,6 @@ def _is_hidden(node: Any) -> bool:
     if _HIDING.search(given.get("style") or ""):
         return True
     return any(word in _SHOWN_MATH for word in (given.get("class") or "").split())
-
-
-def _landmark(node: Any, name: str, given: dict[str, str | None]) -> str:
-    role = (given.get("role") or "").strip().lower()
-    if role:
-        return role
-    if name in ("footer", "aside"):
-        # Of the whole page, not of an article in it; an aside may be a remark to the text.
-        parent = node.parent
-        return "contentinfo" if name == "footer" and parent.tag == "body" else ""
-    return _LANDMARKS.get(name, "")
 
 
 def _equation(node: Any) -> str:
