@@ -320,6 +320,12 @@ class CheckpointSettings(Settings):
         unit="steps",
         ge=0,
     )
+    background: bool = described(
+        True,
+        "Save in the background",
+        "Write checkpoints while training goes on, where memory has room for a copy of what is "
+        "saved.",
+    )
 
 
 class GuardSettings(Settings):
