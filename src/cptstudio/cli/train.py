@@ -215,7 +215,8 @@ def resume(
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", help="Read all tokens again, even if nothing seems to have changed."
+            "--verify",
+            help="Read all tokens and the base model again, even if nothing seems to have changed.",
         ),
     ] = False,
     length: LengthOption = None,

@@ -26,6 +26,7 @@ import mlx.core as mx
 from cptstudio import durable, terminal
 from cptstudio.device_failures import sign_of
 from cptstudio.errors import UserError
+from cptstudio.lm.identity import kept_hashes, model_files
 from cptstudio.run_files import (
     EXIT_CODES,
     LOG,
@@ -58,12 +59,18 @@ from cptstudio.training.checkpoints import (
 )
 from cptstudio.training.console_progress import ProgressReporter, open_log, write_line
 from cptstudio.training.loop import Ending, TrainingLoop
-from cptstudio.training.run_integrity import check_config, check_reading
+from cptstudio.training.preparing import Preparing, StoppedBeforeTrainingError
+from cptstudio.training.run_integrity import (
+    check_config,
+    check_model,
+    check_reading,
+    note_model,
+)
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup, schedule_of, set_up, start_from_parent
 from cptstudio.training.training_data import run_length
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
-from cptstudio.workspace import check_format
+from cptstudio.workspace import Workspace, check_format
 
 NEWEST = ""
 """Value of `resume` that means the newest checkpoint."""
@@ -77,7 +84,7 @@ class ContinuedPretraining:
         given: what this session is told to do otherwise than the run and the session before.
         agreed: nobody asked for this session now; it was agreed to before the run was started.
         accept_older: resume from an older checkpoint when the newest is damaged.
-        verify: read all tokens again, also where nothing speaks for a change.
+        verify: read all tokens and the base model again, also where nothing speaks for a change.
     """
 
     def __init__(
@@ -155,6 +162,8 @@ class ContinuedPretraining:
             ending = self._train(logger)
         except RunDirectoryGoneError:
             ending = self._gone()
+        except StoppedBeforeTrainingError:
+            ending = Ending("stopped", str(self._stop.reason))
         except Exception as error:
             ending = self._failed(error)
         try:
@@ -198,18 +207,28 @@ class ContinuedPretraining:
         checkpoints = CheckpointStore(self._lock, self._config.settings.checkpoints)
         checkpoints.prepare()
         checkpoint = None
-        if self._resume is not None:
-            checkpoint = checkpoints.choose(self._resume or None, accept_older=self._accept_older)
-            if checkpoint is not None:
-                check_config(self._run_directory, checkpoint)
-                check_reading(self._config, checkpoint)
-        state = None if checkpoint is None else load_trainer_state(checkpoint)
-        setup = set_up(
-            self._config,
-            self._told,
-            done=(0, 0) if state is None else (state.step, state.next_batch),
-            verify=self._verify,
-        )
+        preparing = Preparing(self._lock, self._stop, self._log)
+        try:
+            if self._resume is not None:
+                checkpoint = checkpoints.choose(
+                    self._resume or None,
+                    accept_older=self._accept_older,
+                    progress=preparing.phase("Reading the checkpoint"),
+                )
+                if checkpoint is not None:
+                    check_config(self._run_directory, checkpoint)
+                    check_reading(self._config, checkpoint)
+            state = None if checkpoint is None else load_trainer_state(checkpoint)
+            self._check_model(preparing)
+            preparing.phase("Loading the corpora and the model")
+            setup = set_up(
+                self._config,
+                self._told,
+                done=(0, 0) if state is None else (state.step, state.next_batch),
+                verify=self._verify,
+            )
+        finally:
+            preparing.close()
         if checkpoint is not None and state is not None:
             self._check_length(checkpoint, state, setup)
         self._planned_steps = setup.length.steps
@@ -259,6 +278,28 @@ class ContinuedPretraining:
                 "Runs with a constant or wsd schedule can be made longer, wsd from a checkpoint "
                 "before its decay."
             )
+
+    def _check_model(self, preparing: Preparing) -> None:
+        """Compare the base with what the run was prepared with; reads it unless that is known."""
+        progress = preparing.phase("Reading the base model")
+        kept = kept_hashes(Workspace(self._run_directory.parent.parent.parent).private)
+
+        def checked(again: bool) -> dict[str, str]:
+            return check_model(
+                self._config,
+                self._run_directory,
+                lambda folder: model_files(folder, kept, again=again, progress=progress),
+            )
+
+        known = not self._verify and kept.of(Path(self._config.model_path)) is not None
+        try:
+            found = checked(again=self._verify)
+        except UserError:
+            if not known:
+                raise
+            # What is known of it may be of other files, whose dates were set back.
+            found = checked(again=True)
+        note_model(self._config, self._run_directory, found)
 
     def _restore(
         self, checkpoint: Path, state: TrainerState, setup: Setup, loop: TrainingLoop
@@ -386,7 +427,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read all tokens again, even if nothing seems to have changed",
+        help="read all tokens and the base model again, even if nothing seems to have changed",
     )
     add_arguments(parser)
     parser.add_argument(

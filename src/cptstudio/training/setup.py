@@ -21,7 +21,7 @@ from cptstudio.session_settings import SessionSettings, in_session
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.checkpoints import load_trained_weights
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
-from cptstudio.training.run_integrity import check_model, check_tokenizer, notes_on_parent
+from cptstudio.training.run_integrity import check_tokenizer, notes_on_parent
 from cptstudio.training.schedules import Schedule
 from cptstudio.training.token_check import corpora_without_rows, prompts_without_rows
 from cptstudio.training.training_data import RunLength, TrainingData, open_training_data, run_length
@@ -75,7 +75,6 @@ def set_up(
     data = open_training_data(config, verify=verify)
     config = in_session(config, session or SessionSettings())
     settings = config.settings
-    check_model(config)
     notes = [blas.use_fast_blas(settings.compute.threads, settings.compute.fast_blas).reason]
     if settings.compute.cache_limit is not None:
         mx.set_cache_limit(settings.compute.cache_limit)

@@ -109,7 +109,8 @@ function RunPage({ id }) {
   }
   const short = (status.value?.active || []).find((/** @type {any} */ one) => one.id === id);
   const run = { ...data, ...(data.state.alive && short
-    ? { remaining_seconds: short.remaining_seconds, tokens_per_second: short.tokens_per_second }
+    ? { remaining_seconds: short.remaining_seconds, tokens_per_second: short.tokens_per_second,
+      preparation: short.preparation }
     : {}), ...live };
   return [
     h(RunHeader, { key: "head", run, actions: h(RunActions, { run, changed: again, dialog, setDialog }) }),
