@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
 import sys
 import time
 import types
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import pypdfium2
 import pytest
 
+from benchmarks.scans import scanned
 from cptstudio.child_limits import GIB, Limits
 from cptstudio.corpus import ocr, reader_versions
 from cptstudio.corpus.build import build_corpus
@@ -33,43 +31,6 @@ needs_engine = pytest.mark.skipif(
     reason="needs tesseract with English: apt install tesseract-ocr",
 )
 SCANS = BuildSettings(ocr=True, near_dedup=False, validation=0, test=0)
-
-
-def scanned(source: Path, pages: int, *, turn: int = 0, dpi: int = 150) -> bytes:
-    """The first pages of a PDF as pictures, as a scanner leaves them."""
-    objects: list[bytes] = []
-    kids = []
-    with pypdfium2.PdfDocument(source) as document:
-        for number in range(pages):
-            page = document[number]
-            bitmap = page.render(scale=dpi / 72, grayscale=True, rotation=turn)
-            width, height, stride = bitmap.width, bitmap.height, bitmap.stride
-            rows = bytes(bitmap.buffer)
-            data = zlib.compress(
-                b"".join(rows[row * stride : row * stride + width] for row in range(height))
-            )
-            size = (width * 72 / dpi, height * 72 / dpi)
-            first = 3 + len(objects)
-            kids.append(b"%d 0 R" % first)
-            drawn = b"q %f 0 0 %f 0 0 cm /I Do Q" % size
-            objects += [
-                b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %f %f]/Contents %d 0 R"
-                b"/Resources<</XObject<</I %d 0 R>>>>>>" % (*size, first + 1, first + 2),
-                b"<</Length %d>>stream\n%s\nendstream" % (len(drawn), drawn),
-                b"<</Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray"
-                b"/BitsPerComponent 8/Filter/FlateDecode/Length %d>>stream\n%s\nendstream"
-                % (width, height, len(data), data),
-            ]
-    head = [
-        b"<</Type/Catalog/Pages 2 0 R>>",
-        b"<</Type/Pages/Count %d/Kids[%s]>>" % (pages, b" ".join(kids)),
-    ]
-    out = io.BytesIO(b"%PDF-1.4\n")
-    out.seek(0, io.SEEK_END)
-    for number, one in enumerate([*head, *objects], 1):
-        out.write(b"%d 0 obj\n%s\nendobj\n" % (number, one))
-    out.write(b"trailer<</Root 1 0 R/Size %d>>\n%%%%EOF\n" % (len(objects) + 3))
-    return out.getvalue()
 
 
 def text_of(corpus: Corpus) -> str:

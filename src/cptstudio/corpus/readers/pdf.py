@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
+
 from cptstudio.corpus.readers.guard import attempt, words_of
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.packages import seekable
@@ -27,7 +29,7 @@ BETWEEN = "\n\n"
 
 def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
     """The paragraphs of a PDF file; pages without text are counted, damaged ones named."""
-    import pypdfium2  # type: ignore[import-untyped]
+    import pypdfium2
 
     with seekable(item) as file:
         try:
@@ -43,8 +45,6 @@ def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def _why_not_opened(error: Exception) -> str:
-    import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
-
     code = getattr(error, "err_code", None)
     if code == pdfium.FPDF_ERR_PASSWORD:
         return "is protected by a password"
@@ -59,6 +59,11 @@ def _blocks(item: Item, document: Any) -> Iterator[str]:
     recognition = (
         PageRecognition(item, item.recognizer, document) if item.recognizer is not None else None
     )
+    if not pdfium.FPDF_DocumentHasValidCrossReferenceTable(document.raw):
+        item.notes.append(
+            "is damaged: its table of objects was made anew from what was found, and something may "
+            "be missing"
+        )
     tally = _Tally(item, len(document), recognition)
     between = ""
     number = 0
@@ -122,6 +127,7 @@ class _Tally:
         self.failed_in_a_row = 0
         self._failed = self._empty = self._pictures = 0
         self._unmapped = self._outside = self._invisible = self._doubtful = 0
+        self._comments = self._sizeless = 0
 
     def count(self, page: PageText | None) -> None:
         """Count one page; None stands for one that cannot be read."""
@@ -136,6 +142,8 @@ class _Tally:
         self._outside += page.outside
         self._invisible += page.invisible
         self._doubtful += page.doubtful
+        self._comments += page.comments
+        self._sizeless += page.sizeless
 
     def tell(self) -> None:
         """Note what was counted.
@@ -150,6 +158,10 @@ class _Tally:
                 "characters have no Unicode value in its fonts; U+FFFD stands for each",
             ),
             *self._recognized(pages),
+            (
+                self._sizeless,
+                f"{pages} draw text of no size, which nobody sees: they may be damaged",
+            ),
             (self._pictures, f"{pages} are pictures, with little text or none"),
             (self._empty, f"{pages} hold no text"),
             (self._invisible, f"{pages} have text of a text recognition (OCR) under a picture"),
@@ -159,6 +171,7 @@ class _Tally:
                 "characters, or it was recognized badly",
             ),
         )
+        self._item.left_out["comments"] += self._comments
         self._item.left_out["words outside of the visible pages"] += self._outside
         self._item.notes += [f"{count:,} {what}" for count, what in counted if count]
         self._item.pictures += self._pictures
