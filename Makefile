@@ -71,6 +71,7 @@ bench: .venv/ready-for-tests
 	$(if $(BEFORE),$(BIN)/python -m benchmarks.against_commit $(BEFORE))
 	$(BIN)/python -m benchmarks.peers.setup
 	$(BIN)/python -m pytest -q -m bench
+	$(BIN)/python -m benchmarks.plan_real_sizes --page
 	$(BIN)/python -m benchmarks.damaged_files --files 2000
 	$(BIN)/python -m benchmarks.against_peers --page
 	$(BIN)/python -m benchmarks.science --page

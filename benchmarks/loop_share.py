@@ -121,8 +121,7 @@ def measure(root: Path, model: str, method: str, context: int) -> Result:
         ("records", ProgressReporter, "step"),
         ("memory meter", MemoryMeter, "read"),
         ("run lock", RunLock, "check_present"),
-        ("checkpoint", CheckpointStore, "begin"),
-        ("checkpoint", CheckpointStore, "finished"),
+        ("checkpoint", CheckpointStore, "save"),
     ]
     finish_step = TrainingLoop._finish_step
 

@@ -10,6 +10,7 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
+from benchmarks.real_sizes.folders import Shapes, write_folder
 from cptstudio.errors import UserError
 from cptstudio.lm.description import describe_model, is_quantized
 from cptstudio.lm.loading import load_for_inference, load_for_training
@@ -136,6 +137,27 @@ def test_what_has_no_gradient_is_not_trained(toy_folder: ToyFolder, tmp_path: Pa
         folder = packed(toy_folder, tmp_path / method, {"quant_method": "bitnet"})
         with pytest.raises(UserError, match="cannot be trained: its ternary weights"):
             load_for_training(folder, method=method)
+
+
+def test_packed_weights_are_counted_unpacked_in_every_form(tmp_path: Path) -> None:
+    """MXFP4 as gpt-oss is published, AWQ, and mlx-lm's own, by the headers alone."""
+    experts = "model.layers.0.mlp.experts.down_proj"
+    layer = "model.layers.0.self_attn.q_proj"
+    shapes: Shapes = {
+        f"{experts}_blocks": ("U8", (4, 64, 3, 16)),
+        f"{experts}_scales": ("U8", (4, 64, 3)),
+        f"{experts}_bias": ("BF16", (4, 64)),
+        f"{layer}.qweight": ("U32", (128, 16)),
+        f"{layer}.qzeros": ("U32", (1, 16)),
+        f"{layer}.scales": ("F16", (1, 128)),
+        "model.embed_tokens.weight": ("U32", (512, 8)),
+        "model.embed_tokens.scales": ("F16", (512, 1)),
+        "model.embed_tokens.biases": ("F16", (512, 1)),
+    }
+    config = {"model_type": "llama", "quantization": {"bits": 4, "group_size": 64}}
+    write_folder(tmp_path / "model", config, shapes)
+    found = describe_model(tmp_path / "model").parameters
+    assert found == 4 * 64 * 96 + 4 * 64 + 128 * 128 + 512 * 64
 
 
 def test_weights_that_lie_beside_are_not_counted(toy_folder: ToyFolder, tmp_path: Path) -> None:

@@ -79,12 +79,9 @@ def sides_of(
     sides[u < rule.test] = SIDES.index("test")
     pinned = dict(rule.pinned)
     words = np.ascontiguousarray(hashes).view("<u8").reshape(-1, 2)
-    # Of a long document there are thousands, so not each is looked for by itself.
-    wanted = np.frombuffer(bytes.fromhex("".join(pinned)), dtype="<u8").reshape(-1, 2)
-    for place in np.flatnonzero(np.isin(words[:, 0], wanted[:, 0])).tolist():
-        side_of_pin = pinned.get(bytes(hashes[place]).hex())
-        if side_of_pin is not None:
-            sides[place] = SIDES.index(side_of_pin)
+    for name, side in pinned.items():
+        wanted = np.frombuffer(bytes.fromhex(name), dtype="<u8")
+        sides[(words == wanted).all(axis=1)] = SIDES.index(side)
     order: npt.NDArray[np.intp] | None = None
     total = int(lengths.sum())
     held_out: tuple[Side, ...] = ("validation", "test")

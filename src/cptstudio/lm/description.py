@@ -22,6 +22,8 @@ from cptstudio.model_bounds import check_numbers
 from cptstudio.weight_files import Tensor, check_present, read_tensors
 
 _LIMIT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+_SCALES = ("scales", "biases", "global_scale", "qzeros", "g_idx")
+"""What stands beside packed weights and is none."""
 _FLOATS = {
     "F64": "float64",
     "F32": "float32",
@@ -54,7 +56,8 @@ class ModelDescription:
 
     Attributes:
         model_type: the architecture's name in mlx-lm and transformers, such as "qwen3".
-        parameters: number of weights, packed ones counted unpacked, tied ones once.
+        parameters: number of weights in its files, packed ones unpacked; what mlx-lm loads of
+            them may be less, see `lm.network_reader`.
         bytes: size of the weight files' tensors.
         dtype: of most of the unpacked weights, such as "bfloat16".
         quantization: None when the weights are not packed.
@@ -62,7 +65,6 @@ class ModelDescription:
         embedding_rows: token ids below it have rows in embedding and head, by the shapes of the
             weights; None where neither these nor the configuration tell.
         context_limit: tokens the model was made for; None for a model without a limit.
-        tied_embeddings: the head shares the embedding's weights.
         has_chat_template: the tokenizer brings one.
         needs_remote_code: the model brings Python code that mlx-lm would have to run.
         full_training_obstacle: why every parameter cannot be trained, and what to do; None
@@ -80,7 +82,6 @@ class ModelDescription:
     vocabulary_size: int | None
     embedding_rows: int | None
     context_limit: int | None
-    tied_embeddings: bool
     has_chat_template: bool
     needs_remote_code: bool
     full_training_obstacle: str | None
@@ -97,20 +98,18 @@ def describe_model(path: Path) -> ModelDescription:
     tensors = read_tensors(path)
     text = language_model(config)
     quantization = _quantization(config, path)
-    tied = _tied(config, text, tensors)
     limits = (text[key] for key in _LIMIT_KEYS if isinstance(text.get(key), int))
     return ModelDescription(
         path=path,
         model_type=config["model_type"],
         architectures=_names(config.get("architectures")),
-        parameters=_count_parameters(config, tensors, tied),
+        parameters=_count_parameters(config, tensors),
         bytes=sum(tensor.bytes for tensor in tensors.values()),
         dtype=_main_dtype(tensors),
         quantization=quantization,
         vocabulary_size=integer(text.get("vocab_size")),
         embedding_rows=_embedding_rows(config, tensors),
         context_limit=next(limits, None),
-        tied_embeddings=tied,
         has_chat_template=_has_chat_template(path),
         needs_remote_code=config.get("model_file") is not None,
         full_training_obstacle=full_training_obstacle(quantization),
@@ -247,34 +246,30 @@ def _has_chat_template(path: Path) -> bool:
     return isinstance(settings, dict) and bool(settings.get("chat_template"))
 
 
-def _tied(
-    config: Mapping[str, Any], text: Mapping[str, Any], tensors: Mapping[str, Tensor]
-) -> bool:
-    said = text.get("tie_word_embeddings", config.get("tie_word_embeddings"))
-    if isinstance(said, bool) and said:
-        return True
-    heads = ("lm_head.", "embed_out.", "output.")
-    return not any(part in name for name in tensors for part in heads)
-
-
-def _count_parameters(config: Mapping[str, Any], tensors: Mapping[str, Tensor], tied: bool) -> int:
+def _count_parameters(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int:
     table = config.get("quantization")
     table = table if isinstance(table, dict) else {}
     total = 0
     for name, tensor in tensors.items():
         module, _, leaf = name.rpartition(".")
-        packed = f"{module}.scales" in tensors
-        if packed and leaf in ("scales", "biases", "global_scale"):
+        count = math.prod(tensor.shape)
+        if f"{module}.scales" in tensors:
+            if leaf == "qweight":
+                # GPTQ and AWQ: eight numbers of 4 bits, the only ones that mlx-lm reads.
+                count *= 8
+            elif leaf == "weight" and tensor.dtype == "U32":
+                own = table.get(module)
+                group = (own if isinstance(own, dict) else table).get("group_size")
+                # Each scale stands for one group of weights.
+                count = math.prod(tensors[f"{module}.scales"].shape) * (integer(group) or 64)
+            elif leaf in _SCALES:
+                continue
+        elif leaf.endswith("_blocks"):
+            # MXFP4: two numbers a byte, and a tensor of their scales beside.
+            count *= 2
+        elif f"{name.removesuffix('_scales')}_blocks" in tensors:
             continue
-        if tied and name.endswith("lm_head.weight"):
-            continue
-        if packed and leaf == "weight" and tensor.dtype == "U32":
-            own = table.get(module)
-            group = (own if isinstance(own, dict) else table).get("group_size")
-            # Each scale stands for one group of weights.
-            total += math.prod(tensors[f"{module}.scales"].shape) * (integer(group) or 64)
-        else:
-            total += math.prod(tensor.shape)
+        total += count
     return total
 
 

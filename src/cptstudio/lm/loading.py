@@ -7,7 +7,7 @@ of mantissa, an update smaller than 1/256 of its weight is lost.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -294,17 +294,26 @@ def _in_words(path: Path, model_type: str) -> Iterator[None]:
         ) from error
 
 
-def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module, dict[str, Any]]:
+def load_network(
+    path: Path,
+    *,
+    trust_remote_code: bool = False,
+    classes: Callable[[dict[str, Any]], tuple[Any, type]] | None = None,
+) -> tuple[Module, dict[str, Any]]:
     """Return mlx-lm's network of a model folder, its weights unread, and the configuration used.
 
     Every network comes from here, so that each is built from the normalized configuration and can
     be frozen and unfrozen.
+
+    Args:
+        classes: gives the network and its settings for a configuration; None for
+            `network_classes`.
     """
     model, config = load_model(
         path,
         lazy=True,
         model_config=additions(read_model_config(path), path / "config.json"),
-        get_model_classes=_classes,
+        get_model_classes=classes or network_classes,
         trust_remote_code=trust_remote_code,
     )
     put_long_rope(model, config)
@@ -312,7 +321,8 @@ def load_network(path: Path, *, trust_remote_code: bool = False) -> tuple[Module
     return model, config
 
 
-def _classes(config: dict[str, Any]) -> tuple[type[Module], type]:
+def network_classes(config: dict[str, Any]) -> tuple[Any, type]:
+    """Return the classes of a network and of its settings, by its configuration."""
     network, arguments = _get_classes(config=config)
     return with_own_names(network, config["model_type"]), arguments
 

@@ -9,7 +9,6 @@ the same files by the same steps, and only its types and shapes are looked at.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -22,6 +21,8 @@ from cptstudio.errors import UserError
 from cptstudio.light_imports import leave_out_torch
 from cptstudio.lm.network_facts import LinearLayers, NetworkFacts, Storage
 
+_WHOLES = ("model", "language_model")
+"""Beginnings of names that say nothing yet about the part."""
 _MOST_GROUPS = 12
 """Parts of the files that are looked at, one after the other, for whether they are used."""
 
@@ -47,10 +48,12 @@ def facts_of(path: Path, trust_remote_code: bool) -> NetworkFacts:
         UserError: mlx-lm cannot load it; the message says why.
     """
     from cptstudio.lm.loading import load_unread
+    from cptstudio.lm.parameters import named_parameters
 
     model, _ = load_unread(path, trust_remote_code=trust_remote_code)
     facts = count(model)
-    return replace(facts, left_out=_left_out(path, model, facts.storage.bytes()))
+    names = named_parameters(model).keys()
+    return replace(facts, left_out=_left_out(path, facts, names, trust_remote_code))
 
 
 def count(model: Any) -> NetworkFacts:
@@ -153,41 +156,82 @@ def _adapter_sizes(module: Any) -> tuple[int, int | None, int]:
 # --- what is in the files and not in the network --------------------------------------------------
 
 
-def _left_out(path: Path, model: Any, loaded: int) -> dict[str, int]:
+class _SanitizedError(Exception):
+    """Ends the loading of a network when its tensors have been sorted.
+
+    Attributes:
+        used: the tensors that were marked are among those of the network.
+    """
+
+    def __init__(self, used: bool) -> None:
+        super().__init__()
+        self.used = used
+
+
+def _left_out(
+    path: Path, facts: NetworkFacts, own: Collection[str], trust_remote_code: bool
+) -> dict[str, int]:
     """Bytes of tensors that the network does not use, by what their names begin with.
 
-    What becomes of a tensor only mlx-lm's `sanitize` knows. So the tensors of one group are given
-    to it as complex numbers, which no network has: where none comes out, the group is left out.
+    Args:
+        own: names of the network's parameters.
     """
-    import mlx.core as mx
-
-    from cptstudio.weight_files import read_tensors, weight_files
+    from cptstudio.weight_files import read_tensors
 
     tensors = read_tensors(path)
-    sanitize = getattr(model, "sanitize", None)
-    if sanitize is None or sum(tensor.bytes for tensor in tensors.values()) == loaded:
+    if sum(tensor.bytes for tensor in tensors.values()) == facts.storage.bytes():
         return {}
     groups: dict[str, set[str]] = defaultdict(set)
     for name in tensors:
-        groups[_group(name, len(model.layers))].add(name)
+        groups[_group(name, facts.blocks)].add(name)
+    # A network's own names may have one part before those in the files.
+    known = {*own, *(name.partition(".")[2] for name in own)}
+    groups = {group: names for group, names in groups.items() if names.isdisjoint(known)}
     if len(groups) > _MOST_GROUPS:
         return {}
-    weights: dict[str, mx.array] = {}
-    for file in weight_files(path):
-        weights.update(mx.load(str(file)))  # type: ignore[arg-type]
-    found = {}
-    for group, names in groups.items():
-        # What cannot be done with complex numbers is done with them, so they are used.
-        with contextlib.suppress(Exception):
+    return {
+        group: sum(tensors[name].bytes for name in names)
+        for group, names in groups.items()
+        if not _is_used(path, names, trust_remote_code)
+    }
+
+
+def _is_used(path: Path, names: Collection[str], trust_remote_code: bool) -> bool:
+    """Whether any of these tensors of a folder comes into its network.
+
+    What becomes of a tensor only mlx-lm's `sanitize` knows. So these are given to it as complex
+    numbers, which no network has: where none comes out, they are left out.
+    """
+    import mlx.core as mx
+
+    from cptstudio.lm.loading import load_network, network_classes
+
+    def marking(config: dict[str, Any]) -> tuple[Any, type]:
+        network, settings = network_classes(config)
+
+        def sanitize(self: Any, weights: dict[str, mx.array]) -> dict[str, mx.array]:
             marked = {
                 name: value.astype(mx.complex64)
                 if name in names and mx.issubdtype(value.dtype, mx.floating)
                 else value
                 for name, value in weights.items()
             }
-            if not any(value.dtype == mx.complex64 for value in sanitize(marked).values()):
-                found[group] = sum(tensors[name].bytes for name in names)
-    return found
+            sorted_out = network.sanitize(self, marked).values()
+            raise _SanitizedError(any(value.dtype == mx.complex64 for value in sorted_out))
+
+        if not hasattr(network, "sanitize"):
+            return network, settings
+        content = {"sanitize": sanitize, "__module__": network.__module__}
+        return type(network.__name__, (network,), content), settings
+
+    try:
+        load_network(path, trust_remote_code=trust_remote_code, classes=marking)
+    except _SanitizedError as end:
+        return end.used
+    except Exception:
+        # What cannot be done with complex numbers is done with them, so they are used.
+        return True
+    return True
 
 
 def _group(name: str, blocks: int) -> str:
@@ -197,8 +241,9 @@ def _group(name: str, blocks: int) -> str:
         if part.isdigit():
             # Layers beyond the last foretell further tokens (DeepSeek V3 and others).
             beyond = parts[place - 1] == "layers" and int(part) >= blocks
-            return ".".join(parts[: place + 1] if beyond else parts[:place][:2])
-    return ".".join(parts[: 2 if len(parts) > 2 else 1])
+            if beyond:
+                return ".".join(parts[: place + 1])
+    return ".".join(parts[:2] if parts[0] in _WHOLES else parts[:1])
 
 
 if __name__ == "__main__":

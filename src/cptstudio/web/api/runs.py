@@ -9,7 +9,6 @@ import flask
 from pydantic import BaseModel, Field
 
 from cptstudio.errors import UserError
-from cptstudio.session_settings import SessionSettings
 from cptstudio.settings import parse_settings
 from cptstudio.training.fitting import Fit, completed, fit_of_plan, fit_of_run
 from cptstudio.training.prepare import plan_config
@@ -47,13 +46,9 @@ class Start(BaseModel, extra="forbid"):
 
 
 class Resume(BaseModel, extra="forbid"):
-    """From where a run goes on, and what its session does otherwise."""
+    """From where a run goes on."""
 
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
-    session: SessionSettings = Field(
-        default_factory=SessionSettings,
-        description="What is null stays as in the session before. An update keeps its size.",
-    )
     confirmed: bool = False
     queue: bool = False
     anyway: bool = _Anyway
@@ -151,14 +146,8 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
     def resume(run_id: str, body: Resume) -> RunSummary:
         run = library.run(run_id)
         if body.confirmed:
-            _ask(fit_of_run(run.config, run.directory, body.session), body.anyway)
-        manager.resume(
-            run_id,
-            body.checkpoint,
-            confirmed=body.confirmed,
-            queue=body.queue,
-            given=body.session,
-        )
+            _ask(fit_of_run(run.config, run.directory), body.anyway)
+        manager.resume(run_id, body.checkpoint, confirmed=body.confirmed, queue=body.queue)
         return _changed(studio, run_id)
 
     @route(

@@ -13,7 +13,6 @@ from pydantic import BaseModel, Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError, machine_error
-from cptstudio.run_files import Preparation
 from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.states import RunState
@@ -51,7 +50,6 @@ class RunSummary(RunFacts):
     id: str
     kind: Literal["run", "imported"]
     state: RunState
-    preparation: Preparation | None = None
     stalled: bool = False
     queue_position: int | None = None
     created: float | None = None
@@ -138,7 +136,6 @@ class Summaries:
             id=run.id,
             kind="run",
             state=run.state,
-            preparation=run.preparation,
             stalled=run.stalled,
             queue_position=run.queue_position,
             created=run.created or None,

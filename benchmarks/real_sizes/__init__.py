@@ -1,0 +1,1 @@
+"""Published models as folders without weights; `folders` makes them."""
