@@ -24,10 +24,11 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from cptstudio.corpus.document_store import CUT, DocumentStore
 from cptstudio.corpus.token_store import SIDES
+from cptstudio.validation import LateModel
 
 SHORTEST = 60
 DOCUMENTS = 10
@@ -43,7 +44,7 @@ _SHOWN = 300
 _BREAK = re.compile(rb"\n(?:[ \t\f]*\n)+")
 
 
-class RepeatedParagraph(BaseModel):
+class RepeatedParagraph(LateModel):
     """A paragraph that stands in many documents, and in how many; long ones are shortened."""
 
     model_config = ConfigDict(extra="forbid")
@@ -52,7 +53,7 @@ class RepeatedParagraph(BaseModel):
     documents: int
 
 
-class Boilerplate(BaseModel):
+class Boilerplate(LateModel):
     """What was found.
 
     Attributes:

@@ -20,15 +20,16 @@ import hashlib
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from cptstudio.corpus.token_store import SIDES, Side
+from cptstudio.validation import LateModel
 
 _KEY = b"cpt-studio document split 1"
 _LARGEST_PIN = 0.2
 
 
-class SplitRule(BaseModel):
+class SplitRule(LateModel):
     """Shares of the held-out sides, and what builds decided once and for all.
 
     Attributes:

@@ -6,12 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 import flask
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio.errors import UserError
 from cptstudio.settings import parse_settings
 from cptstudio.training.fitting import Fit, completed, fit_of_plan, fit_of_run
 from cptstudio.training.prepare import plan_config
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
 from cptstudio.web.problems import DoesNotFit, Problem
 from cptstudio.web.runs.details import RunDetail
@@ -29,7 +30,7 @@ _Anyway = Field(
 )
 
 
-class NewRun(BaseModel, extra="forbid"):
+class NewRun(LateModel, extra="forbid"):
     """What shall be trained."""
 
     name: str = _Name
@@ -38,14 +39,14 @@ class NewRun(BaseModel, extra="forbid"):
     anyway: bool = _Anyway
 
 
-class Start(BaseModel, extra="forbid"):
+class Start(LateModel, extra="forbid"):
     """How a prepared run is started."""
 
     queue: bool = False
     anyway: bool = _Anyway
 
 
-class Resume(BaseModel, extra="forbid"):
+class Resume(LateModel, extra="forbid"):
     """From where a run goes on."""
 
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
@@ -54,7 +55,7 @@ class Resume(BaseModel, extra="forbid"):
     anyway: bool = _Anyway
 
 
-class Fork(BaseModel, extra="forbid"):
+class Fork(LateModel, extra="forbid"):
     """What a fork begins with, and what it changes."""
 
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
@@ -66,14 +67,14 @@ class Fork(BaseModel, extra="forbid"):
     anyway: bool = _Anyway
 
 
-class LabelBody(BaseModel, extra="forbid"):
+class LabelBody(LateModel, extra="forbid"):
     """Tags and a note."""
 
     tags: list[str] = Field(default_factory=list, max_length=32)
     note: str = Field("", max_length=20_000)
 
 
-class Pin(BaseModel, extra="forbid"):
+class Pin(LateModel, extra="forbid"):
     """The run that others are compared with; null for none."""
 
     run: str | None = Field(None, max_length=128)
