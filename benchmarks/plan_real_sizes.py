@@ -38,7 +38,6 @@ from benchmarks.real_sizes.folders import (
 
 PAGE = Path(__file__).parent.parent / "docs" / "planning.md"
 MACHINES = tuple(f"{size} GB" for size in (8, 16, 24, 36, 64, 128, 512))
-CORPUS = "text"
 QLORA = "qlora"
 WAYS = ("full", "lora", "dora", QLORA)
 """The last is lora on the model with 4 bits."""
@@ -77,8 +76,7 @@ class Result:
 
 
 def make_workspace(root: Path) -> Path:
-    """A corpus in the words of the demo model's tokenizer, which all folders get; its folder."""
-    from cptstudio.corpus.build import build_corpus
+    """A workspace, and a folder with the demo model's tokenizer, which all models get."""
     from cptstudio.workspace import Workspace
 
     workspace = Workspace(root)
@@ -88,9 +86,22 @@ def make_workspace(root: Path) -> Path:
     demo = Path(str(files("cptstudio") / "data" / "demo-base"))
     ignored = shutil.ignore_patterns("*.safetensors", "config.json")
     shutil.copytree(demo, tokenizer, ignore=ignored)
-    source = Path(os.__file__).with_name("argparse.py")
-    build_corpus(workspace.corpus(CORPUS), [source], model_path=demo)
     return tokenizer
+
+
+def corpus_for(root: Path, model: str) -> str:
+    """A corpus in a model's tokens: transformers reads one tokenizer in several ways, by model."""
+    from cptstudio.corpus.build import build_corpus
+    from cptstudio.corpus.tokenizer_identity import identify_tokenizer
+    from cptstudio.workspace import Workspace
+
+    workspace = Workspace(root)
+    folder = workspace.base_model(model)
+    name = f"text-{identify_tokenizer(folder)[:8]}"
+    if name not in workspace.corpus_names():
+        source = Path(os.__file__).with_name("argparse.py")
+        build_corpus(workspace.corpus(name), [source], model_path=folder)
+    return name
 
 
 @contextmanager
@@ -175,21 +186,23 @@ def _plan_ways(root: Path, name: str, ways: tuple[str, ...], result: Result) -> 
     from cptstudio.training.planning import make_plan
     from cptstudio.workspace import Workspace
 
-    workspace = Workspace(root)
+    workspace, corpus = Workspace(root), corpus_for(root, name)
     for text in MACHINES:
         machine = machine_named(text)
         for way in (*ways, None):
             tree: dict[str, Any] = {
                 "model": {"path": name},
-                "data": {"corpora": [{"name": CORPUS}]},
+                "data": {"corpora": [{"name": corpus}]},
             }
             if way is not None:
                 tree["method"] = {"kind": "lora" if way == QLORA else way}
             try:
                 plan = make_plan(workspace, parse_settings(tree), machine)
-            except UserError:
+            except UserError as error:
                 if way is not None:
                     result.needed[text, way] = None
+                if way != "full" or {found.field for found in error.findings} != {"method.kind"}:
+                    result.problems.append(f"{way or 'no method'} on {text}: {error}")
                 continue
             total = plan.memory.total
             if way is not None:

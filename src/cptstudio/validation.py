@@ -59,15 +59,7 @@ def typed_value(model: type[BaseModel], name: str | None, value: Any) -> Any:
     return number
 
 
-class LateModel(BaseModel, defer_build=True):
-    """Base of a model that is built when it is first used, in whatever thread.
-
-    The server has a hundred, a sixth of the computing time of its start, and its first answers need
-    a few.
-    """
-
-
-class ReadsNumbers(LateModel):
+class ReadsNumbers(BaseModel):
     """Base of what people fill in: typed numbers are read, a yes or no is none."""
 
     @field_validator("*", mode="before")

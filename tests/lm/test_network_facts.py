@@ -90,6 +90,16 @@ def count_mixed() -> NetworkFacts:
     return count(model)
 
 
+def test_experts_that_dora_leaves_frozen_are_counted() -> None:
+    facts = count(networks.build.__wrapped__("qwen3_moe"))
+    dora = MethodSettings.model_validate({"kind": "dora"})
+    experts = MethodSettings.model_validate({"kind": "dora", "targets": ["switch_mlp.up_proj"]})
+    assert facts.without_dora(dora) == 3 * facts.without_dora(experts) > 0
+    (found,) = facts.problems_of(Path("toy"), experts)
+    assert found.field == "method.kind" and "no linear layer that dora" in found.sentence
+    assert facts.problems_of(Path("toy"), dora) == ()
+
+
 def test_bytes_follow_the_type_of_the_computation() -> None:
     one = Storage(100, {"bfloat16": 10, "float32": 4}, {"float32": 3})
     assert one.bytes() == 100 + 20 + 16

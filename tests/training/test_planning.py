@@ -154,6 +154,23 @@ def test_where_nothing_is_held_out_evaluations_cost_nothing(
     assert not any("Evaluation adds" in warning for warning in plan.warnings)
 
 
+@pytest.mark.parametrize(
+    ("method", "field", "sentence"),
+    [
+        ({"targets": ["q_proj", "q_prj"]}, "method.targets", "names 'q_prj', which is no linear"),
+        ({"kind": "dora", "layers": 900}, "method.layers", "Use at most 2."),
+    ],
+)
+def test_what_the_network_does_not_have_is_told_before_a_start(
+    workspace: Workspace, method: dict[str, Any], field: str, sentence: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        make_plan(workspace, minimal(method=method), MACHINE)
+    assert [(one.field, sentence in one.sentence) for one in caught.value.findings] == [
+        (field, True)
+    ]
+
+
 def test_another_machine_is_planned_for_by_its_name(workspace: Workspace) -> None:
     plan = make_plan(workspace, minimal(batch={"rows": 65536}), machine_named("M3 Pro 36 GB"))
     assert plan.settings.compute.dtype == "bfloat16" and plan.disk_free is None

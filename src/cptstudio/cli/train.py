@@ -318,6 +318,9 @@ def facts(made: Plan, seconds: float | None) -> dict[str, Any]:
         "epochs": made.epochs,
         "evaluate_every_steps": made.length.evaluate_every,
         "save_every_steps": made.length.save_every,
+        "parameters": made.network.parameters,
+        "trained_parameters": made.trained,
+        "not_loaded_bytes": sum(made.network.left_out.values()),
         "memory_bytes": made.memory.total,
         "machine": made.machine.name,
         "memory_available_bytes": made.memory_available,
@@ -341,12 +344,16 @@ def _table(made: Plan, seconds: float | None) -> Table:
         table.add_row(label, escape(value))
 
     row("model", f"{made.model.path.name}, {made.network.parameters / 1e6:,.1f}M parameters")
+    for part, size in made.network.left_out.items():
+        row("not loaded", f"{_size(size)} of {part} in its files")
     uses = ((use, f" x{use.weight:g}" if use.weight != 1 else "") for use in settings.data.corpora)
     row("corpora", ", ".join(f"{use.name} ({use.role}{times})" for use, times in uses))
     method: str = settings.method.kind or ""
     if method != "full":
         method += f", rank {settings.method.rank}"
-    row("method", f"{method}, {settings.optimizer.name} at {settings.optimizer.learning_rate:.1e}")
+    trained = f"{made.trained / 1e6:,.1f}M trained"
+    rate = f"{settings.optimizer.name} at {settings.optimizer.learning_rate:.1e}"
+    row("method", f"{method}, {trained}, {rate}")
     row(
         "length",
         f"{made.length.steps:,} steps of about {made.length.tokens_per_step:,.0f} tokens, "

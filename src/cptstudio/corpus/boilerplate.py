@@ -24,11 +24,10 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from cptstudio.corpus.document_store import CUT, DocumentStore
 from cptstudio.corpus.token_store import SIDES
-from cptstudio.validation import LateModel
 
 SHORTEST = 60
 DOCUMENTS = 10
@@ -44,7 +43,7 @@ _SHOWN = 300
 _BREAK = re.compile(rb"\n(?:[ \t\f]*\n)+")
 
 
-class RepeatedParagraph(LateModel):
+class RepeatedParagraph(BaseModel):
     """A paragraph that stands in many documents, and in how many; long ones are shortened."""
 
     model_config = ConfigDict(extra="forbid")
@@ -53,7 +52,7 @@ class RepeatedParagraph(LateModel):
     documents: int
 
 
-class Boilerplate(LateModel):
+class Boilerplate(BaseModel):
     """What was found.
 
     Attributes:

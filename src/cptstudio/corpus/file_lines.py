@@ -9,18 +9,18 @@ from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.left_aside import Kind
 from cptstudio.corpus.manifest import STATUSES, SourceRecord
 from cptstudio.corpus.private_data import Private
 from cptstudio.corpus.token_store import SIDES
-from cptstudio.validation import LateModel
 
 _MOST_PROBLEMS = 50
 
 
-class FileLine(LateModel):
+class FileLine(BaseModel):
     """A file, with all that it holds; of an archive, with its members.
 
     Attributes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import BaseModel
+
 from cptstudio.corpus.manifest import Dropped
 from cptstudio.corpus.private_data import Private
-from cptstudio.validation import LateModel
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ListedDocument:
     excerpt: str
 
 
-class WholeDocument(LateModel):
+class WholeDocument(BaseModel):
     """A document with its cleaned text; `shortened`: the text goes on."""
 
     document: int
@@ -84,7 +85,7 @@ class DroppedDocument:
     excerpt: str
 
 
-class Piece(LateModel):
+class Piece(BaseModel):
     """A part of a document's text.
 
     Attributes:
@@ -102,7 +103,7 @@ class Piece(LateModel):
     found: Private | None = None
 
 
-class Preview(LateModel):
+class Preview(BaseModel):
     """A document before and after cleaning.
 
     Attributes:

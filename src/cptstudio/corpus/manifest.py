@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal, get_args
 
-from pydantic import ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from cptstudio.corpus.boilerplate import Boilerplate
 from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
@@ -17,7 +17,6 @@ from cptstudio.corpus.private_data import MASKS, PRIVATE, TITLES, Private
 from cptstudio.corpus.readers.dispatch import suffixes_of_records
 from cptstudio.corpus.split import SplitRule
 from cptstudio.corpus.token_store import Side
-from cptstudio.validation import LateModel
 
 CORPUS_FORMAT = 1
 READERS = 4
@@ -28,7 +27,7 @@ Status = Literal[Side, Dropped]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 
-class _Model(LateModel):
+class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 

@@ -20,16 +20,15 @@ import hashlib
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from cptstudio.corpus.token_store import SIDES, Side
-from cptstudio.validation import LateModel
 
 _KEY = b"cpt-studio document split 1"
 _LARGEST_PIN = 0.2
 
 
-class SplitRule(LateModel):
+class SplitRule(BaseModel):
     """Shares of the held-out sides, and what builds decided once and for all.
 
     Attributes:

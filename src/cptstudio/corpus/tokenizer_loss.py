@@ -15,10 +15,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from cptstudio.errors import UserError
-from cptstudio.validation import LateModel
 
 LARGEST_LOSS = 0.01
 """Share of the characters above which a corpus is not tokenised unless that is asked for."""
@@ -40,7 +39,7 @@ class Encoder(Protocol):
         """Id of the unknown token."""
 
 
-class TokenizerLoss(LateModel):
+class TokenizerLoss(BaseModel):
     """What was lost of a sample of the documents.
 
     Attributes:

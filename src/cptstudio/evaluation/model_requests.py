@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio.sampling import MOST_SEEDS, Seed
 from cptstudio.sampling import Asked as Asked
 from cptstudio.sampling import Sampling as Sampling
-from cptstudio.validation import LateModel
 
 Side = Literal["validation", "test"]
 
 
-class Windows(LateModel):
+class Windows(BaseModel):
     """How a text that is longer than a window is measured."""
 
     context_length: int | None = Field(
@@ -36,7 +35,7 @@ class Windows(LateModel):
     )
 
 
-class HeldOutText(LateModel):
+class HeldOutText(BaseModel):
     """Which held-out text is measured, always the same documents."""
 
     side: Side = Field("validation", title="Held-out side", description="Which held-out documents.")

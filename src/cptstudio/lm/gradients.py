@@ -20,7 +20,6 @@ from cptstudio.lm import blas
 from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
 from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
 from cptstudio.lm.dropout import KeySource, keyed_dropout
-from cptstudio.lm.embedding_gradient import exact_lookups
 from cptstudio.lm.loss import next_token_nats
 from cptstudio.lm.output_head import OutputHead, find_output_head
 from cptstudio.lm.parameters import trainable_parameters
@@ -125,11 +124,7 @@ class GradientStep:
         def call(*arguments: Any) -> Any:
             # Checkpointed layers are computed again, and draw their dropout masks again, while the
             # gradients are derived: after `_nats` has returned.
-            with (
-                fast_kernels(compiling=self._compile),
-                keyed_dropout(self._keys),
-                exact_lookups(),
-            ):
+            with fast_kernels(compiling=self._compile), keyed_dropout(self._keys):
                 return chosen(*arguments)
 
         return call

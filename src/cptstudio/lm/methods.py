@@ -22,9 +22,9 @@ from mlx_lm.tuner.dora import DoRALinear
 from mlx_lm.tuner.lora import LoRALinear, LoRASwitchLinear
 from mlx_lm.utils import dequantize_model
 
-from cptstudio.errors import UserError
 from cptstudio.lm.embeddings import embedding_modules, embedding_parameters
 from cptstudio.lm.loading import LoadedModel, wider_values
+from cptstudio.lm.network_facts import check_layers, check_targets, is_meant, no_layer_for
 from cptstudio.lm.parameter_kinds import Treatment, constants, parameter_kinds, treatments
 from cptstudio.lm.parameters import (
     named_modules,
@@ -131,11 +131,7 @@ def _apply_adapters(
     total = sum(unpacked_sizes(model).values())
     model.freeze()
     blocks = len(model.layers)
-    if last is not None and last > blocks:
-        raise UserError(
-            f"method.layers is {last}, but the model in {loaded.path} has {blocks} layers. Use at "
-            f"most {blocks}."
-        )
+    check_layers(loaded.path, last, blocks)
     chosen, notes = _choose_targets(loaded, settings, blocks - (last or blocks))
     scale = (settings.alpha if settings.alpha is not None else 2.0 * settings.rank) / settings.rank
     _replace_by_adapters(model, chosen, settings, scale, seed)
@@ -189,20 +185,12 @@ def _choose_targets(
     notes: list[str] = []
     chosen = {path: module for path, (_, module) in candidates.items()}
     if settings.targets is not None:
-        chosen = {}
-        for target in settings.targets:
-            matching = {
-                path: module
-                for path, (inner, module) in candidates.items()
-                if inner == target or inner.endswith("." + target)
-            }
-            if not matching:
-                known = sorted({inner for inner, _ in candidates.values()})
-                raise UserError(
-                    f"method.targets names {target!r}, which is no linear layer of the model in "
-                    f"{loaded.path}. It has: {', '.join(known)}."
-                )
-            chosen |= matching
+        check_targets(loaded.path, settings.targets, {inner for inner, _ in candidates.values()})
+        chosen = {
+            path: module
+            for path, (inner, module) in candidates.items()
+            if any(is_meant(inner, target) for target in settings.targets)
+        }
     if settings.kind == "dora":
         unfit = [path for path, module in chosen.items() if not takes_dora(module)]
         if unfit:
@@ -212,9 +200,7 @@ def _choose_targets(
             )
         chosen = {path: module for path, module in chosen.items() if path not in unfit}
     if not chosen:
-        raise UserError(
-            f"The model in {loaded.path} has no linear layer that {settings.kind} could be put on."
-        )
+        raise no_layer_for(loaded.path, settings.kind or "lora")
     order = list(candidates)
     return {path: chosen[path] for path in sorted(chosen, key=order.index)}, notes
 

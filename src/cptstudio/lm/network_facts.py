@@ -5,9 +5,12 @@ Counted by `lm.network_program`, asked for by `lm.network_reader`. Nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from cptstudio.errors import Finding, UserError
 
 if TYPE_CHECKING:
     from cptstudio.settings import MethodSettings
@@ -63,10 +66,6 @@ class LinearLayers:
     lora: int
     dora: int | None
     magnitudes: int
-
-    def is_target(self, target: str) -> bool:
-        """Return whether a setting of targets means this layer."""
-        return self.path == target or self.path.endswith(f".{target}")
 
 
 @dataclass(frozen=True)
@@ -134,12 +133,73 @@ class NetworkFacts:
         """The layers that adapters are put on, and in how many blocks."""
         first = self.blocks - (method.layers or self.blocks)
         for layer in self.linears:
-            wanted = method.targets is None or any(map(layer.is_target, method.targets))
+            wanted = method.targets is None or any(
+                is_meant(layer.path, target) for target in method.targets
+            )
             count = sum(block >= first for block in layer.blocks)
             if wanted and count:
                 yield layer, count
+
+    def without_dora(self, method: MethodSettings) -> int:
+        """Return how many of the chosen layers mlx-lm has no dora for; the kind must be dora."""
+        return sum(count for layer, count in self._chosen(method) if layer.dora is None)
+
+    def problems_of(self, path: Path, method: MethodSettings) -> Sequence[Finding]:
+        """Return what of a method the network does not have, each with its field.
+
+        Args:
+            path: the model's folder, for messages.
+        """
+        if method.kind == "full":
+            return ()
+        first = self.blocks - (method.layers or self.blocks)
+        known = {one.path for one in self.linears if any(block >= first for block in one.blocks)}
+        try:
+            check_layers(path, method.layers, self.blocks)
+            check_targets(path, method.targets, known)
+            if method.kind is not None and not self.trained(method).matrices:
+                raise no_layer_for(path, method.kind)
+        except UserError as error:
+            return error.findings
+        return ()
 
     def frozen_bytes(self, method: MethodSettings, dtype: str) -> int:
         """Return the bytes of what stays as it is beside adapters, in a computation's type."""
         whole = self.storage.bytes(dtype)
         return whole - self.table_storage.bytes(dtype) if method.train_embeddings else whole
+
+
+def check_layers(path: Path, layers: int | None, blocks: int) -> None:
+    """Refuse a number of last layers beyond those of the model in a folder, with a UserError."""
+    if layers is not None and layers > blocks:
+        raise UserError.at(
+            "method.layers",
+            f"method.layers is {layers}, but the model in {path} has {blocks} layers. Use at most "
+            f"{blocks}.",
+        )
+
+
+def check_targets(path: Path, targets: Iterable[str] | None, known: Collection[str]) -> None:
+    """Refuse targets that mean no linear layer of the model in a folder, with a UserError.
+
+    Args:
+        known: paths of the layers inside a block.
+    """
+    for target in targets or ():
+        if not any(is_meant(inner, target) for inner in known):
+            raise UserError.at(
+                "method.targets",
+                f"method.targets names {target!r}, which is no linear layer of the model in "
+                f"{path}. It has: {', '.join(sorted(known))}.",
+            )
+
+
+def no_layer_for(path: Path, kind: str) -> UserError:
+    """Return the error where no layer of the model in a folder can carry an adapter of a kind."""
+    sentence = f"The model in {path} has no linear layer that {kind} could be put on."
+    return UserError.at("method.kind", sentence)
+
+
+def is_meant(path: str, target: str) -> bool:
+    """Return whether a setting of targets means the layer at a path inside a block."""
+    return path == target or path.endswith(f".{target}")

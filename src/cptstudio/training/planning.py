@@ -33,7 +33,12 @@ from cptstudio.retention import most_at_once
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.defaults import MEMORY_PART, default_learning_rate, fill_in, fill_in_lengths
 from cptstudio.training.machine import Machine, this_machine
-from cptstudio.training.resources import MemoryEstimate, checkpoint_bytes, estimate_memory
+from cptstudio.training.resources import (
+    MemoryEstimate,
+    checkpoint_bytes,
+    estimate_memory,
+    trained_parameters,
+)
 from cptstudio.training.token_check import (
     corpora_without_rows,
     prompts_without_rows,
@@ -88,6 +93,11 @@ class Plan:
     disk_free: int | None
     warnings: tuple[str, ...]
 
+    @property
+    def trained(self) -> int:
+        """Number of parameters that are trained."""
+        return trained_parameters(self.network, self.settings)
+
     def seconds(self, seconds_per_step: float) -> float:
         """Training time at a measured speed, evaluations included by their share of tokens."""
         return self.length.steps * seconds_per_step * (1 + self.evaluation_part)
@@ -129,6 +139,8 @@ def make_plan(
                 network = read_network(
                     model.path, trust_remote_code=settings.model.trust_remote_code
                 )
+        if network is not None:
+            problems += network.problems_of(model.path, settings.method)
     if problems or model is None or network is None:
         raise UserError("This run cannot be prepared:", problems)
     settings = fill_in(settings, model, network, machine)
@@ -296,6 +308,8 @@ def _about_model(plan: Plan) -> list[str]:
             "the model was made for; it has not learned such positions."
         )
     found += known_differences(read_model_config(model.path), context)
+    if settings.method.kind == "dora":
+        found += _frozen_experts(plan.network.without_dora(settings.method))
     for use, corpus in zip(settings.data.corpora, plan.corpora, strict=True):
         loss = corpus.token_store(plan.tokenizer_hash).manifest.loss
         if loss is not None and loss.share > LARGEST_LOSS:
@@ -313,6 +327,15 @@ def _about_model(plan: Plan) -> list[str]:
                 "head”."
             )
     return found
+
+
+def _frozen_experts(layers: int) -> list[str]:
+    if not layers:
+        return []
+    return [
+        f"{layers:,} layers that hold several experts stay frozen, because mlx-lm has no DoRA for "
+        "them; lora would train them too."
+    ]
 
 
 def _what_needs_less(settings: TrainingSettings) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import flask
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio import metrics
 from cptstudio.metrics import Compared, Format, Metric
 from cptstudio.runs.external.imported_list import ID_PREFIX
-from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs.details import flattened
@@ -23,20 +22,20 @@ MOST_RUNS = 16
 _PARTS: dict[Compared, str] = {"best": "best", "last": "last", "change": "change since the start"}
 
 
-class CompareQuery(LateModel, extra="forbid"):
+class CompareQuery(BaseModel, extra="forbid"):
     """Which runs."""
 
     runs: str = Field(max_length=4000, description="Ids with commas, 16 at most.")
 
 
-class SettingDifference(LateModel):
+class SettingDifference(BaseModel):
     """A setting in which the runs differ; null where a run does not tell it."""
 
     setting: str
     values: dict[str, Any]
 
 
-class Delta(LateModel):
+class Delta(BaseModel):
     """One result of all runs.
 
     `baseline` is the baseline's value, from which the page shows differences; `format` is that of
@@ -52,7 +51,7 @@ class Delta(LateModel):
     baseline: float | None
 
 
-class Comparison(LateModel):
+class Comparison(BaseModel):
     """Runs side by side. The baseline is the pinned run, or else the first one."""
 
     runs: list[RunSummary]

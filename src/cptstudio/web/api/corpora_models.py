@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio.corpus.file_lines import FileLine
 from cptstudio.corpus.listed import DroppedDocument, SourceFinding
@@ -12,7 +12,7 @@ from cptstudio.corpus.manifest import Dropped
 from cptstudio.evaluation.model_requests import Side
 from cptstudio.sampling import Seed
 from cptstudio.settings import Packing
-from cptstudio.validation import LateModel, ReadsNumbers
+from cptstudio.validation import ReadsNumbers
 from cptstudio.web.work.corpus_work import GivenSources
 from cptstudio.web.work.jobs import Job
 
@@ -57,7 +57,7 @@ class RowsQuery(ReadsNumbers, extra="forbid"):
     first: int = Field(0, ge=0, le=10**9)
 
 
-class TokenCounts(LateModel):
+class TokenCounts(BaseModel):
     """Tokens by side, of one tokenizer."""
 
     tokenizer: str
@@ -65,7 +65,7 @@ class TokenCounts(LateModel):
     error: str | None = None
 
 
-class CorpusSummary(LateModel):
+class CorpusSummary(BaseModel):
     """A corpus in the list; one that cannot be read has an `error` and little else."""
 
     name: str
@@ -80,13 +80,13 @@ class CorpusSummary(LateModel):
     active_job: Job | None = None
 
 
-class CorpusList(LateModel):
+class CorpusList(BaseModel):
     """All corpora, by name."""
 
     corpora: list[CorpusSummary]
 
 
-class CorpusDescription(LateModel, extra="allow"):
+class CorpusDescription(BaseModel, extra="allow"):
     """A corpus's manifest, report and tokens."""
 
     name: str
@@ -100,7 +100,7 @@ class CorpusDescription(LateModel, extra="allow"):
     active_job: Job | None = None
 
 
-class FindingPage(LateModel):
+class FindingPage(BaseModel):
     """A part of what was found."""
 
     problems: list[SourceFinding]
@@ -114,7 +114,7 @@ class FilesQuery(PageQuery):
     problems: bool = Field(False, description="Only files with problems.")
 
 
-class FilePage(LateModel):
+class FilePage(BaseModel):
     """A part of the files, with what a build made of each."""
 
     files: list[FileLine]
@@ -122,7 +122,7 @@ class FilePage(LateModel):
     offset: int
 
 
-class DroppedPage(LateModel):
+class DroppedPage(BaseModel):
     """A part of the dropped documents, and how many there are by reason."""
 
     dropped: list[DroppedDocument]
@@ -131,7 +131,7 @@ class DroppedPage(LateModel):
     counts: dict[str, int]
 
 
-class RowPart(LateModel):
+class RowPart(BaseModel):
     """The part of a row that comes from one document; `shortened`: the text goes on."""
 
     document: int
@@ -143,7 +143,7 @@ class RowPart(LateModel):
     shortened: bool
 
 
-class RowFacts(LateModel):
+class RowFacts(BaseModel):
     """A training row, decoded."""
 
     batch: int
@@ -152,7 +152,7 @@ class RowFacts(LateModel):
     parts: list[RowPart]
 
 
-class RowPage(LateModel):
+class RowPage(BaseModel):
     """Some rows, and how many an epoch has."""
 
     rows: list[RowFacts]

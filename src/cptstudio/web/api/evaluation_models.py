@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from cptstudio.prompt_suites import Suite
 from cptstudio.sampling import Sampling
-from cptstudio.validation import LateModel
 
 
 class SuiteBody(Suite):
     """A suite's content."""
 
 
-class SuiteFacts(LateModel):
+class SuiteFacts(BaseModel):
     """A suite; with a `problem` its file cannot be used."""
 
     name: str
@@ -22,19 +23,19 @@ class SuiteFacts(LateModel):
     problem: str | None = None
 
 
-class SuiteList(LateModel):
+class SuiteList(BaseModel):
     """All suites, by name."""
 
     suites: list[SuiteFacts]
 
 
-class ReportQuery(LateModel, extra="forbid"):
+class ReportQuery(BaseModel, extra="forbid"):
     """Which reports."""
 
     kind: Literal["evaluation", "suite", "merge", "questions", "harness"] | None = None
 
 
-class ReportSummary(LateModel):
+class ReportSummary(BaseModel):
     """A kept report; with a `problem` its file cannot be used. `created` is Unix seconds."""
 
     id: str
@@ -44,13 +45,13 @@ class ReportSummary(LateModel):
     problem: str | None = None
 
 
-class ReportList(LateModel):
+class ReportList(BaseModel):
     """Kept reports, the newest first."""
 
     reports: list[ReportSummary]
 
 
-class Report(LateModel):
+class Report(BaseModel):
     """A kept report: what was asked, and what was found."""
 
     id: str

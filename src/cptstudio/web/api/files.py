@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import flask
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.files import confined
 from cptstudio.web.files.allowed_folders import Root
@@ -14,21 +13,21 @@ from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 
 
-class FilesQuery(LateModel, extra="forbid"):
+class FilesQuery(BaseModel, extra="forbid"):
     """Which folder."""
 
     root: str | None = Field(None, max_length=64, description="A root's id; the first if absent.")
     path: str = Field("", max_length=4096, description="Names below the root, with slashes.")
 
 
-class NewRoot(LateModel, extra="forbid"):
+class NewRoot(BaseModel, extra="forbid"):
     """A folder to allow."""
 
     path: str = Field(min_length=1, max_length=4096)
     confirmed: bool = False
 
 
-class RootFacts(LateModel):
+class RootFacts(BaseModel):
     """A root: a folder that may be shown."""
 
     id: str
@@ -37,7 +36,7 @@ class RootFacts(LateModel):
     removable: bool
 
 
-class Files(LateModel):
+class Files(BaseModel):
     """A folder's content."""
 
     roots: list[RootFacts]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import flask
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription
 from cptstudio.models import hub_address
 from cptstudio.models.library import Model
-from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
@@ -19,20 +18,20 @@ from cptstudio.web.work import model_work
 from cptstudio.web.work.model_work import ModelQuery
 
 
-class FolderBody(LateModel, extra="forbid"):
+class FolderBody(BaseModel, extra="forbid"):
     """A folder of a model."""
 
     path: str = Field(min_length=1, max_length=4096)
     confirmed: bool = False
 
 
-class HubQuery(LateModel, extra="forbid"):
+class HubQuery(BaseModel, extra="forbid"):
     """Words to search for."""
 
     query: str = Field(min_length=1, max_length=200)
 
 
-class QuantizationFacts(LateModel):
+class QuantizationFacts(BaseModel):
     """How weights are packed; null where the configuration does not say."""
 
     bits: int | None
@@ -40,14 +39,14 @@ class QuantizationFacts(LateModel):
     method: str
 
 
-class FullTraining(LateModel):
+class FullTraining(BaseModel):
     """Whether all parameters can be trained, and why not."""
 
     possible: bool
     reason: str | None
 
 
-class ModelFacts(LateModel):
+class ModelFacts(BaseModel):
     """A model; without `error` it can be chosen."""
 
     id: str
@@ -68,7 +67,7 @@ class ModelFacts(LateModel):
     error: str | None
 
 
-class ModelList(LateModel):
+class ModelList(BaseModel):
     """The models of this machine, and where others come from."""
 
     models: list[ModelFacts]
@@ -77,7 +76,7 @@ class ModelList(LateModel):
     offline: bool
 
 
-class HubModel(LateModel):
+class HubModel(BaseModel):
     """A model on the hub; `there`: it is on this machine already."""
 
     id: str
@@ -88,7 +87,7 @@ class HubModel(LateModel):
     there: bool
 
 
-class HubAnswer(LateModel):
+class HubAnswer(BaseModel):
     """What a search found, and where."""
 
     models: list[HubModel]

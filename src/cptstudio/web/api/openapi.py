@@ -25,7 +25,6 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from cptstudio import __version__
 from cptstudio.errors import Finding
-from cptstudio.validation import LateModel
 from cptstudio.web.api.docstrings import describe_fields, split_docstring
 from cptstudio.web.api.http import BODY_LIMIT, json_answer, read_body, read_json, read_query
 from cptstudio.web.api.idempotency import KEY_HEADER, KEY_PATTERN, remembered_answer
@@ -42,17 +41,17 @@ _PART = re.compile(r"<(?:(?P<converter>[a-z]+):)?(?P<name>[a-z_]+)>")
 Handler = Callable[..., Any]
 
 
-class Nothing(LateModel, extra="forbid"):
+class Nothing(BaseModel, extra="forbid"):
     """A body without content: `{}`."""
 
 
-class Confirmed(LateModel, extra="forbid"):
+class Confirmed(BaseModel, extra="forbid"):
     """A body that says that the user was asked and agreed."""
 
     confirmed: bool = False
 
 
-class Needs(LateModel):
+class Needs(BaseModel):
     """What a run needs and what there is: `anyway` starts it although that is too little."""
 
     memory_bytes: int
@@ -61,7 +60,7 @@ class Needs(LateModel):
     disk_free_bytes: int
 
 
-class ProblemDetails(LateModel):
+class ProblemDetails(BaseModel):
     """An error's answer (RFC 9457)."""
 
     type: str

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import flask
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio import yaml_text
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.settings import parse_settings
 from cptstudio.training.known_machines import machine_named, names
 from cptstudio.training.planning import Plan, make_plan
-from cptstudio.validation import LateModel
 from cptstudio.web import cli_equivalent as equal_command
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
@@ -22,7 +21,7 @@ from cptstudio.web.work import free_memory as making_room
 _YAML_LIMIT = 256 * 1024
 
 
-class PlanBody(LateModel, extra="forbid"):
+class PlanBody(BaseModel, extra="forbid"):
     """Settings as they are so far."""
 
     settings: dict[str, Any]
@@ -34,28 +33,33 @@ class PlanBody(LateModel, extra="forbid"):
     )
 
 
-class YamlBody(LateModel, extra="forbid"):
+class YamlBody(BaseModel, extra="forbid"):
     """Settings as text."""
 
     yaml: str = Field(max_length=_YAML_LIMIT)
 
 
-class YamlAnswer(LateModel):
+class YamlAnswer(BaseModel):
     """The tree that was read, without what it leaves to be chosen."""
 
     settings: dict[str, Any]
 
 
-class Machines(LateModel):
+class Machines(BaseModel):
     """Machines that are known by name; memory alone, such as "36 GB", means a Mac."""
 
     machines: list[str]
 
 
-class PlanFacts(LateModel):
+class PlanFacts(BaseModel):
     """What the run would be; sizes in bytes."""
 
     machine: str | None = Field(description="The other machine; null for this one.")
+    parameters: int = Field(description="That mlx-lm loads, packed ones unpacked.")
+    trained_parameters: int
+    not_loaded_bytes: int = Field(
+        description="Of tensors in the model's files that are not loaded, such as a vision tower."
+    )
     steps: int
     tokens: int
     tokens_per_step: float
@@ -73,7 +77,7 @@ class PlanFacts(LateModel):
     )
 
 
-class PlanAnswer(LateModel):
+class PlanAnswer(BaseModel):
     """The plan, or what stands in its way."""
 
     settings: dict[str, Any] | None = Field(description="With every value filled in.")
@@ -144,6 +148,9 @@ def _parse_yaml(text: str) -> dict[str, Any]:
 def _facts(made: Plan) -> PlanFacts:
     return PlanFacts(
         machine=made.machine.name,
+        parameters=made.network.parameters,
+        trained_parameters=made.trained,
+        not_loaded_bytes=sum(made.network.left_out.values()),
         steps=made.length.steps,
         tokens=round(made.length.tokens),
         tokens_per_step=made.length.tokens_per_step,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import flask
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio import metrics
 from cptstudio.errors import UserError
 from cptstudio.metrics import Axis
-from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs import exports as run_exports
@@ -20,14 +19,14 @@ from cptstudio.web.studio import Studio
 _KEYS = 32
 
 
-class RowsQuery(LateModel, extra="forbid", populate_by_name=True):
+class RowsQuery(BaseModel, extra="forbid", populate_by_name=True):
     """Which rows."""
 
     after: int = Field(0, ge=0, lt=2**53, description="Only rows with a greater `seq`.")
     limit: int = Field(2000, ge=1, le=10_000)
 
 
-class RowsAnswer(LateModel):
+class RowsAnswer(BaseModel):
     """Current rows, as they are in metrics.jsonl."""
 
     boot_id: str
@@ -37,7 +36,7 @@ class RowsAnswer(LateModel):
     more: bool
 
 
-class SeriesParameters(LateModel, extra="forbid", populate_by_name=True):
+class SeriesParameters(BaseModel, extra="forbid", populate_by_name=True):
     """What a chart shows."""
 
     x: Axis = "step"
@@ -48,7 +47,7 @@ class SeriesParameters(LateModel, extra="forbid", populate_by_name=True):
     smoothing: float = Field(0.9, ge=0, le=0.999)
 
 
-class Curve(LateModel):
+class Curve(BaseModel):
     """One number over x, by buckets; null where nothing finite was measured."""
 
     x: list[float | None]
@@ -61,7 +60,7 @@ class Curve(LateModel):
     ema_weight: float
 
 
-class EvaluatedCorpus(LateModel, extra="allow"):
+class EvaluatedCorpus(BaseModel, extra="allow"):
     """What an evaluation measured on one corpus: its role, and `measures` of GET /api/metrics."""
 
     __pydantic_extra__: dict[str, float | None]
@@ -69,7 +68,7 @@ class EvaluatedCorpus(LateModel, extra="allow"):
     role: str
 
 
-class EvaluationPoint(LateModel, extra="allow"):
+class EvaluationPoint(BaseModel, extra="allow"):
     """One evaluation; further charted numbers of it (GET /api/metrics) stand under their names."""
 
     __pydantic_extra__: dict[str, float | None]
@@ -84,7 +83,7 @@ class EvaluationPoint(LateModel, extra="allow"):
     best: bool
 
 
-class NonFinite(LateModel):
+class NonFinite(BaseModel):
     """A value that was measured and is no finite number."""
 
     seq: int
@@ -93,7 +92,7 @@ class NonFinite(LateModel):
     value: Literal["NaN", "Infinity", "-Infinity"]
 
 
-class SeriesAnswer(LateModel):
+class SeriesAnswer(BaseModel):
     """Curves, evaluations and alarms of a run."""
 
     boot_id: str
@@ -113,28 +112,28 @@ class SeriesAnswer(LateModel):
     nonfinite_total: int
 
 
-class EventsAnswer(LateModel):
+class EventsAnswer(BaseModel):
     """The newest lines of the run's events, in order."""
 
     events: list[dict[str, Any]]
     total: int
 
 
-class SamplesAnswer(LateModel):
+class SamplesAnswer(BaseModel):
     """Completions of the prompt suite that hold, in order."""
 
     samples: list[dict[str, Any]]
     total: int
 
 
-class LogQuery(LateModel, extra="forbid", populate_by_name=True):
+class LogQuery(BaseModel, extra="forbid", populate_by_name=True):
     """Which part of the log."""
 
     bytes: int = Field(65536, ge=1, le=1024 * 1024)
     before: int | None = Field(None, ge=0, lt=2**53, description="End of the part; null: the end.")
 
 
-class LogAnswer(LateModel):
+class LogAnswer(BaseModel):
     """A part of the log between two offsets, from a line's beginning where there is one."""
 
     text: str
@@ -143,7 +142,7 @@ class LogAnswer(LateModel):
     size: int
 
 
-class ExportQuery(LateModel, extra="forbid", populate_by_name=True):
+class ExportQuery(BaseModel, extra="forbid", populate_by_name=True):
     """In which form."""
 
     format: Literal["csv", "json"] = "csv"

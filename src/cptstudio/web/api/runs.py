@@ -6,13 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 import flask
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio.errors import UserError
 from cptstudio.settings import parse_settings
 from cptstudio.training.fitting import Fit, completed, fit_of_plan, fit_of_run
 from cptstudio.training.prepare import plan_config
-from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
 from cptstudio.web.problems import DoesNotFit, Problem
 from cptstudio.web.runs.details import RunDetail
@@ -30,7 +29,7 @@ _Anyway = Field(
 )
 
 
-class NewRun(LateModel, extra="forbid"):
+class NewRun(BaseModel, extra="forbid"):
     """What shall be trained."""
 
     name: str = _Name
@@ -39,14 +38,14 @@ class NewRun(LateModel, extra="forbid"):
     anyway: bool = _Anyway
 
 
-class Start(LateModel, extra="forbid"):
+class Start(BaseModel, extra="forbid"):
     """How a prepared run is started."""
 
     queue: bool = False
     anyway: bool = _Anyway
 
 
-class Resume(LateModel, extra="forbid"):
+class Resume(BaseModel, extra="forbid"):
     """From where a run goes on."""
 
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
@@ -55,7 +54,7 @@ class Resume(LateModel, extra="forbid"):
     anyway: bool = _Anyway
 
 
-class Fork(LateModel, extra="forbid"):
+class Fork(BaseModel, extra="forbid"):
     """What a fork begins with, and what it changes."""
 
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
@@ -67,14 +66,14 @@ class Fork(LateModel, extra="forbid"):
     anyway: bool = _Anyway
 
 
-class LabelBody(LateModel, extra="forbid"):
+class LabelBody(BaseModel, extra="forbid"):
     """Tags and a note."""
 
     tags: list[str] = Field(default_factory=list, max_length=32)
     note: str = Field("", max_length=20_000)
 
 
-class Pin(LateModel, extra="forbid"):
+class Pin(BaseModel, extra="forbid"):
     """The run that others are compared with; null for none."""
 
     run: str | None = Field(None, max_length=128)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import flask
+from pydantic import BaseModel
 
 from cptstudio import metrics
 from cptstudio.corpus.manifest import BuildChoices
 from cptstudio.metrics import Metric
 from cptstudio.prompt_suites import Suite
 from cptstudio.settings import TrainingSettings
-from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.studio import Studio
 
 
-class MetricsAnswer(LateModel):
+class MetricsAnswer(BaseModel):
     """What a run's rows hold, and how it is shown.
 
     Attributes:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 import flask
-from pydantic import StringConstraints
+from pydantic import BaseModel, StringConstraints
 
-from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Nothing, route
 from cptstudio.web.problems import Problem
 from cptstudio.web.security.visit import SESSION_KEY, Visit
 from cptstudio.web.studio import Studio
 
 
-class SessionState(LateModel):
+class SessionState(BaseModel):
     """The session of whoever asks; where there is none, the answer is status 401 instead.
 
     Attributes:
@@ -29,7 +28,7 @@ class SessionState(LateModel):
     boot: str
 
 
-class LinkBody(LateModel, extra="forbid"):
+class LinkBody(BaseModel, extra="forbid"):
     """What is to be downloaded.
 
     Attributes:
@@ -39,7 +38,7 @@ class LinkBody(LateModel, extra="forbid"):
     path: Annotated[str, StringConstraints(max_length=1024)]
 
 
-class Link(LateModel):
+class Link(BaseModel):
     """A link that is good for one download within a minute, with the session's cookie alone."""
 
     url: str

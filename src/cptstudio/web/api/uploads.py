@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import flask
-from pydantic import Field
+from pydantic import BaseModel, Field
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from cptstudio.corpus.left_aside import Kind, rules_for_pages
-from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.files.uploads import Purpose, Upload
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 
 
-class UploadQuery(LateModel, extra="forbid"):
+class UploadQuery(BaseModel, extra="forbid"):
     """How the file is called."""
 
     name: str = Field(
@@ -28,7 +27,7 @@ class UploadQuery(LateModel, extra="forbid"):
     )
 
 
-class LeftAsideRule(LateModel):
+class LeftAsideRule(BaseModel):
     """Names of folders and files that are left aside; `*` stands for anything but a slash."""
 
     kind: Kind
@@ -37,7 +36,7 @@ class LeftAsideRule(LateModel):
     files: list[str]
 
 
-class LeftAsideMark(LateModel):
+class LeftAsideMark(BaseModel):
     """A file whose folder is left aside."""
 
     name: str
@@ -45,14 +44,14 @@ class LeftAsideMark(LateModel):
     reason: str
 
 
-class LeftAsideRules(LateModel):
+class LeftAsideRules(BaseModel):
     """What is left aside of a folder, the same for every way in; case does not matter."""
 
     rules: list[LeftAsideRule]
     marks: list[LeftAsideMark]
 
 
-class FormatFacts(LateModel):
+class FormatFacts(BaseModel):
     """A format of documents; `records`: the text field says what in it holds the text."""
 
     title: str
@@ -60,20 +59,20 @@ class FormatFacts(LateModel):
     records: bool
 
 
-class Formats(LateModel):
+class Formats(BaseModel):
     """What a corpus can be built from; `packed`: suffixes of what is unpacked by itself."""
 
     formats: list[FormatFacts]
     packed: list[str]
 
 
-class UploadsQuery(LateModel, extra="forbid"):
+class UploadsQuery(BaseModel, extra="forbid"):
     """Which uploads."""
 
     purpose: Purpose | None = Field(None, description="Only those that were sent for it.")
 
 
-class UploadList(LateModel):
+class UploadList(BaseModel):
     """Uploads that no corpus was built from yet, the newest first."""
 
     uploads: list[Upload]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError
@@ -15,12 +15,11 @@ from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.records import ExitRecord
 from cptstudio.runs.run import Run
 from cptstudio.settings import TrainingSettings
-from cptstudio.validation import LateModel
 from cptstudio.web.cli_equivalent import command_line, fork_command
 from cptstudio.web.runs.summaries import RunSummary, imported_summary
 
 
-class CheckpointView(LateModel):
+class CheckpointView(BaseModel):
     """One complete checkpoint."""
 
     name: str
@@ -33,7 +32,7 @@ class CheckpointView(LateModel):
     problem: str | None = None
 
 
-class Difference(LateModel):
+class Difference(BaseModel):
     """A setting that differs from the parent's."""
 
     setting: str

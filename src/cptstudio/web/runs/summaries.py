@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import psutil
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError, machine_error
 from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.states import RunState
-from cptstudio.validation import LateModel
 from cptstudio.web.runs.labels import Labels
 from cptstudio.web.series import facts as run_facts
 from cptstudio.web.series.facts import FactsReader, RunFacts, finite, whole
@@ -24,21 +23,21 @@ from cptstudio.web.series.facts import FactsReader, RunFacts, finite, whole
 IMPORTED: Final = "imported"
 
 
-class ModelName(LateModel):
+class ModelName(BaseModel):
     """The base model: as the user named it, and its folder."""
 
     name: str
     path: str
 
 
-class CorpusName(LateModel):
+class CorpusName(BaseModel):
     """A corpus of the mixture."""
 
     name: str
     role: str
 
 
-class ParentName(LateModel):
+class ParentName(BaseModel):
     """The checkpoint a run was forked from."""
 
     run: str
@@ -70,7 +69,7 @@ class RunSummary(RunFacts):
     source: str | None = None
 
 
-class Runs(LateModel):
+class Runs(BaseModel):
     """All runs of the workspace."""
 
     runs: list[RunSummary]

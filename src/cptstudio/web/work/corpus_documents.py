@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
+
 from cptstudio.corpus.listed import ListedDocument, WholeDocument
 from cptstudio.evaluation.model_requests import Side
-from cptstudio.validation import LateModel
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
 
@@ -17,7 +18,7 @@ MOST_TEXT = 200_000
 """Characters of a document that are shown; a page of a browser holds no more with colours."""
 
 
-class DocumentPage(LateModel):
+class DocumentPage(BaseModel):
     """Some of a side's documents."""
 
     documents: list[ListedDocument]

@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from cptstudio.child_answers import user_error
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import Finding, UserError
 from cptstudio.evaluation.inference import Ask, InferenceWorker, Pending
 from cptstudio.evaluation.model_requests import Load
-from cptstudio.validation import LateModel
 from cptstudio.web.problems import Conflict, NotFound
 
 _REMEMBERED = 64
@@ -34,7 +33,7 @@ State = Literal["running", "done", "cancelled", "failed"]
 Prepared = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Progress(LateModel):
+class Progress(BaseModel):
     """How far a task is: `done` of `total` of what is being done."""
 
     doing: str
@@ -42,7 +41,7 @@ class Progress(LateModel):
     total: int
 
 
-class PromptFacts(LateModel):
+class PromptFacts(BaseModel):
     """A text that is being made, and its prompt as the model sees it.
 
     Attributes:
@@ -56,7 +55,7 @@ class PromptFacts(LateModel):
     shown: list[str]
 
 
-class Task(LateModel):
+class Task(BaseModel):
     """A request to the inference worker.
 
     Attributes:

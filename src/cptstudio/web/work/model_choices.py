@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import BaseModel
+
 from cptstudio.errors import Finding, UserError
 from cptstudio.evaluation.references import ModelReference, resolve_reference
-from cptstudio.validation import LateModel
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs.details import CheckpointView, checkpoints
 from cptstudio.web.studio import Studio
@@ -15,7 +16,7 @@ from cptstudio.web.studio import Studio
 _BASES, _MERGES = "Base models", "Merged models"
 
 
-class ModelChoice(LateModel):
+class ModelChoice(BaseModel):
     """A model that can be tested; without `error` it can be chosen.
 
     Attributes:
@@ -44,7 +45,7 @@ class ModelChoice(LateModel):
     error: str | None = None
 
 
-class ModelChoices(LateModel):
+class ModelChoices(BaseModel):
     """Base models first, then runs, the newest first, each with its checkpoints in order."""
 
     models: list[ModelChoice]

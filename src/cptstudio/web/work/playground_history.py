@@ -8,11 +8,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from cptstudio import durable
 from cptstudio.json_lines import JsonLinesWriter, read_json_lines
-from cptstudio.validation import LateModel
 from cptstudio.web.problems import NotFound
 from cptstudio.web.work.inference_tasks import Task
 from cptstudio.workspace import Workspace
@@ -22,7 +21,7 @@ _MOST = 1000
 _SPARE = 200
 
 
-class MadeText(LateModel):
+class MadeText(BaseModel):
     """A text that a model made; `finish` is null when it was stopped."""
 
     label: str
@@ -34,7 +33,7 @@ class MadeText(LateModel):
     tokens_per_second: float | None = None
 
 
-class HistoryEntry(LateModel):
+class HistoryEntry(BaseModel):
     """A question to models, and what they said; `created` is Unix seconds."""
 
     id: str

@@ -19,6 +19,9 @@ import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {number} tokens_per_epoch
  * @property {number} epochs
  * @property {string|null} machine another machine that the plan is for
+ * @property {number} parameters
+ * @property {number} trained_parameters
+ * @property {number} not_loaded_bytes of the model's files, such as a vision tower
  * @property {number} memory_bytes
  * @property {number} memory_available_bytes
  * @property {number} disk_needed_bytes

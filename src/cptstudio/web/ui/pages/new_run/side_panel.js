@@ -1,7 +1,7 @@
 /** What the run will be: the plan as the settings are typed. */
 
 import { h } from "../../lib/preact.js";
-import { bytes, integer } from "../../lib/format.js";
+import { bytes, count, integer } from "../../lib/format.js";
 import { Problem } from "../../components/elements.js";
 import { Calibration } from "./calibration.js";
 import { PlannedMachine } from "./planned_machine.js";
@@ -52,6 +52,9 @@ function PlanFacts({ form, facts }) {
       fact("Steps", integer(facts.steps)),
       fact("Tokens", `${integer(facts.tokens)}, ${integer(facts.tokens_per_step)} a step`),
       fact("Epochs", `${facts.epochs.toFixed(2)} of ${integer(facts.tokens_per_epoch)} tokens`),
+      fact("Trained", `${count(facts.trained_parameters)} of ${count(facts.parameters)} parameters`),
+      facts.not_loaded_bytes > 0
+        && fact("Not loaded", `${bytes(facts.not_loaded_bytes)} of the model's files, such as a vision tower`),
       fact("Evaluated", `every ${integer(facts.evaluate_every_steps)} steps`),
       fact("Saved", `every ${integer(facts.save_every_steps)} steps, ${bytes(facts.checkpoint_bytes)} each`)),
     h(Share, { title: "Memory", used: facts.memory_bytes, total: facts.memory_available_bytes,
