@@ -43,7 +43,8 @@ from cptstudio import durable
 BATCH = 400
 _SECONDS = 900
 _INSIDE = re.compile(
-    r"NoneType|object has no|Traceback|[a-z]Error:|<class|positional argument|list index|"
+    r"NoneType|object has no|codec can|magic number|zip file|Traceback|[a-z]Error:|<class|"
+    r"positional argument|list index|"
     r"not subscriptable|[\x00-\x1f\x7f]"
 )
 _TOO_LONG = re.compile("given up after|gave no answer for")

@@ -121,7 +121,8 @@ def measure(root: Path, model: str, method: str, context: int) -> Result:
         ("records", ProgressReporter, "step"),
         ("memory meter", MemoryMeter, "read"),
         ("run lock", RunLock, "check_present"),
-        ("checkpoint", CheckpointStore, "save"),
+        ("checkpoint", CheckpointStore, "begin"),
+        ("checkpoint", CheckpointStore, "finished"),
     ]
     finish_step = TrainingLoop._finish_step
 

@@ -1,6 +1,7 @@
 """What reading a PDF keeps: R's manuals as PDF against the same manuals as HTML, and the speed.
 
     python -m benchmarks.pdf_quality PDF_FOLDER HTML_FOLDER [--rounds 3] [--json FILE]
+    python -m benchmarks.pdf_quality PDF_FOLDER --scans 4 [--dpi 200]
 
 The folders hold files of the same names, such as Debian's packages r-doc-pdf and r-doc-html install
 under /usr/share/R/doc/manual. How it is measured:
@@ -16,6 +17,8 @@ under /usr/share/R/doc/manual. How it is measured:
   row, or the other way around.
 - **Running heads left**: pages whose first line, as pypdf reads it, is in the text as it stands
   there, and paragraphs that are a page's number only.
+- **Scans** (`--scans PAGES`): so many pages of each PDF, from its middle, are drawn and read by
+  text recognition; counted is what it has, in order, of the words of the same pages as text.
 - **Speed**: seconds of computing of one process, manual by manual in turn; ratios within a round,
   their median.
 """
@@ -24,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import bisect
+import io
 import json
 import logging
 import re
@@ -41,6 +45,8 @@ import pypdfium2  # type: ignore[import-untyped]
 from rapidfuzz.distance import LCSseq
 from selectolax.lexbor import LexborHTMLParser
 
+from benchmarks.scans import scanned
+from cptstudio.corpus.ocr import Recognizer
 from cptstudio.corpus.readers.items import Item
 from cptstudio.corpus.readers.pdf import pdf
 
@@ -52,6 +58,7 @@ _NOT_PRINTED = (
 _BLOCK_END = re.compile(r"</(?:t[dh]|h\d|p|li|d[td]|pre|div)>|<br", re.IGNORECASE)
 _ANCHOR = 8
 _EXAMPLES = 40
+_SHOWN = 5
 
 
 @dataclass
@@ -181,6 +188,44 @@ def text_of(path: Path) -> str:
     return "".join(part for document in pdf(item, "") for part in document)
 
 
+def recognized(path: Path, pages: int, dpi: int) -> tuple[Quality, float]:
+    """What recognition has of pages that are drawn, and its seconds a page."""
+    with pypdfium2.PdfDocument(path) as document, pypdfium2.PdfDocument.new() as part:
+        first = max(0, len(document) // 2 - pages // 2)
+        pages = min(pages, len(document) - first)
+        part.import_pages(document, list(range(first, first + pages)))
+        text = io.BytesIO()
+        part.save(text)
+    scan = scanned(path, pages, first=first, dpi=dpi)
+    recognizer = Recognizer(())
+    item = Item(path.name, ".pdf", lambda: io.BytesIO(scan), recognizer=recognizer)
+    started = time.monotonic()
+    found = "".join(part for document in pdf(item, "") for part in document)
+    seconds = (time.monotonic() - started) / pages
+    recognizer.close()
+    item = Item(path.name, ".pdf", lambda: io.BytesIO(text.getvalue()))
+    expected = "".join(part for document in pdf(item, "") for part in document)
+    return compare(words_of(expected), [], words_of(found)), seconds
+
+
+def measure_scans(folder: Path, pages: int, dpi: int) -> None:
+    """Print what recognition has of some pages of each PDF."""
+    total = Quality()
+    print("| Drawn | Words | In order | Torn | Joined | Seconds a page |")
+    print("|---|---|---|---|---|---|")
+    for path in sorted(folder.glob("*.pdf")):
+        one, seconds = recognized(path, pages, dpi)
+        for name in ("words", "in_order", "torn", "joined"):
+            setattr(total, name, getattr(total, name) + getattr(one, name))
+        for name, found in ((path.stem, one), ("so far", total)):
+            print(
+                f"| {name} | {found.words:,} | {found.in_order / max(found.words, 1):.2%} "
+                f"| {found.torn} | {found.joined} | {seconds:.1f} |",
+                flush=True,
+            )
+        print(*one.examples[:_SHOWN], sep="\n")
+
+
 def plain_text(path: Path) -> int:
     """Read a PDF's text as PDFium gives it."""
     with path.open("rb") as file:
@@ -249,10 +294,17 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pdf_folder", type=Path)
-    parser.add_argument("html_folder", type=Path)
+    parser.add_argument("html_folder", type=Path, nargs="?")
+    parser.add_argument("--scans", type=int, metavar="PAGES")
+    parser.add_argument("--dpi", type=int, default=200, help="of scans")
     parser.add_argument("--rounds", type=int, default=3, help="of timing; at least 1")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.scans:
+        measure_scans(options.pdf_folder, options.scans, options.dpi)
+        return
+    if options.html_folder is None:
+        parser.error("give the folder of the same files as HTML, or --scans")
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     result = measure(options.pdf_folder, options.html_folder, options.rounds)
     print("| Manual | Words | In order | Torn | Joined | Heads left | Numbers left |")

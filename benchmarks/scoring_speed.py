@@ -2,11 +2,12 @@
 
     python -m benchmarks.scoring_speed            # everything, about ten minutes
     python -m benchmarks.scoring_speed --quick    # proves that it works
-    python -m benchmarks.scoring_speed --page     # also put the tables into docs/testing.md
+    python -m benchmarks.scoring_speed --page     # also put the tables into docs/evaluation.md
 
 Scoring: `score_documents`, which `evaluate` and `score` use, against `mlx_lm.perplexity.eval_ppl`
 at the same context. "Full rows" are as many tokens as the context each; "documents" are source
-files as they come, which ours scores one by one with padding and theirs joined into full rows.
+files as they come, which ours scores one by one with padding and theirs joined into full rows;
+"an evaluation" are as many, none longer than the context, as a run measures every so often.
 First token: from asking the bench worker, a process of its own, to its first piece, against
 `mlx_lm.generate.generate_step` in this process; both models are loaded and warm.
 
@@ -33,10 +34,11 @@ from typing import Any
 from benchmarks.peers.markdown import replace_part, table
 from benchmarks.peers.processes import apart
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "testing.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "evaluation.md"
 PART = "scoring_speed"
 THEIR_BATCH = 8
 DOCUMENTS = "documents"
+FEW = "an evaluation"
 ROWS = "full rows"
 
 
@@ -53,6 +55,7 @@ class Cell:
 CELLS = (
     Cell(8192, 512, ROWS, 16_384),
     Cell(8192, 512, DOCUMENTS, 16_384),
+    Cell(8192, 512, FEW, 3_500),
     Cell(8192, 2048, ROWS, 16_384),
     Cell(32_768, 512, ROWS, 8_192),
     Cell(151_936, 512, ROWS, 4_096),
@@ -123,7 +126,7 @@ def compare_scoring(folder: Path, cell: Cell, rounds: int) -> Compared:
     model, _ = load_model(folder)
     documents = token_documents(folder, cell)
     joined = np.concatenate(documents)
-    width = cell.context if cell.material == DOCUMENTS else cell.context + 1
+    width = cell.context + (cell.material == ROWS)
     rows = joined[: len(joined) // width * width].reshape(-1, width)
     if cell.material == ROWS:
         # Their rows have one token more, because the first one is not scored.
@@ -153,10 +156,13 @@ def token_documents(folder: Path, cell: Cell) -> list[Any]:
         return list(np.random.default_rng(0).integers(0, 8192, shape))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     found: list[Any] = []
-    for text in source_texts():
+    few = cell.material == FEW
+    for text in source_texts()[:: 5 if few else 1]:
         if sum(len(one) for one in found) >= cell.tokens:
             break
-        found.append(np.array(tokenizer.encode(text).ids))
+        ids = np.array(tokenizer.encode(text).ids)
+        if not few or len(ids) <= cell.context:
+            found.append(ids)
     return found
 
 

@@ -32,6 +32,9 @@ FILE_SECONDS: Final = 10.0
 _BEYOND_FILE: Final = 5.0
 """A reader that can still end by itself gets so much longer, since it then keeps what it has."""
 
+PAGE_SECONDS: Final = 60.0
+"""For recognizing the text of a page, which takes a second or a few."""
+
 QUICK_BYTES: Final = 3 * GIB
 _READER_BYTES: Final = 2 * GIB
 _LITTLE: Final = GIB
@@ -84,6 +87,12 @@ def for_a_reader(readers: int) -> Limits:
     """Bounds of what reads documents, where so many do so at once; see `file_seconds`, too."""
     part = int(psutil.virtual_memory().total * _FILES_PART / readers)
     return Limits(FILE_SECONDS + _BEYOND_FILE, min(_READER_BYTES, max(_LITTLE, part)), "", "")
+
+
+def for_recognition() -> Limits:
+    """Bounds of what recognizes the text of one page after the other."""
+    part = int(psutil.virtual_memory().total * _FILES_PART)
+    return Limits(PAGE_SECONDS, min(_READER_BYTES, max(_LITTLE, part)), "", "")
 
 
 def reader_seconds(size: int) -> float:

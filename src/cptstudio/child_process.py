@@ -266,7 +266,7 @@ class ChildProcess:
                 "try again."
             )
         if status < 0:
-            return f"{_CRASHES.get(-status, 'It was ended from outside.')}{self._last_words()}"
+            return f"{crash_sentence(-status)}{self._last_words()}"
         if status == 0:
             return "It ended without an answer."
         return f"It ended before it was done.{self._last_words()}"
@@ -403,6 +403,11 @@ def _start(program: Sequence[str], shows: str) -> tuple[subprocess.Popen[bytes],
     finally:
         os.close(lifeline)
     return process, held
+
+
+def crash_sentence(number: int) -> str:
+    """Return the sentence for a program that a signal ended."""
+    return _CRASHES.get(number, "It was ended from outside.")
 
 
 def _duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -111,13 +111,19 @@ def write_json(target: Path, value: Any, mode: int = 0o644) -> None:
     write_bytes(target, dump_json(value, indent=2).encode() + b"\n", mode)
 
 
-def flush_tree(folder: Path) -> None:
-    """Flush every regular file below a folder, and the folders themselves."""
+def flush_tree(folder: Path, more: Callable[[int], None] = lambda size: None) -> None:
+    """Flush every regular file below a folder, and the folders themselves.
+
+    Args:
+        folder: the outermost one.
+        more: told the bytes of every file that was flushed.
+    """
     for directory, _, names in os.walk(folder):
         for name in names:
             descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 flush_to_disk(descriptor)
+                more(os.fstat(descriptor).st_size)
             finally:
                 os.close(descriptor)
         flush_directory(Path(directory))
@@ -353,7 +359,16 @@ def free_space(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def sha256_of_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a regular file's content."""
+def sha256_of_file(path: Path, more: Callable[[int], None] = lambda size: None) -> str:
+    """Hexadecimal SHA-256 of a regular file's content.
+
+    Args:
+        path: the file.
+        more: told of every mebibyte that was read.
+    """
+    digest = hashlib.sha256()
     with open_regular_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while data := file.read(MEBIBYTE):
+            digest.update(data)
+            more(len(data))
+    return digest.hexdigest()

@@ -9,17 +9,27 @@ Standard library only: the keeper uses this module.
 from __future__ import annotations
 
 import fcntl
+import importlib.util
+import io
 import platform
 import select
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib import import_module, metadata
 from typing import Any, Final
 
 HERE: Final = sys.platform == "darwin"
 """Whether this is macOS."""
 
 _FULL_FLUSH: Final = 51  # F_FULLFSYNC, <sys/fcntl.h>
+VISION_LANGUAGES: Final = {
+    "ara": "ar-SA", "chi_sim": "zh-Hans", "chi_tra": "zh-Hant", "deu": "de-DE", "eng": "en-US",
+    "fra": "fr-FR", "ita": "it-IT", "jpn": "ja-JP", "kor": "ko-KR", "por": "pt-BR",
+    "rus": "ru-RU", "spa": "es-ES", "tha": "th-TH", "ukr": "uk-UA", "vie": "vi-VT",
+}  # fmt: skip
+"""How Vision calls the languages that tesseract calls so (ISO 639-2)."""
+
 _SYSCTL_SECONDS: Final = 10.0
 # Known to the type checker on macOS alone.
 _select: Any = select
@@ -73,6 +83,29 @@ def resident_bytes(maxrss: int) -> int:
 def stay_awake_command(pid: int) -> list[str]:
     """What keeps the machine awake while a process lives: caffeinate watches the pid itself."""
     return ["/usr/bin/caffeinate", "-i", "-w", str(pid)]
+
+
+def vision_version() -> str | None:
+    """Return what recognizes text by the system's Vision; None where `ocrmac` is not installed."""
+    if not HERE or importlib.util.find_spec("ocrmac") is None:
+        return None
+    return f"Vision of macOS {platform.mac_ver()[0]} by ocrmac {metadata.version('ocrmac')}"
+
+
+def recognized_by_vision(
+    picture: bytes, languages: Sequence[str]
+) -> tuple[tuple[int, int], list[tuple[str, float, Sequence[float]]]]:
+    """Recognize the text of a picture in PGM; languages are keys of `VISION_LANGUAGES`.
+
+    Returns:
+        The picture's size in pixels, and of each line its text, how sure Vision is, of 1, and left,
+        bottom, width and height, in parts of the picture from the lower left.
+    """
+    # Pillow comes with ocrmac.
+    ocrmac: Any = import_module("ocrmac.ocrmac")
+    image: Any = import_module("PIL.Image").open(io.BytesIO(picture))
+    names = [VISION_LANGUAGES[language] for language in languages]
+    return image.size, ocrmac.OCR(image, language_preference=names).recognize()
 
 
 class EndWatch:

@@ -13,13 +13,14 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cptstudio import durable
+from cptstudio.device_failures import Cause
 from cptstudio.durable import UnusableFileError, read_json, write_json
 from cptstudio.errors import UserError, machine_error
 from cptstudio.settings import TrainingSettings
@@ -31,6 +32,8 @@ EVENTS: Final = "events.jsonl"
 SAMPLES: Final = "samples.jsonl"
 LOG: Final = "train.log"
 RESULT: Final = "result.json"
+BASE_MODEL: Final = "base_model.json"
+PREPARATION: Final = "preparation.json"
 CHECKPOINTS: Final = "checkpoints"
 MANIFEST: Final = "manifest.json"
 TRAINING_STATE: Final = "training_state"
@@ -39,6 +42,7 @@ LOCK: Final = "trainer.lock"
 Outcome = Literal["completed", "stopped", "failed"]
 ParameterRule = Literal["axes", "kinds"]
 ConfigurationReading = Literal["as written", "normalized"]
+OrderOf = Literal["micro-batches", "rows"]
 _Stored = TypeVar("_Stored", bound=BaseModel)
 _CHECKPOINT_NAME = re.compile(r"step-([0-9]{8,})")
 
@@ -76,8 +80,10 @@ class RunConfig(Record):
         created: Unix time in seconds.
         settings: with every `None` resolved to the value that is used.
         model_path: absolute folder of the base model.
-        model_hash: SHA-256 that identifies the base model's weights and configuration.
-        model_files: SHA-256 of each of these files; None in runs of before.
+        model_hash: SHA-256 that identifies the base model's weights and configuration; None where
+            they had not been read yet: then base_model.json has the files' hashes.
+        model_files: SHA-256 of each of these files; None in runs of before, and with the hash.
+        model_sizes: where the hash is not known, size and time of change of these files.
         tokenizer_files: the same of the files of its tokenizer.
         corpora: in the order of settings.data.corpora.
         versions: of Python, MLX, mlx-lm and CPT Studio when the run was prepared.
@@ -90,6 +96,8 @@ class RunConfig(Record):
         configuration_reading: how the base's configuration becomes a network. "normalized": see
             `lm.model_config`; "as written": by mlx-lm alone, as in runs of before, which are not
             resumed where the two are different networks (`lm.former_reading`).
+        order_of: what is put in order, see `corpus.rows`: "rows", which any micro-batches of a
+            session see alike; "micro-batches" in runs of before, which keep their order.
     """
 
     format_version: Literal[1] = 1
@@ -97,8 +105,9 @@ class RunConfig(Record):
     created: float
     settings: TrainingSettings
     model_path: str
-    model_hash: str
+    model_hash: str | None
     model_files: dict[str, str] | None = None
+    model_sizes: dict[str, tuple[int, int]] | None = None
     tokenizer_files: dict[str, str] | None = None
     corpora: tuple[CorpusRecord, ...]
     versions: dict[str, str]
@@ -107,6 +116,41 @@ class RunConfig(Record):
     held_out: Literal["documents", "windows"] = "documents"
     parameter_rule: ParameterRule = "axes"
     configuration_reading: ConfigurationReading = "as written"
+    order_of: OrderOf = "micro-batches"
+
+
+class BaseModelRecord(Record):
+    """base_model.json: the base's files as the run's first session read them.
+
+    Attributes:
+        read: Unix time.
+        hash: as `model_hash` of `RunConfig`.
+        files: SHA-256 by name.
+    """
+
+    format_version: Literal[1] = 1
+    read: float
+    hash: str
+    files: dict[str, str]
+
+
+class Preparation(Record):
+    """preparation.json: what a trainer does before its first step; gone once that begins.
+
+    Attributes:
+        phase: as the user reads it.
+        done, total: bytes; None where the phase does not count.
+        rate: bytes a second.
+        remaining: seconds.
+        time: Unix time of this record.
+    """
+
+    phase: str
+    done: int | None = None
+    total: int | None = None
+    rate: float | None = None
+    remaining: float | None = None
+    time: float
 
 
 class FileRecord(Record):
@@ -143,6 +187,7 @@ class RunResult(Record):
 
     Attributes:
         outcome: how the trainer ended.
+        cause: what made it fail, where that is no fault of the run's.
         step: optimizer updates done.
         checkpoint: name of the last complete checkpoint, if any.
         skipped_steps: steps that guards skipped, over all sessions.
@@ -159,6 +204,7 @@ class RunResult(Record):
     skipped_steps: int
     session: int
     ended: float
+    cause: Cause | None = None
 
 
 def checkpoint_name(step: int) -> str:
@@ -249,6 +295,22 @@ def read_manifest(checkpoint: Path) -> CheckpointManifest:
         raise UnusableFileError(checkpoint, f"is incomplete: it has no {MANIFEST}") from None
 
 
+def read_base_model(run_directory: Path) -> BaseModelRecord | None:
+    """The base's files as the run's first session read them; None where config.json has them."""
+    try:
+        return _read_record(run_directory / BASE_MODEL, BaseModelRecord)
+    except FileNotFoundError:
+        return None
+
+
+def read_preparation(run_directory: Path) -> Preparation | None:
+    """What the trainer does before its first step, where it does."""
+    try:
+        return _read_record(run_directory / PREPARATION, Preparation)
+    except (UserError, OSError):
+        return None
+
+
 def readable_manifests(checkpoints: Iterable[Path]) -> Iterator[tuple[Path, CheckpointManifest]]:
     """Yield the checkpoints that have a manifest which can be read, with it."""
     for checkpoint in checkpoints:
@@ -256,18 +318,31 @@ def readable_manifests(checkpoints: Iterable[Path]) -> Iterator[tuple[Path, Chec
             yield checkpoint, read_manifest(checkpoint)
 
 
-def verify_checkpoint(checkpoint: Path) -> CheckpointManifest:
+def verify_checkpoint(
+    checkpoint: Path, progress: Callable[[int, int], None] | None = None
+) -> CheckpointManifest:
     """Check every file of a checkpoint against its manifest.
+
+    Args:
+        progress: called with the bytes that were read and that there are; what it raises ends it.
 
     Raises:
         UserError: names the checkpoint and its first damaged file.
     """
     manifest = read_manifest(checkpoint)
+    total, done = sum(record.size for record in manifest.files.values()), 0
+
+    def read(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total)
+
     for name, record in manifest.files.items():
         path = checkpoint / name
         try:
             size = path.stat().st_size
-            intact = size == record.size and durable.sha256_of_file(path) == record.sha256
+            intact = size == record.size and durable.sha256_of_file(path, read) == record.sha256
         except (FileNotFoundError, UnusableFileError):
             raise UserError(
                 f"The checkpoint {checkpoint.name} is damaged: {name} is missing."

@@ -23,7 +23,9 @@ from cptstudio.workspace import NAME_PATTERN
 Packing = Literal["concat", "decompose"]
 UNUSABLE = "These settings cannot be used:"
 FIXED_IN_FORK: Final = ("model", "data", "method")
-"""What a fork shares with its parent; the form learns it from the schema."""
+FREE_IN_FORK: Final = ("data.context_length",)
+"""What a fork shares with its parent, and what of that it may change all the same; the form learns
+both from the schema."""
 
 
 class Settings(ReadsNumbers):
@@ -318,6 +320,12 @@ class CheckpointSettings(Settings):
         unit="steps",
         ge=0,
     )
+    background: bool = described(
+        True,
+        "Save in the background",
+        "Write checkpoints while training goes on, where memory has room for a copy of what is "
+        "saved.",
+    )
 
 
 class GuardSettings(Settings):
@@ -356,6 +364,13 @@ class ComputeSettings(Settings):
         "Compute activations twice to keep less of them: about half the memory for 1.3 "
         "times the time.",
     )
+    retry_with_less: bool = described(
+        False,
+        "Go on when memory runs out",
+        "When memory runs out, or the GPU's watchdog or the system ends the run, go on by itself "
+        "from the last checkpoint with half the rows at once and twice the accumulation, which is "
+        "the same update. Off: the run ends, and its page offers that. Not for runs in a terminal.",
+    )
     compile: bool | None = described(None, "Compile", "Compile the step (default: on a GPU).")
     fast_blas: bool = described(
         True,
@@ -378,7 +393,12 @@ class ComputeSettings(Settings):
 class TrainingSettings(Settings):
     """Everything that decides what a run computes."""
 
-    model_config = ConfigDict(json_schema_extra={"fixed_in_fork": list(FIXED_IN_FORK)})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "fixed_in_fork": list(FIXED_IN_FORK),
+            "free_in_fork": list(FREE_IN_FORK),
+        }
+    )
 
     model: ModelSettings
     data: DataSettings

@@ -59,7 +59,15 @@ def typed_value(model: type[BaseModel], name: str | None, value: Any) -> Any:
     return number
 
 
-class ReadsNumbers(BaseModel):
+class LateModel(BaseModel, defer_build=True):
+    """Base of a model that is built when it is first used, in whatever thread.
+
+    The server has a hundred, a sixth of the computing time of its start, and its first answers need
+    a few.
+    """
+
+
+class ReadsNumbers(LateModel):
     """Base of what people fill in: typed numbers are read, a yes or no is none."""
 
     @field_validator("*", mode="before")

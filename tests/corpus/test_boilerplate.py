@@ -43,11 +43,18 @@ def texts(corpus: Corpus) -> list[str]:
         return [documents.text(number) for number in range(len(documents))]
 
 
-@pytest.mark.parametrize("at_once", [1 << 21, 16])
+@pytest.mark.parametrize(("at_once", "counters"), [(1 << 21, 1 << 24), (16, 4)])
 def test_boilerplate_is_kept_once_and_told(
-    tmp_path: Path, sources: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+    tmp_path: Path,
+    sources: Path,
+    model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
+    counters: int,
 ) -> None:
     monkeypatch.setattr(boilerplate, "_SORTED_AT_ONCE", at_once)
+    # With so few of them paragraphs that stand in few documents are counted together.
+    monkeypatch.setattr(boilerplate, "_COUNTERS", counters)
     corpus = build_corpus(tmp_path / "c", [sources], KEEP).corpus
     found = corpus.manifest.report.boilerplate
     assert found is not None

@@ -7,12 +7,13 @@ import random
 import sysconfig
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from cptstudio.corpus.build import build_corpus
-from cptstudio.corpus.build_progress import Progress, ProgressMeter
+from cptstudio.corpus.build_progress import Phase, Progress, ProgressMeter
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import STATUSES, BuildSettings
 from cptstudio.corpus.report import render
@@ -229,6 +230,29 @@ def test_a_workspace_renamed_during_a_build_is_not_made_anew(
     assert not (aside / "corpora" / "code" / "manifest.json").exists()
     corpus = build_corpus(aside / "corpora" / "code", [sources], model_path=model_folder).corpus
     assert len(corpus.documents) == 5
+
+
+def test_every_phase_tells_how_far_it_is_up_to_its_end(tmp_path: Path, model_folder: Path) -> None:
+    sources = write_documents(tmp_path / "sources", 11)
+    paragraphs = [f"{words(number, 40)}." for number in range(400)]
+    (sources / "book.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    told: dict[str, list[tuple[int, int]]] = {}
+
+    def tell(moment: Progress) -> None:
+        told.setdefault(moment.phase, []).append((moment.bytes_done, moment.bytes_total))
+        assert moment.bytes_total == 0 or 0 <= moment.bytes_done <= moment.bytes_total
+        assert moment.phase != "scanning" or "found" in (moment.detail or "found")
+
+    build_corpus(tmp_path / "c", [sources], model_path=model_folder, progress=tell)
+    (sources / "book.txt").touch()
+    build_corpus(tmp_path / "c", [sources], model_path=model_folder, progress=tell)
+    assert set(told) == set(get_args(Phase))
+    ends = {phase: moments[-1] for phase, moments in told.items()}
+    # Nothing is told of what takes less than a tenth of a second, but for its beginning or end.
+    for phase in ("reading", "finding boilerplate", "tokenising"):
+        done, total = ends[phase]
+        assert done == total > 0, phase
+    assert all(total for phase, (_, total) in ends.items() if phase != "scanning")
 
 
 def test_progress_counts_within_a_file_and_names_the_one_that_takes_long() -> None:

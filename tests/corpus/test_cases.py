@@ -74,6 +74,7 @@ NAMED = {
     "15-csv-unbalanced-a.csv": "line 2 opens a quote that is not closed",
     "21-pdf-fonts-ligature-null.pdf": "1 characters have no Unicode value",
     "22-pdf-damaged-asciihex.pdf": "1 of 1 pages hold no text",
+    "22-pdf-damaged-badtoken.pdf": "1 of 1 pages draw text of no size",
     "22-pdf-damaged-kidsloop.pdf": "page 1 cannot be read",
     "30-encodings-mixed.txt": "1 of its lines are not UTF-8; those were read as cp1252",
     "32-office-damaged-deflate64.docx": "compression method is not supported",

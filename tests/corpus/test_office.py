@@ -79,6 +79,7 @@ def test_word_notes_fields_boxes_and_what_is_hidden(tmp_path: Path) -> None:
         p('<w:r><w:t>Called</w:t><w:footnoteReference w:id="2"/><w:t> twice</w:t></w:r>'
           '<w:r><w:endnoteReference w:id="5"/></w:r>')
         + p(field(nested, "the result"))
+        + p(field("<w:instrText>SET t x</w:instrText>", "x") + "<w:r><w:t>set</w:t></w:r>")
         + p('<w:fldSimple w:instr="AUTHOR"><w:r><w:t>Somebody</w:t></w:r></w:fldSimple>')
         + p("<w:r><w:t>Anchor.</w:t><mc:AlternateContent><mc:Choice Requires='wps'><wps:txbx>"
             f"{box}</wps:txbx></mc:Choice><mc:Fallback>{box}</mc:Fallback>"
@@ -104,8 +105,8 @@ def test_word_notes_fields_boxes_and_what_is_hidden(tmp_path: Path) -> None:
         ),
     )
     assert texts == [
-        "Called[1] twice[i]\n\n[1] A foot.\n\nthe result\n\nSomebody\n\nAnchor.\n\nIn the box.\n\n"
-        "seen\n\njoined with this\n\n\N{GREEK SMALL LETTER ALPHA}✓\n\n"
+        "Called[1] twice[i]\n\n[1] A foot.\n\nthe result\n\nset\n\nSomebody\n\nAnchor."
+        "\n\nIn the box.\n\nseen\n\njoined with this\n\n\N{GREEK SMALL LETTER ALPHA}✓\n\n"
         "\N{GREEK SMALL LETTER BETA}\n\n漢 1/2\n\none\ntwo\n\n[i] An end."
     ]
     assert notes == [
@@ -225,16 +226,40 @@ def test_rich_text(tmp_path: Path) -> None:
         rb"{\field{\*\fldinst HYPERLINK x}{\fldrslt link}}\chftn{\footnote\chftn A foot.}\par "
         rb"{\listtext 1.\tab}item\par {\listtext\f2\'b7\tab}bullet\par "
         rb"\trowd\intbl a\cell b\cell\row\pard after{\*\shpinst{\sp{\sn x}{\sv y}}"
-        rb"{\shptxt Boxed.\par}}"
+        rb"{\shptxt Boxed.\par}}{\*\shpinst{\sp{\sn gtextUNICODE}{\sv Art}}}"
         rb"{\pict\bin3 }}}\par}"
     )
     texts, notes = read(tmp_path / "a.rtf", source)
     assert texts == [
         "Мир \N{GREEK SMALL LETTER ALPHA} 日本 \N{GREEK SMALL LETTER BETA}😀 link[1]\n\n"
         "[1] A foot.\n\n1. item\n\nbullet\n\n"
-        "a\tb\n\nafter\n\nBoxed."
+        "a\tb\n\nafter\n\nBoxed.\n\nArt"
     ]
     assert notes == ["1 headers and footers are left out", "1 passages of hidden text are left out"]
+
+
+def test_rich_text_endnotes_inner_tables_equations_and_silent_fields(tmp_path: Path) -> None:
+    source = (
+        rb"{\rtf1\ansi one\chftn{\footnote\ftnalt\chftn Last.} two\chftn{\footnote\chftn Foot.}"
+        rb" three\chftn{\footnote\ftnalt\chftn Very last.}\par "
+        rb"\intbl outer\par\itap2 a\nestcell b\nestcell"
+        rb"{\*\nesttableprops\trowd\nestrow}{\nonesttables\par}"
+        rb"c\nestcell d\nestcell{\*\nesttableprops\trowd\nestrow}{\nonesttables\par}"
+        rb"\itap1 after\cell right\cell\row\pard "
+        rb"{\mmath{\*\moMath{\mr x=}{\mf{\mfPr{\mctrlPr y}}{\mnum{\mr a+b}}{\mden{\mr c}}}"
+        rb"{\mnary{\mnaryPr{\mchr \u8721?}{\mlimLoc u}}{\msub{\mr i}}{\msup{\mr n}}"
+        rb"{\me{\msSup{\me{\f1\mr w}}{\msup{\mr 2}}}}}}}\par "
+        rb"{\field{\*\fldinst SET t monthly}{\fldrslt monthly}}"
+        rb"{\field{\*\fldinst REF t}{\fldrslt monthly}} "
+        rb'{\field{\*\fldinst EQ \\* jc3 \\* "Font:MS Mincho" \\o\\al(\\s\\up 10(kan),z)}'
+        rb"{\fldrslt}}\par}"
+    )
+    texts, notes = read(tmp_path / "a.rtf", source)
+    assert texts == [
+        "one[i] two[1] three[ii]\n\n[1] Foot.\n\nouter\na\tb\nc\td\nafter\tright\n\n"
+        "x=(a+b)/c∑_i^n w^2\n\nmonthly z\n\n[i] Last.\n\n[ii] Very last."
+    ]
+    assert notes == []
 
 
 def test_mail(tmp_path: Path) -> None:

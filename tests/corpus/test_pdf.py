@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pypdf
 import pytest
-from pypdf.generic import DecodedStreamObject, NameObject, NumberObject
+from pypdf.generic import (
+    ArrayObject,
+    DecodedStreamObject,
+    DictionaryObject,
+    FloatObject,
+    NameObject,
+    NumberObject,
+    TextStringObject,
+)
 
 from benchmarks.damage import material
 from cptstudio.corpus.file_reading import left_out_in_words
@@ -160,6 +168,74 @@ def test_text_of_no_size_or_of_soft_hyphens_alone_does_no_harm(text_object: str)
     paragraphs, notes = read(out.getvalue())
     assert not [note for note in notes if "cannot be read" in note]
     assert "valve pipe Größe" in " ".join(paragraphs)
+
+
+def annotated(*annotations: tuple[str, str, bytes | None, int]) -> bytes:
+    """A page with annotations from top to bottom: kind, text, what is drawn for it, flags."""
+    writer = pypdf.PdfWriter(clone_from=pypdf.PdfReader(io.BytesIO(plain_pdf())))
+    font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
+    found = ArrayObject()
+    for number, (kind, text, drawn, flags) in enumerate(annotations):
+        one = DictionaryObject(
+            {
+                NameObject("/Type"): NameObject("/Annot"),
+                NameObject("/Subtype"): NameObject(kind),
+                NameObject("/Rect"): rectangle(72, 100 - 30 * number, 372, 120 - 30 * number),
+                NameObject("/Contents"): TextStringObject(text),
+                NameObject("/F"): NumberObject(flags),
+            }
+        )
+        if drawn is not None:
+            form = DecodedStreamObject()
+            form.set_data(b"BT /F1 12 Tf 2 4 Td (%s) Tj ET" % drawn)
+            form[NameObject("/Subtype")] = NameObject("/Form")
+            form[NameObject("/BBox")] = rectangle(0, 0, 300, 20)
+            fonts = DictionaryObject({NameObject("/F1"): names(font)})
+            form[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+            appearance = {NameObject("/N"): writer._add_object(form)}
+            one[NameObject("/AP")] = DictionaryObject(appearance)
+        found.append(writer._add_object(one))
+    writer.pages[0][NameObject("/Annots")] = found
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def plain_pdf() -> bytes:
+    return dict(material.made())["plain.pdf"]
+
+
+def rectangle(*edges: float) -> ArrayObject:
+    return ArrayObject(FloatObject(edge) for edge in edges)
+
+
+def names(entries: dict[str, str]) -> DictionaryObject:
+    return DictionaryObject({NameObject(key): NameObject(value) for key, value in entries.items()})
+
+
+def test_what_is_written_onto_a_page_is_read_and_comments_are_counted() -> None:
+    data = annotated(
+        ("/FreeText", "as it was typed", b"a drawn note", 4),
+        ("/Stamp", "", b"APPROVED", 4),
+        ("/FreeText", "an undrawn note", None, 4),
+        ("/FreeText", "hidden", b"hidden", 2),
+        ("/Text", "a comment", None, 4),
+    )
+    item = Item("a.pdf", ".pdf", lambda: io.BytesIO(data))
+    [text] = ["".join(parts) for parts in pdf(item, "")]
+    assert "\n\na drawn note\n\nAPPROVED\n\nan undrawn note\n\n" in text
+    assert "typed" not in text and "hidden" not in text
+    assert item.left_out["comments"] == 1
+
+
+def test_a_file_whose_table_of_objects_is_damaged_is_read_and_named() -> None:
+    whole = plain_pdf()
+    paragraphs, notes = read(whole)
+    assert not [note for note in notes if "damaged" in note]
+    place = whole.rindex(b"startxref")
+    broken, told = read(whole[:place] + b"startxref\n7\n%%EOF\n")
+    assert broken == paragraphs
+    assert [note for note in told if note.startswith("is damaged: its table of objects")]
 
 
 def test_text_that_is_hardly_what_a_page_shows() -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -17,9 +18,11 @@ import psutil
 import pytest
 
 from cptstudio.child_limits import Limits
-from cptstudio.corpus import reader_pool
+from cptstudio.corpus import equal_files, reader_pool
 from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.build_progress import Progress
 from cptstudio.corpus.corpus import Corpus, open_corpus
+from cptstudio.corpus.equal_files import EqualFiles
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.corpus.reader_versions import LIBRARIES
 from cptstudio.corpus.readers import dispatch
@@ -120,6 +123,62 @@ def test_much_text_is_read_by_processes_to_the_same_corpus(
     apart = build_corpus(tmp_path / "apart", [sources], workers=2).corpus
     assert facts(apart) == facts(here)
     assert here.manifest.report.problem_count == 30
+
+
+def test_files_that_hold_the_same_are_read_once(
+    tmp_path: Path, bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    monkeypatch.setattr(equal_files, "_LEAST_LIGHT", 1)
+    numbers = f"{log}\n" + "1234567890 " * 12_000  # A line that is told, by the file's name.
+    for place in ("1.count", "a/2.count", "a/b/3.count"):
+        (bad / place).parent.mkdir(exist_ok=True)
+        (bad / place).write_text(numbers, encoding="utf-8")
+    (bad / "4.count").write_text(f"{log}\n" + "1234567891 " * 12_000, encoding="utf-8")
+    for name in ("5.crash", "6.crash", "plain too.txt", "dataset_info.json", "no dataset.json"):
+        text = {"crash": "x", "txt": "Text of its own."}.get(
+            name.rpartition(".")[2], '{"text": "T"}'
+        )
+        (bad / name).write_text(text, encoding="utf-8")
+    with zipfile.ZipFile(bad / "1.zip", "w") as archive:
+        archive.writestr("inside.txt", "Text in an archive.")
+    shutil.copy(bad / "1.zip", bad / "2.zip")
+    once = build_corpus(tmp_path / "once", [bad], workers=2).corpus
+    assert sorted(log.read_text().splitlines()) == ["s/1.count", "s/4.count"]
+    assert not (once.folder / "documents" / "read").exists()
+    with monkeypatch.context() as changed:
+        changed.setattr(EqualFiles, "of", lambda *_: None)
+        twice = build_corpus(tmp_path / "twice", [bad], workers=1).corpus
+    assert "s/a/2.count" in log.read_text()
+    assert facts(once) == facts(twice)
+    # One that was changed before its turn is read itself.
+    read = EqualFiles.of
+
+    def changing(self: EqualFiles, number: int) -> tuple[str, list[int]] | None:
+        found = read(self, number)
+        return found and (found[0] if number != found[1][1] else "other", found[1])
+
+    with monkeypatch.context() as changed:
+        changed.setattr(EqualFiles, "of", changing)
+        again = build_corpus(tmp_path / "again", [bad]).corpus
+    assert facts(again) == facts(once)
+
+
+def test_what_was_read_ahead_of_its_turn_is_told(tmp_path: Path, bad: Path) -> None:
+    """A file that takes long comes first: others are read meanwhile, and the progress goes on."""
+    (bad / "000.wait").write_text(str(tmp_path / "told"), encoding="utf-8")
+
+    class EnoughError(Exception):
+        pass
+
+    def tell(moment: Progress) -> None:
+        # Sixteen files are asked for at once; the other five are read by the other process.
+        if moment.phase == "reading" and moment.files_done == 5:
+            assert 0 < moment.bytes_done < moment.bytes_total
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        build_corpus(tmp_path / "c", [bad], progress=tell, workers=2)
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])

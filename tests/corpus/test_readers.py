@@ -77,6 +77,23 @@ def test_html_keeps_paragraphs_lists_cells_and_preformatted_text() -> None:
     )
 
 
+def test_html_rows_are_lines_and_ordered_lists_have_numbers() -> None:
+    rows = (
+        "<table><tr><td></td><th>A</th><th>B</th></tr><tr><td><p>x</p></td><td></td><td>1</td></tr>"
+        "<tr><td><p>two</p><p>paragraphs</p></td><td>c</td></tr></table>"
+        "<table><tr><td>out</td><td><table><tr><td>in</td><td>ner</td></tr></table></td></tr>"
+        "<tr><td><pre>1\n2</pre></td><td><pre>x\ny</pre></td></tr></table>"
+    )
+    assert text_of_html(rows) == (
+        "\tA\tB\nx\t\t1\ntwo\n\nparagraphs\n\nc\n\nout\tin\tner\n1\n2\n\nx\ny\n"
+    )
+    lists = (
+        "<ol start=3 type=A><li>x<ol><li>y</ol><li value=9>z<li></ol><ol reversed><li>a<li>b</ol>"
+        "<ol style='list-style:none'><li>q</ol><ol style='list-style-type: lower-roman'><li>r</ol>"
+    )
+    assert text_of_html(lists).split() == "C. x 1. y I. z 2. a 1. b q i. r".split()  # noqa: SIM905
+
+
 def test_html_leaves_out_what_is_hidden_and_what_stands_around_the_main_text() -> None:
     math = "<math><mfrac><mi>a</mi><mrow><mi>b</mi><mo>+</mo><mn>1</mn></mrow></mfrac></math>"
     katex = (
@@ -93,6 +110,15 @@ def test_html_leaves_out_what_is_hidden_and_what_stands_around_the_main_text() -
     text = text_of_html(page + "<footer>Imprint</footer>", left_out=left_out, main=True)
     assert text == "Title\n\na/(b+1) and x^2\n\n漢\n\nIts author\n"
     assert left_out == {"hidden passages": 4, "passages around the main text": 2}
+    links = "".join(f"<li><a href=x>entry {n}</a></li>" for n in range(3))
+    named = (
+        f"<div class='sidebar'><h3>In</h3><ul>{links}</ul></div><p>Text.</p><div id='nav-1'>{links}"
+        "<p>with words of the text, which are no navigation</p></div><p class='navheader'>Up</p>"
+    )
+    left_out.clear()
+    text = text_of_html(named, left_out=left_out, main=True)
+    assert text.startswith("Text.\n\nentry 0\n") and text.endswith("no navigation\n")
+    assert left_out == {"passages around the main text": 2} and "In" in text_of_html(named)
     framed = f"<div>around</div><main><nav>Contents</nav>{page}</main>"
     assert text_of_html(framed, main=True) == "Title\n\na/(b+1) and x^2\n\n漢\n\nIts author\n"
     assert "around" in text_of_html(framed) and "around" in text_of_html(

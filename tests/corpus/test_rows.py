@@ -44,6 +44,7 @@ def target_counts(batches: list[Batch]) -> Counter[int]:
     adds_bos=st.booleans(),
     weights=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     epoch=st.integers(0, 2),
+    of_rows=st.booleans(),
 )
 def test_each_training_token_is_a_target_as_often_as_its_weight_says(
     lengths: list[int],
@@ -54,6 +55,7 @@ def test_each_training_token_is_a_target_as_often_as_its_weight_says(
     adds_bos: bool,
     weights: tuple[int, int],
     epoch: int,
+    of_rows: bool,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         one = write_store(Path(folder) / "one", lengths, adds_bos=adds_bos)
@@ -67,6 +69,7 @@ def test_each_training_token_is_a_target_as_often_as_its_weight_says(
             packing=packing,
             rows_per_batch=rows_per_batch,
             seed=3,
+            of_rows=of_rows,
         )
         batches = epoch_batches(order, epoch)
     counts = target_counts(batches)
@@ -126,6 +129,7 @@ def test_inputs_precede_their_targets_in_a_document(
     rows_per_batch=st.integers(1, 4),
     share=st.sampled_from([0.05, 0.25, 0.5]),
     seed=st.integers(0, 5),
+    of_rows=st.booleans(),
 )
 def test_random_access_ranks_and_a_second_order_give_the_same_batches(
     domain: list[int],
@@ -134,6 +138,7 @@ def test_random_access_ranks_and_a_second_order_give_the_same_batches(
     rows_per_batch: int,
     share: float,
     seed: int,
+    of_rows: bool,
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -150,6 +155,7 @@ def test_random_access_ranks_and_a_second_order_give_the_same_batches(
                 rows_per_batch=rows_per_batch,
                 seed=seed,
                 replay_share=share,
+                of_rows=of_rows,
             )
 
         order, other = build(), build()
@@ -255,10 +261,89 @@ def test_the_number_of_shapes_is_small(tmp_path: Path, packing: Packing) -> None
         rows_per_batch=4,
         seed=0,
     )
+    taken = updates(order, 4, epochs=2)
+    batches = [batch for update in taken for batch in update]
+    assert len({batch.inputs.shape for batch in batches}) <= (4 if packing == "concat" else 20)
+    # Updates of several shapes, and smaller ones, are those at the ends of the epochs.
+    assert len(batches) <= len(taken) + 20
+    assert sum(update_size(update) == 4 * 512 for update in taken) >= len(taken) - 10
+
+
+def updates(order: RowOrder, rows: int, epochs: int) -> list[list[Batch]]:
+    """The micro-batches of each update."""
+    end = sum(order.batches_in_epoch(epoch) for epoch in range(epochs))
+    step = order.batches_per_update
+    return [
+        list(order.micro_batches(first, min(first + step, end), rows))
+        for first in range(0, end, step)
+    ]
+
+
+def update_size(update: list[Batch]) -> int:
+    return sum(batch.targets.size for batch in update)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    lengths=LENGTHS,
+    replay=LENGTHS,
+    packing=PACKINGS,
+    per_update=st.sampled_from([1, 2, 5, 12]),
+    seed=st.integers(0, 5),
+)
+def test_however_an_update_is_cut_it_has_the_same_rows(
+    lengths: list[int], replay: list[int], packing: Packing, per_update: int, seed: int
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        members = [
+            MixtureMember("domain", write_store(Path(name) / "d", lengths), "domain", 1.5),
+            MixtureMember("r", write_store(Path(name) / "r", replay, first_token=10_000), "replay"),
+        ]
+
+        def order(rows: int) -> RowOrder:
+            """Of a run whose own micro-batches have so many rows."""
+            return build_row_order(
+                members,
+                context_length=16,
+                packing=packing,
+                rows_per_batch=rows,
+                accumulation=per_update // rows,
+                seed=seed,
+                replay_share=0.25,
+            )
+
+        whole = updates(order(per_update), per_update, epochs=3)
+        for rows in {1, 2, 3, (per_update + 1) // 2} & set(range(1, per_update + 1)):
+            made_for = rows if per_update % rows == 0 else per_update
+            cut = updates(order(made_for), rows, epochs=3)
+            for update, same in zip(cut, whole, strict=True):
+                assert [row.tolist() for batch in update for row in batch.targets] == [
+                    row.tolist() for batch in same for row in batch.targets
+                ]
+                assert all(batch.targets.size <= rows * 16 for batch in update)
+
+
+@pytest.mark.parametrize("packing", ["concat", "decompose"])
+def test_runs_of_before_keep_their_order_also_with_smaller_micro_batches(
+    tmp_path: Path, packing: Packing
+) -> None:
+    order = build_row_order(
+        [MixtureMember("one", write_store(tmp_path / "store", [3, 40, 9, 170, 1, 33]))],
+        context_length=16,
+        packing=packing,
+        rows_per_batch=4,
+        accumulation=3,
+        seed=0,
+        of_rows=False,
+    )
+    assert order.batches_per_update == 3
     batches = epoch_batches(order, 0)
-    assert len({batch.inputs.shape for batch in batches}) <= (3 if packing == "concat" else 20)
-    full = sum(batch.targets.size == 4 * 512 for batch in batches)
-    assert full >= len(batches) - 10
+    for rows in (1, 2, 3, 4):
+        cut = list(order.micro_batches(0, len(batches), rows))
+        assert [row.tolist() for batch in cut for row in batch.inputs] == [
+            row.tolist() for batch in batches for row in batch.inputs
+        ]
+    assert [batch.inputs.shape for batch in cut] == [batch.inputs.shape for batch in batches]
 
 
 @pytest.mark.parametrize("packing", ["concat", "decompose"])

@@ -9,9 +9,10 @@ import mlx_lm
 import numpy as np
 import pytest
 
-from cptstudio.lm.saving import ADAPTER_NOTE, load_weights, save_weights
+from cptstudio.lm.saving import ADAPTER_NOTE, load_weights
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import assert_same_parameters, logits, prepare, text_batch, train
+from tests.saved_weights import save_weights
 from tests.toy_models import ARCHITECTURES, import_torch
 
 pytestmark = [

@@ -12,7 +12,8 @@ from mlx.utils import tree_flatten
 from mlx_lm.tuner.lora import LoRALinear
 
 from cptstudio.errors import UserError
-from cptstudio.lm import blas
+from cptstudio.lm import blas, embedding_gradient, loss
+from cptstudio.lm.embedding_gradient import sorted_sums
 from cptstudio.lm.gradients import GradientStep
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import prepare
@@ -20,6 +21,7 @@ from tests.lm.test_loss import VOCABULARY, small_gemma2, small_qwen3
 from tests.toy_models import ARCHITECTURES
 
 Flat = dict[str, mx.array]
+STOCK_LOOKUP = nn.Embedding.__call__
 
 
 def batch(
@@ -225,3 +227,41 @@ def test_every_architecture_agrees_with_plain_differentiation(
     nats, _, found = GradientStep(model, streams=2)(inputs, targets)
     assert nats.item() == pytest.approx(value, rel=1e-5)
     assert_close(found, gradients, tolerance=2e-5)
+
+
+@pytest.mark.parametrize(("tokens", "words"), [(1, 5), (37, 3), (600, 10)])
+def test_sums_over_sorted_ids_are_those_of_every_order(tokens: int, words: int) -> None:
+    """What a GPU, whose scatter-add has no fixed order, computes in its place."""
+    random = np.random.default_rng(1)
+    ids, rows = random.integers(0, words, tokens), random.normal(size=(tokens, 4))
+    exact = np.zeros((words, 4))
+    np.add.at(exact, ids, rows.astype(np.float32).astype(np.float64))
+    places, sums = sorted_sums(mx.array(ids), mx.array(rows, mx.float32))
+    found = np.zeros((words, 4))
+    assert (np.diff(np.array(places)) >= 0).all()
+    # At most one row of each id is not zero: so adding them gives the same in every order.
+    assert ((np.abs(np.array(sums)).sum(axis=1) > 0).sum()) == len(set(ids.tolist()))
+    np.add.at(found, np.array(places), np.array(sums, dtype=np.float64))
+    np.testing.assert_allclose(found, exact, atol=1e-5)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_gpu_gets_the_same_gradients_by_sorted_sums(
+    tied: bool, compile: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU computes them: no kernels for the CPU, no tiles, embeddings by `lookup`."""
+    model = small_qwen3(tied=tied)
+    inputs, targets = batch()
+    value, gradients = plain(model, inputs, targets)
+    for module in (embedding_gradient, loss):
+        monkeypatch.setattr(module, "on_cpu", lambda: False)
+    looked_up: list[int] = []
+    stock = embedding_gradient.lookup
+    monkeypatch.setattr(
+        embedding_gradient, "lookup", lambda *both: (looked_up.append(1), stock(*both))[1]
+    )
+    nats, _, found = GradientStep(model, streams=1, compile=compile)(inputs, targets)
+    assert looked_up and nats.item() == pytest.approx(value, rel=1e-5)
+    assert_close(found, gradients)
+    assert nn.Embedding.__call__ is STOCK_LOOKUP

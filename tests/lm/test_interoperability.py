@@ -18,9 +18,9 @@ import mlx_lm
 import numpy as np
 import pytest
 
-from cptstudio.lm.saving import save_weights
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import logits, prepare, text_batch, train
+from tests.saved_weights import save_weights
 from tests.toy_models import text_sample
 
 KINDS = ("full", "lora", "dora", "lora with embeddings", "lora on 4 bits")

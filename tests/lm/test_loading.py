@@ -18,18 +18,18 @@ import pytest
 from cptstudio.errors import UserError
 from cptstudio.lm import identity
 from cptstudio.lm.description import describe_model, resolve_model
-from cptstudio.lm.identity import known_model_files, model_files
+from cptstudio.lm.identity import KeptHashes, model_files
 from cptstudio.lm.loading import (
     default_compute_dtype,
     load_for_inference,
     load_for_training,
 )
 from cptstudio.lm.parameters import named_parameters
-from cptstudio.lm.saving import save_weights
 from cptstudio.lm.sharing import with_adapter
 from cptstudio.lm.vocabulary import template_ids_beyond, token_texts
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import logits, prepare, text_batch, train
+from tests.saved_weights import save_weights
 from tests.toy_models import ARCHITECTURES, CONTEXT_LIMIT, VOCABULARY_SIZE
 
 
@@ -119,23 +119,40 @@ def test_the_hash_follows_the_content(toy_folder: ToyFolder, tmp_path: Path) -> 
     assert identity.model_hash(other) != identity.model_hash(folder)
 
 
-def test_a_known_hash_is_kept_until_a_file_changes(
+def test_the_hashes_of_a_large_model_are_kept_until_a_file_changes(
     toy_folder: ToyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = copy_of(toy_folder("llama"), tmp_path / "model")
-    read: list[Path] = []
-    monkeypatch.setattr(
-        identity, "model_files", lambda path: (read.append(path), model_files(path))[1]
-    )
-    assert known_model_files(folder) == known_model_files(folder) == model_files(folder)
-    assert read == [folder]
+    kept, read = KeptHashes(tmp_path / "kept"), []
+
+    def asked(again: bool = False) -> dict[str, str]:
+        read.clear()
+        return model_files(
+            folder, kept, again=again, progress=lambda done, total: read.append((done, total))
+        )
+
+    whole = sum((folder / name).stat().st_size for name in ("config.json", "model.safetensors"))
+    assert asked() == asked() == model_files(folder)
+    assert read[-1] == (whole, whole) and kept.of(folder) is None, "a small one is read each time"
+    monkeypatch.setattr(identity, "SMALL_MODEL", 1000)
+    assert identity.read_is_long(folder)
+    assert asked() == model_files(folder) and read
+    assert asked() == kept.of(folder) == model_files(folder) and not read
+    assert asked(again=True) == model_files(folder) and read
     weights = folder / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.unlink()
     weights.write_bytes(content)
-    assert known_model_files(folder) == model_files(folder)
-    assert read == [folder, folder]
+    assert kept.of(folder) is None
+    assert asked() == model_files(folder) == kept.of(folder)
+    (note,) = kept.folder.iterdir()
+    note.write_text("{}")
+    assert asked() == model_files(folder) and read, "a damaged note is as good as none"
+    note.unlink()
+    kept.folder.rmdir()
+    kept.folder.write_text("in the way")
+    assert asked() == model_files(folder), "where nothing can be kept, it is read"
 
 
 def test_broken_folders_get_a_sentence(toy_folder: ToyFolder, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 from cptstudio.errors import UserError
 from cptstudio.lm.embeddings import embedding_parameters
 from cptstudio.lm.parameters import named_parameters, trainable_parameters
-from cptstudio.lm.saving import load_weights, save_weights
+from cptstudio.lm.saving import load_weights
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import assert_same_parameters, logits, prepare, text_batch, train
+from tests.saved_weights import save_weights
 
 
 def test_full_trains_embeddings_norms_head_and_biases(toy_folder: ToyFolder) -> None:

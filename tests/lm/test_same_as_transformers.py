@@ -20,8 +20,9 @@ from cptstudio.lm.known_differences import known_differences
 from cptstudio.lm.loading import load_for_inference
 from cptstudio.lm.merging import Part, merge
 from cptstudio.lm.parameters import named_parameters
-from cptstudio.lm.saving import ADAPTER_NOTE, save_model_folder, save_weights
+from cptstudio.lm.saving import ADAPTER_NOTE, save_model_folder
 from tests.lm.small_runs import prepare, text_batch, train
+from tests.saved_weights import save_weights
 from tests.shared_architectures import (
     ARCHITECTURES,
     BASE,

@@ -13,16 +13,11 @@ from mlx.utils import tree_flatten
 
 from cptstudio.lm.description import describe_model
 from cptstudio.lm.parameters import named_parameters, trainable_parameters
-from cptstudio.lm.saving import (
-    fused_parameters,
-    load_weights,
-    restore_trainable,
-    save_model_folder,
-    save_weights,
-)
+from cptstudio.lm.saving import fused_parameters, load_weights, restore_trainable, save_model_folder
 from cptstudio.weight_files import read_tensors
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import assert_same_parameters, logits, prepare, text_batch, train
+from tests.saved_weights import save_weights
 from tests.toy_models import ARCHITECTURES, make_toy_image_model
 
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from cptstudio.lm.loading import LoadedModel, load_for_inference
-from cptstudio.lm.saving import save_weights
 from tests.lm.small_runs import prepare, text_batch, train
 from tests.lm.test_same_as_transformers import log_probabilities, read_by_transformers, text
+from tests.saved_weights import save_weights
 from tests.toy_models import text_sample
 
 FOLDER = os.environ.get("CPT_STUDIO_SMOLLM2", "")

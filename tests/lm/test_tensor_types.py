@@ -15,12 +15,13 @@ from cptstudio.lm.loading import LoadedModel, load_for_inference, load_for_train
 from cptstudio.lm.merging import Part, merge
 from cptstudio.lm.methods import AppliedMethod, apply_method
 from cptstudio.lm.parameters import named_parameters, trainable_parameters
-from cptstudio.lm.saving import save_model_folder, save_weights
+from cptstudio.lm.saving import save_model_folder
 from cptstudio.settings import MethodSettings
 from cptstudio.training.evaluation import computing_in
 from cptstudio.weight_files import read_tensors
 from tests.lm.conftest import ToyFolder
 from tests.lm.small_runs import text_batch
+from tests.saved_weights import save_weights
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,10 @@ import pytest
 from cptstudio import macos
 from cptstudio.errors import UserError
 from cptstudio.runs import sleep_prevention
+from cptstudio.runs.launching import Beginning
 from cptstudio.runs.preferences import Preferences, read_preferences, write_preferences
 from cptstudio.runs.queue import Queue
+from cptstudio.session_settings import SessionSettings
 from tests.runs.keeping import eventually
 
 
@@ -22,9 +24,16 @@ def test_the_queue_survives_in_order_and_holds_each_run_once(tmp_path: Path) -> 
     assert Queue(private).waiting() == []
     assert not private.exists()
     queue = Queue(private)
-    assert [queue.add(name, None, None) for name in ("a", "b", "c")] == [1, 2, 3]
+    assert [queue.add(name, Beginning(), None) for name in ("a", "b", "c")] == [1, 2, 3]
     with pytest.raises(UserError, match="already"):
-        queue.add("b", "step-00000010", "attempt")
+        queue.add("b", Beginning("step-00000010"), "attempt")
+    halved = Beginning("step-00000010", SessionSettings(rows=2))
+    assert queue.remove("c") and queue.add("c", halved, "attempt") == 3
+    assert [item.beginning for item in Queue(private).waiting()] == [
+        Beginning(),
+        Beginning(),
+        halved,
+    ]
     assert queue.remove("b") and not queue.remove("b")
     assert [item.run for item in Queue(private).waiting()] == ["a", "c"]
     assert stat.S_IMODE((private / "queue.json").stat().st_mode) == 0o600

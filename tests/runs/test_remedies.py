@@ -52,7 +52,7 @@ def remembered_run(workspace: Workspace, parts: dict[str, Any], name: str, ended
     run_files.write_record(directory / run_files.CONFIG, config)
     (directory / run_files.METRICS).write_text('{"seq":1,"session":0,"kind":"train","step":1}\n')
     folder = workspace.make(launching.private_folder(workspace.private, name), 0o700)
-    command = launching.trainer_command(directory, None)
+    command = launching.trainer_command(directory, launching.Beginning())
     records.write(
         folder / records.SPEC,
         Spec("a", name, str(directory), config.created, command, None, False, 1.0),

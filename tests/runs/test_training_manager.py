@@ -340,7 +340,7 @@ def test_a_run_of_a_terminal_is_found_and_stopped(
 ) -> None:
     directory = manager.workspace.make(manager.workspace.run("terminal"))
     run_files.write_record(directory / run_files.CONFIG, toy_config(parts, "terminal", LONG))
-    command = launching.trainer_command(directory, None)
+    command = launching.trainer_command(directory, launching.Beginning())
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as trainer:
         run = wait_for_step_alone(manager, trainer)
         assert run.state.alone and [one.id for one in manager.alive()] == ["terminal"]

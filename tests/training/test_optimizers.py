@@ -234,6 +234,10 @@ def test_many_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     pieces, _ = optimise(name="adamw")
     for name in SHAPES:
         assert whole[name].tobytes() == pieces[name].tobytes()
+    monkeypatch.undo()
+    assert optimizers.chunk_elements(1_200_000_000, cpu=True) == optimizers.CHUNK_ELEMENTS
+    assert optimizers.chunk_elements(10_000_000, cpu=False) == optimizers.CHUNK_ELEMENTS
+    assert optimizers.chunk_elements(1_200_000_000, cpu=False) == 37_500_000
 
 
 def test_gradients_are_clipped_as_pytorch_does() -> None:

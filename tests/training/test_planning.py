@@ -70,7 +70,7 @@ def test_every_value_is_filled_in(workspace: Workspace) -> None:
     assert plan.settings.method.kind == "full"
     assert plan.settings.data.context_length == describe_model(plan.model.path).context_limit
     assert plan.settings.compute.dtype == "float32"
-    assert plan.length.steps == pytest.approx(plan.length.batches, abs=0)
+    assert plan.length.steps == -(-plan.length.batches // plan.settings.batch.rows)
     assert make_plan(workspace, plan.settings, MACHINE).settings == plan.settings
 
 
@@ -99,7 +99,7 @@ def test_default_learning_rates(parameters: int, kind: str, rate: float) -> None
 
 def test_epochs_cover_every_batch_exactly(workspace: Workspace) -> None:
     one = make_plan(workspace, minimal(length="1 epochs", batch={"accumulation": 3}), MACHINE)
-    assert one.length.steps == -(-one.length.batches // 3)
+    assert one.length.steps == -(-one.length.batches // (3 * one.settings.batch.rows))
     assert one.epochs == pytest.approx(1.0)
     assert one.length.tokens == pytest.approx(one.tokens_per_epoch)
     two = make_plan(workspace, minimal(length="2 epochs", batch={"accumulation": 3}), MACHINE)

@@ -153,7 +153,7 @@ def test_what_changes_under_the_trainer_does_not_reach_the_model(thinking: Works
     try:
         with path.open("r+b") as file:
             file.write(b"\xff" * len(whole))
-        with pytest.raises(UserError, match="Micro-batch 0 holds the token id 65535"):
+        with pytest.raises(UserError, match="The text of step 1 holds the token id 65535"):
             step.submit(0, 0, Limits(np.inf, np.inf))
     finally:
         with path.open("r+b") as file:

@@ -25,10 +25,19 @@ from cptstudio.cli.common import (
     print_json,
 )
 from cptstudio.cli.run_progress import show_progress, show_updates, tell_started
+from cptstudio.cli.session_options import (
+    AccumulationOption,
+    CheckpointingOption,
+    LengthOption,
+    RowsOption,
+    given_session,
+)
 from cptstudio.cli.typed_options import whole
 from cptstudio.errors import UserError
+from cptstudio.runs.remedies import remedies_of
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.session_settings import told_last
 from cptstudio.setting_flags import dotted_of, leaves
 from cptstudio.training.fitting import completed, fit_of_run
 from cptstudio.workspace import Workspace
@@ -181,15 +190,20 @@ def resume(
     checkpoint: CheckpointOption = None,
     queue: QueueOption = False,
     yes: YesOption = False,
+    length: LengthOption = None,
+    rows: RowsOption = None,
+    accumulation: AccumulationOption = None,
+    checkpointing: CheckpointingOption = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Continue a run from a checkpoint, in the background, exactly as if it had never ended."""
+    given = given_session(length, rows, accumulation, checkpointing)
     manager = _manager(workspace)
     found = manager.run(run)
     source = checkpoint or (found.checkpoints() or ["the beginning"])[-1]
     confirm(f"{run} is {found.state}. Continue its training from {source}?", yes)
-    confirm_fit(fit_of_run(found.config, found.directory), yes)
-    tell_started(manager.resume(run, checkpoint, confirmed=True, queue=queue))
+    confirm_fit(fit_of_run(found.config, found.directory, given), yes)
+    tell_started(manager.resume(run, checkpoint, confirmed=True, queue=queue, given=given))
 
 
 @app.command()
@@ -339,6 +353,14 @@ def _lines(run: Run) -> list[tuple[str, str]]:
             ("model", escape(settings.model.path)),
             ("corpora", escape(names)),
             ("method", f"{settings.method.kind}, {settings.length}"),
+        ]
+        told = told_last(run.directory)
+        if told.told():
+            said = ", ".join(f"{name} {value}" for name, value in told.told().items())
+            lines.append(("last session", escape(said)))
+        lines += [
+            ("what may help", escape(f"{remedy.title}: {remedy.text}"))
+            for remedy in remedies_of(run.state, run.config, told)
         ]
         if run.config.parent is not None:
             parent = run.config.parent

@@ -22,6 +22,13 @@ from cptstudio.cli.common import (
     print_json,
 )
 from cptstudio.cli.run_progress import tell_started
+from cptstudio.cli.session_options import (
+    AccumulationOption,
+    CheckpointingOption,
+    LengthOption,
+    RowsOption,
+    given_session,
+)
 from cptstudio.cli.setting_options import merge, with_setting_options
 from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import read_config
@@ -208,23 +215,29 @@ def resume(
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", help="Read all tokens again, even if nothing seems to have changed."
+            "--verify",
+            help="Read all tokens and the base model again, even if nothing seems to have changed.",
         ),
     ] = False,
+    length: LengthOption = None,
+    rows: RowsOption = None,
+    accumulation: AccumulationOption = None,
+    checkpointing: CheckpointingOption = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Go on with a run from a checkpoint, exactly as if it had never stopped.
 
     Example: `cpt-studio resume first`
     """
+    given = given_session(length, rows, accumulation, checkpointing)
     place = Workspace(workspace)
     directory = place.run(run)
     if run not in place.run_names():
         known = ", ".join(place.run_names()) or "none yet"
         raise UserError(f"There is no run {run!r} in {place.root}. There are: {known}.")
-    confirm_fit(fit_of_run(read_config(directory), directory), yes)
+    confirm_fit(fit_of_run(read_config(directory), directory, given), yes)
     place.make(place.runs)
-    arguments = ["--resume", *([checkpoint] if checkpoint else [])]
+    arguments = ["--resume", *([checkpoint] if checkpoint else []), *given.flags()]
     arguments += ["--accept-older"] if accept_older else []
     _become_trainer(directory, *arguments, *(["--verify"] if verify else []))
 

@@ -7,6 +7,7 @@ at without its leftovers, and what vanishes meanwhile has gone because somebody 
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ import psutil
 
 from cptstudio import durable, run_files
 from cptstudio.corpus.corpus import VERSIONS, Corpus, open_corpus
+from cptstudio.durable import FolderSignature, folder_signature
 from cptstudio.errors import UserError
 from cptstudio.evaluation.reports import Reports
 from cptstudio.json_lines import damaged_json_lines
 from cptstudio.lm.description import describe_model
-from cptstudio.lm.identity import known_model_files, tokenizer_files
+from cptstudio.lm.identity import kept_hashes, model_files, tokenizer_files
 from cptstudio.models.download import PARTS_PREFIX
 from cptstudio.prompt_suites import read_suite, suite_names
 from cptstudio.runs.launching import private_folder
@@ -110,7 +112,7 @@ def _run(workspace: Workspace, name: str) -> Iterator[str]:
     for file in _ROWS:
         yield from _lines(directory / file)
     yield from _told(run_files.read_result, directory)
-    yield from _checkpoints(run)
+    yield from _checkpoints(run, workspace.private)
     if not run.state.alive:
         yield from _leftovers(directory)
 
@@ -123,7 +125,13 @@ def _lines(path: Path) -> Iterator[str]:
         yield f"{path.name} has damaged lines: {shown}{f'; and {more:,} more' * (more > 0)}."
 
 
-def _checkpoints(run: Run) -> Iterator[str]:
+@functools.cache
+def _hashes(private: Path, folder: Path, signature: FolderSignature) -> dict[str, str]:
+    """A base model's files: read once for all runs, and not at all where that was done before."""
+    return kept_hashes(private).of(folder) or model_files(folder)
+
+
+def _checkpoints(run: Run, private: Path) -> Iterator[str]:
     complete = run_files.checkpoints_of(run.directory)
     for path in run_files.incomplete_checkpoints(run.directory):
         if not run.problems or path.name not in run.problems[-1]:
@@ -141,7 +149,12 @@ def _checkpoints(run: Run) -> Iterator[str]:
         yield from _told(check_config, run.directory, complete[-1])
     # Without its base an adapter is of no use, and no run can be resumed.
     if adapters or run.state.outcome != "completed":
-        yield from _told(check_model, run.config, known_model_files)
+        yield from _told(
+            check_model,
+            run.config,
+            run.directory,
+            lambda folder: _hashes(private, folder, folder_signature(folder)),
+        )
 
 
 # --- corpora and models ----------------------------------------------------------------------

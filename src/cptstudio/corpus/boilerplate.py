@@ -9,8 +9,9 @@ nothing left stays as it is. Documents that are dropped themselves do not count.
 What is dropped stays in the store; only which parts is written (`document_store.CUTS`). So a
 document keeps its identity and its side, whatever other documents there are.
 
-Paragraphs are counted by hashes of 64 bits in a scratch file that is sorted in parts, so memory
-does not grow with the text.
+Paragraphs are named by hashes of 64 bits in a scratch file. While it is written, a table of fixed
+size counts them by a part of their hash, so that nearly all of those that stand in few documents
+are passed by; the others are sorted, in parts, and memory does not grow with the text.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.document_store import CUT, DocumentStore
 from cptstudio.corpus.token_store import SIDES
+from cptstudio.validation import LateModel
 
 SHORTEST = 60
 DOCUMENTS = 10
@@ -38,12 +41,13 @@ _LONGEST = 1 << 26
 _ROW = np.dtype([("hash", "<i8"), ("document", "<i8"), ("begin", "<i8"), ("length", "<i8")])
 _SORTED_AT_ONCE = 1 << 21
 _WRITTEN_AT_ONCE = 1 << 16
+_COUNTERS = 1 << 24
 _EXAMPLES = 50
 _SHOWN = 300
 _BREAK = re.compile(rb"\n(?:[ \t\f]*\n)+")
 
 
-class RepeatedParagraph(BaseModel):
+class RepeatedParagraph(LateModel):
     """A paragraph that stands in many documents, and in how many; long ones are shortened."""
 
     model_config = ConfigDict(extra="forbid")
@@ -52,7 +56,7 @@ class RepeatedParagraph(BaseModel):
     documents: int
 
 
-class Boilerplate(BaseModel):
+class Boilerplate(LateModel):
     """What was found.
 
     Attributes:
@@ -75,7 +79,10 @@ class Boilerplate(BaseModel):
 
 
 def find_boilerplate(
-    store: DocumentStore, records: npt.NDArray[Any], scratch: Path
+    store: DocumentStore,
+    records: npt.NDArray[Any],
+    scratch: Path,
+    meter: ProgressMeter | None = None,
 ) -> tuple[Boilerplate, npt.NDArray[Any]]:
     """Return what was found, and what of which documents may be dropped: `CUT`, in order.
 
@@ -83,18 +90,26 @@ def find_boilerplate(
         store: has the documents.
         records: with their final status.
         scratch: a new file, which is deleted.
+        meter: is told how far it is.
     """
-    alive = np.flatnonzero(np.asarray(records["status"]) < len(SIDES))
-    least = max(DOCUMENTS, len(alive) // _SHARE)
-    if len(alive) < least:
+    alive = np.asarray(records["status"]) < len(SIDES)
+    documents = int(alive.sum())
+    least = max(DOCUMENTS, documents // _SHARE)
+    if documents < least:
         return Boilerplate(), np.empty(0, dtype=CUT)
+    meter = meter or ProgressMeter(None)
+    text_bytes = int(records["length"][alive].sum())
+    meter.begin("finding boilerplate", text_bytes)
     try:
+        most = text_bytes // SHORTEST
+        counts = np.zeros(min(_COUNTERS, 4 << most.bit_length()), dtype=np.uint32)
         with scratch.open("xb") as file:
-            amount = _write_paragraphs(store, alive, file)
-        if not amount:
+            amount = _write_paragraphs(store, records, alive, file, counts, meter)
+        meter.tell(final=True)
+        if not amount or int(counts.max()) < least:
             return Boilerplate(), np.empty(0, dtype=CUT)
         rows = np.memmap(scratch, dtype=_ROW, mode="r", shape=(amount,))
-        return _repeated(store, records, rows, least)
+        return _repeated(store, records, rows, counts >= least, least)
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -109,40 +124,69 @@ def paragraphs_of(text: bytes) -> Iterator[tuple[int, int, bytes]]:
         yield begin, len(text), text[begin:]
 
 
-def _write_paragraphs(store: DocumentStore, alive: npt.NDArray[np.int64], file: IO[bytes]) -> int:
+def _write_paragraphs(
+    store: DocumentStore,
+    records: npt.NDArray[Any],
+    alive: npt.NDArray[np.bool_],
+    file: IO[bytes],
+    counts: npt.NDArray[np.uint32],
+    meter: ProgressMeter,
+) -> int:
+    """Write the paragraphs of documents in their order, and count them; returns how many."""
     rows = array("q")
     amount = 0
-    for number in alive.tolist():
-        if int(store.records[number]["length"]) > _LONGEST:
-            continue
-        text = b"".join(store.parts(number))
-        if b"\n" not in text:
-            continue
-        for begin, end, paragraph in paragraphs_of(text):
-            if len(paragraph) >= SHORTEST:
-                rows.extend((hash(b" ".join(paragraph.split())), number, begin, end - begin))
-                amount += 1
-        if len(rows) >= 4 * _WRITTEN_AT_ONCE:
-            rows.tofile(file)
-            del rows[:]
+    # Looking into the mapped records for each document takes longer than all of the rest.
+    for first in range(0, len(records), _WRITTEN_AT_ONCE):
+        here = np.flatnonzero(alive[first : first + _WRITTEN_AT_ONCE]) + first
+        places = (records[name][here].tolist() for name in ("start", "length"))
+        for number, start, length in zip(here.tolist(), *places, strict=True):
+            if length < SHORTEST:
+                continue
+            text = store.stored(start, length) if length <= _LONGEST else b""
+            if b"\n" in text:
+                for begin, end, paragraph in paragraphs_of(text):
+                    if len(paragraph) >= SHORTEST:
+                        name = hash(b" ".join(paragraph.split()))
+                        rows.extend((name, number, begin, end - begin))
+                if len(rows) >= 4 * _WRITTEN_AT_ONCE:
+                    amount += _write(rows, file, counts)
+            meter.more(length)
+    return amount + _write(rows, file, counts)
+
+
+def _write(rows: array[int], file: IO[bytes], counts: npt.NDArray[np.uint32]) -> int:
+    hashes = np.frombuffer(rows, dtype=_ROW)["hash"]
+    np.add.at(counts, hashes & (len(counts) - 1), np.uint32(1))
     rows.tofile(file)
+    amount = len(hashes)
+    del hashes, rows[:]
     return amount
 
 
 def _repeated(
-    store: DocumentStore, records: npt.NDArray[Any], rows: npt.NDArray[Any], least: int
+    store: DocumentStore,
+    records: npt.NDArray[Any],
+    rows: npt.NDArray[Any],
+    frequent_hash: npt.NDArray[np.bool_],
+    least: int,
 ) -> tuple[Boilerplate, npt.NDArray[Any]]:
     found = Boilerplate()
     cuts = [np.empty(0, dtype=CUT)]
     frequent: list[tuple[int, int, int, int]] = []
     affected = np.zeros(len(records), dtype=np.bool_)
     held_out = np.asarray(records["status"]) > 0
-    parts = -(-len(rows) // _SORTED_AT_ONCE)
+    candidates = sum(int(chosen.sum()) for _, chosen in _chosen(rows, frequent_hash))
+    parts = -(-candidates // _SORTED_AT_ONCE)
     for part in range(parts):
-        here = _part(rows, part, parts)
-        order = np.lexsort((here["begin"], here["document"], here["hash"]))
-        here = here[order]
-        for group in _groups(here):
+        here = np.concatenate(
+            [
+                some[chosen & (np.mod(some["hash"], parts) == part)]
+                for some, chosen in _chosen(rows, frequent_hash)
+            ]
+        )
+        # They are in the order of the documents, which stays.
+        here = here[np.argsort(here["hash"], kind="stable")]
+        for group in _groups(here, least):
             documents = np.unique(group["document"])
             if len(documents) < least:
                 continue
@@ -173,23 +217,22 @@ def _repeated(
     return found, every
 
 
-def _part(rows: npt.NDArray[Any], part: int, parts: int) -> npt.NDArray[Any]:
-    """Those of all rows that a hash puts into one of so many parts."""
-    if parts == 1:
-        return np.asarray(rows)
-    chosen = [
-        block[np.mod(block["hash"], parts) == part]
-        for start in range(0, len(rows), _SORTED_AT_ONCE)
-        if len(block := np.asarray(rows[start : start + _SORTED_AT_ONCE]))
-    ]
-    return np.concatenate(chosen)
+def _chosen(
+    rows: npt.NDArray[Any], frequent_hash: npt.NDArray[np.bool_]
+) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]]:
+    """Yield all rows, some at once, and which of them may stand in enough documents."""
+    for start in range(0, len(rows), _SORTED_AT_ONCE):
+        some = np.asarray(rows[start : start + _SORTED_AT_ONCE])
+        yield some, frequent_hash[some["hash"] & (len(frequent_hash) - 1)]
 
 
-def _groups(rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    """Rows of one hash, where there are enough of them to be of interest."""
+def _groups(rows: npt.NDArray[Any], least: int) -> Iterator[npt.NDArray[Any]]:
+    """Rows of one hash, where there are so many of them."""
+    if not len(rows):
+        return
     begins = np.flatnonzero(np.concatenate(([True], rows["hash"][1:] != rows["hash"][:-1])))
     sizes = np.diff(np.concatenate((begins, [len(rows)])))
-    for place in np.flatnonzero(sizes >= DOCUMENTS).tolist():
+    for place in np.flatnonzero(sizes >= least).tolist():
         yield rows[begins[place] : begins[place] + sizes[place]]
 
 

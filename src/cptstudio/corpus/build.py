@@ -49,6 +49,7 @@ from cptstudio.corpus.manifest import (
     LanguageShares,
 )
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
+from cptstudio.corpus.ocr import USUAL, engine_for
 from cptstudio.corpus.reader_versions import reader_versions
 from cptstudio.corpus.reading import SourceReader
 from cptstudio.corpus.sections import Sectioned, cut_long_documents
@@ -106,18 +107,20 @@ def build_corpus(
     check_new_name(path, "corpus")
     is_new_place = not path.parent.exists()
     settings = settings or BuildSettings()
+    if settings.ocr:
+        engine_for(settings.ocr_language or USUAL)
     meter = ProgressMeter(progress)
     meter.tell()
     tokenizer = load_tokenizer(model_path) if model_path is not None else None
     scanned_ns = time.time_ns()
     notes = _noted(sources, settings.source_notes)
-    files, skipped = find_sources(sources, LeftAside(settings.include))
+    files, skipped = find_sources(sources, LeftAside(settings.include), meter.found_file)
     # What is gone now was renamed while the sources were looked for: it is not made anew.
     path.mkdir(parents=is_new_place, exist_ok=True)
     with only_builder(path):
         former = former_of(path)
         sweep(path, former)
-        if former is not None and is_current(former, files, settings):
+        if former is not None and is_current(former, files, settings, meter):
             if tokenizer is not None:
                 ensure_tokens_of(former, tokenizer, meter, allow_lossy=allow_lossy)
             return BuildResult(former, changed=False)
@@ -140,9 +143,7 @@ def build_corpus(
             manifest.scanned_ns = scanned_ns
             manifest.sources = _keep_sources(sources, notes, staged)
             manifest.model = str(model_path) if model_path is not None else None
-            meter.begin("saving", 0)
-            meter.tell()
-            commit(path, staged, manifest)
+            commit(path, staged, manifest, meter)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
             if not (path / MANIFEST).exists() and is_never_built(path):
@@ -225,23 +226,21 @@ def _build(
             [*reader.problems[:20], *reader.asides[:10]],
         )
     records = writer.records()
-    meter.begin("comparing", 0)
-    meter.tell()
     writer.finish(records)
     rule = _split_rule(settings, former)
     settled = former.documents.records["hash"] if former is not None else None
     with closing(DocumentStore(documents)) as store:
-        sectioned = cut_long_documents(store, records, rule, settled)
+        sectioned = cut_long_documents(store, records, rule, settled, meter)
     if sectioned is not None:
         index.renumber(sectioned.numbers, sectioned.cut)
         index.add(sectioned.signatures, 0)
         reader.inspection.renumber(sectioned.numbers)
         records, rule = sectioned.records, sectioned.rule
-    rule, likeness = assign_statuses(records, settings, rule, index, settled)
+    rule, likeness = assign_statuses(records, settings, rule, index, settled, meter)
     # What is looked through are the documents with their statuses.
     writer.settle(records, np.empty(0, dtype=CUT))
     with closing(DocumentStore(documents)) as store:
-        boilerplate, cuts = find_boilerplate(store, records, staged / "paragraphs")
+        boilerplate, cuts = find_boilerplate(store, records, staged / "paragraphs", meter)
     boilerplate.dropped = settings.drop_boilerplate
     cuts = cuts if settings.drop_boilerplate else cuts[:0]
     writer.settle(records, cuts)
@@ -264,7 +263,7 @@ def _build(
         split=rule,
         report=_report(records, reader, likeness, languages, sectioned, boilerplate),
         readers=READERS,
-        reader_versions=reader_versions(),
+        reader_versions=reader_versions(settings),
     )
 
 
@@ -287,6 +286,9 @@ def _report(
         left_aside=reader.left_aside,
         left_out=dict(reader.left_out.most_common()),
         conversations=reader.conversations,
+        recognized=reader.recognized,
+        recognized_by=reader.recognized_by,
+        pictures=reader.pictures,
         private=reader.private,
         duplicates=_examples(records, likeness, reader.labels),
         suspicious=reader.inspection.examples,

@@ -80,13 +80,12 @@ def _unlinked(source: Source) -> Source:
 
 def _progress_to(answer: Answer) -> ProgressCallback:
     def tell(moment: Progress) -> None:
-        reading = moment.phase == "reading"
         answer.progress(
             phase=moment.phase,
             done=moment.bytes_done if moment.bytes_total else None,
             total=moment.bytes_total or None,
             unit="bytes",
-            detail=moment.detail if reading else None,
+            detail=moment.detail or None,
             rate=moment.bytes_per_second or None,
             remaining_seconds=moment.remaining_seconds,
         )

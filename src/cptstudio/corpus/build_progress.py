@@ -11,7 +11,17 @@ from typing import Literal
 _LONG_SECONDS = 2.0
 _NAME = 60
 
-Phase = Literal["scanning", "reading", "comparing", "tokenising", "saving"]
+Phase = Literal[
+    "scanning",
+    "checking",
+    "reading",
+    "cutting long documents",
+    "comparing",
+    "finding boilerplate",
+    "tokenising",
+    "saving",
+]
+"""What a build does, in this order; what is not needed is left out."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +31,7 @@ class Progress:
     Attributes:
         phase: what is being done.
         files_done: source files read so far.
-        files_total: source files in all.
+        files_total: source files in all; while they are looked for, those found so far.
         bytes_done: bytes of this phase so far.
         bytes_total: bytes of this phase in all; 0 while unknown.
         bytes_per_second: over this phase so far.
@@ -41,7 +51,12 @@ class Progress:
 
     @property
     def detail(self) -> str:
-        """Say how many files were read, and which one takes long."""
+        """Say how many files were found or read, and which one takes long."""
+        if self.phase == "scanning":
+            some = "file" if self.files_total == 1 else "files"
+            return f"{self.files_total:,} {some} found" if self.files_total else ""
+        if self.phase != "reading":
+            return ""
         told = f"{self.files_done:,} of {self.files_total:,} files"
         if self.slowest is None:
             return told
@@ -72,7 +87,22 @@ class ProgressMeter:
         self._started = time.monotonic()
         self._last = float("-inf")
         self._reading: list[tuple[str, float]] = []
-        self._size = self._within = 0
+        self._size = self._within = self._told = self._ahead = 0
+
+    def found_file(self) -> None:
+        """Report one more file that is to be read."""
+        self.files_total += 1
+        self.tell()
+
+    def more(self, size: int) -> None:
+        """Report that so many bytes more are done."""
+        self.bytes_done += size
+        self.tell()
+
+    def reach(self, done: float) -> None:
+        """Report that so many bytes of this phase are done."""
+        self.bytes_done = int(done)
+        self.tell()
 
     def begin_file(self, name: str, size: int) -> None:
         """Start a file that is read here."""
@@ -88,16 +118,22 @@ class ProgressMeter:
         """Report that so many files, of so many bytes, are done."""
         self.files_done += files
         self.bytes_done += size
-        self._reading, self._within = [], 0
+        # What is still handed over of them is done, too.
+        self._reading, self._size, self._within = [], 0, 0
         self.tell()
 
-    def tell_reading(self, files: Iterable[tuple[str, float]]) -> None:
+    def tell_reading(
+        self, files: Iterable[tuple[str, float]], within: float = 0, ahead: int = 0
+    ) -> None:
         """Report while waiting for files that are being read.
 
         Args:
             files: their names, and since when, by `time.monotonic`.
+            within: bytes of them, and of others that come, that were read.
+            ahead: files that were read ahead of their turn.
         """
-        self._reading = list(files)
+        self._reading, self._within = list(files), int(within)
+        self._ahead = self.files_done + ahead
         self.tell()
 
     def tell(self, final: bool = False) -> None:
@@ -107,14 +143,15 @@ class ProgressMeter:
             return
         self._last = now
         elapsed = now - self._started
-        done = self.bytes_done + self._within
+        # It never goes back: what was read ahead is counted only while it is waited for.
+        self._told = done = max(self._told, self.bytes_done + self._within)
         rate = done / elapsed if elapsed > 0 else 0.0
         left = max(0, self._bytes_total - done)
         remaining = left / rate if rate and self._bytes_total else None
         self._callback(
             Progress(
                 self._phase,
-                self.files_done,
+                max(self.files_done, self._ahead),
                 self.files_total,
                 done,
                 self._bytes_total,

@@ -42,9 +42,11 @@ class Cleaner:
     def clean(self, parts: Iterable[str]) -> Iterator[str]:
         """Yield the cleaned text, in parts; no part is empty."""
         for text in in_safe_parts(parts, _safe_cut):
-            yield from self._clean(text)
+            if clean := self.part(text):
+                yield clean
 
-    def _clean(self, text: str) -> Iterator[str]:
+    def part(self, text: str) -> str:
+        """Return the next part cleaned, if it ends where the text does or where it may be cut."""
         if self._at_start:
             text = text.removeprefix("\ufeff")
             self._at_start = False
@@ -57,8 +59,7 @@ class Cleaner:
         if _CONTROL.search(text):
             text, count = _CONTROL.subn("", text)
             self.dropped_controls += count
-        if text:
-            yield text
+        return text
 
     def _composed(self, text: str) -> str:
         sampled, runs = _long_runs()

@@ -164,6 +164,9 @@ class DocumentStore:
             raise damaged(folder, "documents.npy has another layout")
         self.cuts = self._read_cuts()
         self._cut_documents = np.ascontiguousarray(self.cuts["document"])
+        # Quicker for millions of documents than to search for each.
+        self._is_cut = np.zeros(len(self.records), dtype=np.bool_)
+        self._is_cut[self._cut_documents] = True
         self._decompressor = zstandard.ZstdDecompressor()
         self._shards: dict[int, IO[bytes]] = {}
         self._last: tuple[int, bytes] = (-1, b"")
@@ -230,6 +233,13 @@ class DocumentStore:
             yield self._frame(frame)[offset : offset + taken]
             place += taken
 
+    def stored(self, start: int, length: int) -> bytes:
+        """Stored text by what a document's record says; quicker than by its number."""
+        frame, offset = divmod(start, FRAME)
+        if offset + length <= FRAME:
+            return self._frame(frame)[offset : offset + length]
+        return b"".join(self._range(start, start + length))
+
     def _read_cuts(self) -> npt.NDArray[Any]:
         path = self._folder / _CUTS
         try:
@@ -241,6 +251,8 @@ class DocumentStore:
             raise damaged(self._folder, str(error)) from None
         if cuts.dtype != CUT:
             raise damaged(self._folder, f"{_CUTS} has another layout")
+        if len(cuts) and not (0 <= cuts["document"].min() <= cuts["document"].max() < len(self)):
+            raise damaged(self._folder, f"{_CUTS} names documents that are not there")
         return cuts
 
     def text(self, number: int) -> str:
@@ -249,12 +261,9 @@ class DocumentStore:
 
     def text_at(self, number: int, start: int, length: int) -> str:
         """A whole document by what its record says; quicker than by its number alone."""
-        if len(self.cuts) and len(self.cuts_of(number)):
+        if self._is_cut[number]:
             return self.text(number)
-        frame, offset = divmod(start, FRAME)
-        if offset + length <= FRAME:
-            return self._frame(frame)[offset : offset + length].decode("utf-8")
-        return b"".join(self._range(start, start + length)).decode("utf-8")
+        return self.stored(start, length).decode("utf-8")
 
     def close(self) -> None:
         """Close the shards."""

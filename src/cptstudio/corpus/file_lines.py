@@ -9,18 +9,18 @@ from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.left_aside import Kind
 from cptstudio.corpus.manifest import STATUSES, SourceRecord
 from cptstudio.corpus.private_data import Private
 from cptstudio.corpus.token_store import SIDES
+from cptstudio.validation import LateModel
 
 _MOST_PROBLEMS = 50
 
 
-class FileLine(BaseModel):
+class FileLine(LateModel):
     """A file, with all that it holds; of an archive, with its members.
 
     Attributes:
@@ -34,10 +34,14 @@ class FileLine(BaseModel):
         conversations: records that are conversations, and so no documents.
         private: e-mail addresses and the like that were found, by kind.
         left_out: what of it is in no document by design, such as running heads, by its name.
+        recognized: pages that text recognition (OCR) read.
+        pictures: pages that are pictures, with little text or none, and were not read.
         problems: what was found while reading, at most 50.
         problem_count: how many there are.
+        asides: what of it was left aside on purpose, and why, at most 50.
+        aside_count: how much that is.
         skipped: it, or a part of it, could not be read.
-        left_aside: the kind, where it was left aside on purpose.
+        left_aside: the kind, where all of it was left aside on purpose.
     """
 
     label: str
@@ -50,8 +54,12 @@ class FileLine(BaseModel):
     conversations: int
     private: dict[Private, int]
     left_out: dict[str, int]
+    recognized: int
+    pictures: int
     problems: list[str]
     problem_count: int
+    asides: list[str]
+    aside_count: int
     skipped: bool
     left_aside: Kind | None
 
@@ -97,12 +105,14 @@ def _line(group: tuple[int, list[SourceRecord]], records: Any, sources: Any) -> 
     private: Counter[Private] = Counter()
     left_out: Counter[str] = Counter()
     problems: list[str] = []
+    asides: list[str] = []
     for record in members:
         private.update(record.private)
         left_out.update(record.left_out)
         inside = record.label.removeprefix(record.file).removeprefix("!")
-        told = record.problems() or record.problems(left_aside=True)
-        problems += [f"{inside}: {text}" if inside else text for text in told]
+        for told, left_aside in ((problems, False), (asides, True)):
+            found = record.problems(left_aside=left_aside)
+            told += [f"{inside}: {text}" if inside else text for text in found]
     return FileLine(
         label=members[0].file,
         size=members[0].size,
@@ -114,8 +124,12 @@ def _line(group: tuple[int, list[SourceRecord]], records: Any, sources: Any) -> 
         conversations=sum(record.conversations for record in members),
         private=dict(private),
         left_out=dict(left_out),
+        recognized=sum(record.recognized for record in members),
+        pictures=sum(record.pictures for record in members),
         problems=problems[:_MOST_PROBLEMS],
         problem_count=len(problems),
+        asides=asides[:_MOST_PROBLEMS],
+        aside_count=len(asides),
         skipped=any(record.skipped and not record.left_aside for record in members),
-        left_aside=next((record.left_aside for record in members if record.left_aside), None),
+        left_aside=members[0].left_aside if all(one.left_aside for one in members) else None,
     )

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from cptstudio import durable
+from cptstudio.child_limits import PAGE_SECONDS
 from cptstudio.corpus.cleaning import LONGEST_RUN, Cleaner
 from cptstudio.corpus.former_documents import FormerFile
 from cptstudio.corpus.left_aside import Aside, KeyFinder, LeftAside
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
+from cptstudio.corpus.ocr import Recognizer
 from cptstudio.corpus.private_data import PrivateData
 from cptstudio.corpus.read_batches import Batch, BatchBuilder
 from cptstudio.corpus.readers import conversations
@@ -36,15 +38,23 @@ class FileReader:
         settings: of the build.
         sink: gets what was read: batches of documents, and the record of each source after its
             last document.
+        tell: called with the place of each page whose text is recognized before it, and with None
+            after it.
     """
 
-    def __init__(self, settings: BuildSettings, sink: Sink) -> None:
+    def __init__(
+        self,
+        settings: BuildSettings,
+        sink: Sink,
+        tell: Callable[[str | None], None] = lambda place: None,
+    ) -> None:
         self._text_field = settings.text_field
         self._main_text = settings.main_text
         self._aside = LeftAside(settings.include)
         self._mask = settings.mask
         self._sink = sink
         self._timer = ReadTimer()
+        self._recognizer = recognizer_for(settings, self._timer, tell)
         # What libraries warn of is in the notes, or of no use to a user.
         self._warnings = warnings.catch_warnings(action="ignore")
         self._batch = BatchBuilder()
@@ -58,6 +68,8 @@ class FileReader:
 
     def __exit__(self, *error: Any) -> None:
         self._timer.__exit__(*error)
+        if self._recognizer is not None:
+            self._recognizer.close()
         self._warnings.__exit__(*error)
 
     def read(self, file: SourceFile) -> None:
@@ -104,10 +116,10 @@ class FileReader:
         aside = item.aside
         self._limit = self._batch.position + _TEXT_FREE + _TEXT_EXPANSION * record.size
         reason = None
-        keys = empty = 0
+        keys = empty = documents_read = text_bytes = 0
         try:
             aside = aside or self._by_content(item)
-            item.main_text = self._main_text
+            item.main_text, item.recognizer = self._main_text, self._recognizer
             documents = () if aside else read_documents(item, self._text_field)
             for member, parts in enumerate(guarded(documents, self._timer)):
                 try:
@@ -116,19 +128,21 @@ class FileReader:
                     keys += 1
                     continue
                 if size:
-                    record.documents += 1
-                    record.text_bytes += size
+                    documents_read += 1
+                    text_bytes += size
                 else:
                     empty += 1
         except Unreadable as unreadable:
             reason = str(unreadable)
-            if record.documents:
-                kept = (
-                    f"the {record.documents:,} documents before are"
-                    if (record.documents > 1)
-                    else "the document before is"
-                )
-                reason += f"; {kept} kept"
+        # Not for each one: a record's fields are checked when they are set.
+        record.documents, record.text_bytes = documents_read, text_bytes
+        if reason is not None and record.documents:
+            kept = (
+                f"the {record.documents:,} documents before are"
+                if (record.documents > 1)
+                else "the document before is"
+            )
+            reason += f"; {kept} kept"
         if keys and not record.documents and reason is None:
             aside = KeyFinder.aside
         elif keys:
@@ -137,6 +151,7 @@ class FileReader:
         if empty and record.documents:
             item.notes.append(f"{empty:,} of its {record.documents + empty:,} records hold no text")
         record.conversations = sum(item.conversations.values())
+        record.recognized, record.pictures = item.recognized, item.pictures
         if aside is not None:
             record.left_aside, reason = aside.kind, aside.reason
         elif reason is None and not record.documents and not record.conversations:
@@ -172,7 +187,7 @@ class FileReader:
         start = self._batch.position
         blank = True
         try:
-            for data in guarded(_encoded(private.clean(cleaner.clean(parts))), self._timer):
+            for data in guarded(_encoded(cleaner, private, parts), self._timer):
                 if keys is not None and keys.holds_key(data):
                     raise _HoldsKeyError
                 blank = blank and data.isspace()
@@ -217,6 +232,31 @@ class _HoldsKeyError(Exception):
     """The document holds a private key."""
 
 
+def recognizer_for(
+    settings: BuildSettings,
+    timer: ReadTimer,
+    tell: Callable[[str | None], None],
+    most: int | None = None,
+) -> Recognizer | None:
+    """Return what recognizes the text of pages that are pictures, if that is wanted.
+
+    Args:
+        settings: of the build.
+        timer: of the file, whose limit is longer by each page.
+        tell: is told of each page before it, and None after it.
+        most: pages at most; None for any number.
+    """
+    if not settings.ocr:
+        return None
+
+    def begin(place: str | None) -> None:
+        if place is not None:
+            timer.extend(PAGE_SECONDS)
+        tell(place)
+
+    return Recognizer(settings.ocr_language, most=most, tell=begin)
+
+
 def record_of(file: SourceFile, sha256: str | None, label: str | None = None) -> SourceRecord:
     """Return the record of a file, or of something in it, of which nothing is known yet."""
     return SourceRecord(
@@ -242,6 +282,11 @@ def left_out_in_words(counts: Mapping[str, int]) -> list[str]:
     return [f"{count:,} {what} are left out" for what, count in counts.items() if count]
 
 
-def _encoded(parts: Iterable[str]) -> Iterator[bytes]:
-    for part in parts:
+def _encoded(cleaner: Cleaner, private: PrivateData, parts: Iterable[str]) -> Iterator[bytes]:
+    if isinstance(parts, tuple) and len(parts) == 1:
+        # A whole record, of which there are millions: it need not be cut.
+        if text := private.part(cleaner.part(parts[0])):
+            yield text.encode("utf-8")
+        return
+    for part in private.clean(cleaner.clean(parts)):
         yield part.encode("utf-8")

@@ -125,7 +125,7 @@ class FormerDocuments:
 
 def _reads_alike(former: Corpus, settings: BuildSettings) -> bool:
     manifest = former.manifest
-    return manifest.reader_versions == reader_versions() and manifest.settings.model_dump(
+    return manifest.reader_versions == reader_versions(settings) and manifest.settings.model_dump(
         exclude=AFTER_READING
     ) == settings.model_dump(exclude=AFTER_READING)
 

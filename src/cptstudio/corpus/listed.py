@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel
-
 from cptstudio.corpus.manifest import Dropped
 from cptstudio.corpus.private_data import Private
+from cptstudio.validation import LateModel
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class ListedDocument:
     excerpt: str
 
 
-class WholeDocument(BaseModel):
+class WholeDocument(LateModel):
     """A document with its cleaned text; `shortened`: the text goes on."""
 
     document: int
@@ -85,7 +84,7 @@ class DroppedDocument:
     excerpt: str
 
 
-class Piece(BaseModel):
+class Piece(LateModel):
     """A part of a document's text.
 
     Attributes:
@@ -103,7 +102,7 @@ class Piece(BaseModel):
     found: Private | None = None
 
 
-class Preview(BaseModel):
+class Preview(LateModel):
     """A document before and after cleaning.
 
     Attributes:

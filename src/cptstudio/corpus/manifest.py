@@ -6,10 +6,11 @@ where the sources lie or when they were read, but for `created` and `scanned_ns`
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import ConfigDict, Field, TypeAdapter, field_validator
 
 from cptstudio.corpus.boilerplate import Boilerplate
 from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
@@ -17,6 +18,7 @@ from cptstudio.corpus.private_data import MASKS, PRIVATE, TITLES, Private
 from cptstudio.corpus.readers.dispatch import suffixes_of_records
 from cptstudio.corpus.split import SplitRule
 from cptstudio.corpus.token_store import Side
+from cptstudio.validation import LateModel, wrong
 
 CORPUS_FORMAT = 1
 READERS = 4
@@ -27,13 +29,14 @@ Status = Literal[Side, Dropped]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 
-class _Model(BaseModel):
+class _Model(LateModel):
     model_config = ConfigDict(extra="forbid")
 
 
 _MASKS = {str(kind): f"{what}, by {MASKS[kind]}" for kind, what in TITLES.items()}
 _MASKED = "; ".join(f"{kind}: {what}" for kind, what in _MASKS.items())
 _LONGEST_NOTE = 500
+_LANGUAGE = re.compile(r"[A-Za-z][A-Za-z_/]{1,40}")
 _INCLUDED = "; ".join(f"{kind}: {what}" for kind, what in INCLUDED.items())
 
 
@@ -85,6 +88,19 @@ class BuildSettings(_Model):
         title="Main text of web pages only",
         description="Leave out navigation where a page says by its elements or roles which it is.",
     )
+    ocr: bool = Field(
+        False,
+        title="Read scanned pages (OCR)",
+        description="Recognize the text of PDF pages that are pictures, or whose text is hardly "
+        "what they show, by tesseract or a Mac's Vision: some seconds a page.",
+    )
+    ocr_language: tuple[str, ...] = Field(
+        (),
+        title="Language of scanned pages",
+        description="As tesseract names it, such as eng or deu, the most frequent first; English "
+        "where none is given.",
+        max_length=20,
+    )
     include: tuple[Kind, ...] = Field(
         (),
         title="Include",
@@ -116,6 +132,15 @@ class BuildSettings(_Model):
     @classmethod
     def _masks_in_one_order(cls, kinds: tuple[Private, ...]) -> tuple[Private, ...]:
         return tuple(kind for kind in PRIVATE if kind in kinds)
+
+    @field_validator("ocr_language")
+    @classmethod
+    def _single_languages(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        names = [name for text in given for name in re.split(r"[\s,+]+", text) if name]
+        for name in names:
+            if not _LANGUAGE.fullmatch(name):
+                raise wrong(f"{name!r} is no language: name it as tesseract does, such as eng.")
+        return tuple(dict.fromkeys(names))
 
     @field_validator("source_notes")
     @classmethod
@@ -164,6 +189,8 @@ class SourceRecord(_Model):
         left_out: what is in no document by design, such as running heads: how much, by its name.
         conversations: records in it that are conversations, and so no documents.
         private: what was found in its documents, by kind.
+        recognized: its pages that text recognition (OCR) read.
+        pictures: its pages that are pictures, with little text or none, and were not read.
     """
 
     label: str
@@ -179,6 +206,8 @@ class SourceRecord(_Model):
     left_out: dict[str, int] = {}
     conversations: int = 0
     private: dict[Private, int] = {}
+    recognized: int = 0
+    pictures: int = 0
 
     def problems(self, *, left_aside: bool = False) -> list[str]:
         """What is told of it: why it was left aside, if that is asked for, or all else."""
@@ -244,6 +273,9 @@ class CorpusReport(_Model):
         boilerplate: paragraphs that stand in many documents; None in corpora built before they were
             looked for.
         sectioned: long documents that are held out by sections, which count as documents.
+        recognized: pages that text recognition (OCR) read.
+        recognized_by: the engine, its version and the languages, where pages were recognized.
+        pictures: pages that are pictures, with little text or none, and were not read.
     """
 
     source_files: int = 0
@@ -264,6 +296,9 @@ class CorpusReport(_Model):
     conversations: int = 0
     private: dict[Private, int] | None = None
     sectioned: int = 0
+    recognized: int = 0
+    recognized_by: str | None = None
+    pictures: int = 0
     boilerplate: Boilerplate | None = None
 
 

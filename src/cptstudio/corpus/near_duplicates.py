@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import shutil
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,16 +83,20 @@ def shingles(data: bytes) -> tuple[Words, npt.NDArray[np.int64], npt.NDArray[np.
 
 def densify(bins: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Fill the empty bins of signatures, uint32 [documents, BINS], from their own other bins."""
-    filled = bins.copy()
-    rows, places = np.nonzero(bins == _EMPTY)
-    for probe in range(_PROBES):
-        if not len(rows):
+    given = np.ascontiguousarray(bins).ravel()
+    filled = given.copy()
+    empty = np.flatnonzero(given == _EMPTY)
+    places = empty % BINS
+    rows = empty - places
+    for probe in _PROBE_BINS.T:
+        if not len(empty):
             break
-        borrowed = bins[rows, _PROBE_BINS[places, probe]]
+        borrowed = given.take(rows + probe.take(places))
         found = borrowed != _EMPTY
-        filled[rows[found], places[found]] = borrowed[found]
-        rows, places = rows[~found], places[~found]
-    return filled
+        filled[empty[found]] = borrowed[found]
+        left = np.flatnonzero(~found)
+        empty, places, rows = empty.take(left), places.take(left), rows.take(left)
+    return filled.reshape(bins.shape)
 
 
 @dataclass(frozen=True)
@@ -240,12 +244,18 @@ class NearDuplicateIndex:
         former = np.frombuffer(self._numbers, dtype=np.int64)
         self._numbers = array("q", np.where(gone[former], -1, numbers[former]).tobytes())
 
-    def likeness(self, documents: int, left_out: npt.NDArray[np.bool_]) -> Likeness:
+    def likeness(
+        self,
+        documents: int,
+        left_out: npt.NDArray[np.bool_],
+        reached: Callable[[float], None] = lambda share: None,
+    ) -> Likeness:
         """Compare all; there is nothing to be added after that.
 
         Args:
             documents: how many there are.
             left_out: bool [documents], those that need not be compared.
+            reached: told which share of the work is done.
         """
         self._write_keys()
         self._bins.close()
@@ -259,9 +269,11 @@ class NearDuplicateIndex:
             path = self._scratch / "bins"
             bins = np.memmap(path, np.uint32, "r", shape=(len(numbers), BINS))
             for band in range(BANDS):
-                for one, other in _candidates(self._band(band), chosen):
+                for share, one, other in _candidates(self._band(band), chosen):
                     _compare(bins, one, other, parent, best)
+                    reached((band + share) / BANDS)
                 _flatten(parent)
+                reached((band + 1) / BANDS)
         shutil.rmtree(self._scratch)
         group = np.arange(documents)
         group[numbers[there]] = numbers[parent[there]]
@@ -288,8 +300,11 @@ class NearDuplicateIndex:
 
 def _candidates(
     keys: Words, chosen: npt.NDArray[np.int64]
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Signatures that agree in a band: each with its bucket's first one and with its neighbour."""
+) -> Iterator[tuple[float, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Signatures that agree in a band: each with its bucket's first one and with its neighbour.
+
+    Each some comes with the share of all that it completes.
+    """
     keys = keys[chosen]
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
@@ -298,10 +313,11 @@ def _candidates(
         return
     begins = np.concatenate(([True], np.diff(equal) != 1))
     first = (equal[begins] - 1)[np.cumsum(begins) - 1]
-    for other in (first, equal - 1):
+    for half, other in ((0, first), (1, equal - 1)):
         for start in range(0, len(equal), _COMPARED):
+            share = (half + min(1, (start + _COMPARED) / len(equal))) / 2
             one = chosen[order[other[start : start + _COMPARED]]]
-            yield one, chosen[order[equal[start : start + _COMPARED]]]
+            yield share, one, chosen[order[equal[start : start + _COMPARED]]]
 
 
 def _compare(

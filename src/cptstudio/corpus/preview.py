@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from cptstudio.corpus.cleaning import Cleaner
 from cptstudio.corpus.corpus import Corpus
-from cptstudio.corpus.file_reading import left_out_in_words, read_notes
+from cptstudio.corpus.file_reading import left_out_in_words, read_notes, recognizer_for
 from cptstudio.corpus.left_aside import LeftAside
 from cptstudio.corpus.listed import Piece, Preview
 from cptstudio.corpus.manifest import BuildSettings
+from cptstudio.corpus.ocr import USUAL, engine_for, engine_in_words
 from cptstudio.corpus.private_data import MASKS, Private, spans
 from cptstudio.corpus.readers.dispatch import read_documents
 from cptstudio.corpus.readers.guard import ReadTimer, guarded
@@ -22,6 +24,7 @@ from cptstudio.errors import UserError
 
 MOST = 100_000
 """Characters of a document that are shown."""
+_RECOGNIZED = 5
 BOILERPLATE = "stands in many documents; one of them keeps it"
 
 
@@ -32,6 +35,7 @@ def preview_file(
     label: str | None = None,
     item: str | None = None,
     document: int = 1,
+    tell: Callable[[str | None], None] = lambda place: None,
 ) -> Preview:
     """Read one document of a file.
 
@@ -41,6 +45,7 @@ def preview_file(
         label: the file's name in reports.
         item: in an archive, the label of the member; the first one with a document where left out.
         document: its number in the file, or the member, from 1; one without text is passed over.
+        tell: called before and after each page whose text is recognized, of which there are few.
 
     Raises:
         UserError: there is no such document, or the file cannot be read.
@@ -53,20 +58,24 @@ def preview_file(
     timer = ReadTimer()
     timer.begin(file.size)
     why = f"{name} has no document {document:,}."
+    if settings.ocr:
+        engine_for(settings.ocr_language or USUAL)
+    recognizer = recognizer_for(settings, timer, tell, _RECOGNIZED)
     try:
-        with timer:
+        with timer, closing(recognizer) if recognizer is not None else nullcontext():
             for one in guarded(items_of(file, LeftAside(settings.include)), timer):
                 if item is not None and one.label != item:
                     continue
                 if one.aside is not None:
                     why = f"{one.label} {one.aside.reason}, so it is left aside."
                     continue
+                one.main_text, one.recognizer = settings.main_text, recognizer
                 found = _in_item(one, settings, document, timer)
                 if found is not None:
                     return found
                 notes = read_notes(one, settings.text_field)
                 why = f"{one.label} has no document {document:,}." + (
-                    f" It {'; it '.join(notes)}." if notes else ""
+                    f" Noted: {'; '.join(notes)}." if notes else ""
                 )
     except Unreadable as reason:
         why = f"{name} {reason}."
@@ -76,7 +85,6 @@ def preview_file(
 def _in_item(
     item: Item, settings: BuildSettings, document: int, timer: ReadTimer
 ) -> Preview | None:
-    item.main_text = settings.main_text
     for number, parts in enumerate(guarded(read_documents(item, settings.text_field), timer), 1):
         if number < document:
             continue
@@ -91,6 +99,9 @@ def _in_item(
         if not text.strip():
             continue
         notes = read_notes(item, settings.text_field) + left_out_in_words(item.left_out)
+        if item.recognized:
+            engine = engine_in_words(settings.ocr_language)
+            notes.append(f"{item.recognized:,} pages are read by text recognition ({engine})")
         if cleaner.dropped_controls:
             notes.append(f"{cleaner.dropped_controls:,} control characters are dropped")
         pieces = masked_pieces(text[:MOST], settings.mask)

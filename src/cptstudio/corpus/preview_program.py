@@ -10,11 +10,12 @@ A file may make its reader crash or never end, so it is read here. The request, 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cptstudio import child_process, job_programs
-from cptstudio.child_limits import for_a_look
+from cptstudio.child_limits import SILENT_SECONDS, for_a_look
 from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.listed import Preview
 from cptstudio.corpus.manifest import BuildSettings
@@ -32,6 +33,9 @@ def ask(request: dict[str, Any], shown: str) -> Preview:
     limits = for_a_look(
         f"{shown} takes too long to be read.", f"{shown} takes too much memory to be read."
     )
+    if request.get("settings", {}).get("ocr"):
+        # The program waits for pages, each of which has a limit of its own.
+        limits = replace(limits, seconds=SILENT_SECONDS)
     what = f"Reading {shown}"
     return Preview.model_validate(child_process.ask(("-m", MODULE), request, limits, what=what))
 
@@ -48,7 +52,12 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         assert path is not None
         settings = BuildSettings.model_validate(request["settings"])
         found = preview_file(
-            path, settings, label=request.get("label"), document=request["document"]
+            path,
+            settings,
+            label=request.get("label"),
+            document=request["document"],
+            # Each page has a time of its own.
+            tell=lambda place: answer.progress(phase="recognizing", detail=place, final=True),
         )
     return found.model_dump(mode="json")
 

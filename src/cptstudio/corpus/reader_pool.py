@@ -16,19 +16,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cptstudio import durable
 from cptstudio.child_answers import End, Line, parsed
 from cptstudio.child_limits import (
     QUICK_SECONDS,
+    SILENT_SECONDS,
     for_a_reader,
     reader_seconds,
     usable_cores,
 )
 from cptstudio.child_process import ChildProcess
 from cptstudio.corpus.build_progress import ProgressMeter
+from cptstudio.corpus.equal_files import EqualFiles
 from cptstudio.corpus.file_reading import FileReader, Sink, record_of
 from cptstudio.corpus.former_documents import FormerDocuments, FormerFile
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
@@ -43,6 +45,8 @@ _MUCH = 32 * MEBIBYTE
 """So much plain text is read by processes, too, but for files that are larger than"""
 _LARGE = 1024 * MEBIBYTE
 _LOOK_AHEAD = 1000
+_WAITING = 64 * MEBIBYTE
+"""So much is read ahead of its turn in any case, so that one long file holds up no process."""
 _POLL_SECONDS = 0.1
 
 
@@ -53,17 +57,29 @@ class _Job:
     Attributes:
         apart: by another process.
         kept: of each file what is there already, where it did not change.
+        within: bytes of the files that were read, about.
+        content: SHA-256 of the one file, where others hold the same; once it was read, of what was.
+        again: others come that hold the same.
+        like: what read a file that holds the same, so that this one need not be.
         parts: files of batches, and records of sources that could not be read, in order.
     """
 
-    number: int
     files: list[SourceFile]
     apart: bool
     size: int = 0
     kept: list[FormerFile | None] = field(default_factory=list)
+    within: float = 0
+    content: str | None = None
+    again: bool = False
+    like: _Job | None = None
     parts: list[Path | SourceRecord] = field(default_factory=list)
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def ahead(self) -> int:
+        """Bytes that are read, or compared with what is there, before it is its turn."""
+        return self.size if self.apart or any(self.kept) else 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,8 @@ class ReaderPool:
         self._workers = max(1, workers or usable_cores())
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._readers: list[_Reader] = []
-        self._idle = 0
+        self._coming: deque[_Job] = deque()
+        self._held: list[Path] = []
 
     def __enter__(self) -> ReaderPool:
         return self
@@ -138,7 +155,7 @@ class ReaderPool:
         with FileReader(self._settings, take_here) as here:
             for job in self._ahead(_jobs(files, former, self._workers > 1)):
                 begin()
-                if job.apart:
+                if job.apart or job.like is not None:
                     self._take(job, begin, take)
                     continue
                 for file, kept in zip(job.files, job.kept, strict=True):
@@ -149,28 +166,32 @@ class ReaderPool:
                         here.repeat(file, kept)
                     self._count([file])
                 here.finish()
+        for part in self._held:
+            part.unlink(missing_ok=True)
 
     def _ahead(self, jobs: Iterator[_Job]) -> Iterator[_Job]:
         """Yield the jobs, and let the processes begin with those that come soon."""
-        coming: deque[_Job] = deque()
+        coming = self._coming
         apart = size = 0
         while True:
             while (
                 len(coming) < _LOOK_AHEAD
-                and apart < 2 * self._workers + 2
+                and (apart < 2 * self._workers + 2 or size < _WAITING)
                 and size < _LARGE
                 and (job := next(jobs, None)) is not None
             ):
                 coming.append(job)
                 if job.apart:
-                    apart, size = apart + 1, size + job.size
+                    apart += 1
                     self._submit(job)
+                size += job.ahead
             if not coming:
                 return
-            job = coming.popleft()
+            job = coming[0]
             yield job
-            if job.apart:
-                apart, size = apart - 1, size - job.size
+            coming.popleft()
+            apart -= job.apart
+            size -= job.ahead
 
     def _submit(self, job: _Job) -> None:
         self._queue.put(job)
@@ -178,31 +199,65 @@ class ReaderPool:
             self._readers.append(_Reader(self._queue, self._settings, self._scratch, self._workers))
 
     def _take(self, job: _Job, begin: Callable[[], None], take: Sink) -> None:
-        while not job.done.wait(_POLL_SECONDS):
+        if job.like is not None and job.like.content != job.content:
+            # The other one was changed before it was read.
+            job.like = None
+            self._submit(job)
+        source = job.like or job
+        while not source.done.wait(_POLL_SECONDS):
             busy = [reader.reading for reader in self._readers]
-            self._meter.tell_reading([one for one in busy if one is not None])
-        if job.error is not None:
-            raise job.error
-        for part in job.parts:
+            within = sum(one.within for one in self._coming)
+            files = sum(len(one.files) for one in self._coming if one.done.is_set())
+            self._meter.tell_reading([one for one in busy if one is not None], within, files)
+        if source.error is not None:
+            raise source.error
+        for part in source.parts:
             begin()
-            if isinstance(part, SourceRecord):
-                take(part)
-                continue
-            try:
-                with part.open("rb") as file:
-                    for one in read_batches(file):
-                        take(one)
-            except DamagedBatchError:
-                # Its check sums say so: the disk, or the memory, of this machine.
-                raise UserError(
-                    f"{part}, which holds what was read of {job.files[0].label}, is damaged: check "
-                    "the disk, and build again."
-                ) from None
-            part.unlink()
+            for one in _of_part(part, job.files[0]):
+                if isinstance(one, SourceRecord) and one.sha256 is not None:
+                    source.content = one.sha256
+                take(one if job.like is None else _renamed(one, source.files[0], job.files[0]))
+            if isinstance(part, Path) and not job.again:
+                part.unlink()
+        if job.again:
+            self._held += [part for part in source.parts if isinstance(part, Path)]
         self._count(job.files)
 
     def _count(self, files: Sequence[SourceFile]) -> None:
         self._meter.end_files(len(files), sum(file.size for file in files))
+
+
+def _of_part(part: Path | SourceRecord, first: SourceFile) -> Iterator[Batch | SourceRecord]:
+    """What a reader made of files, of which this is the first.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if isinstance(part, SourceRecord):
+        yield part
+        return
+    try:
+        with part.open("rb") as file:
+            yield from read_batches(file)
+    except DamagedBatchError:
+        # Its check sums say so: the disk, or the memory, of this machine.
+        raise UserError(
+            f"{part}, which holds what was read of {first.label}, is damaged: check the disk, and "
+            "build again."
+        ) from None
+
+
+def _renamed(one: Batch | SourceRecord, read: SourceFile, file: SourceFile) -> Batch | SourceRecord:
+    """What was read of a file as that of another one that holds the same."""
+
+    def name(label: str) -> str:
+        return file.label + label.removeprefix(read.label)
+
+    if isinstance(one, SourceRecord):
+        changed = {"label": name(one.label), "file": file.label, "modified_ns": file.modified_ns}
+        return one.model_copy(update=changed, deep=True)
+    findings = [replace(found, label=name(found.label)) for found in one.inspected.findings]
+    return replace(one, inspected=replace(one.inspected, findings=findings))
 
 
 def _jobs(files: Sequence[SourceFile], former: FormerDocuments, several: bool) -> Iterator[_Job]:
@@ -215,18 +270,33 @@ def _jobs(files: Sequence[SourceFile], former: FormerDocuments, several: bool) -
     """
     total = sum(file.size for file in files)
     plain = sum(file.size for file in files if is_light(file.path.suffixes))
-    job = _Job(0, [], apart=False)
-    for file in files:
+    equal = EqualFiles(files)
+    by_content: dict[str, _Job] = {}
+    job = _Job([], apart=False)
+    for number, file in enumerate(files):
         light = is_light(file.path.suffixes)
         kept = former.find(file)
+        same = equal.of(number)
+        if same is not None and kept is None:
+            # Read apart from others, so that what comes of it can be taken more than once.
+            if job.files:
+                yield job
+            content, again = same[0], number != same[1][-1]
+            like = by_content.get(content)
+            job = _Job([file], like is None, file.size, [None], 0, content, again, like)
+            if like is None:
+                by_content[content] = job
+            yield job
+            job = _Job([], apart=False)
+            continue
         # A file that is most of them all would only make the others wait.
         apart = not light or (several and plain > _MUCH and file.size < min(_LARGE, total // 2))
         apart = apart and kept is None
         most = (512, 8 * MEBIBYTE) if light else (16, MEBIBYTE)
         full = len(job.files) >= most[0] or job.size + file.size > most[1]
-        if job.files and (apart != job.apart or (apart and full)):
+        if job.files and (apart != job.apart or full):
             yield job
-            job = _Job(job.number + 1, [], apart)
+            job = _Job([], apart)
         job.apart = apart
         job.files.append(file)
         job.kept.append(kept)
@@ -256,6 +326,7 @@ class _Reader:
         self._answers: Iterator[bytes] = iter(())
         self._answered = 0
         self._files = 0
+        self._job = _Job([], apart=True)
         self._ended = False
         self.reading: tuple[str, float] | None = None
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
@@ -274,11 +345,13 @@ class _Reader:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None and not self._ended:
+            self._job = job
             try:
                 job.parts = self._read(job.files)
             except BaseException as error:
                 job.error = error
             self.reading = None
+            job.within = job.size
             job.done.set()
         self._let_go()
 
@@ -299,14 +372,20 @@ class _Reader:
         """Let the process read files into a new one; None where it did."""
         child = self._started()
         fresh = self._answered == 0
-        place = 0
+        place, begun = 0, False
         child.send(request_for(files, self._settings, into))
         for data in self._answers:
             said = parsed(data)
             if isinstance(said, Line) and said.done is not None:
-                place = min(int(said.done), len(files) - 1)
-                self.reading = (files[place].label, time.monotonic())
-                child.expect(True, within=reader_seconds(files[place].size))
+                done = min(max(said.done, 0), len(files))
+                if not begun or int(done) > place:
+                    begun, place = True, min(int(done), len(files) - 1)
+                    self.reading = (files[place].label, time.monotonic())
+                    child.expect(True, within=reader_seconds(files[place].size))
+                elif said.phase is not None:
+                    self._waits_for_a_page(child, said.detail, files[place])
+                read = sum(file.size for file in files[:place])
+                self._job.within = read + (done - place) * files[place].size
             elif isinstance(said, End):
                 child.expect(False)
                 if said.result is None:
@@ -322,6 +401,14 @@ class _Reader:
         if self._ended:
             raise KeyboardInterrupt
         return _Death(place, child.why(), final=child.too_slow or (fresh and place == 0))
+
+    def _waits_for_a_page(self, child: ChildProcess, page: str | None, file: SourceFile) -> None:
+        """A page is recognized from now on, or, without one, was."""
+        since = time.monotonic() if self.reading is None else self.reading[1]
+        self.reading = (file.label if page is None else f"{file.label} ({page})", since)
+        # It has a limit of its own, and the reader only waits.
+        within = reader_seconds(file.size) if page is None else SILENT_SECONDS
+        child.expect(True, within=within)
 
     def _started(self) -> ChildProcess:
         with self._lock:

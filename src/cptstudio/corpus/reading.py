@@ -24,6 +24,7 @@ from cptstudio.corpus.inspection import Inspection
 from cptstudio.corpus.left_aside import Kind
 from cptstudio.corpus.manifest import BuildSettings, SourceRecord
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
+from cptstudio.corpus.ocr import engine_in_words
 from cptstudio.corpus.private_data import PRIVATE, Private
 from cptstudio.corpus.read_batches import Batch
 from cptstudio.corpus.reader_pool import ReaderPool
@@ -54,6 +55,7 @@ class SourceReader:
         left_aside: what was left aside on purpose, by kind.
         left_out: what of the files is in no document by design, by its name.
         conversations: records that are conversations, and so no documents.
+        recognized, pictures: pages, as in `SourceRecord`.
         private: e-mail addresses and the like that were found, by kind.
         inspection: what was seen in the documents.
         fingerprint: SHA-256 of the labels and contents of the source files, when finished.
@@ -87,6 +89,7 @@ class SourceReader:
         self.left_aside: dict[Kind, int] = {}
         self.left_out: Counter[str] = Counter()
         self.conversations = 0
+        self.recognized = self.pictures = 0
         self.private: dict[Private, int] = dict.fromkeys(PRIVATE, 0)
 
     def read(
@@ -134,6 +137,11 @@ class SourceReader:
         self._meter.tell(final=True)
 
     @property
+    def recognized_by(self) -> str | None:
+        """The engine that recognized pages, None where there were none."""
+        return engine_in_words(self._settings.ocr_language) if self.recognized else None
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of what was read."""
         return self._hash.hexdigest()
@@ -171,6 +179,8 @@ class SourceReader:
             self._last_problem = record.file
         self.left_out.update(record.left_out)
         self.conversations += record.conversations
+        self.recognized += record.recognized
+        self.pictures += record.pictures
         for kind, count in record.private.items():
             self.private[kind] += count
         if record.sha256 is not None:

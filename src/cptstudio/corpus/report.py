@@ -120,6 +120,20 @@ def _sectioned(report: CorpusReport) -> list[str]:
     ]
 
 
+def _scanned(manifest: CorpusManifest) -> list[str]:
+    report, lines = manifest.report, []
+    if report.recognized:
+        lines.append(
+            f"  Pages read by text recognition: {report.recognized:,} (by {report.recognized_by})"
+        )
+    if report.pictures:
+        how = "" if manifest.settings.ocr else " (to read them: --ocr)"
+        lines.append(
+            f"  Pages that are pictures, with little text or none: {report.pictures:,}{how}"
+        )
+    return lines
+
+
 def _boilerplate(report: CorpusReport) -> list[str]:
     found = report.boilerplate
     if found is None or not found.paragraphs:
@@ -177,6 +191,7 @@ def render(corpus: Corpus) -> str:
         *_left_out(report),
         *_sides(report.documents, report.text_bytes),
         *_sectioned(report),
+        *_scanned(manifest),
         *_private(manifest),
         *_boilerplate(report),
     ]

@@ -11,10 +11,17 @@ Rows of equal length from all corpora are shuffled together and cut into batches
 count; those batches are shuffled too, and the incomplete one that remains of each length comes
 last. The order is a pure function of the stores' fingerprints, the seed and the epoch, and any
 batch is computed by itself: the loader's whole state is the number of the next batch.
+
+That was the order of micro-batches, which runs of before keep. The order of new runs is one of
+rows: a batch is one row of full length, or as many shorter ones as make one up, and an update takes
+so many of them as the run has decided once, over the ends of epochs, too. However an update is cut
+into micro-batches, it sees the same rows: 4 rows at once are 1 row accumulated 4 times. Where rows
+have several lengths, those of an update have the same one as far as there are enough of them.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -85,6 +92,11 @@ class _Group:
     rows_per_batch: int
     permutation: KeyedPermutation
 
+    def batch(self, number: int) -> Indices:
+        """Rows of a batch before they are shuffled; the last batch may have fewer."""
+        first = number * self.rows_per_batch
+        return np.arange(first, min(first + self.rows_per_batch, self.rows))
+
 
 class _Epoch:
     """The layout of one epoch: groups of rows and the order of their batches."""
@@ -107,8 +119,55 @@ class _Epoch:
         shuffled = int(self._permutation(np.array([batch]))[0])
         g = int(np.searchsorted(self._full_ends, shuffled, side="right"))
         number = shuffled - (int(self._full_ends[g - 1]) if g else 0)
-        size = self.groups[g].rows_per_batch
-        return self.groups[g], np.arange(number * size, (number + 1) * size)
+        return self.groups[g], self.groups[g].batch(number)
+
+
+class _EpochOfRows:
+    """The layout of one epoch for updates of so many batches, of one row (of full length) each.
+
+    Where rows have several lengths, whole updates of one length are shuffled. What is left over
+    of each length comes at both ends: in front as much as completes the update that the former
+    epoch began, so that the whole ones are not cut.
+
+    Args:
+        update: batches of an update.
+        lead: how many batches complete the update that the former epoch began.
+    """
+
+    def __init__(self, groups: list[_Group], key: int, update: int, lead: int) -> None:
+        self.groups = groups
+        counts = [math.ceil(group.rows / group.rows_per_batch) for group in groups]
+        self.batches = sum(counts)
+        self.targets = sum(group.rows * group.length for group in groups)
+        self._update = update
+        self._lead = lead
+        whole = [group.rows // group.rows_per_batch // update for group in groups]
+        rest = self.batches - sum(whole) * update
+        if rest < lead and any(whole):
+            whole[whole.index(max(whole))] -= 1
+        self._ends = np.cumsum(whole)
+        self._rest = [
+            (g, range(many * update, count))
+            for g, (many, count) in enumerate(zip(whole, counts, strict=True))
+        ]
+        self._rest_ends = np.cumsum([len(numbers) for _, numbers in self._rest])
+        self._permutation = KeyedPermutation(sum(whole), key)
+
+    def place(self, batch: int) -> tuple[_Group, Indices]:
+        """As `_Epoch.place`."""
+        whole = self._permutation.size * self._update
+        if self._lead <= batch < self._lead + whole:
+            update, within = divmod(batch - self._lead, self._update)
+            shuffled = int(self._permutation(np.array([update]))[0])
+            g = int(np.searchsorted(self._ends, shuffled, side="right"))
+            number = shuffled - (int(self._ends[g - 1]) if g else 0)
+            return self.groups[g], self.groups[g].batch(number * self._update + within)
+        left_over = batch if batch < self._lead else batch - whole
+        place = int(np.searchsorted(self._rest_ends, left_over, side="right"))
+        g, numbers = self._rest[place]
+        return self.groups[g], self.groups[g].batch(
+            numbers[left_over - (int(self._rest_ends[place - 1]) if place else 0)]
+        )
 
 
 class RowOrder:
@@ -117,8 +176,13 @@ class RowOrder:
     Attributes:
         context_length: targets in the longest row.
         rows_per_batch: rows in a full batch of the longest rows.
+        batches_per_update: that one optimizer update takes.
         members: the mixture.
         passes_per_epoch: for each member, the passes over it in an epoch.
+
+    Args:
+        of_rows: whether this is the order of rows, with one row in each batch, or that of
+            micro-batches.
     """
 
     def __init__(
@@ -129,15 +193,19 @@ class RowOrder:
         context_length: int,
         rows_per_batch: int,
         seed: int,
+        batches_per_update: int = 1,
+        of_rows: bool = False,
     ) -> None:
         self.members = tuple(members)
         self.context_length = context_length
         self.rows_per_batch = rows_per_batch
+        self.batches_per_update = batches_per_update
+        self._of_rows = of_rows
         self.passes_per_epoch = tuple(passes_per_epoch)
         self._packed = tuple(packed)
         fingerprints = [member.store.fingerprint for member in members]
         self._key = derive_key("mixture", seed, *fingerprints)
-        self._epochs: dict[int, _Epoch] = {}
+        self._epochs: dict[int, _Epoch | _EpochOfRows] = {}
         self._starts = [0]
 
     @property
@@ -159,7 +227,7 @@ class RowOrder:
         if index < 0:
             raise IndexError(f"batch {index}")
         while self._starts[-1] <= index:
-            self._starts.append(self._starts[-1] + self.batches_in_epoch(len(self._starts) - 1))
+            self._start(len(self._starts))
         epoch = int(np.searchsorted(self._starts, index, side="right")) - 1
         return epoch, index - self._starts[epoch]
 
@@ -173,7 +241,42 @@ class RowOrder:
                 of fewer rows than ranks may be empty, [0, length].
         """
         _, group, rows = self._rows(index)
-        rows = rows[rank::ranks]
+        return _batch_of(self._tokens(group, rows[rank::ranks]))
+
+    def micro_batches(self, first: int, until: int, rows: int) -> Iterator[Batch]:
+        """The batches from one number up to another, cut into micro-batches.
+
+        Args:
+            rows: of full length in a micro-batch at most; of shorter ones as many as have as many
+                tokens. All rows of a micro-batch have the same length, so some are smaller.
+        """
+        for length, parts in self._parts(first, until):
+            tokens = np.concatenate([self._tokens(group, numbers) for group, numbers in parts])
+            size = max(1, rows * self.context_length // length)
+            for start in range(0, len(tokens), size):
+                yield _batch_of(tokens[start : start + size])
+
+    def _parts(self, first: int, until: int) -> Iterator[tuple[int, list[tuple[_Group, Indices]]]]:
+        """Rows that may lie in one micro-batch, by their length.
+
+        In the order of micro-batches these are a batch's. In that of rows they are all which
+        have the same length and follow each other.
+        """
+        placed = [self._rows(index)[1:] for index in range(first, until)]
+        if not self._of_rows:
+            yield from ((group.length, [(group, rows)]) for group, rows in placed)
+            return
+        for length, same in itertools.groupby(placed, key=lambda one: one[0].length):
+            parts: list[tuple[_Group, Indices]] = []
+            for group, rows in same:
+                if parts and parts[-1][0] is group:
+                    parts[-1] = (group, np.concatenate([parts[-1][1], rows]))
+                else:
+                    parts.append((group, rows))
+            yield length, parts
+
+    def _tokens(self, group: _Group, rows: Indices) -> Tokens:
+        """int32 [rows, length + 1]: inputs, and the target of the last one."""
         tokens = np.empty((len(rows), group.length + 1), dtype=np.int32)
         for share, first, places in self._by_share(group, rows):
             passes, within = np.divmod(first, share.per_pass)
@@ -181,7 +284,7 @@ class RowOrder:
                 chosen = passes == number
                 packed = self._packed[share.member]
                 tokens[places[chosen]] = packed.rows(number, group.length, within[chosen])
-        return Batch(np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:]))
+        return tokens
 
     def origins(self, index: int) -> list[list[Segment]]:
         """For every row of a batch, the parts of documents that it is made of."""
@@ -216,14 +319,21 @@ class RowOrder:
             if places.size:
                 yield share, rows[places] - (int(ends[number]) - share.count) + share.first, places
 
-    def _epoch(self, epoch: int) -> _Epoch:
+    def _epoch(self, epoch: int) -> _Epoch | _EpochOfRows:
         if epoch not in self._epochs:
+            start = self._start(epoch) if self._of_rows else 0
             if len(self._epochs) >= 8:
                 self._epochs.pop(min(self._epochs))
-            self._epochs[epoch] = self._lay_out(epoch)
+            self._epochs[epoch] = self._lay_out(epoch, start)
         return self._epochs[epoch]
 
-    def _lay_out(self, epoch: int) -> _Epoch:
+    def _start(self, epoch: int) -> int:
+        """Number of an epoch's first batch."""
+        while len(self._starts) <= epoch:
+            self._starts.append(self._starts[-1] + self.batches_in_epoch(len(self._starts) - 1))
+        return self._starts[epoch]
+
+    def _lay_out(self, epoch: int, start: int) -> _Epoch | _EpochOfRows:
         shares: dict[int, list[_Share]] = {}
         for member, (packed, passes) in enumerate(
             zip(self._packed, self.passes_per_epoch, strict=True)
@@ -239,7 +349,14 @@ class RowOrder:
             size = max(1, self.rows_per_batch * self.context_length // length)
             permutation = KeyedPermutation(rows, derive_key("rows", self._key, epoch, length))
             groups.append(_Group(length, tuple(shares[length]), rows, size, permutation))
-        return _Epoch(groups, derive_key("batches", self._key, epoch))
+        key = derive_key("batches", self._key, epoch)
+        if not self._of_rows:
+            return _Epoch(groups, key)
+        return _EpochOfRows(groups, key, self.batches_per_update, -start % self.batches_per_update)
+
+
+def _batch_of(tokens: Tokens) -> Batch:
+    return Batch(np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:]))
 
 
 def build_row_order(
@@ -250,6 +367,8 @@ def build_row_order(
     rows_per_batch: int,
     seed: int,
     replay_share: float = 0.0,
+    accumulation: int = 1,
+    of_rows: bool = True,
 ) -> RowOrder:
     """The order of training for a mixture.
 
@@ -258,9 +377,11 @@ def build_row_order(
         context_length: targets in the longest row; with "decompose" the largest power of two
             up to it is used.
         packing: "concat" or "decompose".
-        rows_per_batch: rows in a full batch of the longest rows.
+        rows_per_batch: rows in a full micro-batch of the longest rows.
         seed: chooses the order.
         replay_share: fraction of all targets of an epoch that the replay corpora give.
+        accumulation: micro-batches of an update.
+        of_rows: the order of rows; otherwise that of micro-batches, as in runs of before.
 
     Raises:
         UserError: no domain corpus, one without training documents, or tokenizers that differ.
@@ -275,7 +396,8 @@ def build_row_order(
         if not rows.targets_per_pass:
             raise UserError(f"The corpus {member.name!r} has no training documents.")
     passes = _passes_per_epoch(members, packed, replay_share)
-    return RowOrder(members, packed, passes, context_length, rows_per_batch, seed)
+    of_one = (1, rows_per_batch * accumulation) if of_rows else (rows_per_batch, accumulation)
+    return RowOrder(members, packed, passes, context_length, of_one[0], seed, of_one[1], of_rows)
 
 
 def _check(members: Sequence[MixtureMember]) -> None:

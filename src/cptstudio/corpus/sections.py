@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cptstudio.corpus.document_store import RECORD, DocumentStore
+from cptstudio.corpus.build_progress import ProgressMeter
+from cptstudio.corpus.document_store import FRAME, RECORD, DocumentStore
 from cptstudio.corpus.near_duplicates import SignatureMaker, Signatures
 from cptstudio.corpus.split import SplitRule, new_content_hash, sides_of
 from cptstudio.corpus.token_store import SIDES
@@ -68,6 +69,7 @@ def cut_long_documents(
     records: npt.NDArray[Any],
     rule: SplitRule,
     settled: npt.NDArray[np.void] | None,
+    meter: ProgressMeter,
 ) -> Sectioned | None:
     """Cut what is to be cut; None where that is nothing.
 
@@ -76,18 +78,40 @@ def cut_long_documents(
         records: `RECORD` [documents] as they were read.
         rule: shares, and what former builds decided.
         settled: content hashes of the former build's documents.
+        meter: is told how far it is; the text is read three times.
     """
     chosen = _chosen(records, rule, settled)
+    if not chosen:
+        return None
+    meter.begin("cutting long documents", 3 * int(records["length"][chosen].sum()))
+    meter.tell()
+    text = _Text(store, meter)
     ends: dict[int, list[int]] = {}
     for number in chosen:
-        found = _section_ends(store, number)
+        found = _section_ends(text, number)
         if len(found) >= _FEWEST_SECTIONS:
             ends[number] = found
     if not ends:
         return None
-    hashes = {number: list(_hashes(store, number, found)) for number, found in ends.items()}
+    hashes = {number: list(_hashes(text, number, found)) for number, found in ends.items()}
     sides, rule = _sides(records, rule, settled, ends, hashes)
-    return _replaced(store, records, ends, sides, rule)
+    return _replaced(text, records, ends, sides, rule)
+
+
+class _Text:
+    """The text of documents, with a meter that counts what is read of it."""
+
+    def __init__(self, store: DocumentStore, meter: ProgressMeter) -> None:
+        self._store = store
+        self._more = meter.more
+
+    def length(self, number: int) -> int:
+        return int(self._store.records[number]["length"])
+
+    def between(self, number: int, begin: int, end: int) -> Iterator[bytes]:
+        for data in self._store.between(number, begin, end):
+            yield data
+            self._more(len(data))
 
 
 def _chosen(
@@ -113,11 +137,11 @@ def _as_hashes(names: Iterable[bytes]) -> npt.NDArray[Any]:
     return np.array(list(names), dtype="V16")
 
 
-def _section_ends(store: DocumentStore, number: int) -> list[int]:
+def _section_ends(text: _Text, number: int) -> list[int]:
     """Where the sections of a document end, in bytes; the last one with the document."""
-    length = int(store.records[number]["length"])
+    length = text.length(number)
     size = min(_LARGEST, max(_SMALLEST, length // _SECTIONS))
-    for kept in _boundaries(store, number, size // 2):
+    for kept in _boundaries(text, number, size // 2):
         ends: list[int] = []
         for place in kept:
             if place - (ends[-1] if ends else 0) >= size and length - place >= size // 2:
@@ -127,13 +151,13 @@ def _section_ends(store: DocumentStore, number: int) -> list[int]:
     return [length]
 
 
-def _boundaries(store: DocumentStore, number: int, apart: int) -> tuple[list[int], ...]:
+def _boundaries(text: _Text, number: int, apart: int) -> tuple[list[int], ...]:
     """Places after paragraphs, by the kinds of boundaries, no closer to each other than `apart`."""
     paragraphs: list[int] = []
     blank_lines: list[int] = []
     lines: list[int] = []
     held, begin = b"", 0
-    for part in store.parts(number):
+    for part in text.between(number, 0, text.length(number)):
         held += part
         for match in _BREAK.finditer(held):
             if match.end() == len(held):
@@ -149,21 +173,21 @@ def _boundaries(store: DocumentStore, number: int, apart: int) -> tuple[list[int
             ):
                 if fits and place - (kind[-1] if kind else 0) >= apart:
                     kind.append(place)
-        # What is not looked at yet begins with the last line, and with what may stand before it.
-        last = max(held.rstrip(b"\n\t\f ").rfind(b"\n"), 0)
-        last = max(0, last - _LOOKED_AT)
+        # Blank lines at the end are looked at again, with what stands before them.
+        last = len(held.rstrip(b"\n\t\f "))
+        last = max(0, (last if len(held) - last < FRAME else len(held)) - _LOOKED_AT)
         held, begin = held[last:], begin + last
     return paragraphs, blank_lines, lines
 
 
-def _hashes(store: DocumentStore, number: int, ends: list[int]) -> Iterator[bytes]:
+def _hashes(text: _Text, number: int, ends: list[int]) -> Iterator[bytes]:
     for begin, end in zip([0, *ends[:-1]], ends, strict=True):
-        yield _digest(store, number, begin, end)
+        yield _digest(text, number, begin, end)
 
 
-def _digest(store: DocumentStore, number: int, begin: int, end: int) -> bytes:
+def _digest(text: _Text, number: int, begin: int, end: int) -> bytes:
     digest = new_content_hash()
-    for data in store.between(number, begin, end):
+    for data in text.between(number, begin, end):
         digest.update(data)
     return digest.digest()
 
@@ -201,7 +225,7 @@ def _sides(
 
 
 def _replaced(
-    store: DocumentStore,
+    text: _Text,
     records: npt.NDArray[Any],
     ends: dict[int, list[int]],
     sides: dict[int, list[int]],
@@ -231,12 +255,13 @@ def _replaced(
             made[place] = records[number]
             made[place]["start"] += begin
             made[place]["length"] = end - begin
-            digest = _digest(store, number, begin, end)
-            made[place]["hash"] = np.frombuffer(digest, dtype="V16")[0]
-            # Its own hash would give what was joined a side of its own.
-            pinned[digest.hex()] = SIDES[side]
-            for data in store.between(number, begin, end):
+            digest = new_content_hash()
+            for data in text.between(number, begin, end):
+                digest.update(data)
                 signatures.part(data)
             signatures.end(place)
+            made[place]["hash"] = np.frombuffer(digest.digest(), dtype="V16")[0]
+            # Its own hash would give what was joined a side of its own.
+            pinned[digest.hexdigest()] = SIDES[side]
     rule = rule.model_copy(update={"pinned": pinned})
     return Sectioned(made, numbers, cut, signatures.take(), rule)

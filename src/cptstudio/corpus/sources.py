@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,9 @@ class Skipped:
 
 
 def find_sources(
-    roots: Sequence[Path | Source], aside: LeftAside | None = None
+    roots: Sequence[Path | Source],
+    aside: LeftAside | None = None,
+    found_one: Callable[[], None] = lambda: None,
 ) -> tuple[list[SourceFile], list[Skipped]]:
     """All regular files in the given files and folders, in the order of their labels.
 
@@ -86,6 +88,7 @@ def find_sources(
     Args:
         roots: what the user gave.
         aside: what is left aside.
+        found_one: called for each file.
 
     Raises:
         UserError: a given path is not there, is known to hold secrets, or none holds a file.
@@ -111,6 +114,7 @@ def find_sources(
         for found in _walk(one.path, name, aside):
             if isinstance(found, SourceFile):
                 files.append(found)
+                found_one()
             else:
                 skipped.append(found)
     if not files:

@@ -20,15 +20,16 @@ import hashlib
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from cptstudio.corpus.token_store import SIDES, Side
+from cptstudio.validation import LateModel
 
 _KEY = b"cpt-studio document split 1"
 _LARGEST_PIN = 0.2
 
 
-class SplitRule(BaseModel):
+class SplitRule(LateModel):
     """Shares of the held-out sides, and what builds decided once and for all.
 
     Attributes:
@@ -79,9 +80,12 @@ def sides_of(
     sides[u < rule.test] = SIDES.index("test")
     pinned = dict(rule.pinned)
     words = np.ascontiguousarray(hashes).view("<u8").reshape(-1, 2)
-    for name, side in pinned.items():
-        wanted = np.frombuffer(bytes.fromhex(name), dtype="<u8")
-        sides[(words == wanted).all(axis=1)] = SIDES.index(side)
+    # Of a long document there are thousands, so not each is looked for by itself.
+    wanted = np.frombuffer(bytes.fromhex("".join(pinned)), dtype="<u8").reshape(-1, 2)
+    for place in np.flatnonzero(np.isin(words[:, 0], wanted[:, 0])).tolist():
+        side_of_pin = pinned.get(bytes(hashes[place]).hex())
+        if side_of_pin is not None:
+            sides[place] = SIDES.index(side_of_pin)
     order: npt.NDArray[np.intp] | None = None
     total = int(lengths.sum())
     held_out: tuple[Side, ...] = ("validation", "test")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.manifest import STATUSES, BuildSettings
 from cptstudio.corpus.near_duplicates import NearDuplicateIndex
 from cptstudio.corpus.split import SplitRule, sides_of
@@ -22,6 +23,7 @@ def assign_statuses(
     rule: SplitRule,
     index: NearDuplicateIndex,
     settled: npt.NDArray[np.void] | None = None,
+    meter: ProgressMeter | None = None,
 ) -> tuple[SplitRule, dict[int, tuple[int, float]]]:
     """Set every record's status.
 
@@ -33,6 +35,10 @@ def assign_statuses(
         The rule with its pins; for the first dropped documents of each kind the one kept in its
         place and the estimated similarity.
     """
+    meter = meter or ProgressMeter(None)
+    text_bytes = int(records["length"].sum())
+    meter.begin("comparing", text_bytes)
+    meter.tell()
     first = _first_of_equals(records["hash"])
     here = np.arange(len(records))
     distinct = np.flatnonzero(first == here)
@@ -48,7 +54,7 @@ def assign_statuses(
         repeated[:] = False
     likeness = {int(n): (int(first[n]), 1.0) for n in np.flatnonzero(repeated)[:EXAMPLES]}
     del first, here, distinct, lengths
-    like = index.likeness(len(records), repeated)
+    like = index.likeness(len(records), repeated, lambda share: meter.reach(share * text_bytes))
     grouped = like.group != np.arange(len(records))
     grouped[like.group[grouped]] = True
     members = np.flatnonzero(grouped)

@@ -24,12 +24,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from cptstudio import durable
 from cptstudio.corpus.tokenizer_loss import TokenizerLoss
 from cptstudio.errors import UserError
-from cptstudio.validation import sentences
+from cptstudio.validation import LateModel, sentences
 
 Side = Literal["train", "validation", "test"]
 SIDES: tuple[Side, ...] = get_args(Side)
@@ -43,7 +43,7 @@ _INTACT = "intact.json"
 _PART = 1 << 22
 
 
-class TokenizerFacts(BaseModel):
+class TokenizerFacts(LateModel):
     """What the rest of the studio must know of a tokenizer.
 
     Attributes:
@@ -76,7 +76,7 @@ class TokenizerFacts(BaseModel):
         return self.bos if self.adds_bos and self.bos is not None else self.end
 
 
-class TokenManifest(BaseModel):
+class TokenManifest(LateModel):
     """The token store's manifest.json; sizes in bytes, hashes SHA-256 in hexadecimal.
 
     Attributes:

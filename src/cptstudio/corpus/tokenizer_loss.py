@@ -15,9 +15,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from cptstudio.errors import UserError
+from cptstudio.validation import LateModel
 
 LARGEST_LOSS = 0.01
 """Share of the characters above which a corpus is not tokenised unless that is asked for."""
@@ -39,7 +40,7 @@ class Encoder(Protocol):
         """Id of the unknown token."""
 
 
-class TokenizerLoss(BaseModel):
+class TokenizerLoss(LateModel):
     """What was lost of a sample of the documents.
 
     Attributes:

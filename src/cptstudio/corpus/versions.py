@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from cptstudio import durable
+from cptstudio.corpus.build_progress import ProgressMeter
 from cptstudio.corpus.corpus import MANIFEST, VERSIONS, Corpus, open_corpus
 from cptstudio.corpus.manifest import READERS, BuildSettings, CorpusManifest, SourceRecord
 from cptstudio.corpus.reader_versions import reader_versions
@@ -67,12 +68,14 @@ def sweep(path: Path, current: Corpus | None) -> None:
         durable.sweep_staging(current.folder / "tokens")
 
 
-def is_current(former: Corpus, files: Sequence[SourceFile], settings: BuildSettings) -> bool:
+def is_current(
+    former: Corpus, files: Sequence[SourceFile], settings: BuildSettings, meter: ProgressMeter
+) -> bool:
     """Whether a build from these files would make the same corpus."""
     manifest = former.manifest
     if manifest.settings != settings or manifest.readers != READERS:
         return False
-    if manifest.reader_versions not in (None, reader_versions()):
+    if manifest.reader_versions not in (None, reader_versions(settings)):
         return False
     known = {}
     for record in former.sources():
@@ -81,21 +84,31 @@ def is_current(former: Corpus, files: Sequence[SourceFile], settings: BuildSetti
     if len(known) != len(files):
         return False
     scanned = manifest.scanned_ns
+    meter.begin("checking", sum(file.size for file in files))
+    done = 0
     for file in files:
         if file.label not in known:
             return False
-        if not is_unchanged(file, known[file.label], scanned):
+        if not is_unchanged(file, known[file.label], scanned, meter.more):
             return False
+        done += file.size
+        meter.bytes_done = done
     return True
 
 
-def is_unchanged(file: SourceFile, record: SourceRecord, scanned_ns: int) -> bool:
+def is_unchanged(
+    file: SourceFile,
+    record: SourceRecord,
+    scanned_ns: int,
+    more: Callable[[int], None] = lambda size: None,
+) -> bool:
     """Whether a file is as it was when it was read.
 
     Args:
         file: as it is.
         record: the first one of the file, of the former build.
         scanned_ns: when that build listed its sources.
+        more: told of the bytes that are read for it.
     """
     if record.size != file.size:
         return False
@@ -105,13 +118,18 @@ def is_unchanged(file: SourceFile, record: SourceRecord, scanned_ns: int) -> boo
     if record.sha256 is None:
         return False
     try:
-        return durable.sha256_of_file(file.path) == record.sha256
+        return durable.sha256_of_file(file.path, more) == record.sha256
     except (OSError, UserError):
         return False
 
 
-def commit(path: Path, staged: Path, manifest: CorpusManifest) -> None:
+def commit(path: Path, staged: Path, manifest: CorpusManifest, meter: ProgressMeter) -> None:
     """Make a staged version the corpus."""
+    # Dirty pages of gigabytes take the disk minutes, which is told file by file.
+    sizes = (os.path.getsize(file) for file in staged.rglob("*") if file.is_file())
+    meter.begin("saving", sum(sizes))
+    meter.tell()
+    durable.flush_tree(staged, meter.more)
     version = path / VERSIONS / manifest.version
     durable.commit_directory(staged, version)
     durable.write_json(path / MANIFEST, manifest.model_dump(mode="json"))

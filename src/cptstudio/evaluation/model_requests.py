@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio.sampling import MOST_SEEDS, Seed
 from cptstudio.sampling import Asked as Asked
 from cptstudio.sampling import Sampling as Sampling
+from cptstudio.validation import LateModel
 
 Side = Literal["validation", "test"]
 
 
-class Windows(BaseModel):
+class Windows(LateModel):
     """How a text that is longer than a window is measured."""
 
     context_length: int | None = Field(
@@ -35,7 +36,7 @@ class Windows(BaseModel):
     )
 
 
-class HeldOutText(BaseModel):
+class HeldOutText(LateModel):
     """Which held-out text is measured, always the same documents."""
 
     side: Side = Field("validation", title="Held-out side", description="Which held-out documents.")

@@ -20,6 +20,7 @@ from cptstudio.lm import blas
 from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
 from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
 from cptstudio.lm.dropout import KeySource, keyed_dropout
+from cptstudio.lm.embedding_gradient import exact_lookups
 from cptstudio.lm.loss import next_token_nats
 from cptstudio.lm.output_head import OutputHead, find_output_head
 from cptstudio.lm.parameters import trainable_parameters
@@ -124,7 +125,11 @@ class GradientStep:
         def call(*arguments: Any) -> Any:
             # Checkpointed layers are computed again, and draw their dropout masks again, while the
             # gradients are derived: after `_nats` has returned.
-            with fast_kernels(compiling=self._compile), keyed_dropout(self._keys):
+            with (
+                fast_kernels(compiling=self._compile),
+                keyed_dropout(self._keys),
+                exact_lookups(),
+            ):
                 return chosen(*arguments)
 
         return call

@@ -12,10 +12,11 @@ different vocabularies; perplexity does depend on it.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
@@ -28,7 +29,6 @@ from cptstudio.lm.cpu_kernels import exponential, fast_kernels, on_cpu, row_sums
 from cptstudio.lm.loss import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
 from cptstudio.lm.output_head import OutputHead, find_output_head, hidden_states
 from cptstudio.lm.parameters import network_rows
-from cptstudio.lm.streams import equal_parts
 from cptstudio.lm.vocabulary import check_ids
 from cptstudio.metrics import MEASURES
 
@@ -37,6 +37,8 @@ Progress = Callable[[int, int], None]
 
 BATCH_TOKENS = 4096
 """Tokens that go through the model at once, padding included."""
+CPU_BATCH_TOKENS = 1024
+"""On a CPU products of so many rows are about as fast as larger ones."""
 
 
 @dataclass(frozen=True)
@@ -183,17 +185,40 @@ def _scored_batches(
         check_ids(tokens, rows, "The text", None)
     check_ids([reading.start_token], rows, "Each text's beginning", None)
     head = reading.head or find_output_head(model)
-    streams = reading.streams or usable_cores()
+    cores = reading.streams or usable_cores()
+    streams = cores if on_cpu() else 1
     training, threads = model.training, blas.blas_threads()
     model.eval()
     done, total = 0, sum(len(document) for document in documents)
-    try:
-        for batch in _batches(windows, reading.batch_tokens):
-            losses = _score_batch(model, head, documents, batch, reading.start_token, streams)
-            yield batch, losses
+    under_way: deque[list[_Part]] = deque()
+
+    def finish(leave: int) -> Iterator[tuple[list[_Window], npt.NDArray[np.float64]]]:
+        nonlocal done
+        while len(under_way) > leave:
+            parts = under_way.popleft()
+            losses = np.concatenate([part.losses() for part in parts])
+            yield [window for part in parts for window in part.windows], losses
             done += len(losses)
             if reading.progress is not None:
                 reading.progress(done, total)
+
+    shares = 0
+    try:
+        for batch in _batches(windows, reading.batch_tokens, streams):
+            if shares != min(len(batch), streams):
+                # The threads of products change, and with them last bits: not those under way.
+                yield from finish(leave=0)
+                shares = min(len(batch), streams)
+                blas.set_blas_threads(cores if shares == 1 else 1)
+            parts = [
+                _Part(model, head, documents, batch[number::shares], reading, stream)
+                for number, stream in enumerate(_streams(shares))
+            ]
+            mx.async_eval([part.chunks for part in parts])  # type: ignore[no-untyped-call]
+            under_way.append(parts)
+            # While the last of this batch is computed, the next one's graph is built.
+            yield from finish(leave=1)
+        yield from finish(leave=0)
     finally:
         model.train(training)
         # Whoever computes next without streams of its own needs all threads in each product.
@@ -234,77 +259,54 @@ def _windows(document: int, length: int, context: int, stride: int) -> Iterator[
 
 
 def _padded(length: int) -> int:
-    # Four lengths in each power of two: few shapes, and at most a quarter of padding.
-    step: int = max(16, 1 << max(0, length.bit_length() - 3))
-    return -(-length // step) * step
+    return -(-length // 8) * 8
 
 
-def _batches(windows: Sequence[_Window], batch_tokens: int) -> Iterator[list[_Window]]:
+def _batches(
+    windows: Sequence[_Window], batch_tokens: int, streams: int
+) -> Iterator[list[_Window]]:
+    """Batches of windows of like length, the longest first; of each, every stream gets as many.
+
+    A batch has at most `batch_tokens`, padding included, or one window. It ends before a window
+    that would be a tenth padding, if it is large enough to compute well by then.
+    """
+    enough = min(batch_tokens // 2, CPU_BATCH_TOKENS if on_cpu() else batch_tokens)
     ordered = sorted(windows, key=lambda window: (-window.length, window.document, window.begin))
-    batch: list[_Window] = []
-    for window in ordered:
-        # The longest window comes first and sets the batch's width.
-        if batch and (len(batch) + 1) * _padded(batch[0].length) > batch_tokens:
-            yield batch
-            batch = []
-        if batch and _padded(window.length) != _padded(batch[0].length):
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch
-
-
-def _score_batch(
-    model: Module,
-    head: OutputHead | None,
-    documents: Sequence[Tokens],
-    batch: Sequence[_Window],
-    start_token: int,
-    streams: int,
-) -> npt.NDArray[np.float64]:
-    """Nats of each counted token of a batch, window after window."""
-    width = max(window.length for window in batch)
-    if len(batch) > 1:
-        width = _padded(width)
-    inputs = np.full((len(batch), width), start_token, dtype=np.int32)
-    targets = np.zeros((len(batch), width), dtype=np.int32)
-    counted = np.zeros((len(batch), width), dtype=bool)
-    for row, window in enumerate(batch):
-        tokens = documents[window.document]
-        length = window.length
-        targets[row, :length] = tokens[window.begin : window.end]
-        first = start_token if window.begin == 0 else int(tokens[window.begin - 1])
-        inputs[row, 0] = first
-        inputs[row, 1:length] = targets[row, : length - 1]
-        counted[row, window.scored - window.begin : length] = True
-    shares = _shares(len(batch), streams)
-    parts = [
-        _Part(model, head, inputs[rows], targets[rows], counted[rows], stream)
-        for stream, rows in shares
-    ]
-    while any(part.pending for part in parts):
-        # One chunk of each stream at a time: they run in parallel, and no more logits than these
-        # exist at once.
-        mx.eval([part.advance() for part in parts if part.pending])
-    return np.concatenate([part.losses() for part in parts])
+    begin = 0
+    while begin < len(ordered):
+        width = _padded(ordered[begin].length)
+        most = min(max(1, batch_tokens // width), len(ordered) - begin)
+        count = 1
+        while count < most:
+            length = ordered[begin + count].length
+            if length < 0.5 * width or (length < 0.9 * width and count * width >= enough):
+                break
+            count += 1
+        if count > streams:
+            count -= count % streams
+        yield ordered[begin : begin + count]
+        begin += count
 
 
 class _Part:
-    """Rows of a batch that are computed on one stream, chunk by chunk."""
+    """Windows of a batch that are computed on one stream; nothing is evaluated yet.
+
+    Attributes:
+        chunks: nats of the counted tokens, window after window; one array a chunk of logits.
+    """
 
     def __init__(
         self,
         model: Module,
         head: OutputHead | None,
-        inputs: npt.NDArray[np.int32],
-        targets: npt.NDArray[np.int32],
-        counted: npt.NDArray[np.bool_],
+        documents: Sequence[Tokens],
+        windows: Sequence[_Window],
+        reading: _Reading,
         stream: mx.Stream,
     ) -> None:
-        self._stream = stream
+        self.windows = windows
         self._head = head
-        self._done: list[mx.array] = []
+        inputs, targets, counted = _arrays(documents, windows, reading.start_token)
         where = mx.array(np.flatnonzero(counted))
         self._targets = mx.array(targets[counted])
         with mx.stream(stream), fast_kernels():
@@ -314,30 +316,25 @@ class _Part:
                 self._module = head.module(model)
                 outputs = hidden_states(model, mx.array(inputs), head)
             self._outputs = outputs.reshape(-1, outputs.shape[-1])[where]
-        self._position = 0
-        self._size = self._targets.size
-        self._chunk: int | None = None
-
-    @property
-    def pending(self) -> bool:
-        return self._position < self._size
-
-    def advance(self) -> mx.array:
-        """The next chunk's losses, not evaluated yet."""
-        with mx.stream(self._stream):
-            rows = self._rows()
-            part = slice(self._position, self._position + rows)
-            logits = self._logits(self._outputs[part]).astype(mx.float32)
-            peak = logits.max(axis=-1, keepdims=True)
-            total = row_sums(exponential(logits - peak))
-            target = mx.take_along_axis(logits, self._targets[part][:, None], axis=-1)
-            losses = (peak + mx.log(total) - target).squeeze(-1)
-        self._position += rows
-        self._done.append(losses)
-        return losses
+            rows, size = self._rows(), self._targets.size
+            self.chunks: list[mx.array] = []
+            for start in range(0, size, rows):
+                self.chunks.append(self._losses(slice(start, start + rows)))
 
     def losses(self) -> npt.NDArray[np.float64]:
-        return np.concatenate([np.array(losses, dtype=np.float64) for losses in self._done])
+        """The nats, when they are there."""
+        return np.concatenate([np.array(chunk, dtype=np.float64) for chunk in self.chunks])
+
+    def _losses(self, part: slice) -> mx.array:
+        # One chunk after the other: no more logits than a chunk's exist at once.
+        piece = self._outputs[part]
+        if self.chunks:
+            piece = cast(mx.array, mx.depends(piece, self.chunks[-1]))
+        logits = self._logits(piece).astype(mx.float32)
+        peak = logits.max(axis=-1, keepdims=True)
+        total = row_sums(exponential(logits - peak))
+        target = mx.take_along_axis(logits, self._targets[part][:, None], axis=-1)
+        return (peak + mx.log(total) - target).squeeze(-1)
 
     def _logits(self, outputs: mx.array) -> mx.array:
         if self._head is None:
@@ -345,11 +342,28 @@ class _Part:
         return self._head.finish(self._head.raw_logits(self._module, outputs))
 
     def _rows(self) -> int:
-        if self._chunk is None:
-            vocabulary = int(self._logits(self._outputs[:1]).shape[-1])
-            size = CPU_CHUNK_BYTES if on_cpu() else GPU_CHUNK_BYTES
-            self._chunk = max(16, size // (4 * vocabulary))
-        return self._chunk
+        vocabulary = int(self._logits(self._outputs[:1]).shape[-1])
+        size = CPU_CHUNK_BYTES if on_cpu() else GPU_CHUNK_BYTES
+        return max(16, size // (4 * vocabulary))
+
+
+def _arrays(
+    documents: Sequence[Tokens], windows: Sequence[_Window], start_token: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+    """Inputs, targets and which targets count: [windows, width], the longest window first."""
+    width = windows[0].length if len(windows) == 1 else _padded(windows[0].length)
+    inputs = np.full((len(windows), width), start_token, dtype=np.int32)
+    targets = np.zeros((len(windows), width), dtype=np.int32)
+    counted = np.zeros((len(windows), width), dtype=bool)
+    for row, window in enumerate(windows):
+        tokens = documents[window.document]
+        length = window.length
+        targets[row, :length] = tokens[window.begin : window.end]
+        first = start_token if window.begin == 0 else int(tokens[window.begin - 1])
+        inputs[row, 0] = first
+        inputs[row, 1:length] = targets[row, : length - 1]
+        counted[row, window.scored - window.begin : length] = True
+    return inputs, targets, counted
 
 
 # --- CPU streams -----------------------------------------------------------------------------
@@ -360,11 +374,8 @@ def _cpu_stream(number: int) -> mx.Stream:
     return mx.new_stream(mx.cpu)
 
 
-def _shares(rows: int, streams: int) -> list[tuple[mx.Stream, slice]]:
-    """Which rows each stream gets; MLX's CPU kernels use one thread, and each stream has one."""
-    count = min(rows, streams) if on_cpu() else 1
+def _streams(count: int) -> list[mx.Stream]:
+    """So many streams; MLX's CPU kernels use one thread, and each stream has one."""
     if count < 2:
-        blas.set_blas_threads(streams)
-        return [(mx.default_stream(mx.default_device()), slice(0, rows))]
-    blas.set_blas_threads(1)
-    return [(_cpu_stream(i), part) for i, part in enumerate(equal_parts(rows, count))]
+        return [mx.default_stream(mx.default_device())]
+    return [_cpu_stream(number) for number in range(count)]

@@ -23,6 +23,7 @@ from mlx.utils import tree_unflatten
 from cptstudio.lm import cpu_head
 from cptstudio.lm.cpu_fusion import untraced, with_gradient
 from cptstudio.lm.cpu_kernels import exponential, on_cpu, row_sums
+from cptstudio.lm.embedding_gradient import less_rows
 from cptstudio.lm.output_head import OutputHead, hidden_states, output_size
 from cptstudio.lm.parameters import flatten
 
@@ -163,9 +164,9 @@ def _in_chunks_plain(
             _accumulate(sums, "bias", exps, factor.astype(piece.dtype))
     at_target = mx.concatenate(at_targets)
     if "weight" in sums:
-        sums["weight"] = sums["weight"].at[targets].subtract(hidden * at_target)
+        sums["weight"] = less_rows(sums["weight"], targets, hidden * at_target)
     if "bias" in sums:
-        sums["bias"] = sums["bias"].at[targets].subtract(at_target).squeeze(-1)
+        sums["bias"] = less_rows(sums["bias"], targets, at_target).squeeze(-1)
     return nats, mx.concatenate(found), *(sums[name] for name in trained)
 
 

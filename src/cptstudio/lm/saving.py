@@ -13,15 +13,19 @@ the base reads the result. Where mlx-lm's loading has no exact inverse, and for 
 quantized by mlx-lm, it has mlx-lm's names instead. Each tensor has the type that the base's files
 store it in (`lm.tensor_types`).
 
-Nothing here flushes to the disk: the caller commits the whole checkpoint folder at once.
+What is written is collected first, and then written tensor by tensor, so that a save takes no
+memory for a second model. Nothing here flushes to the disk: the caller commits the whole checkpoint
+folder at once.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,8 +40,19 @@ from cptstudio.lm.model_config import additions, normalized
 from cptstudio.lm.parameter_kinds import constants, parameter_kinds
 from cptstudio.lm.parameters import named_parameters, set_parameters, trainable_parameters
 from cptstudio.lm.tensor_layout import TensorLayout
-from cptstudio.lm.tensor_types import NAMES, as_stored, main_type
-from cptstudio.weight_files import read_tensors, weight_files
+from cptstudio.lm.tensor_types import IN_FILES, NAMES
+from cptstudio.lm.tensor_writing import (
+    TYPES,
+    Numbers,
+    Unwritten,
+    host_numbers,
+    main_type,
+    of_file,
+    unwritten,
+    write_tensors,
+)
+from cptstudio.run_files import FileRecord
+from cptstudio.weight_files import Tensor, read_tensors
 
 SHARD_SIZE = 5 * 10**9
 """Bytes of tensors in one weight file, at most, as Hugging Face's tools split them."""
@@ -54,7 +69,6 @@ mlx-lm's other programs may refuse the base, or compute another model without sa
 save the sum of base and adapter with `cpt-studio merge`: that folder holds both forms.
 """
 
-_METADATA = {"format": "mlx"}
 _COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.tiktoken", "*.model", "*.jsonl", "*.py")
 # Files of a model folder that describe its weights or its training, not its tokenizer.
 _OWN_FILES = frozenset(
@@ -67,42 +81,72 @@ _COMPANION_SIZE_LIMIT = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class SavedWeights:
-    """What `save_weights` wrote.
+class CollectedWeights:
+    """A model or an adapter that is to be written.
 
     Attributes:
         layout: "model" for a complete model folder, "adapter" for files beside the base.
         exact: the files hold the trained parameters bit for bit, so that training can go on
             from them; otherwise the training state must hold `trainable_parameters(model)`.
-        files: names in the folder.
         base_names: the tensors are named as in the base model's files, for other programs;
             False when they are named as in mlx-lm.
+        weights: tensors by the name of their file.
+        texts: the other files that are written, by name.
+        copies: files of the base that are copied.
+        computed: MLX computes tensors when they are written, so that only the thread of the
+            training may write them. Otherwise all that changes with the next step is held.
     """
 
     layout: Literal["model", "adapter"]
     exact: bool
-    files: tuple[str, ...]
     base_names: bool
+    weights: Mapping[str, dict[str, Unwritten]]
+    texts: Mapping[str, str]
+    copies: tuple[Path, ...] = ()
+    computed: bool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of all files in the folder."""
+        return (*self.texts, *self.weights, *(file.name for file in self.copies))
+
+    def write(
+        self, folder: Path, going_on: Callable[[], None] = lambda: None
+    ) -> dict[str, FileRecord]:
+        """Write all into an existing folder; files of the same names are overwritten.
+
+        Args:
+            going_on: called again and again; what it raises ends the writing.
+
+        Returns:
+            Size and SHA-256 of the files with weights, by name.
+        """
+        records = {}
+        for name, tensors in self.weights.items():
+            (folder / name).unlink(missing_ok=True)
+            records[name] = write_tensors(folder / name, tensors, going_on)
+        for name, text in self.texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        for file in self.copies:
+            shutil.copyfile(file, folder / file.name)
+        return records
 
 
-def save_weights(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> SavedWeights:
-    """Write the model, or its adapter, into an existing folder.
+def collect_weights(loaded: LoadedModel, method: AppliedMethod) -> CollectedWeights:
+    """Return what a save of a model, or of its adapter, writes.
 
     Args:
-        folder: where; files of the same names are overwritten.
         method: what `apply_method` returned for it.
 
     A complete model's tensors get the types of the base's; adapters are written as they are.
     """
     if method.kind != "full" and not method.train_embeddings:
-        return _save_adapter(folder, loaded, method)
-    exact = method.kind == "full" and stored_exactly(loaded)
+        return _collect_adapter(loaded, method)
     if method.kind == "full":
-        parameters = named_parameters(loaded.model)
-    else:
-        parameters = fused_parameters(loaded.model, wider_values(loaded))
-    files, base_names = save_model_folder(folder, loaded, parameters)
-    return SavedWeights("model", exact, files, base_names)
+        collected = _collect_model(loaded, named_parameters(loaded.model), computed=False)
+        return replace(collected, exact=stored_exactly(loaded))
+    parameters = fused_parameters(loaded.model, wider_values(loaded))
+    return _collect_model(loaded, parameters, computed=True)
 
 
 def stored_exactly(loaded: LoadedModel) -> bool:
@@ -117,7 +161,7 @@ def load_weights(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> No
     """Put the parameters of an exact checkpoint back into a model prepared the same way.
 
     Args:
-        folder: where `save_weights` returned `exact`.
+        folder: where weights were saved that are `exact`.
         loaded: loaded from the same base, with the same method applied.
         method: what `apply_method` returned for it.
     """
@@ -169,19 +213,28 @@ def _load_arrays(files: list[Path]) -> dict[str, mx.array]:
 # --- adapters --------------------------------------------------------------------------------
 
 
-def _save_adapter(folder: Path, loaded: LoadedModel, method: AppliedMethod) -> SavedWeights:
-    weights = trainable_parameters(loaded.model)
-    mx.save_safetensors(str(folder / ADAPTER_WEIGHTS), weights, metadata=_METADATA)
+def _collect_adapter(loaded: LoadedModel, method: AppliedMethod) -> CollectedWeights:
     text = dump_json(dict(method.adapter_config or {}), indent=2)
-    (folder / ADAPTER_CONFIG).write_text(text + "\n", encoding="utf-8")
-    files = [ADAPTER_WEIGHTS, ADAPTER_CONFIG]
+    texts = {ADAPTER_CONFIG: text + "\n"}
     differing = sorted(additions(read_model_config(loaded.path), loaded.path / "config.json"))
     if differing:
         # mlx-lm reads an adapter's base by itself, so nothing in this folder can put it right.
         note = _ADAPTER_NOTE.format(base=loaded.path, fields=", ".join(differing))
-        (folder / ADAPTER_NOTE).write_text(note, encoding="utf-8")
-        files.append(ADAPTER_NOTE)
-    return SavedWeights("adapter", True, tuple(files), True)
+        texts[ADAPTER_NOTE] = note
+    weights = {ADAPTER_WEIGHTS: collect_arrays(trainable_parameters(loaded.model))}
+    return CollectedWeights("adapter", True, True, weights, texts)
+
+
+def collect_arrays(arrays: Mapping[str, mx.array]) -> dict[str, Unwritten]:
+    """Return arrays of a network or an optimizer as they are now, to be written as they are."""
+    mx.eval(list(arrays.values()))
+    return {name: _held(value) for name, value in arrays.items()}
+
+
+def _held(value: mx.array) -> Unwritten:
+    # Taken now: whoever writes it may be another thread, for which MLX must not compute.
+    numbers = host_numbers(value)
+    return replace(unwritten(value), numbers=lambda: numbers)
 
 
 def fused_parameters(
@@ -251,60 +304,149 @@ def save_model_folder(
     Returns:
         The names of the files, and whether the tensors are named as in the base's files.
     """
+    collected = _collect_model(loaded, parameters, computed=True, shard_size=shard_size)
+    collected.write(folder)
+    return collected.files, collected.base_names
+
+
+def _collect_model(
+    loaded: LoadedModel,
+    parameters: Mapping[str, mx.array],
+    *,
+    computed: bool,
+    shard_size: int = SHARD_SIZE,
+) -> CollectedWeights:
     layout = loaded.layout
+    values = _Values(parameters, layout, computed)
     if layout is None:
-        tensors = as_stored(parameters, None, loaded.stored_types)
+        tensors = {
+            name: _as_stored(value, loaded.stored_types.get(name), values.maker(name))
+            for name, value in parameters.items()
+        }
     else:
-        files_tensors = read_tensors(loaded.path)
-        tensors = as_stored(layout.restore(parameters), files_tensors, loaded.stored_types)
-        tensors |= _untouched(loaded, layout)
-    written = main_type(tensors)
-    files = _write_shards(folder, tensors, shard_size)
-    config = _clean_config(loaded.path, NAMES.get(written) if written else None)
-    (folder / "config.json").write_text(
-        json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        files = read_tensors(loaded.path)
+        tensors = {
+            name: _as_stored(
+                parameters[layout.parameters_of(name)[0]],
+                IN_FILES.get(files[name].dtype),
+                values.maker(name),
+                shape,
+            )
+            for name, shape in layout.shapes.items()
+        }
+        tensors |= _untouched(loaded.path, files, layout)
+    main = main_type(tensors)
+    config = _clean_config(
+        loaded.path, next((NAMES[one] for one in NAMES if TYPES[one] == main), None)
     )
-    return ("config.json", *files, *_copy_companions(loaded.path, folder)), layout is not None
+    texts = {"config.json": json.dumps(config, indent=2, sort_keys=True) + "\n"}
+    weights, index = _shards(tensors, shard_size)
+    if index is not None:
+        texts["model.safetensors.index.json"] = index
+    copies = tuple(_companions(loaded.path))
+    return CollectedWeights("model", False, layout is not None, weights, texts, copies, computed)
 
 
-def _untouched(loaded: LoadedModel, layout: TensorLayout) -> dict[str, mx.array]:
+class _Values:
+    """A network's parameters, from which the tensors of a folder are made one at a time.
+
+    Args:
+        layout: how they become tensors; None where they are written as they are.
+        computed: they are lazy, and each is let go once nothing more is made of it; otherwise
+            they are taken as they are now.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, mx.array], layout: TensorLayout | None, computed: bool
+    ) -> None:
+        self._layout = layout
+        self._lazy = dict(parameters) if computed else {}
+        if not computed:
+            mx.eval(list(parameters.values()))
+        self._there: dict[str, Numbers] = (
+            {} if computed else {name: host_numbers(one) for name, one in parameters.items()}
+        )
+        made = layout.shapes if layout is not None else parameters
+        self._uses = Counter(source for name in made for source in self._sources(name))
+
+    def _sources(self, name: str) -> tuple[str, ...]:
+        return (name,) if self._layout is None else self._layout.parameters_of(name)
+
+    def maker(self, name: str) -> Callable[[], Numbers]:
+        """Return what makes the numbers of one tensor."""
+        return lambda: self._numbers(name)
+
+    def _numbers(self, name: str) -> Numbers:
+        sources = self._sources(name)
+        for source in sources:
+            if source not in self._there:
+                self._there[source] = host_numbers(self._lazy.pop(source))
+        numbers: Numbers = (
+            self._there[name] if self._layout is None else self._layout.restored(name, self._there)
+        )
+        self._uses.subtract(sources)
+        for source in set(sources):
+            if not self._uses[source]:
+                del self._there[source]
+        return numbers
+
+
+def _as_stored(
+    value: mx.array,
+    dtype: mx.Dtype | None,
+    maker: Callable[[], Numbers],
+    shape: tuple[int, ...] | None = None,
+) -> Unwritten:
+    """Return a tensor in the type of a base's files.
+
+    Args:
+        value: a parameter that it is made of, or that it is.
+        dtype: of that tensor there; None where it is not told.
+    """
+    floating = mx.issubdtype(value.dtype, mx.floating)
+    plain = unwritten(value, dtype if floating else None)
+    if shape is None:
+        return replace(plain, numbers=maker)
+    size = math.prod(shape) * (dtype if dtype is not None and floating else value.dtype).size
+    return replace(plain, shape=shape, bytes=size, numbers=maker)
+
+
+def _untouched(
+    folder: Path, files: Mapping[str, Tensor], layout: TensorLayout
+) -> dict[str, Unwritten]:
     """Tensors of the base that its network in mlx-lm does not have, such as an image encoder."""
     # A head that is dropped is a copy of the embedding; rotary tables are computed anew.
     superfluous = ("lm_head.weight", "inv_freq", ".masked_bias", ".attention.bias")
-    wanted = {name for name in layout.dropped if not name.endswith(superfluous)}
-    if not wanted:
-        return {}
-    arrays = _load_arrays(weight_files(loaded.path))
-    return {name: arrays[name] for name in wanted}
+    return {
+        name: of_file(folder, files[name])
+        for name in layout.dropped
+        if not name.endswith(superfluous)
+    }
 
 
-def _write_shards(folder: Path, tensors: dict[str, mx.array], shard_size: int) -> tuple[str, ...]:
-    shards: list[dict[str, mx.array]] = [{}]
+def _shards(
+    tensors: Mapping[str, Unwritten], shard_size: int
+) -> tuple[dict[str, dict[str, Unwritten]], str | None]:
+    """Share tensors out over files; returns the files, and the index where there are several."""
+    shards: list[dict[str, Unwritten]] = [{}]
     size = 0
-    for name, value in tensors.items():
-        if shards[-1] and size + value.nbytes > shard_size:
+    for name, tensor in tensors.items():
+        if shards[-1] and size + tensor.bytes > shard_size:
             shards.append({})
             size = 0
-        shards[-1][name] = value
-        size += value.nbytes
-    total = sum(value.nbytes for value in tensors.values())
-    tensors.clear()
-    weight_map: dict[str, str] = {}
-    names = []
-    for number, shard in enumerate(shards, start=1):
-        name = "model.safetensors"
-        if len(shards) > 1:
-            name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        mx.save_safetensors(str(folder / name), shard, metadata=_METADATA)
-        weight_map |= dict.fromkeys(shard, name)
-        names.append(name)
-        shard.clear()
-    if len(shards) > 1:
-        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-        text = json.dumps(index, indent=2)
-        (folder / "model.safetensors.index.json").write_text(text + "\n", encoding="utf-8")
-        names.append("model.safetensors.index.json")
-    return tuple(names)
+        shards[-1][name] = tensor
+        size += tensor.bytes
+    if len(shards) == 1:
+        return {"model.safetensors": shards[0]}, None
+    count = len(shards)
+    named = {
+        f"model-{number:05d}-of-{count:05d}.safetensors": shard
+        for number, shard in enumerate(shards, start=1)
+    }
+    total = sum(tensor.bytes for tensor in tensors.values())
+    weight_map = {name: file for file, shard in named.items() for name in shard}
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+    return named, json.dumps(index, indent=2) + "\n"
 
 
 def _clean_config(base: Path, dtype: str | None) -> dict[str, Any]:
@@ -324,13 +466,11 @@ def _clean_config(base: Path, dtype: str | None) -> dict[str, Any]:
     return config
 
 
-def _copy_companions(base: Path, folder: Path) -> tuple[str, ...]:
-    copied = []
+def _companions(base: Path) -> Iterator[Path]:
+    """Yield the files of a base that belong to its tokenizer."""
     for pattern in _COMPANIONS:
         for file in sorted(base.glob(pattern)):
             if file.name in _OWN_FILES or not file.is_file():
                 continue
             if file.stat().st_size <= _COMPANION_SIZE_LIMIT:
-                shutil.copyfile(file, folder / file.name)
-                copied.append(file.name)
-    return tuple(copied)
+                yield file

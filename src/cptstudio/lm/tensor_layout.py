@@ -34,6 +34,7 @@ _AT_ONCE = 1 << 20
 """Elements that are compared at once."""
 
 Index = npt.NDArray[np.int64]
+Numbers = npt.NDArray[Any]
 Factor = tuple[int, int]
 """A count of elements, and the distance between them."""
 Block = tuple[tuple[int, int], ...]
@@ -104,14 +105,15 @@ class TensorLayout:
     dropped: tuple[str, ...]
     _pieces: Mapping[str, tuple[_Piece, ...]]
 
-    def restore(self, parameters: Mapping[str, mx.array]) -> dict[str, mx.array]:
-        """Tensors as the files hold them, from parameters as mlx-lm names them (lazy)."""
-        return {name: self._restored(name, parameters) for name in self.shapes}
+    def parameters_of(self, name: str) -> tuple[str, ...]:
+        """Return the parameters that a tensor of the files is made of; one may come repeatedly."""
+        return tuple(piece.parameter for piece in self._pieces[name])
 
-    def _restored(self, name: str, parameters: Mapping[str, mx.array]) -> mx.array:
+    def restored(self, name: str, parameters: Mapping[str, Numbers]) -> Numbers:
+        """Return a tensor as the files hold it, from parameters as mlx-lm names them."""
         pieces, shape = self._pieces[name], self.shapes[name]
         size = math.prod(shape)
-        whole: mx.array | None = None
+        whole: Numbers | None = None
         for piece in pieces:
             box = piece.box(size)
             assert box is not None, "it was looked at when it was measured"
@@ -121,9 +123,8 @@ class TensorLayout:
             if piece.size == size:
                 return value.reshape(shape)
             if whole is None:
-                whole = mx.zeros(size, dtype=value.dtype)
-            whole = whole.reshape(lengths)
-            whole[tuple(small)] = value
+                whole = np.empty(size, dtype=value.dtype)
+            whole.reshape(lengths)[tuple(small)] = value
         assert whole is not None
         return whole.reshape(shape)
 
@@ -237,13 +238,13 @@ class _Numbering:
     def _owner(self, number: int) -> int:
         return int(self._owners(np.array([number]))[0])
 
-    def _owners(self, numbers: npt.NDArray[Any]) -> Index:
+    def _owners(self, numbers: Numbers) -> Index:
         owners = np.searchsorted(self._starts, numbers, side="right") - 1
         if owners.size and owners.min() < 0:
             raise ValueError("an element that no file has")
         return owners
 
-    def _blocks(self, numbers: npt.NDArray[Any]) -> list[Block]:
+    def _blocks(self, numbers: Numbers) -> list[Block]:
         """Cut a parameter along one axis where another tensor begins."""
         shape = numbers.shape
         for axis in range(numbers.ndim):
@@ -256,9 +257,7 @@ class _Numbering:
                 ]
         return [tuple((0, size) for size in shape)]
 
-    def _piece(
-        self, parameter: str, source: str, block: Block, numbers: list[npt.NDArray[Any]]
-    ) -> _Piece:
+    def _piece(self, parameter: str, source: str, block: Block, numbers: list[Numbers]) -> _Piece:
         shape, start = self._shapes[source], self._start_of[source]
         distances = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
@@ -302,7 +301,7 @@ def _untouched(parameter: str, source: str, shape: tuple[int, ...]) -> _Piece:
     return _Piece(parameter, source, block, 0, ((math.prod(shape), 1),))
 
 
-def _corner(numbers: npt.NDArray[Any], block: Block) -> int:
+def _corner(numbers: Numbers, block: Block) -> int:
     return int(numbers[tuple(low for low, _ in block)])
 
 

@@ -15,7 +15,6 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from cptstudio.lm.parameters import named_modules, named_parameters
-from cptstudio.weight_files import Tensor
 
 IN_FILES = {"F32": mx.float32, "BF16": mx.bfloat16, "F16": mx.float16}
 """As the safetensors format names them; other floating-point types are not written."""
@@ -71,28 +70,6 @@ def lasting_parameters(model: Module) -> frozenset[str]:
         if packed or wider or (may_cast is not None and not may_cast(name)):
             lasting.add(name)
     return frozenset(lasting)
-
-
-def as_stored(
-    tensors: Mapping[str, mx.array],
-    files: Mapping[str, Tensor] | None,
-    parameters: Mapping[str, mx.Dtype],
-) -> dict[str, mx.array]:
-    """Return tensors in the types of a base's files (lazy).
-
-    Args:
-        tensors: by their name in the base's files, or in mlx-lm.
-        files: the base's tensors, where these name them; None for mlx-lm's names.
-        parameters: what `stored_types` gave for the base.
-    """
-    result = {}
-    for name, value in tensors.items():
-        wanted = parameters.get(name)
-        if files is not None and name in files:
-            wanted = IN_FILES.get(files[name].dtype)
-        floating = mx.issubdtype(value.dtype, mx.floating)
-        result[name] = value.astype(wanted) if wanted is not None and floating else value
-    return result
 
 
 def narrowed(

@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from cptstudio.errors import Finding, UserError
-from cptstudio.run_files import CHECKPOINTS, Parent, RunConfig
-from cptstudio.settings import FIXED_IN_FORK, UNUSABLE, TrainingSettings, parse_settings
+from cptstudio.run_files import CHECKPOINTS, Parent, RunConfig, read_base_model
+from cptstudio.settings import (
+    FIXED_IN_FORK,
+    FREE_IN_FORK,
+    UNUSABLE,
+    TrainingSettings,
+    parse_settings,
+)
 from cptstudio.validation import title_of
 from cptstudio.workspace import check_name
 
@@ -32,7 +38,9 @@ def forked(
         UserError: a setting is unknown or cannot be changed in a fork.
     """
     check_name(name, "run")
-    fixed = sorted(key for key in changes if key.split(".")[0] in FIXED_IN_FORK)
+    fixed = sorted(
+        key for key in changes if key.split(".")[0] in FIXED_IN_FORK and key not in FREE_IN_FORK
+    )
     if fixed:
         raise UserError(
             "A fork keeps its parent's model, corpora and method. Prepare a new run instead.",
@@ -49,6 +57,7 @@ def forked(
             "name": name,
             "created": time.time(),
             "settings": parse_settings(tree),
+            **_base(parent, directory),
             # It has no steps of before that another network did.
             "configuration_reading": "normalized",
             "versions": {name: _installed(name, old) for name, old in parent.versions.items()},
@@ -59,6 +68,18 @@ def forked(
             ),
         }
     )
+
+
+def _base(parent: RunConfig, directory: Path) -> dict[str, Any]:
+    """What the parent's first session found out about its base, where its config.json does not."""
+    record = read_base_model(directory) if parent.model_hash is None else None
+    if record is None:
+        return {}
+    return {
+        "model_hash": record.hash,
+        "model_files": record.files,
+        "model_sizes": None,
+    }
 
 
 def _installed(package: str, recorded: str) -> str:

@@ -1,9 +1,11 @@
 """The keeper: one small process per run that starts the trainer and outlives the server.
 
 It is the trainer's parent for life, so the trainer's pid cannot be given to another process
-before the keeper has seen its end: the keeper's signals cannot hit a stranger. It asks for
-nothing and decides nothing. It delivers what control.json says ("stop" once as SIGTERM, "kill"
-as SIGKILL to the trainer's group), and records how the trainer ended in exit.json.
+before the keeper has seen its end: the keeper's signals cannot hit a stranger. It delivers what
+control.json says ("stop" once as SIGTERM, "kill" as SIGKILL to the trainer's group), and records
+how the trainer ended in exit.json. It asks for nothing and decides nothing: where a trainer ends
+for want of memory, it starts the next of the commands that spec.json has for that, if the user
+agreed to any before the start.
 
     python -P -m cptstudio.runs.keeper FOLDER LOCK_DESCRIPTOR
 
@@ -16,14 +18,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import select
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cptstudio import durable, macos, memory_evidence
+from cptstudio import device_failures, durable, macos, memory_evidence
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.runs import locks, records, sleep_prevention
@@ -68,6 +72,7 @@ class Trainer:
     def __init__(self, spec: Spec, inherited: tuple[int, ...]) -> None:
         self.pid, self._gate, self._failure = _fork_behind_gate(spec, inherited)
         self._run_directory = spec.run_directory
+        self._log_from = _size(Path(spec.run_directory) / _TRAIN_LOG)
         self.started = time.time()
         self._started_monotonic = time.monotonic()
         self._memory_before = memory_evidence.kill_counts()
@@ -102,8 +107,15 @@ class Trainer:
         _, status, usage = os.wait4(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         reason = os.read(self._failure, 4096).decode("utf-8", "replace")
+        kills = memory_evidence.rises(self._memory_before, memory_evidence.kill_counts())
+        cause = None
+        if code < 0 and requested is None:
+            log = Path(self._run_directory) / _TRAIN_LOG
+            sign = device_failures.sign_of_signal(-code, kills, log, self._log_from)
+            if sign is not None:
+                reason, cause = sign.says, sign.cause
         if not os.path.isdir(self._run_directory):
-            reason = f"the run directory {self._run_directory} was deleted"
+            reason, cause = f"the run directory {self._run_directory} was deleted", None
         return ExitRecord(
             attempt=attempt,
             code=code if code >= 0 else None,
@@ -119,11 +131,8 @@ class Trainer:
                 "peak_resident_bytes": macos.resident_bytes(usage.ru_maxrss),
                 "major_faults": usage.ru_majflt,
             },
-            memory={
-                "oom_kills": memory_evidence.rises(
-                    self._memory_before, memory_evidence.kill_counts()
-                )
-            },
+            memory={"oom_kills": kills},
+            cause=cause,
         )
 
     def _end_watch(self) -> Any:
@@ -136,6 +145,13 @@ class Trainer:
         watch = select.poll()
         watch.register(descriptor, select.POLLIN)
         return watch
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat(follow_symlinks=False).st_size
+    except OSError:
+        return 0
 
 
 def _fork_behind_gate(spec: Spec, inherited: tuple[int, ...]) -> tuple[int, int, int]:
@@ -212,11 +228,21 @@ class ControlReader:
         return control.request
 
 
-def keep(folder: Path, lock_descriptor: int) -> ExitRecord:
-    """Start the trainer that spec.json describes, stay until it ends, and record its end."""
+def keep(folder: Path, lock_descriptor: int) -> None:
+    """Start the trainer that spec.json describes, stay until it ends, and record its end.
+
+    The same for each further attempt that the spec has a command for, while such is called for.
+    """
     spec = records.read(folder / records.SPEC, Spec)
     if spec is None:
         raise FileNotFoundError(folder / records.SPEC)
+    following: Spec | None = spec
+    while following is not None:
+        following = _keep_attempt(folder, lock_descriptor, following)
+
+
+def _keep_attempt(folder: Path, lock_descriptor: int, spec: Spec) -> Spec | None:
+    """Keep one attempt; returns the one that follows it, if one does."""
     reserved = ReservedExitRecord(folder)
     # Open while keeper or trainer live: what keeps the machine awake reads the other end.
     awake_out, awake_in = os.pipe()
@@ -245,13 +271,47 @@ def keep(folder: Path, lock_descriptor: int) -> ExitRecord:
             requested = "stop"
             trainer.signal(signal.SIGTERM)
     record = trainer.reap(spec.attempt, requested)
+    # A request that came as it ended was not delivered; what it wants has happened.
+    following = None if control.new_request() else _following(spec, record, mark)
     try:
+        if following is not None:
+            # Before the end is recorded: with the lock held and this, the run is being started.
+            records.write(folder / records.SPEC, following)
         reserved.commit(record)
     except OSError as error:
         # Without a record the end is unknown ("lost"); the record's folder is not made again.
         print(f"{record}: could not be recorded: {error}", file=sys.stderr)
+        following = None
     os.close(awake_in)
-    return record
+    if following is not None and control.new_request() is not None:
+        # Somebody wants it to end, and it has.
+        return None
+    return following
+
+
+def _following(spec: Spec, record: ExitRecord, former_result: str | None) -> Spec | None:
+    """What was agreed for this end, if it is such an end and anything is left of it."""
+    if not spec.retries or record.requested is not None:
+        return None
+    cause = record.cause
+    if record.code is not None and os.path.isdir(spec.run_directory):
+        path = Path(spec.run_directory) / _RESULT
+        try:
+            said = durable.read_json(path) if records.file_mark(path) != former_result else None
+        except (OSError, UnusableFileError):
+            said = None
+        cause = said.get("cause") if isinstance(said, dict) else None
+    if cause is None:
+        return None
+    print(f"{spec.run}: ended by {cause}; going on as agreed", file=sys.stderr, flush=True)
+    return replace(
+        spec,
+        attempt=secrets.token_hex(8),
+        command=spec.retries[0],
+        retries=spec.retries[1:],
+        resume="",
+        requested=time.time(),
+    )
 
 
 def main(arguments: list[str]) -> int:

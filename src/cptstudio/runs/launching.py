@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cptstudio import durable
@@ -16,6 +17,7 @@ from cptstudio.run_files import RunConfig
 from cptstudio.runs import locks, records
 from cptstudio.runs.locks import Lock
 from cptstudio.runs.records import ExitRecord, KeeperRecord, Spec
+from cptstudio.session_settings import SessionSettings, for_session, smaller, told_last
 
 TRAINER_MODULE = "cptstudio.training.continued_pretraining"
 KEEPER_MODULE = "cptstudio.runs.keeper"
@@ -57,16 +59,37 @@ def take_run(folder: Path, run: str) -> Lock:
     return lock
 
 
-def trainer_command(run_directory: Path, resume: str | None) -> list[str]:
-    """Argument list of the training program. -P keeps the current folder out of its modules.
+@dataclass(frozen=True)
+class Beginning:
+    """How an attempt begins.
 
-    Args:
+    Attributes:
         resume: None to begin; a checkpoint's name; NEWEST also where there is none yet.
+        given: what the session is told to do otherwise than the run.
     """
+
+    resume: str | None = None
+    given: SessionSettings = field(default_factory=SessionSettings)
+
+
+def trainer_command(run_directory: Path, beginning: Beginning) -> list[str]:
+    """Argument list of the training program. -P keeps the current folder out of its modules."""
     command = [sys.executable, "-P", "-m", TRAINER_MODULE, str(run_directory)]
-    if resume is None:
-        return command
-    return [*command, "--resume"] if resume == NEWEST else [*command, "--resume", resume]
+    resume = beginning.resume
+    if resume is not None:
+        command += ["--resume"] if resume == NEWEST else ["--resume", resume]
+    return command + beginning.given.flags()
+
+
+def _retries(run_directory: Path, config: RunConfig, given: SessionSettings) -> list[list[str]]:
+    """The commands that were agreed for an end for want of memory."""
+    if not config.settings.compute.retry_with_less:
+        return []
+    session: SessionSettings | None = for_session(config, told_last(run_directory), given)
+    commands = []
+    while session is not None and (session := smaller(config, session)) is not None:
+        commands.append([*trainer_command(run_directory, Beginning(NEWEST, session)), "--agreed"])
+    return commands
 
 
 def launch(
@@ -74,7 +97,7 @@ def launch(
     folder: Path,
     run_directory: Path,
     config: RunConfig,
-    resume: str | None,
+    beginning: Beginning,
     prevent_sleep: bool,
 ) -> subprocess.Popen[bytes]:
     """Write down the attempt, hand the held lock to a new keeper, and wait for its record.
@@ -83,7 +106,6 @@ def launch(
 
     Args:
         lock: the run's own; see `take_run`.
-        resume: as for `trainer_command`.
 
     Raises:
         UserError: the keeper could not start the trainer.
@@ -95,10 +117,11 @@ def launch(
             run=config.name,
             run_directory=str(run_directory),
             run_created=config.created,
-            command=trainer_command(run_directory, resume),
-            resume=resume,
+            command=trainer_command(run_directory, beginning),
+            resume=beginning.resume,
             prevent_sleep=prevent_sleep,
             requested=time.time(),
+            retries=_retries(run_directory, config, beginning.given),
         )
         records.write(folder / records.SPEC, spec)
         keeper = _spawn(lock, folder)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -20,6 +20,8 @@ from cptstudio import durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.runs import locks
+from cptstudio.runs.launching import Beginning
+from cptstudio.session_settings import parse_session
 
 _FILE = "queue.json"
 _LOCK = "queue.lock"
@@ -35,12 +37,23 @@ class Waiting:
         attempt: the run's last attempt when it was queued, or None; another one since means
             that it was started by hand and has left the queue.
         added: Unix time in seconds.
+        given: what the session is told to do otherwise than the run.
     """
 
     run: str
     resume: str | None
     attempt: Annotated[str | None, Field(exclude=True)]
     added: float
+    given: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def beginning(self) -> Beginning:
+        """How it begins.
+
+        Raises:
+            UserError: what is given cannot be used.
+        """
+        return Beginning(self.resume, parse_session(self.given))
 
 
 class Queue:
@@ -67,13 +80,14 @@ class Queue:
                     resume=None if item["resume"] is None else _text(item["resume"]),
                     attempt=None if item["attempt"] is None else _text(item["attempt"]),
                     added=float(item["added"]),
+                    given=dict(item.get("given") or {}),
                 )
                 for item in value["waiting"]
             ]
         except (KeyError, TypeError, ValueError) as error:
             raise UnusableFileError(path, f"is not a queue: {error!r}") from None
 
-    def add(self, run: str, resume: str | None, attempt: str | None) -> int:
+    def add(self, run: str, beginning: Beginning, attempt: str | None) -> int:
         """Put a run at the end; returns its place, 1 for the next one.
 
         Raises:
@@ -82,7 +96,8 @@ class Queue:
         with self._changing() as waiting:
             if any(item.run == run for item in waiting):
                 raise UserError(f"The run {run} is in the queue already.")
-            waiting.append(Waiting(run, resume, attempt, time.time()))
+            given = beginning.given.told()
+            waiting.append(Waiting(run, beginning.resume, attempt, time.time(), given))
             return len(waiting)
 
     def remove(self, run: str) -> bool:

@@ -44,6 +44,8 @@ class Spec:
         resume: name of the checkpoint it continues from, None for a first start, or "" for a
             run that ended before its first checkpoint and begins again.
         requested: Unix time in seconds.
+        retries: commands that the keeper starts, one after the other, where an attempt ends for
+            want of memory or by the watchdog; the user agreed to that before the start.
     """
 
     attempt: str
@@ -54,6 +56,7 @@ class Spec:
     resume: str | None
     prevent_sleep: bool
     requested: float
+    retries: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class ExitRecord:
         duration: seconds by a clock that nobody sets.
         usage: its resources: user and system CPU seconds, peak resident bytes, page faults.
         memory: evidence of an out-of-memory kill, where the system gives any.
+        cause: a `device_failures.Cause`, where a signal ended it and there is evidence of one.
     """
 
     attempt: str
@@ -110,6 +114,7 @@ class ExitRecord:
     duration: float
     usage: dict[str, Any] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
+    cause: str | None = None
 
 
 def file_mark(path: Path) -> str | None:
@@ -172,8 +177,8 @@ def _checked(name: str, hint: Any, item: Any) -> Any:
         if type(item) in get_args(hint) or (item is None and NoneType in get_args(hint)):
             return item
     elif origin is list:
-        if isinstance(item, list) and all(isinstance(part, str) for part in item):
-            return item
+        if isinstance(item, list):
+            return [_checked(name, get_args(hint)[0], part) for part in item]
     elif type(item) is (origin or hint):
         return item
     raise ValueError(f"{name} is {type(item).__name__}, which it cannot be")

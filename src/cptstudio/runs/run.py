@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cptstudio import run_files, run_rows
 from cptstudio.errors import UserError
-from cptstudio.run_files import RunConfig
+from cptstudio.run_files import Preparation, RunConfig
 from cptstudio.runs import states
 from cptstudio.runs.records import ExitRecord
 from cptstudio.runs.states import Evidence, RunState
+
+_SIGNS: Final = (run_files.METRICS, run_files.EVENTS, run_files.LOG, run_files.PREPARATION)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Run:
         keeper_pid, trainer_pid: of the living ones; hints for the user.
         started: Unix time of its last attempt, or None.
         exit: how its last attempt ended, or None.
+        preparation: what its trainer does before the first step, while it does.
         stalled: alive, but without a sign of life for long.
         queue_position: its place in the queue, 1 for the next, or None.
         problems: files that could not be read, each with its reason.
@@ -44,6 +47,7 @@ class Run:
     trainer_pid: int | None
     started: float | None
     exit: ExitRecord | None
+    preparation: Preparation | None
     stalled: bool
     queue_position: int | None
     problems: tuple[str, ...]
@@ -102,16 +106,23 @@ def describe(
         trainer_pid=kept.trainer.pid if kept and evidence.lock_held else None,
         started=kept.started if kept else None,
         exit=ended if ended and kept and ended.attempt == kept.attempt else None,
+        preparation=_preparation(directory, kept.started if kept else 0.0) if state.alive else None,
         stalled=state.alive and _silent_for(directory, evidence) > stalled_after,
         queue_position=queue_position,
         problems=(*problems, *evidence.problems, *([damage] if damage else [])),
     )
 
 
+def _preparation(directory: Path, started: float) -> Preparation | None:
+    """What the trainer does before its first step; a record of a former attempt is none."""
+    found = run_files.read_preparation(directory)
+    return found if found is not None and found.time >= started else None
+
+
 def _silent_for(directory: Path, evidence: Evidence) -> float:
-    """Seconds since the trainer last wrote a row, an event or a line of its log."""
+    """Seconds since the trainer last wrote a row, an event, a line of its log, or its progress."""
     signs = [evidence.keeper.started if evidence.keeper else 0.0]
-    for name in (run_files.METRICS, run_files.EVENTS, run_files.LOG):
+    for name in _SIGNS:
         try:
             signs.append((directory / name).stat(follow_symlinks=False).st_mtime)
         except OSError:

@@ -16,10 +16,12 @@ from cptstudio import run_files
 from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import RunConfig
 from cptstudio.runs import forgetting, launching, locks, preflight, states
+from cptstudio.runs.launching import Beginning
 from cptstudio.runs.locks import Lock
 from cptstudio.runs.preferences import read_preferences
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.run import Run
+from cptstudio.session_settings import for_session, in_session, told_last
 from cptstudio.workspace import Workspace, check_new_run
 
 _LAUNCH_SECONDS: Final = 60.0
@@ -88,21 +90,21 @@ class Starter:
                 run_files.reserve(directory, config)
                 self._written(config)
                 if not queue:
-                    self._launch(lock, config.name, config, None)
+                    self._launch(lock, config.name, config, Beginning())
         if queue:
-            self._queue.add(config.name, None, None)
+            self._queue.add(config.name, Beginning(), None)
 
-    def begin(self, run: Run, resume: str | None, queue: bool) -> None:
+    def begin(self, run: Run, beginning: Beginning, queue: bool) -> None:
         """Start or resume a run that has its directory, or let it wait for its turn.
 
         Args:
-            resume: as for `launching.trainer_command`.
             queue: wait for the active runs instead of refusing.
 
         Raises:
             UserError: with all problems at once; nothing was started.
         """
         config = run_files.read_config(run.directory)
+        for_session(config, told_last(run.directory), beginning.given)  # It refuses what cannot be.
         folder = launching.private_folder(self._workspace.private, run.id)
         with self._one_launch_at_a_time():
             problems = preflight.problems_of(config, run.directory)
@@ -110,11 +112,11 @@ class Starter:
             if problems:
                 raise UserError(f"The run {run.id} cannot start:", problems)
             if queue:
-                self._queue.add(run.id, resume, run.attempt)
+                self._queue.add(run.id, beginning, run.attempt)
             else:
                 with launching.take_run(folder, run.id) as lock:
                     forgetting.clear_if_of_another_run(folder, config.created)
-                    self._launch(lock, run.id, config, resume)
+                    self._launch(lock, run.id, config, beginning)
                 self._queue.remove(run.id)
 
     def collect_keepers(self) -> None:
@@ -150,14 +152,15 @@ class Starter:
         with lock:
             yield
 
-    def _launch(self, lock: Lock, id: str, config: RunConfig, resume: str | None) -> None:
+    def _launch(self, lock: Lock, id: str, config: RunConfig, beginning: Beginning) -> None:
         prevent_sleep = self._prevent_sleep
         if prevent_sleep is None:
             prevent_sleep = read_preferences(self._workspace.private).prevent_sleep
         folder = launching.private_folder(self._workspace.private, id)
         directory = self._workspace.run(id)
-        self.before_launch(config)
-        keeper = launching.launch(lock, folder, directory, config, resume, prevent_sleep)
+        session = for_session(config, told_last(directory), beginning.given)
+        self.before_launch(in_session(config, session))
+        keeper = launching.launch(lock, folder, directory, config, beginning, prevent_sleep)
         with self._keepers_lock:
             self._keepers.append(keeper)
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, computed_field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from cptstudio import run_files
+from cptstudio.device_failures import Cause
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.run_files import EXIT_CODES, RunResult
@@ -44,11 +45,13 @@ class RunState:
         outcome: with "ended": how; with "lost": what the trainer itself reported, if it did.
         reason: the evidence, in a sentence.
         alone: with "running": started from a terminal, without a keeper.
+        cause: with "ended": what ended it, if that was no fault of its own.
     """
 
     name: StateName
     outcome: Outcome | None = None
     reason: str = ""
+    cause: Cause | None = None
     alone: bool = Field(default=False, exclude=True)
 
     @computed_field  # type: ignore[prop-decorator] # mypy knows no decorated property
@@ -228,8 +231,9 @@ def _without_keeper(evidence: Evidence) -> RunState:
     if evidence.trainer_lock_held:
         return RunState("running", reason="a trainer without a keeper holds its lock", alone=True)
     if evidence.result is not None:
-        reason = f"reported by the trainer: {evidence.result.reason}"
-        return RunState("ended", evidence.result.outcome, reason)
+        result = evidence.result
+        reason = f"reported by the trainer: {result.reason}"
+        return RunState("ended", result.outcome, reason, result.cause)
     if evidence.has_rows:
         return _lost(None, rebooted=False)
     return RunState("prepared", reason="it was never started")
@@ -255,18 +259,24 @@ def _how_it_ended(ended: ExitRecord, result: RunResult | None) -> RunState:
     if outcome in ("completed", "stopped") and (result is None or result.outcome != outcome):
         contradiction = f"the trainer ended as {outcome}, but its result does not say so"
         return RunState("ended", "failed", f"{contradiction}: {said}")
-    return RunState("ended", outcome or "failed", said)
+    cause = result.cause if result is not None and outcome == "failed" else None
+    return RunState("ended", outcome or "failed", said, cause)
 
 
 def _ended_by_signal(ended: ExitRecord) -> RunState:
     assert ended.signal is not None
-    kills = ended.memory.get("oom_kills")
-    rises = isinstance(kills, dict) and any(kills.values())
     if ended.signal == signal.SIGKILL and ended.requested == "kill":
         return RunState("ended", "killed", "killed because you asked for it")
-    if ended.signal == signal.SIGKILL and rises:
+    killed = ended.signal == signal.SIGKILL
+    for cause in get_args(Cause):
+        if ended.cause == cause:
+            outcome: Outcome = "killed" if killed else "failed"
+            return RunState("ended", outcome, f"{ended.reason}.", cause)
+    kills = ended.memory.get("oom_kills")
+    if killed and isinstance(kills, dict) and any(kills.values()):
+        # Of a version that did not say so itself.
         reason = "killed from outside, and the system counts an out-of-memory kill meanwhile"
-        return RunState("ended", "killed", reason)
+        return RunState("ended", "killed", reason, "memory")
     if ended.signal in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         return RunState("ended", "killed", "ended from outside")
     try:

@@ -37,7 +37,7 @@ from cptstudio.runs import run_requests as requests
 from cptstudio.runs.external.external_training import ExternalTraining
 from cptstudio.runs.external.imported_list import ID_PREFIX
 from cptstudio.runs.known_runs import KnownRuns, is_locked
-from cptstudio.runs.launching import NEWEST
+from cptstudio.runs.launching import NEWEST, Beginning
 from cptstudio.runs.locks import Lock
 from cptstudio.runs.on_run_end import RunEnds
 from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
@@ -47,6 +47,7 @@ from cptstudio.runs.run import Run
 from cptstudio.runs.server_lock import take_server_lock
 from cptstudio.runs.starting import Starter, checkpoint_of
 from cptstudio.runs.watcher import RunFollower, Update
+from cptstudio.session_settings import SessionSettings
 from cptstudio.workspace import Workspace
 
 _WATCH_SHORTEST, _WATCH_LONGEST = 0.1, 1.0
@@ -188,10 +189,16 @@ class TrainingManager:
         run = self.run(id)
         if run.state.name != "prepared":
             raise UserError(f"The run {id} is {run.state}; only a prepared one can be started.")
-        return self._begin(run, None, queue)
+        return self._begin(run, Beginning(), queue)
 
     def resume(
-        self, id: str, checkpoint: str | None = None, *, confirmed: bool, queue: bool = False
+        self,
+        id: str,
+        checkpoint: str | None = None,
+        *,
+        confirmed: bool,
+        queue: bool = False,
+        given: SessionSettings | None = None,
     ) -> Run:
         """Continue a run in its own directory from one of its checkpoints.
 
@@ -200,6 +207,7 @@ class TrainingManager:
                 beginning when the run ended before its first.
             confirmed: the user was asked and agreed to continue from that checkpoint.
             queue: wait for the active runs instead of refusing.
+            given: what this session is told to do otherwise than the run and the one before.
 
         Raises:
             UserError: without confirmation, while the run is alive, or where something else
@@ -212,17 +220,20 @@ class TrainingManager:
         name = checkpoint_of(run, checkpoint) if checkpoint or run.checkpoints() else NEWEST
         if run.state.alive or run.state.name == "missing":
             raise UserError(f"The run {id} is {run.state}; only one that ended can be resumed.")
-        if run.state.outcome == "completed" and name == (run.checkpoints() or [NEWEST])[-1]:
+        given = given or SessionSettings()
+        last = (run.checkpoints() or [NEWEST])[-1]
+        if run.state.outcome == "completed" and name == last and given.length is None:
             raise UserError(
-                f"The run {id} is complete: there is nothing to resume. To train on, fork it from "
-                "its last checkpoint, or resume it from an earlier one to do its last steps again."
+                f"The run {id} is complete: there is nothing to resume. To train on, give it a "
+                "longer length, fork it from its last checkpoint, or resume it from an earlier one "
+                "to do its last steps again."
             )
         if not confirmed:
             raise UserError(
                 f"Resuming {id} continues its training from {name or 'the beginning'}. It needs "
                 "your confirmation."
             )
-        return self._begin(run, name, queue)
+        return self._begin(run, Beginning(name, given), queue)
 
     def fork_config(
         self, id: str, checkpoint: str | None, name: str, changes: Mapping[str, Any] | None = None
@@ -247,13 +258,13 @@ class TrainingManager:
             config = config.model_copy(update={"settings": settings})
         return config
 
-    def begin_waiting(self, run: Run, resume: str | None) -> None:
+    def begin_waiting(self, run: Run, beginning: Beginning) -> None:
         """Start a run whose turn has come, as the queue kept it.
 
         Raises:
             UserError: with all that speaks against it.
         """
-        self._starter.begin(run, resume, queue=False)
+        self._starter.begin(run, beginning, queue=False)
 
     # --- ending ------------------------------------------------------------------------------
 
@@ -356,8 +367,8 @@ class TrainingManager:
         except UnusableFileError:
             return []
 
-    def _begin(self, run: Run, resume: str | None, queue: bool) -> Run:
-        self._starter.begin(run, resume, queue)
+    def _begin(self, run: Run, beginning: Beginning, queue: bool) -> Run:
+        self._starter.begin(run, beginning, queue)
         return self.run(run.id)
 
     def _request(self, id: str, request: Request) -> Run:

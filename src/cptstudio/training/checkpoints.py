@@ -1,8 +1,9 @@
 """Checkpoints: staged, verified, kept and deleted.
 
-A checkpoint is written into a folder beside its final name, every file is flushed and hashed,
+A checkpoint is written into a folder beside its final name, every file is hashed and flushed,
 manifest.json is written last, and the folder is renamed into place: under its final name a
-checkpoint is complete or not there. Former checkpoints are deleted only after that.
+checkpoint is complete or not there. Former checkpoints are deleted only after that. Where memory
+has room for it, all this happens beside the training (`training.checkpoint_writing`).
 """
 
 from __future__ import annotations
@@ -11,19 +12,27 @@ import errno
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mlx.core as mx
 from pydantic import ValidationError
 
 from cptstudio import durable
+from cptstudio.child_limits import usable_cores
 from cptstudio.errors import UserError
 from cptstudio.lm.finite import check_weights
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.methods import AppliedMethod
 from cptstudio.lm.parameters import trainable_parameters
-from cptstudio.lm.saving import load_weights, restore_trainable, save_weights, stored_exactly
+from cptstudio.lm.saving import (
+    collect_arrays,
+    collect_weights,
+    load_weights,
+    restore_trainable,
+    stored_exactly,
+)
 from cptstudio.retention import superfluous_steps
 from cptstudio.run_files import (
     CHECKPOINTS,
@@ -31,7 +40,6 @@ from cptstudio.run_files import (
     MANIFEST,
     TRAINING_STATE,
     CheckpointManifest,
-    FileRecord,
     Record,
     checkpoint_name,
     checkpoint_step,
@@ -39,12 +47,13 @@ from cptstudio.run_files import (
     incomplete_checkpoints,
     readable_manifests,
     verify_checkpoint,
-    write_record,
 )
 from cptstudio.settings import CheckpointSettings
+from cptstudio.training.checkpoint_writing import Saved, Snapshot, Writer, commit
+from cptstudio.training.memory import has_room
 from cptstudio.training.run_lock import RunLock
 from cptstudio.validation import sentences
-from cptstudio.weight_files import read_header, read_tensors
+from cptstudio.weight_files import read_tensors
 
 STATE_FILE = "state.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
@@ -88,6 +97,8 @@ class CheckpointStore:
         self._folder = lock.run_directory / CHECKPOINTS
         self._settings = settings
         self._config = b""
+        on_cpu = mx.default_device().type == mx.DeviceType.cpu
+        self._writer = Writer(usable_cores() if on_cpu else None)
 
     def prepare(self) -> None:
         """Make the folder, and sweep away what interrupted writes left in it."""
@@ -99,7 +110,7 @@ class CheckpointStore:
 
     # --- writing -----------------------------------------------------------------------------
 
-    def save(
+    def begin(
         self,
         state: TrainerState,
         loaded: LoadedModel,
@@ -109,45 +120,80 @@ class CheckpointStore:
         session: int,
         metrics_seq: int,
         domain_bits_per_byte: float | None,
-    ) -> Path:
-        """Write and commit a checkpoint; returns its folder.
+        flush: Callable[[], None],
+    ) -> bool:
+        """Hold what is to be saved, and write it, beside the training where memory has room for it.
+
+        `finished` tells what came of it. Former checkpoints that need not stay are deleted once
+        this one is committed.
+
+        Args:
+            flush: makes the rows that the checkpoint knows of survive the machine.
+
+        Returns:
+            Whether it is being written beside the training.
+
+        Raises:
+            CheckpointFailedError: there is too little space; nothing was changed.
+            RunDirectoryGoneError: the run directory was deleted.
+        """
+        self._lock.check_present()
+        self._check_space(checkpoint_size(loaded, method, optimizer_state))
+        weights = collect_weights(loaded, method)
+        tensors = {OPTIMIZER_FILE: collect_arrays(optimizer_state)}
+        if not weights.exact:
+            trained = collect_arrays(trainable_parameters(loaded.model))
+            tensors = {WEIGHTS_FILE: trained, **tensors}
+        snapshot = Snapshot(
+            weights,
+            tensors,
+            # What the run was at this step, so that an edit is noticed.
+            {STATE_FILE: _as_json(state), CONFIG: self._config},
+            CheckpointManifest(
+                step=state.step,
+                method=method.kind,
+                layout=weights.layout,
+                session=session,
+                metrics_seq=metrics_seq,
+                domain_bits_per_byte=domain_bits_per_byte,
+                files={},
+            ),
+        )
+        beside = self._settings.background and not weights.computed
+        beside = beside and has_room(state_size(loaded, optimizer_state))
+
+        def write(going_on: Callable[[], None]) -> tuple[Path, list[str]]:
+            flush()
+            target = self._folder / checkpoint_name(state.step)
+            self._write(snapshot, target, going_on)
+            return target, self._prune(state.step)
+
+        self._writer.begin(write, beside)
+        return beside
+
+    def finished(self, *, wait: bool) -> Saved | None:
+        """What `begin` has written, once; None where nothing is written or it is not done yet.
+
+        Args:
+            wait: for its end.
 
         Raises:
             CheckpointFailedError: the disk is full or refuses; nothing was changed.
             RunDirectoryGoneError: the run directory was deleted.
         """
-        self._lock.check_present()
-        needed = checkpoint_size(loaded, method, optimizer_state)
-        self._check_space(needed)
-        target = self._folder / checkpoint_name(state.step)
-        staged = durable.staging_path(target)
+        return self._writer.finished(wait)
+
+    def cancel(self) -> None:
+        """End what is being written: nobody wants it any more."""
+        self._writer.cancel()
+
+    def _write(self, snapshot: Snapshot, target: Path, going_on: Callable[[], None]) -> None:
         try:
-            staged.mkdir()
-            layout = _write_parts(staged, state, loaded, method, optimizer_state)
-            # What the run was at this step, so that an edit is noticed.
-            durable.write_bytes(staged / TRAINING_STATE / CONFIG, self._config)
-            manifest = CheckpointManifest(
-                step=state.step,
-                method=method.kind,
-                layout=layout,
-                session=session,
-                metrics_seq=metrics_seq,
-                domain_bits_per_byte=domain_bits_per_byte,
-                files=_file_records(staged),
-            )
-            durable.flush_tree(staged)
-            write_record(staged / MANIFEST, manifest)
-            self._lock.check_present()
-            durable.commit_directory(staged, target)
+            commit(snapshot, target, self._lock.check_present, going_on)
         except (OSError, RuntimeError, UserError) as error:
-            shutil.rmtree(staged, ignore_errors=True)
             # The write may have failed because the user deleted the run.
             self._lock.check_present()
             raise CheckpointFailedError(_why_failed(error, target, self._folder)) from error
-        except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
-            raise
-        return target
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self._folder).free
@@ -158,7 +204,7 @@ class CheckpointStore:
                 f"{self._folder}. Free some space and resume the run."
             )
 
-    def prune(self, current_step: int) -> list[str]:
+    def _prune(self, current_step: int) -> list[str]:
         """Delete what need not stay, after a commit; returns the names deleted."""
         there = readable_manifests(checkpoints_of(self._run_directory))
         known = {manifest.step: manifest.domain_bits_per_byte for _, manifest in there}
@@ -175,12 +221,19 @@ class CheckpointStore:
 
     # --- reading -----------------------------------------------------------------------------
 
-    def choose(self, name: str | None, *, accept_older: bool) -> Path | None:
+    def choose(
+        self,
+        name: str | None,
+        *,
+        accept_older: bool,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path | None:
         """The checkpoint to resume from, verified.
 
         Args:
             name: a checkpoint's folder name, or None for the newest.
             accept_older: when the newest are damaged, set them aside and take an older one.
+            progress: as for `verify_checkpoint`.
 
         Returns:
             None when the run has no checkpoint at all.
@@ -191,7 +244,7 @@ class CheckpointStore:
         complete = checkpoints_of(self._run_directory)
         if name is not None:
             chosen = choose_complete(self._run_directory, name)
-            verify_checkpoint(chosen)
+            verify_checkpoint(chosen, progress)
             return chosen
         damaged = []
         incomplete = incomplete_checkpoints(self._run_directory)
@@ -202,7 +255,7 @@ class CheckpointStore:
                     raise UserError(
                         f"The checkpoint {path.name} is damaged: its {MANIFEST} is missing."
                     )
-                verify_checkpoint(path)
+                verify_checkpoint(path, progress)
             except UserError as error:
                 damaged.append((path, error))
                 continue
@@ -251,33 +304,14 @@ def checkpoint_size(
     return state + whole + (0 if exact else trained)
 
 
-def _write_parts(
-    folder: Path,
-    state: TrainerState,
-    loaded: LoadedModel,
-    method: AppliedMethod,
-    optimizer_state: dict[str, mx.array],
-) -> Literal["model", "adapter"]:
-    saved = save_weights(folder, loaded, method)
-    own = folder / TRAINING_STATE
-    own.mkdir()
-    if not saved.exact:
-        mx.save_safetensors(str(own / WEIGHTS_FILE), trainable_parameters(loaded.model))
-    mx.save_safetensors(str(own / OPTIMIZER_FILE), optimizer_state)
-    durable.write_json(own / STATE_FILE, state.model_dump(mode="json"))
-    for file in folder.rglob("*.safetensors"):
-        read_header(file)
-    return saved.layout
+def state_size(loaded: LoadedModel, optimizer_state: dict[str, mx.array]) -> int:
+    """Bytes of all that the next update replaces."""
+    trained = trainable_parameters(loaded.model).values()
+    return sum(value.nbytes for value in (*trained, *optimizer_state.values()))
 
 
-def _file_records(folder: Path) -> dict[str, FileRecord]:
-    return {
-        path.relative_to(folder).as_posix(): FileRecord(
-            size=path.stat().st_size, sha256=durable.sha256_of_file(path)
-        )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+def _as_json(state: TrainerState) -> bytes:
+    return durable.dump_json(state.model_dump(mode="json"), indent=2).encode() + b"\n"
 
 
 def _why_failed(error: Exception, target: Path, folder: Path) -> str:

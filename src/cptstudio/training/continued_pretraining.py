@@ -24,7 +24,9 @@ from pathlib import Path
 import mlx.core as mx
 
 from cptstudio import durable, terminal
+from cptstudio.device_failures import sign_of
 from cptstudio.errors import UserError
+from cptstudio.lm.identity import kept_hashes, model_files
 from cptstudio.run_files import (
     EXIT_CODES,
     LOG,
@@ -38,8 +40,18 @@ from cptstudio.run_files import (
     write_record,
 )
 from cptstudio.run_rows import best_checkpoint, last_seq, last_session
+from cptstudio.session_settings import (
+    OVERRIDES,
+    SessionSettings,
+    add_arguments,
+    for_session,
+    given_by,
+    in_session,
+    told_last,
+)
 from cptstudio.training.checkpoints import (
     CheckpointStore,
+    TrainerState,
     choose_complete,
     load_optimizer_state,
     load_trained_weights,
@@ -47,11 +59,18 @@ from cptstudio.training.checkpoints import (
 )
 from cptstudio.training.console_progress import ProgressReporter, open_log, write_line
 from cptstudio.training.loop import Ending, TrainingLoop
-from cptstudio.training.run_integrity import check_config, check_reading
+from cptstudio.training.preparing import Preparing, StoppedBeforeTrainingError
+from cptstudio.training.run_integrity import (
+    check_config,
+    check_model,
+    check_reading,
+    note_model,
+)
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
-from cptstudio.training.setup import Setup, set_up, start_from_parent
+from cptstudio.training.setup import Setup, schedule_of, set_up, start_from_parent
+from cptstudio.training.training_data import run_length
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
-from cptstudio.workspace import check_format
+from cptstudio.workspace import Workspace, check_format
 
 NEWEST = ""
 """Value of `resume` that means the newest checkpoint."""
@@ -62,8 +81,10 @@ class ContinuedPretraining:
 
     Args:
         resume: None to start from the beginning; NEWEST or a checkpoint's folder name.
+        given: what this session is told to do otherwise than the run and the session before.
+        agreed: nobody asked for this session now; it was agreed to before the run was started.
         accept_older: resume from an older checkpoint when the newest is damaged.
-        verify: read all tokens again, also where nothing speaks for a change.
+        verify: read all tokens and the base model again, also where nothing speaks for a change.
     """
 
     def __init__(
@@ -72,12 +93,15 @@ class ContinuedPretraining:
         stop: StopRequest,
         *,
         resume: str | None = None,
+        given: SessionSettings | None = None,
+        agreed: bool = False,
         accept_older: bool = False,
         verify: bool = False,
     ) -> None:
         self._run_directory = run_directory
         self._stop = stop
         self._resume = resume
+        self._agreed = agreed
         self._accept_older = accept_older
         self._verify = verify
         # <workspace>/models/cpt/<run>
@@ -85,7 +109,10 @@ class ContinuedPretraining:
         self._config: RunConfig = read_config(run_directory)
         self._lock = RunLock(run_directory)
         try:
-            self._check_may_start()
+            self._told = for_session(
+                self._config, told_last(run_directory), given or SessionSettings()
+            )
+            self._check_may_start(given or SessionSettings())
             self._log = open_log(run_directory / LOG)
         except UserError:
             self._lock.close()
@@ -96,7 +123,7 @@ class ContinuedPretraining:
         self._planned_steps = 0
         self._stays_complete = self._is_complete()
 
-    def _check_may_start(self) -> None:
+    def _check_may_start(self, given: SessionSettings) -> None:
         used = bool(checkpoints_of(self._run_directory)) or last_seq(self._run_directory) > 0
         if self._resume is None and used:
             raise UserError(
@@ -105,12 +132,13 @@ class ContinuedPretraining:
             )
         if self._resume:
             choose_complete(self._run_directory, self._resume)
-        if self._resume == NEWEST:
+        if self._resume == NEWEST and given.length is None:
             result = read_result(self._run_directory)
             if result is not None and result.outcome == "completed":
                 raise UserError(
                     f"The run {self._config.name!r} is complete ({result.reason}) There is nothing "
-                    "to resume. To train on, fork it from its last checkpoint."
+                    "to resume. To train on, give it a longer length, or fork it from its last "
+                    "checkpoint."
                 )
 
     def _is_complete(self) -> bool:
@@ -134,16 +162,10 @@ class ContinuedPretraining:
             ending = self._train(logger)
         except RunDirectoryGoneError:
             ending = self._gone()
-        except UserError as error:
-            ending = Ending("failed", str(error))
+        except StoppedBeforeTrainingError:
+            ending = Ending("stopped", str(self._stop.reason))
         except Exception as error:
-            # A fault of ours keeps its trace in the log; the result still says that it ended so.
-            reason = explain(error)
-            if reason is None:
-                traceback.print_exc()
-                write_line(self._log, traceback.format_exc())
-                reason = f"The trainer failed: {type(error).__name__}: {error}"
-            ending = Ending("failed", reason)
+            ending = self._failed(error)
         try:
             self._lock.check_present()
             self._record_end(ending, logger)
@@ -153,6 +175,31 @@ class ContinuedPretraining:
             self._lock.close()
         return ending
 
+    def _failed(self, error: Exception) -> Ending:
+        """How the run ended by an exception."""
+        sign = sign_of(error)
+        if sign is not None:
+            step = self._loop.step if self._loop else 0
+            where = f"in step {step + 1:,}" if self._loop else "while it was set up"
+            peak = mx.get_peak_memory() / 1e9
+            write_line(self._log, traceback.format_exc())
+            ending = Ending(
+                "failed",
+                f"{sign.says}, {where} (peak {peak:.1f} GB). {_words(error)}",
+                sign.cause,
+            )
+        elif isinstance(error, UserError):
+            ending = Ending("failed", str(error))
+        else:
+            # A fault of ours keeps its trace in the log; the result still says that it ended so.
+            reason = explain(error)
+            if reason is None:
+                traceback.print_exc()
+                write_line(self._log, traceback.format_exc())
+                reason = f"The trainer failed: {type(error).__name__}: {error}"
+            ending = Ending("failed", reason)
+        return ending
+
     def _gone(self) -> Ending:
         return Ending("failed", f"The run directory {self._run_directory} was deleted.")
 
@@ -160,12 +207,30 @@ class ContinuedPretraining:
         checkpoints = CheckpointStore(self._lock, self._config.settings.checkpoints)
         checkpoints.prepare()
         checkpoint = None
-        if self._resume is not None:
-            checkpoint = checkpoints.choose(self._resume or None, accept_older=self._accept_older)
-            if checkpoint is not None:
-                check_config(self._run_directory, checkpoint)
-                check_reading(self._config, checkpoint)
-        setup = set_up(self._config, verify=self._verify)
+        preparing = Preparing(self._lock, self._stop, self._log)
+        try:
+            if self._resume is not None:
+                checkpoint = checkpoints.choose(
+                    self._resume or None,
+                    accept_older=self._accept_older,
+                    progress=preparing.phase("Reading the checkpoint"),
+                )
+                if checkpoint is not None:
+                    check_config(self._run_directory, checkpoint)
+                    check_reading(self._config, checkpoint)
+            state = None if checkpoint is None else load_trainer_state(checkpoint)
+            self._check_model(preparing)
+            preparing.phase("Loading the corpora and the model")
+            setup = set_up(
+                self._config,
+                self._told,
+                done=(0, 0) if state is None else (state.step, state.next_batch),
+                verify=self._verify,
+            )
+        finally:
+            preparing.close()
+        if checkpoint is not None and state is not None:
+            self._check_length(checkpoint, state, setup)
         self._planned_steps = setup.length.steps
         reporter = ProgressReporter(setup.length.steps, log=self._log)
         for note in setup.notes:
@@ -174,10 +239,10 @@ class ContinuedPretraining:
             setup, logger, checkpoints, self._lock, self._stop, reporter, self.session
         )
         self._loop = loop
-        if checkpoint is None:
+        if checkpoint is None or state is None:
             start_from_parent(setup)
         else:
-            self._restore(checkpoint, setup, loop)
+            self._restore(checkpoint, state, setup, loop)
         if self._stays_complete:
             (self._run_directory / RESULT).unlink(missing_ok=True)
             durable.flush_directory(self._run_directory)
@@ -188,12 +253,62 @@ class ContinuedPretraining:
         finally:
             reporter.close()
 
-    def _restore(self, checkpoint: Path, setup: Setup, loop: TrainingLoop) -> None:
+    def _check_length(self, checkpoint: Path, state: TrainerState, setup: Setup) -> None:
+        """Refuse a length with which the steps done so far would have had other rates.
+
+        Raises:
+            UserError: says what to do.
+        """
+        told = told_last(self._run_directory, read_manifest(checkpoint).session)
+        former = in_session(self._config, told).settings
+        if former.length == setup.settings.length:
+            return
+        done = (state.step, state.next_batch)
+        was = schedule_of(former, run_length(former, setup.data.order, done=done))
+        if setup.length.steps < state.step:
+            raise UserError(
+                f"A length of {setup.settings.length} is {setup.length.steps:,} steps, and "
+                f"{checkpoint.name} has {state.step:,} of them done. Use a longer one."
+            )
+        if not setup.schedule.same_until(was, state.step):
+            raise UserError(
+                f"The learning rate of {checkpoint.name} has followed a {was.kind} schedule of "
+                f"{was.total_steps:,} steps, which with a length of {setup.settings.length} would "
+                "have been another one. Fork the run from this checkpoint: a fork warms up again. "
+                "Runs with a constant or wsd schedule can be made longer, wsd from a checkpoint "
+                "before its decay."
+            )
+
+    def _check_model(self, preparing: Preparing) -> None:
+        """Compare the base with what the run was prepared with; reads it unless that is known."""
+        progress = preparing.phase("Reading the base model")
+        kept = kept_hashes(Workspace(self._run_directory.parent.parent.parent).private)
+
+        def checked(again: bool) -> dict[str, str]:
+            return check_model(
+                self._config,
+                self._run_directory,
+                lambda folder: model_files(folder, kept, again=again, progress=progress),
+            )
+
+        known = not self._verify and kept.of(Path(self._config.model_path)) is not None
+        try:
+            found = checked(again=self._verify)
+        except UserError:
+            if not known:
+                raise
+            # What is known of it may be of other files, whose dates were set back.
+            found = checked(again=True)
+        note_model(self._config, self._run_directory, found)
+
+    def _restore(
+        self, checkpoint: Path, state: TrainerState, setup: Setup, loop: TrainingLoop
+    ) -> None:
         """Put weights, optimizer state and counters back, bit for bit."""
         try:
             load_trained_weights(checkpoint, setup.loaded, setup.method)
             setup.optimizer.load_state(load_optimizer_state(checkpoint))
-            loop.load_state(load_trainer_state(checkpoint))
+            loop.load_state(state)
         except ValueError as error:
             raise UserError(
                 f"The checkpoint {checkpoint.name} does not fit this run: {error}."
@@ -213,19 +328,26 @@ class ContinuedPretraining:
         logger: TrainingMetricsLogger,
         reporter: ProgressReporter,
     ) -> None:
+        told = {OVERRIDES: self._told.told()} if self._told.told() else {}
         if self._resume is not None:
             after = 0 if checkpoint is None else read_manifest(checkpoint).metrics_seq
             logger.resume(loop.step, after)
             source = "the beginning" if checkpoint is None else checkpoint.name
             message = f"Resumed from {source}, step {loop.step:,} of {setup.length.steps:,}."
-            logger.event("resumed", loop.step, message, planned_steps=setup.length.steps)
+            if self._agreed:
+                message = f"Memory or time ran out; going on as agreed before Start. {message}"
+            message += _otherwise(self._told)
+            logger.event("resumed", loop.step, message, planned_steps=setup.length.steps, **told)
         else:
             message = (
                 f"Training {setup.method.trainable:,} of {setup.method.total:,} parameters "
                 f"({setup.method.kind}) for {setup.length.steps:,} steps of about "
                 f"{setup.length.tokens_per_step:,.0f} tokens."
             )
-            logger.event("started", 0, message, planned_steps=setup.length.steps)
+            message += _otherwise(self._told)
+            logger.event("started", 0, message, planned_steps=setup.length.steps, **told)
+        # The next session asks what this one was told.
+        logger.flush_to_disk()
         reporter.say(message)
 
     def _record_end(self, ending: Ending, logger: TrainingMetricsLogger | None) -> None:
@@ -242,6 +364,7 @@ class ContinuedPretraining:
             skipped_steps=loop.guard.skipped if loop else 0,
             session=self.session,
             ended=time.time(),
+            cause=ending.cause,
         )
         try:
             if not self._stays_complete:
@@ -255,17 +378,25 @@ class ContinuedPretraining:
             print(f"How the run ended could not be written: {error.strerror}.", file=sys.stderr)
 
 
+def _otherwise(told: SessionSettings) -> str:
+    """What a session was told, as the end of a sentence's paragraph."""
+    parts = [
+        f"{SessionSettings.model_fields[name].title or name} {'on' if value is True else value}"
+        for name, value in told.told().items()
+    ]
+    return f" In this session: {', '.join(parts)}." if parts else ""
+
+
+def _words(error: BaseException) -> str:
+    """The device's own words, for who looks them up: the first line of the first error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    words = str(error).strip().splitlines()
+    return f"It said: {words[0][:300]}" if words else ""
+
+
 def explain(error: Exception) -> str | None:
     """What went wrong and what to do, for the failures that a user can put right."""
-    text = str(error)
-    if isinstance(error, MemoryError) or any(
-        sign in text.lower() for sign in ("out of memory", "unable to allocate", "bad_alloc")
-    ):
-        return (
-            f"The memory did not suffice (peak {mx.get_peak_memory() / 1e9:.1f} GB). Use fewer "
-            "rows with more accumulation, gradient checkpointing, a shorter context, or lora in "
-            "place of full."
-        )
     if isinstance(error, OSError) and error.errno is not None:
         return (
             f"A file of the run could not be written or read: {error.strerror} "
@@ -296,7 +427,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read all tokens again, even if nothing seems to have changed",
+        help="read all tokens and the base model again, even if nothing seems to have changed",
+    )
+    add_arguments(parser)
+    parser.add_argument(
+        "--agreed",
+        action="store_true",
+        help="this session was agreed to before the run was started",
     )
     options = parser.parse_args(arguments)
     terminal.prepare()
@@ -308,6 +445,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.run_directory.absolute(),
             stop,
             resume=options.resume,
+            given=given_by(options),
+            agreed=options.agreed,
             accept_older=options.accept_older,
             verify=options.verify,
         )

@@ -15,6 +15,7 @@ from cptstudio.lm.description import describe_model
 from cptstudio.lm.network_reader import read_network
 from cptstudio.retention import most_at_once
 from cptstudio.run_files import RunConfig, checkpoints_of, read_config
+from cptstudio.session_settings import SessionSettings, for_session, in_session, told_last
 from cptstudio.settings import Settings, TrainingSettings
 from cptstudio.training.machine import this_machine
 from cptstudio.training.planning import Plan, make_plan
@@ -68,11 +69,21 @@ def fit_of_plan(plan: Plan) -> Fit:
     return Fit(plan.memory.total, plan.memory_available, plan.disk_needed, plan.disk_free)
 
 
-def fit_of_run(config: RunConfig | None, directory: Path) -> Fit | None:
-    """What a run that has its directory needs to go on; None where that cannot be told."""
+def fit_of_run(
+    config: RunConfig | None, directory: Path, given: SessionSettings | None = None
+) -> Fit | None:
+    """What a run that has its directory needs to go on; None where that cannot be told.
+
+    Args:
+        given: what its next session is told.
+
+    Raises:
+        UserError: an update of the run cannot be cut as it was given.
+    """
     if config is None:
         return None
-    settings = config.settings
+    session = for_session(config, told_last(directory), given or SessionSettings())
+    settings = in_session(config, session).settings
     try:
         machine = this_machine()
         model = describe_model(Path(config.model_path))

@@ -7,6 +7,7 @@ rows and weights are the same as without the stop.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
@@ -14,14 +15,19 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
-from cptstudio.run_files import Outcome
+from cptstudio.device_failures import Cause
+from cptstudio.run_files import Outcome, checkpoint_step
 from cptstudio.run_rows import EVALUATION, TRAIN
-from cptstudio.training.checkpoints import CheckpointStore, TrainerState
+from cptstudio.training.checkpoints import (
+    CheckpointFailedError,
+    CheckpointStore,
+    TrainerState,
+)
 from cptstudio.training.console_progress import ProgressReporter
 from cptstudio.training.evaluation import EvaluationAbandonedError, complete_prompts, evaluate
 from cptstudio.training.guards import EarlyStopping, StepGuard
 from cptstudio.training.memory import MemoryMeter
-from cptstudio.training.run_lock import RunLock
+from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup
 from cptstudio.training.step import SubmittedStep, TrainingStep
 from cptstudio.training.stop_requests import StopRequest
@@ -30,10 +36,11 @@ from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended, and a sentence about why."""
+    """How a run ended, a sentence about why, and the cause where it is no fault of the run's."""
 
     outcome: Outcome
     reason: str
+    cause: Cause | None = None
 
 
 class TrainingLoop:
@@ -68,6 +75,7 @@ class TrainingLoop:
         self._evaluated_step: int | None = None
         self._evaluated_value: float | None = None
         self._saved_step: int | None = None
+        self._save_told: dict[str, float] = {}
         self._last_time = time.perf_counter()
 
     def load_state(self, state: TrainerState) -> None:
@@ -102,10 +110,25 @@ class TrainingLoop:
             RunDirectoryGoneError: the run directory was deleted.
             OSError: rows could not be written.
         """
+        try:
+            ending = self._run()
+            self._finish_save(wait=True)
+        except RunDirectoryGoneError:
+            self._checkpoints.cancel()
+            raise
+        except Exception:
+            # What ends the run is told; a checkpoint that became whole meanwhile is there, too.
+            with contextlib.suppress(CheckpointFailedError, RunDirectoryGoneError, OSError):
+                self._finish_save(wait=True)
+            raise
+        return ending
+
+    def _run(self) -> Ending:
         length = self._setup.length
         self._last_time = time.perf_counter()
         self._memory.read()  # What loading took is no step's.
         while True:
+            self._finish_save(wait=False)
             finished = self.step >= length.steps
             if not self._stop and self._evaluation_due(finished):
                 self._evaluate()
@@ -283,13 +306,14 @@ class TrainingLoop:
     # --- save --------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        """Commit a checkpoint of this step, then delete what need not stay."""
+        """Begin a checkpoint of this step. It is told once it is committed."""
+        self._finish_save(wait=True)
         self._finish_steps(leave=0)
+        started = time.perf_counter()
         optimizer_state = self._setup.optimizer.state()
         mx.eval(optimizer_state)
-        self._logger.flush_to_disk()
         value = self._evaluated_value if self._evaluated_step == self.step else None
-        path = self._checkpoints.save(
+        beside = self._checkpoints.begin(
             self.state(),
             self._setup.loaded,
             self._setup.method,
@@ -297,11 +321,27 @@ class TrainingLoop:
             session=self._session,
             metrics_seq=self._logger.seq,
             domain_bits_per_byte=value if value is not None and math.isfinite(value) else None,
+            flush=self._logger.flush_to_disk,
         )
         self._saved_step = self.step
-        message, peak = f"Saved {path.name}.", self._memory.read()["memory_peak"]
-        self._logger.event("checkpoint", self.step, message, checkpoint=path.name, memory_peak=peak)
-        for name in self._checkpoints.prune(self.step):
-            self._logger.event("deleted", self.step, f"Deleted {name}.", checkpoint=name)
-        self._reporter.say(message)
+        told = {"pause": time.perf_counter() - started}
+        if not beside:
+            told["memory_peak"] = self._memory.read()["memory_peak"]
+        self._save_told = told
+        self._finish_save(wait=not beside)
         self._last_time = time.perf_counter()
+
+    def _finish_save(self, *, wait: bool) -> None:
+        """Tell that the checkpoint under way is committed, if it is."""
+        saved = self._checkpoints.finished(wait=wait)
+        if saved is None:
+            return
+        name = saved.path.name
+        step = checkpoint_step(name) or 0
+        message = f"Saved {name}."
+        self._logger.event(
+            "checkpoint", step, message, checkpoint=name, seconds=saved.seconds, **self._save_told
+        )
+        for one in saved.deleted:
+            self._logger.event("deleted", step, f"Deleted {one}.", checkpoint=one)
+        self._reporter.say(message)

@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cptstudio.lm.identity import hash_of_files, known_model_files, tokenizer_files
+from cptstudio.lm.identity import (
+    hash_of_files,
+    kept_hashes,
+    model_files,
+    read_is_long,
+    sizes_and_times,
+    tokenizer_files,
+)
 from cptstudio.run_files import CorpusRecord, RunConfig, reserve
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import describe_machine, installed_versions
@@ -49,14 +56,17 @@ def plan_config(
         UserError: the run cannot be planned.
     """
     plan = make_plan(workspace, settings)
-    files = known_model_files(plan.model.path)
+    path, kept = plan.model.path, kept_hashes(workspace.private)
+    # Who starts a run does not wait until a large model has been read: its first session reads it.
+    files = kept.of(path) if read_is_long(path) else model_files(path)
     config = RunConfig(
         name=name,
         created=time.time(),
         settings=plan.settings,
         model_path=str(plan.model.path),
-        model_hash=hash_of_files(files),
+        model_hash=None if files is None else hash_of_files(files),
         model_files=files,
+        model_sizes=sizes_and_times(path) if files is None else None,
         tokenizer_files=tokenizer_files(plan.model.path),
         corpora=tuple(
             CorpusRecord(
@@ -72,5 +82,6 @@ def plan_config(
         held_out="windows",
         parameter_rule="kinds",
         configuration_reading="normalized",
+        order_of="rows",
     )
     return config, plan

@@ -7,6 +7,7 @@ What has changed is told by its file, with what was expected and what there is.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +15,17 @@ from typing import Any, Final
 from cptstudio import durable
 from cptstudio.corpus.tokenizer import behaviour_hash_of, load_tokenizer
 from cptstudio.errors import UserError
-from cptstudio.lm.identity import hash_of_files, model_files, tokenizer_files
-from cptstudio.run_files import CONFIG, TRAINING_STATE, RunConfig, read_config
+from cptstudio.lm.identity import hash_of_files, model_files, sizes_and_times, tokenizer_files
+from cptstudio.run_files import (
+    BASE_MODEL,
+    CONFIG,
+    TRAINING_STATE,
+    BaseModelRecord,
+    RunConfig,
+    read_base_model,
+    read_config,
+    write_record,
+)
 
 SHOWN: Final = 12
 """Digits of a hash that are shown."""
@@ -25,24 +35,55 @@ _PLACES: Final = ("model_path", "settings.model.path", "parent.path", "parent.ch
 _MOST_SHOWN: Final = 5
 
 
-def check_model(config: RunConfig, hashes: Callable[[Path], dict[str, str]] = model_files) -> None:
+def check_model(
+    config: RunConfig, run_directory: Path, hashes: Callable[[Path], dict[str, str]] = model_files
+) -> dict[str, str]:
     """Compare the base model's weights and configuration with what the run was prepared with.
 
     Args:
         hashes: gives the SHA-256 of the base's files, read anew or remembered.
 
+    Returns:
+        These hashes.
+
     Raises:
         UserError: names the first file that differs, where the run's record tells.
     """
     folder = Path(config.model_path)
+    expected = config.model_files
+    if config.model_hash is None:
+        record = read_base_model(run_directory)
+        expected = record.files if record is not None else None
+        if record is None and (changed := _changed_since(config)):
+            raise UserError(
+                f"The base model in {folder} was changed after this run was prepared: {changed}. "
+                "Put the original files back, or prepare a new run with the model as it is now."
+            )
     found = hashes(folder)
-    if hash_of_files(found) == config.model_hash:
-        return
+    wanted = config.model_hash or (hash_of_files(expected) if expected is not None else None)
+    if wanted is None or hash_of_files(found) == wanted:
+        return found
     raise UserError(
         f"The base model in {folder} is not the one that this run was prepared with: "
-        f"{_difference(config.model_files, found)}. Put the original files back and resume, or "
+        f"{_difference(expected, found)}. Put the original files back and resume, or "
         "prepare a new run with the model as it is now."
     )
+
+
+def _changed_since(config: RunConfig) -> str:
+    """What differs from when a run was prepared whose base had not been read then."""
+    was = config.model_sizes or {}
+    now = sizes_and_times(Path(config.model_path))
+    names = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more} {'have' if more else 'has'} another size or date" if names else ""
+
+
+def note_model(config: RunConfig, run_directory: Path, files: dict[str, str]) -> None:
+    """Keep with the run which base it is trained on, where config.json does not say it."""
+    if config.model_hash is None and read_base_model(run_directory) is None:
+        record = BaseModelRecord(read=time.time(), hash=hash_of_files(files), files=files)
+        write_record(run_directory / BASE_MODEL, record)
 
 
 def _difference(expected: dict[str, str] | None, found: dict[str, str]) -> str:
@@ -129,7 +170,8 @@ def check_reading(config: RunConfig, checkpoint: Path) -> None:
         return
     found = _differences(config, config.settings.data.context_length or 0)
     if found:
-        check_model(config)  # Another base than it was trained on says nothing about it.
+        # Another base than it was trained on says nothing about it.
+        check_model(config, checkpoint.parent.parent)
         raise UserError(
             f"The run {config.name!r} was trained up to {checkpoint.name} by a former version, "
             f"which read the configuration of its base in {config.model_path} wrongly: with "

@@ -41,6 +41,20 @@ class Schedule:
     decay_fraction: float = 0.2
     final_fraction: float = 0.0
 
+    @property
+    def decay_start(self) -> int:
+        """The first update whose rate may depend on how many there are in all."""
+        if self.kind == "constant":
+            return self.total_steps
+        if self.kind == "wsd":
+            decay_steps = round(self.total_steps * self.decay_fraction)
+            return max(self.warmup_steps, self.total_steps - decay_steps)
+        return self.warmup_steps
+
+    def same_until(self, other: Schedule, step: int) -> bool:
+        """Whether the updates before a step have the same rates in both."""
+        return all(self(index) == other(index) for index in range(step))
+
     def __call__(self, index: int) -> float:
         """Fraction of the peak rate for the update with this zero-based index."""
         if index < self.warmup_steps:
@@ -51,10 +65,7 @@ class Schedule:
         """From 1 at the end of the warm-up towards 0 at the end of the run."""
         if self.kind == "constant":
             return 1.0
-        start = self.warmup_steps
-        if self.kind == "wsd":
-            decay_steps = round(self.total_steps * self.decay_fraction)
-            start = max(start, self.total_steps - decay_steps)
+        start = self.decay_start
         if index < start:
             return 1.0
         progress = min(1.0, (index - start) / max(1, self.total_steps - start))

@@ -17,10 +17,11 @@ from cptstudio.lm.loading import LoadedModel, default_compute_dtype, load_for_tr
 from cptstudio.lm.methods import AppliedMethod, apply_method
 from cptstudio.lm.text_after import raw_tokens
 from cptstudio.run_files import RunConfig, verify_checkpoint
+from cptstudio.session_settings import SessionSettings, in_session
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.checkpoints import load_trained_weights
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
-from cptstudio.training.run_integrity import check_model, check_tokenizer, notes_on_parent
+from cptstudio.training.run_integrity import check_tokenizer, notes_on_parent
 from cptstudio.training.schedules import Schedule
 from cptstudio.training.token_check import corpora_without_rows, prompts_without_rows
 from cptstudio.training.training_data import RunLength, TrainingData, open_training_data, run_length
@@ -30,7 +31,11 @@ _DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run trains, with what, on what, and how long."""
+    """What a session of a run trains, with what, on what, and how long.
+
+    Attributes:
+        config: as the session computes it.
+    """
 
     config: RunConfig
     loaded: LoadedModel
@@ -46,22 +51,30 @@ class Setup:
 
     @property
     def settings(self) -> TrainingSettings:
-        """The run's settings, all of them set."""
+        """The session's settings, all of them set."""
         return self.config.settings
 
 
-def set_up(config: RunConfig, *, verify: bool = False) -> Setup:
+def set_up(
+    config: RunConfig,
+    session: SessionSettings | None = None,
+    *,
+    done: tuple[int, int] = (0, 0),
+    verify: bool = False,
+) -> Setup:
     """Open the corpora, load the model, and prepare the method and the optimizer.
 
     Args:
+        session: what the session does otherwise than the run.
+        done: as for `run_length`.
         verify: read all tokens again, also where nothing speaks for a change.
 
     Raises:
         UserError: something that the run was prepared with is missing or has changed.
     """
-    settings = config.settings
     data = open_training_data(config, verify=verify)
-    check_model(config)
+    config = in_session(config, session or SessionSettings())
+    settings = config.settings
     notes = [blas.use_fast_blas(settings.compute.threads, settings.compute.fast_blas).reason]
     if settings.compute.cache_limit is not None:
         mx.set_cache_limit(settings.compute.cache_limit)
@@ -70,7 +83,7 @@ def set_up(config: RunConfig, *, verify: bool = False) -> Setup:
     loaded = _load(config, compute_dtype)
     method = apply_method(loaded, settings.method, seed=settings.seed, rule=config.parameter_rule)
     parameters = TrainedParameters(loaded.model)
-    length = run_length(settings, data.order)
+    length = run_length(settings, data.order, done=done)
     notes += method.notes
     notes += [
         f"The corpus {name!r} has no validation documents, so it is not measured."
@@ -99,17 +112,22 @@ def set_up(config: RunConfig, *, verify: bool = False) -> Setup:
             embedding_rate_factor=_embedding_rate_factor(settings),
             compile=prepare_compilation(),
         ),
-        schedule=Schedule(
-            settings.schedule.kind,
-            length.steps,
-            length.warmup,
-            settings.schedule.decay_fraction,
-            settings.schedule.final_fraction,
-        ),
+        schedule=schedule_of(settings, length),
         data=data,
         length=length,
         compute_dtype=compute_dtype,
         notes=tuple(notes),
+    )
+
+
+def schedule_of(settings: TrainingSettings, length: RunLength) -> Schedule:
+    """The rates of a run of this length."""
+    return Schedule(
+        settings.schedule.kind,
+        length.steps,
+        length.warmup,
+        settings.schedule.decay_fraction,
+        settings.schedule.final_fraction,
     )
 
 

@@ -21,7 +21,7 @@ class SubmittedStep:
     """A step whose values may still be under way on the device.
 
     Attributes:
-        next_batch: number of the micro-batch that follows.
+        next_batch: number of the batch of the order that follows.
         tokens: counted targets.
         loss: scalar, mean nats per token.
         gradient_norm: scalar, of the mean's gradient, before clipping.
@@ -57,17 +57,20 @@ class TrainingStep:
 
         Args:
             index: zero-based number of the step.
-            first_batch: number of its first micro-batch.
+            first_batch: number of its first batch in the order of training.
             limits: what the loss and gradient norm of a step of the usual size may be.
         """
         setup = self._setup
         settings = setup.settings
-        until = min(first_batch + settings.batch.accumulation, setup.length.batches)
+        order = setup.data.order
+        until = min(first_batch + order.batches_per_update, setup.length.batches)
         nats, tokens, gradients = accumulate(
             setup.gradient_step,
             (
-                (self._batch(batch), micro_batch_seed(settings.seed, index, number))
-                for number, batch in enumerate(range(first_batch, until))
+                (self._checked(batch, index), micro_batch_seed(settings.seed, index, number))
+                for number, batch in enumerate(
+                    order.micro_batches(first_batch, until, settings.batch.rows)
+                )
             ),
         )
         fraction = setup.schedule(index)
@@ -82,12 +85,11 @@ class TrainingStep:
         self._apply(step, gradients, fraction)
         return step
 
-    def _batch(self, number: int) -> Batch:
-        """A micro-batch whose ids all have rows: MLX reads outside an array without a word."""
-        batch = self._setup.data.order.batch(number)
+    def _checked(self, batch: Batch, index: int) -> Batch:
+        """The micro-batch, whose ids all have rows: MLX reads outside an array without a word."""
         rows = self._setup.loaded.embedding_rows
         for ids in (batch.inputs, batch.targets):
-            check_ids(ids, rows, f"Micro-batch {number:,}", self._setup.loaded.path)
+            check_ids(ids, rows, f"The text of step {index + 1:,}", self._setup.loaded.path)
         return batch
 
     def _apply(self, step: SubmittedStep, gradients: dict[str, mx.array], fraction: float) -> None:

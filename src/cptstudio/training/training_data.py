@@ -13,7 +13,7 @@ from cptstudio.corpus.rows import MixtureMember, RowOrder, build_row_order
 from cptstudio.corpus.tokenizer import load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.lengths import Length
-from cptstudio.run_files import RunConfig
+from cptstudio.run_files import OrderOf, RunConfig
 from cptstudio.settings import CorpusUse, TrainingSettings
 from cptstudio.training.schedules import default_warmup
 
@@ -52,7 +52,7 @@ class TrainingData:
     """The opened corpora of a run.
 
     Attributes:
-        order: every micro-batch by number.
+        order: what each update sees, by number.
         evaluation: a set for each corpus that has validation documents.
         without_validation: names of the corpora that have none.
     """
@@ -68,8 +68,8 @@ class RunLength:
 
     Attributes:
         steps: optimizer updates.
-        batches: micro-batches; the last step may have fewer than the others, so that an epoch
-            is whole.
+        batches: of the order of training; the last step may have fewer than the others, so that
+            an epoch is whole.
         tokens_per_step: counted targets, on average.
         tokens: counted targets of the whole run, on average.
         warmup: steps.
@@ -120,7 +120,7 @@ def open_training_data(config: RunConfig, *, verify: bool = False) -> TrainingDa
         corpora.append(corpus)
     if problems:
         raise UserError("The run's corpora cannot be used:", problems)
-    order = row_order(settings, corpora, records[0].tokenizer_hash)
+    order = row_order(settings, corpora, records[0].tokenizer_hash, config.order_of)
     sets = []
     empty = []
     for use, corpus in zip(settings.data.corpora, corpora, strict=True):
@@ -133,7 +133,10 @@ def open_training_data(config: RunConfig, *, verify: bool = False) -> TrainingDa
 
 
 def row_order(
-    settings: TrainingSettings, corpora: Sequence[Corpus], tokenizer_hash: str
+    settings: TrainingSettings,
+    corpora: Sequence[Corpus],
+    tokenizer_hash: str,
+    order_of: OrderOf = "rows",
 ) -> RowOrder:
     """The order of training for resolved settings."""
     data = settings.data
@@ -150,6 +153,8 @@ def row_order(
         rows_per_batch=settings.batch.rows,
         seed=settings.seed,
         replay_share=data.replay_share,
+        accumulation=settings.batch.accumulation,
+        of_rows=order_of == "rows",
     )
 
 
@@ -175,7 +180,10 @@ def _evaluation_set(
 
 
 def run_length(
-    settings: TrainingSettings, order: RowOrder, held_out: Sequence[int] = ()
+    settings: TrainingSettings,
+    order: RowOrder,
+    held_out: Sequence[int] = (),
+    done: tuple[int, int] = (0, 0),
 ) -> RunLength:
     """How many steps a run has, and when it evaluates and saves.
 
@@ -185,16 +193,17 @@ def run_length(
     Args:
         held_out: validation tokens of each corpus; may be left out where settings.evaluation has
             interval and size.
+        done: steps, and the number of the batch after them. A run whose last step was a smaller
+            one may go on longer than it was to be.
     """
-    accumulation = settings.batch.accumulation
     per_batch = order.tokens_per_epoch / order.batches_per_epoch
-    per_step = per_batch * accumulation
+    per_step = per_batch * order.batches_per_update
     if settings.length.unit == "epochs":
         batches = _batches_of_epochs(order, settings.length.value)
-        steps = math.ceil(batches / accumulation)
+        steps = done[0] + math.ceil((batches - done[1]) / order.batches_per_update)
     else:
         steps = settings.length.to_steps(per_step, order.tokens_per_epoch)
-        batches = steps * accumulation
+        batches = done[1] + (steps - done[0]) * order.batches_per_update
 
     def interval(length: Length | None, times: int = DEFAULT_TIMES_A_RUN) -> int:
         if length is None:

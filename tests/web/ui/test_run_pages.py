@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,9 @@ from cptstudio import run_files
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import METRICS
 from cptstudio.run_rows import current_rows
+from cptstudio.training.preparing import Preparing
+from cptstudio.training.run_lock import RunLock
+from cptstudio.training.stop_requests import StopRequest
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import make_workspace, prepare
@@ -372,3 +377,30 @@ def test_an_idle_page_is_nearly_silent(page: Page) -> None:
     protocol.send("Network.enable")
     page.wait_for_timeout(10_000)  # The span in which the traffic is counted.
     assert amount[0] <= 2048
+
+
+def test_the_page_says_what_a_trainer_does_before_its_first_step(
+    page: Page, workspace: Workspace
+) -> None:
+    directory = prepare(workspace, "beginning")
+    lock = RunLock(directory)
+    preparing = Preparing(lock, StopRequest(), None, io.StringIO())
+    progress = preparing.phase("Reading the base model")
+    progress(4_000_000_000, 16_000_000_000)
+    record = run_files.read_preparation(directory)
+    assert record is not None
+    told = record.model_copy(
+        update={"done": 4_000_000_000, "total": 16_000_000_000, "rate": 8e8, "remaining": 15.0}
+    )
+    run_files.write_record(directory / run_files.PREPARATION, told)
+    page.goto("/runs/beginning")
+    bar = page.get_by_role("progressbar", name="Reading the base model")
+    expect(bar).to_have_attribute("value", "4000000000")
+    expect(bar).to_have_attribute("aria-valuetext", "4.0 GB of 16.0 GB · 800 MB/s · 15 s left")
+    preparing.phase("Loading the corpora and the model")
+    expect(page.get_by_text("Loading the corpora and the model…")).to_be_visible()
+    preparing.close()
+    expect(page.get_by_text("Starting the trainer and its first step…")).to_be_visible()
+    lock.close()
+    expect(page.get_by_text("Starting the trainer and its first step…")).to_have_count(0)
+    shutil.rmtree(directory)

@@ -24,12 +24,18 @@ def test_pages_opened_while_the_server_is_away_recover_by_themselves(
     browser: Browser, tmp_path: Path
 ) -> None:
     port = free_port()
+    (tmp_path / "enormous.html").write_text("<body>" + 9000 * f"<p>{'Words. ' * 700}</p>\n")
     with running_server(tmp_path, "--no-detect", port=port) as server:
         context = signed_in(browser, server, base_url=server.origin)
         page = context.new_page()
         # The code of all pages is there once the network is quiet; their data is not.
         page.goto("/", wait_until="networkidle")
         page.get_by_role("heading", level=1).first.wait_for()
+        page.goto("/data?add=1")
+        page.get_by_role("option", name="enormous.html").click()
+        page.get_by_role("button", name="Build the corpus").click()
+        job = page.locator(".job")
+        expect(job).to_contain_text("reading", timeout=PATIENCE * 1000)
     # The server is gone: pages are opened within the page that is there.
     for title in PAGES:
         page.get_by_role("navigation").get_by_role("link", name=title, exact=True).click()
@@ -40,6 +46,11 @@ def test_pages_opened_while_the_server_is_away_recover_by_themselves(
     with running_server(tmp_path, "--no-detect", port=port):
         expect(problems).to_have_count(0, timeout=PATIENCE * 1000)
         expect(page.get_by_text(PAGES["Settings"]).first).to_be_visible(timeout=PATIENCE * 1000)
+        page.get_by_role("navigation").get_by_role("link", name="Data", exact=True).click()
+        # What was under way ended with the server, and says so until it is put away.
+        expect(job).to_contain_text("The server ended before this was done")
+        job.get_by_role("button", name="Close").click()
+        expect(job).to_have_count(0)
         for title in PAGES:
             page.get_by_role("navigation").get_by_role("link", name=title, exact=True).click()
             expect(page.get_by_role("main").get_by_text("does not answer")).to_have_count(

@@ -29,7 +29,10 @@ def field_of(record: Any) -> str | None:
     """The field of a record that holds a conversation; None where it has none."""
     if not isinstance(record, dict):
         return None
-    return next((name for name in FIELDS if is_conversation(record.get(name))), None)
+    for name in FIELDS:
+        if name in record and is_conversation(record[name]):
+            return name
+    return None
 
 
 def in_words(found: dict[str, int]) -> list[str]:

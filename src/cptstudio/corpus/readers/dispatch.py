@@ -141,6 +141,12 @@ def is_light(suffixes: Sequence[str]) -> bool:
     return not last or last[-1] not in _HEAVY
 
 
+def read_as(suffixes: Sequence[str], label: str) -> tuple[str, bool]:
+    """Return what of a file's name decides how it is read: files of one are read alike."""
+    last = "".join(suffixes[-2:]).lower()
+    return last, label.endswith(_DATASET_DESCRIPTIONS)
+
+
 def listed(words: Iterable[str]) -> str:
     """Words as a list in a sentence."""
     *first, last = words

@@ -6,6 +6,7 @@ only where it is more than one sign. Elements of OMML (ECMA-376 part 1, 22.1) an
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -153,11 +154,24 @@ def _mathml(element: Any) -> str:
     if name == "mspace":
         return " "
     if parts:
-        return "".join(parts)
+        return _joined([child for child in element if name_of(child)], parts)
     text = " ".join((element.text or "").split())
     return text if name != "mo" or len(text) < 2 or not text.isalpha() else f" {text} "
 
 
+def _joined(elements: list[Any], parts: list[str]) -> str:
+    """Parts one after the other; the bounds of a sum stand apart from what is summed."""
+    out = ""
+    for element, part in zip(elements, parts, strict=True):
+        out += part
+        first = next((one for one in element if name_of(one)), None)
+        if _local(element) in _WITH_BOUNDS and first is not None:
+            base = "".join(first.itertext()).strip()
+            out += " " if base and all(unicodedata.category(sign) == "Sm" for sign in base) else ""
+    return out.rstrip(" ") if out != " " else out
+
+
+_WITH_BOUNDS = frozenset({"munderover", "munder", "mover", "msubsup", "msub", "msup"})
 _MATHML: dict[str, Callable[..., str]] = {
     "mfrac": lambda over, under: _fraction(over, under),
     "msup": lambda base, above: _scripts(base, above=above),

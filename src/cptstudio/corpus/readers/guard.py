@@ -71,6 +71,10 @@ class ReadTimer:
         """Begin a file of `size` bytes."""
         self._limit, self._ticks = file_seconds(size), 0
 
+    def extend(self, seconds: float) -> None:
+        """Give the file more time, for a part that has a limit of its own."""
+        self._limit += seconds
+
     def _tick(self, number: int, frame: FrameType | None) -> None:
         if self.running:
             self._ticks += 1

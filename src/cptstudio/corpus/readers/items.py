@@ -16,6 +16,7 @@ import zstandard
 
 from cptstudio import durable
 from cptstudio.corpus.left_aside import Aside, LeftAside
+from cptstudio.corpus.ocr import Recognizer
 from cptstudio.corpus.sources import SourceFile, printable
 from cptstudio.durable import MEBIBYTE
 
@@ -68,6 +69,9 @@ class Item:
         conversations: records that are conversations, by the field that holds them.
         aside: why it is not to be read at all.
         main_text: of a web page only the main text is wanted, see `BuildSettings`.
+        recognizer: reads pages that are pictures; None where they are not to be read.
+        recognized: pages that it read.
+        pictures: pages that are pictures and were not read.
     """
 
     label: str
@@ -79,6 +83,9 @@ class Item:
     conversations: dict[str, int] = field(default_factory=dict)
     aside: Aside | None = None
     main_text: bool = True
+    recognizer: Recognizer | None = None
+    recognized: int = 0
+    pictures: int = 0
 
     @cached_property
     def findings(self) -> Findings:

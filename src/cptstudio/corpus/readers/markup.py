@@ -10,11 +10,14 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from cptstudio.corpus.readers.decoding import decoded
 from cptstudio.corpus.readers.equations import text_of_mathml
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.navigation import is_around
+from cptstudio.corpus.readers.word_styles import number_in
 from cptstudio.corpus.readers.xhtml import as_html, parsed
 from cptstudio.durable import MEBIBYTE
 
@@ -24,8 +27,6 @@ _SILENT = frozenset(
     # What browsers of today show instead, pronunciations, and choices that are not shown.
     | {"noframes", "noembed", "audio", "video", "canvas", "rt", "rp", "datalist"}
 )
-_AROUND = frozenset({"navigation", "search", "banner", "contentinfo", "complementary"})
-_LANDMARKS = {"nav": "navigation", "search": "search"}
 _HIDING = re.compile(
     r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\s*(?:!|;|$)", re.IGNORECASE
 )
@@ -79,6 +80,19 @@ _PARAGRAPHS = frozenset(
     ]
 )
 _LINES = frozenset({"br", "tr", "caption", "summary", "legend", "option"})
+_LISTS = frozenset({"ol", "ul", "menu", "dir"})
+_NUMBERS = {
+    "1": "decimal",
+    "a": "lowerLetter",
+    "A": "upperLetter",
+    "i": "lowerRoman",
+    "I": "upperRoman",
+}
+# CSS Lists 3, `list-style-type`; others are rare, and decimal here.
+_STYLED = re.compile(
+    r"(?:^|;)\s*list-style(?:-type)?\s*:[^;]*?\b(none|(?:lower|upper)-(?:alpha|latin|roman))",
+    re.IGNORECASE,
+)
 _PREFORMATTED = frozenset({"pre", "textarea", "xmp"})
 # Elements that a later one does not close, and the formatting elements.
 _NESTING = re.compile(
@@ -91,9 +105,12 @@ _LONG_TAG = re.compile(r"<[A-Za-z][^<>]{50000,}")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _ATTRIBUTES = 10_000
 _FEW_TAGS = 5_000
+_CELLS = 8
+"""Tables inside each other of which each is told; the outer ones of more are as they are."""
 _BLOCK_STEPS = 2_000_000_000
 _FORMAT_STEPS = 50_000_000
 _SPACES = re.compile(r"[ \t\n\r\f]+")
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
@@ -183,10 +200,13 @@ def _written(root: Any, counts: Counter[str], *, main: bool) -> str:
     writer = _Writer()
     # (node, 0) enters a node, (name, 1) leaves it: the tree may be deeper than the stack allows.
     waiting: list[tuple[Any, bool]] = [(root, False)]
+    lists: list[_Numbers | None] = []
     while waiting:
         node, leaving = waiting.pop()
         if leaving:
             writer.leave(node)
+            if node in _LISTS:
+                lists.pop()
             continue
         name = node.tag
         if name == "-text":
@@ -202,10 +222,14 @@ def _written(root: Any, counts: Counter[str], *, main: bool) -> str:
         if (given or name == "dialog") and _is_hidden(node):
             counts["hidden passages"] += bool((node.text() or "").strip())
             continue
-        if main and _landmark(node, name, given) in _AROUND and node is not root:
+        if main and node is not root and is_around(node, name, given):
             counts["passages around the main text"] += bool((node.text() or "").strip())
             continue
         writer.enter(name)
+        if name in _LISTS:
+            lists.append(_numbers(node, given) if name == "ol" else None)
+        elif name == "li" and lists and (counted := lists[-1]) is not None:
+            writer.label(counted.next(given.get("value")))
         waiting.append((name, True))
         child, children = node.child, []
         while child is not None:
@@ -215,6 +239,43 @@ def _written(root: Any, counts: Counter[str], *, main: bool) -> str:
     return writer.finish()
 
 
+@dataclass
+class _Numbers:
+    """An ordered list that is being read (HTML Standard, 4.4.5 and 4.4.8)."""
+
+    form: str
+    number: int
+    step: int
+
+    def next(self, given: str | None) -> str:
+        """What is printed before the next item, which may be given its number."""
+        number = _whole(given, self.number)
+        self.number = number + self.step
+        return number_in(self.form, number) + "."
+
+
+def _numbers(node: Any, given: dict[str, str | None]) -> _Numbers | None:
+    """The numbers of an `ol`; None where its style says that it has none."""
+    form = _NUMBERS.get(given.get("type") or "", "decimal")
+    if styled := _STYLED.search(given.get("style") or ""):
+        kind, _, of = styled[1].lower().partition("-")
+        if kind == "none":
+            return None
+        form = kind + ("Roman" if of == "roman" else "Letter")
+    if "reversed" not in given:
+        return _Numbers(form, _whole(given.get("start"), 1), 1)
+    items, child = 0, node.child
+    while child is not None:
+        items += child.tag == "li"
+        child = child.next
+    return _Numbers(form, _whole(given.get("start"), items), -1)
+
+
+def _whole(text: str | None, usual: int) -> int:
+    text = (text or "").strip()
+    return int(text) if _NUMBER.fullmatch(text) else usual
+
+
 def _is_hidden(node: Any) -> bool:
     given = node.attributes
     if "hidden" in given or (node.tag == "dialog" and "open" not in given):
@@ -222,17 +283,6 @@ def _is_hidden(node: Any) -> bool:
     if _HIDING.search(given.get("style") or ""):
         return True
     return any(word in _SHOWN_MATH for word in (given.get("class") or "").split())
-
-
-def _landmark(node: Any, name: str, given: dict[str, str | None]) -> str:
-    role = (given.get("role") or "").strip().lower()
-    if role:
-        return role
-    if name in ("footer", "aside"):
-        # Of the whole page, not of an article in it; an aside may be a remark to the text.
-        parent = node.parent
-        return "contentinfo" if name == "footer" and parent.tag == "body" else ""
-    return _LANDMARKS.get(name, "")
 
 
 def _equation(node: Any) -> str:
@@ -267,21 +317,58 @@ def _check_nesting(source: str) -> None:
         raise Unreadable(f"is nested too deeply: {max(deepest, most):,} elements inside each other")
 
 
+@dataclass
+class _Cell:
+    """A cell that is open: whether nothing was written in it, and whether it has paragraphs."""
+
+    fresh: bool = True
+    paragraphs: bool = False
+
+
 class _Writer:
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._gap = ""
+        self._label = ""
         self._preformatted = 0
+        self._cells: list[_Cell] = []
+        # How many cells each open row has had, and whether the last one held paragraphs.
+        self._rows: list[int] = []
+        self._apart = False
+
+    def label(self, text: str) -> None:
+        """Write a number before the next text of the item that was entered."""
+        self._label += text + " "
 
     def enter(self, name: str) -> None:
         self._break(name)
-        if name in ("td", "th"):
-            self._gap = self._gap or "\t"
+        if name == "tr":
+            self._rows.append(0)
+            self._apart = False
+        elif name in ("td", "th"):
+            self._enter_cell()
         self._preformatted += name in _PREFORMATTED
 
     def leave(self, name: str) -> None:
         self._preformatted -= name in _PREFORMATTED
+        if name == "li":
+            self._label = ""
+        elif name == "tr" and self._rows:
+            self._rows.pop()
+        elif name in ("td", "th") and self._cells:
+            cell = self._cells.pop()
+            if not cell.fresh:
+                self._apart = cell.paragraphs
+                self._gap = "\n\n" if cell.paragraphs else ""
         self._break(name)
+
+    def _enter_cell(self) -> None:
+        """A row is a line, but where its cells hold several paragraphs each."""
+        self._cells.append(_Cell())
+        if self._rows:
+            self._rows[-1] += 1
+        if not self._apart and (not self._rows or self._rows[-1] > 1):
+            self._gap = self._gap.rstrip(" ") + "\t"
 
     def text(self, text: str) -> None:
         if not self._preformatted:
@@ -298,12 +385,18 @@ class _Writer:
 
     def _write(self, text: str) -> None:
         if text:
-            if self._parts:
-                self._parts.append(self._gap)
-            self._parts.append(text)
-            self._gap = ""
+            apart = self._gap.endswith("\n\n")
+            lines = self._preformatted > 0 and "\n" in text
+            for cell in self._cells[-_CELLS:]:
+                cell.paragraphs = cell.paragraphs or lines or (apart and not cell.fresh)
+                cell.fresh = False
+            self._parts.append(self._gap if self._parts else self._gap.strip(" \n"))
+            self._parts.append(self._label + text)
+            self._gap = self._label = ""
 
     def _break(self, name: str) -> None:
+        if self._cells and self._cells[-1].fresh:
+            return
         if name in _PARAGRAPHS:
             # Items of a list stand on lines of their own without an empty line between them.
             wanted = "\n" if name in ("li", "dt", "dd") else "\n\n"

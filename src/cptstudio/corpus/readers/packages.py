@@ -37,7 +37,9 @@ def check_archive(file: IO[bytes]) -> zipfile.ZipFile:
     file.seek(0)
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError):
+        raise Unreadable("is not a file of its kind, or damaged: it cannot be unpacked") from None
+    except (OSError, NotImplementedError) as error:
         raise Unreadable(f"cannot be unpacked: {error}") from None
     unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > _UNPACKED_LIMIT:

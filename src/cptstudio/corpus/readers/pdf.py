@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
+
 from cptstudio.corpus.readers.guard import attempt, words_of
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.packages import seekable
@@ -15,6 +17,7 @@ from cptstudio.corpus.readers.pdf_columns import arrange
 from cptstudio.corpus.readers.pdf_heads import drop_running_heads
 from cptstudio.corpus.readers.pdf_layout import Composer
 from cptstudio.corpus.readers.pdf_lines import PageText
+from cptstudio.corpus.readers.pdf_ocr import PageRecognition
 from cptstudio.corpus.readers.pdf_page import read_page
 from cptstudio.corpus.readers.pdf_words import Vocabulary
 
@@ -26,7 +29,7 @@ BETWEEN = "\n\n"
 
 def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
     """The paragraphs of a PDF file; pages without text are counted, damaged ones named."""
-    import pypdfium2  # type: ignore[import-untyped]
+    import pypdfium2
 
     with seekable(item) as file:
         try:
@@ -42,8 +45,6 @@ def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def _why_not_opened(error: Exception) -> str:
-    import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
-
     code = getattr(error, "err_code", None)
     if code == pdfium.FPDF_ERR_PASSWORD:
         return "is protected by a password"
@@ -55,7 +56,15 @@ def _why_not_opened(error: Exception) -> str:
 def _blocks(item: Item, document: Any) -> Iterator[str]:
     vocabulary = Vocabulary()
     composer = Composer(vocabulary)
-    tally = _Tally(item, len(document))
+    recognition = (
+        PageRecognition(item, item.recognizer, document) if item.recognizer is not None else None
+    )
+    if not pdfium.FPDF_DocumentHasValidCrossReferenceTable(document.raw):
+        item.notes.append(
+            "is damaged: its table of objects was made anew from what was found, and something may "
+            "be missing"
+        )
+    tally = _Tally(item, len(document), recognition)
     between = ""
     number = 0
     while number < tally.pages:
@@ -86,6 +95,10 @@ def _some_pages(item: Item, document: Any, start: int, tally: _Tally) -> list[Pa
     with _no_collection():
         for number in range(start, min(start + _TOGETHER, tally.pages)):
             page = attempt(item, f"page {number + 1:,}", partial(read_page, document, number))
+            if page is not None and tally.recognition is not None:
+                page = attempt(
+                    item, f"page {number + 1:,}", partial(tally.recognition.better, page)
+                )
             tally.count(page)
             if page is not None:
                 pages.append(page)
@@ -107,12 +120,14 @@ def _no_collection() -> Iterator[None]:
 class _Tally:
     """Counts what is told of a file."""
 
-    def __init__(self, item: Item, pages: int) -> None:
+    def __init__(self, item: Item, pages: int, recognition: PageRecognition | None) -> None:
         self._item = item
         self.pages = pages
+        self.recognition = recognition
         self.failed_in_a_row = 0
         self._failed = self._empty = self._pictures = 0
         self._unmapped = self._outside = self._invisible = self._doubtful = 0
+        self._comments = self._sizeless = 0
 
     def count(self, page: PageText | None) -> None:
         """Count one page; None stands for one that cannot be read."""
@@ -127,6 +142,8 @@ class _Tally:
         self._outside += page.outside
         self._invisible += page.invisible
         self._doubtful += page.doubtful
+        self._comments += page.comments
+        self._sizeless += page.sizeless
 
     def tell(self) -> None:
         """Note what was counted.
@@ -140,7 +157,12 @@ class _Tally:
                 self._unmapped,
                 "characters have no Unicode value in its fonts; U+FFFD stands for each",
             ),
-            (self._pictures, f"{pages} are pictures without text"),
+            *self._recognized(pages),
+            (
+                self._sizeless,
+                f"{pages} draw text of no size, which nobody sees: they may be damaged",
+            ),
+            (self._pictures, f"{pages} are pictures, with little text or none"),
             (self._empty, f"{pages} hold no text"),
             (self._invisible, f"{pages} have text of a text recognition (OCR) under a picture"),
             (
@@ -149,7 +171,23 @@ class _Tally:
                 "characters, or it was recognized badly",
             ),
         )
+        self._item.left_out["comments"] += self._comments
         self._item.left_out["words outside of the visible pages"] += self._outside
         self._item.notes += [f"{count:,} {what}" for count, what in counted if count]
+        self._item.pictures += self._pictures
         if self._failed == self.pages:
             raise Unreadable("has no page that can be read")
+
+    def _recognized(self, pages: str) -> list[tuple[int, str]]:
+        read = self.recognition
+        if read is None:
+            return []
+        self._item.recognized += read.pages
+        return [
+            (
+                read.doubtful,
+                f"{pages} were read by text recognition (OCR) and are likely to have many errors",
+            ),
+            (read.blank, f"{pages} are pictures on which no text was recognized"),
+            (read.unread, f"{pages} are left for a build: a preview recognizes few"),
+        ]

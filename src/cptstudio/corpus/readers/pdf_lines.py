@@ -64,7 +64,9 @@ class PageText:
         outside: words outside the page's visible part, which are left out.
         invisible: its text is not shown; it lies under a picture, as OCR leaves it.
         doubtful: its text is hardly what it shows.
-        pictures: it shows pictures; looked for only on pages without text.
+        comments: written onto it, of which it shows a sign only.
+        sizeless: it draws text without width or height; looked for only where there are few words.
+        pictures: it is a picture: without text it shows one, with few words one all over it.
     """
 
     number: int
@@ -76,6 +78,8 @@ class PageText:
     outside: int = 0
     invisible: bool = False
     doubtful: bool = False
+    comments: int = 0
+    sizeless: bool = False
     pictures: bool = False
 
 

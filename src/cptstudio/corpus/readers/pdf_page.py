@@ -17,6 +17,7 @@ from typing import Any
 
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
+from cptstudio.corpus.readers.pdf_annotations import annotations_of, make_part_of
 from cptstudio.corpus.readers.pdf_characters import NO_VALUE, ODD, expanded, mapped, needs_expanding
 from cptstudio.corpus.readers.pdf_direction import (
     RIGHT_TO_LEFT,
@@ -35,11 +36,13 @@ _MONO = re.compile(rb"mono|monl|courier|typewr|consol|menlo|cmtt|sltt|fixed|lett
 _BOLD = re.compile(rb"bold|black|heavy|demi|cmb|sfbx|ecbx|-bd", re.I)
 _BREAKS = ("", "\n", "\r\n")
 _BOX_BYTES = ctypes.sizeof(pdfium.FS_RECTF)
-_ANNOTATIONS = 1_000
 _WORDS_ASKED = 40
 _FAR = 100_000.0
 """Points, well over the largest page; far outside lie only words of damaged pages."""
 _NAME_BYTES = 128
+_FEW_WORDS = 25
+_WHOLE_PAGE = 0.8
+_NO_SIZE = 1e-9
 _FIXED_PITCH = 1  # Of a font's flags (ISO 32000-1, table 123).
 _INVISIBLE = 3  # Of text rendering modes (ISO 32000-1, table 106).
 _GAP_IN_WORD = 0.12
@@ -54,8 +57,10 @@ def read_page(document: Any, number: int) -> PageText:
     """
     page = document[number]
     try:
-        if pdfium.FPDF_GetFormType(document.raw):
-            _draw_fields(page)
+        written = annotations_of(page)
+        if written.drawn and make_part_of(page):
+            page.close()
+            page = document[number]
         text_page = page.get_textpage()
         try:
             result = PageText(number, *page.get_size())
@@ -69,9 +74,14 @@ def read_page(document: Any, number: int) -> PageText:
                         line.words, line.gap = reading_order(line.words)
                 result.invisible = _is_invisible(text_page.raw, words)
                 result.doubtful = is_doubtful(text, result.invisible)
-            else:
-                kinds = [pdfium.FPDF_PAGEOBJ_IMAGE]
-                result.pictures = next(iter(page.get_objects(kinds)), None) is not None
+            result.comments = written.comments
+            if written.boxes:
+                left, bottom, _, _ = page.get_cropbox()
+                result.lines += written.lines(left, bottom)
+            if len(words) < _FEW_WORDS and not result.invisible:
+                # A page that was scanned may have a line of its own, such as a library's stamp.
+                share = _WHOLE_PAGE if words else 0.0
+                _look_at_objects(page, share * result.width * result.height, result)
             return result
         finally:
             text_page.close()
@@ -79,15 +89,19 @@ def read_page(document: Any, number: int) -> PageText:
         page.close()
 
 
-def _draw_fields(page: Any) -> None:
-    """Make what is typed into a form's fields, or onto its page, part of the page."""
-    for index in range(min(pdfium.FPDFPage_GetAnnotCount(page.raw), _ANNOTATIONS)):
-        annotation = pdfium.FPDFPage_GetAnnot(page.raw, index)
-        kind = pdfium.FPDFAnnot_GetSubtype(annotation)
-        pdfium.FPDFPage_CloseAnnot(annotation)
-        if kind in (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT):
-            pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY)
-            return
+def _look_at_objects(page: Any, least: float, result: PageText) -> None:
+    """Look for a picture that covers so many square points, and for text that has no size."""
+    edges = page.get_cropbox()
+    matrix = pdfium.FS_MATRIX()
+    for thing in page.get_objects([pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_TEXT]):
+        if thing.type == pdfium.FPDF_PAGEOBJ_TEXT:
+            pdfium.FPDFPageObj_GetMatrix(thing, matrix)
+            result.sizeless |= abs(matrix.a * matrix.d - matrix.b * matrix.c) < _NO_SIZE
+            continue
+        left, bottom, right, top = thing.get_bounds()
+        across = min(right, edges[2]) - max(left, edges[0])
+        up = min(top, edges[3]) - max(bottom, edges[1])
+        result.pictures |= not least or (across > 0 and up > 0 and across * up >= least)
 
 
 def _characters(text_page: Any, result: PageText) -> str:

@@ -7,10 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from cptstudio.corpus.readers.equations import text_of_omml
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.rtf_math import begun, ended
 from cptstudio.corpus.readers.symbol_fonts import UNKNOWN, sign_of, without_private
-from cptstudio.corpus.readers.word_fields import shown_by
+from cptstudio.corpus.readers.word_fields import is_silent, shown_by
+from cptstudio.corpus.readers.word_styles import number_in
 from cptstudio.durable import MEBIBYTE
 
 _LIMIT = 256 * MEBIBYTE
@@ -50,7 +54,6 @@ _SILENT = frozenset(
         "tc",
         "txe",
         "rxe",
-        "sp",
         "pn",
         "nonesttables",
         "filetbl",
@@ -82,14 +85,15 @@ _SILENT = frozenset(
         "ffdeftext",
         "atnid",
         "atnauthor",
-        "nesttableprops",
     ]
 )
 _HEADS = frozenset(kind + place for kind in ("header", "footer") for place in ("", "l", "r", "f"))
 # Of those marked as unknown to older programs, the ones that hold text, or what does.
-_KNOWN = frozenset(["shpinst", "do", "footnote", "ud", "moMath", "moMathPara", "mmath", "fldinst"])
+_KNOWN = frozenset(
+    {"shpinst", "do", "footnote", "ud", "moMath", "moMathPara", "mmath", "fldinst"}
+    | {"nesttableprops"}
+)
 _EMPTY_LINES = re.compile(r"\n{3,}")
-_MATH = {"mden": "/", "msup": "^", "msub": "_"}
 
 
 @dataclass
@@ -100,7 +104,9 @@ class _Group:
         shown: its text is the document's.
         over: nothing in it is shown, whatever it says.
         unicode: how many bytes stand beside a character for older programs.
-        ends: what is done with its text at its end: "note", "box", "label", "told", "field".
+        ends: what is done with its text at its end: "note", "box", "label", "told", "field", or
+            "sn" and "sv", the name and the value of a shape's property, or "math".
+        math: the element of an equation that it is in.
         start: of a field, how much text there was before it.
     """
 
@@ -117,6 +123,7 @@ class _Group:
     ends: str = ""
     endnote: bool = False
     start: int = 0
+    math: Any | None = None
 
 
 @dataclass
@@ -162,7 +169,10 @@ class _Reader:
         self._in_table = False
         self._after_row = False
         self._notes = _Notes()
-        self._called = 0
+        self._called = self._ended = 0
+        self._label = ""
+        self._call: tuple[list[str], int] | None = None
+        self._property = ""
         self._told = ""
 
     def read(self, data: bytes) -> str:
@@ -222,9 +232,16 @@ class _Reader:
         if not group.ends:
             return
         if group.ends == "field":
-            if not "".join(group.out[group.start :]).strip():
+            if is_silent(self._told):
+                del group.out[group.start :]
+            elif not "".join(group.out[group.start :]).strip():
                 self._write(shown_by(self._told))
             self._told = ""
+            return
+        if group.ends == "math":
+            ended(group.math, "".join(group.out))
+            if self._group.math is None:
+                self._write(text_of_omml(group.math))
             return
         text = "".join(group.out).strip("\n\t ")
         if group.ends == "told":
@@ -233,6 +250,12 @@ class _Reader:
             # Of a list: its number, or a bullet.
             if any(sign.isalnum() for sign in text):
                 self._write(text + " ")
+        elif group.ends == "sn":
+            self._property = text
+        elif group.ends == "sv":
+            # The words of a shape, such as WordArt's; all else says how it looks.
+            if text and self._property == "gtextUNICODE":
+                self._notes.boxes.append(text)
         elif text and group.ends == "box":
             self._notes.boxes.append(text)
         elif text:
@@ -369,17 +392,45 @@ class _Reader:
         elif word == "footnote":
             group.out, group.ends = [], "note"
         elif word == "ftnalt":
-            group.endnote = True
+            self._is_endnote(group)
         elif word == "chftn":
-            inside = any(one.ends == "note" for one in (*self._open, group))
-            self._called += not inside
-            self._write(f"[{self._called}]" + (" " if inside else ""))
-        elif word in _MATH:
-            self._write(_MATH[word])
-        elif word == "moMath":
-            self.counts["equations are written without their structure"] += 1
-        elif word.startswith("m") and word.endswith("Pr"):
-            group.over = True
+            self._mark(group)
+        elif word in ("sn", "sv"):
+            group.out, group.shown, group.ends = [], True, word
+        elif word.startswith("m"):
+            self._equation(group, word)
+
+    def _equation(self, group: _Group, word: str) -> None:
+        around = self._open[-1].math if self._open else None
+        if group.math is around and not group.over:
+            element = begun(around, word)
+            if element is not None:
+                group.math, group.out, group.ends = element, [], "math"
+            elif word.endswith("Pr"):
+                group.over = True
+
+    def _mark(self, group: _Group) -> None:
+        """The number of a note, at its call or before it."""
+        if any(one.ends == "note" for one in (*self._open, group)):
+            self._write(f"[{self._label}] ")
+            return
+        self._called += 1
+        self._label = str(self._called)
+        before = len(group.out)
+        self._write(f"[{self._label}]")
+        # What follows says whether it is a footnote.
+        self._call = (group.out, before) if len(group.out) > before else None
+
+    def _is_endnote(self, group: _Group) -> None:
+        group.endnote = True
+        call, self._call = self._call, None
+        if call is None:
+            return
+        self._called -= 1
+        self._ended += 1
+        self._label = number_in("lowerRoman", self._ended)
+        out, place = call
+        out[place] = f"[{self._label}]"
 
     def _shown_around(self, _: str) -> bool:
         # Of {\upr{ANSI}{\*\ud{Unicode}}} the second is shown where the whole would be.
@@ -395,7 +446,11 @@ class _Reader:
         out = self._group.out
         if out and out[-1] == "\t":
             out.pop()
-        self._write("\n")
+        if whole or not self._group.shown:
+            self._write("\n")
+        elif not self._group.deleted:
+            # It stands among what says how an inner table looks, which is not shown.
+            out.append("\n")
         self._after_row = whole and out is self._main
 
     def _end_of_paragraph(self) -> None:

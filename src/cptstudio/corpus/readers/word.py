@@ -19,7 +19,7 @@ from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.ooxml import Package, drawn_text
 from cptstudio.corpus.readers.packages import check_archive, seekable
 from cptstudio.corpus.readers.symbol_fonts import UNKNOWN, sign_of, without_private
-from cptstudio.corpus.readers.word_fields import shown_by
+from cptstudio.corpus.readers.word_fields import is_silent, shown_by
 from cptstudio.corpus.readers.word_styles import (
     Numbering,
     Styles,
@@ -180,7 +180,7 @@ class _Field:
 
     Attributes:
         told: what it was told to do.
-        over: that has been told; its result follows.
+        over: that has been told, and its result, which follows, is shown.
         said: its result has text.
     """
 
@@ -373,10 +373,10 @@ class _Story:
             self._say(_form_field(mark), out, "")
             self._fields.append(_Field())
         elif kind == "separate" and self._fields:
-            self._fields[-1].over = True
+            self._fields[-1].over = not is_silent(self._fields[-1].told)
         elif kind == "end" and self._fields:
             field = self._fields.pop()
-            if not field.said:
+            if not field.said and not is_silent(field.told):
                 self._say(shown_by(field.told), out, "")
 
     def _call(self, reference: Any, kind: str, out: list[str]) -> None:

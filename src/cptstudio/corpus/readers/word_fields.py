@@ -13,6 +13,9 @@ _EQUATION = re.compile(r"\s*EQ\s+(.*)", re.IGNORECASE | re.DOTALL)
 # Pronunciations are set above a word by such a field.
 _ABOVE = re.compile(r"\\s\s*\\up\s*\d+\s*\([^()]*\)\s*[,;]\s*", re.IGNORECASE)
 _FRACTION = re.compile(r"\\f\s*\(([^(),;]*)[,;]([^(),;]*)\)", re.IGNORECASE)
+# How its parts are set: "\\* jc3", or '\\* "Font:MS Mincho"'.
+_LOOKS = re.compile(r"""\\\*\s*(?:"[^"]*"|\S+)\s*""")
+_SILENT = re.compile(r"\s*(?:SET|ASK)\s", re.IGNORECASE)
 _SWITCHES = re.compile(r"(?:\\\*?\s*[a-z]+[ \t]*\d*[ \t]*)+(?:\(([^()]*)\))?", re.IGNORECASE)
 _LARGEST = 0x10FFFF
 
@@ -27,9 +30,15 @@ def shown_by(instruction: str) -> str:
         return button[1].strip()
     equation = _EQUATION.match(instruction)
     if equation:
-        text = _FRACTION.sub(r"\1/\2", _ABOVE.sub("", equation[1]))
+        bare = _LOOKS.sub("", equation[1])
+        text = _FRACTION.sub(r"\1/\2", _ABOVE.sub("", bare))
         return _SWITCHES.sub(lambda found: found[1] or "", text).strip()
     return ""
+
+
+def is_silent(instruction: str) -> bool:
+    """Whether a field's result is kept for other fields, and not shown where it stands."""
+    return _SILENT.match(instruction) is not None
 
 
 def _sign(code: int, switches: str) -> str:

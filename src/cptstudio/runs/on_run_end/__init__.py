@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from cptstudio.errors import UserError
+from cptstudio.runs.launching import Beginning
 from cptstudio.runs.queue import Queue
 from cptstudio.runs.run import Run
 from cptstudio.workspace import Workspace
@@ -39,7 +40,7 @@ class Manager(Protocol):
     def run(self, id: str) -> Run:
         """Return one run."""
 
-    def begin_waiting(self, run: Run, resume: str | None) -> None:
+    def begin_waiting(self, run: Run, beginning: Beginning) -> None:
         """Start a run that waits in the queue."""
 
 

@@ -64,7 +64,7 @@ class QueueRunner(OnRunEnd):
                 self._queue.remove(following.run)
                 return
             try:
-                self._manager.begin_waiting(run, following.resume)
+                self._manager.begin_waiting(run, following.beginning)
             except UserError as error:
                 self.paused, self.problem = True, str(error)
                 _logger.info("queue: paused, because %s cannot start: %s", run.id, error)

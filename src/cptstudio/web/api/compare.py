@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import flask
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio import metrics
 from cptstudio.metrics import Compared, Format, Metric
 from cptstudio.runs.external.imported_list import ID_PREFIX
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs.details import flattened
@@ -22,20 +23,20 @@ MOST_RUNS = 16
 _PARTS: dict[Compared, str] = {"best": "best", "last": "last", "change": "change since the start"}
 
 
-class CompareQuery(BaseModel, extra="forbid"):
+class CompareQuery(LateModel, extra="forbid"):
     """Which runs."""
 
     runs: str = Field(max_length=4000, description="Ids with commas, 16 at most.")
 
 
-class SettingDifference(BaseModel):
+class SettingDifference(LateModel):
     """A setting in which the runs differ; null where a run does not tell it."""
 
     setting: str
     values: dict[str, Any]
 
 
-class Delta(BaseModel):
+class Delta(LateModel):
     """One result of all runs.
 
     `baseline` is the baseline's value, from which the page shows differences; `format` is that of
@@ -51,7 +52,7 @@ class Delta(BaseModel):
     baseline: float | None
 
 
-class Comparison(BaseModel):
+class Comparison(LateModel):
     """Runs side by side. The baseline is the pinned run, or else the first one."""
 
     runs: list[RunSummary]

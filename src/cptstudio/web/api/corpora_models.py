@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio.corpus.file_lines import FileLine
 from cptstudio.corpus.listed import DroppedDocument, SourceFinding
@@ -12,7 +12,7 @@ from cptstudio.corpus.manifest import Dropped
 from cptstudio.evaluation.model_requests import Side
 from cptstudio.sampling import Seed
 from cptstudio.settings import Packing
-from cptstudio.validation import ReadsNumbers
+from cptstudio.validation import LateModel, ReadsNumbers
 from cptstudio.web.work.corpus_work import GivenSources
 from cptstudio.web.work.jobs import Job
 
@@ -57,7 +57,7 @@ class RowsQuery(ReadsNumbers, extra="forbid"):
     first: int = Field(0, ge=0, le=10**9)
 
 
-class TokenCounts(BaseModel):
+class TokenCounts(LateModel):
     """Tokens by side, of one tokenizer."""
 
     tokenizer: str
@@ -65,7 +65,7 @@ class TokenCounts(BaseModel):
     error: str | None = None
 
 
-class CorpusSummary(BaseModel):
+class CorpusSummary(LateModel):
     """A corpus in the list; one that cannot be read has an `error` and little else."""
 
     name: str
@@ -80,13 +80,13 @@ class CorpusSummary(BaseModel):
     active_job: Job | None = None
 
 
-class CorpusList(BaseModel):
+class CorpusList(LateModel):
     """All corpora, by name."""
 
     corpora: list[CorpusSummary]
 
 
-class CorpusDescription(BaseModel, extra="allow"):
+class CorpusDescription(LateModel, extra="allow"):
     """A corpus's manifest, report and tokens."""
 
     name: str
@@ -100,7 +100,7 @@ class CorpusDescription(BaseModel, extra="allow"):
     active_job: Job | None = None
 
 
-class FindingPage(BaseModel):
+class FindingPage(LateModel):
     """A part of what was found."""
 
     problems: list[SourceFinding]
@@ -114,7 +114,7 @@ class FilesQuery(PageQuery):
     problems: bool = Field(False, description="Only files with problems.")
 
 
-class FilePage(BaseModel):
+class FilePage(LateModel):
     """A part of the files, with what a build made of each."""
 
     files: list[FileLine]
@@ -122,7 +122,7 @@ class FilePage(BaseModel):
     offset: int
 
 
-class DroppedPage(BaseModel):
+class DroppedPage(LateModel):
     """A part of the dropped documents, and how many there are by reason."""
 
     dropped: list[DroppedDocument]
@@ -131,7 +131,7 @@ class DroppedPage(BaseModel):
     counts: dict[str, int]
 
 
-class RowPart(BaseModel):
+class RowPart(LateModel):
     """The part of a row that comes from one document; `shortened`: the text goes on."""
 
     document: int
@@ -143,7 +143,7 @@ class RowPart(BaseModel):
     shortened: bool
 
 
-class RowFacts(BaseModel):
+class RowFacts(LateModel):
     """A training row, decoded."""
 
     batch: int
@@ -152,7 +152,7 @@ class RowFacts(BaseModel):
     parts: list[RowPart]
 
 
-class RowPage(BaseModel):
+class RowPage(LateModel):
     """Some rows, and how many an epoch has."""
 
     rows: list[RowFacts]

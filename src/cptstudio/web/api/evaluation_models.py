@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
-
 from cptstudio.prompt_suites import Suite
 from cptstudio.sampling import Sampling
+from cptstudio.validation import LateModel
 
 
 class SuiteBody(Suite):
     """A suite's content."""
 
 
-class SuiteFacts(BaseModel):
+class SuiteFacts(LateModel):
     """A suite; with a `problem` its file cannot be used."""
 
     name: str
@@ -23,19 +22,19 @@ class SuiteFacts(BaseModel):
     problem: str | None = None
 
 
-class SuiteList(BaseModel):
+class SuiteList(LateModel):
     """All suites, by name."""
 
     suites: list[SuiteFacts]
 
 
-class ReportQuery(BaseModel, extra="forbid"):
+class ReportQuery(LateModel, extra="forbid"):
     """Which reports."""
 
     kind: Literal["evaluation", "suite", "merge", "questions", "harness"] | None = None
 
 
-class ReportSummary(BaseModel):
+class ReportSummary(LateModel):
     """A kept report; with a `problem` its file cannot be used. `created` is Unix seconds."""
 
     id: str
@@ -45,13 +44,13 @@ class ReportSummary(BaseModel):
     problem: str | None = None
 
 
-class ReportList(BaseModel):
+class ReportList(LateModel):
     """Kept reports, the newest first."""
 
     reports: list[ReportSummary]
 
 
-class Report(BaseModel):
+class Report(LateModel):
     """A kept report: what was asked, and what was found."""
 
     id: str

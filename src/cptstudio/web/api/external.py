@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import flask
-from pydantic import BaseModel
 
 from cptstudio.errors import UserError
 from cptstudio.runs.external.detection import Detection, ExternalProcess, visible
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
 from cptstudio.web.work.watched_processes import Watch, WatchedProcesses, process_id
 
 
-class ConfirmedTwice(BaseModel, extra="forbid"):
+class ConfirmedTwice(LateModel, extra="forbid"):
     """A body that says that the user was asked twice and agreed both times."""
 
     confirmed: bool = False
     confirmed_again: bool = False
 
 
-class DecisionView(BaseModel):
+class DecisionView(LateModel):
     """Why a process counts as training, or why one that came near does not."""
 
     pid: int
@@ -32,7 +32,7 @@ class DecisionView(BaseModel):
     evidence: str
 
 
-class ProcessView(BaseModel):
+class ProcessView(LateModel):
     """A process of another program that trains, with the evidence."""
 
     id: str
@@ -52,7 +52,7 @@ class ProcessView(BaseModel):
     ended: bool
 
 
-class ExternalAnswer(BaseModel):
+class ExternalAnswer(LateModel):
     """What was found. `enabled` is false when detection is off, and then nothing was looked at."""
 
     enabled: bool
@@ -60,7 +60,7 @@ class ExternalAnswer(BaseModel):
     processes: list[ProcessView]
 
 
-class ExternalRows(BaseModel):
+class ExternalRows(LateModel):
     """What a watched process's log told, in the shape of our own rows and events."""
 
     rows: list[dict[str, Any]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import flask
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.files import confined
 from cptstudio.web.files.allowed_folders import Root
@@ -13,21 +14,21 @@ from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 
 
-class FilesQuery(BaseModel, extra="forbid"):
+class FilesQuery(LateModel, extra="forbid"):
     """Which folder."""
 
     root: str | None = Field(None, max_length=64, description="A root's id; the first if absent.")
     path: str = Field("", max_length=4096, description="Names below the root, with slashes.")
 
 
-class NewRoot(BaseModel, extra="forbid"):
+class NewRoot(LateModel, extra="forbid"):
     """A folder to allow."""
 
     path: str = Field(min_length=1, max_length=4096)
     confirmed: bool = False
 
 
-class RootFacts(BaseModel):
+class RootFacts(LateModel):
     """A root: a folder that may be shown."""
 
     id: str
@@ -36,7 +37,7 @@ class RootFacts(BaseModel):
     removable: bool
 
 
-class Files(BaseModel):
+class Files(LateModel):
     """A folder's content."""
 
     roots: list[RootFacts]

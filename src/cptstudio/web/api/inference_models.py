@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from cptstudio.evaluation.model_requests import Prompt, Side, Windows
 from cptstudio.sampling import MOST_SEEDS, Sampling, Seed
-from cptstudio.validation import ReadsNumbers
+from cptstudio.validation import LateModel, ReadsNumbers
 from cptstudio.web.work.evaluation_work import Name, Reference
 from cptstudio.web.work.inference_tasks import Task
 
@@ -79,7 +79,7 @@ class TaskQuery(ReadsNumbers, extra="forbid", allow_inf_nan=False):
     wait: float = Field(0.0, ge=0, le=20, description="Seconds to wait for something new.")
 
 
-class LoadedModel(BaseModel):
+class LoadedModel(LateModel):
     """A model in the inference worker's memory; `tokenizer` is the hash of its tokenizer."""
 
     label: str
@@ -88,7 +88,7 @@ class LoadedModel(BaseModel):
     tokenizer: str
 
 
-class InferenceFacts(BaseModel):
+class InferenceFacts(LateModel):
     """The process that holds models, or why there is none.
 
     Attributes:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import functools
 
 import flask
-from pydantic import BaseModel
 
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Nothing, route
 from cptstudio.web.problems import Conflict, NotFound
 from cptstudio.web.studio import Studio
 from cptstudio.web.work.jobs import Job, orders
 
 
-class Jobs(BaseModel):
+class Jobs(LateModel):
     """All jobs, the newest first."""
 
     jobs: list[Job]

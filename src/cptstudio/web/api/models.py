@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import flask
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription
 from cptstudio.models import hub_address
 from cptstudio.models.library import Model
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
@@ -18,20 +19,20 @@ from cptstudio.web.work import model_work
 from cptstudio.web.work.model_work import ModelQuery
 
 
-class FolderBody(BaseModel, extra="forbid"):
+class FolderBody(LateModel, extra="forbid"):
     """A folder of a model."""
 
     path: str = Field(min_length=1, max_length=4096)
     confirmed: bool = False
 
 
-class HubQuery(BaseModel, extra="forbid"):
+class HubQuery(LateModel, extra="forbid"):
     """Words to search for."""
 
     query: str = Field(min_length=1, max_length=200)
 
 
-class QuantizationFacts(BaseModel):
+class QuantizationFacts(LateModel):
     """How weights are packed; null where the configuration does not say."""
 
     bits: int | None
@@ -39,14 +40,14 @@ class QuantizationFacts(BaseModel):
     method: str
 
 
-class FullTraining(BaseModel):
+class FullTraining(LateModel):
     """Whether all parameters can be trained, and why not."""
 
     possible: bool
     reason: str | None
 
 
-class ModelFacts(BaseModel):
+class ModelFacts(LateModel):
     """A model; without `error` it can be chosen."""
 
     id: str
@@ -67,7 +68,7 @@ class ModelFacts(BaseModel):
     error: str | None
 
 
-class ModelList(BaseModel):
+class ModelList(LateModel):
     """The models of this machine, and where others come from."""
 
     models: list[ModelFacts]
@@ -76,7 +77,7 @@ class ModelList(BaseModel):
     offline: bool
 
 
-class HubModel(BaseModel):
+class HubModel(LateModel):
     """A model on the hub; `there`: it is on this machine already."""
 
     id: str
@@ -87,7 +88,7 @@ class HubModel(BaseModel):
     there: bool
 
 
-class HubAnswer(BaseModel):
+class HubAnswer(LateModel):
     """What a search found, and where."""
 
     models: list[HubModel]

@@ -25,6 +25,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from cptstudio import __version__
 from cptstudio.errors import Finding
+from cptstudio.validation import LateModel
 from cptstudio.web.api.docstrings import describe_fields, split_docstring
 from cptstudio.web.api.http import BODY_LIMIT, json_answer, read_body, read_json, read_query
 from cptstudio.web.api.idempotency import KEY_HEADER, KEY_PATTERN, remembered_answer
@@ -41,17 +42,17 @@ _PART = re.compile(r"<(?:(?P<converter>[a-z]+):)?(?P<name>[a-z_]+)>")
 Handler = Callable[..., Any]
 
 
-class Nothing(BaseModel, extra="forbid"):
+class Nothing(LateModel, extra="forbid"):
     """A body without content: `{}`."""
 
 
-class Confirmed(BaseModel, extra="forbid"):
+class Confirmed(LateModel, extra="forbid"):
     """A body that says that the user was asked and agreed."""
 
     confirmed: bool = False
 
 
-class Needs(BaseModel):
+class Needs(LateModel):
     """What a run needs and what there is: `anyway` starts it although that is too little."""
 
     memory_bytes: int
@@ -60,7 +61,7 @@ class Needs(BaseModel):
     disk_free_bytes: int
 
 
-class ProblemDetails(BaseModel):
+class ProblemDetails(LateModel):
     """An error's answer (RFC 9457)."""
 
     type: str

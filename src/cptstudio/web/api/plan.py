@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import flask
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio import yaml_text
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.settings import parse_settings
 from cptstudio.training.known_machines import machine_named, names
 from cptstudio.training.planning import Plan, make_plan
+from cptstudio.validation import LateModel
 from cptstudio.web import cli_equivalent as equal_command
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
@@ -21,7 +22,7 @@ from cptstudio.web.work import free_memory as making_room
 _YAML_LIMIT = 256 * 1024
 
 
-class PlanBody(BaseModel, extra="forbid"):
+class PlanBody(LateModel, extra="forbid"):
     """Settings as they are so far."""
 
     settings: dict[str, Any]
@@ -33,25 +34,25 @@ class PlanBody(BaseModel, extra="forbid"):
     )
 
 
-class YamlBody(BaseModel, extra="forbid"):
+class YamlBody(LateModel, extra="forbid"):
     """Settings as text."""
 
     yaml: str = Field(max_length=_YAML_LIMIT)
 
 
-class YamlAnswer(BaseModel):
+class YamlAnswer(LateModel):
     """The tree that was read, without what it leaves to be chosen."""
 
     settings: dict[str, Any]
 
 
-class Machines(BaseModel):
+class Machines(LateModel):
     """Machines that are known by name; memory alone, such as "36 GB", means a Mac."""
 
     machines: list[str]
 
 
-class PlanFacts(BaseModel):
+class PlanFacts(LateModel):
     """What the run would be; sizes in bytes."""
 
     machine: str | None = Field(description="The other machine; null for this one.")
@@ -77,7 +78,7 @@ class PlanFacts(BaseModel):
     )
 
 
-class PlanAnswer(BaseModel):
+class PlanAnswer(LateModel):
     """The plan, or what stands in its way."""
 
     settings: dict[str, Any] | None = Field(description="With every value filled in.")

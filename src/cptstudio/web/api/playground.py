@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import flask
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio.durable import dump_json
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 from cptstudio.web.work.playground_history import HistoryEntry, PlaygroundHistory
 
 
-class HistoryQuery(BaseModel, extra="forbid"):
+class HistoryQuery(LateModel, extra="forbid"):
     """Which part of the history."""
 
     offset: int = Field(0, ge=0, le=1_000_000)
     limit: int = Field(50, ge=1, le=200)
 
 
-class HistoryPage(BaseModel):
+class HistoryPage(LateModel):
     """A part of the history, the newest first."""
 
     entries: list[HistoryEntry]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import flask
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio import metrics
 from cptstudio.errors import UserError
 from cptstudio.metrics import Axis
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs import exports as run_exports
@@ -19,14 +20,14 @@ from cptstudio.web.studio import Studio
 _KEYS = 32
 
 
-class RowsQuery(BaseModel, extra="forbid", populate_by_name=True):
+class RowsQuery(LateModel, extra="forbid", populate_by_name=True):
     """Which rows."""
 
     after: int = Field(0, ge=0, lt=2**53, description="Only rows with a greater `seq`.")
     limit: int = Field(2000, ge=1, le=10_000)
 
 
-class RowsAnswer(BaseModel):
+class RowsAnswer(LateModel):
     """Current rows, as they are in metrics.jsonl."""
 
     boot_id: str
@@ -36,7 +37,7 @@ class RowsAnswer(BaseModel):
     more: bool
 
 
-class SeriesParameters(BaseModel, extra="forbid", populate_by_name=True):
+class SeriesParameters(LateModel, extra="forbid", populate_by_name=True):
     """What a chart shows."""
 
     x: Axis = "step"
@@ -47,7 +48,7 @@ class SeriesParameters(BaseModel, extra="forbid", populate_by_name=True):
     smoothing: float = Field(0.9, ge=0, le=0.999)
 
 
-class Curve(BaseModel):
+class Curve(LateModel):
     """One number over x, by buckets; null where nothing finite was measured."""
 
     x: list[float | None]
@@ -60,7 +61,7 @@ class Curve(BaseModel):
     ema_weight: float
 
 
-class EvaluatedCorpus(BaseModel, extra="allow"):
+class EvaluatedCorpus(LateModel, extra="allow"):
     """What an evaluation measured on one corpus: its role, and `measures` of GET /api/metrics."""
 
     __pydantic_extra__: dict[str, float | None]
@@ -68,7 +69,7 @@ class EvaluatedCorpus(BaseModel, extra="allow"):
     role: str
 
 
-class EvaluationPoint(BaseModel, extra="allow"):
+class EvaluationPoint(LateModel, extra="allow"):
     """One evaluation; further charted numbers of it (GET /api/metrics) stand under their names."""
 
     __pydantic_extra__: dict[str, float | None]
@@ -83,7 +84,7 @@ class EvaluationPoint(BaseModel, extra="allow"):
     best: bool
 
 
-class NonFinite(BaseModel):
+class NonFinite(LateModel):
     """A value that was measured and is no finite number."""
 
     seq: int
@@ -92,7 +93,7 @@ class NonFinite(BaseModel):
     value: Literal["NaN", "Infinity", "-Infinity"]
 
 
-class SeriesAnswer(BaseModel):
+class SeriesAnswer(LateModel):
     """Curves, evaluations and alarms of a run."""
 
     boot_id: str
@@ -112,28 +113,28 @@ class SeriesAnswer(BaseModel):
     nonfinite_total: int
 
 
-class EventsAnswer(BaseModel):
+class EventsAnswer(LateModel):
     """The newest lines of the run's events, in order."""
 
     events: list[dict[str, Any]]
     total: int
 
 
-class SamplesAnswer(BaseModel):
+class SamplesAnswer(LateModel):
     """Completions of the prompt suite that hold, in order."""
 
     samples: list[dict[str, Any]]
     total: int
 
 
-class LogQuery(BaseModel, extra="forbid", populate_by_name=True):
+class LogQuery(LateModel, extra="forbid", populate_by_name=True):
     """Which part of the log."""
 
     bytes: int = Field(65536, ge=1, le=1024 * 1024)
     before: int | None = Field(None, ge=0, lt=2**53, description="End of the part; null: the end.")
 
 
-class LogAnswer(BaseModel):
+class LogAnswer(LateModel):
     """A part of the log between two offsets, from a line's beginning where there is one."""
 
     text: str
@@ -142,7 +143,7 @@ class LogAnswer(BaseModel):
     size: int
 
 
-class ExportQuery(BaseModel, extra="forbid", populate_by_name=True):
+class ExportQuery(LateModel, extra="forbid", populate_by_name=True):
     """In which form."""
 
     format: Literal["csv", "json"] = "csv"

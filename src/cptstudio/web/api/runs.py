@@ -6,12 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 import flask
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio.errors import UserError
+from cptstudio.session_settings import SessionSettings
 from cptstudio.settings import parse_settings
 from cptstudio.training.fitting import Fit, completed, fit_of_plan, fit_of_run
 from cptstudio.training.prepare import plan_config
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, Nothing, route
 from cptstudio.web.problems import DoesNotFit, Problem
 from cptstudio.web.runs.details import RunDetail
@@ -29,7 +31,7 @@ _Anyway = Field(
 )
 
 
-class NewRun(BaseModel, extra="forbid"):
+class NewRun(LateModel, extra="forbid"):
     """What shall be trained."""
 
     name: str = _Name
@@ -38,23 +40,27 @@ class NewRun(BaseModel, extra="forbid"):
     anyway: bool = _Anyway
 
 
-class Start(BaseModel, extra="forbid"):
+class Start(LateModel, extra="forbid"):
     """How a prepared run is started."""
 
     queue: bool = False
     anyway: bool = _Anyway
 
 
-class Resume(BaseModel, extra="forbid"):
-    """From where a run goes on."""
+class Resume(LateModel, extra="forbid"):
+    """From where a run goes on, and what its session does otherwise."""
 
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
+    session: SessionSettings = Field(
+        default_factory=SessionSettings,
+        description="What is null stays as in the session before. An update keeps its size.",
+    )
     confirmed: bool = False
     queue: bool = False
     anyway: bool = _Anyway
 
 
-class Fork(BaseModel, extra="forbid"):
+class Fork(LateModel, extra="forbid"):
     """What a fork begins with, and what it changes."""
 
     checkpoint: str | None = Field(None, max_length=64, description="null: the newest one.")
@@ -66,14 +72,14 @@ class Fork(BaseModel, extra="forbid"):
     anyway: bool = _Anyway
 
 
-class LabelBody(BaseModel, extra="forbid"):
+class LabelBody(LateModel, extra="forbid"):
     """Tags and a note."""
 
     tags: list[str] = Field(default_factory=list, max_length=32)
     note: str = Field("", max_length=20_000)
 
 
-class Pin(BaseModel, extra="forbid"):
+class Pin(LateModel, extra="forbid"):
     """The run that others are compared with; null for none."""
 
     run: str | None = Field(None, max_length=128)
@@ -146,8 +152,14 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
     def resume(run_id: str, body: Resume) -> RunSummary:
         run = library.run(run_id)
         if body.confirmed:
-            _ask(fit_of_run(run.config, run.directory), body.anyway)
-        manager.resume(run_id, body.checkpoint, confirmed=body.confirmed, queue=body.queue)
+            _ask(fit_of_run(run.config, run.directory, body.session), body.anyway)
+        manager.resume(
+            run_id,
+            body.checkpoint,
+            confirmed=body.confirmed,
+            queue=body.queue,
+            given=body.session,
+        )
         return _changed(studio, run_id)
 
     @route(

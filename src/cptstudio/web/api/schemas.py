@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import flask
-from pydantic import BaseModel
 
 from cptstudio import metrics
 from cptstudio.corpus.manifest import BuildChoices
+from cptstudio.corpus.ocr import find_engine
 from cptstudio.metrics import Metric
 from cptstudio.prompt_suites import Suite
 from cptstudio.settings import TrainingSettings
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.studio import Studio
 
 
-class MetricsAnswer(BaseModel):
+class MetricsAnswer(LateModel):
     """What a run's rows hold, and how it is shown.
 
     Attributes:
@@ -48,7 +49,16 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     @route(bp, "GET", "/build-schema", summary="JSON Schema of a corpus's build settings")
     def build_schema() -> dict[str, Any]:
-        return BuildChoices.model_json_schema()
+        """A setting that this machine has no use for says so: `unavailable`."""
+        known = BuildChoices.model_json_schema()
+        ocr, language = (known["properties"][name] for name in ("ocr", "ocr_language"))
+        engine = find_engine()
+        if engine is None:
+            ocr["unavailable"] = language["unavailable"] = True
+        else:
+            ocr["description"] += f" Here: {engine.version}."
+            language["description"] += f" Here: {', '.join(engine.languages)}."
+        return known
 
     @route(bp, "GET", "/metrics", summary="The table of metrics")
     def metric_table() -> MetricsAnswer:

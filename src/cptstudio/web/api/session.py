@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import flask
-from pydantic import BaseModel, StringConstraints
+from pydantic import StringConstraints
 
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Nothing, route
 from cptstudio.web.problems import Problem
 from cptstudio.web.security.visit import SESSION_KEY, Visit
 from cptstudio.web.studio import Studio
 
 
-class SessionState(BaseModel):
+class SessionState(LateModel):
     """The session of whoever asks; where there is none, the answer is status 401 instead.
 
     Attributes:
@@ -28,7 +29,7 @@ class SessionState(BaseModel):
     boot: str
 
 
-class LinkBody(BaseModel, extra="forbid"):
+class LinkBody(LateModel, extra="forbid"):
     """What is to be downloaded.
 
     Attributes:
@@ -38,7 +39,7 @@ class LinkBody(BaseModel, extra="forbid"):
     path: Annotated[str, StringConstraints(max_length=1024)]
 
 
-class Link(BaseModel):
+class Link(LateModel):
     """A link that is good for one download within a minute, with the session's cookie alone."""
 
     url: str

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import flask
 import psutil
-from pydantic import BaseModel
 
 import cptstudio
 from cptstudio.training.machine import describe_machine, installed_versions
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.device import device_name
 from cptstudio.web.studio import Studio
 
 
-class System(BaseModel):
+class System(LateModel):
     """This machine; sizes in bytes, the disk is the workspace's."""
 
     version: str

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import flask
-from pydantic import BaseModel, Field
+from pydantic import Field
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from cptstudio.corpus.left_aside import Kind, rules_for_pages
+from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.files.uploads import Purpose, Upload
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
 
 
-class UploadQuery(BaseModel, extra="forbid"):
+class UploadQuery(LateModel, extra="forbid"):
     """How the file is called."""
 
     name: str = Field(
@@ -27,7 +28,7 @@ class UploadQuery(BaseModel, extra="forbid"):
     )
 
 
-class LeftAsideRule(BaseModel):
+class LeftAsideRule(LateModel):
     """Names of folders and files that are left aside; `*` stands for anything but a slash."""
 
     kind: Kind
@@ -36,7 +37,7 @@ class LeftAsideRule(BaseModel):
     files: list[str]
 
 
-class LeftAsideMark(BaseModel):
+class LeftAsideMark(LateModel):
     """A file whose folder is left aside."""
 
     name: str
@@ -44,14 +45,14 @@ class LeftAsideMark(BaseModel):
     reason: str
 
 
-class LeftAsideRules(BaseModel):
+class LeftAsideRules(LateModel):
     """What is left aside of a folder, the same for every way in; case does not matter."""
 
     rules: list[LeftAsideRule]
     marks: list[LeftAsideMark]
 
 
-class FormatFacts(BaseModel):
+class FormatFacts(LateModel):
     """A format of documents; `records`: the text field says what in it holds the text."""
 
     title: str
@@ -59,20 +60,20 @@ class FormatFacts(BaseModel):
     records: bool
 
 
-class Formats(BaseModel):
+class Formats(LateModel):
     """What a corpus can be built from; `packed`: suffixes of what is unpacked by itself."""
 
     formats: list[FormatFacts]
     packed: list[str]
 
 
-class UploadsQuery(BaseModel, extra="forbid"):
+class UploadsQuery(LateModel, extra="forbid"):
     """Which uploads."""
 
     purpose: Purpose | None = Field(None, description="Only those that were sent for it.")
 
 
-class UploadList(BaseModel):
+class UploadList(LateModel):
     """Uploads that no corpus was built from yet, the newest first."""
 
     uploads: list[Upload]

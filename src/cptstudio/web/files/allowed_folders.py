@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
+from cptstudio.validation import LateModel
 from cptstudio.web.problems import NotFound
 from cptstudio.workspace import Workspace
 
@@ -25,7 +26,7 @@ _FILE = "places.json"
 _MOST = 100
 
 
-class _Stored(BaseModel, extra="forbid"):
+class _Stored(LateModel, extra="forbid"):
     roots: list[str] = []
     models: list[str] = []
 

@@ -19,11 +19,12 @@ from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cptstudio import durable
 from cptstudio.corpus.left_aside import LeftAside
 from cptstudio.errors import UserError, machine_error
+from cptstudio.validation import LateModel
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.workspace import Workspace
 
@@ -42,7 +43,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udff
 Purpose = Literal["corpus", "text", "questions"]
 
 
-class Upload(BaseModel, extra="forbid"):
+class Upload(LateModel, extra="forbid"):
     """A file that the page sent.
 
     Attributes:

@@ -8,12 +8,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel
-
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
 from cptstudio.runs.queue import Waiting
 from cptstudio.runs.run import Run
+from cptstudio.validation import LateModel
 from cptstudio.web.runs.summaries import RunSummary
 from cptstudio.web.work.jobs import Job
 
@@ -25,7 +24,7 @@ _LOOK_SECONDS: Final = 2.0
 _ALL_RUNS_SECONDS: Final = 10.0
 
 
-class QueueStatus(BaseModel):
+class QueueStatus(LateModel):
     """The queue, the next run first."""
 
     paused: bool
@@ -33,7 +32,7 @@ class QueueStatus(BaseModel):
     waiting: list[Waiting]
 
 
-class Status(BaseModel):
+class Status(LateModel):
     """Active runs, queue and jobs."""
 
     boot_id: str

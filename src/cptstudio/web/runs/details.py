@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError
@@ -13,13 +13,17 @@ from cptstudio.run_files import RunConfig, RunResult
 from cptstudio.run_rows import best_of
 from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.records import ExitRecord
+from cptstudio.runs.remedies import Remedy, remedies_of
 from cptstudio.runs.run import Run
+from cptstudio.session_settings import SessionSettings, told_last
 from cptstudio.settings import TrainingSettings
+from cptstudio.training.longer import Longer, how_to_train_longer
+from cptstudio.validation import LateModel
 from cptstudio.web.cli_equivalent import command_line, fork_command
 from cptstudio.web.runs.summaries import RunSummary, imported_summary
 
 
-class CheckpointView(BaseModel):
+class CheckpointView(LateModel):
     """One complete checkpoint."""
 
     name: str
@@ -32,7 +36,7 @@ class CheckpointView(BaseModel):
     problem: str | None = None
 
 
-class Difference(BaseModel):
+class Difference(LateModel):
     """A setting that differs from the parent's."""
 
     setting: str
@@ -52,6 +56,11 @@ class RunDetail(RunSummary):
     trainer_pid: int | None = None
     directory: str
     command: str | None = None
+    session: SessionSettings = Field(
+        default_factory=SessionSettings, description="What its last session does otherwise."
+    )
+    remedies: list[Remedy] = Field(default_factory=list)
+    longer: Longer | None = None
     last_seq: int | None = None
     generation: int | None = None
 
@@ -72,6 +81,12 @@ def detail(
         problems += [str(error)] if str(error) not in problems else []
     config = run.config
     differences = _parent_differences(config) if config else []
+    told = SessionSettings()
+    try:
+        told = told_last(run.directory)
+    except (UserError, OSError) as error:
+        problems.append(str(error))
+    complete = run_files.checkpoints_of(run.directory)
     return RunDetail(
         **(dict(summary) | {"problems": problems}),
         config=config,
@@ -83,6 +98,11 @@ def detail(
         trainer_pid=run.trainer_pid,
         directory=str(run.directory),
         command=_command(config, differences) if config else None,
+        session=told,
+        remedies=remedies_of(run.state, config, told) if config else [],
+        longer=None
+        if config is None or run.state.alive
+        else how_to_train_longer(config, summary.planned_steps, complete),
         last_seq=last_seq,
         generation=generation,
     )

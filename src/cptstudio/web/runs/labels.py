@@ -10,17 +10,17 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.validation import sentences
+from cptstudio.validation import LateModel, sentences
 from cptstudio.workspace import Workspace
 
 _FILE: Final = "labels.json"
 
 
-class Label(BaseModel, extra="ignore", frozen=True):
+class Label(LateModel, extra="ignore", frozen=True):
     """What the user said about one run."""
 
     created: float = Field(description="When the run was made that this is about.")
@@ -28,7 +28,7 @@ class Label(BaseModel, extra="ignore", frozen=True):
     note: str = ""
 
 
-class _Stored(BaseModel, extra="ignore"):
+class _Stored(LateModel, extra="ignore"):
     runs: dict[str, Label] = {}
     pinned: str | None = None
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import psutil
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError, machine_error
+from cptstudio.run_files import Preparation
 from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.states import RunState
+from cptstudio.validation import LateModel
 from cptstudio.web.runs.labels import Labels
 from cptstudio.web.series import facts as run_facts
 from cptstudio.web.series.facts import FactsReader, RunFacts, finite, whole
@@ -23,21 +25,21 @@ from cptstudio.web.series.facts import FactsReader, RunFacts, finite, whole
 IMPORTED: Final = "imported"
 
 
-class ModelName(BaseModel):
+class ModelName(LateModel):
     """The base model: as the user named it, and its folder."""
 
     name: str
     path: str
 
 
-class CorpusName(BaseModel):
+class CorpusName(LateModel):
     """A corpus of the mixture."""
 
     name: str
     role: str
 
 
-class ParentName(BaseModel):
+class ParentName(LateModel):
     """The checkpoint a run was forked from."""
 
     run: str
@@ -50,6 +52,7 @@ class RunSummary(RunFacts):
     id: str
     kind: Literal["run", "imported"]
     state: RunState
+    preparation: Preparation | None = None
     stalled: bool = False
     queue_position: int | None = None
     created: float | None = None
@@ -69,7 +72,7 @@ class RunSummary(RunFacts):
     source: str | None = None
 
 
-class Runs(BaseModel):
+class Runs(LateModel):
     """All runs of the workspace."""
 
     runs: list[RunSummary]
@@ -136,6 +139,7 @@ class Summaries:
             id=run.id,
             kind="run",
             state=run.state,
+            preparation=run.preparation,
             stalled=run.stalled,
             queue_position=run.queue_position,
             created=run.created or None,

@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio import metrics, run_files
 from cptstudio.durable import UnusableFileError, open_regular_file
@@ -36,6 +36,7 @@ from cptstudio.run_rows import (
     row_of_line,
 )
 from cptstudio.runs.following import Follower
+from cptstudio.validation import LateModel
 
 _SPEED_ROWS: Final = 50
 CURVE_POINTS: Final = 60
@@ -46,7 +47,7 @@ _SOUGHT: Final = (b'"evaluation"', b'"resume"')
 _Spans = list[tuple[int, int]]
 
 
-class Measure(BaseModel, frozen=True):
+class Measure(LateModel, frozen=True):
     """A metric over a run's evaluations; `best` is unknown until all were found."""
 
     first: float | None = None
@@ -55,7 +56,7 @@ class Measure(BaseModel, frozen=True):
     best_step: int | None = None
 
 
-class RunFacts(BaseModel, frozen=True):
+class RunFacts(LateModel, frozen=True):
     """Where a run stands, by its files. None is what they do not tell.
 
     Attributes:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
-
 from cptstudio.child_limits import for_models
 from cptstudio.errors import UserError
 from cptstudio.settings import parse_settings
 from cptstudio.training import calibration
 from cptstudio.training.planning import make_plan
+from cptstudio.validation import LateModel
 from cptstudio.web.studio import Studio
 from cptstudio.web.work.jobs import Job, Order
 
 
-class CalibrateBody(BaseModel, extra="forbid"):
+class CalibrateBody(LateModel, extra="forbid"):
     """Settings of the steps to measure."""
 
     settings: dict[str, Any]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
 from cptstudio.corpus.listed import ListedDocument, WholeDocument
 from cptstudio.evaluation.model_requests import Side
+from cptstudio.validation import LateModel
 from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
 
@@ -18,7 +17,7 @@ MOST_TEXT = 200_000
 """Characters of a document that are shown; a page of a browser holds no more with colours."""
 
 
-class DocumentPage(BaseModel):
+class DocumentPage(LateModel):
     """Some of a side's documents."""
 
     documents: list[ListedDocument]

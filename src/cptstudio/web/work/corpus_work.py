@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import AliasChoices, BaseModel, Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from cptstudio import durable
 from cptstudio.child_limits import for_files
 from cptstudio.corpus.manifest import BuildChoices, BuildSettings
 from cptstudio.errors import Finding, UserError
-from cptstudio.validation import ReadsNumbers, field_of
+from cptstudio.validation import LateModel, ReadsNumbers, field_of
 from cptstudio.web.files import confined
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
@@ -63,7 +63,7 @@ class BuildBody(ReadsNumbers, BuildChoices, extra="forbid"):
     )
 
 
-class GivenFolder(BaseModel):
+class GivenFolder(LateModel):
     """A file or folder of this machine that a corpus was built from.
 
     `there`: it can be read; `allowed`: it lies in a folder that the page may read.
@@ -74,7 +74,7 @@ class GivenFolder(BaseModel):
     allowed: bool
 
 
-class GivenSources(BaseModel):
+class GivenSources(LateModel):
     """What a corpus was built from; `known` is false where that was not recorded.
 
     `model`: the folder of the model whose tokenizer made its first tokens; `notes`: license or

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio.child_answers import user_error
 from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import Finding, UserError
 from cptstudio.evaluation.inference import Ask, InferenceWorker, Pending
 from cptstudio.evaluation.model_requests import Load
+from cptstudio.validation import LateModel
 from cptstudio.web.problems import Conflict, NotFound
 
 _REMEMBERED = 64
@@ -33,7 +34,7 @@ State = Literal["running", "done", "cancelled", "failed"]
 Prepared = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Progress(BaseModel):
+class Progress(LateModel):
     """How far a task is: `done` of `total` of what is being done."""
 
     doing: str
@@ -41,7 +42,7 @@ class Progress(BaseModel):
     total: int
 
 
-class PromptFacts(BaseModel):
+class PromptFacts(LateModel):
     """A text that is being made, and its prompt as the model sees it.
 
     Attributes:
@@ -55,7 +56,7 @@ class PromptFacts(BaseModel):
     shown: list[str]
 
 
-class Task(BaseModel):
+class Task(LateModel):
     """A request to the inference worker.
 
     Attributes:

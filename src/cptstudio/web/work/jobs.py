@@ -20,13 +20,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel
-
 from cptstudio.child_answers import Line
 from cptstudio.child_limits import Limits
 from cptstudio.child_process import GRACE_SECONDS, ChildProcess
 from cptstudio.errors import Finding, UserError
 from cptstudio.job_programs import Unit
+from cptstudio.validation import LateModel
 from cptstudio.web.problems import Conflict
 from cptstudio.web.work.job_speed import Speed
 
@@ -42,7 +41,7 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 _ENDED = ("done", "failed", "cancelled")
 
 
-class Job(BaseModel):
+class Job(LateModel):
     """A job as the interface shows it.
 
     Attributes:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel
-
 from cptstudio.errors import Finding, UserError
 from cptstudio.evaluation.references import ModelReference, resolve_reference
+from cptstudio.validation import LateModel
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs.details import CheckpointView, checkpoints
 from cptstudio.web.studio import Studio
@@ -16,7 +15,7 @@ from cptstudio.web.studio import Studio
 _BASES, _MERGES = "Base models", "Merged models"
 
 
-class ModelChoice(BaseModel):
+class ModelChoice(LateModel):
     """A model that can be tested; without `error` it can be chosen.
 
     Attributes:
@@ -45,7 +44,7 @@ class ModelChoice(BaseModel):
     error: str | None = None
 
 
-class ModelChoices(BaseModel):
+class ModelChoices(LateModel):
     """Base models first, then runs, the newest first, each with its checkpoints in order."""
 
     models: list[ModelChoice]

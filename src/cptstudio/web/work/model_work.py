@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cptstudio.child_limits import for_a_check, for_a_look, for_files
 from cptstudio.child_process import ask
 from cptstudio.errors import UserError
 from cptstudio.evaluation.programs import CHECK_MODEL
 from cptstudio.models import hub_address
+from cptstudio.validation import LateModel
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
 from cptstudio.web.work.jobs import Job, Order
@@ -20,14 +21,14 @@ PROGRAM = "cptstudio.models.download"
 SEARCH = "cptstudio.models.hub"
 
 
-class DownloadBody(BaseModel, extra="forbid"):
+class DownloadBody(LateModel, extra="forbid"):
     """Which model to download."""
 
     id: str = Field(min_length=1, max_length=200, description='Such as "Qwen/Qwen3-0.6B-Base".')
     revision: str | None = Field(None, min_length=1, max_length=100)
 
 
-class ModelQuery(BaseModel, extra="forbid"):
+class ModelQuery(LateModel, extra="forbid"):
     """Which model."""
 
     id: str = Field(min_length=1, max_length=4096)

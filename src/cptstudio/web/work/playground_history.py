@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cptstudio import durable
 from cptstudio.json_lines import JsonLinesWriter, read_json_lines
+from cptstudio.validation import LateModel
 from cptstudio.web.problems import NotFound
 from cptstudio.web.work.inference_tasks import Task
 from cptstudio.workspace import Workspace
@@ -21,7 +22,7 @@ _MOST = 1000
 _SPARE = 200
 
 
-class MadeText(BaseModel):
+class MadeText(LateModel):
     """A text that a model made; `finish` is null when it was stopped."""
 
     label: str
@@ -33,7 +34,7 @@ class MadeText(BaseModel):
     tokens_per_second: float | None = None
 
 
-class HistoryEntry(BaseModel):
+class HistoryEntry(LateModel):
     """A question to models, and what they said; `created` is Unix seconds."""
 
     id: str

@@ -20,8 +20,8 @@ export function Progress({ label, done, total, text }) {
   });
 }
 
-/** @param {any} job */
-function amounts(job) {
+/** How far something is, how fast, and how long it has to go. @param {any} job */
+export function amounts(job) {
   const say = job.unit === "bytes" ? bytes : count;
   const parts = [];
   if (job.done != null) {

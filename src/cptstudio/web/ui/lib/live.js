@@ -65,8 +65,16 @@ function connectionIs(state) {
 
 /** @param {any} news */
 function takeStatus(news) {
+  const before = status.value?.boot_id ?? news.boot_id;
   status.value = { ...status.value, ...news };
-  if (news.jobs) jobs.value = Object.fromEntries(news.jobs.map((/** @type {any} */ job) => [job.id, job]));
+  if (!news.jobs) return;
+  const restarted = status.value.boot_id !== before;
+  // Work ends with its server. The next one knows nothing of it, so it stays until it is put away here.
+  const lost = Object.values(jobs.peek()).flatMap((job) => job.lost ? [job]
+    : restarted && ["waiting", "running"].includes(job.state)
+      ? [{ ...job, lost: true, state: "failed", error: "The server ended before this was done. Start it again." }]
+      : []);
+  jobs.value = Object.fromEntries([...lost, ...news.jobs].map((job) => [job.id, job]));
 }
 
 async function fetchStatus() {

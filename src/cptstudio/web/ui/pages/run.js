@@ -15,6 +15,7 @@ import { Configuration } from "./run/configuration.js";
 import { RunHeader } from "./run/header.js";
 import { Log } from "./run/log.js";
 import { Notes } from "./run/notes.js";
+import { Remedies } from "./run/remedies.js";
 import { Samples } from "./run/samples.js";
 import { Events } from "./run/events.js";
 
@@ -108,10 +109,12 @@ function RunPage({ id }) {
   }
   const short = (status.value?.active || []).find((/** @type {any} */ one) => one.id === id);
   const run = { ...data, ...(data.state.alive && short
-    ? { remaining_seconds: short.remaining_seconds, tokens_per_second: short.tokens_per_second }
+    ? { remaining_seconds: short.remaining_seconds, tokens_per_second: short.tokens_per_second,
+      preparation: short.preparation }
     : {}), ...live };
   return [
     h(RunHeader, { key: "head", run, actions: h(RunActions, { run, changed: again, dialog, setDialog }) }),
+    h(Remedies, { key: "remedies", run, changed: again }),
     error && h(Problem, { key: "error", error, retry: reload }),
     h(Curves, { series, run, key: "charts" }),
     h(RunTabs, { key: "tabs", run, again: `${turn} ${concerned.current}`, changed: again, setDialog }),

@@ -40,12 +40,21 @@ export function BuildOptions({ options, models, change }) {
           models !== null && models.length === 0
             ? "There is no model on this machine yet. The corpus can be tokenised later."
             : "With this model's own tokenizer. Others can follow later.")),
-      data !== null && readSettings(data).map((setting) => h(BuildSetting, { key: setting.name, setting,
+      data !== null && readSettings(data).filter(({ name }) => isOffered(data.properties[name], options[name]))
+        .map((setting) => h(BuildSetting, { key: setting.name, setting,
         choices: data.properties[setting.name].choices, value: options[setting.name] ?? setting.initial,
         change: (/** @type {any} */ value) => change({ [setting.name]: value }) })),
       check("option-lossy", "Allow a tokenizer that loses text",
         "Otherwise, a tokenizer that loses more than 1% of the characters is refused.",
         options.allow_lossy_tokenizer, (allow_lossy_tokenizer) => change({ allow_lossy_tokenizer }))));
+}
+
+/**
+ * Whether a setting is offered: what the machine cannot do is not, but can be taken back.
+ * @param {{unavailable?: boolean}} property of its schema @param {any} chosen
+ */
+function isOffered(property, chosen) {
+  return property.unavailable !== true || (Array.isArray(chosen) ? chosen.length > 0 : Boolean(chosen));
 }
 
 /**

@@ -18,8 +18,12 @@ import { PreviewDialog } from "./preview.js";
  * @property {number} conversations
  * @property {{[kind: string]: number}} private
  * @property {{[what: string]: number}} left_out by design, and so no problem
+ * @property {number} recognized
+ * @property {number} pictures
  * @property {string[]} problems
  * @property {number} problem_count
+ * @property {string[]} asides
+ * @property {number} aside_count
  * @property {boolean} skipped
  * @property {string|null} left_aside
  */
@@ -63,7 +67,7 @@ function File({ file, path, show }) {
     h("details", { class: "file-line", onToggle: (/** @type {any} */ event) => setOpen(event.currentTarget.open) },
       h("summary", {},
         h("span", { class: "file-name" }, file.label),
-        file.problem_count > 0 && file.left_aside === null && h(Badge, file.skipped
+        file.problem_count > 0 && h(Badge, file.skipped
           ? { tone: "warn", icon: "alert" } : { tone: "info", icon: "info" },
         file.skipped ? (file.document_count > 0 ? "not read whole" : "not read")
           : amountOf(file.problem_count, "note")),
@@ -82,15 +86,20 @@ function Opened({ file, path, show }) {
       [SIDES.includes(status) ? `On the ${status} side` : `Dropped: ${status}`, amountOf(amount, "document")]),
     ...Object.entries(file.private).map(([kind, amount]) => [PRIVATE.get(kind) ?? kind, integer(amount)]),
     ...Object.entries(file.left_out).map(([what, amount]) => [`Left out: ${what}`, integer(amount)]),
+    ...(file.recognized > 0 ? [["Pages read by text recognition", integer(file.recognized)]] : []),
+    ...(file.pictures > 0 ? [["Pages that are pictures", integer(file.pictures)]] : []),
     ...(file.conversations > 0 ? [["Conversations", `${integer(file.conversations)}, left out`]] : []),
   ];
   return h("div", { class: "file-opened" },
     h("dl", { class: "file-facts" }, facts.map(([name, value]) =>
       h("div", { key: name }, h("dt", {}, name), h("dd", {}, value)))),
-    file.problems.length > 0 && h("ul", { class: "finding-list" },
+    file.problem_count + file.aside_count > 0 && h("ul", { class: "finding-list" },
       file.problems.map((text, place) => h("li", { key: place }, text)),
       file.problem_count > file.problems.length && h("li", { key: "more" },
-        `${integer(file.problem_count - file.problems.length)} more under Problems`)),
+        `${integer(file.problem_count - file.problems.length)} more under Problems`),
+      file.asides.map((text, place) => h("li", { key: `aside-${place}` }, `Left aside: ${text}`)),
+      file.aside_count > file.asides.length && h("li", { key: "more-asides" },
+        `${integer(file.aside_count - file.asides.length)} more left aside`)),
     listed > 0 && h("div", { class: "row" },
       Array.from({ length: listed }, (_, place) => {
         const text = file.document_count === 1 ? "Before and after cleaning" : `Document ${integer(place + 1)}`;

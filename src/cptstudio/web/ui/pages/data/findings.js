@@ -41,7 +41,7 @@ export function ReadingProblems({ path, files = null }) {
 }
 
 /** @param {any} page @param {string} caption @param {import("../../components/table.js").Column[]} columns */
-const findingTable = (page, caption, columns) => h(Table, { caption, columns, stacks: true,
+const findingTable = (page, caption, columns) => h(Table, { caption, columns, stacks: true, showCaption: true,
   rowKey: (finding) => finding.place,
   rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) =>
     ({ ...finding, place: page.offset + index })) });

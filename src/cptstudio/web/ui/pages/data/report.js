@@ -42,6 +42,9 @@ import { PRIVATE } from "./files.js";
  * @property {{[kind: string]: number}|null=} private
  * @property {number=} conversations
  * @property {number=} sectioned
+ * @property {number=} recognized
+ * @property {string|null=} recognized_by
+ * @property {number=} pictures
  * @property {{paragraphs: number, documents: number, text_bytes: number, dropped: boolean,
  *   examples: {text: string, documents: number}[]}|null=} boilerplate
  */
@@ -58,7 +61,7 @@ import { PRIVATE } from "./files.js";
  * @property {string} created
  * @property {string} fingerprint
  * @property {{text_field: string, exact_dedup: boolean, near_dedup: boolean, validation: number, test: number,
- *   include?: string[], mask?: string[]}} settings
+ *   include?: string[], mask?: string[], ocr?: boolean}} settings
  * @property {Report} report
  * @property {Tokenisation[]} tokenisations
  * @property {string[]} warnings
@@ -138,7 +141,8 @@ function Cleaning({ corpus }) {
   const notes = Object.entries(corpus.given.notes ?? {});
   const boilerplate = repeated !== null && repeated.paragraphs > 0;
   const leftOut = Object.entries(report.left_out ?? {});
-  const counted = found.length + leftOut.length + (report.conversations ?? 0) + (report.sectioned ?? 0) + notes.length;
+  const counted = found.length + leftOut.length + (report.conversations ?? 0) + (report.sectioned ?? 0) + notes.length
+    + (report.recognized ?? 0) + (report.pictures ?? 0);
   if (counted === 0 && !boilerplate) return null;
   return h("section", { class: "report-section", "aria-labelledby": "report-cleaning" },
     h("h2", { id: "report-cleaning" }, "Cleaning"),
@@ -156,6 +160,10 @@ function Cleaning({ corpus }) {
         h("li", { key: one.text }, `In ${count(one.documents)} documents: `, h("q", {}, one.text))))),
     (report.conversations ?? 0) > 0 && h("p", { class: "notice" }, "Records that are conversations, and so no "
       + `documents: ${count(report.conversations ?? 0)}. They are left out.`),
+    (report.recognized ?? 0) > 0 && h("p", {}, `Pages read by text recognition: ${count(report.recognized ?? 0)} (by `
+      + `${report.recognized_by ?? ""}).`),
+    (report.pictures ?? 0) > 0 && h("p", { class: "notice" }, "Pages that are pictures, with little text or none: "
+      + `${count(report.pictures ?? 0)}. ${settings.ocr ? "No text was recognized on them" : "They are not read"}.`),
     (report.sectioned ?? 0) > 0 && h("p", { class: "hint" }, "Long documents are held out by sections, cut between "
       + "paragraphs; each section counts as a document."),
     notes.length > 0 && h("dl", { class: "file-facts" }, notes.map(([name, text]) =>

@@ -64,6 +64,8 @@ export class NewRunForm {
     this.settings = signal(null);
     /** Groups of settings that a fork shares with its parent. */
     this.fixedInFork = new Set(/** @type {string[]} */ ([]));
+    /** Settings of these that a fork may change all the same. */
+    this.freeInFork = new Set(/** @type {string[]} */ ([]));
     /** @type {import("../../lib/preact.js").Signal<Values>} */
     this.values = signal({});
     /** What the form begins with: the preferences, or the old run's values; a fork sends what differs. */
@@ -113,6 +115,7 @@ export class NewRunForm {
       ]);
       const settings = readSettings(schema);
       this.fixedInFork = new Set(schema.fixed_in_fork);
+      this.freeInFork = new Set(schema.free_in_fork);
       const names = [...runs.runs, ...(runs.imported ?? [])].map((/** @type {{id: string}} */ run) => run.id);
       this.takenNames.value = new Set(names);
       if (parent !== null) {
@@ -148,7 +151,7 @@ export class NewRunForm {
 
   /** Whether a setting may be changed here. @param {string} name */
   fixed(name) {
-    return this.fork && this.fixedInFork.has(name.split(".")[0] ?? "");
+    return this.fork && this.fixedInFork.has(name.split(".")[0] ?? "") && !this.freeInFork.has(name);
   }
 
   /** Whether a setting was chosen by the user. @param {string} name */

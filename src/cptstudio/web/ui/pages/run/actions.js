@@ -13,6 +13,7 @@ import { useWork } from "../../lib/resource.js";
 import { navigate } from "../../lib/router.js";
 import { typedNumber } from "../../lib/typed_number.js";
 import { InferenceNotice } from "./inference_notice.js";
+import { LongerDialog } from "./longer.js";
 import { resumable } from "../../lib/run_words.js";
 import { testLinks } from "./test_links.js";
 
@@ -133,13 +134,16 @@ async function remove(run) {
 function ResumeDialog({ run, onClose, changed, first }) {
   const newest = run.checkpoints[run.checkpoints.length - 1];
   const [name, setName] = useState(first ?? newest?.name ?? "");
+  const former = String(run.session?.rows ?? run.config?.settings?.batch?.rows ?? "");
+  const [rows, setRows] = useState(former);
   const { busy, error, run: work } = useWork();
   const chosen = run.checkpoints.find((/** @type {any} */ one) => one.name === name);
   const queue = somethingRuns(run.id);
   const again = chosen ? (run.step ?? 0) - chosen.step : run.step ?? 0;
   const resume = () => work(async () => {
     const answer = await startAsking(`/api/runs/${run.id}/resume`,
-      { checkpoint: chosen ? chosen.name : null, confirmed: true, queue });
+      { checkpoint: chosen ? chosen.name : null, confirmed: true, queue,
+        session: rows === former ? {} : { rows } });
     if (answer === null) return;
     toast(queue
       ? `${run.id} waits in the queue.`
@@ -161,8 +165,15 @@ function ResumeDialog({ run, onClose, changed, first }) {
     }),
     h("p", {}, chosen
       ? `The training continues in the same folder from the checkpoint ${chosen.name} (${checkpointWords(chosen)}), `
-        + "with the same settings."
+        + "with the same settings as before."
       : "There is no checkpoint: the training begins again from its first step."),
+    run.config && h(Field, {
+      label: "Rows at once",
+      hint: "Fewer need less memory. The accumulation follows, so that each update sees the same text.",
+      problems: error?.fields?.["session.rows"] ?? error?.fields?.rows,
+      control: (attributes) => h("input", { ...attributes, value: rows, inputMode: "numeric",
+        onInput: withValue(setRows) }),
+    }),
     again > 0 && h("p", {}, `The ${integer(again)} steps after it are done again; their points in the curves are `
       + "replaced. With the same machine and data they come out the same."),
     queue && h("p", {}, "Another run is training: this one is put into the queue and goes on after it."),
@@ -266,6 +277,8 @@ export function RunActions({ run, changed, dialog, setDialog }) {
       onClick: () => setDialog({ kind: "resume" }) }, "Resume"),
     ours && run.checkpoints.length > 0 && h(Button, { icon: "fork", onClick: () => setDialog({ kind: "fork" }) },
       "Fork"),
+    ours && run.longer && run.queue_position == null && h(Button, { icon: "plus",
+      onClick: () => setDialog({ kind: "longer" }) }, "Train longer"),
     ours && run.config && h(Button, { href: `/new?from=${run.id}` }, "Clone settings"),
     tested && h(Menu, { label: "Test", icon: "play", items: [
       { title: `In the playground, ${tested.words}`, href: testLinks(run, tested.name).playground },
@@ -276,5 +289,6 @@ export function RunActions({ run, changed, dialog, setDialog }) {
     ours && !alive && name !== "missing" && h(Button, { kind: "danger", icon: "trash", onClick: () => remove(run) },
       "Delete"),
     dialog?.kind === "resume" && h(ResumeDialog, { run, onClose: close, changed, first: dialog.checkpoint }),
+    dialog?.kind === "longer" && run.longer && h(LongerDialog, { run, onClose: close, changed }),
     dialog?.kind === "fork" && h(ForkDialog, { run, onClose: close, first: dialog.checkpoint }));
 }

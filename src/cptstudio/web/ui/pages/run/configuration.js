@@ -51,6 +51,17 @@ export function Configuration({ run }) {
           ],
         })
         : h("p", { class: "muted" }, "All settings are the parent's.")),
+    Object.values(run.session ?? {}).some((value) => value !== null) && h("section", { class: "stack" },
+      h("h3", {}, "Different in its last session"),
+      h("p", { class: "muted" }, "config.json stays what it is; the Events tab has what each session was told."),
+      h(Table, {
+        caption: "Settings of the last session",
+        rows: Object.entries(run.session).filter(([, value]) => value !== null), rowKey: ([name]) => name,
+        columns: [
+          { id: "setting", title: "Setting", header: true, cell: ([name]) => h("span", { class: "changed" }, name) },
+          { id: "value", title: "Value", cell: ([, value]) => h("span", { class: "changed" }, shownValue(value)) },
+        ],
+      })),
     run.command && h(Copyable, { text: run.command, label: "The same run in a terminal" }),
     h("section", { class: "stack" }, h("h3", {}, "Settings"), h(Table, {
       caption: "Settings", rows: flattened(settings), rowKey: ([name]) => name,

@@ -1,0 +1,70 @@
+"""Options of what a session of a run does otherwise, shared by both commands that resume."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cptstudio.session_settings import SessionSettings, parse_session
+
+_PANEL = "Otherwise than the run"
+
+LengthOption = Annotated[
+    str | None,
+    typer.Option(
+        "--length",
+        metavar="LENGTH",
+        help="Train longer: the length in all, such as '2 epochs'. Where the schedule has followed "
+        "the length so far, the run has to be forked instead.",
+        show_default="as before",
+        rich_help_panel=_PANEL,
+    ),
+]
+RowsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rows",
+        metavar="N",
+        help="Rows at once; the accumulation follows, so that updates see the same rows.",
+        show_default="as before",
+        rich_help_panel=_PANEL,
+    ),
+]
+AccumulationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--accumulation",
+        metavar="N",
+        help="Micro-batches of an update; the rows follow.",
+        show_default="as before",
+        rich_help_panel=_PANEL,
+    ),
+]
+CheckpointingOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--gradient-checkpointing/--no-gradient-checkpointing",
+        help="Compute activations twice to keep less of them.",
+        show_default="as before",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def given_session(
+    length: str | None, rows: str | None, accumulation: str | None, checkpointing: bool | None
+) -> SessionSettings:
+    """What was given.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    return parse_session(
+        {
+            "length": length,
+            "rows": rows,
+            "accumulation": accumulation,
+            "gradient_checkpointing": checkpointing,
+        }
+    )

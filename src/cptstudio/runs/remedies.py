@@ -1,0 +1,81 @@
+"""What may help a run that ended for want of memory or by the watchdog, at a button's press."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from cptstudio.run_files import RunConfig
+from cptstudio.runs.states import RunState
+from cptstudio.session_settings import SessionSettings, for_session, in_session, smaller
+from cptstudio.settings import TrainingSettings
+
+SHORTEST_CONTEXT = 256
+"""Tokens in a row below which a shorter row is not offered."""
+
+
+class Remedy(BaseModel, frozen=True):
+    """One thing to do.
+
+    Attributes:
+        title: of its button.
+        text: what it does.
+        session: what the resumed session is told; None where it is a fork.
+        changes: of the fork, by the settings' dotted names.
+    """
+
+    title: str
+    text: str
+    session: dict[str, Any] | None = None
+    changes: dict[str, Any] = Field(default_factory=dict)
+
+
+def remedies_of(state: RunState, config: RunConfig, told: SessionSettings) -> list[Remedy]:
+    """What may help, the best first; nothing for a run that ended otherwise.
+
+    Args:
+        told: what its last session was told.
+    """
+    if state.alive or state.cause is None:
+        return []
+    half = smaller(config, told)
+    settings = in_session(config, told).settings
+    found = []
+    if half is not None:
+        found.append(_half(in_session(config, half).settings, half))
+    checkpoints = settings.compute.gradient_checkpointing
+    if not checkpoints and state.cause != "watchdog":
+        keeping = for_session(config, told, SessionSettings(gradient_checkpointing=True))
+        found.append(
+            Remedy(
+                title="Resume with gradient checkpointing",
+                text="Computes activations twice to keep fewer of them: about half the memory for "
+                "1.3 times the time. The updates stay the same.",
+                session=keeping.told(),
+            )
+        )
+    context = settings.data.context_length or 0
+    if half is None and context >= 2 * SHORTEST_CONTEXT:
+        found.append(
+            Remedy(
+                title="Fork with half the context",
+                text=f"A new run from the last checkpoint with rows of {context // 2:,} tokens and "
+                "twice the accumulation. A run keeps its context, so this run cannot.",
+                changes={
+                    "data.context_length": context // 2,
+                    "batch.accumulation": 2 * settings.batch.accumulation,
+                },
+            )
+        )
+    return found
+
+
+def _half(settings: TrainingSettings, half: SessionSettings) -> Remedy:
+    rows, accumulation = settings.batch.rows, settings.batch.accumulation
+    return Remedy(
+        title="Resume with half the batch",
+        text=f"Goes on from the last checkpoint with {rows:,} {'row' if rows == 1 else 'rows'} at "
+        f"once, accumulated {accumulation:,} times. The updates see the same text as before.",
+        session=half.told(),
+    )

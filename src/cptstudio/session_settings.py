@@ -1,0 +1,207 @@
+"""What a session of a run may do otherwise than its config.json says: a closed list of settings.
+
+A run is trained in sessions, one for each start and resume. config.json stays what it is. What a
+session was told otherwise stands in its `started` or `resumed` event, and holds for the sessions
+after it, too, until one is told something else.
+
+An update's tokens are the run's. A session may cut an update into smaller or larger micro-batches,
+which see the same rows (`corpus.rows`), but never has larger or smaller updates.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from cptstudio.errors import Finding, UserError
+from cptstudio.json_lines import read_json_lines_backwards
+from cptstudio.lengths import TypedLength
+from cptstudio.run_files import EVENTS, RunConfig
+from cptstudio.setting_flags import flag_of
+from cptstudio.settings import (
+    BatchSettings,
+    ComputeSettings,
+    Settings,
+    TrainingSettings,
+)
+from cptstudio.validation import described, field_of, findings_of
+
+OVERRIDES: Final = "overrides"
+"""Name of these settings in a session's event."""
+BEGINNINGS: Final = ("started", "resumed")
+_GROUPS: Final = {"rows": "batch", "accumulation": "batch", "gradient_checkpointing": "compute"}
+_SEARCH_BYTES: Final = 64 * 1024 * 1024
+
+
+class SessionSettings(Settings):
+    """What a session is told; what is None is as in config.json, or in the session before."""
+
+    length: TypedLength | None = described(
+        None, "Length", "How long to train in all, the steps done so far included."
+    )
+    rows: int | None = field_of(BatchSettings, "rows", default=None)
+    accumulation: int | None = field_of(BatchSettings, "accumulation", default=None)
+    gradient_checkpointing: bool | None = field_of(
+        ComputeSettings, "gradient_checkpointing", default=None
+    )
+
+    def told(self) -> dict[str, Any]:
+        """What it says, as an event holds it."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def flags(self) -> list[str]:
+        """As arguments of the training program."""
+        arguments: list[str] = []
+        for name, value in self.told().items():
+            flag = flag_of(setting_of(name))
+            if isinstance(value, bool):
+                arguments.append(flag if value else flag.replace("--", "--no-", 1))
+            else:
+                arguments += [flag, str(value)]
+        return arguments
+
+
+def setting_of(name: str) -> str:
+    """Dotted name of the setting that one of these overrides."""
+    group = _GROUPS.get(name)
+    return name if group is None else f"{group}.{name}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Let the training program take what `SessionSettings.flags` makes."""
+    for name, field in SessionSettings.model_fields.items():
+        options: dict[str, Any] = {"type": str, "metavar": "VALUE"}
+        if field.annotation == bool | None:
+            options = {"action": argparse.BooleanOptionalAction, "default": None}
+        parser.add_argument(
+            flag_of(setting_of(name)), dest=name, help=f"{field.title} of this session", **options
+        )
+
+
+def given_by(options: argparse.Namespace) -> SessionSettings:
+    """What was given to such a parser.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    return parse_session({name: getattr(options, name) for name in SessionSettings.model_fields})
+
+
+def parse_session(values: Mapping[str, Any]) -> SessionSettings:
+    """Validate plain values.
+
+    Raises:
+        UserError: with all problems at once.
+    """
+    try:
+        return SessionSettings.model_validate(values)
+    except ValidationError as error:
+        problems = findings_of(error, SessionSettings)
+        raise UserError("The session's settings cannot be used:", problems) from None
+
+
+def told_last(run_directory: Path, session: int | None = None) -> SessionSettings:
+    """What the last session of a run was told; nothing where there was none.
+
+    Args:
+        session: look for this one, or the last one before it.
+    """
+    for event in read_json_lines_backwards(run_directory / EVENTS, _SEARCH_BYTES):
+        number = event.get("session")
+        if event.get("event") not in BEGINNINGS or not isinstance(number, int):
+            continue
+        if session is None or number <= session:
+            found = event.get(OVERRIDES)
+            return parse_session(found) if isinstance(found, dict) else SessionSettings()
+    return SessionSettings()
+
+
+def for_session(
+    config: RunConfig, before: SessionSettings, given: SessionSettings
+) -> SessionSettings:
+    """What a session is told by what was given to it and what the one before was told.
+
+    What is as in config.json is left out. Micro-batches are those of the one that was given.
+
+    Raises:
+        UserError: an update of the run cannot be cut like this.
+    """
+    told = before.told()
+    if given.rows is not None or given.accumulation is not None:
+        told = {name: value for name, value in told.items() if _GROUPS.get(name) != "batch"}
+    told |= given.told()
+    rows, accumulation = _micro_batches(config, told.get("rows"), told.get("accumulation"))
+    told |= {"rows": rows, "accumulation": accumulation}
+    own = {name: _own(config.settings, name) for name in told}
+    return parse_session({name: value for name, value in told.items() if value != own[name]})
+
+
+def in_session(config: RunConfig, session: SessionSettings) -> RunConfig:
+    """The configuration as a session computes it; `for_session` made what it is told."""
+    changed: dict[str, Any] = {}
+    for name in SessionSettings.model_fields:
+        value = getattr(session, name)
+        if value is None:
+            continue
+        group = _GROUPS.get(name)
+        if group is None:
+            changed[name] = value
+        else:
+            former = changed.get(group, getattr(config.settings, group))
+            changed[group] = former.model_copy(update={name: value})
+    return config.model_copy(update={"settings": config.settings.model_copy(update=changed)})
+
+
+def smaller(config: RunConfig, session: SessionSettings) -> SessionSettings | None:
+    """A session with half the rows in a micro-batch and the same updates; None at one row."""
+    rows = session.rows or config.settings.batch.rows
+    if rows == 1:
+        return None
+    return for_session(config, session, SessionSettings(rows=(rows + 1) // 2))
+
+
+def _micro_batches(
+    config: RunConfig, rows: int | None, accumulation: int | None
+) -> tuple[int, int]:
+    """Rows and number of the micro-batches of an update."""
+    batch = config.settings.batch
+    if rows is None and accumulation is None:
+        return batch.rows, batch.accumulation
+    # In the order of micro-batches each one can be cut, and none joined to another.
+    joined = config.order_of == "rows"
+    most = batch.rows * batch.accumulation if joined else batch.rows
+    times = 1 if joined else batch.accumulation
+    if rows is None:
+        rows = max(1, -(-most * times // (accumulation or 1)))
+    needed = times * -(-most // rows)
+    if rows > most:
+        raise _refused(
+            "rows",
+            f"An update of this run has {most:,} rows: use at most {most:,}."
+            if joined
+            else f"This run was made by a former version, whose micro-batches cannot be joined: "
+            f"use at most {most:,}.",
+        )
+    if accumulation is not None and accumulation != needed:
+        raise _refused(
+            "accumulation",
+            f"An update of this run has {batch.rows * batch.accumulation:,} rows, which are "
+            f"{needed:,} micro-batches of {rows:,}. The size of an update cannot change in a "
+            "session: fork the run for that.",
+        )
+    return rows, needed
+
+
+def _refused(name: str, problem: str) -> UserError:
+    title = SessionSettings.model_fields[name].title or name
+    return UserError("The run cannot go on like this:", [Finding(problem, name, title)])
+
+
+def _own(settings: TrainingSettings, name: str) -> Any:
+    group = _GROUPS.get(name)
+    value = getattr(settings if group is None else getattr(settings, group), name)
+    return str(value) if name == "length" else value

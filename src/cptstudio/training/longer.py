@@ -1,0 +1,80 @@
+"""How a run can be trained longer than it was to be: by a resume, or else by a fork."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from cptstudio.lengths import Length
+from cptstudio.run_files import RunConfig, checkpoint_step
+from cptstudio.training.schedules import Schedule
+
+
+class Longer(BaseModel, frozen=True):
+    """How a run is trained longer.
+
+    Attributes:
+        how: "resume": the longer run, exactly as if it had been asked for at first; "fork": a new
+            run, whose rate warms up again.
+        checkpoint: from which.
+        why: in sentences.
+    """
+
+    how: Literal["resume", "fork"]
+    checkpoint: str
+    why: str
+
+
+def how_to_train_longer(
+    config: RunConfig, planned_steps: int | None, checkpoints: Sequence[Path]
+) -> Longer | None:
+    """How a run is trained longer; None without a checkpoint.
+
+    Args:
+        planned_steps: of its last session.
+        checkpoints: its complete ones, oldest first.
+    """
+    settings = config.settings.schedule
+    if not checkpoints or not planned_steps:
+        return None
+    warmup = settings.warmup if settings.warmup is not None else Length(0, "steps")
+    if warmup.unit != "steps":
+        return None
+    schedule = Schedule(
+        settings.kind,
+        planned_steps,
+        int(warmup.value),
+        settings.decay_fraction,
+        settings.final_fraction,
+    )
+    newest = checkpoints[-1].name
+    before = [
+        path.name
+        for path in checkpoints
+        if (checkpoint_step(path.name) or 0) <= schedule.decay_start
+    ]
+    if before and before[-1] == newest:
+        return Longer(
+            how="resume",
+            checkpoint=newest,
+            why=f"Its {settings.kind} schedule has not begun to fall at {newest}, so it goes on in "
+            "its folder as if it had been longer from the start.",
+        )
+    if before:
+        return Longer(
+            how="resume",
+            checkpoint=before[-1],
+            why=f"At {newest} the rate of its {settings.kind} schedule falls already. It goes on "
+            f"from {before[-1]}, before that, in its folder, as if it had been longer from the "
+            "start; the steps after it are done again.",
+        )
+    return Longer(
+        how="fork",
+        checkpoint=newest,
+        why=f"The rate of its {settings.kind} schedule has followed its length all along, so the "
+        "run cannot become a longer one. A fork goes on from its weights as a new run: the rate "
+        "warms up again, and the optimizer starts afresh.",
+    )
