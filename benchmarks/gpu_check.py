@@ -415,6 +415,7 @@ def resume(scale: Scale, method: str, root: Path) -> dict[str, Any]:
     more = {"length": f"{scale.steps} steps", "checkpoints": {"every": f"{every} steps"}}
     settings = settings_of("qwen3-0.6b", method, scale.rows, context, **more)
     losses: dict[str, list[Any]] = {}
+    killed_at = 0
     began = time.perf_counter()
     for name in ("whole", "killed"):
         shutil.rmtree(Workspace(root).run(name), ignore_errors=True)
@@ -424,10 +425,12 @@ def resume(scale: Scale, method: str, root: Path) -> dict[str, Any]:
             if name == "killed":
                 process = subprocess.Popen(command, stdout=log, stderr=log)
                 # Behind a checkpoint, so that rows are lost and made again.
-                while len(rows_of(run)) < every + every // 2 and process.poll() is None:
-                    time.sleep(0.05)
+                while not behind_a_checkpoint(run) and process.poll() is None:
+                    time.sleep(0.01)
                 process.send_signal(signal.SIGKILL)
                 process.wait()
+                killed_at = len(rows_of(run))
+                command.append("--resume")
             subprocess.run(command, stdout=log, stderr=log, check=True)
         current = current_rows(rows_of(run))
         losses[name] = [
@@ -438,10 +441,17 @@ def resume(scale: Scale, method: str, root: Path) -> dict[str, Any]:
     different = [a[0] for a, b in zip(*losses.values(), strict=True) if a != b]
     return {
         "steps": [len(rows) for rows in losses.values()],
+        "rows when killed": killed_at,
         "first different step": different[0] if different else None,
         "different steps": len(different),
         "seconds": time.perf_counter() - began,
     }
+
+
+def behind_a_checkpoint(run: Path) -> bool:
+    """Whether a run has gone on after its first checkpoint."""
+    saved = [int(path.parent.name[-8:]) for path in run.glob("checkpoints/step-*/manifest.json")]
+    return bool(saved) and rows_of(run)[-1].get("step", 0) > saved[0]
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:

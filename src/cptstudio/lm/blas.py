@@ -72,7 +72,7 @@ class _Replacement:
         gemm_slots: where mlx keeps the address of its product in float32.
         gemm: what stands there now.
         one_row: what stands there within `one_row_products`, or None.
-        one_row_threads: how many threads were fastest for these, and when that was measured.
+        threads: how many were fastest for many rows and for one, and when that was measured.
     """
 
     library: Any
@@ -81,7 +81,7 @@ class _Replacement:
     gemm_slots: list[int] = field(default_factory=list)
     gemm: int = 0
     one_row: int | None = None
-    one_row_threads: tuple[int, float] = (1, -1e9)
+    threads: tuple[int, int, float] = (1, 1, -1e9)
 
 
 _active: _Replacement | None = None
@@ -143,17 +143,18 @@ def one_row_products() -> Iterator[Callable[[], None]]:
     runs keep the bits that they began with.
 
     Yields:
-        What to call once all prompts are read, which uses all cores: from then on each product has
-        as many threads as are fastest.
+        What to call once all prompts are read: from then on products have as many threads as are
+        fastest for one row, and until then as are fastest for many.
     """
     used, before = _active, blas_threads()
     if used is None or used.one_row is None:
         yield lambda: None
         return
-    threads = _one_row_threads(used, before)
+    many, one = _fastest_threads(used, before)
+    set_blas_threads(many)
     try:
         with _forwarding(used):
-            yield lambda: set_blas_threads(threads)
+            yield lambda: set_blas_threads(one)
     finally:
         set_blas_threads(before)
 
@@ -169,30 +170,37 @@ def _forwarding(used: _Replacement) -> Iterator[None]:
             elf.write_slot(slot, used.gemm)
 
 
-def _one_row_threads(used: _Replacement, most: int) -> int:
-    """How many threads a product of one row should use now: 1, or all `most`.
+def _fastest_threads(used: _Replacement, most: int) -> tuple[int, int]:
+    """How many threads products of many rows, and of one, should use now: 1, or all `most`.
 
     OpenBLAS's threads wait for each other at every product, a few hundred times a token. Where
-    other programs compute, too, one thread is several times as fast. It is measured, in 30 ms.
+    other programs compute, too, one thread is several times as fast. It is measured, in 50 ms.
     """
-    threads, when = used.one_row_threads
-    if most < 2 or time.monotonic() - when < _THREADS_HOLD_SECONDS:
-        return min(threads, most)
-    width, rows = _ONE_ROW_SHAPE
-    matrices = mx.zeros((_ONE_ROW_MATRICES, width, rows)) + 1.0
-    row = mx.broadcast_to(mx.ones((1, width)), (_ONE_ROW_MATRICES, 1, width))
-    mx.eval(matrices, row)
+    if most < 2:
+        return 1, 1
+    many, one, when = used.threads
+    if time.monotonic() - when > _THREADS_HOLD_SECONDS:
+        width, rows = _ONE_ROW_SHAPE
+        matrices = mx.zeros((_ONE_ROW_MATRICES, width, rows)) + 1.0
+        row = mx.broadcast_to(mx.ones((1, width)), (_ONE_ROW_MATRICES, 1, width))
+        square = mx.ones((512, 512))
+        mx.eval(matrices, row, square)
+        with _forwarding(used):
+            many, one = _faster(square, square, most), _faster(row, matrices, most)
+        set_blas_threads(most)
+        used.threads = (many, one, time.monotonic())
+    return min(many, most), min(one, most)
+
+
+def _faster(left: mx.array, right: mx.array, most: int) -> int:
+    """Which number of threads multiplies two matrices faster, by medians of five turns."""
     seconds: dict[int, list[float]] = {1: [], most: []}
-    with _forwarding(used):
-        for count in (1, most) * 5:
-            set_blas_threads(count)
-            start = time.perf_counter()
-            mx.eval(row @ matrices)
-            seconds[count].append(time.perf_counter() - start)
-    set_blas_threads(most)
-    faster = statistics.median(seconds[most]) < 0.85 * statistics.median(seconds[1])
-    used.one_row_threads = (most if faster else 1, time.monotonic())
-    return used.one_row_threads[0]
+    for count in (1, most) * 5:
+        set_blas_threads(count)
+        start = time.perf_counter()
+        mx.eval(left @ right)
+        seconds[count].append(time.perf_counter() - start)
+    return most if statistics.median(seconds[most]) < 0.85 * statistics.median(seconds[1]) else 1
 
 
 def measure_gflops(size: int = 768, seconds: float = 0.05) -> float:
