@@ -114,11 +114,13 @@ def test_html_leaves_out_what_is_hidden_and_what_stands_around_the_main_text() -
     named = (
         f"<div class='sidebar'><h3>In</h3><ul>{links}</ul></div><p>Text.</p><div id='nav-1'>{links}"
         "<p>with words of the text, which are no navigation</p></div><p class='navheader'>Up</p>"
+        "<div class=header>Next: <a rel=next href=x>Calls</a>, Up: <a rel=up href=y>T</a>"
+        "</div>"
     )
     left_out.clear()
     text = text_of_html(named, left_out=left_out, main=True)
     assert text.startswith("Text.\n\nentry 0\n") and text.endswith("no navigation\n")
-    assert left_out == {"passages around the main text": 2} and "In" in text_of_html(named)
+    assert left_out == {"passages around the main text": 3} and "In" in text_of_html(named)
     framed = f"<div>around</div><main><nav>Contents</nav>{page}</main>"
     assert text_of_html(framed, main=True) == "Title\n\na/(b+1) and x^2\n\n漢\n\nIts author\n"
     assert "around" in text_of_html(framed) and "around" in text_of_html(

@@ -21,6 +21,10 @@ _NAMED = re.compile(
     r"breadcrumbs?|crumbs|pager|pagination|toplang|bottomlang|toolbar)(?:$|[-_0-9])",
     re.IGNORECASE,
 )
+_BESIDE = frozenset(
+    {"next", "prev", "previous", "up", "contents", "index", "start", "top", "first", "last"}
+)
+"""Relations of a document to others (`rel`; HTML 4.01, 6.12)."""
 _LINKS = 0.7
 """Of the letters of what is named so, the part in links; a box beside a text has fewer."""
 _MOST = 2000
@@ -41,9 +45,22 @@ def is_around(node: Any, name: str, given: dict[str, str | None]) -> bool:
     names = f"{given.get('class') or ''} {given.get('id') or ''}".split()
     if not names or name in ("body", "html", "main", "article"):
         return False
-    if not _GENERATED.isdisjoint(names):
+    if not _GENERATED.isdisjoint(names) or ("header" in names and _leads_on(node)):
         return True
     return any(_NAMED.search(one) for one in names) and _is_of_links(node)
+
+
+def _leads_on(node: Any) -> bool:
+    """Whether it only leads to the pages beside this one, as the head of each of Texinfo's nodes."""
+    links = 0
+    for seen, one in enumerate(node.traverse()):
+        if seen > _MOST:
+            return False
+        if one.tag == "a":
+            if not _BESIDE.issuperset((one.attributes.get("rel") or "none").lower().split()):
+                return False
+            links += 1
+    return links > 0
 
 
 def _is_of_links(node: Any) -> bool:
