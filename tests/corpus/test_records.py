@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from pathlib import Path
 
 import pyarrow as arrow
 import pyarrow.parquet
@@ -50,17 +51,21 @@ FILES: dict[str, tuple[str, list[str], list[str]]] = {
         )),
         ["kept"],
         [
-            "holds 1 conversation in 'messages', which is no document and is left out",
-            "holds 1 conversation in 'conversations', which is no document and is left out",
+            "holds 1 conversation in 'messages', which is no document and is left out "
+            "(“Read conversations as text” reads it)",
+            "holds 1 conversation in 'conversations', which is no document and is left out "
+            "(“Read conversations as text” reads it)",
         ],
     ),
     "chat.json": (
         json.dumps([{"messages": TURNS}] * 3), [],
-        ["holds 3 conversations in 'messages', which are no documents and are left out"],
+        ["holds 3 conversations in 'messages', which are no documents and are left out "
+        "(“Read conversations as text” reads them)"],
     ),
     "chat.csv": (
         'messages,n\n"' + json.dumps(TURNS).replace('"', '""') + '",1\n', [],
-        ["holds 1 conversation in 'messages', which is no document and is left out"],
+        ["holds 1 conversation in 'messages', which is no document and is left out "
+            "(“Read conversations as text” reads it)"],
     ),
 }  # fmt: skip
 
@@ -94,5 +99,32 @@ def test_conversations_in_columns_are_counted(
     built: Built,
 ) -> None:
     assert built[1]["chat.parquet"] == [
-        "holds 7 conversations in 'messages', which are no documents and are left out"
+        "holds 7 conversations in 'messages', which are no documents and are left out "
+        "(“Read conversations as text” reads them)"
     ]
+
+
+def test_conversations_are_read_as_text_where_it_is_asked_for(tmp_path: Path) -> None:
+    sources = tmp_path / "s"
+    sources.mkdir()
+    seen = [
+        {"role": "user", "content": [{"type": "text", "text": "What is it?"}, {"image": "x"}]},
+        {"role": "assistant", "content": None, "tool_calls": [1]}, *TURNS,
+    ]  # fmt: skip
+    lines = [{"messages": seen}, {"conversations": SHARED}, {"text": "kept", "messages": TURNS}]
+    (sources / "chat.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    (sources / "one.json").write_text(json.dumps({"messages": TURNS}), encoding="utf-8")
+    (sources / "chat.csv").write_text(FILES["chat.csv"][0], encoding="utf-8", newline="")
+    rows = {"messages": [TURNS, None, TURNS]}
+    pyarrow.parquet.write_table(arrow.table(rows), sources / "chat.parquet")
+    settings = KEEP_ALL.model_copy(update={"conversations": True})
+    corpus = build_corpus(tmp_path / "c", [sources], settings).corpus
+    turns = "\n\n".join(f"{one['role'].capitalize()}: {one['content']}" for one in TURNS)
+    shared = "\n\n".join(f"{one['from'].capitalize()}: {one['value']}" for one in SHARED)
+    documents = corpus.documents
+    texts = [documents.text(number).strip() for number in range(len(documents))]
+    assert texts == [turns, f"User: What is it?\n\n{turns}", shared, "kept", turns, turns, turns]
+    report = corpus.manifest.report
+    assert report.conversations == 0
+    assert report.left_out == {"parts of conversations that are no text": 3}
+    assert report.problems == ["s/chat.parquet: row 2 has no conversation in 'messages'"]

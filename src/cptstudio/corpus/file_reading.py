@@ -50,6 +50,7 @@ class FileReader:
     ) -> None:
         self._text_field = settings.text_field
         self._main_text = settings.main_text
+        self._conversations = settings.conversations
         self._aside = LeftAside(settings.include)
         self._mask = settings.mask
         self._sink = sink
@@ -120,6 +121,7 @@ class FileReader:
         try:
             aside = aside or self._by_content(item)
             item.main_text, item.recognizer = self._main_text, self._recognizer
+            item.conversations_as_text = self._conversations
             documents = () if aside else read_documents(item, self._text_field)
             for member, parts in enumerate(guarded(documents, self._timer)):
                 try:

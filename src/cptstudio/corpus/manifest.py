@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, field_validator
 from cptstudio.corpus.boilerplate import Boilerplate
 from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
 from cptstudio.corpus.private_data import MASKS, PRIVATE, TITLES, Private
+from cptstudio.corpus.readers.conversations import OPTION
 from cptstudio.corpus.readers.dispatch import suffixes_of_records
 from cptstudio.corpus.split import SplitRule
 from cptstudio.corpus.token_store import Side
@@ -87,6 +88,12 @@ class BuildSettings(_Model):
         True,
         title="Main text of web pages only",
         description="Leave out navigation where a page says by its elements or roles which it is.",
+    )
+    conversations: bool = Field(
+        False,
+        title=OPTION,
+        description="Records of turns (messages, or conversations as ShareGPT has them) become "
+        "documents, a paragraph a turn after the name of its role; otherwise they are left out.",
     )
     ocr: bool = Field(
         False,

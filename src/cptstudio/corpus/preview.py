@@ -70,6 +70,7 @@ def preview_file(
                     why = f"{one.label} {one.aside.reason}, so it is left aside."
                     continue
                 one.main_text, one.recognizer = settings.main_text, recognizer
+                one.conversations_as_text = settings.conversations
                 found = _in_item(one, settings, document, timer)
                 if found is not None:
                     return found

@@ -148,6 +148,13 @@ def _boilerplate(report: CorpusReport) -> list[str]:
     return lines
 
 
+def _conversations(report: CorpusReport) -> list[str]:
+    if not report.conversations:
+        return []
+    what = f"{report.conversations:,} records are conversations, and so no documents"
+    return [f"  {what} (`--conversations` reads them as text)"]
+
+
 def _private(manifest: CorpusManifest) -> list[str]:
     found = {kind: n for kind, n in (manifest.report.private or {}).items() if n}
     if not found:
@@ -192,6 +199,7 @@ def render(corpus: Corpus) -> str:
         *_sides(report.documents, report.text_bytes),
         *_sectioned(report),
         *_scanned(manifest),
+        *_conversations(report),
         *_private(manifest),
         *_boilerplate(report),
     ]

@@ -82,8 +82,8 @@ FORMATS = (
     ),
     Format("JSON", (".json",), reader("records.json_document"), records=True, light=True),
     Format("CSV", (".csv", ".tsv"), reader("records.table"), records=True, light=True),
-    Format("Parquet", (".parquet",), reader("records.parquet"), records=True),
-    Format("Arrow", (".arrow",), reader("records.arrow_table"), records=True),
+    Format("Parquet", (".parquet",), reader("columns.parquet"), records=True),
+    Format("Arrow", (".arrow",), reader("columns.arrow_table"), records=True),
     # What no other format claims, if its content is text.
     Format("any other text, such as source code", (), _text, light=True),
 )

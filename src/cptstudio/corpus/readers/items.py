@@ -66,8 +66,9 @@ class Item:
         notes: what a reader finds worth telling while it reads on.
         left_out: what is in no document by design, such as running heads: how much, by its name.
         nulls: rows of a table of columns that have no value in its text's column.
-        conversations: records that are conversations, by the field that holds them.
+        conversations: records that are conversations and not read, by the field that holds them.
         aside: why it is not to be read at all.
+        conversations_as_text: they are documents, see `BuildSettings`.
         main_text: of a web page only the main text is wanted, see `BuildSettings`.
         recognizer: reads pages that are pictures; None where they are not to be read.
         recognized: pages that it read.
@@ -83,6 +84,7 @@ class Item:
     conversations: dict[str, int] = field(default_factory=dict)
     aside: Aside | None = None
     main_text: bool = True
+    conversations_as_text: bool = False
     recognizer: Recognizer | None = None
     recognized: int = 0
     pictures: int = 0

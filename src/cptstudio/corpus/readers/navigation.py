@@ -51,7 +51,7 @@ def is_around(node: Any, name: str, given: dict[str, str | None]) -> bool:
 
 
 def _leads_on(node: Any) -> bool:
-    """Whether it only leads to the pages beside this one, as the head of each of Texinfo's nodes."""
+    """Whether it only leads to the pages beside this one, as a node's head of Texinfo's."""
     links = 0
     for seen, one in enumerate(node.traverse()):
         if seen > _MOST:

@@ -13,13 +13,11 @@ from typing import IO, Any
 
 from cptstudio.corpus.readers import conversations
 from cptstudio.corpus.readers.decoding import decoded, is_wide
-from cptstudio.corpus.readers.guard import words_of
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.durable import MEBIBYTE
 
 LINE_LIMIT = 64 * MEBIBYTE
 _WHOLE_LIMIT = 128 * MEBIBYTE
-_COLUMNS_LIMIT = 512 * MEBIBYTE
 _BOM = b"\xef\xbb\xbf"
 _DECODER = json.JSONDecoder()
 # A picture pasted into a cell as text.
@@ -42,7 +40,7 @@ def _texts_of(item: Item, records: Iterable[Any], field: str, place: str) -> Ite
     for record in records:
         name = conversations.field_of(record)
         if name is not None and not isinstance(_value_at(record, field), str):
-            item.conversations[name] = item.conversations.get(name, 0) + 1
+            yield from conversations.read(item, name, record[name])
             continue
         try:
             text = _text_of(record, field)
@@ -267,8 +265,9 @@ def table(item: Item, field: str) -> Iterator[Iterable[str]]:
             continue
         if wanted is None:
             yield (row[column],)
-        elif conversations.is_conversation(_parsed(row[column])):
-            item.conversations[wanted] = item.conversations.get(wanted, 0) + 1
+        elif conversations.is_conversation(turns := _parsed(row[column])):
+            for text in conversations.read(item, wanted, turns):
+                yield (text,)
         elif row[column].strip():
             findings.add(f"line {first:,} has no conversation in {wanted!r}")
 
@@ -437,103 +436,3 @@ def _text_lines(parts: Iterable[str]) -> Iterator[str]:
     rest += newlines.decode("", final=True)
     if rest:
         yield rest
-
-
-def parquet(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """A column of a Parquet file, as most Hugging Face datasets are stored."""
-    import pyarrow as arrow
-    import pyarrow.parquet
-
-    with item.open() as opened:
-        try:
-            source: Any = opened
-            if not opened.seekable():
-                source = arrow.BufferReader(item.read(_COLUMNS_LIMIT))
-            file = pyarrow.parquet.ParquetFile(source)
-            if (name := _conversations_in(file.schema_arrow, field)) is not None:
-                item.conversations[name] = file.metadata.num_rows
-                return
-            path = _path_in(file.schema_arrow, field)
-            for batch in file.iter_batches(batch_size=64, columns=[field], use_threads=False):
-                yield from _column(item, batch, path, field)
-        except (arrow.ArrowException, OSError) as error:
-            reason = f"is not a Parquet file that can be read: {words_of(error)}"
-            raise Unreadable(reason) from None
-
-
-def arrow_table(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """A file of a Hugging Face dataset that was saved to disk (Arrow's stream format)."""
-    import pyarrow as arrow
-
-    with item.open() as opened:
-        try:
-            batches = arrow.ipc.open_stream(opened)
-            if (name := _conversations_in(batches.schema, field)) is not None:
-                item.conversations[name] = sum(len(batch) for batch in batches)
-                return
-            path = _path_in(batches.schema, field)
-            for batch in batches:
-                yield from _column(item, batch, path, field)
-        except (arrow.ArrowException, OSError) as error:
-            reason = f"is not an Arrow file that can be read: {words_of(error)}"
-            raise Unreadable(reason) from None
-
-
-def _conversations_in(schema: Any, field: str) -> str | None:
-    """The column of a table that holds conversations, where it has no text in `field`."""
-    import pyarrow as arrow
-
-    kinds = arrow.types
-    if field in schema.names and not kinds.is_nested(schema.field(field).type):
-        return None
-    for name in conversations.FIELDS:
-        kind = schema.field(name).type if name in schema.names else None
-        if kind is None or not (kinds.is_list(kind) or kinds.is_large_list(kind)):
-            continue
-        if kinds.is_struct(kind.value_type):
-            parts = {one.name for one in kind.value_type}
-            if any(set(pair) <= parts for pair in conversations.TURNS):
-                return name
-    return None
-
-
-def _path_in(schema: Any, field: str) -> list[str]:
-    """The names that lead to a column: its own, which may hold dots, or through structs."""
-    import pyarrow as arrow
-
-    path = [field] if field in schema.names else field.split(".")
-    there, kind = schema.names, None
-    for name in path:
-        if name not in there:
-            inside = ", ".join(there) or "none"
-            at = f"inside it, instead of {name!r}" if kind is not None else "its columns"
-            raise Unreadable(f"has no column {field!r} ({at}: {inside})")
-        kind = schema.field(name).type if kind is None else kind.field(name).type
-        there = [one.name for one in kind] if arrow.types.is_struct(kind) else []
-    return path
-
-
-def _column(item: Item, batch: Any, path: list[str], field: str) -> Iterator[Iterable[str]]:
-    import pyarrow as arrow
-    import pyarrow.compute
-
-    values = batch.column(batch.schema.names.index(path[0]))
-    # What comes from a file may point outside of its own memory; reading that ends the process.
-    values.validate(full=True)
-    for name in path[1:]:
-        values = arrow.compute.struct_field(values, name)
-    if arrow.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    kinds = arrow.types
-    if not (
-        kinds.is_string(values.type)
-        or kinds.is_large_string(values.type)
-        or kinds.is_string_view(values.type)
-    ):
-        raise Unreadable(f"has no text in its column {field!r} but {values.type}")
-    for value in values:
-        text = value.as_py()
-        if text is None:
-            item.nulls += 1
-        else:
-            yield (text,)

@@ -159,7 +159,8 @@ function Cleaning({ corpus }) {
       h("ul", { class: "finding-list" }, repeated.examples.slice(0, MOST_ROWS).map((one) =>
         h("li", { key: one.text }, `In ${count(one.documents)} documents: `, h("q", {}, one.text))))),
     (report.conversations ?? 0) > 0 && h("p", { class: "notice" }, "Records that are conversations, and so no "
-      + `documents: ${count(report.conversations ?? 0)}. They are left out.`),
+      + `documents: ${count(report.conversations ?? 0)}. They are left out; build again with “Read conversations as `
+      + "text” to have them as documents."),
     (report.recognized ?? 0) > 0 && h("p", {}, `Pages read by text recognition: ${count(report.recognized ?? 0)} (by `
       + `${report.recognized_by ?? ""}).`),
     (report.pictures ?? 0) > 0 && h("p", { class: "notice" }, "Pages that are pictures, with little text or none: "
