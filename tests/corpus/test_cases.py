@@ -11,11 +11,40 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.damage.zipping import zipped
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.manifest import BuildSettings
+from tests.corpus.test_office import p, word
 
 CASES = Path(__file__).parent / "cases"
 KEEP_ALL = BuildSettings(exact_dedup=False, near_dedup=False, validation=0, test=0)
+_PACKAGE = (
+    "<package><manifest><item id='a' href='one.xhtml#start'/><item id='b' href='in\\two.xhtml'/>"
+    "</manifest><spine><itemref idref='a'/><itemref idref='b'/></spine></package>"
+)
+_SMART = (
+    "<w:r><w:t>In </w:t></w:r><w:smartTag><w:smartTag><w:r><w:t>New York</w:t></w:r></w:smartTag>"
+    "</w:smartTag>"
+)
+# Those that were told without a file.
+MADE = {
+    "php.html": "<p>before</p><?php echo 1; ?><p>after</p>",
+    "hidden.html": "<p>seen</p><p hidden>no</p><p style='display:none'>no</p>",
+    "alone.xhtml": "<html xmlns='http://www.w3.org/1999/xhtml'><head><script src='x'/><title/>"
+    "</head><body><p>Seen <![CDATA[a < b]]></p></body></html>",
+    "picture.ipynb": '{"cells": [{"source": "![a](data:image/png;base64,' + "iVBOR" * 40 + ')"}, '
+    '{"source": "x = 1"}]}',
+    "page.mht": "MIME-Version: 1.0\nContent-Type: multipart/related; boundary=b\n\n--b\n"
+    "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"
+    "<p>Gr=C3=B6=C3=9Fe=\n hier</p>\n--b\nContent-Type: image/png\n"
+    "Content-Transfer-Encoding: base64\n\niVBOR\n--b--\n",
+    "null.jsonl": '{"text": null}\n{"text": "second"}\n',
+    "spine.epub": zipped({
+        "META-INF/container.xml": b"<c><rootfile full-path='p.opf'/></c>",
+        "p.opf": _PACKAGE.encode(), "one.xhtml": b"<p>One.</p>", "in/two.xhtml": b"<p>Two.</p>",
+    }),
+    "smart.docx": word(p(_SMART)),
+}  # fmt: skip
 # The documents' texts, or how they begin.
 READ = {
     "01-docx-tracked-a.docx": [
@@ -64,9 +93,17 @@ READ = {
     "30-encodings-mixed.txt": ["Größe in UTF-8.\nUnd Größe, Füße, Äpfel in Latin-1."],
     "32-office-damaged-vmerge-shift.docx": ["Paragraph 0 of the good text with some words in it."],
     "php.html": ["before\n\nafter"],
+    "hidden.html": ["seen"],
+    "alone.xhtml": ["Seen a < b"],
+    "picture.ipynb": ["![a]()\n\nx = 1"],
+    "page.mht": ["Größe hier"],
+    "null.jsonl": ["second"],
+    "spine.epub": ["One.\n\nTwo."],
+    "smart.docx": ["In New York"],
 }  # fmt: skip
 # A word of what the report says of the file; those that are not in READ give no document.
 NAMED = {
+    "null.jsonl": "line 1 has null in its field 'text'",
     "07-epub-damaged-a.epub": "chapter 1 (OPS/1.xhtml) cannot be read",
     "08-epub-drm-a.epub": "is encrypted",
     "09-epub-spine-missing.epub": "chapter 2 (OPS/2.xhtml) is missing",
@@ -90,7 +127,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[str]
     folder = tmp_path_factory.mktemp("cases")
     sources = folder / "s"
     shutil.copytree(CASES, sources)
-    (sources / "php.html").write_text("<p>before</p><?php echo 1; ?><p>after</p>", encoding="utf-8")
+    for name, made in MADE.items():
+        (sources / name).write_bytes(made if isinstance(made, bytes) else made.encode())
     corpus = build_corpus(folder / "corpus", [sources], KEEP_ALL).corpus
     labels, texts = corpus.source_labels(), defaultdict(list)
     documents = corpus.documents
