@@ -68,6 +68,7 @@ format: .venv/ready-for-tests
 bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.step_speed
 	$(BIN)/python -m benchmarks.loop_share
+	$(BIN)/python -m benchmarks.saves memory
 	$(if $(BEFORE),$(BIN)/python -m benchmarks.against_commit $(BEFORE))
 	$(BIN)/python -m benchmarks.peers.setup
 	$(BIN)/python -m pytest -q -m bench

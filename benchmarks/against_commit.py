@@ -18,6 +18,7 @@ import json
 import os
 import re
 import resource
+import runpy
 import statistics
 import subprocess
 import sys
@@ -210,6 +211,16 @@ def commands() -> Figures:
     return found
 
 
+def saves() -> Figures:
+    """What saves cost a run of 49 million parameters, full training with AdamW."""
+    # Commits of before do not have this benchmark.
+    found = runpy.run_path(str(Path(__file__).with_name("saves.py")))
+    with tempfile.TemporaryDirectory() as folder:
+        found["make_workspace"](Path(folder), "49M")
+        figures: Figures = found["times"](Path(folder))
+    return figures
+
+
 MEASURES: dict[str, Callable[[], Figures]] = {
     "commands": commands,
     "loop": loop,
@@ -218,6 +229,7 @@ MEASURES: dict[str, Callable[[], Figures]] = {
     "resumed-run": resumed_run,
     "live": live,
     "pages": pages,
+    "saves": saves,
 }
 
 

@@ -8,16 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx_lm
+import numpy as np
 import pytest
+from mlx.utils import tree_flatten
 
 from benchmarks.real_sizes.folders import Shapes, write_folder
 from cptstudio.errors import UserError
 from cptstudio.lm.description import describe_model, is_quantized
+from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.loading import load_for_inference, load_for_training
+from cptstudio.lm.methods import apply_method
+from cptstudio.lm.parameters import named_parameters
 from cptstudio.lm.weight_formats import why_untrainable
 from cptstudio.runs.preflight import count_parameters
+from cptstudio.settings import MethodSettings
 from cptstudio.weight_files import read_tensors
 from tests.lm.conftest import ToyFolder
+from tests.lm.small_runs import text_batch
+from tests.toy_models import make_toy_model
 
 _MODEL = "model.layers.0.mlp.up_proj"
 
@@ -123,6 +132,109 @@ def test_what_mlx_lm_reads_is_not_refused(
     assert found is not None and (found.method, found.bits, found.group_size) == ("modelopt", 4, 16)
     with pytest.raises(UserError, match="cannot be trained in full"):
         load_for_training(separate)
+
+
+def loss_and_gradients(folder: Path, kind: str = "lora") -> tuple[float, dict[str, mx.array]]:
+    """Of adapters on a base, in float32."""
+    loaded = load_for_training(folder, method=kind, compute_dtype=mx.float32)
+    apply_method(loaded, MethodSettings(kind=kind, rank=4))
+    batch = text_batch(folder)
+    nats, count, gradients = GradientStep(loaded.model, streams=1, lasting=loaded.lasting)(
+        batch[:, :-1], batch[:, 1:]
+    )
+    mx.eval(nats, gradients)
+    return nats.item() / count, dict(tree_flatten(gradients))
+
+
+def assert_trained_alike(packed_folder: Path, plain: Path, kind: str = "lora") -> None:
+    """Adapters on a packed base learn what they learn on the numbers that it stands for."""
+    loss, gradients = loss_and_gradients(packed_folder, kind)
+    expected, wanted = loss_and_gradients(plain, kind)
+    assert loss == pytest.approx(expected, abs=1e-4)
+    assert gradients.keys() == wanted.keys()
+    for name, value in wanted.items():
+        difference = mx.linalg.norm(gradients[name] - value).item()
+        assert difference <= 5e-3 * mx.linalg.norm(value).item(), name
+
+
+def with_weights(base: Path, target: Path, weights: dict[str, mx.array]) -> Path:
+    """A base with other numbers, unpacked."""
+    shutil.copytree(base, target)
+    mx.save_safetensors(str(target / "model.safetensors"), weights, metadata={"format": "pt"})
+    return target
+
+
+@pytest.mark.parametrize(
+    ("mode", "group", "bits", "kind"),
+    [("mxfp4", 32, 4, "lora"), ("nvfp4", 16, 4, "lora"), ("mxfp8", 32, 8, "dora")],
+)
+def test_bases_with_scales_of_8_bits_are_trained_by_adapters(
+    tmp_path: Path, mode: str, group: int, bits: int, kind: str
+) -> None:
+    toy = make_toy_model("llama", tmp_path / "toy", hidden_size=64)
+    base = tmp_path / "packed"
+    mlx_lm.convert(str(toy), str(base), quantize=True, q_mode=mode, q_bits=bits, q_group_size=group)
+    stored = mx.load(str(base / "model.safetensors"))
+    weights = {}
+    for name, value in stored.items():
+        path, _, leaf = name.rpartition(".")
+        scales = stored.get(f"{path}.scales")
+        if leaf == "weight" and scales is not None:
+            assert scales.dtype == mx.uint8
+            value = mx.dequantize(value, scales, None, group, bits, mode).astype(mx.float32)
+        if leaf != "scales":
+            weights[name] = value.astype(mx.float32)
+    plain = with_weights(toy, tmp_path / "plain", weights)
+    assert_trained_alike(base, plain, kind)
+    loaded = load_for_training(base, method="lora", compute_dtype=mx.float32)
+    own = named_parameters(loaded.model)
+    assert {own[name].dtype for name in own if name.endswith("scales")} == {mx.uint8}
+    with pytest.raises(UserError, match="cannot be trained in full"):
+        load_for_training(base)
+
+
+def as_awq_packs(weight: np.ndarray, group: int) -> tuple[dict[str, mx.array], mx.array]:
+    """A matrix [outputs, inputs] as AutoAWQ's GEMM packs it, and the numbers it stands for."""
+    inputs = weight.T.reshape(-1, group, weight.shape[0])
+    low, high = inputs.min(1), inputs.max(1)
+    scales = ((high - low) / 15).astype(np.float16).astype(np.float32)
+    zeros = np.clip(np.round(-low / scales), 0, 15)
+    codes = np.clip(np.round(inputs / scales[:, None] + zeros[:, None]), 0, 15)
+    numbers = ((codes - zeros[:, None]) * scales[:, None]).reshape(-1, weight.shape[0]).T
+
+    def words(values: np.ndarray) -> mx.array:
+        eights = values.astype(np.uint32).reshape(-1, weight.shape[0] // 8, 8)
+        packed_ones = np.zeros(eights.shape[:2], np.uint32)
+        for place, column in enumerate((0, 2, 4, 6, 1, 3, 5, 7)):
+            packed_ones |= eights[:, :, column] << (4 * place)
+        return mx.array(packed_ones.view(np.int32))
+
+    tensors = {
+        "qweight": words(codes.reshape(-1, weight.shape[0])),
+        "qzeros": words(zeros),
+        "scales": mx.array(scales).astype(mx.float16),
+    }
+    return tensors, mx.array(numbers.astype(np.float32))
+
+
+def test_a_base_that_awq_packed_is_trained_by_adapters(tmp_path: Path) -> None:
+    toy = make_toy_model("llama", tmp_path / "toy", hidden_size=64)
+    stored, weights, base = {}, {}, tmp_path / "awq"
+    for name, value in mx.load(str(toy / "model.safetensors")).items():
+        if "proj" not in name:
+            stored[name] = weights[name] = value
+            continue
+        tensors, weights[name] = as_awq_packs(np.array(value), 32)
+        path = name.removesuffix(".weight")
+        stored |= {f"{path}.{leaf}": one for leaf, one in tensors.items()}
+    plain = with_weights(toy, tmp_path / "plain", weights)
+    with_weights(toy, base, stored)
+    config = json.loads((base / "config.json").read_text())
+    config["quantization_config"] = {
+        "quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm",
+    }  # fmt: skip
+    (base / "config.json").write_text(json.dumps(config))
+    assert_trained_alike(base, plain)
 
 
 def test_what_has_no_gradient_is_not_trained(toy_folder: ToyFolder, tmp_path: Path) -> None:
