@@ -334,6 +334,7 @@ def facts(made: Plan, seconds: float | None) -> dict[str, Any]:
         "parameters": made.network.parameters,
         "trained_parameters": made.trained,
         "not_loaded_bytes": sum(made.network.left_out.values()),
+        "saves_in_background": made.saves_in_background,
         "memory_bytes": made.memory.total,
         "machine": made.machine.name,
         "memory_available_bytes": made.memory_available,
@@ -379,7 +380,9 @@ def _table(made: Plan, seconds: float | None) -> Table:
         f"replay {(settings.data.replay_share or 0) * 100:g} %",
     )
     row("evaluated", f"every {made.length.evaluate_every:,} steps")
-    row("saved", f"every {made.length.save_every:,} steps, {_size(made.checkpoint_bytes)} each")
+    how = "while training goes on" if made.saves_in_background else "while training waits"
+    each = _size(made.checkpoint_bytes)
+    row("saved", f"every {made.length.save_every:,} steps, {each} each, {how}")
     there = f"of the {_size(made.memory_available)} that {made.machine.name or 'this machine'} has"
     row("memory", f"about {_size(made.memory.total)} {there} for it")
     free = f" of {_size(made.disk_free)} free" if made.disk_free is not None else ""

@@ -36,6 +36,7 @@ from cptstudio.training.machine import Machine, this_machine
 from cptstudio.training.resources import (
     MemoryEstimate,
     checkpoint_bytes,
+    copy_bytes,
     estimate_memory,
     trained_parameters,
 )
@@ -101,6 +102,12 @@ class Plan:
     def seconds(self, seconds_per_step: float) -> float:
         """Training time at a measured speed, evaluations included by their share of tokens."""
         return self.length.steps * seconds_per_step * (1 + self.evaluation_part)
+
+    @property
+    def saves_in_background(self) -> bool:
+        """Whether memory has room to write checkpoints while training goes on."""
+        copy = copy_bytes(self.network, self.settings)
+        return copy is not None and self.memory.total + copy <= self.memory_available
 
     @property
     def evaluation_part(self) -> float:

@@ -226,3 +226,12 @@ def checkpoint_bytes(network: NetworkFacts, settings: TrainingSettings) -> int:
     if settings.method.train_embeddings:
         return state + network.storage.bytes()
     return state
+
+
+def copy_bytes(network: NetworkFacts, settings: TrainingSettings) -> int | None:
+    """Bytes held beside a step while a checkpoint is written; None where it is written at once."""
+    method = settings.method
+    # The sum of base and adapters is computed as it is written (`lm.saving`).
+    if not settings.checkpoints.background or (method.kind != "full" and method.train_embeddings):
+        return None
+    return 4 * trained_parameters(network, settings) + state_bytes(network, settings)

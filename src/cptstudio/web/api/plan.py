@@ -73,6 +73,9 @@ class PlanFacts(LateModel):
     checkpoint_bytes: int
     evaluate_every_steps: int
     save_every_steps: int
+    saves_in_background: bool = Field(
+        description="Memory has room to write checkpoints while training goes on."
+    )
     evaluation_part: float = Field(
         description="Time of the evaluations relative to that of training."
     )
@@ -164,5 +167,6 @@ def _facts(made: Plan) -> PlanFacts:
         checkpoint_bytes=made.checkpoint_bytes,
         evaluate_every_steps=made.length.evaluate_every,
         save_every_steps=made.length.save_every,
+        saves_in_background=made.saves_in_background,
         evaluation_part=made.seconds(1.0) / made.length.steps - 1.0,
     )

@@ -27,6 +27,7 @@ import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {number} disk_needed_bytes
  * @property {number|null} disk_free_bytes null for another machine
  * @property {number} checkpoint_bytes
+ * @property {boolean} saves_in_background
  * @property {number} evaluate_every_steps
  * @property {number} save_every_steps
  * @property {number} evaluation_part time of the evaluations, relative to that of training

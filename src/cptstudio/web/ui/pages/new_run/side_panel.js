@@ -56,7 +56,8 @@ function PlanFacts({ form, facts }) {
       facts.not_loaded_bytes > 0
         && fact("Not loaded", `${bytes(facts.not_loaded_bytes)} of the model's files, such as a vision tower`),
       fact("Evaluated", `every ${integer(facts.evaluate_every_steps)} steps`),
-      fact("Saved", `every ${integer(facts.save_every_steps)} steps, ${bytes(facts.checkpoint_bytes)} each`)),
+      fact("Saved", `every ${integer(facts.save_every_steps)} steps, ${bytes(facts.checkpoint_bytes)} each, `
+        + (facts.saves_in_background ? "while training goes on" : "while training waits"))),
     h(Share, { title: "Memory", used: facts.memory_bytes, total: facts.memory_available_bytes,
       of: facts.machine === null ? "of this machine's" : `on ${facts.machine}, of` }),
     facts.disk_free_bytes === null
