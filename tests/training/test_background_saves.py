@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
@@ -17,8 +18,10 @@ from cptstudio.lm.tensor_writing import host_numbers
 from cptstudio.run_files import CHECKPOINTS, checkpoints_of, read_config, verify_checkpoint
 from cptstudio.run_rows import last_row
 from cptstudio.settings import CheckpointSettings
+from cptstudio.training import memory
 from cptstudio.training.checkpoints import CheckpointFailedError, CheckpointStore, TrainerState
 from cptstudio.training.guards import Limits
+from cptstudio.training.machine import METAL_RESERVE
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup, set_up
 from cptstudio.training.step import TrainingStep
@@ -46,7 +49,7 @@ class Training:
         done.read()
         self.steps += 1
 
-    def save(self) -> bool:
+    def save(self, room: int = 10**9) -> bool:
         optimizer_state = self.setup.optimizer.state()
         state = TrainerState(
             step=self.steps, next_batch=self.steps, tokens_seen=0, elapsed=0.0,
@@ -55,7 +58,7 @@ class Training:
         return self.store.begin(
             state, self.setup.loaded, self.setup.method, optimizer_state,
             session=0, metrics_seq=0, domain_bits_per_byte=None,
-            flush=lambda: self.go_on.wait(60) and None,
+            flush=lambda: self.go_on.wait(60) and None, room=room,
         )  # fmt: skip
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -118,7 +121,7 @@ def test_what_cannot_be_written_meanwhile_is_told_and_nothing_stays(workspace: W
 
 
 def test_without_room_and_where_it_is_not_wanted_it_is_written_at_once(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
 ) -> None:
     training = Training(prepare(workspace, "at-once"), background=False)
     training.go_on.set()
@@ -128,9 +131,33 @@ def test_without_room_and_where_it_is_not_wanted_it_is_written_at_once(
     training = Training(prepare(workspace, "no-room"))
     training.go_on.set()
     training.train()
-    monkeypatch.setattr("cptstudio.training.memory.ROOM_KEPT", 1.0)
-    assert not training.save()
+    held = sum(value.nbytes for value in training.arrays().values())
+    assert not training.save(room=held - 1)
     assert training.store.finished(wait=False) is not None
+    training.train()
+    assert training.save(room=held)
+    assert training.store.finished(wait=True) is not None
+
+
+def test_the_room_is_what_a_step_leaves_of_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = memory.MemoryMeter()
+    meter.begin()
+    array = mx.zeros(5_000_000)
+    mx.eval(array)
+    del array
+    most = meter.read()["memory_peak"]
+    assert most >= 20_000_000
+    assert 0 < meter.room() < memory.psutil.virtual_memory().available
+    gpu = mx.Device(mx.DeviceType.gpu)
+    monkeypatch.setattr(memory.mx, "default_device", lambda: gpu)
+    monkeypatch.setattr(memory.mx.metal, "is_available", lambda: True)
+    told = {"max_recommended_working_set_size": METAL_RESERVE + most + 1000}
+    monkeypatch.setattr(memory, "device_memory", lambda: told)
+    assert meter.room() == 1000
+    monkeypatch.setattr(memory.mx.metal, "is_available", lambda: False)
+    told = {"free_memory": 7_000_000_000, "total_memory": 20_000_000_000}
+    held = mx.get_active_memory() + mx.get_cache_memory()
+    assert meter.room() == 6_000_000_000 + held - most
 
 
 def staged(directory: Path) -> list[Path]:

@@ -50,7 +50,6 @@ from cptstudio.run_files import (
 )
 from cptstudio.settings import CheckpointSettings
 from cptstudio.training.checkpoint_writing import Saved, Snapshot, Writer, commit
-from cptstudio.training.memory import has_room
 from cptstudio.training.run_lock import RunLock
 from cptstudio.validation import sentences
 from cptstudio.weight_files import read_tensors
@@ -121,6 +120,7 @@ class CheckpointStore:
         metrics_seq: int,
         domain_bits_per_byte: float | None,
         flush: Callable[[], None],
+        room: int,
     ) -> bool:
         """Hold what is to be saved, and write it, beside the training where memory has room for it.
 
@@ -129,6 +129,7 @@ class CheckpointStore:
 
         Args:
             flush: makes the rows that the checkpoint knows of survive the machine.
+            room: bytes that can be held beside a step.
 
         Returns:
             Whether it is being written beside the training.
@@ -160,7 +161,7 @@ class CheckpointStore:
             ),
         )
         beside = self._settings.background and not weights.computed
-        beside = beside and has_room(state_size(loaded, optimizer_state))
+        beside = beside and state_size(loaded, optimizer_state) <= room
 
         def write(going_on: Callable[[], None]) -> tuple[Path, list[str]]:
             flush()

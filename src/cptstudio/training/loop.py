@@ -126,7 +126,7 @@ class TrainingLoop:
     def _run(self) -> Ending:
         length = self._setup.length
         self._last_time = time.perf_counter()
-        self._memory.read()  # What loading took is no step's.
+        self._memory.begin()  # What loading took is no step's.
         while True:
             self._finish_save(wait=False)
             finished = self.step >= length.steps
@@ -322,6 +322,7 @@ class TrainingLoop:
             metrics_seq=self._logger.seq,
             domain_bits_per_byte=value if value is not None and math.isfinite(value) else None,
             flush=self._logger.flush_to_disk,
+            room=self._memory.room(),
         )
         self._saved_step = self.step
         told = {"pause": time.perf_counter() - started}

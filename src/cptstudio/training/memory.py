@@ -7,21 +7,10 @@ from typing import Final
 import mlx.core as mx
 import psutil
 
-ROOM_KEPT: Final = 0.05
-"""Part of the memory that a copy for a checkpoint leaves to others."""
+from cptstudio.training.machine import device_memory, metal_budget
 
-
-def has_room(size: int) -> bool:
-    """Whether so many bytes of arrays can be held beside those that there are."""
-    memory = psutil.virtual_memory()
-    room, whole = memory.available + mx.get_cache_memory(), memory.total
-    if mx.default_device().type == mx.DeviceType.gpu:
-        told = mx.device_info()
-        # A Mac's GPU may use a part of the main memory, a card has its own.
-        whole = int(told.get("max_recommended_working_set_size") or told.get("memory_size") or 0)
-        gpu = whole - mx.get_active_memory()
-        room = min(room, gpu) if mx.metal.is_available() else gpu
-    return size <= room - ROOM_KEPT * whole
+_ROOM_KEPT: Final = 0.05
+"""Part of the memory that is left to others."""
 
 
 class MemoryMeter:
@@ -29,6 +18,12 @@ class MemoryMeter:
 
     def __init__(self) -> None:
         self._process = psutil.Process()
+        self._most = 0
+
+    def begin(self) -> None:
+        """Forget what was in use until now, such as for loading."""
+        self.read()
+        self._most = 0
 
     def read(self) -> dict[str, int]:
         """Return what is used now, and was at most since the last reading: bytes by metric."""
@@ -39,4 +34,23 @@ class MemoryMeter:
             "memory_process": self._process.memory_info().rss,
         }
         mx.reset_peak_memory()
+        self._most = max(self._most, use["memory_peak"])
         return use
+
+    def room(self) -> int:
+        """Return the bytes that can be held beside the largest of what was read so far."""
+        memory = psutil.virtual_memory()
+        # What a step needs again is free now where the allocator has given it back.
+        missing = max(0, self._most - self._process.memory_info().rss)
+        room = memory.available - missing - int(_ROOM_KEPT * memory.total)
+        if mx.default_device().type != mx.DeviceType.gpu:
+            return room
+        told = device_memory()
+        if mx.metal.is_available():
+            # A Mac's GPU may use a part of the main memory.
+            budget = metal_budget(told.get("max_recommended_working_set_size", 0))
+            return min(room, budget - self._most)
+        # A card has its own; what MLX holds of it is not free there.
+        held = mx.get_active_memory() + mx.get_cache_memory()
+        kept = int(_ROOM_KEPT * told.get("total_memory", 0))
+        return told.get("free_memory", 0) + held - self._most - kept
