@@ -186,6 +186,7 @@ export class NewRunForm {
     this.values.value = { ...this.firstValues };
     this.ownName.value = null;
     this.attempted.value = false;
+    this.machine.value = "";
     this.forget();
     this.ask(0);
   }
