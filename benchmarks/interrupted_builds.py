@@ -111,7 +111,9 @@ def main() -> int:
         for phase in get_args(Phase):
             changed = sources / "00000.jsonl"
             os.utime(changed)
-            if phase != "checking":
+            if phase == "checking":  # Nothing is compared where there is another file.
+                (sources / "new.txt").unlink(missing_ok=True)
+            else:
                 (sources / "new.txt").write_text(f"New before {phase}.", encoding="utf-8")
             seen = interrupted(corpus, sources, phase, how)
             after = open_corpus(corpus)

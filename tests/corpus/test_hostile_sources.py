@@ -60,6 +60,11 @@ def test_each_hostile_file_is_reported_by_name_and_the_rest_is_read(
         archive.write(sources / "inner.zip", "inner.zip")
         archive.writestr("member.txt", "A member of an archive.\n")
     (sources / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
+    with zipfile.ZipFile(sources / "header.zip", "w") as archive:
+        archive.writestr("member.txt", "Not found where it should be.\n")
+    whole = (sources / "header.zip").read_bytes()
+    (sources / "header.zip").write_bytes(whole.replace(b"PK\3\4", b"PKxx"))
+    (sources / "bytes.jsonl").write_bytes(b'{"text": "x\xa0"}\n')
     (sources / "broken.gz").write_bytes(gzip.compress(b"x" * 1000)[:-9])
     (sources / "broken.pdf").write_bytes(b"%PDF-1.7\nnot really")
     (sources / "broken.docx").write_bytes(b"not a zip")
@@ -78,7 +83,9 @@ def test_each_hostile_file_is_reported_by_name_and_the_rest_is_read(
         "outside.txt": "symbolic link",
         "pipe.txt": "FIFO",
         "outer.zip!inner.zip": "archive inside",
-        "broken.zip": "zip",
+        "broken.zip": "it was cut off",
+        "header.zip!member.txt": "where a file in it should begin is something else",
+        "bytes.jsonl": "bytes that are not UTF-8 (0xa0, number 12)",
         "broken.gz": "damaged",
         "broken.pdf": "PDF",
         "broken.docx": "unpacked",

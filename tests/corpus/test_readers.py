@@ -24,9 +24,9 @@ from benchmarks.damage import material
 from cptstudio.corpus.cleaning import Cleaner
 from cptstudio.corpus.readers import dispatch
 from cptstudio.corpus.readers.dispatch import FORMATS, PACKED, Format, read_documents
-from cptstudio.corpus.readers.guard import words_of
 from cptstudio.corpus.readers.items import Unreadable, items_of
 from cptstudio.corpus.readers.markup import text_of_html
+from cptstudio.corpus.readers.words import words_of
 from cptstudio.corpus.sources import find_sources
 
 

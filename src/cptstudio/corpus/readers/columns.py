@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cptstudio.corpus.readers import conversations
-from cptstudio.corpus.readers.guard import words_of
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.words import words_of
 from cptstudio.durable import MEBIBYTE
 
 _COLUMNS_LIMIT = 512 * MEBIBYTE

@@ -23,13 +23,12 @@ from typing import Any, TypeVar
 
 from cptstudio.child_limits import file_seconds
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.words import words_of
 from cptstudio.errors import UserError
 
 T = TypeVar("T")
 
 _TICK = 1.0
-_MESSAGE = 200
-_OF_PROGRAMS = (AttributeError, TypeError, IndexError, AssertionError, NameError, StopIteration)
 # Ours or the machine's, never a file's.
 _PASS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
@@ -136,26 +135,6 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "vanished while the corpus was built"
     return f"cannot be read: {words_of(error)}"
-
-
-def words_of(error: BaseException) -> str:
-    """What a library's exception says, where that may tell a user something."""
-    if isinstance(error, MemoryError):
-        return "it needs more memory than this machine has"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    if isinstance(error, OSError) and error.errno is not None:
-        return str(error.strerror)
-    if isinstance(error, _OF_PROGRAMS):
-        # A library stumbled over what it did not expect; its words are about its own inside.
-        return "it is damaged, or of a kind that its reader does not support"
-    # str() of a KeyError is the key as Python would write it.
-    told = error.args[0] if isinstance(error, KeyError) and error.args else error
-    words = " ".join(str(told).split())
-    if "XML_PARSE_HUGE" in words:
-        # What libxml2 says of XML that goes beyond its limits, the only one that files reach.
-        return "it is nested too deeply"
-    return words[:_MESSAGE] or "it is damaged"
 
 
 def _unreadable(error: BaseException) -> Unreadable:

@@ -17,6 +17,7 @@ import zstandard
 from cptstudio import durable
 from cptstudio.corpus.left_aside import Aside, LeftAside
 from cptstudio.corpus.ocr import Recognizer
+from cptstudio.corpus.readers.words import words_of
 from cptstudio.corpus.sources import SourceFile, printable
 from cptstudio.durable import MEBIBYTE
 
@@ -122,7 +123,7 @@ class _Bounded(io.RawIOBase):
         try:
             data = self._source.read(len(buffer))
         except (OSError, EOFError, zlib.error, zstandard.ZstdError, zipfile.BadZipFile) as error:
-            raise Unreadable(f"is damaged: {error}") from None
+            raise Unreadable(f"is damaged: {words_of(error)}") from None
         except RuntimeError as error:
             # zipfile raises it for members that need a password.
             raise Unreadable(str(error)) from None
@@ -190,7 +191,7 @@ def _members(
         try:
             archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-            raise Unreadable(f"is not a zip archive that can be read: {error}") from None
+            raise Unreadable(f"is not a zip archive that can be read: {words_of(error)}") from None
         members = sorted(
             (m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename
         )
@@ -217,7 +218,7 @@ def _member(source: SourceFile, archive: zipfile.ZipFile, member: zipfile.ZipInf
         try:
             opened = archive.open(member)
         except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-            raise Unreadable(f"cannot be unpacked: {error}") from None
+            raise Unreadable(f"cannot be unpacked: {words_of(error)}") from None
         return _bounded(opened, max(member.compress_size, 1))
 
     name = printable(member.filename)

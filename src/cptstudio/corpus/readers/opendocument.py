@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any
 
 from cptstudio.corpus.readers.equations import text_of_mathml
-from cptstudio.corpus.readers.guard import attempt, words_of
+from cptstudio.corpus.readers.guard import attempt
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.opendocument_lists import Lists
 from cptstudio.corpus.readers.packages import check_archive, seekable
+from cptstudio.corpus.readers.words import words_of
 from cptstudio.corpus.readers.xml_tree import attributes, below, find, name_of, parse
 from cptstudio.durable import MEBIBYTE
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
-from cptstudio.corpus.readers.guard import attempt, words_of
+from cptstudio.corpus.readers.guard import attempt
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.packages import seekable
 from cptstudio.corpus.readers.pdf_columns import arrange
@@ -20,6 +20,7 @@ from cptstudio.corpus.readers.pdf_lines import PageText
 from cptstudio.corpus.readers.pdf_ocr import PageRecognition
 from cptstudio.corpus.readers.pdf_page import read_page
 from cptstudio.corpus.readers.pdf_words import Vocabulary
+from cptstudio.corpus.readers.words import words_of
 
 _PAGES_GIVEN_UP = 100
 _TOGETHER = 100

@@ -11,10 +11,11 @@ from functools import partial
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from cptstudio.corpus.readers.guard import attempt, words_of
+from cptstudio.corpus.readers.guard import attempt
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.markup import HTML_LIMIT, text_of_html
 from cptstudio.corpus.readers.packages import check_archive, seekable
+from cptstudio.corpus.readers.words import words_of
 from cptstudio.corpus.readers.xhtml import as_html
 from cptstudio.durable import MEBIBYTE
 

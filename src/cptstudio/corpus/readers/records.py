@@ -14,6 +14,7 @@ from typing import IO, Any
 from cptstudio.corpus.readers import conversations
 from cptstudio.corpus.readers.decoding import decoded, is_wide
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.words import words_of
 from cptstudio.durable import MEBIBYTE
 
 LINE_LIMIT = 64 * MEBIBYTE
@@ -153,7 +154,9 @@ def _after_space(text: str, place: int) -> int:
 
 
 def _reason(error: ValueError) -> str:
-    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError):
+        return words_of(error)
+    if isinstance(error, json.JSONDecodeError):
         return str(error)[:100]
     return "a number has too many digits"  # Python's own words name its settings.
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from cptstudio.corpus.readers.equations import text_of_omml
-from cptstudio.corpus.readers.guard import attempt, words_of
+from cptstudio.corpus.readers.guard import attempt
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.ooxml import Package, drawn_text
 from cptstudio.corpus.readers.packages import check_archive, seekable
@@ -28,6 +28,7 @@ from cptstudio.corpus.readers.word_styles import (
     number_in,
     value,
 )
+from cptstudio.corpus.readers.words import words_of
 from cptstudio.corpus.readers.xml_tree import attributes, below, find, name_of
 
 # Around blocks, rows or cells that belong to what they lie in: content controls, insertions.
