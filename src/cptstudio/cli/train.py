@@ -323,26 +323,7 @@ def _free_name(workspace: Workspace, settings: TrainingSettings) -> str:
 
 def facts(made: Plan, seconds: float | None) -> dict[str, Any]:
     """A plan as plain values; seconds only where they were measured."""
-    found: dict[str, Any] = {
-        "steps": made.length.steps,
-        "tokens": made.length.tokens,
-        "tokens_per_step": made.length.tokens_per_step,
-        "tokens_per_epoch": made.tokens_per_epoch,
-        "epochs": made.epochs,
-        "evaluate_every_steps": made.length.evaluate_every,
-        "save_every_steps": made.length.save_every,
-        "parameters": made.network.parameters,
-        "trained_parameters": made.trained,
-        "not_loaded_bytes": sum(made.network.left_out.values()),
-        "saves_in_background": made.saves_in_background,
-        "memory_bytes": made.memory.total,
-        "machine": made.machine.name,
-        "memory_available_bytes": made.memory_available,
-        "checkpoint_bytes": made.checkpoint_bytes,
-        "disk_needed_bytes": made.disk_needed,
-        "disk_free_bytes": made.disk_free,
-        "warnings": list(made.warnings),
-    }
+    found = {**made.facts, "warnings": list(made.warnings)}
     if seconds is not None:
         found["seconds"] = seconds
     return found

@@ -84,6 +84,39 @@ class DroppedDocument:
     excerpt: str
 
 
+@dataclass(frozen=True)
+class SamplePart:
+    """The part of a row that comes from one document.
+
+    Attributes:
+        document: its number in the corpus.
+        label: the source it was read from.
+        start: first of its tokens in the row.
+        stop: one after the last.
+        tokens: how many tokens the document has.
+        text: the decoded tokens.
+        shortened: the text goes on.
+    """
+
+    document: int
+    label: str
+    start: int
+    stop: int
+    tokens: int
+    text: str
+    shortened: bool = False
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One decoded row: which batch and row of it, its length in targets, and its parts."""
+
+    batch: int
+    row: int
+    length: int
+    parts: tuple[SamplePart, ...]
+
+
 class Piece(LateModel):
     """A part of a document's text.
 

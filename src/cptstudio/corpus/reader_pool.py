@@ -269,12 +269,12 @@ def _jobs(files: Sequence[SourceFile], former: FormerDocuments, several: bool) -
         several: processes read, so that it pays to let them read much plain text, too.
     """
     total = sum(file.size for file in files)
-    plain = sum(file.size for file in files if is_light(file.path.suffixes))
+    lights = [is_light(file.path.suffixes) for file in files]
+    plain = sum(file.size for file, light in zip(files, lights, strict=True) if light)
     equal = EqualFiles(files)
     by_content: dict[str, _Job] = {}
     job = _Job([], apart=False)
-    for number, file in enumerate(files):
-        light = is_light(file.path.suffixes)
+    for number, (file, light) in enumerate(zip(files, lights, strict=True)):
         kept = former.find(file)
         same = equal.of(number)
         if same is not None and kept is None:

@@ -6,45 +6,13 @@ by a marker line that names the document which begins or goes on there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
+from cptstudio.corpus.listed import SamplePart, SampleRow
 from cptstudio.corpus.packing import Segment
 from cptstudio.corpus.rows import MixtureMember, build_row_order
 from cptstudio.corpus.tokenizer import CorpusTokenizer
 from cptstudio.settings import Packing
-
-
-@dataclass(frozen=True)
-class SamplePart:
-    """The part of a row that comes from one document.
-
-    Attributes:
-        document: its number in the corpus.
-        label: the source it was read from.
-        start: first of its tokens in the row.
-        stop: one after the last.
-        tokens: how many tokens the document has.
-        text: the decoded tokens.
-    """
-
-    document: int
-    label: str
-    start: int
-    stop: int
-    tokens: int
-    text: str
-
-
-@dataclass(frozen=True)
-class SampleRow:
-    """One decoded row: which batch and row of it, its length in targets, and its parts."""
-
-    batch: int
-    row: int
-    length: int
-    parts: tuple[SamplePart, ...]
 
 
 def sample_rows(

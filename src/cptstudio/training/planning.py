@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cptstudio import durable
 from cptstudio.corpus.corpus import Corpus, open_corpus
@@ -108,6 +109,29 @@ class Plan:
         """Whether memory has room to write checkpoints while training goes on."""
         copy = copy_bytes(self.network, self.settings)
         return copy is not None and self.memory.total + copy <= self.memory_available
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What terminal and page tell of it, as plain values."""
+        return {
+            "steps": self.length.steps,
+            "tokens": round(self.length.tokens),
+            "tokens_per_step": self.length.tokens_per_step,
+            "tokens_per_epoch": self.tokens_per_epoch,
+            "epochs": self.epochs,
+            "evaluate_every_steps": self.length.evaluate_every,
+            "save_every_steps": self.length.save_every,
+            "parameters": self.network.parameters,
+            "trained_parameters": self.trained,
+            "not_loaded_bytes": sum(self.network.left_out.values()),
+            "saves_in_background": self.saves_in_background,
+            "memory_bytes": self.memory.total,
+            "machine": self.machine.name,
+            "memory_available_bytes": self.memory_available,
+            "checkpoint_bytes": self.checkpoint_bytes,
+            "disk_needed_bytes": self.disk_needed,
+            "disk_free_bytes": self.disk_free,
+        }
 
     @property
     def evaluation_part(self) -> float:

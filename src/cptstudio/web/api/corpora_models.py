@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from cptstudio.corpus.file_lines import FileLine
-from cptstudio.corpus.listed import DroppedDocument, SourceFinding
+from cptstudio.corpus.listed import DroppedDocument, SampleRow, SourceFinding
 from cptstudio.corpus.manifest import Dropped
 from cptstudio.evaluation.model_requests import Side
 from cptstudio.sampling import Seed
@@ -131,30 +131,9 @@ class DroppedPage(LateModel):
     counts: dict[str, int]
 
 
-class RowPart(LateModel):
-    """The part of a row that comes from one document; `shortened`: the text goes on."""
-
-    document: int
-    label: str
-    start: int
-    stop: int
-    tokens: int
-    text: str
-    shortened: bool
-
-
-class RowFacts(LateModel):
-    """A training row, decoded."""
-
-    batch: int
-    row: int
-    length: int
-    parts: list[RowPart]
-
-
 class RowPage(LateModel):
     """Some rows, and how many an epoch has."""
 
-    rows: list[RowFacts]
+    rows: list[SampleRow]
     batches: int
     tokenizer: str

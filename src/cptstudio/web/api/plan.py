@@ -11,7 +11,7 @@ from cptstudio import yaml_text
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.settings import parse_settings
 from cptstudio.training.known_machines import machine_named, names
-from cptstudio.training.planning import Plan, make_plan
+from cptstudio.training.planning import make_plan
 from cptstudio.validation import LateModel
 from cptstudio.web import cli_equivalent as equal_command
 from cptstudio.web.api.openapi import route
@@ -118,7 +118,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             answer.fields = by_field(answer.findings)
             return answer
         answer.settings = made.settings.model_dump(mode="json")
-        answer.facts = _facts(made)
+        answer.facts = PlanFacts(**made.facts, evaluation_part=made.evaluation_part)
         room = None
         if elsewhere is None:
             room = making_room.warning(studio.inference, made.memory.total)
@@ -147,26 +147,3 @@ def _parse_yaml(text: str) -> dict[str, Any]:
             "yaml", "The YAML has to hold a tree of settings, such as `model: {path: ...}`."
         )
     return tree
-
-
-def _facts(made: Plan) -> PlanFacts:
-    return PlanFacts(
-        machine=made.machine.name,
-        parameters=made.network.parameters,
-        trained_parameters=made.trained,
-        not_loaded_bytes=sum(made.network.left_out.values()),
-        steps=made.length.steps,
-        tokens=round(made.length.tokens),
-        tokens_per_step=made.length.tokens_per_step,
-        tokens_per_epoch=made.tokens_per_epoch,
-        epochs=made.epochs,
-        memory_bytes=made.memory.total,
-        memory_available_bytes=made.memory_available,
-        disk_needed_bytes=made.disk_needed,
-        disk_free_bytes=made.disk_free,
-        checkpoint_bytes=made.checkpoint_bytes,
-        evaluate_every_steps=made.length.evaluate_every,
-        save_every_steps=made.length.save_every,
-        saves_in_background=made.saves_in_background,
-        evaluation_part=made.seconds(1.0) / made.length.steps - 1.0,
-    )

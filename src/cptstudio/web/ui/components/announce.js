@@ -31,6 +31,24 @@ export function toast(text, kind = "good") {
 /** Show why something failed. @param {unknown} error */
 export const toastError = (error) => toast(error instanceof Error ? error.message : String(error), "bad");
 
+/**
+ * What a button does that copies a text. Without permission for the clipboard what shows it is selected, so that the
+ * keyboard can copy it: the nearest `pre` in an element with `data-copied`.
+ *
+ * @param {() => string} text
+ */
+export const copying = (text) => async (/** @type {Event} */ event) => {
+  const shown = /** @type {Element} */ (event.currentTarget).closest("[data-copied]")?.querySelector("pre");
+  try {
+    await navigator.clipboard.writeText(text());
+    toast("Copied.");
+  } catch {
+    if (shown) getSelection()?.selectAllChildren(shown);
+    toast(`The browser does not allow copying here${shown ? ": the text is selected, copy it by keyboard" : ""}.`,
+      "bad");
+  }
+};
+
 /** @param {number} id */
 function close(id) {
   notes.value = notes.value.filter((note) => note.id !== id);

@@ -3,13 +3,14 @@
 import { get, post } from "../../lib/api.js";
 import { nameProblem } from "../../lib/names.js";
 import { bytes, integer } from "../../lib/format.js";
-import { Fragment, h, useEffect, useMemo, useRef, useState, withChecked, withValue } from "../../lib/preact.js";
+import {
+  Fragment, h, signal, useEffect, useMemo, useRef, useState, withChecked, withValue,
+} from "../../lib/preact.js";
 import { Button, Problem } from "../../components/elements.js";
 import { navigate } from "../../lib/router.js";
 import { announce } from "../../components/announce.js";
 import { DropArea } from "./drop_area.js";
 import { FileBrowser } from "./file_browser.js";
-import { useFormats } from "./formats.js";
 import { BuildOptions, initialOptions, unreadable } from "./build_options.js";
 import { noteJob } from "../../lib/jobs.js";
 import { SourcePreviewDialog } from "./preview.js";
@@ -229,4 +230,22 @@ function problemsOf(name, taken, sources, queue) {
     found["sources"] = "Choose a folder or files, or upload some.";
   }
   return found;
+}
+
+/** @typedef {{title: string, suffixes: string[], records: boolean}} Format */
+
+const known = signal(/** @type {{formats: Format[], packed: string[]}|null} */ (null));
+const list = new Intl.ListFormat("en-US");
+
+/** Sentences on the formats, "" until the server has told them. */
+function useFormats() {
+  useEffect(() => {
+    if (known.value === null) get("/api/uploads/formats").then((answer) => (known.value = answer), () => {});
+  }, []);
+  if (known.value === null) return { all: "" };
+  const { formats, packed } = known.value;
+  const titles = list.format(formats.map((one) => one.title));
+  return {
+    all: `${titles.charAt(0).toUpperCase()}${titles.slice(1)}; also packed as ${list.format(packed)}. `,
+  };
 }

@@ -3,7 +3,6 @@
 import { bytes, count, date, integer, percent } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { Table } from "../../components/table.js";
-import { BarTable } from "./bars.js";
 import { PRIVATE } from "./files.js";
 
 /**
@@ -264,4 +263,31 @@ function Suspicious({ report }) {
     h("p", {}, kinds.map(([kind, documents]) => `${count(documents)} with ${kind}`).join(", "), "."),
     h("ul", { class: "finding-list" }, report.suspicious.slice(0, MOST_ROWS).map((one) =>
       h("li", { key: one.document }, h("span", { class: "name" }, one.label), ": ", one.reason))));
+}
+
+/**
+ * @typedef {object} Bar
+ * @property {string} label
+ * @property {string[]} values as texts, one for each column
+ * @property {number} size what the bar shows
+ */
+
+/**
+ * @param {{caption: string, columns: readonly string[], bars: readonly Bar[]}} props
+ * columns: headings of the label and of each value
+ */
+function BarTable({ caption, columns, bars }) {
+  const largest = Math.max(...bars.map((bar) => bar.size), Number.MIN_VALUE);
+  return h("table", { class: "bars" },
+    h("caption", {}, caption),
+    h("thead", {}, h("tr", {},
+      columns.map((column, index) => h("th", { key: column, scope: "col", class: index === 0 ? "" : "figure" },
+        column)),
+      h("td", { class: "bar-cell" }))),
+    h("tbody", {}, bars.map((bar) => h("tr", { key: bar.label },
+      h("th", { scope: "row" }, bar.label),
+      bar.values.map((value, index) => h("td", { key: index, class: "figure" }, value)),
+      h("td", { class: "bar-cell" }, h("svg", { class: "bar", "aria-hidden": "true", viewBox: "0 0 100 8",
+        preserveAspectRatio: "none" },
+        h("rect", { width: bar.size === 0 ? 0 : Math.max(0.75, (100 * bar.size) / largest), height: 8 })))))));
 }

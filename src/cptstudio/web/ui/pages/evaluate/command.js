@@ -1,6 +1,6 @@
 /** The same work as a line for the terminal. */
 
-import { toast } from "../../components/announce.js";
+import { copying } from "../../components/announce.js";
 import { Button } from "../../components/elements.js";
 import { h } from "../../lib/preact.js";
 
@@ -12,10 +12,8 @@ export function quoted(word) {
 /** @param {{words: (string | number)[]}} props */
 export function Command({ words }) {
   const line = words.map((word) => quoted(String(word))).join(" ");
-  const copy = () => navigator.clipboard.writeText(line).then(() => toast("The command is copied."),
-    () => toast("The browser does not allow copying here: select the text instead.", "bad"));
-  return h("details", { class: "command" },
+  return h("details", { class: "command", "data-copied": true },
     h("summary", {}, "The same in a terminal"),
     h("div", { class: "command-line" }, h("pre", {}, h("code", {}, line)),
-      h(Button, { small: true, onClick: copy }, "Copy")));
+      h(Button, { small: true, onClick: copying(() => line) }, "Copy")));
 }

@@ -5,7 +5,7 @@ import { Button, Empty, Field, Icon, Problem } from "../../components/elements.j
 import { NumberField } from "../../components/number_field.js";
 import { findModel, modelsFromQuery, modelsToQuery, useTestingModels } from "../../components/model_choice.js";
 import { integer } from "../../lib/format.js";
-import { h, withValue } from "../../lib/preact.js";
+import { h, useState, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { checkedNumber, readNumbers } from "../../lib/typed_number.js";
 import { Command } from "./command.js";
@@ -16,7 +16,6 @@ import { savedModels, saves } from "./merge_saves.js";
 import { openReportOf, reportsChanged, WorkView } from "./reports.js";
 import { setsFromQuery, setsToQuery, useRoles } from "./roles.js";
 import { StartJob } from "./evaluation_jobs.js";
-import { TypedInput } from "./typed_input.js";
 
 const DEFAULT_LAST = 3;
 const LAST = { whole: true, least: 2, most: 100 };
@@ -176,4 +175,17 @@ function commandWords(run, want, shares) {
   if (want.side !== "validation") words.push("--side", want.side);
   if (want.max_bytes !== USUAL_BYTES) words.push("--max-bytes", want.max_bytes);
   return words;
+}
+
+/**
+ * @param {{value: string | number, onText: (text: string) => void, [attribute: string]: any}} props
+ * value: what holds, shown while the input has no focus
+ */
+function TypedInput({ value, onText, ...attributes }) {
+  const [typed, setTyped] = useState(/** @type {string | null} */ (null));
+  const take = withValue((text) => {
+    setTyped(text);
+    onText(text);
+  });
+  return h("input", { ...attributes, value: typed ?? value, onInput: take, onBlur: () => setTyped(null) });
 }

@@ -1,11 +1,11 @@
 /** The same run as a command line and as YAML, out and in. */
 
 import { post } from "../../lib/api.js";
-import { h, useEffect, useRef, useState, withValue } from "../../lib/preact.js";
+import { h, useState, withValue } from "../../lib/preact.js";
 import { useWork } from "../../lib/resource.js";
 import { Button, Problem } from "../../components/elements.js";
 import { Dialog } from "../../components/dialog.js";
-import { announce } from "../../components/announce.js";
+import { announce, copying } from "../../components/announce.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 
@@ -29,31 +29,11 @@ export function Exchange({ form }) {
 
 /** @param {{title: string, text: string}} props */
 function Copyable({ title, text }) {
-  const code = useRef(/** @type {HTMLElement|null} */ (null));
-  const [done, setDone] = useState("");
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      setDone("Copied.");
-      announce(`${title}: copied.`);
-    } catch {
-      // Without permission for the clipboard the text is selected, so that the keyboard can copy it.
-      const range = document.createRange();
-      if (code.current === null) return;
-      range.selectNodeContents(code.current);
-      getSelection()?.removeAllRanges();
-      getSelection()?.addRange(range);
-      setDone("Selected: copy it with the keyboard.");
-    }
-  };
-  useEffect(() => setDone(""), [text]);
-  return h("details", { class: "copyable" },
+  return h("details", { class: "copyable", "data-copied": true },
     h("summary", {}, title),
     h("div", { class: "copyable-body" },
-      h("pre", { tabIndex: 0, "aria-label": title }, h("code", { ref: code }, text)),
-      h("div", { class: "copyable-actions" },
-        h(Button, { onClick: copy }, "Copy"),
-        h("span", { class: "hint" }, done))));
+      h("pre", { tabIndex: 0, "aria-label": title }, h("code", {}, text)),
+      h("div", { class: "row" }, h(Button, { onClick: copying(() => text) }, "Copy"))));
 }
 
 /** @param {{form: NewRunForm, close: () => void}} props */

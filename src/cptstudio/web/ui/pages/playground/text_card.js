@@ -1,9 +1,9 @@
 /** One text of one model: its tokens, what it took, and what can be done with it. */
-import { toast } from "../../components/announce.js";
+import { copying } from "../../components/announce.js";
 import { Badge, Button } from "../../components/elements.js";
 import { Menu } from "../../components/menu.js";
 import { bytes, duration, integer, number } from "../../lib/format.js";
-import { h, useEffect, useLayoutEffect, useRef, useState } from "../../lib/preact.js";
+import { h, useLayoutEffect, useRef, useState } from "../../lib/preact.js";
 import { Departure, pieceAt } from "./departure.js";
 import { Lane } from "./lane.js";
 import { closePopover, inspected, lookAt, lookAway, openAt, UndoButtons } from "./popover.js";
@@ -128,21 +128,12 @@ function departureOf(state, first, departure) {
  */
 export function TextCard({ text, baseline, mark, coloured, heading }) {
   const [departure] = useState(() => new Departure());
-  const seen = text.version.value + (baseline?.version.value ?? 0);
-  const [said, setSaid] = useState(false);
-  useEffect(() => setSaid(false), [seen]);
+  // What is read here draws anew.
+  void [text.version.value, baseline?.version.value];
   const { state } = text;
   const running = text.running.value;
   const departs = mark && baseline ? departureOf(state, baseline.state, departure) : null;
   const equal = mark && baseline && !departs && state && !running && !baseline.running.value && state.pieces.length > 0;
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(state?.string ?? "");
-      setSaid(true);
-    } catch {
-      toast("The browser did not let the page copy.", "bad");
-    }
-  };
   const name = text.label;
   return h("article", { class: "made-text", "aria-label": heading },
     h("header", { class: "made-head" },
@@ -168,8 +159,8 @@ export function TextCard({ text, baseline, mark, coloured, heading }) {
             ? "The model has ended this text: choose another token in place of its end to go on."
             : undefined, onClick: () => session.goOn([text]) }, "Continue"),
         h(UndoButtons, { text }),
-        h(Button, { small: true, kind: "quiet", "aria-label": `Copy: ${name}`, onClick: copy },
-          said ? "Copied" : "Copy"),
+        h(Button, { small: true, kind: "quiet", "aria-label": `Copy: ${name}`,
+          onClick: copying(() => state?.string ?? "") }, "Copy"),
         h(Menu, { label: `Again: ${name}`, icon: "again", small: true, iconOnly: true, items: [
           { title: "Again with a new seed", disabled: running, onChoose: () => session.regenerate(text, randomSeed()) },
           { title: `Again with seed ${state.seed}`, disabled: running,

@@ -1,4 +1,4 @@
-import { toast } from "../../components/announce.js";
+import { copying } from "../../components/announce.js";
 import { Button } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
 import { bytes, date, shownValue } from "../../lib/format.js";
@@ -16,10 +16,8 @@ function flattened(tree, prefix = "") {
 
 /** @param {{text: string, label: string}} props */
 function Copyable({ text, label }) {
-  const copy = () => navigator.clipboard.writeText(text).then(() => toast("Copied."), () =>
-    toast("The browser did not allow to copy; select the text instead.", "bad"));
-  return h("div", { class: "stack" }, h("div", { class: "spread" }, h("h3", {}, label),
-    h(Button, { small: true, icon: "file", onClick: copy }, "Copy")),
+  return h("div", { class: "stack", "data-copied": true }, h("div", { class: "spread" }, h("h3", {}, label),
+    h(Button, { small: true, icon: "file", onClick: copying(() => text) }, "Copy")),
     h("pre", { class: "log", tabIndex: 0, "aria-label": label }, text));
 }
 
