@@ -27,6 +27,7 @@ from dataclasses import asdict
 from typing import Any, Literal, Protocol, get_args
 
 from cptstudio import durable
+from cptstudio.device_failures import sign_of
 from cptstudio.errors import UserError, machine_error
 
 REQUEST_LIMIT = durable.MEBIBYTE
@@ -171,8 +172,11 @@ def told(error: Exception) -> dict[str, Any]:
 
 def _sentence_of(error: Exception) -> str:
     """What a user is told of an exception; one that is a fault of ours leaves its trace."""
-    if isinstance(error, MemoryError):
-        return "The memory of this machine did not suffice. End other programs and repeat."
+    sign = sign_of(error)
+    if sign is not None:
+        words = str(error).strip().splitlines()
+        said = f" It said: {words[0][:300]}" if words else ""
+        return f"{sign.says}. End other programs, or give it less at a time.{said}"
     refused = machine_error(error)
     if refused is not None:
         return refused.message

@@ -79,7 +79,7 @@ def test_a_job_tells_its_progress_and_its_result(jobs: Watched) -> None:
         ("silent", "ended without an answer"),
         ("killed", "Usually memory ran out: close other programs"),
         ("crash", "It crashed: it found a fault in itself."),
-        ("memory", "The memory of this machine did not suffice"),
+        ("memory", "Memory ran out"),
     ],
 )
 def test_every_end_is_a_sentence(jobs: Watched, ending: str, words: str) -> None:

@@ -140,10 +140,11 @@ def plan(
             "of them."
         )
     made = make_plan(place, _settings(given, model, corpus, replay, measure, config), elsewhere)
-    seconds = None
+    seconds, advice = None, None
     if calibrate:
         with console.status("Running a few real steps", spinner="line"):
-            seconds = made.seconds(run_calibration(place, made.settings).seconds_per_step)
+            measured = run_calibration(place, made.settings)
+        seconds, advice = made.seconds(measured.seconds_per_step), measured.advice
     if as_json:
         print_json(
             {"settings": made.settings.model_dump(mode="json"), "plan": facts(made, seconds)}
@@ -151,6 +152,8 @@ def plan(
     else:
         console.print(_table(made, seconds))
         _warn(made)
+        if advice:
+            console.print(f"[yellow]{escape(advice)}[/]")
 
 
 @with_setting_options

@@ -1,11 +1,13 @@
 """Measures a few real steps of a planned run: `python -m cptstudio.training.calibration`.
 
 A job, see `job_programs`: the request is {"workspace": PATH, "settings": TREE}. It does what the
-trainer would do, without writing anything to disk; the result is a `Calibration`.
+trainer would do, a checkpoint included, and leaves nothing on disk; the result is a `Calibration`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import statistics
 import sys
 import time
@@ -13,11 +15,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cptstudio import child_process, job_programs
+from cptstudio import child_process, durable, job_programs
 from cptstudio.child_limits import for_models
+from cptstudio.device_failures import sign_of
 from cptstudio.job_programs import Answer
 from cptstudio.light_imports import leave_out_torch
+from cptstudio.run_files import CONFIG, RunConfig, write_record
+from cptstudio.session_settings import SessionSettings, for_session
 from cptstudio.settings import TrainingSettings, parse_settings
+from cptstudio.training.machine import describe_machine
+from cptstudio.training.watchdog import rows_for_watchdog
 from cptstudio.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -39,6 +46,10 @@ class Calibration:
         evaluation_tokens_per_second: of held-out text.
         peak_memory: bytes that MLX's arrays took at most.
         matrix_speed: a sentence about the matrix products.
+        save_seconds: of a checkpoint; None where the disk has no room for one.
+        peak_memory_of_save: as `peak_memory`, while it was written.
+        split: rows and accumulation of the same updates with which no micro-batch holds a Mac's
+            GPU for too long; None where none does.
     """
 
     seconds_per_step: float
@@ -47,6 +58,20 @@ class Calibration:
     peak_memory: int
     steps: int
     matrix_speed: str
+    save_seconds: float | None = None
+    peak_memory_of_save: int | None = None
+    split: dict[str, int] | None = None
+
+    @property
+    def advice(self) -> str | None:
+        """What to do about micro-batches that take too long, in a sentence."""
+        if self.split is None:
+            return None
+        return (
+            "A micro-batch keeps the GPU busy for so long that macOS may end the run. Set Rows to "
+            f"{self.split['rows']:,} and Accumulation to {self.split['accumulation']:,}: the "
+            "updates are the same."
+        )
 
 
 def calibrate(workspace: Workspace, settings: TrainingSettings) -> Calibration:
@@ -59,7 +84,7 @@ def calibrate(workspace: Workspace, settings: TrainingSettings) -> Calibration:
     found = child_process.ask(
         ("-m", MODULE), request, for_models(), what="The calibration", shows="errors"
     )
-    return Calibration(**found)
+    return Calibration(**{name: found[name] for name in found if name != "advice"})
 
 
 def measure(
@@ -105,14 +130,91 @@ def measure(
         if durations and time.perf_counter() - began > seconds:
             break
     peak = mx.get_peak_memory()
+    mx.reset_peak_memory()
+    save_seconds = _trial_save(workspace, config, setup, len(durations) + 1, next_batch)
+    peak_of_save = mx.get_peak_memory()
+    seconds_per_step = statistics.median(durations)
     return Calibration(
-        seconds_per_step=statistics.median(durations),
+        seconds_per_step=seconds_per_step,
         tokens_per_second=tokens / sum(durations),
         evaluation_tokens_per_second=_evaluation_speed(setup, settings),
         peak_memory=peak,
         steps=len(durations),
         matrix_speed=setup.notes[0],
+        save_seconds=save_seconds,
+        peak_memory_of_save=None if save_seconds is None else peak_of_save,
+        split=_split(config, setup, seconds_per_step),
     )
+
+
+def _trial_save(
+    workspace: Workspace, config: RunConfig, setup: Setup, step: int, next_batch: int
+) -> float | None:
+    """Write a checkpoint as the run would, and delete it; returns the seconds that it took."""
+    from cptstudio.training.checkpoints import CheckpointFailedError, CheckpointStore, TrainerState
+    from cptstudio.training.run_lock import RunLock
+
+    there = workspace.runs.exists()
+    workspace.make(workspace.runs)
+    # What a killed calibration leaves is swept away by its name.
+    folder = durable.staging_path(workspace.runs / "calibration")
+    try:
+        folder.mkdir()
+        write_record(folder / CONFIG, config)
+        lock = RunLock(folder)
+        try:
+            store = CheckpointStore(lock, config.settings.checkpoints)
+            store.prepare()
+            state = TrainerState(
+                step=step,
+                next_batch=next_batch,
+                tokens_seen=0,
+                elapsed=0.0,
+                evaluated_step=None,
+                guard={},
+                early_stopping={},
+            )
+            started = time.perf_counter()
+            store.begin(
+                state,
+                setup.loaded,
+                setup.method,
+                setup.optimizer.state(),
+                session=0,
+                metrics_seq=0,
+                domain_bits_per_byte=None,
+                flush=lambda: None,
+            )
+            store.finished(wait=True)
+            return time.perf_counter() - started
+        except CheckpointFailedError as error:
+            if sign_of(error) is not None:
+                raise
+            return None
+        finally:
+            lock.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not there:
+            with contextlib.suppress(OSError):
+                workspace.runs.rmdir()
+
+
+def _split(config: RunConfig, setup: Setup, seconds: float) -> dict[str, int] | None:
+    """The rows and accumulation that a Mac's watchdog bears, where the run's are more."""
+    from cptstudio.lm.checkpointing import decoder_layers
+
+    batch = config.settings.batch
+    rows = rows_for_watchdog(
+        batch.rows,
+        seconds / batch.accumulation,
+        len(decoder_layers(setup.loaded.model)),
+        describe_machine().accelerator,
+    )
+    if rows == batch.rows:
+        return None
+    told = for_session(config, SessionSettings(), SessionSettings(rows=rows)).told()
+    return {name: told.get(name, getattr(batch, name)) for name in ("rows", "accumulation")}
 
 
 def _evaluation_speed(setup: Setup, settings: TrainingSettings) -> float | None:
@@ -143,7 +245,8 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         answer.progress(phase="measuring", done=done, total=total, unit="steps", final=True)
 
     workspace = Workspace.held(request["workspace"])
-    return asdict(measure(workspace, parse_settings(request["settings"]), progress=tell))
+    measured = measure(workspace, parse_settings(request["settings"]), progress=tell)
+    return asdict(measured) | {"advice": measured.advice}
 
 
 if __name__ == "__main__":

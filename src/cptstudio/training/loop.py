@@ -274,6 +274,9 @@ class TrainingLoop:
             )
         except EvaluationAbandonedError:
             return
+        finally:
+            # Its arrays have sizes that no step uses again.
+            mx.clear_cache()
         memory_peak = self._memory.read()["memory_peak"]
         value = result.domain_bits_per_byte
         best = value is not None and self.early_stopping.observe(self.step, value)

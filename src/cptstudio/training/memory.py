@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import mlx.core as mx
@@ -11,6 +12,33 @@ from cptstudio.training.machine import device_memory, metal_budget
 
 _ROOM_KEPT: Final = 0.05
 """Part of the memory that is left to others."""
+_WORKING_SET: Final = "max_recommended_working_set_size"
+"""What `mx.device_info()` tells on a Mac, and nowhere else."""
+
+
+def keep_resident(
+    told: Mapping[str, int], set_limit: Callable[[int], object] = mx.set_wired_limit
+) -> str | None:
+    """Let Metal keep what MLX holds in memory, up to the recommended working set.
+
+    Without it the system may page weights out between steps (`mx.set_wired_limit`; it does nothing
+    before macOS 15). A limit above the recommended one is an error, so that one is asked for.
+
+    Args:
+        told: by the device.
+        set_limit: a test's own, since there is no Metal elsewhere.
+
+    Returns:
+        A sentence; None where the device is no Mac's.
+    """
+    size = told.get(_WORKING_SET)
+    if not size:
+        return None
+    try:
+        set_limit(size)
+    except (RuntimeError, ValueError) as error:
+        return f"Metal does not keep memory resident: {error}"
+    return f"Metal keeps up to {size / 1e9:.1f} GB resident."
 
 
 class MemoryMeter:

@@ -20,6 +20,8 @@ from cptstudio.run_files import RunConfig, verify_checkpoint
 from cptstudio.session_settings import SessionSettings, in_session
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.checkpoints import load_trained_weights
+from cptstudio.training.machine import device_memory
+from cptstudio.training.memory import keep_resident
 from cptstudio.training.optimizers import Optimizer, TrainedParameters
 from cptstudio.training.run_integrity import check_tokenizer, notes_on_parent
 from cptstudio.training.schedules import Schedule
@@ -79,6 +81,8 @@ def set_up(
     if settings.compute.cache_limit is not None:
         mx.set_cache_limit(settings.compute.cache_limit)
     on_gpu = mx.default_device().type == mx.DeviceType.gpu
+    resident = keep_resident(device_memory()) if on_gpu else None
+    notes += [resident] if resident else []
     compute_dtype = _DTYPES.get(settings.compute.dtype, default_compute_dtype())
     loaded = _load(config, compute_dtype)
     method = apply_method(loaded, settings.method, seed=settings.seed, rule=config.parameter_rule)

@@ -62,6 +62,12 @@ export function Calibration({ form, facts }) {
       : h(Button, { small: true, busy: asking, onClick: begin }, measured === null ? "Calibrate" : "Calibrate again"),
     !running && measured === null && h("p", { class: "hint" },
       "Runs a few real steps to tell the time. Nothing of them is kept."),
+    measured !== null && own?.key === current && job?.result.split && h("div", { class: "notice notice-warn" },
+      h("div", { class: "stack" }, h("p", {}, job.result.advice),
+        h(Button, { small: true, onClick: () => {
+          form.set("batch.rows", job.result.split.rows);
+          form.set("batch.accumulation", job.result.split.accumulation);
+        } }, "Use these"))),
     job !== null && job.state === "failed" && h(JobProgress, { job }),
     error !== null && h(Problem, { error }));
 }
