@@ -237,6 +237,7 @@ def test_a_calibration_measures_real_steps_and_writes_nothing(workspace: Workspa
     measured = calibrate(workspace, parse_settings(small_settings()))
     assert measured.steps >= 1 and measured.seconds_per_step > 0
     assert measured.tokens_per_second > 0 and measured.peak_memory > 0
+    assert measured.save_seconds and measured.peak_memory_of_save
     assert sorted(path for path in workspace.root.rglob("*")) == before
     broken = small_settings(model={"path": "nowhere"})
     with pytest.raises(UserError, match="nowhere"):

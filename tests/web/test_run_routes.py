@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cptstudio import run_files, run_rows
+from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
 from cptstudio.runs.preferences import Preferences, write_preferences
 from cptstudio.settings import parse_settings
@@ -215,8 +216,22 @@ def test_resume_and_fork_ask_and_say_from_where(trained: Web) -> None:
     once = trained.get("/api/runs/first")["trained_seconds"]
     before = trained.get("/api/runs/first/rows")["generation"]
     body = {"checkpoint": "step-00000009", "confirmed": True}
+    for session, field in (({"rows": 3}, "rows"), ({"rows": 0}, "session.rows"), ({"seed": 1}, "")):
+        asked = body | {"session": session}
+        refused = trained.request("POST", "/api/runs/first/resume", json=asked)
+        assert refused.status_code == 422 and (not field or field in refused.json["fields"])
+    body |= {"session": {"rows": 1}}
     assert trained.request("POST", "/api/runs/first/resume", json=body).status_code == 200
     twice = wait_until_ended(trained, "first")["trained_seconds"]
+    told = trained.get("/api/runs/first")
+    assert (told["session"]["rows"], told["session"]["accumulation"]) == (1, 2)
+    assert told["remedies"] == [] and told["longer"]["how"] == "fork"
+    # A fork keeps its corpora, and may have a shorter context.
+    fork_config = trained.studio.manager.fork_config
+    shorter = fork_config("first", None, "shorter", {"data.context_length": 16})
+    assert shorter.settings.data.context_length == 16
+    with pytest.raises(UserError, match="cannot be changed in a fork"):
+        fork_config("first", None, "other", {"data.packing": "decompose"})
     rows = [row for row in metrics(trained, "first") if row["kind"] == "train"]
     # All sessions count, the steps of the first one up to the checkpoint among them.
     assert twice == rows[-1]["elapsed"] > rows[8]["elapsed"] > 0 and once > rows[8]["elapsed"]

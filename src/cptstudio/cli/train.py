@@ -140,11 +140,14 @@ def plan(
             "of them."
         )
     made = make_plan(place, _settings(given, model, corpus, replay, measure, config), elsewhere)
-    seconds, advice = None, None
+    seconds, advice = None, list[str]()
     if calibrate:
         with console.status("Running a few real steps", spinner="line"):
             measured = run_calibration(place, made.settings)
-        seconds, advice = made.seconds(measured.seconds_per_step), measured.advice
+        seconds = made.seconds(measured.seconds_per_step)
+        if measured.save_seconds is None:
+            advice.append("The disk has no room for a checkpoint.")
+        advice += [measured.advice] if measured.advice else []
     if as_json:
         print_json(
             {"settings": made.settings.model_dump(mode="json"), "plan": facts(made, seconds)}
@@ -152,8 +155,8 @@ def plan(
     else:
         console.print(_table(made, seconds))
         _warn(made)
-        if advice:
-            console.print(f"[yellow]{escape(advice)}[/]")
+        for line in advice:
+            console.print(f"[yellow]{escape(line)}[/]")
 
 
 @with_setting_options
@@ -199,6 +202,11 @@ def train(
         return
     directory, _ = prepare_run(place, name, settings, agree=lambda made: _agree(made, yes))
     console.print(f"Training in {directory} (Ctrl-C saves and ends).")
+    if settings.compute.retry_with_less:
+        console.print(
+            "[yellow]Nothing watches a run in a terminal, so this one will not go on by itself "
+            "when memory runs out. With --background it does.[/]"
+        )
     _become_trainer(directory)
 
 

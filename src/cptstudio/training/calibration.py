@@ -6,7 +6,6 @@ trainer would do, a checkpoint included, and leaves nothing on disk; the result 
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import statistics
 import sys
@@ -15,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cptstudio import child_process, durable, job_programs
+from cptstudio import child_process, job_programs
 from cptstudio.child_limits import for_models
 from cptstudio.device_failures import sign_of
 from cptstudio.job_programs import Answer
 from cptstudio.light_imports import leave_out_torch
-from cptstudio.run_files import CONFIG, RunConfig, write_record
+from cptstudio.run_files import CHECKPOINTS, CONFIG, RunConfig, write_record
 from cptstudio.session_settings import SessionSettings, for_session
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.machine import describe_machine
@@ -154,14 +153,13 @@ def _trial_save(
     from cptstudio.training.checkpoints import CheckpointFailedError, CheckpointStore, TrainerState
     from cptstudio.training.run_lock import RunLock
 
-    there = workspace.runs.exists()
-    workspace.make(workspace.runs)
-    # What a killed calibration leaves is swept away by its name.
-    folder = durable.staging_path(workspace.runs / "calibration")
+    folder = workspace.make(workspace.private, 0o700) / "calibration"
+    folder.mkdir(exist_ok=True)
+    # One that was killed leaves the folder to the next, and two at once do not share it.
+    lock = RunLock(folder)
     try:
-        folder.mkdir()
         write_record(folder / CONFIG, config)
-        lock = RunLock(folder)
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         try:
             store = CheckpointStore(lock, config.settings.checkpoints)
             store.prepare()
@@ -191,13 +189,9 @@ def _trial_save(
             if sign_of(error) is not None:
                 raise
             return None
-        finally:
-            lock.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        if not there:
-            with contextlib.suppress(OSError):
-                workspace.runs.rmdir()
+        lock.close()
 
 
 def _split(config: RunConfig, setup: Setup, seconds: float) -> dict[str, int] | None:

@@ -62,6 +62,8 @@ export function Calibration({ form, facts }) {
       : h(Button, { small: true, busy: asking, onClick: begin }, measured === null ? "Calibrate" : "Calibrate again"),
     !running && measured === null && h("p", { class: "hint" },
       "Runs a few real steps to tell the time. Nothing of them is kept."),
+    measured !== null && own?.key === current && job?.result.save_seconds != null && h("p", { class: "hint" },
+      `A trial checkpoint took ${duration(job.result.save_seconds)}.`),
     measured !== null && own?.key === current && job?.result.split && h("div", { class: "notice notice-warn" },
       h("div", { class: "stack" }, h("p", {}, job.result.advice),
         h(Button, { small: true, onClick: () => {
