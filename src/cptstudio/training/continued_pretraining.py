@@ -47,6 +47,7 @@ from cptstudio.session_settings import (
     for_session,
     given_by,
     in_session,
+    smaller,
     told_last,
 )
 from cptstudio.training.checkpoints import (
@@ -185,7 +186,7 @@ class ContinuedPretraining:
             write_line(self._log, traceback.format_exc())
             ending = Ending(
                 "failed",
-                f"{sign.says}, {where} (peak {peak:.1f} GB). {_words(error)}",
+                f"{sign.says}, {where} (peak {peak:.1f} GB). {self._what_helps()} {_words(error)}",
                 sign.cause,
             )
         elif isinstance(error, UserError):
@@ -199,6 +200,16 @@ class ContinuedPretraining:
                 reason = f"The trainer failed: {type(error).__name__}: {error}"
             ending = Ending("failed", reason)
         return ending
+
+    def _what_helps(self) -> str:
+        """What to type where memory or time ran out; the run's page has buttons for it."""
+        resume = f"cpt-studio resume {self._config.name}"
+        half = smaller(self._config, self._told)
+        if half is not None:
+            return f"To go on with half the batch: `{resume} --rows {half.rows}`."
+        if not in_session(self._config, self._told).settings.compute.gradient_checkpointing:
+            return f"To go on with less memory: `{resume} --gradient-checkpointing`."
+        return "Fork it with a shorter context, or use lora in place of full."
 
     def _gone(self) -> Ending:
         return Ending("failed", f"The run directory {self._run_directory} was deleted.")

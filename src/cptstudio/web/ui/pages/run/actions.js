@@ -95,6 +95,7 @@ async function start(run, changed) {
         + `is${run.planned_steps ? `, ${integer(run.planned_steps)} steps` : ""}. It goes on when this page or the `
         + "server is closed."),
       queue && h("p", { key: 2 }, "Another run is training: this one is put into the queue and starts after it."),
+      h(Agreed, { run, key: "agreed" }),
       h(InferenceNotice, { key: 3 }),
     ],
     confirm: queue ? "Put into the queue" : "Start",
@@ -177,8 +178,16 @@ function ResumeDialog({ run, onClose, changed, first }) {
     again > 0 && h("p", {}, `The ${integer(again)} steps after it are done again; their points in the curves are `
       + "replaced. With the same machine and data they come out the same."),
     queue && h("p", {}, "Another run is training: this one is put into the queue and goes on after it."),
+    h(Agreed, { run }),
     h(InferenceNotice, {}),
     error && h(Problem, { error }));
+}
+
+/** What was agreed before Start, told again where it begins to hold. @param {{run: any}} props */
+function Agreed({ run }) {
+  return run.config?.settings?.compute?.retry_with_less
+    ? h("p", {}, "When memory runs out, it goes on by itself with half the batch: the settings say so.")
+    : null;
 }
 
 /** @param {string} id @param {string} step */
@@ -238,6 +247,7 @@ function ForkDialog({ run, onClose, first }) {
           onInput: withValue(setLearningRate) }),
       }),
       queue && h("p", {}, "Another run is training: the fork is put into the queue."),
+      h(Agreed, { run }),
       h(InferenceNotice, {})),
     h("p", { class: "hint" }, "To change more than that, ",
       h("a", { href: `/new?from=${run.id}`, onClick: onClose }, "clone it in the form"), "."),
