@@ -97,7 +97,7 @@ def test_memory_that_ran_out_while_saving_is_no_full_disk(
     def dying(*arguments: object) -> None:
         raise RuntimeError(MESSAGES["Insufficient Memory"][1])
 
-    monkeypatch.setattr("cptstudio.training.checkpoints.save_weights", dying)
+    monkeypatch.setattr("cptstudio.training.checkpoints.commit", dying)
     ending = trained(died, None)
     assert ending.cause == "memory" and "The GPU ran out of memory" in ending.reason
 
