@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu_check
+from benchmarks.gpu_parts import Scale, parts
 
-EVERYTHING = [part.name for part in gpu_check.parts(gpu_check.Scale(small=True))]
+EVERYTHING = [part.name for part in parts(Scale(small=True))]
 
 
 @pytest.mark.bench
@@ -27,7 +28,7 @@ def test_every_part_finds_something_in_small(tmp_path: Path) -> None:
 
 
 def test_a_part_without_time_says_so(tmp_path: Path) -> None:
-    part = gpu_check.parts(gpu_check.Scale(small=True))[1]
+    part = parts(Scale(small=True))[1]
     found = gpu_check.run_part(part, True, tmp_path / "machine.json", seconds=0.0)
     assert "no result" in found["failed"]
     assert "failed: no result" in gpu_check.report({"step": found})
