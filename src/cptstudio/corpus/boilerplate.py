@@ -108,8 +108,8 @@ def find_boilerplate(
         meter.tell(final=True)
         if not amount or int(counts.max()) < least:
             return Boilerplate(), np.empty(0, dtype=CUT)
-        rows = np.memmap(scratch, dtype=_ROW, mode="r", shape=(amount,))
-        return _repeated(store, records, rows, counts >= least, least)
+        with scratch.open("rb") as rows:
+            return _repeated(store, records, rows, counts >= least, least)
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -166,7 +166,7 @@ def _write(rows: array[int], file: IO[bytes], counts: npt.NDArray[np.uint32]) ->
 def _repeated(
     store: DocumentStore,
     records: npt.NDArray[Any],
-    rows: npt.NDArray[Any],
+    rows: IO[bytes],
     frequent_hash: npt.NDArray[np.bool_],
     least: int,
 ) -> tuple[Boilerplate, npt.NDArray[Any]]:
@@ -218,11 +218,12 @@ def _repeated(
 
 
 def _chosen(
-    rows: npt.NDArray[Any], frequent_hash: npt.NDArray[np.bool_]
+    rows: IO[bytes], frequent_hash: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]]:
     """Yield all rows, some at once, and which of them may stand in enough documents."""
-    for start in range(0, len(rows), _SORTED_AT_ONCE):
-        some = np.asarray(rows[start : start + _SORTED_AT_ONCE])
+    rows.seek(0)
+    # Not mapped into memory, where its pages would stay.
+    while len(some := np.fromfile(rows, dtype=_ROW, count=_SORTED_AT_ONCE)):
         yield some, frequent_hash[some["hash"] & (len(frequent_hash) - 1)]
 
 

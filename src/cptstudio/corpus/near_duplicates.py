@@ -15,11 +15,13 @@ signatures go to a scratch file, so memory does not grow with them.
 
 from __future__ import annotations
 
+import os
 import shutil
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +37,9 @@ _EMPTY = np.uint32(0xFFFFFFFF)
 _PROBES = 64
 _BLOCK = 1 << 16
 _COMPARED = 1 << 16
+_GAP = 8
+"""Signatures between two that are read with them, since one read takes as long as some rows."""
+_READ_ROWS = 1 << 14
 Words = npt.NDArray[np.uint64]
 
 
@@ -266,14 +271,13 @@ class NearDuplicateIndex:
         parent = np.arange(len(numbers))
         best = np.zeros(len(numbers), dtype=np.float32)
         if len(chosen) > 1:
-            path = self._scratch / "bins"
-            bins = np.memmap(path, np.uint32, "r", shape=(len(numbers), BINS))
-            for band in range(BANDS):
-                for share, one, other in _candidates(self._band(band), chosen):
-                    _compare(bins, one, other, parent, best)
-                    reached((band + share) / BANDS)
-                _flatten(parent)
-                reached((band + 1) / BANDS)
+            with (self._scratch / "bins").open("rb") as bins:
+                for band in range(BANDS):
+                    for share, one, other in _candidates(self._band(band), chosen):
+                        _compare(bins, one, other, parent, best)
+                        reached((band + share) / BANDS)
+                    _flatten(parent)
+                    reached((band + 1) / BANDS)
         shutil.rmtree(self._scratch)
         group = np.arange(documents)
         group[numbers[there]] = numbers[parent[there]]
@@ -321,7 +325,7 @@ def _candidates(
 
 
 def _compare(
-    bins: npt.NDArray[np.uint32],
+    bins: IO[bytes],
     one: npt.NDArray[np.int64],
     other: npt.NDArray[np.int64],
     parent: npt.NDArray[np.int64],
@@ -331,7 +335,7 @@ def _compare(
     # Most that agree in one band agree in others, and are in one group already.
     apart = _roots(parent, one) != _roots(parent, other)
     one, other = one[apart], other[apart]
-    similarity = (bins[one] == bins[other]).mean(axis=1, dtype=np.float32)
+    similarity = (_rows(bins, one) == _rows(bins, other)).mean(axis=1, dtype=np.float32)
     alike = similarity >= THRESHOLD
     one, other = one[alike], other[alike]
     for side in (one, other):
@@ -343,6 +347,29 @@ def _compare(
             return
         left, right = left[differ], right[differ]
         np.minimum.at(parent, np.maximum(left, right), np.minimum(left, right))
+
+
+def _rows(bins: IO[bytes], places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    """Signatures by their places, uint32 [places, BINS], read from their file.
+
+    Mapped into memory, the pages around each would stay there: gigabytes for ten million.
+    """
+    if not len(places):
+        return np.empty((0, BINS), np.uint32)
+    wanted, inverse = np.unique(places, return_inverse=True)
+    found = np.empty((len(wanted), BINS), np.uint32)
+    apart = np.flatnonzero(np.diff(wanted) > _GAP) + 1
+    begins = [0, *apart.tolist()]
+    for begin, end in zip(begins, [*begins[1:], len(wanted)], strict=True):
+        while begin < end:
+            first = int(wanted[begin])
+            last = min(end, int(np.searchsorted(wanted, first + _READ_ROWS)))
+            size = (int(wanted[last - 1]) - first + 1) * BINS
+            data = os.pread(bins.fileno(), 4 * size, 4 * BINS * first)
+            rows = np.frombuffer(data, dtype=np.uint32).reshape(-1, BINS)
+            found[begin:last] = rows[wanted[begin:last] - first]
+            begin = last
+    return found[inverse.ravel()]
 
 
 def _roots(parent: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
