@@ -11,6 +11,9 @@ import re
 import unicodedata
 from itertools import groupby, pairwise
 
+import numpy as np
+import numpy.typing as npt
+
 from cptstudio.corpus.readers.pdf_lines import Word
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
@@ -27,10 +30,10 @@ def is_right_to_left(text: str) -> bool:
     return count > 0 and 2 * count > len(_LETTER.findall(text))
 
 
-def mirrored(flat: list[float], width: float) -> None:
-    """Mirror boxes (left, top, right, bottom, ...) in place."""
-    for n in range(0, len(flat), 4):
-        flat[n], flat[n + 2] = width - flat[n + 2], width - flat[n]
+def mirrored(boxes: npt.NDArray[np.float64], width: float) -> npt.NDArray[np.float64]:
+    """Boxes (left, top, right, bottom) as in a mirror."""
+    left, top, right, bottom = boxes.T
+    return np.stack((width - right, top, width - left, bottom), axis=1)
 
 
 def turned_round(text: str) -> str:

@@ -12,9 +12,13 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
 from cptstudio.corpus.readers.pdf_annotations import annotations_of, make_part_of
@@ -29,6 +33,8 @@ from cptstudio.corpus.readers.pdf_direction import (
 from cptstudio.corpus.readers.pdf_doubt import is_doubtful
 from cptstudio.corpus.readers.pdf_lines import Line, PageText, Word, ends_with_hyphen
 
+Boxes = npt.NDArray[np.float64]
+Column = npt.NDArray[np.float64]
 _HYPHEN = "\ufffe"
 """What PDFium makes of a hyphen that ends a line; also of a character without a value."""
 _WORD = re.compile(f"[^\\s{_HYPHEN}]+{_HYPHEN}?|{_HYPHEN}")
@@ -36,6 +42,10 @@ _MONO = re.compile(rb"mono|monl|courier|typewr|consol|menlo|cmtt|sltt|fixed|lett
 _BOLD = re.compile(rb"bold|black|heavy|demi|cmb|sfbx|ecbx|-bd", re.I)
 _BREAKS = ("", "\n", "\r\n")
 _BOX_BYTES = ctypes.sizeof(pdfium.FS_RECTF)
+# Called with plain addresses, which takes half the time of making pointers for each call.
+_loose_box = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
+    ctypes.cast(pdfium.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0
+)
 _WORDS_ASKED = 40
 _FAR = 100_000.0
 """Points, well over the largest page; far outside lie only words of damaged pages."""
@@ -131,39 +141,26 @@ def _characters(text_page: Any, result: PageText) -> str:
     return "".join(characters)
 
 
-def _boxes(text_page: Any, spans: list[tuple[int, int]]) -> list[float]:
-    """Left, top, right and bottom of the first and the last character of each span.
-
-    The last one's are zeros where there is one only. They are as high as their fonts.
-    """
-    place = pdfium.FPDFText_GetLooseCharBox
-    at = ctypes.byref
-    if not spans:
-        return []
-    boxes = (pdfium.FS_RECTF * (2 * len(spans)))()
-    base = boxes[0]
-    offset = 0
-    for first, last in spans:
-        place(text_page, first, at(base, offset))
-        if last - first > 1:
-            place(text_page, last - 1, at(base, offset + _BOX_BYTES))
-        offset += 2 * _BOX_BYTES
-    # One conversion for all is quicker than four attributes of each.
-    flat: list[float] = memoryview(boxes).cast("B").cast("f").tolist()  # type: ignore[assignment]
-    return flat
+def _boxes(text_page: Any, places: Sequence[int]) -> Boxes:
+    """Left, top, right, bottom of characters, as high as their fonts: float64 [characters, 4]."""
+    boxes = np.zeros((len(places), 4), dtype=np.float32)
+    start = boxes.ctypes.data
+    ends = range(start, start + len(places) * _BOX_BYTES, _BOX_BYTES)
+    page = ctypes.cast(text_page, ctypes.c_void_p).value
+    deque(map(_loose_box, repeat(page), places, ends), maxlen=0)
+    return boxes.astype(np.float64)
 
 
-def _direction(flat: list[float], spans: list[tuple[int, int]], turned: int) -> int:
+def _direction(heads: Boxes, tails: Boxes, lengths: list[int], turned: int) -> int:
     """By how much the page has to be turned clockwise for most of its words to stand upright.
 
     What a viewer turns it by says little: pages are scanned and set sideways with it and without.
     """
     votes: Counter[int] = Counter()
-    for number in range(0, len(spans), max(1, len(spans) // _WORDS_ASKED)):
-        first, last = spans[number]
-        if last - first > 3:
-            left, top, _, _, other_left, other_top, _, _ = flat[8 * number : 8 * number + 8]
-            across, up = other_left - left, other_top - top
+    asked = slice(0, None, max(1, len(lengths) // _WORDS_ASKED))
+    moved = (tails[asked, :2] - heads[asked, :2]).tolist()
+    for length, (across, up) in zip(lengths[asked], moved, strict=True):
+        if length > 3:
             if abs(across) > abs(up):
                 votes[0 if across > 0 else 180] += 1
             else:
@@ -171,93 +168,99 @@ def _direction(flat: list[float], spans: list[tuple[int, int]], turned: int) -> 
     return votes.most_common(1)[0][0] if votes else turned
 
 
-def _turn(flat: list[float], turn: int, edges: tuple[float, float, float, float]) -> None:
-    """Turn boxes clockwise in place, and count them from the page's lower left corner then."""
+def _turned(boxes: Boxes, turn: int, edges: tuple[float, float, float, float]) -> Boxes:
+    """Boxes turned clockwise, and counted from the page's lower left corner then."""
     left, bottom, right, top = edges
     if turn == 0 and left == 0 and bottom == 0:
-        return
-    for n in range(0, len(flat), 4):
-        x, high, other, low = flat[n : n + 4]
-        if turn == 0:
-            seen = (x - left, high - bottom, other - left, low - bottom)
-        elif turn == 90:
-            seen = (low - bottom, right - x, high - bottom, right - other)
-        elif turn == 180:
-            seen = (right - other, top - low, right - x, top - high)
-        else:
-            seen = (top - high, other - left, top - low, x - left)
-        flat[n : n + 4] = seen
+        return boxes
+    x, high, other, low = boxes.T
+    if turn == 0:
+        seen = (x - left, high - bottom, other - left, low - bottom)
+    elif turn == 90:
+        seen = (low - bottom, right - x, high - bottom, right - other)
+    elif turn == 180:
+        seen = (right - other, top - low, right - x, top - high)
+    else:
+        seen = (top - high, other - left, top - low, x - left)
+    return np.stack(seen, axis=1)
 
 
 def _words(text: str, text_page: Any, page: Any, result: PageText, mirror: bool) -> list[Word]:
-    words: list[Word] = []
     spans = [match.span() for match in _WORD.finditer(text)]
-    flat = _boxes(text_page, spans)
-    # Words from right to left run backwards on an upright page.
-    turn = page.get_rotation() if mirror else _direction(flat, spans, page.get_rotation())
     edges = page.get_cropbox()
-    _turn(flat, turn, edges)
+    firsts = [first for first, _ in spans]
+    lasts = [last for _, last in spans]
+    heads = _boxes(text_page, firsts)
+    # The last letter tells the direction; a mark at the end may stand anywhere.
+    ends = [_letter_end(text, *span) for span in spans] if mirror else lasts
+    tails = _boxes(text_page, [end - 1 for end in ends])
+    # Words from right to left run backwards on an upright page.
+    turn: int = page.get_rotation()
+    if not mirror:
+        turn = _direction(heads, tails, [last - first for first, last in spans], turn)
+    heads, tails = _turned(heads, turn, edges), _turned(tails, turn, edges)
     width, height = edges[2] - edges[0], edges[3] - edges[1]
     if turn in (90, 270):
         width, height = height, width
     result.width, result.height, result.turn = width, height, turn
+    texts = [text[first:last] for first, last in spans]
     if mirror:
-        mirrored(flat, width)
-    end = 0
-    expands = needs_expanding(text)
+        heads, tails = mirrored(heads, width), mirrored(tails, width)
+        backwards = (tails[:, 0] < heads[:, 0]).tolist()
+        texts = [turned_round(t) if b else t for t, b in zip(texts, backwards, strict=True)]
+    if needs_expanding(text):
+        texts = [expanded(word) for word in texts]
+    boxes = np.empty_like(heads)
+    boxes[:, (0, 3)] = np.fmin(heads[:, (0, 3)], tails[:, (0, 3)])
+    boxes[:, (1, 2)] = np.fmax(heads[:, (1, 2)], tails[:, (1, 2)])
+    left, top, right, bottom = boxes.T
+    # Written so that what is no number, or endless, is outside too.
+    inside = (left > -_FAR) & (left <= width) & (right >= 0) & (right < _FAR)
+    inside &= (bottom > -_FAR) & (bottom <= height) & (top >= 0) & (top < _FAR)
+    if not (inside.all() and all(texts)):
+        result.outside += int(len(spans) - inside.sum())
+        # A soft hyphen that stands alone is no word.
+        kept = [n for n, here in enumerate(inside.tolist()) if here and texts[n]]
+        firsts, lasts = [firsts[n] for n in kept], [lasts[n] for n in kept]
+        texts = [texts[n] for n in kept]
+        left, top, right, bottom = boxes[kept].T
+    columns = (left.tolist(), right.tolist(), bottom.tolist(), top.tolist())
     make = tuple.__new__  # Half the time of a call of the class, of which a page has hundreds.
-    eights = zip(*[iter(flat)] * 8, strict=True)
-    for (first, last), box in zip(spans, eights, strict=True):
-        left, top, right, bottom, one, high, other, low = box
-        turned = False
-        if mirror and last - first > 1:
-            # The last letter tells the direction; a mark at the end may stand anywhere.
-            letter = _letter_end(text, first, last)
-            if letter < last:
-                of_letter = _boxes(text_page, [(letter - 1, letter)])[:4]
-                _turn(of_letter, turn, edges)
-                one, high, other, low = of_letter
-                one, other = width - other, width - one
-            turned = one < left
-        if last - first > 1:
-            if one < left:
-                left = one
-            if other > right:
-                right = other
-            if low < bottom:
-                bottom = low
-            if high > top:
-                top = high
-        # Written so that what is no number, or endless, is outside too.
-        if not (
-            -_FAR < left <= width
-            and 0 <= right < _FAR
-            and -_FAR < bottom <= height
-            and 0 <= top < _FAR
-        ):
-            result.outside += 1
-            continue
-        word = text[first:last]
-        if turned:
-            word = turned_round(word)
-        if expands:
-            word = expanded(word)
-            if not word:  # A soft hyphen that stands alone.
-                continue
-        # A break of PDFium's may be inside a word, at a raised letter; a space is never.
-        if text[end:first] != " " and words and text[end:first] in _BREAKS:
-            former = words[-1]
-            if _same_word(former, left, right, bottom, top):
-                words[-1] = Word(
-                    former.text.replace(_HYPHEN, "-") + word,
-                    min(former.left, left), max(former.right, right),
-                    former.bottom, former.top, former.first,
-                )  # fmt: skip
-                end = last
-                continue
-        end = last
-        words.append(make(Word, (word, left, right, bottom, top, first)))
-    return words
+    words = [make(Word, word) for word in zip(texts, *columns, firsts, strict=True)]
+    return _joined(words, text, lasts, _near(left, right, bottom, top))
+
+
+def _near(left: Column, right: Column, bottom: Column, top: Column) -> list[int]:
+    """Which words stand so near to the one before that they may be parts of it."""
+    high = top - bottom
+    size = np.fmax(high[1:], high[:-1])
+    gap = np.fmax(left[1:] - right[:-1], left[:-1] - right[1:])
+    near: list[int] = (np.flatnonzero(gap < _GAP_IN_WORD * size) + 1).tolist()
+    return near
+
+
+def _joined(words: list[Word], text: str, lasts: list[int], near: list[int]) -> list[Word]:
+    """Put words together that PDFium took apart, at a raised letter; at a space never."""
+    wholes: dict[int, int] = {}
+    for number in near:
+        # What became part of a word makes it longer, so that the next one may be near to it, too.
+        while number < len(words) and number not in wholes:
+            # The word before may have become part of another one.
+            whole = wholes.get(number - 1, number - 1)
+            word, before = words[number], words[whole]
+            if text[lasts[number - 1] : word.first] not in _BREAKS or not _same_word(before, word):
+                break
+            words[whole] = Word(
+                before.text.replace(_HYPHEN, "-") + word.text,
+                min(before.left, word.left),
+                max(before.right, word.right),
+                before.bottom,
+                before.top,
+                before.first,
+            )
+            wholes[number] = whole
+            number += 1
+    return [word for number, word in enumerate(words) if number not in wholes] if wholes else words
 
 
 def _letter_end(text: str, first: int, last: int) -> int:
@@ -267,13 +270,13 @@ def _letter_end(text: str, first: int, last: int) -> int:
     return last
 
 
-def _same_word(former: Word, left: float, right: float, bottom: float, top: float) -> bool:
+def _same_word(former: Word, word: Word) -> bool:
     """Whether a part stands so near to the former word that no space is between."""
-    size = max(former.top - former.bottom, top - bottom)
-    gap = max(left - former.right, former.left - right)
+    size = max(former.top - former.bottom, word.top - word.bottom)
+    gap = max(word.left - former.right, former.left - word.right)
     if not -0.5 * size < gap < _GAP_IN_WORD * size:
         return False
-    return _beside(former.bottom, former.top, bottom, top)
+    return _beside(former.bottom, former.top, word.bottom, word.top)
 
 
 def _beside(bottom: float, top: float, low: float, high: float) -> bool:
@@ -328,12 +331,24 @@ def _lines(words: list[Word], fonts: _Fonts) -> list[Line]:
     lines: list[Line] = []
     line: Line | None = None
     end = 0.0
+    low = high = math.nan
     for word in words:
         text, left, right, bottom, top, _ = word
+        # As high as the one before, which its line has, and right of it.
+        if bottom == low and top == high and left > end and line is not None:
+            line.words.append(word)
+            if left - end > line.gap:
+                line.gap = left - end
+            if right > line.right:
+                line.right = right
+            end = right
+            continue
+        low = high = math.nan
         if line is not None:
             # Most words stand right of the former one on the same line.
             if line.bottom < (bottom + top) / 2 < line.top and left > end and not line.turned:
                 near = True
+                low, high = bottom, top
             else:
                 near = _continues(line, word)
             if near:
@@ -353,6 +368,8 @@ def _lines(words: list[Word], fonts: _Fonts) -> list[Line]:
         line = Line([word], left, right, bottom, top, turned=turned)
         lines.append(line)
         end = right
+        if bottom < top and not turned:
+            low, high = bottom, top
     for line in lines:
         _describe(line, fonts)
     return lines
