@@ -22,7 +22,8 @@ import json
 import re
 import tempfile
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -160,32 +161,50 @@ def measure(files: Sequence[Path], texts: Path) -> list[Quality]:
             continue
         # The mark before a note is not among LibreOffice's words of it.
         bare = _LABEL.sub("", ours)
-        one = compared(path.name, words_of(theirs[0]), words_of(bare), words_of(theirs[1]))
+        text, mine = words_of(theirs[0]), words_of(bare)
+        one = compared(path.name, text, mine, once(map(words_of, theirs[1]), text, mine))
         one.notes = notes
         found.append(one)
     return found
+
+
+def once(pieces: Iterable[list[str]], text: list[str], ours: list[str]) -> list[str]:
+    """The words of what stands beside a text, but for pieces that LibreOffice has there, too.
+
+    It writes a shape with a box as both, and has some boxes in its text. A piece counts as often as
+    ours has it, and at least once.
+    """
+    kept: list[str] = []
+    seen: Counter[str] = Counter()
+    whole, own = (" " + "  ".join(words) + " " for words in (text, ours))
+    for words in pieces:
+        run = " " + "  ".join(words) + " "
+        if whole.count(run) + seen[run] < max(1, own.count(run)):
+            seen[run] += 1
+            kept += words
+    return kept
 
 
 def _mark(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def reading(path: Path, name: Path) -> tuple[str, str] | None:
+def reading(path: Path, name: Path) -> tuple[str, list[str]] | None:
     """LibreOffice's text of a file and what is beside it; None where it made nothing of it."""
     if path.suffix == ".epub":
         parts = [chapter.with_suffix(".txt") for chapter in chapters(path, name)]
         parts = [part for part in parts if part.exists()]
         text = "\n".join(part.read_text("utf-8-sig", "replace") for part in parts)
-        return (text, "") if parts else None
+        return (text, []) if parts else None
     flat = name.with_suffix(".fodp")
     if flat.exists():
-        return slides_in(flat), ""
+        return slides_in(flat), []
     flat, text_file = name.with_suffix(".fodt"), name.with_suffix(".txt")
-    if not text_file.exists():
+    if not text_file.exists() or not flat.exists():
         return None
     heads = heads_in(flat) if path.suffix == ".html" else []
     text = text_file.read_text("utf-8-sig", "replace")
-    return text, "\n".join([*heads[:1], *asides_in(flat), *heads[1:]])
+    return text, [*heads[:1], *asides_in(flat), *heads[1:]]
 
 
 def main() -> None:

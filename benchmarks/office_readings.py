@@ -64,7 +64,8 @@ class _Aside:
 def _text(element: Any, aside: _Aside) -> str:
     """The text of an element; what stands beside it goes to the others."""
     name = _name(element)
-    if name in _SILENT or not name:
+    charted = name == "object" and not any(_name(one) == "math" for one in element)
+    if name in _SILENT or not name or charted:
         return ""
     if name == "math":
         aside.equations.append(_equation(element))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.office_documents import box, comment, flat, math, note, p
-from benchmarks.office_quality import compared, words_of
+from benchmarks.office_quality import compared, once, words_of
 from benchmarks.office_readings import asides_in, heads_in
 
 
@@ -19,6 +19,13 @@ def test_words_in_order_beside_and_twice() -> None:
     found = compared("a", theirs, ours, words_of("A note."))
     assert (found.words, found.kept, found.ours - found.kept) == (18, 17, 12)
     assert (found.missing, found.twice, found.is_good) == (["seven"], 4, False)
+
+
+def test_a_box_that_is_there_twice_counts_as_often_as_ours_has_it() -> None:
+    pieces = [["in", "a", "box"], ["in", "a", "box"], ["else"]]
+    assert once(pieces, ["text"], ["text", "in", "a", "box"]) == ["in", "a", "box", "else"]
+    assert once(pieces, ["text", "in", "a", "box"], ["in", "a", "box"]) == ["else"]
+    assert len(once(pieces, [], ["in", "a", "box"] * 2)) == 7
 
 
 def test_what_stands_beside_a_text(tmp_path: Path) -> None:

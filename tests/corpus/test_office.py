@@ -11,6 +11,7 @@ from benchmarks.damage.zipping import zipped
 from cptstudio.corpus.file_reading import left_out_in_words
 from cptstudio.corpus.readers.dispatch import read_documents
 from cptstudio.corpus.readers.items import Unreadable, items_of
+from cptstudio.corpus.readers.number_forms import number_in
 from cptstudio.corpus.sources import find_sources
 
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -162,6 +163,31 @@ def test_word_numbers_of_lists_and_equations(tmp_path: Path) -> None:
         "where x=(-b±√(b^2-4ac))/2a", "∑_(i=1)^n x_i",
     ]  # fmt: skip
     assert notes == []
+
+
+def test_numbers_are_written_as_their_form_says(tmp_path: Path) -> None:
+    """What LibreOffice 7.4 prints of the same forms, where it knows them."""
+    told = {
+        "ideographLegalTraditional": {1: "壹", 4: "肆", 10: "壹拾", 25: "貳拾伍"},
+        "chineseCounting": {3: "三", 10: "十", 11: "十一", 105: "一百零五", 110: "一百一十"},
+        "japaneseCounting": {10: "十", 111: "百十一"}, "ideographZodiac": {1: "子", 13: "13"},
+        "ideographDigital": {10: "一〇"}, "hebrew1": {1: "א", 15: "טו", 21: "כא"},  # noqa: RUF001
+        "lowerLetter": {28: "bb"}, "upperRoman": {1994: "MCMXCIV"}, "ordinal": {2: "2"},
+        "decimalEnclosedCircle": {2: "②"}, "arabicAlpha": {2: "ب"}, "decimalZero": {7: "07"},
+        "russianLower": {3: "в"}, "numberInDash": {3: "- 3 -"},
+    }  # fmt: skip
+    found = {form: {n: number_in(form, n) for n in numbers} for form, numbers in told.items()}
+    assert found == told
+    numbering = (
+        '<w:abstractNum w:abstractNumId="7"><w:lvl w:ilvl="0"><w:start w:val="9"/>'
+        '<mc:AlternateContent><mc:Choice Requires="w14"><w:numFmt w:val="custom" '
+        'w:format="001, 002, 003, ..."/></mc:Choice><mc:Fallback><w:numFmt w:val="decimal"/>'
+        '</mc:Fallback></mc:AlternateContent><w:lvlText w:val="%1."/></w:lvl></w:abstractNum>'
+        '<w:num w:numId="1"><w:abstractNumId w:val="7"/></w:num>'
+    )
+    item = '<w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr>'
+    texts, _ = read(tmp_path / "a.docx", word(p("a", item) + p("b", item), numbering=numbering))
+    assert texts == ["009. a\n\n010. b"]
 
 
 def test_strict_word_damaged_word_and_a_field_that_never_ends(tmp_path: Path) -> None:

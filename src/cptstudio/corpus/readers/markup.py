@@ -17,7 +17,7 @@ from cptstudio.corpus.readers.decoding import decoded
 from cptstudio.corpus.readers.equations import text_of_mathml
 from cptstudio.corpus.readers.items import Item, Unreadable
 from cptstudio.corpus.readers.navigation import is_around
-from cptstudio.corpus.readers.word_styles import number_in
+from cptstudio.corpus.readers.number_forms import number_in
 from cptstudio.corpus.readers.xhtml import as_html, parsed
 from cptstudio.durable import MEBIBYTE
 

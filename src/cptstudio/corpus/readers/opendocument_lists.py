@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cptstudio.corpus.readers.word_styles import number_in
+from cptstudio.corpus.readers.number_forms import number_in
 from cptstudio.corpus.readers.xml_tree import attributes, below, name_of
 
 _FORMS = {
@@ -13,6 +13,24 @@ _FORMS = {
     "A": "upperLetter",
     "i": "lowerRoman",
     "I": "upperRoman",
+    # Others are written as they begin: "一, 二, 三, ...".
+    "一": "chineseCounting",
+    "壹": "chineseLegalSimplified",
+    "甲": "ideographTraditional",
+    "子": "ideographZodiac",
+    "ア": "aiueo",
+    "イ": "iroha",
+    "①": "decimalEnclosedCircle",
+    "가": "ganada",
+    "ㄱ": "chosung",
+    "일": "koreanCounting",
+    "А": "russianUpper",  # noqa: RUF001
+    "а": "russianLower",  # noqa: RUF001
+    "א": "hebrew2",
+    "أ": "arabicAlpha",
+    "ก": "thaiLetters",
+    "๑": "thaiNumbers",
+    "०": "hindiNumbers",  # noqa: RUF001
 }
 _OUTLINE = "\0outline"
 
@@ -72,9 +90,9 @@ class Lists:
         shown = max(1, _whole(given.get("text:display-levels", "1")))
         numbers = []
         for place in range(level - shown + 1, level + 1):
-            form = _FORMS.get(levels.get(place, {}).get("style:num-format", ""))
-            if form is not None:
-                numbers.append(number_in(form, counts.get(place, 1)))
+            form = levels.get(place, {}).get("style:num-format", "").split(",")[0].strip()
+            if form:
+                numbers.append(number_in(_FORMS.get(form, "decimal"), counts.get(place, 1)))
         label = given.get("style:num-prefix", "") + ".".join(numbers)
         return label + given.get("style:num-suffix", "") if numbers else ""
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from cptstudio.corpus.readers.equations import text_of_omml
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.number_forms import number_in
 from cptstudio.corpus.readers.rtf_math import begun, ended
 from cptstudio.corpus.readers.symbol_fonts import UNKNOWN, sign_of, without_private
 from cptstudio.corpus.readers.word_fields import is_silent, shown_by
-from cptstudio.corpus.readers.word_styles import number_in
 from cptstudio.durable import MEBIBYTE
 
 _LIMIT = 256 * MEBIBYTE

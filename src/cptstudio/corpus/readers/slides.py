@@ -10,9 +10,9 @@ from typing import Any
 from cptstudio.corpus.readers.equations import text_of_omml
 from cptstudio.corpus.readers.guard import attempt
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.number_forms import number_in
 from cptstudio.corpus.readers.ooxml import Package, drawn_text
 from cptstudio.corpus.readers.packages import check_archive, seekable
-from cptstudio.corpus.readers.word_styles import number_in
 from cptstudio.corpus.readers.words import words_of
 from cptstudio.corpus.readers.xml_tree import attributes, below, find, name_of
 

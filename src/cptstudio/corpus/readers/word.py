@@ -16,6 +16,7 @@ from typing import Any
 from cptstudio.corpus.readers.equations import text_of_omml
 from cptstudio.corpus.readers.guard import attempt
 from cptstudio.corpus.readers.items import Item, Unreadable
+from cptstudio.corpus.readers.number_forms import number_in
 from cptstudio.corpus.readers.ooxml import Package, drawn_text
 from cptstudio.corpus.readers.packages import check_archive, seekable
 from cptstudio.corpus.readers.symbol_fonts import UNKNOWN, sign_of, without_private
@@ -25,7 +26,6 @@ from cptstudio.corpus.readers.word_styles import (
     Styles,
     is_on,
     list_label,
-    number_in,
     value,
 )
 from cptstudio.corpus.readers.words import words_of

@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from cptstudio.corpus.readers.number_forms import number_in
 from cptstudio.corpus.readers.xml_tree import attributes, find, name_of
 
-_ROMAN = (
-    (1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"),
-    (40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"),
-)  # fmt: skip
-_LARGEST = 4000
 _STEPS = 50
 
 
@@ -25,22 +21,6 @@ def is_on(element: Any | None) -> bool | None:
     return None if element is None else value(element, "true") not in ("0", "false", "off")
 
 
-def number_in(form: str, number: int) -> str:
-    """A number as `w:numFmt` writes it: "iv", "b"; decimal in all other forms."""
-    lower = form.lower()
-    if lower.endswith("roman") and 0 < number < _LARGEST:
-        text = ""
-        for size, sign in _ROMAN:
-            text += sign * (number // size)
-            number %= size
-    elif lower.endswith("letter") and number > 0:
-        # After z come aa, bb, cc.
-        text = chr(ord("a") + (number - 1) % 26) * min((number - 1) // 26 + 1, _STEPS)
-    else:
-        return f"{number:02}" if form == "decimalZero" else str(number)
-    return text.upper() if form.startswith("upper") else text
-
-
 @dataclass
 class _Level:
     start: int = 1
@@ -49,6 +29,11 @@ class _Level:
     style: str = ""
     restarts: bool = True
     legal: bool = False
+    width: int = 0
+
+    def number(self, number: int) -> str:
+        """A number as this level prints it."""
+        return number_in(self.form, number).zfill(self.width)
 
 
 @dataclass
@@ -130,16 +115,21 @@ def _shown(level: _Level, used: _List, counts: dict[int, int]) -> str:
     for place, other in used.levels.items():
         mark = f"%{place + 1}"
         if mark in text:
-            form = "decimal" if level.legal else other.form
             number = counts.get(place, other.start)
-            text = text.replace(mark, "" if form == "none" else number_in(form, number))
+            shown = str(number) if level.legal else other.number(number)
+            text = text.replace(mark, "" if other.form == "none" and not level.legal else shown)
     return text
 
 
 def _level(element: Any) -> _Level:
+    form = find(element, "mc:AlternateContent", "mc:Choice", "w:numFmt")
+    form = find(element, "w:numFmt") if form is None else form
+    # "001, 002, 003, ...": of a form of its own only how many digits it has is read.
+    own = "" if form is None else attributes(form).get("w:format", "").split(",")[0].strip()
     return _Level(
+        width=len(own) if own.isdigit() else 0,
         start=_whole(value(find(element, "w:start"), "0")),
-        form=value(find(element, "w:numFmt"), "decimal"),
+        form=value(form, "decimal"),
         text=value(find(element, "w:lvlText")),
         style=value(find(element, "w:pStyle")),
         restarts=value(find(element, "w:lvlRestart"), "1") != "0",
