@@ -454,3 +454,29 @@ def test_a_killed_server_ends_its_build_and_leaves_the_former_corpus(tmp_path: P
         ask = _api(server, server.sign_in())
         assert ask("GET", "/api/corpora/c")["fingerprint"] == before
         assert ask("GET", "/api/jobs") == {"jobs": []}
+
+
+def test_text_recognition_is_offered_where_there_is_an_engine(
+    studio: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offered() -> dict[str, tuple[bool, str]]:
+        known = studio.get("/api/build-schema")["properties"]
+        return {
+            name: ("unavailable" not in known[name], known[name]["description"])
+            for name in ("ocr", "ocr_language")
+        }
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [there for there, _ in offered().values()] == [False, False]
+    program = tmp_path / "tesseract"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in\n'
+        "--version) echo tesseract 99.1 ;;\n"
+        "*) echo 'List of available languages (2):'; echo deu; echo osd ;;\n"
+        "esac\n"
+    )
+    program.chmod(0o755)
+    (ocr, told), (language, names) = offered().values()
+    assert ocr and told.endswith("Here: tesseract 99.1.")
+    assert language and names.endswith("Here: deu.")
