@@ -212,11 +212,11 @@ def commands() -> Figures:
 
 
 def saves() -> Figures:
-    """What saves cost a run of 49 million parameters, full training with AdamW."""
+    """What saves cost a run of 13 million parameters, full training with AdamW."""
     # Commits of before do not have this benchmark.
     found = runpy.run_path(str(Path(__file__).with_name("saves.py")))
     with tempfile.TemporaryDirectory() as folder:
-        found["make_workspace"](Path(folder), "49M")
+        found["make_workspace"](Path(folder), "13M")
         figures: Figures = found["times"](Path(folder))
     return figures
 

@@ -1,7 +1,7 @@
 """What a checkpoint costs: memory of a save, and the pause and slower steps that it means.
 
     python -m benchmarks.saves memory                 # 1.04 billion parameters, some minutes
-    python -m benchmarks.saves memory --model 49M     # a small one
+    python -m benchmarks.saves memory --model 13M     # a small one
     python -m benchmarks.saves time                   # pause, time of a save, steps meanwhile
     python -m benchmarks.against_commit COMMIT saves  # the same before and after, in turns
 
@@ -35,7 +35,8 @@ from benchmarks.peers.processes import apart
 CORPUS = "text"
 HEAD_SIZE = 64
 SHAPES: dict[str, dict[str, int]] = {
-    # Of about 49 million and 1.04 billion parameters.
+    # Of about 13 million, 49 million and 1.04 billion parameters.
+    "13M": {"width": 320, "layers": 8, "inner": 1024, "heads": 5, "groups": 5, "words": 4096},
     "49M": {"width": 512, "layers": 12, "inner": 2048, "heads": 8, "groups": 4, "words": 4096},
     "1B": {"width": 2048, "layers": 17, "inner": 8192, "heads": 32, "groups": 8, "words": 4096},
 }
@@ -201,7 +202,7 @@ def memory(root: Path, model: str) -> Memory:
     )
 
 
-def times(root: Path, model: str = "49M", saves: int = 3, between: int = 8) -> dict[str, float]:
+def times(root: Path, model: str = "13M", saves: int = 3, between: int = 8) -> dict[str, float]:
     """What saves cost a run with AdamW, seconds; once in a process."""
     from cptstudio.json_lines import read_json_lines
     from cptstudio.run_files import EVENTS, METRICS
@@ -251,7 +252,7 @@ def main() -> None:
     parser.add_argument("what", choices=("memory", "time"))
     parser.add_argument("--model", choices=SHAPES)
     options = parser.parse_args()
-    model = options.model or ("1B" if options.what == "memory" else "49M")
+    model = options.model or ("1B" if options.what == "memory" else "13M")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         apart(make_workspace, root, model)

@@ -14,7 +14,7 @@ from typing import Any
 
 from cptstudio import durable, run_files
 from cptstudio.durable import UnusableFileError
-from cptstudio.lm.identity import model_hash
+from cptstudio.lm.identity import KeptHashes, kept_hashes, model_hash
 from cptstudio.workspace import Workspace
 
 FORMAT = 1
@@ -33,7 +33,8 @@ class Results:
 
     def identity(self, model: Path, adapter: Path | None) -> str:
         """`model_identity`, which reads each folder once in this object's life."""
-        return model_identity(model, adapter, self._hashed)
+        kept = kept_hashes(self._workspace.private)
+        return model_identity(model, adapter, self._hashed, kept)
 
     def find(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
         """What was measured with exactly these inputs; None when nothing was."""
@@ -63,7 +64,10 @@ def _complete(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def model_identity(
-    model: Path, adapter: Path | None, hashed: dict[Path, bytes] | None = None
+    model: Path,
+    adapter: Path | None,
+    hashed: dict[Path, bytes] | None = None,
+    kept: KeptHashes | None = None,
 ) -> str:
     """What tells one set of weights from another, hexadecimal.
 
@@ -73,6 +77,7 @@ def model_identity(
         model: folder of the (base) model.
         adapter: folder of an adapter on it, or None.
         hashed: what is known of folders that do not change meanwhile; added to.
+        kept: hashes of large models that were read before; added to.
     """
     known = hashed if hashed is not None else {}
     total = hashlib.sha256()
@@ -80,17 +85,17 @@ def model_identity(
         if folder is None:
             continue
         if folder not in known:
-            known[folder] = _content(folder, whole=folder == model)
+            known[folder] = _content(folder, folder == model, kept)
         total.update(known[folder])
     return total.hexdigest()
 
 
-def _content(folder: Path, whole: bool) -> bytes:
+def _content(folder: Path, whole: bool, kept: KeptHashes | None) -> bytes:
     """The hashes of a folder's weights."""
     try:
         manifest = run_files.read_manifest(folder)
     except (UnusableFileError, OSError):
-        return (model_hash(folder) if whole else _adapter_hash(folder)).encode()
+        return (model_hash(folder, kept) if whole else _adapter_hash(folder)).encode()
     return b"".join(
         f"{name}\0{file.sha256}\n".encode() for name, file in sorted(manifest.files.items())
     )

@@ -72,9 +72,13 @@ def read_is_long(path: Path) -> bool:
     return sum(file.stat().st_size for file in _named(path)) > SMALL_MODEL
 
 
-def model_hash(path: Path) -> str:
-    """SHA-256 over config.json and every weight file of a model folder, hexadecimal."""
-    return hash_of_files(model_files(path))
+def model_hash(path: Path, kept: KeptHashes | None = None) -> str:
+    """SHA-256 over config.json and every weight file of a model folder, hexadecimal.
+
+    Args:
+        kept: as for `model_files`.
+    """
+    return hash_of_files(model_files(path, kept))
 
 
 def model_files(
