@@ -113,7 +113,7 @@ def test_the_equal_command_and_yaml_mean_the_same(
     assert parse_settings(yaml.safe_load(yaml_text(settings))) == settings
     seen: list[TrainingSettings] = []
 
-    def stop_here(workspace: object, found: TrainingSettings) -> None:
+    def stop_here(workspace: object, found: TrainingSettings, *_: object) -> None:
         seen.append(found)
         raise SystemExit(0)
 
