@@ -57,8 +57,8 @@ def has_metal() -> bool:
 def default_working_set(memory: int) -> int:
     """Return the working set that Metal recommends on a Mac with so many bytes of memory.
 
-    Two thirds below 36 GiB, three quarters from there on, as Macs of 16, 24, 32, 36, 64, 96 and
-    128 GiB report (`recommendedMaxWorkingSetSize` in logs of llama.cpp: 10,922.67 MiB of 16 GiB,
+    Two thirds below 36 GiB, three quarters from there on, as Macs of 16, 24, 32, 36, 64 and
+    96 GiB report (`recommendedMaxWorkingSetSize` in logs of llama.cpp: 10,922.67 MiB of 16 GiB,
     49,152 MiB of 64 GiB).
     """
     share = (2, 3) if memory < 36 * 2**30 else (3, 4)

@@ -46,6 +46,7 @@ _ROUNDING = 1.5 * 2.0**23
 
 _builder_state = threading.local()
 _whole_graph = False
+_described = False
 _stock_off = False
 
 
@@ -93,7 +94,7 @@ def untraced(function: Function, *arguments: Any) -> Any:
     For the inside of functions with gradients of their own: mlx cannot differentiate what is
     compiled. Nothing may be evaluated in it.
     """
-    if _whole_graph or fusing() or not _available():
+    if _described or _whole_graph or fusing() or not _available():
         return function(*arguments)
     future: Future[Any] = Future()
     _builder().put((future, mx.default_stream(mx.default_device()), function, arguments))
@@ -136,20 +137,47 @@ def _build(tasks: SimpleQueue[Any]) -> None:
         del future, function, arguments, result, error
 
 
-def with_gradient(forward: Function, backward: Function) -> Callable[..., mx.array]:
+@contextmanager
+def described() -> Iterator[None]:
+    """While a graph is built to be looked at, not computed: stand-ins take the kernels' places."""
+    global _described
+    former, _described = _described, True
+    try:
+        yield
+    finally:
+        _described = former
+
+
+def is_described() -> bool:
+    """Whether the graph that is built is never computed; see `described`."""
+    return _described
+
+
+def with_gradient(
+    forward: Function, backward: Function, stand_in: Function
+) -> Callable[..., mx.array]:
     """A function with a gradient of its own, which gives the first output of `forward`.
 
     `backward` gets the arguments, the cotangents and all outputs: the others are kept for it.
+    `stand_in` is made of plain operations and keeps as much for its gradient: a graph with
+    gradients of its own cannot be exported, which is how it is looked at (`step_graph`).
     """
     function: Any = mx.custom_function(forward)
     function.vjp(backward)
 
     @wraps(forward)
     def call(*arguments: mx.array) -> mx.array:
+        if _described:
+            return cast(mx.array, stand_in(*arguments))
         result: mx.array = function(*arguments)[0]
         return result
 
     return call
+
+
+def held(value: mx.array) -> mx.array:
+    """A factor that a stand-in keeps for its gradient, and has none itself."""
+    return mx.stop_gradient(value)
 
 
 def fused(function: Function) -> Function:

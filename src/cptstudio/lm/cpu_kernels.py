@@ -27,6 +27,7 @@ from cptstudio.lm.cpu_fusion import (
     fused,
     fused_sigmoid,
     fusing,
+    held,
     only_own_functions,
     power_of_two,
     untraced,
@@ -38,11 +39,23 @@ from cptstudio.lm.cpu_memory import keep_freed_memory
 # Bytes of freed buffers that mlx keeps on a CPU where the C library cannot be told to.
 CACHE_LIMIT = 2 << 30
 _STOCK_CACHE_LIMIT = 32 << 20
+_as_gpu = False
 
 
 def on_cpu() -> bool:
-    """Whether mlx computes on the CPU."""
-    return bool(mx.default_device() == mx.Device(mx.cpu))
+    """Whether mlx computes on the CPU, or what is described is computed there."""
+    return not _as_gpu and bool(mx.default_device() == mx.Device(mx.cpu))
+
+
+@contextmanager
+def described_as_gpu() -> Iterator[None]:
+    """Build graphs as a GPU gets them, on any machine, to be looked at."""
+    global _as_gpu
+    former, _as_gpu = _as_gpu, True
+    try:
+        yield
+    finally:
+        _as_gpu = former
 
 
 def exponential(x: mx.array) -> mx.array:
@@ -105,7 +118,11 @@ def _swiglu_slopes(
     return scaled * up * slope, scaled * gate
 
 
-swiglu = with_gradient(_swiglu, _swiglu_vjp)
+def _swiglu_stand_in(gate: mx.array, up: mx.array) -> mx.array:
+    return gate * up * held(mx.sigmoid(gate))
+
+
+swiglu = with_gradient(_swiglu, _swiglu_vjp, _swiglu_stand_in)
 """silu(gate) * x (Shazeer, arXiv 2002.05202), keeping the sigmoid for the gradient."""
 
 
@@ -119,7 +136,11 @@ def _silu_vjp(primals: Any, cotangents: Any, outputs: Any) -> mx.array:
     return result
 
 
-silu = with_gradient(_silu, _silu_vjp)
+def _silu_stand_in(x: mx.array) -> mx.array:
+    return x * held(mx.sigmoid(x))
+
+
+silu = with_gradient(_silu, _silu_vjp, _silu_stand_in)
 """SiLU: x * sigmoid(x)."""
 
 _GELU = 2 * math.sqrt(2 / math.pi)
@@ -137,7 +158,7 @@ def _gelu_approx_vjp(primals: Any, cotangents: Any, outputs: Any) -> mx.array:
     return result
 
 
-gelu_approx = with_gradient(_gelu_approx, _gelu_approx_vjp)
+gelu_approx = with_gradient(_gelu_approx, _gelu_approx_vjp, _silu_stand_in)
 """The tanh form of GELU (arXiv 1606.08415), as x times a sigmoid: the same function."""
 
 

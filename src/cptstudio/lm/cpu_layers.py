@@ -12,7 +12,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from cptstudio.lm.cpu_fusion import with_gradient
+from cptstudio.lm.cpu_fusion import held, is_described, with_gradient
 
 _STOCK_RMS_NORM, _STOCK_ROPE = mx.fast.rms_norm, mx.fast.rope
 
@@ -48,7 +48,10 @@ def _rms_norm(epsilon: float) -> Callable[..., mx.array]:
         back = dots * (inverse * inverse * inverse * (1 / size))
         return above * inverse * weight - x * back, columns.reshape(size)
 
-    return with_gradient(normalise, normalise_vjp)
+    def stand_in(x: mx.array, weight: mx.array) -> mx.array:
+        return x * held(normalise(x, weight)[1]) * weight
+
+    return with_gradient(normalise, normalise_vjp, stand_in)
 
 
 def rope(
@@ -94,6 +97,8 @@ def rope(
         # Back by the same angle.
         return _rotated(cotangent, cosines, sines, back=True)
 
+    if is_described():
+        return rotate(x)
     function: Any = mx.custom_function(rotate)
     function.vjp(rotate_vjp)
     result: mx.array = function(x)

@@ -43,6 +43,7 @@ class GradientStep:
         compute_dtype: type that trained parameters are cast to for the computation (None: their
             own). The gradients have the parameters' own types.
         lasting: names of those that are not cast.
+        head: the output head, where it is known; else it is found out.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class GradientStep:
         compile: bool = False,
         compute_dtype: mx.Dtype | None = None,
         lasting: Collection[str] = (),
+        head: OutputHead | None = None,
     ) -> None:
         prepare_cpu()
         self.model = model
         self.compute_dtype = compute_dtype
         self._lasting = frozenset(lasting)
-        self.head: OutputHead | None = find_output_head(model)
+        self.head = head or find_output_head(model)
         self._threads = max(1, streams or usable_cores())
         self.streams = 1
         if on_cpu():

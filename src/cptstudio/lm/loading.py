@@ -277,6 +277,22 @@ def load_unread(path: Path, *, trust_remote_code: bool = False) -> tuple[Module,
         return load_network(path, trust_remote_code=trust_remote_code)
 
 
+def unread_for_training(
+    path: Path, network: tuple[Module, dict[str, Any]], method: MethodKind, dtype: mx.Dtype
+) -> LoadedModel:
+    """Return what `load_for_training` returns, with weights unread and without a tokenizer.
+
+    Args:
+        network: of `load_unread`.
+        dtype: of the computation.
+    """
+    model, config = network
+    types, lasting = stored_types(model), lasting_parameters(model)
+    wanted = mx.float32 if method == "full" else dtype
+    set_parameters(model, narrowed(named_parameters(model), wanted, lasting))
+    return LoadedModel(model, None, config, path, is_quantized(path), types, lasting)
+
+
 @contextmanager
 def _in_words(path: Path, model_type: str) -> Iterator[None]:
     """Say what mlx-lm raises while it loads a model."""

@@ -11,15 +11,21 @@ probabilities, which its fused kernel keeps for one layer at a time.
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass
 
+from cptstudio.errors import UserError
 from cptstudio.lm.config_section import language_model
 from cptstudio.lm.description import ModelDescription, read_model_config
 from cptstudio.lm.network_facts import SIZES, NetworkFacts
+from cptstudio.lm.step_reader import read_step_bytes
 from cptstudio.lm.streams import most_streams
 from cptstudio.optimizer_records import OPTIMIZERS
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import Machine
+
+log = logging.getLogger(__name__)
 
 # For each token and layer, arrays as wide as the named part that exist at the end.
 HIDDEN_ARRAYS = 5.1
@@ -46,6 +52,9 @@ TILE_BYTES, MOST_TOKENS = 8 * 2**20, 1024
 """As in `cptstudio.lm.cpu_head`, which imports MLX and so cannot be asked here."""
 CHUNK_BYTES = {"cpu": 48 * 2**20, "gpu": 256 * 2**20}
 """As in `cptstudio.lm.loss`."""
+
+SIDE_BY_SIDE = 1.07
+"""Of a graph's peak: what runs side by side takes more than one walk through the graph sees."""
 
 UPDATE_ARRAYS = 3.0
 UPDATE_WEIGHTS = 10_500_000
@@ -116,7 +125,13 @@ def estimate_memory(
         streams = min(most_streams(threads, 4 * trained, machine.memory), settings.batch.rows)
     on_the_way = UPDATE_ARRAYS * min(trained, UPDATE_WEIGHTS)
     on_cpu = machine.accelerator == "cpu"
-    kept, again = _activations(_sizes(model), settings, on_cpu)
+    sizes = _sizes(model)
+    if not _is_plain(sizes, network, settings.data.context_length or 0):
+        try:
+            return _by_its_graph(model, network, settings, machine, streams)
+        except UserError as error:
+            log.warning("%s: the graph of its step is not known: %s", model.path, error)
+    kept, again = _activations(sizes, settings, on_cpu)
     logits, matrices = _head(model, settings, streams, on_cpu)
     passing = number * again
     if settings.compute.gradient_checkpointing:
@@ -133,9 +148,51 @@ def estimate_memory(
     )
 
 
+def _by_its_graph(
+    model: ModelDescription,
+    network: NetworkFacts,
+    settings: TrainingSettings,
+    machine: Machine,
+    streams: int,
+) -> MemoryEstimate:
+    """The same by walking through the network's own graph, whatever its layers are made of."""
+    trained, compute = trained_parameters(network, settings), settings.compute
+    copies = 0 if compute.dtype == "float32" else SIZES[compute.dtype] * trained
+    step = read_step_bytes(
+        model.path,
+        {
+            "trust_remote_code": settings.model.trust_remote_code,
+            "method": settings.method.model_dump(),
+            "rows": settings.batch.rows,
+            "length": settings.data.context_length,
+            "streams": streams,
+            "dtype": compute.dtype,
+            "gpu": machine.accelerator != "cpu",
+            "checkpointing": compute.gradient_checkpointing,
+        },
+    )
+    logits, matrices = _head(model, settings, streams, machine.accelerator == "cpu")
+    passing = logits
+    if compute.gradient_checkpointing:
+        passing = max(logits, step["passing"] + 4 * streams * trained) + copies
+    on_the_way = UPDATE_ARRAYS * min(trained, UPDATE_WEIGHTS)
+    return MemoryEstimate(
+        # The graph counts the copies, too.
+        weights=weight_bytes(network, settings) - copies,
+        optimizer=state_bytes(network, settings),
+        accumulated=4 * trained if settings.batch.accumulation > 1 else 0,
+        backward=int(SIDE_BY_SIDE * (step["kept"] + passing + matrices)),
+        update=int(4 * (streams * trained + on_the_way) + copies),
+    )
+
+
 @dataclass(frozen=True)
 class _Sizes:
-    """Widths of a model's parts; for a mixture of experts those that one token meets."""
+    """Widths of a model's parts; for a mixture of experts those that one token meets.
+
+    Attributes:
+        window: tokens that attention looks back over at most.
+    """
 
     hidden: int
     layers: int
@@ -143,6 +200,26 @@ class _Sizes:
     heads: int
     queries: int
     keys: int
+    window: float
+
+
+def _is_plain(sizes: _Sizes, network: NetworkFacts, context: int) -> bool:
+    """Whether all blocks are made of what the constants were fitted to, and of nothing else.
+
+    That is attention to all that came before, and a feed-forward part, of the widths that the
+    configuration says.
+    """
+    if sizes.window < context:
+        return False
+    outputs = [0] * network.blocks
+    for layer in network.linears:
+        if len(layer.shape) != 2:
+            return False
+        for block in layer.blocks:
+            outputs[block] += layer.shape[0]
+    attention = sizes.queries + 2 * sizes.keys + sizes.hidden
+    gated = {attention + parts * sizes.feed_forward + sizes.hidden for parts in (1, 2)}
+    return all(width in gated for width in outputs)
 
 
 def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> tuple[float, float]:
@@ -213,6 +290,7 @@ def _sizes(model: ModelDescription) -> _Sizes:
         heads=heads,
         queries=heads * head,
         keys=first(("num_key_value_heads",), heads) * head,
+        window=first(("sliding_window",), 0) or math.inf,
     )
 
 

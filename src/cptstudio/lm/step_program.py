@@ -1,0 +1,119 @@
+"""Tells how much memory a step's activations and gradients take. Asked by `step_reader`.
+
+    {"model": FOLDER, "trust_remote_code": false, "method": {...}, "rows": 4, "length": 2048,
+     "streams": 2, "dtype": "float32", "gpu": false, "checkpointing": false}
+    -> {"result": {"kept": ..., "passing": ...}}, or {"error": {...}}
+
+`job_programs` says how it is spoken to.
+
+The network is the one of `network_program`, with its weights unread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cptstudio import job_programs
+from cptstudio.light_imports import leave_out_torch
+
+MOST_OPERATIONS = 60_000
+"""In a graph that is built whole: two or three seconds."""
+_SHORT = (32, 64, 96)
+"""Lengths that a longer graph is foretold from, where a network makes operations for each token."""
+_GPU_WIDTH, _CPU_WIDTH = 20, 1000
+"""Operations side by side: MLX's own number, and that of `lm.cpu_kernels`."""
+
+
+def work(request: dict[str, Any], _: job_programs.Answer) -> dict[str, Any]:
+    """Answer one request."""
+    return step_bytes(request)
+
+
+def step_bytes(request: dict[str, Any]) -> dict[str, int]:
+    """Return the bytes of activations and gradients at their peak, without the output head's.
+
+    Of these "kept" are there when the output head is computed, "passing" come afterwards: with
+    gradient checkpointing the inputs of the layers, and a layer that is computed again.
+
+    Raises:
+        UserError: mlx-lm cannot load the model, or the method does not fit it.
+    """
+    import mlx.core as mx
+
+    from cptstudio.lm.graph_memory import Graph, peak_bytes
+    from cptstudio.lm.loading import load_unread, unread_for_training
+    from cptstudio.lm.methods import apply_method
+    from cptstudio.lm.step_graph import gradient_graph, layer_graphs, on_a_gpu
+    from cptstudio.settings import MethodSettings
+
+    path, gpu = Path(request["model"]), bool(request["gpu"])
+    dtype: mx.Dtype = getattr(mx, request["dtype"])
+    method = MethodSettings.model_validate(request["method"])
+    assert method.kind is not None
+    network = load_unread(path, trust_remote_code=request["trust_remote_code"])
+    loaded = unread_for_training(path, network, method.kind, dtype)
+    apply_method(loaded, method)
+    model: Any = loaded.model
+    streams, rows = request["streams"], request["rows"]
+    usual = str(_GPU_WIDTH if gpu else _CPU_WIDTH)
+    width = int(os.environ.get("MLX_BFS_MAX_WIDTH", usual)) if not gpu else _GPU_WIDTH
+    compute = None if dtype == mx.float32 else dtype
+    biggest = 0
+
+    def peak(graph: Graph) -> int:
+        nonlocal biggest
+        biggest = max(biggest, graph.operations)
+        return peak_bytes(graph, width)
+
+    def whole(length: int) -> float:
+        return peak(gradient_graph(model, rows, length, streams=streams, compute_dtype=compute))
+
+    def layer(length: int) -> float:
+        share = -(-rows // streams)
+        return float(streams * max(peak(one) for one, _ in layer_graphs(model, share, length)))
+
+    with on_a_gpu(gpu):
+        length = request["length"]
+        if not request["checkpointing"]:
+            kept = int(_at(whole, length, lambda: biggest))
+            return {"kept": kept, "passing": 0}
+        handed_on = max(kept for _, kept in layer_graphs(model, rows, _SHORT[0]))
+        kept = len(model.layers) * handed_on * length // _SHORT[0]
+        return {"kept": kept, "passing": int(_at(layer, length, lambda: biggest))}
+
+
+def _at(bytes_at: Callable[[int], float], length: int, operations: Callable[[], int]) -> float:
+    """The bytes at a length, foretold from short ones where the graph would be too large."""
+    first, second, third = _SHORT
+    if length <= third:
+        return bytes_at(length)
+    low = bytes_at(first)
+    before = operations()
+    middle = bytes_at(second)
+    grown = operations() / max(1, before)
+    # Operations for each token: twice the tokens, nearly twice the operations.
+    if grown < 1.3 or operations() * length / second < MOST_OPERATIONS:
+        return bytes_at(length)
+    high = bytes_at(third)
+    # A parabola through the three: rows of memory grow with the length, attention with its square.
+    slope, bend = (middle - low) / (second - first), (high - 2 * middle + low) / 2
+    steps = (length - first) / (second - first)
+    return low + slope * (length - first) + max(0.0, bend) * steps * (steps - 1)
+
+
+def main() -> int:
+    """Answer requests until there are no more."""
+    leave_out_torch()
+
+    def warm_up() -> None:
+        import cptstudio.lm.step_graph  # noqa: F401
+
+    return job_programs.answer_requests(work, warm_up)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
