@@ -74,6 +74,7 @@ def test_one_press_goes_on_with_half_the_batch_and_another_trains_longer(
     expect(notice.get_by_role("button")).to_have_text(
         ["Resume with half the batch", "Resume with gradient checkpointing"]
     )
+    expect(page.locator(".toast")).to_have_count(0)
     assert_accessible_in_all(page)
 
     notice.get_by_role("button", name="Resume with half the batch").click()
