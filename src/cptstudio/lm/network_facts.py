@@ -100,6 +100,7 @@ class NetworkFacts:
         linears: all layers inside the blocks that an adapter could be put on.
         left_out: bytes of tensors in the files that the network does not use, by what their
             names begin with, such as "vision_tower".
+        attentions: how often it attends to all that came before, by MLX's own function.
     """
 
     kinds: dict[str, int]
@@ -109,6 +110,7 @@ class NetworkFacts:
     blocks: int
     linears: tuple[LinearLayers, ...]
     left_out: dict[str, int]
+    attentions: int = 0
 
     @property
     def parameters(self) -> int:

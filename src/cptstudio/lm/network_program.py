@@ -9,6 +9,7 @@ the same files by the same steps, and only its types and shapes are looked at.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -82,7 +83,30 @@ def count(model: Any) -> NetworkFacts:
         blocks=len(model.layers),
         linears=tuple(_linears(model)),
         left_out={},
+        attentions=_attentions(model),
     )
+
+
+def _attentions(model: Any) -> int:
+    """How often a network calls MLX's attention for all that came before, and nothing else."""
+    import mlx.core as mx
+
+    stock, found = mx.fast.scaled_dot_product_attention, 0
+
+    def counted(*arguments: Any, mask: Any = None, sinks: Any = None, **named: Any) -> Any:
+        nonlocal found
+        found += sinks is None and isinstance(mask, str)
+        return stock(*arguments, mask=mask, sinks=sinks, **named)
+
+    fast: Any = mx.fast
+    fast.scaled_dot_product_attention = counted
+    try:
+        # Some cannot be called so without what they see besides text.
+        with contextlib.suppress(Exception):
+            model(mx.zeros((1, 8), mx.int32))
+    finally:
+        fast.scaled_dot_product_attention = stock
+    return found
 
 
 def _storage(values: Mapping[str, Any], lasting: Collection[str]) -> Storage:

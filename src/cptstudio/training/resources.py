@@ -209,7 +209,7 @@ def _is_plain(sizes: _Sizes, network: NetworkFacts, context: int) -> bool:
     That is attention to all that came before, and a feed-forward part, of the widths that the
     configuration says.
     """
-    if sizes.window < context:
+    if sizes.window < context or network.attentions != network.blocks:
         return False
     outputs = [0] * network.blocks
     for layer in network.linears:
