@@ -95,7 +95,7 @@ def test_numbers_are_read_and_settings_found_by_either_name(
     """What the real command would plan with."""
     seen: list[TrainingSettings] = []
 
-    def stop_here(workspace: object, found: TrainingSettings) -> None:
+    def stop_here(workspace: object, found: TrainingSettings, machine: object) -> None:
         seen.append(found)
         raise SystemExit(0)
 
