@@ -191,6 +191,11 @@ def machine(root: Path) -> dict[str, Any]:
     }
 
 
+def _first_update(order: Any, rows: int) -> Any:
+    """The micro-batch of an update of so many rows."""
+    return next(order.micro_batches(0, order.batches_per_update, rows))
+
+
 def step(scale: Scale, model: str, method: str, root: Path) -> dict[str, Any]:
     """Seconds of mlx-lm's step and of ours, in turns, and what the host does in ours."""
     import mlx.core as mx
@@ -216,7 +221,7 @@ def step(scale: Scale, model: str, method: str, root: Path) -> dict[str, Any]:
         linear_to_lora_layers(stock, layers, {"rank": 16, "dropout": 0.0, "scale": 1.0})
     stock.train()
     theirs = stock_step(stock)
-    batch = setup.data.order.batch(0)
+    batch = _first_update(setup.data.order, scale.rows)
     inputs, targets = (np.array(ids, dtype=np.int32) for ids in (batch.inputs, batch.targets))
     seconds: dict[str, list[float]] = {"mlx-lm": [], "ours": []}
     host: list[float] = []
@@ -300,7 +305,7 @@ def bits(scale: Scale, method: str, root: Path) -> dict[str, Any]:
     settings = settings_of("qwen3-0.6b", method, rows, context)
     config, _ = plan_config(Workspace(root), "check", settings)
     setup = set_up(config)
-    batch = setup.data.order.batch(0)
+    batch = _first_update(setup.data.order, scale.rows)
 
     def compute() -> dict[str, int]:
         nats, _, gradients = setup.gradient_step(batch.inputs, batch.targets, batch.mask, seed=1)

@@ -51,7 +51,14 @@ MANAGER_READS: Final = (
     ),
     *(
         f"{_RUN}/{name}"
-        for name in ("config.json", "events.jsonl", "metrics.jsonl", "result.json", "trainer.lock")
+        for name in (
+            "config.json",
+            "events.jsonl",
+            "metrics.jsonl",
+            "preparation.json",
+            "result.json",
+            "trainer.lock",
+        )
     ),
     "workspace/models/cpt/forgellm/CPT_ended.json",
     "imported/mlx-lm.log",
@@ -64,6 +71,7 @@ MANAGER_READS: Final = (
 
 TRAINER_READS: Final = (
     f"{_PRIVATE}/workspace.json",
+    f"{_PRIVATE}/model_hashes/*.json",
     "parts/corpora/toy/manifest.json",
     *(f"{_DOCUMENTS}/{name}" for name in ("documents.npy", "frames.npy", "cuts.npy")),
     *(

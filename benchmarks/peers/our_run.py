@@ -45,9 +45,9 @@ def settings_tree(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def count_epoch(order: RowOrder) -> dict[str, int]:
-    """What `runner` counts of a peer's epoch, of ours."""
-    batches = [order.batch(index) for index in range(order.batches_per_epoch)]
+def count_epoch(order: RowOrder, rows: int) -> dict[str, int]:
+    """What `runner` counts of a peer's epoch, of ours, in micro-batches of so many rows."""
+    batches = list(order.micro_batches(0, order.batches_per_epoch, rows))
     masks = [batch.mask for batch in batches]
     useful = sum(
         batch.targets.size if mask is None else int(mask.sum())
@@ -92,7 +92,10 @@ def prepare(job: dict[str, Any]) -> dict[str, Any]:
     )
     run.mkdir(parents=True)
     write_record(run / CONFIG, config)
-    return {"epoch": count_epoch(row_order(settings, [corpus], tokens)), "versions": versions}
+    return {
+        "epoch": count_epoch(row_order(settings, [corpus], tokens), job["batch"]),
+        "versions": versions,
+    }
 
 
 if __name__ == "__main__":

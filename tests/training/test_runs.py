@@ -152,7 +152,7 @@ def test_only_the_last_and_the_best_checkpoints_stay(workspace: Workspace) -> No
 def test_micro_batches_weighted_by_tokens_equal_one_large_batch(workspace: Workspace) -> None:
     directory = prepare(workspace, "micro-batches", batch={"rows": 6})
     setup = set_up(read_config(directory))
-    batch = setup.data.order.batch(0)
+    [batch] = setup.data.order.micro_batches(0, 6, rows=6)
     nats, tokens, whole = accumulate(setup.gradient_step, [(batch, 1)])
     # Micro-batches of different sizes: one row, three rows, two rows.
     parts = [
@@ -228,13 +228,16 @@ def weights_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "check_weights", lambda values, where: None)
 
 
-def batches_by_token(directory: Path, batches: int) -> dict[int, list[int]]:
-    """Which of the first batches each token is an input of."""
+def batches_by_token(directory: Path, updates: int) -> dict[int, list[int]]:
+    """Which of the first updates each token is an input of."""
     config = read_config(directory)
     order = open_training_data(config).order
+    size = order.batches_per_update
     found: dict[int, list[int]] = {}
-    for index in range(batches):
-        for token in np.unique(order.batch(index).inputs).tolist():
+    for index in range(updates):
+        batches = (order.batch(number) for number in range(index * size, (index + 1) * size))
+        inputs = np.concatenate([batch.inputs.ravel() for batch in batches])
+        for token in np.unique(inputs).tolist():
             found.setdefault(token, []).append(index)
     return found
 
@@ -468,9 +471,10 @@ def test_a_fork_starts_from_the_chosen_checkpoint_and_records_its_parent(
     assert first["domain_bits_per_byte"] == last["domain_bits_per_byte"]
 
 
-def test_memory_that_does_not_suffice_is_explained() -> None:
-    from cptstudio.training.continued_pretraining import explain
+def test_memory_that_does_not_suffice_is_recognized() -> None:
+    """What is said and offered then is in `test_simulated_deaths`."""
+    from cptstudio.device_failures import sign_of
 
-    reason = explain(RuntimeError("[malloc] Unable to allocate 99999999999 bytes."))
-    assert reason is not None and "memory" in reason and "accumulation" in reason
-    assert explain(RuntimeError("something else")) is None
+    sign = sign_of(RuntimeError("[malloc] Unable to allocate 99999999999 bytes."))
+    assert sign is not None and (sign.cause, sign.says) == ("memory", "Memory ran out")
+    assert sign_of(RuntimeError("something else")) is None

@@ -12,7 +12,7 @@ from cptstudio.lm.weight_formats import can_be_compiled
 from cptstudio.optimizer_records import OPTIMIZERS
 from cptstudio.settings import Settings, TrainingSettings
 from cptstudio.training.machine import Machine
-from cptstudio.training.resources import estimate_memory
+from cptstudio.training.resources import compute_dtype, estimate_memory
 from cptstudio.training.training_data import RunLength
 
 _Group = TypeVar("_Group", bound=Settings)
@@ -40,13 +40,6 @@ def default_learning_rate(parameters: int, kind: str, optimizer: str) -> float:
     if kind != "full":
         rate *= _ADAPTER_FACTOR
     return float(f"{rate * OPTIMIZERS[optimizer].rate_factor:.1e}")
-
-
-def compute_dtype(settings: TrainingSettings, machine: Machine) -> str:
-    """Type of the computation: bfloat16 on a GPU, float32 on a CPU."""
-    if settings.compute.dtype != "auto":
-        return settings.compute.dtype
-    return "float32" if machine.accelerator == "cpu" else "bfloat16"
 
 
 def fill_in(

@@ -87,6 +87,13 @@ class MemoryEstimate:
         return self.weights + self.optimizer + self.accumulated + max(self.backward, self.update)
 
 
+def compute_dtype(settings: TrainingSettings, machine: Machine) -> str:
+    """Type of the computation: bfloat16 on a GPU, float32 on a CPU."""
+    if settings.compute.dtype != "auto":
+        return settings.compute.dtype
+    return "float32" if machine.accelerator == "cpu" else "bfloat16"
+
+
 def trained_parameters(network: NetworkFacts, settings: TrainingSettings) -> int:
     """Number of parameters that the method trains."""
     return network.trained(settings.method).total
@@ -114,8 +121,12 @@ def estimate_memory(
 
     Args:
         network: the model's.
-        settings: with method, rows, context length, compute type and threads set.
+        settings: with method, rows, context length and threads set.
     """
+    # Runs that no plan was made for leave it to the machine.
+    dtype = compute_dtype(settings, machine)
+    compute = settings.compute.model_copy(update={"dtype": dtype})
+    settings = settings.model_copy(update={"compute": compute})
     trained = trained_parameters(network, settings)
     number = 4 if settings.compute.dtype == "float32" else 2
     streams = 1
