@@ -48,7 +48,12 @@ def scanned(source: Path, pages: int, *, first: int = 0, turn: int = 0, dpi: int
     ]
     out = io.BytesIO(b"%PDF-1.4\n")
     out.seek(0, io.SEEK_END)
+    places = []
     for number, one in enumerate([*head, *objects], 1):
+        places.append(out.tell())
         out.write(b"%d 0 obj\n%s\nendobj\n" % (number, one))
-    out.write(b"trailer<</Root 1 0 R/Size %d>>\n%%%%EOF\n" % (len(objects) + 3))
+    table, count = out.tell(), len(places) + 1
+    out.write(b"xref\n0 %d\n0000000000 65535 f \n" % count)
+    out.writelines(b"%010d 00000 n \n" % place for place in places)
+    out.write(b"trailer<</Root 1 0 R/Size %d>>\nstartxref\n%d\n%%%%EOF\n" % (count, table))
     return out.getvalue()
