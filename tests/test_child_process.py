@@ -200,3 +200,9 @@ def test_limits_are_parts_of_the_machine() -> None:
     assert look.memory <= total // 4 or look.memory <= 1 << 30
     assert look.memory <= files.memory < models.memory < total
     assert all(one.seconds for one in (look, files, models))
+
+
+def test_an_interrupt_that_a_library_swallowed_ends_the_work_at_its_next_word() -> None:
+    child = ChildProcess(PROGRAM, NONE)
+    child.send({"ending": "deaf"})
+    assert child.follow().cancelled

@@ -37,6 +37,13 @@ Unit = Literal[
 UNITS: tuple[Unit, ...] = get_args(Unit)
 _GRACE_SECONDS = 5.0
 _INPUT, _OUTPUT = 0, 1
+_interrupts: list[int] = []
+"""The SIGINTs so far; a lock may not be taken by a handler."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    _interrupts.append(number)
+    raise KeyboardInterrupt
 
 
 class Answer:
@@ -62,6 +69,9 @@ class Answer:
             facts: phase, done, total, unit (one of `UNITS`), detail; rate (units a second) and
                 remaining_seconds where the program knows better than one who watches `done`.
         """
+        if _interrupts:
+            # The interrupt came where Python raises nothing, such as in a callback of a library.
+            raise KeyboardInterrupt
         now = time.monotonic()
         same_phase = facts.get("phase") == self._phase
         if not final and same_phase and now - self._last < self._interval:
@@ -110,7 +120,7 @@ def answer_request(work: Work) -> int:
             work is to end: it may clean up, for a few seconds.
     """
     # A program started from a shell's background inherits an ignored SIGINT.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     answer = Answer(os.dup(_OUTPUT))
     os.dup2(sys.stderr.fileno(), _OUTPUT)
     try:

@@ -53,7 +53,8 @@ def config_of(parts: dict[str, Any], name: str, agreed: bool) -> run_files.RunCo
         name,
         STEPS,
         batch={"rows": 4},
-        checkpoints={"keep_every": 10},
+        # One that is still being written when the run dies is none to go on from.
+        checkpoints={"keep_every": 10, "background": False},
         compute={"retry_with_less": agreed},
     )
     return made.model_copy(update={"order_of": "rows"})
