@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,17 +128,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path, leave: int = 0) -> Path:
-    """Take all space but some bytes."""
+    """Take all space but some bytes, which are there at any moment."""
     path = folder / "filler"
     with path.open("wb", buffering=0) as file:
         for size in (1 << 20, 1 << 12):
             try:
-                while True:
+                while shutil.disk_usage(folder).free >= leave + (size if leave else 0):
                     file.write(b"\0" * size)
             except OSError:
                 continue
-    if leave:
-        os.truncate(path, path.stat().st_size - leave)
     return path
 
 
