@@ -24,8 +24,8 @@ MOST_OPERATIONS = 60_000
 """In a graph that is built whole: two or three seconds."""
 _SHORT = (32, 64, 96)
 """Lengths that a longer graph is foretold from, where a network makes operations for each token."""
-_GPU_WIDTH, _CPU_WIDTH = 20, 1000
-"""Operations side by side: MLX's own number, and that of `lm.cpu_kernels`."""
+_GPU_WIDTH = 20
+"""Operations side by side: MLX's own number, which `lm.cpu_kernels` changes on a CPU."""
 
 
 def work(request: dict[str, Any], _: job_programs.Answer) -> dict[str, Any]:
@@ -44,6 +44,7 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
     """
     import mlx.core as mx
 
+    from cptstudio.lm.cpu_kernels import prepare_cpu
     from cptstudio.lm.graph_memory import Graph, peak_bytes
     from cptstudio.lm.loading import load_unread, unread_for_training
     from cptstudio.lm.methods import apply_method
@@ -59,8 +60,8 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
     apply_method(loaded, method)
     model: Any = loaded.model
     streams, rows = request["streams"], request["rows"]
-    usual = str(_GPU_WIDTH if gpu else _CPU_WIDTH)
-    width = int(os.environ.get("MLX_BFS_MAX_WIDTH", usual)) if not gpu else _GPU_WIDTH
+    prepare_cpu()
+    width = _GPU_WIDTH if gpu else int(os.environ.get("MLX_BFS_MAX_WIDTH", _GPU_WIDTH))
     compute = None if dtype == mx.float32 else dtype
     biggest = 0
 

@@ -137,64 +137,51 @@ def estimate_memory(
     on_the_way = UPDATE_ARRAYS * min(trained, UPDATE_WEIGHTS)
     on_cpu = machine.accelerator == "cpu"
     sizes = _sizes(model)
+    found = None
     if not _is_plain(sizes, network, settings.data.context_length or 0):
-        try:
-            return _by_its_graph(model, network, settings, machine, streams)
-        except UserError as error:
-            log.warning("%s: the graph of its step is not known: %s", model.path, error)
-    kept, again = _activations(sizes, settings, on_cpu)
+        found = _by_its_graph(model, settings, on_cpu, streams)
+    if found is not None:
+        kept, passing = found
+        # A graph of the gradients has the copies of what is trained in it, too.
+        moved, part = (0 if number == 4 else number * trained), SIDE_BY_SIDE
+    else:
+        kept, passing = (number * one for one in _activations(sizes, settings, on_cpu))
+        moved, part = 0, 1.0
     logits, matrices = _head(model, settings, streams, on_cpu)
-    passing = number * again
     if settings.compute.gradient_checkpointing:
         # The logits are gone before a layer is computed again; gradients come layer by layer.
-        passing = max(logits, passing + 4 * streams * trained)
+        passing = max(logits, passing + 4 * streams * trained) + moved
     else:
         passing += logits
     return MemoryEstimate(
-        weights=weight_bytes(network, settings),
+        weights=weight_bytes(network, settings) - moved,
         optimizer=state_bytes(network, settings),
         accumulated=4 * trained if settings.batch.accumulation > 1 else 0,
-        backward=int(number * kept + passing + matrices),
-        update=int(4 * (streams * trained + on_the_way)),
+        backward=int(part * (kept + passing + matrices)),
+        update=int(4 * (streams * trained + on_the_way) + moved),
     )
 
 
 def _by_its_graph(
-    model: ModelDescription,
-    network: NetworkFacts,
-    settings: TrainingSettings,
-    machine: Machine,
-    streams: int,
-) -> MemoryEstimate:
-    """The same by walking through the network's own graph, whatever its layers are made of."""
-    trained, compute = trained_parameters(network, settings), settings.compute
-    copies = 0 if compute.dtype == "float32" else SIZES[compute.dtype] * trained
-    step = read_step_bytes(
-        model.path,
-        {
-            "trust_remote_code": settings.model.trust_remote_code,
-            "method": settings.method.model_dump(),
-            "rows": settings.batch.rows,
-            "length": settings.data.context_length,
-            "streams": streams,
-            "dtype": compute.dtype,
-            "gpu": machine.accelerator != "cpu",
-            "checkpointing": compute.gradient_checkpointing,
-        },
-    )
-    logits, matrices = _head(model, settings, streams, machine.accelerator == "cpu")
-    passing = logits
-    if compute.gradient_checkpointing:
-        passing = max(logits, step["passing"] + 4 * streams * trained) + copies
-    on_the_way = UPDATE_ARRAYS * min(trained, UPDATE_WEIGHTS)
-    return MemoryEstimate(
-        # The graph counts the copies, too.
-        weights=weight_bytes(network, settings) - copies,
-        optimizer=state_bytes(network, settings),
-        accumulated=4 * trained if settings.batch.accumulation > 1 else 0,
-        backward=int(SIDE_BY_SIDE * (step["kept"] + passing + matrices)),
-        update=int(4 * (streams * trained + on_the_way) + copies),
-    )
+    model: ModelDescription, settings: TrainingSettings, on_cpu: bool, streams: int
+) -> tuple[float, float] | None:
+    """Bytes kept and needed in passing, by the network's own graph; None where it is not known."""
+    request = {
+        "trust_remote_code": settings.model.trust_remote_code,
+        "method": settings.method.model_dump(),
+        "rows": settings.batch.rows,
+        "length": settings.data.context_length,
+        "streams": streams,
+        "dtype": settings.compute.dtype,
+        "gpu": not on_cpu,
+        "checkpointing": settings.compute.gradient_checkpointing,
+    }
+    try:
+        step = read_step_bytes(model.path, request)
+    except UserError as error:
+        log.warning("%s: the graph of its step is not known: %s", model.path, error)
+        return None
+    return step["kept"], step["passing"]
 
 
 @dataclass(frozen=True)
