@@ -39,7 +39,7 @@ def write_documents(folder: Path, count: int, first: int = 0) -> Path:
 
 
 def side_by_label(corpus: Corpus) -> dict[str, str]:
-    labels = corpus.source_labels()
+    labels = [source.label for source in corpus.sources()]
     return {labels[r["source"]]: STATUSES[r["status"]] for r in corpus.documents.records}
 
 

@@ -130,7 +130,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[str]
     for name, made in MADE.items():
         (sources / name).write_bytes(made if isinstance(made, bytes) else made.encode())
     corpus = build_corpus(folder / "corpus", [sources], KEEP_ALL).corpus
-    labels, texts = corpus.source_labels(), defaultdict(list)
+    labels, texts = [source.label for source in corpus.sources()], defaultdict(list)
     documents = corpus.documents
     for number in range(len(documents)):
         label = labels[int(documents.records["source"][number])].removeprefix("s/")

@@ -208,7 +208,9 @@ def test_names_reach_no_terminal_as_they_are(tmp_path: Path, sources: Path) -> N
     with zipfile.ZipFile(sources / "z.zip", "w") as archive:
         archive.writestr("in\x1b[0m.bin", bytes(100))
     corpus = build(tmp_path, sources)
-    told = "".join([render(corpus), *corpus.source_labels(), *corpus.manifest.report.problems])
+    told = "".join(
+        [render(corpus), *(one.label for one in corpus.sources()), *corpus.manifest.report.problems]
+    )
     assert "\x1b" not in told
     assert "two\\x0alines.bin" in told and "in\\x1b[0m.bin" in told and "a\\x1b[2J" in told
 

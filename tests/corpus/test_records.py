@@ -81,7 +81,7 @@ def built(
         (sources / name).write_text(content, encoding="utf-8", newline="")
     pyarrow.parquet.write_table(arrow.table({"messages": [TURNS] * 7}), sources / "chat.parquet")
     corpus = build_corpus(folder / "c", [sources], KEEP_ALL).corpus
-    labels, texts = corpus.source_labels(), defaultdict(list)
+    labels, texts = [source.label for source in corpus.sources()], defaultdict(list)
     documents = corpus.documents
     for number in range(len(documents)):
         name = labels[int(documents.records["source"][number])].removeprefix("s/")

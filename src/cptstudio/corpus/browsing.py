@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, get_args
@@ -15,11 +14,13 @@ from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.listed import (
     DroppedDocument,
     KeptDocument,
+    KeptInstead,
     ListedDocument,
     SourceFinding,
     WholeDocument,
 )
 from cptstudio.corpus.manifest import STATUSES, Dropped
+from cptstudio.corpus.row_samples import document_labels
 from cptstudio.corpus.token_store import SIDES, Side
 
 DROPPED: tuple[Dropped, ...] = get_args(Dropped)
@@ -27,6 +28,7 @@ _EXACT = STATUSES.index("exact duplicate")
 _EXCERPT = 300
 _SHORT_EXCERPT = 200
 _BYTES_PER_CHARACTER = 4  # In UTF-8, at most.
+_LOOKED_AT_ONCE = 1 << 20
 
 
 def documents(
@@ -36,7 +38,7 @@ def documents(
     with closing(corpus.documents) as store:
         numbers = np.flatnonzero(np.asarray(store.records["status"]) == STATUSES.index(side))
         page = numbers[offset : offset + limit].tolist()
-        labels = _labels(corpus, page, store.records)
+        labels = document_labels(corpus, store, page)
         sizes = store.records["length"]
         found = [
             ListedDocument(n, labels[n], int(sizes[n]), _excerpt(store, n, _SHORT_EXCERPT))
@@ -46,26 +48,38 @@ def documents(
 
 
 def document(corpus: Corpus, which: str, most: int) -> WholeDocument | None:
-    """A document that is in a side; None where there is none.
+    """A document, dropped ones included; None where there is none.
 
     Args:
         corpus: the corpus.
-        which: its number, or the hash of its text, hexadecimal.
+        which: its number, or the hash of its text, hexadecimal; then one that is in a side.
         most: characters of its text.
     """
     with closing(corpus.documents) as store:
         number = _number_of(store, which)
-        if number is None or store.records["status"][number] >= len(SIDES):
+        if number is None:
             return None
+        status = int(store.records["status"][number])
         size = int(store.records["length"][number])
         text = _beginning(store, number, most)
+        kept = None
+        if status >= len(SIDES):
+            (dropped_one,) = _describe(corpus, store, [number])
+            if dropped_one.kept is not None and dropped_one.similarity is not None:
+                instead = dropped_one.kept
+                kept = KeptInstead(
+                    document=instead.document,
+                    label=instead.label,
+                    similarity=dropped_one.similarity,
+                )
         return WholeDocument(
             document=number,
-            label=_labels(corpus, [number], store.records)[number],
+            label=document_labels(corpus, store, [number])[number],
             bytes=size,
-            side=SIDES[int(store.records["status"][number])],
+            side=STATUSES[status],
             text=text,
             shortened=len(text.encode()) < size,
+            kept=kept,
         )
 
 
@@ -139,7 +153,7 @@ def dropped(
 def _describe(corpus: Corpus, store: DocumentStore, page: list[int]) -> list[DroppedDocument]:
     records = store.records
     first = _first_of_equal(records, [n for n in page if records["status"][n] == _EXACT])
-    labels = _labels(corpus, [*page, *first.values()], records)
+    labels = document_labels(corpus, store, [*page, *first.values()])
     examples = {(one.dropped, str(one.reason)): one for one in corpus.manifest.report.duplicates}
     found = []
     for number in page:
@@ -159,41 +173,21 @@ def _describe(corpus: Corpus, store: DocumentStore, page: list[int]) -> list[Dro
 
 def _first_of_equal(records: npt.NDArray[Any], numbers: Iterable[int]) -> dict[int, int]:
     """For exact duplicates the first, kept document with the same content."""
-    numbers = list(numbers)
-    if not numbers:
-        return {}
-    words = np.ascontiguousarray(records["hash"]).view("<u8").reshape(-1, 2)
-    alive = np.flatnonzero(records["status"] != _EXACT)
-    order = alive[np.argsort(words[alive, 0], kind="stable")]
-    sorted_words = words[order, 0]
-    found = {}
-    for number in numbers:
-        place = int(np.searchsorted(sorted_words, words[number, 0]))
-        while place < len(order) and sorted_words[place] == words[number, 0]:
-            if words[order[place], 1] == words[number, 1]:
-                found[number] = int(order[place])
-                break
-            place += 1
-    return found
-
-
-def _labels(corpus: Corpus, documents: Iterable[int], records: npt.NDArray[Any]) -> dict[int, str]:
-    """Labels of some documents; the list of sources is read as far as they need it."""
-    sources = {number: int(records["source"][number]) for number in documents}
-    wanted = set(sources.values())
-    names: dict[int, str] = {}
+    wanted = {bytes(records["hash"][number]): number for number in numbers}
+    same: dict[bytes, int] = {}
     if wanted:
-        last = max(wanted)
-        for place, line in enumerate(corpus.source_lines()):
-            if place in wanted:
-                names[place] = str(json.loads(line)["label"])
-            if place == last:
+        halves = np.frombuffer(b"".join(wanted), dtype="<u8")[::2]
+        for start in range(0, len(records), _LOOKED_AT_ONCE):
+            part = records[start : start + _LOOKED_AT_ONCE]
+            words = np.ascontiguousarray(part["hash"]).view("<u8")[::2]
+            for place in np.flatnonzero(np.isin(words, halves)).tolist():
+                digest = bytes(part["hash"][place])
+                if digest in wanted and part["status"][place] != _EXACT:
+                    same.setdefault(digest, start + place)
+            if len(same) == len(wanted):
                 break
-    labels = {}
-    for number, source in sources.items():
-        member = int(records["member"][number])
-        labels[number] = names.get(source, "") + (f" #{member + 1}" if member else "")
-    return labels
+    digests = {number: bytes(records["hash"][number]) for number in numbers}
+    return {number: same[digest] for number, digest in digests.items() if digest in same}
 
 
 def _excerpt(store: DocumentStore, number: int, most: int = _EXCERPT) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from cptstudio import durable
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.manifest import CORPUS_FORMAT, CorpusManifest, SourceRecord
+from cptstudio.corpus.source_list import SOURCES, labels_at, source_lines
 from cptstudio.corpus.sources import Source
 from cptstudio.corpus.split import new_content_hash
 from cptstudio.corpus.token_store import Side, TokenStore, damaged
@@ -37,7 +38,6 @@ from cptstudio.validation import sentences
 
 MANIFEST = "manifest.json"
 VERSIONS = "versions"
-SOURCES = "sources.jsonl.zst"
 UPLOADS = "uploads"
 
 
@@ -89,8 +89,8 @@ class Corpus:
             yield SourceRecord.model_validate(json.loads(line))
 
     def sources_between(self, first: int, count: int) -> Iterator[SourceRecord]:
-        """Some of them, from a number on; those before are passed over as they lie."""
-        for line in islice(self.source_lines(), first, first + count):
+        """Some of them, from a number on; those before are not read."""
+        for line in islice(self.source_lines(first), count):
             yield SourceRecord.model_validate(json.loads(line))
 
     def given_sources(self) -> list[Source]:
@@ -112,18 +112,9 @@ class Corpus:
             for one in given
         ]
 
-    def source_lines(self) -> Iterator[bytes]:
-        """The same as it is stored: a JSON object each."""
-        try:
-            file = durable.open_regular_file(self.folder / "documents" / SOURCES)
-        except FileNotFoundError:
-            raise damaged(self.folder, f"{SOURCES} is missing") from None
-        decompressor = zstandard.ZstdDecompressor()
-        with file, decompressor.stream_reader(file, read_across_frames=True) as reader:
-            rest = b""
-            while data := reader.read(1 << 20):
-                *lines, rest = (rest + data).split(b"\n")
-                yield from lines
+    def source_lines(self, first: int = 0) -> Iterator[bytes]:
+        """The same as it is stored: a JSON object each, from a source's number on."""
+        return source_lines(self.folder / "documents", first)
 
     def verify_documents(self) -> None:
         """Read all documents, and compare each with its hash and all hashes with the manifest.
@@ -155,9 +146,9 @@ class Corpus:
         if np.bincount(of, minlength=len(counted)).tolist() != counted:
             raise damaged(self.folder, "its documents are not those of its sources")
 
-    def source_labels(self) -> list[str]:
-        """Labels of the sources, by the number that document records hold."""
-        return [source.label for source in self.sources()]
+    def source_labels(self, numbers: Iterable[int]) -> dict[int, str]:
+        """Labels of some sources, by the number that document records hold."""
+        return labels_at(self.folder / "documents", numbers)
 
     def tokenizer_hashes(self) -> list[str]:
         """Hashes of the tokenizers whose tokens are there."""

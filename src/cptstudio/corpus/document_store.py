@@ -5,7 +5,7 @@
     frames.npy            int64 [frames, 3]: shard, offset in it, compressed size
     documents.npy         one record a document, `RECORD`
     cuts.npy              what of the documents' text is left out, `CUT`; only where something is
-    sources.jsonl.zst     one JSON object a source file
+    sources.jsonl.zst     one JSON object a source file, see `source_list`
 
 A document is a range of the whole text, so one of any length can be written and read in parts.
 """

@@ -27,8 +27,55 @@ class ListedDocument:
     excerpt: str
 
 
+class FoundText(LateModel):
+    """How a document begins, or where the words that were sought stand in it."""
+
+    before: str
+    found: str
+    after: str
+
+
+class FoundDocument(LateModel):
+    """A document that was sought.
+
+    Attributes:
+        document: its number.
+        label: the source it was read from.
+        status: its side, or why it was dropped.
+        kept: it is in a side.
+        bytes: of its cleaned text in UTF-8.
+        text: some of it.
+        in_name: its name has the words that were sought.
+    """
+
+    document: int
+    label: str
+    status: str
+    kept: bool
+    bytes: int
+    text: FoundText
+    in_name: bool
+
+
+class KeptInstead(LateModel):
+    """The document that was kept in place of a dropped one; its number may be unknown.
+
+    `similarity`: the estimated Jaccard index of both.
+    """
+
+    document: int | None
+    label: str
+    similarity: float
+
+
 class WholeDocument(LateModel):
-    """A document with its cleaned text; `shortened`: the text goes on."""
+    """A document with its cleaned text.
+
+    Attributes:
+        side: the side it is in, or why it was dropped.
+        shortened: the text goes on.
+        kept: what was kept in its place, where it was dropped and that was recorded.
+    """
 
     document: int
     label: str
@@ -36,6 +83,7 @@ class WholeDocument(LateModel):
     side: str
     text: str
     shortened: bool
+    kept: KeptInstead | None = None
 
 
 @dataclass(frozen=True)

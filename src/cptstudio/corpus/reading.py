@@ -11,13 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import IO
-
-import zstandard
 
 from cptstudio import durable
 from cptstudio.corpus.build_progress import ProgressMeter
-from cptstudio.corpus.corpus import SOURCES, Corpus
+from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentWriter
 from cptstudio.corpus.former_documents import FormerDocuments
 from cptstudio.corpus.inspection import Inspection
@@ -28,6 +25,7 @@ from cptstudio.corpus.ocr import engine_in_words
 from cptstudio.corpus.private_data import PRIVATE, Private
 from cptstudio.corpus.read_batches import Batch
 from cptstudio.corpus.reader_pool import ReaderPool
+from cptstudio.corpus.source_list import SourceListWriter
 from cptstudio.corpus.sources import Skipped, SourceFile, printable
 
 _PROBLEMS_SHOWN = 200
@@ -99,7 +97,7 @@ class SourceReader:
         folder: Path,
         former: Corpus | None = None,
     ) -> None:
-        """Read everything, and write `SOURCES` into a folder.
+        """Read everything, and write the list of sources into a folder.
 
         Args:
             files: in order.
@@ -113,8 +111,7 @@ class SourceReader:
         scratch = folder / _READ
         scratch.mkdir()
         with (
-            (folder / SOURCES).open("xb") as raw,
-            zstandard.ZstdCompressor(level=3).stream_writer(raw, closefd=False) as out,
+            SourceListWriter(folder) as out,
             closing(FormerDocuments(former, self._settings)) as known,
             ReaderPool(self._settings, scratch, self._meter, self._workers) as pool,
         ):
@@ -155,7 +152,7 @@ class SourceReader:
         self._index.add(batch.signatures, first)
         self.inspection.add(batch.inspected, first)
 
-    def _record(self, out: IO[bytes], record: SourceRecord) -> None:
+    def _record(self, out: SourceListWriter, record: SourceRecord) -> None:
         if record.skipped is not None:
             record.skipped = printable(record.skipped)
         record.notes = [printable(note) for note in record.notes]
@@ -186,6 +183,6 @@ class SourceReader:
         if record.sha256 is not None:
             self._hash.update(f"{record.file}\0{record.sha256}\0".encode())
         line = durable.dump_json(record.model_dump(mode="json", exclude_defaults=True))
-        out.write(line.encode() + b"\n")
+        out.add(line.encode())
         self.labels.append(record.label)
         self._source += 1

@@ -6,6 +6,10 @@ by a marker line that names the document which begins or goes on there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
+
 from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.listed import SamplePart, SampleRow
@@ -38,34 +42,37 @@ def sample_rows(
         rows_per_batch=1,
         seed=seed,
     )
-    labels = corpus.source_labels()
     documents = corpus.documents
-    positions = {int(number): place for place, number in enumerate(store.documents)}
     result: list[SampleRow] = []
     batch = first_batch
     while len(result) < rows and batch < order.batches_per_epoch:
         length = order.batch(batch).targets.shape[1]
         for row, segments in enumerate(order.origins(batch)):
+            labels = document_labels(corpus, documents, [one.document for one in segments])
             parts = []
             for segment in segments:
-                tokens = store.document_tokens(positions[segment.document])
+                position = int(np.searchsorted(store.documents, segment.document))
+                tokens = store.document_tokens(position)
                 text = tokenizer.decode(tokens[segment.start : segment.stop].tolist())
-                parts.append(_part(segment, len(tokens), text, labels, documents))
+                parts.append(_part(segment, len(tokens), text, labels[segment.document]))
             result.append(SampleRow(batch, row, length, tuple(parts)))
         batch += 1
     documents.close()
     return result[:rows]
 
 
-def _part(
-    segment: Segment, tokens: int, text: str, labels: list[str], documents: DocumentStore
-) -> SamplePart:
-    label = document_label(documents, segment.document, labels)
+def _part(segment: Segment, tokens: int, text: str, label: str) -> SamplePart:
     return SamplePart(segment.document, label, segment.start, segment.stop, tokens, text)
 
 
-def document_label(documents: DocumentStore, number: int, labels: list[str]) -> str:
-    """The source of a document, with its place in it when that holds several."""
-    record = documents.records[number]
-    member = int(record["member"])
-    return labels[int(record["source"])] + (f" #{member + 1}" if member else "")
+def document_labels(
+    corpus: Corpus, documents: DocumentStore, numbers: Iterable[int]
+) -> dict[int, str]:
+    """Return the source of each document, with its place in it when that holds several."""
+    records = documents.records
+    places = {n: (int(records["source"][n]), int(records["member"][n])) for n in numbers}
+    labels = corpus.source_labels(source for source, _ in places.values())
+    return {
+        number: labels.get(source, "") + (f" #{member + 1}" if member else "")
+        for number, (source, member) in places.items()
+    }

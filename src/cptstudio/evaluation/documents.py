@@ -7,7 +7,6 @@ different tokenizers compare.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +46,7 @@ class DocumentSet:
             bytes(records["hash"][number]).hex(): int(records["source"][number])
             for number in found.tolist()
         }
-        needed = set(sources.values())
-        names = {
-            number: str(json.loads(line)["label"])
-            for number, line in enumerate(self.corpus.source_lines())
-            if number in needed
-        }
+        names = self.corpus.source_labels(sources.values())
         return {value: names[sources[value]] for value in hashes if value in sources}
 
 

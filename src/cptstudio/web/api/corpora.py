@@ -10,6 +10,8 @@ import flask
 from cptstudio.corpus.listed import Preview, WholeDocument
 from cptstudio.errors import UserError
 from cptstudio.web.api.corpora_models import (
+    BrowsedPage,
+    BrowseQuery,
     CorpusDescription,
     CorpusList,
     CorpusSummary,
@@ -116,6 +118,25 @@ def _add_documents(bp: flask.Blueprint, studio: Studio) -> None:
     @route(bp, "GET", "/<name>/documents", summary="The held-out documents")
     def documents(name: str, query: DocumentsQuery) -> DocumentPage:
         return corpus_documents.page(studio, name, query.side, query.offset, query.limit)
+
+    @route(bp, "GET", "/<name>/browse", summary="Page through all documents")
+    def browse(name: str, query: BrowseQuery) -> BrowsedPage:
+        """All documents, or those that are sought. An answer takes about a second at most."""
+        from cptstudio.corpus.browsing import DROPPED
+        from cptstudio.corpus.document_search import Sought, find_documents
+
+        corpus = opened(studio, name)
+        statuses = DROPPED if query.status == "dropped" else (query.status,)
+        chosen = None if query.status is None else frozenset(map(str, statuses))
+        found = find_documents(
+            corpus, Sought(chosen, query.search), query.start, query.limit, back=query.back
+        )
+        counts = corpus.manifest.report.documents
+        return BrowsedPage(
+            **vars(found),
+            total=sum(n for status, n in counts.items() if chosen is None or status in chosen),
+            count=sum(counts.values()),
+        )
 
     @route(bp, "GET", "/<name>/documents/<document>", summary="A document")
     def one_document(name: str, document: str) -> WholeDocument:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from cptstudio.corpus.file_lines import FileLine
-from cptstudio.corpus.listed import DroppedDocument, SampleRow, SourceFinding
-from cptstudio.corpus.manifest import Dropped
+from cptstudio.corpus.listed import DroppedDocument, FoundDocument, SampleRow, SourceFinding
+from cptstudio.corpus.manifest import Dropped, Status
 from cptstudio.evaluation.model_requests import Side
 from cptstudio.sampling import Seed
 from cptstudio.settings import Packing
@@ -36,6 +36,33 @@ class DocumentsQuery(ReadsNumbers, extra="forbid"):
     side: Side = "validation"
     offset: int = Field(0, ge=0, le=10**12)
     limit: int = Field(20, ge=1, le=200)
+
+
+class BrowseQuery(ReadsNumbers, extra="forbid"):
+    """Which documents, and from where on."""
+
+    status: Status | Literal["dropped"] | None = Field(
+        None, description='A side, or the reason for dropping them; "dropped" is any reason.'
+    )
+    search: str = Field("", max_length=200, description="Words in their name or their text.")
+    start: int = Field(0, ge=0, le=10**12, description="Number of the first document looked at.")
+    back: bool = Field(False, description="The documents before `start`.")
+    limit: int = Field(25, ge=1, le=100)
+
+
+class BrowsedPage(LateModel):
+    """Some documents, by number.
+
+    `full`: there are as many as were asked for, or there are no more; otherwise the time of one
+    answer is over, and the next one goes on from `last`, or back from `first`.
+    """
+
+    documents: list[FoundDocument]
+    first: int = Field(description="Number of the first document that was looked through.")
+    last: int = Field(description="Number after the last one.")
+    full: bool
+    total: int = Field(description="Documents with this status, whatever is sought.")
+    count: int = Field(description="Documents of the corpus, with those that were dropped.")
 
 
 class DroppedQuery(ReadsNumbers, extra="forbid"):
