@@ -12,7 +12,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.left_aside import LeftAside
 from cptstudio.web.work import corpus_work
 from cptstudio.workspace import Workspace
@@ -100,9 +100,20 @@ def test_a_folder_becomes_a_corpus(page: Page, studio: RunningServer, documents:
     page.get_by_role("tab", name=re.compile("Problems")).click()
     expect(page.get_by_role("table")).to_contain_text("broken.pdf")
     expect(page.get_by_role("table")).to_contain_text("picture.png")
-    page.get_by_role("tab", name=re.compile("Dropped")).click()
-    expect(page.get_by_role("table")).to_contain_text("exact duplicate")
-    assert "tab=dropped" in page.url
+    page.goto("/data/notes?tab=dropped")
+    lines = page.get_by_role("list", name="Documents").get_by_role("button")
+    expect(lines).to_have_count(1)
+    expect(lines).to_contain_text("Exact duplicate")
+    lines.click()
+    opened = page.get_by_role("region", name=re.compile("twice.txt|note-"))
+    expect(opened).to_contain_text("Kept instead:")
+    page.get_by_role("button", name=re.compile("^Training")).click()
+    expect(lines).to_have_count(report.documents["train"])
+    page.get_by_label("Search names and text").fill("NOTE-0")
+    expect(lines.first).to_contain_text(re.compile(r"note-0\d\.txt"))
+    expect(lines).to_have_count(_named(corpus, "note-0"))
+    page.get_by_label("Search names and text").fill("nowhere to be found")
+    expect(page.get_by_text("No document has “nowhere to be found”")).to_be_visible()
 
     page.get_by_role("tab", name="Training rows").click()
     page.get_by_label("Context", exact=True).select_option("128")
@@ -120,6 +131,14 @@ def test_a_folder_becomes_a_corpus(page: Page, studio: RunningServer, documents:
     page.get_by_role("button", name="Next rows").click()
     expect(page.get_by_role("heading", name=re.compile("^Row 3"))).to_be_visible()
     assert "row=3" in page.url
+
+
+def _named(corpus: Corpus, words: str) -> int:
+    """How many training documents are of files with these words in their name."""
+    labels = [source.label for source in corpus.sources()]
+    records = corpus.documents.records
+    sources = records["source"][records["status"] == 0].tolist()
+    return sum(words in labels[source] for source in sources)
 
 
 def test_files_are_uploaded(page: Page, studio: RunningServer, tmp_path: Path) -> None:

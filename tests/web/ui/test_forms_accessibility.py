@@ -78,10 +78,13 @@ def test_corpus(view: Page) -> None:
         expect(view.locator(".rows-view")).to_have_attribute("aria-busy", "false")
         expect(view.get_by_role("article").first).to_be_visible()
         assert_accessible(view)
-    for tab in ("Problems", "Dropped"):
+    for tab in ("Problems", "Documents"):
         view.get_by_role("tab", name=re.compile(tab)).click()
         expect(view.get_by_role("tabpanel")).not_to_contain_text("Loading")
         assert_accessible(view)
+    view.locator(".document-line").first.click()
+    expect(view.locator(".document-opened .preview-text")).to_be_visible()
+    assert_accessible(view)
     for button in ("Tokenise for a model…", "Delete…"):
         view.get_by_role("button", name=button).click()
         expect(view.get_by_role("dialog")).to_be_visible()

@@ -141,7 +141,7 @@ def test_no_payload_runs_on_any_page(browser: Browser, hostile: RunningServer) -
     )
     watched.look("/data/payloads", name)
     watched.look("/data/payloads?tab=problems", name)
-    watched.look("/data/payloads?tab=dropped", name)
+    watched.look("/data/payloads?tab=documents", name)
     watched.look("/data/payloads?tab=rows", "pwned()")
     watched.look("/new", first)
     watched.look("/compare?runs=hostile", "hostile")

@@ -11,7 +11,8 @@ import { Tabs } from "../../components/tabs.js";
 import { AddCorpus } from "./add_corpus.js";
 import { CorpusJobs } from "./corpus_jobs.js";
 import { FilesList } from "./files.js";
-import { DroppedDocuments, LeftAsideList, ReadingProblems } from "./findings.js";
+import { DocumentBrowser } from "./documents.js";
+import { LeftAsideList, ReadingProblems } from "./findings.js";
 import { ReportSections } from "./report.js";
 import { RowsView } from "./rows.js";
 import { noteJob } from "../../lib/jobs.js";
@@ -60,31 +61,38 @@ export function CorpusPage({ name }) {
     tokenising && h(TokeniseDialog, { name, close: () => setTokenising(false) }));
 }
 
+/** What a view keeps in the query, which another view does not understand. */
+const NO_VIEW = { status: null, search: null, start: null, back: null, document: null, row: null };
+
 /** @param {{corpus: CorpusDetail, path: string}} props */
 function CorpusTabs({ corpus, path }) {
   const { report } = corpus;
-  const dropped = Object.entries(report.documents).reduce(
-    (sum, [status, documents]) => (["train", "validation", "test"].includes(status) ? sum : sum + documents), 0);
+  const documents = Object.values(report.documents).reduce((sum, one) => sum + one, 0);
   const aside = Object.values(report.left_aside ?? {}).reduce((sum, one) => sum + one, 0);
   const tabs = [
     { id: "report", title: "Report" },
+    { id: "documents", title: "Documents", count: documents },
     { id: "files", title: "Files", count: report.source_files },
     { id: "rows", title: "Training rows" },
     { id: "problems", title: "Problems", count: report.problem_files ?? report.problem_count },
     ...(aside > 0 ? [{ id: "aside", title: "Left aside", count: aside }] : []),
-    { id: "dropped", title: "Dropped", count: dropped },
   ];
   const wanted = route.value.query["tab"] ?? "report";
+  // Dropped documents had a tab of their own.
+  useEffect(() => {
+    if (wanted === "dropped") setQuery({ tab: "documents", status: "dropped" });
+  }, [wanted]);
   const chosen = tabs.some((tab) => tab.id === wanted) ? wanted : "report";
   const version = corpus.fingerprint;
   return h(Tabs, { label: `Views of ${corpus.name}`, tabs, chosen,
-    onChoose: (tab) => setQuery({ tab: tab === "report" ? null : tab, reason: null }, { push: true }) },
+    onChoose: (tab) => setQuery({ ...NO_VIEW, tab: tab === "report" ? null : tab }, { push: true }) },
     chosen === "report" && h(ReportSections, { corpus }),
+    chosen === "documents" && h(DocumentBrowser, { key: `documents-${version}`, path, counts: report.documents,
+      tokenised: corpus.tokenisations.length > 0 }),
     chosen === "files" && h(FilesList, { key: `files-${version}`, path }),
     chosen === "rows" && h(RowsView, { key: version, corpus: corpus.name, tokenised: corpus.tokenisations.length > 0 }),
     chosen === "problems" && h(ReadingProblems, { key: `problems-${version}`, path, files: report.problem_files }),
-    chosen === "aside" && h(LeftAsideList, { key: `aside-${version}`, path }),
-    chosen === "dropped" && h(DroppedDocuments, { key: `dropped-${version}`, path, counts: report.documents }));
+    chosen === "aside" && h(LeftAsideList, { key: `aside-${version}`, path }));
 }
 
 /** @param {{name: string, close: () => void}} props */

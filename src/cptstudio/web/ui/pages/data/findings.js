@@ -1,18 +1,12 @@
 /** What a build could not read, and what it left out: file by file, document by document. */
 
-import { bytes, integer, percent } from "../../lib/format.js";
+import { integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
-import { route, setQuery } from "../../lib/router.js";
-import { Badge, Select } from "../../components/elements.js";
+import { Badge } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
 import { PagedList } from "../../components/paged_list.js";
 
 /** @typedef {{label: string, reason: string, skipped: boolean}} Finding */
-/**
- * @typedef {{document: number, label: string, reason: string, bytes: number,
- *   kept: {document: number|null, label: string}|null, similarity: number|null, excerpt: string}} DroppedDocument
- */
-
 
 /** @param {{path: string}} props of the corpus's API */
 export function LeftAsideList({ path }) {
@@ -45,40 +39,3 @@ const findingTable = (page, caption, columns) => h(Table, { caption, columns, st
   rowKey: (finding) => finding.place,
   rows: page.problems.map((/** @type {Finding} */ finding, /** @type {number} */ index) =>
     ({ ...finding, place: page.offset + index })) });
-
-/** @param {{path: string, counts: {[status: string]: number}}} props counts: documents by status */
-export function DroppedDocuments({ path, counts }) {
-  const reasons = Object.entries(counts).filter(([status, documents]) =>
-    documents > 0 && !["train", "validation", "test"].includes(status));
-  const wanted = route.value.query["reason"] ?? "";
-  const reason = reasons.some(([name]) => name === wanted) ? wanted : "";
-  return h("div", { class: "stack" },
-    reasons.length > 1 && h("div", { class: "row" },
-      h("label", { for: "dropped-reason" }, "Reason"),
-      h(Select, { id: "dropped-reason", value: reason, none: "all", onChoose: (name) => setQuery({ reason: name }),
-        choices: reasons.map(([name, documents]) => [name, `${name} (${integer(documents)})`]) })),
-    h(PagedList, { title: "Dropped documents", path: `${path}/dropped`, query: { reason },
-      none: "Nothing was dropped: every document is in the corpus.",
-      show: (page) => h(Table, {
-        caption: "Dropped documents",
-        stacks: true,
-        rows: page.dropped,
-        rowKey: (/** @type {DroppedDocument} */ one) => one.document,
-        columns: [
-          { id: "label", title: "Document", header: true, class: "file-name",
-            cell: (/** @type {DroppedDocument} */ one) => one.label },
-          { id: "reason", title: "Why", cell: whyDropped },
-          { id: "kept", title: "Kept in its place", class: "file-name",
-            cell: (/** @type {DroppedDocument} */ one) => one.kept === null ? "–" : one.kept.label },
-          { id: "bytes", title: "Size", number: true, cell: (/** @type {DroppedDocument} */ one) => bytes(one.bytes) },
-          { id: "excerpt", title: "Begins with", class: "excerpt",
-            cell: (/** @type {DroppedDocument} */ one) => one.excerpt },
-        ],
-      }) }));
-}
-
-/** @param {DroppedDocument} one */
-function whyDropped(one) {
-  const likeness = one.similarity === null || one.similarity >= 1 ? "" : `, about ${percent(one.similarity)} alike`;
-  return one.reason + likeness;
-}
