@@ -67,6 +67,11 @@ def write_suite(workspace: Workspace, name: str, suite: Suite) -> Path:
     return path
 
 
+def suite_file(workspace: Workspace, name: str) -> Path:
+    """The file of a suite by its name."""
+    return _path(workspace, name)
+
+
 def delete_suite(workspace: Workspace, name: str) -> None:
     """Remove a suite; answers that were kept stay."""
     read_suite(workspace, name)

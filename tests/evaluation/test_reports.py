@@ -47,10 +47,10 @@ def test_lists_are_by_kind_and_the_newest_first(reports: Reports, tmp_path: Path
     third = reports.keep("suite", "three", {}, {})["report"]
     assert [one["id"] for one in reports.list()] == [third, second, first]
     assert [one["title"] for one in reports.list("suite")] == ["three", "one"]
-    reports.delete(first)
+    reports.file(first).unlink()
     assert [one["id"] for one in reports.list("suite")] == [third]
     with pytest.raises(NoReportError):
-        reports.delete(first)
+        reports.file(first)
     (tmp_path / "reports" / "notes.txt").write_text("the user's own", encoding="utf-8")
     assert len(reports.list()) == 2
 
@@ -75,7 +75,7 @@ def test_a_damaged_report_is_a_listed_problem(
     assert listed[number]["created"] > 1.7e9
     with pytest.raises(UserError):
         reports.read(number)
-    reports.delete(number)
+    reports.file(number).unlink()
     assert [one["id"] for one in reports.list()] == [whole]
 
 
@@ -97,7 +97,7 @@ def test_names_that_are_no_ids_name_no_report(reports: Reports, number: str) -> 
     with pytest.raises(NoReportError):
         reports.read(number)
     with pytest.raises(NoReportError):
-        reports.delete(number)
+        reports.file(number)
 
 
 def test_a_workspace_that_is_renamed_while_a_job_works_is_not_made_anew(tmp_path: Path) -> None:

@@ -147,20 +147,6 @@ def test_a_changed_model_is_described_anew(workspace: Workspace) -> None:
     assert library.models()[0].error is not None
 
 
-def test_deleting_takes_the_folder_of_the_workspace_and_nothing_else(
-    workspace: Workspace, tmp_path: Path
-) -> None:
-    demo_model(workspace.base_model("m"))
-    cache = tmp_path / "cache"
-    in_cache(cache, "org/cached")
-    library = ModelLibrary(workspace, cache=cache)
-    with pytest.raises(UserError, match="no model under"):
-        library.delete("org/cached")
-    library.delete("m")
-    assert [model.name for model in library.models()] == ["org/cached"]
-    assert not list(workspace.base_models.iterdir())
-
-
 def test_what_mlx_lm_can_load_is_known_without_loading_it() -> None:
     known = architectures.supported_model_types()
     assert known is not None

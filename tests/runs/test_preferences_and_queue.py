@@ -40,6 +40,33 @@ def test_the_queue_survives_in_order_and_holds_each_run_once(tmp_path: Path) -> 
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
 
 
+def test_a_waiting_run_gets_another_place(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    for name in "abcd":
+        queue.add(name, Beginning(), None)
+    for run, place, order in (
+        ("d", 1, "dabc"),
+        ("a", 4, "dbca"),
+        ("c", 2, "dcba"),
+        ("c", 2, "dcba"),
+    ):
+        queue.move(run, place)
+        assert "".join(item.run for item in queue.waiting()) == order
+    for place in (0, 5, -1):
+        with pytest.raises(UserError, match="use 1 to 4") as refused:
+            queue.move("a", place)
+        assert refused.value.findings[0].field == "place"
+    with pytest.raises(UserError, match="not in the queue"):
+        queue.move("x", 1)
+    removed = queue.remove("c")
+    queue.put_back(removed)
+    queue.put_back(removed)
+    queue.put_back({})
+    assert "".join(item.run for item in queue.waiting()) == "dcba"
+    queue.put_back(queue.remove("a") | {"place": 9})
+    assert [item.run for item in queue.waiting()][-1] == "a"
+
+
 @pytest.mark.parametrize("text", ["[]", '{"waiting": [5]}', "nonsense", '{"waiting": 3}'])
 def test_a_damaged_queue_or_preference_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "queue.json").write_text(text)

@@ -127,6 +127,10 @@ def test_the_queue_starts_its_runs_when_it_is_told_to(
     for name in ("one", "two"):
         manager.start(toy_config(parts, name, 3), queue=True)
     assert "1. one\n2. two\n" in runs(workspace, "queue").stdout
+    assert "two is at place 1" in runs(workspace, "queue", "move", "two", "1").stdout
+    assert "1. two\n2. one\n" in runs(workspace, "queue").stdout
+    assert "use 1 to 2" in runs(workspace, "queue", "move", "two", "3").stderr
+    runs(workspace, "queue", "move", "one", "1")
     assert str(manager.run("one").state) == "prepared"
     done = runs(workspace, "queue", "--go-on")
     assert "No run waits any more" in done.stdout, done.stderr

@@ -383,11 +383,12 @@ def test_a_cancelled_build_leaves_the_former_corpus(studio: Web) -> None:
 def test_deleting_needs_a_confirmation_and_spares_the_sources(studio: Web) -> None:
     built(studio)
     assert studio.request("DELETE", "/api/corpora/c").status_code == 422
-    assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 204
+    assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 200
     assert studio.get("/api/corpora") == {"corpora": []}
     assert studio.request("GET", "/api/corpora/c").status_code == 404
     assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 404
     assert len(list((studio.studio.workspace.root / "documents").iterdir())) == 44
+    assert studio.request("DELETE", "/api/trash", json={"confirmed": True}).status_code == 204
     assert not list(studio.studio.workspace.corpora.iterdir())
 
 
@@ -398,7 +399,7 @@ def test_a_corpus_that_a_terminal_builds_is_not_deleted(studio: Web) -> None:
         answer = studio.request("DELETE", "/api/corpora/c", json={"confirmed": True})
     assert answer.status_code == 422
     assert "Another build" in answer.json["detail"]
-    assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 204
+    assert studio.request("DELETE", "/api/corpora/c", json={"confirmed": True}).status_code == 200
     assert not folder.exists()
 
 

@@ -280,13 +280,15 @@ def test_deleting_asks_and_clears_all(trained: Web) -> None:
     assert trained.request("DELETE", "/api/runs/gone", json={}).status_code == 422
     assert workspace.run("gone").is_dir()
     answer = trained.request("DELETE", "/api/runs/gone", json={"confirmed": True})
-    assert answer.status_code == 204
+    assert answer.status_code == 200
     assert not workspace.run("gone").exists()
     assert trained.request("GET", "/api/runs/gone").status_code == 404
     assert trained.request("GET", "/api/runs/gone/series").status_code == 404
     assert trained.get("/api/runs")["pinned"] is None
     make_run(workspace, "gone")
     assert trained.get("/api/runs/gone")["tags"] == [], "a new run of the name begins anew"
+    emptied = trained.request("DELETE", "/api/trash", json={"confirmed": True})
+    assert emptied.status_code == 204
     left = [path for path in workspace.private.rglob("*") if b'"x"' in _content(path)]
     assert left == []
 
@@ -306,7 +308,12 @@ def test_queue(trained: Web) -> None:
         assert runner.paused, "what a former server was asked for waits"
         assert trained.post("/api/queue/continue")["paused"] is False
         wait_for(lambda: trained.get("/api/runs/waits")["step"], "its first step")
+        trained.post("/api/runs", body | {"name": "then"}, 201)
+        trained.post("/api/runs/waits/stop", {"pause_queue": True})
         wait_until_ended(trained, "waits")
+        assert runner.paused, "the user said that the next one is not to start"
+        assert trained.get("/api/runs/then")["queue_position"] == 1
+        trained.post("/api/queue/continue")
         assert trained.post("/api/queue/pause")["paused"] is True
     trained.studio.queue_runner = None
     assert trained.request("DELETE", "/api/queue/waits").status_code == 404

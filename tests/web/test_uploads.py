@@ -69,7 +69,8 @@ def test_an_upload_is_kept_under_a_name_of_ours(web: Web) -> None:
         upload["id"]
     ]
     assert web.get("/api/uploads", purpose="text")["uploads"] == []
-    assert web.request("DELETE", f"/api/uploads/{upload['id']}").status_code == 204
+    assert web.request("DELETE", f"/api/uploads/{upload['id']}").status_code == 200
+    assert web.request("DELETE", "/api/trash", json={"confirmed": True}).status_code == 204
     assert not list(folder_of(web).iterdir())
     assert web.request("DELETE", f"/api/uploads/{upload['id']}").status_code == 404
 

@@ -32,7 +32,7 @@ from cptstudio.cli.session_options import (
     RowsOption,
     given_session,
 )
-from cptstudio.cli.typed_options import whole
+from cptstudio.cli.typed_options import whole, whole_argument
 from cptstudio.errors import UserError
 from cptstudio.runs.remedies import remedies_of
 from cptstudio.runs.run import Run
@@ -49,6 +49,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+queue_app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
+app.add_typer(queue_app, name="queue")
 app.command("detect")(detect.detect)
 app.command("import")(imported.import_runs)
 app.command("forget")(imported.forget)
@@ -169,6 +171,11 @@ def stop(
     manager = _manager(workspace)
     manager.stop(run)
     console.print(f"{escape(run)} was asked to save and end.")
+    if waiting := manager.queue.waiting():
+        console.print(
+            f"{escape(waiting[0].run)} is next in the queue: it starts then, unless the queue is "
+            "paused."
+        )
     if wait:
         _await_end(manager, run)
 
@@ -246,8 +253,9 @@ def delete(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption 
     console.print(f"{escape(run)} is deleted.")
 
 
-@app.command()
+@queue_app.callback()
 def queue(
+    context: typer.Context,
     go_on: Annotated[
         bool, typer.Option("--go-on", help="Start the waiting runs, one after the other.")
     ] = False,
@@ -257,6 +265,12 @@ def queue(
 
     Ctrl-C ends the starting: the run that trains goes on, the others wait.
     """
+    if context.invoked_subcommand is not None:
+        for name, flag in {"go_on": "--go-on", "workspace": "--workspace"}.items():
+            given = context.get_parameter_source(name)
+            if given is not None and given.name == "COMMANDLINE":
+                raise UserError(f"Put {flag} after `{context.invoked_subcommand}`, if it takes it.")
+        return
     manager = _manager(workspace)
     waiting = manager.queue.waiting()
     for place, item in enumerate(waiting, start=1):
@@ -268,6 +282,30 @@ def queue(
         console.print("They start when you say `cpt-studio runs queue --go-on`.")
     else:
         _serve_queue(manager)
+
+
+@queue_app.command()
+def move(
+    run: RunArgument,
+    place: Annotated[int, whole_argument("PLACE", help="Its new place; 1 is the next to start.")],
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Give a waiting run another place in the queue.
+
+    Example: `cpt-studio runs queue move second 1`
+    """
+    manager = _manager(workspace)
+    manager.queue.move(run, place)
+    console.print(f"{escape(run)} is at place {place} of the queue.")
+
+
+@queue_app.command()
+def remove(run: RunArgument, workspace: WorkspaceOption = Path()) -> None:
+    """Remove a run from the queue. The run itself stays."""
+    manager = _manager(workspace)
+    if not manager.queue.remove(run):
+        raise UserError(f"The run {run} is not in the queue.")
+    console.print(f"{escape(run)} is no longer in the queue.")
 
 
 def _serve_queue(manager: TrainingManager) -> None:

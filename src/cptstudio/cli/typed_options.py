@@ -34,6 +34,11 @@ def number(
     return typer.Option(*names, metavar=metavar, parser=_reader(False, least, most), **more)
 
 
+def whole_argument(metavar: str, least: int | None = None, **more: Any) -> Any:
+    """An argument that takes a whole number."""
+    return typer.Argument(metavar=metavar, parser=_reader(True, least, None), **more)
+
+
 def _reader(
     is_whole: bool, least: float | None, most: float | None
 ) -> Callable[[str | float], float]:

@@ -110,16 +110,16 @@ class Reports:
         wanted = [one for one in found if kind is None or one["kind"] in (kind, UNKNOWN)]
         return sorted(wanted, key=lambda one: (one["created"], one["id"]), reverse=True)
 
-    def delete(self, number: str) -> None:
-        """Remove a report, also a damaged one; kept measurements stay.
+    def file(self, number: str) -> Path:
+        """A report's file, also a damaged one's. Kept measurements lie elsewhere.
 
         Raises:
             NoReportError: there is none with that id.
         """
-        try:
-            self._path(number).unlink()
-        except FileNotFoundError:
-            raise NoReportError(f"There is no report {number!r}.") from None
+        path = self._path(number)
+        if not path.exists():
+            raise NoReportError(f"There is no report {number!r}.")
+        return path
 
     def _summary(self, number: str) -> dict[str, Any]:
         path = self._path(number)

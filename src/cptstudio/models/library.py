@@ -6,7 +6,6 @@ loaded. A model that cannot be used is listed with the reason.
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -90,25 +89,6 @@ class ModelLibrary:
             f"There is no model {model_id!r} among those of this machine. Download it, or add its "
             "folder."
         )
-
-    def delete(self, model_id: str) -> None:
-        """Delete a model's folder from the workspace.
-
-        Raises:
-            UserError: it is not in the workspace, or cannot be deleted.
-        """
-        name = model_id if model_id in self._workspace.base_model_names() else None
-        if name is None:
-            raise UserError(f"{model_id!r} is no model under {self._workspace.base_models}.")
-        folder = self._workspace.base_model(name)
-        gone = durable.staging_path(folder)
-        try:
-            folder.rename(gone)
-        except OSError as error:
-            raise UserError(f"{folder} cannot be deleted: {error.strerror}.") from None
-        shutil.rmtree(gone, ignore_errors=True)
-        if gone.exists():
-            raise UserError(f"Some files of {name} could not be deleted; they are in {gone}.")
 
     def _in_workspace(self) -> list[Model]:
         names = self._workspace.base_model_names()

@@ -7,7 +7,7 @@ the user says go on: nothing starts that nobody asked for in this server's life.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, field
 from pathlib import Path
@@ -74,16 +74,7 @@ class Queue:
         except FileNotFoundError:
             return []
         try:
-            return [
-                Waiting(
-                    run=_text(item["run"]),
-                    resume=None if item["resume"] is None else _text(item["resume"]),
-                    attempt=None if item["attempt"] is None else _text(item["attempt"]),
-                    added=float(item["added"]),
-                    given=dict(item.get("given") or {}),
-                )
-                for item in value["waiting"]
-            ]
+            return [_waiting(item) for item in value["waiting"]]
         except (KeyError, TypeError, ValueError) as error:
             raise UnusableFileError(path, f"is not a queue: {error!r}") from None
 
@@ -100,13 +91,49 @@ class Queue:
             waiting.append(Waiting(run, beginning.resume, attempt, time.time(), given))
             return len(waiting)
 
-    def remove(self, run: str) -> bool:
-        """Take a run out; returns whether it was there."""
+    def remove(self, run: str) -> dict[str, Any]:
+        """Take a run out; returns what `put_back` takes, which is empty when it was not there."""
         if not any(item.run == run for item in self.waiting()):
-            return False
+            return {}
+        removed = {}
         with self._changing() as waiting:
+            for place, item in enumerate(waiting, start=1):
+                if item.run == run:
+                    removed = {"waiting": asdict(item), "place": place}
             waiting[:] = [item for item in waiting if item.run != run]
-        return True
+        return removed
+
+    def put_back(self, removed: Mapping[str, Any]) -> None:
+        """Undo `remove`: a run waits again where it did, or at the end of a queue that is shorter.
+
+        What was not in the queue, or is there again, is left as it is.
+        """
+        if "waiting" not in removed:
+            return
+        item, place = _waiting(removed["waiting"]), int(removed["place"])
+        with self._changing() as waiting:
+            if all(other.run != item.run for other in waiting):
+                waiting.insert(place - 1, item)
+
+    def move(self, run: str, place: int) -> None:
+        """Give a run another place, 1 for the next one; the others keep their order.
+
+        Raises:
+            UserError: it does not wait, or there is no such place.
+        """
+        with self._changing() as waiting:
+            found = next((item for item in waiting if item.run == run), None)
+            if found is None:
+                raise UserError(f"The run {run} is not in the queue.")
+            if not 1 <= place <= len(waiting):
+                raise UserError.at(
+                    "place",
+                    f"There is no place {place} in the queue: use 1 to {len(waiting)}."
+                    if len(waiting) > 1
+                    else f"There is no place {place} in the queue: {run} is the only run in it.",
+                )
+            waiting.remove(found)
+            waiting.insert(place - 1, found)
 
     @contextmanager
     def _changing(self) -> Iterator[list[Waiting]]:
@@ -119,6 +146,16 @@ class Queue:
             yield waiting
             value = {"waiting": [asdict(item) for item in waiting]}
             durable.write_json(self._private / _FILE, value, mode=0o600)
+
+
+def _waiting(item: Any) -> Waiting:
+    return Waiting(
+        run=_text(item["run"]),
+        resume=None if item["resume"] is None else _text(item["resume"]),
+        attempt=None if item["attempt"] is None else _text(item["attempt"]),
+        added=float(item["added"]),
+        given=dict(item.get("given") or {}),
+    )
 
 
 def _text(value: object) -> str:

@@ -48,6 +48,7 @@ from cptstudio.runs.server_lock import take_server_lock
 from cptstudio.runs.starting import Starter, checkpoint_of
 from cptstudio.runs.watcher import RunFollower, Update
 from cptstudio.session_settings import SessionSettings
+from cptstudio.trash import Trash
 from cptstudio.workspace import Workspace
 
 _WATCH_SHORTEST, _WATCH_LONGEST = 0.1, 1.0
@@ -284,8 +285,22 @@ class TrainingManager:
         """
         return self._request(id, "kill")
 
-    def delete(self, id: str, *, confirmed: bool) -> None:
+    def delete(
+        self,
+        id: str,
+        *,
+        confirmed: bool,
+        trash: Trash | None = None,
+        memory: Mapping[str, Any] | None = None,
+    ) -> str | None:
         """Remove a run's directory with its checkpoints, and what is remembered of it.
+
+        Args:
+            trash: where it is kept for a while; None deletes it for good.
+            memory: what else is put back with it. Its place in the queue is added.
+
+        Returns:
+            What `Trash.restore` takes, where it is kept.
 
         Raises:
             UserError: without confirmation, or while the run is alive.
@@ -295,14 +310,25 @@ class TrainingManager:
             raise UserError(f"The run {id} is {run.state}; stop it before deleting it.")
         if not confirmed:
             raise UserError(f"Deleting {id} removes {run.directory}. It needs your confirmation.")
-        self.queue.remove(id)
+        waited = self.queue.remove(id)
         self.workspace.make(self.workspace.private, mode=0o700)
-        with self._lock_for_deleting(id):
-            aside = durable.staging_path(run.directory)
-            os.rename(run.directory, aside)
-            shutil.rmtree(aside)
+        kept = None
+        try:
+            with self._lock_for_deleting(id):
+                if trash is None:
+                    aside = durable.staging_path(run.directory)
+                    os.rename(run.directory, aside)
+                    shutil.rmtree(aside)
+                else:
+                    paths = (run.directory, self._folder(id))
+                    kept = trash.put("run", id, paths, {**(memory or {}), **waited})
+        except (OSError, UserError):
+            if run.directory.exists():
+                self.queue.put_back(waited)
+            raise
         forgetting.forget(self.workspace, id)
         _logger.info("run %s: deleted because the user asked for it", id)
+        return kept
 
     # --- the server --------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cptstudio.models.library import ModelLibrary
     from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
+    from cptstudio.trash import Trash
     from cptstudio.web.files.allowed_folders import AllowedFolders
     from cptstudio.web.files.uploads import Uploads
     from cptstudio.web.runs.run_library import RunLibrary
@@ -79,6 +80,15 @@ class Studio:
         from cptstudio.web.work.playground_history import PlaygroundHistory
 
         return PlaygroundHistory(self.workspace)
+
+    @cached_property
+    def trash(self) -> Trash:
+        """What was deleted and can be put back."""
+        from cptstudio.web.work.restoring import make_trash
+
+        labels, queue = self.run_library.labels, self.manager.queue
+        folders, history = self.allowed_folders, self.playground_history
+        return make_trash(self.workspace, labels, queue, folders, history)
 
     @cached_property
     def models(self) -> ModelLibrary:

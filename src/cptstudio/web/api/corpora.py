@@ -31,6 +31,7 @@ from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
 from cptstudio.web.work import corpus_documents, corpus_previews, corpus_work
 from cptstudio.web.work.corpus_documents import DocumentPage, opened
+from cptstudio.web.work.deletions import Deleted
 from cptstudio.web.work.row_samples import RowSampler
 from cptstudio.workspace import NAME_PATTERN
 
@@ -73,13 +74,13 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     _add_documents(bp, studio)
     _add_files(bp, studio)
 
-    @route(bp, "DELETE", "/<name>", summary="Delete a corpus", status=204)
-    def delete(name: str, body: Confirmed) -> None:
+    @route(bp, "DELETE", "/<name>", summary="Delete a corpus")
+    def delete(name: str, body: Confirmed) -> Deleted:
         """Deletes its documents and tokens; the files it was built from stay."""
         # One that is only begun is not listed, but there.
         if name not in studio.workspace.corpus_names() and not _is_begun(studio, name):
             raise NotFound(f"There is no corpus {name!r} in this workspace.")
-        corpus_work.delete(studio, name, confirmed=body.confirmed)
+        return corpus_work.delete(studio, name, confirmed=body.confirmed)
 
     return bp
 

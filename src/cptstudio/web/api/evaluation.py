@@ -6,7 +6,7 @@ import flask
 
 from cptstudio.errors import UserError
 from cptstudio.evaluation.reports import NoReportError, Reports
-from cptstudio.prompt_suites import delete_suite, read_suite, suite_names, write_suite
+from cptstudio.prompt_suites import read_suite, suite_file, suite_names, write_suite
 from cptstudio.web.api.evaluation_models import (
     Report,
     ReportList,
@@ -19,8 +19,8 @@ from cptstudio.web.api.evaluation_models import (
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
-from cptstudio.web.work import evaluation_work as evaluation_work
-from cptstudio.web.work import model_choices
+from cptstudio.web.work import deletions, evaluation_work, model_choices
+from cptstudio.web.work.deletions import Deleted
 from cptstudio.web.work.model_choices import ModelChoices
 
 
@@ -53,15 +53,12 @@ def _add_suites(bp: flask.Blueprint, studio: Studio) -> None:
         write_suite(studio.workspace, name, body)
         return _facts(studio, name)
 
-    @route(bp, "DELETE", "/suites/<name>", summary="Delete a suite", status=204)
-    def delete_one_suite(name: str, body: Confirmed) -> None:
+    @route(bp, "DELETE", "/suites/<name>", summary="Delete a suite")
+    def delete_one_suite(name: str, body: Confirmed) -> Deleted:
         evaluation_work.check_suite(studio, name)
         if not body.confirmed:
             raise Problem(f"Confirm that the suite {name} is deleted. Its reports stay.")
-        try:
-            delete_suite(studio.workspace, name)
-        except OSError as error:
-            raise UserError(f"The suite {name} cannot be deleted: {error.strerror}.") from None
+        return deletions.discard(studio, "suite", name, [suite_file(studio.workspace, name)])
 
 
 def _facts(studio: Studio, name: str) -> SuiteFacts:
@@ -88,12 +85,13 @@ def _add_reports(bp: flask.Blueprint, studio: Studio) -> None:
         except NoReportError as error:
             raise NotFound(error.message) from None
 
-    @route(bp, "DELETE", "/reports/<report_id>", summary="Delete a report", status=204)
-    def delete_report(report_id: str, body: Confirmed) -> None:
+    @route(bp, "DELETE", "/reports/<report_id>", summary="Delete a report")
+    def delete_report(report_id: str, body: Confirmed) -> Deleted:
         """What was measured stays, so that the same evaluation again takes no time."""
         if not body.confirmed:
             raise Problem("Confirm that the report is deleted.")
         try:
-            reports.delete(report_id)
+            path = reports.file(report_id)
         except NoReportError as error:
             raise NotFound(error.message) from None
+        return deletions.discard(studio, "report", report_id, [path])

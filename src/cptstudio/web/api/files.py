@@ -12,6 +12,8 @@ from cptstudio.web.files.allowed_folders import Root
 from cptstudio.web.files.confined import FileEntry
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import deletions
+from cptstudio.web.work.deletions import Deleted
 
 
 class FilesQuery(LateModel, extra="forbid"):
@@ -76,9 +78,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             )
         return _facts(places.add_root(body.path))
 
-    @route(bp, "DELETE", "/roots/<root_id>", summary="Show a folder no more", status=204)
-    def remove_root(root_id: str) -> None:
+    @route(bp, "DELETE", "/roots/<root_id>", summary="Show a folder no more")
+    def remove_root(root_id: str) -> Deleted:
+        """Nothing on disk is deleted."""
+        root = places.root(root_id)
         places.remove_root(root_id)
+        return deletions.discard(studio, "folder", root.label, memory={"path": str(root.path)})
 
     return bp
 

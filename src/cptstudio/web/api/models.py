@@ -15,7 +15,8 @@ from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
-from cptstudio.web.work import model_work
+from cptstudio.web.work import deletions, model_work
+from cptstudio.web.work.deletions import Deleted
 from cptstudio.web.work.model_work import ModelQuery
 
 
@@ -120,9 +121,9 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     _add_folders(bp, studio)
 
-    @route(bp, "DELETE", "", summary="Delete a model of the workspace", status=204)
-    def delete(query: ModelQuery, body: Confirmed) -> None:
-        model_work.delete(studio, query.id, confirmed=body.confirmed)
+    @route(bp, "DELETE", "", summary="Delete a model of the workspace")
+    def delete(query: ModelQuery, body: Confirmed) -> Deleted:
+        return model_work.delete(studio, query.id, confirmed=body.confirmed)
 
     return bp
 
@@ -141,10 +142,11 @@ def _add_folders(bp: flask.Blueprint, studio: Studio) -> None:
                 raise UserError(f"{path} holds no model that can be used: {model.error}")
         raise NotFound(f"{path} is not there any more.")
 
-    @route(bp, "DELETE", "/folders", summary="Forget a model's folder", status=204)
-    def forget_folder(query: ModelQuery, body: Confirmed) -> None:
+    @route(bp, "DELETE", "/folders", summary="Forget a model's folder")
+    def forget_folder(query: ModelQuery, body: Confirmed) -> Deleted:
         """Nothing on disk is deleted."""
         studio.allowed_folders.remove_model_folder(query.id)
+        return deletions.discard(studio, "model folder", query.id, memory={"path": query.id})
 
 
 def _facts(model: Model) -> ModelFacts:

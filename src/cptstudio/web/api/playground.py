@@ -12,6 +12,8 @@ from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import deletions
+from cptstudio.web.work.deletions import Deleted
 from cptstudio.web.work.playground_history import HistoryEntry, PlaygroundHistory
 
 
@@ -47,17 +49,21 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         answer.headers["Content-Disposition"] = 'attachment; filename="playground.json"'
         return answer
 
-    @route(bp, "DELETE", "/<entry_id>", summary="Forget an entry", status=204)
-    def remove(entry_id: str, body: Confirmed) -> None:
+    @route(bp, "DELETE", "/<entry_id>", summary="Forget an entry")
+    def remove(entry_id: str, body: Confirmed) -> Deleted:
         if not body.confirmed:
             raise Problem("Confirm that this entry of the history is deleted.")
-        history.remove(entry_id)
+        removed = history.remove(entry_id).model_dump(mode="json")
+        return deletions.discard(studio, "history entry", entry_id, memory=removed)
 
-    @route(bp, "DELETE", "", summary="Forget the history", status=204)
-    def clear(body: Confirmed) -> None:
+    @route(bp, "DELETE", "", summary="Forget the history")
+    def clear(body: Confirmed) -> Deleted:
         if not body.confirmed:
             raise Problem("Confirm that the whole history is deleted.")
-        history.clear()
+        with history.untouched() as path:
+            if path is None:
+                return Deleted(undo=None, seconds=0.0)
+            return deletions.discard(studio, "history", "Playground", [path])
 
     return bp
 

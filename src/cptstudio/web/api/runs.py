@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -14,11 +16,13 @@ from cptstudio.settings import parse_settings
 from cptstudio.training.fitting import Fit, completed, fit_of_plan, fit_of_run
 from cptstudio.training.prepare import plan_config
 from cptstudio.validation import LateModel
-from cptstudio.web.api.openapi import Confirmed, Nothing, route
+from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import DoesNotFit, Problem
 from cptstudio.web.runs.details import RunDetail
 from cptstudio.web.runs.summaries import Runs, RunSummary
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import deletions
+from cptstudio.web.work.deletions import Deleted
 from cptstudio.workspace import check_name
 
 _Name = Field(min_length=1, max_length=64, description="1 to 64 letters, digits, `.`, `_`, `-`.")
@@ -72,6 +76,25 @@ class Fork(LateModel, extra="forbid"):
     anyway: bool = _Anyway
 
 
+_PauseQueue = Field(
+    False,
+    description="Start no waiting run until the queue is continued. Else the next one starts.",
+)
+
+
+class Stop(LateModel, extra="forbid"):
+    """How a run is stopped."""
+
+    pause_queue: bool = _PauseQueue
+
+
+class Kill(LateModel, extra="forbid"):
+    """How a run is ended at once."""
+
+    confirmed: bool = False
+    pause_queue: bool = _PauseQueue
+
+
 class LabelBody(LateModel, extra="forbid"):
     """Tags and a note."""
 
@@ -118,11 +141,12 @@ def _add_runs(bp: flask.Blueprint, studio: Studio) -> None:
     def one(run_id: str) -> RunDetail:
         return library.detail(run_id)
 
-    @route(bp, "DELETE", "/runs/<run_id>", summary="Delete a run", status=204)
-    def delete(run_id: str, body: Confirmed) -> None:
+    @route(bp, "DELETE", "/runs/<run_id>", summary="Delete a run")
+    def delete(run_id: str, body: Confirmed) -> Deleted:
         """Removes its directory with its checkpoints, and what is remembered of it."""
-        library.delete(run_id, confirmed=body.confirmed)
+        answer = deletions.delete_run(studio, run_id, confirmed=body.confirmed)
         studio.news.changed([run_id])
+        return answer
 
 
 def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
@@ -174,17 +198,34 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
         return _changed(studio, body.name)
 
 
+@contextmanager
+def _queue_paused(studio: Studio, wanted: bool) -> Iterator[None]:
+    """Pause the queue before a run is ended, so that no other one starts in between."""
+    runner = studio.queue_runner if wanted else None
+    was_paused = runner is None or runner.paused
+    if runner is not None:
+        runner.pause()
+    try:
+        yield
+    except UserError:
+        # Nothing was ended, so the queue is as it was.
+        if runner is not None and not was_paused:
+            runner.go_on()
+        raise
+
+
 def _add_ending(bp: flask.Blueprint, studio: Studio) -> None:
     library, manager = studio.run_library, studio.manager
 
     @route(bp, "POST", "/runs/<run_id>/stop", summary="Save a checkpoint and end")
-    def stop(run_id: str, body: Nothing) -> RunSummary:
+    def stop(run_id: str, body: Stop) -> RunSummary:
         library.run(run_id)
-        manager.stop(run_id)
+        with _queue_paused(studio, body.pause_queue):
+            manager.stop(run_id)
         return _changed(studio, run_id)
 
     @route(bp, "POST", "/runs/<run_id>/kill", summary="End at once, without a checkpoint")
-    def kill(run_id: str, body: Confirmed) -> RunSummary:
+    def kill(run_id: str, body: Kill) -> RunSummary:
         run = library.run(run_id)
         if not body.confirmed:
             last = (run.checkpoints() or ["none"])[-1]
@@ -192,7 +233,8 @@ def _add_ending(bp: flask.Blueprint, studio: Studio) -> None:
                 f"Killing {run_id} ends it without saving; its last checkpoint is {last}. It "
                 "needs your confirmation."
             )
-        manager.kill(run_id)
+        with _queue_paused(studio, body.pause_queue):
+            manager.kill(run_id)
         return _changed(studio, run_id)
 
 

@@ -12,6 +12,8 @@ from cptstudio.web.api.openapi import route
 from cptstudio.web.files.uploads import Purpose, Upload
 from cptstudio.web.problems import Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import deletions
+from cptstudio.web.work.deletions import Deleted
 
 
 class UploadQuery(LateModel, extra="forbid"):
@@ -125,9 +127,9 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         ]
         return Formats(formats=known, packed=list(PACKED))
 
-    @route(bp, "DELETE", "/<upload_id>", summary="Remove an upload", status=204)
-    def remove(upload_id: str) -> None:
-        uploads.get(upload_id)
-        uploads.remove([upload_id])
+    @route(bp, "DELETE", "/<upload_id>", summary="Remove an upload")
+    def remove(upload_id: str) -> Deleted:
+        upload, _ = uploads.get(upload_id)
+        return deletions.discard(studio, "file", upload.name, uploads.files_of(upload))
 
     return bp

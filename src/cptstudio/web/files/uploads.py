@@ -150,13 +150,17 @@ class Uploads:
             staged.unlink(missing_ok=True)
         return upload
 
+    def files_of(self, upload: Upload) -> tuple[Path, Path]:
+        """Where its bytes are, and what is known of it."""
+        return self._content(upload), self._folder / f"{upload.id}.json"
+
     def remove(self, upload_ids: Collection[str]) -> None:
         """Delete uploads; those that are gone already are passed over."""
         for upload_id in upload_ids:
             upload = self._read(upload_id) if _ID.fullmatch(upload_id) else None
             if upload is not None:
-                self._content(upload).unlink(missing_ok=True)
-                (self._folder / f"{upload_id}.json").unlink(missing_ok=True)
+                for path in self.files_of(upload):
+                    path.unlink(missing_ok=True)
 
     def sweep(self, in_use: Collection[str]) -> None:
         """Delete what is older than a day and not in use.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from cptstudio.json_lines import read_json_lines
 from cptstudio.runs.external.imported_list import ID_PREFIX, ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.trash import Trash
 from cptstudio.web.problems import NotFound
 from cptstudio.web.runs import details as run_details
 from cptstudio.web.runs.details import RunDetail
@@ -119,12 +120,19 @@ class RunLibrary:
             summary.problems.append(str(error))
         return run_details.detail(run, summary, last_seq, generation)
 
-    def delete(self, id: str, *, confirmed: bool) -> None:
-        """Remove a run of ours, and what is remembered of it."""
+    def delete(
+        self, id: str, trash: Trash, memory: Mapping[str, Any], *, confirmed: bool
+    ) -> str | None:
+        """Move a run of ours to the trash, with what is remembered of it.
+
+        Returns:
+            What the trash puts it back by; None where it is gone for good.
+        """
         self.run(id)
-        self.manager.delete(id, confirmed=confirmed)
+        kept = self.manager.delete(id, confirmed=confirmed, trash=trash, memory=memory)
         self.series.forget(id)
         self.labels.forget_all_but({run.id: run.created for run in self.manager.runs()})
+        return kept
 
     # --- rows --------------------------------------------------------------------------------
 

@@ -156,6 +156,8 @@ class _Worker:
 
         if self._studio is None:
             studio = make_studio(self._options)
+            # First, since what is remembered of a run goes when its folder is not there.
+            studio.trash.clear_former()
             serving = studio.manager.serve(lock=self._lock)
             studio.queue_runner = self._open.enter_context(serving)
             studio.uploads.sweep_broken_off()

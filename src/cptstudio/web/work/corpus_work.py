@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import AliasChoices, Field, model_validator
 
-from cptstudio import durable
 from cptstudio.child_limits import for_files
 from cptstudio.corpus.manifest import BuildChoices, BuildSettings
 from cptstudio.errors import Finding, UserError
@@ -17,6 +15,8 @@ from cptstudio.validation import LateModel, ReadsNumbers, field_of
 from cptstudio.web.files import confined
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import deletions
+from cptstudio.web.work.deletions import Deleted
 from cptstudio.web.work.jobs import Job, Order
 from cptstudio.workspace import check_name, check_new_name
 
@@ -265,8 +265,8 @@ def _field(name: str, check: Any, *arguments: Any) -> Any:
         raise Problem.at(name, error) from None
 
 
-def delete(studio: Studio, name: str, *, confirmed: bool) -> None:
-    """Delete a corpus's folder.
+def delete(studio: Studio, name: str, *, confirmed: bool) -> Deleted:
+    """Move a corpus's folder to the trash.
 
     Raises:
         Problem: it was not confirmed.
@@ -283,18 +283,14 @@ def delete(studio: Studio, name: str, *, confirmed: bool) -> None:
     if users:
         raise Conflict(f"The run {users[0]} trains on it: stop the run first.")
     folder = studio.workspace.corpus(name)
-    gone = durable.staging_path(folder)
     try:
         # A build from a terminal is no job of this server.
         with only_builder(folder):
-            folder.rename(gone)
+            return deletions.discard(studio, "corpus", name, [folder])
     except FileNotFoundError:
         raise NotFound(f"There is no corpus {name!r} in this workspace.") from None
     except OSError as error:
         raise UserError(f"{folder} cannot be deleted: {error.strerror}.") from None
-    shutil.rmtree(gone, ignore_errors=True)
-    if gone.exists():
-        raise UserError(f"Some files of {name} could not be deleted; they are in {gone}.")
 
 
 def _uses(config: Any, name: str) -> bool:

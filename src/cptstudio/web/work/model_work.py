@@ -15,6 +15,8 @@ from cptstudio.models import hub_address
 from cptstudio.validation import LateModel
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import deletions
+from cptstudio.web.work.deletions import Deleted
 from cptstudio.web.work.jobs import Job, Order
 
 PROGRAM = "cptstudio.models.download"
@@ -105,8 +107,8 @@ def search(words: str) -> list[dict[str, Any]]:
     return found
 
 
-def delete(studio: Studio, model_id: str, *, confirmed: bool) -> None:
-    """Delete a model of the workspace.
+def delete(studio: Studio, model_id: str, *, confirmed: bool) -> Deleted:
+    """Move a model of the workspace to the trash.
 
     Raises:
         Problem: it was not confirmed.
@@ -124,7 +126,7 @@ def delete(studio: Studio, model_id: str, *, confirmed: bool) -> None:
     ]
     if users:
         raise Conflict(f"The run {users[0]} trains it: stop the run first.")
-    studio.models.delete(model_id)
+    return deletions.discard(studio, "model", model_id, [folder])
 
 
 ORDERS = (

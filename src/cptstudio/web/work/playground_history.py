@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -55,13 +58,7 @@ class PlaygroundHistory:
 
     def entries(self) -> list[HistoryEntry]:
         """All of it, the newest first; lines that are no entry are passed over."""
-        found = []
-        for record in read_json_lines(self._path).records:
-            try:
-                found.append(HistoryEntry.model_validate(record))
-            except ValidationError:
-                continue
-        return found[::-1]
+        return _entries_in(self._path)
 
     def add(self, task: Task) -> None:
         """Remember a completion that has made some text."""
@@ -79,8 +76,8 @@ class PlaygroundHistory:
             if len(kept) > _MOST + _SPARE:
                 self._write(kept[:_MOST])
 
-    def remove(self, entry_id: str) -> None:
-        """Forget one entry.
+    def remove(self, entry_id: str) -> HistoryEntry:
+        """Forget one entry, and return it.
 
         Raises:
             NotFound: there is none with this id.
@@ -91,15 +88,43 @@ class PlaygroundHistory:
             if len(kept) == len(entries):
                 raise NotFound(f"There is no entry {entry_id!r} in the history.")
             self._write(kept)
+            return next(entry for entry in entries if entry.id == entry_id)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def put_back(self, removed: Mapping[str, Any]) -> None:
+        """Undo `remove`: the entry stands again where it did."""
+        entry = HistoryEntry.model_validate(removed)
         with self._lock:
-            self._path.unlink(missing_ok=True)
+            self._add([entry])
+
+    def merge(self, former: Path, path: Path) -> None:
+        """Join a history that was deleted with what was asked since."""
+        with self._lock:
+            self._add(_entries_in(former))
+
+    @contextmanager
+    def untouched(self) -> Iterator[Path | None]:
+        """The history's file, which nobody changes meanwhile; None where there is none."""
+        with self._lock:
+            yield self._path if self._path.exists() else None
+
+    def _add(self, more: Sequence[HistoryEntry]) -> None:
+        self._workspace.make(self._path.parent)
+        by_id = {entry.id: entry for entry in [*self.entries(), *more]}
+        self._write(sorted(by_id.values(), key=lambda entry: -entry.created))
 
     def _write(self, newest_first: list[HistoryEntry]) -> None:
         lines = [durable.dump_json(one.model_dump(mode="json")) for one in newest_first[::-1]]
         durable.write_bytes(self._path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _entries_in(path: Path) -> list[HistoryEntry]:
+    found = []
+    for record in read_json_lines(path).records:
+        try:
+            found.append(HistoryEntry.model_validate(record))
+        except ValidationError:
+            continue
+    return found[::-1]
 
 
 def _entry_of(task: Task) -> HistoryEntry:
