@@ -153,7 +153,8 @@ AXES: Final[dict[Axis, str]] = {"step": "step", "tokens": "tokens_seen", "time":
 
 ROW_FIELDS: Final = frozenset(
     [metric.name for metric in (*TRAINING, *EVALUATION)]
-    + ["skipped", "corpora", "from_step", "after_seq"]
+    + ["skipped", "corpora", "changes", "from_step", "after_seq"]
 )
-"""What the trainer may put into a row: metrics; why a step was skipped; `MEASURES` by corpus; and
-from where a resumed session goes on."""
+"""What the trainer may put into a row: metrics; why a step was skipped; `MEASURES` by corpus; how
+an evaluation differs from those before (`training.held_out_sums`); and from where a resumed session
+goes on."""

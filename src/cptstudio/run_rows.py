@@ -39,6 +39,19 @@ def is_row(value: Any) -> TypeGuard[Row]:
     return seq is not None and 0 <= seq < SEQ_LIMIT and isinstance(value.get("kind"), str)
 
 
+def finite(value: Any) -> float | None:
+    """A finite number, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, or None."""
+    number = finite(value)
+    return int(number) if number is not None and abs(number) < 2**63 else None
+
+
 def row_of_line(line: bytes) -> Row | None:
     """Return the row of a line of metrics.jsonl, or None where it holds none."""
     if len(line) > LINE_SIZE_LIMIT:

@@ -14,9 +14,9 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.manifest import STATUSES
 from cptstudio.errors import UserError
 from cptstudio.evaluation import evaluate as program
-from cptstudio.evaluation.intervals import paired_difference
 from cptstudio.evaluation.references import request_of, resolve_reference
 from cptstudio.evaluation.results import model_identity
+from cptstudio.intervals import paired_difference
 from cptstudio.workspace import Workspace
 from tests.evaluation.silence import Silence
 from tests.evaluation.small_corpus import build_words

@@ -22,6 +22,7 @@ from cptstudio.lm.description import describe_model
 from cptstudio.lm.identity import model_hash
 from cptstudio.run_files import (
     CHECKPOINTS,
+    DOCUMENT_SUMS,
     METRICS,
     SAMPLES,
     RunConfig,
@@ -44,6 +45,7 @@ from cptstudio.training.setup import Setup, set_up
 from cptstudio.training.step import TrainingStep
 from cptstudio.training.stop_requests import StopRequest
 from cptstudio.training.training_data import open_training_data
+from cptstudio.verdicts import verdict_of
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import DOMAIN, GENERAL, make_workspace, prepare
 from tests.training.trainer_process import events, held_rows
@@ -92,6 +94,30 @@ def test_a_run_leaves_rows_checkpoints_and_a_result(plain: Path) -> None:
     assert result is not None
     assert (result.outcome, result.step, result.planned_steps) == ("completed", 12, 12)
     assert result.checkpoint == "step-00000012" and result.skipped_steps == 0
+
+
+def test_a_run_tells_what_it_learned_and_how_sure_that_is(plain: Path) -> None:
+    """On a real run: the changes are those of its rows, the sums add up to them."""
+    rows = [row for row in read_json_lines(plain / METRICS).records if row["kind"] == EVALUATION]
+    assert "changes" not in rows[0]
+    lines = read_json_lines(plain / DOCUMENT_SUMS).records
+    assert [line["step"] for line in lines] == [row["step"] for row in rows]
+    for row, line in zip(rows, lines, strict=True):
+        for name, one in line["corpora"].items():
+            figures = row["corpora"][name]
+            assert sum(one["bytes"]) == figures["bytes"]
+            assert sum(one["nats"]) / figures["tokens"] == pytest.approx(figures["loss"], abs=1e-4)
+            assert len(set(one["documents"])) == figures["documents"]
+    for row in rows[1:]:
+        start = row["changes"]["start"]
+        for role in ("domain", "general"):
+            key = f"{role}_bits_per_byte"
+            assert start[role]["value"] == pytest.approx(row[key] / rows[0][key] - 1, abs=1e-6)
+            if start[role]["low"] is not None:
+                assert start[role]["low"] < start[role]["value"] < start[role]["high"]
+    verdict = verdict_of(rows, alive=False)
+    # It is measured on 300 tokens.
+    assert verdict is not None and verdict.parts[0].kind == "too little"
 
 
 def test_an_evaluation_costs_what_was_asked_and_runs_of_before_go_on_as_they_were(

@@ -40,6 +40,8 @@ from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.session_settings import told_last
 from cptstudio.setting_flags import dotted_of, leaves
 from cptstudio.training.fitting import completed, fit_of_run
+from cptstudio.verdicts import Verdict, verdict_of
+from cptstudio.web.series.facts import FactsReader
 from cptstudio.workspace import Workspace
 from cptstudio.yaml_text import parse_yaml
 
@@ -124,12 +126,15 @@ def show(
         return
     found = manager.run(run)
     if as_json:
-        print_json(_facts(found) | {"checkpoints": found.checkpoints()})
+        verdict = _verdict(found)
+        told = None if verdict is None else verdict.model_dump(mode="json")
+        print_json(_facts(found) | {"checkpoints": found.checkpoints(), "verdict": told})
         return
+    verdict = _verdict(found)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    for label, value in _lines(found):
+    for label, value in _lines(found, verdict):
         table.add_row(label, value)
     console.print(table)
     _tell_problems([found])
@@ -370,11 +375,17 @@ def _facts(run: Run) -> dict[str, Any]:
     }
 
 
-def _lines(run: Run) -> list[tuple[str, str]]:
+def _verdict(run: Run) -> Verdict | None:
+    facts = FactsReader(run.directory).facts(thorough=True)
+    return verdict_of(facts.evaluations, alive=run.state.alive, trained=facts.step is not None)
+
+
+def _lines(run: Run, verdict: Verdict | None) -> list[tuple[str, str]]:
     row, evaluation = run.last_row() or {}, run.last_row("evaluation") or {}
     lines = [
         ("run", escape(run.id)),
         ("state", f"{_coloured_state(run)}: {escape(run.state.reason)}"),
+        *([] if verdict is None else [("verdict", _styled(verdict))]),
         ("directory", escape(str(run.directory))),
         ("created", moment(run.created)),
         ("processes", f"keeper {run.keeper_pid or '-'}, trainer {run.trainer_pid or '-'}"),
@@ -407,6 +418,11 @@ def _lines(run: Run) -> list[tuple[str, str]]:
         peak = run.exit.usage.get("peak_resident_bytes", 0)
         lines.append(("last end", f"{moment(run.exit.ended)}, peak memory {peak / 1e9:.2f} GB"))
     return lines
+
+
+def _styled(verdict: Verdict) -> str:
+    style = {"good": "green", "warn": "yellow", "bad": "red"}.get(verdict.tone, "default")
+    return f"[{style}]{escape(verdict.text)}[/]"
 
 
 def _coloured_state(run: Run) -> str:

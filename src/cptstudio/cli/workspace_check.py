@@ -33,7 +33,12 @@ from cptstudio.training.run_integrity import check_config, check_model
 from cptstudio.web.series.disk_cache import kept_runs, path_of
 from cptstudio.workspace import BUILD_LOCK, NAME_PATTERN, Workspace, is_never_built
 
-_ROWS: Final = (run_files.METRICS, run_files.EVENTS, run_files.SAMPLES)
+_ROWS: Final = (
+    run_files.METRICS,
+    run_files.EVENTS,
+    run_files.SAMPLES,
+    run_files.DOCUMENT_SUMS,
+)
 _OF_RUNS: Final = (*_ROWS, run_files.CHECKPOINTS)
 _MOST_LINES: Final = 3
 _ADVICE: Final = "It can be deleted"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio.evaluation.documents import DocumentSet
-from cptstudio.evaluation.intervals import paired_difference
+from cptstudio.intervals import paired_difference
 from cptstudio.lm.likelihood import Scores, bits_per_byte
 
 SHOWN_DOCUMENTS = 10

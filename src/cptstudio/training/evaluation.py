@@ -10,6 +10,7 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.generate import stream_generate
 
+from cptstudio.document_sums import CorpusSums
 from cptstudio.lm.blas import one_row_products
 from cptstudio.lm.likelihood import Scores, bits_per_byte, score_documents
 from cptstudio.lm.loading import LoadedModel
@@ -20,6 +21,7 @@ from cptstudio.lm.tensor_types import narrowed
 from cptstudio.lm.text_after import TextAfter, raw_tokens
 from cptstudio.lm.vocabulary import check_ids
 from cptstudio.settings import EvaluationSettings
+from cptstudio.training.held_out_sums import sums_of
 from cptstudio.training.seeds import sample_seed
 from cptstudio.training.training_data import EvaluationSet
 
@@ -39,11 +41,13 @@ class EvaluationResult:
             measured.
         domain_bits_per_byte: over all domain corpora's documents together, or None.
         general_bits_per_byte: over all other corpora's documents together, or None.
+        sums: of each corpus, what was found of each document.
     """
 
     corpora: dict[str, dict[str, Any]]
     domain_bits_per_byte: float | None
     general_bits_per_byte: float | None
+    sums: dict[str, CorpusSums]
 
 
 def evaluate(
@@ -67,6 +71,7 @@ def evaluate(
             raise EvaluationAbandonedError
 
     corpora: dict[str, dict[str, Any]] = {}
+    sums: dict[str, CorpusSums] = {}
     domain: list[Scores] = []
     general: list[Scores] = []
     with computing_in(loaded, compute_dtype):
@@ -84,8 +89,9 @@ def evaluate(
             documents = len({document.number for document in chosen.documents})
             found = {"role": chosen.role, "documents": documents, **scores.figures()}
             corpora[chosen.name] = found
+            sums[chosen.name] = sums_of(chosen, scores)
             (domain if chosen.role == "domain" else general).append(scores)
-    return EvaluationResult(corpora, _together(domain), _together(general))
+    return EvaluationResult(corpora, _together(domain), _together(general), sums)
 
 
 def _together(scores: Sequence[Scores]) -> float | None:

@@ -26,6 +26,7 @@ from cptstudio.training.checkpoints import (
 from cptstudio.training.console_progress import ProgressReporter
 from cptstudio.training.evaluation import EvaluationAbandonedError, complete_prompts, evaluate
 from cptstudio.training.guards import EarlyStopping, StepGuard
+from cptstudio.training.held_out_sums import HeldOutSums
 from cptstudio.training.memory import MemoryMeter
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup
@@ -65,6 +66,7 @@ class TrainingLoop:
         self._session = session
         self._memory = MemoryMeter()
         self._training_step = TrainingStep(setup)
+        self._sums = HeldOutSums(lock.run_directory, logger.document_sums)
         self._under_way: deque[tuple[int, int, SubmittedStep]] = deque()
         self.guard = StepGuard(setup.settings.guards)
         self.early_stopping = EarlyStopping(setup.settings.evaluation.early_stopping)
@@ -280,6 +282,7 @@ class TrainingLoop:
         memory_peak = self._memory.read()["memory_peak"]
         value = result.domain_bits_per_byte
         best = value is not None and self.early_stopping.observe(self.step, value)
+        changes = self._sums.observe(self.step, value, result.sums)
         seconds = time.perf_counter() - started
         self._logger.row(
             EVALUATION,
@@ -292,6 +295,7 @@ class TrainingLoop:
             elapsed=self._elapsed,
             evaluation_seconds=seconds,
             memory_peak=memory_peak,
+            **({"changes": changes} if changes else {}),
         )
         for index, (prompt, text) in enumerate(
             zip(settings.evaluation.prompts, samples, strict=True)

@@ -1,4 +1,4 @@
-"""Writes the run's rows and its events: metrics.jsonl, events.jsonl, samples.jsonl.
+"""Writes a run's lines: metrics.jsonl, events.jsonl, samples.jsonl, document_sums.jsonl.
 
 Rows are handed to the operating system as they come, so they survive the trainer's death;
 `flush_to_disk` makes them survive the machine's, and runs before each checkpoint is committed,
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from cptstudio.json_lines import JsonLinesWriter
 from cptstudio.metrics import ROW_FIELDS
-from cptstudio.run_files import EVENTS, METRICS, SAMPLES
+from cptstudio.run_files import DOCUMENT_SUMS, EVENTS, METRICS, SAMPLES
 from cptstudio.run_rows import RESUME, last_seq
 
 EventKind = Literal[
@@ -38,6 +38,7 @@ class TrainingMetricsLogger:
         self.seq = last_seq(run_directory)
         self._events = JsonLinesWriter(run_directory / EVENTS)
         self._samples = JsonLinesWriter(run_directory / SAMPLES)
+        self._sums = JsonLinesWriter(run_directory / DOCUMENT_SUMS)
 
     def row(self, kind: str, step: int, **values: Any) -> None:
         """Append a row to metrics.jsonl.
@@ -71,15 +72,19 @@ class TrainingMetricsLogger:
         """Append a completion of the prompt suite; later lines for a step replace earlier ones."""
         self._note(self._samples, step=step, index=index, prompt=prompt, completion=completion)
 
+    def document_sums(self, step: int, values: dict[str, Any]) -> None:
+        """Append what an evaluation found of each document; see `cptstudio.document_sums`."""
+        self._note(self._sums, step=step, **values)
+
     def _note(self, writer: JsonLinesWriter, **values: Any) -> None:
         writer.append({"time": time.time(), "session": self._session, **values})
 
     def flush_to_disk(self) -> None:
         """Make everything written so far survive a power cut."""
-        for writer in (self._metrics, self._events, self._samples):
+        for writer in (self._metrics, self._events, self._samples, self._sums):
             writer.flush_to_disk()
 
     def close(self) -> None:
         """Close the files."""
-        for writer in (self._metrics, self._events, self._samples):
+        for writer in (self._metrics, self._events, self._samples, self._sums):
             writer.close()

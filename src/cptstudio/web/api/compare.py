@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import flask
@@ -10,13 +11,15 @@ from pydantic import Field
 
 from cptstudio import metrics
 from cptstudio.metrics import Compared, Format, Metric
+from cptstudio.run_rows import finite, whole
 from cptstudio.runs.external.imported_list import ID_PREFIX
 from cptstudio.validation import LateModel
+from cptstudio.verdicts import Against, against_baseline
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs.details import flattened
 from cptstudio.web.runs.summaries import RunSummary
-from cptstudio.web.series.facts import Measure, finite
+from cptstudio.web.series.facts import Measure
 from cptstudio.web.studio import Studio
 
 MOST_RUNS = 16
@@ -59,6 +62,9 @@ class Comparison(LateModel):
     baseline: str | None
     differences: list[SettingDifference]
     deltas: list[Delta]
+    against: dict[str, Against] = Field(
+        description="By run, without the baseline: the last evaluation against the baseline's."
+    )
 
 
 def blueprint(studio: Studio) -> flask.Blueprint:
@@ -82,6 +88,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             baseline=baseline,
             differences=_differences(settings),
             deltas=_deltas(runs, baseline),
+            against=_against(studio, runs, baseline),
         )
 
     return bp
@@ -141,6 +148,30 @@ def _deltas(runs: Sequence[RunSummary], baseline: str | None) -> list[Delta]:
                     baseline=by_run.get(baseline) if baseline is not None else None,
                 )
             )
+    return found
+
+
+def _against(
+    studio: Studio, runs: Sequence[RunSummary], baseline: str | None
+) -> dict[str, Against]:
+    """Each run's last evaluation against the baseline's, where both kept their documents' sums."""
+    # NumPy is loaded by the first use.
+    from cptstudio.document_sums import RunSums, changes_between, sums_at
+
+    def last(run: RunSummary) -> RunSums | None:
+        step = whole(run.evaluations[-1].get("step")) if run.evaluations else None
+        if step is None or run.kind != "run":
+            return None
+        return sums_at(studio.run_library.directory(run.id), step)
+
+    before = next((last(run) for run in runs if run.id == baseline), None)
+    found = {}
+    for run in runs:
+        if run.id == baseline:
+            continue
+        now = last(run)
+        changes = changes_between(now, before) if now is not None and before is not None else {}
+        found[run.id] = against_baseline({role: asdict(one) for role, one in changes.items()})
     return found
 
 

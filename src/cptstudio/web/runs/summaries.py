@@ -14,13 +14,15 @@ from pydantic import Field
 from cptstudio import run_files
 from cptstudio.errors import UserError, machine_error
 from cptstudio.run_files import Preparation
+from cptstudio.run_rows import finite, whole
 from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.states import RunState
 from cptstudio.validation import LateModel
+from cptstudio.verdicts import Verdict, verdict_of
 from cptstudio.web.runs.labels import Labels
 from cptstudio.web.series import facts as run_facts
-from cptstudio.web.series.facts import FactsReader, RunFacts, finite, whole
+from cptstudio.web.series.facts import FactsReader, RunFacts
 
 IMPORTED: Final = "imported"
 
@@ -70,6 +72,7 @@ class RunSummary(RunFacts):
     problems: list[str] = Field(default_factory=list)
     name: str | None = None
     source: str | None = None
+    verdict: Verdict | None = None
 
 
 class Runs(LateModel):
@@ -152,6 +155,9 @@ class Summaries:
             pinned=pinned == run.id,
             problems=problems,
             name=run.id,
+            verdict=verdict_of(
+                facts.evaluations, alive=run.state.alive, trained=facts.step is not None
+            ),
         )
 
     def _facts(self, run: Run) -> RunFacts:

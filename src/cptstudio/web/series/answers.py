@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cptstudio.metrics import AXES, EVALUATION, MEASURES, Axis
+from cptstudio.run_rows import finite
 from cptstudio.web.series import parsing
 from cptstudio.web.series.buckets import reduce_points
 from cptstudio.web.series.columns import RunColumns
-from cptstudio.web.series.facts import finite
 from cptstudio.web.series.parsing import Floats, Integers
 from cptstudio.web.series.smoothing import smoothed
 

@@ -8,12 +8,11 @@ a hundred runs stays quick; long files are searched in a thread meanwhile.
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import statistics
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field
 
@@ -28,12 +27,14 @@ from cptstudio.run_rows import (
     Row,
     best_of,
     current_rows,
+    finite,
     held_spans,
     is_row,
     last_row,
     read_newest_first,
     resumed_after,
     row_of_line,
+    whole,
 )
 from cptstudio.runs.following import Follower
 from cptstudio.validation import LateModel
@@ -71,6 +72,7 @@ class RunFacts(LateModel, frozen=True):
         updated: Unix time of the newest row.
         complete: whether all evaluations were found yet.
         newest: the newest training row.
+        evaluations: the first row of one and the newest.
     """
 
     step: int | None = None
@@ -89,6 +91,7 @@ class RunFacts(LateModel, frozen=True):
     complete: bool = Field(True, exclude=True)
     newest: Row = Field(default_factory=dict, exclude=True)
     evaluated: dict[str, Measure] = Field(default_factory=dict, exclude=True)
+    evaluations: tuple[Row, ...] = Field((), exclude=True)
 
 
 class FactsReader:
@@ -154,6 +157,7 @@ class FactsReader:
             complete=complete,
             newest=newest,
             evaluated=evaluated,
+            evaluations=_ends(evaluations, latest),
         )
 
     def _sparkline(self, size: int) -> tuple[float, ...]:
@@ -166,17 +170,11 @@ class FactsReader:
         return curve
 
 
-def finite(value: Any) -> float | None:
-    """A finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def whole(value: Any) -> int | None:
-    """A whole number, or None."""
-    number = finite(value)
-    return int(number) if number is not None and abs(number) < 2**63 else None
+def _ends(evaluations: list[Row], latest: Row | None) -> tuple[Row, ...]:
+    """The first evaluation and the newest, which may lie behind what was searched."""
+    first = evaluations[:1]
+    newest = latest or (evaluations[-1] if evaluations else None)
+    return (*first, *([newest] if newest is not None and [newest] != first else []))
 
 
 def _measure(rows: list[Row], latest: Row | None, metric: Metric, complete: bool) -> Measure:

@@ -2,6 +2,7 @@
 import { announce } from "../components/announce.js";
 import { Problem, stateWords } from "../components/elements.js";
 import { Tabs } from "../components/tabs.js";
+import { RunVerdict } from "../components/verdict.js";
 import { runsChanged, status, watchRun } from "../lib/live.js";
 import { h, useEffect, useRef, useState } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
@@ -115,6 +116,7 @@ function RunPage({ id }) {
   return [
     h(RunHeader, { key: "head", run, actions: h(RunActions, { run, changed: again, dialog, setDialog }) }),
     h(Remedies, { key: "remedies", run, changed: again }),
+    h(RunVerdict, { key: "verdict", run }),
     error && h(Problem, { key: "error", error, retry: reload }),
     h(Curves, { series, run, key: "charts" }),
     h(RunTabs, { key: "tabs", run, again: `${turn} ${concerned.current}`, changed: again, setDialog }),

@@ -1,0 +1,38 @@
+/** What a run's evaluations say, as the server puts it: a sentence with its certainty, or a few words. */
+import { urlOf } from "../lib/api.js";
+import { integer } from "../lib/format.js";
+import { h } from "../lib/preact.js";
+import { Badge } from "./elements.js";
+
+/** @typedef {"good" | "warn" | "bad" | "neutral"} Tone */
+/** @typedef {{kind: string, tone: Tone, text: string, short: string}} Part */
+/**
+ * @typedef {{text: string, short: string, tone: Tone, parts: Part[], advice: string, merge: boolean,
+ *   step: number | null, basis: string}} Verdict
+ */
+
+const ICONS = /** @type {Record<Tone, string>} */ ({ good: "check", warn: "alert", bad: "alert", neutral: "info" });
+
+/** The whole verdict of a run. @param {{run: any}} props */
+export function RunVerdict({ run }) {
+  const verdict = /** @type {Verdict | null | undefined} */ (run.verdict);
+  if (!verdict) return null;
+  return h("section", { class: `verdict verdict-${verdict.tone}`, "aria-label": "Verdict" },
+    h("p", { class: "verdict-text" },
+      verdict.parts.map((part) => [h("span", { key: part.kind + part.text, class: `verdict-${part.tone}` }, part.text),
+        " "]),
+      verdict.advice && (verdict.merge
+        ? h("a", { href: urlOf("/evaluate", { view: "merge", run: run.id }) }, verdict.advice)
+        : verdict.advice)),
+    verdict.step != null && verdict.basis !== ""
+      && h("p", { class: "hint" }, `At step ${integer(verdict.step)}. ${verdict.basis}`));
+}
+
+/** The same in a few words, for lists. @param {{verdict: Verdict | null | undefined}} props */
+export function ShortVerdict({ verdict }) {
+  const parts = (verdict?.parts ?? []).filter((part) => part.short);
+  if (!verdict || !parts.length) return null;
+  return h("span", { class: "verdict-short", title: verdict.text },
+    parts.map((part) => h(Badge, { key: part.short, tone: part.tone === "neutral" ? "quiet" : part.tone,
+      icon: ICONS[part.tone] }, part.short)));
+}
