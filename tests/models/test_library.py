@@ -13,6 +13,7 @@ from cptstudio.errors import UserError
 from cptstudio.models import architectures, hub
 from cptstudio.models.hugging_face_cache import cached_models
 from cptstudio.models.library import ModelLibrary
+from cptstudio.models.license import read_license
 from cptstudio.workspace import Workspace
 from tests.models.fake_hub import FakeHub
 
@@ -174,3 +175,24 @@ def test_the_hub_is_searched_by_words(hub_server: FakeHub) -> None:
     hub_server.faults.broken_api = "<html>sign in to the hotel's network</html>"
     with pytest.raises(UserError, match="no hub gives"):
         hub.search("small")
+
+
+@pytest.mark.parametrize(
+    ("card", "found"),
+    [
+        ("---\nlicense: apache-2.0\n---\n# A model", "apache-2.0"),
+        ("\ufeff---\r\ntags: [x]\r\nlicense: mit\r\n---\r\n", "mit"),
+        ("---\nlicense: other\nlicense_name: own-terms\n---\n", "own-terms"),
+        ("---\nlicense: other\n---\n", "other"),
+        ("---\nlicense: [mit]\n---\n", "mit"),
+        ("---\nlicense: [mit, gpl]\n---\n", None),
+        ("---\nlicense: {a: [\n---\n", None),
+        ("license: mit\n", None),
+        (f"---\nlicense: {'x' * 200}\n---\n", None),
+        ("---\n- mit\n---\n", None),
+    ],
+)
+def test_the_license_is_what_the_card_names(tmp_path: Path, card: str, found: str | None) -> None:
+    assert read_license(tmp_path) is None
+    (tmp_path / "README.md").write_text(card, encoding="utf-8", newline="")
+    assert read_license(tmp_path) == found

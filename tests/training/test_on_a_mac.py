@@ -45,10 +45,21 @@ def test_a_calibration_on_a_mac_says_how_to_split(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = parse_settings(small_settings(batch={"rows": 5}))
-    assert measure(workspace, settings, steps=1).advice is None
+    told: list[tuple[str, int | None]] = []
+    measured: Any = measure(workspace, settings, steps=1, tell=lambda *one: told.append(one))
+    assert measured.advice is None
+    # Whoever waits is told what for, and a number only where steps are counted.
+    assert told == [
+        ("Loading the model", None),
+        ("First step, which is not counted", None),
+        ("Measuring speed", 0),
+        ("Measuring speed", 1),
+        ("Writing a trial checkpoint", None),
+        ("Measuring evaluation", None),
+    ]
     mac = dataclasses.replace(describe_machine(), accelerator="metal")
     monkeypatch.setattr(calibration, "describe_machine", lambda: mac)
     monkeypatch.setattr("cptstudio.training.watchdog.LAYER_SECONDS", 1e-9)
-    measured: Any = measure(workspace, settings, steps=1)
+    measured = measure(workspace, settings, steps=1)
     assert measured.split == {"rows": 1, "accumulation": 5}
     assert "Set Rows to 1 and Accumulation to 5" in measured.advice

@@ -107,7 +107,8 @@ def test_epochs_cover_every_batch_exactly(workspace: Workspace) -> None:
 
 
 def warnings_of(workspace: Workspace, **changes: Any) -> str:
-    return "\n".join(make_plan(workspace, minimal(**changes), MACHINE).warnings)
+    made = make_plan(workspace, minimal(**changes), MACHINE)
+    return "\n".join(one.sentence for one in made.warnings)
 
 
 def test_warnings_name_their_reason(workspace: Workspace) -> None:
@@ -151,7 +152,7 @@ def test_where_nothing_is_held_out_evaluations_cost_nothing(
     data = {"corpora": [{"name": "nothing-held-out"}]}
     plan = make_plan(workspace, minimal(data=data, length="2 steps"), MACHINE)
     assert plan.seconds(1.0) == plan.length.steps
-    assert not any("Evaluation adds" in warning for warning in plan.warnings)
+    assert not any("Evaluation adds" in warning.sentence for warning in plan.warnings)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_another_machine_is_planned_for_by_its_name(workspace: Workspace) -> Non
     plan = make_plan(workspace, minimal(batch={"rows": 65536}), machine_named("M3 Pro 36 GB"))
     assert plan.settings.compute.dtype == "bfloat16" and plan.disk_free is None
     assert plan.memory_available == 27 * 2**30 - 1_000_000_000
-    assert any("and M3 Pro 36 GB has 28.0 GB for it" in warning for warning in plan.warnings)
+    assert any("and M3 Pro 36 GB has 28.0 GB for it" in one.sentence for one in plan.warnings)
 
 
 def test_replay_has_a_default_share(workspace: Workspace) -> None:

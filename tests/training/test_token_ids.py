@@ -97,7 +97,7 @@ def test_think_tokens_without_rows_are_refused_by_the_plan(
 
 def test_prompts_are_looked_at_too_and_the_template_is_told(thinking: Workspace) -> None:
     plan = make_plan(thinking, parse_settings(settings("plain")))
-    (warning,) = [one for one in plan.warnings if "chat template" in one]
+    (warning,) = [one.sentence for one in plan.warnings if "chat template" in one.sentence]
     assert "'<think>'" in warning
     evaluation = {"prompts": ["a number", "</think>Now"]}
     with pytest.raises(UserError) as caught:

@@ -255,7 +255,7 @@ def test_training_gets_the_memory_when_it_needs_it(loaded: Web) -> None:
     assert making_room.warning(tasks, 1_000_000) is None
     assert "unloaded" in (making_room.warning(tasks, 10**15) or "")
     plan = loaded.post("/api/plan", {"settings": tree})
-    assert not any("unloaded" in warning for warning in plan["warnings"])
+    assert not any("unloaded" in one["sentence"] for one in plan["warnings"])
     making_room.make_room(tasks, run_that_needs(loaded, "small", 64))
     assert loaded.get("/api/inference")["running"]
     making_room.make_room(tasks, run_that_needs(loaded, "vast", 2**40))

@@ -48,7 +48,9 @@ def test_a_plan_fills_in_what_is_left_open(web: Web) -> None:
     assert facts["tokens"] >= facts["steps"]
     assert 0 < facts["checkpoint_bytes"] <= facts["disk_needed_bytes"] < facts["disk_free_bytes"]
     assert facts["memory_bytes"] < facts["memory_available_bytes"]
-    assert any("general" in warning.lower() for warning in answer["warnings"])
+    assert sum(facts["memory_parts"].values()) == facts["memory_bytes"]
+    [about_replay] = [one for one in answer["warnings"] if "general text" in one["sentence"]]
+    assert about_replay["field"] == "data.corpora"
     assert answer["command"] == "cpt-studio train --name first --model toy --corpus domain"
     assert yaml.safe_load(answer["yaml"]) == tree
 

@@ -334,7 +334,7 @@ def _free_name(workspace: Workspace, settings: TrainingSettings) -> str:
 
 def facts(made: Plan, seconds: float | None) -> dict[str, Any]:
     """A plan as plain values; seconds only where they were measured."""
-    found = {**made.facts, "warnings": list(made.warnings)}
+    found = {**made.facts, "warnings": [one.sentence for one in made.warnings]}
     if seconds is not None:
         found["seconds"] = seconds
     return found
@@ -394,4 +394,4 @@ def _size(count: float) -> str:
 
 def _warn(made: Plan) -> None:
     for warning in made.warnings:
-        errors.print(f"[yellow]Note:[/] {escape(warning)}", soft_wrap=True)
+        errors.print(f"[yellow]Note:[/] {escape(warning.sentence)}", soft_wrap=True)

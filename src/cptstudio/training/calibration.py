@@ -92,7 +92,7 @@ def measure(
     *,
     steps: int = STEPS,
     seconds: float = SECONDS,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[str, int | None], None] = lambda phase, done: None,
 ) -> Calibration:
     """Do real steps in this process.
 
@@ -100,7 +100,7 @@ def measure(
         settings: as for `prepare_run`; what is not set is chosen.
         steps: measured at most, after one that is not.
         seconds: end after about so long, with one measured step at least.
-        progress: called after each step with the number done and the number planned.
+        tell: called with each phase as it begins; while steps are measured with how many are done.
     """
     import mlx.core as mx
 
@@ -109,6 +109,7 @@ def measure(
     from cptstudio.training.setup import set_up
     from cptstudio.training.step import TrainingStep
 
+    tell("Loading the model", None)
     config, _ = plan_config(workspace, "calibration", settings)
     setup = set_up(config)
     step = TrainingStep(setup)
@@ -116,6 +117,7 @@ def measure(
     began = time.perf_counter()
     durations: list[float] = []
     tokens = next_batch = 0
+    tell("First step, which is not counted", None)
     for number in range(steps + 1):
         started = time.perf_counter()
         done = step.submit(number, next_batch, Limits())
@@ -125,14 +127,16 @@ def measure(
         if number:
             durations.append(time.perf_counter() - started)
             tokens += done.tokens
-        progress(number + 1, steps + 1)
+        tell("Measuring speed", number)
         if durations and time.perf_counter() - began > seconds:
             break
     peak = mx.get_peak_memory()
     mx.reset_peak_memory()
+    tell("Writing a trial checkpoint", None)
     save_seconds = _trial_save(workspace, config, setup, len(durations) + 1, next_batch)
     peak_of_save = mx.get_peak_memory()
     seconds_per_step = statistics.median(durations)
+    tell("Measuring evaluation", None)
     return Calibration(
         seconds_per_step=seconds_per_step,
         tokens_per_second=tokens / sum(durations),
@@ -236,11 +240,12 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Measure what the request plans, as a job."""
     leave_out_torch()
 
-    def tell(done: int, total: int) -> None:
-        answer.progress(phase="measuring", done=done, total=total, unit="steps", final=True)
+    def tell(phase: str, done: int | None) -> None:
+        known = {} if done is None else {"done": done, "total": STEPS, "unit": "steps"}
+        answer.progress(phase=phase, final=True, **known)
 
     workspace = Workspace.held(request["workspace"])
-    measured = measure(workspace, parse_settings(request["settings"]), progress=tell)
+    measured = measure(workspace, parse_settings(request["settings"]), tell=tell)
     return asdict(measured) | {"advice": measured.advice}
 
 

@@ -76,7 +76,7 @@ class Plan:
         memory_available: bytes of it that a run may take.
         disk_needed: bytes of all checkpoints that stay, and of the one being written.
         disk_free: bytes where the runs lie; None for another machine, whose disk is not known.
-        warnings: sentences, each with its reason.
+        warnings: what to consider, each with its reason and the field to change.
     """
 
     settings: TrainingSettings
@@ -93,7 +93,7 @@ class Plan:
     checkpoint_bytes: int
     disk_needed: int
     disk_free: int | None
-    warnings: tuple[str, ...]
+    warnings: tuple[Finding, ...]
 
     @property
     def trained(self) -> int:
@@ -273,32 +273,37 @@ def _model_problems(
 # --- warnings --------------------------------------------------------------------------------
 
 
-def _about_data(plan: Plan, order: RowOrder) -> Iterator[str]:
+def _about_data(plan: Plan, order: RowOrder) -> Iterator[Finding]:
     for member, passes in zip(order.members, order.passes_per_epoch, strict=True):
         seen = float(passes) * plan.epochs
         if seen > MOST_EPOCHS:
-            yield (
+            yield Finding(
                 f"The corpus {member.name!r} is read {seen:.1f} times. After about {MOST_EPOCHS} "
                 "passes, repeated text teaches little and overfitting grows (Muennighoff et al., "
-                "arXiv 2305.16264)."
+                "arXiv 2305.16264).",
+                "length",
             )
     data = plan.settings.data
     if not data.replay_share:
-        yield (
+        replayed = any(use.role == "replay" for use in data.corpora)
+        yield Finding(
             "No general text is replayed. A few percent of it keep the model from forgetting what "
-            "it knew, at almost no cost in the domain (Ibrahim et al., arXiv 2403.08763)."
+            "it knew, at almost no cost in the domain (Ibrahim et al., arXiv 2403.08763).",
+            "data.replay_share" if replayed else "data.corpora",
         )
     for use, corpus in zip(data.corpora, plan.corpora, strict=True):
         if not len(corpus.token_store(plan.tokenizer_hash).documents_of("validation")):
-            yield (
+            yield Finding(
                 f"The corpus {use.name!r} has no validation documents, so nothing will show how "
-                "the model does on it."
+                "the model does on it.",
+                "data.corpora",
             )
     part = plan.evaluation_part
     if part > LARGEST_EVALUATION_PART:
-        yield (
+        yield Finding(
             f"Evaluation adds about {part:.0%} to the training time. Increase “Evaluate every” or "
-            "lower “Evaluation size”."
+            "lower “Evaluation size”.",
+            "evaluation.every",
         )
 
 
@@ -310,7 +315,7 @@ def held_out_sizes(corpora: Sequence[Corpus], tokenizer_hash: str) -> list[int]:
     ]
 
 
-def _about_rate(plan: Plan) -> Iterator[str]:
+def _about_rate(plan: Plan) -> Iterator[Finding]:
     settings = plan.settings
     rate = settings.optimizer.learning_rate or 0.0
     kind = settings.method.kind or "full"
@@ -322,29 +327,38 @@ def _about_rate(plan: Plan) -> Iterator[str]:
         return
     effect = "may wreck what the model knows" if rate > high else "will hardly change the model"
     size = f"{parameters / 1e6:,.0f}M"
-    yield (
+    yield Finding(
         f"The learning rate {rate:.1e} lies outside the usual {low:.1e} to {high:.1e} for "
-        f"{kind} with {settings.optimizer.name} on {size} parameters: it {effect}."
+        f"{kind} with {settings.optimizer.name} on {size} parameters: it {effect}.",
+        "optimizer.learning_rate",
     )
 
 
-def _about_model(plan: Plan) -> list[str]:
+def _about_model(plan: Plan) -> list[Finding]:
     settings, model = plan.settings, plan.model
     size = plan.corpora[0].token_store(plan.tokenizer_hash).tokenizer.vocabulary_size
-    found = template_warning(size, model.embedding_rows, model.path)
+    about_model = template_warning(size, model.embedding_rows, model.path)
     context = settings.data.context_length or 0
+    found = []
     if model.context_limit is not None and context > model.context_limit:
         found.append(
-            f"The context of {context:,} tokens is longer than the {model.context_limit:,} that "
-            "the model was made for; it has not learned such positions."
+            Finding(
+                f"The context of {context:,} tokens is longer than the {model.context_limit:,} "
+                "that the model was made for; it has not learned such positions.",
+                "data.context_length",
+            )
         )
-    found += known_differences(read_model_config(model.path), context)
+    about_model += known_differences(read_model_config(model.path), context)
+    found += [Finding(sentence, "model.path") for sentence in about_model]
     if settings.method.kind == "dora":
         found += _frozen_experts(plan.network.without_dora(settings.method))
     for use, corpus in zip(settings.data.corpora, plan.corpora, strict=True):
         loss = corpus.token_store(plan.tokenizer_hash).manifest.loss
         if loss is not None and loss.share > LARGEST_LOSS:
-            found += [f"The corpus {use.name!r}: {line}" for line in loss_lines(loss, None)]
+            found += [
+                Finding(f"The corpus {use.name!r}: {line}", "data.corpora")
+                for line in loss_lines(loss, None)
+            ]
     if settings.method.kind == "full" or settings.method.train_embeddings:
         return found
     for use, corpus in zip(settings.data.corpora, plan.corpora, strict=True):
@@ -353,19 +367,25 @@ def _about_model(plan: Plan) -> list[str]:
         density = manifest.tokens.get("train", 0) / size if size else 0.0
         if use.role == "domain" and density > FALLBACK_TOKENS_PER_BYTE:
             found.append(
-                f"The corpus {use.name!r} takes {density:.2f} tokens a byte: the tokenizer spells "
-                "much of it out, as with a script new to the model. Turn on “Train embeddings and "
-                "head”."
+                Finding(
+                    f"The corpus {use.name!r} takes {density:.2f} tokens a byte: the tokenizer "
+                    "spells much of it out, as with a script new to the model. Turn on “Train "
+                    "embeddings and head”.",
+                    "method.train_embeddings",
+                )
             )
     return found
 
 
-def _frozen_experts(layers: int) -> list[str]:
+def _frozen_experts(layers: int) -> list[Finding]:
     if not layers:
         return []
     return [
-        f"{layers:,} layers that hold several experts stay frozen, because mlx-lm has no DoRA for "
-        "them; lora would train them too."
+        Finding(
+            f"{layers:,} layers that hold several experts stay frozen, because mlx-lm has no DoRA "
+            "for them; lora would train them too.",
+            "method.kind",
+        )
     ]
 
 
@@ -379,15 +399,17 @@ def _what_needs_less(settings: TrainingSettings) -> str:
     return f"{', '.join(ways[:-1])} or {ways[-1]}"
 
 
-def _about_resources(plan: Plan) -> Iterator[str]:
+def _about_resources(plan: Plan) -> Iterator[Finding]:
     if plan.memory.total > MEMORY_PART * plan.memory_available:
-        yield (
+        yield Finding(
             f"A step needs about {plan.memory.total / 1e9:.1f} GB of memory, and "
             f"{plan.machine.name or 'this machine'} has {plan.memory_available / 1e9:.1f} GB for "
-            f"it. Use {_what_needs_less(plan.settings)}."
+            f"it. Use {_what_needs_less(plan.settings)}.",
+            "batch.rows",
         )
     if plan.disk_free is not None and plan.disk_needed > plan.disk_free:
-        yield (
+        yield Finding(
             f"The checkpoints need about {plan.disk_needed / 1e9:.1f} GB of disk, and "
-            f"{plan.disk_free / 1e9:.1f} GB are free."
+            f"{plan.disk_free / 1e9:.1f} GB are free.",
+            "checkpoints.keep_last",
         )

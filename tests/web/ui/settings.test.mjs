@@ -28,7 +28,8 @@ test("settings are read from their schema", () => {
   assert.deepEqual([length.kind, length.initial], ["length", "1 epochs"]);
   assert.deepEqual([kind.name, kind.kind, kind.choices, kind.basic],
     ["optimizer.kind", "choice", ["adamw", "muon"], true]);
-  assert.deepEqual([rate.automatic, rate.unit, rate.kind, rate.bounds], [true, "%", "number", "above 0, at most 1"]);
+  assert.deepEqual([rate.automatic, rate.unit, rate.kind], [true, "%", "number"]);
+  assert.deepEqual(rate.limits, { whole: false, unit: "%", least: undefined, most: 1, above: 0, below: undefined });
   assert.deepEqual(["", "data", "new_group"].map(groupTitle), ["Run", "Data", "New group"]);
 });
 

@@ -28,11 +28,11 @@ def view(request: pytest.FixtureRequest, browser: Browser, studio: RunningServer
 
 
 def test_new_run(view: Page) -> None:
-    view.goto("/new")
+    view.goto("/new?view=all")
     expect(view.get_by_role("radio", name=re.compile("^toy"))).to_be_visible()
     assert_accessible(view)
     view.get_by_role("button", name="Start", exact=True).click()
-    expect(view.get_by_role("region", name=re.compile("To be solved"))).to_be_visible()
+    expect(view.get_by_role("region", name="Fix these before starting")).to_be_visible()
     assert_accessible(view)
     view.get_by_role("button", name="Import YAML…").click()
     view.get_by_label("YAML", exact=True).fill("nonsense: 1")

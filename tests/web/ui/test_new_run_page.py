@@ -21,6 +21,9 @@ from tests.web.ui.conftest import signed_in
 
 __all__ = ["hub_server", "model_files"]  # Fixtures, which pytest finds by their names here.
 
+FORM = "/new?view=all"
+"""All on one page, as experts have it."""
+
 pytestmark = pytest.mark.slow
 expect.set_options(timeout=PATIENCE * 1000)
 
@@ -47,36 +50,43 @@ def shown_text(page: Page, title: str) -> str:
 
 def choose_model_and_corpora(page: Page) -> None:
     page.get_by_role("radio", name=re.compile("^toy")).check()
-    first, second = (page.get_by_role("group", name=f"Corpus {number}") for number in (1, 2))
-    page.get_by_role("button", name="Choose a corpus").click()
-    # None is taken by itself, and the menu has the focus.
-    expect(first.get_by_label("Corpus", exact=True)).to_have_value("")
-    expect(first.get_by_label("Corpus", exact=True)).to_be_focused()
-    first.get_by_label("Corpus", exact=True).select_option("domain")
-    page.get_by_role("button", name="Add another corpus").click()
-    second.get_by_label("Corpus", exact=True).select_option("general")
-    expect(first.get_by_label("Role")).to_have_value("domain")
-    expect(second.get_by_label("Role")).to_have_value("replay")
+    domain, general = (
+        page.get_by_role("checkbox", name=name, exact=True) for name in ("domain", "general")
+    )
+    # None is taken by itself, and the focus stays with what was chosen.
+    expect(domain).not_to_be_checked()
+    expect(general).not_to_be_checked()
+    domain.check()
+    expect(domain).to_be_focused()
+    general.check()
+    expect(role_of(page, "domain")).to_have_value("domain")
+    expect(role_of(page, "general")).to_have_value("replay")
+
+
+def role_of(page: Page, corpus: str) -> Locator:
+    return page.get_by_role("group", name=corpus, exact=True).get_by_label("Role")
 
 
 def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
-    page.goto("/new")
-    expect(page.get_by_text("Still needed: a base model and a corpus.")).to_be_visible()
+    page.goto(FORM)
+    expect(page.get_by_text("Choose a base model and a corpus to start.")).to_be_visible()
     choose_model_and_corpora(page)
-    expect(page.get_by_text("full training possible")).to_be_visible()
+    expect(page.get_by_role("radio", name="toy")).to_have_accessible_description(
+        re.compile(r"35 k parameters · 140 kB · llama · context 128.*no license named")
+    )
     # The unit that is typed counts, and the menu says so.
     page.get_by_label("Length", exact=True).fill("6 steps")
     expect(page.get_by_label("Length: unit")).to_have_value("steps")
-    page.get_by_label("Context length").fill("32")
+    page.get_by_role("textbox", name="Context length").fill("32")
     page.get_by_label("Rows", exact=True).fill("2")
     page.get_by_label("Learning rate", exact=True).fill("0,003")
-    page.get_by_label("Replay share").fill("25%")
+    page.get_by_label("Replay share", exact=True).fill("25%")
     expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
     page.get_by_label("Learning rate", exact=True).focus()
     expect(page.get_by_role("textbox", name="Replay share")).to_have_value("0.25")
     expect(plan_fact(page, "Steps")).to_contain_text("6")
-    expect(plan_fact(page, "Tokens")).to_contain_text("a step")
-    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("fits")
+    expect(plan_fact(page, "Tokens")).to_contain_text("per step")
+    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("OK")
     expect(plan_fact(page, "Trained")).to_contain_text("parameters")
     machine = page.get_by_label("Plan for another machine")
     machine.fill("m3 pro 37gb")
@@ -86,7 +96,7 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     machine.fill("")
     expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("of this machine's")
     page.get_by_role("button", name="Evaluation", exact=True).click()
-    page.get_by_label("Evaluation size").fill("500")
+    page.get_by_role("textbox", name="Evaluation size").fill("500")
     name = page.get_by_label("Name of the run")
     expect(name).to_have_value("domain-toy-1")
     name.fill("first")
@@ -109,7 +119,7 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     result = wait_for(lambda: (directory / "result.json").is_file(), "the run's end")
     assert result and json.loads((directory / "result.json").read_text())["outcome"] == "completed"
 
-    page.goto("/new?from=first")
+    page.goto(f"{FORM}&from=first")
     expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
     expect(page.get_by_label("Length", exact=True)).to_have_value("6")
     name = page.get_by_label("Name of the run")
@@ -119,8 +129,70 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     expect(name).to_have_accessible_description(re.compile("There is a run named first"))
 
 
+def test_step_by_step_back_and_forth(page: Page, studio: RunningServer) -> None:
+    """What a newcomer does: a choice a step, help and problems in their places, and Start."""
+    steps = page.get_by_role("navigation", name="Steps")
+    page.goto("/new")
+    page.wait_for_url("**/new?step=model")
+    # What the step lacks is said, and nothing is gone to.
+    page.get_by_role("button", name="Next: Data").click()
+    expect(page.get_by_role("radio", name=re.compile("^toy"))).to_be_focused()
+    expect(page.locator("#setting-model-path-sentences")).to_be_visible()
+    page.get_by_role("radio", name=re.compile("^toy")).check()
+    expect(page.locator("#setting-model-path-sentences")).to_have_count(0)
+    page.get_by_role("button", name="Next: Data").click()
+    page.wait_for_url("**/new?step=data")
+    expect(page.get_by_role("heading", name="Data")).to_be_focused()
+    page.get_by_role("button", name="Next: Training").click()
+    domain = page.get_by_role("checkbox", name="domain", exact=True)
+    expect(domain).to_be_focused()
+    domain.check()
+    page.get_by_role("button", name="Next: Training").click()
+    length = page.get_by_label("Length", exact=True)
+    presets = page.get_by_role("group", name="Preset")
+    expect(presets.get_by_role("radio", name="Standard")).to_be_checked()
+    presets.get_by_role("radio", name="Quick try").check()
+    expect(length).to_have_value("50")
+    length.fill("soon")
+    expect(presets).to_contain_text("your own settings")
+    # The plan and Start are in view in every step, and lead to what is wrong.
+    bar = page.get_by_role("region", name="Plan and start")
+    expect(bar.get_by_text("Fix 1 problem to start.")).to_be_in_viewport()
+    page.go_back()
+    page.wait_for_url("**/new?step=data")
+    expect(steps.get_by_role("button", name=re.compile("Training.*Needs a change"))).to_be_visible()
+    bar.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("region", name="Fix these before starting").get_by_role("button").click()
+    page.wait_for_url("**/new?step=training")
+    expect(length).to_be_focused()
+    expect(length).to_have_value("soon")
+    length.fill("4 steps")
+    page.get_by_role("button", name="About Length").click()
+    expect(page.get_by_text("An epoch is one pass over the domain")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="About Length")).to_be_focused()
+    page.get_by_role("button", name="Next: Review").click()
+    warnings = page.get_by_role("region", name="2 warnings")
+    warnings.get_by_role("button", name="Go to Evaluate every").click()
+    page.wait_for_url("**/new?step=training")
+    expect(page.get_by_role("textbox", name="Evaluate every")).to_be_focused()
+    page.go_back()
+    expect(warnings).to_contain_text("No general text is replayed")
+    warnings.get_by_role("button", name="Go to Corpora").click()
+    page.wait_for_url("**/new?step=data")
+    expect(domain).to_be_focused()
+    page.reload()
+    steps.get_by_role("button", name=re.compile("Review")).click()
+    page.get_by_label("Name of the run").fill("by-steps")
+    bar.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url("**/runs/by-steps")
+    directory = Workspace(studio.workspace).run("by-steps")
+    assert str(read_config(directory).settings.length) == "4 steps"
+    wait_for(lambda: (directory / "result.json").is_file(), "the run's end")
+
+
 def test_a_model_is_checked_against_transformers(page: Page) -> None:
-    page.goto("/new?model=toy")
+    page.goto(f"{FORM}&model=toy")
     page.get_by_role("button", name="Check against transformers: toy").click()
     place = page.locator(".model-check")
     expect(place.get_by_role("status")).to_contain_text(
@@ -136,7 +208,7 @@ def test_a_field_and_its_run_agree_in_any_locale(
     """What is typed, what the field shows then, and what the YAML of the run says."""
     context = signed_in(browser, studio, base_url=studio.origin, locale=locale)
     page = context.new_page()
-    page.goto("/new")
+    page.goto(FORM)
     import_settings(page, small_settings(length="3 steps"))
     rate = page.get_by_label("Learning rate", exact=True)
     for typed, meant in (("0,0005", 0.0005), (",001", 0.001), ("1e-4", 1e-4), ("0.1%", 0.001)):
@@ -166,7 +238,7 @@ def test_a_field_and_its_run_agree_in_any_locale(
 
 
 def test_a_fresh_link_begins_anew_and_a_reload_keeps_the_draft(page: Page) -> None:
-    link = "/new?model=toy&corpus=domain"
+    link = f"{FORM}&model=toy&corpus=domain"
     rate = page.get_by_label("Learning rate", exact=True)
     page.goto(link)
     expect(page.get_by_role("radio", name=re.compile("^toy"))).to_be_checked()
@@ -178,18 +250,27 @@ def test_a_fresh_link_begins_anew_and_a_reload_keeps_the_draft(page: Page) -> No
     page.goto(link)
     expect(page.get_by_role("radio", name=re.compile("^toy"))).to_be_checked()
     expect(rate).to_have_value("")
-    page.goto("/new?model=toy")
+    # The draft of before is offered, and goes on where it was.
+    expect(page.get_by_role("region", name="Draft")).to_contain_text("toy on domain")
+    page.get_by_role("button", name="Continue the draft").click()
+    expect(rate).to_have_value("0.002")
+    expect(page.get_by_role("region", name="Draft")).to_have_count(0)
+    page.go_back()
+    expect(rate).to_have_value("")
+    page.get_by_role("button", name="Discard it").click()
+    page.goto(f"{FORM}&model=toy")
+    expect(page.get_by_role("region", name="Draft")).to_have_count(0)
     expect(page.get_by_role("radio", name=re.compile("^toy"))).to_be_checked()
-    expect(page.get_by_role("group", name="Corpus 1")).to_have_count(0)
+    expect(page.get_by_role("checkbox", name="domain", exact=True)).not_to_be_checked()
 
 
 def test_start_asks_before_what_cannot_fit(page: Page, studio: RunningServer) -> None:
     directory = Workspace(studio.workspace).run("huge")
-    page.goto("/new")
+    page.goto(FORM)
     data = small_settings()["data"] | {"context_length": 1_048_576}
     import_settings(page, small_settings(batch={"rows": 65_536}, data=data))
     page.get_by_label("Name of the run").fill("huge")
-    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("too much")
+    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("Won't fit")
     page.get_by_role("button", name="Start", exact=True).click()
     dialog = page.get_by_role("dialog", name="Start a run that does not fit?")
     needed = page.locator(".plan-share", has_text="Memory").inner_text()
@@ -217,25 +298,25 @@ def test_a_choice_is_not_called_wrong_before_its_plan_is_there(
     page: Page, studio: RunningServer
 ) -> None:
     held: list[Route] = []
-    page.goto("/new")
+    page.goto(FORM)
     page.get_by_role("button", name="Start", exact=True).click()
-    problems = page.get_by_role("region", name=re.compile("To be solved"))
+    problems = page.get_by_role("region", name="Fix these before starting")
     expect(problems).to_contain_text("Base model")
     page.route("**/api/plan", lambda route: held.append(route))
     with page.expect_request("**/api/plan"):
         choose_model_and_corpora(page)
     expect(problems).to_have_count(0)
-    expect(page.get_by_text("The plan is being worked out.")).to_be_visible()
+    expect(page.locator("#start-note").get_by_text("Calculating…")).to_be_visible()
     # Whatever is asked from now on passes, too.
     page.route("**/api/plan", lambda route: route.continue_())
     for route in held:
         route.continue_()
-    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("fits")
+    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("OK")
 
 
 def test_a_click_on_start_waits_for_the_plan(page: Page, studio: RunningServer) -> None:
     held: list[Route] = []
-    page.goto("/new")
+    page.goto(FORM)
     import_settings(page, small_settings(length="2 steps"))
     expect(plan_fact(page, "Steps")).to_contain_text("2")
     page.route("**/api/plan", lambda route: held.append(route))
@@ -261,7 +342,7 @@ def test_a_click_on_start_waits_for_the_plan(page: Page, studio: RunningServer) 
 
 def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:
     run = Workspace(studio.workspace).run("parent")
-    page.goto("/new")
+    page.goto(FORM)
     import_settings(page, small_settings(length="3 steps"))
     page.get_by_label("Name of the run").fill("parent")
     expect(plan_fact(page, "Steps")).to_contain_text("3")
@@ -271,7 +352,7 @@ def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:
     # The keeper needs a moment more than the trainer to have ended.
     wait_for(lambda: (run.parents[2] / ".cpt-studio/runs/parent/exit.json").exists(), "the exit")
 
-    page.goto("/new?from=parent&checkpoint=step-00000003")
+    page.goto(f"{FORM}&from=parent&checkpoint=step-00000003")
     expect(page.get_by_role("heading", name="Fork of parent")).to_be_visible()
     # Half of it is what goes on where memory ran out with one row.
     expect(page.get_by_role("textbox", name="Context length")).to_be_enabled()
@@ -297,12 +378,12 @@ def test_a_run_waits_in_the_queue(page: Page, studio: RunningServer) -> None:
     body = {"name": "endless", "settings": endless, "queue": False}
     assert studio.api(cookie, "POST", "/api/runs", body).status == 201
     try:
-        page.goto("/new")
+        page.goto(FORM)
         import_settings(page, small_settings(length="2 steps"))
         page.get_by_label("Name of the run").fill("patient")
         expect(plan_fact(page, "Steps")).to_contain_text("2")
         expect(page.get_by_text("endless is training now.")).to_be_visible()
-        page.get_by_role("button", name="Put into the queue").click()
+        page.get_by_role("button", name="Add to queue").click()
         page.wait_for_url("**/runs/patient")
         waiting = studio.api(cookie, "GET", "/api/status").json["queue"]["waiting"]
         assert [one["run"] for one in waiting] == ["patient"]
@@ -314,13 +395,13 @@ def test_a_run_waits_in_the_queue(page: Page, studio: RunningServer) -> None:
 
 
 def test_problems_stand_at_their_fields(page: Page) -> None:
-    page.goto("/new")
+    page.goto(FORM)
     rate = page.get_by_label("Learning rate", exact=True)
     rate.fill("7")
     expect(rate).to_have_attribute("aria-invalid", "true")
     expect(rate).to_have_accessible_description(re.compile("Use at most 1\\."))
     page.get_by_role("button", name="Start", exact=True).click()
-    summary = page.get_by_role("region", name="To be solved before this run can start")
+    summary = page.get_by_role("region", name="Fix these before starting")
     expect(summary).to_be_focused()
     expect(summary.get_by_role("listitem")).to_have_count(3)
     summary.get_by_role("button", name="Learning rate").click()
@@ -330,16 +411,16 @@ def test_problems_stand_at_their_fields(page: Page) -> None:
     page.get_by_role("button", name="Reset Learning rate").click()
     expect(rate).to_have_value("")
     expect(rate).not_to_have_attribute("aria-invalid", "true")
-    assert page.url.endswith("/new")
+    assert page.url.endswith(FORM)
 
     choose_model_and_corpora(page)
     expect(summary).to_have_count(0)
-    page.get_by_role("group", name="Corpus 1").get_by_label("Role").select_option("evaluation")
+    role_of(page, "domain").select_option("evaluation")
     expect(page.get_by_role("group", name="Corpora")).to_contain_text(
         "Give at least one corpus the role domain."
     )
     # A group that is closed opens nothing, but a field with a problem is there.
-    page.get_by_role("group", name="Corpus 1").get_by_label("Role").select_option("domain")
+    role_of(page, "domain").select_option("domain")
     group = page.get_by_role("button", name=re.compile("^Schedule"))
     group.click()
     page.get_by_label("Warm-up", exact=True).fill("soon")
@@ -350,10 +431,10 @@ def test_problems_stand_at_their_fields(page: Page) -> None:
 
 
 def test_advanced_shows_what_was_changed(page: Page) -> None:
-    page.goto("/new")
+    page.goto(FORM)
     group = page.get_by_role("button", name=re.compile("^Optimizer"))
     group.click()
-    page.get_by_label("Beta 2").fill("0.99")
+    page.get_by_label("Beta 2", exact=True).fill("0.99")
     page.get_by_label("Optimizer", exact=True).select_option("muon")
     group.click()
     changed = page.locator(".group", has=group).get_by_role("listitem")
@@ -373,7 +454,7 @@ def test_yaml_out_and_in(page: Page, tmp_path: Path) -> None:
         schedule={"kind": "wsd", "warmup": "2 steps"},
         evaluation={"every": "4 steps", "max_tokens": 500, "prompts": ["def f(", "two\nlines"]},
     )
-    page.goto("/new")
+    page.goto(FORM)
     import_settings(page, tree)
     expect(plan_fact(page, "Steps")).to_contain_text("12")
     expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
@@ -398,16 +479,16 @@ def test_yaml_out_and_in(page: Page, tmp_path: Path) -> None:
 
 
 def test_the_time_is_measured(page: Page) -> None:
-    page.goto("/new")
+    page.goto(FORM)
     import_settings(page, small_settings())
-    page.get_by_role("button", name="Calibrate").click()
+    page.get_by_role("button", name="Estimate time").click()
     expect(page.locator("[data-fact=time]")).to_contain_text("about")
     page.get_by_role("textbox", name="Context length").fill("64")
     expect(page.locator("[data-fact=time]")).to_contain_text("other settings")
 
 
 def test_names_are_text(page: Page, studio: RunningServer) -> None:
-    page.goto("/new")
+    page.goto(FORM)
     name = page.get_by_label("Name of the run")
     expect(name).to_be_visible()
     attack = "<img src=x onerror=alert(1)>"
@@ -435,7 +516,7 @@ def test_an_empty_workspace_leads_on(
         page = context.new_page()
         page.goto("/data")
         expect(page.get_by_role("heading", name="No corpus yet")).to_be_visible()
-        page.goto("/new")
+        page.goto(FORM)
         expect(page.get_by_text("There is no model on this machine yet")).to_be_visible()
         expect(page.get_by_text("There is no corpus yet.")).to_be_visible()
         page.get_by_text("Download a model", exact=True).click()

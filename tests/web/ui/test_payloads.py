@@ -143,7 +143,7 @@ def test_no_payload_runs_on_any_page(browser: Browser, hostile: RunningServer) -
     watched.look("/data/payloads?tab=problems", name)
     watched.look("/data/payloads?tab=documents", name)
     watched.look("/data/payloads?tab=rows", "pwned()")
-    watched.look("/new", first)
+    watched.look("/new?view=all", first)
     watched.look("/compare?runs=hostile", "hostile")
     watched.page.goto("/data?add=1")
     watched.page.get_by_label("In", exact=True).select_option(

@@ -39,7 +39,7 @@ def test_retention_is_where_a_new_run_begins(page: Page, studio: RunningServer) 
     keep.fill("5")
     keep.press("Tab")
     expect(page.locator("[data-preference=keep_last]")).to_contain_text("Saved")
-    page.goto("/new")
+    page.goto("/new?view=all")
     expect(page.locator(".group", has_text="Checkpoints").get_by_role("listitem")).to_contain_text(
         "5"
     )

@@ -192,6 +192,8 @@ def _summary(studio: Studio, name: str) -> CorpusSummary:
         ],
         problems=report["problem_count"],
         problem_files=report["problem_files"],
+        languages=(report["languages"] or {}).get("text_bytes", {}),
+        warnings=facts["warnings"],
         active_job=job,
     )
 

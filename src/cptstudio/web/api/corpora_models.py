@@ -103,6 +103,10 @@ class CorpusSummary(LateModel):
     tokens: list[TokenCounts] = []
     problems: int = 0
     problem_files: int | None = None
+    languages: dict[str, float] = Field(
+        {}, description="Share of the text by language, the largest first."
+    )
+    warnings: list[str] = []
     error: str | None = None
     active_job: Job | None = None
 

@@ -11,6 +11,7 @@ from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription
 from cptstudio.models import hub_address
 from cptstudio.models.library import Model
+from cptstudio.models.license import read_license
 from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound, Problem
@@ -66,6 +67,7 @@ class ModelFacts(LateModel):
     full_training: FullTraining
     origin: dict[str, Any] | None = None
     merge: str | None = Field(None, description="Which sum of models a saved merge is.")
+    license: str | None = Field(None, description='As its card names it, such as "apache-2.0".')
     error: str | None
 
 
@@ -158,6 +160,7 @@ def _facts(model: Model) -> ModelFacts:
         full_training=FullTraining(possible=False, reason=model.error),
         origin=model.origin.model_dump() if model.origin else None,
         merge=model.merge,
+        license=read_license(model.path),
         error=model.error,
     )
     return _with_description(facts, model.description) if model.description else facts

@@ -11,7 +11,7 @@ from cptstudio import yaml_text
 from cptstudio.errors import Finding, UserError, by_field
 from cptstudio.settings import parse_settings
 from cptstudio.training.known_machines import machine_named, names
-from cptstudio.training.planning import make_plan
+from cptstudio.training.planning import Plan, make_plan
 from cptstudio.validation import LateModel
 from cptstudio.web import cli_equivalent as equal_command
 from cptstudio.web.api.openapi import route
@@ -52,6 +52,17 @@ class Machines(LateModel):
     machines: list[str]
 
 
+class MemoryParts(LateModel):
+    """What a step's memory at its peak is made of, in bytes; the parts add up to `memory_bytes`."""
+
+    weights: int = Field(description="Parameters, and their copies in the computation's type.")
+    optimizer: int
+    gradients: int = Field(description="Of the parameters: accumulated, or ready for the update.")
+    activations: int = Field(
+        description="With their gradients and the logits; 0 where the update takes more."
+    )
+
+
 class PlanFacts(LateModel):
     """What the run would be; sizes in bytes."""
 
@@ -67,6 +78,7 @@ class PlanFacts(LateModel):
     tokens_per_epoch: int
     epochs: float
     memory_bytes: int
+    memory_parts: MemoryParts
     memory_available_bytes: int
     disk_needed_bytes: int
     disk_free_bytes: int | None = Field(description="Null for another machine.")
@@ -86,7 +98,7 @@ class PlanAnswer(LateModel):
 
     settings: dict[str, Any] | None = Field(description="With every value filled in.")
     facts: PlanFacts | None
-    warnings: list[str]
+    warnings: list[Finding] = Field(description="What to consider, and the field to change.")
     problems: list[str] = Field(description="Sentences that name their fields.")
     fields: dict[str, list[str]] = Field(description="Sentences by field.")
     findings: list[Finding]
@@ -102,8 +114,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def plan(body: PlanBody) -> PlanAnswer:
         """What is wrong with the settings is part of the answer, by field."""
         answer = PlanAnswer(
-            settings=None, facts=None, warnings=[], problems=[], fields={}, findings=[],
-            command=None, yaml=None,
+            settings=None, facts=None, warnings=[], problems=[], fields={},
+            findings=[], command=None, yaml=None,
         )  # fmt: skip
         try:
             settings = parse_settings(body.settings)
@@ -118,11 +130,13 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             answer.fields = by_field(answer.findings)
             return answer
         answer.settings = made.settings.model_dump(mode="json")
-        answer.facts = PlanFacts(**made.facts, evaluation_part=made.evaluation_part)
+        answer.facts = PlanFacts(
+            **made.facts, memory_parts=_memory_parts(made), evaluation_part=made.evaluation_part
+        )
         room = None
         if elsewhere is None:
             room = making_room.warning(studio.inference, made.memory.total)
-        answer.warnings = [*made.warnings, *([room] if room else [])]
+        answer.warnings = [*made.warnings, *([Finding(room)] if room else [])]
         return answer
 
     @route(bp, "GET", "/plan/machines", summary="Machines to plan for")
@@ -135,6 +149,17 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         return YamlAnswer(settings=settings.model_dump(mode="json", exclude_unset=True))
 
     return bp
+
+
+def _memory_parts(made: Plan) -> MemoryParts:
+    memory = made.memory
+    at_update = memory.update > memory.backward
+    return MemoryParts(
+        weights=memory.weights,
+        optimizer=memory.optimizer,
+        gradients=memory.accumulated + (memory.update if at_update else 0),
+        activations=0 if at_update else memory.backward,
+    )
 
 
 def _parse_yaml(text: str) -> dict[str, Any]:

@@ -23,6 +23,9 @@ export const colourScheme = signal(stored("colour-scheme", "system"));
 /** Whether single keys are shortcuts. */
 export const shortcuts = signal(stored("shortcuts", "on") !== "off");
 
+/** How a new run is made: "steps" one after the other, or "all" on one page. */
+export const newRunView = signal(stored("new-run-view", "steps") === "all" ? "all" : "steps");
+
 /** Keep the document and the cookies as the preferences say; the shell calls it once. */
 export function startPreferences() {
   effect(() => {
@@ -35,4 +38,5 @@ export function startPreferences() {
     store("colour-scheme", scheme);
   });
   effect(() => store("shortcuts", shortcuts.value ? "on" : "off"));
+  effect(() => store("new-run-view", newRunView.value));
 }

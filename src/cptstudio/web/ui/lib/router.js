@@ -18,13 +18,14 @@ export const queryNumber = (text) => (text && Number.isFinite(Number(text)) ? Nu
  * Go to another page or view.
  *
  * @param {string} url path with query
- * @param {{replace?: boolean}=} options replace: no new entry in the history
+ * @param {{replace?: boolean, state?: any}=} options replace: no new entry in the history; state: what the entry keeps
  */
 export function navigate(url, options) {
+  const state = options?.state ?? null;
   if (options?.replace) {
-    history.replaceState(null, "", url);
+    history.replaceState(state, "", url);
   } else {
-    history.pushState(null, "", url);
+    history.pushState(state, "", url);
   }
   route.value = here();
 }
@@ -48,13 +49,13 @@ export function withQuery(changes) {
 }
 
 /**
- * Change query parameters in place.
+ * Change query parameters in place. What the entry of the history keeps stays with the page.
  *
  * @param {Record<string, string | number | boolean | null | undefined>} changes
  * @param {{push?: boolean}=} options push: the browser's Back undoes it
  */
 export function setQuery(changes, options) {
-  navigate(withQuery(changes), { replace: !options?.push });
+  navigate(withQuery(changes), { replace: !options?.push, state: history.state });
 }
 
 /** Follow history and plain clicks on links of this site without loading the page again. */

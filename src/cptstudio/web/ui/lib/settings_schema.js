@@ -19,7 +19,6 @@
  * @property {boolean} automatic null is allowed and means "chosen for you"
  * @property {unknown} initial the value used when none is given
  * @property {readonly string[]} choices of kind "choice"
- * @property {string} bounds in words, "" where there are none
  * @property {import("./typed_number.js").Options & import("./typed_number.js").Bounds} limits of a number
  */
 
@@ -85,7 +84,6 @@ export function readSettings(schema) {
       automatic,
       initial: required ? undefined : plain(property["default"] ?? null),
       choices,
-      bounds: boundsInWords(value),
       limits: limitsOf(value, unit),
     };
   }
@@ -126,18 +124,4 @@ function limitsOf(value, unit) {
   const bound = (name) => (typeof value[name] === "number" ? Number(value[name]) : undefined);
   return { whole: value["type"] === "integer", unit, least: bound("minimum"), most: bound("maximum"),
     above: bound("exclusiveMinimum"), below: bound("exclusiveMaximum") };
-}
-
-/** @param {Json} value @returns {string} */
-function boundsInWords(value) {
-  const low = value["minimum"] ?? value["exclusiveMinimum"];
-  const high = value["maximum"] ?? value["exclusiveMaximum"];
-  /** @param {unknown} number */
-  const shown = (number) => (typeof number === "number" ? number.toLocaleString("en-US") : "");
-  const parts = [];
-  if (low !== undefined) parts.push(value["minimum"] === undefined ? `above ${shown(low)}` : `at least ${shown(low)}`);
-  if (high !== undefined) parts.push(value["maximum"] === undefined
-    ? `below ${shown(high)}`
-    : `at most ${shown(high)}`);
-  return parts.join(", ");
 }

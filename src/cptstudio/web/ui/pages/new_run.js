@@ -1,19 +1,36 @@
-/** New run: the form, the plan beside it, and Start. */
+/** New run: model, data, training and review, step by step or on one page; plan and Start always in view. */
 
 import { get } from "../lib/api.js";
 import { h, useEffect, useMemo, useRef, useState } from "../lib/preact.js";
-import { route } from "../lib/router.js";
+import { newRunView } from "../lib/preferences.js";
+import { route, setQuery } from "../lib/router.js";
 import { announce } from "../components/announce.js";
 import { Button, Problem } from "../components/elements.js";
 import { Advanced } from "./new_run/advanced.js";
+import { DraftNotice } from "./new_run/draft_notice.js";
 import { Exchange } from "./new_run/exchange.js";
-import { NewRunForm } from "./new_run/form.js";
+import { draftOf, NewRunForm } from "./new_run/form.js";
+import { goTo, inSteps } from "./new_run/go_to.js";
 import { MixtureEditor } from "./new_run/mixture.js";
 import { ModelPicker } from "./new_run/model_picker.js";
-import { controlId, otherProblems, shownProblems } from "./new_run/problems.js";
+import { PlanPanel } from "./new_run/plan_panel.js";
+import { otherProblems, shownProblems } from "./new_run/problems.js";
+import { PresetChoice } from "./new_run/preset_choice.js";
+import { RunName } from "./new_run/run_name.js";
 import { SettingControl } from "./new_run/setting_control.js";
-import { SidePanel } from "./new_run/side_panel.js";
 import { StartBar } from "./new_run/start.js";
+import { StepList } from "./new_run/step_list.js";
+import { shownStep, stepOfSetting, STEPS } from "./new_run/steps.js";
+
+/** @typedef {import("./new_run/steps.js").StepId} StepId */
+
+/** What each step is for. @type {{[step in StepId]: string}} */
+const LEADS = {
+  model: "The model that will learn from your text. A base model suits this best.",
+  data: "What it should learn, and general text that keeps it from forgetting.",
+  training: "Choose a preset. Everything else is chosen for you, and can be changed.",
+  review: "What the run will take.",
+};
 
 /** Basic settings with an editor of their own. */
 const OWN_EDITOR = new Set(["model.path", "data.corpora"]);
@@ -29,17 +46,16 @@ function rank(setting) {
 }
 
 export default function NewRunPage() {
-  const from = route.value.query["from"] ?? null;
-  const checkpoint = route.value.query["checkpoint"] ?? null;
-  const { corpus = null, model = null, replay = null, length = null } = route.value.query;
-  return h(NewRun, { key: `${from}/${checkpoint}/${corpus}/${model}/${replay}/${length}`, from, checkpoint, corpus,
-    model, replay, length });
+  const { from = null, checkpoint = null, corpus = null, model = null, replay = null, length = null } =
+    route.value.query;
+  const origin = { from, checkpoint, corpus, model, replay, length };
+  const draft = draftOf(origin);
+  return h(NewRun, { key: `${draft} ${JSON.stringify(origin)}`, origin, draft });
 }
 
-/** @param {import("./new_run/form.js").Origin} origin */
-function NewRun(origin) {
-  const { from } = origin;
-  const form = useMemo(() => new NewRunForm(origin), []);
+/** @param {{origin: import("./new_run/form.js").Origin, draft: string}} props */
+function NewRun({ origin, draft }) {
+  const form = useMemo(() => new NewRunForm(origin, draft), []);
   const [corpora, setCorpora] = useState(/** @type {any[]|null} */ (null));
   const [corporaError, setCorporaError] = useState(/** @type {unknown} */ (null));
   const summary = useRef(/** @type {HTMLElement|null} */ (null));
@@ -54,6 +70,14 @@ function NewRun(origin) {
     void loadCorpora();
     return () => form.close();
   }, []);
+  const steps = inSteps();
+  const ready = form.ready.value;
+  const step = shownStep(route.value.query["step"], form.values.value);
+  useEffect(() => {
+    // The step stays while its choice is made, so it is the address's.
+    if (ready && steps && route.value.query["step"] !== step) setQuery({ step });
+  }, [ready, steps, step]);
+  useFocus(form, steps ? step : null);
   const showProblems = () => {
     announce("The run cannot be started yet.");
     // The summary appears with this very change, so it is focused after it was drawn.
@@ -62,27 +86,85 @@ function NewRun(origin) {
   const settings = form.settings.value ?? [];
   const basic = settings.filter((setting) => setting.basic && !OWN_EDITOR.has(setting.name))
     .sort((one, other) => rank(one) - rank(other));
-  const advanced = settings.filter((setting) => !setting.basic);
-  return h("div", { class: "new-run stack" },
+  const controls = (/** @type {StepId} */ id) => h("div", { class: "setting-grid" },
+    basic.filter((setting) => stepOfSetting(setting.name) === id).map((setting) =>
+      h(SettingControl, { key: setting.name, form, setting })));
+  return h("div", { class: `new-run ${steps ? "new-run-steps" : "new-run-all"}` },
     h("header", { class: "page-head" },
-      h("h1", {}, form.fork ? `Fork of ${from}` : "New run"),
+      h("h1", {}, form.fork ? `Fork of ${origin.from}` : "New run"),
       h(Origin, { form }),
-      form.ready.value && h(Button, { small: true, onClick: () => form.startOver() },
-        from === null ? "Start over" : "Undo all changes")),
+      ready && h("div", { class: "row" },
+        h(Button, { small: true, onClick: () => form.startOver() },
+          origin.from === null ? "Start over" : "Undo all changes"),
+        h(ViewChoice, { steps }))),
     form.loadError.value !== null && h(Problem, { error: form.loadError.value, retry: () => form.load() }),
-    form.ready.value && h("div", { class: "new-run-columns" },
-      h("div", { class: "new-run-form" },
-        h(ProblemSummary, { form, place: summary }),
-        corporaError !== null && h(Problem, { error: corporaError, retry: loadCorpora }),
-        h(ModelPicker, { form }),
-        h(MixtureEditor, { form, corpora }),
-        h("fieldset", { class: "basics" },
-          h("legend", {}, "Training"),
-          h("div", { class: "setting-grid" },
-            basic.map((setting) => h(SettingControl, { key: setting.name, form, setting })))),
-        h(Advanced, { form, settings: advanced }),
-        h(Exchange, { form })),
-      h("div", { class: "new-run-side" }, h(SidePanel, { form }), h(StartBar, { form, showProblems }))));
+    ready && [
+      h(DraftNotice, { key: "draft", form }),
+      steps && h(StepList, { key: "steps", form, step }),
+      h(ProblemSummary, { key: "problems", form, place: summary }),
+      corporaError !== null && h(Problem, { key: "error", error: corporaError, retry: loadCorpora }),
+      h("div", { key: "columns", class: "new-run-columns" },
+        h("div", { class: "new-run-form" },
+          h(Panel, { id: "model", steps, step }, h(ModelPicker, { form })),
+          h(Panel, { id: "data", steps, step },
+            h(MixtureEditor, { form, corpora }),
+            controls("data")),
+          h(Panel, { id: "training", steps, step },
+            h(PresetChoice, { form }),
+            controls("training"),
+            h(Advanced, { form, folded: steps,
+              settings: settings.filter((setting) => !setting.basic) }))),
+        h("div", { class: "new-run-side" },
+          h(Panel, { id: "review", steps, step },
+            h(RunName, { form }),
+            h(PlanPanel, { form }),
+            h(Exchange, { form })))),
+      h(StartBar, { key: "start", form, showProblems, step: steps ? step : null }),
+    ]);
+}
+
+/**
+ * The focus goes to the control that was asked for, else to the step that was gone to.
+ * @param {import("./new_run/form.js").NewRunForm} form @param {StepId|null} step null where all are shown
+ */
+function useFocus(form, step) {
+  const wanted = form.focusOn.value;
+  const before = useRef({ step: /** @type {StepId|null} */ (null), wanted });
+  useEffect(() => {
+    const moved = before.current.step !== null && step !== null && before.current.step !== step;
+    const asked = wanted !== null && wanted !== before.current.wanted;
+    before.current = { step, wanted };
+    const place = asked ? document.getElementById(wanted.id)
+      : moved ? document.getElementById(`step-${step}-title`) : null;
+    if (place === null) return;
+    if (moved && !asked) scrollTo(0, 0);
+    place.focus({ preventScroll: true });
+    if (asked) place.scrollIntoView({ block: "center" });
+  }, [step, wanted]);
+}
+
+/** A step's part of the page. @param {{id: StepId, steps: boolean, step: StepId, children?: any}} props */
+function Panel({ id, steps, step, children }) {
+  const number = STEPS.findIndex((one) => one.id === id) + 1;
+  return h("section", { class: "step-panel", "data-step": id, hidden: steps && step !== id,
+    "aria-labelledby": `step-${id}-title` },
+    h("h2", { id: `step-${id}-title`, tabIndex: -1 }, h("span", { class: "step-panel-number" }, `${number} `),
+      STEPS[number - 1]?.title),
+    steps && h("p", { class: "step-lead" }, LEADS[id]),
+    children);
+}
+
+/** @param {{steps: boolean}} props */
+function ViewChoice({ steps }) {
+  const choose = (/** @type {"steps"|"all"} */ view) => {
+    newRunView.value = view;
+    setQuery({ view: null, step: null });
+  };
+  return h("div", { class: "view-choice", role: "group", "aria-label": "Form" },
+    h(Button, { small: true, "aria-pressed": steps ? "true" : "false", onClick: () => choose("steps") },
+      "Step by step"),
+    h(Button, { small: true, "aria-pressed": steps ? "false" : "true", onClick: () => choose("all") },
+      "All on one page"));
 }
 
 /** @param {{form: NewRunForm}} props */
@@ -90,8 +172,7 @@ function Origin({ form }) {
   const { from, checkpoint } = form.origin;
   if (from === null) return null;
   const run = h("a", { href: `/runs/${encodeURIComponent(from)}` }, from);
-  if (checkpoint === null) return h("p", { class: "hint" }, "With the settings of ", run,
-    "; change what shall differ.");
+  if (checkpoint === null) return h("p", { class: "hint" }, "Settings of ", run, "; change what should differ.");
   return h("p", { class: "hint" }, "Starts from the weights of ", run,
     ` at ${checkpoint}, with fresh optimizer state.`);
 }
@@ -100,19 +181,13 @@ function Origin({ form }) {
 function ProblemSummary({ form, place }) {
   const problems = shownProblems(form);
   const others = form.attempted.value ? otherProblems(form) : [];
-  if (problems.length + others.length === 0) return null;
-  /** @param {string} name */
-  const go = (name) => {
-    const control = document.getElementById(controlId(name));
-    control?.scrollIntoView({ block: "center" });
-    control?.focus();
-  };
+  if (!form.attempted.value || problems.length + others.length === 0) return null;
   return h("section", { class: "problem-summary", tabIndex: -1, ref: place,
     "aria-labelledby": "problem-summary-title" },
-    h("h2", { id: "problem-summary-title" }, "To be solved before this run can start"),
+    h("h2", { id: "problem-summary-title" }, "Fix these before starting"),
     h("ul", {},
       problems.map((problem) => h("li", { key: problem.name },
-        h("button", { type: "button", class: "link", onClick: () => go(problem.name) }, problem.title),
+        h("button", { type: "button", class: "link", onClick: () => goTo(form, problem.name) }, problem.title),
         ": ", problem.sentences.join(" "))),
       others.map((sentence) => h("li", { key: sentence }, sentence))));
 }

@@ -2,13 +2,14 @@
 
 import { post } from "../../lib/api.js";
 import { duration } from "../../lib/format.js";
-import { h, useState } from "../../lib/preact.js";
+import { h, useEffect, useState } from "../../lib/preact.js";
 import { useWork } from "../../lib/resource.js";
 import { announce } from "../../components/announce.js";
 import { jobs } from "../../lib/live.js";
 import { Button, Problem } from "../../components/elements.js";
 import { JobProgress } from "../../components/progress.js";
 import { isEnded, noteJob, useJob } from "../../lib/jobs.js";
+import { totalSeconds } from "./plan_words.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 /** @typedef {import("./form.js").Facts} Facts */
@@ -41,7 +42,15 @@ export function Calibration({ form, facts }) {
   const job = useJob(own === null ? null : (jobs.value[own.id] ?? null),
     (ended) => announce(`${ended.title}: ${ended.state}.`));
   const current = costKey(form);
-  const measured = job?.state === "done" ? job.result.seconds_per_step : null;
+  const fresh = own?.key === current;
+  const result = job?.state === "done" ? job.result : null;
+  const perStep = result !== null && fresh ? result.seconds_per_step : null;
+  useEffect(() => {
+    form.perStep.value = perStep;
+    return () => {
+      form.perStep.value = null;
+    };
+  }, [perStep]);
   const begin = () => run(async () => {
     const begun = await post("/api/plan/calibrate", { settings: form.tree() });
     noteJob(begun);
@@ -51,24 +60,24 @@ export function Calibration({ form, facts }) {
   });
   const running = job !== null && !isEnded(job);
   return h("div", { class: "calibration" },
-    h("dl", {}, h("div", { class: "plan-fact" }, h("dt", {}, "Time"),
-      h("dd", { "data-fact": "time" }, measured === null
-        ? "not measured"
-        : own?.key !== current
-          ? "measured with other settings"
-          : `about ${duration(measured * facts.steps * (1 + facts.evaluation_part))}`))),
-    running
-      ? h(JobProgress, { job })
-      : h(Button, { small: true, busy: asking, onClick: begin }, measured === null ? "Calibrate" : "Calibrate again"),
-    !running && measured === null && h("p", { class: "hint" },
-      "Runs a few real steps to tell the time. Nothing of them is kept."),
-    measured !== null && own?.key === current && job?.result.save_seconds != null && h("p", { class: "hint" },
-      `A trial checkpoint took ${duration(job.result.save_seconds)}.`),
-    measured !== null && own?.key === current && job?.result.split && h("div", { class: "notice notice-warn" },
-      h("div", { class: "stack" }, h("p", {}, job.result.advice),
+    h("div", { class: "plan-time" },
+      h("dl", {}, h("div", { class: "plan-fact" }, h("dt", {}, "Time"),
+        h("dd", { "data-fact": "time" }, result === null
+          ? "not measured"
+          : perStep === null
+            ? "measured with other settings"
+            : `about ${duration(totalSeconds(facts, perStep))}, ${duration(perStep)} per step`))),
+      !running && h(Button, { small: true, busy: asking, onClick: begin },
+        result === null ? "Estimate time" : "Estimate again")),
+    running ? h(JobProgress, { job })
+      : result === null && h("p", { class: "hint" }, "Runs a few real steps and discards them."),
+    perStep !== null && result.save_seconds != null && h("p", { class: "hint" },
+      `Saving a checkpoint took ${duration(result.save_seconds)}.`),
+    perStep !== null && result.split && h("div", { class: "notice notice-warn" },
+      h("div", { class: "stack" }, h("p", {}, result.advice),
         h(Button, { small: true, onClick: () => {
-          form.set("batch.rows", job.result.split.rows);
-          form.set("batch.accumulation", job.result.split.accumulation);
+          form.set("batch.rows", result.split.rows);
+          form.set("batch.accumulation", result.split.accumulation);
         } }, "Use these"))),
     job !== null && job.state === "failed" && h(JobProgress, { job }),
     error !== null && h(Problem, { error }));

@@ -6,7 +6,8 @@
 import { get, post, randomKey } from "../../lib/api.js";
 import { computed, effect, signal } from "../../lib/preact.js";
 import { readSettings } from "../../lib/settings_schema.js";
-import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
+import { Drafts, PLAIN } from "./drafts.js";
+import { fromTree, same, suggestName, toTree } from "./tree.js";
 
 /** @typedef {import("../../lib/settings_schema.js").Setting} Setting */
 /** @typedef {import("./tree.js").Values} Values */
@@ -23,6 +24,7 @@ import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {number} trained_parameters
  * @property {number} not_loaded_bytes of the model's files, such as a vision tower
  * @property {number} memory_bytes
+ * @property {{weights: number, optimizer: number, gradients: number, activations: number}} memory_parts
  * @property {number} memory_available_bytes
  * @property {number} disk_needed_bytes
  * @property {number|null} disk_free_bytes null for another machine
@@ -41,7 +43,7 @@ import { corporaOf, fromTree, same, suggestName, toTree } from "./tree.js";
  * @typedef {object} Plan
  * @property {unknown} settings resolved, null where the settings cannot be read
  * @property {Facts|null} facts
- * @property {string[]} warnings
+ * @property {Finding[]} warnings what to consider, and the field to change
  * @property {Finding[]} findings what stands in its way
  * @property {string|null} command
  * @property {string|null} yaml
@@ -58,9 +60,10 @@ const PAUSE = 250;
  */
 
 export class NewRunForm {
-  /** @param {Origin} origin */
-  constructor(origin) {
+  /** @param {Origin} origin @param {string} draft id of the draft that this form keeps */
+  constructor(origin, draft) {
     this.origin = origin;
+    this.draft = draft;
     /** @type {import("../../lib/preact.js").Signal<Setting[]|null>} */
     this.settings = signal(null);
     /** Groups of settings that a fork shares with its parent. */
@@ -80,6 +83,8 @@ export class NewRunForm {
     this.planError = signal(null);
     /** @type {import("../../lib/preact.js").Signal<unknown>} */
     this.loadError = signal(null);
+    /** Measured seconds of a step with these settings; null where they were not measured. */
+    this.perStep = signal(/** @type {number|null} */ (null));
     /** The name as typed; null means the suggestion. */
     this.ownName = signal(/** @type {string|null} */ (null));
     /** Another machine to plan for, as typed; empty for this one. Start is always here. */
@@ -97,7 +102,17 @@ export class NewRunForm {
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     this._timer = undefined;
     this._asked = 0;
-    this._key = `cpt-studio.new-run.${origin.from ?? ""}.${origin.checkpoint ?? ""}${entryOf(origin)}`;
+    this._drafts = new Drafts(sessionStorage);
+    /** When the draft that the form began with was kept; null where it began without one. */
+    this.restored = signal(/** @type {number|null} */ (null));
+    /** A draft that was begun elsewhere, to go on with. */
+    this.offered = signal(/** @type {ReturnType<Drafts["newestBesides"]>} */ (null));
+    /** Steps that were left forwards: what they lack is said. */
+    this.left = signal(/** @type {ReadonlySet<string>} */ (new Set()));
+    /** The control that is to have the focus once it is drawn; each wish is a new one. */
+    this.focusOn = signal(/** @type {{id: string}|null} */ (null));
+    /** Groups of the advanced settings that are open. */
+    this.openGroups = signal(/** @type {ReadonlySet<string>} */ (new Set()));
   }
 
   get fork() {
@@ -125,10 +140,12 @@ export class NewRunForm {
       } else {
         this.firstValues = preferred(preferences, settings);
       }
-      const draft = this._draft();
+      const draft = this._drafts.find(this.draft);
       this.values.value = draft?.values ?? { ...this.firstValues };
       if (draft === null) this._begin();
       this.ownName.value = draft?.name ?? null;
+      this.restored.value = draft?.saved ?? null;
+      this.offered.value = draft === null ? this._drafts.newestBesides(this.draft) : null;
       this.settings.value = settings;
       this.ask(0);
     } catch (error) {
@@ -177,7 +194,12 @@ export class NewRunForm {
 
   /** Take all settings from a tree. @param {unknown} tree */
   replace(tree) {
-    this.values.value = fromTree(tree, this.settings.value ?? []);
+    this.take(fromTree(tree, this.settings.value ?? []));
+  }
+
+  /** @param {Values} values all of them, by dotted name */
+  take(values) {
+    this.values.value = values;
     this.changed();
   }
 
@@ -186,6 +208,8 @@ export class NewRunForm {
     this.values.value = { ...this.firstValues };
     this.ownName.value = null;
     this.attempted.value = false;
+    this.left.value = new Set();
+    this.restored.value = null;
     this.machine.value = "";
     this.forget();
     this.ask(0);
@@ -246,11 +270,9 @@ export class NewRunForm {
     });
   }
 
-  /** What is sent: a row without a corpus yet is not part of the mixture. */
+  /** What is sent. */
   tree() {
-    const { "data.corpora": _, ...others } = this.values.value;
-    const uses = corporaOf(this.values.value).filter((use) => use.name !== "");
-    return toTree(uses.length === 0 ? others : { ...others, "data.corpora": uses });
+    return toTree(this.values.value);
   }
 
   /** What a fork changes against its parent, by dotted name; null where it goes back to a default. */
@@ -272,38 +294,47 @@ export class NewRunForm {
     this.closed.value = true;
   }
 
+  /** Put the own draft away. */
   forget() {
-    sessionStorage.removeItem(this._key);
+    this._drafts.forget(this.draft);
+  }
+
+  /** Put the draft of another address away. */
+  refuseOffered() {
+    const offered = this.offered.value;
+    if (offered !== null) this._drafts.forget(offered.id);
+    this.offered.value = null;
+  }
+
+  /** Whether a group of advanced settings is open. @param {string} group @param {boolean} open */
+  openGroup(group, open) {
+    const others = [...this.openGroups.value].filter((one) => one !== group);
+    this.openGroups.value = new Set(open ? [...others, group] : others);
   }
 
   _keep() {
-    const draft = { values: this.values.value, name: this.ownName.value };
-    sessionStorage.setItem(this._key, JSON.stringify(draft));
-  }
-
-  /** @returns {{values: Values, name: string|null}|null} */
-  _draft() {
-    try {
-      const draft = JSON.parse(sessionStorage.getItem(this._key) ?? "null");
-      const usable = draft !== null && typeof draft === "object" && draft.values !== null
-        && typeof draft.values === "object";
-      return usable ? { values: draft.values, name: typeof draft.name === "string" ? draft.name : null } : null;
-    } catch {
-      return null;
-    }
+    const url = new URL(location.href);
+    for (const name of VIEW) url.searchParams.delete(name);
+    this._drafts.keep(this.draft, { values: this.values.value, name: this.ownName.value,
+      url: url.pathname + url.search, saved: Date.now() });
   }
 }
 
+/** Parts of the address that say how the form is shown, not where it begins. */
+const VIEW = ["step", "view"];
+
 /**
- * What tells the draft of a link that names something: it is the page's entry in the history, so
- * that a reload finds the draft and the same link, followed again, begins anew.
- * @param {Origin} origin
+ * Which draft the page at this entry of the history has. Where the address names something to begin with, it is the
+ * entry's own: a reload finds the draft, and the same link, followed again, begins anew.
+ * @param {Origin} origin @returns {string}
  */
-function entryOf({ corpus, model, replay, length }) {
-  if ([corpus, model, replay, length].every((one) => one === null)) return "";
-  const entry = history.state?.draft ?? randomKey();
-  history.replaceState({ ...history.state, draft: entry }, "");
-  return `.${entry}`;
+export function draftOf(origin) {
+  const kept = history.state?.draft;
+  if (typeof kept === "string") return kept;
+  if (Object.values(origin).every((one) => one === null)) return PLAIN;
+  const made = randomKey();
+  history.replaceState({ ...history.state, draft: made }, "");
+  return made;
 }
 
 /**

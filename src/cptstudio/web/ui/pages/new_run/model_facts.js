@@ -17,26 +17,36 @@ import { bytes, count, integer } from "../../lib/format.js";
  * @property {number|null} vocabulary_size
  * @property {{possible: boolean, reason: string|null}} full_training
  * @property {{id: string}|null} origin where it was downloaded from
+ * @property {boolean|null} has_chat_template
+ * @property {string|null} license as its card names it
  * @property {string|null} merge which sum of models it is, where it is a saved merge
  * @property {string|null} error
  */
 
 const PLACES = { workspace: "in this workspace", cache: "in the Hugging Face cache", folder: "a folder" };
 
-/** @param {Model} model */
-export function factsOf(model) {
-  const quantization = model.quantization;
-  const full = model.full_training;
+/** How it is built and how large it is. @param {Model} model */
+export function sizeOf(model) {
   return [
-    model.merge ? `merge: ${model.merge}` : "",
     model.parameters === null ? "" : `${count(model.parameters)} parameters`,
     model.bytes === null ? "" : bytes(model.bytes),
     model.architecture ?? "",
-    quantization === null
-      ? (model.dtype ?? "")
-      : `quantized${quantization.bits === null ? "" : ` to ${quantization.bits} bits`}`,
     model.context_length === null ? "" : `context ${integer(model.context_length)}`,
-    full.possible ? "full training possible" : `no full training: ${full.reason ?? "not possible"}`,
+  ].filter(Boolean).join(" · ");
+}
+
+/** Where it is, and what may be done with it. @param {Model} model */
+export function originOf(model) {
+  return [
+    model.merge ? `merge: ${model.merge}` : "",
+    model.license === null ? "no license named" : `license ${model.license}`,
     PLACES[model.place] ?? "",
   ].filter(Boolean).join(" · ");
+}
+
+/** The type of its weights: "bfloat16", "4-bit". @param {Model} model */
+export function typeOf(model) {
+  if (model.quantization === null) return model.dtype ?? "";
+  return model.quantization.bits === null ? `quantized (${model.quantization.method})`
+    : `${model.quantization.bits}-bit`;
 }

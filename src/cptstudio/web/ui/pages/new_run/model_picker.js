@@ -4,9 +4,10 @@ import { get, post } from "../../lib/api.js";
 import { confirm } from "../../components/dialog.js";
 import { Button, Problem } from "../../components/elements.js";
 import { h, useEffect, useState, withValue } from "../../lib/preact.js";
+import { Choice } from "./choice.js";
 import { ModelCheck } from "./model_check.js";
 import { ModelDownload } from "./model_download.js";
-import { factsOf } from "./model_facts.js";
+import { ModelChoice } from "./model_choice.js";
 import { FieldProblems } from "./setting_control.js";
 import { controlId, problemsOf } from "./problems.js";
 
@@ -55,18 +56,17 @@ export function ModelPicker({ form }) {
       h("input", { id: "model-filter", type: "search", value: filter, autocomplete: "off",
         onInput: withValue(setFilter) })),
     error !== null && h(Problem, { error, retry: () => load() }),
-    models === null && error === null && h("p", { class: "hint" }, "Looking for models…"),
+    models === null && error === null && h("p", { class: "hint", "aria-busy": "true" }, "Looking for models…"),
     models !== null && models.length === 0 && h("p", { class: "empty-note" },
       "There is no model on this machine yet. Download one, or put a folder under models/base/ of the workspace."),
-    h("div", { class: "model-list" },
+    h("div", { class: "choices" },
+      elsewhere && h(Choice, { kind: "radio", name: "model", id, title: value, chosen: true,
+        invalid: problems.length > 0, choose: () => undefined },
+        h("span", { class: "choice-facts" }, "named in the settings, not found among the models of this machine")),
       listed.map((model, index) => h(ModelChoice, { key: model.id, model, chosen: isChosen(model, value),
         id: isChosen(model, value) || (index === 0 && !elsewhere && value === "") ? id : `${id}-${index}`,
-        choose: () => form.set("model.path", model.id) })),
-      elsewhere && h("label", { class: "model-choice" },
-        h("input", { id, type: "radio", name: "model", checked: true,
-          "aria-invalid": problems.length > 0 ? "true" : undefined }),
-        h("span", { class: "model-name" }, value),
-        h("span", { class: "model-facts" }, "named in the settings, not found among the models above"))),
+        invalid: problems.length > 0, describedBy: `${id}-problem`,
+        choose: () => form.set("model.path", model.id) }))),
     checkable && h(ModelCheck, { key: checkable.id, model: checkable }),
     h("div", { id: `${id}-problem`, class: "problem-place" },
       problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
@@ -78,15 +78,6 @@ export function ModelPicker({ form }) {
 /** @param {Model} model @param {string} value */
 function isChosen(model, value) {
   return value !== "" && [model.id, model.path].includes(value);
-}
-
-/** @param {{model: Model, chosen: boolean, id: string, choose: () => void}} props */
-function ModelChoice({ model, chosen, id, choose }) {
-  const unusable = model.error !== null;
-  return h("label", { class: `model-choice${chosen ? " model-chosen" : ""}${unusable ? " model-unusable" : ""}` },
-    h("input", { id, type: "radio", name: "model", checked: chosen, disabled: unusable && !chosen, onChange: choose }),
-    h("span", { class: "model-name" }, model.name),
-    h("span", { class: "model-facts" }, unusable ? `Cannot be used: ${model.error}` : factsOf(model)));
 }
 
 /** A folder that is in no list. @param {{added: (id: string) => void}} props */

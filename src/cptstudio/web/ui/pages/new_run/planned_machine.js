@@ -11,7 +11,7 @@ import { machineProblems } from "./problems.js";
 export function PlannedMachine({ form }) {
   const { data } = useResource("/api/plan/machines");
   const other = form.plan.value?.facts?.machine ?? null;
-  return h("div", {},
+  return h("div", { class: "plan-machine" },
     h(Field, { label: "Plan for another machine", problems: machineProblems(form),
       hint: other === null
         ? "Such as M3 Pro 36 GB, RTX 4090, or 36 GB"

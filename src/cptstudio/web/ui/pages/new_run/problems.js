@@ -1,5 +1,6 @@
 /** Which findings of a plan belong to which setting, and which are shown already. */
 
+import { stepOfSetting } from "./steps.js";
 import { corporaOf } from "./tree.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
@@ -27,7 +28,7 @@ const isAt = (field, name) => field === name || field.startsWith(`${name}.`) || 
  */
 export function problemsOf(form, name) {
   const chosen = form.chosen(name);
-  if (!form.attempted.value && !chosen) return [];
+  if (!form.attempted.value && !form.left.value.has(stepOfSetting(name)) && !chosen) return [];
   // What has been chosen is not missing; the plan that says so was asked for before.
   const old = (/** @type {Finding} */ one) => one.missing && chosen && !one.field.startsWith(`${name}.`);
   const found = (form.plan.value?.findings ?? []).filter((one) => isAt(one.field, name) && !old(one));
@@ -62,7 +63,7 @@ export function otherProblems(form) {
 export function stillNeeded(form) {
   const needed = [];
   if (!form.chosen("model.path")) needed.push("a base model");
-  if (!corporaOf(form.values.value).some((use) => use.name !== "")) needed.push("a corpus");
+  if (corporaOf(form.values.value).length === 0) needed.push("a corpus");
   return needed;
 }
 

@@ -2,6 +2,7 @@
 
 import { h, useEffect, useState, withChecked, withValue } from "../../lib/preact.js";
 import { Button, Select } from "../../components/elements.js";
+import { Help } from "../../components/help.js";
 import { controlId, problemsOf } from "./problems.js";
 import { readNumber, shown, typedNumber } from "../../lib/typed_number.js";
 import { same, splitLength } from "./tree.js";
@@ -19,7 +20,8 @@ export function SettingControl({ form, setting }) {
   const id = controlId(setting.name);
   const problems = problemsOf(form, setting.name);
   const fixed = form.fixed(setting.name);
-  const described = [`${id}-help`, problems.length > 0 ? `${id}-problem` : ""].filter(Boolean).join(" ");
+  const described = [`${id}-help`, fixed ? `${id}-fixed` : "", problems.length > 0 ? `${id}-problem` : ""]
+    .filter(Boolean).join(" ");
   /** @type {Marks} */
   const marks = {
     id,
@@ -35,9 +37,10 @@ export function SettingControl({ form, setting }) {
   return h("div", { class: `setting${isCheckbox ? " setting-check" : ""}`, "data-setting": setting.name },
     h("div", { class: "setting-head" },
       isCheckbox ? [input, label] : label,
+      h(Help, { about: setting.title, id: `${id}-help` }, helpOf(setting)),
       form.chosen(setting.name) && setting.initial !== undefined && !fixed && h(ResetButton, { form, setting })),
     !isCheckbox && input,
-    h("p", { id: `${id}-help`, class: "hint" }, helpOf(form, setting, fixed)),
+    fixed && h("p", { id: `${id}-fixed`, class: "hint" }, "A fork keeps its parent's value."),
     problems.length > 0 && h(FieldProblems, { id: `${id}-problem`, sentences: problems }));
 }
 
@@ -68,11 +71,9 @@ export function shownValue(value) {
   return shown(value);
 }
 
-/** @param {NewRunForm} form @param {Setting} setting @param {boolean} fixed */
-function helpOf(form, setting, fixed) {
-  const bounds = setting.bounds === "" ? "" : ` Allowed: ${setting.bounds}.`;
-  const help = /[.!?)]$/.test(setting.help) ? setting.help : `${setting.help}.`;
-  return `${help}${bounds}${fixed ? " A fork keeps its parent's value." : ""}`;
+/** @param {Setting} setting */
+function helpOf(setting) {
+  return /[.!?)]$/.test(setting.help) ? setting.help : `${setting.help}.`;
 }
 
 /** What the planner took for a setting that is left to it. @param {NewRunForm} form @param {Setting} setting */

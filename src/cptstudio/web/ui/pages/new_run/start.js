@@ -1,22 +1,24 @@
-/** Name, Start and queue. */
+/** What is always in view: the plan in a line, the way through the steps, Start and the queue. */
 
 import { status } from "../../lib/live.js";
-import { h, useState, withValue } from "../../lib/preact.js";
+import { h, useState } from "../../lib/preact.js";
 import { Button, Problem } from "../../components/elements.js";
 import { navigate } from "../../lib/router.js";
 import { startAsking } from "../../components/start_asking.js";
-import { shownProblems, stillNeeded } from "./problems.js";
-import { nameProblem } from "../../lib/names.js";
-import { corporaOf } from "./tree.js";
+import { goTo, showStep } from "./go_to.js";
+import { judgementWords, shortPlan } from "./plan_words.js";
+import { controlId, shownProblems, stillNeeded } from "./problems.js";
+import { problemWithName } from "./run_name.js";
+import { isComplete, neighbour, STEPS } from "./steps.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
+/** @typedef {import("./steps.js").StepId} StepId */
 
-/** @param {{form: NewRunForm, showProblems: () => void}} props */
-export function StartBar({ form, showProblems }) {
+/** @param {{form: NewRunForm, showProblems: () => void, step: StepId|null}} props step: null where all are shown */
+export function StartBar({ form, showProblems, step }) {
   const [busy, setBusy] = useState(/** @type {""|"start"|"queue"} */ (""));
   const [error, setError] = useState(/** @type {unknown} */ (null));
-  const nameProblem = problemWithName(form);
-  const obstacle = obstacleOf(form, nameProblem);
+  const obstacle = obstacleOf(form);
 
   /** @param {boolean} queue */
   const start = async (queue) => {
@@ -27,9 +29,10 @@ export function StartBar({ form, showProblems }) {
       setBusy(queue ? "queue" : "start");
       if (!(await form.planned())) return;
     }
-    if (obstacleOf(form, problemWithName(form)) !== "") {
+    if (obstacleOf(form) !== "") {
       setBusy("");
-      showProblems();
+      if (problemWithName(form) !== "" && shownProblems(form).length === 0) goTo(form, "name");
+      else showProblems();
       return;
     }
     setBusy(queue ? "queue" : "start");
@@ -50,57 +53,73 @@ export function StartBar({ form, showProblems }) {
       setBusy("");
     }
   };
-  return h("section", { class: "start-bar", "aria-label": "Start" },
-    h("div", { class: "start-name" },
-      h("label", { for: "run-name" }, "Name of the run"),
-      h("input", { id: "run-name", type: "text", autocomplete: "off", spellcheck: false, maxLength: 64,
-        value: form.name.value,
-        "aria-describedby": "run-name-help", "aria-invalid": nameProblem === "" ? undefined : "true",
-        onInput: withValue((text) => form.rename(text)) }),
-      h("p", { id: "run-name-help", class: nameProblem === "" ? "hint" : "field-problem" },
-        nameProblem || "Also the name of its folder under models/cpt/.")),
+  const last = step === null || step === "review";
+  return h("section", { class: "start-bar", "aria-label": "Plan and start" },
+    error !== null && h("div", { class: "start-error" }, h(Problem, { error })),
+    h(ShortPlan, { form }),
+    h("p", { id: "start-note", class: obstacle === "" ? "start-note hint" : "start-note start-obstacle" },
+      obstacle || noteOn(status.value)),
     h("div", { class: "start-actions" },
-      h(Button, { kind: "primary", disabled: busy !== "", "aria-describedby": "start-note",
-        onClick: () => start(false) }, busy === "start" ? "Starting…" : form.fork ? "Start the fork" : "Start"),
-      h(Button, { disabled: busy !== "", "aria-describedby": "start-note",
-        onClick: () => start(true) }, busy === "queue" ? "Putting…" : "Put into the queue"),
-      h("p", { id: "start-note", class: obstacle === "" ? "hint" : "start-obstacle" },
-        obstacle || noteOn(status.value))),
-    error !== null && h("div", { class: "start-error" }, h(Problem, { error })));
+      step !== null && h(StepButtons, { form, step }),
+      h(Button, { "data-last": last ? "true" : "false", disabled: busy !== "", "aria-describedby": "start-note",
+        onClick: () => start(true) }, busy === "queue" ? "Adding…" : "Add to queue"),
+      h(Button, { kind: last ? "primary" : "plain", icon: "play", disabled: busy !== "",
+        "aria-describedby": "start-note",
+        onClick: () => start(false) }, busy === "start" ? "Starting…" : form.fork ? "Start the fork" : "Start")));
+}
+
+/** @param {{form: NewRunForm, step: StepId}} props */
+function StepButtons({ form, step }) {
+  const before = neighbour(step, -1);
+  const after = neighbour(step, 1);
+  const next = () => {
+    form.left.value = new Set([...form.left.value, step]);
+    if (after !== null && isComplete(step, form.values.value)) return showStep(after);
+    document.getElementById(controlId(step === "data" ? "data.corpora" : "model.path"))?.focus();
+  };
+  const titleOf = (/** @type {StepId} */ id) => STEPS.find((one) => one.id === id)?.title;
+  return [
+    before && h(Button, { key: "back", "aria-label": `Back: ${titleOf(before)}`, onClick: () => showStep(before) },
+      "Back"),
+    after && h(Button, { key: "next", kind: "primary", onClick: next }, `Next: ${titleOf(after)}`),
+  ];
+}
+
+/** @param {{form: NewRunForm}} props */
+function ShortPlan({ form }) {
+  const facts = form.plan.value?.facts ?? null;
+  const warnings = form.plan.value?.warnings.length ?? 0;
+  if (facts === null) return h("p", { class: "short-plan short-plan-empty" }, form.name.value);
+  return h("div", { class: `short-plan${form.planning.value ? " plan-old" : ""}`,
+    "aria-busy": form.planning.value ? "true" : "false" },
+    h("dl", {}, shortPlan(facts, form.perStep.value).map(({ title, text, judgement }) =>
+      h("div", { key: title, class: `short-fact short-fact-${title.toLowerCase()}` },
+        h("dt", {}, title),
+        h("dd", {}, text, " ", judgement && h("span", { class: `judgement judgement-${judgement}` },
+          judgementWords(judgement)))))),
+    warnings > 0 && h("button", { type: "button", class: "link short-warnings", onClick: () => goTo(form, "warnings") },
+      warnings === 1 ? "1 warning" : `${warnings} warnings`));
 }
 
 /** What Start will do. @param {any} now the studio's status, null while unknown */
 function noteOn(now) {
   const active = /** @type {{id: string}[]} */ (now?.active ?? []).map((run) => run.id);
-  if (active.length === 0) return "Training begins at once and goes on when this page or the server is closed.";
-  return `${active.join(", ")} is training now. Put this run into the queue: it starts when that one has ended.`;
-}
-
-/** @param {NewRunForm} form */
-function problemWithName(form) {
-  const name = form.name.value;
-  const wrong = nameProblem(name, "run");
-  if (wrong !== "") return wrong;
-  if (form.takenNames.value.has(name)) return `There is a run named ${name} already. Choose another name.`;
-  return "";
-}
-
-/**
- * Why the run cannot be started now, as a sentence; "" when it can.
- * @param {NewRunForm} form @param {string} nameProblem
- */
-function obstacleOf(form, nameProblem) {
-  const needed = stillNeeded(form);
-  if (needed.length > 0) return `Still needed: ${needed.join(" and ")}.`;
-  if (corporaOf(form.values.value).some((use) => use.name === "")) {
-    return "Choose a corpus in the empty row, or remove it.";
+  if (active.length === 0) {
+    return "Training starts immediately and continues if you close this page or stop the server.";
   }
-  if (nameProblem !== "") return "The name needs a change.";
-  if (form.planError.value !== null && form.plan.value === null) return "The plan could not be made, see there.";
+  return `${active.join(", ")} is training now. Add this run to the queue: it starts when that one has ended.`;
+}
+
+/** Why the run cannot be started now, as a sentence; "" when it can. @param {NewRunForm} form */
+function obstacleOf(form) {
+  const needed = stillNeeded(form);
+  if (needed.length > 0) return `Choose ${needed.join(" and ")} to start.`;
+  if (problemWithName(form) !== "") return "The name needs a change.";
+  if (form.planError.value !== null && form.plan.value === null) return "The plan could not be made.";
   const plan = form.plan.value;
-  if (plan === null) return "The plan is being worked out.";
+  if (plan === null) return "Calculating…";
   const count = Math.max(plan.findings.length, shownProblems(form).length);
-  if (count > 0 && form.planning.value) return "The plan is being worked out.";
-  if (count > 0) return count === 1 ? "One problem must be solved first." : `${count} problems must be solved first.`;
+  if (count > 0 && form.planning.value) return "Calculating…";
+  if (count > 0) return count === 1 ? "Fix 1 problem to start." : `Fix ${count} problems to start.`;
   return "";
 }

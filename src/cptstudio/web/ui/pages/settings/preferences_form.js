@@ -76,7 +76,7 @@ function Preference({ setting, value, saved, problems, save }) {
           h("input", { ...marks, type: "checkbox", checked: value === true, onChange: withChecked(save) }),
           label, note)
       : [h("div", { key: "head", class: "row" }, label, note), inputOf(setting, marks, value, save)],
-    h("p", { id: `${id}-hint`, class: "hint" }, setting.help, setting.bounds && ` Allowed: ${setting.bounds}.`),
+    h("p", { id: `${id}-hint`, class: "hint" }, setting.help),
     problems.length > 0 && h("div", { id: `${id}-problem`, class: "field-problem" },
       problems.map((sentence) => h("p", { key: sentence }, sentence))));
 }
