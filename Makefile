@@ -74,6 +74,7 @@ bench: .venv/ready-for-tests
 	$(BIN)/python -m pytest -q -m bench
 	$(BIN)/python -m benchmarks.plan_real_sizes --page
 	$(BIN)/python -m benchmarks.plan_architectures
+	$(BIN)/python -m benchmarks.long_contexts
 	$(BIN)/python -m benchmarks.damaged_files --files 2000
 	$(BIN)/python -m benchmarks.against_peers --page
 	$(BIN)/python -m benchmarks.science --page

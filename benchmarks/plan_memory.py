@@ -124,10 +124,10 @@ def make_workspace(root: Path) -> None:
     shutil.copytree(demo, workspace.base_model("demo"))
     for name, shape in _SHAPES.items():
         if shape:
-            _write_model(workspace.base_model(name), demo, **shape)
+            write_model(workspace.base_model(name), demo, **shape)
 
 
-def _write_model(
+def write_model(
     folder: Path,
     demo: Path,
     width: int,
@@ -151,7 +151,7 @@ def _write_model(
         "num_key_value_heads": groups,
         "head_dim": _HEAD_SIZE,
         "vocab_size": words,
-        "max_position_embeddings": 4096,
+        "max_position_embeddings": 131_072,
         "torch_dtype": "float32",
     }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")

@@ -364,6 +364,12 @@ class ComputeSettings(Settings):
         "Compute activations twice to keep less of them: about half the memory for 1.3 "
         "times the time.",
     )
+    long_attention: bool | None = described(
+        None,
+        "Attention in blocks",
+        "Compute attention in blocks of queries, and again for the gradient, so that its memory "
+        "grows with the context and not with its square (default: from 4,096 tokens on).",
+    )
     retry_with_less: bool = described(
         False,
         "Go on when memory runs out",

@@ -52,8 +52,8 @@ def _attend(
 ) -> tuple[mx.array, ...]:
     """The output; then for each tile 1 / sums of exponentials, and the exponentials by piece."""
     # Scores in powers of two.
-    asked = _by_key_head(queries, keys) * (scale / math.log(2))
-    keys, values = _by_key_head(keys, keys)[:, 0], _by_key_head(values, keys)[:, 0]
+    asked = by_key_head(queries, keys) * (scale / math.log(2))
+    keys, values = by_key_head(keys, keys)[:, 0], by_key_head(values, keys)[:, 0]
     groups, length = asked.shape[1:3]
     found: list[list[mx.array]] = []
     kept: list[mx.array] = []
@@ -61,7 +61,7 @@ def _attend(
     for heads in _head_tiles(*asked.shape[:3]):
         found.append([])
         for block, pieces in _blocks(length):
-            tile = _after(_stacked(asked[heads, :, block]), last).swapaxes(-1, -2)
+            tile = after(stacked(asked[heads, :, block]), last).swapaxes(-1, -2)
             scores = [keys[heads, piece] @ tile for piece in pieces]
             scores[-1] = scores[-1] + _future(block.stop - block.start, groups)
             tops = [score.max(axis=-2, keepdims=True) for score in scores]
@@ -76,10 +76,10 @@ def _attend(
             )
             # One tile after the other: the memory of one serves the next.
             last = output * inverse.swapaxes(-1, -2)
-            found[-1].append(_unstacked(last, groups))
+            found[-1].append(unstacked(last, groups))
             kept += [inverse, *exps]
     shape = (*queries.shape[:3], values.shape[-1])
-    return (_joined(found).reshape(shape), *kept)
+    return (joined(found).reshape(shape), *kept)
 
 
 def _attend_vjp(
@@ -88,12 +88,12 @@ def _attend_vjp(
     """Gradients for queries, keys and values (the equations of arXiv 2205.14135, appendix B)."""
     output, *rest = outputs
     kept = iter(rest)
-    asked = _by_key_head(primals[0], primals[1]) * scale
-    keys, values = (_by_key_head(primal, primals[1])[:, 0] for primal in primals[1:])
+    asked = by_key_head(primals[0], primals[1]) * scale
+    keys, values = (by_key_head(primal, primals[1])[:, 0] for primal in primals[1:])
     groups, length = asked.shape[1:3]
     dots = (cotangent * output) @ mx.ones((cotangent.shape[-1], 1))
     # One more column makes the product subtract `dots`.
-    above = _by_key_head(mx.concatenate([cotangent, -dots], axis=-1), primals[1])
+    above = by_key_head(mx.concatenate([cotangent, -dots], axis=-1), primals[1])
     values = mx.concatenate([values, mx.ones((*values.shape[:-1], 1), values.dtype)], axis=-1)
     found: list[list[mx.array]] = []
     sums: list[tuple[mx.array, mx.array]] = []
@@ -103,8 +103,8 @@ def _attend_vjp(
         sum_: tuple[mx.array, mx.array] | None = None
         for block, pieces in _blocks(length):
             inverse = next(kept).swapaxes(-1, -2)
-            weighted = _after(_stacked(above[heads, :, block]), last) * inverse
-            weights, tile = mx.contiguous(weighted[..., :-1]), _stacked(asked[heads, :, block])
+            weighted = after(stacked(above[heads, :, block]), last) * inverse
+            weights, tile = mx.contiguous(weighted[..., :-1]), stacked(asked[heads, :, block])
             query: list[mx.array] = []
             more: list[tuple[mx.array, mx.array]] = []
             for piece in pieces:
@@ -114,11 +114,11 @@ def _attend_vjp(
                 more.append((slopes @ tile, exps @ weights))
             sum_ = _grown(sum_, more)
             last = mx.depends(_sum(query) * scale, list(sum_))
-            found[-1].append(_unstacked(last, groups))
+            found[-1].append(unstacked(last, groups))
         assert sum_ is not None
         sums.append(sum_)
     gradients = [
-        _joined(found),
+        joined(found),
         *(mx.concatenate(list(parts)) for parts in zip(*sums, strict=True)),
     ]
     return tuple(
@@ -128,16 +128,16 @@ def _attend_vjp(
 
 def _attend_stand_in(queries: mx.array, keys: mx.array, values: mx.array, scale: float) -> mx.array:
     """What keeps the exponentials for its gradient, tile by tile, as `_attend` does."""
-    asked = _by_key_head(queries, keys) * scale
+    asked = by_key_head(queries, keys) * scale
     shape = (*queries.shape[:3], values.shape[-1])
-    keys, values = _by_key_head(keys, keys)[:, 0], _by_key_head(values, keys)[:, 0]
+    keys, values = by_key_head(keys, keys)[:, 0], by_key_head(values, keys)[:, 0]
     groups, length = asked.shape[1:3]
     found: list[list[mx.array]] = []
     last: mx.array | None = None
     for heads in _head_tiles(*asked.shape[:3]):
         found.append([])
         for block, pieces in _blocks(length):
-            tile = _after(_stacked(asked[heads, :, block]), last).swapaxes(-1, -2)
+            tile = after(stacked(asked[heads, :, block]), last).swapaxes(-1, -2)
             outputs = []
             for piece in pieces:
                 scores = keys[heads, piece] @ tile
@@ -145,11 +145,11 @@ def _attend_stand_in(queries: mx.array, keys: mx.array, values: mx.array, scale:
                 exps = held(mx.sigmoid(scores)) + scores * 0.5
                 outputs.append(exps.swapaxes(-1, -2) @ values[heads, piece])
             last = _sum(outputs)
-            found[-1].append(_unstacked(last, groups))
-    return _joined(found).reshape(shape)
+            found[-1].append(unstacked(last, groups))
+    return joined(found).reshape(shape)
 
 
-def _by_key_head(x: mx.array, keys: mx.array) -> mx.array:
+def by_key_head(x: mx.array, keys: mx.array) -> mx.array:
     """[rows, heads, length, size] as [rows * key heads, groups, length, size]."""
     return mx.contiguous(x).reshape(keys.shape[0] * keys.shape[1], -1, *x.shape[2:])
 
@@ -172,16 +172,16 @@ def _blocks(length: int) -> list[tuple[slice, list[slice]]]:
     return [(block, [slice(0, block.start), block] if block.start else [block]) for block in blocks]
 
 
-def _stacked(x: mx.array) -> mx.array:
+def stacked(x: mx.array) -> mx.array:
     """[heads, groups, block, size] as [heads, groups * block, size]."""
     return x.reshape(x.shape[0], -1, x.shape[-1])
 
 
-def _unstacked(x: mx.array, groups: int) -> mx.array:
+def unstacked(x: mx.array, groups: int) -> mx.array:
     return x.reshape(x.shape[0], groups, -1, x.shape[-1])
 
 
-def _joined(tiles: list[list[mx.array]]) -> mx.array:
+def joined(tiles: list[list[mx.array]]) -> mx.array:
     """Tiles [heads, groups, block, size], by heads and then blocks, as one array."""
     rows = [row[0] if len(row) == 1 else mx.concatenate(row, axis=2) for row in tiles]
     return rows[0] if len(rows) == 1 else mx.concatenate(rows)
@@ -191,7 +191,7 @@ def _sum(terms: list[mx.array]) -> mx.array:
     return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
-def _after(x: mx.array, former: mx.array | None) -> mx.array:
+def after(x: mx.array, former: mx.array | None) -> mx.array:
     """`x`, not to be computed on before `former`."""
     return x if former is None else cast(mx.array, mx.depends(x, former))
 

@@ -21,6 +21,7 @@ from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
 from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
 from cptstudio.lm.dropout import KeySource, keyed_dropout
 from cptstudio.lm.embedding_gradient import exact_lookups
+from cptstudio.lm.long_contexts import attention_in_blocks
 from cptstudio.lm.loss import next_token_nats
 from cptstudio.lm.output_head import OutputHead, find_output_head
 from cptstudio.lm.parameters import trainable_parameters
@@ -43,6 +44,8 @@ class GradientStep:
         compute_dtype: type that trained parameters are cast to for the computation (None: their
             own). The gradients have the parameters' own types.
         lasting: names of those that are not cast.
+        long_attention: compute attention in blocks that take memory with the length, not with its
+            square (`long_contexts`).
         head: the output head, where it is known; else it is found out.
     """
 
@@ -55,6 +58,7 @@ class GradientStep:
         compile: bool = False,
         compute_dtype: mx.Dtype | None = None,
         lasting: Collection[str] = (),
+        long_attention: bool = False,
         head: OutputHead | None = None,
     ) -> None:
         prepare_cpu()
@@ -69,6 +73,7 @@ class GradientStep:
             self.streams = most_streams(self._threads, size, psutil.virtual_memory().total)
         self._layers = decoder_layers(model) if grad_checkpoint else []
         self._compile = compile
+        self._long_attention = long_attention
         self._keys = KeySource(mx.random.key(0))
         self._cpu_streams: list[mx.Stream] = []
         self._functions: list[Callable[..., Any]] = []
@@ -129,6 +134,7 @@ class GradientStep:
             # gradients are derived: after `_nats` has returned.
             with (
                 fast_kernels(compiling=self._compile),
+                attention_in_blocks(self._long_attention),
                 keyed_dropout(self._keys),
                 exact_lookups(),
             ):

@@ -25,7 +25,9 @@ from mlx.nn.layers.base import Module
 
 from cptstudio.child_limits import usable_cores
 from cptstudio.lm import blas
+from cptstudio.lm.attention_blocks import LONG_CONTEXT
 from cptstudio.lm.cpu_kernels import exponential, fast_kernels, on_cpu, row_sums
+from cptstudio.lm.long_contexts import attention_in_blocks
 from cptstudio.lm.loss import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
 from cptstudio.lm.output_head import OutputHead, find_output_head, hidden_states
 from cptstudio.lm.parameters import network_rows
@@ -309,7 +311,8 @@ class _Part:
         inputs, targets, counted = _arrays(documents, windows, reading.start_token)
         where = mx.array(np.flatnonzero(counted))
         self._targets = mx.array(targets[counted])
-        with mx.stream(stream), fast_kernels():
+        long = inputs.shape[1] >= LONG_CONTEXT
+        with mx.stream(stream), fast_kernels(), attention_in_blocks(long):
             if head is None:
                 outputs = model(mx.array(inputs))
             else:

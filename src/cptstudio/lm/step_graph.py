@@ -17,28 +17,40 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
+from cptstudio.lm.attention_blocks import FUSED_SIZES
 from cptstudio.lm.checkpointing import decoder_layers
 from cptstudio.lm.cpu_fusion import described, held
 from cptstudio.lm.cpu_kernels import described_as_gpu, fast_kernels
 from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.graph_memory import Array, Graph, Operation
+from cptstudio.lm.long_contexts import attention_in_blocks
 from cptstudio.lm.output_head import OutputHead, likely_output_head
 from cptstudio.lm.parameters import named_parameters, trainable_parameters
 
 
 def gradient_graph(
-    model: Module, rows: int, length: int, *, streams: int, compute_dtype: mx.Dtype | None = None
+    model: Module,
+    rows: int,
+    length: int,
+    *,
+    streams: int,
+    compute_dtype: mx.Dtype | None = None,
+    long_attention: bool = False,
 ) -> Graph:
     """Return the graph of the gradients of `rows` rows of `length` tokens.
 
     Args:
         model: with the parameters to train unfrozen; its weights may be unread, and stay so.
         streams: that the rows are shared out over.
-        compute_dtype: see `GradientStep`.
+        compute_dtype: see `GradientStep`, as for `long_attention`.
     """
     with described():
         step = GradientStep(
-            model, streams=streams, compute_dtype=compute_dtype, head=_likely_head(model)
+            model,
+            streams=streams,
+            compute_dtype=compute_dtype,
+            long_attention=long_attention,
+            head=_likely_head(model),
         )
     step.streams = streams
 
@@ -49,7 +61,9 @@ def gradient_graph(
     return _exported(model, gradients, mx.zeros((rows, length), mx.int32))
 
 
-def layer_graphs(model: Module, rows: int, length: int) -> Iterator[tuple[Graph, int]]:
+def layer_graphs(
+    model: Module, rows: int, length: int, *, long_attention: bool = False
+) -> Iterator[tuple[Graph, int]]:
     """Yield the graph of each kind of decoder layer with its gradients, by itself.
 
     It is what gradient checkpointing computes again at once: all layers are run, but only one of
@@ -62,7 +76,7 @@ def layer_graphs(model: Module, rows: int, length: int) -> Iterator[tuple[Graph,
         if kind in known or not trainable_parameters(layer):
             continue
         known.add(kind)
-        probe = _Probe(layer)
+        probe = _Probe(layer, long_attention)
         with described(), probe.among(decoder_layers(model)):
             graph = _exported(model, probe.gradients(model), mx.zeros((rows, length), mx.int32))
         yield graph, probe.handed_on
@@ -71,8 +85,9 @@ def layer_graphs(model: Module, rows: int, length: int) -> Iterator[tuple[Graph,
 class _Probe:
     """One layer that is differentiated, among others that are only run."""
 
-    def __init__(self, layer: Module) -> None:
+    def __init__(self, layer: Module, long_attention: bool) -> None:
         self._layer, self._outputs = layer, list[mx.array]()
+        self._long_attention = long_attention
         self.handed_on = 0
 
     @contextmanager
@@ -107,7 +122,7 @@ class _Probe:
             return cast(mx.array, sum(one.sum() for one in self._outputs))
 
         def gradients(tokens: mx.array) -> list[mx.array]:
-            with fast_kernels():
+            with fast_kernels(), attention_in_blocks(self._long_attention):
                 value, found = mx.value_and_grad(total)(layer.trainable_parameters(), tokens)
             return [value, *_leaves(found)]
 
@@ -207,7 +222,7 @@ def _attention(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
         queries: mx.array, keys: mx.array, values: mx.array, *, mask: Any = None, **named: Any
     ) -> mx.array:
         plain = mask is None or isinstance(mask, str)
-        if not (plain and named.get("sinks") is None and 64 <= queries.shape[-1] <= 512):
+        if not (plain and named.get("sinks") is None and queries.shape[-1] in FUSED_SIZES):
             return stock(queries, keys, values, mask=mask, **named)
         # It reads all three for its gradient, and makes one for each.
         others = (keys * held(keys)).sum() + (values * held(values)).sum()

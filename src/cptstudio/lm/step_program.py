@@ -1,7 +1,8 @@
 """Tells how much memory a step's activations and gradients take. Asked by `step_reader`.
 
     {"model": FOLDER, "trust_remote_code": false, "method": {...}, "rows": 4, "length": 2048,
-     "streams": 2, "dtype": "float32", "gpu": false, "checkpointing": false}
+     "streams": 2, "dtype": "float32", "gpu": false, "checkpointing": false,
+     "long_attention": false}
     -> {"result": {"kept": ..., "passing": ...}}, or {"error": {...}}
 
 `job_programs` says how it is spoken to.
@@ -59,7 +60,7 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
     loaded = unread_for_training(path, network, method.kind, dtype)
     apply_method(loaded, method)
     model: Any = loaded.model
-    streams, rows = request["streams"], request["rows"]
+    streams, rows, long = request["streams"], request["rows"], bool(request["long_attention"])
     prepare_cpu()
     width = _GPU_WIDTH if gpu else int(os.environ.get("MLX_BFS_MAX_WIDTH", _GPU_WIDTH))
     compute = None if dtype == mx.float32 else dtype
@@ -71,11 +72,15 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
         return peak_bytes(graph, width)
 
     def whole(length: int) -> float:
-        return peak(gradient_graph(model, rows, length, streams=streams, compute_dtype=compute))
+        graph = gradient_graph(
+            model, rows, length, streams=streams, compute_dtype=compute, long_attention=long
+        )
+        return peak(graph)
 
     def layer(length: int) -> float:
         share = -(-rows // streams)
-        return float(streams * max(peak(one) for one, _ in layer_graphs(model, share, length)))
+        graphs = layer_graphs(model, share, length, long_attention=long)
+        return float(streams * max(peak(one) for one, _ in graphs))
 
     with on_a_gpu(gpu):
         length = request["length"]

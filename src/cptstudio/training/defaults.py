@@ -6,6 +6,7 @@ import math
 from typing import Any, TypeVar
 
 from cptstudio.lengths import Length
+from cptstudio.lm.attention_blocks import LONG_CONTEXT
 from cptstudio.lm.description import ModelDescription
 from cptstudio.lm.network_facts import NetworkFacts
 from cptstudio.lm.weight_formats import can_be_compiled
@@ -49,16 +50,19 @@ def fill_in(
     data, compute, method = settings.data, settings.compute, settings.method
     has_replay = any(use.role == "replay" for use in data.corpora)
     compiled = machine.accelerator != "cpu" and can_be_compiled(model.model_type)
+    usual_context = min(model.context_limit or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    context = data.context_length or usual_context
     settings = _changed(
         settings,
         data=_filled(
             data,
-            context_length=min(model.context_limit or DEFAULT_CONTEXT, DEFAULT_CONTEXT),
+            context_length=usual_context,
             replay_share=DEFAULT_REPLAY_SHARE if has_replay else 0.0,
         ),
         compute=_filled(
             _changed(compute, dtype=compute_dtype(settings, machine)),
             compile=compiled,
+            long_attention=context >= LONG_CONTEXT,
             threads=machine.cores,
         ),
     )

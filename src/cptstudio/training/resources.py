@@ -14,8 +14,10 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from cptstudio.errors import UserError
+from cptstudio.lm.attention_blocks import FUSED_SIZES, Tiles, gpu_block
 from cptstudio.lm.config_section import language_model
 from cptstudio.lm.description import ModelDescription, read_model_config
 from cptstudio.lm.network_facts import SIZES, NetworkFacts
@@ -59,6 +61,13 @@ SIDE_BY_SIDE = 1.07
 UPDATE_ARRAYS = 3.0
 UPDATE_WEIGHTS = 10_500_000
 """Weights whose update is under way at once: two or three chunks of the optimizer."""
+
+PASSING_WHOLE, AGAIN_WHOLE = 1.3, 2.7
+"""Of one layer's scores, where no fused kernel knows attention's gradient: what is needed in
+passing, and that with gradient checkpointing."""
+
+BLOCK_ARRAYS = 5.0
+"""Of the scores of a block of queries, with attention in blocks."""
 
 ATTENTION_BLOCK, MOST_BLOCKS = 128, 8
 """As in `cptstudio.lm.cpu_attention`, which imports MLX."""
@@ -147,6 +156,7 @@ def estimate_memory(
     else:
         kept, passing = (number * one for one in _activations(sizes, settings, on_cpu))
         moved, part = 0, 1.0
+    passing += _blocks(sizes, settings, streams, on_cpu, number)
     logits, matrices = _head(model, settings, streams, on_cpu)
     if settings.compute.gradient_checkpointing:
         # The logits are gone before a layer is computed again; gradients come layer by layer.
@@ -175,6 +185,7 @@ def _by_its_graph(
         "dtype": settings.compute.dtype,
         "gpu": not on_cpu,
         "checkpointing": settings.compute.gradient_checkpointing,
+        "long_attention": bool(settings.compute.long_attention),
     }
     try:
         step = read_step_bytes(model.path, request)
@@ -199,6 +210,11 @@ class _Sizes:
     queries: int
     keys: int
     window: float
+
+    @property
+    def head_size(self) -> int:
+        """Width of a head of attention."""
+        return self.queries // self.heads if self.heads else 0
 
 
 def _is_plain(sizes: _Sizes, network: NetworkFacts, context: int) -> bool:
@@ -234,20 +250,48 @@ def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> tup
         layer += DORA_ARRAYS * (
             2 * sizes.hidden + 2 * sizes.feed_forward + sizes.queries + 2 * sizes.keys
         )
-    probabilities = (
-        PROBABILITY_ARRAYS
-        * sizes.heads
-        * (context + max(ATTENTION_BLOCK, context / MOST_BLOCKS))
-        / 2
-    )
+    again = probabilities = 0.0
+    if attention_of(sizes.head_size, settings, on_cpu) == "whole":
+        probabilities = sizes.heads * context
+        again = AGAIN_WHOLE * probabilities
+        if on_cpu:
+            seen = (context + max(ATTENTION_BLOCK, context / MOST_BLOCKS)) / 2
+            probabilities = PROBABILITY_ARRAYS * sizes.heads * seen
+            again = RECOMPUTED_LAYERS * probabilities
     if settings.compute.gradient_checkpointing:
         # The inputs of the layers, and one layer that is computed again.
-        again = RECOMPUTED_LAYERS * (layer + probabilities)
+        again += RECOMPUTED_LAYERS * layer
         return tokens * sizes.layers * sizes.hidden, tokens * again
-    if on_cpu:
-        layer += probabilities
-        probabilities = 0.0
-    return tokens * sizes.layers * layer, tokens * (WORKING_LAYERS * layer + probabilities)
+    layer += probabilities
+    passing = WORKING_LAYERS * layer + (0 if on_cpu else (PASSING_WHOLE - 1) * probabilities)
+    return tokens * sizes.layers * layer, tokens * passing
+
+
+def attention_of(
+    head_size: int, settings: TrainingSettings, on_cpu: bool
+) -> Literal["fused", "blocks", "whole"]:
+    """Return how causal attention is computed: what its memory depends on.
+
+    That a GPU has fused kernels also for the gradient is assumed by the size of the heads.
+    """
+    if not on_cpu and head_size in FUSED_SIZES:
+        return "fused"
+    return "blocks" if settings.compute.long_attention else "whole"
+
+
+def _blocks(
+    sizes: _Sizes, settings: TrainingSettings, streams: int, on_cpu: bool, number: int
+) -> float:
+    """Bytes of the scores that attention in blocks works on at once."""
+    context, rows = settings.data.context_length or 0, settings.batch.rows
+    if attention_of(sizes.head_size, settings, on_cpu) != "blocks" or not sizes.heads:
+        return 0.0
+    if not on_cpu:
+        block = gpu_block(rows * sizes.heads, context, number)
+        return BLOCK_ARRAYS * number * rows * sizes.heads * block * context
+    key_heads = max(1, sizes.keys // max(1, sizes.head_size))
+    share = math.ceil(rows / streams) * key_heads
+    return BLOCK_ARRAYS * streams * Tiles(share, sizes.heads // key_heads, context).tile_bytes()
 
 
 def _head(

@@ -107,6 +107,8 @@ def set_up(
             compile=on_gpu if settings.compute.compile is None else settings.compute.compile,
             compute_dtype=None if compute_dtype == mx.float32 else compute_dtype,
             lasting=loaded.lasting,
+            # Runs of before there was the setting compute what they computed.
+            long_attention=settings.compute.long_attention or False,
         ),
         optimizer=Optimizer(
             parameters,
