@@ -55,7 +55,7 @@ MANAGER_READS: Final = (
             "config.json",
             "events.jsonl",
             "metrics.jsonl",
-            "preparation.json",
+            "phase.json",
             "result.json",
             "trainer.lock",
         )

@@ -82,22 +82,28 @@ def staging_pid(name: str) -> int | None:
 
 
 @contextmanager
-def atomic_file(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
-    """Open a binary file that becomes `target` when the block ends well, and vanishes if not."""
+def atomic_file(target: Path, mode: int = 0o644, *, lasting: bool = True) -> Iterator[IO[bytes]]:
+    """Open a binary file that becomes `target` when the block ends well, and vanishes if not.
+
+    Args:
+        lasting: it survives a power cut, too, for which the disk is waited for.
+    """
     staged = staging_path(target)
     try:
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            flush_to_disk(file.fileno())
+            if lasting:
+                flush_to_disk(file.fileno())
         os.replace(staged, target)
     except BaseException as error:
         staged.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(staged)):
             error.filename = str(target)  # What it was for, which the system does not know.
         raise
-    flush_directory(target.parent)
+    if lasting:
+        flush_directory(target.parent)
 
 
 def write_bytes(target: Path, data: bytes, mode: int = 0o644) -> None:
@@ -109,6 +115,12 @@ def write_bytes(target: Path, data: bytes, mode: int = 0o644) -> None:
 def write_json(target: Path, value: Any, mode: int = 0o644) -> None:
     """Write a value as indented JSON, atomically and durably."""
     write_bytes(target, dump_json(value, indent=2).encode() + b"\n", mode)
+
+
+def write_passing_json(target: Path, value: Any) -> None:
+    """Write what is true for a moment as JSON, atomically; the disk is not waited for."""
+    with atomic_file(target, lasting=False) as file:
+        file.write(dump_json(value).encode() + b"\n")
 
 
 def flush_tree(folder: Path, more: Callable[[int], None] = lambda size: None) -> None:

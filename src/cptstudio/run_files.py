@@ -34,7 +34,6 @@ DOCUMENT_SUMS: Final = "document_sums.jsonl"
 LOG: Final = "train.log"
 RESULT: Final = "result.json"
 BASE_MODEL: Final = "base_model.json"
-PREPARATION: Final = "preparation.json"
 CHECKPOINTS: Final = "checkpoints"
 MANIFEST: Final = "manifest.json"
 TRAINING_STATE: Final = "training_state"
@@ -133,25 +132,6 @@ class BaseModelRecord(Record):
     read: float
     hash: str
     files: dict[str, str]
-
-
-class Preparation(Record):
-    """preparation.json: what a trainer does before its first step; gone once that begins.
-
-    Attributes:
-        phase: as the user reads it.
-        done, total: bytes; None where the phase does not count.
-        rate: bytes a second.
-        remaining: seconds.
-        time: Unix time of this record.
-    """
-
-    phase: str
-    done: int | None = None
-    total: int | None = None
-    rate: float | None = None
-    remaining: float | None = None
-    time: float
 
 
 class FileRecord(Record):
@@ -267,7 +247,12 @@ def _step(checkpoint: Path) -> int:
     return checkpoint_step(checkpoint.name) or 0
 
 
-def _read_record(path: Path, record: type[_Stored]) -> _Stored:
+def read_record(path: Path, record: type[_Stored]) -> _Stored:
+    """Return a stored record.
+
+    Raises:
+        UserError: what is there is no such record.
+    """
     value = read_json(path)
     try:
         return record.model_validate(value)
@@ -283,7 +268,7 @@ def read_config(run_directory: Path) -> RunConfig:
     """
     path = run_directory / CONFIG
     try:
-        return _read_record(path, RunConfig)
+        return read_record(path, RunConfig)
     except FileNotFoundError:
         raise UserError(f"{run_directory} is no run: it holds no {CONFIG}.") from None
 
@@ -291,7 +276,7 @@ def read_config(run_directory: Path) -> RunConfig:
 def read_manifest(checkpoint: Path) -> CheckpointManifest:
     """A checkpoint's manifest; a missing one means the checkpoint is not complete."""
     try:
-        return _read_record(checkpoint / MANIFEST, CheckpointManifest)
+        return read_record(checkpoint / MANIFEST, CheckpointManifest)
     except FileNotFoundError:
         raise UnusableFileError(checkpoint, f"is incomplete: it has no {MANIFEST}") from None
 
@@ -299,16 +284,8 @@ def read_manifest(checkpoint: Path) -> CheckpointManifest:
 def read_base_model(run_directory: Path) -> BaseModelRecord | None:
     """The base's files as the run's first session read them; None where config.json has them."""
     try:
-        return _read_record(run_directory / BASE_MODEL, BaseModelRecord)
+        return read_record(run_directory / BASE_MODEL, BaseModelRecord)
     except FileNotFoundError:
-        return None
-
-
-def read_preparation(run_directory: Path) -> Preparation | None:
-    """What the trainer does before its first step, where it does."""
-    try:
-        return _read_record(run_directory / PREPARATION, Preparation)
-    except (UserError, OSError):
         return None
 
 
@@ -358,7 +335,7 @@ def verify_checkpoint(
 def read_result(run_directory: Path) -> RunResult | None:
     """What the trainer said last, or None while it runs or when it could not say."""
     try:
-        return _read_record(run_directory / RESULT, RunResult)
+        return read_record(run_directory / RESULT, RunResult)
     except FileNotFoundError:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import shutil
@@ -14,16 +15,16 @@ from cptstudio.lm import identity
 from cptstudio.lm.identity import hash_of_files, kept_hashes, model_files
 from cptstudio.run_files import (
     BASE_MODEL,
-    PREPARATION,
     checkpoints_of,
     read_base_model,
     read_config,
-    read_preparation,
 )
+from cptstudio.run_phases import PHASE, last_session_phases, phase_of, read_phase, title_of
 from cptstudio.runs import forking
+from cptstudio.training.console_progress import ProgressReporter
 from cptstudio.training.continued_pretraining import NEWEST, ContinuedPretraining
 from cptstudio.training.loop import Ending
-from cptstudio.training.preparing import Preparing, StoppedBeforeTrainingError
+from cptstudio.training.phases import Phases, StoppedBeforeTrainingError
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.stop_requests import StopRequest
 from cptstudio.workspace import Workspace
@@ -58,8 +59,15 @@ def test_a_run_is_prepared_unread_and_its_first_session_reads_its_base_once(
     assert config.model_hash is None and config.model_files is None and kept.of(base) is None
     assert train(directory).outcome == "completed"
     said = (directory / "train.log").read_text()
-    assert "Reading the base model…" in said and "Loading the corpora and the model…" in said
-    assert not (directory / PREPARATION).exists()
+    for words in ("the base model…", "the corpora…"):
+        assert f"Checking files: {words}" in said
+    assert "Loading the model…" in said
+    # A checkpoint that is written beside the training may be waited for before the next one.
+    done = [name for name, _ in itertools.groupby(p.name for p in last_session_phases(directory))]
+    assert done == [
+        "checking", "loading", "baseline", "training", "saving", "training", "evaluating",
+        "saving", "ending",
+    ]  # fmt: skip
     record = read_base_model(directory)
     files = model_files(base)
     assert record is not None and record.files == files == kept.of(base)
@@ -102,25 +110,35 @@ def test_a_base_that_is_not_what_was_read_is_refused(workspace: Workspace) -> No
 def test_what_is_done_before_the_first_step_is_told_and_can_be_stopped(tmp_path: Path) -> None:
     stop, output, log = StopRequest(), io.StringIO(), io.StringIO()
     lock = RunLock(tmp_path)
-    preparing = Preparing(lock, stop, log, output)
-    progress = preparing.phase("Reading the base model")
-    told = read_preparation(tmp_path)
-    assert told is not None and (told.phase, told.done) == ("Reading the base model", None)
+    phases = Phases(lock, 0, stop, ProgressReporter(output=output, log=log))
+    progress = phases.begin("checking", detail="the base model", unit="bytes")
+    told = read_phase(tmp_path)
+    assert told is not None and (title_of(told), told.done) == (
+        "Checking files: the base model",
+        None,
+    )
+    phases.begin("loading", unit="bytes")
     progress(4_000_000_000, 16_000_000_000)
-    preparing.phase("Loading the corpora and the model")
-    told = read_preparation(tmp_path)
-    assert told is not None and told.phase == "Loading the corpora and the model"
-    (tmp_path / PREPARATION).write_text(json.dumps({"phase": 3}))
-    assert read_preparation(tmp_path) is None, "what cannot be read is as good as nothing"
-    preparing.close()
-    assert read_preparation(tmp_path) is None
+    told = read_phase(tmp_path)
+    assert told is not None and told.name == "loading" and told.done is None
+    here = {"attempt": None, "pid": os.getpid(), "started": 1.0}
+    assert phase_of(told, stopping=False, **here).name == "loading"
+    assert phase_of(told, stopping=True, **here).name == "stopping"
+    # What another process left is not what this run's trainer does.
+    assert phase_of(told, stopping=False, **here | {"pid": 1}).name == "starting"
+    assert phase_of(told, stopping=False, **here | {"attempt": "another"}).name == "starting"
+    (tmp_path / PHASE).write_text(json.dumps({"phase": 3}))
+    assert read_phase(tmp_path) is None, "what cannot be read is as good as nothing"
     stop.request("Stopped on request.")
     with pytest.raises(StoppedBeforeTrainingError):
-        progress(8_000_000_000, 16_000_000_000)
+        phases.begin("restoring")
+    phases.close()
+    names = [one.name for one in last_session_phases(tmp_path)]
+    assert names == ["checking", "loading", "restoring", "ending"]
     (tmp_path / "trainer.lock").unlink()
     with pytest.raises(RunDirectoryGoneError):
-        preparing.phase("Reading the base model")
-    assert log.getvalue().startswith("Reading the base model…\n")
+        phases.begin("loading")
+    assert log.getvalue().startswith("Checking files: the base model…\nLoading the model…\n")
 
 
 def test_a_run_that_is_stopped_while_its_base_is_read_ends_as_stopped(workspace: Workspace) -> None:
@@ -129,5 +147,4 @@ def test_a_run_that_is_stopped_while_its_base_is_read_ends_as_stopped(workspace:
     stop.request("Stopped on request.")
     ending = ContinuedPretraining(directory, stop).run()
     assert ending == Ending("stopped", "Stopped on request.")
-    assert not (directory / PREPARATION).exists()
     assert train(directory).outcome == "completed"

@@ -34,6 +34,7 @@ from cptstudio.cli.session_options import (
 )
 from cptstudio.cli.typed_options import whole, whole_argument
 from cptstudio.errors import UserError
+from cptstudio.run_phases import title_of
 from cptstudio.runs.remedies import remedies_of
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
@@ -42,6 +43,7 @@ from cptstudio.setting_flags import dotted_of, leaves
 from cptstudio.training.fitting import completed, fit_of_run
 from cptstudio.verdicts import Verdict, verdict_of
 from cptstudio.web.series.facts import FactsReader
+from cptstudio.training.phases import sentence as phase_sentence
 from cptstudio.workspace import Workspace
 from cptstudio.yaml_text import parse_yaml
 
@@ -104,7 +106,7 @@ def _print_runs(runs: list[Run]) -> None:
         row, evaluation = run.last_row() or {}, run.last_row("evaluation") or {}
         table.add_row(
             escape(run.id),
-            _coloured_state(run),
+            _coloured_state(run) + (f": {escape(title_of(run.phase))}" if run.phase else ""),
             metric_text(row, "step"),
             metric_text(row, "loss"),
             metric_text(evaluation, "domain_bits_per_byte"),
@@ -365,6 +367,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "outcome": run.state.outcome,
         "reason": run.state.reason,
         "stalled": run.stalled,
+        "phase": None if run.phase is None else run.phase.model_dump(mode="json"),
         "queue_position": run.queue_position,
         "created": run.created or None,
         "keeper_pid": run.keeper_pid,
@@ -386,6 +389,7 @@ def _lines(run: Run, verdict: Verdict | None) -> list[tuple[str, str]]:
         ("run", escape(run.id)),
         ("state", f"{_coloured_state(run)}: {escape(run.state.reason)}"),
         *([] if verdict is None else [("verdict", _styled(verdict))]),
+        *([("phase", escape(phase_sentence(run.phase)))] if run.phase else []),
         ("directory", escape(str(run.directory))),
         ("created", moment(run.created)),
         ("processes", f"keeper {run.keeper_pid or '-'}, trainer {run.trainer_pid or '-'}"),

@@ -56,6 +56,9 @@ ADAPTER_LEAVES = ("lora_a", "lora_b", "m")
 _LACKING = re.compile(r"missing \d+ required positional arguments?: (.*)")
 """How Python says that an architecture's settings lack some."""
 
+_READ_AT_ONCE = 256 * 1024 * 1024
+"""Bytes of weights between two words about how far their reading is."""
+
 MethodKind = Literal["full", "lora", "dora"]
 
 
@@ -109,6 +112,7 @@ def load_for_training(
     method: MethodKind = "full",
     compute_dtype: mx.Dtype | None = None,
     trust_remote_code: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> LoadedModel:
     """Load a model so that `lm.methods.apply_method` can make parts of it trainable.
 
@@ -116,6 +120,7 @@ def load_for_training(
         method: with "full" all parameters become float32 masters; with "lora" and "dora" they
             stay frozen and take the compute type.
         compute_dtype: type of the frozen parameters; None for `default_compute_dtype()`.
+        progress: told the bytes of weights that are in memory, and that there are.
 
     Raises:
         UserError: the model cannot be loaded, or cannot be trained by this method. The check
@@ -127,7 +132,7 @@ def load_for_training(
         obstacle = full_training_obstacle(quantization)
         if obstacle is not None:
             raise UserError(f"{path} cannot be trained in full: {obstacle}")
-    loaded = _load(path, quantization, trust_remote_code)
+    loaded = _load(path, quantization, trust_remote_code, progress)
     dtype = mx.float32 if method == "full" else compute_dtype or default_compute_dtype()
     cast_floating(loaded.model, dtype, loaded.lasting)
     return loaded
@@ -246,7 +251,12 @@ def _plain_name(name: str) -> str:
     return f"{path.removesuffix('.linear')}.{leaf}" if path.endswith(".linear") else name
 
 
-def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool) -> LoadedModel:
+def _load(
+    path: Path,
+    quantization: Quantization | None,
+    trust_remote_code: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> LoadedModel:
     raw = read_model_config(path)
     check_plain_files(path)
     obstacle = why_unreadable(path)
@@ -260,10 +270,25 @@ def _load(path: Path, quantization: Quantization | None, trust_remote_code: bool
     with _in_words(path, raw["model_type"]):
         model, config = load_network(path, trust_remote_code=trust_remote_code)
         types, lasting = stored_types(model), lasting_parameters(model)
-        mx.eval(named_parameters(model))
+        _read(named_parameters(model), progress)
     check_weights(named_parameters(model), path)
     tokenizer = _load_tokenizer(path, config, trust_remote_code)
     return LoadedModel(model, tokenizer, config, path, quantization, types, lasting)
+
+
+def _read(weights: dict[str, mx.array], progress: Callable[[int, int], None] | None) -> None:
+    """Let lazy weights be read, piece by piece where somebody wants to know how far it is."""
+    if progress is not None:
+        done, total = 0, sum(value.nbytes for value in weights.values())
+        piece: list[mx.array] = []
+        for value in weights.values():
+            piece.append(value)
+            if sum(one.nbytes for one in piece) >= _READ_AT_ONCE:
+                mx.eval(piece)
+                done += sum(one.nbytes for one in piece)
+                piece = []
+                progress(done, total)
+    mx.eval(weights)
 
 
 def load_unread(path: Path, *, trust_remote_code: bool = False) -> tuple[Module, dict[str, Any]]:

@@ -39,6 +39,7 @@ _POLL_SECONDS = 0.1
 _RESERVED_BYTES = 16 * 1024
 _TRAIN_LOG = "train.log"  # run_files.LOG and RESULT, which are not imported: pydantic is slow.
 _RESULT = "result.json"
+_ATTEMPT_VARIABLE = "CPT_STUDIO_ATTEMPT"  # run_phases.ATTEMPT_VARIABLE.
 
 
 class ReservedExitRecord:
@@ -194,6 +195,7 @@ def _become_trainer(spec: Spec, inherited: tuple[int, ...], gate: int, failure: 
         os.dup2(log, 2)
         for descriptor in inherited:
             os.set_inheritable(descriptor, True)
+        os.environ[_ATTEMPT_VARIABLE] = spec.attempt
         os.execv(spec.command[0], spec.command)
     except BaseException as error:
         os.write(failure, f"The trainer could not be started: {error}".encode()[:4000])

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cptstudio import run_files, run_rows
+from cptstudio import durable, run_files, run_rows
 from cptstudio.errors import UserError
-from cptstudio.run_files import Preparation, RunConfig
+from cptstudio.run_files import RunConfig
+from cptstudio.run_phases import PHASE, Phase, phase_of, read_phase
 from cptstudio.runs import states
 from cptstudio.runs.records import ExitRecord
 from cptstudio.runs.states import Evidence, RunState
 
-_SIGNS: Final = (run_files.METRICS, run_files.EVENTS, run_files.LOG, run_files.PREPARATION)
+_SIGNS: Final = (run_files.METRICS, run_files.EVENTS, run_files.LOG, PHASE)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Run:
         keeper_pid, trainer_pid: of the living ones; hints for the user.
         started: Unix time of its last attempt, or None.
         exit: how its last attempt ended, or None.
-        preparation: what its trainer does before the first step, while it does.
+        phase: what its trainer does, while it lives.
         stalled: alive, but without a sign of life for long.
         queue_position: its place in the queue, 1 for the next, or None.
         problems: files that could not be read, each with its reason.
@@ -47,7 +48,7 @@ class Run:
     trainer_pid: int | None
     started: float | None
     exit: ExitRecord | None
-    preparation: Preparation | None
+    phase: Phase | None
     stalled: bool
     queue_position: int | None
     problems: tuple[str, ...]
@@ -106,17 +107,30 @@ def describe(
         trainer_pid=kept.trainer.pid if kept and evidence.lock_held else None,
         started=kept.started if kept else None,
         exit=ended if ended and kept and ended.attempt == kept.attempt else None,
-        preparation=_preparation(directory, kept.started if kept else 0.0) if state.alive else None,
+        phase=_phase(directory, state, evidence) if state.alive else None,
         stalled=state.alive and _silent_for(directory, evidence) > stalled_after,
         queue_position=queue_position,
         problems=(*problems, *evidence.problems, *([damage] if damage else [])),
     )
 
 
-def _preparation(directory: Path, started: float) -> Preparation | None:
-    """What the trainer does before its first step; a record of a former attempt is none."""
-    found = run_files.read_preparation(directory)
-    return found if found is not None and found.time >= started else None
+def _phase(directory: Path, state: RunState, evidence: Evidence) -> Phase:
+    kept = evidence.spec if state.name == "running" and evidence.spec else evidence.keeper
+    started = evidence.keeper.started if evidence.keeper else 0.0
+    return phase_of(
+        read_phase(directory),
+        attempt=kept.attempt if kept and not state.alone else None,
+        pid=_pid_in_lock(directory) if state.alone else None,
+        started=started,
+        stopping=state.name == "stopping",
+    )
+
+
+def _pid_in_lock(directory: Path) -> int | None:
+    try:
+        return int(durable.read_bytes(directory / run_files.LOCK, 32))
+    except (OSError, ValueError, UserError):
+        return None
 
 
 def _silent_for(directory: Path, evidence: Evidence) -> float:

@@ -21,12 +21,13 @@ class ProgressReporter:
     """Writes the log for a person.
 
     Args:
+        total_steps: of the run; 0 while that is not known, see `expect`.
         output: standard output unless a test says otherwise.
         log: takes the plain lines too, see `open_log`.
     """
 
     def __init__(
-        self, total_steps: int, output: TextIO | None = None, log: TextIO | None = None
+        self, total_steps: int = 0, output: TextIO | None = None, log: TextIO | None = None
     ) -> None:
         self._output = output or sys.stdout
         self._log = log
@@ -34,9 +35,44 @@ class ProgressReporter:
         self._terminal = self._output.isatty()
         self._total = total_steps
         self._width = len(str(total_steps))
-        self._next = 0.0
+        self._next = self._next_of_phase = self._next_of_phase_in_log = 0.0
         self._seconds_per_step: float | None = None
         self._line = ""
+
+    def expect(self, total_steps: int) -> None:
+        """Take the number of the run's steps."""
+        self._total, self._width = total_steps, len(str(total_steps))
+
+    def log(self, text: str) -> None:
+        """Write a line into the log alone."""
+        write_line(self._log, visible(text))
+
+    def phase(self, text: str) -> None:
+        """Tell how far a phase is, unless the last line is too recent; "" where one begins."""
+        now = time.monotonic()
+        if not text:
+            if self._terminal and self._line:
+                self._output.write("\r\x1b[K")
+                self._output.flush()
+                self._line = ""
+            # What is over in a moment needs no line.
+            pause = SECONDS_BETWEEN_REWRITES if self._terminal else SECONDS_BETWEEN_LINES
+            self._next_of_phase = now + pause
+            self._next_of_phase_in_log = now + SECONDS_BETWEEN_LINES
+            return
+        if now >= self._next_of_phase_in_log:
+            self._next_of_phase_in_log = now + SECONDS_BETWEEN_LINES
+            self.log(text)
+        if now < self._next_of_phase:
+            return
+        if self._terminal:
+            self._next_of_phase = now + SECONDS_BETWEEN_REWRITES
+            self._line = text
+            self._output.write("\r\x1b[K" + text)
+        else:
+            self._next_of_phase = now + SECONDS_BETWEEN_LINES
+            self._output.write(text + "\n")
+        self._output.flush()
 
     def say(self, text: str) -> None:
         """Write a line that stays."""

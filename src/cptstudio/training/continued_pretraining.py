@@ -60,7 +60,7 @@ from cptstudio.training.checkpoints import (
 )
 from cptstudio.training.console_progress import ProgressReporter, open_log, write_line
 from cptstudio.training.loop import Ending, TrainingLoop
-from cptstudio.training.preparing import Preparing, StoppedBeforeTrainingError
+from cptstudio.training.phases import Phases, StoppedBeforeTrainingError
 from cptstudio.training.run_integrity import (
     check_config,
     check_model,
@@ -158,17 +158,20 @@ class ContinuedPretraining:
         if not self._stays_complete:
             (self._run_directory / RESULT).unlink(missing_ok=True)
         logger = None
+        reporter = ProgressReporter(log=self._log)
+        phases = Phases(self._lock, self.session, self._stop, reporter)
         try:
             logger = TrainingMetricsLogger(self._run_directory, self.session)
-            ending = self._train(logger)
+            ending = self._train(logger, reporter, phases)
         except RunDirectoryGoneError:
             ending = self._gone()
         except StoppedBeforeTrainingError:
             ending = Ending("stopped", str(self._stop.reason))
         except Exception as error:
             ending = self._failed(error)
+        reporter.close()
         try:
-            self._lock.check_present()
+            phases.close()
             self._record_end(ending, logger)
         except RunDirectoryGoneError:
             ending = self._gone()
@@ -214,55 +217,52 @@ class ContinuedPretraining:
     def _gone(self) -> Ending:
         return Ending("failed", f"The run directory {self._run_directory} was deleted.")
 
-    def _train(self, logger: TrainingMetricsLogger) -> Ending:
+    def _train(
+        self, logger: TrainingMetricsLogger, reporter: ProgressReporter, phases: Phases
+    ) -> Ending:
         checkpoints = CheckpointStore(self._lock, self._config.settings.checkpoints)
         checkpoints.prepare()
         checkpoint = None
-        preparing = Preparing(self._lock, self._stop, self._log)
-        try:
-            if self._resume is not None:
-                checkpoint = checkpoints.choose(
-                    self._resume or None,
-                    accept_older=self._accept_older,
-                    progress=preparing.phase("Reading the checkpoint"),
-                )
-                if checkpoint is not None:
-                    check_config(self._run_directory, checkpoint)
-                    check_reading(self._config, checkpoint)
-            state = None if checkpoint is None else load_trainer_state(checkpoint)
-            self._check_model(preparing)
-            preparing.phase("Loading the corpora and the model")
-            setup = set_up(
-                self._config,
-                self._told,
-                done=(0, 0) if state is None else (state.step, state.next_batch),
-                verify=self._verify,
+        if self._resume is not None:
+            checkpoint = checkpoints.choose(
+                self._resume or None,
+                accept_older=self._accept_older,
+                progress=phases.begin("checking", detail="the checkpoint", unit="bytes"),
             )
-        finally:
-            preparing.close()
+            if checkpoint is not None:
+                check_config(self._run_directory, checkpoint)
+                check_reading(self._config, checkpoint)
+        state = None if checkpoint is None else load_trainer_state(checkpoint)
+        self._check_model(phases)
+        setup = set_up(
+            self._config,
+            self._told,
+            done=(0, 0) if state is None else (state.step, state.next_batch),
+            verify=self._verify,
+            checking=lambda: phases.begin("checking", detail="the corpora"),
+            loading=lambda: phases.begin("loading", unit="bytes"),
+        )
         if checkpoint is not None and state is not None:
             self._check_length(checkpoint, state, setup)
         self._planned_steps = setup.length.steps
-        reporter = ProgressReporter(setup.length.steps, log=self._log)
+        reporter.expect(setup.length.steps)
         for note in setup.notes:
             reporter.say(note)
         loop = TrainingLoop(
-            setup, logger, checkpoints, self._lock, self._stop, reporter, self.session
+            setup, logger, checkpoints, self._lock, self._stop, reporter, phases, self.session
         )
         self._loop = loop
         if checkpoint is None or state is None:
             start_from_parent(setup)
         else:
+            phases.begin("restoring", step=state.step)
             self._restore(checkpoint, state, setup, loop)
         if self._stays_complete:
             (self._run_directory / RESULT).unlink(missing_ok=True)
             durable.flush_directory(self._run_directory)
             self._stays_complete = False
         self._announce(checkpoint, setup, loop, logger, reporter)
-        try:
-            return loop.run()
-        finally:
-            reporter.close()
+        return loop.run()
 
     def _check_length(self, checkpoint: Path, state: TrainerState, setup: Setup) -> None:
         """Refuse a length with which the steps done so far would have had other rates.
@@ -290,9 +290,9 @@ class ContinuedPretraining:
                 "before its decay."
             )
 
-    def _check_model(self, preparing: Preparing) -> None:
+    def _check_model(self, phases: Phases) -> None:
         """Compare the base with what the run was prepared with; reads it unless that is known."""
-        progress = preparing.phase("Reading the base model")
+        progress = phases.begin("checking", detail="the base model", unit="bytes")
         kept = kept_hashes(Workspace(self._run_directory.parent.parent.parent).private)
 
         def checked(again: bool) -> dict[str, str]:

@@ -59,23 +59,31 @@ def evaluate(
     head: OutputHead | None = None,
     streams: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    told: Callable[[int, int], None] = lambda done, total: None,
 ) -> EvaluationResult:
     """Measure all sets.
+
+    Args:
+        told: told the tokens of all sets that were scored, and that there are.
 
     Raises:
         EvaluationAbandonedError: `should_stop` said so; it is asked after each batch.
     """
+    sizes = [sum(len(document.tokens) for document in chosen.documents) for chosen in sets]
+    before = 0
 
     def progress(done: int, total: int) -> None:
         if should_stop():
             raise EvaluationAbandonedError
+        told(before + done, sum(sizes))
 
     corpora: dict[str, dict[str, Any]] = {}
     sums: dict[str, CorpusSums] = {}
     domain: list[Scores] = []
     general: list[Scores] = []
     with computing_in(loaded, compute_dtype):
-        for chosen in sets:
+        for number, chosen in enumerate(sets):
+            before = sum(sizes[:number])
             scores = score_documents(
                 loaded.model,
                 [document.tokens for document in chosen.documents],
@@ -123,11 +131,13 @@ def complete_prompts(
     seed: int,
     compute_dtype: mx.Dtype,
     should_stop: Callable[[], bool] = lambda: False,
+    told: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
     """Complete each prompt as raw text; the same seed gives the same draws each time.
 
     Args:
         seed: of the run; each prompt gets one of it where the settings name none.
+        told: told the prompts that are completed, and that there are.
 
     Raises:
         EvaluationAbandonedError: `should_stop` said so; it is asked after each token.
@@ -165,4 +175,5 @@ def complete_prompts(
                     if should_stop():
                         raise EvaluationAbandonedError
             texts.append("".join(parts) + text.finish())
+            told(len(texts), len(settings.prompts))
     return texts

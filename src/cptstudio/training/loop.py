@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from cptstudio.device_failures import Cause
-from cptstudio.run_files import Outcome, checkpoint_step
+from cptstudio.run_files import Outcome, checkpoint_name, checkpoint_step
 from cptstudio.run_rows import EVALUATION, TRAIN
 from cptstudio.training.checkpoints import (
     CheckpointFailedError,
@@ -28,6 +28,7 @@ from cptstudio.training.evaluation import EvaluationAbandonedError, complete_pro
 from cptstudio.training.guards import EarlyStopping, StepGuard
 from cptstudio.training.held_out_sums import HeldOutSums
 from cptstudio.training.memory import MemoryMeter
+from cptstudio.training.phases import Phases, Progress
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup
 from cptstudio.training.step import SubmittedStep, TrainingStep
@@ -55,6 +56,7 @@ class TrainingLoop:
         lock: RunLock,
         stop: StopRequest,
         reporter: ProgressReporter,
+        phases: Phases,
         session: int,
     ) -> None:
         self._setup = setup
@@ -63,6 +65,7 @@ class TrainingLoop:
         self._lock = lock
         self._stop = stop
         self._reporter = reporter
+        self._phases = phases
         self._session = session
         self._memory = MemoryMeter()
         self._training_step = TrainingStep(setup)
@@ -114,14 +117,14 @@ class TrainingLoop:
         """
         try:
             ending = self._run()
-            self._finish_save(wait=True)
+            self._wait_for_save()
         except RunDirectoryGoneError:
             self._checkpoints.cancel()
             raise
         except Exception:
             # What ends the run is told; a checkpoint that became whole meanwhile is there, too.
             with contextlib.suppress(CheckpointFailedError, RunDirectoryGoneError, OSError):
-                self._finish_save(wait=True)
+                self._wait_for_save()
             raise
         return ending
 
@@ -137,6 +140,7 @@ class TrainingLoop:
             # Asked once: a request that comes later is answered after the next step.
             stopping = bool(self._stop)
             if stopping:
+                self._phases.stopping()
                 message = "A stop was requested: saving, then ending."
                 self._logger.event("stop", self.step, message, reason=str(self._stop.reason))
                 self._reporter.say(message)
@@ -145,6 +149,8 @@ class TrainingLoop:
             ending = self._ending(finished, stopping)
             if ending is not None:
                 return ending
+            if self._phases.name != "training":
+                self._phases.begin("training", step=self.step)
             self._submit_step()
             self._finish_steps(leave=0 if self._pauses() else self._training_step.ahead)
             if self.guard.gives_up:
@@ -257,6 +263,7 @@ class TrainingLoop:
         settings = setup.settings
         self._finish_steps(leave=0)
         started = time.perf_counter()
+        told = self._begin_evaluation()
         try:
             result = evaluate(
                 setup.loaded,
@@ -266,13 +273,17 @@ class TrainingLoop:
                 head=setup.gradient_step.head,
                 streams=settings.compute.threads,
                 should_stop=self._stop.__bool__,
+                told=told,
             )
+            if settings.evaluation.prompts:
+                told = self._phases.begin("sampling", step=self.step, unit="prompts")
             samples = complete_prompts(
                 setup.loaded,
                 settings.evaluation,
                 seed=settings.seed,
                 compute_dtype=setup.compute_dtype,
                 should_stop=self._stop.__bool__,
+                told=told,
             )
         except EvaluationAbandonedError:
             return
@@ -310,12 +321,26 @@ class TrainingLoop:
         self._reporter.say(message)
         self._last_time = time.perf_counter()
 
+    def _begin_evaluation(self) -> Progress:
+        """Tell that one begins: the first of a run, or which one of how many."""
+        if self.step == 0:
+            return self._phases.begin("baseline", unit="tokens")
+        length = self._setup.length
+        return self._phases.begin(
+            "evaluating",
+            step=self.step,
+            number=-(-self.step // length.evaluate_every),
+            of=-(-length.steps // length.evaluate_every),
+            unit="tokens",
+        )
+
     # --- save --------------------------------------------------------------------------------
 
     def _save(self) -> None:
         """Begin a checkpoint of this step. It is told once it is committed."""
-        self._finish_save(wait=True)
+        self._wait_for_save()
         self._finish_steps(leave=0)
+        self._phases.begin("saving", step=self.step, detail=checkpoint_name(self.step))
         started = time.perf_counter()
         optimizer_state = self._setup.optimizer.state()
         mx.eval(optimizer_state)
@@ -332,6 +357,8 @@ class TrainingLoop:
             room=self._memory.room(),
         )
         self._saved_step = self.step
+        if beside:
+            self._phases.saving(checkpoint_name(self.step))
         told = {"pause": time.perf_counter() - started}
         if not beside:
             told["memory_peak"] = self._memory.read()["memory_peak"]
@@ -339,11 +366,20 @@ class TrainingLoop:
         self._finish_save(wait=not beside)
         self._last_time = time.perf_counter()
 
+    def _wait_for_save(self) -> None:
+        """Wait for the checkpoint under way, if one is, and tell of it."""
+        under_way = self._phases.under_way
+        if under_way is not None and self._phases.name != "saving":
+            step = checkpoint_step(under_way) or 0
+            self._phases.begin("saving", step=step, detail=under_way)
+        self._finish_save(wait=True)
+
     def _finish_save(self, *, wait: bool) -> None:
         """Tell that the checkpoint under way is committed, if it is."""
         saved = self._checkpoints.finished(wait=wait)
         if saved is None:
             return
+        self._phases.saving(None)
         name = saved.path.name
         step = checkpoint_step(name) or 0
         message = f"Saved {name}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def set_up(
     *,
     done: tuple[int, int] = (0, 0),
     verify: bool = False,
+    checking: Callable[[], object] = lambda: None,
+    loading: Callable[[], Callable[[int, int], None] | None] = lambda: None,
 ) -> Setup:
     """Open the corpora, load the model, and prepare the method and the optimizer.
 
@@ -70,11 +73,15 @@ def set_up(
         session: what the session does otherwise than the run.
         done: as for `run_length`.
         verify: read all tokens again, also where nothing speaks for a change.
+        checking, loading: called before the corpora are looked at, and before the model is read;
+            the latter may return what is told the bytes that were read and that there are.
 
     Raises:
         UserError: something that the run was prepared with is missing or has changed.
     """
+    checking()
     data = open_training_data(config, verify=verify)
+    progress = loading()
     config = in_session(config, session or SessionSettings())
     settings = config.settings
     notes = [blas.use_fast_blas(settings.compute.threads, settings.compute.fast_blas).reason]
@@ -84,7 +91,7 @@ def set_up(
     resident = keep_resident(device_memory()) if on_gpu else None
     notes += [resident] if resident else []
     compute_dtype = _DTYPES.get(settings.compute.dtype, default_compute_dtype())
-    loaded = _load(config, compute_dtype)
+    loaded = _load(config, compute_dtype, progress)
     method = apply_method(loaded, settings.method, seed=settings.seed, rule=config.parameter_rule)
     parameters = TrainedParameters(loaded.model)
     length = run_length(settings, data.order, done=done)
@@ -137,7 +144,9 @@ def schedule_of(settings: TrainingSettings, length: RunLength) -> Schedule:
     )
 
 
-def _load(config: RunConfig, compute_dtype: mx.Dtype) -> LoadedModel:
+def _load(
+    config: RunConfig, compute_dtype: mx.Dtype, progress: Callable[[int, int], None] | None
+) -> LoadedModel:
     """The model, which the run's tokens fit."""
     kind = config.settings.method.kind
     assert kind is not None, "the planner resolves the method"
@@ -146,6 +155,7 @@ def _load(config: RunConfig, compute_dtype: mx.Dtype) -> LoadedModel:
         method=kind,
         compute_dtype=compute_dtype,
         trust_remote_code=config.settings.model.trust_remote_code,
+        progress=progress,
     )
     check_tokenizer(config, loaded.tokenizer)
     _check_tokens(config, loaded)

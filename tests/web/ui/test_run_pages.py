@@ -18,8 +18,10 @@ from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 from cptstudio import run_files
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import METRICS
+from cptstudio.run_phases import PHASE, read_phase
 from cptstudio.run_rows import current_rows
-from cptstudio.training.preparing import Preparing
+from cptstudio.training.console_progress import ProgressReporter
+from cptstudio.training.phases import Phases
 from cptstudio.training.run_lock import RunLock
 from cptstudio.training.stop_requests import StopRequest
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
@@ -384,23 +386,24 @@ def test_the_page_says_what_a_trainer_does_before_its_first_step(
 ) -> None:
     directory = prepare(workspace, "beginning")
     lock = RunLock(directory)
-    preparing = Preparing(lock, StopRequest(), None, io.StringIO())
-    progress = preparing.phase("Reading the base model")
-    progress(4_000_000_000, 16_000_000_000)
-    record = run_files.read_preparation(directory)
+    phases = Phases(lock, 0, StopRequest(), ProgressReporter(output=io.StringIO()))
+    phases.begin("checking", detail="the base model", unit="bytes")
+    record = read_phase(directory)
     assert record is not None
     told = record.model_copy(
         update={"done": 4_000_000_000, "total": 16_000_000_000, "rate": 8e8, "remaining": 15.0}
     )
-    run_files.write_record(directory / run_files.PREPARATION, told)
+    run_files.write_record(directory / PHASE, told)
     page.goto("/runs/beginning")
-    bar = page.get_by_role("progressbar", name="Reading the base model")
+    bar = page.get_by_role("progressbar", name="Checking files: the base model")
     expect(bar).to_have_attribute("value", "4000000000")
     expect(bar).to_have_attribute("aria-valuetext", "4.0 GB of 16.0 GB · 800 MB/s · 15 s left")
-    preparing.phase("Loading the corpora and the model")
-    expect(page.get_by_text("Loading the corpora and the model…")).to_be_visible()
-    preparing.close()
-    expect(page.get_by_text("Starting the trainer and its first step…")).to_be_visible()
+    now = page.get_by_role("group", name="Phase")
+    phases.begin("loading")
+    expect(now).to_contain_text("Loading the model")
+    expect(now.get_by_role("listitem")).to_contain_text("Checking files")
+    phases.begin("training")
+    expect(now).to_contain_text("Training: waiting for step 1")
     lock.close()
-    expect(page.get_by_text("Starting the trainer and its first step…")).to_have_count(0)
+    expect(now).to_have_count(0)
     shutil.rmtree(directory)

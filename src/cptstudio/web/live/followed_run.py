@@ -11,10 +11,13 @@ from pydantic import TypeAdapter
 
 from cptstudio import run_files
 from cptstudio.durable import UnusableFileError
+from cptstudio.run_phases import PHASE
 from cptstudio.runs.following import Follower
+from cptstudio.runs.records import file_mark
 from cptstudio.runs.states import RunState
 from cptstudio.web.problems import NotFound
 from cptstudio.web.runs.run_library import RunLibrary
+from cptstudio.web.runs.summaries import PhaseView, phase_view
 
 MOST_ROWS: Final = 256
 _RECENT_EVENTS: Final = 100
@@ -33,7 +36,7 @@ class Position:
         waiting: it has not acknowledged the last update yet.
         due: when it may be told again, by the clock that nobody sets.
         events: number of the run's event lines that it was told; None before the first look.
-        state: that it was told.
+        state, phase: that it was told.
     """
 
     generation: int
@@ -42,6 +45,7 @@ class Position:
     due: float = 0.0
     events: int | None = None
     state: RunState | None = None
+    phase: PhaseView | None = None
 
     def acknowledged(self, *_: Any) -> None:
         """The page took the last update."""
@@ -59,6 +63,8 @@ class FollowedRun:
         self._events: deque[dict[str, Any]] = deque(maxlen=_RECENT_EVENTS)
         self._event_count = 0
         self._state: RunState | None = None
+        self._phase: PhaseView | None = None
+        self._phase_mark: str | None = None
         self._next_state = 0.0
         self._generation = 0
         self._last_seq = 0
@@ -97,9 +103,11 @@ class FollowedRun:
             list(self._events)[-(self._event_count - told) :] if told < self._event_count else []
         )
         state = self._state if self._state != position.state else None
-        changed = behind or rows or events or self._last_seq > position.seq
+        phase = {"phase": self._told_phase()} if self._phase != position.phase else {}
+        changed = behind or rows or events or phase or self._last_seq > position.seq
         position.generation, position.seq = self._generation, self._last_seq
         position.events, position.state = self._event_count, self._state
+        position.phase = self._phase
         if not changed and state is None:
             return None
         return {
@@ -111,17 +119,23 @@ class FollowedRun:
             "events": events,
             "state": _STATE.dump_python(state) if state is not None else None,
             "behind": behind,
+            **phase,
         }
+
+    def _told_phase(self) -> dict[str, Any] | None:
+        return None if self._phase is None else self._phase.model_dump(mode="json")
 
     def _look_at_state(self) -> RunState | None:
         now = time.monotonic()
-        if now < self._next_state:
+        mark = file_mark(self._directory / PHASE)
+        if now < self._next_state and mark == self._phase_mark:
             return self._state
+        self._phase_mark = mark
         try:
             run = self._library.run(self.id)
         except NotFound:
-            self._next_state = now + _STATE_SECONDS
+            self._next_state, self._phase = now + _STATE_SECONDS, None
             return RunState("missing", reason="its directory is gone")
-        alive = run.state.alive
+        alive, self._phase = run.state.alive, phase_view(run.phase)
         self._next_state = now + (_STATE_SECONDS if alive else _QUIET_STATE_SECONDS)
         return run.state

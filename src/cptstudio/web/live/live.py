@@ -13,7 +13,7 @@ Socket.IO events from a page:
 
 and to a page:
 
-    "update" {boot_id, run, generation, after, seq, rows, events, state, behind}
+    "update" {boot_id, run, generation, after, seq, rows, events, state, behind, phase}
         `rows` are the current rows between `after` and `seq`. A page that is not at `after`, or
         knows another boot_id or generation, or is told that it is `behind`, fetches instead.
         It acknowledges each update, and the next one comes only then.

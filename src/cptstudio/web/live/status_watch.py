@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
+from cptstudio.run_phases import PHASE
 from cptstudio.runs.queue import Waiting
+from cptstudio.runs.records import file_mark
 from cptstudio.runs.run import Run
 from cptstudio.validation import LateModel
 from cptstudio.web.runs.summaries import RunSummary
@@ -55,6 +57,7 @@ class StatusWatch:
         self._folder_mark: object = None
         self._known: dict[str, tuple[Any, ...]] | None = None
         self._active: list[str] = []
+        self._phases: list[str | None] = []
         self._told: Status | None = None
 
     def changed(self, runs: Iterable[str]) -> None:
@@ -73,11 +76,14 @@ class StatusWatch:
         now = time.monotonic()
         with self._lock:
             asked = self._asked
-            if now < self._next_look and not (asked or self._jobs_changed):
+            marks = self._phase_marks()
+            hurry = asked or self._jobs_changed or marks != self._phases
+            if now < self._next_look and not hurry:
                 return []
             if now < self._next_look - _LOOK_SECONDS + _SHORTEST_SECONDS:
                 return []
             self._asked = self._jobs_changed = False
+            self._phases = marks
             self._next_look = now + _LOOK_SECONDS
             changed, self._changed = self._changed, set()
         mark = self._mark()
@@ -103,6 +109,10 @@ class StatusWatch:
             self._told = status
             news.append(("status", status.model_dump(mode="json")))
         return news
+
+    def _phase_marks(self) -> list[str | None]:
+        """Change when an active run begins another phase, or goes on with one that counts."""
+        return [file_mark(self._studio.workspace.run(id) / PHASE) for id in self._active]
 
     def _differing(self, runs: list[Run]) -> set[str]:
         seen = {run.id: self._seen(run) for run in runs}

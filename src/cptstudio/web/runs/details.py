@@ -10,6 +10,7 @@ from pydantic import Field
 from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig, RunResult
+from cptstudio.run_phases import PastPhase, last_session_phases
 from cptstudio.run_rows import best_of
 from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.records import ExitRecord
@@ -61,6 +62,9 @@ class RunDetail(RunSummary):
     )
     remedies: list[Remedy] = Field(default_factory=list)
     longer: Longer | None = None
+    phases: list[PastPhase] = Field(
+        default_factory=list, description="What its last session did, in order."
+    )
     last_seq: int | None = None
     generation: int | None = None
 
@@ -103,6 +107,7 @@ def detail(
         longer=None
         if config is None or run.state.alive
         else how_to_train_longer(config, summary.planned_steps, complete),
+        phases=last_session_phases(run.directory),
         last_seq=last_seq,
         generation=generation,
     )

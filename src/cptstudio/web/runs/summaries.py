@@ -13,8 +13,8 @@ from pydantic import Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError, machine_error
-from cptstudio.run_files import Preparation
 from cptstudio.run_rows import finite, whole
+from cptstudio.run_phases import Phase, PhaseName, Unit, title_of
 from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.states import RunState
@@ -48,13 +48,39 @@ class ParentName(LateModel):
     checkpoint: str
 
 
+class PhaseView(LateModel):
+    """What a living run's trainer does now, and how far it is with it."""
+
+    name: PhaseName
+    title: str
+    step: int
+    number: int | None = Field(None, description="Which one it is of how many of its kind.")
+    of: int | None = None
+    done: int | None = None
+    total: int | None = None
+    unit: Unit | None = None
+    rate: float | None = Field(None, description="Units a second.")
+    remaining_seconds: float | None = None
+    began: float
+    saving: str | None = Field(None, description="A checkpoint that is written meanwhile.")
+    stopping: bool = False
+
+
+def phase_view(phase: Phase | None) -> PhaseView | None:
+    """A phase as the pages get it."""
+    if phase is None:
+        return None
+    told = phase.model_dump(include=set(PhaseView.model_fields))
+    return PhaseView(**told, title=title_of(phase), remaining_seconds=phase.remaining)
+
+
 class RunSummary(RunFacts):
     """One run in a line. Times are Unix seconds, sizes bytes; what is not known is null."""
 
     id: str
     kind: Literal["run", "imported"]
     state: RunState
-    preparation: Preparation | None = None
+    phase: PhaseView | None = None
     stalled: bool = False
     queue_position: int | None = None
     created: float | None = None
@@ -142,7 +168,7 @@ class Summaries:
             id=run.id,
             kind="run",
             state=run.state,
-            preparation=run.preparation,
+            phase=phase_view(run.phase),
             stalled=run.stalled,
             queue_position=run.queue_position,
             created=run.created or None,

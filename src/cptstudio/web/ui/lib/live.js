@@ -23,6 +23,7 @@ import { distrust, secretHeader, session, socketProtocols, trusted } from "./ses
  * @property {() => Promise<void>} reload the history was replaced: load it again and move `position`
  * @property {((events: Row[]) => void)=} events new lines of the run's events
  * @property {((state: any) => void)=} state the run's state changed
+ * @property {((phase: any) => void)=} phase what the trainer does changed, or how far it is; null: no trainer lives
  * @property {(() => void)=} gone the run exists no more
  */
 
@@ -230,6 +231,7 @@ class Follower {
       }
       if (update.events?.length) this.handler.events?.(update.events);
       if (update.state) this.handler.state?.(update.state);
+      if ("phase" in update) this.handler.phase?.(update.phase);
     });
   }
 

@@ -15,6 +15,7 @@ import { Checkpoints } from "./run/checkpoints.js";
 import { Configuration } from "./run/configuration.js";
 import { RunHeader } from "./run/header.js";
 import { Log } from "./run/log.js";
+import { BEFORE_TRAINING } from "./run/phase.js";
 import { Notes } from "./run/notes.js";
 import { Remedies } from "./run/remedies.js";
 import { Samples } from "./run/samples.js";
@@ -75,6 +76,12 @@ function RunPage({ id }) {
         const known = newest.current?.state;
         if (!known || known.text !== state.text || known.reason !== state.reason) again();
       },
+      phase: (phase) => {
+        setLive((/** @type {any} */ before) => ({ ...before, phase }));
+        const former = newest.current?.phase?.name;
+        // What each one took is told by the server.
+        if (phase?.name !== former && [former, phase?.name].some((name) => BEFORE_TRAINING.includes(name))) again();
+      },
       gone: () => setGone(true),
     });
     return () => {
@@ -110,8 +117,7 @@ function RunPage({ id }) {
   }
   const short = (status.value?.active || []).find((/** @type {any} */ one) => one.id === id);
   const run = { ...data, ...(data.state.alive && short
-    ? { remaining_seconds: short.remaining_seconds, tokens_per_second: short.tokens_per_second,
-      preparation: short.preparation }
+    ? { remaining_seconds: short.remaining_seconds, tokens_per_second: short.tokens_per_second }
     : {}), ...live };
   return [
     h(RunHeader, { key: "head", run, actions: h(RunActions, { run, changed: again, dialog, setDialog }) }),

@@ -1,8 +1,9 @@
 import { StateBadge } from "../../components/elements.js";
-import { amounts, Progress } from "../../components/progress.js";
+import { Progress } from "../../components/progress.js";
 import { bits, bytes, change, count, date, duration, integer, number, percent, rate } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { domainChange, generalChange, nameOf, stepOf } from "../../lib/run_words.js";
+import { Phase } from "./phase.js";
 
 /** @param {{title: string, value: any, note?: any}} props */
 function Fact({ title, value, note }) {
@@ -32,19 +33,6 @@ function memoryFact(run) {
     note: share == null ? null : `${percent(share)} of ${bytes(run.memory_limit)}` });
 }
 
-/** What happens before the first step, which may take minutes. @param {{run: any}} props */
-function Beginning({ run }) {
-  const now = run.preparation;
-  const silent = run.updated != null && run.started != null && run.updated < run.started;
-  if (!now && run.step != null && !silent) return null;
-  const words = now?.phase ?? "Starting the trainer and its first step";
-  const told = now ? amounts({ done: now.done, total: now.total, unit: "bytes", rate: now.rate,
-    remaining_seconds: now.remaining }) : "";
-  return h("div", { class: "run-progress" },
-    h(Progress, { label: words, done: now?.done, total: now?.total, text: told }),
-    h("p", { class: "hint" }, words, told ? ` · ${told}` : "…"));
-}
-
 /** Is it alive, does it improve, when is it done, will memory hold. @param {{run: any, actions: any}} props */
 export function RunHeader({ run, actions }) {
   const total = run.planned_steps;
@@ -64,7 +52,7 @@ export function RunHeader({ run, actions }) {
       run.source ? ` (${run.source})` : "", ". CPT Studio does not change its files.")),
     (run.problems || []).length > 0 && h("div", { class: "notice notice-warn" },
       h("div", {}, run.problems.map((/** @type {string} */ problem) => h("p", { key: problem }, problem)))),
-    run.kind === "run" && run.state.alive && h(Beginning, { run }),
+    run.kind === "run" && run.state.alive && h(Phase, { run }),
     total != null && (run.state.alive || (run.step ?? 0) < total) && h("div", { class: "run-progress" },
       h(Progress, { label: "Steps done", done: run.step ?? 0, total, text: stepOf(run) })),
     h("dl", { class: "facts" },
