@@ -91,11 +91,16 @@ class Phase(Record):
 
 
 class PastPhase(BaseModel, frozen=True):
-    """A phase of a session that began, and how long it took if it is over."""
+    """A phase of a session that began, and how long it took if it is over.
+
+    Attributes:
+        preparing: it comes before the first step.
+    """
 
     name: PhaseName
     title: str
     step: int
+    preparing: bool
     began: float
     seconds: float | None = None
 
@@ -155,12 +160,13 @@ def last_session_phases(run_directory: Path) -> list[PastPhase]:
         return []
     session = read[0]["session"] if read else None
     own = [line for line in read if line["session"] == session][::-1]
-    ends = [line["time"] for line in own[1:]] + [None]
+    ends = [*(line["time"] for line in own[1:]), None][: len(own)]
     found = [
         PastPhase(
             name=line["phase"],
             title=TITLES[line["phase"]],
             step=line["step"],
+            preparing=line["phase"] in BEFORE_TRAINING,
             began=line["time"],
             seconds=None if end is None else max(0.0, end - line["time"]),
         )

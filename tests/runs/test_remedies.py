@@ -205,7 +205,7 @@ def test_each_decision_is_logged_with_its_evidence(
         "(the machine was started again since)"
     ]
     assert [line for line in lines if line.startswith("run killed:")] == [
-        "run killed: ended (killed), because killed because you asked for it",
+        "run killed: ended (killed), because Force-stopped by you.",
         f"run killed: forgotten, because {workspace.run('killed')} is gone",
     ]
     assert any("is off" in line for line in lines)

@@ -126,4 +126,8 @@ def test_what_was_not_agreed_waits_for_the_user(
         manager.start(config_of(parts, "by-hand", agreed=True))
         wait_for_end(manager, "by-hand")
     state = manager.run("by-hand").state
-    assert (state.outcome, state.cause, state.reason) == ("killed", None, "ended from outside")
+    assert (state.outcome, state.cause, state.reason) == (
+        "killed",
+        None,
+        "Ended by the system or another program.",
+    )

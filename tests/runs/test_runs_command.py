@@ -107,7 +107,7 @@ def test_a_run_is_resumed_watched_stopped_and_forked_from_the_terminal(
         sessions = (json.loads(line).get("row", {}).get("session") for line in watching.stdout)
         assert any(session == 1 for session in sessions)
         killed = runs(workspace, "kill", "first", "--yes")
-        assert "killed because you asked for it" in killed.stdout, killed.stderr
+        assert "Force-stopped by you." in killed.stdout, killed.stderr
         rest = watching.stdout.read().splitlines()
         assert json.loads(rest[-1])["state"]["outcome"] == "killed"
     forked = runs(workspace, "fork", "first", "second", "--set", "length=3 steps")

@@ -109,6 +109,26 @@ def test_what_is_found_means_one_state(evidence: Evidence, name: str, outcome: s
     assert not re.search(r"exit code|SIG(KILL|TERM|INT)", state.reason)
 
 
+def test_an_end_that_somebody_asked_for_is_told_without_codes_and_signals() -> None:
+    def reason(result: RunResult, code: int, **exit: object) -> str:
+        return derive(told(replace(KEPT, exit=replace(EXIT, code=code, **exit)), result)).reason
+
+    stopped = STOPPED.model_copy(update={"step": 64, "checkpoint": "step-00000064"})
+    assert reason(stopped, 3, requested="stop") == "Stopped by you at step 64; checkpoint saved."
+    others = "Stopped by the system or another program at step 64; checkpoint saved."
+    assert reason(stopped, 3) == others
+    early = STOPPED.model_copy(update={"step": 0})
+    assert reason(early, 3, requested="stop") == "Stopped by you before the first step."
+    # Of a version that put what happened into its reason.
+    former = stopped.model_copy(update={"reason": "Stopped by Ctrl-C."})
+    in_terminal = derive(told(Evidence(True, has_rows=True), former)).reason
+    assert in_terminal == "Stopped by you at step 64; checkpoint saved."
+    many = COMPLETED.model_copy(update={"step": 1200, "planned_steps": 1200, "skipped_steps": 2})
+    assert reason(many, 0) == "Completed 1,200 steps; 2 of them were skipped."
+    early_stop = many.model_copy(update={"step": 40, "reason": "Stopped early at step 40: why."})
+    assert reason(early_stop, 0) == "Stopped early at step 40: why."
+
+
 def test_a_reboot_and_an_out_of_memory_kill_are_named() -> None:
     assert "started again" in derive(replace(KEPT, boot="other")).reason
     killed = replace(EXIT, code=None, signal=9, memory={"oom_kills": {"cgroup": 1}})

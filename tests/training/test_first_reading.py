@@ -129,7 +129,7 @@ def test_what_is_done_before_the_first_step_is_told_and_can_be_stopped(tmp_path:
     assert phase_of(told, stopping=False, **here | {"attempt": "another"}).name == "starting"
     (tmp_path / PHASE).write_text(json.dumps({"phase": 3}))
     assert read_phase(tmp_path) is None, "what cannot be read is as good as nothing"
-    stop.request("Stopped on request.")
+    stop.request("Stopped on request")
     with pytest.raises(StoppedBeforeTrainingError):
         phases.begin("restoring")
     phases.close()
@@ -144,7 +144,7 @@ def test_what_is_done_before_the_first_step_is_told_and_can_be_stopped(tmp_path:
 def test_a_run_that_is_stopped_while_its_base_is_read_ends_as_stopped(workspace: Workspace) -> None:
     directory = short(workspace, "stopped-early")
     stop = StopRequest()
-    stop.request("Stopped on request.")
+    stop.request("Stopped on request")
     ending = ContinuedPretraining(directory, stop).run()
-    assert ending == Ending("stopped", "Stopped on request.")
+    assert ending == Ending("stopped", "Stopped on request before the first step.")
     assert train(directory).outcome == "completed"

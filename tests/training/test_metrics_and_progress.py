@@ -212,7 +212,7 @@ def test_the_first_stop_request_names_the_reason() -> None:
         assert not stop
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
-        assert stop.reason == "Stopped on request."
+        assert stop.reason == "Stopped on request"
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)

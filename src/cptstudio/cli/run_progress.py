@@ -60,7 +60,7 @@ def _show(progress: Progress, task: TaskID, update: Update) -> None:
     if trained:
         progress.update(task, completed=trained[-1].get("step"), figures=figures(trained[-1]))
     if update.state is not None:
-        reason = f"{update.state}, because {update.state.reason}"
+        reason = f"{update.state}: {update.state.reason}"
         progress.console.print(f"[bold]{escape(reason)}[/]")
 
 

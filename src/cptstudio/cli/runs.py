@@ -41,9 +41,9 @@ from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.session_settings import told_last
 from cptstudio.setting_flags import dotted_of, leaves
 from cptstudio.training.fitting import completed, fit_of_run
+from cptstudio.training.phases import sentence as phase_sentence
 from cptstudio.verdicts import Verdict, verdict_of
 from cptstudio.web.series.facts import FactsReader
-from cptstudio.training.phases import sentence as phase_sentence
 from cptstudio.workspace import Workspace
 from cptstudio.yaml_text import parse_yaml
 
@@ -354,9 +354,7 @@ def _await_end(manager: TrainingManager, run: str) -> None:
     for _ in manager.watch(run, run_rows.last_seq(manager.run(run).directory)):
         pass
     found = manager.run(run)
-    console.print(
-        f"{escape(run)}: {escape(str(found.state))}, because {escape(found.state.reason)}"
-    )
+    console.print(f"{escape(run)}: {escape(str(found.state))}: {escape(found.state.reason)}")
 
 
 def _facts(run: Run) -> dict[str, Any]:

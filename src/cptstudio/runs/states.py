@@ -22,6 +22,7 @@ from cptstudio import run_files
 from cptstudio.device_failures import Cause
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError
+from cptstudio.run_endings import BY_OTHERS, BY_YOU, ending_of
 from cptstudio.run_files import EXIT_CODES, RunResult
 from cptstudio.runs import locks, records
 from cptstudio.runs.identity import boot_id
@@ -32,6 +33,8 @@ StateName = Literal[
 ]
 Outcome = Literal["completed", "stopped", "failed", "killed"]
 ALIVE: frozenset[StateName] = frozenset({"running", "stopping", "orphaned"})
+_BY_KEY_BEFORE = "Stopped by Ctrl-C"
+"""How the reason of a run in a terminal began in former versions."""
 _OUTCOME_OF_CODE = {code: outcome for outcome, code in EXIT_CODES.items()}
 _LOOKS = 3
 
@@ -220,8 +223,8 @@ def _still_complete(evidence: Evidence) -> RunState | None:
     if result is None or result.outcome != "completed":
         return None
     reason = (
-        f"reported by the trainer: {result.reason} A later resume ended before its first "
-        f"step and changed nothing; {run_files.LOG} tells why."
+        f"{ending_of(result, BY_YOU)} A later resume ended before its first step and changed "
+        f"nothing; {run_files.LOG} tells why."
     )
     return RunState("ended", "completed", reason)
 
@@ -232,7 +235,8 @@ def _without_keeper(evidence: Evidence) -> RunState:
         return RunState("running", reason="a trainer without a keeper holds its lock", alone=True)
     if evidence.result is not None:
         result = evidence.result
-        reason = f"reported by the trainer: {result.reason}"
+        by_you = result.reason.startswith((BY_YOU, _BY_KEY_BEFORE))
+        reason = ending_of(result, BY_YOU if by_you else BY_OTHERS)
         return RunState("ended", result.outcome, reason, result.cause)
     if evidence.has_rows:
         return _lost(None, rebooted=False)
@@ -252,7 +256,7 @@ def _how_it_ended(ended: ExitRecord, result: RunResult | None) -> RunState:
     if ended.signal is not None:
         return _ended_by_signal(ended)
     if result is not None:
-        said = result.reason
+        said = ending_of(result, BY_YOU if ended.requested else BY_OTHERS)
     else:
         said = ended.reason or f"it ended without a reason; {run_files.LOG} has its last words"
     outcome = _OUTCOME_OF_CODE.get(ended.code if ended.code is not None else -1)
@@ -266,7 +270,7 @@ def _how_it_ended(ended: ExitRecord, result: RunResult | None) -> RunState:
 def _ended_by_signal(ended: ExitRecord) -> RunState:
     assert ended.signal is not None
     if ended.signal == signal.SIGKILL and ended.requested == "kill":
-        return RunState("ended", "killed", "killed because you asked for it")
+        return RunState("ended", "killed", "Force-stopped by you.")
     killed = ended.signal == signal.SIGKILL
     for cause in get_args(Cause):
         if ended.cause == cause:
@@ -278,7 +282,7 @@ def _ended_by_signal(ended: ExitRecord) -> RunState:
         reason = "killed from outside, and the system counts an out-of-memory kill meanwhile"
         return RunState("ended", "killed", reason, "memory")
     if ended.signal in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        return RunState("ended", "killed", "ended from outside")
+        return RunState("ended", "killed", "Ended by the system or another program.")
     try:
         name = signal.Signals(ended.signal).name
     except ValueError:

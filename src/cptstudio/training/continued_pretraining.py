@@ -27,6 +27,7 @@ from cptstudio import durable, terminal
 from cptstudio.device_failures import sign_of
 from cptstudio.errors import UserError
 from cptstudio.lm.identity import kept_hashes, model_files
+from cptstudio.run_endings import BY_YOU, ending_of, stopped_at
 from cptstudio.run_files import (
     EXIT_CODES,
     LOG,
@@ -137,9 +138,9 @@ class ContinuedPretraining:
             result = read_result(self._run_directory)
             if result is not None and result.outcome == "completed":
                 raise UserError(
-                    f"The run {self._config.name!r} is complete ({result.reason}) There is nothing "
-                    "to resume. To train on, give it a longer length, or fork it from its last "
-                    "checkpoint."
+                    f"The run {self._config.name!r} is complete: {ending_of(result, BY_YOU)} There "
+                    "is nothing to resume. To train on, give it a longer length, or fork it from "
+                    "its last checkpoint."
                 )
 
     def _is_complete(self) -> bool:
@@ -166,7 +167,9 @@ class ContinuedPretraining:
         except RunDirectoryGoneError:
             ending = self._gone()
         except StoppedBeforeTrainingError:
-            ending = Ending("stopped", str(self._stop.reason))
+            complete = checkpoints_of(self._run_directory)
+            newest = complete[-1].name if complete else None
+            ending = Ending("stopped", stopped_at(str(self._stop.reason), 0, newest))
         except Exception as error:
             ending = self._failed(error)
         reporter.close()
@@ -465,8 +468,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(terminal.visible(str(error)), file=sys.stderr)
         return EXIT_CODES["failed"]
     ending = trainer.run()
-    where = sys.stderr if ending.outcome == "failed" else sys.stdout
-    print(f"{ending.outcome.capitalize()}: {terminal.visible(ending.reason)}", file=where)
+    reason = terminal.visible(ending.reason)
+    if ending.outcome == "failed":
+        print(f"Failed: {reason}", file=sys.stderr)
+    else:
+        print(reason)
     return EXIT_CODES[ending.outcome]
 
 

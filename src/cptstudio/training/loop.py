@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from cptstudio.device_failures import Cause
+from cptstudio.run_endings import completed, stopped_at
 from cptstudio.run_files import Outcome, checkpoint_name, checkpoint_step
 from cptstudio.run_rows import EVALUATION, TRAIN
 from cptstudio.training.checkpoints import (
@@ -175,7 +176,8 @@ class TrainingLoop:
 
     def _ending(self, finished: bool, stopping: bool) -> Ending | None:
         if stopping and not (finished and not self._evaluation_due(finished)):
-            return Ending("stopped", str(self._stop.reason))
+            saved = None if self._saved_step is None else checkpoint_name(self._saved_step)
+            return Ending("stopped", stopped_at(str(self._stop.reason), self.step, saved))
         if finished:
             return self._finished()
         if self.early_stopping.stops:
@@ -194,8 +196,7 @@ class TrainingLoop:
                 f"Nothing was learned: all {self.step:,} steps had to be skipped. The model or the "
                 "learning rate is at fault: evaluate the model, or use a lower rate.",
             )
-        skipped = f", {self.guard.skipped:,} of them skipped" if self.guard.skipped else ""
-        return Ending("completed", f"All {self.step:,} steps are done{skipped}.")
+        return Ending("completed", completed(self.step, self.guard.skipped))
 
     def _given_up(self) -> Ending:
         return Ending(

@@ -11,6 +11,9 @@ import signal
 from types import FrameType
 from typing import Final
 
+BY_YOU: Final = "Stopped by you"
+ON_REQUEST: Final = "Stopped on request"
+
 SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
@@ -36,8 +39,7 @@ class StopRequest:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         # SIGTERM is also how the keeper passes on what a page or a command asked for.
-        by_key = number == signal.SIGINT
-        self.request("Stopped by Ctrl-C." if by_key else "Stopped on request.")
+        self.request(BY_YOU if number == signal.SIGINT else ON_REQUEST)
 
     def request(self, reason: str) -> None:
         """Ask for a stop; the first reason is kept."""
@@ -46,7 +48,7 @@ class StopRequest:
 
     @property
     def reason(self) -> str | None:
-        """Why the trainer shall stop, or None."""
+        """Who stopped the trainer, as a sentence begins, or None."""
         return self._reason
 
     def __bool__(self) -> bool:

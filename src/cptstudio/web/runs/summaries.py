@@ -13,8 +13,8 @@ from pydantic import Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError, machine_error
+from cptstudio.run_phases import BEFORE_TRAINING, Phase, PhaseName, Unit, title_of
 from cptstudio.run_rows import finite, whole
-from cptstudio.run_phases import Phase, PhaseName, Unit, title_of
 from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.run import Run
 from cptstudio.runs.states import RunState
@@ -54,6 +54,7 @@ class PhaseView(LateModel):
     name: PhaseName
     title: str
     step: int
+    preparing: bool = Field(description="It comes before the first step.")
     number: int | None = Field(None, description="Which one it is of how many of its kind.")
     of: int | None = None
     done: int | None = None
@@ -71,7 +72,12 @@ def phase_view(phase: Phase | None) -> PhaseView | None:
     if phase is None:
         return None
     told = phase.model_dump(include=set(PhaseView.model_fields))
-    return PhaseView(**told, title=title_of(phase), remaining_seconds=phase.remaining)
+    return PhaseView(
+        **told,
+        title=title_of(phase),
+        preparing=phase.name in BEFORE_TRAINING,
+        remaining_seconds=phase.remaining,
+    )
 
 
 class RunSummary(RunFacts):

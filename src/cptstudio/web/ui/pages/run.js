@@ -15,7 +15,6 @@ import { Checkpoints } from "./run/checkpoints.js";
 import { Configuration } from "./run/configuration.js";
 import { RunHeader } from "./run/header.js";
 import { Log } from "./run/log.js";
-import { BEFORE_TRAINING } from "./run/phase.js";
 import { Notes } from "./run/notes.js";
 import { Remedies } from "./run/remedies.js";
 import { Samples } from "./run/samples.js";
@@ -78,9 +77,9 @@ function RunPage({ id }) {
       },
       phase: (phase) => {
         setLive((/** @type {any} */ before) => ({ ...before, phase }));
-        const former = newest.current?.phase?.name;
+        const former = newest.current?.phase;
         // What each one took is told by the server.
-        if (phase?.name !== former && [former, phase?.name].some((name) => BEFORE_TRAINING.includes(name))) again();
+        if (phase?.name !== former?.name && (former?.preparing || phase?.preparing)) again();
       },
       gone: () => setGone(true),
     });
