@@ -23,6 +23,7 @@ from playwright.sync_api import CDPSession, sync_playwright
 
 from benchmarks.long_run import write_rows
 from cptstudio.training.machine import describe_machine
+from cptstudio.web import pages
 from cptstudio.workspace import Workspace
 from tests.web.run_directories import make_run
 from tests.web.server_process import RunningServer, SignedIn, running_server
@@ -34,15 +35,8 @@ IDLE_SECONDS = 10
 DOCUMENT = Path(__file__).parent.parent / "docs" / "interface.md"
 BEGIN, END = "<!-- begin page_quality -->", "<!-- end page_quality -->"
 PAGES = {
-    "Runs": "/",
-    "Run": "/runs/run-1",
-    "Compare": "/compare?runs=run-1,run-2,run-3",
-    "New run": "/new",
-    "Data": "/data",
-    "Playground": "/playground",
-    "Evaluate": "/evaluate",
-    "Settings": "/settings",
-}
+    title: path.replace("/:id?", "").replace(":id", "run-1") for title, path in pages.PAGES.items()
+} | {"Compare": "/compare?runs=run-1,run-2,run-3"}
 AUDITS = {
     "first paint, ms": "first-contentful-paint",
     "largest paint, ms": "largest-contentful-paint",
@@ -71,7 +65,7 @@ def sign_in(server: RunningServer, profile: Path) -> None:
         page = context.new_page()
         page.goto((server.workspace / ".cpt-studio" / "open.html").as_uri())
         page.wait_for_url(f"{server.origin}/")
-        page.get_by_role("heading", name="Runs", level=1).wait_for()
+        page.get_by_role("heading", name="Home", level=1).wait_for()
         context.close()
 
 
@@ -100,7 +94,7 @@ def visit(program: Path, server: RunningServer, profile: Path, path: str) -> dic
 
 
 def watch_traffic(server: RunningServer, session: SignedIn) -> tuple[int, set[str]]:
-    """Bytes that an idle Runs page exchanges in ten seconds, and all hosts that were asked."""
+    """Bytes that an idle Home page exchanges in ten seconds, and all hosts that were asked."""
     count, hosts = 0, set()
 
     def frame(event: dict[str, Any]) -> None:
@@ -139,15 +133,15 @@ def measure(rounds: int) -> dict[str, Any]:
         with running_server(workspace.root, "--no-detect") as server:
             profile = Path(folder) / "profile"
             sign_in(server, profile)
-            pages: dict[str, dict[str, float]] = {}
+            found: dict[str, dict[str, float]] = {}
             for title, path in PAGES.items():
                 visits = [visit(program, server, profile, path) for _ in range(rounds)]
-                pages[title] = {
+                found[title] = {
                     key: statistics.median(one[key] for one in visits) for key in visits[0]
                 }
             traffic, hosts = watch_traffic(server, server.sign_in())
             own = server.origin.split("/")[2]
-    return {"pages": pages, "idle_bytes": traffic, "other_hosts": sorted(hosts - {own})}
+    return {"pages": found, "idle_bytes": traffic, "other_hosts": sorted(hosts - {own})}
 
 
 def render(found: dict[str, Any], rounds: int) -> str:

@@ -89,7 +89,7 @@ def test_the_index_names_every_style_and_what_the_first_page_needs() -> None:
     )
     preloaded = re.findall(r'rel="modulepreload" href="/ui/([^"]+)"', index)
     assert len(preloaded) == len(set(preloaded))
-    needed = scripts_of("app.js", "pages/runs.js") - {"app.js"}
+    needed = scripts_of("app.js", "pages/home.js") - {"app.js"}
     assert needed <= set(preloaded), "a script that is found late holds up the first page"
     assert set(preloaded) <= needed | scripts_of("pages/run.js")
 

@@ -34,7 +34,7 @@ FILES_PREFIX = "/ui/"
 _INNER_PREFIXES = ("/api/", "/socket.io/")
 UI_FOLDER = Path(__file__).parent / "ui"
 _ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
-_LISTED = re.compile(r'^  \{ path: "(/[^"]*)", ', re.MULTILINE)
+_LISTED = re.compile(r'^  \{ path: "(/[^"]*)", title: "([^"]*)", ', re.MULTILINE)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile("v-[0-9a-f]{16}")
 _LASTING = "private, max-age=31536000, immutable"
@@ -55,18 +55,46 @@ _TYPES = {
 }
 _COMPRESSIBLE = {".html", ".js", ".css", ".json", ".svg", ".txt"}
 _NO_PAGE = b"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Not found - CPT Studio</title></head>
-<body><main><h1>There is no such page</h1><p><a href="/">All runs</a></p></main></body></html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <title>Not found - CPT Studio</title>
+    <link rel="icon" href="/ui/icon.svg" type="image/svg+xml">
+    <link rel="stylesheet" href="/ui/style/tokens.css">
+    <link rel="stylesheet" href="/ui/style/base.css">
+    <link rel="stylesheet" href="/ui/style/components.css">
+    <link rel="stylesheet" href="/ui/style/shell.css">
+  </head>
+  <body>
+    <main class="page not-found">
+      <p class="not-found-number" aria-hidden="true">404</p>
+      <h1>There is no such page</h1>
+      <p class="muted">The address may be mistyped, or what was there was deleted.</p>
+      <p class="row">
+        <a class="button button-primary" href="/">Home</a>
+        <a class="button" href="/runs">All runs</a>
+      </p>
+    </main>
+  </body>
+</html>
 """
+
+
+def _pages() -> dict[str, str]:
+    """Return the pages' paths by their titles, as app.js lists them; ":id" stands for a name."""
+    listed = _LISTED.findall((UI_FOLDER / "app.js").read_text(encoding="utf-8"))
+    return {title: path for path, title in listed}
 
 
 def _page_path() -> re.Pattern[str]:
     """Return the pattern of the pages' paths, as app.js lists them."""
-    listed = _LISTED.findall((UI_FOLDER / "app.js").read_text(encoding="utf-8"))
-    escaped = (re.escape(path).replace("/:id\\?", f"(?:/{_ID})?") for path in listed)
+    escaped = (re.escape(path).replace("/:id\\?", f"(?:/{_ID})?") for path in PAGES.values())
     return re.compile("|".join(path.replace(":id", _ID) for path in escaped))
 
 
+PAGES = _pages()
 PAGE_PATH = _page_path()
 _Stamp = tuple[int, int]
 

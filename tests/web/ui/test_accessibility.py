@@ -21,6 +21,7 @@ expect.set_options(timeout=PATIENCE * 1000)
 
 PATHS = (
     "/",
+    "/runs",
     "/runs/alpha",
     "/runs/alpha?tab=samples",
     "/runs/alpha?tab=story",
@@ -104,7 +105,7 @@ def test_dialogs_menus_and_tables(page: Page, workspace: Workspace) -> None:
 
 
 def test_by_keyboard_from_the_list_to_a_run(page: Page) -> None:
-    page.goto("/")
+    page.goto("/runs")
     settled(page)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()

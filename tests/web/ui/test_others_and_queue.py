@@ -48,7 +48,7 @@ def test_a_process_of_others_is_watched_and_stopped_only_after_questions(
     log = tmp_path / "their.log"
     packages = make_package(tmp_path / "packages")
     with log.open("wb") as output, running(TRAIN, tmp_path, packages, output) as process:
-        page.goto("/")
+        page.goto("/runs")
         others = page.get_by_role("region", name="Other training on this machine")
         theirs = others.get_by_role("listitem").filter(has_text=f"process {process.pid}")
         expect(others).to_contain_text("Not ours")
@@ -97,7 +97,7 @@ def test_runs_wait_in_the_queue_and_leave_it(page: Page) -> None:
     page.get_by_role("button", name="Stop and save").click()
     expect(page.get_by_role("dialog")).to_contain_text("second is next in the queue: it starts")
     page.keyboard.press("Escape")
-    page.goto("/")
+    page.goto("/runs")
     queue = page.get_by_role("region", name=re.compile("^Queue"))
     expect(queue.get_by_role("listitem")).to_have_count(2)
     page.get_by_role("button", name="Pause the queue").click()
@@ -109,7 +109,7 @@ def test_runs_wait_in_the_queue_and_leave_it(page: Page) -> None:
     page.get_by_role("button", name="Kill").click()
     page.get_by_role("button", name="Kill it").click()
     expect(state).to_have_text("Killed")
-    page.goto("/")
+    page.goto("/runs")
     page.get_by_role("button", name="Continue the queue").click()
     page.goto("/runs/second")
     expect(state).to_have_text("Completed")

@@ -132,7 +132,8 @@ def test_no_payload_runs_on_any_page(browser: Browser, hostile: RunningServer) -
     assert saved.status == 200, saved.body
     watched = Watched(context, hostile.origin)
     name = file_name(first)
-    watched.look("/", first[:40])
+    watched.look("/", "hostile")
+    watched.look("/runs", first[:40])
     for tab in ("events", "log", "samples"):
         watched.look(f"/runs/hostile?tab={tab}", first)
     watched.page.goto("/runs/hostile?tab=notes")

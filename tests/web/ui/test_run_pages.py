@@ -100,7 +100,8 @@ def wait_for_seq(page: Page, seq: int) -> None:
 
 
 def test_the_list_is_filtered_sorted_and_pinned_by_the_url(page: Page) -> None:
-    page.goto("/")
+    page.goto("/?sort=updated")
+    expect(page).to_have_url(re.compile(r"/runs\?sort=updated$"))  # An address of before.
     rows = page.get_by_role("table", name="All runs").locator("tbody tr")
     expect(rows).to_have_count(3)
     page.get_by_role("searchbox", name="Filter runs").fill("alp")
@@ -293,7 +294,7 @@ def test_tabs_notes_and_the_log(page: Page, workspace: Workspace) -> None:
     expect(page.get_by_role("table", name="Settings", exact=True)).to_contain_text("batch.rows")
     page.get_by_role("tab", name="Events").click()
     expect(page.get_by_text("All steps are done.").last).to_be_visible()
-    page.goto("/")
+    page.goto("/runs")
     expect(page.get_by_text("<b>bold</b>")).to_be_visible()
 
 
@@ -340,7 +341,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     assert directory.is_dir()
     page.get_by_role("button", name="Delete").click()
     dialog.get_by_role("button", name="Delete the run").click()
-    expect(page).to_have_url(re.compile("/$"))
+    expect(page).to_have_url(re.compile("/runs$"))
     expect(page.get_by_role("table", name="All runs")).not_to_contain_text("branch")
     assert not directory.exists()
     page.goto("/runs/branch")

@@ -1,37 +1,45 @@
-/** The page's start and its frame: navigation, status bar, the page of the current path. */
+/** The page's start and its frame: the sidebar, and the page of the current path. */
 import { announce, Announcements } from "./components/announce.js";
 import { ShortcutHelp, startShortcuts } from "./components/shortcuts.js";
-import { StatusBar } from "./components/status_bar.js";
-import { Problem } from "./components/elements.js";
+import { Sidebar } from "./components/sidebar.js";
+import { Button, Problem } from "./components/elements.js";
+import { Skeleton } from "./components/placeholders.js";
 import { SignInForm, SignInPage } from "./components/sign_in.js";
 import { connection, startLive } from "./lib/live.js";
+import { startMachine } from "./lib/machine.js";
 import { startPreferences } from "./lib/preferences.js";
 import { effect, h, render, useEffect, useErrorBoundary, useRef, useState } from "./lib/preact.js";
-import { route, startRouter } from "./lib/router.js";
+import { navigate, route, startRouter } from "./lib/router.js";
 import { intercepted, session, startSession, stranger, trusted } from "./lib/session.js";
 
 /**
  * @typedef {object} Page
  * @property {string} path ":id" stands for a name; "/:id?" may be missing
  * @property {string} title
- * @property {string=} key which leads there; pages with one are in the navigation
- * @property {string=} area the page of the navigation that this one belongs to, where it is another
+ * @property {string=} key which leads there; pages with one are in the sidebar
+ * @property {string=} group under which they are there: "bottom", or a name; the groups are in the order of the work
+ * @property {string=} area the page of the sidebar that this one belongs to, where it is another
  * @property {() => Promise<{default: any}>} load
  */
 
 /** All pages. The server reads their paths here (`pages.py`), so each stands in one line. @type {Page[]} */
 const PAGES = [
-  { path: "/", title: "Runs", key: "r", load: () => import("./pages/runs.js") },
-  { path: "/runs/:id", title: "Run", area: "/", load: () => import("./pages/run.js") },
-  { path: "/compare", title: "Compare", key: "c", load: () => import("./pages/compare.js") },
-  { path: "/new", title: "New run", key: "n", load: () => import("./pages/new_run.js") },
-  { path: "/data/:id?", title: "Data", key: "d", load: () => import("./pages/data.js") },
-  { path: "/playground", title: "Playground", key: "p", load: () => import("./pages/playground.js") },
-  { path: "/evaluate", title: "Evaluate", key: "e", load: () => import("./pages/evaluate.js") },
-  { path: "/settings", title: "Settings", key: "s", load: () => import("./pages/settings.js") },
+  { path: "/", title: "Home", key: "h", load: () => import("./pages/home.js") },
+  { path: "/data/:id?", title: "Data", key: "d", group: "Prepare", load: () => import("./pages/data.js") },
+  { path: "/new", title: "New run", key: "n", group: "Train", load: () => import("./pages/new_run.js") },
+  { path: "/runs", title: "Runs", key: "r", group: "Train", load: () => import("./pages/runs.js") },
+  { path: "/runs/:id", title: "Run", area: "/runs", load: () => import("./pages/run.js") },
+  { path: "/compare", title: "Compare", key: "c", group: "Train", load: () => import("./pages/compare.js") },
+  { path: "/playground", title: "Playground", key: "p", group: "Test", load: () => import("./pages/playground.js") },
+  { path: "/evaluate", title: "Evaluate", key: "e", group: "Test", load: () => import("./pages/evaluate.js") },
+  { path: "/settings", title: "Settings", key: "s", group: "bottom", load: () => import("./pages/settings.js") },
 ];
 const areaOf = (/** @type {Page} */ page) => page.area ?? page.path.replace("/:id?", "");
-const NAVIGATION = PAGES.flatMap((page) => page.key ? [{ key: page.key, title: page.title, path: areaOf(page) }] : []);
+const PLACES = PAGES.flatMap((page) =>
+  page.key ? [{ key: page.key, title: page.title, path: areaOf(page), group: page.group ?? "top" }] : []);
+
+/** What the list of runs has in its address, from when it was the first page. */
+const OF_THE_LIST = ["filter", "sort", "up", "select", "state"];
 
 /** @type {Map<Page, any>} */
 const loaded = new Map();
@@ -53,18 +61,6 @@ async function loadAll() {
 /** @param {string} path */
 const pageOf = (path) => PAGES.find((page) =>
   RegExp(`^${page.path.replace("/:id?", "(/[^/]+)?").replace(":id", "[^/]+")}$`).test(path));
-
-/** @param {{area: string | undefined}} props */
-function Header({ area }) {
-  return h("header", { class: "top" },
-    h("div", { class: "top-inner" },
-      h("a", { class: "brand", href: "/" },
-        h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 22, height: 22 }), "CPT Studio"),
-      h("nav", { class: "nav", "aria-label": "Pages" },
-        NAVIGATION.map(({ path, title }) =>
-          h("a", { key: path, href: path, "aria-current": path === area ? "page" : undefined }, title))),
-      h(StatusBar, {})));
-}
 
 function Intercepted() {
   return h("div", { class: "notice notice-bad", role: "alert" },
@@ -107,12 +103,16 @@ function Broken({ error, again }) {
   return h("div", { class: "stack" },
     h("h1", {}, "This page failed"),
     h(Problem, { error, retry: again }),
-    h("p", { class: "muted" }, "Nothing happened to your runs. ", h("a", { href: "/" }, "Go to the runs.")));
+    h("p", { class: "muted" }, "Nothing happened to your runs. ", h("a", { href: "/runs" }, "Go to the runs.")));
 }
 
 function NotFound() {
-  return h("div", { class: "stack" }, h("h1", {}, "There is no such page"),
-    h("p", {}, h("a", { href: "/" }, "Go to the runs.")));
+  return h("div", { class: "not-found" },
+    h("p", { class: "not-found-number", "aria-hidden": "true" }, "404"),
+    h("h1", {}, "There is no such page"),
+    h("p", { class: "muted" }, "The address may be mistyped, or what was there was deleted."),
+    h("p", { class: "row" }, h(Button, { kind: "primary", icon: "home", href: "/" }, "Home"),
+      h(Button, { icon: "runs", href: "/runs" }, "All runs")));
 }
 
 /** @param {{page: Page}} props */
@@ -140,7 +140,7 @@ function PageOf({ page }) {
     const again = error ? reset : show;
     return h(Broken, { error: error || failure, again });
   }
-  return Content ? h(Content, {}) : h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
+  return Content ? h(Content, {}) : h(Skeleton, { label: "Loading…", kind: "cards" });
 }
 
 function App() {
@@ -164,12 +164,14 @@ function App() {
   }
   return [
     h("a", { class: "skip", href: "#main", key: "skip" }, "Skip to the content"),
-    h(Header, { area: page && areaOf(page), key: "header" }),
-    h(Banner, { key: "banner" }),
-    h("main", { id: "main", class: "page", tabIndex: -1, ref: main, key: "main" },
-      page ? h(PageOf, { page, key: page.path }) : h(NotFound, {})),
+    h("div", { class: "shell", key: "shell" },
+      h(Sidebar, { places: PLACES, area: page && areaOf(page) }),
+      h("div", { class: "content" },
+        h(Banner, {}),
+        h("main", { id: "main", class: "page", tabIndex: -1, ref: main },
+          page ? h(PageOf, { page, key: page.path }) : h(NotFound, {})))),
     h(Announcements, { key: "announcements" }),
-    h(ShortcutHelp, { pages: NAVIGATION, key: "shortcuts" }),
+    h(ShortcutHelp, { pages: PLACES, key: "shortcuts" }),
   ];
 }
 
@@ -188,8 +190,12 @@ function announceConnection() {
 
 startPreferences();
 startRouter();
-startShortcuts(NAVIGATION);
+if (route.value.path === "/" && OF_THE_LIST.some((name) => name in route.value.query)) {
+  navigate(`/runs${location.search}`, { replace: true });
+}
+startShortcuts(PLACES);
 startLive();
+startMachine();
 void startSession();
 const firstPage = pageOf(route.value.path);
 if (firstPage) {

@@ -1,9 +1,12 @@
 import { connection, status } from "../lib/live.js";
-import { bytes, duration, number } from "../lib/format.js";
+import { bytes, duration, number, percent } from "../lib/format.js";
+import { machine } from "../lib/machine.js";
 import { h, useEffect, useState } from "../lib/preact.js";
-import { stepOf } from "../lib/run_words.js";
+import { nameOf, stepOf } from "../lib/run_words.js";
 import { session } from "../lib/session.js";
 import { stateWords } from "./elements.js";
+import { Meter } from "./figures.js";
+import { Progress } from "./progress.js";
 
 /** Lets a page that lost its connection say how old its news are. */
 function useSeconds(/** @type {boolean} */ on) {
@@ -15,33 +18,73 @@ function useSeconds(/** @type {boolean} */ on) {
   }, [on]);
 }
 
-function ConnectionState() {
+/** Whether the page is live, and else how old what it shows is. */
+export function ConnectionState() {
   const { state, since } = connection.value;
   useSeconds(state !== "live");
   const age = since ? `, data ${duration(Date.now() / 1000 - since)} old` : "";
   const away = session.value === "ended" ? "Signed out" : "No server";
   const trying = since ? `Reconnecting${age}` : "Connecting";
   const words = state === "live" ? "Live" : state === "reconnecting" ? trying : `${away}${age}`;
-  return h("span", { class: `status-connection status-${state}` }, words);
+  return h("span", { class: `status-connection status-${state}`, title: words },
+    h("span", { class: "status-words" }, words));
 }
 
-/** @param {{title: string, value: string}} props */
-function Item({ title, value }) {
-  return h("span", { class: "status-item" }, h("span", {}, `${title} `), value);
+/** @param {any} run */
+const shareDone = (run) => (run.planned_steps ? Math.min(1, (run.step ?? 0) / run.planned_steps) : null);
+
+/** How far a run is, as a ring, for where there is room for nothing else. @param {{run: any}} props */
+export function RunRing({ run }) {
+  const share = shareDone(run);
+  return h("svg", { class: `ring${share == null ? " ring-busy" : ""}`, viewBox: "0 0 20 20", width: 20, height: 20,
+    "aria-hidden": "true" },
+    h("circle", { class: "ring-track", cx: 10, cy: 10, r: 8 }),
+    h("circle", { class: "ring-done", cx: 10, cy: 10, r: 8, pathLength: 100,
+      "stroke-dasharray": `${(100 * (share ?? 0.25)).toFixed(1)} 100` }));
 }
 
-/** On every page: the active run and whether the page is live. */
+/** @param {{run: any, others: number}} props */
+function ActiveRun({ run, others }) {
+  const facts = [
+    run.state?.name !== "running" && stateWords(run.state).words,
+    `step ${stepOf(run)}`,
+    run.loss != null && `loss ${number(run.loss)}`,
+  ].filter(Boolean).join(" · ");
+  return h("div", { class: "status-run" },
+    h("a", { class: "status-run-name", href: `/runs/${run.id}`, title: `${nameOf(run)}, ${facts}` },
+      h(RunRing, { run }), h("span", { class: "status-words" }, nameOf(run))),
+    h("div", { class: "status-run-body" },
+      h(Progress, { label: `${nameOf(run)}: steps done`, done: run.step ?? 0, total: run.planned_steps,
+        text: stepOf(run) }),
+      h("p", {}, facts),
+      run.remaining_seconds != null && h("p", {}, `${duration(run.remaining_seconds)} left`),
+      others > 0 && h("p", {}, h("a", { href: "/" }, `and ${others} more`))));
+}
+
+/** Memory and disk, from a look of the last minute. */
+function Machine() {
+  const found = machine.value;
+  if (!found) return null;
+  const used = found.memory_total - found.memory_available;
+  const memory = `${bytes(used)} of ${bytes(found.memory_total)}`;
+  const disk = found.disk_total ? `${bytes(found.disk_free)} free` : "";
+  return h("div", { class: "status-machine" },
+    h("p", { class: "status-device", title: found.device }, found.device),
+    h("div", { class: "status-meter" }, h("span", {}, "Memory"), h("span", {}, memory),
+      h(Meter, { label: "Memory in use", value: used, max: found.memory_total,
+        text: `${memory}, ${percent(used / found.memory_total)}` })),
+    disk && h("div", { class: "status-meter" }, h("span", {}, "Disk"), h("span", {}, disk),
+      h(Meter, { label: "Disk in use", value: found.disk_total - found.disk_free, max: found.disk_total,
+        text: `${disk} of ${bytes(found.disk_total)}` })));
+}
+
+/** On every page: the active run, the machine, and whether the page is live. */
 export function StatusBar() {
   const active = /** @type {any[]} */ (status.value?.active || []);
-  const run = active[0];
+  const live = connection.value.state === "live";
   return h("div", { class: "status", role: "group", "aria-label": "Status" },
-    run && h("a", { class: "status-run", href: `/runs/${run.id}` }, run.id),
-    run && run.state?.name !== "running" && h(Item, { title: "", value: stateWords(run.state).words }),
-    run && h(Item, { title: "step", value: stepOf(run) }),
-    run?.loss != null && h(Item, { title: "loss", value: number(run.loss) }),
-    run?.remaining_seconds != null && h(Item, { title: "left", value: duration(run.remaining_seconds) }),
-    run?.memory_process != null && h(Item, { title: "memory", value: bytes(run.memory_process) }),
-    active.length > 1 && h("a", { href: "/" }, `and ${active.length - 1} more`),
-    !run && status.value && connection.value.state === "live" && h("span", { class: "muted" }, "Nothing is running"),
-    h(ConnectionState, {}));
+    active.length > 0 && h(ActiveRun, { run: active[0], others: active.length - 1 }),
+    h(Machine, {}),
+    h("div", { class: "status-foot" }, h(ConnectionState, {}),
+      !active.length && status.value && live && h("span", { class: "status-idle" }, "Nothing is running")));
 }

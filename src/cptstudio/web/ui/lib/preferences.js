@@ -20,6 +20,9 @@ function store(name, value) {
 /** "system", "light" or "dark". */
 export const colourScheme = signal(stored("colour-scheme", "system"));
 
+/** Whether the sidebar shows words: "auto" by the window's width, or as the user last left it, "open" or "folded". */
+export const sidebar = signal(stored("sidebar", "auto"));
+
 /** Whether single keys are shortcuts. */
 export const shortcuts = signal(stored("shortcuts", "on") !== "off");
 
@@ -37,6 +40,7 @@ export function startPreferences() {
     }
     store("colour-scheme", scheme);
   });
+  effect(() => store("sidebar", sidebar.value));
   effect(() => store("shortcuts", shortcuts.value ? "on" : "off"));
   effect(() => store("new-run-view", newRunView.value));
 }

@@ -103,7 +103,7 @@ function RunPage({ id }) {
   if (nothing) {
     return h("div", { class: "stack" }, h("h1", {}, id),
       h("p", {}, "There is no such run any more: it was deleted, or its folder was moved."),
-      h("p", {}, h("a", { href: "/" }, "Go to the runs.")));
+      h("p", {}, h("a", { href: "/runs" }, "Go to the runs.")));
   }
   if (!data) {
     // The curves are there first where the run's other files take longer to read.

@@ -127,7 +127,7 @@ async function remove(run) {
   });
   if (yes) {
     toast(`${run.id} is deleted.`);
-    navigate("/", { replace: true });
+    navigate("/runs", { replace: true });
   }
 }
 
