@@ -13,7 +13,7 @@ const when = (run) => run.ended ?? run.updated ?? run.created ?? 0;
 
 /** What a run brought, as far as it was measured. @param {{run: any}} props */
 function Outcome({ run }) {
-  if (run.verdict) return h("p", { class: "last-verdict" }, run.verdict);
+  if (run.verdict?.text) return h("p", {}, run.verdict.text);
   const domain = domainChange(run);
   const general = generalChange(run);
   const measured = [domain != null && `domain ${change(domain)}`, general != null && `general ${change(general)}`]
