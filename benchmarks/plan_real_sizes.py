@@ -7,7 +7,8 @@
 Makes folders of published configurations with the true names, types and shapes of all tensors and
 no weights in them (`benchmarks/real_sizes`), once as published and once packed with 4 bits, and
 plans runs on them as `cpt-studio plan --machine` does. It fails where the number of parameters
-differs from transformers' on its meta device, or from the number that somebody else published.
+differs from transformers' on its meta device, or from the number that somebody else published, and
+where a default neither fits with a tenth of the memory to spare nor names the machine it fits on.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.peers.markdown import replace_part, table
 from benchmarks.real_sizes.folders import (
@@ -36,12 +38,19 @@ from benchmarks.real_sizes.folders import (
     write_folder,
 )
 
+if TYPE_CHECKING:
+    from cptstudio.training.planning import Plan
+
 PAGE = Path(__file__).parent.parent / "docs" / "planning.md"
 MACHINES = tuple(f"{size} GB" for size in (8, 16, 24, 36, 64, 128, 512))
 QLORA = "qlora"
 WAYS = ("full", "lora", "dora", QLORA)
 """The last is lora on the model with 4 bits."""
+NAMED = ("The smallest machine that it fits on", "No machine that is known has enough")
+"""What is said where a run does not fit."""
 _PACKED = "-4bit"
+_USUAL = 2048
+"""Tokens in a row where memory is plentiful."""
 
 
 @dataclass
@@ -53,8 +62,8 @@ class Result:
         constants: those among them that transformers keeps as buffers.
         transformers: parameters that transformers counts in the language model.
         problems: what disagrees, or why there is no plan.
-        needed: bytes of memory by machine and way; None where the plan is refused.
-        chosen: by machine, the way and bytes of a run with nothing set.
+        needed: bytes of memory by machine and way; None where it does not fit.
+        chosen: by machine, a run with nothing set in words, or the machine that it asks for.
     """
 
     model: Published
@@ -68,7 +77,7 @@ class Result:
     trained: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     needed: dict[tuple[str, str], int | None] = field(default_factory=dict)
-    chosen: dict[str, tuple[str, int, bool]] = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
     refused: str | None = None
 
 
@@ -165,6 +174,40 @@ def measure(root: Path, tokenizer: Path, model: Published) -> Result:
     return result
 
 
+def measure_packed(root: Path, tokenizer: Path, model: Published, like: Result) -> Result:
+    """Plan the folder of a model that is published with 8 bits.
+
+    Args:
+        like: the same model's without packing.
+    """
+    from cptstudio.lm.network_reader import read_network
+    from cptstudio.settings import MethodSettings
+
+    bits = model.bits or 8
+    name = f"{model.name}-{bits}bit"
+    result = replace(
+        Result(replace(model, name=name, kind=f"{bits}-bit as published")),
+        parameters=like.parameters,
+        packed=like.packed,
+    )
+    with folder_of(root, name, tokenizer) as folder:
+        network, _ = build_on_meta(model.config, folder)
+        write_folder(folder, model.config, published_shapes(model.config, network))
+        shapes, config = packed_shapes(folder, bits)
+        shutil.rmtree(folder)
+        shutil.copytree(tokenizer, folder)
+        write_folder(folder, config, shapes)
+        facts = read_network(folder)
+        if facts.parameters != like.parameters:
+            result.problems.append(f"{facts.parameters:,} parameters")
+        result.stored = facts.storage.bytes()
+        for way in WAYS[1:3]:
+            method = MethodSettings.model_validate({"kind": way})
+            result.trained[way] = facts.trained(method).total
+        _plan_ways(root, name, WAYS[1:], result)
+    return result
+
+
 def _disagreements(result: Result, whole: int) -> Iterator[str]:
     """What transformers, or who published a number, counts otherwise.
 
@@ -195,21 +238,45 @@ def _plan_ways(root: Path, name: str, ways: tuple[str, ...], result: Result) -> 
                 "data": {"corpora": [{"name": corpus}]},
             }
             if way is not None:
-                tree["method"] = {"kind": "lora" if way == QLORA else way}
+                tree["method"] = {"kind": way}
+            label = f"{way or 'nothing set'} on {text}"
+            plan, said = None, ""
             try:
                 plan = make_plan(workspace, parse_settings(tree), machine)
+                said = " ".join(one.sentence for one in plan.warnings)
             except UserError as error:
-                if way is not None:
+                said = str(error)
+                if way == "full" and {found.field for found in error.findings} == {"method.kind"}:
                     result.needed[text, way] = None
-                if way != "full" or {found.field for found in error.findings} != {"method.kind"}:
-                    result.problems.append(f"{way or 'no method'} on {text}: {error}")
-                continue
-            total = plan.memory.total
+                    continue
+            fits = plan is not None and plan.memory.total <= machine.room
+            if not fits and not any(words in said for words in NAMED):
+                result.problems.append(f"{label}: {said}")
+            if plan is not None and _update_of(plan) != 4 * min(
+                plan.model.context_limit or _USUAL, _USUAL
+            ):
+                result.problems.append(f"{label}: an update of {_update_of(plan):,} tokens")
             if way is not None:
-                result.needed[text, way] = total
-            elif QLORA not in ways:
-                fits = total <= machine.available
-                result.chosen[text] = (plan.settings.method.kind or "", total, fits)
+                result.needed[text, way] = plan.memory.total if plan and fits else None
+            elif QLORA not in ways or len(ways) > 1:
+                result.chosen[text] = _in_words(plan) if plan else _machine_in(said)
+
+
+def _update_of(plan: Plan) -> int:
+    rows, accumulation = plan.settings.batch.cut
+    return rows * accumulation * (plan.settings.data.context_length or 0)
+
+
+def _in_words(plan: Plan) -> str:
+    rows, accumulation = plan.settings.batch.cut
+    marks = "c" if plan.settings.compute.gradient_checkpointing else ""
+    cut = f"{rows}x{accumulation}{marks} {plan.settings.data.context_length}"
+    return f"{plan.settings.method.kind} {cut}: {_gigabytes(plan.memory.total)}"
+
+
+def _machine_in(said: str) -> str:
+    found = re.search(r"The smallest machine that it fits on: (?:Mac )?([^.]*)\.", said)
+    return f"→ {found[1]}" if found else "→ none"
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -220,7 +287,7 @@ def counts_table(results: list[Result]) -> str:
     from cptstudio.settings import MethodSettings
 
     head = ["Model", "Kind", "Parameters", "Published by others", "GB", "4-bit GB", "not loaded GB"]
-    rank = MethodSettings.model_fields["rank"].default
+    rank = MethodSettings().adapter_rank
     head += [f"lora of rank {rank} trains", f"dora of rank {rank} trains"]
     rows = []
     for one in results:
@@ -241,28 +308,16 @@ def ways_table(results: list[Result]) -> str:
 
 def defaults_table(results: list[Result]) -> str:
     """What a run with nothing set is on each machine."""
-    rows = [[one.model.name, *(_default(one, machine) for machine in MACHINES)] for one in results]
+    rows = [[one.model.name, *(one.chosen[machine] for machine in MACHINES)] for one in results]
     return table(["Model", *MACHINES], rows)
 
 
 def _smallest(one: Result, way: str) -> str:
-    from cptstudio.training.known_machines import machine_named
-
-    if all(one.needed.get((machine, way)) is None for machine in MACHINES):
-        return "refused"
     for machine in MACHINES:
         needed = one.needed.get((machine, way))
-        if needed is not None and needed <= machine_named(machine).available:
+        if needed is not None:
             return f"{machine} ({_gigabytes(needed)})"
-    least = min(needed for machine in MACHINES if (needed := one.needed.get((machine, way))))
-    return f"none ({_gigabytes(least)})"
-
-
-def _default(one: Result, machine: str) -> str:
-    if machine not in one.chosen:
-        return "refused"
-    way, needed, fits = one.chosen[machine]
-    return f"{way} {_gigabytes(needed)}" + ("" if fits else " ✗")
+    return "none"
 
 
 def _gigabytes(count: int) -> str:
@@ -284,9 +339,11 @@ def page(results: list[Result]) -> str:
         "does not count, left aside). GB are 10^9 bytes of weights as published, and packed as "
         "mlx_lm.convert does.",
         counts_table(planned),
-        "The smallest Mac that a run fits on by its plan, and the GB that it needs there:",
+        "The smallest Mac on which a run with only its method set fits with a tenth to spare, "
+        "and the GB that it needs there:",
         ways_table(planned),
-        "A run with nothing set but model and corpus: method and GB; ✗: more than there is.",
+        "A run with nothing set but model and corpus: method, rows x accumulation, c: gradient "
+        "checkpointing, context, and GB; →: refused, the smallest Mac that it fits on.",
         defaults_table(planned),
     ]
     if refused:
@@ -307,10 +364,13 @@ def main() -> int:
         root = Path(place)
         tokenizer = make_workspace(root)
         for model in chosen:
-            results.append(measure(root, tokenizer, model))
-            last = results[-1]
-            said = last.refused or "; ".join(last.problems) or f"{last.parameters:,} parameters"
-            print(f"{model.name}: {said} ({last.seconds:.1f} s)", flush=True)
+            found = [measure(root, tokenizer, model)]
+            if model.bits == 8:
+                found.append(measure_packed(root, tokenizer, model, found[0]))
+            for one in found:
+                said = one.refused or "; ".join(one.problems) or f"{one.parameters:,} parameters"
+                print(f"{one.model.name}: {said} ({one.seconds:.1f} s)", flush=True)
+            results += found
     text = page(results)
     print(f"\n{text}")
     if arguments.page and not arguments.only:

@@ -158,7 +158,7 @@ def in_session(config: RunConfig, session: SessionSettings) -> RunConfig:
 
 def smaller(config: RunConfig, session: SessionSettings) -> SessionSettings | None:
     """A session with half the rows in a micro-batch and the same updates; None at one row."""
-    rows = session.rows or config.settings.batch.rows
+    rows = session.rows or config.settings.batch.cut[0]
     if rows == 1:
         return None
     return for_session(config, session, SessionSettings(rows=(rows + 1) // 2))
@@ -168,13 +168,13 @@ def _micro_batches(
     config: RunConfig, rows: int | None, accumulation: int | None
 ) -> tuple[int, int]:
     """Rows and number of the micro-batches of an update."""
-    batch = config.settings.batch
+    own_rows, own_times = config.settings.batch.cut
     if rows is None and accumulation is None:
-        return batch.rows, batch.accumulation
+        return own_rows, own_times
     # In the order of micro-batches each one can be cut, and none joined to another.
     joined = config.order_of == "rows"
-    most = batch.rows * batch.accumulation if joined else batch.rows
-    times = 1 if joined else batch.accumulation
+    most = own_rows * own_times if joined else own_rows
+    times = 1 if joined else own_times
     if rows is None:
         rows = max(1, -(-most * times // (accumulation or 1)))
     needed = times * -(-most // rows)
@@ -189,7 +189,7 @@ def _micro_batches(
     if accumulation is not None and accumulation != needed:
         raise _refused(
             "accumulation",
-            f"An update of this run has {batch.rows * batch.accumulation:,} rows, which are "
+            f"An update of this run has {own_rows * own_times:,} rows, which are "
             f"{needed:,} micro-batches of {rows:,}. The size of an update cannot change in a "
             "session: fork the run for that.",
         )

@@ -21,11 +21,16 @@ from cptstudio.validation import ReadsNumbers, described, field_of, findings_of,
 from cptstudio.workspace import NAME_PATTERN
 
 Packing = Literal["concat", "decompose"]
+MethodName = Literal["full", "lora", "qlora", "dora"]
 UNUSABLE = "These settings cannot be used:"
 FIXED_IN_FORK: Final = ("model", "data", "method")
 FREE_IN_FORK: Final = ("data.context_length",)
 """What a fork shares with its parent, and what of that it may change all the same; the form learns
 both from the schema."""
+DEFAULT_RANK: Final = 16
+DEFAULT_ROWS: Final = 4
+SHORTEST_CONTEXT: Final = 256
+"""Tokens in a row below which a shorter row is neither chosen nor offered."""
 
 
 class Settings(ReadsNumbers):
@@ -96,7 +101,7 @@ class DataSettings(Settings):
     context_length: int | None = described(
         None,
         "Context length",
-        "Tokens in a row (default: the model's limit, at most 2,048).",
+        "Tokens in a row (default: the model's limit, at most 2,048; less where memory is short).",
         unit="tokens",
         ge=8,
         le=1_048_576,
@@ -125,14 +130,17 @@ class DataSettings(Settings):
 class MethodSettings(Settings):
     """Which parameters are trained."""
 
-    kind: Literal["full", "lora", "dora"] | None = described(
+    kind: MethodName | None = described(
         None,
         "Method",
-        "full: every parameter; lora, dora: low-rank adapters (default: full up to about "
-        "1.5B parameters if it fits, else lora).",
+        "full: every parameter; lora, dora: low-rank adapters; qlora: lora on a base of 4 or 8 "
+        "bits (default: full up to about 1.5B parameters if it fits, else lora; qlora on such a "
+        "base).",
         basic=True,
     )
-    rank: int = described(64, "Rank", "Rank of the adapters.", ge=1, le=4096)
+    rank: int | None = described(
+        None, "Rank", f"Rank of the adapters (default: {DEFAULT_RANK}).", ge=1, le=4096
+    )
     alpha: float | None = described(
         None, "Alpha", "Adapter output is scaled by alpha / rank (default: twice the rank).", gt=0
     )
@@ -141,7 +149,7 @@ class MethodSettings(Settings):
         None,
         "Targets",
         "Names of the linear layers that get adapters, such as self_attn.q_proj (default: "
-        "all of them).",
+        "all of them but the experts of a mixture).",
     )
     layers: int | None = described(
         None, "Layers", "How many of the last blocks get adapters (default: all).", ge=1
@@ -159,6 +167,16 @@ class MethodSettings(Settings):
         gt=0,
         le=1,
     )
+
+    @property
+    def way(self) -> Literal["full", "lora", "dora"] | None:
+        """The method as it is computed: qlora is lora on a packed base; None while it is open."""
+        return "lora" if self.kind == "qlora" else self.kind
+
+    @property
+    def adapter_rank(self) -> int:
+        """The rank, also where it is left to be chosen."""
+        return self.rank or DEFAULT_RANK
 
 
 class OptimizerSettings(Settings):
@@ -223,14 +241,27 @@ class ScheduleSettings(Settings):
 class BatchSettings(Settings):
     """How much text one optimizer update sees."""
 
-    rows: int = described(4, "Rows", "Rows of one micro-batch.", ge=1, le=65536, basic=True)
-    accumulation: int = described(
-        1,
+    rows: int | None = described(
+        None,
+        "Rows",
+        f"Rows of one micro-batch (default: {DEFAULT_ROWS}, fewer where memory is short).",
+        ge=1,
+        le=65536,
+        basic=True,
+    )
+    accumulation: int | None = described(
+        None,
         "Accumulation",
-        "Micro-batches of one optimizer update, weighted by tokens.",
+        "Micro-batches of one optimizer update, weighted by tokens (default: 1, more where rows "
+        "are fewer or shorter for want of memory, so that an update keeps its tokens).",
         ge=1,
         le=65536,
     )
+
+    @property
+    def cut(self) -> tuple[int, int]:
+        """Rows and accumulation; what is not set counts as where memory is plentiful."""
+        return self.rows or DEFAULT_ROWS, self.accumulation or 1
 
 
 SAMPLED: Final = {
@@ -358,11 +389,11 @@ class ComputeSettings(Settings):
         "auto: bfloat16 on a GPU, float32 on a CPU. Master weights and optimizer state are "
         "float32 always.",
     )
-    gradient_checkpointing: bool = described(
-        False,
+    gradient_checkpointing: bool | None = described(
+        None,
         "Gradient checkpointing",
         "Compute activations twice to keep less of them: about half the memory for 1.3 "
-        "times the time.",
+        "times the time (default: where memory is short).",
     )
     long_attention: bool | None = described(
         None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -37,8 +37,10 @@ from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.calibration import calibrate as run_calibration
+from cptstudio.training.defaults import NAMES
 from cptstudio.training.fitting import fit_of_plan, fit_of_run
 from cptstudio.training.known_machines import machine_named
+from cptstudio.training.make_it_fit import WayToFit
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.training.prepare import plan_config, prepare_run
 from cptstudio.training.stop_requests import hold_signals
@@ -107,6 +109,15 @@ MachineOption = Annotated[
     ),
 ]
 
+MakeItFitOption = Annotated[
+    bool,
+    typer.Option(
+        "--make-it-fit",
+        help="Change what it takes for the run to fit the machine's memory: rows, gradient "
+        "checkpointing, context length, LoRA, a 4-bit base. What was changed is told.",
+    ),
+]
+
 FitOption = Annotated[
     bool,
     typer.Option("--yes", "-y", help="Start although it needs more memory or disk than there is."),
@@ -123,6 +134,7 @@ def plan(
     config: ConfigOption = None,
     calibrate: CalibrateOption = False,
     machine: MachineOption = None,
+    make_it_fit: MakeItFitOption = False,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -139,7 +151,11 @@ def plan(
             f"--calibrate measures this machine, and --machine plans for {elsewhere.name}. Use one "
             "of them."
         )
-    made = make_plan(place, _settings(given, model, corpus, replay, measure, config), elsewhere)
+    settings = _settings(given, model, corpus, replay, measure, config)
+    made = make_plan(place, settings, elsewhere)
+    way = made.make_it_fit
+    if make_it_fit and way is not None:
+        made = make_plan(place, _fitted(settings, way), elsewhere)
     seconds, advice = None, list[str]()
     if calibrate:
         with console.status("Running a few real steps", spinner="line"):
@@ -154,7 +170,10 @@ def plan(
         )
     else:
         console.print(_table(made, seconds))
+        _tell_choices(made)
         _warn(made)
+        if made.make_it_fit is not None:
+            _tell_way(made.make_it_fit)
         for line in advice:
             console.print(f"[yellow]{escape(line)}[/]")
 
@@ -180,6 +199,7 @@ def train(
     queue: Annotated[
         bool, typer.Option("--queue", help="In the background, after the runs before it.")
     ] = False,
+    make_it_fit: MakeItFitOption = False,
     yes: FitOption = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
@@ -194,6 +214,8 @@ def train(
     """
     place = Workspace(workspace)
     settings = _settings(given, model, corpus, replay, measure, config)
+    if make_it_fit and (way := make_plan(place, settings).make_it_fit) is not None:
+        settings = _fitted(settings, way)
     name = name or _free_name(place, settings)
     if background or queue:
         resolved, made = plan_config(place, name, settings)
@@ -251,6 +273,26 @@ def resume(
     arguments = ["--resume", *([checkpoint] if checkpoint else []), *given.flags()]
     arguments += ["--accept-older"] if accept_older else []
     _become_trainer(directory, *arguments, *(["--verify"] if verify else []))
+
+
+def _fitted(settings: TrainingSettings, way: WayToFit) -> TrainingSettings:
+    """Settings changed so that they fit; tells what was changed.
+
+    Raises:
+        UserError: nothing makes them fit, or something has to be made first.
+    """
+    _tell_way(way)
+    if not way.ready:
+        missing = [step.note for step in way.steps if not step.changes]
+        raise UserError(way.sentence or " ".join(missing))
+    return way.applied(settings)
+
+
+def _tell_way(way: WayToFit) -> None:
+    errors.print("Make it fit:")
+    for step in way.steps:
+        memory = f"about {_size(step.memory_bytes)} after it"
+        errors.print(f"  {escape(step.title)}: {memory}. {escape(step.note)}", soft_wrap=True)
 
 
 def _agree(made: Plan, yes: bool) -> None:
@@ -334,7 +376,12 @@ def _free_name(workspace: Workspace, settings: TrainingSettings) -> str:
 
 def facts(made: Plan, seconds: float | None) -> dict[str, Any]:
     """A plan as plain values; seconds only where they were measured."""
-    found = {**made.facts, "warnings": [one.sentence for one in made.warnings]}
+    found = {
+        **made.facts,
+        "warnings": [one.sentence for one in made.warnings],
+        "choices": [asdict(choice) for choice in made.choices],
+        "make_it_fit": None if made.make_it_fit is None else asdict(made.make_it_fit),
+    }
     if seconds is not None:
         found["seconds"] = seconds
     return found
@@ -354,8 +401,8 @@ def _table(made: Plan, seconds: float | None) -> Table:
         row("not loaded", f"{_size(size)} of {part} in its files")
     uses = ((use, f" x{use.weight:g}" if use.weight != 1 else "") for use in settings.data.corpora)
     row("corpora", ", ".join(f"{use.name} ({use.role}{times})" for use, times in uses))
-    method: str = settings.method.kind or ""
-    if method != "full":
+    method = NAMES[settings.method.kind or "full"]
+    if settings.method.kind != "full":
         method += f", rank {settings.method.rank}"
     trained = f"{made.trained / 1e6:,.1f}M trained"
     rate = f"{settings.optimizer.name} at {settings.optimizer.learning_rate:.1e}"
@@ -365,10 +412,10 @@ def _table(made: Plan, seconds: float | None) -> Table:
         f"{made.length.steps:,} steps of about {made.length.tokens_per_step:,.0f} tokens, "
         f"{made.epochs:.2f} epochs of {made.tokens_per_epoch:,} tokens",
     )
+    rows, accumulation = settings.batch.cut
     row(
         "rows",
-        f"{settings.data.context_length} tokens, {settings.batch.rows} x "
-        f"{settings.batch.accumulation}, {settings.data.packing}, "
+        f"{settings.data.context_length} tokens, {rows} x {accumulation}, {settings.data.packing}, "
         f"replay {(settings.data.replay_share or 0) * 100:g} %",
     )
     row("evaluated", f"every {made.length.evaluate_every:,} steps")
@@ -390,6 +437,14 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def _tell_choices(made: Plan) -> None:
+    """What was chosen for the user, with reasons."""
+    titles = {dotted: field.title or dotted for dotted, field in leaves()}
+    for choice in made.choices:
+        line = f"  {titles[choice.field]}: {choice.value}. {choice.reason}"
+        console.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
 
 
 def _warn(made: Plan) -> None:

@@ -133,23 +133,24 @@ def _apply_adapters(
     blocks = len(model.layers)
     check_layers(loaded.path, last, blocks)
     chosen, notes = _choose_targets(loaded, settings, blocks - (last or blocks))
-    scale = (settings.alpha if settings.alpha is not None else 2.0 * settings.rank) / settings.rank
+    rank = settings.adapter_rank
+    scale = (2.0 * rank if settings.alpha is None else settings.alpha) / rank
     _replace_by_adapters(model, chosen, settings, scale, seed)
     embeddings: frozenset[str] = frozenset()
     if settings.train_embeddings:
         embeddings = _unfreeze_embeddings(loaded, rule)
     trained = trainable_parameters(model)
     return AppliedMethod(
-        kind="dora" if settings.kind == "dora" else "lora",
+        kind="dora" if settings.way == "dora" else "lora",
         trainable=sum(value.size for value in trained.values()),
         total=total,
         targets=tuple(chosen),
         embeddings=embeddings,
         adapter_config={
-            "fine_tune_type": settings.kind,
+            "fine_tune_type": settings.way,
             "num_layers": last or blocks,
             "lora_parameters": {
-                "rank": settings.rank,
+                "rank": rank,
                 "scale": scale,
                 "dropout": settings.dropout,
                 "keys": _short_keys(model, chosen, last or blocks),
@@ -247,7 +248,11 @@ def takes_dora(module: Module) -> bool:
 
 def new_adapter(module: Any, settings: MethodSettings, scale: float) -> Any:
     """Return the layer that carries lora or dora on a linear layer of a frozen network."""
-    arguments: dict[str, Any] = {"r": settings.rank, "scale": scale, "dropout": settings.dropout}
+    arguments: dict[str, Any] = {
+        "r": settings.adapter_rank,
+        "scale": scale,
+        "dropout": settings.dropout,
+    }
     if settings.kind == "dora":
         return DoRALinear.from_base(module, **arguments)
     if hasattr(module, "to_lora"):

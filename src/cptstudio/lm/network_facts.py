@@ -124,10 +124,10 @@ class NetworkFacts:
             return Trained(matrices, self.parameters - self.kinds.get("constant", 0) - matrices)
         factors = magnitudes = 0
         for layer, count in self._chosen(method):
-            if method.kind == "lora":
-                factors += count * method.rank * layer.lora
+            if method.way == "lora":
+                factors += count * method.adapter_rank * layer.lora
             elif layer.dora is not None:
-                factors += count * method.rank * layer.dora
+                factors += count * method.adapter_rank * layer.dora
                 magnitudes += count * layer.magnitudes
         return Trained(factors, magnitudes + (self.tables if method.train_embeddings else 0))
 

@@ -55,9 +55,9 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
     path, gpu = Path(request["model"]), bool(request["gpu"])
     dtype: mx.Dtype = getattr(mx, request["dtype"])
     method = MethodSettings.model_validate(request["method"])
-    assert method.kind is not None
+    assert method.way is not None
     network = load_unread(path, trust_remote_code=request["trust_remote_code"])
-    loaded = unread_for_training(path, network, method.kind, dtype)
+    loaded = unread_for_training(path, network, method.way, dtype)
     apply_method(loaded, method)
     model: Any = loaded.model
     streams, rows, long = request["streams"], request["rows"], bool(request["long_attention"])

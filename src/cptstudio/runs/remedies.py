@@ -9,10 +9,7 @@ from pydantic import BaseModel, Field
 from cptstudio.run_files import RunConfig
 from cptstudio.runs.states import RunState
 from cptstudio.session_settings import SessionSettings, for_session, in_session, smaller
-from cptstudio.settings import TrainingSettings
-
-SHORTEST_CONTEXT = 256
-"""Tokens in a row below which a shorter row is not offered."""
+from cptstudio.settings import SHORTEST_CONTEXT, TrainingSettings
 
 
 class Remedy(BaseModel, frozen=True):
@@ -64,7 +61,7 @@ def remedies_of(state: RunState, config: RunConfig, told: SessionSettings) -> li
                 "twice the accumulation. A run keeps its context, so this run cannot.",
                 changes={
                     "data.context_length": context // 2,
-                    "batch.accumulation": 2 * settings.batch.accumulation,
+                    "batch.accumulation": 2 * settings.batch.cut[1],
                 },
             )
         )
@@ -72,7 +69,7 @@ def remedies_of(state: RunState, config: RunConfig, told: SessionSettings) -> li
 
 
 def _half(settings: TrainingSettings, half: SessionSettings) -> Remedy:
-    rows, accumulation = settings.batch.rows, settings.batch.accumulation
+    rows, accumulation = settings.batch.cut
     return Remedy(
         title="Resume with half the batch",
         text=f"Goes on from the last checkpoint with {rows:,} {'row' if rows == 1 else 'rows'} at "

@@ -203,17 +203,19 @@ def _split(config: RunConfig, setup: Setup, seconds: float) -> dict[str, int] | 
     """The rows and accumulation that a Mac's watchdog bears, where the run's are more."""
     from cptstudio.lm.checkpointing import decoder_layers
 
-    batch = config.settings.batch
+    rows_now, accumulation = config.settings.batch.cut
     rows = rows_for_watchdog(
-        batch.rows,
-        seconds / batch.accumulation,
+        rows_now,
+        seconds / accumulation,
         len(decoder_layers(setup.loaded.model)),
         describe_machine().accelerator,
     )
-    if rows == batch.rows:
+    if rows == rows_now:
         return None
     told = for_session(config, SessionSettings(), SessionSettings(rows=rows)).told()
-    return {name: told.get(name, getattr(batch, name)) for name in ("rows", "accumulation")}
+    return {"rows": rows, "accumulation": accumulation} | {
+        name: told[name] for name in ("rows", "accumulation") if name in told
+    }
 
 
 def _evaluation_speed(setup: Setup, settings: TrainingSettings) -> float | None:

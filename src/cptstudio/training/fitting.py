@@ -110,7 +110,9 @@ def completed(workspace: Workspace, config: RunConfig) -> tuple[RunConfig, Fit |
     evaluation = settings.evaluation.model_copy(update={"suite": None})
     try:
         plan = make_plan(
-            workspace, settings.model_copy(update={"model": model, "evaluation": evaluation})
+            workspace,
+            settings.model_copy(update={"model": model, "evaluation": evaluation}),
+            given_method=config.parent is not None,
         )
     except UserError:
         # A parent's corpora may lie elsewhere than in this workspace; its trainer finds them.

@@ -98,6 +98,24 @@ def machine_named(text: str) -> Machine:
     return _of_memory(text, words)
 
 
+def smallest_with(room: int, like: Machine) -> Machine | None:
+    """Return the smallest machine of a kind that has so much room for a run; None if none has.
+
+    Args:
+        room: bytes that a run needs, as `Machine.room` counts them.
+        like: a machine of that kind.
+    """
+    if like.accelerator == "metal":
+        sold = sorted({size for _, sizes in _MACS.values() for size in sizes})
+        found = (_mac("Mac", _CORES, size) for size in sold)
+    elif like.accelerator == "cuda":
+        cards = sorted((size, name) for name, sizes in _CARDS.items() for size in sizes)
+        found = (_card(name, size) for size, name in cards)
+    else:
+        found = (_plain(2**power) for power in range(2, _LARGEST.bit_length()))
+    return next((machine for machine in found if machine.room >= room), None)
+
+
 def _size_after(words: str, name: str, sizes: tuple[int, ...]) -> int | None:
     """The memory in GiB where the words are this machine; None where they are another."""
     own = _MAKER.sub("", words)
@@ -126,9 +144,13 @@ def _of_memory(text: str, words: str) -> Machine:
     if not 1 <= size <= _LARGEST:
         raise UserError.at("machine", f"Use 1 to {_LARGEST:,} GB of memory, not {size}.")
     if kind == "cpu":
-        memory = size * GIB
-        return Machine("Linux", "processor", _CORES, memory, "cpu", memory, f"CPU {size} GB")
+        return _plain(size)
     return _card("GPU", size) if kind == "cuda" else _mac("Mac", _CORES, size)
+
+
+def _plain(size: int) -> Machine:
+    memory = size * GIB
+    return Machine("Linux", "processor", _CORES, memory, "cpu", memory, f"CPU {size} GB")
 
 
 def _mac(chip: str, cores: int, size: int) -> Machine:

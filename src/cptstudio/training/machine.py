@@ -20,6 +20,11 @@ from cptstudio.errors import UserError
 
 METAL_RESERVE = 1_000_000_000
 """Of a Mac's recommended working set, what is left to what else draws and computes."""
+SPARED = {"metal": 0.1, "cuda": 0.1, "cpu": 0.25}
+"""Part of what a run may take that is left free where its size is chosen: plans are estimates.
+
+A Mac's working set and a card's free memory leave room for others; main memory is everybody's.
+"""
 _FRESH_SECONDS = 5.0
 """What is free on a card changes; a plan is asked for at every keystroke."""
 _asked: tuple[float, dict[str, Any]] | None = None
@@ -58,6 +63,11 @@ class Machine:
     def available(self) -> int:
         """Bytes that a run may take."""
         return self.memory if self.budget is None else self.budget
+
+    @property
+    def room(self) -> int:
+        """Bytes that a run is chosen to fit in: what it may take, less what is spared."""
+        return int((1 - SPARED[self.accelerator]) * self.available)
 
     def record(self) -> dict[str, str | int | float]:
         """As config.json holds it."""

@@ -32,8 +32,16 @@ from cptstudio.lm.weight_formats import can_be_compiled, why_untrainable
 from cptstudio.prompt_suites import with_suite
 from cptstudio.retention import most_at_once
 from cptstudio.settings import TrainingSettings
-from cptstudio.training.defaults import MEMORY_PART, default_learning_rate, fill_in, fill_in_lengths
+from cptstudio.training.defaults import (
+    Choice,
+    Filled,
+    default_learning_rate,
+    fill_in,
+    fill_in_lengths,
+)
+from cptstudio.training.known_machines import smallest_with
 from cptstudio.training.machine import Machine, this_machine
+from cptstudio.training.make_it_fit import WayToFit, way_to_fit, what_would_do
 from cptstudio.training.resources import (
     MemoryEstimate,
     checkpoint_bytes,
@@ -77,6 +85,8 @@ class Plan:
         disk_needed: bytes of all checkpoints that stay, and of the one being written.
         disk_free: bytes where the runs lie; None for another machine, whose disk is not known.
         warnings: what to consider, each with its reason and the field to change.
+        choices: what was chosen for the user, with reasons.
+        make_it_fit: what would make the run fit; None where it does.
     """
 
     settings: TrainingSettings
@@ -94,6 +104,8 @@ class Plan:
     disk_needed: int
     disk_free: int | None
     warnings: tuple[Finding, ...]
+    choices: tuple[Choice, ...]
+    make_it_fit: WayToFit | None
 
     @property
     def trained(self) -> int:
@@ -128,6 +140,7 @@ class Plan:
             "memory_bytes": self.memory.total,
             "machine": self.machine.name,
             "memory_available_bytes": self.memory_available,
+            "memory_room_bytes": self.machine.room,
             "checkpoint_bytes": self.checkpoint_bytes,
             "disk_needed_bytes": self.disk_needed,
             "disk_free_bytes": self.disk_free,
@@ -140,12 +153,20 @@ class Plan:
 
 
 def make_plan(
-    workspace: Workspace, settings: TrainingSettings, machine: Machine | None = None
+    workspace: Workspace,
+    settings: TrainingSettings,
+    machine: Machine | None = None,
+    *,
+    given_method: bool = False,
 ) -> Plan:
     """Resolve settings against the model, the corpora and the machine.
 
+    Args:
+        given_method: all of the method is given, by the parent of a fork.
+
     Raises:
-        UserError: the run cannot be; all findings are named together.
+        UserError: the run cannot be; all findings are named together. Nothing that was left to be
+            chosen fits the machine.
     """
     machine = machine or this_machine()
     problems: list[Finding] = []
@@ -174,7 +195,10 @@ def make_plan(
             problems += network.problems_of(model.path, settings.method)
     if problems or model is None or network is None:
         raise UserError("This run cannot be prepared:", problems)
-    settings = fill_in(settings, model, network, machine)
+    filled = fill_in(settings, model, network, machine, given_method=given_method)
+    if filled.nothing_given and not filled.fits:
+        raise _too_large(filled, workspace)
+    settings = filled.settings
     order = row_order(settings, corpora, tokenizer_hash)
     length = run_length(settings, order, held_out_sizes(corpora, tokenizer_hash))
     settings = fill_in_lengths(settings, length)
@@ -199,7 +223,11 @@ def make_plan(
         disk_needed=one * most_at_once(settings.checkpoints, steps, every),
         disk_free=None if machine.name else durable.free_space(workspace.runs),
         warnings=(),
+        choices=filled.choices,
+        make_it_fit=None,
     )
+    if memory.total > machine.room:
+        plan = replace(plan, make_it_fit=way_to_fit(filled, workspace.base_models))
     found = [
         _about_data(plan, order),
         _about_rate(plan),
@@ -258,6 +286,12 @@ def _model_problems(
         error = not_finite(model.path, damaged[0], len(damaged), len(tensors))
         yield Finding.of(error, "model.path")
     refused = model.obstacle or untrainable
+    if settings.method.kind == "qlora" and model.quantization is None and not refused:
+        yield Finding(
+            f"QLoRA trains adapters on a base of 4 or 8 bits, and {model.path.name} is stored in "
+            f"{model.dtype}. Choose a 4-bit copy of it, or LoRA.",
+            "method.kind",
+        )
     if settings.method.kind == "full" and model.full_training_obstacle and not refused:
         yield Finding(
             f"{model.path} cannot be trained in full: {model.full_training_obstacle}", "method.kind"
@@ -389,24 +423,35 @@ def _frozen_experts(layers: int) -> list[Finding]:
     ]
 
 
-def _what_needs_less(settings: TrainingSettings) -> str:
-    """What the run does not do yet and would need less memory with, as a list in words."""
-    ways = ["fewer rows with more accumulation", "a shorter context"]
-    if not settings.compute.gradient_checkpointing:
-        ways.append("gradient checkpointing")
-    if settings.method.kind == "full":
-        ways.append("lora")
-    return f"{', '.join(ways[:-1])} or {ways[-1]}"
+def _too_large(filled: Filled, workspace: Workspace) -> UserError:
+    """The error where no default fits."""
+    way = way_to_fit(filled, workspace.base_models)
+    name = filled.gauge.model.path.name
+    text = f"{name} is too large for {filled.gauge.machine.name or 'this machine'}. "
+    text += what_would_do(filled.gauge, filled.cut)
+    if way.fits:
+        last = way.steps[-1]
+        text += f" {last.title} would fit: about {last.memory_bytes / 1e9:,.1f} GB. {last.note}"
+    text += " To plan it all the same, choose the method yourself."
+    return UserError("This run cannot be prepared:", [Finding(text, "model.path")])
 
 
 def _about_resources(plan: Plan) -> Iterator[Finding]:
-    if plan.memory.total > MEMORY_PART * plan.memory_available:
-        yield Finding(
-            f"A step needs about {plan.memory.total / 1e9:.1f} GB of memory, and "
-            f"{plan.machine.name or 'this machine'} has {plan.memory_available / 1e9:.1f} GB for "
-            f"it. Use {_what_needs_less(plan.settings)}.",
-            "batch.rows",
+    way = plan.make_it_fit
+    if way is not None:
+        there = plan.machine.name or "this machine"
+        text = (
+            f"A step needs about {plan.memory.total / 1e9:,.1f} GB of memory, and {there} has "
+            f"{plan.memory_available / 1e9:,.1f} GB for it"
         )
+        if plan.memory.total <= plan.memory_available:
+            text += ", which leaves little to spare"
+        bigger = smallest_with(plan.memory.total, plan.machine)
+        if bigger is not None:
+            text += f". The smallest machine that it fits on: {bigger.name}"
+        if way.fits:
+            text += f". “Make it fit” brings it to {way.steps[-1].memory_bytes / 1e9:,.1f} GB"
+        yield Finding(f"{text}.", "batch.rows")
     if plan.disk_free is not None and plan.disk_needed > plan.disk_free:
         yield Finding(
             f"The checkpoints need about {plan.disk_needed / 1e9:.1f} GB of disk, and "

@@ -138,13 +138,8 @@ def estimate_memory(
     settings = settings.model_copy(update={"compute": compute})
     trained = trained_parameters(network, settings)
     number = 4 if settings.compute.dtype == "float32" else 2
-    streams = 1
-    if machine.accelerator == "cpu":
-        # As `lm.gradients` shares rows out.
-        threads = settings.compute.threads or machine.cores
-        streams = min(most_streams(threads, 4 * trained, machine.memory), settings.batch.rows)
-    on_the_way = UPDATE_ARRAYS * min(trained, UPDATE_WEIGHTS)
     on_cpu = machine.accelerator == "cpu"
+    streams = _streams(trained, settings, machine)
     sizes = _sizes(model)
     found = None
     if not _is_plain(sizes, network, settings.data.context_length or 0):
@@ -166,10 +161,37 @@ def estimate_memory(
     return MemoryEstimate(
         weights=weight_bytes(network, settings) - moved,
         optimizer=state_bytes(network, settings),
-        accumulated=4 * trained if settings.batch.accumulation > 1 else 0,
+        accumulated=_accumulated_bytes(trained, settings),
         backward=int(part * (kept + passing + matrices)),
-        update=int(4 * (streams * trained + on_the_way) + moved),
+        update=_update_bytes(trained, streams) + moved,
     )
+
+
+def least_memory(network: NetworkFacts, settings: TrainingSettings, machine: Machine) -> int:
+    """Bytes that a step takes at least, whatever its activations need; no graph is asked for it."""
+    trained = trained_parameters(network, settings)
+    return (
+        weight_bytes(network, settings)
+        + state_bytes(network, settings)
+        + _accumulated_bytes(trained, settings)
+        + _update_bytes(trained, _streams(trained, settings, machine))
+    )
+
+
+def _streams(trained: int, settings: TrainingSettings, machine: Machine) -> int:
+    """On how many CPU streams a step is computed, as `lm.gradients` shares rows out."""
+    if machine.accelerator != "cpu":
+        return 1
+    threads = settings.compute.threads or machine.cores
+    return min(most_streams(threads, 4 * trained, machine.memory), settings.batch.cut[0])
+
+
+def _accumulated_bytes(trained: int, settings: TrainingSettings) -> int:
+    return 4 * trained if settings.batch.cut[1] > 1 else 0
+
+
+def _update_bytes(trained: int, streams: int) -> int:
+    return int(4 * (streams * trained + UPDATE_ARRAYS * min(trained, UPDATE_WEIGHTS)))
 
 
 def _by_its_graph(
@@ -178,13 +200,13 @@ def _by_its_graph(
     """Bytes kept and needed in passing, by the network's own graph; None where it is not known."""
     request = {
         "trust_remote_code": settings.model.trust_remote_code,
-        "method": settings.method.model_dump(),
-        "rows": settings.batch.rows,
+        "method": settings.method.model_dump(exclude={"alpha", "embedding_learning_rate"}),
+        "rows": settings.batch.cut[0],
         "length": settings.data.context_length,
         "streams": streams,
         "dtype": settings.compute.dtype,
         "gpu": not on_cpu,
-        "checkpointing": settings.compute.gradient_checkpointing,
+        "checkpointing": bool(settings.compute.gradient_checkpointing),
         "long_attention": bool(settings.compute.long_attention),
     }
     try:
@@ -239,7 +261,7 @@ def _is_plain(sizes: _Sizes, network: NetworkFacts, context: int) -> bool:
 def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> tuple[float, float]:
     """How many numbers exist at the end of the backward pass, and are needed in passing."""
     context = settings.data.context_length or 0
-    tokens = settings.batch.rows * context
+    tokens = settings.batch.cut[0] * context
     layer = (
         HIDDEN_ARRAYS * sizes.hidden
         + FEED_FORWARD_ARRAYS * sizes.feed_forward
@@ -283,7 +305,7 @@ def _blocks(
     sizes: _Sizes, settings: TrainingSettings, streams: int, on_cpu: bool, number: int
 ) -> float:
     """Bytes of the scores that attention in blocks works on at once."""
-    context, rows = settings.data.context_length or 0, settings.batch.rows
+    context, rows = settings.data.context_length or 0, settings.batch.cut[0]
     if attention_of(sizes.head_size, settings, on_cpu) != "blocks" or not sizes.heads:
         return 0.0
     if not on_cpu:
@@ -299,7 +321,7 @@ def _head(
 ) -> tuple[float, float]:
     """Bytes of logits and of the head's gradient on all streams."""
     words = model.vocabulary_size or 0
-    tokens = settings.batch.rows * (settings.data.context_length or 0) / streams
+    tokens = settings.batch.cut[0] * (settings.data.context_length or 0) / streams
     trained = settings.method.kind == "full" or settings.method.train_embeddings
     all_logits = 4 * words * tokens
     if on_cpu:

@@ -110,7 +110,7 @@ def set_up(
         gradient_step=GradientStep(
             loaded.model,
             streams=settings.compute.threads,
-            grad_checkpoint=settings.compute.gradient_checkpointing,
+            grad_checkpoint=bool(settings.compute.gradient_checkpointing),
             compile=on_gpu if settings.compute.compile is None else settings.compute.compile,
             compute_dtype=None if compute_dtype == mx.float32 else compute_dtype,
             lasting=loaded.lasting,
@@ -148,7 +148,7 @@ def _load(
     config: RunConfig, compute_dtype: mx.Dtype, progress: Callable[[int, int], None] | None
 ) -> LoadedModel:
     """The model, which the run's tokens fit."""
-    kind = config.settings.method.kind
+    kind = config.settings.method.way
     assert kind is not None, "the planner resolves the method"
     loaded = load_for_training(
         Path(config.model_path),

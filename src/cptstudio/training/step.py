@@ -69,7 +69,7 @@ class TrainingStep:
             (
                 (self._checked(batch, index), micro_batch_seed(settings.seed, index, number))
                 for number, batch in enumerate(
-                    order.micro_batches(first_batch, until, settings.batch.rows)
+                    order.micro_batches(first_batch, until, settings.batch.cut[0])
                 )
             ),
         )

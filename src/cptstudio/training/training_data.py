@@ -141,6 +141,7 @@ def row_order(
     """The order of training for resolved settings."""
     data = settings.data
     assert data.context_length is not None and data.replay_share is not None
+    rows, accumulation = settings.batch.cut
     members = [
         MixtureMember(use.name, corpus.token_store(tokenizer_hash), use.role, use.weight)
         for use, corpus in zip(data.corpora, corpora, strict=True)
@@ -150,10 +151,10 @@ def row_order(
         members,
         context_length=data.context_length,
         packing=data.packing,
-        rows_per_batch=settings.batch.rows,
+        rows_per_batch=rows,
         seed=settings.seed,
         replay_share=data.replay_share,
-        accumulation=settings.batch.accumulation,
+        accumulation=accumulation,
         of_rows=order_of == "rows",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import flask
@@ -9,8 +10,9 @@ from pydantic import Field
 
 from cptstudio import yaml_text
 from cptstudio.errors import Finding, UserError, by_field
-from cptstudio.settings import parse_settings
+from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.known_machines import machine_named, names
+from cptstudio.training.make_it_fit import WayToFit
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.validation import LateModel
 from cptstudio.web import cli_equivalent as equal_command
@@ -80,6 +82,9 @@ class PlanFacts(LateModel):
     memory_bytes: int
     memory_parts: MemoryParts
     memory_available_bytes: int
+    memory_room_bytes: int = Field(
+        description="Of what is available: what a run is chosen to fit in, with some to spare."
+    )
     disk_needed_bytes: int
     disk_free_bytes: int | None = Field(description="Null for another machine.")
     checkpoint_bytes: int
@@ -93,12 +98,44 @@ class PlanFacts(LateModel):
     )
 
 
+class PlanChoice(LateModel):
+    """One value that was chosen, and why."""
+
+    field: str = Field(description="Dotted name of the setting.")
+    value: str = Field(description="In words.")
+    reason: str
+
+
+class FitStep(LateModel):
+    """One change that needs less memory."""
+
+    title: str
+    note: str = Field(description="What it costs, or what has to be made first.")
+    changes: dict[str, Any] = Field(description="New values by the settings' dotted names.")
+    memory_bytes: int = Field(description="Of a step of the run, after it and those before it.")
+
+
+class MakeItFit(LateModel):
+    """How a run that does not fit can be changed so that it does."""
+
+    steps: list[FitStep]
+    changes: dict[str, Any] = Field(description="Of all steps.")
+    settings: dict[str, Any] | None = Field(
+        description="Those that were sent with the changes; null where `ready` is false."
+    )
+    fits: bool = Field(description="After all steps.")
+    ready: bool = Field(description="The changes are enough: nothing has to be made first.")
+    sentence: str | None = Field(description="Where nothing makes it fit: what would do.")
+
+
 class PlanAnswer(LateModel):
     """The plan, or what stands in its way."""
 
     settings: dict[str, Any] | None = Field(description="With every value filled in.")
     facts: PlanFacts | None
     warnings: list[Finding] = Field(description="What to consider, and the field to change.")
+    choices: list[PlanChoice] = Field(description="What was chosen for you, and why.")
+    make_it_fit: MakeItFit | None = Field(description="Null where the run fits, or has no plan.")
     problems: list[str] = Field(description="Sentences that name their fields.")
     fields: dict[str, list[str]] = Field(description="Sentences by field.")
     findings: list[Finding]
@@ -114,8 +151,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def plan(body: PlanBody) -> PlanAnswer:
         """What is wrong with the settings is part of the answer, by field."""
         answer = PlanAnswer(
-            settings=None, facts=None, warnings=[], problems=[], fields={},
-            findings=[], command=None, yaml=None,
+            settings=None, facts=None, warnings=[], choices=[], make_it_fit=None, problems=[],
+            fields={}, findings=[], command=None, yaml=None,
         )  # fmt: skip
         try:
             settings = parse_settings(body.settings)
@@ -129,6 +166,8 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             answer.problems = [str(finding) for finding in answer.findings]
             answer.fields = by_field(answer.findings)
             return answer
+        answer.choices = [PlanChoice(**asdict(choice)) for choice in made.choices]
+        answer.make_it_fit = _make_it_fit(made.make_it_fit, settings)
         answer.settings = made.settings.model_dump(mode="json")
         answer.facts = PlanFacts(
             **made.facts, memory_parts=_memory_parts(made), evaluation_part=made.evaluation_part
@@ -160,6 +199,13 @@ def _memory_parts(made: Plan) -> MemoryParts:
         gradients=memory.accumulated + (memory.update if at_update else 0),
         activations=0 if at_update else memory.backward,
     )
+
+
+def _make_it_fit(way: WayToFit | None, given: TrainingSettings) -> MakeItFit | None:
+    if way is None:
+        return None
+    fitted = way.applied(given).model_dump(mode="json", exclude_unset=True) if way.ready else None
+    return MakeItFit(**asdict(way), changes=way.changes, ready=way.ready, settings=fitted)
 
 
 def _parse_yaml(text: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ import { fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {number} memory_bytes
  * @property {{weights: number, optimizer: number, gradients: number, activations: number}} memory_parts
  * @property {number} memory_available_bytes
+ * @property {number} memory_room_bytes what a run is chosen to fit in
  * @property {number} disk_needed_bytes
  * @property {number|null} disk_free_bytes null for another machine
  * @property {number} checkpoint_bytes
@@ -40,10 +41,19 @@ import { fromTree, same, suggestName, toTree } from "./tree.js";
  */
 
 /**
+ * @typedef {{field: string, value: string, reason: string}} Choice field: dotted
+ * @typedef {{title: string, note: string, changes: {[name: string]: any}, memory_bytes: number}} FitStep
+ * @typedef {{steps: FitStep[], changes: {[name: string]: any}, fits: boolean, ready: boolean,
+ *   sentence: string|null}} WayToFit
+ */
+
+/**
  * @typedef {object} Plan
  * @property {unknown} settings resolved, null where the settings cannot be read
  * @property {Facts|null} facts
  * @property {Finding[]} warnings what to consider, and the field to change
+ * @property {Choice[]} choices what was chosen, and why
+ * @property {WayToFit|null} make_it_fit null where the run fits
  * @property {Finding[]} findings what stands in its way
  * @property {string|null} command
  * @property {string|null} yaml

@@ -5,6 +5,7 @@ import { bytes, count, integer } from "../../lib/format.js";
 import { Problem } from "../../components/elements.js";
 import { Calibration } from "./calibration.js";
 import { goTo, settingOf } from "./go_to.js";
+import { Choices, MakeItFit } from "./make_it_fit.js";
 import { epochsWords, judge, judgementWords } from "./plan_words.js";
 import { PlannedMachine } from "./planned_machine.js";
 import { otherProblems, shownProblems, stillNeeded } from "./problems.js";
@@ -32,6 +33,8 @@ export function PlanPanel({ form }) {
           : blocked ? "Fix the problems above to see the plan." : ""),
     needed.length === 0 && h(OtherProblems, { sentences: others }),
     h(Warnings, { form, warnings: plan?.warnings ?? [] }),
+    h(MakeItFit, { form }),
+    h(Choices, { form }),
     needed.length === 0 && h(PlannedMachine, { form }));
 }
 
