@@ -31,6 +31,7 @@ SHORT_NAMES = {
     "batch.accumulation": "--accumulation",
     "evaluation.every": "--evaluate-every",
     "evaluation.suite": "--suite",
+    "evaluation.samples": "--samples",
     "evaluation.prompts": "--prompt",
     "checkpoints.every": "--save-every",
     "compute.dtype": "--dtype",

@@ -308,14 +308,21 @@ class EvaluationSettings(Settings):
         "Prompt suite",
         "A saved suite: its prompts, sampling and seed take the place of those below.",
     )
-    prompts: tuple[str, ...] = described(
-        (), "Prompts", "Completed at each evaluation with fixed seeds."
+    samples: bool = described(
+        True, "Samples", "Complete prompts at each evaluation, to see what the model writes."
+    )
+    prompts: tuple[str, ...] | None = described(
+        None,
+        "Prompts",
+        "Completed at each evaluation with fixed seeds (default: the beginnings of three held-out "
+        "documents).",
     )
     # Training waits for its samples, so they are shorter than a text of a test may be.
-    sample_tokens: int = described(
-        SUITE_SAMPLING.max_tokens,
+    sample_tokens: int | None = described(
+        None,
         "Sample length",
-        "Tokens of each completion.",
+        f"Tokens of each completion (default: {SUITE_SAMPLING.max_tokens}; fewer in a short run "
+        "whose prompts are chosen for you).",
         unit="tokens",
         ge=1,
         le=4096,
@@ -334,7 +341,13 @@ class EvaluationSettings(Settings):
     def sampling(self) -> Sampling:
         """How its prompts are completed, but for the seed, which may be one for each prompt."""
         given = {of: getattr(self, own) for own, of in SAMPLED.items()}
-        return Sampling(**given | {"seed": self.sample_seed or 0})
+        length = self.sample_tokens or SUITE_SAMPLING.max_tokens
+        return Sampling(**given | {"max_tokens": length, "seed": self.sample_seed or 0})
+
+    @property
+    def completed(self) -> tuple[str, ...]:
+        """The prompts that a run completes; none where they are switched off or not chosen yet."""
+        return (self.prompts or ()) if self.samples else ()
 
 
 class CheckpointSettings(Settings):

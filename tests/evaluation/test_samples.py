@@ -111,4 +111,4 @@ def test_settings_take_over_a_suite_or_refuse_it(tmp_path: Path) -> None:
     delete_suite(place, "one")
     with pytest.raises(UserError, match="no suite 'one'"):
         with_suite(place, settings)
-    assert with_suite(place, parse_settings({**tree, "evaluation": {}})).evaluation.prompts == ()
+    assert with_suite(place, parse_settings({**tree, "evaluation": {}})).evaluation.prompts is None

@@ -11,9 +11,10 @@ from cptstudio.errors import UserError
 from cptstudio.lm import cpu_attention, cpu_head, loss
 from cptstudio.lm.description import describe_model
 from cptstudio.run_files import read_config
-from cptstudio.settings import Settings, TrainingSettings, parse_settings
+from cptstudio.settings import EvaluationSettings, Settings, TrainingSettings, parse_settings
 from cptstudio.training import resources
 from cptstudio.training.calibration import calibrate
+from cptstudio.training.default_samples import CHARACTERS, sample_part
 from cptstudio.training.defaults import default_learning_rate
 from cptstudio.training.known_machines import machine_named
 from cptstudio.training.machine import Machine, describe_machine, installed_versions
@@ -134,10 +135,49 @@ def test_evaluations_take_what_the_plan_says(workspace: Workspace) -> None:
     assert 0 < plan.seconds(1.0) / plan.length.steps - 1 <= 0.05
     held_out = held_out_sizes(plan.corpora, plan.tokenizer_hash)
     assert all(0 < size < 30_000 for size in held_out), "there is less than is asked by default"
-    asked = {"every": "10 steps", "max_tokens": 100}
+    asked = {"every": "10 steps", "max_tokens": 100, "samples": False}
     plan = make_plan(workspace, minimal(data=both, length="100 steps", evaluation=asked), MACHINE)
     part = EVALUATION_COST * 11 * 2 * 100 / plan.length.tokens
     assert plan.seconds(1.0) / plan.length.steps - 1 == pytest.approx(part)
+
+
+def test_samples_are_the_beginnings_of_held_out_documents(workspace: Workspace) -> None:
+    both = {"corpora": [{"name": DOMAIN}, {"name": GENERAL, "role": "replay"}]}
+    plan = make_plan(workspace, minimal(data=both, length="60 epochs"), MACHINE)
+    chosen = plan.settings.evaluation
+    assert chosen.prompts is not None and len(chosen.prompts) == 3
+    for prompt, corpus in zip(
+        chosen.prompts, (*plan.corpora[:1] * 2, plan.corpora[1]), strict=True
+    ):
+        store = corpus.token_store(plan.tokenizer_hash)
+        held_out = [
+            corpus.documents.text(int(store.documents[position]))
+            for position in store.documents_of("validation")
+        ]
+        assert any(text.lstrip().startswith(prompt) for text in held_out)
+        assert 80 <= len(prompt) <= CHARACTERS
+    # The same ones in every plan, and in the twentieth of the time with what is measured.
+    again = make_plan(workspace, minimal(data=both, length="60 epochs"), MACHINE)
+    assert again.settings == plan.settings
+    assert plan.seconds(1.0) / plan.length.steps - 1 <= 0.05
+    assert chosen.sample_tokens is not None and 16 <= chosen.sample_tokens <= 64
+
+    def evaluation(length: str = "60 epochs", **given: Any) -> EvaluationSettings:
+        settings = minimal(data=both, length=length, evaluation=given)
+        return make_plan(workspace, settings, MACHINE).settings.evaluation
+
+    assert evaluation(samples=False).completed == ()
+    # Settings of before say it so.
+    assert evaluation(prompts=[]).completed == ()
+    own = evaluation(prompts=["def "], length="3 steps")
+    assert (own.completed, own.sample_tokens) == (("def ",), 64)
+    # A run of a few steps has one short sample, and is told what it costs.
+    short = make_plan(workspace, minimal(data=both, length="3 steps"), MACHINE)
+    assert len(short.settings.evaluation.completed) == 1
+    assert short.settings.evaluation.sample_tokens == 16
+    assert ("Samples add about" in warnings_of(workspace, data=both, length="3 steps")) == (
+        sample_part(short.settings.evaluation, short.length) > 0.05
+    )
 
 
 def test_where_nothing_is_held_out_evaluations_cost_nothing(

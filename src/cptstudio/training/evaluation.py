@@ -144,11 +144,11 @@ def complete_prompts(
     """
     texts: list[str] = []
     sampling = settings.sampling
-    if not settings.prompts:
+    if not settings.completed:
         return texts
     loaded.model.eval()
     with computing_in(loaded, compute_dtype):
-        for index, prompt in enumerate(settings.prompts):
+        for index, prompt in enumerate(settings.completed):
             own = settings.sample_seed
             sampler = keyed_sampler(sampling, sample_seed(seed, index) if own is None else own)
             parts = []
@@ -175,5 +175,5 @@ def complete_prompts(
                     if should_stop():
                         raise EvaluationAbandonedError
             texts.append("".join(parts) + text.finish())
-            told(len(texts), len(settings.prompts))
+            told(len(texts), len(settings.completed))
     return texts

@@ -310,7 +310,7 @@ class TrainingLoop:
             **({"changes": changes} if changes else {}),
         )
         for index, (prompt, text) in enumerate(
-            zip(settings.evaluation.prompts, samples, strict=True)
+            zip(settings.evaluation.completed, samples, strict=True)
         ):
             self._logger.sample(self.step, index, prompt, text)
         self._evaluated_step, self._evaluated_value = self.step, value

@@ -32,6 +32,7 @@ from cptstudio.lm.weight_formats import can_be_compiled, why_untrainable
 from cptstudio.prompt_suites import with_suite
 from cptstudio.retention import most_at_once
 from cptstudio.settings import TrainingSettings
+from cptstudio.training.default_samples import sample_part, with_samples
 from cptstudio.training.defaults import (
     Choice,
     Filled,
@@ -54,7 +55,13 @@ from cptstudio.training.token_check import (
     prompts_without_rows,
     template_warning,
 )
-from cptstudio.training.training_data import RunLength, evaluation_part, row_order, run_length
+from cptstudio.training.training_data import (
+    DEFAULT_EVALUATION_PART,
+    RunLength,
+    evaluation_part,
+    row_order,
+    run_length,
+)
 from cptstudio.weight_files import read_tensors
 from cptstudio.workspace import Workspace
 
@@ -148,8 +155,10 @@ class Plan:
 
     @property
     def evaluation_part(self) -> float:
-        """Time of all evaluations, relative to that of training."""
-        return evaluation_part(self.length, held_out_sizes(self.corpora, self.tokenizer_hash))
+        """Time of all evaluations with their samples, relative to that of training."""
+        held_out = held_out_sizes(self.corpora, self.tokenizer_hash)
+        scoring = evaluation_part(self.length, held_out)
+        return scoring + sample_part(self.settings.evaluation, self.length)
 
 
 def make_plan(
@@ -200,8 +209,10 @@ def make_plan(
         raise _too_large(filled, workspace)
     settings = filled.settings
     order = row_order(settings, corpora, tokenizer_hash)
-    length = run_length(settings, order, held_out_sizes(corpora, tokenizer_hash))
+    held_out = held_out_sizes(corpora, tokenizer_hash)
+    length = run_length(settings, order, held_out)
     settings = fill_in_lengths(settings, length)
+    settings = with_samples(settings, corpora, tokenizer_hash, length, held_out)
     # The filled-in warm-up is one step at least.
     length = run_length(settings, order)
     memory = estimate_memory(model, network, settings, machine)
@@ -261,7 +272,7 @@ def _token_problems(
             sizes.append(corpus.token_store(wanted).tokenizer.vocabulary_size)
             found = corpora_without_rows([corpus], wanted, model.embedding_rows, model.path)
             problems += [Finding(one, field) for one in found]
-    prompts, size = settings.evaluation.prompts, max(sizes, default=0)
+    prompts, size = settings.evaluation.completed, max(sizes, default=0)
     found = prompts_without_rows(prompts, size, model.embedding_rows, model.path)
     return problems + [Finding(one, "evaluation.prompts") for one in found]
 
@@ -332,12 +343,19 @@ def _about_data(plan: Plan, order: RowOrder) -> Iterator[Finding]:
                 "the model does on it.",
                 "data.corpora",
             )
-    part = plan.evaluation_part
+    samples = sample_part(plan.settings.evaluation, plan.length)
+    part = plan.evaluation_part - samples
     if part > LARGEST_EVALUATION_PART:
         yield Finding(
             f"Evaluation adds about {part:.0%} to the training time. Increase “Evaluate every” or "
             "lower “Evaluation size”.",
             "evaluation.every",
+        )
+    if samples > DEFAULT_EVALUATION_PART:
+        yield Finding(
+            f"Samples add about {samples:.0%} to the training time. Lower “Sample length”, use "
+            "fewer prompts, or turn off “Samples”.",
+            "evaluation.samples",
         )
 
 

@@ -188,7 +188,7 @@ def _check_tokens(config: RunConfig, loaded: LoadedModel) -> None:
     corpora = [open_corpus(Path(record.path)) for record in config.corpora]
     problems = corpora_without_rows(corpora, wanted, rows, model)
     problems += prompts_without_rows(
-        config.settings.evaluation.prompts,
+        config.settings.evaluation.completed,
         len(loaded.tokenizer),
         rows,
         model,

@@ -20,6 +20,8 @@ from cptstudio.training.schedules import default_warmup
 DEFAULT_TIMES_A_RUN = 10
 DEFAULT_EVALUATION_PART = 0.05
 """Part of the training time that evaluations take by default, at most."""
+DEFAULT_SAMPLE_PART = 0.01
+"""What of it is left to samples of prompts that are chosen for the user."""
 DEFAULT_EVALUATION_TOKENS = 30_000
 """Of each corpus, where the run is long enough for it."""
 FEWER_EVALUATION_TOKENS, FEWEST_EVALUATION_TOKENS = 10_000, 1_000
@@ -256,7 +258,10 @@ def _evaluations(
     become fewer, to four, then both go on to the least that says something.
     """
     every, size = settings.evaluation.every, settings.evaluation.max_tokens
-    affordable = DEFAULT_EVALUATION_PART * tokens / EVALUATION_COST
+    evaluation = settings.evaluation
+    sampled = evaluation.samples and evaluation.prompts is None
+    part = DEFAULT_EVALUATION_PART - (DEFAULT_SAMPLE_PART if sampled else 0.0)
+    affordable = part * tokens / EVALUATION_COST
 
     def cost(times: int, limit: int) -> float:
         done = evaluations(steps, interval(every, times))

@@ -27,6 +27,8 @@ def command_line(settings: TrainingSettings, name: str | None = None) -> str:
             continue  # Chosen for the user: leaving it out says so.
         if isinstance(value, bool):
             words.append(flag if value else f"--no-{flag.removeprefix('--')}")
+        elif value == () and dotted == "evaluation.prompts":
+            words.append("--no-samples")  # As runs of before say it.
         elif isinstance(value, tuple):
             for item in value:
                 words += [flag, str(item)]

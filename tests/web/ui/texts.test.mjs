@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { cellsOf } from "../../../src/cptstudio/web/ui/pages/evaluate/heat_cells.js";
-import { partsOf } from "../../../src/cptstudio/web/ui/pages/evaluate/text_difference.js";
+import { partsOf } from "../../../src/cptstudio/web/ui/components/text_difference.js";
 import { Departure, pieceAt } from "../../../src/cptstudio/web/ui/pages/playground/departure.js";
 
 test("words that changed", () => {

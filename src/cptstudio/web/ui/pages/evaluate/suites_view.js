@@ -15,7 +15,7 @@ import { ReportHead, WorkView } from "./reports.js";
 import { RunSamples } from "./run_samples.js";
 import { SuiteForm } from "./suite_form.js";
 import { StartJob } from "./evaluation_jobs.js";
-import { TextMatrix } from "./text_matrix.js";
+import { TextMatrix } from "../../components/text_matrix.js";
 
 const MOST_MODELS = 16;
 

@@ -1,9 +1,9 @@
 /** Prompts by models, or by steps of a run: what each wrote, with the differences marked. */
 
-import { Badge } from "../../components/elements.js";
-import { integer } from "../../lib/format.js";
-import { h } from "../../lib/preact.js";
-import { route, setQuery } from "../../lib/router.js";
+import { Badge } from "./elements.js";
+import { integer } from "../lib/format.js";
+import { h } from "../lib/preact.js";
+import { route, setQuery } from "../lib/router.js";
 import { MarkedText } from "./text_difference.js";
 
 /** @typedef {{text: string, tokens?: number | null, finish?: string | null}} Written */

@@ -1,6 +1,6 @@
 /** What is different in two texts: where they part, and the words that changed. */
 
-import { h } from "../../lib/preact.js";
+import { h } from "../lib/preact.js";
 
 /** Above this many words on both sides the rest counts as changed: the comparison takes their product. */
 const MOST_WORDS = 400;
