@@ -90,6 +90,9 @@ def test_runs_wait_in_the_queue_and_leave_it(page: Page) -> None:
     state = page.get_by_role("main").locator(".state").first
     expect(state).to_have_text("Running")
     expect(page.get_by_role("group", name="Status")).to_contain_text("first")
+    page.goto("/")
+    expect(page.get_by_role("figure", name="Loss of first").locator("canvas")).to_be_visible()
+    assert_accessible_in_all(page)
     for run in ("second", "third"):
         start(page, run, "Put into the queue")
         expect(state).to_have_text(re.compile("Queued"))

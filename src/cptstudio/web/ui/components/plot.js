@@ -210,7 +210,7 @@ export function Plot(props) {
   const newest = useRef(props);
   newest.current = props;
   const scheme = useScheme();
-  const height = props.large ? LARGE_HEIGHT : SMALL_HEIGHT;
+  const height = props.height ?? (props.large ? LARGE_HEIGHT : SMALL_HEIGHT);
   useEffect(() => {
     const place = box.current;
     if (!place) return undefined;

@@ -1,5 +1,5 @@
 import { connection, status } from "../lib/live.js";
-import { bytes, duration, number, percent } from "../lib/format.js";
+import { bytes, duration, number } from "../lib/format.js";
 import { machine } from "../lib/machine.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { nameOf, stepOf } from "../lib/run_words.js";
@@ -65,17 +65,14 @@ function ActiveRun({ run, others }) {
 function Machine() {
   const found = machine.value;
   if (!found) return null;
-  const used = found.memory_total - found.memory_available;
-  const memory = `${bytes(used)} of ${bytes(found.memory_total)}`;
-  const disk = found.disk_total ? `${bytes(found.disk_free)} free` : "";
+  const rooms = /** @type {[string, number, number][]} */ ([["Memory", found.memory_available, found.memory_total],
+    ["Disk", found.disk_free, found.disk_total]]);
   return h("div", { class: "status-machine" },
     h("p", { class: "status-device", title: found.device }, found.device),
-    h("div", { class: "status-meter" }, h("span", {}, "Memory"), h("span", {}, memory),
-      h(Meter, { label: "Memory in use", value: used, max: found.memory_total,
-        text: `${memory}, ${percent(used / found.memory_total)}` })),
-    disk && h("div", { class: "status-meter" }, h("span", {}, "Disk"), h("span", {}, disk),
-      h(Meter, { label: "Disk in use", value: found.disk_total - found.disk_free, max: found.disk_total,
-        text: `${disk} of ${bytes(found.disk_total)}` })));
+    rooms.map(([title, free, total]) => total > 0 && h("div", { class: "status-meter", key: title },
+      h("span", {}, title), h("span", {}, `${bytes(free)} free`),
+      h(Meter, { label: `${title} in use`, value: total - free, max: total,
+        text: `${bytes(free)} free of ${bytes(total)}` }))));
 }
 
 /** On every page: the active run, the machine, and whether the page is live. */

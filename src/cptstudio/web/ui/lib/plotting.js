@@ -43,6 +43,7 @@ import uPlot from "../vendor/uplot.js";
  * @property {string} file name of exports, without ending
  * @property {string=} empty words where there is nothing to draw
  * @property {boolean=} large
+ * @property {number=} height in pixels, where it is neither a large nor a small chart
  * @property {boolean=} wide takes two places where there are two
  */
 

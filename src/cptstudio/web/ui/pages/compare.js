@@ -1,4 +1,5 @@
 /** Several runs side by side: curves, what differs in their settings, and by how much they differ. */
+import { PageHeader } from "../components/layout.js";
 import { Empty, Problem, StateBadge } from "../components/elements.js";
 import { Table } from "../components/table.js";
 import { change, date, shownValue } from "../lib/format.js";
@@ -86,7 +87,7 @@ export default function Compare() {
   const answer = chosen.length ? compared.data : null;
   const baseline = answer?.baseline ?? null;
   return [
-    h("div", { class: "page-head", key: "head" }, h("h1", {}, "Compare")),
+    h(PageHeader, { title: "Compare", key: "head" }),
     list.error && h(Problem, { error: list.error, retry: list.reload, key: "list-error" }),
     list.data && (all.length
       ? h(Picker, { all, chosen, key: "picker" })

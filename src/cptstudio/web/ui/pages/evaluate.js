@@ -1,5 +1,6 @@
 /** Evaluate: did the model get better, and what did it forget? */
 
+import { PageHeader } from "../components/layout.js";
 import { Tabs } from "../components/tabs.js";
 import { h } from "../lib/preact.js";
 import { navigate, route } from "../lib/router.js";
@@ -34,7 +35,7 @@ export default function Evaluate() {
   };
   const { content, says } = VIEWS[view];
   return h("div", { class: "stack evaluate" },
-    h("h1", {}, "Evaluate"),
+    h(PageHeader, { title: "Evaluate" }),
     h(Tabs, { label: "Ways to test", tabs: Object.entries(VIEWS).map(([id, { title }]) => ({ id, title })),
       chosen: view, onChoose: choose },
       h("div", { class: "stack", key: view }, h("p", { class: "muted lead" }, says), h(content, {}))));

@@ -1,4 +1,4 @@
-/** Home: what is running, what came of the last runs, what to do next. */
+/** Home: what is running, what came of the last runs, what to do next, the machine. */
 import { Button, Problem } from "../components/elements.js";
 import { PageHeader } from "../components/layout.js";
 import { Skeleton } from "../components/placeholders.js";
@@ -9,16 +9,26 @@ import { useResource } from "../lib/resource.js";
 import { ActiveRuns } from "./home/active_runs.js";
 import { FirstRun } from "./home/first_run.js";
 import { LastRuns } from "./home/last_runs.js";
+import { Machine } from "./home/machine.js";
+import { NextSteps } from "./home/next_steps.js";
+import { UnderWay } from "./home/under_way.js";
 
 export default function Home() {
   const { data, error, reload } = useResource("/api/runs", undefined, runsChanged.value.count);
   const runs = data ? freshRuns([...data.runs, ...data.imported]) : [];
   return h("div", { class: "stack home" },
-    h(PageHeader, { title: "Home" },
-      data && runs.length > 0 && h(Button, { kind: "primary", icon: "plus", href: "/new" }, "New run")),
+    h(PageHeader, { title: "Home",
+      lead: data && runs.length === 0 && "Teach a language model your documents, on this machine." },
+      runs.length > 0 && h(Button, { kind: "primary", icon: "plus", href: "/new" }, "New run")),
     error && h(Problem, { error, retry: reload }),
-    !data && !error && h(Skeleton, { label: "Loading the runs…", kind: "cards" }),
     h(ActiveRuns, { runs: runs.filter((run) => run.state.alive) }),
-    data && runs.length === 0 && h(FirstRun, {}),
-    h(LastRuns, { runs }));
+    h("div", { class: "home-columns" },
+      h("div", { class: "stack" },
+        !data && !error && h(Skeleton, { label: "Loading the runs…", kind: "cards" }),
+        data && runs.length === 0 && h(FirstRun, {}),
+        h(LastRuns, { runs })),
+      h("div", { class: "stack" },
+        h(UnderWay, {}),
+        runs.length > 0 && h(NextSteps, { runs }),
+        h(Machine, {}))));
 }

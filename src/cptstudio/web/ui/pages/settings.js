@@ -3,6 +3,8 @@
 import { h, withChecked } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
 import { Button, Problem } from "../components/elements.js";
+import { PageHeader } from "../components/layout.js";
+import { Segmented } from "../components/segmented.js";
 import { PreferencesForm } from "./settings/preferences_form.js";
 import { post } from "../lib/api.js";
 import { endSession } from "../lib/session.js";
@@ -13,7 +15,7 @@ import { bytes, integer, percent } from "../lib/format.js";
 export default function SettingsPage() {
   const { data: system, error, reload: load } = useResource("/api/system");
   return h("div", { class: "stack settings" },
-    h("div", { class: "page-head" }, h("h1", {}, "Settings")),
+    h(PageHeader, { title: "Settings" }),
     error !== null && h(Problem, { error, retry: load }),
     h("div", { class: "settings-columns" },
       h("div", { class: "stack" },
@@ -46,19 +48,15 @@ function Session() {
       h(Button, { kind: "danger", onClick: endAll }, "End all sessions…")));
 }
 
-const SCHEMES = [["system", "As the system"], ["light", "Light"], ["dark", "Dark"]];
+const SCHEMES = /** @type {const} */ ([["system", "As the system"], ["light", "Light"], ["dark", "Dark"]]);
 
 function Appearance() {
   return h("section", { class: "card", "aria-labelledby": "settings-appearance" },
     h("h2", { id: "settings-appearance" }, "Appearance"),
     h("p", { class: "hint" }, "Kept in this browser."),
-    h("fieldset", { class: "field" },
-      h("legend", {}, "Colours"),
-      h("div", { class: "row settings-choices" }, SCHEMES.map(([value, label]) =>
-        h("label", { key: value, class: "check" },
-          h("input", { type: "radio", name: "colour-scheme", value, checked: colourScheme.value === value,
-            onChange: () => { colourScheme.value = String(value); } }),
-          label)))),
+    h("div", { class: "field" }, h("p", { "aria-hidden": "true" }, h("strong", {}, "Colors")),
+      h(Segmented, { label: "Colors", value: colourScheme.value, choices: SCHEMES,
+        onChoose: (value) => { colourScheme.value = value; } })),
     h("div", { class: "field" },
       h("div", { class: "check" },
         h("input", { id: "single-keys", type: "checkbox", checked: shortcuts.value,

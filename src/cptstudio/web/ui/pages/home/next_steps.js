@@ -1,0 +1,44 @@
+/** What to do next, told from what there is. */
+import { Icon } from "../../components/icons.js";
+import { Card } from "../../components/layout.js";
+import { h } from "../../lib/preact.js";
+import { nameOf, resumable } from "../../lib/run_words.js";
+import { lastNews } from "./last_runs.js";
+
+const MOST = 4;
+
+/** @typedef {{icon: string, title: string, why: string, href: string}} Step */
+
+/** @param {any[]} runs @returns {Step[]} the most pressing first */
+function stepsFor(runs) {
+  const own = runs.filter((run) => run.kind === "run").sort((a, b) => lastNews(b) - lastNews(a));
+  const at = (/** @type {any} */ run) => `/runs/${run.id}`;
+  const prepared = own.find((run) => run.state.name === "prepared" && run.queue_position == null);
+  const broken = own.find((run) => resumable(run) && run.step != null);
+  const done = own.filter((run) => run.state.outcome === "completed");
+  const measured = own.filter((run) => run.domain?.last != null);
+  return [
+    prepared && { icon: "play", title: `Start ${nameOf(prepared)}`, why: "It is prepared and waits.",
+      href: at(prepared) },
+    broken && { icon: "resume", title: `Look after ${nameOf(broken)}`,
+      why: "It ended before its last step. It can be resumed.", href: at(broken) },
+    done.length > 0 && { icon: "playground", title: "Write with the trained model",
+      why: "Base and trained model side by side, on one prompt.", href: "/playground" },
+    measured.length > 1 && { icon: "compare", title: "Compare the last two runs",
+      why: `${nameOf(measured[0])} and ${nameOf(measured[1])}: curves, and the settings that differ.`,
+      href: `/compare?runs=${measured[0].id},${measured[1].id}` },
+    done.length > 0 && { icon: "evaluate", title: "Measure on held-out text",
+      why: "With intervals: is the difference sure?", href: "/evaluate" },
+    { icon: "data", title: "Add documents", why: "More text of the domain, or text to keep what the model knew.",
+      href: "/data?add=1" },
+  ].filter((step) => !!step).slice(0, MOST);
+}
+
+/** @param {{runs: any[]}} props */
+export function NextSteps({ runs }) {
+  return h(Card, { title: "What to do next", icon: "flag", flush: true },
+    h("ul", { class: "next-steps" }, stepsFor(runs).map((step) => h("li", { key: step.title },
+      h("a", { href: step.href }, h(Icon, { name: step.icon }),
+        h("span", { class: "next-step-words" }, h("strong", {}, step.title), h("span", { class: "hint" }, step.why)),
+        h(Icon, { name: "arrow" }))))));
+}
