@@ -73,7 +73,8 @@ bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.peers.setup
 	$(BIN)/python -m pytest -q -m bench
 	$(BIN)/python -m benchmarks.plan_real_sizes --page
-	$(BIN)/python -m benchmarks.plan_architectures
+	$(BIN)/python -m benchmarks.plan_architectures --page
+	$(BIN)/python -m benchmarks.plan_fallback --page
 	$(BIN)/python -m benchmarks.long_contexts
 	$(BIN)/python -m benchmarks.damaged_files --files 2000
 	$(BIN)/python -m benchmarks.against_peers --page

@@ -26,7 +26,7 @@ from benchmarks.plan_memory import CORPUS, write_model
 
 LENGTHS = (8192, 16_384, 32_768)
 MODEL = "model"
-SHAPE = {"width": 256, "layers": 4, "inner": 768, "heads": 4, "groups": 2, "words": 4096}
+SHAPE = {"width": 128, "layers": 2, "inner": 384, "heads": 2, "groups": 1, "words": 4096}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def make_workspace(root: Path, model: Path | None) -> None:
     else:
         write_model(folder, Path(str(files("cptstudio") / "data" / "demo-base")), **SHAPE)
     library = Path(sysconfig.get_path("stdlib"))
-    build_corpus(workspace.corpus(CORPUS), sorted(library.glob("*.py"))[:120], model_path=folder)
+    build_corpus(workspace.corpus(CORPUS), sorted(library.glob("*.py"))[:60], model_path=folder)
 
 
 def measure(root: Path, length: int, blocks: bool, checkpointing: bool, method: str) -> Result:

@@ -1,12 +1,14 @@
 """Planned memory against measured, for architectures of every make.
 
     python -m benchmarks.plan_architectures            # 30 architectures at two lengths, full
+    python -m benchmarks.plan_architectures --page     # and the table into docs/planning.md
     python -m benchmarks.plan_architectures mamba2     # these alone
     python -m benchmarks.plan_architectures --method lora --json FILE
 
 Small networks with random weights, as transformers saves them, are planned and then trained for
 some real steps, each in a process of its own. Measured is the peak of MLX's arrays. Recurrent
-networks are measured at shorter lengths: mlx-lm computes them token by token on a CPU.
+networks are measured at shorter lengths: mlx-lm computes them token by token on a CPU. It fails
+where a plan is not within 0.9 and 1.3 of the peak, or cannot be made.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.peers.markdown import table
+from benchmarks.peers.markdown import replace_part, table
 from benchmarks.peers.processes import apart
 from benchmarks.plan_memory import CORPUS, Configuration, Result, measure
 
@@ -28,6 +30,8 @@ ARCHITECTURES = (
     "phi3", "qwen2_moe", "qwen3", "qwen3_moe", "qwen3_next", "recurrent_gemma", "stablelm",
 )  # fmt: skip
 LENGTHS = (256, 512)
+LOWEST, HIGHEST = 0.9, 1.3
+PAGE = Path(__file__).parents[1] / "docs" / "planning.md"
 TOKEN_BY_TOKEN = {"mamba": (48, 96), "qwen3_next": (48, 96), "jamba": (64, 128)}
 
 
@@ -48,11 +52,12 @@ def make_workspace(root: Path, names: list[str]) -> None:
     build_corpus(workspace.corpus(CORPUS), sources, model_path=workspace.base_model(names[0]))
 
 
-def main() -> None:
+def main() -> int:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="ARCHITECTURE")
     parser.add_argument("--method", choices=("full", "lora"), default="full")
+    parser.add_argument("--page", action="store_true", help="put the table into docs")
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     arguments = parser.parse_args()
     names = arguments.names or list(ARCHITECTURES)
@@ -75,11 +80,16 @@ def main() -> None:
         for one in results
     ]
     ratios = [one.ratio for one in results]
-    print(f"\n{table(head, rows)}\n\n{min(ratios):.2f} to {max(ratios):.2f}")
+    text = f"{table(head, rows)}\n\n{min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"\n{text}")
+    if arguments.page:
+        replace_part(PAGE, "plan_architectures", text)
     if arguments.json:
         found = [{"name": one.name, "planned": one.planned, "peak": one.peak} for one in results]
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    whole = len(results) == sum(len(TOKEN_BY_TOKEN.get(name, LENGTHS)) for name in names)
+    return 0 if whole and min(ratios) >= LOWEST and max(ratios) <= HIGHEST else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

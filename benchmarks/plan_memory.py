@@ -136,6 +136,7 @@ def write_model(
     heads: int,
     groups: int,
     words: int,
+    head_size: int = _HEAD_SIZE,
 ) -> None:
     """A Qwen3 with random weights, with the demo model's tokenizer."""
     import numpy as np
@@ -149,13 +150,13 @@ def write_model(
         "intermediate_size": inner,
         "num_attention_heads": heads,
         "num_key_value_heads": groups,
-        "head_dim": _HEAD_SIZE,
+        "head_dim": head_size,
         "vocab_size": words,
         "max_position_embeddings": 131_072,
         "torch_dtype": "float32",
     }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    queries, keys = heads * _HEAD_SIZE, groups * _HEAD_SIZE
+    queries, keys = heads * head_size, groups * head_size
     shapes: dict[str, tuple[int, ...]] = {
         "model.embed_tokens.weight": (words, width),
         "model.norm.weight": (width,),
@@ -166,8 +167,8 @@ def write_model(
             "self_attn.k_proj": (keys, width),
             "self_attn.v_proj": (keys, width),
             "self_attn.o_proj": (width, queries),
-            "self_attn.q_norm": (_HEAD_SIZE,),
-            "self_attn.k_norm": (_HEAD_SIZE,),
+            "self_attn.q_norm": (head_size,),
+            "self_attn.k_norm": (head_size,),
             "mlp.gate_proj": (inner, width),
             "mlp.up_proj": (inner, width),
             "mlp.down_proj": (width, inner),

@@ -62,7 +62,7 @@ UPDATE_ARRAYS = 3.0
 UPDATE_WEIGHTS = 10_500_000
 """Weights whose update is under way at once: two or three chunks of the optimizer."""
 
-PASSING_WHOLE, AGAIN_WHOLE = 1.3, 2.7
+PASSING_WHOLE, AGAIN_WHOLE = 2.6, 3.7
 """Of one layer's scores, where no fused kernel knows attention's gradient: what is needed in
 passing, and that with gradient checkpointing."""
 
