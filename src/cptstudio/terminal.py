@@ -7,6 +7,9 @@ ends the program that prints it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import re
 import sys
 from typing import TextIO
@@ -32,6 +35,30 @@ def prepare() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write at once; what nobody can read is lost, and never ends what the text is about.
+
+    Its reader may be gone (`| head`, a closed window), or its disk full. A stream without a reader
+    leads nowhere from then on, so that Python and libraries do not stumble over it either.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except (BrokenPipeError, ConnectionResetError):
+        let_go(stream)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            let_go(stream)
+
+
+def let_go(stream: TextIO) -> None:
+    """Let a stream without a reader lead nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def shows_blocks(stream: TextIO) -> bool:

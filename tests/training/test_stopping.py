@@ -22,6 +22,7 @@ from cptstudio.run_files import (
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import prepare
 from tests.training.trainer_process import (
+    PATIENCE,
     finish,
     held_rows,
     rows_written,
@@ -127,3 +128,15 @@ def test_a_started_run_is_not_started_again(workspace: Workspace) -> None:
     status, output = run(directory, "--resume")
     assert status == EXIT_CODES["failed"] and "nothing to resume" in output
     assert not (directory / LOCK).read_text().startswith("0")
+
+
+def test_a_trainer_whose_output_nobody_reads_any_more_trains_on(workspace: Workspace) -> None:
+    directory = prepare(workspace, "unread", length="12 steps")
+    process = start(directory)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    # As `| head -1` does, and a window that is closed.
+    process.stdout.close()
+    assert process.wait(timeout=PATIENCE) == EXIT_CODES["completed"]
+    assert result_of(directory).outcome == "completed"
+    assert "12/12" in (directory / "train.log").read_text()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cptstudio.durable import UnusableFileError, open_descriptor
-from cptstudio.terminal import shows_blocks, visible
+from cptstudio.terminal import shows_blocks, visible, write
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_REWRITES = 0.1
@@ -52,8 +52,7 @@ class ProgressReporter:
         now = time.monotonic()
         if not text:
             if self._terminal and self._line:
-                self._output.write("\r\x1b[K")
-                self._output.flush()
+                write(self._output, "\r\x1b[K")
                 self._line = ""
             # What is over in a moment needs no line.
             pause = SECONDS_BETWEEN_REWRITES if self._terminal else SECONDS_BETWEEN_LINES
@@ -68,21 +67,16 @@ class ProgressReporter:
         if self._terminal:
             self._next_of_phase = now + SECONDS_BETWEEN_REWRITES
             self._line = text
-            self._output.write("\r\x1b[K" + text)
+            write(self._output, "\r\x1b[K" + text)
         else:
             self._next_of_phase = now + SECONDS_BETWEEN_LINES
-            self._output.write(text + "\n")
-        self._output.flush()
+            write(self._output, text + "\n")
 
     def say(self, text: str) -> None:
         """Write a line that stays."""
         text = visible(text)
-        if self._line:
-            self._output.write("\r\x1b[K")
-        self._output.write(text + "\n")
-        if self._line:
-            self._output.write(self._line)
-        self._output.flush()
+        before = "\r\x1b[K" if self._line else ""
+        write(self._output, f"{before}{text}\n{self._line}")
         write_line(self._log, text)
 
     def step(
@@ -110,11 +104,10 @@ class ProgressReporter:
             return
         self._next = now + (SECONDS_BETWEEN_REWRITES if self._terminal else SECONDS_BETWEEN_LINES)
         if not self._terminal:
-            self._output.write(text + "\n")
+            write(self._output, text + "\n")
         else:
             self._line = f"{self._bar(step / self._total)} {text}"
-            self._output.write("\r\x1b[K" + self._line)
-        self._output.flush()
+            write(self._output, "\r\x1b[K" + self._line)
 
     def _bar(self, part: float, width: int = 20) -> str:
         done, left = "█░" if shows_blocks(self._output) else "#-"
@@ -124,8 +117,7 @@ class ProgressReporter:
     def close(self) -> None:
         """Leave the rewritten line behind."""
         if self._line:
-            self._output.write("\n")
-            self._output.flush()
+            write(self._output, "\n")
             self._line = ""
 
 

@@ -470,9 +470,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ending = trainer.run()
     reason = terminal.visible(ending.reason)
     if ending.outcome == "failed":
-        print(f"Failed: {reason}", file=sys.stderr)
+        terminal.write(sys.stderr, f"Failed: {reason}\n")
     else:
-        print(reason)
+        terminal.write(sys.stdout, f"{reason}\n")
     return EXIT_CODES[ending.outcome]
 
 
