@@ -14,10 +14,12 @@ import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 _DATA = Path(__file__).parent / "configurations.json"
+_RECOMMENDED = Path(str(files("cptstudio"))) / "data" / "recommended_models.json"
 _SHARD = 5 * 10**9
 """Bytes of one file, as save_pretrained cuts them."""
 _BYTES = {"F32": 4, "BF16": 2, "F16": 2, "U32": 4, "U8": 1, "I64": 8}
@@ -53,8 +55,16 @@ Shapes = dict[str, tuple[str, tuple[int, ...]]]
 
 
 def published_models() -> list[Published]:
-    """All of them, from small to large."""
-    return [Published(**one) for one in json.loads(_DATA.read_text(encoding="utf-8"))]
+    """All of them, from small to large.
+
+    The configurations of models that the product recommends lie in the product.
+    """
+    told = {one["id"]: one["config"] for one in json.loads(_RECOMMENDED.read_text("utf-8"))}
+    models = json.loads(_DATA.read_text(encoding="utf-8"))
+    for one in models:
+        if isinstance(one["config"], str):
+            one["config"] = told[one["config"]]
+    return [Published(**one) for one in models]
 
 
 # --- what transformers knows ----------------------------------------------------------------------

@@ -19,13 +19,17 @@ import sysconfig
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from cptstudio import durable
+from cptstudio import durable, job_programs
 from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.build_program import progress_to
 from cptstudio.corpus.build_progress import ProgressCallback
 from cptstudio.corpus.corpus import Corpus, has_corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.errors import UserError
+from cptstudio.job_programs import Answer
+from cptstudio.light_imports import leave_out_torch
 from cptstudio.lm.description import describe_model
 from cptstudio.workspace import Workspace
 
@@ -172,6 +176,15 @@ def make(workspace: Workspace, progress: ProgressCallback | None = None) -> Iter
         yield _summary(open_corpus(corpus))
 
 
+def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    """Make what is missing as a job: {"workspace": FOLDER}; the result names what is there."""
+    leave_out_torch()
+    answer.progress(phase="preparing")
+    for _ in make(Workspace(request["workspace"]), progress_to(answer)):
+        pass
+    return {"model": MODEL_NAME, "domain": DOMAIN, "general": GENERAL}
+
+
 def build_settings() -> BuildSettings:
     """How the demo's corpora are built: more is held out of these small ones than usual."""
     return BuildSettings(validation=HELD_OUT, test=HELD_OUT)
@@ -185,3 +198,7 @@ def _summary(corpus: Corpus) -> str:
         f"corpus {corpus.name}: {trained:,} documents, {size:.1f} MB to train on, "
         f"{held_out:,} held out for validation"
     )
+
+
+if __name__ == "__main__":
+    sys.exit(job_programs.answer_request(work))

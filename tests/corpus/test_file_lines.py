@@ -15,6 +15,7 @@ from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.file_lines import FileLine, file_lines
 from cptstudio.corpus.manifest import BuildSettings
 
+PATIENCE = 600.0
 _KEY = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcw\n" * 20
 _CHAT = json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode() + b"\n"
 
@@ -52,10 +53,16 @@ def test_the_lines_of_a_nasty_folder_add_up_to_the_report(tmp_path: Path) -> Non
     (tmp_path / "s/loop").symlink_to(tmp_path / "s")
     corpus = build_corpus(tmp_path / "c", [tmp_path / "s"], BuildSettings(validation=0.1)).corpus
     report = corpus.manifest.report
-    lines, total = file_lines(corpus, 0, 10_000)
-    assert total == len(lines) == report.source_files
-    pages = [file_lines(corpus, at, 7)[0] for at in range(0, total, 7)]
+    lines = file_lines(corpus, 0, 10_000, seconds=PATIENCE).files
+    assert len(lines) == report.source_files
+    pages, start = [], 0
+    while start is not None:
+        page = file_lines(corpus, start, 7, seconds=PATIENCE)
+        pages.append(page.files)
+        start = page.next
     assert [line for page in pages for line in page] == lines
+    over = file_lines(corpus, 0, 7, seconds=-1)
+    assert (over.files, over.next, over.full) == ([], 0, False)
     added: dict[str, Counter[str]] = {
         name: sum((Counter(getattr(line, name)) for line in lines), Counter())
         for name in ("documents", "private", "left_out")
@@ -73,8 +80,8 @@ def test_the_lines_of_a_nasty_folder_add_up_to_the_report(tmp_path: Path) -> Non
     assert total_of("problem_count") == report.problem_count > 60
     assert total_of("conversations") == report.conversations > 6
     assert total_of("pictures") == report.pictures and total_of("recognized") == report.recognized
-    wrong, count = file_lines(corpus, 0, 10_000, problems=True)
-    assert count == len(wrong) == report.problem_files
+    wrong = file_lines(corpus, 0, 10_000, problems=True, seconds=PATIENCE).files
+    assert len(wrong) == report.problem_files
     assert wrong == [line for line in lines if line.problem_count]
     by_name: dict[str, FileLine] = {line.label.removeprefix("s/"): line for line in lines}
     assert by_name["all.zip"].left_aside is None and by_name["all.zip"].aside_count > 2

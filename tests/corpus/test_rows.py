@@ -372,6 +372,47 @@ def test_origins_name_the_documents_of_each_row(tmp_path: Path, packing: Packing
             assert told == [token for token in whole if token > 1]
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=LENGTHS,
+    more=LENGTHS,
+    context_length=st.integers(1, 40),
+    packing=PACKINGS,
+    adds_bos=st.booleans(),
+    accumulation=st.integers(1, 3),
+)
+def test_a_document_s_first_row_is_found(
+    lengths: list[int],
+    more: list[int],
+    context_length: int,
+    packing: Packing,
+    adds_bos: bool,
+    accumulation: int,
+) -> None:
+    sides = ["validation" if number % 5 == 4 else "train" for number in range(len(lengths))]
+    with tempfile.TemporaryDirectory() as folder:
+        one = write_store(Path(folder) / "one", lengths, adds_bos=adds_bos, sides=sides)
+        two = write_store(Path(folder) / "two", more, first_token=10_000, adds_bos=adds_bos)
+        order = build_row_order(
+            [MixtureMember("one", one), MixtureMember("two", two)],
+            context_length=context_length,
+            packing=packing,
+            rows_per_batch=1,
+            accumulation=accumulation,
+            seed=3,
+        )
+        for member, (name, store) in enumerate((("one", one), ("two", two))):
+            for number in range(len(store.documents)):
+                batch = order.first_batch_of(number, member)
+                if store is one and sides[number] != "train":
+                    assert batch is None
+                    continue
+                assert batch is not None and batch < order.batches_per_epoch
+                parts = [part for row in order.origins(batch) for part in row]
+                assert any((p.corpus, p.document, p.start) == (name, number, 0) for p in parts)
+            assert order.first_batch_of(len(store.documents), member) is None
+
+
 def test_a_mixture_without_a_domain_is_refused(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", [5])
     with pytest.raises(UserError, match="no domain corpus"):

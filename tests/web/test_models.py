@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import cptstudio
 from cptstudio.child_limits import CHECK_SECONDS, SILENT_SECONDS
+from cptstudio.models.origin import ORIGIN
 from tests.models.conftest import hub_server, model_files
 from tests.models.fake_hub import FakeHub
 from tests.web.corpus_sources import MODEL, install_demo_model
@@ -32,6 +34,18 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     yield web
     web.studio.jobs.close()
     web.studio.manager.close()
+
+
+def test_recommended_models_are_told_without_asking_anybody(studio: Web, tmp_path: Path) -> None:
+    told = studio.get("/api/models/recommended")
+    assert told["room"] <= told["available"] and len(told["models"]) >= 10
+    first = told["models"][0]
+    assert first["there"] is None and set(first["fits"]) <= {"full", "lora", "qlora"}
+    here = tmp_path / "w" / "models" / "base" / "mine"
+    shutil.copytree(here.with_name(MODEL), here)
+    origin = {"id": first["id"], "commit": "0" * 40, "revision": "main", "downloaded": 1.0}
+    (here / ORIGIN).write_text(json.dumps(origin))
+    assert studio.get("/api/models/recommended")["models"][0]["there"] == "mine"
 
 
 def test_models_are_listed_with_what_decides_the_choice(studio: Web) -> None:

@@ -38,7 +38,7 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     sources = [_source(one) for one in request["sources"]]
     if request.get("again"):
         sources = [_unlinked(one) for one in open_corpus(folder).given_sources()] + sources
-    tell = _progress_to(answer)
+    tell = progress_to(answer)
     allow_lossy = bool(request.get("allow_lossy"))
     if sources:
         settings = BuildSettings.model_validate(request["settings"])
@@ -78,7 +78,9 @@ def _unlinked(source: Source) -> Source:
     return source
 
 
-def _progress_to(answer: Answer) -> ProgressCallback:
+def progress_to(answer: Answer) -> ProgressCallback:
+    """Return what tells a job's page how far a build is."""
+
     def tell(moment: Progress) -> None:
         answer.progress(
             phase=moment.phase,

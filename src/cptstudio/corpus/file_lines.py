@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import groupby, islice
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -64,41 +68,68 @@ class FileLine(LateModel):
     left_aside: Kind | None
 
 
+@dataclass(frozen=True)
+class FileLines:
+    """Some of a corpus's files, in their order.
+
+    Attributes:
+        next: number of the source that the next page begins with; None at the end.
+        full: there are as many as were asked for, or there are no more; otherwise the time of a
+            page was over.
+    """
+
+    files: list[FileLine]
+    next: int | None
+    full: bool
+
+
 def file_lines(
-    corpus: Corpus, offset: int, limit: int, *, problems: bool = False
-) -> tuple[list[FileLine], int]:
-    """A page of the files, in their order, and how many there are; none left aside unread.
+    corpus: Corpus,
+    start: int,
+    limit: int,
+    *,
+    problems: bool = False,
+    seconds: float = 1.0,
+) -> FileLines:
+    """Return a page of the files, none left aside unread.
 
     Args:
         corpus: the corpus.
-        offset: files to leave out.
+        start: number of the source that the page begins with, a former page's `next` or 0.
         limit: of the page.
         problems: only those with problems.
+        seconds: after which the page ends, however many were found.
     """
+    until = time.monotonic() + seconds
+    page: list[FileLine] = []
     with closing(corpus.documents) as store:
         records: Any = store.records
-        sources = np.ascontiguousarray(records["source"])
-        chosen = _groups(corpus, problems=problems)
-        before = sum(1 for _ in islice(chosen, offset))
-        page = [_line(one, records, sources) for one in islice(chosen, limit)]
-        after = sum(1 for _ in chosen)
-    return page, before + len(page) + after
+        for first, members in _groups(corpus, start):
+            if len(page) == limit or time.monotonic() > until:
+                return FileLines(page, first, len(page) == limit)
+            found = [SourceRecord.model_validate(one) for one in members]
+            if found[0].left_aside and found[0].sha256 is None:
+                continue
+            if not problems or any(record.problems() for record in found):
+                page.append(_line((first, found), records))
+    return FileLines(page, None, True)
 
 
-def _groups(corpus: Corpus, *, problems: bool) -> Iterator[tuple[int, list[SourceRecord]]]:
-    numbered = enumerate(corpus.sources())
-    for _, group in groupby(numbered, key=lambda one: one[1].file):
+def _groups(corpus: Corpus, start: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Yield each file's sources with the number of the first; an archive has several."""
+    numbered = enumerate(map(json.loads, corpus.source_lines(start)), start)
+    for _, group in groupby(numbered, key=lambda one: str(one[1]["file"])):
         members = list(group)
-        records = [record for _, record in members]
-        if records[0].left_aside and records[0].sha256 is None:
-            continue
-        if not problems or any(record.problems() for record in records):
-            yield members[0][0], records
+        yield members[0][0], [record for _, record in members]
 
 
-def _line(group: tuple[int, list[SourceRecord]], records: Any, sources: Any) -> FileLine:
+def _line(group: tuple[int, list[SourceRecord]], records: Any) -> FileLine:
     first, members = group
-    begin, end = np.searchsorted(sources, [first, first + len(members)]).tolist()
+    begin, end = (
+        # Not by numpy, which would copy the numbers of all documents' sources.
+        bisect_left(range(len(records)), number, key=lambda one: int(records["source"][one]))
+        for number in (first, first + len(members))
+    )
     here = records[begin:end]
     counts = np.bincount(here["status"], minlength=len(STATUSES)).tolist()
     kept = here["status"] < len(SIDES)

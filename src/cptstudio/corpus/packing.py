@@ -72,6 +72,12 @@ class PackedCorpus(Protocol):
     def segments(self, number_of_pass: int, length: int, row: int) -> list[Segment]:
         """Where a row's tokens come from, in their order."""
 
+    def first_row(self, number_of_pass: int, document: int) -> tuple[int, int] | None:
+        """Length and number of the first row that has tokens of a document of the store.
+
+        None where the document is not trained on.
+        """
+
 
 def pack(
     store: TokenStore, name: str, context_length: int, packing: Packing, seed: int
@@ -108,6 +114,16 @@ class _Documents:
     def in_order(self, permutation: KeyedPermutation | None, ranks: Indices) -> Indices:
         """Positions in the store of the documents at the given ranks of a pass."""
         return self._positions[permutation(ranks) if permutation else ranks].astype(np.int64)
+
+    def rank_of(self, number_of_pass: int, document: int) -> int | None:
+        """The rank in a pass of a document of the document store; None where it is not in it."""
+        position = int(np.searchsorted(self.store.documents, document))
+        if position == len(self.store.documents) or self.original(position) != document:
+            return None
+        place = int(np.searchsorted(self._positions, position))
+        if place == self.count or int(self._positions[place]) != position:
+            return None
+        return self.permutation(number_of_pass).place_of(place)
 
     def lengths(self, positions: Indices) -> Indices:
         offsets = self.store.offsets
@@ -158,6 +174,14 @@ class _PassIndex:
             sums[block + 1 : block + 1 + len(per_block)] = per_block
         np.cumsum(sums, axis=0, out=sums)
         return sums
+
+    def before(self, number_of_pass: int, rank: int) -> tuple[npt.NDArray[np.int64], int]:
+        """Sums before a document of a pass, int64 [columns], and how many tokens it has."""
+        block, place = divmod(rank, _BLOCK)
+        _, lengths = self.block(number_of_pass, np.array([block]))
+        inside = self.amounts(lengths[0])[:place].sum(axis=0)
+        sums: npt.NDArray[np.int64] = self.block_starts(number_of_pass)[block] + inside
+        return sums, int(lengths[0, place])
 
     def block(self, number_of_pass: int, blocks: Indices) -> tuple[Indices, Indices]:
         """Documents of some blocks: positions and lengths, int64 [blocks, _BLOCK].
@@ -252,6 +276,18 @@ class _Concatenation:
             )
         return result
 
+    def first_row(self, number_of_pass: int, document: int) -> tuple[int, int] | None:
+        rank = self._documents.rank_of(number_of_pass, document)
+        if rank is None:
+            return None
+        sums, _ = self._index.before(number_of_pass, rank)
+        # A document without tokens has only its specials.
+        first = len(self._lead) + int(sums[0]) + len(self._before)
+        row = min(first, self.targets_per_pass - 1) // self._context_length
+        if row < self._full:
+            return self._context_length, row
+        return self.targets_per_pass % self._context_length, 0
+
 
 class _PowersIndex(_PassIndex):
     """Column k: rows of 2**k targets; the last one is the longest and may repeat."""
@@ -311,3 +347,11 @@ class _Decomposition:
         stop = min(int(begin[0]) + length, int(lengths[0]))
         document = self._documents.original(int(positions[0]))
         return [Segment(self._name, document, start, max(start, stop))]
+
+    def first_row(self, number_of_pass: int, document: int) -> tuple[int, int] | None:
+        rank = self._documents.rank_of(number_of_pass, document)
+        if rank is None:
+            return None
+        sums, size = self._index.before(number_of_pass, rank)
+        column = min(((size + 1) & -(size + 1)).bit_length() - 1, self._last)
+        return 1 << column, int(sums[column])

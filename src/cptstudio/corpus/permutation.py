@@ -57,6 +57,22 @@ class KeyedPermutation:
             left, right = right, left ^ (split_mix(right ^ key) & self._mask)
         return (left << self._half) | right
 
+    def place_of(self, element: int) -> int:
+        """The position that an element is at."""
+        value = element
+        while True:
+            value = self._decipher(value)
+            if value < self.size:
+                return value
+
+    def _decipher(self, value: int) -> int:
+        half, mask = int(self._half), int(self._mask)
+        left, right = value >> half, value & mask
+        for key in self._keys[::-1]:
+            mixed = split_mix(np.array([left], dtype=np.uint64) ^ key)
+            left, right = right ^ (int(mixed[0]) & mask), left
+        return (left << half) | right
+
     def __call__(self, positions: Indices) -> Indices:
         """Elements at the given positions, an integer array of any shape, each in range."""
         flat = np.asarray(positions, dtype=np.int64).ravel()

@@ -14,7 +14,7 @@ from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.document_store import DocumentStore
 from cptstudio.corpus.listed import SamplePart, SampleRow
 from cptstudio.corpus.packing import Segment
-from cptstudio.corpus.rows import MixtureMember, build_row_order
+from cptstudio.corpus.rows import MixtureMember, RowOrder, build_row_order
 from cptstudio.corpus.tokenizer import CorpusTokenizer
 from cptstudio.settings import Packing
 
@@ -34,14 +34,32 @@ def sample_rows(
     Raises:
         UserError: the corpus has no tokens for this tokenizer, or no training documents.
     """
-    store = corpus.token_store(tokenizer.facts.hash)
-    order = build_row_order(
-        [MixtureMember(corpus.name, store)],
+    order = sample_order(corpus, tokenizer, context_length, packing, seed)
+    return rows_from(corpus, tokenizer, order, first_batch, rows)
+
+
+def sample_order(
+    corpus: Corpus, tokenizer: CorpusTokenizer, context_length: int, packing: Packing, seed: int
+) -> RowOrder:
+    """Return the order of rows of a run on this corpus alone.
+
+    Raises:
+        UserError: the corpus has no tokens for this tokenizer, or no training documents.
+    """
+    return build_row_order(
+        [MixtureMember(corpus.name, corpus.token_store(tokenizer.facts.hash))],
         context_length=context_length,
         packing=packing,
         rows_per_batch=1,
         seed=seed,
     )
+
+
+def rows_from(
+    corpus: Corpus, tokenizer: CorpusTokenizer, order: RowOrder, first_batch: int, rows: int
+) -> list[SampleRow]:
+    """Return decoded rows of an order, from a batch on."""
+    store = corpus.token_store(tokenizer.facts.hash)
     documents = corpus.documents
     result: list[SampleRow] = []
     batch = first_batch

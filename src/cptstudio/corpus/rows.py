@@ -169,6 +169,18 @@ class _EpochOfRows:
             numbers[left_over - (int(self._rest_ends[place - 1]) if place else 0)]
         )
 
+    def batch_of(self, group: int, number: int) -> int:
+        """The batch that is a group's batch of a number, which `place` gives for it."""
+        before = int(self._ends[group - 1]) if group else 0
+        if number < (int(self._ends[group]) - before) * self._update:
+            update, within = divmod(number, self._update)
+            return self._lead + self._permutation.place_of(before + update) * self._update + within
+        place = next(place for place, (g, _) in enumerate(self._rest) if g == group)
+        left_over = (int(self._rest_ends[place - 1]) if place else 0) + number
+        left_over -= self._rest[place][1].start
+        whole = self._permutation.size * self._update
+        return left_over if left_over < self._lead else left_over + whole
+
 
 class RowOrder:
     """Every batch of every epoch, by number.
@@ -296,6 +308,31 @@ class RowOrder:
                 packed = self._packed[share.member]
                 result[place] = packed.segments(number, group.length, within)
         return result
+
+    def first_batch_of(self, document: int, member: int = 0) -> int | None:
+        """The batch of the first epoch with a document's first row; None where there is none.
+
+        Only in the order of rows.
+
+        Args:
+            document: its number in the document store.
+            member: of which corpus of the mixture.
+        """
+        found = self._packed[member].first_row(0, document)
+        epoch = self._epoch(0)
+        if found is None or not isinstance(epoch, _EpochOfRows):
+            return None
+        length, row = found
+        for number, group in enumerate(epoch.groups):
+            if group.length != length:
+                continue
+            before = 0
+            for share in group.shares:
+                if share.member == member and share.first <= row < share.first + share.count:
+                    place = group.permutation.place_of(before + row - share.first)
+                    return epoch.batch_of(number, place // group.rows_per_batch)
+                before += share.count
+        return None
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches without end, from the first one."""

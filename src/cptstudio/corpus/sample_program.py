@@ -2,11 +2,12 @@
 
 One request a line on standard input, one answer a line on standard output, until the input
 ends; it begins with {"ready": true}. It keeps the last tokenizer, so that the second page of rows
-comes at once, and it keeps its asker free of the tokenizer libraries.
+comes at once, and it keeps its asker free of the tokenizer libraries. With a document's number the
+rows begin with its first one.
 
     {"corpus": FOLDER, "model": FOLDER, "rows": 3, "context_length": 512, "packing": "concat",
-     "seed": 0, "first": 0}
-    -> {"result": {"rows": [...], "batches": N, "tokenizer": HASH}} or {"error": {...}}
+     "seed": 0, "first": 0, "document": null}
+    -> {"result": {"rows": [...], "first": 0, "batches": N, "tokenizer": HASH}} or {"error": {...}}
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from typing import Any
 
 from cptstudio import job_programs
 from cptstudio.corpus.corpus import open_corpus
-from cptstudio.corpus.row_samples import sample_rows
-from cptstudio.corpus.rows import MixtureMember, build_row_order
+from cptstudio.corpus.row_samples import rows_from, sample_order
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
+from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer
 from cptstudio.light_imports import leave_out_torch
 
@@ -41,11 +42,14 @@ def sample(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     corpus = open_corpus(Path(request["corpus"]))
     tokenizer = _tokenizer(request["model"])
     shape = {name: request[name] for name in ("context_length", "packing", "seed")}
-    store = corpus.token_store(tokenizer.facts.hash)
-    order = build_row_order([MixtureMember(corpus.name, store)], rows_per_batch=1, **shape)
-    rows = sample_rows(
-        corpus, tokenizer, rows=request["rows"], first_batch=request["first"], **shape
-    )
+    order = sample_order(corpus, tokenizer, **shape)
+    first, document = request["first"], request.get("document")
+    if document is not None:
+        place = order.first_batch_of(document)
+        if place is None:
+            raise UserError(f"Document {document + 1:,} is not in the training split.")
+        first = place
+    rows = rows_from(corpus, tokenizer, order, first, request["rows"])
     room = _ANSWER_LIMIT
     found = []
     for row in rows:
@@ -58,6 +62,7 @@ def sample(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         found.append(facts)
     return {
         "rows": found,
+        "first": first,
         "batches": order.batches_per_epoch,
         "tokenizer": tokenizer.facts.hash,
     }

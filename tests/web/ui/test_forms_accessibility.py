@@ -61,8 +61,8 @@ def test_data(view: Page) -> None:
     view.get_by_label("Name", exact=True).fill("")
     view.get_by_role("button", name="Build the corpus").click()
     assert_accessible(view)
-    view.get_by_label("Allow another folder of this machine").fill("/usr")
-    view.get_by_role("button", name="Allow…").click()
+    view.get_by_label("Add a folder…").fill("/usr")
+    view.get_by_role("button", name="Add…").click()
     expect(view.get_by_role("dialog")).to_be_visible()
     assert_accessible(view)
 

@@ -150,10 +150,11 @@ def _add_files(bp: flask.Blueprint, studio: Studio) -> None:
     def files(name: str, query: FilesQuery) -> FilePage:
         from cptstudio.corpus.file_lines import file_lines
 
-        found, total = file_lines(
-            opened(studio, name), query.offset, query.limit, problems=query.problems
-        )
-        return FilePage(files=found, total=total, offset=query.offset)
+        corpus = opened(studio, name)
+        found = file_lines(corpus, query.start, query.limit, problems=query.problems)
+        report = corpus.manifest.report
+        total = report.problem_files if query.problems else report.source_files
+        return FilePage(**vars(found), total=total)
 
     @route(
         bp, "GET", "/<name>/documents/<document>/cleaning", summary="A document before and after"

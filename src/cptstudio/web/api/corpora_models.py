@@ -82,6 +82,9 @@ class RowsQuery(ReadsNumbers, extra="forbid"):
     packing: Packing = "concat"
     seed: Seed = 0
     first: int = Field(0, ge=0, le=10**9)
+    document: int | None = Field(
+        None, ge=0, le=10**12, description="Begin with this document's first row."
+    )
 
 
 class TokenCounts(LateModel):
@@ -139,18 +142,25 @@ class FindingPage(LateModel):
     offset: int
 
 
-class FilesQuery(PageQuery):
+class FilesQuery(ReadsNumbers, extra="forbid"):
     """Which part of the files."""
 
+    start: int = Field(0, ge=0, le=10**12, description="The `next` of the part before, or 0.")
+    limit: int = Field(100, ge=1, le=500)
     problems: bool = Field(False, description="Only files with problems.")
 
 
 class FilePage(LateModel):
-    """A part of the files, with what a build made of each."""
+    """A part of the files, with what a build made of each.
+
+    `next`: where the next part begins, null at the end. `full`: there are as many as were asked
+    for, or there are no more; otherwise the time of one answer is over.
+    """
 
     files: list[FileLine]
-    total: int
-    offset: int
+    next: int | None
+    full: bool
+    total: int | None = Field(description="Null where an older build did not count them.")
 
 
 class DroppedPage(LateModel):
@@ -166,5 +176,6 @@ class RowPage(LateModel):
     """Some rows, and how many an epoch has."""
 
     rows: list[SampleRow]
+    first: int
     batches: int
     tokenizer: str

@@ -43,6 +43,7 @@ class Files(LateModel):
     """A folder's content."""
 
     roots: list[RootFacts]
+    suggestions: list[str] = Field(description="Folders of this machine that could be allowed.")
     root: str
     path: str
     entries: list[FileEntry]
@@ -63,6 +64,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         found = confined.listing(root.path, query.path)
         return Files(
             roots=[_facts(one) for one in roots],
+            suggestions=places.suggestions(),
             root=root.id,
             path=query.path,
             entries=found.entries,

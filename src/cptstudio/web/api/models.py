@@ -12,6 +12,14 @@ from cptstudio.lm.description import ModelDescription
 from cptstudio.models import hub_address
 from cptstudio.models.library import Model
 from cptstudio.models.license import read_license
+from cptstudio.training.machine import Machine, describe_machine, this_machine
+from cptstudio.training.recommended_models import (
+    SEQUENCE,
+    Way,
+    WayFit,
+    recommended_models,
+    ways_that_fit,
+)
 from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound, Problem
@@ -91,6 +99,37 @@ class HubModel(LateModel):
     there: bool
 
 
+class Recommended(LateModel):
+    """A base model to begin with, and whether training it fits this machine.
+
+    `there`: the id of it among the models of this machine; `fits`: by way of training, null where
+    the machine does not tell its memory.
+    """
+
+    id: str
+    title: str
+    use: str
+    license: str
+    gated: bool
+    source: str = Field(description="Where its configuration was found.")
+    parameters: int
+    bytes: int = Field(description="Of its files.")
+    packed_bytes: int = Field(description="Of its weights with 4 bits.")
+    there: str | None
+    fits: dict[Way, WayFit] | None
+
+
+class RecommendedAnswer(LateModel):
+    """Base models to begin with, from small to large."""
+
+    models: list[Recommended]
+    sequence: int = Field(description="Tokens of the sequence that the memory is told for.")
+    room: int | None = Field(description="Bytes of this machine that a run is chosen to fit in.")
+    available: int | None = Field(description="Bytes of this machine that a run may take.")
+    accelerator: str
+    offline: bool
+
+
 class HubAnswer(LateModel):
     """What a search found, and where."""
 
@@ -121,6 +160,11 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         models = [HubModel(**one, there=one["id"] in there) for one in found]
         return HubAnswer(models=models, endpoint=hub_address.endpoint())
 
+    @route(bp, "GET", "/recommended", summary="Base models to begin with")
+    def recommended() -> RecommendedAnswer:
+        """Well-known base models, and whether training them fits this machine; asks no hub."""
+        return _recommended(studio)
+
     _add_folders(bp, studio)
 
     @route(bp, "DELETE", "", summary="Delete a model of the workspace")
@@ -149,6 +193,32 @@ def _add_folders(bp: flask.Blueprint, studio: Studio) -> None:
         """Nothing on disk is deleted."""
         studio.allowed_folders.remove_model_folder(query.id)
         return deletions.discard(studio, "model folder", query.id, memory={"path": query.id})
+
+
+def _recommended(studio: Studio) -> RecommendedAnswer:
+    machine: Machine | None
+    try:
+        machine = this_machine()
+    except UserError:
+        machine = None
+    usable = [one for one in studio.models.models() if one.error is None]
+    known = {one.origin.id: one.id for one in usable if one.origin} | {o.id: o.id for o in usable}
+    models = [
+        Recommended(
+            **one.model_dump(include=set(Recommended.model_fields)),
+            there=known.get(one.id),
+            fits=ways_that_fit(one, machine) if machine else None,
+        )
+        for one in recommended_models()
+    ]
+    return RecommendedAnswer(
+        models=models,
+        sequence=SEQUENCE,
+        room=machine.room if machine else None,
+        available=machine.available if machine else None,
+        accelerator=describe_machine().accelerator,
+        offline=hub_address.is_offline(),
+    )
 
 
 def _facts(model: Model) -> ModelFacts:

@@ -24,6 +24,7 @@ from cptstudio.workspace import Workspace
 WORKSPACE_ROOT = "workspace"
 _FILE = "places.json"
 _MOST = 100
+_USUAL = ("Documents", "Desktop", "Downloads")
 
 
 class _Stored(LateModel, extra="forbid"):
@@ -99,6 +100,18 @@ class AllowedFolders:
         with self._lock:
             stored = self._read()
             self._write(stored, roots=[one for one in stored.roots if one != str(root.path)])
+
+    def suggestions(self) -> list[str]:
+        """Folders that people keep documents in, as far as they are there and not allowed yet."""
+        home = Path.home()
+        usual = [home / name for name in _USUAL]
+        allowed = {root.path for root in self.roots()}
+        real = [Path(os.path.realpath(path)) for path in (home, *usual)]
+        return [
+            str(path)
+            for path in dict.fromkeys(real)
+            if os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK) and path not in allowed
+        ]
 
     def model_folders(self) -> list[Path]:
         """Folders of models that the user named."""

@@ -10,13 +10,13 @@ import { Button, Problem } from "../../components/elements.js";
 import { navigate } from "../../lib/router.js";
 import { announce } from "../../components/announce.js";
 import { DropArea } from "./drop_area.js";
-import { FileBrowser } from "./file_browser.js";
+import { FileBrowser } from "../../components/file_browser.js";
 import { BuildOptions, initialOptions, unreadable } from "./build_options.js";
 import { noteJob } from "../../lib/jobs.js";
 import { SourcePreviewDialog } from "./preview.js";
 import { UploadQueue } from "./upload_queue.js";
 
-/** @typedef {import("./file_browser.js").Source} Source */
+/** @typedef {import("../../components/file_browser.js").Source} Source */
 /** @typedef {import("./build_options.js").Options} Options */
 /** @typedef {import("./report.js").Given} Given */
 
@@ -53,6 +53,10 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
       () => setModels([]));
     return () => queue.clear();
   }, []);
+  const uploaded = queue.uploads.value[0]?.path ?? "";
+  useEffect(() => {
+    if (uploaded !== "" && name === "" && rebuild === null) setName(suggestedName(uploaded.split("/")[0] ?? "", taken));
+  }, [uploaded]);
   useEffect(() => {
     // What is being uploaded would be lost.
     /** @param {BeforeUnloadEvent} event */
@@ -68,7 +72,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
     setSources(there
       ? sources.filter((one) => one.root !== source.root || one.path !== source.path)
       : [...sources, source]);
-    announce(there ? `${source.shown} is taken out.` : `${source.shown} is chosen.`);
+    announce(there ? `${source.shown} removed.` : `${source.shown} chosen.`);
   };
 
   const build = async () => {
@@ -202,7 +206,7 @@ function Chosen({ sources, toggle, queue, again }) {
     h("h3", {}, "Chosen"),
     h("ul", {}, sources.map((source) => h("li", { key: `${source.root}/${source.path}` },
         h("span", { class: "name" }, source.shown),
-        h(Button, { "aria-label": `Take out ${source.shown}`, onClick: () => toggle(source) }, "Take out"))),
+        h(Button, { "aria-label": `Remove ${source.shown}`, onClick: () => toggle(source) }, "Remove"))),
       uploads > 0 && h("li", { key: "uploads" },
         h(Fragment, {},
           `${integer(uploads)} uploaded ${uploads === 1 ? "file" : "files"}, ${bytes(queue.total.value)}`))));

@@ -12,7 +12,7 @@ import { AddCorpus } from "./add_corpus.js";
 import { CorpusJobs } from "./corpus_jobs.js";
 import { FilesList } from "./files.js";
 import { DocumentBrowser } from "./documents.js";
-import { LeftAsideList, ReadingProblems } from "./findings.js";
+import { LeftAsideList } from "./findings.js";
 import { ReportSections } from "./report.js";
 import { RowsView } from "./rows.js";
 import { noteJob } from "../../lib/jobs.js";
@@ -90,8 +90,9 @@ function CorpusTabs({ corpus, path }) {
     chosen === "documents" && h(DocumentBrowser, { key: `documents-${version}`, path, counts: report.documents,
       tokenised: corpus.tokenisations.length > 0 }),
     chosen === "files" && h(FilesList, { key: `files-${version}`, path }),
-    chosen === "rows" && h(RowsView, { key: version, corpus: corpus.name, tokenised: corpus.tokenisations.length > 0 }),
-    chosen === "problems" && h(ReadingProblems, { key: `problems-${version}`, path, files: report.problem_files }),
+    chosen === "rows" && h(RowsView, { key: version, corpus: corpus.name, documents,
+      tokenised: corpus.tokenisations.length > 0 }),
+    chosen === "problems" && h(FilesList, { key: `problems-${version}`, path, problems: true }),
     chosen === "aside" && h(LeftAsideList, { key: `aside-${version}`, path }));
 }
 

@@ -5,7 +5,10 @@ import { Fragment, h, useEffect, useRef, useState, withValue } from "../../lib/p
 import { useResource } from "../../lib/resource.js";
 import { queryNumber, route, setQuery } from "../../lib/router.js";
 import { Badge, Button, Problem, Select } from "../../components/elements.js";
+import { Skeleton } from "../../components/placeholders.js";
+import { Segmented } from "../../components/segmented.js";
 import { useDocumentPage } from "./document_pages.js";
+import { GoTo } from "./go_to.js";
 import { PreviewDialog } from "./preview.js";
 
 /** @typedef {import("./document_pages.js").FoundDocument} FoundDocument */
@@ -32,7 +35,7 @@ export function DocumentBrowser({ path, counts, tokenised }) {
     h("div", { class: "documents-list" },
       h(Controls, { status, search, counts, all }),
       error !== null && h(Problem, { error, retry: again }),
-      page === null && error === null && h("p", { class: "muted", "aria-busy": "true" }, "Loading…"),
+      page === null && error === null && h(Skeleton, { label: "Loading documents…", lines: 8 }),
       page !== null && h(Fragment, {},
         page.documents.length === 0 && !searching && h("p", { class: "empty-note" },
           search === "" ? "No documents here." : page.full
@@ -57,12 +60,9 @@ function Controls({ status, search, counts, all }) {
   const choose = (/** @type {string} */ id) => setQuery({ status: id, start: null, back: null, document: null });
   return h("div", { class: "documents-controls" },
     h(SearchField, { key: "search", search }),
-    h("div", { class: "chips", role: "group", "aria-label": "Split" }, choices.map(([id, title, amount]) => {
-      const pressed = id === "dropped" ? inDropped : status === id;
-      return h("button", { key: id, type: "button", class: "chip", "aria-pressed": pressed ? "true" : "false",
-        disabled: amount === 0 && !pressed, onClick: () => choose(id) },
-        title, h("span", { class: "tab-count" }, integer(amount)));
-    })),
+    h(Segmented, { label: "Split", small: true, value: inDropped ? "dropped" : status, onChoose: choose,
+      choices: choices.map(([id, title, amount]) => /** @type {const} */ ([id, h(Fragment, {}, title, " ",
+        h("span", { class: "tab-count" }, integer(amount)))])) }),
     inDropped && dropped.length > 1 && h("div", { class: "row" },
       h("label", { for: "dropped-reason" }, "Reason"),
       h(Select, { id: "dropped-reason", value: status, onChoose: choose,
@@ -88,28 +88,6 @@ function SearchField({ search }) {
         clearTimeout(timer.current);
         timer.current = setTimeout(() => setQuery({ search: typed.trim(), start: null, back: null }), PAUSE_MS);
       }) }));
-}
-
-/**
- * A number that a list goes to; shown and typed from 1.
- * @param {{label: string, most: number, go: (number: number) => void}} props most: the largest that may be typed
- */
-export function GoTo({ label, most, go }) {
-  const [text, setText] = useState("");
-  const number = Number(text.replaceAll(/[\s,._]/g, ""));
-  const usable = Number.isInteger(number) && number >= 1 && number <= most;
-  const id = `go-${label.toLowerCase().replaceAll(" ", "-")}`;
-  return h("form", { class: "go-to", onSubmit: (/** @type {Event} */ event) => {
-    event.preventDefault();
-    if (usable) go(number - 1);
-  } },
-    h("label", { for: id }, label),
-    h("input", { id, type: "text", inputMode: "numeric", autocomplete: "off", value: text, size: 9,
-      "aria-invalid": text !== "" && !usable ? "true" : undefined, "aria-describedby": `${id}-problem`,
-      onInput: withValue(setText) }),
-    h(Button, { type: "submit", small: true, disabled: !usable }, "Go"),
-    h("span", { id: `${id}-problem`, class: "field-problem" },
-      text !== "" && !usable ? `Use 1 to ${integer(most)}.` : ""));
 }
 
 /** @param {{status: string, kept: boolean}} props */
@@ -180,7 +158,7 @@ function OpenedDocument({ path, number, count, search, tokenised }) {
       h(Button, { kind: "quiet", small: true, icon: "close", "aria-label": "Close the document",
         onClick: () => setQuery({ document: null }) })),
     error !== null && h(Problem, { error, retry: reload }),
-    data === null && error === null && h("p", { class: "muted", "aria-busy": "true" }, "Loading…"),
+    data === null && error === null && h(Skeleton, { label: "Loading the document…", lines: 6 }),
     data !== null && h(Fragment, {},
       h("p", { class: "document-facts" },
         h(StatusBadge, { status: data.side, kept: SPLITS.has(data.side) }),

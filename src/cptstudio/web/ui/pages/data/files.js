@@ -1,9 +1,9 @@
 /** What a build made of each file: one line a file, opened for its counts, problems and documents. */
 
 import { bytes, count, integer } from "../../lib/format.js";
-import { h, useState, withChecked } from "../../lib/preact.js";
-import { Badge, Button } from "../../components/elements.js";
-import { PagedList } from "../../components/paged_list.js";
+import { get } from "../../lib/api.js";
+import { h, useEffect, useState } from "../../lib/preact.js";
+import { Badge, Button, Problem } from "../../components/elements.js";
 import { PreviewDialog } from "./preview.js";
 
 /**
@@ -36,19 +36,68 @@ function amountOf(amount, one, many = `${one}s`) {
   return `${integer(amount)} ${amount === 1 ? one : many}`;
 }
 
-/** @param {{path: string}} props of the corpus's API */
-export function FilesList({ path }) {
-  const [problems, setProblems] = useState(false);
+/** @typedef {{files: FileLine[], next: number|null, full: boolean, total: number|null}} FilePage */
+
+const PAGE = 25;
+
+/**
+ * One expandable line a file.
+ * @param {{path: string, problems?: boolean}} props path: of the corpus's API; problems: only files with problems
+ */
+export function FilesList({ path, problems = false }) {
+  // Where this part and those before it begin.
+  const [starts, setStarts] = useState([0]);
   const [shown, setShown] = useState(/** @type {string|null} */ (null));
+  const start = starts[starts.length - 1] ?? 0;
+  const { page, error, again } = useFiles(path, problems, start);
+  if (error !== null) return h(Problem, { error, retry: again });
+  if (page === null) return h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
+  const first = (starts.length - 1) * PAGE;
+  if (first === 0 && page.full && page.files.length === 0) {
+    return h("p", { class: "empty-note" }, problems ? "Every file could be read." : "No files.");
+  }
+  const total = page.total ?? first + page.files.length;
+  const next = page.next;
   return h("div", { class: "stack" },
-    h("label", {},
-      h("input", { type: "checkbox", checked: problems, onChange: withChecked(setProblems) }),
-      " Only files with problems"),
-    h(PagedList, { title: "Files", path: `${path}/files`, query: { problems },
-      none: problems ? "No file has a problem." : "There are no files.",
-      show: (page) => h("ul", { class: "file-lines" }, page.files.map((/** @type {FileLine} */ file) =>
-        h(File, { key: `${page.offset} ${file.label}`, file, path, show: setShown }))) }),
+    h("ul", { class: "file-lines", "aria-busy": page.full ? "false" : "true" },
+      page.files.map((file) => h(File, { key: `${start} ${file.label}`, file, path, show: setShown }))),
+    !page.full && h("p", { role: "status", class: "hint" }, "Searching…"),
+    (first > 0 || next !== null) && h("nav", { class: "row", "aria-label": "Files: parts" },
+      h(Button, { small: true, disabled: first === 0, onClick: () => setStarts(starts.slice(0, -1)) }, "Previous"),
+      h("span", { role: "status", class: "figures" },
+        `${integer(first + 1)} to ${integer(first + page.files.length)} of ${integer(total)}`),
+      h(Button, { small: true, disabled: next === null || !page.full,
+        onClick: () => next !== null && setStarts([...starts, next]) }, "Next")),
     shown !== null && h(PreviewDialog, { path: shown, close: () => setShown(null) }));
+}
+
+/**
+ * A part of the files, as far as it is known.
+ * @param {string} path @param {boolean} problems @param {number} start
+ */
+function useFiles(path, problems, start) {
+  const [page, setPage] = useState(/** @type {FilePage|null} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [tries, setTries] = useState(0);
+  useEffect(() => {
+    const abort = new AbortController();
+    void (async () => {
+      /** @type {FilePage} */
+      let known = { files: [], next: start, full: false, total: null };
+      while (!known.full) {
+        const limit = PAGE - known.files.length;
+        /** @type {FilePage} */
+        const more = await get(`${path}/files`, { problems, start: known.next, limit }, abort.signal);
+        known = { ...more, files: [...known.files, ...more.files] };
+        setPage(known);
+      }
+      setError(null);
+    })().catch((problem) => {
+      if (!abort.signal.aborted) setError(problem);
+    });
+    return () => abort.abort();
+  }, [path, problems, start, tries]);
+  return { page, error, again: () => setTries(tries + 1) };
 }
 
 /** @param {FileLine} file */
@@ -69,9 +118,10 @@ function File({ file, path, show }) {
         h("span", { class: "file-name" }, file.label),
         file.problem_count > 0 && h(Badge, file.skipped
           ? { tone: "warn", icon: "alert" } : { tone: "info", icon: "info" },
-        file.skipped ? (file.document_count > 0 ? "not read whole" : "not read")
-          : amountOf(file.problem_count, "note")),
-        h("span", { class: "file-words" }, inWords(file))),
+        file.skipped ? (file.document_count > 0 ? "Partly skipped" : "Skipped") : "Read with warnings"),
+        h("span", { class: "file-words" }, inWords(file)),
+        file.problem_count > 0 && h("span", { class: "file-problem" }, file.problems[0],
+          file.problem_count > 1 && ` (and ${integer(file.problem_count - 1)} more)`)),
       open && h(Opened, { file, path, show })));
 }
 
@@ -96,7 +146,7 @@ function Opened({ file, path, show }) {
     file.problem_count + file.aside_count > 0 && h("ul", { class: "finding-list" },
       file.problems.map((text, place) => h("li", { key: place }, text)),
       file.problem_count > file.problems.length && h("li", { key: "more" },
-        `${integer(file.problem_count - file.problems.length)} more under Problems`),
+        `${integer(file.problem_count - file.problems.length)} more`),
       file.asides.map((text, place) => h("li", { key: `aside-${place}` }, `Left aside: ${text}`)),
       file.aside_count > file.asides.length && h("li", { key: "more-asides" },
         `${integer(file.aside_count - file.asides.length)} more left aside`)),

@@ -1,8 +1,6 @@
-/** What a build could not read, and what it left out: file by file, document by document. */
+/** What a build left aside on purpose. */
 
-import { integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
-import { Badge } from "../../components/elements.js";
 import { Table } from "../../components/table.js";
 import { PagedList } from "../../components/paged_list.js";
 
@@ -19,19 +17,6 @@ export function LeftAsideList({ path }) {
         { id: "label", title: "File or folder", header: true, class: "file-name", cell: (finding) => finding.label },
         { id: "reason", title: "Why", cell: (finding) => finding.reason },
       ]) }));
-}
-
-/** @param {{path: string, files?: number|null}} props path: of the corpus's API; files: how many have problems */
-export function ReadingProblems({ path, files = null }) {
-  return h(PagedList, { title: "Problems", path: `${path}/problems`, none: "Every file could be read.",
-    show: (page) => findingTable(page, files === null ? "Problems while reading" : `${integer(page.total)} `
-        + `${page.total === 1 ? "problem" : "problems"} in ${integer(files)} ${files === 1 ? "file" : "files"}`, [
-      { id: "label", title: "File", header: true, class: "file-name", cell: (finding) => finding.label },
-      { id: "skipped", title: "Result", cell: (finding) => finding.skipped
-        ? h(Badge, { tone: "warn", icon: "alert" }, "not read")
-        : h(Badge, { tone: "info", icon: "info" }, "read, with a note") },
-      { id: "reason", title: "What was found", class: "file-name", cell: (finding) => finding.reason },
-    ]) });
 }
 
 /** @param {any} page @param {string} caption @param {import("../../components/table.js").Column[]} columns */

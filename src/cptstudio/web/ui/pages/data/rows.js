@@ -5,7 +5,8 @@ import { integer } from "../../lib/format.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { Button, Problem, Select } from "../../components/elements.js";
 import { useResource } from "../../lib/resource.js";
-import { route, setQuery } from "../../lib/router.js";
+import { queryNumber, route, setQuery } from "../../lib/router.js";
+import { GoTo } from "./go_to.js";
 
 /**
  * @typedef {{document: number, label: string, start: number, stop: number, tokens: number, text: string,
@@ -16,8 +17,8 @@ import { route, setQuery } from "../../lib/router.js";
 const CONTEXTS = [128, 256, 512, 1024, 2048, 4096, 8192];
 const AT_ONCE = 3;
 
-/** @param {{corpus: string, tokenised: boolean}} props tokenised: for any model */
-export function RowsView({ corpus, tokenised }) {
+/** @param {{corpus: string, tokenised: boolean, documents: number}} props tokenised: for any model */
+export function RowsView({ corpus, tokenised, documents }) {
   const query = route.value.query;
   const { data, error: modelsError } = useResource("/api/models");
   const models = /** @type {any[]|null} */ (data?.models.filter((/** @type {any} */ one) => one.error === null)
@@ -26,7 +27,10 @@ export function RowsView({ corpus, tokenised }) {
   const context = Number(query["context"] ?? 512);
   const packing = query["packing"] === "decompose" ? "decompose" : "concat";
   const first = Math.max(0, Math.floor(Number(query["row"] ?? 0)) || 0);
-  const [page, setPage] = useState(/** @type {{rows: Row[], batches: number}|null} */ (null));
+  // A document is looked for until its row is known.
+  const document = queryNumber(query["document"]);
+  const sought = query["row"] === undefined ? document : null;
+  const [page, setPage] = useState(/** @type {{rows: Row[], first: number, batches: number}|null} */ (null));
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [busy, setBusy] = useState(false);
   useEffect(() => {
@@ -34,8 +38,10 @@ export function RowsView({ corpus, tokenised }) {
     const abort = new AbortController();
     setBusy(true);
     get(`/api/corpora/${encodeURIComponent(corpus)}/rows`,
-      { model, rows: AT_ONCE, context_length: context, packing, seed: 0, first }, abort.signal).then(
+      { model, rows: AT_ONCE, context_length: context, packing, seed: 0, first, document: sought },
+      abort.signal).then(
       (answer) => {
+        if (sought !== null) setQuery({ row: answer.first });
         setPage(answer);
         setError(null);
         setBusy(false);
@@ -46,14 +52,15 @@ export function RowsView({ corpus, tokenised }) {
         setBusy(false);
       });
     return () => abort.abort();
-  }, [corpus, model, context, packing, first]);
+  }, [corpus, model, context, packing, first, sought]);
   if (modelsError !== null) return h(Problem, { error: modelsError });
   if (models !== null && (models.length === 0 || !tokenised)) {
     return h("p", { class: "notice" }, "Tokenise this corpus for a model to see the rows it would be trained on.");
   }
   return h("div", { class: "rows-view", "aria-busy": busy ? "true" : "false" },
     h("p", { class: "hint" },
-      "What the model reads, in the order of a run with seed 0. A line marks where a document begins or goes on."),
+      "Training sequences in the order a run with seed 0 sees them. Headers show where each document starts or "
+        + "continues."),
     h("div", { class: "rows-controls" },
       choice("rows-model", "Model", model, (models ?? []).map((one) => [one.id, one.name]),
         (value) => setQuery({ model: value, row: null })),
@@ -65,25 +72,31 @@ export function RowsView({ corpus, tokenised }) {
         (value) => setQuery({ packing: value, row: null })),
       h("div", { class: "rows-steps" },
         h(Button, { disabled: first === 0,
-          onClick: () => setQuery({ row: Math.max(0, first - AT_ONCE) || null }) }, "Previous rows"),
+          onClick: () => setQuery({ row: Math.max(0, first - AT_ONCE) || null, document: null }) }, "Previous rows"),
         h(Button, { disabled: page === null || first + AT_ONCE >= page.batches,
-          onClick: () => setQuery({ row: first + AT_ONCE }) }, "Next rows"),
+          onClick: () => setQuery({ row: first + AT_ONCE, document: null }) }, "Next rows"),
         page !== null && h("span", { class: "figures hint", role: "status" },
-          `rows from ${integer(first)} of ${integer(page.batches)}`))),
+          `Rows ${integer(first + 1)} to ${integer(Math.min(first + AT_ONCE, page.batches))} of `
+            + integer(page.batches))),
+      page !== null && h(GoTo, { label: "Go to row", most: page.batches,
+        go: (number) => setQuery({ row: number, document: null }) }),
+      documents > 0 && h(GoTo, { label: "Go to document", most: documents,
+        go: (number) => setQuery({ document: number, row: null }) })),
     error !== null && h(Problem, { error }),
     error === null && page !== null && page.rows.length === 0 && h("p", { class: "notice" },
       "There are no more rows: an epoch ends here."),
-    error === null && (page?.rows ?? []).map((row) => h(RowText, { key: `${row.batch}-${row.row}`, row })));
+    error === null && (page?.rows ?? []).map((row) => h(RowText, { key: `${row.batch}-${row.row}`, row, document })));
 }
 
-/** @param {{row: Row}} props */
-function RowText({ row }) {
+/** @param {{row: Row, document: number|null}} props document: whose part is marked */
+function RowText({ row, document }) {
   const id = `row-${row.batch}-${row.row}`;
   return h("article", { class: "row-text", "aria-labelledby": id },
-    h("h2", { id }, `Row ${integer(row.batch + row.row)}`,
+    h("h2", { id }, `Row ${integer(row.batch + row.row + 1)}`,
       h("span", { class: "heading-count" }, `${integer(row.length)} tokens to predict, `
         + `${row.parts.length === 1 ? "one document" : `${row.parts.length} documents`}`)),
-    row.parts.map((part, index) => h("div", { key: index, class: "row-part" },
+    row.parts.map((part, index) => h("div", { key: index,
+      class: part.document === document ? "row-part row-part-sought" : "row-part" },
       h("p", { class: "row-boundary" }, h("span", { class: "name" }, part.label), h("span", {}, boundaryInWords(part))),
       // A long one scrolls, which must work by the keyboard, too.
       h("pre", { class: "row-document", dir: "auto", tabIndex: 0, role: "group", "aria-label": part.label }, part.text),

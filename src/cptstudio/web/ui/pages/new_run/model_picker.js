@@ -3,7 +3,9 @@
 import { get, post } from "../../lib/api.js";
 import { confirm } from "../../components/dialog.js";
 import { Button, Problem } from "../../components/elements.js";
+import { FolderPicker } from "../../components/folder_picker.js";
 import { h, useEffect, useState, withValue } from "../../lib/preact.js";
+import { RecommendedModels } from "../../components/recommended_models.js";
 import { Choice } from "./choice.js";
 import { ModelCheck } from "./model_check.js";
 import { ModelDownload } from "./model_download.js";
@@ -58,7 +60,7 @@ export function ModelPicker({ form }) {
     error !== null && h(Problem, { error, retry: () => load() }),
     models === null && error === null && h("p", { class: "hint", "aria-busy": "true" }, "Looking for models…"),
     models !== null && models.length === 0 && h("p", { class: "empty-note" },
-      "There is no model on this machine yet. Download one, or put a folder under models/base/ of the workspace."),
+      "No models on this machine yet. Pick one of the recommended models, or use a folder that you have."),
     h("div", { class: "choices" },
       elsewhere && h(Choice, { kind: "radio", name: "model", id, title: value, chosen: true,
         invalid: problems.length > 0, choose: () => undefined },
@@ -70,6 +72,9 @@ export function ModelPicker({ form }) {
     checkable && h(ModelCheck, { key: checkable.id, model: checkable }),
     h("div", { id: `${id}-problem`, class: "problem-place" },
       problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
+    !fixed && models !== null && h("details", { class: "model-other", open: models.length === 0 },
+      h("summary", {}, "Recommended models"),
+      h(RecommendedModels, { arrived: (id) => load((model) => model.id === id || model.origin?.id === id) })),
     !fixed && h(OtherModel, { added: (id) => load((model) => model.id === id) }),
     !fixed && h(ModelDownload, { known: models ?? [],
       arrived: (id) => load((model) => model.id === id || model.origin?.id === id) }));
@@ -83,6 +88,7 @@ function isChosen(model, value) {
 /** A folder that is in no list. @param {{added: (id: string) => void}} props */
 function OtherModel({ added }) {
   const [text, setText] = useState("");
+  const [browsing, setBrowsing] = useState(false);
   const path = text.trim();
   const use = async () => {
     if (path === "") return;
@@ -113,5 +119,11 @@ function OtherModel({ added }) {
             event.preventDefault();
             void use();
           } }),
-        h(Button, { disabled: path === "", onClick: use }, "Use this folder…"))));
+        h(Button, { disabled: path === "", onClick: use }, "Use this folder…"),
+        h(Button, { icon: "folder", onClick: () => setBrowsing(true) }, "Browse…"))),
+    browsing && h(FolderPicker, { title: "Choose a model folder", use: "Use this model",
+      close: () => setBrowsing(false),
+      choose: async (folder) => added((await post("/api/models/folders", { path: folder, confirmed: true })).id) },
+    h("p", {}, "A model folder has a config.json and its weights as .safetensors files. CPT Studio reads it and lists "
+      + "it among the models; nothing in it is changed.")));
 }
