@@ -121,7 +121,7 @@ def main() -> None:
             compared = ",".join(RUNS)
             photograph(browser, server, f"/compare?runs={compared}", "compare", "light")
             photograph(browser, server, "/data/python-source", "data", "light")
-            photograph(browser, server, "/new?from=with-replay", "new-run", "light")
+            photograph(browser, server, "/new?from=with-replay&step=review", "new-run", "light")
             asked = f"models=demo-base,{TRAINED}&max_tokens=60&prompt=def+read_lines(path):%0A++++"
             photograph(browser, server, f"/playground?{asked}", "playground", "light", ask_models)
             photograph(browser, server, "/evaluate?view=table", "evaluate", "light", show_report)

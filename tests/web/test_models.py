@@ -13,6 +13,7 @@ import pytest
 import cptstudio
 from cptstudio.child_limits import CHECK_SECONDS, SILENT_SECONDS
 from cptstudio.models.origin import ORIGIN
+from cptstudio.training.machine import Machine
 from tests.models.conftest import hub_server, model_files
 from tests.models.fake_hub import FakeHub
 from tests.web.corpus_sources import MODEL, install_demo_model
@@ -55,6 +56,24 @@ def test_models_are_listed_with_what_decides_the_choice(studio: Web) -> None:
     assert model["parameters"] > 1e6
     assert model["vocabulary_size"] == 4096
     assert model["full_training"] == {"possible": True, "reason": None}
+
+
+def test_a_model_tells_which_ways_of_training_fit(
+    studio: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = studio.get("/api/models/fits", id=MODEL)["fits"]
+    assert list(fits) == ["full", "lora", "qlora"]
+    assert {one["fit"] for one in fits.values()} == {"good"}
+    assert fits["full"]["needed"] > fits["lora"]["needed"] > fits["qlora"]["needed"]
+    assert all(one["checkpointing"] <= one["needed"] for one in fits.values())
+    # On a machine between the two, what saves memory makes it fit.
+    between = (fits["full"]["needed"] + fits["full"]["checkpointing"]) // 2
+    monkeypatch.setattr(Machine, "room", property(lambda machine: between))
+    fits = studio.get("/api/models/fits", id=MODEL)["fits"]
+    assert (fits["full"]["fit"], fits["qlora"]["fit"]) == ("tight", "good")
+    monkeypatch.setattr(Machine, "room", property(lambda machine: 1))
+    fits = studio.get("/api/models/fits", id=MODEL)["fits"]
+    assert {one["fit"] for one in fits.values()} == {"none"}
 
 
 def test_a_folder_is_added_and_forgotten_but_never_deleted(studio: Web, tmp_path: Path) -> None:

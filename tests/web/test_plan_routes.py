@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 from cptstudio.cli import app
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.web.cli_equivalent import command_line, yaml_text
+from cptstudio.workspace import Workspace
+from tests.toy_models import save_toy_tokenizer
 from tests.training.small_workspace import small_settings
 from tests.web.in_process import Web, make_web
 from tests.web.server_process import wait_for
@@ -53,6 +56,19 @@ def test_a_plan_fills_in_what_is_left_open(web: Web) -> None:
     assert about_replay["field"] == "data.corpora"
     assert answer["command"] == "cpt-studio train --name first --model toy --corpus domain"
     assert yaml.safe_load(answer["yaml"]) == tree
+
+
+def test_a_plan_names_the_corpora_that_lack_a_models_tokens(web: Web, place: Path) -> None:
+    bases = Workspace(place).base_models
+    shutil.copytree(bases / "toy", bases / "spelled")
+    save_toy_tokenizer(bases / "spelled")
+    other = small_settings(model={"path": "spelled"})
+    answer = plan(web, other)
+    assert answer["untokenized"] == ["domain", "general"], answer["problems"]
+    unknown = {"corpora": [{"name": "nix"}, {"name": "domain"}]}
+    assert plan(web, other | {"data": unknown})["untokenized"] == ["domain"]
+    assert plan(web, small_settings(data=unknown))["untokenized"] == []
+    shutil.rmtree(bases / "spelled")
 
 
 def test_a_plan_for_another_machine(web: Web) -> None:

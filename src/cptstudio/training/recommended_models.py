@@ -87,10 +87,11 @@ def recommended_models() -> list[RecommendedModel]:
 def ways_that_fit(model: RecommendedModel, machine: Machine) -> dict[Way, WayFit]:
     """Return for each way of training a model whether a machine has the memory."""
     kind: Accelerator = "cpu" if machine.accelerator == "cpu" else "gpu"
-    return {way: _fit(step, machine.room) for way, step in model.memory[kind].items()}
+    return {way: fit_of(step, machine.room) for way, step in model.memory[kind].items()}
 
 
-def _fit(step: StepMemory, room: int) -> WayFit:
+def fit_of(step: StepMemory, room: int) -> WayFit:
+    """Return how a step fits into so many bytes."""
     fit: FitWord = "none"
     if step.plain <= room:
         fit = "good"

@@ -31,9 +31,9 @@ test("the step that is shown is the address's, else the first one with something
 
 test("every field has a step", () => {
   const of = ["model", "model.path", "model.trust_remote_code", "data", "data.corpora.0.weight", "data.replay_share",
-    "data.context_length", "length", "optimizer.learning_rate", "name", "machine"].map(stepOfSetting);
+    "data.context_length", "length", "optimizer.learning_rate", "name", "machine", "fit"].map(stepOfSetting);
   assert.deepEqual(of, ["model", "model", "training", "data", "data", "data", "training", "training", "training",
-    "review", "review"]);
+    "review", "review", "review"]);
 });
 
 test("drafts stay apart, the newest other one is offered, the oldest go", () => {
@@ -70,10 +70,11 @@ test("a draft that was damaged is none, and leads nowhere else", () => {
 });
 
 test("the plan in a few words", () => {
-  assert.deepEqual([judge(1, 2), judge(9, 10), judge(11, 10), judge(1, 0)],
-    ["fits", "tight", "too-much", "too-much"]);
+  assert.deepEqual([judge(1, 2), judge(9, 10), judge(9, 10, 9), judge(11, 10), judge(1, 0)],
+    ["fits", "tight", "fits", "too-much", "too-much"]);
   assert.deepEqual([1, 0.4, 2.345, 0.004].map(epochsWords), ["1 epoch", "0.4 epochs", "2.35 epochs", "0.004 epochs"]);
-  const facts = /** @type {any} */ ({ memory_bytes: 434e6, memory_available_bytes: 25.3e9, steps: 120, tokens: 61_440,
+  const facts = /** @type {any} */ ({ memory_bytes: 434e6, memory_available_bytes: 25.3e9,
+    memory_room_bytes: 20e9, steps: 120, tokens: 61_440,
     disk_needed_bytes: 2e9, disk_free_bytes: null, evaluation_part: 0.5 });
   assert.deepEqual(shortPlan(facts, 2).map((one) => `${one.title}: ${one.text}`),
     ["Memory: 434 MB of 25.3 GB", "Time: 6 min 00 s", "Steps: 120 · 61.4 k tokens", "Disk: 2.0 GB"]);

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from cptstudio.corpus.build import build_corpus
+from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.run_files import read_config
 from cptstudio.settings import parse_settings
 from cptstudio.workspace import Workspace
 from tests.models.conftest import hub_server, model_files
 from tests.models.fake_hub import FakeHub
+from tests.toy_models import save_toy_tokenizer
 from tests.training.small_workspace import small_settings
 from tests.web.server_process import PATIENCE, RunningServer, running_server, wait_for
 from tests.web.ui.conftest import signed_in
@@ -73,6 +77,9 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     choose_model_and_corpora(page)
     expect(page.get_by_role("radio", name="toy")).to_have_accessible_description(
         re.compile(r"35 k parameters · 140 kB · llama · context 128.*no license named")
+    )
+    expect(page.get_by_role("radio", name="toy")).to_have_accessible_description(
+        re.compile(r"Full good fit · .*LoRA good fit · .*QLoRA good fit · ")
     )
     # The unit that is typed counts, and the menu says so.
     page.get_by_label("Length", exact=True).fill("6 steps")
@@ -171,8 +178,13 @@ def test_step_by_step_back_and_forth(page: Page, studio: RunningServer) -> None:
     expect(page.get_by_text("An epoch is one pass over the domain")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="About Length")).to_be_focused()
+    told = re.compile(r"^\d+ warnings")
+    bar.get_by_role("button", name=told).click()
+    page.wait_for_url("**/new?step=review")
+    expect(page.get_by_role("heading", name=told)).to_be_focused()
+    page.go_back()
     page.get_by_role("button", name="Next: Review").click()
-    warnings = page.get_by_role("region", name="2 warnings")
+    warnings = page.get_by_role("region", name=told)
     warnings.get_by_role("button", name="Go to Evaluate every").click()
     page.wait_for_url("**/new?step=training")
     expect(page.get_by_role("textbox", name="Evaluate every")).to_be_focused()
@@ -199,6 +211,26 @@ def test_a_model_is_checked_against_transformers(page: Page) -> None:
         re.compile(r"^Equal: the largest difference from transformers is \d\.\de-\d+ nats")
     )
     expect(place.get_by_role("button")).to_be_enabled()
+
+
+def test_a_corpus_is_tokenized_without_leaving_the_form(
+    page: Page, studio: RunningServer, tmp_path: Path
+) -> None:
+    workspace = Workspace(studio.workspace)
+    other, corpus = workspace.base_model("spelled"), workspace.corpus("few-words")
+    shutil.copytree(workspace.base_model("toy"), other)
+    save_toy_tokenizer(other)
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_text(f"Text {number}. " * 60, encoding="utf-8")
+    build_corpus(corpus, [tmp_path], BuildSettings(), model_path=workspace.base_model("toy"))
+    try:
+        page.goto("/new?model=spelled&corpus=few-words&step=data")
+        page.get_by_role("button", name="Tokenize few-words").click()
+        expect(page.locator(".short-plan")).to_contain_text("Memory")
+        expect(page.get_by_role("button", name="Tokenize few-words")).to_have_count(0)
+    finally:
+        shutil.rmtree(corpus)
+        shutil.rmtree(other)
 
 
 @pytest.mark.parametrize("locale", ["de-DE", "en-US"])

@@ -143,7 +143,7 @@ def build_the_corpus(journey: Journey, page: Page) -> None:
 def start_the_run(page: Page) -> None:
     page.get_by_role("link", name="Train on it").click()
     page.get_by_role("radio", name=re.compile("demo-base")).check()
-    page.get_by_role("button", name="All on one page").click()
+    page.get_by_role("radio", name="All on one page").check()
     page.get_by_role("button", name="Import YAML…").click()
     settings = (
         "model: {path: demo-base}\n"

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription
+from cptstudio.lm.network_reader import read_network
 from cptstudio.models import hub_address
 from cptstudio.models.library import Model
 from cptstudio.models.license import read_license
@@ -20,6 +21,7 @@ from cptstudio.training.recommended_models import (
     recommended_models,
     ways_that_fit,
 )
+from cptstudio.training.ways_to_train import ways_to_train
 from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound, Problem
@@ -77,6 +79,12 @@ class ModelFacts(LateModel):
     merge: str | None = Field(None, description="Which sum of models a saved merge is.")
     license: str | None = Field(None, description='As its card names it, such as "apache-2.0".')
     error: str | None
+
+
+class FitsAnswer(LateModel):
+    """Which ways of training fit this machine; null where that cannot be told."""
+
+    fits: dict[Way, WayFit] | None
 
 
 class ModelList(LateModel):
@@ -164,6 +172,17 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def recommended() -> RecommendedAnswer:
         """Well-known base models, and whether training them fits this machine; asks no hub."""
         return _recommended(studio)
+
+    @route(bp, "GET", "/fits", summary="Which ways of training a model fit this machine")
+    def fits(query: ModelQuery) -> FitsAnswer:
+        """By the memory of a step with one sequence. The first time it may take some seconds."""
+        model = studio.models.find(query.id)
+        try:
+            assert model.description is not None
+            network = read_network(model.path)
+            return FitsAnswer(fits=ways_to_train(model.description, network, this_machine()))
+        except UserError:
+            return FitsAnswer(fits=None)
 
     _add_folders(bp, studio)
 

@@ -9,7 +9,10 @@ import flask
 from pydantic import Field
 
 from cptstudio import yaml_text
+from cptstudio.corpus.corpus import open_corpus
+from cptstudio.corpus.tokenizer_identity import identify_tokenizer
 from cptstudio.errors import Finding, UserError, by_field
+from cptstudio.lm.description import resolve_model
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.known_machines import machine_named, names
 from cptstudio.training.make_it_fit import WayToFit
@@ -139,6 +142,9 @@ class PlanAnswer(LateModel):
     problems: list[str] = Field(description="Sentences that name their fields.")
     fields: dict[str, list[str]] = Field(description="Sentences by field.")
     findings: list[Finding]
+    untokenized: list[str] = Field(
+        [], description="Corpora that have no tokens for the model's tokenizer yet."
+    )
     command: str | None
     yaml: str | None
 
@@ -165,6 +171,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             answer.findings = list(error.findings or [Finding(error.message)])
             answer.problems = [str(finding) for finding in answer.findings]
             answer.fields = by_field(answer.findings)
+            answer.untokenized = _untokenized(studio, answer.findings, body.settings)
             return answer
         answer.choices = [PlanChoice(**asdict(choice)) for choice in made.choices]
         answer.make_it_fit = _make_it_fit(made.make_it_fit, settings)
@@ -188,6 +195,27 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         return YamlAnswer(settings=settings.model_dump(mode="json", exclude_unset=True))
 
     return bp
+
+
+def _untokenized(studio: Studio, findings: list[Finding], tree: dict[str, Any]) -> list[str]:
+    """Names of corpora that only lack the model's tokens, where something is wrong with them."""
+    if not any(finding.field.startswith("data.corpora.") for finding in findings):
+        return []
+    try:
+        settings = parse_settings(tree)
+        model = resolve_model(settings.model.path, studio.workspace.base_models)
+        tokenizer = identify_tokenizer(model)
+    except UserError:
+        return []
+    found = []
+    for use in settings.data.corpora:
+        try:
+            corpus = open_corpus(studio.workspace.corpus(use.name))
+        except UserError:
+            continue
+        if tokenizer not in corpus.tokenizer_hashes():
+            found.append(use.name)
+    return found
 
 
 def _memory_parts(made: Plan) -> MemoryParts:

@@ -6,6 +6,9 @@ import { newRunView } from "../lib/preferences.js";
 import { route, setQuery } from "../lib/router.js";
 import { announce } from "../components/announce.js";
 import { Button, Problem } from "../components/elements.js";
+import { PageHeader } from "../components/layout.js";
+import { Skeleton } from "../components/placeholders.js";
+import { Segmented } from "../components/segmented.js";
 import { Advanced } from "./new_run/advanced.js";
 import { DraftNotice } from "./new_run/draft_notice.js";
 import { Exchange } from "./new_run/exchange.js";
@@ -90,14 +93,13 @@ function NewRun({ origin, draft }) {
     basic.filter((setting) => stepOfSetting(setting.name) === id).map((setting) =>
       h(SettingControl, { key: setting.name, form, setting })));
   return h("div", { class: `new-run ${steps ? "new-run-steps" : "new-run-all"}` },
-    h("header", { class: "page-head" },
-      h("h1", {}, form.fork ? `Fork of ${origin.from}` : "New run"),
-      h(Origin, { form }),
-      ready && h("div", { class: "row" },
-        h(Button, { small: true, onClick: () => form.startOver() },
-          origin.from === null ? "Start over" : "Undo all changes"),
-        h(ViewChoice, { steps }))),
+    h(PageHeader, { title: form.fork ? `Fork of ${origin.from}` : "New run", lead: h(Origin, { form }) },
+      ready && h(Button, { kind: "quiet", small: true, icon: "undo", onClick: () => form.startOver() },
+        origin.from === null ? "Start over" : "Undo all changes"),
+      h(Segmented, { label: "Form", small: true, value: steps ? "steps" : "all", choices: VIEWS,
+        onChoose: chooseView })),
     form.loadError.value !== null && h(Problem, { error: form.loadError.value, retry: () => form.load() }),
+    !ready && form.loadError.value === null && h(Skeleton, { label: "Loading the form", kind: "cards" }),
     ready && [
       h(DraftNotice, { key: "draft", form }),
       steps && h(StepList, { key: "steps", form, step }),
@@ -107,7 +109,7 @@ function NewRun({ origin, draft }) {
         h("div", { class: "new-run-form" },
           h(Panel, { id: "model", steps, step }, h(ModelPicker, { form })),
           h(Panel, { id: "data", steps, step },
-            h(MixtureEditor, { form, corpora }),
+            h(MixtureEditor, { form, corpora, reload: loadCorpora }),
             controls("data")),
           h(Panel, { id: "training", steps, step },
             h(PresetChoice, { form }),
@@ -116,9 +118,8 @@ function NewRun({ origin, draft }) {
               settings: settings.filter((setting) => !setting.basic) }))),
         h("div", { class: "new-run-side" },
           h(Panel, { id: "review", steps, step },
-            h(RunName, { form }),
-            h(PlanPanel, { form }),
-            h(Exchange, { form })))),
+            h("div", { class: "review-card" }, h(RunName, { form }), h(PlanPanel, { form })),
+            h("div", { class: "review-card" }, h(Exchange, { form }))))),
       h(StartBar, { key: "start", form, showProblems, step: steps ? step : null }),
     ]);
 }
@@ -154,27 +155,22 @@ function Panel({ id, steps, step, children }) {
     children);
 }
 
-/** @param {{steps: boolean}} props */
-function ViewChoice({ steps }) {
-  const choose = (/** @type {"steps"|"all"} */ view) => {
-    newRunView.value = view;
-    setQuery({ view: null, step: null });
-  };
-  return h("div", { class: "view-choice", role: "group", "aria-label": "Form" },
-    h(Button, { small: true, "aria-pressed": steps ? "true" : "false", onClick: () => choose("steps") },
-      "Step by step"),
-    h(Button, { small: true, "aria-pressed": steps ? "false" : "true", onClick: () => choose("all") },
-      "All on one page"));
+/** @type {readonly (readonly [string, string])[]} */
+const VIEWS = [["steps", "Step by step"], ["all", "All on one page"]];
+
+/** @param {string} view */
+function chooseView(view) {
+  newRunView.value = view === "all" ? "all" : "steps";
+  setQuery({ view: null, step: null });
 }
 
 /** @param {{form: NewRunForm}} props */
 function Origin({ form }) {
   const { from, checkpoint } = form.origin;
-  if (from === null) return null;
+  if (from === null) return "Further training of a model on your text.";
   const run = h("a", { href: `/runs/${encodeURIComponent(from)}` }, from);
-  if (checkpoint === null) return h("p", { class: "hint" }, "Settings of ", run, "; change what should differ.");
-  return h("p", { class: "hint" }, "Starts from the weights of ", run,
-    ` at ${checkpoint}, with fresh optimizer state.`);
+  return checkpoint === null ? ["Settings of ", run, "; change what should differ."]
+    : ["Starts from the weights of ", run, ` at ${checkpoint}, with fresh optimizer state.`];
 }
 
 /** @param {{form: NewRunForm, place: {current: HTMLElement|null}}} props */

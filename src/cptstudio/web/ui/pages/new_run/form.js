@@ -55,6 +55,7 @@ import { fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {Choice[]} choices what was chosen, and why
  * @property {WayToFit|null} make_it_fit null where the run fits
  * @property {Finding[]} findings what stands in its way
+ * @property {string[]} untokenized corpora without tokens for the model's tokenizer
  * @property {string|null} command
  * @property {string|null} yaml
  */

@@ -4,6 +4,7 @@ import { h } from "../../lib/preact.js";
 import { bytes } from "../../lib/format.js";
 import { announce } from "../../components/announce.js";
 import { Button } from "../../components/elements.js";
+import { goTo } from "./go_to.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
 
@@ -18,8 +19,8 @@ export function MakeItFit({ form }) {
     for (const name of names) form.set(name, way.changes[name]);
     announce("The settings were changed so that the run fits.");
   };
-  return h("section", { class: "fit", "aria-labelledby": "fit-title" },
-    h("h3", { id: "fit-title" }, way.fits ? "Make it fit" : "Nothing makes it fit"),
+  return h("section", { class: "fit", "aria-labelledby": "plan-fit" },
+    h("h3", { id: "plan-fit", tabIndex: -1 }, way.fits ? "Make it fit" : "Nothing makes it fit"),
     h("ol", { class: "fit-steps" },
       h("li", { class: "fit-step" }, h("span", {}, "Now"), h("span", { class: "fit-memory" },
         bytes(facts.memory_bytes))),
@@ -41,7 +42,8 @@ export function Choices({ form }) {
   return h("details", { class: "plan-chosen" },
     h("summary", {}, "Chosen for you, and why"),
     h("ul", {}, choices.map(({ field, value, reason }) => h("li", { key: field },
-      h("span", {}, form.byName.value.get(field)?.title ?? field),
+      h("button", { type: "button", class: "link", onClick: () => goTo(form, field) },
+        form.byName.value.get(field)?.title ?? field),
       h("span", { class: "plan-chosen-value" }, value),
       h("span", { class: "hint" }, reason)))));
 }

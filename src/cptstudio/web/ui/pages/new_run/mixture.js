@@ -7,6 +7,7 @@ import { count, integer, percent } from "../../lib/format.js";
 import { Choice } from "./choice.js";
 import { FieldProblems, NumberInput } from "./setting_control.js";
 import { controlId, problemsOf } from "./problems.js";
+import { Tokenize } from "./tokenize.js";
 import { corporaOf } from "./tree.js";
 
 /** @typedef {import("./form.js").NewRunForm} NewRunForm */
@@ -25,11 +26,12 @@ const HELP = "Domain: what the model should learn. Replay: general text that kee
   + "domain, passes per epoch; for replay, its share of the replayed text.";
 /** The fewest corpora for which a filter is worth its place. */
 const MANY = 8;
-/** Languages that are named; the others are counted. */
-const NAMED = 2;
+/** Languages that are named, where they are more than a trace. */
+const NAMED = 3;
+const A_TRACE = 0.01;
 
-/** @param {{form: NewRunForm, corpora: readonly CorpusSummary[]|null}} props */
-export function MixtureEditor({ form, corpora }) {
+/** @param {{form: NewRunForm, corpora: readonly CorpusSummary[]|null, reload: () => void}} props */
+export function MixtureEditor({ form, corpora, reload }) {
   const [filter, setFilter] = useState("");
   const id = controlId("data.corpora");
   const problems = problemsOf(form, "data.corpora");
@@ -58,6 +60,7 @@ export function MixtureEditor({ form, corpora }) {
       invalid: problems.length > 0, problemId: `${id}-problem` }))),
     h("div", { id: `${id}-problem`, class: "problem-place" },
       problems.length > 0 && h(FieldProblems, { id: `${id}-sentences`, sentences: problems })),
+    h(Tokenize, { form, made: reload }),
     corpora !== null && corpora.length > 0 && !fixed && h("div", { class: "row" },
       h(Button, { small: true, icon: "plus", href: "/data?add=1" }, "Add a corpus")));
 }
@@ -95,7 +98,7 @@ function Role({ use, update }) {
       h("label", { for: `${id}-role` }, "Role"),
       h(Select, { id: `${id}-role`, value: use.role, choices: ROLES, onChoose: (role) => update({ role }) })),
     use.role !== "evaluation" && h("div", { class: "field corpus-weight" },
-      h("label", { for: `${id}-weight` }, use.role === "domain" ? "Weight (passes per epoch)" : "Weight"),
+      h("label", { for: `${id}-weight` }, "Weight"),
       h(NumberInput, { whole: false, value: use.weight, initial: 1, placeholder: "1",
         marks: { id: `${id}-weight`, disabled: false, "aria-describedby": `${controlId("data.corpora")}-problem`,
           "aria-invalid": undefined },
@@ -106,7 +109,7 @@ function Role({ use, update }) {
 function Facts({ corpus, full }) {
   const { train = 0, validation = 0, test = 0 } = corpus.documents;
   const documents = train + validation + test;
-  const languages = Object.entries(corpus.languages);
+  const languages = Object.entries(corpus.languages).filter(([, share], index) => index === 0 || share >= A_TRACE);
   const others = languages.length - NAMED;
   return [
     h("span", { class: "choice-facts", key: "size" }, [
@@ -116,7 +119,7 @@ function Facts({ corpus, full }) {
       `${count(train)} train`, `${count(validation)} validation`, ...(test > 0 ? [`${count(test)} test`] : []),
     ].join(" / ")),
     languages.length > 0 && h("span", { class: "choice-facts", key: "languages" },
-      languages.slice(0, NAMED).map(([name, share]) => `${name} ${percent(Number(share.toPrecision(2)))}`).join(", ")
+      languages.slice(0, NAMED).map(([name, share]) => `${name} ${percent(Number(share.toFixed(2)))}`).join(", ")
         + (others > 0 ? ` and ${others} more` : "")),
     full && corpus.warnings.length > 0 && h("span", { class: "choice-warning", key: "warnings" },
       corpus.warnings.join(" ")),

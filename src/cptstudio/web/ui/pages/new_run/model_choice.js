@@ -1,6 +1,7 @@
 /** A base model as a card: what it is, how large, and which ways of training fit this machine. */
 
 import { Badge } from "../../components/elements.js";
+import { WayFits } from "../../components/way_fits.js";
 import { h } from "../../lib/preact.js";
 import { Choice } from "./choice.js";
 import { originOf, sizeOf, typeOf } from "./model_facts.js";
@@ -9,9 +10,10 @@ import { originOf, sizeOf, typeOf } from "./model_facts.js";
 
 /**
  * @param {{model: Model, chosen: boolean, id: string, invalid: boolean, describedBy: string,
- *   choose: () => void}} props
+ *   fits: import("../../components/way_fits.js").Fits|null, choose: () => void}} props
+ * fits: null while it is not known yet
  */
-export function ModelChoice({ model, chosen, id, invalid, describedBy, choose }) {
+export function ModelChoice({ model, chosen, id, invalid, describedBy, fits, choose }) {
   const unusable = model.error !== null;
   return h(Choice, { kind: "radio", name: "model", id, title: model.name, chosen, invalid, describedBy,
     disabled: unusable && !chosen, choose,
@@ -23,6 +25,7 @@ export function ModelChoice({ model, chosen, id, invalid, describedBy, choose })
     unusable ? h("span", { class: "choice-facts" }, `Cannot be used: ${model.error}`) : [
       h("span", { class: "choice-facts", key: "size" }, sizeOf(model)),
       h("span", { class: "choice-facts", key: "origin" }, originOf(model)),
+      h(WayFits, { key: "fits", fits }),
       !model.full_training.possible && h("span", { class: "choice-facts", key: "full" },
         `No full training: ${model.full_training.reason ?? "not possible"}`),
     ]);

@@ -9,6 +9,7 @@ import { RecommendedModels } from "../../components/recommended_models.js";
 import { Choice } from "./choice.js";
 import { ModelCheck } from "./model_check.js";
 import { ModelDownload } from "./model_download.js";
+import { useModelFits } from "./model_fits.js";
 import { ModelChoice } from "./model_choice.js";
 import { FieldProblems } from "./setting_control.js";
 import { controlId, problemsOf } from "./problems.js";
@@ -48,6 +49,7 @@ export function ModelPicker({ form }) {
     const text = `${model.name} ${model.id} ${model.architecture ?? ""}`.toLowerCase();
     return isChosen(model, value) || words.every((word) => text.includes(word));
   });
+  const fits = useModelFits(fixed ? [] : listed.filter((model) => model.error === null));
   const elsewhere = models !== null && value !== "" && !models.some((model) => isChosen(model, value));
   const checkable = (models ?? []).find((model) => isChosen(model, value) && model.error === null);
   return h("fieldset", { class: "model-picker", "aria-describedby": `${id}-problem`, disabled: fixed },
@@ -68,6 +70,7 @@ export function ModelPicker({ form }) {
       listed.map((model, index) => h(ModelChoice, { key: model.id, model, chosen: isChosen(model, value),
         id: isChosen(model, value) || (index === 0 && !elsewhere && value === "") ? id : `${id}-${index}`,
         invalid: problems.length > 0, describedBy: `${id}-problem`,
+        fits: model.id in fits ? (fits[model.id] ?? {}) : null,
         choose: () => form.set("model.path", model.id) }))),
     checkable && h(ModelCheck, { key: checkable.id, model: checkable }),
     h("div", { id: `${id}-problem`, class: "problem-place" },

@@ -6,7 +6,7 @@ import { Problem } from "../../components/elements.js";
 import { Calibration } from "./calibration.js";
 import { goTo, settingOf } from "./go_to.js";
 import { Choices, MakeItFit } from "./make_it_fit.js";
-import { epochsWords, judge, judgementWords } from "./plan_words.js";
+import { epochsWords, judge, judgementWords, memoryJudgement } from "./plan_words.js";
 import { PlannedMachine } from "./planned_machine.js";
 import { otherProblems, shownProblems, stillNeeded } from "./problems.js";
 
@@ -32,8 +32,8 @@ export function PlanPanel({ form }) {
           ? `Choose ${needed.join(" and ")} to see tokens, time, memory and disk.`
           : blocked ? "Fix the problems above to see the plan." : ""),
     needed.length === 0 && h(OtherProblems, { sentences: others }),
-    h(Warnings, { form, warnings: plan?.warnings ?? [] }),
     h(MakeItFit, { form }),
+    h(Warnings, { form, warnings: plan?.warnings ?? [] }),
     h(Choices, { form }),
     needed.length === 0 && h(PlannedMachine, { form }));
 }
@@ -91,7 +91,7 @@ function fact(title, text) {
 /** Memory by its parts, held against the machine's. @param {{facts: Facts}} props */
 function Memory({ facts }) {
   const { memory_parts: parts, memory_available_bytes: total } = facts;
-  return h(Share, { title: "Memory", used: facts.memory_bytes, total,
+  return h(Share, { title: "Memory", used: facts.memory_bytes, total, judgement: memoryJudgement(facts),
     of: facts.machine === null ? "of this machine's" : `on ${facts.machine}, of`,
     parts: [
       ["Weights", parts.weights], ["Optimizer", parts.optimizer], ["Gradients", parts.gradients],
@@ -104,15 +104,16 @@ function Disk({ facts }) {
   return facts.disk_free_bytes === null
     ? h("dl", {}, fact("Disk", `about ${bytes(facts.disk_needed_bytes)}`))
     : h(Share, { title: "Disk", used: facts.disk_needed_bytes, total: facts.disk_free_bytes, of: "of the free",
+      judgement: judge(facts.disk_needed_bytes, facts.disk_free_bytes),
       parts: [["", facts.disk_needed_bytes]] });
 }
 
 /**
  * A share of something limited, as words and as a bar.
- * @param {{title: string, used: number, total: number, of: string, parts: [string, number][]}} props
+ * @param {{title: string, used: number, total: number, of: string, parts: [string, number][],
+ *   judgement: import("./plan_words.js").Judgement}} props
  */
-function Share({ title, used, total, of, parts }) {
-  const judgement = judge(used, total);
+function Share({ title, used, total, of, parts, judgement }) {
   const scale = 100 / Math.max(used, total, 1);
   let before = 0;
   const shown = parts.filter(([, size]) => size > 0).map(([name, size], index) => {

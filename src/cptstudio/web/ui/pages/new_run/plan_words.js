@@ -5,15 +5,22 @@ import { bytes, count, duration, integer } from "../../lib/format.js";
 /** @typedef {import("./form.js").Facts} Facts */
 /** @typedef {"fits"|"tight"|"too-much"} Judgement */
 
-/** From this part on, other programs may need what is left. */
+/** From this part on, what is left may be needed otherwise. */
 const TIGHT = 0.8;
 const JUDGEMENTS = { fits: "OK", tight: "Tight", "too-much": "Won't fit" };
 
-/** Whether so much of something is there. @param {number} used @param {number} total @returns {Judgement} */
-export function judge(used, total) {
-  const share = total > 0 ? used / total : Infinity;
-  return share > 1 ? "too-much" : share > TIGHT ? "tight" : "fits";
+/**
+ * Whether so much of something is there.
+ * @param {number} used @param {number} total @param {number} room what may be used without a second thought
+ * @returns {Judgement}
+ */
+export function judge(used, total, room = TIGHT * total) {
+  return used > total || total <= 0 ? "too-much" : used > room ? "tight" : "fits";
 }
+
+/** @param {Facts} facts */
+export const memoryJudgement = (facts) =>
+  judge(facts.memory_bytes, facts.memory_available_bytes, facts.memory_room_bytes);
 
 /** @param {Judgement} judgement */
 export const judgementWords = (judgement) => JUDGEMENTS[judgement];
@@ -30,15 +37,18 @@ export const totalSeconds = (facts, perStep) => perStep * facts.steps * (1 + fac
 /**
  * What is always in view, the most important first.
  * @param {Facts} facts @param {number|null} perStep measured seconds of a step
- * @returns {{title: string, text: string, judgement?: Judgement}[]}
+ * @returns {{title: string, text: string, judgement?: Judgement, minor?: boolean}[]} minor: left out where there is
+ *   no place for it
  */
 export function shortPlan(facts, perStep) {
   const disk = facts.disk_free_bytes === null ? null : judge(facts.disk_needed_bytes, facts.disk_free_bytes);
   return [
     { title: "Memory", text: `${bytes(facts.memory_bytes)} of ${bytes(facts.memory_available_bytes)}`,
-      judgement: judge(facts.memory_bytes, facts.memory_available_bytes) },
-    { title: "Time", text: perStep === null ? "not measured" : duration(totalSeconds(facts, perStep)) },
+      judgement: memoryJudgement(facts) },
+    { title: "Time", minor: perStep === null,
+      text: perStep === null ? "not measured" : duration(totalSeconds(facts, perStep)) },
     { title: "Steps", text: `${integer(facts.steps)} · ${count(facts.tokens)} tokens` },
-    { title: "Disk", text: bytes(facts.disk_needed_bytes), ...(disk === null ? {} : { judgement: disk }) },
+    { title: "Disk", minor: disk !== "too-much", text: bytes(facts.disk_needed_bytes),
+      ...(disk === null ? {} : { judgement: disk }) },
   ];
 }

@@ -58,7 +58,7 @@ export function StartBar({ form, showProblems, step }) {
     error !== null && h("div", { class: "start-error" }, h(Problem, { error })),
     h(ShortPlan, { form }),
     h("p", { id: "start-note", class: obstacle === "" ? "start-note hint" : "start-note start-obstacle" },
-      obstacle || noteOn(status.value)),
+      obstacle || noteOn(status.value, last)),
     h("div", { class: "start-actions" },
       step !== null && h(StepButtons, { form, step }),
       h(Button, { "data-last": last ? "true" : "false", disabled: busy !== "", "aria-describedby": "start-note",
@@ -92,20 +92,22 @@ function ShortPlan({ form }) {
   if (facts === null) return h("p", { class: "short-plan short-plan-empty" }, form.name.value);
   return h("div", { class: `short-plan${form.planning.value ? " plan-old" : ""}`,
     "aria-busy": form.planning.value ? "true" : "false" },
-    h("dl", {}, shortPlan(facts, form.perStep.value).map(({ title, text, judgement }) =>
-      h("div", { key: title, class: `short-fact short-fact-${title.toLowerCase()}` },
+    h("dl", {}, shortPlan(facts, form.perStep.value).map(({ title, text, judgement, minor }) =>
+      h("div", { key: title, class: minor ? "short-fact short-fact-minor" : "short-fact" },
         h("dt", {}, title),
         h("dd", {}, text, " ", judgement && h("span", { class: `judgement judgement-${judgement}` },
           judgementWords(judgement)))))),
+    form.plan.value?.make_it_fit && h(Button, { small: true, icon: "bolt", onClick: () => goTo(form, "fit") },
+      "Make it fit…"),
     warnings > 0 && h("button", { type: "button", class: "link short-warnings", onClick: () => goTo(form, "warnings") },
       warnings === 1 ? "1 warning" : `${warnings} warnings`));
 }
 
-/** What Start will do. @param {any} now the studio's status, null while unknown */
-function noteOn(now) {
+/** What Start will do. @param {any} now the studio's status, null while unknown @param {boolean} last step */
+function noteOn(now, last) {
   const active = /** @type {{id: string}[]} */ (now?.active ?? []).map((run) => run.id);
   if (active.length === 0) {
-    return "Training starts immediately and continues if you close this page or stop the server.";
+    return last && "Training starts immediately and continues if you close this page or stop the server.";
   }
   return `${active.join(", ")} is training now. Add this run to the queue: it starts when that one has ended.`;
 }

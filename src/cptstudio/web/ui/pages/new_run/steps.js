@@ -16,11 +16,14 @@ export const STEPS = [
 /** Settings that are decided with the corpora, not with the training. */
 const WITH_DATA = new Set(["data.corpora", "data.replay_share"]);
 
+/** What is shown with the plan: no settings. */
+const WITH_PLAN = new Set(["name", "machine", "warnings", "fit"]);
+
 /** The step that holds the control of a setting, or of a field of one. @param {string} name dotted @returns {StepId} */
 export function stepOfSetting(name) {
   if (name === "model" || name.startsWith("model.path")) return "model";
   if (name === "data" || [...WITH_DATA].some((one) => name === one || name.startsWith(`${one}.`))) return "data";
-  if (name === "machine" || name === "name") return "review";
+  if (WITH_PLAN.has(name)) return "review";
   return "training";
 }
 
