@@ -162,7 +162,7 @@ def _attend_vjp(
             sum_ = next(left)
             tile = after(stacked(asked[heads, :, block]), last)
             powers = (tile * (1 / math.log(2))).swapaxes(-1, -2)
-            weighted = stacked(above[heads, :, block])
+            weighted = after(stacked(above[heads, :, block]), last)
             weights = mx.contiguous(weighted[..., :-1])
             query: list[mx.array] = []
             more: list[tuple[mx.array, mx.array]] = []

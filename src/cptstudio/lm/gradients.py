@@ -6,7 +6,9 @@ which more BLAS threads cannot do. The shares are fixed by the shape, and every 
 deterministic: same input, same bits.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import mlx.core as mx
@@ -28,6 +30,11 @@ from cptstudio.lm.parameters import trainable_parameters
 from cptstudio.lm.streams import equal_parts, most_streams
 
 Tokens = np.ndarray[Any, Any] | mx.array
+
+
+def counted_targets(inputs: Tokens, mask: Tokens | None) -> int:
+    """How many targets of a micro-batch count."""
+    return int(np.asarray(mask).sum()) if mask is not None else int(np.prod(inputs.shape))
 
 
 class GradientStep:
@@ -72,7 +79,7 @@ class GradientStep:
             size = sum(array.nbytes for array in trainable_parameters(model).values())
             self.streams = most_streams(self._threads, size, psutil.virtual_memory().total)
         self._layers = decoder_layers(model) if grad_checkpoint else []
-        self._compile = compile
+        self.compiled = compile
         self._long_attention = long_attention
         self._keys = KeySource(mx.random.key(0))
         self._cpu_streams: list[mx.Stream] = []
@@ -92,7 +99,7 @@ class GradientStep:
         of that shape. Nothing is evaluated yet: `mx.eval` what is returned. Dropout depends on
         `seed` alone: same seed, same bits (None: drawn from mlx's global state).
         """
-        count = int(np.asarray(mask).sum()) if mask is not None else int(np.prod(inputs.shape))
+        count = counted_targets(inputs, mask)
         key = mx.random.randint(0, 2**31 - 1, (2,)).astype(mx.uint32)
         if seed is not None:
             key = mx.random.key(seed)
@@ -125,20 +132,56 @@ class GradientStep:
         """
         while len(self._functions) <= index:
             differentiate = mx.value_and_grad(self._nats)
-            function = mx.compile(differentiate) if self._compile else differentiate
+            function = mx.compile(differentiate) if self.compiled else differentiate
             self._functions.append(function)
         chosen = self._functions[index]
 
         def call(*arguments: Any) -> Any:
-            # Checkpointed layers are computed again, and draw their dropout masks again, while the
-            # gradients are derived: after `_nats` has returned.
-            with (
-                fast_kernels(compiling=self._compile),
-                attention_in_blocks(self._long_attention),
-                keyed_dropout(self._keys),
-                exact_lookups(),
-            ):
+            with self._building():
                 return chosen(*arguments)
+
+        return call
+
+    @contextmanager
+    def _building(self) -> Iterator[None]:
+        """What a graph is built within.
+
+        Checkpointed layers are computed again, and draw their dropout masks again, while the
+        gradients are derived: after `_nats` has returned.
+        """
+        with (
+            fast_kernels(compiling=self.compiled),
+            attention_in_blocks(self._long_attention),
+            keyed_dropout(self._keys),
+            exact_lookups(),
+        ):
+            yield
+
+    def compiled_with(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile a function that calls the one of gradients, as one with it.
+
+        Args:
+            function: of that one and of more; that one takes trainable parameters, the key of the
+                dropout, inputs, targets and perhaps weights, and gives the sum of nats and its
+                gradients.
+
+        Returns:
+            A function of the seed of the dropout and what `function` takes besides. It computes on
+            the default stream.
+        """
+        compiled = mx.compile(partial(function, mx.value_and_grad(self._nats)))
+
+        def call(seed: int, *arguments: Any) -> Any:
+            parameters = cast(Any, self.model).trainable_parameters()
+            [key] = mx.random.split(mx.random.key(seed), 1)
+            if not self.model.training:
+                self.model.train()
+            blas.set_blas_threads(self._threads)
+            try:
+                with self._building():
+                    return compiled(parameters, key, *arguments)
+            finally:
+                self.model.update(parameters)
 
         return call
 

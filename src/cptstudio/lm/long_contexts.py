@@ -244,7 +244,8 @@ def in_blocks(
         for part in parts:
             block, seen = part
             arrays = given(part, primals, last)
-            _, (of_queries, *more) = mx.vjp(of_block(part), arrays, [cotangents[0][:, :, block]])
+            cotangent = after(cotangents[0][:, :, block], last)
+            _, (of_queries, *more) = mx.vjp(of_block(part), arrays, [cotangent])
             passed, first = seen.start - first, seen.start
             if passed:
                 done.append([one[:, :, :passed] for one in sums[:2]])

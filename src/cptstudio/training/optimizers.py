@@ -35,16 +35,24 @@ UPDATES = "updates"
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Parameters that are updated together by one rule at one rate."""
+    """Parameters that are updated together by one rule at one rate.
+
+    Attributes:
+        update: as it is called by itself; `plain` is the same, uncompiled.
+    """
 
     names: tuple[str, ...]
     update: Callable[..., Any]
+    plain: Callable[..., Any]
     stream: mx.Stream
     rate_factor: float
 
 
 class Optimizer:
     """Updates parameters in place of their old values and keeps the state for it.
+
+    Attributes:
+        compiled: whether all its rules are faster compiled.
 
     Args:
         parameters: the trained ones, by name, float32.
@@ -75,6 +83,7 @@ class Optimizer:
         self._updates = mx.array(0, mx.uint32)
         self._states: dict[str, State] = {}
         self._chunks: list[_Chunk] = []
+        self.compiled = True
         groups: dict[tuple[bool, int, Treatment], list[str]] = {}
         for name, value in parameters.items():
             group = (name in embeddings, value.ndim, treatments[name])
@@ -92,13 +101,15 @@ class Optimizer:
     ) -> None:
         for name in names:
             self._states[name] = rule.initial_state(parameters[name])
+        self.compiled = self.compiled and rule.compiled
+        plain = _chunk_update(rule)
         updates = [_chunk_update(rule) for _ in self._streams]
         if self._compile and rule.compiled:
             # One for each stream: what is compiled stays on the stream it was first used on.
             updates = [mx.compile(update) for update in updates]
         for part in _parts(names, parameters, self._chunk_elements):
             lane = len(self._chunks) % len(self._streams)
-            chunk = _Chunk(part, updates[lane], self._streams[lane], rate_factor)
+            chunk = _Chunk(part, updates[lane], plain, self._streams[lane], rate_factor)
             self._chunks.append(chunk)
 
     def gradient_norm(self, gradients: Mapping[str, mx.array]) -> mx.array:
@@ -128,20 +139,16 @@ class Optimizer:
             scale: number that the gradients are multiplied with.
             keep: bool scalar on the device; where it is false, nothing changes.
         """
-        updates = self._updates + 1
         under_way: list[list[mx.array]] = []
-        shared: dict[float, list[mx.array]] = {}
-        for factor in dict.fromkeys(chunk.rate_factor for chunk in self._chunks):
-            scalars = make_scalars(self._settings, rate * self._peak_rate * factor, updates)
-            shared[factor] = [*vars(scalars).values(), scale]
-        mx.async_eval(list(shared.values()))  # type: ignore[no-untyped-call]
+        shared = self.shared_numbers(rate)
+        mx.async_eval(list(shared.values()), scale)  # type: ignore[no-untyped-call]
         for chunk in self._chunks:
             with mx.stream(chunk.stream):
                 values, states = chunk.update(
                     [parameters[name] for name in chunk.names],
                     [gradients.pop(name) for name in chunk.names],
                     [self._states.pop(name) for name in chunk.names],
-                    shared[chunk.rate_factor],
+                    [*shared[chunk.rate_factor], scale],
                     keep,
                 )
             for name, value, state in zip(chunk.names, values, states, strict=True):
@@ -153,7 +160,59 @@ class Optimizer:
             under_way.append(results)
             if len(under_way) > MOST_UNDER_WAY:
                 mx.eval(under_way.pop(0))
+        self._count(keep)
+
+    def _count(self, keep: mx.array | None) -> None:
+        updates = self._updates + 1
         self._updates = updates if keep is None else mx.where(keep, updates, self._updates)
+
+    # --- as a part of a larger function ------------------------------------------------------
+
+    def shared_numbers(self, rate: float) -> dict[float, list[mx.array]]:
+        """What all parameters share in the next update, by their factor of the rate."""
+        factors = dict.fromkeys(chunk.rate_factor for chunk in self._chunks)
+        updates = self._updates + 1
+        return {
+            factor: list(
+                vars(
+                    make_scalars(self._settings, rate * self._peak_rate * factor, updates)
+                ).values()
+            )
+            for factor in factors
+        }
+
+    def updated(
+        self,
+        parameters: Mapping[str, mx.array],
+        gradients: Mapping[str, mx.array],
+        states: Mapping[str, State],
+        shared: Mapping[float, list[mx.array]],
+        scale: mx.array,
+        keep: mx.array,
+    ) -> tuple[dict[str, mx.array], dict[str, State]]:
+        """Return new parameters and states; nothing is changed. The arguments are `update`'s."""
+        new_values: dict[str, mx.array] = {}
+        new_states: dict[str, State] = {}
+        for chunk in self._chunks:
+            values, changed = chunk.plain(
+                *([table[name] for name in chunk.names] for table in (parameters, gradients)),
+                [states[name] for name in chunk.names],
+                [*shared[chunk.rate_factor], scale],
+                keep,
+            )
+            new_values.update(zip(chunk.names, values, strict=True))
+            new_states.update(zip(chunk.names, changed, strict=True))
+        return new_values, new_states
+
+    def take_states(self) -> dict[str, State]:
+        """Give away the states, so that nothing else holds them when they are replaced."""
+        states, self._states = self._states, {}
+        return states
+
+    def put_states(self, states: dict[str, State], keep: mx.array) -> None:
+        """Take the states after an update that is made where `keep` is true."""
+        self._states = states
+        self._count(keep)
 
     def state(self) -> dict[str, mx.array]:
         """All state by name: "updates", and "PARAMETER/LEAF" for each parameter."""

@@ -8,12 +8,14 @@ from typing import Any
 import mlx.core as mx
 
 from cptstudio.corpus.rows import Batch
+from cptstudio.lm.gradients import counted_targets
 from cptstudio.lm.vocabulary import check_ids
 from cptstudio.training.accumulation import accumulate
 from cptstudio.training.guards import Limits, skip_reason
 from cptstudio.training.optimizers import clip_factor
 from cptstudio.training.seeds import micro_batch_seed
 from cptstudio.training.setup import Setup
+from cptstudio.training.whole_step import WholeStep, allowed, is_whole
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class TrainingStep:
             idle, so the device decides, and they are read when the next step is submitted.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, whole: bool | None = None) -> None:
+        """Args: whole: compile the step as one (None: where `is_whole` says so)."""
         self._setup = setup
+        whole = is_whole(setup) if whole is None else whole
+        self._whole = WholeStep(setup) if whole else None
         self.ahead = 0 if mx.default_device().type == mx.DeviceType.cpu else 1
 
     def submit(self, index: int, first_batch: int, limits: Limits) -> SubmittedStep:
@@ -64,16 +69,16 @@ class TrainingStep:
         settings = setup.settings
         order = setup.data.order
         until = min(first_batch + order.batches_per_update, setup.length.batches)
-        nats, tokens, gradients = accumulate(
-            setup.gradient_step,
-            (
-                (self._checked(batch, index), micro_batch_seed(settings.seed, index, number))
-                for number, batch in enumerate(
-                    order.micro_batches(first_batch, until, settings.batch.cut[0])
-                )
-            ),
+        batches = (
+            (self._checked(batch, index), micro_batch_seed(settings.seed, index, number))
+            for number, batch in enumerate(
+                order.micro_batches(first_batch, until, settings.batch.cut[0])
+            )
         )
         fraction = setup.schedule(index)
+        if self._whole is not None:
+            return self._submit_whole(self._whole, list(batches), until, fraction, limits)
+        nats, tokens, gradients = accumulate(setup.gradient_step, batches)
         step = SubmittedStep(
             next_batch=until,
             tokens=tokens,
@@ -84,6 +89,25 @@ class TrainingStep:
         )
         self._apply(step, gradients, fraction)
         return step
+
+    def _submit_whole(
+        self,
+        whole: WholeStep,
+        batches: list[tuple[Batch, int]],
+        until: int,
+        fraction: float,
+        limits: Limits,
+    ) -> SubmittedStep:
+        setup = self._setup
+        *before, (batch, seed) = batches
+        former, tokens = None, counted_targets(batch.inputs, batch.mask)
+        if before:
+            nats, more, gradients = accumulate(setup.gradient_step, before)
+            former, tokens = (nats, gradients), tokens + more
+        limits = limits.widened(tokens / setup.length.tokens_per_step)
+        loss, norm = whole(batch, seed, former, tokens=tokens, fraction=fraction, limits=limits)
+        rate = fraction * (setup.settings.optimizer.learning_rate or 0.0)
+        return SubmittedStep(until, tokens, rate, limits, loss, norm)
 
     def _checked(self, batch: Batch, index: int) -> Batch:
         """The micro-batch, whose ids all have rows: MLX reads outside an array without a word."""
@@ -101,12 +125,8 @@ class TrainingStep:
             if skip_reason(*step.read(), step.limits) is not None:
                 return
         else:
-            keep = (
-                mx.isfinite(step.loss)
-                & mx.isfinite(step.gradient_norm)
-                & (step.loss <= step.limits.loss)
-                & (step.gradient_norm <= step.limits.gradient_norm)
-            )
+            limits = step.limits
+            keep = allowed(step.loss, step.gradient_norm, limits.loss, limits.gradient_norm)
         setup.optimizer.update(setup.parameters, gradients, rate=fraction, scale=scale, keep=keep)
         if self.ahead:
             mx.async_eval(step.loss, step.gradient_norm)  # type: ignore[no-untyped-call]
