@@ -9,8 +9,9 @@ Each part is a process of its own with a budget of time, and leaves STATE/PART.j
 or ran out of time says so there, and the rest goes on. A second call does what is not there yet, so
 a machine that is lent for minutes can be used twice. Parts, in the order of what is missed most:
 
-- step: mlx-lm's own step and ours in turns, lora of rank 16 and full, 4 x 2,048. mlx-lm trains in
-  bfloat16, also in full; ours keeps float32 masters in full, which is more work.
+- step: mlx-lm's own step, ours, and ours in parts where it is one compiled function, in turns; lora
+  of rank 16 and full, 4 x 2,048. mlx-lm trains in bfloat16, also in full; ours keeps masters in
+  float32 in full, which is more work.
 - bits: the gradients of one batch and the step's result, computed three times: the same bits?
   And the embedding's gradient by MLX's scatter-add against sorted sums: bits and time.
 - memory: peak of MLX's arrays against the plan, at 2,048 and 8,192 tokens, with and without

@@ -177,8 +177,13 @@ def machine(root: Path) -> dict[str, Any]:
     import mlx.core as mx
 
     from cptstudio.lm import blas
+    from cptstudio.lm.long_contexts import has_fused_gradient
     from cptstudio.training.machine import installed_versions
 
+    fused = {}
+    for size in (48, 64, 80, 96, 128, 192, 256):
+        one = mx.zeros((1, 1, 1, size), mx.bfloat16)
+        fused[f"heads of {size}"] = has_fused_gradient(one, one, one)
     device = mx.default_device()
     info = mx.device_info() if device.type == mx.DeviceType.gpu else {}
     name = str(info.get("device_name") or info.get("architecture") or "a CPU")
@@ -187,7 +192,8 @@ def machine(root: Path) -> dict[str, Any]:
         "memory": int(info.get("memory_size", 0)),
         "versions": installed_versions(),
         "products": blas.use_fast_blas().reason,
-        "fused attention's gradient switched off": os.environ.get("MLX_SDPA_VJP_FALLBACK"),
+        "fused attention's gradient": fused,
+        "it is switched off": os.environ.get("MLX_SDPA_VJP_FALLBACK"),
     }
 
 
@@ -197,7 +203,7 @@ def _first_update(order: Any, rows: int) -> Any:
 
 
 def step(scale: Scale, model: str, method: str, root: Path) -> dict[str, Any]:
-    """Seconds of mlx-lm's step and of ours, in turns, and what the host does in ours."""
+    """Seconds of mlx-lm's step, of ours, and of ours in parts, in turns; what the host does."""
     import mlx.core as mx
     import numpy as np
     from mlx_lm.tuner.utils import linear_to_lora_layers
@@ -208,12 +214,13 @@ def step(scale: Scale, model: str, method: str, root: Path) -> dict[str, Any]:
     from cptstudio.training.prepare import plan_config
     from cptstudio.training.setup import set_up
     from cptstudio.training.step import TrainingStep
+    from cptstudio.training.whole_step import is_whole
     from cptstudio.workspace import Workspace
 
     workspace, context = Workspace(root), scale.contexts[0]
     config, _ = plan_config(workspace, "check", settings_of(model, method, scale.rows, context))
     setup = set_up(config)
-    ours = TrainingStep(setup)
+    ours = {"ours in parts": TrainingStep(setup, whole=False), "ours": TrainingStep(setup)}
     stock, _ = load_model(workspace.base_model(model))
     if method == "lora":
         stock.freeze()
@@ -223,24 +230,24 @@ def step(scale: Scale, model: str, method: str, root: Path) -> dict[str, Any]:
     theirs = stock_step(stock)
     batch = _first_update(setup.data.order, scale.rows)
     inputs, targets = (np.array(ids, dtype=np.int32) for ids in (batch.inputs, batch.targets))
-    seconds: dict[str, list[float]] = {"mlx-lm": [], "ours": []}
-    host: list[float] = []
-    waits: list[int] = []
+    seconds: dict[str, list[float]] = {name: [] for name in ("mlx-lm", *ours)}
+    host: dict[str, list[float]] = {name: [] for name in ours}
+    waits: dict[str, list[int]] = {name: [] for name in ours}
     number = 0
 
     def two_of_theirs() -> None:
         for _ in range(2):
             theirs(inputs, targets)
 
-    def two_of_ours() -> None:
+    def two_of_ours(name: str) -> None:
         nonlocal number
         last = None
         for _ in range(2):
             with CountedWaits() as found:
                 began = time.perf_counter()
-                done = ours.submit(number, number % setup.length.batches, Limits())
-                host.append(time.perf_counter() - began - found.seconds)
-                waits.append(found.count)
+                done = ours[name].submit(number, number % setup.length.batches, Limits())
+                host[name].append(time.perf_counter() - began - found.seconds)
+                waits[name].append(found.count)
             if last is not None:
                 last.read()
             last, number = done, number + 1
@@ -249,22 +256,27 @@ def step(scale: Scale, model: str, method: str, root: Path) -> dict[str, Any]:
         mx.eval(list(setup.parameters.values()), list(setup.optimizer.state().values()))
 
     for round_ in range(scale.rounds + 1):
-        for name, work in (("mlx-lm", two_of_theirs), ("ours", two_of_ours)):
+        for name in seconds:
             began = time.perf_counter()
-            work()
+            two_of_theirs() if name == "mlx-lm" else two_of_ours(name)
             mx.synchronize()
             seconds[name].append((time.perf_counter() - began) / 2)
         if not round_:  # The first of each builds kernels.
-            for values in (*seconds.values(), host):
+            for values in (*seconds.values(), *host.values()):
                 values.clear()
-            waits.clear()
+            for counts in waits.values():
+                counts.clear()
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "tokens": scale.rows * context,
         "seconds": seconds,
         "mlx-lm over ours": middle["mlx-lm"] / middle["ours"],
-        "host seconds a step": statistics.median(host),
-        "waits in submitting a step": statistics.median(waits),
+        "one function": is_whole(setup),
+        "in parts over ours": middle["ours in parts"] / middle["ours"],
+        "host seconds a step": {name: statistics.median(values) for name, values in host.items()},
+        "waits in submitting a step": {
+            name: statistics.median(values) for name, values in waits.items()
+        },
     }
 
 
