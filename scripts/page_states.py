@@ -220,9 +220,9 @@ def photograph(browser: Browser, server: RunningServer, name: str, states: list[
             context.set_default_timeout(PATIENCE_MS)
             page = context.new_page()
             for state in states:
-                page.goto(state.path)
+                page.goto(state.path, wait_until="networkidle")
                 page.get_by_role("heading", level=1).first.wait_for()
-                page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+                expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=PATIENCE_MS)
                 state.prepare(page)
                 page.screenshot(path=folder / f"{name}-{state.name}-{look.name}.png")
                 widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")

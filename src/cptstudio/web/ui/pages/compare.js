@@ -1,6 +1,7 @@
 /** Several runs side by side: curves, what differs in their settings, and by how much they differ. */
 import { PageHeader } from "../components/layout.js";
-import { Empty, Problem, StateBadge } from "../components/elements.js";
+import { Skeleton } from "../components/placeholders.js";
+import { Button, Empty, Problem, StateBadge } from "../components/elements.js";
 import { Table } from "../components/table.js";
 import { change, date, shownValue } from "../lib/format.js";
 import { runsChanged } from "../lib/live.js";
@@ -89,10 +90,14 @@ export default function Compare() {
   return [
     h(PageHeader, { title: "Compare", key: "head" }),
     list.error && h(Problem, { error: list.error, retry: list.reload, key: "list-error" }),
+    !list.data && !list.error && h("div", { class: "card", key: "loading" }, h(Skeleton, { label: "Loading the runs…",
+      lines: 1 })),
     list.data && (all.length
       ? h(Picker, { all, chosen, key: "picker" })
-      : h(Empty, { title: "No runs yet", key: "none" },
-        h("p", {}, "Comparing begins with two runs. ", h("a", { href: "/new" }, "Make a first one"), "."))),
+      : h(Empty, { title: "Nothing to compare yet", icon: "compare", ghost: "chart", key: "none",
+        actions: h(Button, { kind: "primary", icon: "plus", href: "/new" }, "New run") },
+        h("p", {}, "Two runs or more will be here: their curves over one another, the settings that differ, and by how "
+          + "much the runs differ."))),
     compared.error && h(Problem, { error: compared.error, retry: compared.reload, key: "error" }),
     all.length > 0 && !chosen.length && h("p", { class: "muted", key: "hint" },
       "Choose runs above; the baseline is the one that is pinned on the page Runs, otherwise the first."),

@@ -108,7 +108,7 @@ function RunPage({ id }) {
   if (!data) {
     // The curves are there first where the run's other files take longer to read.
     return [
-      h("div", { class: "stack", key: "head" }, h("h1", {}, id),
+      h("div", { class: "stack run-head-loading", key: "head" }, h("h1", {}, id),
         error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted", "aria-busy": "true" },
           "Loading the run…")),
       h(Curves, { series, run: UNKNOWN, key: "charts" }),

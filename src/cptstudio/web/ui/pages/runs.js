@@ -49,7 +49,7 @@ export default function Runs() {
   const runs = freshRuns(all);
   return [
     h(PageHeader, { title: "Runs", key: "head" },
-      h(Button, { kind: "primary", icon: "plus", href: "/new" }, "New run")),
+      all.length > 0 && h(Button, { kind: "primary", icon: "plus", href: "/new" }, "New run")),
     error && h(Problem, { error, retry: reload, key: "error" }),
     h(Queue, { key: "queue" }),
     all.length === 0 && h(NoRuns, { key: "none" }),

@@ -4,6 +4,7 @@ import { h, withChecked } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
 import { Button, Problem } from "../components/elements.js";
 import { PageHeader } from "../components/layout.js";
+import { Skeleton } from "../components/placeholders.js";
 import { Segmented } from "../components/segmented.js";
 import { PreferencesForm } from "./settings/preferences_form.js";
 import { post } from "../lib/api.js";
@@ -21,7 +22,7 @@ export default function SettingsPage() {
       h("div", { class: "stack" },
         h("section", { class: "card", "aria-labelledby": "settings-workspace" },
           h("h2", { id: "settings-workspace" }, "Workspace"),
-          h("p", {}, system === null ? "…" : h("code", { class: "break" }, system.workspace)),
+          h("p", {}, system === null ? "\u00a0" : h("code", { class: "break" }, system.workspace)),
           h("p", { class: "hint" }, "Models, corpora and runs lie here. Another workspace is opened by starting CPT "
             + "Studio with --workspace.")),
         h(PreferencesForm, {}),
@@ -72,7 +73,7 @@ function Appearance() {
 function About({ system }) {
   return h("section", { class: "card", "aria-labelledby": "settings-about" },
     h("h2", { id: "settings-about" }, "About"),
-    system === null ? h("p", { class: "muted" }, "…") : h("dl", { class: "about-facts" },
+    system === null ? h(Skeleton, { label: "Loading…", lines: 12 }) : h("dl", { class: "about-facts" },
       fact("CPT Studio", system.version),
       fact("Device", system.device),
       fact("Processors", integer(system.cpus)),

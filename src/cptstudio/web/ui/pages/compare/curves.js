@@ -101,6 +101,9 @@ export function CompareCurves({ runs, baseline }) {
         h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }),
         "Logarithmic loss")),
     error && h(Problem, { error }),
+    !drawn.length && !error && h("div", { class: "charts charts-few" },
+      ["chart-large", "", ""].map((size, at) => h("div", { key: at, class: `chart ${size}` },
+        h("p", { class: "chart-empty", "aria-busy": "true" }, at ? "" : "Loading the curves…")))),
     h("div", { class: "charts charts-few" }, drawn.map(({ metric, trained, lines }) => h(Chart, {
       ...common, key: metric.name, title: metric.title, lines, large: metric.chart?.size === "large",
       log: metric.chart?.size === "large" && log, file: `compare.${keyOf(metric)}`,

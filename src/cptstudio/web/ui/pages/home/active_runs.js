@@ -13,7 +13,7 @@ function Figure({ title, value, note }) {
 }
 
 /** @param {number | null} value of bits per byte */
-const changed = (value) => (value == null ? "bits per byte" : `${change(value, 3)} bits per byte`);
+const changed = (value) => value != null && `${change(value)} so far`;
 
 /** @param {{run: any}} props */
 function ActiveRun({ run }) {
@@ -35,8 +35,8 @@ function ActiveRun({ run }) {
         h(Progress, { label: `${nameOf(run)}: steps`, done: run.step ?? 0, total, text: stepOf(run) })),
       h("dl", { class: "active-facts" },
         h(Figure, { title: "Loss", value: number(run.loss) }),
-        h(Figure, { title: "Domain", value: bits(run.domain?.last), note: changed(domainChange(run)) }),
-        h(Figure, { title: "General", value: bits(run.general?.last), note: changed(generalChange(run)) }),
+        h(Figure, { title: "Domain BPB", value: bits(run.domain?.last), note: changed(domainChange(run)) }),
+        h(Figure, { title: "General BPB", value: bits(run.general?.last), note: changed(generalChange(run)) }),
         h(Figure, { title: "Speed", value: rate(run.tokens_per_second, "tokens") }),
         h(Figure, { title: "Tokens seen", value: count(run.tokens_seen) }),
         h(Figure, { title: "Memory", value: bytes(run.memory_process) }))),

@@ -31,7 +31,7 @@ function LastRun({ run }) {
     h("div", { class: "last-run-words" },
       h("div", { class: "last-run-head" },
         h("a", { class: "name-link last-run-name", href: `/runs/${run.id}` }, nameOf(run)),
-        run.kind !== "imported" && h(StateBadge, { state: run.state, queued: run.queue_position })),
+        run.kind !== "imported" && h(StateBadge, { state: run.state })),
       h("p", { class: "hint break" }, [...made, ago(lastNews(run))].filter(Boolean).join(" · ")),
       h(Outcome, { run })),
     h(Sparkline, { values: run.sparkline, label: `Course of the loss of ${nameOf(run)}` }));
@@ -39,7 +39,8 @@ function LastRun({ run }) {
 
 /** @param {{runs: any[]}} props all runs of the workspace */
 export function LastRuns({ runs }) {
-  const last = runs.filter((run) => !run.state.alive).sort((a, b) => lastNews(b) - lastNews(a)).slice(0, MOST);
+  const last = runs.filter((run) => !run.state.alive && run.state.name !== "prepared")
+    .sort((a, b) => lastNews(b) - lastNews(a)).slice(0, MOST);
   if (!last.length) return null;
   return h(Card, { title: "Last runs", icon: "runs", flush: true,
     actions: h("a", { href: "/runs" }, runs.length === 1 ? "All runs" : `All ${runs.length} runs`) },

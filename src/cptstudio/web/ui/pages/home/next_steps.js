@@ -20,8 +20,8 @@ function stepsFor(runs) {
   return [
     prepared && { icon: "play", title: `Start ${nameOf(prepared)}`, why: "It is prepared and waits.",
       href: at(prepared) },
-    broken && { icon: "resume", title: `Look after ${nameOf(broken)}`,
-      why: "It ended before its last step. It can be resumed.", href: at(broken) },
+    broken && { icon: "resume", title: `Resume ${nameOf(broken)}`,
+      why: "It ended before its last step.", href: at(broken) },
     done.length > 0 && { icon: "playground", title: "Write with the trained model",
       why: "Base and trained model side by side, on one prompt.", href: "/playground" },
     measured.length > 1 && { icon: "compare", title: "Compare the last two runs",

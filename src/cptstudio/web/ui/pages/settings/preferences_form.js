@@ -4,6 +4,7 @@ import { ApiError, get, put } from "../../lib/api.js";
 import { h, useEffect, useState, withChecked, withValue } from "../../lib/preact.js";
 import { announce } from "../../components/announce.js";
 import { Problem, Select } from "../../components/elements.js";
+import { Skeleton } from "../../components/placeholders.js";
 import { readSettings } from "../../lib/settings_schema.js";
 import { shown, typedNumber } from "../../lib/typed_number.js";
 
@@ -51,6 +52,8 @@ export function PreferencesForm() {
     h("h2", { id: "settings-studio" }, "Studio"),
     h("p", { class: "hint" }, "Kept in this workspace; a change is saved at once."),
     error !== null && h(Problem, { error, retry: load }),
+    settings === null && error === null && h("div", { class: "settings-loading" },
+      h(Skeleton, { label: "Loading…", lines: 10 })),
     settings !== null && h("div", { class: "stack" }, settings.map((setting) => h(Preference, {
       key: setting.name, setting, value: values[setting.name] ?? setting.initial, saved: saved === setting.name,
       problems: failed?.name === setting.name ? failed.sentences : [],
