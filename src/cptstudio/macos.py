@@ -12,6 +12,7 @@ import fcntl
 import importlib.util
 import io
 import platform
+import plistlib
 import select
 import subprocess
 import sys
@@ -129,6 +130,32 @@ class EndWatch:
         """Return what has happened within this time, as the `poll` of a pidfd does."""
         happened: Sequence[Any] = self._queue.control(None, 1, milliseconds / 1000)
         return happened
+
+
+def gpu_use() -> tuple[float | None, int | None]:
+    """Return how much of its time the GPU works, in percent, and the bytes that it has in use.
+
+    The driver tells it in the registry of devices (`ioreg`, which needs no rights); each is None
+    where it does not.
+    """
+    try:
+        asked = _run(
+            ["/usr/sbin/ioreg", "-a", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator"],
+            capture_output=True,
+            timeout=_SYSCTL_SECONDS,
+            check=False,
+            # Without a copy of the trainer's page tables: posix_spawn in place of fork.
+            close_fds=False,
+        )
+        devices = plistlib.loads(asked.stdout)
+        told = devices[0]["PerformanceStatistics"]
+    except (OSError, subprocess.TimeoutExpired, ValueError, LookupError, TypeError):
+        return None, None
+    percent, memory = told.get("Device Utilization %"), told.get("In use system memory")
+    return (
+        float(percent) if isinstance(percent, int) else None,
+        memory if isinstance(memory, int) else None,
+    )
 
 
 def _sysctl(name: str) -> str:

@@ -70,6 +70,7 @@ from cptstudio.training.run_integrity import (
 )
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.setup import Setup, schedule_of, set_up, start_from_parent
+from cptstudio.training.system_sampling import SystemSampler
 from cptstudio.training.training_data import run_length
 from cptstudio.training.training_metrics_logger import TrainingMetricsLogger
 from cptstudio.workspace import Workspace, check_format
@@ -143,6 +144,10 @@ class ContinuedPretraining:
                     "its last checkpoint."
                 )
 
+    @property
+    def _step(self) -> int:
+        return self._loop.step if self._loop else 0
+
     def _is_complete(self) -> bool:
         try:
             result = read_result(self._run_directory)
@@ -161,6 +166,8 @@ class ContinuedPretraining:
         logger = None
         reporter = ProgressReporter(log=self._log)
         phases = Phases(self._lock, self.session, self._stop, reporter)
+        system = SystemSampler(self._lock, self.session, lambda: self._step)
+        system.start()
         try:
             logger = TrainingMetricsLogger(self._run_directory, self.session)
             ending = self._train(logger, reporter, phases)
@@ -173,6 +180,7 @@ class ContinuedPretraining:
         except Exception as error:
             ending = self._failed(error)
         reporter.close()
+        system.close()
         try:
             phases.close()
             self._record_end(ending, logger)
@@ -186,7 +194,7 @@ class ContinuedPretraining:
         """How the run ended by an exception."""
         sign = sign_of(error)
         if sign is not None:
-            step = self._loop.step if self._loop else 0
+            step = self._step
             where = f"in step {step + 1:,}" if self._loop else "while it was set up"
             peak = mx.get_peak_memory() / 1e9
             write_line(self._log, traceback.format_exc())
@@ -371,7 +379,7 @@ class ContinuedPretraining:
         result = RunResult(
             outcome=ending.outcome,
             reason=ending.reason,
-            step=loop.step if loop else 0,
+            step=self._step,
             planned_steps=self._planned_steps,
             checkpoint=complete[-1].name if complete else None,
             best_checkpoint=best.name if best else None,

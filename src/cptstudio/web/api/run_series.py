@@ -15,6 +15,7 @@ from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs import exports as run_exports
 from cptstudio.web.runs import texts as run_texts
+from cptstudio.web.runs.system import SystemAnswer, system_of
 from cptstudio.web.studio import Studio
 
 _KEYS = 32
@@ -143,6 +144,14 @@ class LogAnswer(LateModel):
     size: int
 
 
+class SystemQuery(LateModel, extra="forbid", populate_by_name=True):
+    """Which samples."""
+
+    after: float = Field(
+        -1.0, allow_inf_nan=False, description="Only those after so many seconds of the run."
+    )
+
+
 class ExportQuery(LateModel, extra="forbid", populate_by_name=True):
     """In which form."""
 
@@ -181,6 +190,10 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def samples(run_id: str) -> dict[str, Any]:
         found = run_texts.current_samples(library, run_id)
         return {"samples": found[-run_texts.MOST_LINES :], "total": len(found)}
+
+    @route(bp, "GET", "/system", summary="CPU or GPU, memory and disk over the run's time")
+    def system(run_id: str, query: SystemQuery) -> SystemAnswer:
+        return system_of(library, run_id, query.after)
 
     @route(bp, "GET", "/log", summary="A part of train.log", answer=LogAnswer)
     def log(run_id: str, query: LogQuery) -> dict[str, Any]:
