@@ -9,6 +9,7 @@ it: what a trainer left that was killed is never taken for what the next one doe
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -90,18 +91,20 @@ class Phase(Record):
     stopping: bool = False
 
 
-class PastPhase(BaseModel, frozen=True):
-    """A phase of a session that began, and how long it took if it is over.
+class SessionPhase(BaseModel, frozen=True):
+    """A phase of a session.
 
     Attributes:
         preparing: it comes before the first step.
+        began: Unix time; None where it is still to come.
+        seconds: how long it took, if it is over.
     """
 
     name: PhaseName
     title: str
     step: int
     preparing: bool
-    began: float
+    began: float | None = None
     seconds: float | None = None
 
 
@@ -151,7 +154,7 @@ def title_of(phase: Phase) -> str:
     return f"{title}, {phase.number} of {phase.of}" if phase.number and phase.of else title
 
 
-def last_session_phases(run_directory: Path) -> list[PastPhase]:
+def last_session_phases(run_directory: Path) -> list[SessionPhase]:
     """Return the phases of a run's last session in order, its newest forty if there are more."""
     try:
         lines = read_json_lines_backwards(run_directory / PHASES, _MOST_READ)
@@ -162,7 +165,7 @@ def last_session_phases(run_directory: Path) -> list[PastPhase]:
     own = [line for line in read if line["session"] == session][::-1]
     ends = [*(line["time"] for line in own[1:]), None][: len(own)]
     found = [
-        PastPhase(
+        SessionPhase(
             name=line["phase"],
             title=TITLES[line["phase"]],
             step=line["step"],
@@ -173,6 +176,32 @@ def last_session_phases(run_directory: Path) -> list[PastPhase]:
         for line, end in zip(own, ends, strict=True)
     ]
     return found[-_MOST_TOLD:]
+
+
+def phases_to_come(
+    phase: Phase, begun: Sequence[SessionPhase], resumed: bool
+) -> list[SessionPhase]:
+    """Return the phases between what a trainer does now and its first step, that one included.
+
+    Args:
+        phase: what it does now.
+        begun: the session's phases so far.
+        resumed: it goes on from a checkpoint.
+    """
+    way: list[PhaseName] = [
+        "checking",
+        "loading",
+        "restoring" if resumed else "baseline",
+        "training",
+    ]
+    done = {one.name for one in begun} if phase.name != "starting" else set()
+    left = way[max((way.index(name) for name in way if name in done), default=-1) + 1 :]
+    return [
+        SessionPhase(
+            name=name, title=TITLES[name], step=phase.step, preparing=name in BEFORE_TRAINING
+        )
+        for name in (left if phase.name in BEFORE_TRAINING else ())
+    ]
 
 
 def _is_phase(line: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
@@ -72,6 +73,14 @@ def _other_names() -> dict[str, str]:
         name, flag = dotted.replace("_", "-"), short.removeprefix("--")
         found |= {name: flag, f"no-{name}": f"no-{flag}"}
     return found
+
+
+def value_of(settings: Settings, dotted: str) -> Any:
+    """Return the value of a single setting."""
+    value: Any = settings
+    for part in dotted.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def leaves(

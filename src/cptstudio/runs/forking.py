@@ -57,6 +57,9 @@ def forked(
             "name": name,
             "created": time.time(),
             "settings": parse_settings(tree),
+            "chosen": None
+            if parent.chosen is None
+            else tuple(key for key in parent.chosen if changes.get(key) is None),
             **_base(parent, directory),
             # It has no steps of before that another network did.
             "configuration_reading": "normalized",

@@ -15,6 +15,7 @@ from cptstudio.lm.identity import (
     tokenizer_files,
 )
 from cptstudio.run_files import CorpusRecord, RunConfig, reserve
+from cptstudio.setting_flags import leaves, value_of
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.machine import describe_machine, installed_versions
 from cptstudio.training.planning import Plan, make_plan
@@ -83,5 +84,6 @@ def plan_config(
         parameter_rule="kinds",
         configuration_reading="normalized",
         order_of="rows",
+        chosen=tuple(name for name, _ in leaves() if value_of(settings, name) is None),
     )
     return config, plan

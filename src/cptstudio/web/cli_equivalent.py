@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from cptstudio.setting_flags import MIXTURE_FLAGS, flag_of, leaves
+from cptstudio.setting_flags import MIXTURE_FLAGS, flag_of, leaves, value_of
 from cptstudio.settings import CorpusUse, TrainingSettings
 
 
@@ -19,7 +19,7 @@ def command_line(settings: TrainingSettings, name: str | None = None) -> str:
     for use in settings.data.corpora:
         words += [MIXTURE_FLAGS[use.role], _mixture(use)]
     for dotted, field in leaves():
-        value = _value(settings, dotted)
+        value = value_of(settings, dotted)
         if value == field.get_default(call_default_factory=True):
             continue
         flag = flag_of(dotted)
@@ -55,10 +55,3 @@ def yaml_text(settings: TrainingSettings) -> str:
 
 def _mixture(use: CorpusUse) -> str:
     return use.name if use.weight == 1.0 else f"{use.name}:{use.weight}"
-
-
-def _value(settings: TrainingSettings, dotted: str) -> Any:
-    value: Any = settings
-    for part in dotted.split("."):
-        value = getattr(value, part)
-    return value

@@ -14,6 +14,7 @@ from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs import exports as run_exports
+from cptstudio.web.runs import logs
 from cptstudio.web.runs import texts as run_texts
 from cptstudio.web.runs.system import SystemAnswer, system_of
 from cptstudio.web.studio import Studio
@@ -133,6 +134,7 @@ class LogQuery(LateModel, extra="forbid", populate_by_name=True):
 
     bytes: int = Field(65536, ge=1, le=1024 * 1024)
     before: int | None = Field(None, ge=0, lt=2**53, description="End of the part; null: the end.")
+    after: int | None = Field(None, ge=0, lt=2**53, description="Its beginning in place of that.")
 
 
 class LogAnswer(LateModel):
@@ -141,6 +143,31 @@ class LogAnswer(LateModel):
     text: str
     start: int
     end: int
+    size: int
+
+
+class LogSearchQuery(LateModel, extra="forbid", populate_by_name=True):
+    """Which lines."""
+
+    words: str = Field(min_length=1, max_length=200, description="In whatever case.")
+    after: int = Field(0, ge=0, lt=2**53, description="Only lines from this offset on.")
+    limit: int = Field(500, ge=1, le=2000)
+
+
+class LogLine(LateModel):
+    """A line of the log."""
+
+    offset: int
+    text: str = Field(description="Its first 1,000 characters.")
+
+
+class LogSearchAnswer(LateModel):
+    """Lines that hold the words."""
+
+    lines: list[LogLine]
+    total: int = Field(description="Of the whole log, whatever `after` says.")
+    capped: bool = Field(description="There are more than `total`, which were not counted.")
+    more: bool
     size: int
 
 
@@ -197,7 +224,18 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     @route(bp, "GET", "/log", summary="A part of train.log", answer=LogAnswer)
     def log(run_id: str, query: LogQuery) -> dict[str, Any]:
-        return run_texts.log_part(library, run_id, query.bytes, query.before)
+        return logs.log_part(library, run_id, query.bytes, query.before, query.after)
+
+    @route(bp, "GET", "/log/search", summary="Lines of train.log", answer=LogSearchAnswer)
+    def search(run_id: str, query: LogSearchQuery) -> dict[str, Any]:
+        return logs.log_search(library, run_id, query.words, query.after, query.limit)
+
+    @route(bp, "GET", "/log/file", summary="train.log", media_type="text/plain")
+    def log_file(run_id: str) -> flask.Response:
+        answer = flask.Response(logs.whole_log(library, run_id), mimetype="text/plain")
+        name = f"{run_id}.train.log"
+        answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        return answer
 
     @route(
         bp, "GET", "/settings.yaml", summary="All settings as YAML", media_type="application/yaml"

@@ -10,13 +10,14 @@ from pydantic import Field
 from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.run_files import RunConfig, RunResult
-from cptstudio.run_phases import PastPhase, last_session_phases
-from cptstudio.run_rows import best_of
+from cptstudio.run_phases import SessionPhase, last_session_phases, phases_to_come
+from cptstudio.run_rows import best_of, last_session
 from cptstudio.runs.external.imported_list import ImportedEntry
 from cptstudio.runs.records import ExitRecord
 from cptstudio.runs.remedies import Remedy, remedies_of
 from cptstudio.runs.run import Run
 from cptstudio.session_settings import SessionSettings, told_last
+from cptstudio.setting_flags import leaves, value_of
 from cptstudio.settings import TrainingSettings
 from cptstudio.training.longer import Longer, how_to_train_longer
 from cptstudio.validation import LateModel
@@ -45,11 +46,21 @@ class Difference(LateModel):
     here: Any
 
 
+class ChangedSetting(LateModel):
+    """A setting that was given another value than its default."""
+
+    setting: str
+    title: str
+    value: Any
+    default: Any
+
+
 class RunDetail(RunSummary):
     """All of one run."""
 
     config: RunConfig | None = None
     parent_differences: list[Difference] = Field(default_factory=list)
+    changed_settings: list[ChangedSetting] = Field(default_factory=list)
     checkpoints: list[CheckpointView] = Field(default_factory=list)
     result: RunResult | None = None
     exit: ExitRecord | None = None
@@ -62,8 +73,10 @@ class RunDetail(RunSummary):
     )
     remedies: list[Remedy] = Field(default_factory=list)
     longer: Longer | None = None
-    phases: list[PastPhase] = Field(
-        default_factory=list, description="What its last session did, in order."
+    sessions: int | None = Field(None, description="How many trainer processes it had.")
+    phases: list[SessionPhase] = Field(
+        default_factory=list,
+        description="What its last session did, and before its first step what is to come.",
     )
     last_seq: int | None = None
     generation: int | None = None
@@ -95,6 +108,7 @@ def detail(
         **(dict(summary) | {"problems": problems}),
         config=config,
         parent_differences=differences,
+        changed_settings=_changed(config) if config else [],
         checkpoints=checkpoints(run.directory),
         result=result,
         exit=run.exit,
@@ -107,10 +121,42 @@ def detail(
         longer=None
         if config is None or run.state.alive
         else how_to_train_longer(config, summary.planned_steps, complete),
-        phases=last_session_phases(run.directory),
+        sessions=None if (last := _last_session(run.directory)) is None else last + 1,
+        phases=_phases(run, summary.step is not None),
         last_seq=last_seq,
         generation=generation,
     )
+
+
+def _phases(run: Run, resumed: bool) -> list[SessionPhase]:
+    found = last_session_phases(run.directory)
+    if run.phase is None:
+        return found
+    # Of a trainer that has told nothing yet, what is there is the former one's.
+    begun = [] if run.phase.name == "starting" else found
+    return begun + phases_to_come(run.phase, begun, resumed)
+
+
+def _last_session(directory: Path) -> int | None:
+    try:
+        return last_session(directory)
+    except (UserError, OSError):
+        return None
+
+
+def _changed(config: RunConfig) -> list[ChangedSetting]:
+    found = []
+    for name, field in leaves():
+        value, default = (
+            value_of(config.settings, name),
+            field.get_default(call_default_factory=True),
+        )
+        # Runs of before do not tell who chose what has no default of its own.
+        chosen = default is None if config.chosen is None else name in config.chosen
+        if value != default and not chosen:
+            title = field.title or name
+            found.append(ChangedSetting(setting=name, title=title, value=value, default=default))
+    return found
 
 
 def _command(config: RunConfig, differences: list[Difference]) -> str:

@@ -7,10 +7,12 @@ import { Skeleton } from "./components/placeholders.js";
 import { SignInForm, SignInPage } from "./components/sign_in.js";
 import { connection, startLive } from "./lib/live.js";
 import { startMachine } from "./lib/machine.js";
+import { startNotifications } from "./lib/notifications.js";
 import { startPreferences } from "./lib/preferences.js";
 import { effect, h, render, useEffect, useErrorBoundary, useRef, useState } from "./lib/preact.js";
 import { navigate, route, startRouter } from "./lib/router.js";
 import { intercepted, session, startSession, stranger, trusted } from "./lib/session.js";
+import { startTabProgress } from "./lib/tab_progress.js";
 
 /**
  * @typedef {object} Page
@@ -195,6 +197,8 @@ if (route.value.path === "/" && OF_THE_LIST.some((name) => name in route.value.q
 }
 startShortcuts(PLACES);
 startLive();
+startTabProgress();
+startNotifications();
 startMachine();
 void startSession();
 const firstPage = pageOf(route.value.path);

@@ -63,13 +63,14 @@ export function stateWords(state) {
  * A run's state in words.
  *
  * @param {{state: {name: string, outcome?: string | null, reason?: string}, stalled?: boolean,
- *   queued?: number | null}} props
+ *   queued?: number | null, phase?: {name: string, title: string} | null}} props phase: said in place of "Running"
  */
-export function StateBadge({ state, stalled, queued }) {
+export function StateBadge({ state, stalled, queued, phase }) {
   if (queued != null) {
     return h(Badge, { class: "state", tone: "info", icon: "pause", title: state.reason }, `Queued, place ${queued}`);
   }
-  const { words, tone, icon } = stateWords(state);
+  const { words: plain, tone, icon } = stateWords(state);
+  const words = phase && phase.name !== "training" && state.name !== "orphaned" ? phase.title : plain;
   if (stalled) {
     return h(Badge, { class: "state", tone: "warn", icon: "alert", title: state.reason }, `${words}, no sign of life`);
   }

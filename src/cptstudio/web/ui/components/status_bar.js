@@ -46,7 +46,8 @@ export function RunRing({ run }) {
 /** @param {{run: any, others: number}} props */
 function ActiveRun({ run, others }) {
   const facts = [
-    run.state?.name !== "running" && stateWords(run.state).words,
+    run.phase && run.phase.name !== "training" ? run.phase.title
+      : run.state?.name !== "running" && stateWords(run.state).words,
     `step ${stepOf(run)}`,
     run.loss != null && `loss ${number(run.loss)}`,
   ].filter(Boolean).join(" · ");

@@ -29,6 +29,9 @@ export const shortcuts = signal(stored("shortcuts", "on") !== "off");
 /** How a new run is made: "steps" one after the other, or "all" on one page. */
 export const newRunView = signal(stored("new-run-view", "steps") === "all" ? "all" : "steps");
 
+/** Whether this browser tells when a run ends, where the user has allowed it. */
+export const notifies = signal(stored("notify", "off") === "on");
+
 /** Keep the document and the cookies as the preferences say; the shell calls it once. */
 export function startPreferences() {
   effect(() => {
@@ -43,4 +46,5 @@ export function startPreferences() {
   effect(() => store("sidebar", sidebar.value));
   effect(() => store("shortcuts", shortcuts.value ? "on" : "off"));
   effect(() => store("new-run-view", newRunView.value));
+  effect(() => store("notify", notifies.value ? "on" : "off"));
 }

@@ -18,6 +18,7 @@ import { Log } from "./run/log.js";
 import { Notes } from "./run/notes.js";
 import { Remedies } from "./run/remedies.js";
 import { Samples } from "./run/samples.js";
+import { System } from "./run/system.js";
 import { Events } from "./run/events.js";
 
 const MOST_BUCKETS = 1000;
@@ -88,16 +89,22 @@ function RunPage({ id }) {
       series.stop();
     };
   }, []);
-  useEffect(() => setLive({}), [data]);
+  // What the socket told of the phase is never older than what was fetched: it tells each change.
+  useEffect(() => setLive((/** @type {any} */ { phase }) => (phase === undefined ? {} : { phase })), [data]);
 
   const state = data?.state;
   const words = state ? stateWords(state).words : "";
   const said = useRef("");
   useEffect(() => {
-    document.title = `${id}${words ? ` · ${words}` : ""} · CPT Studio`;
     if (said.current && words && said.current !== words) announce(`${id}: ${words}.`);
     said.current = words || said.current;
   }, [words]);
+  const total = live.planned_steps ?? data?.planned_steps;
+  const done = state?.alive && total ? `${Math.floor((100 * (live.step ?? data.step ?? 0)) / total)} % ` : "";
+  const doing = state?.alive ? (live.phase ?? data.phase)?.title ?? words : words;
+  useEffect(() => {
+    document.title = `${done}${id}${doing ? ` · ${doing}` : ""} · CPT Studio`;
+  }, [done, doing]);
 
   const nothing = gone || error?.status === 404;
   if (nothing) {
@@ -124,6 +131,7 @@ function RunPage({ id }) {
     h(RunVerdict, { key: "verdict", run }),
     error && h(Problem, { key: "error", error, retry: reload }),
     h(Curves, { series, run, key: "charts" }),
+    run.kind === "run" && run.state.name !== "prepared" && h(System, { run, key: "system" }),
     h(RunTabs, { key: "tabs", run, again: `${turn} ${concerned.current}`, changed: again, setDialog }),
   ];
 }

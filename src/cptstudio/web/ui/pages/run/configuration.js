@@ -21,6 +21,28 @@ function Copyable({ text, label }) {
     h("pre", { class: "log", tabIndex: 0, "aria-label": label }, text));
 }
 
+/** The settings that somebody chose, before the many that nobody did. @param {{run: any}} props */
+function Changed({ run }) {
+  const { chosen } = run.config;
+  return h("section", { class: "stack" },
+    h("h3", {}, "Changed settings"),
+    run.changed_settings.length
+      ? h(Table, {
+        caption: "Changed settings", rows: run.changed_settings, rowKey: (one) => one.setting,
+        columns: [
+          { id: "setting", title: "Setting", header: true,
+            cell: (one) => h("span", { title: one.setting }, one.title) },
+          { id: "here", title: "This run", cell: (one) => h("span", { class: "changed" }, shownValue(one.value)) },
+          { id: "default", title: "Default",
+            cell: (one) => h("span", { class: "changed muted" },
+              one.default == null ? "automatic" : shownValue(one.default)) },
+        ],
+      })
+      : h("p", { class: "muted" }, "Everything was left at its default."),
+    !chosen && h("p", { class: "hint" }, "This run was made by a version that did not record which of the other values "
+      + "were chosen automatically."));
+}
+
 /** What the run uses: its config.json and nothing else. @param {{run: any}} props */
 export function Configuration({ run }) {
   if (!run.config) return h("p", { class: "muted" }, "The configuration of this run cannot be read.");
@@ -36,6 +58,7 @@ export function Configuration({ run }) {
       [name.replaceAll("_", " "), name === "memory" ? bytes(/** @type {number} */ (value)) : value]),
   ];
   return h("div", { class: "stack" },
+    h(Changed, { run }),
     run.parent && h("section", { class: "stack" },
       h("h3", {}, "Different from its parent ", h("a", { href: `/runs/${run.parent.run}` }, run.parent.run)),
       run.parent_differences.length
@@ -61,11 +84,12 @@ export function Configuration({ run }) {
         ],
       })),
     run.command && h(Copyable, { text: run.command, label: "The same run in a terminal" }),
-    h("section", { class: "stack" }, h("h3", {}, "Settings"), h(Table, {
+    h("section", { class: "stack" }, h("h3", {}, "All settings"), h(Table, {
       caption: "Settings", rows: flattened(settings), rowKey: ([name]) => name,
       columns: [
         { id: "setting", title: "Setting", header: true, cell: ([name]) => h("span", { class: "changed" }, name) },
-        { id: "value", title: "Value", cell: ([, value]) => h("span", { class: "changed" }, shownValue(value)) },
+        { id: "value", title: "Value", cell: ([name, value]) => h("span", { class: "changed" }, shownValue(value),
+          run.config.chosen?.includes(name) && h("span", { class: "muted" }, " (automatic)")) },
       ],
     })),
     h("section", { class: "stack" }, h("h3", {}, "Where it was prepared"),

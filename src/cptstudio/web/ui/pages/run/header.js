@@ -1,6 +1,7 @@
-import { StateBadge } from "../../components/elements.js";
+import { Button, StateBadge } from "../../components/elements.js";
 import { Progress } from "../../components/progress.js";
 import { bits, bytes, change, count, date, duration, integer, number, percent, rate } from "../../lib/format.js";
+import { isOn, permission, supported, toggle } from "../../lib/notifications.js";
 import { h } from "../../lib/preact.js";
 import { domainChange, generalChange, nameOf, stepOf } from "../../lib/run_words.js";
 import { Phase } from "./phase.js";
@@ -17,10 +18,7 @@ function timeFact(run) {
     return h(Fact, { title: "Time left", value: duration(run.remaining_seconds),
       note: run.started ? `since ${date(run.started)}` : null });
   }
-  if (run.ended) {
-    return h(Fact, { title: "Ended", value: date(run.ended),
-      note: run.trained_seconds == null ? null : `after ${duration(run.trained_seconds)} of training` });
-  }
+  if (run.ended) return h(Fact, { title: "Ended", value: date(run.ended) });
   return run.updated
     ? h(Fact, { title: "Last news", value: date(run.updated) })
     : h(Fact, { title: "Prepared", value: date(run.created) });
@@ -33,6 +31,17 @@ function memoryFact(run) {
     note: share == null ? null : `${percent(share)} of ${bytes(run.memory_limit)}` });
 }
 
+/** Turns the browser's word at a run's end on and off. */
+function NotifyButton() {
+  if (!supported) return null;
+  const refused = permission.value === "denied";
+  const on = isOn();
+  const words = refused ? "Notifications are blocked for this page in the browser's settings"
+    : on ? "Do not notify me when a run ends" : "Notify me when a run ends";
+  return h(Button, { kind: "quiet", icon: "bell", "aria-label": words, title: words, disabled: refused,
+    "aria-pressed": on ? "true" : "false", onClick: () => void toggle() });
+}
+
 /** Is it alive, does it improve, when is it done, will memory hold. @param {{run: any, actions: any}} props */
 export function RunHeader({ run, actions }) {
   const total = run.planned_steps;
@@ -40,7 +49,7 @@ export function RunHeader({ run, actions }) {
     h("div", { class: "spread" },
       h("div", { class: "run-title" }, h("h1", {}, nameOf(run)),
         run.kind === "run" && h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position })),
-      actions),
+      h("div", { class: "run-actions" }, run.kind === "run" && run.state.alive && h(NotifyButton, {}), actions)),
     h("p", { class: "muted break" },
       [run.model?.name, run.method && `${run.method} training`,
         (run.corpora || []).map((/** @type {any} */ corpus) => `${corpus.name} (${corpus.role})`)
@@ -53,12 +62,15 @@ export function RunHeader({ run, actions }) {
     (run.problems || []).length > 0 && h("div", { class: "notice notice-warn" },
       h("div", {}, run.problems.map((/** @type {string} */ problem) => h("p", { key: problem }, problem)))),
     run.kind === "run" && run.state.alive && h(Phase, { run }),
-    total != null && (run.state.alive || (run.step ?? 0) < total) && h("div", { class: "run-progress" },
+    total != null && !run.phase?.preparing && (run.state.alive || (run.step ?? 0) < total)
+      && h("div", { class: "run-progress" },
       h(Progress, { label: "Steps done", done: run.step ?? 0, total, text: stepOf(run) })),
     h("dl", { class: "facts" },
       h(Fact, { title: "Step", value: stepOf(run),
         note: total && run.step != null ? percent(run.step / total) : null }),
       timeFact(run),
+      run.trained_seconds != null && h(Fact, { title: "Training time", value: duration(run.trained_seconds),
+        note: run.sessions > 1 && `${integer(run.sessions)} sessions` }),
       h(Fact, { title: "Loss", value: number(run.loss) }),
       h(Fact, { title: "Domain, bits per byte", value: bits(run.domain?.last),
         note: domainChange(run) != null && `${change(domainChange(run))} since the start` }),

@@ -2,34 +2,49 @@ import { amounts, Progress } from "../../components/progress.js";
 import { duration } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 
-/** What a run's session did before its first step, and how long each took. @param {any} run */
-function done(run) {
+/** Why one waits for it. @type {Record<string, string>} */
+const REASONS = {
+  starting: "Loads the training libraries.",
+  checking: "Makes sure that the model and the corpora are the ones this run was prepared with.",
+  loading: "Reads the model\u2019s weights into memory.",
+  restoring: "Puts weights and optimizer state back, bit for bit.",
+  baseline: "Measures the model before training, so that you can see what changes.",
+};
+
+/** The way to the first step, each phase once. @param {any} run */
+function wayOf(run) {
   /** @type {any[]} */
-  const found = [];
+  const way = [];
   for (const one of run.phases || []) {
-    if (!one.preparing) break;
-    const former = found.find((other) => other.name === one.name);
-    if (former) former.seconds = (former.seconds ?? 0) + (one.seconds ?? 0);
-    else found.push({ ...one });
+    const last = way[way.length - 1];
+    if (last?.name === one.name) last.seconds = (last.seconds ?? 0) + (one.seconds ?? 0);
+    else way.push({ ...one });
   }
-  return found.filter((one) => one.name !== run.phase?.name);
+  return run.phase.name === "starting" ? [{ ...run.phase, began: 1 }, ...way] : way;
 }
 
-/** What the trainer does now and how far it is; before the first step also what it did. @param {{run: any}} props */
+/** What comes before the first step: what is done, what is under way, what is to come. @param {{run: any}} props */
+function Way({ run }) {
+  return h("ol", { class: "run-way", "aria-label": "Before the first step" }, wayOf(run).map((one) => {
+    const now = one.name === run.phase.name;
+    const kind = now ? "now" : one.began == null ? "next" : "done";
+    return h("li", { key: one.name, class: `run-way-${kind}`, "aria-current": now ? "step" : undefined },
+      one.title, kind === "done" && one.seconds != null && h("span", { class: "muted" }, ` ${duration(one.seconds)}`));
+  }));
+}
+
+/** What the trainer does now and how far it is. @param {{run: any}} props */
 export function Phase({ run }) {
-  const phase = run.phase;
+  const { phase } = run;
   if (!phase) return null;
   const told = amounts(phase);
   const waiting = phase.name === "training" && (run.step ?? 0) <= phase.step;
   const words = waiting ? `Training: waiting for step ${phase.step + 1}` : phase.title;
-  const counted = phase.total != null;
-  return h("div", { class: "run-phase", role: "group", "aria-label": "Phase" },
-    phase.preparing && done(run).length > 0 && h("ol", { class: "run-phases-past" },
-      done(run).map((one) => h("li", { key: one.name }, one.title,
-        one.seconds != null && h("span", { class: "muted" }, ` ${duration(one.seconds)}`)))),
+  return h("div", { class: `run-phase${phase.preparing ? " card" : ""}`, role: "group", "aria-label": "Phase" },
+    phase.preparing && h(Way, { run }),
     h("p", { class: "run-phase-now" }, h("strong", {}, words),
-      told ? h("span", { class: "muted" }, ` · ${told}`) : null,
+      told ? h("span", { class: "muted figures" }, ` · ${told}`) : null,
       phase.saving && h("span", { class: "muted" }, ` · saving ${phase.saving} meanwhile`)),
-    (counted || phase.name !== "training")
-      && h(Progress, { label: words, done: phase.done, total: phase.total, text: told }));
+    phase.name !== "training" && h(Progress, { label: words, done: phase.done, total: phase.total, text: told }),
+    phase.preparing && REASONS[phase.name] && h("p", { class: "hint" }, REASONS[phase.name]));
 }

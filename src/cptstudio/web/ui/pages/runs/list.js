@@ -99,7 +99,8 @@ export function RunList({ runs, pinned }) {
     { id: "state", title: "State", sortable: true,
       cell: (/** @type {any} */ run) => run.kind === "imported"
         ? h(Badge, { icon: "file" }, "Imported, read-only")
-        : h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position }) },
+        : h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position,
+          phase: run.phase }) },
     { id: "sparkline", title: "Loss", cell: (/** @type {any} */ run) => h("div", { class: "row-spark" },
       h(Sparkline, { values: run.sparkline, label: `Course of the loss of ${nameOf(run)}` }),
       h("span", { class: "figures" }, number(run.loss))) },
