@@ -137,8 +137,12 @@ def phase_of(
         )  # fmt: skip
     stopping = stopping or record.stopping
     # Until it can stop, it finishes a step or gives an evaluation up; a save is what stopping does.
-    name = record.name if not stopping or record.name in ("saving", "ending") else "stopping"
-    return record.model_copy(update={"name": name, "stopping": stopping})
+    if not stopping or record.name in ("saving", "ending"):
+        return record.model_copy(update={"stopping": stopping})
+    nothing = ("number", "of", "done", "total", "unit", "rate", "remaining")
+    return record.model_copy(
+        update={"name": "stopping", "stopping": True, "detail": "", **dict.fromkeys(nothing)}
+    )
 
 
 def title_of(phase: Phase) -> str:
@@ -151,7 +155,7 @@ def title_of(phase: Phase) -> str:
     if phase.detail and phase.name in ("checking", "saving"):
         separator = " " if phase.name == "saving" else ": "
         title = f"{title}{separator}{phase.detail}"
-    return f"{title}, {phase.number} of {phase.of}" if phase.number and phase.of else title
+    return f"{title}, {phase.number:,} of {phase.of:,}" if phase.number and phase.of else title
 
 
 def last_session_phases(run_directory: Path) -> list[SessionPhase]:
