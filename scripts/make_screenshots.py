@@ -61,8 +61,6 @@ def measure(workspace: Path) -> None:
 
 def ask_models(page: Page) -> None:
     """Two models on one prompt, and the alternatives of a token."""
-    page.get_by_role("button", name="Load 2 models").click()
-    expect(page.get_by_text("In memory", exact=True)).to_be_visible(timeout=LOADING_MS)
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.get_by_role("article").first).to_be_visible(timeout=LOADING_MS)
     stop = page.get_by_role("button", name="Stop", exact=True)

@@ -78,3 +78,19 @@ class Sampling(Asked, ReadsNumbers):
 
 SUITE_SAMPLING: Final = Sampling(max_tokens=64)
 """How the prompts of a suite are completed, and those of a run, where nothing else is chosen."""
+
+PLAYGROUND_SAMPLING: Final[dict[str, dict[str, float]]] = {
+    "text": {
+        "temperature": 0.8,
+        "top_p": 0.95,
+        "repetition_penalty": 1.1,
+        "repetition_context": 64,
+    },
+    "chat": {"temperature": 0.7, "top_p": 0.9},
+}
+"""What the playground begins with, for raw text and for chat.
+
+A base model that always takes the likeliest token soon repeats itself (Holtzman et al. 2020, "The
+Curious Case of Neural Text Degeneration"), and small ones do so when sampled, too. Models that were
+trained to chat seldom do, and a penalty harms their code and lists.
+"""

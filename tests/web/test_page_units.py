@@ -10,6 +10,7 @@ from pathlib import Path
 from cptstudio.evaluation.merging import SHARES
 from cptstudio.evaluation.model_requests import Measured
 from cptstudio.prompt_suites import Suite
+from cptstudio.sampling import PLAYGROUND_SAMPLING
 from scripts.node import node_command
 
 UNITS = sorted((Path(__file__).parent / "ui").glob("*.test.mjs"))
@@ -19,7 +20,9 @@ def test_what_the_pages_compute() -> None:
     assert len(UNITS) > 5
     command = node_command("--test", *map(str, UNITS))
     schemas = {
-        "SAMPLING_SCHEMA": json.dumps(Suite.model_json_schema()),
+        "SAMPLING_SCHEMA": json.dumps(
+            Suite.model_json_schema() | {"playground": PLAYGROUND_SAMPLING}
+        ),
         "MEASURED_SCHEMA": json.dumps(Measured.model_json_schema()),
         "USUAL_SHARES": ", ".join(f"{share:g}" for share in SHARES),
     }

@@ -101,7 +101,9 @@ class Lab:
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("console", lambda message: self._note(message.text))
         models = {"models": ",".join(references)} if references else {}
-        page.goto("/playground?" + urlencode(models | query))
+        # What is compared with a text asked by itself is the likeliest one.
+        likeliest = {"temperature": 0, "top_p": 0, "repetition_penalty": 1}
+        page.goto("/playground?" + urlencode(models | likeliest | query))
         expect(page.get_by_role("heading", name="Playground", level=1)).to_be_visible()
         return page
 

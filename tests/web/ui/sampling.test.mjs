@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { samplingSchema, suiteSampling, textSampling } from "../../../src/cptstudio/web/ui/lib/sampling.js";
 import * as heldOut from "../../../src/cptstudio/web/ui/pages/evaluate/held_out.js";
-import { problemOf, queryOf, samplingOf,
+import { presetOf, PRESETS, problemOf, queryOf, samplingOf,
   stopStrings } from "../../../src/cptstudio/web/ui/pages/playground/sampling.js";
 
 const measured = JSON.parse(process.env["MEASURED_SCHEMA"] ?? "null").properties;
@@ -17,7 +17,9 @@ test("fields and usual values are the server's", () => {
   assert.deepEqual(Object.keys(usual(textSampling.value)), numbers);
   assert.equal(usual(textSampling.value).max_tokens, 100);
   assert.deepEqual(usual(suiteSampling.value), { ...usual(textSampling.value), max_tokens: 64 });
-  assert.deepEqual(samplingOf({}), { ...usual(textSampling.value), stop: [] });
+  const { text, chat } = samplingSchema.value.playground;
+  assert.deepEqual(samplingOf({}), { ...usual(textSampling.value), ...text, stop: [] });
+  assert.deepEqual(samplingOf({ mode: "chat" }), { ...usual(textSampling.value), ...chat, stop: [] });
 });
 
 test("bounds are the server's, and so are the words", () => {
@@ -33,7 +35,22 @@ test("bounds are the server's, and so are the words", () => {
 test("nothing that was typed is left out", () => {
   const typed = Array.from({ length: 20 }, (_, index) => `end ${index}`);
   assert.deepEqual(stopStrings(typed.join("\n")), typed);
-  assert.equal(queryOf(samplingOf({ max_tokens: "7", seed: "3" }), []).max_tokens, "7");
+  assert.equal(queryOf(samplingOf({ max_tokens: "7", seed: "3" }), [], "text").max_tokens, "7");
+});
+
+test("each preset is known by its values, and so is what was asked with it", () => {
+  for (const { title, values } of PRESETS) {
+    const query = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
+    assert.equal(presetOf(query), title);
+    assert.equal(presetOf({ ...query, max_tokens: "7", seed: "3" }), title);
+    const again = queryOf(samplingOf(query), [], "text");
+    assert.deepEqual(samplingOf(Object.fromEntries(Object.entries(again).filter(([, value]) => value))),
+      samplingOf(query));
+  }
+  const { temperature, repetition_penalty: penalty } = samplingOf(PRESETS[1].values);
+  assert.deepEqual([temperature, penalty], [0, 1]);
+  assert.equal(presetOf({ temperature: "0.3" }), "");
+  assert.equal(queryOf(samplingOf({ temperature: "0" }), [], "text").temperature, "0");
 });
 
 test("what is measured on held-out text has the server's bounds and usual values", () => {

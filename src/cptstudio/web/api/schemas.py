@@ -11,6 +11,7 @@ from cptstudio.corpus.manifest import BuildChoices
 from cptstudio.corpus.ocr import find_engine
 from cptstudio.metrics import Metric
 from cptstudio.prompt_suites import Suite
+from cptstudio.sampling import PLAYGROUND_SAMPLING
 from cptstudio.settings import TrainingSettings
 from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
@@ -44,8 +45,11 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     @route(bp, "GET", "/sampling-schema", summary="JSON Schema of a suite and its sampling")
     def sampling_schema() -> dict[str, Any]:
-        """`$defs.Sampling` has the fields, bounds and usual values of all sampling."""
-        return Suite.model_json_schema()
+        """`$defs.Sampling` has the fields, bounds and usual values of all sampling.
+
+        `playground` has what the playground begins with instead, for raw text and for chat.
+        """
+        return Suite.model_json_schema() | {"playground": PLAYGROUND_SAMPLING}
 
     @route(bp, "GET", "/build-schema", summary="JSON Schema of a corpus's build settings")
     def build_schema() -> dict[str, Any]:

@@ -54,7 +54,7 @@ export const inferenceError = signal(/** @type {ApiError | null} */ (null));
 
 let asked = 0;
 
-/** Ask for the inference worker's state again. */
+/** Ask for the inference worker's state again. @returns {Promise<InferenceState | null>} null: it is not known */
 export async function refreshInference() {
   asked += 1;
   const turn = asked;
@@ -64,9 +64,11 @@ export async function refreshInference() {
       inference.value = answer;
       inferenceError.value = null;
     }
+    return answer;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (turn === asked) inferenceError.value = error;
+    return null;
   }
 }
 

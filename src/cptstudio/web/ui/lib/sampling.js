@@ -14,6 +14,10 @@ const numbers = (schema) => readSettings(schema).filter(({ kind }) => kind === "
 /** The numbers of a text's sampling. */
 export const textSampling = computed(() => numbers(samplingSchema.value?.["$defs"]["Sampling"]));
 
+/** What the playground begins with in place of these, for raw text and for chat. */
+export const playgroundSampling = computed(() =>
+  /** @type {Record<"text" | "chat", Record<string, number>>} */ (samplingSchema.value?.["playground"] ?? {}));
+
 /** The same for a suite, whose usual values differ. */
 export const suiteSampling = computed(() => numbers(samplingSchema.value)
   .map((one) => ({ ...one, name: one.name.replace("sampling.", "") })));

@@ -1,6 +1,7 @@
 /** Playground: one prompt, several models side by side. */
 import { ModelChoice, modelsFromQuery, modelsToQuery, resolved, useTestingModels } from "../components/model_choice.js";
 import { Problem } from "../components/elements.js";
+import { bytes } from "../lib/format.js";
 import { useInference } from "../lib/inference.js";
 import { h, useEffect, useState } from "../lib/preact.js";
 import { route, setQuery } from "../lib/router.js";
@@ -26,19 +27,17 @@ function restore(entry) {
   system.value = first?.chat?.find((/** @type {any} */ turn) => turn.role === "system")?.content ?? "";
   prompt.value = first?.chat ? "" : first?.text ?? promptWords(first);
   setQuery({ models: modelsToQuery(labels), mode: first?.chat ? "chat" : null,
-    ...queryOf(entry.sampling, entry.seeds) }, { push: true });
+    ...queryOf(entry.sampling, entry.seeds, first?.chat ? "chat" : "text") }, { push: true });
   document.getElementById("prompt")?.scrollIntoView({ block: "center" });
 }
 
 /**
- * Why nothing can be generated now; "" when it can.
+ * Those that are not in memory.
  * @param {InferenceState | null} inference @param {string[]} chosen
  */
-function hindrance(inference, chosen) {
-  if (!chosen.length) return "Choose a model first.";
-  if (session.loading.value) return "The models are being loaded.";
+function missingOf(inference, chosen) {
   const there = inference?.running ? inference.models.map((model) => model.label) : [];
-  return chosen.every((one) => there.includes(one)) ? "" : "Load the models first.";
+  return chosen.filter((one) => !there.includes(one));
 }
 
 /**
@@ -60,8 +59,14 @@ export default function Playground() {
   const inference = useInference();
   const sampling = useSampling();
   const chosen = resolved(models, modelsFromQuery(route.value.query["models"])).slice(0, MOST_MODELS);
-  const why = hindrance(inference, chosen);
-  const ready = why === "";
+  const missing = missingOf(inference, chosen);
+  const usable = chosen.length > 0 && chosen.every((one) =>
+    !models || models.some((model) => model.reference === one && !model.error));
+  const why = !chosen.length ? "Choose a model first." : !usable ? "Remove the model that cannot be used." : "";
+  const size = (models || []).filter((model) => missing.includes(model.reference))
+    .reduce((sum, model) => sum + (model.bytes ?? 0), 0);
+  const loads = missing.length && !why ? `Loads ${size ? `${bytes(size)} of weights` : "the models"} first.` : "";
+  const ready = why === "" && missing.length === 0;
   const [looked, setLooked] = useState(false);
   useEffect(() => {
     if (inference && !looked) {
@@ -86,9 +91,9 @@ export default function Playground() {
       h(Models, { ready, chosen },
         h(ModelChoice, { models, error, reload, chosen, most: MOST_MODELS, legend: "Choose models",
           onChange: (references) => setQuery({ models: modelsToQuery(references) }) })),
-      h(InferenceBar, { inference, chosen, models })),
+      h(InferenceBar, { inference })),
     sampling.error !== null && h(Problem, { key: "problem", error: sampling.error, retry: sampling.reload }),
-    sampling.ready && h(PromptForm, { key: "prompt", chosen, ready, why,
+    sampling.ready && h(PromptForm, { key: "prompt", chosen, why, loads,
       chatPossible: chosen.length > 0 && chosen.every(chats) }),
     h(Texts, { key: "texts" }),
     h(History, { key: "history", restore }),

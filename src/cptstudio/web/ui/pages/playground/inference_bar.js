@@ -1,4 +1,4 @@
-/** What is in memory, what it takes, when it ends; loading and unloading are the user's to start. */
+/** What is in memory, what it takes, when it ends. */
 import { announce, toastError } from "../../components/announce.js";
 import { Badge, Button, Icon, Problem } from "../../components/elements.js";
 import { Progress } from "../../components/progress.js";
@@ -8,19 +8,15 @@ import { h, useState } from "../../lib/preact.js";
 import { session } from "./session.js";
 
 /** @typedef {import("../../lib/inference.js").InferenceState} InferenceState */
-/** @typedef {import("../../components/model_choice.js").EvaluationModel} EvaluationModel */
-
-/** @param {{task: import("../../lib/inference.js").Task}} props */
-function Loading({ task }) {
+/** How far loading is; Generate began it, and Stop ends it. */
+export function Loading() {
+  const task = session.loading.value;
+  if (!task) return null;
   const { progress } = task;
-  const words = progress
-    ? `${progress.doing} (${progress.done + 1} of ${progress.total})`
-    : "starting the process that holds the models";
+  const words = progress ? `${progress.doing} (${progress.done + 1} of ${progress.total})` : "Starting…";
   return h("div", { class: "job" },
     h("div", { class: "job-head" },
-      h("strong", {}, "Loading"), h("span", { class: "job-state" }, words),
-      h(Button, { small: true, onClick: () => session.cancelLoad().catch(toastError) },
-        "Cancel")),
+      h("strong", {}, "Loading models"), h("span", { class: "job-state" }, words)),
     h(Progress, { label: "Loading models", done: progress?.done, total: progress?.total, text: words }));
 }
 
@@ -55,29 +51,14 @@ function InMemory({ inference }) {
 /** @param {number} seconds */
 const inMinutes = (seconds) => (seconds >= 60 ? `${Math.round(seconds / 60)} min` : duration(seconds));
 
-/** @param {{inference: InferenceState | null, chosen: string[], models: EvaluationModel[] | null}} props */
-export function InferenceBar({ inference, chosen, models }) {
-  const loading = session.loading.value;
-  const there = inference?.running ? inference.models.map((model) => model.label) : [];
-  const missing = chosen.filter((one) => !there.includes(one));
-  const others = there.filter((one) => !chosen.includes(one));
-  const usable = chosen.every((one) => models?.some((model) => model.reference === one && !model.error));
-  const size = (models || []).filter((model) => missing.includes(model.reference))
-    .reduce((sum, model) => sum + (model.bytes ?? 0), 0);
+/** @param {{inference: InferenceState | null}} props */
+export function InferenceBar({ inference }) {
+  const there = inference?.running ? inference.models : [];
   return h("div", { class: "inference-bar" },
     inferenceError.value && h(Problem, { error: inferenceError.value, retry: () => void refreshInference() }),
-    loading ? h(Loading, { task: loading }) : there.length > 0 && inference && h(InMemory, { inference }),
-    inference && !inference.running && inference.last_end && !loading && !session.notice.value
+    there.length > 0 && inference && h(InMemory, { inference }),
+    inference && !inference.running && inference.last_end && !session.loading.value && !session.notice.value
       && h("div", { class: "notice" },
         h(Icon, { name: "info" }),
-        h("div", {}, "The models are no longer in memory. ", inference.last_end)),
-    !loading && missing.length > 0 && h("div", { class: "row" },
-      h(Button, { kind: "primary", disabled: !usable, onClick: () => session.load(chosen) },
-        missing.length === chosen.length
-          ? `Load ${chosen.length === 1 ? "the model" : `${chosen.length} models`}`
-          : `Load ${missing.length} more`),
-      h("span", { class: "hint" }, [
-        size > 0 && `${bytes(size)} of weights are read into memory`,
-        others.length > 0 && `${others.join(", ")} will leave memory`,
-      ].filter(Boolean).join("; "), size > 0 || others.length ? "." : "")));
+        h("div", {}, "The models are no longer in memory. ", inference.last_end)));
 }

@@ -2,6 +2,7 @@
 import { Button, Icon } from "../../components/elements.js";
 import { h, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
+import { Loading } from "./inference_bar.js";
 import { prompt, system } from "./prompt_state.js";
 import { samplingIsGood, samplingOf, seedsOf } from "./sampling.js";
 import { session } from "./session.js";
@@ -51,12 +52,15 @@ function ModeChoice({ chat, possible }) {
     !possible && h("span", { class: "hint" }, "Chat needs models that all have a chat template."));
 }
 
-/** @param {{chosen: string[], ready: boolean, chatPossible: boolean, why: string}} props why: it cannot begin, or "" */
-export function PromptForm({ chosen, ready, chatPossible, why }) {
+/**
+ * @param {{chosen: string[], chatPossible: boolean, why: string, loads: string}} props
+ *   why: it cannot begin, or ""; loads: what is done first
+ */
+export function PromptForm({ chosen, chatPossible, why, loads }) {
   const { query } = route.value;
   const chat = query.mode === "chat";
-  const busy = session.busy.value > 0;
-  const able = ready && !busy && samplingIsGood(query) && (!chat || (chatPossible && prompt.value.trim() !== ""));
+  const busy = session.busy.value > 0 || session.loading.value !== null;
+  const able = !why && !busy && samplingIsGood(query) && (!chat || (chatPossible && prompt.value.trim() !== ""));
   const talking = chat && session.texts.value.some((text) =>
     text.version.value >= 0 && text.state && "chat" in text.state.origin);
   const go = () => able && (chat ? send(chosen, query) : generate(chosen, query));
@@ -90,21 +94,23 @@ export function PromptForm({ chosen, ready, chatPossible, why }) {
       })),
     h(SettingsForm, { chat }),
     h("div", { class: "row" },
-      h(Button, { kind: "primary", icon: "play", disabled: !able, onClick: go }, chat ? "Send" : "Generate"),
-      busy && h(Button, { icon: "stop", onClick: () => session.stop() }, "Stop"),
+      busy
+        ? h(Button, { kind: "primary", icon: "stop", key: "stop", onClick: () => session.stop() }, "Stop")
+        : h(Button, { kind: "primary", icon: "play", key: "go", disabled: !able, onClick: go },
+          chat ? "Send" : "Generate"),
       !chat && session.texts.value.length > 0 && h(Button, { icon: "again", disabled: !able, onClick: again },
         "Again with a new seed"),
       talking && h(Button, { disabled: busy, onClick: () => { session.texts.value = []; } }, "New conversation"),
-      h("span", { class: "hint" }, why || h("span", { class: "shortcut-hint" }, h("kbd", {}, "Ctrl"), " ",
-        h("kbd", {}, "Enter")))),
-    session.notice.value && h(NoticeOf, { chosen, ready }));
+      h("span", { class: "hint" }, why || (!busy && loads)
+        || h("span", { class: "shortcut-hint" }, h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "Enter")))),
+    h(Loading, {}),
+    session.notice.value && h(NoticeOf, {}));
 }
 
 /** With what the URL says by now. @param {string[]} chosen */
 const go2 = (chosen) => generate(chosen, route.peek().query);
 
-/** @param {{chosen: string[], ready: boolean}} props */
-function NoticeOf({ chosen, ready }) {
+function NoticeOf() {
   const notice = session.notice.value;
   return notice && h("div", { class: "notice notice-bad", role: "alert" }, h(Icon, { name: "alert" }),
     h("div", { class: "stack notice-stack" },
@@ -112,7 +118,5 @@ function NoticeOf({ chosen, ready }) {
       notice.problems.length > 0 && h("ul", {},
         notice.problems.map((sentence) => h("li", { key: sentence }, sentence))),
       h("div", { class: "row" },
-        !ready && chosen.length > 0 && h(Button, { small: true, kind: "primary",
-          disabled: session.loading.value !== null, onClick: () => session.load(chosen) }, "Load again"),
         h(Button, { small: true, onClick: () => { session.notice.value = null; } }, "Close"))));
 }

@@ -1,6 +1,6 @@
 /** How tokens are chosen: what the form offers, and its state in the URL. */
 
-import { textSampling } from "../../lib/sampling.js";
+import { playgroundSampling, textSampling } from "../../lib/sampling.js";
 import { checkedNumber } from "../../lib/typed_number.js";
 
 /** @typedef {Pick<import("../../lib/sampling.js").Setting, "name"|"title"|"help"|"unit"|"initial"|"limits">} Setting */
@@ -12,22 +12,41 @@ export const SEEDS = { name: "seeds", title: "Seeds at once", initial: 1, unit: 
   limits: { whole: true, least: 1, most: MOST_SEEDS },
   help: "More than one: a grid, a row for each seed, a column for each model." };
 
+const RECOMMENDED = { temperature: null, top_p: null, top_k: null, min_p: null, repetition_penalty: null,
+  repetition_context: null };
+
 /** @type {readonly {title: string, hint: string, values: Record<string, string | null>}[]} */
 export const PRESETS = [
-  { title: "Greedy", hint: "always the likeliest token",
-    values: { temperature: null, top_p: null, top_k: null, min_p: null } },
-  { title: "Balanced", hint: "temperature 0.7, top-p 0.95",
-    values: { temperature: "0.7", top_p: "0.95", top_k: null, min_p: null } },
-  { title: "Varied", hint: "temperature 1, min-p 0.05",
-    values: { temperature: "1", top_p: null, top_k: null, min_p: "0.05" } },
+  { title: "Recommended", hint: "Varied, and without the loops that base models fall into", values: RECOMMENDED },
+  { title: "Deterministic", hint: "Always the likeliest token: what the model knows best",
+    values: { ...RECOMMENDED, temperature: "0", top_p: "0", repetition_penalty: "1" } },
+  { title: "Creative", hint: "Temperature 1.1, min-p 0.05",
+    values: { ...RECOMMENDED, temperature: "1.1", top_p: "0", min_p: "0.05" } },
 ];
+
+/** What kind of prompt the URL asks for. @param {Record<string, string>} query @returns {"text" | "chat"} */
+const kindOf = (query) => (query.mode === "chat" ? "chat" : "text");
+
+/** What a setting is where nothing is given. @param {Setting} setting @param {"text" | "chat"} kind */
+export const usualOf = (setting, kind) => playgroundSampling.value[kind]?.[setting.name] ?? setting.initial;
+
+/** The way of sampling that the URL asks for, by its name; "" where it is none of them. @param {Record<string, string>}
+ *  query */
+export function presetOf(query) {
+  const asked = samplingOf(query);
+  return PRESETS.find(({ values }) => {
+    const meant = samplingOf({ ...query, ...Object.fromEntries(Object.entries(values).map(([name, value]) =>
+      [name, value ?? ""])) });
+    return Object.keys(values).every((name) => meant[name] === asked[name]);
+  })?.title ?? "";
+}
 
 /** What is wrong with a setting's text, "" if nothing. @param {Setting} setting @param {string | undefined} text */
 export const problemOf = (setting, text) => checkedNumber(text ?? "", setting.limits).problem;
 
 /** @param {Setting} setting @param {Record<string, string>} query @returns {any} */
 function valueOf(setting, query) {
-  return checkedNumber(query[setting.name] ?? "", setting.limits).number ?? setting.initial;
+  return checkedNumber(query[setting.name] ?? "", setting.limits).number ?? usualOf(setting, kindOf(query));
 }
 
 /** Strings that end a text: one a line; \n, \t and \\ are understood. @param {string | undefined} text */
@@ -62,13 +81,16 @@ export function seedsOf(query) {
 export const samplingIsGood = (query) =>
   [...textSampling.value, SEEDS].every((setting) => problemOf(setting, query[setting.name]) === "");
 
-/** Parameters of the URL for a sampling that was asked before. @param {any} sampling @param {number[]} seeds */
-export function queryOf(sampling, seeds) {
+/**
+ * Parameters of the URL for a sampling that was asked before.
+ * @param {any} sampling @param {number[]} seeds @param {"text" | "chat"} kind
+ */
+export function queryOf(sampling, seeds, kind) {
   /** @type {Record<string, string | null>} */
   const query = {};
-  for (const { name, initial } of textSampling.peek()) {
-    const value = sampling?.[name];
-    query[name] = value == null || value === initial ? null : String(value);
+  for (const setting of textSampling.peek()) {
+    const value = sampling?.[setting.name];
+    query[setting.name] = value == null || value === usualOf(setting, kind) ? null : String(value);
   }
   if (seeds?.length) query.seed = seeds[0] ? String(seeds[0]) : null;
   query.seeds = seeds?.length > 1 ? String(seeds.length) : null;

@@ -35,7 +35,7 @@ function noticeOf(error) {
   if (error instanceof ApiError && error.status === 404) {
     return {
       message: "The server was started again in the meantime, or has forgotten this work: nothing more comes. What is "
-        + "there stays. Load the models again to go on.",
+        + "there stays. Generate again to go on.",
       problems: [],
     };
   }
@@ -61,15 +61,21 @@ export class Session {
     this.stopping = false;
   }
 
-  /** Bring models into memory, others out. @param {string[]} references */
-  async load(references) {
-    this.notice.value = null;
-    try {
-      await this.followLoad(await load(references));
-    } catch (error) {
-      this.loading.value = null;
-      this.notice.value = noticeOf(error);
-    }
+  /**
+   * Bring models into memory that are not there.
+   * @param {string[]} references @param {boolean} keep whether others stay there
+   * @returns {Promise<boolean>} whether all are there now
+   */
+  async ensure(references, keep) {
+    // Asked anew, since the process may have ended a moment ago.
+    const all = async () => {
+      const state = await refreshInference();
+      const there = state?.running ? state.models.map((model) => model.label) : [];
+      return references.every((one) => there.includes(one));
+    };
+    if (await all()) return true;
+    await this.followLoad(await load(references, keep));
+    return all();
   }
 
   /** @param {Task} task */
@@ -88,10 +94,6 @@ export class Session {
       this.loading.value = null;
       await refreshInference();
     }
-  }
-
-  async cancelLoad() {
-    if (this.loading.value) await cancelTask(this.loading.value.id);
   }
 
   /**
@@ -115,7 +117,7 @@ export class Session {
     const prompts = labels.map((_, index) => targets[index * seeds.length].prompt);
     const same = prompts.every((prompt) => JSON.stringify(prompt) === JSON.stringify(prompts[0]));
     return this.run({ labels, prompts: same ? prompts.slice(0, 1) : prompts, sampling,
-      seeds: seeds.length > 1 ? seeds : [] }, targets.map((target) => target.text));
+      seeds: seeds.length > 1 ? seeds : [] }, targets.map((target) => target.text), false);
   }
 
   /** One text again. @param {MadeText} text @param {number} seed */
@@ -177,14 +179,22 @@ export class Session {
       remember: false }, [text]);
   }
 
-  /** @param {any} ask @param {MadeText[]} targets of the task, in its order */
-  async run(ask, targets) {
+  /**
+   * @param {any} ask @param {MadeText[]} targets of the task, in its order
+   * @param {boolean} keep whether models that it does not need stay in memory
+   */
+  async run(ask, targets, keep = true) {
     this.notice.value = null;
     this.stopping = false;
     this.busy.value += 1;
-    announce(`Writing ${many(targets.length)}.`);
     let id = "";
     try {
+      if (!(await this.ensure(ask.labels, keep)) || this.stopping) {
+        batch(() => targets.forEach((text) => text.end(this.stopping ? "cancelled" : "failed", null, null)));
+        return;
+      }
+      targets.forEach((text) => { text.asked = performance.now(); });
+      announce(`Writing ${many(targets.length)}.`);
       const task = await complete({ alternatives: ALTERNATIVES, remember: true, ...ask });
       id = task.id;
       this.tasks.add(id);
@@ -227,7 +237,10 @@ export class Session {
   /** Ask for no more of anything. */
   stop() {
     this.stopping = true;
-    for (const id of this.tasks) cancelTask(id).catch((error) => { this.notice.value = noticeOf(error); });
+    const loading = this.loading.peek();
+    for (const id of [...this.tasks, ...(loading ? [loading.id] : [])]) {
+      cancelTask(id).catch((error) => { this.notice.value = noticeOf(error); });
+    }
   }
 
   /** Take up work that began before the page was loaded. @param {Task[]} tasks what is running */

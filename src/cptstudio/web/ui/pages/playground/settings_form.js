@@ -3,11 +3,12 @@ import { Button, Field } from "../../components/elements.js";
 import { h, withValue } from "../../lib/preact.js";
 import { route, setQuery } from "../../lib/router.js";
 import { textSampling } from "../../lib/sampling.js";
-import { inWords, PRESETS, problemOf, SEEDS, seedsOf, samplingOf } from "./sampling.js";
+import { inWords, presetOf, PRESETS, problemOf, SEEDS, seedsOf, samplingOf, usualOf } from "./sampling.js";
 import { randomSeed } from "./text_card.js";
 
-/** @param {{setting: import("./sampling.js").Setting}} props */
-function NumberSetting({ setting }) {
+/** @param {{setting: import("./sampling.js").Setting, kind: "text" | "chat"}} props */
+function NumberSetting({ setting, kind }) {
+  const usual = usualOf(setting, kind);
   const text = route.value.query[setting.name] ?? "";
   const problem = problemOf(setting, text);
   return h(Field, {
@@ -15,7 +16,7 @@ function NumberSetting({ setting }) {
     control: (attributes) => h("input", {
       ...attributes, type: "text", inputMode: setting.limits.whole ? "numeric" : "decimal", autocomplete: "off",
       value: text,
-      placeholder: setting.initial === null ? "all" : String(setting.initial),
+      placeholder: usual === null ? "all" : String(usual),
       onInput: withValue((text) => setQuery({ [setting.name]: text })),
     }),
   });
@@ -26,17 +27,21 @@ export function SettingsForm({ chat }) {
   const { query } = route.value;
   const sampling = samplingOf(query);
   const seeds = seedsOf(query);
+  const kind = chat ? "chat" : "text";
+  const preset = presetOf(query);
+  const named = preset === "Recommended" ? `Recommended for ${chat ? "chat" : "base"} models` : preset;
   const same = seeds.length > 1 && sampling.temperature === 0;
   return h("details", { class: "sampler" },
-    h("summary", {}, h("strong", {}, "Sampling"), " ", h("span", { class: "hint" }, inWords(sampling, seeds.length))),
+    h("summary", {}, h("strong", {}, "Sampling"), " ", h("span", { class: "hint" },
+      `${named ? `${named}: ` : ""}${inWords(sampling, seeds.length)}`)),
     h("div", { class: "sampler-body" },
-      h("div", { class: "row", role: "group", "aria-label": "Usual ways" }, PRESETS.map((preset) =>
-        h(Button, { key: preset.title, small: true, title: preset.hint, onClick: () => setQuery(preset.values) },
-          preset.title)),
+      h("div", { class: "row", role: "group", "aria-label": "Presets" }, PRESETS.map(({ title, hint, values }) =>
+        h(Button, { key: title, small: true, title: hint, "aria-pressed": title === preset ? "true" : "false",
+          onClick: () => setQuery(values) }, title)),
         h(Button, { small: true, onClick: () => setQuery({ seed: randomSeed() }) }, "New seed")),
       h("div", { class: "sampler-grid" },
-        textSampling.value.map((setting) => h(NumberSetting, { key: setting.name, setting })),
-        !chat && h(NumberSetting, { key: "seeds", setting: SEEDS }),
+        textSampling.value.map((setting) => h(NumberSetting, { key: setting.name, setting, kind })),
+        !chat && h(NumberSetting, { key: "seeds", setting: SEEDS, kind }),
         h(Field, {
           label: "Stop at", hint: "A string a line; \\n is a line end. The text ends before the first that comes.",
           control: (attributes) => h("textarea", { ...attributes, rows: 2, spellcheck: false, value: query.stop ?? "",

@@ -37,7 +37,6 @@ export function Texts() {
         change: (on) => setQuery({ colour: on ? "1" : null }) }),
       columns > 1 && h(Toggle, { name: "departs", label: "Mark where they depart", on: mark,
         change: (on) => setQuery({ departs: on ? null : "0" }) }),
-      session.busy.value > 0 && h(Button, { small: true, icon: "stop", onClick: () => session.stop() }, "Stop writing"),
       texts.length > 1 && h(Button, { small: true, icon: "play", disabled: able.length === 0 || session.busy.value > 0,
         onClick: () => session.goOn(able) },
         `Continue all${able.length && able.length < texts.length ? ` (${able.length})` : ""}`)),
