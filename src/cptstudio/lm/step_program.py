@@ -12,6 +12,7 @@ The network is the one of `network_program`, with its weights unread.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -20,11 +21,15 @@ from typing import Any
 
 from cptstudio import job_programs
 from cptstudio.light_imports import leave_out_torch
+from cptstudio.lm.fewer_layers import Measured, by_fewer_layers, one_of_each_layer
 
 MOST_OPERATIONS = 60_000
 """In a graph that is built whole: two or three seconds."""
 _SHORT = (32, 64, 96)
 """Lengths that a longer graph is foretold from, where a network makes operations for each token."""
+_SIZES = ("rows", "length", "streams")
+_by_length = set[str]()
+"""Questions whose graphs have as many operations whatever the length."""
 _GPU_WIDTH = 20
 """Operations side by side: MLX's own number, which `lm.cpu_kernels` changes on a CPU."""
 
@@ -46,7 +51,7 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
     import mlx.core as mx
 
     from cptstudio.lm.cpu_kernels import prepare_cpu
-    from cptstudio.lm.graph_memory import Graph, peak_bytes
+    from cptstudio.lm.graph_memory import peak_bytes
     from cptstudio.lm.loading import load_unread, unread_for_training
     from cptstudio.lm.methods import apply_method
     from cptstudio.lm.step_graph import gradient_graph, layer_graphs, on_a_gpu
@@ -64,47 +69,53 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
     prepare_cpu()
     width = _GPU_WIDTH if gpu else int(os.environ.get("MLX_BFS_MAX_WIDTH", _GPU_WIDTH))
     compute = None if dtype == mx.float32 else dtype
-    biggest = 0
 
-    def peak(graph: Graph) -> int:
-        nonlocal biggest
-        biggest = max(biggest, graph.operations)
-        return peak_bytes(graph, width)
-
-    def whole(length: int) -> float:
+    def whole(length: int) -> Measured:
         graph = gradient_graph(
             model, rows, length, streams=streams, compute_dtype=compute, long_attention=long
         )
-        return peak(graph)
+        return Measured(peak_bytes(graph, width), graph.operations)
 
-    def layer(length: int) -> float:
+    def layer(length: int) -> Measured:
         share = -(-rows // streams)
-        graphs = layer_graphs(model, share, length, long_attention=long)
-        return float(streams * max(peak(one) for one, _ in graphs))
+        graphs = [one for one, _ in layer_graphs(model, share, length, long_attention=long)]
+        most = max(peak_bytes(one, width) for one in graphs)
+        return Measured(streams * most, max(one.operations for one in graphs))
 
     with on_a_gpu(gpu):
         length = request["length"]
+        kind = json.dumps({name: request[name] for name in request if name not in _SIZES})
         if not request["checkpointing"]:
-            kept = int(_at(whole, length, lambda: biggest))
+            kept = int(_at(lambda at: by_fewer_layers(model, lambda: whole(at)), length, kind))
             return {"kept": kept, "passing": 0}
-        handed_on = max(kept for _, kept in layer_graphs(model, rows, _SHORT[0]))
-        kept = len(model.layers) * handed_on * length // _SHORT[0]
-        return {"kept": kept, "passing": int(_at(layer, length, lambda: biggest))}
+        layers = len(model.layers)
+        with one_of_each_layer(model):
+            handed_on = max(kept for _, kept in layer_graphs(model, rows, _SHORT[0]))
+            passing = int(_at(layer, length, kind))
+        return {"kept": layers * handed_on * length // _SHORT[0], "passing": passing}
 
 
-def _at(bytes_at: Callable[[int], float], length: int, operations: Callable[[], int]) -> float:
-    """The bytes at a length, foretold from short ones where the graph would be too large."""
+def _at(measured_at: Callable[[int], Measured], length: int, kind: str) -> float:
+    """The bytes at a length, foretold from short ones where the graph would be too large.
+
+    Args:
+        kind: of the question, whatever the size of a step.
+    """
     first, second, third = _SHORT
-    if length <= third:
-        return bytes_at(length)
-    low = bytes_at(first)
-    before = operations()
-    middle = bytes_at(second)
-    grown = operations() / max(1, before)
+    if length <= third or kind in _by_length:
+        return measured_at(length).bytes
+    low, middle = measured_at(first), measured_at(second)
     # Operations for each token: twice the tokens, nearly twice the operations.
-    if grown < 1.3 or operations() * length / second < MOST_OPERATIONS:
-        return bytes_at(length)
-    high = bytes_at(third)
+    if middle.operations < 1.3 * low.operations:
+        _by_length.add(kind)
+        return measured_at(length).bytes
+    if middle.operations * length / second < MOST_OPERATIONS:
+        return measured_at(length).bytes
+    return _parabola(low.bytes, middle.bytes, measured_at(third).bytes, length)
+
+
+def _parabola(low: float, middle: float, high: float, length: int) -> float:
+    first, second, _ = _SHORT
     # A parabola through the three: rows of memory grow with the length, attention with its square.
     slope, bend = (middle - low) / (second - first), (high - 2 * middle + low) / 2
     steps = (length - first) / (second - first)

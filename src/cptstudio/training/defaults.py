@@ -12,7 +12,7 @@ from cptstudio.lm.description import ModelDescription
 from cptstudio.lm.network_facts import NetworkFacts
 from cptstudio.lm.weight_formats import can_be_compiled
 from cptstudio.optimizer_records import OPTIMIZERS
-from cptstudio.settings import DEFAULT_RANK, MethodName, Settings, TrainingSettings
+from cptstudio.settings import DEFAULT_RANK, MethodName, MethodSettings, Settings, TrainingSettings
 from cptstudio.training.machine import Machine
 from cptstudio.training.resources import compute_dtype
 from cptstudio.training.sizing import Cut, Freedom, Gauge, contexts, groups
@@ -138,12 +138,9 @@ def _filled_apart_from_cut(
     has_replay = any(use.role == "replay" for use in settings.data.corpora)
     compiled = machine.accelerator != "cpu" and can_be_compiled(model.model_type)
     dtype = compute_dtype(settings, machine)
-    method = (
-        settings.method
-        if given_method
-        else _filled(settings.method, targets=targets_without_experts(network))
-    )
-    method = _filled(method, rank=DEFAULT_RANK)
+    method = settings.method
+    if not given_method:
+        method = with_adapters_chosen(method, network)
     return _changed(
         settings,
         data=_filled(settings.data, replay_share=DEFAULT_REPLAY_SHARE if has_replay else 0.0),
@@ -152,6 +149,11 @@ def _filled_apart_from_cut(
         ),
         method=_filled(method, alpha=2.0 * method.adapter_rank),
     )
+
+
+def with_adapters_chosen(method: MethodSettings, network: NetworkFacts) -> MethodSettings:
+    """Return a method with a rank, and without adapters on experts that were not named."""
+    return _filled(method, rank=DEFAULT_RANK, targets=targets_without_experts(network))
 
 
 def _kinds(

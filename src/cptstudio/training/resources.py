@@ -167,14 +167,17 @@ def estimate_memory(
     )
 
 
-def least_memory(network: NetworkFacts, settings: TrainingSettings, machine: Machine) -> int:
-    """Bytes that a step takes at least, whatever its activations need; no graph is asked for it."""
+def least_memory(
+    network: NetworkFacts, settings: TrainingSettings, machine: Machine
+) -> MemoryEstimate:
+    """Memory of a step without its activations, for which no graph is asked."""
     trained = trained_parameters(network, settings)
-    return (
-        weight_bytes(network, settings)
-        + state_bytes(network, settings)
-        + _accumulated_bytes(trained, settings)
-        + _update_bytes(trained, _streams(trained, settings, machine))
+    return MemoryEstimate(
+        weights=weight_bytes(network, settings),
+        optimizer=state_bytes(network, settings),
+        accumulated=_accumulated_bytes(trained, settings),
+        backward=0,
+        update=_update_bytes(trained, _streams(trained, settings, machine)),
     )
 
 

@@ -15,7 +15,7 @@ from cptstudio.lm.description import ModelDescription
 from cptstudio.lm.network_facts import NetworkFacts
 from cptstudio.settings import SHORTEST_CONTEXT, MethodName, TrainingSettings
 from cptstudio.training.machine import Machine
-from cptstudio.training.resources import estimate_memory, least_memory
+from cptstudio.training.resources import MemoryEstimate, estimate_memory, least_memory
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,34 @@ class Gauge:
         """Args: settings: complete but for the cut."""
         self.model, self.network, self.machine = model, network, machine
         self.settings = settings
-        self._known: dict[Cut, int] = {}
+        self._known: dict[Cut, MemoryEstimate] = {}
 
     def needed(self, cut: Cut) -> int:
         """Bytes of a step."""
         if cut not in self._known:
             settings = cut.applied(self.settings)
-            memory = estimate_memory(self.model, self.network, settings, self.machine)
-            self._known[cut] = memory.total
-        return self._known[cut]
+            self._known[cut] = estimate_memory(self.model, self.network, settings, self.machine)
+        return self._known[cut].total
 
     def least(self, cut: Cut) -> int:
         """Bytes that a step takes at least: what is known without asking for a graph."""
         if cut in self._known:
-            return self._known[cut]
-        return least_memory(self.network, cut.applied(self.settings), self.machine)
+            return self._known[cut].total
+        floor = least_memory(self.network, cut.applied(self.settings), self.machine)
+        bounds = (self._bound(floor, cut, other) for other in self._known)
+        return max(floor.total, *bounds, 0)
+
+    def _bound(self, floor: MemoryEstimate, cut: Cut, other: Cut) -> int:
+        """What a cut takes at least by another one, of which a part is there for each row."""
+        alike = (cut.kind, cut.checkpointing, cut.context >= LONG_CONTEXT) == (
+            other.kind, other.checkpointing, other.context >= LONG_CONTEXT
+        )  # fmt: skip
+        if not alike:
+            return 0
+        known = self._known[other]
+        # Activations grow with the rows, and with the length or its square.
+        part = min(1.0, cut.rows / other.rows) * min(1.0, cut.context / other.context) ** 2
+        return known.weights + known.optimizer + floor.accumulated + int(part * known.backward)
 
     def words(self, cut: Cut) -> str:
         """What a step needs, as far as it is known, such as "16.4 GB"."""
