@@ -95,6 +95,8 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     expect(plan_fact(page, "Tokens")).to_contain_text("per step")
     expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("OK")
     expect(plan_fact(page, "Trained")).to_contain_text("parameters")
+    page.get_by_text("Chosen for you, and why").click()
+    expect(page.locator(".plan-chosen")).to_contain_text("Not needed: the run fits without it.")
     machine = page.get_by_label("Plan for another machine")
     machine.fill("m3 pro 37gb")
     expect(machine).to_have_accessible_description(re.compile("sold with 18 GB, 36 GB"))
@@ -134,6 +136,24 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     name.fill("first")
     expect(name).to_have_attribute("aria-invalid", "true")
     expect(name).to_have_accessible_description(re.compile("There is a run named first"))
+    make_it_fit(page)
+
+
+def make_it_fit(page: Page) -> None:
+    """Rows that do not fit another machine are made to, by one click, and an update stays."""
+    page.get_by_label("Plan for another machine").fill("8 GB")
+    page.get_by_label("Rows", exact=True).fill("65536")
+    memory = page.locator(".plan-share", has_text="Memory")
+    expect(memory).to_contain_text("Won't fit")
+    fit = page.get_by_role("region", name="Make it fit")
+    steps = fit.get_by_role("listitem")
+    expect(steps.first).to_contain_text("Now")
+    expect(steps.nth(1)).to_contain_text(re.compile("rows at once, accumulated [0-9,]+ times"))
+    fit.get_by_role("button", name="Make it fit").click()
+    expect(memory).to_contain_text("OK")
+    expect(fit).to_have_count(0)
+    rows = int(page.get_by_label("Rows", exact=True).input_value())
+    assert rows < 65536 and 65536 % rows == 0
 
 
 def test_step_by_step_back_and_forth(page: Page, studio: RunningServer) -> None:
