@@ -49,6 +49,24 @@ def test_new_run(view: Page) -> None:
     assert_accessible(view)
 
 
+def test_the_steps_of_a_new_run(view: Page) -> None:
+    view.goto("/new?model=toy&corpus=domain&step=data")
+    for step in ("Data", "Training", "Review"):
+        expect(view.get_by_role("heading", name=step, level=2)).to_be_visible()
+        expect(view.locator(".short-plan")).to_contain_text("Memory")
+        # The plan in a line and Start are in view, whatever the step.
+        expect(view.locator(".short-fact").first).to_be_in_viewport()
+        expect(view.get_by_role("button", name="Start", exact=True)).to_be_in_viewport()
+        assert_accessible(view)
+        if step == "Training":
+            view.get_by_role("button", name="About Length").click()
+            expect(view.get_by_text("An epoch is one pass over the domain")).to_be_visible()
+            assert_accessible(view)
+            view.keyboard.press("Escape")
+        if step != "Review":
+            view.get_by_role("button", name="Next").click()
+
+
 def test_data(view: Page) -> None:
     view.goto("/data")
     expect(view.get_by_role("link", name="domain", exact=True)).to_be_visible()

@@ -329,6 +329,12 @@ def test_start_asks_before_what_cannot_fit(page: Page, studio: RunningServer) ->
     for number in re.findall(r"[\d.,]+ [A-Z]B", needed):
         expect(dialog).to_contain_text(number)
     dialog.get_by_role("button", name="Do not start").click()
+    page.get_by_role("button", name="Make it fit…").click()
+    fit = page.get_by_role("region", name="Make it fit")
+    expect(fit.get_by_role("heading")).to_be_focused()
+    fit.get_by_role("button", name="Make it fit").click()
+    expect(page.locator(".plan-share", has_text="Memory")).not_to_contain_text("Won't fit")
+    expect(fit).to_have_count(0)
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
     assert not directory.exists()
 
@@ -569,7 +575,7 @@ def test_an_empty_workspace_leads_on(
         page.goto("/data")
         expect(page.get_by_role("heading", name="No corpus yet")).to_be_visible()
         page.goto(FORM)
-        expect(page.get_by_text("There is no model on this machine yet")).to_be_visible()
+        expect(page.get_by_text("No models on this machine yet")).to_be_visible()
         expect(page.get_by_text("There is no corpus yet.")).to_be_visible()
         page.get_by_text("Download a model", exact=True).click()
         words = page.get_by_label(re.compile("^Id of a model"))
