@@ -164,6 +164,22 @@ def test_the_studios_own_folder_is_never_shown(tmp_path: Path) -> None:
     assert names == []
 
 
+def test_usual_folders_are_suggested_until_they_are_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / "Documents").mkdir(parents=True)
+    (home / "Desktop").symlink_to(home / "Documents")
+    (home / "Downloads").write_text("no folder")
+    monkeypatch.setenv("HOME", str(home))
+    web = make_web(tmp_path / "w")
+    assert web.get("/api/files")["suggestions"] == [str(home), str(home / "Documents")]
+    web.post("/api/roots", {"path": str(home / "Documents"), "confirmed": True}, 201)
+    assert web.get("/api/files")["suggestions"] == [str(home)]
+    monkeypatch.setenv("HOME", "nowhere")
+    assert web.get("/api/files")["suggestions"] == []
+
+
 def test_roots_from_the_command_line(tmp_path: Path, tree: Path) -> None:
     places = AllowedFolders(Workspace(tmp_path / "w"), [tree])
     [_, given] = places.roots()

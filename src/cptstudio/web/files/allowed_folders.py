@@ -103,10 +103,11 @@ class AllowedFolders:
 
     def suggestions(self) -> list[str]:
         """Folders that people keep documents in, as far as they are there and not allowed yet."""
-        home = Path.home()
-        usual = [home / name for name in _USUAL]
+        # Unlike Path.home(), it does not fail where there is none.
+        home = Path(os.path.expanduser("~"))
+        usual = [home, *(home / name for name in _USUAL)] if home.is_absolute() else []
         allowed = {root.path for root in self.roots()}
-        real = [Path(os.path.realpath(path)) for path in (home, *usual)]
+        real = [Path(os.path.realpath(path)) for path in usual]
         return [
             str(path)
             for path in dict.fromkeys(real)

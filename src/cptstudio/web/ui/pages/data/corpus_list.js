@@ -4,7 +4,9 @@ import { bytes, date, integer } from "../../lib/format.js";
 import { h, useEffect } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { route } from "../../lib/router.js";
-import { Button, Empty, Problem } from "../../components/elements.js";
+import { Button, Problem } from "../../components/elements.js";
+import { PageHeader } from "../../components/layout.js";
+import { Empty, Skeleton } from "../../components/placeholders.js";
 import { Table } from "../../components/table.js";
 import { AddCorpus } from "./add_corpus.js";
 import { CorpusJobs, corpusJobs } from "./corpus_jobs.js";
@@ -23,20 +25,20 @@ export function CorpusList() {
   useEffect(() => data?.corpora.forEach((/** @type {any} */ corpus) => noteJob(corpus.active_job ?? null)), [data]);
   const building = corpusJobs(null).length > 0;
   return h("div", { class: "stack" },
-    h("header", { class: "page-head" },
-      adding
-        ? h("div", {}, h("p", { class: "back" }, h("a", { href: "/data" }, "Data")), h("h1", {}, "Add a corpus"))
-        : h("h1", {}, "Data"),
-      !adding && corpora !== null && h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus")),
+    h(PageHeader, adding ? { title: "Add a corpus", back: { href: "/data", title: "Data" } } : { title: "Data" },
+      !adding && corpora !== null && corpora.length > 0
+        && h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus")),
     error !== null && h(Problem, { error, retry: load }),
     adding && corpora !== null && h(AddCorpus, { rebuild: null, taken: corpora.map((corpus) => corpus.name) }),
     h(CorpusJobs, { corpus: null, ended: load }),
     corpora !== null && corpora.length > 0 && !adding && h(CorpusTable, { corpora }),
+    corpora === null && error === null && h(Skeleton, { label: "Loading the corpora…", lines: 4 }),
     corpora !== null && corpora.length === 0 && !adding && !building && h(Empty, { title: "No corpus yet",
+        icon: "data", ghost: "table",
         actions: h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus") },
-      h("p", {}, "A corpus is a set of documents made ready for training: cleaned, freed of duplicates, split into "
-        + "training and held-out parts, and turned into a model's tokens."),
-      h("p", {}, "Give a folder of this machine, or drop files here. Your documents stay as they are.")));
+      h("p", {}, "A corpus is your documents made ready for training: cleaned, without duplicates, split for training, "
+        + "validation and test, and tokenized."),
+      h("p", {}, "Choose a folder on this machine, or drop files. Your documents stay as they are.")));
 }
 
 /** @param {{corpora: CorpusSummary[]}} props */

@@ -1,12 +1,13 @@
 /** One corpus: its report, the rows it gives, what was not read and what was dropped. */
 
 import { ApiError, del, post } from "../../lib/api.js";
-import { h, useEffect, useState, withChecked } from "../../lib/preact.js";
+import { Fragment, h, useEffect, useState, withChecked } from "../../lib/preact.js";
 import { useResource, useWork } from "../../lib/resource.js";
 import { navigate, route, setQuery } from "../../lib/router.js";
 import { toast } from "../../components/announce.js";
 import { Button, Problem, Select } from "../../components/elements.js";
 import { confirm, Dialog } from "../../components/dialog.js";
+import { PageHeader } from "../../components/layout.js";
 import { Tabs } from "../../components/tabs.js";
 import { AddCorpus } from "./add_corpus.js";
 import { CorpusJobs } from "./corpus_jobs.js";
@@ -43,11 +44,8 @@ export function CorpusPage({ name }) {
     navigate("/data");
   };
   return h("div", { class: "stack" },
-    h("header", { class: "page-head" },
-      h("div", { class: "page-title" },
-        h("p", { class: "back" }, h("a", { href: "/data" }, "Data")),
-        h("h1", { class: "name" }, name)),
-      !missing && h("div", { class: "page-actions" },
+    h(PageHeader, { title: h("span", { class: "name" }, name), back: { href: "/data", title: "Data" } },
+      !missing && h(Fragment, {},
         corpus !== null && h(Button, { kind: "primary", href: `/new?corpus=${encodeURIComponent(name)}` },
           "Train on it"),
         h(Button, { onClick: () => setTokenising(true) }, "Tokenise for a model…"),
