@@ -20,6 +20,7 @@ from cptstudio.cli import (
     merge,
     models,
     questions,
+    report,
     runs,
     serve,
     suite,
@@ -73,6 +74,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
+app.command("report")(report.report)
 app.command("questions")(questions.questions)
 app.command("harness")(harness.harness)
 app.command("merge")(merge.merge)

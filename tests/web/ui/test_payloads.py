@@ -17,6 +17,7 @@ from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.durable import dump_json
 from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.terminal import visible
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import make_workspace
 from tests.web.server_process import PATIENCE, RunningServer, running_server
@@ -162,6 +163,58 @@ def test_no_payload_runs_on_any_page(browser: Browser, hostile: RunningServer) -
     assert watched.faults == []
     assert "content security policy violated" not in hostile.text
     context.close()
+
+
+def test_a_report_is_only_text_wherever_it_is_opened(
+    browser: Browser, hostile: RunningServer, tmp_path: Path
+) -> None:
+    """From a page, and opened from the disk with the network cut, on a phone, and printed."""
+    turned = "\u202egnp.exe\u2066"
+    labels = {"tags": [payload[:40] for payload in PAYLOADS[:20]], "note": turned}
+    cookie = hostile.sign_in()
+    assert hostile.api(cookie, "PUT", "/api/runs/hostile/labels", labels).status == 200
+    imported = [run["id"] for run in hostile.api(cookie, "GET", "/api/runs").json["imported"]]
+    context = signed_in(browser, hostile, base_url=hostile.origin)
+    page = context.new_page()
+    page.goto("/runs/hostile")
+    page.get_by_role("button", name="Export", exact=True).click()
+    with page.expect_download() as saving:
+        page.get_by_role("menuitem", name="Report (HTML)").click()
+    assert saving.value.suggested_filename == "hostile-report.html"
+    saving.value.save_as(tmp_path / "run.html")
+    page.goto("/compare?runs=" + ",".join(["hostile", *imported[:3]]))
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Save report").click()
+    saving.value.save_as(tmp_path / "several.html")
+    context.close()
+    for name, shown in (("run", PAYLOADS), ("several", [*PAYLOADS[:20], "Verdicts", "Baseline"])):
+        text = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        assert not re.search(r"<(script|img|iframe|link|object|base)\b|\son\w+=[^&]*>$", text, re.I)
+        assert turned[0] not in text and "\\u202egnp.exe" in text
+        phone = browser.new_context(
+            offline=True, viewport={"width": 390, "height": 844}, color_scheme="dark"
+        )
+        watched = Watched(phone, (tmp_path / f"{name}.html").as_uri())
+        watched.page.goto((tmp_path / f"{name}.html").as_uri())
+        written = watched.page.get_by_role("main").inner_text()
+        for one in shown:
+            # What turns the direction of a text, or ends its line, is written out.
+            assert "".join(visible(one).split()) in "".join(written.split())
+        assert not watched.page.evaluate("() => window.wasPwned === true")
+        assert watched.page.locator("main :is(iframe, object, embed, script, a)").count() == 0
+        assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
+        assert watched.page.locator("svg path").count() > 2
+        # The policy holds: a script that gets into the page all the same does not run.
+        watched.page.evaluate(
+            """() => document.body.append(Object.assign(document.createElement("script"),
+              { textContent: "window.pwned()" }))"""
+        )
+        assert not watched.page.evaluate("() => window.wasPwned === true")
+        assert [fault for fault in watched.faults if "Content Security Policy" not in fault] == []
+        watched.page.emulate_media(media="print")
+        expect(watched.page.get_by_role("heading", level=1)).to_be_visible()
+        assert watched.page.pdf(format="A4").startswith(b"%PDF")
+        phone.close()
 
 
 def test_the_watch_itself_sees_a_payload_that_runs(browser: Browser) -> None:

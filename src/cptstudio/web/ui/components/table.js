@@ -5,6 +5,7 @@ import { Icon } from "./elements.js";
  * @typedef {object} Column
  * @property {string} id
  * @property {any} title
+ * @property {string=} label the title as text, where a row stacks its cells
  * @property {(row: any) => any} cell
  * @property {boolean=} number aligned to the right, tabular figures
  * @property {boolean=} header the row's own header
@@ -45,6 +46,6 @@ export function Table({ caption, showCaption, stacks, columns, rows, rowKey, sor
               column.header
                 ? h("th", { key: column.id, scope: "row", class: cellClass(column) }, column.cell(row))
                 : h("td", { key: column.id, class: cellClass(column),
-                    "data-title": stacks ? column.title : undefined }, column.cell(row))))),
+                    "data-title": stacks ? column.label ?? column.title : undefined }, column.cell(row))))),
         rows.length === 0 && empty && h("tr", {}, h("td", { colSpan: columns.length, class: "table-empty" }, empty)))));
 }

@@ -1,5 +1,4 @@
 /** What a run's evaluations say, as the server puts it: a sentence with its certainty, or a few words. */
-import { urlOf } from "../lib/api.js";
 import { integer } from "../lib/format.js";
 import { h } from "../lib/preact.js";
 import { Badge } from "./elements.js";
@@ -13,17 +12,22 @@ import { Badge } from "./elements.js";
 
 const ICONS = /** @type {Record<Tone, string>} */ ({ good: "check", warn: "alert", bad: "alert", neutral: "info" });
 
-/** The whole verdict of a run. @param {{run: any}} props */
-export function RunVerdict({ run }) {
+/** Its sentences. @param {{verdict: Verdict, merge?: string}} props merge: where a merge is measured */
+export function VerdictText({ verdict, merge }) {
+  return h("p", { class: "verdict-text" },
+    verdict.parts.map((part) =>
+      [h("span", { key: part.kind + part.text, class: `verdict-${part.tone}` }, part.text), " "]),
+    verdict.advice && (verdict.merge
+      ? h("a", { href: merge ?? "/evaluate?view=merge" }, verdict.advice)
+      : verdict.advice));
+}
+
+/** The whole verdict of a run, with how it was measured. @param {{run: any, merge?: string}} props */
+export function RunVerdict({ run, merge }) {
   const verdict = /** @type {Verdict | null | undefined} */ (run.verdict);
   if (!verdict) return null;
-  return h("section", { class: `verdict verdict-${verdict.tone}`, "aria-label": "Verdict" },
-    h("p", { class: "verdict-text" },
-      verdict.parts.map((part) => [h("span", { key: part.kind + part.text, class: `verdict-${part.tone}` }, part.text),
-        " "]),
-      verdict.advice && (verdict.merge
-        ? h("a", { href: urlOf("/evaluate", { view: "merge", run: run.id }) }, verdict.advice)
-        : verdict.advice)),
+  return h("section", { class: `run-verdict verdict-${verdict.tone}`, "aria-label": "Verdict" },
+    h(VerdictText, { verdict, merge }),
     verdict.step != null && verdict.basis !== ""
       && h("p", { class: "hint" }, `At step ${integer(verdict.step)}. ${verdict.basis}`));
 }

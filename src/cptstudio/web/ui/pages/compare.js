@@ -1,8 +1,10 @@
 /** Several runs side by side: curves, what differs in their settings, and by how much they differ. */
+import { Badge, Button, Empty, Problem, StateBadge } from "../components/elements.js";
 import { PageHeader } from "../components/layout.js";
 import { Skeleton } from "../components/placeholders.js";
-import { Button, Empty, Problem, StateBadge } from "../components/elements.js";
+import { downloadServed } from "../components/served_file.js";
 import { Table } from "../components/table.js";
+import { VerdictText } from "../components/verdict.js";
 import { change, date, shownValue } from "../lib/format.js";
 import { runsChanged } from "../lib/live.js";
 import { differenceText, exact, useMetrics } from "../lib/metrics.js";
@@ -41,11 +43,34 @@ function Picker({ all, chosen }) {
             : h("span", { class: "tag" }, "imported"), h("span", { class: "hint" }, date(run.created)))))));
 }
 
+/**
+ * What came of each run, and how it differs from the baseline.
+ * @param {{answer: any, baseline: string | null}} props
+ */
+function Verdicts({ answer, baseline }) {
+  const runs = /** @type {any[]} */ (answer.runs);
+  return h("section", { class: "stack", key: "verdicts", "aria-labelledby": "verdicts-title" },
+    h("h2", { id: "verdicts-title" }, "Verdicts"),
+    h("ul", { class: "compared" }, runs.map((run, at) => {
+      const against = answer.against[run.id];
+      return h("li", { class: "card", key: run.id },
+        h("div", { class: "row" },
+          h("h3", {}, h("a", { href: `/runs/${run.id}` }, h(RunKey, { label: nameOf(run), at }))),
+          run.id === baseline && h(Badge, { tone: "info", icon: "pin" }, "baseline"),
+          run.kind === "run" && h(StateBadge, { state: run.state })),
+        run.verdict
+          ? h(VerdictText, { verdict: run.verdict })
+          : h("p", { class: "muted" }, "No verdict: nothing was measured twice."),
+        against && h("p", { class: "compared-against" }, h("span", { class: "muted" }, "Against the baseline: "),
+          h("span", { class: `verdict-${against.tone}` }, against.text)));
+    })));
+}
+
 /** @param {{answer: any, baseline: string | null}} props */
 function Tables({ answer, baseline }) {
   const runs = /** @type {any[]} */ (answer.runs);
   const perRun = (/** @type {(row: any, run: any) => any} */ cell, /** @type {boolean} */ asNumber) =>
-    runs.map((run, at) => ({ id: run.id,
+    runs.map((run, at) => ({ id: run.id, label: nameOf(run),
       title: h(RunKey, { label: run.id === baseline ? `${nameOf(run)} (baseline)` : nameOf(run), at }),
       number: asNumber, cell: (/** @type {any} */ row) => cell(row, run) }));
   const deltaCell = (/** @type {any} */ row, /** @type {any} */ run) => {
@@ -61,7 +86,7 @@ function Tables({ answer, baseline }) {
       h("h2", { id: "numbers-title" }, "Numbers",
         baseline && h("span", { class: "hint" }, " with the difference to the baseline")),
       h(Table, {
-        caption: "Numbers of the runs", rows: answer.deltas, rowKey: (row) => row.key,
+        caption: "Numbers of the runs", stacks: true, rows: answer.deltas, rowKey: (row) => row.key,
         columns: [{ id: "key", title: "Measure", header: true,
           cell: (row) => h("span", {}, row.title, " ",
             h("span", { class: "hint" }, row.format === "bytes" ? "" : row.unit)) }, ...perRun(deltaCell, true)],
@@ -69,7 +94,7 @@ function Tables({ answer, baseline }) {
     h("section", { class: "card", key: "settings", "aria-labelledby": "settings-title" },
       h("h2", { id: "settings-title" }, "Settings that differ"),
       h(Table, {
-        caption: "Settings that differ", rows: answer.differences, rowKey: (row) => row.setting,
+        caption: "Settings that differ", stacks: true, rows: answer.differences, rowKey: (row) => row.setting,
         empty: runs.length < 2 ? "Choose a second run to see what differs." : "All settings are the same.",
         columns: [{ id: "setting", title: "Setting", header: true,
           cell: (row) => h("span", { class: "changed" }, row.setting) },
@@ -88,7 +113,9 @@ export default function Compare() {
   const answer = chosen.length ? compared.data : null;
   const baseline = answer?.baseline ?? null;
   return [
-    h(PageHeader, { title: "Compare", key: "head" }),
+    h(PageHeader, { title: "Compare", key: "head" }, answer && h(Button, { icon: "download",
+      onClick: () => downloadServed(`/api/compare/report?runs=${encodeURIComponent(chosen.join(","))}`) },
+      "Save report")),
     list.error && h(Problem, { error: list.error, retry: list.reload, key: "list-error" }),
     !list.data && !list.error && h("div", { class: "card", key: "loading" }, h(Skeleton, { label: "Loading the runs…",
       lines: 1 })),
@@ -101,6 +128,7 @@ export default function Compare() {
     compared.error && h(Problem, { error: compared.error, retry: compared.reload, key: "error" }),
     all.length > 0 && !chosen.length && h("p", { class: "muted", key: "hint" },
       "Choose runs above; the baseline is the one that is pinned on the page Runs, otherwise the first."),
+    answer && h(Verdicts, { answer, baseline, key: "verdicts" }),
     answer && h(CompareCurves, { runs: answer.runs, baseline, key: "curves" }),
     answer && h(Tables, { answer, baseline, key: "tables" }),
   ];

@@ -2,7 +2,6 @@
 import { announce } from "../components/announce.js";
 import { Problem, stateWords } from "../components/elements.js";
 import { Tabs } from "../components/tabs.js";
-import { RunVerdict } from "../components/verdict.js";
 import { runsChanged, status, watchRun } from "../lib/live.js";
 import { h, useEffect, useRef, useState } from "../lib/preact.js";
 import { useResource } from "../lib/resource.js";
@@ -128,7 +127,6 @@ function RunPage({ id }) {
   return [
     h(RunHeader, { key: "head", run, actions: h(RunActions, { run, changed: again, dialog, setDialog }) }),
     h(Remedies, { key: "remedies", run, changed: again }),
-    h(RunVerdict, { key: "verdict", run }),
     error && h(Problem, { key: "error", error, retry: reload }),
     h(Curves, { series, run, key: "charts" }),
     run.kind === "run" && run.state.name !== "prepared" && h(System, { run, key: "system" }),

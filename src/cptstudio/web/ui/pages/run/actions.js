@@ -270,6 +270,7 @@ export function RunActions({ run, changed, dialog, setDialog }) {
   const { alive, name } = run.state;
   const ours = run.kind === "run";
   const exports = [
+    { title: "Report (HTML)", onChoose: () => downloadServed(`/api/runs/${run.id}/report`) },
     { title: "Rows as CSV", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=csv`) },
     { title: "Rows as JSON", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=json`) },
     ours && run.config && { title: "Settings as YAML",

@@ -1,10 +1,12 @@
 import { Button, StateBadge } from "../../components/elements.js";
 import { Progress } from "../../components/progress.js";
+import { RunVerdict } from "../../components/verdict.js";
 import { bits, bytes, change, count, date, duration, integer, number, percent, rate } from "../../lib/format.js";
 import { isOn, permission, supported, toggle } from "../../lib/notifications.js";
 import { h } from "../../lib/preact.js";
 import { domainChange, generalChange, nameOf, stepOf } from "../../lib/run_words.js";
 import { Phase } from "./phase.js";
+import { testLinks } from "./test_links.js";
 
 /** @param {{title: string, value: any, note?: any}} props */
 function Fact({ title, value, note }) {
@@ -45,6 +47,7 @@ function NotifyButton() {
 /** Is it alive, does it improve, when is it done, will memory hold. @param {{run: any, actions: any}} props */
 export function RunHeader({ run, actions }) {
   const total = run.planned_steps;
+  const tested = run.checkpoints?.find((/** @type {any} */ one) => one.best) ?? run.checkpoints?.at(-1);
   return h("header", { class: "run-head" },
     h("div", { class: "spread" },
       h("div", { class: "run-title" }, h("h1", {}, nameOf(run)),
@@ -65,6 +68,7 @@ export function RunHeader({ run, actions }) {
     total != null && !run.phase?.preparing && (run.state.alive || (run.step ?? 0) < total)
       && h("div", { class: "run-progress" },
       h(Progress, { label: "Steps done", done: run.step ?? 0, total, text: stepOf(run) })),
+    h(RunVerdict, { run, merge: tested && testLinks(run, tested.name).merge }),
     h("dl", { class: "facts" },
       h(Fact, { title: "Step", value: stepOf(run),
         note: total && run.step != null ? percent(run.step / total) : null }),

@@ -12,6 +12,7 @@ export function testLinks(run, checkpoint) {
   const models = modelsToQuery([base, `${run.id}@${checkpoint}`].filter(Boolean));
   return {
     playground: urlOf("/playground", { models }).replaceAll("%2C", ","),
+    merge: urlOf("/evaluate", { view: "merge", checkpoint: modelsToQuery([`${run.id}@${checkpoint}`]) }),
     evaluate: urlOf("/evaluate", { view: "table", models }).replaceAll("%2C", ","),
   };
 }

@@ -2,6 +2,7 @@ import { toast, toastError } from "../../components/announce.js";
 import { Badge, Button, StateBadge } from "../../components/elements.js";
 import { Sparkline } from "../../components/sparkline.js";
 import { Table } from "../../components/table.js";
+import { ShortVerdict } from "../../components/verdict.js";
 import { put } from "../../lib/api.js";
 import { ago, bits, change, count, date, number } from "../../lib/format.js";
 import { runsChanged } from "../../lib/live.js";
@@ -79,6 +80,7 @@ function nameCell(run, pinned) {
     h("a", { href: `/runs/${run.id}` }, nameOf(run)),
     pinned && h(Badge, { tone: "info", icon: "pin" }, "baseline"),
     run.parent && h("span", { class: "hint" }, `from ${run.parent.run}`),
+    h(ShortVerdict, { verdict: run.verdict }),
     (run.tags || []).map((/** @type {string} */ tag) => h("span", { class: "tag", key: tag }, tag)));
 }
 
