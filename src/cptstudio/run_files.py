@@ -98,8 +98,8 @@ class RunConfig(Record):
             resumed where the two are different networks (`lm.former_reading`).
         order_of: what is put in order, see `corpus.rows`: "rows", which any micro-batches of a
             session see alike; "micro-batches" in runs of before, which keep their order.
-        chosen: dotted names of the settings that were left open, whose values the planner chose;
-            None in runs of before, which did not record it.
+        chosen: dotted names of the settings that were left open and whose values were chosen
+            automatically; None in runs of before, which did not record it.
     """
 
     format_version: Literal[1] = 1

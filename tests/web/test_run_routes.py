@@ -17,6 +17,7 @@ from cptstudio.json_lines import read_json_lines
 from cptstudio.runs.preferences import Preferences, write_preferences
 from cptstudio.settings import parse_settings
 from cptstudio.training.prepare import prepare_run
+from cptstudio.web.runs import logs
 from tests.training.small_workspace import small_settings
 from tests.web.in_process import Web, make_web
 from tests.web.run_directories import make_run
@@ -169,9 +170,52 @@ def test_story_log_samples_and_settings(trained: Web) -> None:
     assert part["end"] == log["size"]
     before = trained.get("/api/runs/first/log", before=part["start"])
     assert before["text"] + part["text"] == whole
+    after = trained.get("/api/runs/first/log", after=part["start"])
+    assert (after["text"], after["end"]) == (part["text"], log["size"])
+    assert trained.request("GET", "/api/runs/first/log/file").text == whole
+    saved = [line for line in whole.splitlines() if line.startswith("Saved")]
+    found = trained.get("/api/runs/first/log/search", words="SAVED STEP", limit=2)
+    assert [line["text"] for line in found["lines"]] == saved[:2] and found["more"]
+    assert (found["total"], found["capped"]) == (len(saved), False)
+    place = found["lines"][1]["offset"]
+    assert whole.encode()[place:].startswith(saved[1].encode())
+    rest = trained.get("/api/runs/first/log/search", words="saved step", after=place + 1)
+    assert [line["text"] for line in rest["lines"]] == saved[2:] and not rest["more"]
+    system = trained.get("/api/runs/first/system")
+    lengths = {len(values) for values in system["numbers"].values()}
+    assert lengths in ({len(system["run_seconds"])}, set())
+    assert system["memory"] > 0 and "computes on the CPU" in system["missing"]["gpu"]
+    (directory / "system.jsonl").rename(directory / "aside")
+    reason = trained.get("/api/runs/first/system")["reason"]
+    assert reason == "This run was trained by a version that did not record it."
+    (directory / "aside").rename(directory / "system.jsonl")
+    detail = trained.get("/api/runs/first")
+    changed = {one["setting"]: one["value"] for one in detail["changed_settings"]}
+    assert changed["length"] == "12 steps" and "compute.dtype" not in changed
+    assert "compute.dtype" in detail["config"]["chosen"]
+    assert detail["phases"][-1]["name"] == "ending" and detail["phase"] is None
     text = trained.request("GET", "/api/runs/first/settings.yaml").text
     parsed = trained.post("/api/plan/parse", {"yaml": text})["settings"]
     assert parsed == trained.get("/api/runs/first")["config"]["settings"]
+
+
+def test_a_long_log_is_searched_in_pieces(trained: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = trained.studio.workspace.run("first") / "train.log"
+    former = path.read_bytes()
+    lines = [f"step {n} größer\n" if n % 3 else f"STEP {n} GRÖẞER, Größer\n" for n in range(999)]
+    path.write_bytes("".join(lines).encode() + b"a torn \xff line of the end, step")
+    monkeypatch.setattr(logs, "_PIECE", 1000)
+    try:
+        found = trained.get("/api/runs/first/log/search", words="step", limit=2000)
+        assert found["total"] == len(found["lines"]) == 1000
+        assert [line["text"] + "\n" for line in found["lines"]][:-1] == lines
+        other = trained.get("/api/runs/first/log/search", words="gRÖ", limit=2000)
+        assert other["total"] == 999 and other["lines"] == found["lines"][:-1]
+        monkeypatch.setattr(logs, "MOST_COUNTED", 10)
+        assert trained.get("/api/runs/first/log/search", words="step")["capped"]
+        assert trained.get("/api/runs/first/log/search", words="nowhere")["total"] == 0
+    finally:
+        path.write_bytes(former)
 
 
 def test_the_export_holds_every_row(trained: Web) -> None:

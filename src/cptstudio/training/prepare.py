@@ -84,6 +84,10 @@ def plan_config(
         parameter_rule="kinds",
         configuration_reading="normalized",
         order_of="rows",
-        chosen=tuple(name for name, _ in leaves() if value_of(settings, name) is None),
+        chosen=tuple(
+            name
+            for name, _ in leaves()
+            if value_of(settings, name) != value_of(plan.settings, name)
+        ),
     )
     return config, plan

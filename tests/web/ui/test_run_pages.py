@@ -290,6 +290,16 @@ def test_tabs_notes_and_the_log(page: Page, workspace: Workspace) -> None:
     page.get_by_role("tab", name="Log").click()
     expect(page.get_by_label("train.log")).to_contain_text("<img src=x")
     assert "owned" not in page.title()
+    page.get_by_label("Search the log").fill("A LINE")
+    search = page.get_by_role("search", name="Log")
+    expect(search.get_by_role("status")).to_have_text("1 line")
+    search.get_by_role("button", name="Next match").click()
+    expect(page.locator(".log-here mark")).to_have_text("a line")
+    search.get_by_role("button", name="Only matching lines").click()
+    expect(page.get_by_role("list", name="Matching lines").get_by_role("listitem")).to_have_count(1)
+    with page.expect_download() as taken:
+        search.get_by_role("button", name="Download").click()
+    assert Path(taken.value.path()).read_bytes() == log.read_bytes()
     page.get_by_role("tab", name="Configuration").click()
     expect(page.get_by_role("table", name="Settings", exact=True)).to_contain_text("batch.rows")
     page.get_by_role("tab", name="Events").click()
@@ -299,7 +309,15 @@ def test_tabs_notes_and_the_log(page: Page, workspace: Workspace) -> None:
 
 
 def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -> None:
+    # The browser's own notifications are seen by nobody here: what it is given is kept.
+    page.add_init_script(
+        "window.told = []; window.Notification = class extends Notification {"
+        " constructor(title, more) { super(title, more); window.told.push([title, more.body]); } }"
+    )
+    page.context.grant_permissions(["notifications"])
     page.goto("/runs/waiting")
+    page.get_by_role("button", name="Notify me when a run ends").click()
+    expect(page.get_by_role("button", name="Do not notify me when a run ends")).to_be_visible()
     state = page.get_by_role("main").locator(".state").first
     expect(state).to_have_text("Prepared")
     page.get_by_role("button", name="Start", exact=True).click()
@@ -307,6 +325,9 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     expect(dialog).to_contain_text("12 steps")
     dialog.get_by_role("button", name="Start").click()
     expect(state).to_have_text("Completed")
+    told = wait_for(lambda: page.evaluate("window.told"), "the notification")
+    assert told == [["waiting: finished", "Completed 12 steps."]]
+    expect(page.locator("link[rel=icon]")).to_have_attribute("type", "image/svg+xml")
     wait_for(lambda: len(drawn(page)) == 12, "all steps")
     assert drawn(page) == pytest.approx(written(workspace, "waiting"))
     expect(page.get_by_role("table", name="Checkpoints")).to_contain_text("step-00000012")

@@ -132,6 +132,7 @@ def test_what_the_page_says_is_what_the_trainer_does(browser: Browser, watched: 
         expect(way.get_by_role("listitem")).to_contain_text(
             ["Checking files", "Loading the model", "Baseline evaluation", "Training"]
         )
+        expect(page.locator("link[rel=icon]")).to_have_attribute("type", "image/png")
         assert_accessible_in_all(page)
         first.resume()
         expect(page).to_have_title(re.compile(rf"^\d+ % {RUN} · "))

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from cptstudio import run_files
 from cptstudio.errors import UserError
+from cptstudio.lengths import Length
 from cptstudio.run_files import RunConfig, RunResult
 from cptstudio.run_phases import SessionPhase, last_session_phases, phases_to_come
 from cptstudio.run_rows import best_of, last_session
@@ -128,6 +129,10 @@ def detail(
     )
 
 
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Length) else value
+
+
 def _phases(run: Run, resumed: bool) -> list[SessionPhase]:
     found = last_session_phases(run.directory)
     if run.phase is None:
@@ -155,7 +160,10 @@ def _changed(config: RunConfig) -> list[ChangedSetting]:
         chosen = default is None if config.chosen is None else name in config.chosen
         if value != default and not chosen:
             title = field.title or name
-            found.append(ChangedSetting(setting=name, title=title, value=value, default=default))
+            shown = (str(one) if isinstance(one, Length) else one for one in (value, default))
+            found.append(
+                ChangedSetting(setting=name, title=title, value=next(shown), default=next(shown))
+            )
     return found
 
 

@@ -52,7 +52,8 @@ export function RunHeader({ run, actions }) {
     h("div", { class: "spread" },
       h("div", { class: "run-title" }, h("h1", {}, nameOf(run)),
         run.kind === "run" && h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position })),
-      h("div", { class: "run-actions" }, run.kind === "run" && run.state.alive && h(NotifyButton, {}), actions)),
+      h("div", { class: "run-actions run-head-actions" }, actions,
+        run.kind === "run" && (run.state.alive || run.state.name === "prepared") && h(NotifyButton, {}))),
     h("p", { class: "muted break" },
       [run.model?.name, run.method && `${run.method} training`,
         (run.corpora || []).map((/** @type {any} */ corpus) => `${corpus.name} (${corpus.role})`)
