@@ -102,6 +102,7 @@ def measure(
         seconds: end after about so long, with one measured step at least.
         tell: called with each phase as it begins; while steps are measured with how many are done.
     """
+    tell("Loading the model", None)
     import mlx.core as mx
 
     from cptstudio.training.guards import Limits
@@ -109,7 +110,6 @@ def measure(
     from cptstudio.training.setup import set_up
     from cptstudio.training.step import TrainingStep
 
-    tell("Loading the model", None)
     config, _ = plan_config(workspace, "calibration", settings)
     setup = set_up(config)
     step = TrainingStep(setup)

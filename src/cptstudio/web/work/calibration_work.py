@@ -40,7 +40,7 @@ def calibrate(studio: Studio, body: CalibrateBody) -> Job:
     }
     return studio.jobs.start(
         "calibrate",
-        "Calibrate a run",
+        "Measuring the speed",
         ("-m", calibration.MODULE),
         request,
         for_models(),
