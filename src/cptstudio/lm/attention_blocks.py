@@ -7,7 +7,7 @@ The planner counts memory by the same numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +30,10 @@ SMALLEST_BLOCK, LARGEST_BLOCK = 128, 512
 GPU_TILE_BYTES = 256 << 20
 """Scores of all heads for a block of queries on a GPU, about, in the type of the computation."""
 SMALLEST_GPU_BLOCK, LARGEST_GPU_BLOCK = 32, 1024
+
+BLOCK_ARRAYS, SINK_ARRAYS = 5, 10
+"""Of the scores of a block, that exist at once; MLX's own function copies them where there are
+sinks."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,10 @@ class Tiles:
         most: int = max(one.stop - one.start for one in self.head_tiles())
         return self._head_bytes * most
 
+    def worked_on(self) -> int:
+        """Bytes that are worked on at once."""
+        return BLOCK_ARRAYS * self.tile_bytes()
+
     def blocks(self) -> Iterator[tuple[slice, slice]]:
         """Blocks of queries, each with the keys that it sees, which begin with a block."""
         return blocks(self.length, self.block, self.window)
@@ -90,6 +98,20 @@ def gpu_block(heads: int, length: int, bytes_each: int, window: int | None = Non
     fitting = GPU_TILE_BYTES // (heads * seen * bytes_each)
     fitting = min(max(fitting, SMALLEST_GPU_BLOCK), LARGEST_GPU_BLOCK)
     return min(_power_below(fitting), length)
+
+
+def gpu_worked_on(
+    heads: int, length: int, bytes_each: int, window: int | None = None, *, sinks: bool = False
+) -> int:
+    """Return the bytes that a GPU works on at once, for so many heads of all rows."""
+    block = gpu_block(heads, length, bytes_each, window)
+    seen = min(length, (window or length) + block)
+    return (SINK_ARRAYS if sinks else BLOCK_ARRAYS) * bytes_each * heads * block * seen
+
+
+described: list[Callable[[int], int]] = []
+"""What is worked on at once at a length, of each attention in a graph that is only described, and
+is no part of that graph. Whoever describes one begins with none."""
 
 
 def _power_below(number: int) -> int:

@@ -8,16 +8,17 @@ takes one more product and one more exponential for each score.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
 
+from cptstudio.lm import attention_blocks
 from cptstudio.lm.attention_blocks import Tiles
 from cptstudio.lm.cpu_attention import after, by_key_head, joined, stacked, unstacked
-from cptstudio.lm.cpu_fusion import held, power_of_two, untraced, with_gradient
+from cptstudio.lm.cpu_fusion import held, is_described, power_of_two, untraced, with_gradient
 
 _BLOCKED = -1e30
 
@@ -86,6 +87,8 @@ def long_attention(
     def attend_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
         return untraced(_attend_vjp, shape, scale, primals, cotangents[0], outputs)
 
+    if is_described():
+        attention_blocks.described.append(lambda length: replace(shape, length=length).worked_on())
     arguments = (queries, keys, values) + (() if sinks is None else (sinks,))
     return with_gradient(attend, attend_vjp, stand_in)(*arguments)
 

@@ -20,7 +20,8 @@ from typing import Any, cast
 import mlx.core as mx
 import numpy as np
 
-from cptstudio.lm.attention_blocks import FUSED_SIZES, blocks, gpu_block
+from cptstudio.lm import attention_blocks
+from cptstudio.lm.attention_blocks import FUSED_SIZES, blocks, gpu_block, gpu_worked_on
 from cptstudio.lm.cpu_attention import after
 from cptstudio.lm.cpu_fusion import is_described, with_gradient
 from cptstudio.lm.cpu_kernels import on_cpu
@@ -205,7 +206,12 @@ def in_blocks(
     if window is not None and window >= length:
         window = None
     heads = queries.shape[0] * queries.shape[1]
-    size = block or gpu_block(heads, length, queries.dtype.size, window)
+    bytes_each = queries.dtype.size
+    size = block or gpu_block(heads, length, bytes_each, window)
+    if is_described():
+        attention_blocks.described.append(
+            lambda length: gpu_worked_on(heads, length, bytes_each, window, sinks=sinks is not None)
+        )
     parts = list(blocks(length, size, window))
 
     def of_block(part: tuple[slice, slice]) -> Callable[..., mx.array]:

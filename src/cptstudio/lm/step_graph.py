@@ -17,6 +17,7 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
+from cptstudio.lm import attention_blocks
 from cptstudio.lm.attention_blocks import FUSED_SIZES
 from cptstudio.lm.checkpointing import decoder_layers
 from cptstudio.lm.cpu_fusion import described, held
@@ -223,6 +224,9 @@ def _attention(stock: Callable[..., mx.array]) -> Callable[..., mx.array]:
     ) -> mx.array:
         plain = mask is None or isinstance(mask, str)
         if not (plain and named.get("sinks") is None and queries.shape[-1] in FUSED_SIZES):
+            # One more than a walk through the graph sees: measured by benchmarks.plan_fallback.
+            scores = queries.shape[0] * queries.shape[1] * queries.dtype.size
+            attention_blocks.described.append(lambda length: scores * length * length)
             return stock(queries, keys, values, mask=mask, **named)
         # It reads all three for its gradient, and makes one for each.
         others = (keys * held(keys)).sum() + (values * held(values)).sum()

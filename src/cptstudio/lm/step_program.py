@@ -50,6 +50,7 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
     """
     import mlx.core as mx
 
+    from cptstudio.lm.attention_blocks import described
     from cptstudio.lm.cpu_kernels import prepare_cpu
     from cptstudio.lm.graph_memory import peak_bytes
     from cptstudio.lm.loading import load_unread, unread_for_training
@@ -70,6 +71,12 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
     width = _GPU_WIDTH if gpu else int(os.environ.get("MLX_BFS_MAX_WIDTH", _GPU_WIDTH))
     compute = None if dtype == mx.float32 else dtype
 
+    def worked_on(shares: int) -> int:
+        """Of attention, beside the graphs."""
+        return shares * max((one(request["length"]) for one in described), default=0)
+
+    described.clear()
+
     def whole(length: int) -> Measured:
         graph = gradient_graph(
             model, rows, length, streams=streams, compute_dtype=compute, long_attention=long
@@ -87,11 +94,12 @@ def step_bytes(request: dict[str, Any]) -> dict[str, int]:
         kind = json.dumps({name: request[name] for name in request if name not in _SIZES})
         if not request["checkpointing"]:
             kept = int(_at(lambda at: by_fewer_layers(model, lambda: whole(at)), length, kind))
-            return {"kept": kept, "passing": 0}
+            return {"kept": kept, "passing": worked_on(min(streams, rows))}
         layers = len(model.layers)
         with one_of_each_layer(model):
-            handed_on = max(kept for _, kept in layer_graphs(model, rows, _SHORT[0]))
-            passing = int(_at(layer, length, kind))
+            short = layer_graphs(model, rows, _SHORT[0], long_attention=long)
+            handed_on = max(kept for _, kept in short)
+            passing = int(_at(layer, length, kind)) + worked_on(streams)
         return {"kept": layers * handed_on * length // _SHORT[0], "passing": passing}
 
 

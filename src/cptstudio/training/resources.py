@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cptstudio.errors import UserError
-from cptstudio.lm.attention_blocks import FUSED_SIZES, Tiles, gpu_block
+from cptstudio.lm.attention_blocks import FUSED_SIZES, Tiles, gpu_worked_on
 from cptstudio.lm.config_section import language_model
 from cptstudio.lm.description import ModelDescription, read_model_config
 from cptstudio.lm.network_facts import SIZES, NetworkFacts
@@ -65,9 +65,6 @@ UPDATE_WEIGHTS = 10_500_000
 PASSING_WHOLE, AGAIN_WHOLE = 2.6, 3.7
 """Of one layer's scores, where no fused kernel knows attention's gradient: what is needed in
 passing, and that with gradient checkpointing."""
-
-BLOCK_ARRAYS = 5.0
-"""Of the scores of a block of queries, with attention in blocks."""
 
 ATTENTION_BLOCK, MOST_BLOCKS = 128, 8
 """As in `cptstudio.lm.cpu_attention`, which imports MLX."""
@@ -150,8 +147,8 @@ def estimate_memory(
         moved, part = (0 if number == 4 else number * trained), SIDE_BY_SIDE
     else:
         kept, passing = (number * one for one in _activations(sizes, settings, on_cpu))
+        passing += _blocks(sizes, settings, streams, on_cpu, number)
         moved, part = 0, 1.0
-    passing += _blocks(sizes, settings, streams, on_cpu, number)
     logits, matrices = _head(model, settings, streams, on_cpu)
     if settings.compute.gradient_checkpointing:
         # The logits are gone before a layer is computed again; gradients come layer by layer.
@@ -312,11 +309,10 @@ def _blocks(
     if attention_of(sizes.head_size, settings, on_cpu) != "blocks" or not sizes.heads:
         return 0.0
     if not on_cpu:
-        block = gpu_block(rows * sizes.heads, context, number)
-        return BLOCK_ARRAYS * number * rows * sizes.heads * block * context
+        return gpu_worked_on(rows * sizes.heads, context, number)
     key_heads = max(1, sizes.keys // max(1, sizes.head_size))
     share = math.ceil(rows / streams) * key_heads
-    return BLOCK_ARRAYS * streams * Tiles(share, sizes.heads // key_heads, context).tile_bytes()
+    return streams * Tiles(share, sizes.heads // key_heads, context).worked_on()
 
 
 def _head(
