@@ -65,7 +65,9 @@ def make_workspace(root: Path, model: Path | None) -> None:
     build_corpus(workspace.corpus(CORPUS), sorted(library.glob("*.py"))[:60], model_path=folder)
 
 
-def measure(root: Path, length: int, blocks: bool, checkpointing: bool, method: str) -> Result:
+def measure(
+    root: Path, length: int, blocks: bool, checkpointing: bool, method: str, steps: int
+) -> Result:
     """Plan a run and do its first steps; once in a process."""
     import mlx.core as mx
 
@@ -93,7 +95,7 @@ def measure(root: Path, length: int, blocks: bool, checkpointing: bool, method: 
     step = TrainingStep(setup)
     mx.reset_peak_memory()
     seconds, processor = [], []
-    for number in range(2):
+    for number in range(steps):
         began, used = time.perf_counter(), time.process_time()
         step.submit(number, 0, Limits()).read()
         mx.synchronize()
@@ -114,6 +116,7 @@ def main() -> None:
     parser.add_argument("--method", choices=("full", "lora"), default="full")
     parser.add_argument("--whole", action="store_true", help="also with all scores kept")
     parser.add_argument("--without", action="store_true", help="also without checkpointing")
+    parser.add_argument("--steps", type=int, default=2, help="of each (default: 2)")
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     given = parser.parse_args()
     results: list[Result] = []
@@ -123,7 +126,9 @@ def main() -> None:
         for length in given.lengths or LENGTHS:
             for blocks in (True, False) if given.whole else (True,):
                 for checkpointing in (True, False) if given.without else (True,):
-                    one = apart(measure, root, length, blocks, checkpointing, given.method)
+                    one = apart(
+                        measure, root, length, blocks, checkpointing, given.method, given.steps
+                    )
                     results.append(one)
                     print(json.dumps(asdict(one)), flush=True)
     head = ["run", "context", "planned, MB", "measured, MB", "ratio", "processor ms a token"]

@@ -20,6 +20,7 @@ from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.likelihood import score_tokens
 from cptstudio.lm.loading import load_for_training
 from cptstudio.lm.long_contexts import attention_in_blocks, in_blocks
+from cptstudio.lm.step_program import step_bytes
 from tests.shared_architectures import save_shared_architecture
 
 cpu_only = pytest.mark.skipif(not on_cpu(), reason="the kernels are for CPUs")
@@ -186,3 +187,20 @@ def test_tiles_cover_every_score_once() -> None:
             assert seen.start <= max(0, block.start - window + 1) < seen.start + shape.block
             place = block.stop
         assert place == shape.length
+
+
+def test_a_network_that_is_planned_by_its_graph_is_planned_with_what_blocks_work_on(
+    tmp_path: Path,
+) -> None:
+    save_shared_architecture("gpt_oss", tmp_path)
+    request = {"model": str(tmp_path), "trust_remote_code": False, "method": {"kind": "full"}}
+    request |= {"rows": 1, "streams": 1, "dtype": "float32", "checkpointing": True}
+
+    def passing(length: int, gpu: bool, long: bool) -> int:
+        more = {"length": length, "gpu": gpu, "long_attention": long}
+        return step_bytes(request | more)["passing"]
+
+    for gpu in (False, True):
+        found = [passing(length, gpu, True) for length in (32_768, 65_536)]
+        assert found[1] < 2.2 * found[0]
+    assert found[0] < 0.5 * passing(32_768, True, False)
