@@ -40,7 +40,7 @@ WRONG = {
 }
 LEAK = re.compile(
     r"Input should|ArgsKwargs|\(given|pydantic|instance|parse|unable|NoneType|Literal|[Tt]uple|"
-    r"dict|Value error|Field required|Extra inputs|valid (integer|number|string|boolean)|finite|"
+    r"\bdict|Value error|Field required|Extra inputs|valid (integer|number|string|boolean)|finite|"
     r"None|True|False|<|\b[a-z]+\.[a-z_]+\b"
 )
 

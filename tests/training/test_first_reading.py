@@ -65,8 +65,8 @@ def test_a_run_is_prepared_unread_and_its_first_session_reads_its_base_once(
     # A checkpoint that is written beside the training may be waited for before the next one.
     done = [name for name, _ in itertools.groupby(p.name for p in last_session_phases(directory))]
     assert done == [
-        "checking", "loading", "baseline", "training", "saving", "training", "evaluating",
-        "saving", "ending",
+        "checking", "loading", "baseline", "sampling", "training", "saving", "training",
+        "evaluating", "sampling", "saving", "ending",
     ]  # fmt: skip
     record = read_base_model(directory)
     files = model_files(base)
