@@ -47,6 +47,8 @@ def page(lab: Lab) -> Iterator[Page]:
 
 def test_a_base_and_two_checkpoints_on_two_corpora(lab: Lab, page: Page) -> None:
     page.goto("/evaluate")
+    expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
+    page.get_by_role("main").get_by_role("button", name="New evaluation").first.click()
     expect(page.get_by_role("button", name="Evaluate", exact=True)).to_be_disabled()
     choose_models(page)
     choose_corpora(page)
@@ -111,18 +113,28 @@ def look_at_the_documents(page: Page, report: dict[str, Any]) -> None:
     expect(page.locator(".text-preview")).not_to_be_empty()
 
 
-def test_a_former_evaluation_is_deleted_after_a_question(lab: Lab, page: Page) -> None:
+def test_a_former_evaluation_is_found_deleted_and_brought_back(lab: Lab, page: Page) -> None:
     page.goto("/evaluate")
-    former = page.get_by_role("region", name="Former evaluations")
-    former.get_by_role("link").first.click()
-    expect(page.get_by_role("table", name=re.compile("^Bits per byte"))).to_be_visible()
+    results = page.get_by_role("list", name="Results")
+    assert_accessible_in_all(page)
+    results.get_by_role("link").first.click()
+    table = page.get_by_role("table", name=re.compile("^Bits per byte"))
+    expect(table).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    expect(table.get_by_text(re.compile("▼ better|▲ worse|not sure")).last).to_be_visible()
+    page.set_viewport_size({"width": 1366, "height": 900})
     page.get_by_role("button", name="Change and ask again").click()
     expect(page.get_by_role("checkbox", name=CORPORA[1], exact=True)).to_be_checked()
-    former.get_by_role("button", name=re.compile("^Delete")).click()
-    dialog = page.get_by_role("dialog")
-    assert_accessible_in_all(page)
-    dialog.get_by_role("button", name="Delete the result").click()
-    expect(former).to_have_count(0)
+    former = page.get_by_role("region", name="Former evaluations")
+    expect(former.get_by_role("link")).to_have_count(1)
+    page.get_by_role("tab", name="Results").click()
+    results.get_by_role("button", name=re.compile("^Delete")).click()
+    expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(results.get_by_role("link")).to_have_count(1)
+    results.get_by_role("button", name=re.compile("^Delete")).click()
+    expect(page.get_by_role("heading", name="No results yet")).to_be_visible()
     assert lab.reports("evaluation") == []
 
 

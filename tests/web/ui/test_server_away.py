@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.web.server_process import PATIENCE, free_port, running_server
 from tests.web.ui.conftest import signed_in
@@ -76,4 +76,31 @@ def test_a_workspace_that_was_away_is_shown_again_by_itself(
         assert not root.exists()
         aside.rename(root)
         expect(problem).to_have_count(0, timeout=PATIENCE * 1000)
+        context.close()
+
+
+def test_a_single_file_or_answer_that_got_lost_is_asked_for_again(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """All others come, and the page stays live: nothing else tells that it is time to try again."""
+    with running_server(tmp_path, "--no-detect") as server:
+        context = signed_in(browser, server, base_url=server.origin)
+        page = context.new_page()
+        lost: list[str] = []
+
+        def lose_once(route: Route) -> None:
+            url = route.request.url
+            if url in lost:
+                route.continue_()
+            else:
+                lost.append(url)
+                route.abort()
+
+        page.route("**/pages/playground.js", lose_once)
+        page.route("**/api/evaluation/models", lose_once)
+        page.goto("/playground")
+        expect(page.get_by_text("There is no model on this machine yet")).to_be_visible(
+            timeout=PATIENCE * 1000
+        )
+        assert len(lost) == 2, lost
         context.close()

@@ -117,6 +117,20 @@ function NotFound() {
       h(Button, { icon: "runs", href: "/runs" }, "All runs")));
 }
 
+const RELOADED = "cpt-studio.reloaded";
+const RELOAD_PAUSE_MS = 60_000;
+
+/** Whether a page that could not be loaded is loaded again by itself: once in a while. */
+function reloadsNow() {
+  try {
+    const before = Number(sessionStorage.getItem(RELOADED) ?? 0);
+    sessionStorage.setItem(RELOADED, String(Date.now()));
+    return Date.now() - before > RELOAD_PAUSE_MS;
+  } catch {
+    return false;
+  }
+}
+
 /** @param {{page: Page}} props */
 function PageOf({ page }) {
   const [Content, setContent] = useState(/** @type {any} */ (null));
@@ -131,15 +145,22 @@ function PageOf({ page }) {
   };
   useEffect(show, []);
   useEffect(() => {
+    if (!failure) return undefined;
     let first = true;
-    return effect(() => {
+    const stop = effect(() => {
       // A browser does not fetch a module again that it failed to fetch; nothing is typed here yet.
-      if (failure && connection.value.state === "live" && !first) location.reload();
+      if (connection.value.state === "live" && !first) location.reload();
       first = false;
     });
+    // One file may fail while the server answers all others; one that fails each time does so in view.
+    const timer = setTimeout(() => connection.peek().state === "live" && reloadsNow() && location.reload(), 1000);
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
   }, [failure]);
   if (error || failure) {
-    const again = error ? reset : show;
+    const again = error ? reset : () => location.reload();
     return h(Broken, { error: error || failure, again });
   }
   return Content ? h(Content, {}) : h(Skeleton, { label: "Loading…", kind: "cards" });

@@ -1,7 +1,8 @@
 import { h, signal } from "../lib/preact.js";
 import { Button } from "./elements.js";
 
-/** @typedef {{id: number, text: string, kind: "info" | "good" | "bad"}} Note */
+/** @typedef {{words: string, keys?: string, run: () => void}} Action what a note offers; keys: what does it, too */
+/** @typedef {{id: number, text: string, kind: "info" | "good" | "bad", action?: Action}} Note */
 
 const spoken = signal("");
 const notes = signal(/** @type {Note[]} */ ([]));
@@ -19,13 +20,16 @@ export function announce(text) {
  *
  * @param {string} text
  * @param {Note["kind"]=} kind a "bad" one stays until it is closed
+ * @param {{action?: Action, seconds?: number}=} more seconds: how long it is shown
+ * @returns {() => void} closes it
  */
-export function toast(text, kind = "good") {
-  const note = { id: nextId, text, kind };
+export function toast(text, kind = "good", { action, seconds } = {}) {
+  const note = { id: nextId, text, kind, action };
   nextId += 1;
   notes.value = [...notes.value, note];
-  announce(text);
-  if (kind !== "bad") setTimeout(() => close(note.id), NOTE_MS);
+  announce(action ? `${text} ${action.words}${action.keys ? `: ${action.keys}` : ""}` : text);
+  if (kind !== "bad") setTimeout(() => close(note.id), seconds ? seconds * 1000 : NOTE_MS);
+  return () => close(note.id);
 }
 
 /** Show why something failed. @param {unknown} error */
@@ -62,6 +66,8 @@ export function Announcements() {
       notes.value.map((note) =>
         h("div", { class: `toast toast-${note.kind}`, key: note.id },
           h("span", {}, note.text),
+          note.action && h(Button, { small: true, icon: "undo", onClick: note.action.run,
+            title: note.action.keys }, note.action.words),
           h(Button, { kind: "quiet", small: true, icon: "close", "aria-label": "Close this note",
             onClick: () => close(note.id) })))),
   ];

@@ -1,6 +1,6 @@
 /** The small parts that every page is drawn of. */
 import { connection, runsChanged } from "../lib/live.js";
-import { effect, h, useEffect, useId, withValue } from "../lib/preact.js";
+import { effect, h, useEffect, useId, useRef, withValue } from "../lib/preact.js";
 import { Icon } from "./icons.js";
 
 export { Icon };
@@ -109,6 +109,9 @@ export function Select({ value, choices, none, onChoose, ...attributes }) {
     choices.map(([one, words]) => h("option", { key: one, value: one, selected: one === value }, words)));
 }
 
+const FIRST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 30_000;
+
 /**
  * What went wrong, as text: the sentence, each single problem, and a way to try again,
  * which is gone by itself as soon as the server is back.
@@ -117,14 +120,22 @@ export function Select({ value, choices, none, onChoose, ...attributes }) {
  */
 export function Problem({ error, retry }) {
   const problems = /** @type {string[]} */ (error?.problems || []);
+  const wait = useRef(FIRST_WAIT_MS);
   useEffect(() => {
     if (!retry || !error?.passing) return undefined;
     let first = true;
-    return effect(() => {
+    const stop = effect(() => {
       // The server is back, or has news: what could not be loaded is loaded without a click.
       if (connection.value.state === "live" && runsChanged.value && !first) retry();
       first = false;
     });
+    // One request may fail while all others are answered, and then nothing tells that it would not any more.
+    const timer = setTimeout(() => connection.peek().state === "live" && retry(), wait.current);
+    wait.current = Math.min(2 * wait.current, LONGEST_WAIT_MS);
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
   }, [error]);
   return h("div", { class: "problem", role: "alert" },
     h(Icon, { name: "alert" }),

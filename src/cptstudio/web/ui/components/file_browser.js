@@ -8,6 +8,7 @@ import { bytes, date } from "../lib/format.js";
 import { Fragment, h, useEffect, useRef, useState, withValue } from "../lib/preact.js";
 import { useWork } from "../lib/resource.js";
 import { Button, Icon, Problem, Select } from "./elements.js";
+import { toastDeleted } from "./undo.js";
 import { confirm } from "./dialog.js";
 
 /** @typedef {{id: string, path: string, label: string, removable: boolean}} Root */
@@ -54,7 +55,10 @@ export function FileBrowser({ chosen = [], toggle, preview, opened }) {
       body: `CPT Studio will no longer list ${root.path}. Nothing in it is changed or deleted.`,
       confirm: "Remove from the list",
     });
-    if (sure) await del(`/api/roots/${encodeURIComponent(root.id)}`).then(() => open(null, ""), setError);
+    if (sure) await del(`/api/roots/${encodeURIComponent(root.id)}`).then((answer) => {
+      void open(null, "");
+      toastDeleted(`Folder ${root.label}`, answer, { deed: "removed from the list", back: () => void open(null, "") });
+    }, setError);
   };
   return h("div", { class: "browser" },
     h("div", { class: "browser-bar" },

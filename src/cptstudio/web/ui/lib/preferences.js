@@ -23,6 +23,9 @@ export const colourScheme = signal(stored("colour-scheme", "system"));
 /** Whether the sidebar shows words: "auto" by the window's width, or as the user last left it, "open" or "folded". */
 export const sidebar = signal(stored("sidebar", "auto"));
 
+/** Columns of the list of runs, their ids with dots between; "" for the usual ones. */
+export const runColumns = signal(stored("run-columns", ""));
+
 /** Whether single keys are shortcuts. */
 export const shortcuts = signal(stored("shortcuts", "on") !== "off");
 
@@ -44,6 +47,7 @@ export function startPreferences() {
     store("colour-scheme", scheme);
   });
   effect(() => store("sidebar", sidebar.value));
+  effect(() => store("run-columns", runColumns.value));
   effect(() => store("shortcuts", shortcuts.value ? "on" : "off"));
   effect(() => store("new-run-view", newRunView.value));
   effect(() => store("notify", notifies.value ? "on" : "off"));

@@ -4,7 +4,7 @@ import { ApiError, del, post } from "../../lib/api.js";
 import { Fragment, h, useEffect, useState, withChecked } from "../../lib/preact.js";
 import { useResource, useWork } from "../../lib/resource.js";
 import { navigate, route, setQuery } from "../../lib/router.js";
-import { toast } from "../../components/announce.js";
+import { toastDeleted } from "../../components/undo.js";
 import { Button, Problem, Select } from "../../components/elements.js";
 import { confirm, Dialog } from "../../components/dialog.js";
 import { PageHeader } from "../../components/layout.js";
@@ -31,17 +31,19 @@ export function CorpusPage({ name }) {
   const missing = error instanceof ApiError && error.status === 404;
   const rebuilding = route.value.query["rebuild"] !== undefined;
   const remove = async () => {
+    let answer;
     const gone = await confirm({
       title: `Delete the corpus ${name}?`,
       body: "Its documents and tokens in this workspace are deleted. The files they were made of stay as they are. "
-        + "Runs that were trained on it keep their results but cannot be resumed without it.",
+        + "Runs that were trained on it keep their results but cannot be resumed without it. You can undo this for one "
+        + "minute.",
       confirm: "Delete the corpus",
       danger: true,
-      action: () => del(path, { confirmed: true }),
+      action: async () => { answer = await del(path, { confirmed: true }); },
     });
-    if (!gone) return;
-    toast(`The corpus ${name} is deleted.`);
+    if (!gone || !answer) return;
     navigate("/data");
+    toastDeleted(`Corpus “${name}”`, answer, { back: () => navigate(`/data/${encodeURIComponent(name)}`) });
   };
   return h("div", { class: "stack" },
     h(PageHeader, { title: h("span", { class: "name" }, name), back: { href: "/data", title: "Data" } },

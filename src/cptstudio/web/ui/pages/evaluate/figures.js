@@ -18,10 +18,10 @@ export function signedPercent(share, digits = 2) {
  * @param {{difference: {value: number, sure: boolean}}} props
  */
 export function Verdict({ difference }) {
-  if (!difference.sure) return h(Badge, { class: "verdict" }, "not sure");
+  if (!difference.sure) return h(Badge, { class: "sureness" }, "not sure");
   return difference.value < 0
-    ? h(Badge, { tone: "good", class: "verdict" }, "▼ better")
-    : h(Badge, { tone: "bad", class: "verdict" }, "▲ worse");
+    ? h(Badge, { tone: "good", class: "sureness" }, "▼ better")
+    : h(Badge, { tone: "bad", class: "sureness" }, "▲ worse");
 }
 
 /**

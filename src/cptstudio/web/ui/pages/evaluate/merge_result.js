@@ -59,7 +59,7 @@ function Saved({ path, points }) {
 function Points({ result, sets, chosen, choose }) {
   const [first] = result.points;
   return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": "Points by corpora" },
-    h("table", { class: "table matrix" },
+    h("table", { class: "table matrix table-stacks" },
       h("caption", { class: "visually-hidden" }, "Bits per byte of each point on each corpus"),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Point"),
         sets.map((set) => h("th", { scope: "col", key: set, class: "matrix-set" }, h("span", { class: "break" }, set),
@@ -70,7 +70,7 @@ function Points({ result, sets, chosen, choose }) {
             h("label", { class: "check" },
               h("input", { type: "radio", name: "point", checked: index === chosen, onChange: () => choose(index) }),
               h("span", { class: "break" }, point.label))),
-          sets.map((set) => h("td", { key: set },
+          sets.map((set) => h("td", { key: set, "data-title": set },
             h(FiguresCell, { figures: point.corpora[set], base: first.corpora[set] }))))))));
 }
 

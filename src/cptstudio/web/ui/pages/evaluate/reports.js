@@ -1,15 +1,15 @@
 /** What came of former work: listed, opened by the URL, deleted. */
 
-import { toast } from "../../components/announce.js";
+import { toastError } from "../../components/announce.js";
 import { Button, Problem } from "../../components/elements.js";
-import { confirm } from "../../components/dialog.js";
 import { Menu } from "../../components/menu.js";
+import { toastDeleted } from "../../components/undo.js";
 import { del } from "../../lib/api.js";
 import { saveJson } from "../../lib/download.js";
 import { date } from "../../lib/format.js";
 import { h, signal } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
-import { route, setQuery, withQuery } from "../../lib/router.js";
+import { navigate, route, setQuery, withQuery } from "../../lib/router.js";
 import { EvaluationJobs } from "./evaluation_jobs.js";
 
 /** Counts up when a report came or went. */
@@ -57,7 +57,7 @@ export function ReportHead({ id, report, file, about, onCsv, children }) {
         { title: "Save as JSON", onChoose: () => saveJson(report, `${file}.${report.id}.json`) },
       ] }),
       h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
-        onClick: () => setQuery({ report: null, point: null }) })));
+        onClick: () => navigate("/evaluate") })));
 }
 
 /** @param {{kind: string, title: string}} props */
@@ -75,20 +75,18 @@ function ReportList({ kind, title }) {
           "aria-current": one.id === open ? "true" : undefined }, one.title || one.id),
       h("span", { class: "hint" }, date(one.created)),
       h(Button, { small: true, kind: "quiet", icon: "trash",
-        "aria-label": `Delete ${one.title || one.id}, ${date(one.created)}…`, onClick: () => void remove(one) })))));
+        "aria-label": `Delete ${one.title || one.id}, ${date(one.created)}`,
+        onClick: () => void removeReport(one) })))));
 }
 
-/** @param {any} one */
-async function remove(one) {
-  const agreed = await confirm({
-    title: "Delete this result?",
-    body: h("p", {}, `${one.title || one.id}, ${date(one.created)}. The figures of this list go; models, corpora and `
-      + "runs stay, and what was measured of them too."),
-    confirm: "Delete the result", danger: true,
-    action: () => del(`/api/evaluation/reports/${encodeURIComponent(one.id)}`, { confirmed: true }),
-  });
-  if (!agreed) return;
-  toast("The result is deleted.");
-  reportsChanged.value += 1;
-  if (route.value.query["report"] === one.id) setQuery({ report: null });
+/** Without a question, since it can be undone. @param {any} one */
+export async function removeReport(one) {
+  try {
+    const answer = await del(`/api/evaluation/reports/${encodeURIComponent(one.id)}`, { confirmed: true });
+    reportsChanged.value += 1;
+    if (route.value.query["report"] === one.id) setQuery({ report: null });
+    toastDeleted("Result", answer, { back: () => { reportsChanged.value += 1; } });
+  } catch (error) {
+    toastError(error);
+  }
 }

@@ -1,8 +1,8 @@
 /** Prompt suites: the saved ones, putting one to models, and what they wrote. */
 
-import { toast } from "../../components/announce.js";
+import { toastError } from "../../components/announce.js";
 import { Button, Empty, Problem } from "../../components/elements.js";
-import { confirm } from "../../components/dialog.js";
+import { toastDeleted } from "../../components/undo.js";
 import { useChosenModels } from "../../components/model_choice.js";
 import { del } from "../../lib/api.js";
 import { saveCsv } from "../../lib/download.js";
@@ -50,12 +50,13 @@ function Suites() {
         + "not get worse.")), form);
   }
   const remove = async (/** @type {any} */ suite) => {
-    const agreed = await confirm({ title: `Delete the suite ${suite.name}?`, danger: true, confirm: "Delete the suite",
-      body: h("p", {}, "Its prompts go. Results that were made with it stay."),
-      action: () => del(`/api/evaluation/suites/${encodeURIComponent(suite.name)}`, { confirmed: true }) });
-    if (!agreed) return;
-    toast(`The suite ${suite.name} is deleted.`);
-    if (query["suite"] === suite.name) setQuery({ suite: null });
+    try {
+      const answer = await del(`/api/evaluation/suites/${encodeURIComponent(suite.name)}`, { confirmed: true });
+      if (query["suite"] === suite.name) setQuery({ suite: null });
+      toastDeleted(`Suite “${suite.name}”`, answer, { back: () => void reload() });
+    } catch (failure) {
+      toastError(failure);
+    }
     await reload();
   };
   const chosen = suites.find((one) => one.name === query["suite"]) ?? suites.find((one) => !one.problem) ?? null;
@@ -70,7 +71,7 @@ function Suites() {
           + `${samplingWords(suite.sampling)}`),
       !suite.problem && h(Button, { small: true, "aria-label": `Change ${suite.name}…`,
         onClick: () => setQuery({ edit: suite.name }) }, "Change…"),
-      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete ${suite.name}…`,
+      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete ${suite.name}`,
         onClick: () => void remove(suite) })))),
     chosen && h(AskSuite, { suite: chosen }),
     form);

@@ -60,7 +60,7 @@ function Notes({ result }) {
 function Matrix({ result, sets, roleOf }) {
   const [first] = result.models;
   return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": "Models by sets of text" },
-    h("table", { class: "table matrix" },
+    h("table", { class: "table matrix table-stacks" },
       h("caption", { class: "visually-hidden" }, "Bits per byte of each model on each set of text"),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Model"),
         sets.map((set) => h("th", { scope: "col", key: set, class: "matrix-set" },
@@ -70,7 +70,7 @@ function Matrix({ result, sets, roleOf }) {
         h("tr", { key: `${at} ${model.label}` },
           h("th", { scope: "row", class: "matrix-model" }, h("span", { class: "break" }, model.label),
             at === 0 && result.models.length > 1 && h("small", {}, "compared with")),
-          sets.map((set) => h("td", { key: set },
+          sets.map((set) => h("td", { key: set, "data-title": set },
             h(Cell, { figures: model.corpora[set], base: first.corpora[set] }))))))));
 }
 

@@ -2,6 +2,7 @@
 
 import { toastError } from "../../components/announce.js";
 import { Button, Problem } from "../../components/elements.js";
+import { toastDeleted } from "../../components/undo.js";
 import { del, upload } from "../../lib/api.js";
 import { bytes, date } from "../../lib/format.js";
 import { h, useRef, useState } from "../../lib/preact.js";
@@ -56,7 +57,8 @@ export function TextSets({ legend, hint, accept, fits, single, found, chosen, on
   };
   const remove = async (/** @type {Uploaded} */ one) => {
     try {
-      await del(`/api/uploads/${encodeURIComponent(one.id)}`);
+      const answer = await del(`/api/uploads/${encodeURIComponent(one.id)}`);
+      toastDeleted(`File “${one.name}”`, answer, { deed: "removed", back: () => void reload() });
     } catch (problem) {
       toastError(problem);
     }

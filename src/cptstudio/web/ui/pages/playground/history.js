@@ -3,6 +3,7 @@ import { toastError } from "../../components/announce.js";
 import { Button, Problem } from "../../components/elements.js";
 import { downloadServed } from "../../components/served_file.js";
 import { confirm } from "../../components/dialog.js";
+import { toastDeleted } from "../../components/undo.js";
 import { del } from "../../lib/api.js";
 import { ago, date, integer } from "../../lib/format.js";
 import { h, useState } from "../../lib/preact.js";
@@ -51,20 +52,25 @@ export function History({ restore }) {
   const again = () => setTurn((value) => value + 1);
   const remove = async (/** @type {any} */ entry) => {
     try {
-      await del(`/api/playground/history/${encodeURIComponent(entry.id)}`, { confirmed: true });
+      const answer = await del(`/api/playground/history/${encodeURIComponent(entry.id)}`, { confirmed: true });
       again();
+      toastDeleted("Prompt", answer, { back: again });
     } catch (failure) {
       toastError(failure);
     }
   };
   const clear = async () => {
+    let answer;
     const gone = await confirm({
       title: "Delete the whole history?",
-      body: `${integer(data.total)} prompts and their texts are deleted from this workspace.`,
+      body: `${integer(data.total)} prompts and their texts are deleted from this workspace. You can undo this for one `
+        + "minute.",
       confirm: "Delete the history", danger: true,
-      action: () => del("/api/playground/history", { confirmed: true }),
+      action: async () => { answer = await del("/api/playground/history", { confirmed: true }); },
     });
-    if (gone) again();
+    if (!gone || !answer) return;
+    again();
+    toastDeleted("History", answer, { back: again });
   };
   const entries = /** @type {any[]} */ (data?.entries || []);
   return h("section", { class: "card stack", "aria-labelledby": "history-title" },

@@ -3,6 +3,7 @@ import { toast } from "../../components/announce.js";
 import { Button, Field, Problem, Select } from "../../components/elements.js";
 import { confirm, Dialog } from "../../components/dialog.js";
 import { Menu } from "../../components/menu.js";
+import { toastDeleted } from "../../components/undo.js";
 import { startAsking } from "../../components/start_asking.js";
 import { downloadServed } from "../../components/served_file.js";
 import { del, post } from "../../lib/api.js";
@@ -32,27 +33,40 @@ const checkpointWords = (checkpoint) =>
 const choicesOf = (run) => [...run.checkpoints].reverse().map((one) =>
   [one.name, `${one.name} (${checkpointWords(one)})`]);
 
-/** What the end of a run sets going. */
-function NextInQueue() {
+/**
+ * What the end of a run sets going, and whether it shall. Nothing is asked where no run waits for it.
+ * @param {{choose: (pause: boolean) => void}} props
+ */
+function NextInQueue({ choose }) {
+  const [pause, setPause] = useState(false);
   const queue = status.value?.queue;
   const next = queue && !queue.paused ? queue.waiting[0] : undefined;
   if (next === undefined) return null;
-  return h("p", {}, `${next.run} is next in the queue: it starts as soon as this run has ended. Pause the queue first `
-    + "if it should wait.");
+  const more = queue.waiting.length - 1;
+  const choice = (/** @type {boolean} */ value, /** @type {any} */ words) => h("label", { class: "check" },
+    h("input", { type: "radio", name: "then", checked: pause === value, onChange: () => {
+      setPause(value);
+      choose(value);
+    } }), h("span", {}, words));
+  return h("fieldset", { class: "choices" }, h("legend", {}, "The queue"),
+    choice(false, ["Start the next run: ", h("b", { class: "break", key: "next" }, next.run)]),
+    choice(true, more ? `Pause the queue: ${next.run} and ${more} more keep waiting` : `Pause it: ${next.run} keeps `
+      + "waiting"));
 }
 
 /** @param {any} run @param {Changed} changed */
 async function stop(run, changed) {
   let answer;
+  let pause = false;
   const yes = await confirm({
     title: `Stop ${run.id}?`,
     body: [
       h("p", { key: 1 },
         "Training finishes the current step, writes a checkpoint, and ends. You can resume it exactly from there."),
-      h(NextInQueue, { key: 2 }),
+      h(NextInQueue, { key: 2, choose: (value) => { pause = value; } }),
     ],
     confirm: "Stop and save",
-    action: async () => { answer = await post(`/api/runs/${run.id}/stop`, {}); },
+    action: async () => { answer = await post(`/api/runs/${run.id}/stop`, { pause_queue: pause }); },
   });
   if (yes) {
     toast(`${run.id} was asked to stop. It saves a checkpoint first.`);
@@ -64,6 +78,7 @@ async function stop(run, changed) {
 async function kill(run, changed) {
   const newest = run.checkpoints[run.checkpoints.length - 1];
   let answer;
+  let pause = false;
   const yes = await confirm({
     title: `Kill ${run.id}?`,
     body: [
@@ -72,11 +87,12 @@ async function kill(run, changed) {
         ? `The last checkpoint is of step ${integer(newest.step)}; the run is at step ${integer(run.step)}. The steps `
           + "in between have to be done again when it is resumed."
         : "There is no checkpoint yet: all steps so far have to be done again."),
-      h(NextInQueue, { key: 3 }),
+      h(NextInQueue, { key: 3, choose: (value) => { pause = value; } }),
     ],
     confirm: "Kill it",
     danger: true,
-    action: async () => { answer = await post(`/api/runs/${run.id}/kill`, { confirmed: true }); },
+    action: async () => { answer = await post(`/api/runs/${run.id}/kill`, { confirmed: true, pause_queue: pause });
+    },
   });
   if (yes) {
     toast(`${run.id} was killed.`);
@@ -109,6 +125,7 @@ async function start(run, changed) {
 
 /** @param {any} run */
 async function remove(run) {
+  let answer;
   const size = run.checkpoints.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + (one.bytes || 0), 0);
   const yes = await confirm({
     title: `Delete ${run.id}?`,
@@ -116,17 +133,16 @@ async function remove(run) {
       h("p", { key: 1 }, "This folder is removed, with its curves, its log and its checkpoints:"),
       h("p", { key: 2, class: "changed" }, run.directory),
       h("p", { key: 3 }, run.checkpoints.length
-        ? `${run.checkpoints.length} ${run.checkpoints.length === 1 ? "checkpoint" : "checkpoints"}, ${bytes(size)}. `
-          + "They cannot be brought back."
-        : "It holds no checkpoints. It cannot be brought back."),
-      h("p", { key: 4 }, "What CPT Studio remembers of the run (tags, note, queue) is cleared as well."),
+        ? `${run.checkpoints.length} ${run.checkpoints.length === 1 ? "checkpoint" : "checkpoints"}, ${bytes(size)}.`
+        : "It holds no checkpoints."),
+      h("p", { key: 4 }, "Its tags, notes and queue entry are deleted too. You can undo this for one minute."),
     ],
     confirm: "Delete the run",
     danger: true,
-    action: () => del(`/api/runs/${run.id}`, { confirmed: true }),
+    action: async () => { answer = await del(`/api/runs/${run.id}`, { confirmed: true }); },
   });
-  if (yes) {
-    toast(`${run.id} is deleted.`);
+  if (yes && answer) {
+    toastDeleted(`Run “${run.id}”`, answer);
     navigate("/runs", { replace: true });
   }
 }

@@ -1,60 +1,18 @@
+/** All runs, a row each; on a phone a card each. */
 import { toast, toastError } from "../../components/announce.js";
-import { Badge, Button, StateBadge } from "../../components/elements.js";
-import { Sparkline } from "../../components/sparkline.js";
-import { Table } from "../../components/table.js";
-import { ShortVerdict } from "../../components/verdict.js";
+import { Badge, Button } from "../../components/elements.js";
+import { groupsOf, Table } from "../../components/table.js";
 import { put } from "../../lib/api.js";
-import { ago, bits, change, count, date, number } from "../../lib/format.js";
+import { integer } from "../../lib/format.js";
 import { runsChanged } from "../../lib/live.js";
-import { h } from "../../lib/preact.js";
-import { route, setQuery } from "../../lib/router.js";
-import { generalChange, nameOf, stepOf } from "../../lib/run_words.js";
+import { h, useEffect, useRef, useState } from "../../lib/preact.js";
+import { setQuery } from "../../lib/router.js";
+import { nameOf } from "../../lib/run_words.js";
+import { GROUP_OF, listQuery } from "./choices.js";
+import { COLUMNS, shownColumns } from "./columns.js";
 
-/** @type {Record<string, (run: any) => any>} */
-const SORT_VALUES = {
-  name: (run) => nameOf(run).toLowerCase(),
-  state: (run) => run.state.text,
-  updated: (run) => run.updated ?? run.ended ?? run.created ?? 0,
-  step: (run) => run.step ?? -1,
-  loss: (run) => run.loss,
-  domain_last: (run) => run.domain?.last,
-  domain_best: (run) => run.domain?.best,
-  general: generalChange,
-  tokens: (run) => run.tokens_seen,
-  model: (run) => run.model?.name?.toLowerCase(),
-};
-
-/** What the URL says about the list. */
-export function listQuery() {
-  const { filter = "", sort = "updated", up, select = "", state = "" } = route.value.query;
-  return { filter, sort: sort in SORT_VALUES ? sort : "updated", descending: up !== "1",
-    selected: select ? select.split(",") : [], state };
-}
-
-/** @param {any} run @param {string} filter @param {string} state */
-function matches(run, filter, state) {
-  if (state && (state === "active" ? !run.state.alive : (run.state.outcome || run.state.name) !== state)) {
-    return false;
-  }
-  const text = [nameOf(run), run.state.text, run.model?.name, run.method, run.note, ...(run.tags || []),
-    ...(run.corpora || []).map((/** @type {any} */ corpus) => corpus.name)]
-    .join(" ").toLowerCase();
-  return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
-}
-
-/** The runs that the filter lets through, in the order of the URL. @param {any[]} runs */
-export function chosenRuns(runs) {
-  const { filter, sort, descending, state } = listQuery();
-  const value = SORT_VALUES[sort];
-  const direction = descending ? -1 : 1;
-  return runs
-    .filter((run) => matches(run, filter, state))
-    .sort((a, b) => {
-      const [x, y] = [value(a), value(b)];
-      if (x == null || y == null) return (x == null ? 1 : 0) - (y == null ? 1 : 0);
-      return (x < y ? -1 : x > y ? 1 : 0) * direction || nameOf(a).localeCompare(nameOf(b));
-    });
-}
+/** As many rows as are drawn at once; more come when their end is near. */
+const PAGE = 100;
 
 /** @param {any} run @param {boolean} pinned */
 async function pin(run, pinned) {
@@ -67,11 +25,10 @@ async function pin(run, pinned) {
   }
 }
 
-/** @param {string} id */
-function toggleSelected(id) {
-  const { selected } = listQuery();
-  const next = selected.includes(id) ? selected.filter((other) => other !== id) : [...selected, id];
-  setQuery({ select: next.join(",") });
+/** @param {string[]} ids @param {boolean} chosen */
+function select(ids, chosen) {
+  const others = listQuery().selected.filter((id) => !ids.includes(id));
+  setQuery({ select: (chosen ? [...others, ...ids] : others).join(",") });
 }
 
 /** @param {any} run @param {boolean} pinned */
@@ -80,55 +37,82 @@ function nameCell(run, pinned) {
     h("a", { href: `/runs/${run.id}` }, nameOf(run)),
     pinned && h(Badge, { tone: "info", icon: "pin" }, "baseline"),
     run.parent && h("span", { class: "hint" }, `from ${run.parent.run}`),
-    h(ShortVerdict, { verdict: run.verdict }),
     (run.tags || []).map((/** @type {string} */ tag) => h("span", { class: "tag", key: tag }, tag)));
+}
+
+/**
+ * A box that is checked where all are, and in between where some are.
+ * @param {{label: string, all: string[], selected: Set<string>}} props
+ */
+function SelectAll({ label, all, selected }) {
+  const chosen = all.filter((id) => selected.has(id)).length;
+  return h("input", { type: "checkbox", "aria-label": label, checked: chosen > 0 && chosen === all.length,
+    ref: (/** @type {HTMLInputElement | null} */ box) => {
+      if (box) box.indeterminate = chosen > 0 && chosen < all.length;
+    },
+    onChange: () => select(all, chosen < all.length) });
+}
+
+/** Calls when it comes near the window. @param {{reached: () => void}} props */
+function Sentinel({ reached }) {
+  const place = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    if (!place.current) return undefined;
+    const watch = new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && reached(),
+      { rootMargin: "600px" });
+    watch.observe(place.current);
+    return () => watch.disconnect();
+  }, [reached]);
+  return h("span", { ref: place });
 }
 
 /** @param {{runs: any[], pinned: string | null}} props */
 export function RunList({ runs, pinned }) {
-  const { sort, descending, selected } = listQuery();
+  const { sort, descending, selected: ids, group, filter, state, model, tag } = listQuery();
+  const [most, setMost] = useState(PAGE);
+  useEffect(() => setMost(PAGE), [sort, descending, group, filter, state, model, tag]);
+  const selected = new Set(ids);
+  const groupOf = GROUP_OF[group];
+  // Groups in the order of their first runs, so that what is drawn of them is whole.
+  const ordered = groupOf ? groupsOf(runs, groupOf).flatMap(([, members]) => members) : runs;
   const columns = [
-    { id: "select", title: h("span", { class: "visually-hidden" }, "Compare"),
-      cell: (/** @type {any} */ run) => h("input", { type: "checkbox", checked: selected.includes(run.id),
-        "aria-label": `Select ${nameOf(run)} for comparison`, onChange: () => toggleSelected(run.id) }) },
-    { id: "pin", title: h("span", { class: "visually-hidden" }, "Baseline"),
+    { id: "select", class: "run-select",
+      title: h(SelectAll, { label: "Select all shown runs", all: runs.map((run) => run.id), selected }),
+      label: "",
+      cell: (/** @type {any} */ run) => h("input", { type: "checkbox", checked: selected.has(run.id),
+        "aria-label": `Select ${nameOf(run)}`, onChange: () => select([run.id], !selected.has(run.id)) }) },
+    { id: "pin", class: "run-pin", title: h("span", { class: "visually-hidden" }, "Baseline"), label: "",
       cell: (/** @type {any} */ run) => run.kind !== "imported" && h(Button, { kind: "quiet", small: true, icon: "pin",
         "aria-pressed": run.id === pinned ? "true" : "false", "aria-label": `Baseline: ${nameOf(run)}`,
         title: run.id === pinned ? "The baseline of comparisons" : "Make it the baseline of comparisons",
         onClick: () => pin(run, run.id === pinned) }) },
     { id: "name", title: "Run", header: true, sortable: true,
       cell: (/** @type {any} */ run) => nameCell(run, run.id === pinned) },
-    { id: "state", title: "State", sortable: true,
-      cell: (/** @type {any} */ run) => run.kind === "imported"
-        ? h(Badge, { icon: "file" }, "Imported, read-only")
-        : h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position,
-          phase: run.phase }) },
-    { id: "sparkline", title: "Loss", cell: (/** @type {any} */ run) => h("div", { class: "row-spark" },
-      h(Sparkline, { values: run.sparkline, label: `Course of the loss of ${nameOf(run)}` }),
-      h("span", { class: "figures" }, number(run.loss))) },
-    { id: "step", title: "Step", sortable: true, number: true, cell: stepOf },
-    { id: "domain_last", title: h("span", {}, "Domain ", h("small", {}, "last BPB")), sortable: true, number: true,
-      cell: (/** @type {any} */ run) => bits(run.domain?.last) },
-    { id: "domain_best", title: h("span", {}, "Domain ", h("small", {}, "best BPB")), sortable: true, number: true,
-      cell: (/** @type {any} */ run) => bits(run.domain?.best) },
-    { id: "general", title: h("span", {}, "General ", h("small", {}, "change BPB")), sortable: true, number: true,
-      cell: (/** @type {any} */ run) => change(generalChange(run)) },
-    { id: "tokens", title: "Tokens", sortable: true, number: true,
-      cell: (/** @type {any} */ run) => count(run.tokens_seen) },
-    { id: "model", title: "Model and corpora", sortable: true, class: "run-data",
-      cell: (/** @type {any} */ run) => h("div", {},
-        h("div", {}, run.model?.name || "–", run.method && h("span", { class: "muted" }, ` · ${run.method}`)),
-        h("div", { class: "hint" }, (run.corpora || []).map((/** @type {any} */ corpus) => corpus.name).join(", "))) },
-    { id: "updated", title: "Last news", sortable: true,
-      cell: (/** @type {any} */ run) => {
-        const when = run.updated ?? run.ended ?? run.created;
-        return h("time", { title: date(when), class: "nowrap" }, ago(when));
-      } },
+    ...COLUMNS.filter((column) => shownColumns().includes(column.id)).map((column) => ({
+      ...column, title: column.unit ? h("span", {}, column.label, " ", h("small", {}, column.unit)) : column.label,
+      label: column.unit ? `${column.label}, ${column.unit.replace(", bits/byte", "")}` : column.label,
+      sortable: column.sort !== undefined,
+    })),
   ];
-  return h(Table, {
-    caption: "All runs", columns, rows: runs, rowKey: (run) => run.id, empty: "No run matches the filter.",
-    sort: { column: sort, descending }, rowClass: (run) => (selected.includes(run.id) ? "selected" : ""),
-    onSort: (column) =>
-      setQuery({ sort: column === "updated" ? null : column, up: column === sort && descending ? "1" : null }),
-  });
+  const more = () => setMost((now) => now + PAGE);
+  return [
+    h(Table, {
+      key: "table", caption: "All runs", columns, rows: ordered.slice(0, most), rowKey: (run) => run.id, stacks: true,
+      empty: h("span", {}, "No run matches the filter. ", h(Button, { small: true, onClick: () =>
+        setQuery({ filter: null, state: null, model: null, tag: null }) }, "Clear the filters")),
+      sort: { column: sort, descending }, rowClass: (run) => (selected.has(run.id) ? "selected" : ""),
+      onSort: (column) =>
+        setQuery({ sort: column === "updated" ? null : column, up: column === sort && descending ? "1" : null }),
+      groupOf,
+      groupTitle: (title, members) => {
+        const all = runs.filter((run) => groupOf(run) === title).map((run) => run.id);
+        return h("span", { class: "row" }, h(SelectAll, { label: `Select all of ${title}`, all, selected }), title,
+          h("span", { class: "muted" }, members.length === all.length ? all.length
+            : `${members.length} of ${all.length}`));
+      },
+    }),
+    ordered.length > most && h("p", { class: "more-runs", key: "more" }, h(Sentinel, { reached: more, key: most }),
+      h(Button, { small: true, onClick: more },
+        `Show more: ${integer(most)} of ${integer(ordered.length)} are shown`)),
+  ];
 }
