@@ -115,7 +115,8 @@ def main() -> None:
             browser = playwright.chromium.launch(**browser_options())
             for scheme in ("light", "dark"):
                 photograph(browser, server, "/runs/with-replay", "run", scheme)
-            photograph(browser, server, "/", "runs", "light")
+                photograph(browser, server, "/", "home", scheme)
+            photograph(browser, server, "/runs", "runs", "light")
             compared = ",".join(RUNS)
             photograph(browser, server, f"/compare?runs={compared}", "compare", "light")
             photograph(browser, server, "/data/python-source", "data", "light")

@@ -31,7 +31,8 @@ export function CorpusList() {
     error !== null && h(Problem, { error, retry: load }),
     adding && corpora !== null && h(AddCorpus, { rebuild: null, taken: corpora.map((corpus) => corpus.name) }),
     h(CorpusJobs, { corpus: null, ended: load }),
-    corpora !== null && corpora.length > 0 && !adding && h(CorpusTable, { corpora }),
+    corpora !== null && corpora.length > 0 && !adding
+      && h("div", { class: "card card-table" }, h(CorpusTable, { corpora })),
     corpora === null && error === null && h(Skeleton, { label: "Loading the corpora…", lines: 4 }),
     corpora !== null && corpora.length === 0 && !adding && !building && h(Empty, { title: "No corpus yet",
         icon: "data", ghost: "table",
