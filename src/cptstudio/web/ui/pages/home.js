@@ -29,6 +29,7 @@ export default function Home() {
         h(LastRuns, { runs })),
       h("div", { class: "stack" },
         h(UnderWay, {}),
+        !data && !error && h(Skeleton, { label: "Loading…", kind: "cards", lines: 2 }),
         runs.length > 0 && h(NextSteps, { runs }),
         h(Machine, {}))));
 }
