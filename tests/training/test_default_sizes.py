@@ -181,6 +181,9 @@ def test_make_it_fit_takes_the_first_steps_that_are_enough(
     checkpointing = {"gradient_checkpointing": False}
     lora = {"method": {"kind": "lora"}, "batch": plain, "compute": checkpointing}
     assert way("Qwen3-1.7B", "36 GB", **lora).changes == {"batch.rows": 2, "batch.accumulation": 2}
+    own = {"batch": {"rows": 4096}}
+    open_else = way("Qwen3-1.7B", "8 GB", **own)
+    assert open_else.ready and set(open_else.changes) >= {"batch.rows", "batch.accumulation"}
     only = way("Llama-3.1-8B", "64 GB", method={"kind": "full"}, batch=plain, compute=checkpointing)
     assert only.ready and only.changes["method.kind"] == "lora"
     packed = way("Qwen3-8B", "24 GB", **lora)

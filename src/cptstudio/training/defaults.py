@@ -65,11 +65,13 @@ class Filled:
     """Settings with what was chosen for the user.
 
     Attributes:
+        given: by the user.
         cut: of them, with the estimates of others that were tried.
         fits: whether they were chosen to fit, or already do; else they are the smallest there are.
         nothing_given: nothing that decides about memory was set by the user.
     """
 
+    given: TrainingSettings
     settings: TrainingSettings
     choices: tuple[Choice, ...]
     cut: Cut
@@ -111,12 +113,14 @@ def fill_in(
     cut = gauge.first_fitting(tried, machine.room)
     fits = cut is not None
     if cut is None:
-        cut = gauge.smallest(tried)
+        # Where the rows are the user's, they are the reason, and all else stays as it would be.
+        cut = gauge.smallest(tried) if free.rows else tried[0][0]
     filled = _rates_filled(cut.applied(settings), network)
     if cut.kind == "full":
         method = _changed(filled.method, targets=given.method.targets)
         filled = _changed(filled, method=method)
     return Filled(
+        given=given,
         settings=filled,
         choices=tuple(_choices(given, filled, wanted, cut, gauge)),
         cut=cut,

@@ -48,18 +48,16 @@ class WayToFit:
     """The steps to a run that fits, or to the smallest one that does not either.
 
     Attributes:
+        changes: new values of all steps by the settings' dotted names, and of what was left open
+            and would be chosen otherwise beside them.
         fits: after all steps.
         sentence: where it does not fit even then: what would be needed.
     """
 
     steps: tuple[Step, ...]
+    changes: dict[str, Any]
     fits: bool
     sentence: str | None
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """New values of all steps, by the settings' dotted names."""
-        return {name: value for step in self.steps for name, value in step.changes.items()}
 
     @property
     def ready(self) -> bool:
@@ -90,7 +88,7 @@ def way_to_fit(filled: Filled, base_models: Path) -> WayToFit:
     unpacked = groups(now, [(one, lengths) for one in (kind, *to_lora)], _FREE)
     found = gauge.first_fitting(unpacked, room)
     if found is not None:
-        return WayToFit(tuple(_steps(now, found, gauge)), True, None)
+        return _way(filled, found, tuple(_steps(now, found, gauge)), None)
     smallest, last = gauge.smallest(unpacked), gauge
     if gauge.model.quantization is None:
         packed = Gauge(gauge.model, packed_facts(gauge.network), gauge.settings, gauge.machine)
@@ -100,9 +98,28 @@ def way_to_fit(filled: Filled, base_models: Path) -> WayToFit:
     steps = tuple(_steps(now, replace(smallest, kind=to_lora[0] if to_lora else kind), gauge))
     if last is not gauge:
         steps = (*steps, _packed_step(gauge.model, base_models, last.needed(smallest)))
-    if found is not None:
-        return WayToFit(steps, True, None)
-    return WayToFit(steps, False, what_would_do(last, smallest))
+    return _way(filled, smallest, steps, None if found else what_would_do(last, smallest))
+
+
+def _way(filled: Filled, cut: Cut, steps: tuple[Step, ...], sentence: str | None) -> WayToFit:
+    """The steps, with all of what they lead to that the user has not set to that."""
+    given = filled.given
+    whole = {
+        "method.kind": (given.method.kind, cut.kind),
+        "data.context_length": (given.data.context_length, cut.context),
+        "batch.rows": (given.batch.rows, cut.rows),
+        "batch.accumulation": (given.batch.accumulation, cut.accumulation),
+        "compute.gradient_checkpointing": (
+            given.compute.gradient_checkpointing,
+            cut.checkpointing,
+        ),
+    }
+    changes: dict[str, Any] = {
+        name: then for name, (before, then) in whole.items() if before != then
+    }
+    for step in steps:
+        changes |= {name: one for name, one in step.changes.items() if name == "model.path"}
+    return WayToFit(steps, changes, sentence is None, sentence)
 
 
 def _steps(now: Cut, then: Cut, gauge: Gauge) -> Iterator[Step]:

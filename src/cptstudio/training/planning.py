@@ -465,7 +465,9 @@ def _about_resources(plan: Plan) -> Iterator[Finding]:
         if plan.memory.total <= plan.memory_available:
             text += ", which leaves little to spare"
         bigger = smallest_with(plan.memory.total, plan.machine)
-        if bigger is not None:
+        if bigger is None:
+            text += ". No machine that is known has enough"
+        else:
             text += f". The smallest machine that it fits on: {bigger.name}"
         if way.fits:
             text += f". “Make it fit” brings it to {way.steps[-1].memory_bytes / 1e9:,.1f} GB"

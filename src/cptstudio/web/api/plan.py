@@ -233,7 +233,7 @@ def _make_it_fit(way: WayToFit | None, given: TrainingSettings) -> MakeItFit | N
     if way is None:
         return None
     fitted = way.applied(given).model_dump(mode="json", exclude_unset=True) if way.ready else None
-    return MakeItFit(**asdict(way), changes=way.changes, ready=way.ready, settings=fitted)
+    return MakeItFit(**asdict(way), ready=way.ready, settings=fitted)
 
 
 def _parse_yaml(text: str) -> dict[str, Any]:
