@@ -112,10 +112,13 @@ TRAINER_READS: Final = (
         f"{_RUN}/{name}"
         for name in (
             "config.json",
+            "document_sums.jsonl",
             "events.jsonl",
             "metrics.jsonl",
+            "phases.jsonl",
             "result.json",
             "samples.jsonl",
+            "system.jsonl",
             "trainer.lock",
         )
     ),

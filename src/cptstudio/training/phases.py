@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from cptstudio.durable import write_passing_json
+from cptstudio.durable import UnusableFileError, write_passing_json
 from cptstudio.json_lines import JsonLinesWriter
 from cptstudio.run_phases import ATTEMPT_VARIABLE, PHASE, PHASES, Phase, PhaseName, Unit, title_of
 from cptstudio.training.console_progress import ProgressReporter, format_duration
@@ -59,7 +59,7 @@ class Phases:
             time=time.time(),
         )
         self._lines: JsonLinesWriter | None = None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UnusableFileError):
             self._lines = JsonLinesWriter(lock.run_directory / PHASES)
 
     @property

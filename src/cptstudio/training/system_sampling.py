@@ -18,7 +18,7 @@ import mlx.core as mx
 import psutil
 
 from cptstudio import durable, macos
-from cptstudio.durable import dump_json
+from cptstudio.durable import UnusableFileError, dump_json
 from cptstudio.json_lines import JsonLinesWriter
 from cptstudio.run_system import MOST_SAMPLES, SYSTEM, SystemSamples, read_system
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
@@ -108,7 +108,7 @@ class SystemSampler:
             self._begin()
             while not self._closed.wait(self._kept.interval):
                 self._take()
-        except (OSError, RunDirectoryGoneError, psutil.Error):
+        except (OSError, UnusableFileError, RunDirectoryGoneError, psutil.Error):
             return  # The disk is full, or the run is gone, which the training itself finds out.
 
     def _begin(self) -> None:
