@@ -7,6 +7,8 @@ import functools
 import importlib.util
 from pathlib import Path
 
+from cptstudio.python_source import parse_source
+
 
 @functools.cache
 def supported_model_types() -> frozenset[str] | None:
@@ -31,7 +33,7 @@ def supported_model_types() -> frozenset[str] | None:
 
 
 def _remapping(source: str) -> dict[str, str]:
-    for statement in ast.parse(source).body:
+    for statement in parse_source(source).body:
         if isinstance(statement, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == "MODEL_REMAPPING"
             for target in statement.targets

@@ -226,11 +226,11 @@ def change_and_delete(lab: Lab, page: Page) -> None:
     dialog.get_by_role("button", name="Save the suite").click()
     expect(dialog).to_have_count(0)
     assert read_suite(lab.workspace, "basics").prompts == ("class A:\n    def ", PROMPTS[1])
-    page.get_by_role("button", name="Delete basics").click()
+    page.get_by_role("button", name="Delete basics", exact=True).click()
     expect(page.get_by_role("heading", name="No prompt suite yet")).to_be_visible()
     page.keyboard.press("Control+z")
     expect(page.get_by_role("radio", name="basics")).to_be_visible()
-    page.get_by_role("button", name="Delete basics").click()
+    page.get_by_role("button", name="Delete basics", exact=True).click()
     expect(page.get_by_role("heading", name="No prompt suite yet")).to_be_visible()
 
 

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn, TypeVar
 
+from cptstudio.python_source import parse_source
+
 Tool = Literal["mlx-lm", "mlx-lm-lora", "mlx-tune"]
 
 SCRIPT_SIZE_LIMIT: Final = 1024 * 1024
@@ -286,7 +288,7 @@ def _iterations(text: str | None) -> int | None:
 
 def _syntax_tree(source: str) -> ast.Module | None:
     try:
-        return ast.parse(source)
+        return parse_source(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
