@@ -129,10 +129,6 @@ def detail(
     )
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Length) else value
-
-
 def _phases(run: Run, resumed: bool) -> list[SessionPhase]:
     found = last_session_phases(run.directory)
     if run.phase is None:
