@@ -369,7 +369,7 @@ def test_tabs_notes_and_the_log(page: Page, workspace: Workspace) -> None:
     page.get_by_role("tab", name="Events").click()
     expect(page.get_by_text("All steps are done.").last).to_be_visible()
     page.goto("/runs")
-    expect(page.get_by_text("<b>bold</b>")).to_be_visible()
+    expect(page.get_by_role("group", name="All runs").get_by_text("<b>bold</b>")).to_be_visible()
 
 
 def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -> None:
