@@ -25,6 +25,7 @@ from cptstudio.durable import UnusableFileError, read_json, write_json
 from cptstudio.errors import UserError, machine_error
 from cptstudio.settings import TrainingSettings
 from cptstudio.validation import sentences
+from cptstudio.workspace import CHECKPOINTS as CHECKPOINTS
 
 CONFIG: Final = "config.json"
 METRICS: Final = "metrics.jsonl"
@@ -34,7 +35,6 @@ DOCUMENT_SUMS: Final = "document_sums.jsonl"
 LOG: Final = "train.log"
 RESULT: Final = "result.json"
 BASE_MODEL: Final = "base_model.json"
-CHECKPOINTS: Final = "checkpoints"
 MANIFEST: Final = "manifest.json"
 TRAINING_STATE: Final = "training_state"
 LOCK: Final = "trainer.lock"

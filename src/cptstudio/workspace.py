@@ -17,6 +17,8 @@ from cptstudio import __version__, durable
 from cptstudio.durable import UnusableFileError
 from cptstudio.errors import MachineError, UserError, machine_error
 
+CHECKPOINTS: Final = "checkpoints"
+"""The folder of a run that holds them."""
 FORMAT: Final = 1
 """Raised when a version writes into a workspace what former ones would misread or damage."""
 _FORMAT_FILE: Final = "workspace.json"
@@ -79,9 +81,14 @@ def check_format(root: Path) -> int:
 
 
 def why_model_is_absent(folder: Path) -> str | None:
-    """Say that a base model's folder is not where it was, or None when something is there."""
+    """Say that the folder of a base model or a checkpoint is gone, or None where it is there."""
     if os.path.exists(folder):
         return None
+    if folder.parent.name == CHECKPOINTS:
+        return (
+            f"The checkpoint {folder.name} of {folder.parent.parent.name} is no longer there: a "
+            "run in training deletes its older ones. Choose a newer one."
+        )
     if os.path.islink(folder):
         return f"The base model folder {folder} is a link to something that is not there."
     return (

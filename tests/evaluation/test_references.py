@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from cptstudio import run_files
 from cptstudio.errors import UserError
 from cptstudio.evaluation.references import choose_checkpoint, resolve_reference
 from cptstudio.run_files import CheckpointManifest, write_record
-from cptstudio.workspace import Workspace
+from cptstudio.weight_files import check_present
+from cptstudio.workspace import Workspace, why_model_is_absent
 
 
 def add_checkpoint(run: Path, step: int, bits_per_byte: float | None) -> Path:
@@ -73,3 +75,11 @@ def test_a_base_model_is_found_by_name_and_a_double_meaning_is_refused(tmp_path:
         resolve_reference("other@best", workspace)
     with pytest.raises(UserError, match="no model 'other'"):
         resolve_reference("other", workspace)
+
+
+def test_a_checkpoint_that_its_run_deleted_meanwhile_is_told_as_one(run: Path) -> None:
+    chosen = choose_checkpoint(run, "200")
+    shutil.rmtree(chosen)
+    with pytest.raises(UserError, match=r"step-00000200 of first is no longer there.*newer"):
+        check_present(chosen)
+    assert why_model_is_absent(choose_checkpoint(run, "400")) is None

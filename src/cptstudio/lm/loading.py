@@ -44,6 +44,7 @@ from cptstudio.lm.tensor_layout import TensorLayout, measure_layout
 from cptstudio.lm.tensor_types import NAMES, lasting_parameters, narrowed, stored_types
 from cptstudio.lm.weight_formats import why_untrainable
 from cptstudio.model_bounds import check_model_folder
+from cptstudio.weight_files import check_present
 
 # SystemExit: mlx-lm's OLMo ends the process where its own library is not installed.
 _LOADING_ERRORS = (
@@ -199,8 +200,9 @@ def put_adapter(
         dtype: type that the adapter's factors get; None for their own.
 
     Raises:
-        UserError: the adapter does not fit that base.
+        UserError: the adapter does not fit that base, or is gone.
     """
+    check_present(adapter_path)
     check_model_folder(adapter_path, "adapter_config.json")
     try:
         load_adapters(model, str(adapter_path))
