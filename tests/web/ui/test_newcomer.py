@@ -1,4 +1,8 @@
-"""A newcomer's way from a folder of one's own to a run, in few clicks; the browser counts them."""
+"""A newcomer's two ways, by the mouse alone: the demo's, and that of a folder of one's own.
+
+Everything is real: the workspace is empty, the demo is made, runs are trained, texts generated. The
+browser counts what is pressed.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from cptstudio.demo import install_model
 from cptstudio.workspace import Workspace
 from tests.toy_models import text_sample
 from tests.web.server_process import PATIENCE, RunningServer, running_server
+from tests.web.ui.accessibility import assert_accessible
 from tests.web.ui.conftest import signed_in
 from tests.web.ui.test_data_page import choose_folder
 
@@ -43,7 +48,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Iterator[RunningServer]:
-    """A server on a workspace that has only a model."""
+    """A server on a workspace with nothing in it."""
     root = tmp_path_factory.mktemp("newcomer") / "workspace"
     root.mkdir()
     with running_server(root, "--no-detect", "--allow-root", str(documents)) as server:
@@ -61,6 +66,29 @@ def page(browser: Browser, studio: RunningServer) -> Iterator[Page]:
 def pressed(page: Page, kind: str) -> int:
     """How often the mouse ("pointerdown") or a key ("keydown") was pressed."""
     return int(page.evaluate("kind => sessionStorage[kind] ?? 0", kind))
+
+
+def test_from_an_empty_workspace_to_a_text_of_the_first_run(
+    page: Page, studio: RunningServer
+) -> None:
+    page.goto("/")
+    expect(page.get_by_role("list", name="Recommended base models")).to_be_visible()
+    assert_accessible(page)
+    page.get_by_role("button", name="Create the demo workspace").click()
+    page.get_by_role("link", name="Try the demo run").click(timeout=LONG)
+    page.get_by_role("radio", name=re.compile("^Quick try")).check()
+    start(page)
+    verdict = page.get_by_role("region", name="Verdict")
+    expect(verdict).to_contain_text(re.compile("domain|general", re.IGNORECASE), timeout=LONG)
+    page.get_by_role("button", name="Test", exact=True).click()
+    page.get_by_role("menuitem", name=re.compile("In the playground")).click()
+    page.get_by_role("button", name="Generate", exact=True).click(timeout=LONG)
+    expect(page.locator(".made-text")).to_have_count(2, timeout=LONG)
+    for made in page.locator(".made-text").all():
+        expect(made.locator(".lane .token").first).to_be_visible(timeout=LONG)
+    assert pressed(page, "keydown") == 0 and pressed(page, "pointerdown") < 12
+    workspace = Workspace(studio.workspace)
+    assert workspace.base_model_names() == ["demo-base"] and len(workspace.run_names()) == 1
 
 
 def test_from_a_folder_of_one_s_own_to_a_run(
