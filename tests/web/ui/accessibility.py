@@ -33,7 +33,8 @@ def violations(page: Page, rules: Sequence[str] = ()) -> list[str]:
 
 
 def assert_accessible(page: Page) -> None:
-    """No violation in light or dark, nothing wider than the window."""
+    """No violation in light or dark, nothing wider than the window; once the page is there."""
+    page.locator("h1").first.wait_for(state="attached")
     found = [f"light: {one}" for one in violations(page)]
     page.emulate_media(color_scheme="dark")
     found += [f"dark: {one}" for one in violations(page, _OF_COLOURS)]

@@ -80,6 +80,8 @@ def test_from_an_empty_workspace_to_a_text_of_the_first_run(
     start(page)
     verdict = page.get_by_role("region", name="Verdict")
     expect(verdict).to_contain_text(re.compile("domain|general", re.IGNORECASE), timeout=LONG)
+    # A run that goes on deletes the checkpoint that is the newest now.
+    expect(page.get_by_text("Completed 50 steps.").first).to_be_visible(timeout=LONG)
     page.get_by_role("button", name="Test", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("In the playground")).click()
     page.get_by_role("button", name="Generate", exact=True).click(timeout=LONG)
