@@ -43,13 +43,13 @@ class Tensor:
     start: int = 0
 
 
-def check_present(path: Path) -> None:
-    """Refuse a base model's folder that is not where it was.
+def check_present(path: Path, what: str = "base model") -> None:
+    """Refuse a folder of a base model, or of what is named, that is not where it was.
 
     Raises:
         UserError: nothing is there.
     """
-    absence = why_model_is_absent(path)
+    absence = why_model_is_absent(path, what)
     if absence is not None:
         raise UserError(absence)
 

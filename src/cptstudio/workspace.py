@@ -80,8 +80,12 @@ def check_format(root: Path) -> int:
     return found
 
 
-def why_model_is_absent(folder: Path) -> str | None:
-    """Say that the folder of a base model or a checkpoint is gone, or None where it is there."""
+def why_model_is_absent(folder: Path, what: str = "base model") -> str | None:
+    """Say that the folder of a base model or a checkpoint is gone, or None where it is there.
+
+    Args:
+        what: the folder is of, where it is no checkpoint.
+    """
     if os.path.exists(folder):
         return None
     if folder.parent.name == CHECKPOINTS:
@@ -90,9 +94,9 @@ def why_model_is_absent(folder: Path) -> str | None:
             "run in training deletes its older ones. Choose a newer one."
         )
     if os.path.islink(folder):
-        return f"The base model folder {folder} is a link to something that is not there."
+        return f"The {what} folder {folder} is a link to something that is not there."
     return (
-        f"The base model folder {folder} is not there (moved or deleted?). Put it back, or "
+        f"The {what} folder {folder} is not there (moved or deleted?). Put it back, or "
         "put a link to its new place there."
     )
 

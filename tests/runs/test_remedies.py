@@ -238,12 +238,13 @@ def test_forgetting_and_starting_a_run_of_the_same_name_do_not_disturb_each_othe
 ) -> None:
     """One process forgets what has no directory, another one takes its lock, over and over."""
     code = (
-        "import sys\n"
+        "import sys, time\n"
         "from cptstudio.runs import forgetting\n"
         "from cptstudio.workspace import Workspace\n"
         "workspace = Workspace(sys.argv[1])\n"
         "print('ready', flush=True)\n"
-        "while True: forgetting.forget(workspace, 'run')\n"
+        # One that computes all the time is interrupted by the system while it holds the lock.
+        "while True: time.sleep(0.0005) or forgetting.forget(workspace, 'run')\n"
     )
     workspace.make(workspace.private)
     folder = launching.private_folder(workspace.private, "run")

@@ -202,7 +202,7 @@ def put_adapter(
     Raises:
         UserError: the adapter does not fit that base, or is gone.
     """
-    check_present(adapter_path)
+    check_present(adapter_path, "adapter")
     check_model_folder(adapter_path, "adapter_config.json")
     try:
         load_adapters(model, str(adapter_path))
