@@ -10,7 +10,7 @@ from cptstudio.python_source import parse_source
 
 
 def test_threads_that_read_source_at_once_all_get_its_tree() -> None:
-    source = inspect.getsource(inspect)
+    source = inspect.getsource(ast)
     expected = ast.dump(parse_source(source))
     with ThreadPoolExecutor(8) as threads:
         trees = list(threads.map(parse_source, [source] * 24))

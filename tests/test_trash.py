@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -29,8 +30,13 @@ def fill(root: Path) -> list[Path]:
 
 
 def content(root: Path) -> dict[str, str]:
-    things = root / "things"
-    return {str(p.relative_to(things)): p.read_text() for p in things.rglob("*") if p.is_file()}
+    things, found = root / "things", {}
+    # Walked by os, which bears that a folder is deleted meanwhile.
+    for folder, _, names in os.walk(things):
+        for path in (Path(folder, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                found[str(path.relative_to(things))] = path.read_text()
+    return found
 
 
 def notes(root: Path) -> list[str]:

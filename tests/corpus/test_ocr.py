@@ -157,6 +157,7 @@ def test_an_engine_that_fails_costs_its_page_only(
     _await_end(int(pid.read_text()))
 
 
+@pytest.mark.slow
 def test_an_engine_ends_with_whoever_reads(tmp_path: Path, known_engine: Path) -> None:
     pid = tmp_path / "pid"
     write_engine(known_engine, f"echo $$ > {pid}; while :; do :; done")

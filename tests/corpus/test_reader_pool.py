@@ -75,6 +75,7 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_reader_that_crashes_costs_its_file(tmp_path: Path, bad: Path) -> None:
     (bad / "05.crash").write_text("x", encoding="utf-8")
     (bad / "07.leave").write_text("x", encoding="utf-8")
@@ -125,6 +126,7 @@ def test_much_text_is_read_by_processes_to_the_same_corpus(
     assert here.manifest.report.problem_count == 30
 
 
+@pytest.mark.slow
 def test_files_that_hold_the_same_are_read_once(
     tmp_path: Path, bad: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +183,7 @@ def test_what_was_read_ahead_of_its_turn_is_told(tmp_path: Path, bad: Path) -> N
         build_corpus(tmp_path / "c", [bad], progress=tell, workers=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_no_reader_outlives_its_build_and_the_former_corpus_stays(
     tmp_path: Path, bad: Path, end: signal.Signals

@@ -44,6 +44,7 @@ def test_the_sentences_hold_the_numbers() -> None:
     assert Fit(1, 1, 1, 1).fits and not Fit(2, 1, 1, 1).fits and not Fit(1, 1, 2, 1).fits
 
 
+@pytest.mark.slow
 def test_train_and_resume_ask_before_anything_is_there(
     workspace: Workspace, tmp_path: Path
 ) -> None:
