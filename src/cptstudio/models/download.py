@@ -5,8 +5,7 @@ The request, see `job_programs`: {"id": ID, "revision": NAME|null, "base_models"
 Only what a model is loaded from is fetched: safetensors, configuration, tokenizer, licence; no
 pickle and no Python code. Files come in parts that are kept when the download ends early:
 
-    models/base/.download-<org>--<name>/<digest>.part    begun
-    models/base/.download-<org>--<name>/<digest>         whole, and its digest is right
+    models/base/.download-<org>--<name>/    see `staging`
 
 so that the same download continues where it was, even when the hub has a newer commit. The
 folder under models/base/ appears at the end, complete.
@@ -14,15 +13,11 @@ folder under models/base/ appears at the end, complete.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -32,8 +27,15 @@ from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer, TellsProgress
 from cptstudio.models.fetching import Fetcher, RemoteFile
 from cptstudio.models.hub import explained, understood
-from cptstudio.models.hub_address import check_id, check_online, check_revision, endpoint
+from cptstudio.models.hub_address import check_id, check_online, check_revision
 from cptstudio.models.origin import ORIGIN, Origin, read_origin
+from cptstudio.models.staging import (
+    Snapshot,
+    check_room,
+    list_commit,
+    parts_kept_in,
+    remote_file,
+)
 from cptstudio.workspace import NAME_PATTERN, check_new_name
 
 PARTS_PREFIX = ".download-"
@@ -44,20 +46,6 @@ _WANTED = (
     "vocab.txt", "LICENSE*", "README.md",
 )  # fmt: skip
 _FILES_LIMIT = 2000
-_ROOM = 256 * durable.MEBIBYTE
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What is to be downloaded: a commit and its files."""
-
-    commit: str
-    files: Sequence[RemoteFile]
-
-    @property
-    def bytes(self) -> int:
-        """Of all files, each content once."""
-        return sum({file.digest: file.size for file in self.files}.values())
 
 
 def download(
@@ -78,8 +66,9 @@ def download(
     if target.exists():
         return target, snapshot.bytes
     base_models.mkdir(parents=True, exist_ok=True)
-    with _staging(base_models, model_id) as staged:
-        _check_room(staged, snapshot)
+    staging = base_models / f"{PARTS_PREFIX}{model_id.replace('/', '--')}"
+    with parts_kept_in(staging, model_id) as staged:
+        check_room(staged, snapshot.bytes, "The model")
         fetcher = Fetcher(model_id, snapshot.commit, staged, snapshot.files, answer)
         with explained(model_id):
             fetcher.fetch_all()
@@ -120,19 +109,8 @@ def target_folder(base_models: Path, model_id: str, commit: str) -> Path:
 
 
 def _look_up(model_id: str, revision: str) -> Snapshot:
-    from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
-
-    api = HfApi(endpoint=endpoint())
-    info = api.model_info(model_id, revision=revision, timeout=30.0)
-    if info.sha is None or re.fullmatch(r"[0-9a-f]{40}", info.sha) is None:
-        raise UserError(f"{endpoint()} does not say which commit {revision} of {model_id} is.")
-    listed = [
-        entry
-        for entry in api.list_repo_tree(model_id, recursive=True, revision=info.sha)
-        if isinstance(entry, RepoFile)
-    ]
-    return Snapshot(info.sha, choose_files(model_id, listed))
+    commit, listed = list_commit("model", model_id, revision)
+    return Snapshot(commit, choose_files(model_id, listed))
 
 
 def choose_files(model_id: str, listed: Sequence[Any]) -> list[RemoteFile]:
@@ -147,16 +125,7 @@ def choose_files(model_id: str, listed: Sequence[Any]) -> list[RemoteFile]:
     wanted = [entry for entry in listed if _is_wanted(entry.path)]
     if len(wanted) > _FILES_LIMIT:
         raise UserError(f"{model_id} has {len(wanted):,} files, more than a model has.")
-    return [_remote_file(entry) for entry in wanted]
-
-
-def _remote_file(entry: Any) -> RemoteFile:
-    large = entry.lfs is not None
-    digest = str(entry.lfs.sha256 if large else entry.blob_id)
-    # It becomes the name of a file.
-    if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", digest) is None or int(entry.size) < 0:
-        raise UserError(f"{endpoint()} announces {entry.path} with a digest that is none.")
-    return RemoteFile(entry.path, int(entry.size), digest, large)
+    return [remote_file(entry) for entry in wanted]
 
 
 def _is_wanted(name: str) -> bool:
@@ -176,34 +145,6 @@ def _no_weights(model_id: str, names: Sequence[str]) -> str:
             "are loaded. Choose a version with .safetensors files."
         )
     return f"{model_id} holds no weights (model*.safetensors), so it is no language model to load."
-
-
-def _check_room(staged: Path, snapshot: Snapshot) -> None:
-    there = sum(entry.stat().st_size for entry in staged.iterdir())
-    needed = max(0, snapshot.bytes - there) + _ROOM
-    free = shutil.disk_usage(staged).free
-    if free < needed:
-        raise UserError(
-            f"The model needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free: "
-            "make room and repeat."
-        )
-
-
-@contextmanager
-def _staging(base_models: Path, model_id: str) -> Iterator[Path]:
-    """The folder for the parts; it stays when the download ends early."""
-    staged = base_models / f"{PARTS_PREFIX}{model_id.replace('/', '--')}"
-    staged.mkdir(exist_ok=True)
-    descriptor = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{model_id} is being downloaded by another process.") from None
-        yield staged
-        shutil.rmtree(staged, ignore_errors=True)
-    finally:
-        os.close(descriptor)
 
 
 def _assemble(staged: Path, snapshot: Snapshot, target: Path, model_id: str, revision: str) -> None:

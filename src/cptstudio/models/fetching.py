@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from cptstudio import durable
 from cptstudio.errors import UserError
@@ -24,6 +24,9 @@ _TELL_SECONDS = 0.25
 _CHUNK = durable.MEBIBYTE
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """Refusals that may pass by themselves."""
+
+RepoKind = Literal["model", "dataset"]
+"""What a repository of the hub holds."""
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +64,20 @@ class Fetcher:
     Args:
         folder: for the parts and the whole files.
         answer: is told the progress in bytes.
+        kind: of the repository.
     """
 
     def __init__(
         self,
-        model_id: str,
+        repo_id: str,
         commit: str,
         folder: Path,
         files: Sequence[RemoteFile],
         answer: TellsProgress,
+        kind: RepoKind = "model",
     ) -> None:
-        self._model_id = model_id
+        self._repo_id = repo_id
+        self._kind = kind
         self._commit = commit
         self._folder = folder
         self._answer = answer
@@ -164,15 +170,10 @@ class Fetcher:
 
     def _receive(self, file: RemoteFile, out: IO[bytes], have: int, digest: Any) -> tuple[int, Any]:
         """Append what comes; returns how many bytes there are then, and their hash."""
-        from huggingface_hub import get_session, hf_hub_url
-        from huggingface_hub.utils import (  # type: ignore[attr-defined]
-            build_hf_headers,
-            hf_raise_for_status,
-        )
+        from huggingface_hub import get_session
+        from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]
 
-        url = hf_hub_url(self._model_id, file.name, revision=self._commit, endpoint=endpoint())
-        # Compressed on the way, the sizes would not fit.
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+        url, headers = address_of(self._kind, self._repo_id, self._commit, file.name)
         if have:
             headers["Range"] = f"bytes={have}-"
         with get_session().stream("GET", url, headers=headers, timeout=REQUEST_SECONDS) as answer:
@@ -206,3 +207,13 @@ class Fetcher:
             detail=f"{whole} of {len(self._files)} files",
             final=final,
         )
+
+
+def address_of(kind: RepoKind, repo_id: str, commit: str, name: str) -> tuple[str, dict[str, str]]:
+    """Return where a file of a commit is fetched, and with which headers."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    url = hf_hub_url(repo_id, name, repo_type=kind, revision=commit, endpoint=endpoint())
+    # Compressed on the way, the sizes would not fit.
+    return url, {**build_hf_headers(), "Accept-Encoding": "identity"}

@@ -1,36 +1,28 @@
-"""Which license a model's own card names: the front matter of its README.md."""
+"""Which license a model's or data set's own card names."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+from typing import Any
 
-from cptstudio import yaml_text
+from cptstudio.models.card import front_matter, read_card
 
-_MOST_CHARACTERS = 64 * 1024
-_FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)\n---", re.DOTALL)
-_LONGEST = 60
+_LONGEST_LICENSE = 60
 """A license's name that is longer is no name."""
 
 
-def read_license(folder: Path) -> str | None:
-    """Return the license as the card writes it, such as "apache-2.0"; None where it names none."""
-    file = folder / "README.md"
-    try:
-        if not file.is_file():
-            return None
-        with file.open(encoding="utf-8", errors="replace") as opened:
-            matter = _FRONT_MATTER.match(opened.read(_MOST_CHARACTERS))
-        card = yaml_text.parse_yaml(matter[1]) if matter else None
-    except (OSError, ValueError):
-        return None
-    if not isinstance(card, dict):
-        return None
+def license_of(matter: dict[str, Any]) -> str | None:
+    """Return the license as a card writes it, such as "apache-2.0"; None where it names none."""
     # "other" says that the name stands beside it.
-    names = [card.get("license"), card.get("license_name")]
+    names = [matter.get("license"), matter.get("license_name")]
     if names[0] == "other" and names[1]:
         names.reverse()
     found = names[0]
     if isinstance(found, list):
         found = found[0] if len(found) == 1 else None
-    return found if isinstance(found, str) and 0 < len(found) <= _LONGEST else None
+    return found if isinstance(found, str) and 0 < len(found) <= _LONGEST_LICENSE else None
+
+
+def read_license(folder: Path) -> str | None:
+    """Return the license that the card in a model's folder names; None where it names none."""
+    return license_of(front_matter(read_card(folder) or ""))
