@@ -223,6 +223,11 @@ class Workspace:
         return self.root / "corpora"
 
     @property
+    def exports(self) -> Path:
+        """Models made for other programs, one folder each."""
+        return self.root / "exports"
+
+    @property
     def private(self) -> Path:
         """The studio's own files, readable by the user alone."""
         return self.root / _PRIVATE
@@ -239,6 +244,10 @@ class Workspace:
         """The directory of the local base model with this name."""
         return self.base_models / check_name(name, "model")
 
+    def export(self, name: str) -> Path:
+        """The directory of the export with this name."""
+        return self.exports / check_name(name, "export")
+
     def run_names(self) -> list[str]:
         """Names of the run directories that are there, sorted."""
         return folder_names(self.runs)
@@ -251,6 +260,10 @@ class Workspace:
     def base_model_names(self) -> list[str]:
         """Names of the local base models that are there, sorted."""
         return folder_names(self.base_models)
+
+    def export_names(self) -> list[str]:
+        """Names of the exports that are there, sorted."""
+        return folder_names(self.exports)
 
     def make(self, folder: Path, mode: int = 0o755) -> Path:
         """Create a folder of this workspace, with its parents, and return it.

@@ -33,7 +33,7 @@ from cptstudio.evaluation.windows import common_context
 from cptstudio.job_programs import TellsProgress, counted
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.loading import LoadedModel, cast_floating, default_compute_dtype
-from cptstudio.lm.merge_record import write_merge_record
+from cptstudio.lm.merge_record import MergedPart, MergeRecord, write_merge_record
 from cptstudio.lm.merging import Part, check_parts, merge
 from cptstudio.lm.parameters import named_parameters
 from cptstudio.lm.saving import save_model_folder
@@ -134,7 +134,7 @@ def _point(
     if target is not None:
         loaded = made.as_stored()
         measuring.answer.progress(phase=f"saving {target.name}", detail=detail)
-        _save(loaded, target, label)
+        _save(loaded, target, label, parts)
         del loaded
     found = measuring.measure(label, detail, {"merge": identities}, made.to_compute)
     del made
@@ -142,13 +142,18 @@ def _point(
     return found
 
 
-def _save(loaded: LoadedModel, target: Path, label: str) -> None:
+def _save(loaded: LoadedModel, target: Path, label: str, parts: list[Part]) -> None:
     check_new_name(target, "model")
     staged = durable.staging_path(target)
     try:
         staged.mkdir()
         save_model_folder(staged, loaded, named_parameters(loaded.model))
-        write_merge_record(staged, label)
+        made_of = [
+            MergedPart(str(part.adapter or part.model), part.weight)
+            for part in parts
+            if part.weight
+        ]
+        write_merge_record(staged, MergeRecord(label, tuple(made_of)))
         durable.flush_tree(staged)
         durable.commit_directory(staged, target)
     except OSError as error:

@@ -6,17 +6,16 @@ loaded. A model that cannot be used is listed with the reason.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from cptstudio import durable
 from cptstudio.errors import UserError
-from cptstudio.lm.description import ModelDescription, describe_model, read_model_config
+from cptstudio.lm.description import ModelDescription, read_model_config
 from cptstudio.lm.merge_record import read_merge_record
 from cptstudio.models import architectures, hugging_face_cache
+from cptstudio.models.folder_facts import KnownFolders, why_not_loaded
 from cptstudio.models.origin import Origin, read_origin
 from cptstudio.workspace import Workspace
 
@@ -52,6 +51,9 @@ class ModelLibrary:
     Args:
         folders: gives the folders that the user named besides.
         cache: the Hugging Face cache; by default the one that the environment says.
+
+    Attributes:
+        folders: what was read of model folders, for whoever asks about others.
     """
 
     def __init__(
@@ -61,18 +63,13 @@ class ModelLibrary:
         cache: Path | None = None,
     ) -> None:
         self._workspace = workspace
-        self._folders = folders
+        self._named = folders
         self.cache = cache or hugging_face_cache.cache_folder()
-        self._lock = threading.Lock()
-        self._known: dict[Path, tuple[durable.FolderSignature, ModelDescription | UserError]] = {}
+        self.folders = KnownFolders()
 
     def models(self) -> list[Model]:
         """All of them: those of the workspace, of the folders, of the cache; each by name."""
-        found = [*self._in_workspace(), *self._in_folders(), *self._in_cache()]
-        with self._lock:
-            there = {model.path for model in found}
-            self._known = {path: known for path, known in self._known.items() if path in there}
-        return found
+        return [*self._in_workspace(), *self._in_folders(), *self._in_cache()]
 
     def find(self, model_id: str) -> Model:
         """A usable model by its id.
@@ -103,7 +100,7 @@ class ModelLibrary:
         ]
 
     def _in_folders(self) -> list[Model]:
-        found = [self._model(str(path), path.name, "folder", path) for path in self._folders()]
+        found = [self._model(str(path), path.name, "folder", path) for path in self._named()]
         return sorted(found, key=lambda model: model.name.casefold())
 
     def _in_cache(self) -> list[Model]:
@@ -119,34 +116,11 @@ class ModelLibrary:
         return sorted(found, key=lambda model: model.name.casefold())
 
     def _model(self, model_id: str, name: str, place: Place, path: Path) -> Model:
-        facts = self._describe(path)
-        if isinstance(facts, UserError):
-            return Model(model_id, name, place, path, None, str(facts))
-        error = architectures.obstacle(facts.model_type)
-        if error is None and facts.needs_remote_code:
-            error = (
-                "it brings Python code of its own, which would have to be run to load it. This "
-                "server runs no code of models."
-            )
-        return Model(model_id, name, place, path, facts, error)
-
-    def _describe(self, path: Path) -> ModelDescription | UserError:
-        """A description, read again only when a file of the model changed."""
-        signature = durable.folder_signature(path)
-        with self._lock:
-            known = self._known.get(path)
-        if known is not None and known[0] == signature:
-            return known[1]
-        facts: ModelDescription | UserError
-        try:
-            facts = describe_model(path)
-        except UserError as error:
-            facts = error
-        except OSError as error:
-            facts = UserError(f"{path} cannot be read: {error.strerror}.")
-        with self._lock:
-            self._known[path] = (signature, facts)
-        return facts
+        facts = self.folders.facts(path)
+        if facts.description is None:
+            return Model(model_id, name, place, path, None, facts.error)
+        error = why_not_loaded(facts.description)
+        return Model(model_id, name, place, path, facts.description, error)
 
 
 def _is_language_model(model: Model) -> bool:

@@ -13,6 +13,7 @@ from cptstudio.workspace import Workspace
 
 if TYPE_CHECKING:
     from cptstudio.models.library import ModelLibrary
+    from cptstudio.models.registry import ModelRegistry
     from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
     from cptstudio.trash import Trash
@@ -96,6 +97,13 @@ class Studio:
         from cptstudio.models.library import ModelLibrary
 
         return ModelLibrary(self.workspace, self.allowed_folders.model_folders)
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """All models, with what they were made from."""
+        from cptstudio.models.registry import ModelRegistry
+
+        return ModelRegistry(self.workspace, self.models)
 
 
 def make_studio(options: ServerOptions) -> Studio:

@@ -1,21 +1,24 @@
 /** A model from the Hugging Face hub: asked for by the user, and only then. */
 
-import { get, post } from "../../lib/api.js";
-import { ago, count } from "../../lib/format.js";
-import { h, useState, withValue } from "../../lib/preact.js";
-import { useWork } from "../../lib/resource.js";
-import { announce } from "../../components/announce.js";
-import { Button, Problem } from "../../components/elements.js";
-import { JobProgress } from "../../components/progress.js";
-import { jobs } from "../../lib/live.js";
-import { isEnded, useJob } from "../../lib/jobs.js";
+import { get, post } from "../lib/api.js";
+import { ago, count } from "../lib/format.js";
+import { h, useState, withValue } from "../lib/preact.js";
+import { useWork } from "../lib/resource.js";
+import { announce } from "./announce.js";
+import { Button, Problem } from "./elements.js";
+import { JobProgress } from "./progress.js";
+import { jobs } from "../lib/live.js";
+import { isEnded, useJob } from "../lib/jobs.js";
 
-/** @typedef {import("./model_facts.js").Model} Model */
+/** @typedef {{id: string, error: string|null, origin?: {id: string}|null}} Known what lies on this machine */
 
 const HUB_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
-/** @param {{known: readonly Model[], arrived: (id: string) => void}} props arrived: a download has ended well */
-export function ModelDownload({ known, arrived }) {
+/**
+ * @param {{known: readonly Known[], arrived: (id: string) => void, open?: boolean}} props arrived: a download has ended
+ *   well; open: unfolded from the start
+ */
+export function ModelDownload({ known, arrived, open = false }) {
   const [text, setText] = useState("");
   const [found, setFound] = useState(/** @type {any[]|null} */ (null));
   const { busy, error, run } = useWork();
@@ -36,7 +39,7 @@ export function ModelDownload({ known, arrived }) {
     setStarted(await post("/api/models/download", { id: wanted, revision: null }));
     setFound(null);
   });
-  return h("details", { class: "model-other" },
+  return h("details", { class: "model-other", open },
     h("summary", {}, "Download a model"),
     h("div", { class: "model-other-body" },
       h("label", { for: "hub-text" }, "Id of a model on the Hugging Face hub, or words to search for"),

@@ -1,0 +1,108 @@
+"""What is known of model folders, read again only when one of their files changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cptstudio import durable
+from cptstudio.errors import UserError
+from cptstudio.lm.description import ModelDescription, describe_model
+from cptstudio.models import architectures
+from cptstudio.models.license import read_license
+
+_MOST_KEPT: Final = 4096
+
+
+@dataclass(frozen=True)
+class FolderFacts:
+    """A model folder, by its configuration and the headers of its weights.
+
+    Attributes:
+        description: None when that cannot be told.
+        error: why it cannot be described.
+        license: as its own card names it.
+        bytes: of all its files.
+        changed: Unix seconds of its newest file.
+    """
+
+    description: ModelDescription | None
+    error: str | None
+    license: str | None
+    bytes: int
+    changed: float | None
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it cannot be loaded; None when nothing is known against it."""
+        if self.description is None:
+            return self.error
+        return why_not_loaded(self.description) or self.description.obstacle
+
+
+def why_not_loaded(description: ModelDescription) -> str | None:
+    """Why a model whose folder is sound cannot be loaded here, whatever its weights."""
+    error = architectures.obstacle(description.model_type)
+    if error is None and description.needs_remote_code:
+        return (
+            "it brings Python code of its own, which would have to be run to load it. This "
+            "server runs no code of models."
+        )
+    return error
+
+
+class KnownFolders:
+    """The facts of all folders that were asked about."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[Path, tuple[durable.FolderSignature, FolderFacts]] = OrderedDict()
+
+    def facts(self, path: Path) -> FolderFacts:
+        """Return what a folder holds; nothing is raised for a broken one."""
+        signature = durable.folder_signature(path)
+        with self._lock:
+            known = self._known.get(path)
+            if known is not None and known[0] == signature:
+                self._known.move_to_end(path)
+                return known[1]
+        facts = _read(path, signature)
+        with self._lock:
+            self._known[path] = (signature, facts)
+            while len(self._known) > _MOST_KEPT:
+                self._known.popitem(last=False)
+        return facts
+
+
+def _read(path: Path, signature: durable.FolderSignature) -> FolderFacts:
+    description, error = None, None
+    try:
+        description = describe_model(path)
+    except UserError as refused:
+        error = str(refused)
+    except OSError as refused:
+        error = f"{path} cannot be read: {refused.strerror}."
+    changed = max((time_ns for _, _, time_ns, _ in signature), default=None)
+    return FolderFacts(
+        description,
+        error,
+        read_license(path),
+        bytes_below(path),
+        None if changed is None else changed / 1e9,
+    )
+
+
+def bytes_below(path: Path) -> int:
+    """Bytes of the files below a folder, through links to files; what vanishes counts nothing."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(folder, name)).st_size
+            except OSError:
+                continue
+    return total

@@ -1,0 +1,59 @@
+/** What is known of a model, in words. */
+
+/**
+ * A row of GET /api/models/all.
+ * @typedef {object} Model
+ * @property {string} reference what names it in requests and addresses
+ * @property {string} name
+ * @property {"base"|"downloaded"|"merged"|"exported"|"checkpoint"} kind
+ * @property {"workspace"|"cache"|"folder"|"elsewhere"} place
+ * @property {string} path
+ * @property {number|null} bytes
+ * @property {number|null} training_bytes of them, what only a resume needs
+ * @property {number|null} created
+ * @property {boolean} adapter
+ * @property {number|null} parameters
+ * @property {string|null} architecture
+ * @property {string|null} dtype
+ * @property {{bits: number|null, group_size: number|null, method: string}|null} quantization
+ * @property {number|null} context_length
+ * @property {number|null} vocabulary_size
+ * @property {boolean|null} has_chat_template
+ * @property {string|null} license
+ * @property {string|null} license_of the model that names it, where it is another one
+ * @property {string|null} error why it cannot be used
+ * @property {string|null} run
+ * @property {number|null} step
+ * @property {boolean} best
+ * @property {boolean} last
+ * @property {number|null} domain_bits_per_byte
+ * @property {string|null} method
+ * @property {{id: string, commit: string, revision: string, downloaded: number}|null} origin
+ * @property {string|null} merge
+ * @property {string|null} format of an export
+ * @property {string|null} weights of an export
+ * @property {ModelLink[]} made_from
+ */
+/** @typedef {{relation: string, reference: string|null, label: string, weight: number|null}} ModelLink */
+
+/** @type {{[kind: string]: string}} */
+export const KINDS = {
+  base: "Base", downloaded: "Downloaded", merged: "Merged", exported: "Exported", checkpoint: "Checkpoint",
+};
+
+/** @type {{[place: string]: string}} */
+export const PLACES = {
+  workspace: "Workspace", cache: "Hugging Face cache", folder: "Added folder", elsewhere: "Outside the workspace",
+};
+
+/** The address of a model's own view. @param {string} reference */
+export const addressOf = (reference) => `/models?${new URLSearchParams({ model: reference })}`;
+
+/** How its weights are stored: "bfloat16", "4-bit", "Q4_K_M", "LoRA adapter". @param {Model} model */
+export function weightsOf(model) {
+  if (model.adapter) return `${model.method === "dora" ? "DoRA" : "LoRA"} adapter`;
+  if (model.weights) return model.weights;
+  if (model.quantization === null) return model.dtype ?? "";
+  const { bits, method } = model.quantization;
+  return `${bits === null ? "quantized" : `${bits}-bit`}${method === "mlx" ? "" : ` (${method})`}`;
+}
