@@ -102,6 +102,11 @@ def parts(scale: Scale) -> list[Part]:
                 found.append(Part(name, 40, work))
     found.append(Part("resume qwen3-0.6b lora", 150, partial(resume, scale, "lora")))
     found += [Part(f"text {model}", 40, partial(text, scale, model)) for model in MODELS]
+    found.append(Part("saves qwen3-0.6b full", 120, partial(saves, scale)))
+    found.append(Part("step llama-1b qlora", 60, partial(step, scale, "llama-1b", "qlora")))
+    work = partial(memory, "qwen3-0.6b", "lora", 4 * long, True)
+    found.append(Part(f"memory qwen3-0.6b lora {4 * long} checkpointing", 60, work))
+    found.append(Part("out of memory", 60, partial(out_of_memory, scale)))
     return found
 
 
@@ -161,7 +166,7 @@ def settings_of(model: str, method: str, rows: int, context: int, **more: Any) -
             "model": {"path": model},
             "data": {"corpora": [{"name": CORPUS}], "context_length": context},
             "length": "5 steps",
-            "method": {"kind": method, **({"rank": 16} if method == "lora" else {})},
+            "method": {"kind": method, **({"rank": 16} if method != "full" else {})},
             "batch": {"rows": rows, "accumulation": 1},
             "evaluation": {"max_tokens": 500},
             **more,
@@ -197,6 +202,22 @@ def machine(root: Path) -> dict[str, Any]:
     }
 
 
+def quantized(workspace: Any, model: str) -> str:
+    """The name of a model's copy in 4 bits, which is made where it is missing."""
+    from mlx_lm.utils import load_model, quantize_model, save_config, save_model
+
+    name = f"{model}-4bit"
+    folder = workspace.base_model(name)
+    if not folder.exists():
+        full = workspace.base_model(model)
+        network, config = load_model(full, lazy=True)
+        network, config = quantize_model(network, config, group_size=64, bits=4)
+        shutil.copytree(full, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+        save_model(folder, network)
+        save_config(config, folder / "config.json")
+    return name
+
+
 def _first_update(order: Any, rows: int) -> Any:
     """The micro-batch of an update of so many rows."""
     return next(order.micro_batches(0, order.batches_per_update, rows))
@@ -218,11 +239,13 @@ def step(scale: Scale, model: str, method: str, root: Path) -> dict[str, Any]:
     from cptstudio.workspace import Workspace
 
     workspace, context = Workspace(root), scale.contexts[0]
+    if method == "qlora":
+        model = quantized(workspace, model)
     config, _ = plan_config(workspace, "check", settings_of(model, method, scale.rows, context))
     setup = set_up(config)
     ours = {"ours in parts": TrainingStep(setup, whole=False), "ours": TrainingStep(setup)}
     stock, _ = load_model(workspace.base_model(model))
-    if method == "lora":
+    if method != "full":
         stock.freeze()
         layers = len(stock.layers)
         linear_to_lora_layers(stock, layers, {"rank": 16, "dropout": 0.0, "scale": 1.0})
@@ -457,6 +480,57 @@ def rows_of(run: Path) -> list[dict[str, Any]]:
 
     path = run / METRICS
     return read_json_lines(path).records if path.exists() else []
+
+
+def saves(scale: Scale, root: Path) -> dict[str, Any]:
+    """What background saves cost, by copies on the device and by arrays where they lie."""
+    from benchmarks.saves import times
+    from cptstudio.lm import saving
+    from cptstudio.lm.tensor_writing import memory_is_apart
+
+    changes = {
+        "data": {"corpora": [{"name": CORPUS}], "context_length": scale.contexts[0]},
+        "batch": {"rows": scale.rows, "accumulation": 1},
+    }
+    found: dict[str, Any] = {"apart": memory_is_apart()}
+    for name, apart in (("copies", memory_is_apart), ("where they lie", lambda: False)):
+        vars(saving)["memory_is_apart"] = apart
+        found[name] = times(root, "qwen3-0.6b", 2, 4 if scale.small else 50, changes)
+    return found
+
+
+def out_of_memory(scale: Scale, root: Path) -> dict[str, Any]:
+    """How a run ends that needs half as much again as the device has."""
+    import mlx.core as mx
+
+    from cptstudio.training.planning import make_plan
+    from cptstudio.training.prepare import prepare_run
+    from cptstudio.workspace import Workspace
+
+    gpu = mx.default_device().type == mx.DeviceType.gpu
+    info = mx.device_info() if gpu else {}
+    memory = int(info.get("total_memory", info.get("memory_size", 0)))
+    if not memory:
+        return {"not done": "the device tells no memory of its own"}
+    workspace, rows = Workspace(root), 8
+    compute = {"gradient_checkpointing": False}
+    while True:
+        settings = settings_of("qwen3-0.6b", "full", rows, scale.contexts[0], compute=compute)
+        if make_plan(workspace, settings).memory.total > 1.5 * memory:
+            break
+        rows *= 2
+    shutil.rmtree(workspace.run("too-large"), ignore_errors=True)
+    run, _ = prepare_run(workspace, "too-large", settings)
+    command = [sys.executable, "-m", "cptstudio.training.continued_pretraining", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run / "result.json"
+    return {
+        "rows": rows,
+        "memory": memory,
+        "exit": done.returncode,
+        "result": json.loads(result.read_text()) if result.exists() else None,
+        "said": (done.stdout + done.stderr)[-1500:],
+    }
 
 
 def text(scale: Scale, model: str, root: Path) -> dict[str, Any]:

@@ -202,14 +202,24 @@ def memory(root: Path, model: str) -> Memory:
     )
 
 
-def times(root: Path, model: str = "13M", saves: int = 3, between: int = 8) -> dict[str, float]:
-    """What saves cost a run with AdamW, seconds; once in a process."""
+def times(
+    root: Path,
+    model: str = "13M",
+    saves: int = 3,
+    between: int = 8,
+    changes: dict[str, Any] | None = None,
+) -> dict[str, float]:
+    """What saves cost a run with AdamW, seconds; once in a process.
+
+    Args:
+        changes: settings' sections in place of those that this harness takes.
+    """
     from cptstudio.json_lines import read_json_lines
     from cptstudio.run_files import EVENTS, METRICS
 
     steps = saves * between + between // 2
     name = f"times-{time.time_ns()}"
-    run = train(root, name, settings_of(model, steps, between, "adamw"))
+    run = train(root, name, settings_of(model, steps, between, "adamw") | (changes or {}))
     rows = [row for row in read_json_lines(run / METRICS).records if row["kind"] == "train"]
     committed = {
         event["step"]: event["time"]

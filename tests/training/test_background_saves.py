@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from cptstudio.durable import is_staging_name, staging_pid
-from cptstudio.lm.tensor_writing import host_numbers
+from cptstudio.lm import saving
+from cptstudio.lm.tensor_writing import Copies, host_numbers
 from cptstudio.run_files import CHECKPOINTS, checkpoints_of, read_config, verify_checkpoint
 from cptstudio.run_rows import last_row
 from cptstudio.settings import CheckpointSettings
@@ -94,6 +95,44 @@ def test_what_is_saved_is_the_step_that_it_was_asked_at(workspace: Workspace, ki
     assert [path.name for path in checkpoints_of(training.directory)] == [
         "step-00000003", "step-00000005",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("room", [10**9, 0])
+def test_where_the_device_has_its_own_memory_copies_are_written(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    training = Training(prepare(workspace, f"card-{room}", method={"kind": "full"}), keep_last=2)
+    training.go_on.set()
+    training.train()
+    plain = {}
+    for apart in (False, True):
+        monkeypatch.setattr(saving, "memory_is_apart", lambda apart=apart: apart)
+        training.steps += 1
+        assert training.save(room) == bool(room)
+        told = training.store.finished(wait=True)
+        assert told is not None
+        verify_checkpoint(told.path)
+        plain[apart] = arrays_below(told.path)
+    assert plain[True].keys() == plain[False].keys()
+    for name, value in plain[False].items():
+        assert np.array_equal(value, plain[True][name]), name
+
+
+def test_copies_have_the_same_bits_and_are_made_once() -> None:
+    odd = mx.array([[-0.0, float("inf")], [1e-40, 3.0]])
+    values = {
+        "float32": odd, "bfloat16": odd.astype(mx.bfloat16), "float16": odd.astype(mx.float16),
+        "turned": odd.T, "scalar": mx.array(7), "flags": mx.array([True, False]),
+        "large": mx.array([2**40], mx.int64),
+    }  # fmt: skip
+    copies = Copies()
+    made = copies.of(values)
+    for name, value in values.items():
+        found, wanted = host_numbers(made[name]), host_numbers(value)
+        assert found.dtype == wanted.dtype and found.shape == wanted.shape
+        assert found.tobytes() == wanted.tobytes()
+        assert not np.shares_memory(found, wanted)
+    assert copies.of({"again": odd})["again"] is made["float32"]
 
 
 def test_a_run_that_is_deleted_meanwhile_is_not_made_again(workspace: Workspace) -> None:

@@ -26,6 +26,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,10 +44,12 @@ from cptstudio.lm.tensor_layout import TensorLayout
 from cptstudio.lm.tensor_types import IN_FILES, NAMES
 from cptstudio.lm.tensor_writing import (
     TYPES,
+    Copies,
     Numbers,
     Unwritten,
     host_numbers,
     main_type,
+    memory_is_apart,
     of_file,
     unwritten,
     write_tensors,
@@ -132,18 +135,23 @@ class CollectedWeights:
         return records
 
 
-def collect_weights(loaded: LoadedModel, method: AppliedMethod) -> CollectedWeights:
+def collect_weights(
+    loaded: LoadedModel, method: AppliedMethod, *, held: Copies | None = None
+) -> CollectedWeights:
     """Return what a save of a model, or of its adapter, writes.
 
     Args:
         method: what `apply_method` returned for it.
+        held: what has been copied for it already; None where all is written at once, by this
+            thread, and nothing is computed meanwhile.
 
     A complete model's tensors get the types of the base's; adapters are written as they are.
     """
     if method.kind != "full" and not method.train_embeddings:
-        return _collect_adapter(loaded, method)
+        return _collect_adapter(loaded, method, held)
     if method.kind == "full":
-        collected = _collect_model(loaded, named_parameters(loaded.model), computed=False)
+        parameters = named_parameters(loaded.model)
+        collected = _collect_model(loaded, parameters, computed=False, held=held)
         return replace(collected, exact=stored_exactly(loaded))
     parameters = fused_parameters(loaded.model, wider_values(loaded))
     return _collect_model(loaded, parameters, computed=True)
@@ -213,7 +221,9 @@ def _load_arrays(files: list[Path]) -> dict[str, mx.array]:
 # --- adapters --------------------------------------------------------------------------------
 
 
-def _collect_adapter(loaded: LoadedModel, method: AppliedMethod) -> CollectedWeights:
+def _collect_adapter(
+    loaded: LoadedModel, method: AppliedMethod, held: Copies | None
+) -> CollectedWeights:
     text = dump_json(dict(method.adapter_config or {}), indent=2)
     texts = {ADAPTER_CONFIG: text + "\n"}
     differing = sorted(additions(read_model_config(loaded.path), loaded.path / "config.json"))
@@ -221,20 +231,41 @@ def _collect_adapter(loaded: LoadedModel, method: AppliedMethod) -> CollectedWei
         # mlx-lm reads an adapter's base by itself, so nothing in this folder can put it right.
         note = _ADAPTER_NOTE.format(base=loaded.path, fields=", ".join(differing))
         texts[ADAPTER_NOTE] = note
-    weights = {ADAPTER_WEIGHTS: collect_arrays(trainable_parameters(loaded.model))}
+    weights = {ADAPTER_WEIGHTS: collect_arrays(trainable_parameters(loaded.model), held=held)}
     return CollectedWeights("adapter", True, True, weights, texts)
 
 
-def collect_arrays(arrays: Mapping[str, mx.array]) -> dict[str, Unwritten]:
-    """Return arrays of a network or an optimizer as they are now, to be written as they are."""
+def collect_arrays(
+    arrays: Mapping[str, mx.array], *, held: Copies | None = None
+) -> dict[str, Unwritten]:
+    """Return arrays of a network or an optimizer as they are now, to be written as they are.
+
+    Args:
+        held: as for `collect_weights`.
+    """
     mx.eval(list(arrays.values()))
-    return {name: _held(value) for name, value in arrays.items()}
+    makers = _makers(arrays, held)
+    return {name: replace(unwritten(arrays[name]), numbers=makers[name]) for name in arrays}
 
 
-def _held(value: mx.array) -> Unwritten:
-    # Taken now: whoever writes it may be another thread, for which MLX must not compute.
-    numbers = host_numbers(value)
-    return replace(unwritten(value), numbers=lambda: numbers)
+def _makers(
+    arrays: Mapping[str, mx.array], held: Copies | None
+) -> dict[str, Callable[[], Numbers]]:
+    """Return what gives the numbers of computed arrays, by name."""
+    if not memory_is_apart():
+        # Taken now: whoever writes them may be another thread, for which MLX must not compute.
+        return {name: partial(_given, host_numbers(value)) for name, value in arrays.items()}
+    if held is not None:
+        return {name: partial(host_numbers, copy) for name, copy in held.of(arrays).items()}
+    return {name: partial(_numbers_of_copy, value) for name, value in arrays.items()}
+
+
+def _given(numbers: Numbers) -> Numbers:
+    return numbers
+
+
+def _numbers_of_copy(value: mx.array) -> Numbers:
+    return host_numbers(Copies().of({"": value})[""])
 
 
 def fused_parameters(
@@ -314,10 +345,11 @@ def _collect_model(
     parameters: Mapping[str, mx.array],
     *,
     computed: bool,
+    held: Copies | None = None,
     shard_size: int = SHARD_SIZE,
 ) -> CollectedWeights:
     layout = loaded.layout
-    values = _Values(parameters, layout, computed)
+    values = _Values(parameters, layout, computed, held)
     if layout is None:
         tensors = {
             name: _as_stored(value, loaded.stored_types.get(name), values.maker(name))
@@ -354,18 +386,24 @@ class _Values:
         layout: how they become tensors; None where they are written as they are.
         computed: they are lazy, and each is let go once nothing more is made of it; otherwise
             they are taken as they are now.
+        held: as for `collect_weights`.
     """
 
     def __init__(
-        self, parameters: Mapping[str, mx.array], layout: TensorLayout | None, computed: bool
+        self,
+        parameters: Mapping[str, mx.array],
+        layout: TensorLayout | None,
+        computed: bool,
+        held: Copies | None,
     ) -> None:
         self._layout = layout
-        self._lazy = dict(parameters) if computed else {}
-        if not computed:
+        self._makers: dict[str, Callable[[], Numbers]]
+        if computed:
+            self._makers = {name: partial(host_numbers, one) for name, one in parameters.items()}
+        else:
             mx.eval(list(parameters.values()))
-        self._there: dict[str, Numbers] = (
-            {} if computed else {name: host_numbers(one) for name, one in parameters.items()}
-        )
+            self._makers = _makers(parameters, held)
+        self._there: dict[str, Numbers] = {}
         made = layout.shapes if layout is not None else parameters
         self._uses = Counter(source for name in made for source in self._sources(name))
 
@@ -380,7 +418,7 @@ class _Values:
         sources = self._sources(name)
         for source in sources:
             if source not in self._there:
-                self._there[source] = host_numbers(self._lazy.pop(source))
+                self._there[source] = self._makers.pop(source)()
         numbers: Numbers = (
             self._there[name] if self._layout is None else self._layout.restored(name, self._there)
         )

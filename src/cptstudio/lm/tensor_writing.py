@@ -30,6 +30,7 @@ TYPES: Final = {
 }  # fmt: skip
 """MLX's types as the safetensors format names them."""
 
+_BITS: Final = {1: mx.uint8, 2: mx.uint16, 4: mx.uint32, 8: mx.uint64}
 _METADATA: Final = {"format": "mlx"}
 _AT_ONCE: Final = 1 << 20
 """Elements that are converted, hashed and written at once."""
@@ -70,9 +71,46 @@ def unwritten(value: mx.array, dtype: mx.Dtype | None = None) -> Unwritten:
 
 
 def host_numbers(value: mx.array) -> Numbers:
-    """Return an array's numbers where they lie; those of bfloat16 as their bits."""
+    """Return an array's numbers where they lie; those of bfloat16 as their bits.
+
+    Where `memory_is_apart`, the array is in the host's memory from then on.
+    """
     plain = value.view(mx.uint16) if value.dtype == mx.bfloat16 else value
     return np.array(plain, copy=False)
+
+
+def memory_is_apart() -> bool:
+    """Return whether the device computes in a memory of its own, as a card under CUDA does.
+
+    Its arrays move to memory that both reach once the host reads them (`move_to_unified_memory` in
+    mlx/backend/cuda/allocator.cpp), and then the steps that use them fetch every page back. So the
+    arrays of a training are copied on the card, and the copies are read.
+    """
+    return mx.default_device().type == mx.DeviceType.gpu and not mx.metal.is_available()
+
+
+class Copies:
+    """Copies of arrays on their device, each made once, that no step uses.
+
+    Those of bfloat16 are uint16, so that `host_numbers` of a copy computes nothing and any thread
+    may ask for it.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[mx.array, mx.array]] = {}
+
+    def of(self, values: Mapping[str, mx.array]) -> dict[str, mx.array]:
+        """Return copies with the same bits, computed, by the names of the arrays."""
+        new = {id(value): value for value in values.values() if id(value) not in self._made}
+        for key, value in new.items():
+            bits = value.view(_BITS[value.itemsize])
+            copy = bits + mx.array(0, bits.dtype)
+            # The array is kept beside its copy, so that no other gets its id.
+            self._made[key] = (
+                value, copy if value.dtype == mx.bfloat16 else copy.view(value.dtype)
+            )  # fmt: skip
+        mx.eval([self._made[key][1] for key in new])
+        return {name: self._made[id(value)][1] for name, value in values.items()}
 
 
 def of_file(folder: Path, tensor: Tensor) -> Unwritten:

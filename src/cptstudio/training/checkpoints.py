@@ -33,6 +33,7 @@ from cptstudio.lm.saving import (
     restore_trainable,
     stored_exactly,
 )
+from cptstudio.lm.tensor_writing import Copies, memory_is_apart
 from cptstudio.retention import superfluous_steps
 from cptstudio.run_files import (
     CHECKPOINTS,
@@ -140,10 +141,12 @@ class CheckpointStore:
         """
         self._lock.check_present()
         self._check_space(checkpoint_size(loaded, method, optimizer_state))
-        weights = collect_weights(loaded, method)
-        tensors = {OPTIMIZER_FILE: collect_arrays(optimizer_state)}
+        beside = self._settings.background and state_size(loaded, optimizer_state) <= room
+        held = Copies() if beside else None
+        weights = collect_weights(loaded, method, held=held)
+        tensors = {OPTIMIZER_FILE: collect_arrays(optimizer_state, held=held)}
         if not weights.exact:
-            trained = collect_arrays(trainable_parameters(loaded.model))
+            trained = collect_arrays(trainable_parameters(loaded.model), held=held)
             tensors = {WEIGHTS_FILE: trained, **tensors}
         snapshot = Snapshot(
             weights,
@@ -160,8 +163,7 @@ class CheckpointStore:
                 files={},
             ),
         )
-        beside = self._settings.background and not weights.computed
-        beside = beside and state_size(loaded, optimizer_state) <= room
+        beside = beside and not weights.computed
 
         def write(going_on: Callable[[], None]) -> tuple[Path, list[str]]:
             flush()
@@ -182,7 +184,11 @@ class CheckpointStore:
             CheckpointFailedError: the disk is full or refuses; nothing was changed.
             RunDirectoryGoneError: the run directory was deleted.
         """
-        return self._writer.finished(wait)
+        saved = self._writer.finished(wait)
+        if saved is not None and memory_is_apart():
+            # What the host has read would be used again by steps, page by page.
+            mx.clear_cache()
+        return saved
 
     def cancel(self) -> None:
         """End what is being written: nobody wants it any more."""
