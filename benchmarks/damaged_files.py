@@ -47,7 +47,7 @@ _INSIDE = re.compile(
     r"positional argument|list index|"
     r"not subscriptable|[\x00-\x1f\x7f]"
 )
-_TOO_LONG = re.compile("given up after|gave no answer for")
+_TOO_LONG = re.compile("given up after|did not answer within")
 _ANCHORS = 3
 
 

@@ -25,7 +25,7 @@ SIZE: ViewportSize = {"width": 1280, "height": 860}
 STUDIO = (sys.executable, "-m", "cptstudio.cli")
 RUNS = {
     "with-replay": ("--replay", "python-documentation", "--learning-rate", "5e-4"),
-    "without-replay": ("--measure", "python-documentation", "--learning-rate", "1e-3"),
+    "without-replay": ("--eval-corpus", "python-documentation", "--learning-rate", "1e-3"),
 }
 STEPS = 120
 TRAINED = f"with-replay@step-{STEPS:08d}"

@@ -248,7 +248,7 @@ AFRESH: Final[dict[str, tuple[str, ...]]] = {
     "corpus": ("corpus", "show", "river"),
     "evaluation of the test side": (
         *("evaluate", MODEL, "full-completed@best", "lora-stopped", "full-forked"),
-        *("-c", "river", "--side", "test"),
+        *("-c", "river", "--split", "test"),
     ),
     "comparison": (
         *("compare", MODEL, "full-completed", "lora-stopped", "--prompt", "the old boat"),
@@ -256,7 +256,7 @@ AFRESH: Final[dict[str, tuple[str, ...]]] = {
     ),
     "scores": ("score", MODEL, "full-forked", "dora-killed", "--text", SCORED),
     "merge of the test side": (
-        *("merge", "lora-completed", "-c", "market", "--side", "test", "--at", "0.5"),
+        *("merge", "lora-completed", "-c", "market", "--split", "test", "--at", "0.5"),
     ),
 }
 """Commands whose answers are not in the archive."""

@@ -109,7 +109,7 @@ def test_a_child_that_takes_too_much_memory_is_ended_with_the_numbers() -> None:
     end = asked(Limits(None, 200_000_000, when_large="Give it less."), ending="eats")
     assert end.died and end.result is None and end.error is not None
     found = re.fullmatch(
-        r"It took (0\.\d) GB of memory, where 0\.2 GB is its limit on this machine, so it was "
+        r"It used (0\.\d) GB of memory\. The limit on this machine is 0\.2 GB, so it was "
         r"ended\. Give it less\.",
         end.error,
     )
@@ -119,7 +119,7 @@ def test_a_child_that_takes_too_much_memory_is_ended_with_the_numbers() -> None:
 def test_a_child_that_says_nothing_is_ended_and_another_is_not_held_up() -> None:
     limits = Limits(1.0, None, when_slow="Look at its disk.")
     assert asked(limits, ending="c code", value=1).error == (
-        "It gave no answer for 1 second, so it was ended. Look at its disk."
+        "It did not answer within 1 second, so it was ended. Look at its disk."
     )
     # Each line is a sign of life.
     assert asked(limits, steps=6, pause=0.3, value=2).result == {"got": 2}
@@ -164,7 +164,9 @@ def test_a_child_that_answers_with_no_answer_is_ended_and_said_to_be(
     )
     service = ChildService((str(program),), lambda: NONE, "It failed.")
     for _ in range(2):  # Another child is asked the second time.
-        with pytest.raises(UserError, match=r"It failed\. It gave an answer that cannot be read"):
+        with pytest.raises(
+            UserError, match=r"It failed\. It sent an answer that could not be read"
+        ):
             service.ask({})
     service.close()
 

@@ -72,7 +72,7 @@ HARMS: dict[str, tuple[str, Harm, str, str]] = {
     "configuration cut off": (f"{RUNS}/waits/config.json", cut, f"{RUNS}/waits", "not valid JSON"),
     "configuration gone": (
         *(f"{RUNS}/lora-completed/config.json", remove, f"{RUNS}/lora-completed"),
-        "Its config.json is missing",
+        "config.json is missing",
     ),
     "configuration edited": (
         *(f"{RUNS}/full-completed/config.json", edit, f"{RUNS}/full-completed"),
@@ -126,19 +126,19 @@ HARMS: dict[str, tuple[str, Harm, str, str]] = {
     ),
     "a model without tokenizer": (
         *("models/base/tiny/tokenizer*", remove, "models/base/tiny"),
-        "It has no tokenizer",
+        "The tokenizer is missing",
     ),
     "half a download": (
         *("models/base/.download-a--b", half_made, "models/base/.download-a--b"),
-        "Half a download: repeat it",
+        "Incomplete download",
     ),
     "half a checkpoint": (
         f"{RUNS}/full-completed/checkpoints/.step-00000030.staging-0-0a0a0a0a",
-        *(half_made, f"{RUNS}/full-completed", "half-made: its writer was interrupted"),
+        *(half_made, f"{RUNS}/full-completed", "is incomplete: writing it was interrupted"),
     ),
     "a former version of a corpus": (
         *(f"{CORPUS}/versions/0123-4567", half_made, CORPUS),
-        "versions/0123-4567 is of no use any more. It can be deleted: 5 bytes",
+        "versions/0123-4567 is no longer used. You can delete it to free 5 bytes",
     ),
     "a damaged report": ("reports/*.json", cut, "reports", "not valid JSON"),
     "a damaged suite": ("suites/basics.json", cut, "suites", "not valid JSON"),
@@ -149,7 +149,7 @@ HARMS: dict[str, tuple[str, Harm, str, str]] = {
     ),
     "a cache of a run that is gone": (
         *(".cpt-studio/cache/series/gone.columns", half_made, ".cpt-studio"),
-        "gone.columns is of a run that is gone",
+        "gone.columns belongs to a run that was deleted",
     ),
 }
 
@@ -198,7 +198,7 @@ def test_the_command_ends_with_1_where_anything_is_not_whole(
     command = typer.main.get_command(cli.app)
     check = ["workspace", "check", "--workspace", str(whole)]
     assert command.main(check, standalone_mode=False) in (0, None)
-    assert capsys.readouterr().out.endswith("is whole.\n")
+    assert capsys.readouterr().out.startswith("No damage found in ")
     root = tmp_path / "w"
     shutil.copytree(whole, root)
     remove(root / LAST / "manifest.json")

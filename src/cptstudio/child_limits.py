@@ -56,8 +56,8 @@ class Limits:
 
     seconds: float | None
     memory: int | None
-    when_slow: str = "Check its disk and network, then try again."
-    when_large: str = "Give it less at a time, or use a machine with more memory."
+    when_slow: str = "Check the disk and the network, then try again."
+    when_large: str = "Process less at a time, or use a machine with more memory."
 
 
 def for_a_look(when_slow: str, when_large: str) -> Limits:
@@ -73,8 +73,8 @@ def for_a_template() -> Limits:
     return Limits(
         TEMPLATE_SECONDS,
         GIB,
-        "The chat template never finishes: use raw text instead.",
-        "The chat template takes ever more memory: use raw text instead.",
+        "The chat template never finishes. Use raw text instead.",
+        "The chat template uses more and more memory. Use raw text instead.",
     )
 
 
@@ -126,6 +126,6 @@ def for_a_check() -> Limits:
     return Limits(
         CHECK_SECONDS,
         int(psutil.virtual_memory().total * _MODELS_PART),
-        when_large="The model is compared in float32: 4 bytes a parameter. Check it on a machine "
-        "with more memory.",
+        when_large="The comparison loads the model in float32 (4 bytes per parameter). Run it on a "
+        "machine with more memory.",
     )

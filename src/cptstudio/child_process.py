@@ -31,7 +31,7 @@ LINE_LIMIT: Final = durable.MEBIBYTE
 GRACE_SECONDS: Final = 10.0
 """Between asking a program to end and killing it."""
 
-NO_ANSWER: Final = "It gave an answer that cannot be read, so it was ended."
+NO_ANSWER: Final = "It sent an answer that could not be read, so it was ended."
 
 _ERROR_LINES: Final = 40
 _ERROR_LINE_BYTES: Final = 2000
@@ -258,18 +258,18 @@ class ChildProcess:
             rises = memory_evidence.rises(self._memory_before, memory_evidence.kill_counts())
             if any(rises.values()):
                 return (
-                    "The system killed it because memory ran out. Close other programs, or give "
-                    "it less at a time."
+                    "The system ended it because memory ran out. Close other programs, "
+                    "or process less at a time."
                 )
             return (
-                "It was ended from outside. Usually memory ran out: close other programs and "
-                "try again."
+                "It was ended from outside, usually because memory ran out. Close other programs "
+                "and try again."
             )
         if status < 0:
             return f"{crash_sentence(-status)}{self._last_words()}"
         if status == 0:
-            return "It ended without an answer."
-        return f"It ended before it was done.{self._last_words()}"
+            return "It ended without sending an answer."
+        return f"It ended early.{self._last_words()}"
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -288,14 +288,14 @@ class ChildProcess:
             if seconds is not None and clock.counted(asked, taken) > seconds:
                 self.too_slow = True
                 self.kill(
-                    f"It gave no answer for {_duration(seconds)}, so it was ended. "
+                    f"It did not answer within {_duration(seconds)}, so it was ended. "
                     f"{limits.when_slow}"
                 )
                 return
             if limits.memory is not None and taken.memory > limits.memory:
                 self.kill(
-                    f"It took {taken.memory / 1e9:.1f} GB of memory, where "
-                    f"{limits.memory / 1e9:.1f} GB is its limit on this machine, so it was ended. "
+                    f"It used {taken.memory / 1e9:.1f} GB of memory. The limit on this "
+                    f"machine is {limits.memory / 1e9:.1f} GB, so it was ended. "
                     f"{limits.when_large}"
                 )
                 return
@@ -399,7 +399,7 @@ def _start(program: Sequence[str], shows: str) -> tuple[subprocess.Popen[bytes],
         )
     except OSError as error:
         os.close(held)
-        raise UserError(f"{sys.executable} cannot be started: {error.strerror}.") from None
+        raise UserError(f"Could not start {sys.executable}: {error.strerror}.") from None
     finally:
         os.close(lifeline)
     return process, held
@@ -418,9 +418,9 @@ def _duration(seconds: float) -> str:
 
 _CRASHES: Final[Mapping[int, str]] = {
     signal.SIGSEGV: "It crashed: it accessed invalid memory.",
-    signal.SIGBUS: "It crashed: memory or a file that it read is gone.",
-    signal.SIGILL: "It crashed: this processor lacks one of its instructions.",
-    signal.SIGFPE: "It crashed in an arithmetic operation.",
-    signal.SIGABRT: "It crashed: it found a fault in itself.",
-    signal.SIGTRAP: "It crashed: it found a fault in itself.",
+    signal.SIGBUS: "It crashed: memory or a file it was reading disappeared.",
+    signal.SIGILL: "It crashed: this processor does not support one of its instructions.",
+    signal.SIGFPE: "It crashed with an arithmetic error.",
+    signal.SIGABRT: "It crashed with an internal error.",
+    signal.SIGTRAP: "It crashed with an internal error.",
 }

@@ -39,7 +39,7 @@ SHORT_NAMES = {
     "compute.gradient_checkpointing": "--gradient-checkpointing",
     "compute.fast_blas": "--fast-blas",
 }
-MIXTURE_FLAGS = {"domain": "--corpus", "replay": "--replay", "evaluation": "--measure"}
+MIXTURE_FLAGS = {"domain": "--corpus", "replay": "--replay", "evaluation": "--eval-corpus"}
 """Corpora are named by flags of their own, one for each role."""
 
 _ELSEWHERE = {"model.path", "data.corpora"}

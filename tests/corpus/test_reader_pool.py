@@ -82,7 +82,7 @@ def test_a_reader_that_crashes_costs_its_file(tmp_path: Path, bad: Path) -> None
     one = build_corpus(tmp_path / "one", [bad], workers=1).corpus
     assert one.manifest.report.problems == [
         "s/05.crash: cannot be read: its reader crashed: it accessed invalid memory",
-        "s/07.leave: cannot be read: its reader ended without an answer",
+        "s/07.leave: cannot be read: its reader ended without sending an answer",
     ]
     assert sum(one.manifest.report.documents.values()) == 21
     three = build_corpus(tmp_path / "three", [bad], workers=3).corpus
@@ -101,12 +101,10 @@ def test_a_reader_that_hangs_or_takes_all_memory_costs_its_file(
     corpus = build_corpus(tmp_path / "c", [bad], workers=2).corpus
     hang, swell = corpus.manifest.report.problems
     assert hang == (
-        "s/05.hang: cannot be read: its reader gave no answer for 4 seconds, so it was ended"
+        "s/05.hang: cannot be read: its reader did not answer within 4 seconds, so it was ended"
     )
-    assert "s/07.swell: cannot be read: its reader took 0." in swell
-    assert swell.endswith(
-        " GB of memory, where 0.4 GB is its limit on this machine, so it was ended"
-    )
+    assert "s/07.swell: cannot be read: its reader used 0." in swell
+    assert swell.endswith(" GB of memory. The limit on this machine is 0.4 GB, so it was ended")
     assert sum(corpus.manifest.report.documents.values()) == 21
 
 

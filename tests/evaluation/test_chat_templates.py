@@ -70,10 +70,10 @@ def test_a_template_has_little_time_and_memory(
 ) -> None:
     monkeypatch.setattr(child_limits, "TEMPLATE_SECONDS", 1.0)
     messages = [dict(message) for message in CHAT.chat or ()]
-    with pytest.raises(UserError, match="It gave no answer for 1 second"):
+    with pytest.raises(UserError, match="It did not answer within 1 second"):
         renderer.render(ENDLESS, messages, {})
     monkeypatch.undo()
-    with pytest.raises(UserError, match=r"where 1\.1 GB is its limit on this machine"):
+    with pytest.raises(UserError, match=r"The limit on this machine is 1\.1 GB"):
         renderer.render(GROWING, messages, {})
     with pytest.raises(UserError, match="makes a prompt of 9,000,000 characters"):
         renderer.render("{{ 'a' * 9000000 }}", messages, {})

@@ -28,7 +28,7 @@ def test_a_model_is_found_downloaded_and_listed(
     assert ID in found.stdout
     place = ["--workspace", str(tmp_path)]
     empty = runner.invoke(app, ["models", "list", *place])
-    assert "There are no models" in empty.stdout
+    assert "No models in" in empty.stdout
     done = runner.invoke(app, ["models", "download", ID, "--json", *place])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["path"] == str(tmp_path / "models" / "base" / "Small")

@@ -72,12 +72,12 @@ def test_stopping_asks_twice(packages: Path, folder: Path) -> None:
     with running(TRAIN, folder, packages) as process:
         pid = str(process.pid)
         for answers in ("n\n", "y\n1\n"):
-            with pytest.raises(UserError, match="Not confirmed"):
+            with pytest.raises(UserError, match="Canceled"):
                 run("--stop", pid, folder=folder, answers=answers)
         assert process.poll() is None
-        assert "SIGTERM was sent" in run("--stop", pid, folder=folder, answers=f"y\n{pid}\n")
+        assert "Sent SIGTERM" in run("--stop", pid, folder=folder, answers=f"y\n{pid}\n")
         assert process.wait() < 0
-        with pytest.raises(UserError, match="No process"):
+        with pytest.raises(UserError, match="is not a known training process"):
             run("--stop", pid, folder=folder, answers=f"y\n{pid}\n")
 
 
@@ -85,7 +85,7 @@ def test_watching_asks_and_prints_what_the_log_tells(packages: Path, folder: Pat
     log = folder / "train.log"
     with log.open("wb") as output, running(TRAIN, folder, packages, output) as process:
         pid = str(process.pid)
-        with pytest.raises(UserError, match="Not confirmed"):
+        with pytest.raises(UserError, match="Canceled"):
             run("--watch", pid, folder=folder, answers="n\n")
 
         def end_it_once_it_is_watched() -> None:

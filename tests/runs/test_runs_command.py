@@ -63,10 +63,10 @@ def test_looking_shows_states_and_writes_nothing(
         (["show", "nothing"], "There is no run 'nothing'"),
         (["show", "../etc"], "cannot name a run"),
         (["stop", "lost"], "nothing to stop"),
-        (["kill", "lost"], "There is no terminal to ask on"),
-        (["resume", "lost"], "There is no terminal to ask on"),
+        (["force-stop", "lost"], "not an interactive terminal"),
+        (["resume", "lost"], "not an interactive terminal"),
         (["resume", "lost", "--yes", "--checkpoint", "step-00000009"], "no complete checkpoint"),
-        (["delete", "lost"], "There is no terminal to ask on"),
+        (["delete", "lost"], "not an interactive terminal"),
         (["fork", "lost", "new"], "no complete checkpoint"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_run_is_resumed_watched_stopped_and_forked_from_the_terminal(
     stopped = runs(workspace, "stop", "first", "--wait")
     assert "ended (stopped)" in stopped.stdout, stopped.stderr
     resumed = runs(workspace, "resume", "first", "--yes")
-    assert "trains in the background" in resumed.stdout, resumed.stderr
+    assert "is training in the background" in resumed.stdout, resumed.stderr
     with subprocess.Popen(
         [*_COMMAND, "watch", "first", "--json", "--workspace", str(workspace.root)],
         stdout=subprocess.PIPE,
@@ -122,18 +122,18 @@ def test_the_queue_starts_its_runs_when_it_is_told_to(
     workspace: Workspace, parts: dict[str, Any]
 ) -> None:
     workspace.root.mkdir()
-    assert "No run waits" in runs(workspace, "queue").stdout
+    assert "The queue is empty" in runs(workspace, "queue").stdout
     manager = TrainingManager(workspace)
     for name in ("one", "two"):
         manager.start(toy_config(parts, name, 3), queue=True)
     assert "1. one\n2. two\n" in runs(workspace, "queue").stdout
-    assert "two is at place 1" in runs(workspace, "queue", "move", "two", "1").stdout
+    assert "two is now number 1" in runs(workspace, "queue", "move", "two", "1").stdout
     assert "1. two\n2. one\n" in runs(workspace, "queue").stdout
     assert "use 1 to 2" in runs(workspace, "queue", "move", "two", "3").stderr
     runs(workspace, "queue", "move", "one", "1")
     assert str(manager.run("one").state) == "prepared"
-    done = runs(workspace, "queue", "--go-on")
-    assert "No run waits any more" in done.stdout, done.stderr
+    done = runs(workspace, "queue", "--start")
+    assert "The queue is empty" in done.stdout, done.stderr
     wait_for_end(manager, "two")
     assert {str(run.state) for run in manager.runs()} == {"ended (completed)"}
 
@@ -167,7 +167,7 @@ def test_imported_runs_are_listed_shown_and_forgotten(workspace: Workspace) -> N
     facts = {fact["id"]: fact for fact in json.loads(runs(workspace, "list", "--json").stdout)}
     assert facts[first]["state"] == "imported" and facts[first]["last_row"]["step"] == 12
     shown = runs(workspace, "show", first).stdout
-    assert "toy-cpt" in shown and "it is only shown" in shown
+    assert "toy-cpt" in shown and "read-only" in shown
     watched = runs(workspace, "watch", first, "--json").stdout.splitlines()
     rows = [json.loads(line)["row"] for line in watched]
     assert rows[-1]["corpora"]["validation"]["loss"] and rows[-2]["loss"]
@@ -203,7 +203,7 @@ def test_train_in_the_background_is_kept_and_in_the_queue_waits(tmp_path: Path) 
     assert refused.returncode == 1 and "in use by first" in refused.stderr
     assert not workspace.run("second").exists()
     waiting = train("second", "--queue")
-    assert waiting.returncode == 0 and "queue --go-on" in waiting.stdout, waiting.stderr
+    assert waiting.returncode == 0 and "queue --start" in waiting.stdout, waiting.stderr
     assert str(manager.run("second").state) == "prepared"
     taken = train("first", "--background", "--queue")
     assert taken.returncode == 1 and "Choose another name" in taken.stderr

@@ -60,7 +60,7 @@ def test_train_and_resume_ask_before_anything_is_there(
         refused = CliRunner().invoke(app, command)
         assert isinstance(refused.exception, UserError), refused.output
         words = str(refused.exception)
-        assert "of memory; this machine has" in words and words.endswith("confirm with --yes.")
+        assert "of memory; this machine has" in words and words.endswith("pass --yes to confirm.")
     assert workspace.run_names() == []
 
     directory = prepare(workspace, "large", batch=LARGE["batch"], data=large_data())
@@ -70,7 +70,7 @@ def test_train_and_resume_ask_before_anything_is_there(
     ):
         refused = CliRunner().invoke(app, command)
         assert isinstance(refused.exception, UserError)
-        assert "confirm with --yes" in str(refused.exception)
+        assert "pass --yes to confirm" in str(refused.exception)
     fit = fit_of_run(read_config(directory), directory)
     assert fit is not None and fit.memory_bytes > fit.memory_available_bytes
     assert not (directory / "train.log").exists()

@@ -75,10 +75,10 @@ def test_a_job_tells_its_progress_and_its_result(jobs: Watched) -> None:
     [
         ("user error", "The documents are missing."),
         ("fault", "ZeroDivisionError: our own mistake"),
-        ("exit", "It ended before it was done. Last output: the last words"),
-        ("silent", "ended without an answer"),
-        ("killed", "Usually memory ran out: close other programs"),
-        ("crash", "It crashed: it found a fault in itself."),
+        ("exit", "It ended early. Last output: the last words"),
+        ("silent", "ended without sending an answer"),
+        ("killed", "usually because memory ran out. Close other programs"),
+        ("crash", "It crashed with an internal error."),
         ("memory", "Memory ran out"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_program_that_is_missing_is_a_sentence(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/at-all")
     end = jobs.ended(jobs.start())
-    assert end.error == "/nowhere/at-all cannot be started: No such file or directory."
+    assert end.error == "Could not start /nowhere/at-all: No such file or directory."
 
 
 def test_noise_in_the_answer_does_no_harm(jobs: Watched) -> None:

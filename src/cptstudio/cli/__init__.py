@@ -27,16 +27,17 @@ from cptstudio.cli import (
     train,
     workspace,
 )
-from cptstudio.cli.common import errors
+from cptstudio.cli.common import errors, with_former
 from cptstudio.errors import UserError, refusal_of
 from cptstudio.light_imports import leave_out_torch
 from cptstudio.setting_flags import option_name
 
 app = typer.Typer(
     name="cpt-studio",
-    help="Continued pre-training (CPT) and testing of MLX language models, on your own machine.\n\n"
-    "A workspace folder holds base models, corpora and runs; it is the current folder unless "
-    "--workspace names another. Begin with `cpt-studio demo`.",
+    help="Continued pre-training (CPT) and evaluation of MLX language models on your own "
+    "machine.\n\nA workspace is a folder with base models, corpora and runs. It is the "
+    "current folder unless you set --workspace. To try things out, start with "
+    "`cpt-studio demo`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -54,9 +55,7 @@ def _print_version(wanted: bool) -> None:
 def root(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Receive the options that stand before the command."""
@@ -67,17 +66,17 @@ app.command("serve", context_settings=serve.PASS_ON)(serve.serve)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
-app.command("plan")(train.plan)
-app.command("train")(train.train)
+app.command("plan", context_settings=with_former({"measure": "eval-corpus"}))(train.plan)
+app.command("train", context_settings=with_former({"measure": "eval-corpus"}))(train.train)
 app.command("resume")(train.resume)
-app.command("evaluate")(evaluate.evaluate)
+app.command("evaluate", context_settings=with_former({"side": "split"}))(evaluate.evaluate)
 app.command("generate")(generate.generate)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
 app.command("report")(report.report)
 app.command("questions")(questions.questions)
 app.command("harness")(harness.harness)
-app.command("merge")(merge.merge)
+app.command("merge", context_settings=with_former({"side": "split"}))(merge.merge)
 app.add_typer(suite.app, name="suite")
 app.add_typer(workspace.app, name="workspace")
 

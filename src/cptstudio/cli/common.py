@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +17,7 @@ from rich.segment import Segment
 from cptstudio.durable import dump_json
 from cptstudio.errors import UserError
 from cptstudio.metrics import TEXTS
+from cptstudio.setting_flags import option_name
 from cptstudio.terminal import CONTROL, visible
 from cptstudio.training.fitting import Fit
 from cptstudio.workspace import Workspace
@@ -30,7 +31,7 @@ def _workspace_option(check: Callable[[Path], Path] | None) -> Any:
         envvar="CPT_STUDIO_WORKSPACE",
         file_okay=False,
         help="The workspace folder.",
-        show_default="the current folder",
+        show_default="current folder",
         callback=check,
     )
 
@@ -39,8 +40,9 @@ def _that_is_there(path: Path) -> Path:
     root = Workspace(path).root
     if not root.exists():
         raise UserError(
-            f"There is no workspace {root}: the folder does not exist. Give the folder of one "
-            f"with --workspace, or make one: `cpt-studio demo {path}`."
+            f"There is no workspace at {root}: the folder does not exist. Set --workspace "
+            "to an existing one, or create a demo workspace with `cpt-studio demo "
+            f"{path}`."
         )
     return path
 
@@ -49,7 +51,7 @@ WorkspaceOption = Annotated[Path, _workspace_option(_that_is_there)]
 NewWorkspaceOption = Annotated[Path, _workspace_option(None)]
 """Of commands that may be the first one in a workspace."""
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document instead of text, for scripts.")
+    bool, typer.Option("--json", help="Print JSON instead of text, for scripts.")
 ]
 
 
@@ -71,11 +73,25 @@ console = _SafeConsole(highlight=False)
 errors = _SafeConsole(stderr=True, highlight=False)
 
 
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
+
+
+def with_former(names: Mapping[str, str]) -> dict[str, Any]:
+    """Return context settings of a command that still takes the former names of some options.
+
+    Args:
+        names: former names and those of today, both without leading hyphens. They are not listed
+            in the help.
+    """
+
+    def named(given: str) -> str:
+        return names.get(given) or option_name(given)
+
+    return {"token_normalize_func": named}
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask the one at the terminal; where nobody is there, --yes has to say it.
+    """Ask for confirmation on the terminal; without a terminal, --yes is required.
 
     Raises:
         UserError: not confirmed.
@@ -83,19 +99,19 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UserError(f"{question} There is no terminal to ask on; confirm with --yes.")
+        raise UserError(f"{question} This is not an interactive terminal: pass --yes to confirm.")
     if not typer.confirm(visible(question), err=True):
-        raise UserError("Not confirmed: nothing was done.")
+        raise UserError("Canceled. Nothing was changed.")
 
 
 def confirm_fit(fit: Fit | None, yes: bool) -> None:
-    """Ask before what needs more memory or disk than there is.
+    """Ask for confirmation if a run needs more memory or disk space than is available.
 
     Raises:
         UserError: not confirmed.
     """
     if fit is not None and not fit.fits:
-        confirm(f"{' '.join(fit.sentences())} Start it anyway?", yes)
+        confirm(f"{' '.join(fit.sentences())} Start anyway?", yes)
 
 
 def print_json(value: Any) -> None:
@@ -104,19 +120,19 @@ def print_json(value: Any) -> None:
 
 
 def number(value: Any, form: str) -> str:
-    """A measured value in a format, "-" where it is absent, a non-finite one by its name."""
+    """Return a value in a format; "-" if it is None, its name if it is not finite."""
     if isinstance(value, int | float):
         return format(value, form)
     return "-" if value is None else escape(str(value))
 
 
 def metric_text(figures: dict[str, Any], name: str) -> str:
-    """A metric among figures, as its record in `cptstudio.metrics` says that it is written."""
+    """Return a metric's value, formatted as its record in `cptstudio.metrics` says."""
     return number(figures.get(name), TEXTS[name])
 
 
 def moment(seconds: float) -> str:
-    """A Unix time as local date and time; "-" where it is 0 or no sensible time."""
+    """Return a Unix time as local date and time; "-" if it is 0 or implausible."""
     if not 0 < seconds < time.time() + 1e9:
         return "-"
     return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")

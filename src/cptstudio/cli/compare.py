@@ -37,10 +37,10 @@ _SHOWN_TOKENS = 12
 def compare(
     models: ModelsArgument,
     prompt: Annotated[
-        str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")
+        str, typer.Option("--prompt", "-p", help="Prompt to continue; - reads standard input.")
     ],
     seed: Annotated[
-        list[int] | None, whole(least=0, help="Repeat for several texts of each model.")
+        list[int] | None, whole(least=0, help="Random seed; repeat for several outputs per model.")
     ] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
@@ -48,7 +48,7 @@ def compare(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Let several models go on from the same prompt, with the same seed and settings.
+    """Generate from several models with the same prompt and seed.
 
     Example: `cpt-studio compare demo-base first --prompt "def read_lines(path):"`
     """
@@ -84,7 +84,7 @@ def compare(
         speed = f", {rate:.0f} tokens/s" if rate else ""
         console.rule(escape(f"{entry['label']}, seed {entry['seed']}"))
         console.print(f"[dim]{escape(text)}[/]{escape(entry['text'])}", soft_wrap=True)
-        errors.print(f"[dim]{entry['tokens']} tokens, ended by {entry['finish']}{speed}[/]")
+        errors.print(f"[dim]{entry['tokens']} tokens, stopped by {entry['finish']}{speed}[/]")
 
 
 @with_field_options(Windows)
@@ -92,32 +92,32 @@ def score(
     models: ModelsArgument,
     text: Annotated[
         str | None,
-        typer.Option("--text", "-t", help="The text; - reads standard input.", show_default=False),
+        typer.Option(
+            "--text", "-t", help="Text to score; - reads standard input.", show_default=False
+        ),
     ] = None,
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="A file that holds the text.")
-    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="File to score.")] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
     *,
     given: dict[str, Any],
 ) -> None:
-    """Tell how likely models find a text: loss, perplexity, bits per byte, and where they differ.
+    """Score a text: loss, perplexity, bits per byte, and the tokens that differ most.
 
-    With --json the nats of every token are told, with its place in the text.
+    With --json, the output has the nats of every token and its position in the text.
 
     Example: `cpt-studio score demo-base first --file notes.txt`
     """
     references = references_of(models, Workspace(workspace))
     if (text is None) == (file is None):
-        raise UserError("Give the text by --text or by --file, one of the two.")
+        raise UserError("Use either --text or --file.")
     if file is not None:
         content = read_text(file.resolve(), LARGEST, str(file))
     else:
         content = sys.stdin.read() if text == "-" else text or ""
     if not content:
-        raise UserError("The text is empty: there is nothing to score.")
+        raise UserError("The text is empty, so there is nothing to score.")
     labels = tuple(reference.label for reference in references)
     with InferenceWorker(fast_blas=fast_blas) as worker:
         _load(worker, references)
@@ -145,16 +145,21 @@ def _load(worker: InferenceWorker, references: list[ModelReference]) -> None:
 def _print_differences(text: str, base: dict[str, Any], model: dict[str, Any]) -> None:
     """The tokens that became likeliest and unlikeliest against the first model."""
     if model["tokenizer"] != base["tokenizer"]:
-        console.print(f"{escape(model['label'])} cuts the text into other tokens.")
+        console.print(
+            f"{escape(model['label'])} uses a different tokenizer, so its tokens can't be "
+            "compared one by one."
+        )
         return
     (before,), (after,) = base["texts"], model["texts"]
     change = [new - old for new, old in zip(after["nats"], before["nats"], strict=True)]
     order = sorted(range(len(change)), key=lambda index: change[index])
     for title, chosen in (
-        ("became likelier", [index for index in order[:_SHOWN_TOKENS] if change[index] < 0]),
-        ("became less likely", [i for i in reversed(order[-_SHOWN_TOKENS:]) if change[i] > 0]),
+        ("more likely", [index for index in order[:_SHOWN_TOKENS] if change[index] < 0]),
+        ("less likely", [i for i in reversed(order[-_SHOWN_TOKENS:]) if change[i] > 0]),
     ):
         words = (
             f"{text[slice(*after['places'][index])]!r} {change[index]:+.2f}" for index in chosen
         )
-        console.print(escape(f"{model['label']}, {title} (nats): {', '.join(words) or 'none'}"))
+        console.print(
+            escape(f"{model['label']}, {title} (change in nats): {', '.join(words) or 'none'}")
+        )

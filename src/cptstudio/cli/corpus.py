@@ -19,6 +19,7 @@ from cptstudio.cli.common import (
     console,
     errors,
     print_json,
+    with_former,
 )
 from cptstudio.cli.progress_line import byte_bar
 from cptstudio.cli.setting_options import with_field_options
@@ -36,19 +37,20 @@ if TYPE_CHECKING:
     from cptstudio.corpus.sources import Source
 
 app = typer.Typer(
-    help="Turn documents into corpora: build, look at them, see the rows that training sees.",
+    help="Build corpora from documents and inspect them, down to the training sequences.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The corpus's name.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Corpus name.")]
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "--model",
         "-m",
         metavar="MODEL",
-        help="Whose tokenizer: a base model of the workspace, a folder, or a cached model's id.",
+        help="Tokenizer to use: that of a base model in the workspace, a folder, or a cached "
+        "model ID.",
     ),
 ]
 
@@ -63,9 +65,9 @@ def build(
         list[Path] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help=f"Files and folders: {formats_in_words()}; also inside {listed(PACKED)}. Without "
-            "any, the corpus is rebuilt from its recorded sources and options; with --model only, "
-            "it is tokenized for that model.",
+            help=f"Files and folders: {formats_in_words()}; also inside {listed(PACKED)}. "
+            "Without sources, the corpus is rebuilt from the sources and options it was "
+            "built with; with only --model, it is tokenized for that model.",
         ),
     ] = None,
     model: ModelOption = None,
@@ -73,7 +75,7 @@ def build(
         bool,
         typer.Option(
             "--allow-lossy-tokenizer",
-            help="Tokenize even if MODEL's tokenizer loses more than 1% of the text.",
+            help="Tokenize even if the tokenizer loses more than 1% of the text.",
         ),
     ] = False,
     workspace: NewWorkspaceOption = Path(),
@@ -81,20 +83,20 @@ def build(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Build a corpus from files and folders, or bring it up to date.
+    """Build a corpus from files and folders, or update it.
 
-    What cannot be read is named with its reason. A build can be interrupted at any time: the former
-    corpus stays as it was. Repeated on files that did not change it does nothing. Secrets, hidden
-    files and what tools make are left aside and listed.
+    Unreadable files are skipped and listed with the reason. A build can be interrupted at any time:
+    the existing corpus stays as it is. If no file changed, nothing is rebuilt. Files that may hold
+    secrets, hidden files and generated files are excluded and listed.
 
     Examples:
     - `cpt-studio corpus build notes ~/Documents/notes --model my-base-model`
 
     - `cpt-studio corpus build web crawl.jsonl.zst --text-field content --model my-base-model`
 
-    - `cpt-studio corpus build notes` (again, from the same folder)
+    - `cpt-studio corpus build notes` (rebuild from the same folder)
 
-    - `cpt-studio corpus build notes --model another-model` (tokens for a second model)
+    - `cpt-studio corpus build notes --model another-model` (tokenize for a second model)
     """
     place = Workspace(workspace)
     folder = place.corpus(name)
@@ -107,7 +109,7 @@ def build(
         print_json({"changed": changed, **describe(corpus)})
         return
     if not changed and (sources or model_path is None):
-        console.print(f"Nothing changed: the corpus {name} is up to date.")
+        console.print(f"Nothing changed. The corpus {name} is up to date.")
     console.print(escape(render(corpus)), soft_wrap=True)
     if model_path is not None:
         _note_missing_rows(corpus, model_path)
@@ -158,19 +160,19 @@ def _build(
     return result.corpus, result.changed
 
 
-@app.command()
+@app.command(context_settings=with_former({"left-aside": "excluded"}))
 def show(
     name: NameArgument,
     problems: Annotated[
-        bool, typer.Option("--problems", help="List everything found while reading.")
+        bool, typer.Option("--problems", help="List every problem found while reading.")
     ] = False,
     left_aside: Annotated[
-        bool, typer.Option("--left-aside", help="List what was left aside, and why.")
+        bool, typer.Option("--excluded", help="List the files that were excluded, and why.")
     ] = False,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Show a corpus's report: documents, tokens, duplicates, and what could not be read.
+    """Show a corpus's report: documents, tokens, duplicates and problems.
 
     Example: `cpt-studio corpus show notes`
     """
@@ -196,17 +198,19 @@ def show(
 @app.command()
 @with_field_options(BuildSettings, leave_out=AFTER_READING, upper=True)
 def preview(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A file as a build reads it.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File to preview, read as in a build.")
+    ],
     document: Annotated[
-        int, whole("--document", "-n", least=1, help="Which of its documents.")
+        int, whole("--document", "-n", least=1, help="Which document of the file.")
     ] = 1,
     as_json: JsonOption = False,
     *,
     given: dict[str, Any],
 ) -> None:
-    """Show a document before and after cleaning: what is masked or dropped, and why.
+    """Show a document before and after cleaning: what is masked or removed, and why.
 
-    What is masked or could be stands in colors; nothing is built and nothing kept.
+    Masked text and text that could be masked are shown in color. Nothing is built or saved.
 
     Example: `cpt-studio corpus preview ~/Documents/letters.docx --mask emails`
     """
@@ -215,7 +219,7 @@ def preview(
     settings = checked(BuildSettings, **given).model_dump(mode="json")
     path = source.expanduser().resolve()
     if not path.is_file():
-        raise UserError(f"{source} is not a file: give one file of those that you build from.")
+        raise UserError(f"{source} is not a file. Choose one of the files you build from.")
     found = ask({"path": str(path), "document": document, "settings": settings}, str(source))
     if as_json:
         print_json(found.model_dump(mode="json"))
@@ -231,37 +235,38 @@ def preview(
     console.print()
     console.rule(f"{found.before:,} characters, {found.after:,} after cleaning")
     if found.shortened:
-        console.print("The text goes on.")
+        console.print("The rest of the text is not shown.")
     for note in found.notes:
         console.print(f"Note: {escape(note)}", soft_wrap=True)
 
 
-@app.command()
+@app.command(context_settings=with_former({"rows": "sequences"}))
 def sample(
     name: NameArgument,
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="MODEL", help="The model whose rows are shown.")
+        str, typer.Option("--model", "-m", metavar="MODEL", help="Model to tokenize for.")
     ],
-    rows: Annotated[int, whole("--rows", "-n", least=1, help="How many rows.")] = 3,
+    rows: Annotated[int, whole("--sequences", "-n", least=1, help="Number of sequences.")] = 3,
     context_length: Annotated[int, whole(least=8, most=1_048_576, help="Tokens in a row.")] = 512,
     packing: Annotated[
-        str, typer.Option(metavar="concat|decompose", help="How documents become rows.")
+        str,
+        typer.Option(metavar="concat|decompose", help="How documents are packed into sequences."),
     ] = "concat",
-    seed: Annotated[int, whole(least=0, help="The run's seed.")] = 0,
-    first: Annotated[int, whole(least=0, help="Row to begin with.")] = 0,
+    seed: Annotated[int, whole(least=0, help="Random seed of the run.")] = 0,
+    first: Annotated[int, whole(least=0, help="First sequence to show.")] = 0,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Print training rows as text, with the boundaries of documents marked.
+    """Print training sequences as text, with document boundaries marked.
 
-    Example: `cpt-studio corpus sample notes --model my-base-model --rows 2 --packing decompose`
+    Example: `cpt-studio corpus sample notes --model my-model --sequences 2 --packing decompose`
     """
     from cptstudio.corpus.row_samples import sample_rows
     from cptstudio.corpus.tokenizer import load_tokenizer
 
     place = Workspace(workspace)
     if packing not in ("concat", "decompose"):
-        raise UserError(f"--packing must be concat or decompose, not {packing!r}.")
+        raise UserError(f"Use --packing concat or --packing decompose, not {packing!r}.")
     corpus = open_corpus(place.corpus(name))
     path = _model_path(model, place)
     assert path is not None
@@ -278,11 +283,11 @@ def sample(
         print_json([asdict(row) for row in found])
         return
     for row in found:
-        console.rule(f"row {row.batch}: {row.length:,} tokens to predict")
+        console.rule(f"sequence {row.batch}: {row.length:,} tokens to predict")
         for part in row.parts:
             console.print(
-                f"[bold cyan]── {escape(part.label)}, tokens {part.start:,} to {part.stop:,} of "
-                f"{part.tokens:,} ──[/]",
+                f"[bold cyan]── {escape(part.label)}, tokens {part.start:,} to {part.stop:,} "
+                f"of {part.tokens:,} ──[/]",
                 soft_wrap=True,
             )
             console.print(escape(part.text), soft_wrap=True)
@@ -305,7 +310,7 @@ def list_corpora(workspace: WorkspaceOption = Path(), as_json: JsonOption = Fals
         print_json(descriptions)
         return
     if not descriptions:
-        console.print(f"There are no corpora in {place.root} yet: see `cpt-studio corpus build`.")
+        console.print(f"No corpora in {place.root} yet. Build one with `cpt-studio corpus build`.")
         return
     table = Table()
     for title in ("Corpus", "Documents", "Bytes", "Training tokens", "Built"):

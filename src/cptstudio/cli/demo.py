@@ -17,8 +17,8 @@ def demo(
         Path | None,
         typer.Argument(
             metavar="DIR",
-            help="The workspace folder to make or complete.",
-            show_default="that of --workspace, else demo",
+            help="Workspace folder to create or complete.",
+            show_default="--workspace, or demo",
         ),
     ] = None,
     named: Annotated[
@@ -28,19 +28,19 @@ def demo(
             "-w",
             metavar="DIR",
             envvar="CPT_STUDIO_WORKSPACE",
-            help="The same folder, named as for the other commands.",
+            help="Same as DIR, named as in the other commands.",
         ),
     ] = None,
 ) -> None:
-    """Make a workspace to try everything: a small base model and two corpora.
+    """Create a demo workspace: a small base model and two corpora.
 
-    The corpora come from the Python that runs this: its library's source code (the domain to
-    learn) and its documentation (general text, which is all the base model has read). What is
-    already there stays as it is.
+    The corpora are made from your Python installation: the source code of its standard library
+    (the domain to learn) and its documentation (general text, all that the base model was trained
+    on). Existing files are not changed.
     """
     folder = folder or named or Path("demo")
     workspace = Workspace(folder)
-    console.print(f"Making the demo workspace in {workspace.root}")
+    console.print(f"Creating the demo workspace in {workspace.root}")
     for line in workspace_demo.make(workspace):
         console.print(f"  {line}", soft_wrap=True)
     shown = folder if not folder.is_absolute() else workspace.root

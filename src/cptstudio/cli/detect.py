@@ -25,20 +25,20 @@ from cptstudio.workspace import Workspace
 def detect(
     workspace: WorkspaceOption = Path(),
     watch: Annotated[
-        int | None, whole("--watch", metavar="PID", help="Follow the log of this process.")
+        int | None, whole("--watch", metavar="PID", help="Follow this process's log.")
     ] = None,
     stop: Annotated[
-        int | None, whole("--stop", metavar="PID", help="Ask this process to end (SIGTERM).")
+        int | None, whole("--stop", metavar="PID", help="Send SIGTERM to this process.")
     ] = None,
     no_detect: Annotated[
-        bool, typer.Option("--no-detect", help="Look at no process at all.")
+        bool, typer.Option("--no-detect", help="Do not look at any process.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show processes that train with mlx_lm, mlx-lm-lora or mlx-tune, started elsewhere.
+    """Detect other training: mlx_lm, mlx-lm-lora and mlx-tune processes on this machine.
 
-    They are only shown: nothing is written into their folders, and nothing is sent to them.
-    --watch and --stop ask before they do anything.
+    Detection only lists them. It never writes to their folders or sends them a signal; --watch and
+    --stop ask first.
     """
     enabled = not no_detect and read_preferences(Workspace(workspace).private).detect
     found = look_at_processes(enabled)
@@ -57,9 +57,13 @@ def _chosen(found: Detection, pid: int) -> ExternalProcess:
         if process.identity.pid == pid:
             return process
     if found.off:
-        raise UserError("Detection is off, so no process can be watched or stopped.")
+        raise UserError(
+            "Detection is off, so no process can be watched or stopped. Turn it on in the "
+            "settings, or leave out --no-detect."
+        )
     raise UserError(
-        f"No process {pid} was found that trains. `cpt-studio runs detect` lists those there are."
+        f"Process {pid} is not a known training process. `cpt-studio runs detect` lists "
+        "those that are."
     )
 
 
@@ -70,10 +74,10 @@ def _as_json(found: Detection) -> dict[str, Any]:
 
 def _print(found: Detection) -> None:
     if found.off:
-        console.print("Detection is off: no process was looked at.")
+        console.print("Detection is off.")
         return
     if not found.processes:
-        console.print("No training that was started elsewhere.")
+        console.print("No training was started outside CPT Studio.")
     for process in found.processes:
         console.print(
             f"[bold]{process.identity.pid}[/bold]  {escape(process.command_line)}", soft_wrap=True
@@ -81,27 +85,27 @@ def _print(found: Detection) -> None:
         for label, value in _facts(process):
             console.print(f"    {label:<10} {escape(visible(value))}", soft_wrap=True)
     if found.unreadable:
-        console.print(f"{found.unreadable} processes of other users may not be read.")
+        console.print(f"{found.unreadable} processes of other users could not be read.")
 
 
 def _facts(process: ExternalProcess) -> list[tuple[str, str]]:
     command = process.command
     started = datetime.fromtimestamp(process.started).isoformat(" ", "seconds")
     facts = [
-        ("user", process.owner or "not known"),
+        ("user", process.owner or "unknown"),
         ("started", started),
         ("found as", command.evidence),
-        ("folder", str(process.folder or "not known")),
+        ("folder", str(process.folder or "unknown")),
         ("model", command.model or "not on the command line"),
         ("data", command.data or "not on the command line"),
-        ("adapters", str(process.adapter_folder or command.adapter_path or "not given")),
+        ("adapters", str(process.adapter_folder or command.adapter_path or "not set")),
     ]
     if command.iterations is not None:
         facts.append(("iterations", f"{command.iterations:,}"))
     if command.configuration is not None:
         facts.append(("options in", f"{command.configuration} (not read)"))
     if command.trains is None:
-        facts.append(("trains", "its configuration or script decides"))
+        facts.append(("trains", "depends on its configuration or script"))
     facts.append(("log", f"{process.log_file or 'none'}: {process.log_reason}"))
     return facts
 
@@ -118,7 +122,7 @@ def _watch(process: ExternalProcess, as_json: bool) -> None:
                 console.print(escape(describe_record(record)), soft_wrap=True)
     except KeyboardInterrupt:
         finish.set()
-        console.print("No longer watched; the process goes on.")
+        console.print("Stopped watching. The process continues.")
 
 
 def _stop(process: ExternalProcess) -> None:
@@ -126,15 +130,15 @@ def _stop(process: ExternalProcess) -> None:
     token = _confirmed(external.ask(process, "stop"))
     pid = process.identity.pid
     if typer.prompt(f"Type {pid} to confirm", err=True).strip() != str(pid):
-        raise UserError("Not confirmed: nothing was sent.")
+        raise UserError("Canceled. No signal was sent.")
     external.stop(token)
-    console.print(f"SIGTERM was sent to process {pid}.")
+    console.print(f"Sent SIGTERM to process {pid}.")
 
 
 def _confirmed(confirmation: Confirmation) -> str:
     errors.print(escape(confirmation.sentence), soft_wrap=True)
-    if not typer.confirm("Go on?", err=True):
-        raise UserError("Not confirmed: nothing was done.")
+    if not typer.confirm("Continue?", err=True):
+        raise UserError("Canceled. Nothing was changed.")
     return confirmation.token
 
 
@@ -149,7 +153,7 @@ def describe_record(record: LogRecord) -> str:
         (record.learning_rate, "learning rate {:.3g}"),
         (record.tokens_per_second, "{:,.0f} tokens/s"),
         (record.trained_tokens, "{:,} tokens"),
-        (record.peak_memory_gigabytes, "{:.2f} GB at most"),
+        (record.peak_memory_gigabytes, "peak {:.2f} GB"),
         (record.planned_iterations, "{:,} iterations planned"),
     ]
     parts = [text.format(value) for value, text in measured if value is not None]

@@ -20,12 +20,12 @@ from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 
-@with_field_options(Measured)
+@with_field_options(Measured, flags={"side": "--split"})
 def evaluate(
     models: ModelsArgument,
     corpora: Annotated[
         list[str] | None,
-        typer.Option("--corpus", "-c", help="A corpus to measure on; repeat for more."),
+        typer.Option("--corpus", "-c", help="Corpus to evaluate on; repeat for more."),
     ] = None,
     texts: Annotated[
         list[Path] | None,
@@ -33,7 +33,7 @@ def evaluate(
             "--text",
             "-t",
             metavar="FILE",
-            help='A text file, or a .jsonl file with a "text" in each line; repeat for more.',
+            help='Text file, or .jsonl file with a "text" field per line; repeat for more.',
         ),
     ] = None,
     workspace: WorkspaceOption = Path(),
@@ -42,20 +42,19 @@ def evaluate(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Measure models on held-out text, in bits per byte.
+    """Evaluate models on held-out text, in bits per byte.
 
-    Bits per byte compare models with different tokenizers; lower is better. The first model is
-    what the others are compared with: the range behind a value holds its difference from that
-    with 95 % certainty (paired bootstrap over documents), and a star marks one that leaves out
-    zero. Documents that one of the models trained on are left out. What was measured before is
-    not measured again.
+    Bits per byte are comparable across tokenizers; lower is better. The first model is the
+    baseline: the range below a value is the 95% confidence interval of the difference from it
+    (paired bootstrap over documents), and a star means that the interval excludes 0. Documents
+    that any of the models was trained on are left out. Cached results are reused.
 
     Example: `cpt-studio evaluate demo-base first first@best -c python-source`
     """
     place = Workspace(workspace)
     asked = checked(Measured, **given)
     if not corpora and not texts:
-        raise UserError("Say what to measure on: --corpus NAME or --text FILE.")
+        raise UserError("Choose what to evaluate on: --corpus NAME or --text FILE.")
     names = [*(corpora or ()), *(str(path) for path in texts or ())]
     references = [resolve_reference(text, place) for text in models]
     request = {

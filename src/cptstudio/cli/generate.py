@@ -26,7 +26,7 @@ def generate(
         str, typer.Argument(metavar="MODEL", help="A base model, RUN, RUN@best or RUN@200.")
     ],
     prompt: Annotated[
-        str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")
+        str, typer.Option("--prompt", "-p", help="Prompt to continue; - reads standard input.")
     ],
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
@@ -34,7 +34,7 @@ def generate(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Let a model go on from a prompt, as raw text (no chat template).
+    """Generate text from a prompt (raw text, no chat template).
 
     Example: `cpt-studio generate first --prompt "def read_lines(path):" --max-tokens 60`
     """

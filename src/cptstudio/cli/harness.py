@@ -21,29 +21,30 @@ from cptstudio.workspace import Workspace
 def harness(
     models: ModelsArgument,
     tasks: Annotated[
-        list[str], typer.Option("--task", "-t", help="Such as arc_easy; repeat for more.")
+        list[str],
+        typer.Option("--task", "-t", help="Task name, such as arc_easy; repeat for more."),
     ],
     include: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder with tasks of your own (.yaml).")
+        Path | None, typer.Option(metavar="DIR", help="Folder with your own task files (.yaml).")
     ] = None,
     shots: Annotated[
         int | None,
-        whole(least=0, help="Solved examples before each question.", show_default="the task's"),
+        whole(least=0, help="Number of few-shot examples.", show_default="set by the task"),
     ] = None,
     limit: Annotated[
-        int | None, whole(least=1, help="Questions of each task.", show_default="all")
+        int | None, whole(least=1, help="Maximum number of questions per task.", show_default="all")
     ] = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Data that are not here may be fetched from the hub.")
+        bool,
+        typer.Option("--download", help="Allow missing data sets to be downloaded from the hub."),
     ] = False,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Let models do tasks of lm-evaluation-harness, where that package is installed.
+    """Run lm-evaluation-harness tasks (needs `pip install lm_eval`).
 
-    It is no part of CPT Studio: `pip install lm_eval` brings it. Models get raw text, without a
-    chat template. Nothing is fetched without --download.
+    Models get raw text, without a chat template. Nothing is downloaded without --download.
 
     Example: `cpt-studio harness demo-base first --task arc_easy --limit 200 --download`
     """

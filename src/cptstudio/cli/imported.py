@@ -26,7 +26,7 @@ from cptstudio.runs.external.imported_list import ID_PREFIX, ImportedEntry
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.workspace import Workspace
 
-_PROGRAMS = {"forgellm": "ForgeLLM", "metrics": "metrics file", "log": "log of mlx-lm"}
+_PROGRAMS = {"forgellm": "ForgeLLM", "metrics": "metrics file", "log": "mlx-lm log"}
 
 
 def import_runs(
@@ -34,17 +34,17 @@ def import_runs(
         list[Path],
         typer.Argument(
             metavar="PATH...",
-            help="A CPT_*.json of ForgeLLM, metrics as .json or .jsonl, a log of mlx-lm or "
-            "mlx-lm-lora, or a folder with ForgeLLM's files.",
+            help="A ForgeLLM CPT_*.json file, metrics as .json or .jsonl, an mlx-lm or "
+            "mlx-lm-lora log, or a folder with ForgeLLM files.",
         ),
     ],
     workspace: NewWorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Show runs of other programs in the history, read-only.
+    """Add runs of other programs to the list, read-only.
 
-    Only the path is remembered, in this workspace: nothing is copied, and nothing is written
-    where the files lie. ForgeLLM's files in models/cpt of the workspace are shown anyway.
+    The workspace only stores the path: files are neither copied nor changed. ForgeLLM files in
+    models/cpt of the workspace are listed without an import.
     """
     external = TrainingManager(Workspace(workspace)).external
     entries = [entry for path in paths for entry in external.import_runs(path)]
@@ -55,12 +55,12 @@ def import_runs(
 
 
 def forget(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The imported run's id.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="ID of the imported run.")],
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Take an imported run out of the history. Its file stays as it is."""
+    """Remove an imported run from the list. Its file is not changed."""
     TrainingManager(Workspace(workspace)).external.forget_imported(run)
-    console.print(f"{escape(run)} is no longer shown. Its file is as it was.")
+    console.print(f"Removed {escape(run)} from the list. Its file was not changed.")
 
 
 def meant(manager: TrainingManager, name: str) -> ImportedEntry | None:
@@ -99,7 +99,7 @@ def show(entry: ImportedEntry, as_json: bool) -> None:
         return
     row, run = (entry.last_row() or {}), entry.run
     lines = [
-        ("run", f"{entry.id}, imported: it is only shown"),
+        ("run", f"{entry.id} (imported, read-only)"),
         ("name", entry.name),
         ("file", str(entry.path)),
     ]
@@ -109,8 +109,8 @@ def show(entry: ImportedEntry, as_json: bool) -> None:
             ("from", _PROGRAMS[run.source]),
             ("created", moment(run.created or 0)),
             ("ended", moment(run.ended or 0)),
-            ("model", run.base_model or "not told"),
-            ("output", run.output or "not told"),
+            ("model", run.base_model or "unknown"),
+            ("output", run.output or "unknown"),
             ("step", metric_text(row, "step")),
             ("loss", metric_text(row, "loss")),
             ("validation", metric_text({"loss": validation[-1] if validation else None}, "loss")),

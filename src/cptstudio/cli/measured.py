@@ -16,14 +16,14 @@ from cptstudio.workspace import Workspace
 FastBlasOption = Annotated[
     bool,
     typer.Option(
-        "--fast-blas/--no-fast-blas", help="On a Linux CPU: use an optimised BLAS under MLX."
+        "--fast-blas/--no-fast-blas", help="On a Linux CPU: use an optimized BLAS for MLX."
     ),
 ]
 ModelsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="MODEL...",
-        help="Base models, or runs: RUN (its last checkpoint), RUN@best, RUN@200.",
+        help="Base models or runs: RUN (last checkpoint), RUN@best, RUN@200.",
     ),
 ]
 
@@ -38,7 +38,7 @@ def references_of(models: list[str], workspace: Workspace) -> list[ModelReferenc
     labels = [reference.label for reference in references]
     doubled = sorted({label for label in labels if labels.count(label) > 1})
     if doubled:
-        raise UserError(f"The same model is named twice: {', '.join(doubled)}.")
+        raise UserError(f"The same model is listed twice: {', '.join(doubled)}.")
     return references
 
 
@@ -50,8 +50,10 @@ def corpus_of(name: str, workspace: Workspace) -> dict[str, Any]:
     """
     folder = workspace.corpus(name)
     if not folder.is_dir():
-        known = ", ".join(workspace.corpus_names()) or "none yet"
-        raise UserError(f"There is no corpus {name!r} in {workspace.root}. There are: {known}.")
+        known = ", ".join(workspace.corpus_names()) or "none"
+        raise UserError(
+            f"There is no corpus {name!r} in {workspace.root}. Existing corpora: {known}."
+        )
     return {"name": name, "path": folder}
 
 

@@ -21,39 +21,46 @@ from cptstudio.validation import checked
 from cptstudio.workspace import Workspace, check_new_name
 
 
-@with_field_options(HeldOutText)
+@with_field_options(HeldOutText, flags={"side": "--split"})
 def merge(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run, RUN@best or RUN@200 for a checkpoint.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run, or one of its checkpoints as RUN@best or RUN@200."
+        ),
     ],
     shares: Annotated[
         list[float] | None,
         number(
             "--at",
             metavar="A",
-            help="Base + A (trained - base), for each A; repeat for more.",
+            help="Mix ratio A in base + A * (trained - base): 0 is the base, 1 the trained "
+            "model; repeat for more.",
             show_default="0, 0.25, 0.5, 0.75, 1",
         ),
     ] = None,
     last: Annotated[
         int | None,
-        whole("--average", metavar="N", least=2, help="The mean of the last N checkpoints."),
+        whole("--average", metavar="N", least=2, help="Average the last N checkpoints."),
     ] = None,
     instruct: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Add what this instruct model has over the same base, times each --at "
-            "(Chat Vector, arXiv 2310.04799).",
+            help="Instruct model of the same base: its difference from the base, times --at, "
+            "is added (Chat Vector, arXiv 2310.04799).",
         ),
     ] = None,
     corpora: Annotated[
         list[str] | None,
-        typer.Option("--corpus", "-c", help="Measure each point on it; repeat for more."),
+        typer.Option("--corpus", "-c", help="Corpus to evaluate each merge on; repeat for more."),
     ] = None,
     save: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Save the point (the only one) under models/base/NAME."),
+        typer.Option(
+            metavar="NAME",
+            help="Save the merged model under models/base/NAME (needs a single --at).",
+        ),
     ] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
@@ -61,10 +68,10 @@ def merge(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Merge a trained model back towards its base, and see what is kept and what is forgotten.
+    """Merge a trained model with its base, and measure gain and forgetting.
 
-    A model between base and trained often keeps most of the gain and forgets less (WiSE-FT,
-    arXiv 2109.01903). Measure several points, then save one as a model that mlx_lm loads.
+    A mix of base and trained model often keeps most of the gain and forgets less (WiSE-FT,
+    arXiv 2109.01903). Evaluate several mix ratios, then save one as a model that mlx_lm loads.
 
     Examples:
     - `cpt-studio merge first -c python-source -c python-documentation`
@@ -76,12 +83,14 @@ def merge(
     reference = resolve_reference(run, place)
     if reference.run is None:
         raise UserError(
-            f"{reference.label!r} is a base model: give a run, such as RUN or RUN@best."
+            f"{reference.label!r} is a base model. Choose a run, such as RUN or RUN@best."
         )
     if last is not None and (instruct is not None or shares):
-        raise UserError("--average goes neither with --at nor with --instruct.")
+        raise UserError("--average can't be combined with --at or --instruct.")
     if save is None and not corpora:
-        raise UserError("Say what to measure the points on (--corpus), or which to --save.")
+        raise UserError(
+            "Choose corpora to evaluate on (--corpus), a name to save under (--save), or both."
+        )
     target = place.base_model(save) if save is not None else None
     if target is not None:
         check_new_name(target, "model")
@@ -100,8 +109,8 @@ def merge(
     def show(result: dict[str, Any]) -> None:
         title = "Bits per byte on held-out text (lower is better)"
         if corpora:
-            console.print(bits_table(title, "Point", result["points"], corpora))
+            console.print(bits_table(title, "Merged model", result["points"], corpora))
 
     run_reported(MERGE, request, place, show, fast_blas=fast_blas, as_json=as_json)
     if target is not None and not as_json:
-        console.print(f"Saved {target}.")
+        console.print(f"Saved to {target}.")

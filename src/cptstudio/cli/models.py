@@ -25,7 +25,7 @@ from cptstudio.models.library import Model, ModelLibrary
 from cptstudio.workspace import Workspace
 
 app = typer.Typer(
-    help="Base models: list those of this machine, search the hub, download.",
+    help="Base models: list those on this machine, search the hub, download.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -33,9 +33,9 @@ app = typer.Typer(
 
 @app.command("list")
 def list_models(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
-    """List the models of the workspace and of the Hugging Face cache.
+    """List the models in the workspace and the Hugging Face cache.
 
-    The first column is what `--model` takes.
+    Use a name from the first column with `--model`.
 
     Example: `cpt-studio models list --workspace ~/studio`
     """
@@ -46,8 +46,8 @@ def list_models(workspace: WorkspaceOption = Path(), as_json: JsonOption = False
         return
     if not models:
         console.print(
-            f"There are no models under {Workspace(workspace).base_models}, nor in the Hugging "
-            "Face cache: see `cpt-studio models download`.",
+            f"No models in {Workspace(workspace).base_models} or the Hugging Face cache. "
+            "Download one with `cpt-studio models download`.",
             soft_wrap=True,
         )
         return
@@ -88,10 +88,12 @@ def _facts(model: Model) -> dict[str, Any]:
 
 @app.command()
 def search(
-    words: Annotated[str, typer.Argument(metavar="WORDS", help="Part of the model's id.")],
+    words: Annotated[
+        str, typer.Argument(metavar="WORDS", help="Words to search for in model IDs.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
-    """Search the hub for models with safetensors weights, the most downloaded first.
+    """Search the hub for models with safetensors weights, most downloaded first.
 
     Example: `cpt-studio models search qwen3-0.6b`
     """
@@ -102,10 +104,10 @@ def search(
         print_json(found)
         return
     if not found:
-        console.print(f"The hub has no such model: {escape(words)}")
+        console.print(f"No model on the hub matches “{escape(words)}”.")
         return
     table = Table()
-    for title in ("Id", "Downloads", "Changed", ""):
+    for title in ("ID", "Downloads", "Updated", ""):
         table.add_column(title, justify="right" if title == "Downloads" else "left")
     for one in found:
         moment = one["updated"]
@@ -118,18 +120,18 @@ def search(
 @app.command()
 def download(
     model_id: Annotated[
-        str, typer.Argument(metavar="ID", help="As the hub writes it: Qwen/Qwen3-0.6B-Base.")
+        str, typer.Argument(metavar="ID", help="Hub ID, such as Qwen/Qwen3-0.6B-Base.")
     ],
     revision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A branch, tag or commit.")
+        str | None, typer.Option(metavar="NAME", help="Branch, tag or commit.")
     ] = None,
     workspace: NewWorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
     """Download a model into models/base/ of the workspace.
 
-    Interrupted, it keeps what came: repeat the command to go on. Weights come as safetensors
-    only. The hub is the one of HF_ENDPOINT; gated models need `hf auth login`.
+    An interrupted download continues when you repeat the command. Only safetensors weights are
+    downloaded. HF_ENDPOINT selects another hub; gated models need `hf auth login`.
 
     Example: `cpt-studio models download Qwen/Qwen3-0.6B-Base`
     """
@@ -141,21 +143,21 @@ def download(
     if as_json:
         print_json({"id": folder.name, "path": str(folder), "bytes": size})
     else:
-        console.print(f"{escape(model_id)}: {size:,} bytes in {folder}", soft_wrap=True)
+        console.print(f"Downloaded {escape(model_id)}: {size:,} bytes in {folder}", soft_wrap=True)
 
 
 @app.command()
 def check(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="As `models list` shows it, or a folder.")
+        str, typer.Argument(metavar="MODEL", help="A model as `models list` shows it, or a folder.")
     ],
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a model's log-probabilities here with those of transformers.
+    """Compare a model's log-probabilities with those of transformers.
 
-    Says in words whether the model is loaded as its makers meant it. Needs PyTorch, and memory
-    for the model in float32. Ends with 1 when the two differ.
+    Tells whether CPT Studio loads the model correctly. Needs PyTorch, and memory for the model in
+    float32. The exit status is 1 if they differ.
 
     Example: `cpt-studio models check Qwen3-0.6B-Base`
     """
@@ -180,7 +182,7 @@ class _Told:
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
-        self._task = bar.add_task("asking", total=None, detail="")
+        self._task = bar.add_task("connecting", total=None, detail="")
 
     def progress(self, *, final: bool = False, **facts: Any) -> None:
         """Show a moment of the work."""

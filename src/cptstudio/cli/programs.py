@@ -46,7 +46,7 @@ def run_reported(
         print_json({"report": report, **found})
         return
     show(found)
-    console.print(f"Kept as report {report}.")
+    console.print(f"Saved as report {report}.")
 
 
 def run_program(

@@ -23,7 +23,8 @@ def questions(
         Path,
         typer.Argument(
             metavar="FILE.jsonl",
-            help='{"context", "choices", "answer": index} or {"context", "answer": text} a line.',
+            help='One question per line: {"context", "choices", "answer": index} or '
+            '{"context", "answer": text}.',
         ),
     ],
     models: ModelsArgument,
@@ -31,7 +32,7 @@ def questions(
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Let models answer multiple-choice and cloze questions, by likelihood.
+    """Answer multiple-choice and cloze questions by likelihood.
 
     Example: `cpt-studio questions quiz.jsonl demo-base first`
     """
@@ -53,7 +54,7 @@ def questions(
 
 def _table(found: dict[str, dict[str, Any]], count: int) -> Table:
     table = Table(title=f"{count:,} questions")
-    for title in ("Model", "Multiple choice", "by bytes", "Cloze"):
+    for title in ("Model", "Multiple choice", "per byte", "Cloze"):
         table.add_column(title, justify="left" if title == "Model" else "right")
     for label, result in found.items():
         chosen, cloze = result["multiple_choice"], result["cloze"]

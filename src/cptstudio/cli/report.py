@@ -17,7 +17,7 @@ from cptstudio.workspace import Workspace
 
 
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Names of one or more runs.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="One or more run names.")],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -25,16 +25,16 @@ def report(
             "-o",
             metavar="FILE",
             dir_okay=False,
-            help="The file to write.",
+            help="Output file.",
             show_default="RUN-report.html",
         ),
     ] = None,
     yes: YesOption = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Save a run, or several side by side, as one HTML file.
+    """Save one or more runs as a self-contained HTML report.
 
-    It has curves, verdicts, settings, samples, events and versions, and needs no network.
+    The report shows curves, verdicts, settings, samples, events and versions, and works offline.
 
     Example: `cpt-studio report first second -o comparison.html`
     """
@@ -45,10 +45,10 @@ def report(
     text = report_of(RunLibrary(place, TrainingManager(place)), ids)
     target = (output or Path(file_name(ids))).absolute()
     if target.exists():
-        confirm(f"{target} exists. Replace it?", yes)
+        confirm(f"{target} already exists. Replace it?", yes)
     try:
         durable.write_bytes(target, text.encode())
     except OSError as error:
-        said = f"{target} cannot be written: {error.strerror}."
+        said = f"Could not write {target}: {error.strerror}."
         raise machine_error(error) or UserError(said) from None
     console.print(f"Saved {escape(str(target))}.", soft_wrap=True)

@@ -88,11 +88,11 @@ def tell_started(run: Run) -> None:
     """Say that a run trains or waits, and how to watch it."""
     if run.queue_position:
         console.print(
-            f"{escape(run.id)} waits in the queue, place {run.queue_position}. Whoever serves the "
-            "queue starts it, such as `cpt-studio runs queue --go-on`."
+            f"{escape(run.id)} is number {run.queue_position} in the queue. Start the "
+            "queue with `cpt-studio runs queue --start` or in the web interface."
         )
     else:
         console.print(
-            f"{escape(run.id)} trains in the background. "
-            f"Follow it with `cpt-studio runs watch {escape(run.id)}`."
+            f"{escape(run.id)} is training in the background. Follow it with `cpt-studio "
+            f"runs watch {escape(run.id)}`."
         )

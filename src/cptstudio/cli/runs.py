@@ -23,6 +23,7 @@ from cptstudio.cli.common import (
     metric_text,
     moment,
     print_json,
+    with_former,
 )
 from cptstudio.cli.run_progress import show_progress, show_updates, tell_started
 from cptstudio.cli.session_options import (
@@ -48,29 +49,33 @@ from cptstudio.workspace import Workspace
 from cptstudio.yaml_text import parse_yaml
 
 app = typer.Typer(
-    help="List, watch, stop, resume, fork and delete runs.\n\n"
-    "Runs train in processes of their own: closing the terminal ends none of them.",
+    help="List, watch, stop, resume, fork and delete runs.\n\nRuns train in the background "
+    "and keep running after the terminal is closed.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-queue_app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
+queue_app = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode="markdown",
+    context_settings=with_former({"go-on": "start"}),
+)
 app.add_typer(queue_app, name="queue")
 app.command("detect")(detect.detect)
 app.command("import")(imported.import_runs)
 app.command("forget")(imported.forget)
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run name.")]
 CheckpointOption = Annotated[
     str | None,
     typer.Option(
         "--checkpoint",
         metavar="NAME",
-        help="Its folder name, such as step-00000200.",
-        show_default="the newest",
+        help="Checkpoint folder, such as step-00000200.",
+        show_default="newest",
     ),
 ]
 QueueOption = Annotated[
-    bool, typer.Option("--queue", help="Wait for the run before, instead of refusing.")
+    bool, typer.Option("--queue", help="Add to the queue if another run is training.")
 ]
 _COLOURS = {
     "running": "green",
@@ -83,7 +88,7 @@ _COLOURS = {
 
 @app.command("list")
 def list_runs(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
-    """List all runs, the newest first, and the imported ones of other programs after them."""
+    """List all runs, newest first, then imported runs of other programs."""
     manager = _manager(workspace)
     runs, entries = manager.runs(), manager.external.imported()
     if as_json:
@@ -120,7 +125,7 @@ def _print_runs(runs: list[Run]) -> None:
 def show(
     run: RunArgument, workspace: WorkspaceOption = Path(), as_json: JsonOption = False
 ) -> None:
-    """Show one run: its state with the evidence, its progress, its checkpoints."""
+    """Show one run: status, progress, checkpoints."""
     manager = _manager(workspace)
     entry = imported.meant(manager, run)
     if entry is not None:
@@ -145,11 +150,13 @@ def show(
 @app.command()
 def watch(
     run: RunArgument,
-    after: Annotated[int, whole("--after", metavar="SEQ", help="Only rows after it.")] = 0,
+    after: Annotated[
+        int, whole("--after", metavar="SEQ", help="Only show rows after this sequence number.")
+    ] = 0,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Follow a run until it ends. Ctrl-C ends the watching, not the run."""
+    """Follow a run until it ends. Ctrl-C stops watching; the run continues."""
     manager = _manager(workspace)
     entry = imported.meant(manager, run)
     if entry is not None:
@@ -165,35 +172,38 @@ def watch(
             show_progress(found, manager.watch(run, max(after, last - 1)))
     except KeyboardInterrupt:
         if manager.run(run).state.alive:
-            errors.print("No longer watched; the run goes on.")
+            errors.print("Stopped watching. The run continues.")
 
 
 @app.command()
 def stop(
     run: RunArgument,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when it has ended.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the run has ended.")] = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Ask a run to write a checkpoint and end."""
+    """Save a checkpoint and stop a run."""
     manager = _manager(workspace)
     manager.stop(run)
-    console.print(f"{escape(run)} was asked to save and end.")
+    console.print(f"Stopping {escape(run)} after saving a checkpoint.")
     if waiting := manager.queue.waiting():
         console.print(
-            f"{escape(waiting[0].run)} is next in the queue: it starts then, unless the queue is "
-            "paused."
+            f"{escape(waiting[0].run)} is next in the queue and starts then, unless the "
+            "queue is paused."
         )
     if wait:
         _await_end(manager, run)
 
 
-@app.command()
-def kill(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption = Path()) -> None:
-    """End a run at once. What it did since its last checkpoint is lost."""
+@app.command("kill", hidden=True)  # Its former name.
+@app.command("force-stop")
+def force_stop(
+    run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption = Path()
+) -> None:
+    """Stop a run at once. Progress since its last checkpoint is lost."""
     manager = _manager(workspace)
     found = manager.run(run)
     last = found.checkpoints()[-1:] or ["none"]
-    confirm(f"End {run} without saving? Its last checkpoint is {last[0]}.", yes)
+    confirm(f"Force stop {run} without saving? Its last checkpoint is {last[0]}.", yes)
     manager.kill(run)
     _await_end(manager, run)
 
@@ -210,12 +220,12 @@ def resume(
     checkpointing: CheckpointingOption = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Continue a run from a checkpoint, in the background, exactly as if it had never ended."""
+    """Resume a run from a checkpoint in the background, as if it had never stopped."""
     given = given_session(length, rows, accumulation, checkpointing)
     manager = _manager(workspace)
     found = manager.run(run)
     source = checkpoint or (found.checkpoints() or ["the beginning"])[-1]
-    confirm(f"{run} is {found.state}. Continue its training from {source}?", yes)
+    confirm(f"{run} is {found.state}. Resume it from {source}?", yes)
     confirm_fit(fit_of_run(found.config, found.directory, given), yes)
     tell_started(manager.resume(run, checkpoint, confirmed=True, queue=queue, given=given))
 
@@ -223,7 +233,7 @@ def resume(
 @app.command()
 def fork(
     run: RunArgument,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The new run's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new run.")],
     checkpoint: CheckpointOption = None,
     changes: Annotated[
         list[str] | None,
@@ -237,7 +247,7 @@ def fork(
     yes: YesOption = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Start a new run from a checkpoint of another one, in the background.
+    """Start a new run from a checkpoint of another run, in the background.
 
     Example: `cpt-studio runs fork first second --set optimizer.learning_rate=1e-5`
     """
@@ -251,32 +261,34 @@ def fork(
 
 @app.command()
 def delete(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption = Path()) -> None:
-    """Remove a run's directory with its checkpoints, and what is remembered of it."""
+    """Delete a run with its checkpoints, tags, notes and queue entry."""
     manager = _manager(workspace)
     found = manager.run(run)
     count = len(found.checkpoints())
-    confirm(f"Delete {found.directory} with {count} checkpoints?", yes)
+    confirm(f"Delete {found.directory} and its {count} checkpoints?", yes)
     manager.delete(run, confirmed=True)
-    console.print(f"{escape(run)} is deleted.")
+    console.print(f"Deleted {escape(run)}.")
 
 
 @queue_app.callback()
 def queue(
     context: typer.Context,
-    go_on: Annotated[
-        bool, typer.Option("--go-on", help="Start the waiting runs, one after the other.")
+    start: Annotated[
+        bool, typer.Option("--start", help="Start the queued runs, one after another.")
     ] = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Show the runs that wait; with --go-on, start them from this terminal.
+    """Show the queue; with --start, start the queued runs from this terminal.
 
-    Ctrl-C ends the starting: the run that trains goes on, the others wait.
+    Ctrl-C stops starting runs: the active run continues, the others stay in the queue.
     """
     if context.invoked_subcommand is not None:
-        for name, flag in {"go_on": "--go-on", "workspace": "--workspace"}.items():
+        for name, flag in {"start": "--start", "workspace": "--workspace"}.items():
             given = context.get_parameter_source(name)
             if given is not None and given.name == "COMMANDLINE":
-                raise UserError(f"Put {flag} after `{context.invoked_subcommand}`, if it takes it.")
+                raise UserError(
+                    f"Put {flag} after `{context.invoked_subcommand}`, if that command takes it."
+                )
         return
     manager = _manager(workspace)
     waiting = manager.queue.waiting()
@@ -284,9 +296,9 @@ def queue(
         source = "" if item.resume is None else f" from {item.resume or 'the beginning'}"
         console.print(f"{place}. {escape(item.run)}{source}")
     if not waiting:
-        console.print("No run waits.")
-    elif not go_on:
-        console.print("They start when you say `cpt-studio runs queue --go-on`.")
+        console.print("The queue is empty.")
+    elif not start:
+        console.print("Start them with `cpt-studio runs queue --start`.")
     else:
         _serve_queue(manager)
 
@@ -294,39 +306,39 @@ def queue(
 @queue_app.command()
 def move(
     run: RunArgument,
-    place: Annotated[int, whole_argument("PLACE", help="Its new place; 1 is the next to start.")],
+    place: Annotated[int, whole_argument("PLACE", help="New position; 1 starts next.")],
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Give a waiting run another place in the queue.
+    """Move a run to another position in the queue.
 
     Example: `cpt-studio runs queue move second 1`
     """
     manager = _manager(workspace)
     manager.queue.move(run, place)
-    console.print(f"{escape(run)} is at place {place} of the queue.")
+    console.print(f"{escape(run)} is now number {place} in the queue.")
 
 
 @queue_app.command()
 def remove(run: RunArgument, workspace: WorkspaceOption = Path()) -> None:
-    """Remove a run from the queue. The run itself stays."""
+    """Remove a run from the queue. The run itself is kept."""
     manager = _manager(workspace)
     if not manager.queue.remove(run):
         raise UserError(f"The run {run} is not in the queue.")
-    console.print(f"{escape(run)} is no longer in the queue.")
+    console.print(f"Removed {escape(run)} from the queue.")
 
 
 def _serve_queue(manager: TrainingManager) -> None:
     try:
-        with manager.serve("a terminal that serves the queue") as runner:
+        with manager.serve("a terminal that runs the queue") as runner:
             runner.go_on()
             while manager.queue.waiting() and runner.problem is None:
                 time.sleep(1)
             if runner.problem is not None:
                 raise UserError(f"The queue is paused. {runner.problem}")
     except KeyboardInterrupt:
-        errors.print("No further run is started; the one that trains goes on.")
+        errors.print("No more runs will be started. The active run continues.")
         return
-    console.print("No run waits any more.")
+    console.print("The queue is empty.")
 
 
 def _manager(workspace: Path) -> TrainingManager:
@@ -336,7 +348,7 @@ def _manager(workspace: Path) -> TrainingManager:
 def _change(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign:
-        raise UserError(f"{text!r} is no change: write SETTING=VALUE.")
+        raise UserError(f"{text!r} is not a change. Use SETTING=VALUE.")
     dotted = dotted_of(name)
     if value.strip() in ("", "null", "none"):
         return dotted, None
@@ -345,7 +357,7 @@ def _change(text: str) -> tuple[str, Any]:
         try:
             return dotted, parse_yaml(value)
         except ValueError as error:
-            raise UserError(f"The value of {name.strip()} cannot be read: {error}.") from None
+            raise UserError(f"Could not read the value of {name.strip()}: {error}.") from None
     # As text: the settings read it by the field's own kind. YAML would take 010 for 8.
     return dotted, value.strip()
 
@@ -410,7 +422,7 @@ def _lines(run: Run, verdict: Verdict | None) -> list[tuple[str, str]]:
             said = ", ".join(f"{name} {value}" for name, value in told.told().items())
             lines.append(("last session", escape(said)))
         lines += [
-            ("what may help", escape(f"{remedy.title}: {remedy.text}"))
+            ("suggestion", escape(f"{remedy.title}: {remedy.text}"))
             for remedy in remedies_of(run.state, run.config, told)
         ]
         if run.config.parent is not None:
@@ -418,7 +430,7 @@ def _lines(run: Run, verdict: Verdict | None) -> list[tuple[str, str]]:
             lines.append(("parent", escape(f"{parent.run}, {Path(parent.checkpoint).name}")))
     if run.exit is not None:
         peak = run.exit.usage.get("peak_resident_bytes", 0)
-        lines.append(("last end", f"{moment(run.exit.ended)}, peak memory {peak / 1e9:.2f} GB"))
+        lines.append(("last exit", f"{moment(run.exit.ended)}, peak memory {peak / 1e9:.2f} GB"))
     return lines
 
 
@@ -430,7 +442,7 @@ def _styled(verdict: Verdict) -> str:
 def _coloured_state(run: Run) -> str:
     text = escape(str(run.state))
     if run.queue_position:
-        text += f", waits at place {run.queue_position}"
+        text += f", number {run.queue_position} in the queue"
     if run.stalled:
         text += ", stalled?"
     outcome = {"completed": "green", "failed": "red", "killed": "red"}.get(run.state.outcome or "")

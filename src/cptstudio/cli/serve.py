@@ -6,7 +6,7 @@ import typer
 
 
 def serve(context: typer.Context) -> None:
-    """Open the web interface in the browser (`cpt-studio serve --help` lists its options)."""
+    """Start the web interface and open it in the browser."""
     from cptstudio.web.options import parse_options
     from cptstudio.web.serve.server import serve as serve_workspace
 

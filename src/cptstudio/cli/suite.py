@@ -35,11 +35,11 @@ from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
 app = typer.Typer(
-    help="Prompt suites: the same prompts with the same seed, put to several checkpoints.",
+    help="Prompt suites: the same prompts and seed for several checkpoints.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The suite's name.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Suite name.")]
 
 
 @app.command()
@@ -47,35 +47,37 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The suite's n
 def create(
     name: NameArgument,
     prompts: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", help="A prompt; repeat for more.")
+        list[str] | None, typer.Option("--prompt", "-p", help="Prompt; repeat for more.")
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", "-f", help='One prompt a line, or a .jsonl file with a "prompt" a line.'
+            "--file",
+            "-f",
+            help='One prompt per line, or a .jsonl file with a "prompt" field per line.',
         ),
     ] = None,
     workspace: NewWorkspaceOption = Path(),
     *,
     given: dict[str, Any],
 ) -> None:
-    """Save a suite under a name, in the place of a former one.
+    """Save a prompt suite, replacing one of the same name.
 
     Example: `cpt-studio suite create basics --prompt "import os" --prompt "def main():"`
     """
     texts = [*(prompts or ()), *(parse_prompts(file) if file is not None else ())]
     if not texts:
-        raise UserError("A suite needs prompts: give --prompt or --file.")
+        raise UserError("A suite needs prompts. Add them with --prompt or --file.")
     sampling = checked(Sampling, **SUITE_SAMPLING.model_dump() | given)
     path = write_suite(
         Workspace(workspace), name, checked(Suite, prompts=tuple(texts), sampling=sampling)
     )
-    console.print(f"Saved {len(texts):,} prompts in {path}.", soft_wrap=True)
+    console.print(f"Saved {len(texts):,} prompts to {path}.", soft_wrap=True)
 
 
 @app.command("list")
 def list_suites(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
-    """List the suites of the workspace.
+    """List the prompt suites of the workspace.
 
     Example: `cpt-studio suite list`
     """
@@ -87,7 +89,7 @@ def list_suites(workspace: WorkspaceOption = Path(), as_json: JsonOption = False
     for name in names:
         console.print(f"{name}: {len(read_suite(place, name).prompts):,} prompts")
     if not names:
-        console.print(f"There are no suites in {place.root} yet: see `cpt-studio suite create`.")
+        console.print(f"No suites in {place.root} yet. Create one with `cpt-studio suite create`.")
 
 
 @app.command()
@@ -98,9 +100,9 @@ def run(
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a suite to models, in the order given, and mark where a text is another.
+    """Run a prompt suite on models, in the given order, and mark outputs that changed.
 
-    What a model was asked before with the same settings is not asked again.
+    Cached outputs with the same settings are reused.
 
     Example: `cpt-studio suite run basics demo-base first@100 first`
     """
@@ -118,12 +120,14 @@ def show(
     name: NameArgument,
     of_run: Annotated[
         str | None,
-        typer.Option("--run", metavar="RUN", help="What this run said during its training."),
+        typer.Option(
+            "--run", metavar="RUN", help="Show the samples of this run, from its training."
+        ),
     ] = None,
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Show a suite's prompts, or what a run trained with `--suite` said at each evaluation.
+    """Show a suite's prompts, or the samples of a run that was trained with `--suite`.
 
     Example: `cpt-studio suite show basics --run first`
     """
@@ -137,8 +141,8 @@ def show(
             console.print(escape(prompt), soft_wrap=True)
         return
     if of_run not in place.run_names():
-        known = ", ".join(place.run_names()) or "none yet"
-        raise UserError(f"There is no run {of_run!r} in {place.root}. There are: {known}.")
+        known = ", ".join(place.run_names()) or "none"
+        raise UserError(f"There is no run {of_run!r} in {place.root}. Existing runs: {known}.")
     matrix = samples_matrix(place.run(of_run), suite.prompts)
     if as_json:
         print_json({"suite": name, "run": of_run, **matrix})
@@ -152,15 +156,15 @@ def _print_matrix(matrix: dict[str, Any]) -> None:
         for label, text, changed in zip(
             matrix["models"], row["texts"], row["changed"], strict=True
         ):
-            mark = " (another text)" if changed else ""
+            mark = " (changed)" if changed else ""
             console.print(f"[bold]{escape(label)}{mark}[/]")
-            said = "[dim](not asked)[/]" if text is None else escape(text["text"])
+            said = "[dim](no output)[/]" if text is None else escape(text["text"])
             console.print(f"[dim]{escape(row['prompt'])}[/]{said}", soft_wrap=True)
 
 
 @app.command()
 def delete(name: NameArgument, workspace: WorkspaceOption = Path()) -> None:
-    """Remove a suite.
+    """Delete a prompt suite.
 
     Example: `cpt-studio suite delete basics`
     """

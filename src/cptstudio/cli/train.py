@@ -52,7 +52,7 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="FILE.yaml",
-        help="Settings as a YAML tree; flags given besides win over it.",
+        help="YAML file with settings; flags override it.",
         rich_help_panel="Run",
     ),
 ]
@@ -61,7 +61,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A folder, a name under models/base/, or the id of a cached Hugging Face model.",
+        help="Folder, name under models/base/, or ID of a model in the Hugging Face cache.",
         rich_help_panel="Model",
     ),
 ]
@@ -72,7 +72,8 @@ CorpusOption = Annotated[
         "--corpus",
         "-c",
         metavar="NAME[:WEIGHT]",
-        help=f"What the model shall learn. The weight is passes in an epoch. {_MIXTURE_HELP}",
+        help="Domain corpus to learn. The weight is the number of passes per epoch. "
+        f"{_MIXTURE_HELP}",
         rich_help_panel="Data",
     ),
 ]
@@ -81,21 +82,24 @@ ReplayOption = Annotated[
     typer.Option(
         "--replay",
         metavar="NAME[:WEIGHT]",
-        help=f"General text that keeps the model from forgetting. {_MIXTURE_HELP}",
+        help=f"General corpus replayed to limit forgetting. {_MIXTURE_HELP}",
         rich_help_panel="Data",
     ),
 ]
 MeasureOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--measure", metavar="NAME", help="A corpus that is only measured.", rich_help_panel="Data"
+        "--eval-corpus",
+        metavar="NAME",
+        help="Evaluate on this corpus only.",
+        rich_help_panel="Data",
     ),
 ]
 CalibrateOption = Annotated[
     bool,
     typer.Option(
         "--calibrate",
-        help="Run a few real steps (nothing is kept) to tell how long training will take.",
+        help="Run a few real steps and discard them, to estimate the training time.",
     ),
 ]
 
@@ -104,8 +108,8 @@ MachineOption = Annotated[
     typer.Option(
         "--machine",
         metavar="NAME",
-        help="Plan for another machine: a Mac ('M3 Pro 36 GB'), a card ('RTX 4090'), or memory "
-        "alone ('36 GB' for a Mac, 'GPU 24 GB', 'CPU 64 GB').",
+        help="Plan for another machine: a Mac ('M3 Pro 36 GB'), a graphics card ('RTX 4090'), "
+        "or just memory ('36 GB' for a Mac, 'GPU 24 GB', 'CPU 64 GB').",
     ),
 ]
 
@@ -113,14 +117,16 @@ MakeItFitOption = Annotated[
     bool,
     typer.Option(
         "--make-it-fit",
-        help="Change what it takes for the run to fit the machine's memory: rows, gradient "
-        "checkpointing, context length, LoRA, a 4-bit base. What was changed is told.",
+        help="Change settings until the run fits in memory: batch size, gradient "
+        "checkpointing, sequence length, LoRA, a 4-bit base. Every change is listed.",
     ),
 ]
 
 FitOption = Annotated[
     bool,
-    typer.Option("--yes", "-y", help="Start although it needs more memory or disk than there is."),
+    typer.Option(
+        "--yes", "-y", help="Start even if it needs more memory or disk space than is available."
+    ),
 ]
 
 
@@ -138,9 +144,9 @@ def plan(
     workspace: WorkspaceOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a run would be, and start nothing: tokens, steps, memory, disk, warnings.
+    """Dry run: show tokens, steps, memory and disk, with warnings.
 
-    Takes the same flags as `train`.
+    Takes the same options as `train`.
 
     Example: `cpt-studio plan --model demo-base --corpus python-source --calibrate`
     """
@@ -148,8 +154,8 @@ def plan(
     elsewhere = None if machine is None else machine_named(machine)
     if elsewhere is not None and calibrate:
         raise UserError(
-            f"--calibrate measures this machine, and --machine plans for {elsewhere.name}. Use one "
-            "of them."
+            "--calibrate measures this machine, but --machine plans for "
+            f"{elsewhere.name}. Use only one of them."
         )
     settings = _settings(given, model, corpus, replay, measure, config)
     made = make_plan(place, settings, elsewhere)
@@ -158,11 +164,11 @@ def plan(
         made = make_plan(place, _fitted(settings, way), elsewhere)
     seconds, advice = None, list[str]()
     if calibrate:
-        with console.status("Running a few real steps", spinner="line"):
+        with console.status("Measuring speed", spinner="line"):
             measured = run_calibration(place, made.settings)
         seconds = made.seconds(measured.seconds_per_step)
         if measured.save_seconds is None:
-            advice.append("The disk has no room for a checkpoint.")
+            advice.append("There is not enough disk space for a checkpoint.")
         advice += [measured.advice] if measured.advice else []
     if as_json:
         print_json(
@@ -188,25 +194,30 @@ def train(
     config: ConfigOption = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", "-n", help="The run's name.", show_default="corpus and date"),
+        typer.Option("--name", "-n", help="Run name.", show_default="corpus and date"),
     ] = None,
     background: Annotated[
         bool,
         typer.Option(
-            "--background", help="Train in the background; closing the terminal ends nothing."
+            "--background",
+            help="Train in the background; keeps running after the terminal is closed.",
         ),
     ] = False,
     queue: Annotated[
-        bool, typer.Option("--queue", help="In the background, after the runs before it.")
+        bool,
+        typer.Option(
+            "--queue",
+            help="Add to the queue: train in the background when the runs before it have ended.",
+        ),
     ] = False,
     make_it_fit: MakeItFitOption = False,
     yes: FitOption = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Train a model on corpora, here and now; Ctrl-C saves a checkpoint and ends.
+    """Train a model in the foreground. Ctrl-C saves a checkpoint and stops.
 
-    The run's files are in models/cpt/NAME of the workspace. `cpt-studio resume NAME` goes on
-    exactly where a run stopped, however it stopped. With --background the run is one of
+    The run's files are in models/cpt/NAME of the workspace. `cpt-studio resume NAME` continues a
+    run exactly where it stopped, however it stopped. Manage a run started with --background by
     `cpt-studio runs watch NAME`, `runs stop NAME` and so on.
 
     Example: `cpt-studio train --model demo-base --corpus python-source --replay
@@ -223,25 +234,25 @@ def train(
         tell_started(TrainingManager(place).start(resolved, queue))
         return
     directory, _ = prepare_run(place, name, settings, agree=lambda made: _agree(made, yes))
-    console.print(f"Training in {directory} (Ctrl-C saves and ends).")
+    console.print(f"Training in {directory}. Press Ctrl-C to save a checkpoint and stop.")
     if settings.compute.retry_with_less:
         console.print(
-            "[yellow]Nothing watches a run in a terminal, so this one will not go on by itself "
-            "when memory runs out. With --background it does.[/]"
+            "[yellow]A run in the foreground is not restarted automatically when memory "
+            "runs out. Use --background for that.[/]"
         )
     _become_trainer(directory)
 
 
 def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run name.")],
     checkpoint: Annotated[
         str | None,
-        typer.Option(help="Its folder name, such as step-00000200.", show_default="the newest"),
+        typer.Option(help="Checkpoint folder, such as step-00000200.", show_default="newest"),
     ] = None,
     accept_older: Annotated[
         bool,
         typer.Option(
-            "--accept-older", help="When the newest checkpoint is damaged, use the one before."
+            "--accept-older", help="If the newest checkpoint is damaged, use the one before it."
         ),
     ] = False,
     yes: FitOption = False,
@@ -249,7 +260,7 @@ def resume(
         bool,
         typer.Option(
             "--verify",
-            help="Read all tokens and the base model again, even if nothing seems to have changed.",
+            help="Re-read all tokens and the base model, even if nothing seems to have changed.",
         ),
     ] = False,
     length: LengthOption = None,
@@ -258,7 +269,7 @@ def resume(
     checkpointing: CheckpointingOption = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Go on with a run from a checkpoint, exactly as if it had never stopped.
+    """Resume a run from a checkpoint in the foreground, as if it had never stopped.
 
     Example: `cpt-studio resume first`
     """
@@ -266,8 +277,8 @@ def resume(
     place = Workspace(workspace)
     directory = place.run(run)
     if run not in place.run_names():
-        known = ", ".join(place.run_names()) or "none yet"
-        raise UserError(f"There is no run {run!r} in {place.root}. There are: {known}.")
+        known = ", ".join(place.run_names()) or "none"
+        raise UserError(f"There is no run {run!r} in {place.root}. Existing runs: {known}.")
     confirm_fit(fit_of_run(read_config(directory), directory, given), yes)
     place.make(place.runs)
     arguments = ["--resume", *([checkpoint] if checkpoint else []), *given.flags()]
@@ -289,9 +300,9 @@ def _fitted(settings: TrainingSettings, way: WayToFit) -> TrainingSettings:
 
 
 def _tell_way(way: WayToFit) -> None:
-    errors.print("Make it fit:")
+    errors.print("To make it fit:")
     for step in way.steps:
-        memory = f"about {_size(step.memory_bytes)} after it"
+        memory = f"{_size(step.memory_bytes)} of memory with this change"
         errors.print(f"  {escape(step.title)}: {memory}. {escape(step.note)}", soft_wrap=True)
 
 
@@ -332,11 +343,11 @@ def _settings(
     merged = merge(tree, overrides)
     missing = []
     if "path" not in merged.get("model", {}):
-        missing.append("--model: which base model to train.")
+        missing.append("--model: the base model to train.")
     if not merged.get("data", {}).get("corpora"):
-        missing.append("--corpus: what to train on (`cpt-studio corpus list` shows what there is).")
+        missing.append("--corpus: the corpus to train on (`cpt-studio corpus list` shows them).")
     if missing:
-        raise UserError("More is needed:", missing)
+        raise UserError("Missing options:", missing)
     try:
         return parse_settings(merged)
     except UserError as error:
@@ -353,11 +364,13 @@ def _with_flag(finding: Finding) -> Finding:
 def _read_yaml(path: Path) -> dict[str, Any]:
     tree = read_yaml(path)
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
-        raise UserError(f"{path} must hold a tree of settings, such as `model: {{path: ...}}`.")
+        raise UserError(
+            f"{path} must contain settings as a YAML mapping, such as `model: {{path: ...}}`."
+        )
     for key in ("model", "data"):
         if key in tree and not isinstance(tree[key], dict):
             example = "model: {path: demo-base}" if key == "model" else "data: {corpora: [...]}"
-            raise UserError(f"{path}: {key} has to be a group of settings, such as {example}.")
+            raise UserError(f"{path}: “{key}” must be a section, such as {example}.")
     return tree
 
 
@@ -398,7 +411,7 @@ def _table(made: Plan, seconds: float | None) -> Table:
 
     row("model", f"{made.model.path.name}, {made.network.parameters / 1e6:,.1f}M parameters")
     for part, size in made.network.left_out.items():
-        row("not loaded", f"{_size(size)} of {part} in its files")
+        row("skipped", f"{part} ({_size(size)} in its files)")
     uses = ((use, f" x{use.weight:g}" if use.weight != 1 else "") for use in settings.data.corpora)
     row("corpora", ", ".join(f"{use.name} ({use.role}{times})" for use, times in uses))
     method = NAMES[settings.method.kind or "full"]
@@ -409,8 +422,8 @@ def _table(made: Plan, seconds: float | None) -> Table:
     row("method", f"{method}, {trained}, {rate}")
     row(
         "length",
-        f"{made.length.steps:,} steps of about {made.length.tokens_per_step:,.0f} tokens, "
-        f"{made.epochs:.2f} epochs of {made.tokens_per_epoch:,} tokens",
+        f"{made.length.steps:,} steps of about {made.length.tokens_per_step:,.0f} tokens "
+        f"= {made.epochs:.2f} epochs of {made.tokens_per_epoch:,} tokens",
     )
     rows, accumulation = settings.batch.cut
     row(
@@ -419,11 +432,11 @@ def _table(made: Plan, seconds: float | None) -> Table:
         f"replay {(settings.data.replay_share or 0) * 100:g} %",
     )
     row("evaluated", f"every {made.length.evaluate_every:,} steps")
-    how = "while training goes on" if made.saves_in_background else "while training waits"
+    how = "in the background" if made.saves_in_background else "training pauses meanwhile"
     each = _size(made.checkpoint_bytes)
     row("saved", f"every {made.length.save_every:,} steps, {each} each, {how}")
-    there = f"of the {_size(made.memory_available)} that {made.machine.name or 'this machine'} has"
-    row("memory", f"about {_size(made.memory.total)} {there} for it")
+    there = f"of {_size(made.memory_available)} available on {made.machine.name or 'this machine'}"
+    row("memory", f"about {_size(made.memory.total)} {there}")
     free = f" of {_size(made.disk_free)} free" if made.disk_free is not None else ""
     row("disk", f"about {_size(made.disk_needed)}{free}")
     if seconds is not None:

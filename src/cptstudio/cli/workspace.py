@@ -15,7 +15,7 @@ from cptstudio.terminal import visible
 from cptstudio.workspace import Workspace
 
 app = typer.Typer(
-    help="The workspace as a whole: is everything in it as it was written?",
+    help="Check the integrity of a workspace.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -28,13 +28,13 @@ def root() -> None:
 
 @app.command()
 def check(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
-    """List what is not whole: after a crash, a full disk, a copy, or before a backup.
+    """Find damaged files, for example after a crash or a full disk, or before a backup.
 
-    Reads every run (its configuration, rows, checkpoints and base), every corpus (documents and
-    tokens), every base model, reports, suites and the studio's own records, and compares them
-    with the hashes that were written with them. That takes about a second for each GB. Tells also
-    what interrupted work left behind. Changes nothing; training may go on meanwhile. Ends with 1
-    when anything is not whole.
+    Reads every run (configuration, metrics, checkpoints and base model), every corpus (documents
+    and tokens), every base model, reports, suites and internal records, and compares them with
+    their stored hashes. This takes about a second per GB. Leftovers of interrupted work are listed
+    too. Nothing is changed, and training can continue meanwhile. The exit status is 1 if anything
+    is damaged.
 
     Example: `cpt-studio workspace check --workspace ~/studio`
     """
@@ -57,6 +57,6 @@ def check(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> N
             shown = f"[yellow]{escape(visible(damage.where))}:[/] {escape(visible(damage.what))}"
             console.print(shown, soft_wrap=True)
         if not found:
-            console.print(f"All of {escape(visible(str(place.root)))} is whole.", soft_wrap=True)
+            console.print(f"No damage found in {escape(visible(str(place.root)))}.", soft_wrap=True)
     if found:
         raise typer.Exit(1)

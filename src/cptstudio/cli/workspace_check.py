@@ -41,7 +41,7 @@ _ROWS: Final = (
 )
 _OF_RUNS: Final = (*_ROWS, run_files.CHECKPOINTS)
 _MOST_LINES: Final = 3
-_ADVICE: Final = "It can be deleted"
+_ADVICE: Final = "You can delete it"
 Progress = Callable[[str, int, int], None]
 
 
@@ -99,7 +99,7 @@ def _told(check: Callable[..., object], *arguments: object) -> Iterator[str]:
     except FileNotFoundError:
         pass  # Deleted while it was looked at.
     except OSError as error:
-        yield f"{error.filename} cannot be read: {error.strerror}."
+        yield f"Could not read {error.filename}: {error.strerror}."
 
 
 # --- runs ------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def _run(workspace: Workspace, name: str) -> Iterator[str]:
     run = describe(name, kept, directory, None, float("inf"), run_files.read_config)
     if run is None:
         if any(os.path.lexists(directory / one) for one in _OF_RUNS):
-            yield f"Its {run_files.CONFIG} is missing, so it is no run any more."
+            yield f"{run_files.CONFIG} is missing, so this is no longer a run."
         return
     yield from run.problems
     for file in _ROWS:
@@ -170,7 +170,9 @@ def _corpus(path: Path) -> Iterator[str]:
     if is_never_built(path) and at_work:
         return
     if is_never_built(path):
-        yield f"Its first build was interrupted. Build it again. {_ADVICE}, too: {_size(path)}."
+        yield (
+            f"The first build was interrupted. Build it again, or delete it to free {_size(path)}."
+        )
         return
     corpus = open_corpus(path)
     found = [*_told(_versions, corpus, at_work), *_told(_content, corpus)]
@@ -186,7 +188,7 @@ def _versions(corpus: Corpus, at_work: bool) -> Iterator[str]:
     yield from _leftovers(corpus.path)
     for entry in sorted((corpus.path / VERSIONS).iterdir()):
         if entry.name != corpus.manifest.version and not durable.is_staging_name(entry.name):
-            yield f"{VERSIONS}/{entry.name} is of no use any more. {_ADVICE}: {_size(entry)}."
+            yield f"{VERSIONS}/{entry.name} is no longer used. {_ADVICE} to free {_size(entry)}."
 
 
 def _content(corpus: Corpus) -> Iterator[str]:
@@ -203,11 +205,14 @@ def _model(path: Path) -> Iterator[str]:
     if path.name.startswith(PARTS_PREFIX):
         if _is_downloading(path):
             return
-        yield f"Half a download: repeat it, and it goes on. {_ADVICE}, too: {_size(path)}."
+        yield (
+            "Incomplete download. Repeat the download to continue it, or delete it to free "
+            f"{_size(path)}."
+        )
         return
     describe_model(path)
     if not tokenizer_files(path):
-        yield "It has no tokenizer. Download the model again."
+        yield "The tokenizer is missing. Download the model again."
 
 
 def _is_downloading(parts: Path) -> bool:
@@ -244,7 +249,10 @@ def _records(workspace: Workspace) -> Iterator[str]:
     cache, runs = private / "cache" / "series", set(workspace.run_names())
     for name in sorted(kept_runs(cache) - runs):
         gone = path_of(cache, name)
-        yield f"{gone.relative_to(private)} is of a run that is gone. {_ADVICE}: {_size(gone)}."
+        yield (
+            f"{gone.relative_to(private)} belongs to a run that was deleted. {_ADVICE} to "
+            f"free {_size(gone)}."
+        )
 
 
 def _leftovers(folder: Path) -> Iterator[str]:
@@ -254,7 +262,10 @@ def _leftovers(folder: Path) -> Iterator[str]:
             path = Path(parent, name)
             if durable.is_staging_name(name) and not _is_at_work(path):
                 where = path.relative_to(folder)
-                yield f"{where} is half-made: its writer was interrupted. {_ADVICE}: {_size(path)}."
+                yield (
+                    f"{where} is incomplete: writing it was interrupted. {_ADVICE} to free "
+                    f"{_size(path)}."
+                )
         folders[:] = [name for name in folders if not durable.is_staging_name(name)]
 
 

@@ -172,7 +172,7 @@ function commandWords(run, want, shares) {
   }
   if (want.kind === "instruct") words.push("--instruct", want.instruct);
   for (const name of want.corpora) words.push("-c", name);
-  if (want.side !== "validation") words.push("--side", want.side);
+  if (want.side !== "validation") words.push("--split", want.side);
   if (want.max_bytes !== USUAL_BYTES) words.push("--max-bytes", want.max_bytes);
   return words;
 }

@@ -107,7 +107,7 @@ function commandWords(want, texts, uploads) {
   const words = /** @type {(string | number)[]} */ (["cpt-studio", "evaluate", ...want.models]);
   for (const name of want.corpora) words.push("-c", name);
   for (const id of texts) words.push("-t", uploads?.find((one) => one.id === id)?.name ?? "FILE");
-  if (want.side !== "validation") words.push("--side", want.side);
+  if (want.side !== "validation") words.push("--split", want.side);
   if (want.max_bytes !== USUAL_BYTES) words.push("--max-bytes", want.max_bytes);
   if (want.context_length !== null) words.push("--context-length", want.context_length);
   if (want.stride !== null) words.push("--stride", want.stride);
