@@ -164,10 +164,10 @@ def settings_of(model: str, method: str, rows: int, context: int, **more: Any) -
     return parse_settings(
         {
             "model": {"path": model},
-            "data": {"corpora": [{"name": CORPUS}], "context_length": context},
+            "data": {"corpora": [{"name": CORPUS}], "sequence_length": context},
             "length": "5 steps",
             "method": {"kind": method, **({"rank": 16} if method != "full" else {})},
-            "batch": {"rows": rows, "accumulation": 1},
+            "batch": {"size": rows, "gradient_accumulation_steps": 1},
             "evaluation": {"max_tokens": 500},
             **more,
         }

@@ -81,10 +81,10 @@ def measure(
 
     tree: dict[str, Any] = {
         "model": {"path": MODEL},
-        "data": {"corpora": [{"name": CORPUS}], "context_length": length},
+        "data": {"corpora": [{"name": CORPUS}], "sequence_length": length},
         "length": "3 steps",
         "method": {"kind": method, "rank": 16},
-        "batch": {"rows": 1, "accumulation": 1},
+        "batch": {"size": 1, "gradient_accumulation_steps": 1},
         "compute": {"gradient_checkpointing": checkpointing, "long_attention": blocks},
         "evaluation": {"max_tokens": 1000},
     }

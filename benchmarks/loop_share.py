@@ -102,10 +102,10 @@ def measure(root: Path, model: str, method: str, context: int) -> Result:
 
     settings = {
         "model": {"path": model},
-        "data": {"corpora": [{"name": CORPUS}], "context_length": context},
+        "data": {"corpora": [{"name": CORPUS}], "sequence_length": context},
         "length": f"{STEPS} steps",
         "method": {"kind": method},
-        "batch": {"rows": ROWS},
+        "batch": {"size": ROWS},
         "evaluation": {"max_tokens": 1000, "every": f"{STEPS} steps"},
         "checkpoints": {"every": f"{STEPS} steps"},
     }

@@ -67,10 +67,10 @@ def measure(root: Path, one: Configuration) -> tuple[int, int]:
     corpus = "plain" if one.model == "plain" else TOYS
     tree: dict[str, Any] = {
         "model": {"path": one.model},
-        "data": {"corpora": [{"name": corpus}], "context_length": one.length},
+        "data": {"corpora": [{"name": corpus}], "sequence_length": one.length},
         "length": "3 steps",
         "method": {"kind": "full"},
-        "batch": {"rows": 1, "accumulation": 1},
+        "batch": {"size": 1, "gradient_accumulation_steps": 1},
         "compute": {
             "dtype": "float32",
             "compile": False,

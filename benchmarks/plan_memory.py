@@ -58,10 +58,10 @@ class Configuration:
         """The tree of settings."""
         return {
             "model": {"path": self.model},
-            "data": {"corpora": [{"name": CORPUS}], "context_length": self.context},
+            "data": {"corpora": [{"name": CORPUS}], "sequence_length": self.context},
             "length": f"{STEPS} steps",
             "method": {"kind": self.method},
-            "batch": {"rows": self.rows, "accumulation": self.accumulation},
+            "batch": {"size": self.rows, "gradient_accumulation_steps": self.accumulation},
             "compute": {"gradient_checkpointing": self.checkpointing},
             "evaluation": {"max_tokens": 1000},
         }

@@ -50,7 +50,7 @@ NAMED = ("The smallest machine that it fits on", "No machine that is known has e
 """What is said where a run does not fit."""
 _PACKED = "-4bit"
 _USUAL = 2048
-"""Tokens in a row where memory is plentiful."""
+"""Tokens per sequence where memory is plentiful."""
 
 
 @dataclass
@@ -264,13 +264,13 @@ def _plan_ways(root: Path, name: str, ways: tuple[str, ...], result: Result) -> 
 
 def _update_of(plan: Plan) -> int:
     rows, accumulation = plan.settings.batch.cut
-    return rows * accumulation * (plan.settings.data.context_length or 0)
+    return rows * accumulation * (plan.settings.data.sequence_length or 0)
 
 
 def _in_words(plan: Plan) -> str:
     rows, accumulation = plan.settings.batch.cut
     marks = "c" if plan.settings.compute.gradient_checkpointing else ""
-    cut = f"{rows}x{accumulation}{marks} {plan.settings.data.context_length}"
+    cut = f"{rows}x{accumulation}{marks} {plan.settings.data.sequence_length}"
     return f"{plan.settings.method.kind} {cut}: {_gigabytes(plan.memory.total)}"
 
 

@@ -129,11 +129,11 @@ def settings_of(model: str, steps: int, every: int, optimizer: str) -> dict[str,
     """The tree of settings of a run that saves so often and measures nothing."""
     return {
         "model": {"path": model},
-        "data": {"corpora": [{"name": CORPUS}], "context_length": 64},
+        "data": {"corpora": [{"name": CORPUS}], "sequence_length": 64},
         "length": f"{steps} steps",
         "method": {"kind": "full"},
         "optimizer": {"name": optimizer},
-        "batch": {"rows": 1},
+        "batch": {"size": 1},
         "evaluation": {"max_tokens": 100, "every": f"{steps} steps"},
         "checkpoints": {"every": f"{every} steps"},
     }

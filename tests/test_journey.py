@@ -72,8 +72,16 @@ def test_a_demo_that_was_interrupted_is_completed_and_then_stays(
 
 def test_training_is_interrupted_resumed_measured_and_used(workspace: Path) -> None:
     mixture = ["--corpus", "python-source", "--replay", "python-documentation"]
-    settings = ["--model", "demo-base", *mixture, "--length", "60 steps", "--context-length", "128"]
-    settings += ["--rows", "4", "--learning-rate", "1e-3", "--evaluation.max-tokens", "2000"]
+    settings = [
+        "--model",
+        "demo-base",
+        *mixture,
+        "--length",
+        "60 steps",
+        "--sequence-length",
+        "128",
+    ]
+    settings += ["--batch-size", "4", "--learning-rate", "1e-3", "--evaluation.max-tokens", "2000"]
     plan = studio_json(workspace, "plan", *settings)
     assert plan["plan"]["steps"] == 60
     assert not (workspace / "models" / "cpt").exists()

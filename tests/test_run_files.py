@@ -116,7 +116,7 @@ def test_what_is_no_run_is_named(tmp_path: Path) -> None:
     (tmp_path / run_files.CONFIG).write_text('{"format_version": 1, "nmae": "x"}')
     with pytest.raises(UserError) as caught:
         run_files.read_config(tmp_path)
-    assert "nmae: There is no such field. Did you mean name?" in str(caught.value)
+    assert "nmae: Unknown field. Did you mean name?" in str(caught.value)
     with pytest.raises(UnusableFileError, match="incomplete"):
         run_files.read_manifest(tmp_path)
     assert run_files.read_result(tmp_path) is None

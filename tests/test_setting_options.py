@@ -70,9 +70,9 @@ def test_flags_reach_the_tree_with_their_types() -> None:
 
 
 def test_a_flag_of_the_wrong_type_is_refused_by_name() -> None:
-    code, _, text = run("--rows", "many")
+    code, _, text = run("--batch-size", "many")
     assert code == 2
-    assert "--rows" in text
+    assert "--batch-size" in text
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,10 @@ def test_a_flag_of_the_wrong_type_is_refused_by_name() -> None:
         (("--no-compute.fast_blas",), "compute.fast_blas", False),
         (("--replay-share", "5%"), "data.replay_share", 0.05),
         (("--model.path", "other"), "model.path", "other"),
+        (("--rows", "3"), "batch.size", 3),
+        (("--batch.accumulation", "2"), "batch.gradient_accumulation_steps", 2),
+        (("--batch.gradient-accumulation-steps", "2"), "batch.gradient_accumulation_steps", 2),
+        (("--context-length", "64"), "data.sequence_length", 64),
     ],
 )
 def test_numbers_are_read_and_settings_found_by_either_name(
@@ -112,11 +116,11 @@ def test_numbers_are_read_and_settings_found_by_either_name(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("plan", "--rows", "1,000"), "can be read as 1000 or as 1."),
+        (("plan", "--batch-size", "1,000"), "can be read as 1000 or as 1."),
         (("plan", "--learning-rate", "0x10"), "Enter a number."),
         (("generate", "m", "-p", "x", "--temperature", "1,000"), "can be read as 1000 or as 1."),
         (("generate", "m", "-p", "x", "--max-tokens", "0"), "Enter a whole number of at least 1."),
-        (("corpus", "build", "x", ".", "--held-out", "5"), "Enter a number from 0 to 0.5."),
+        (("corpus", "build", "x", ".", "--validation", "5"), "Enter a number from 0 to 0.5."),
     ],
 )
 def test_a_number_that_cannot_be_read_is_refused_at_its_flag(
@@ -135,7 +139,7 @@ def test_a_setting_that_cannot_be_is_told_with_its_flag() -> None:
     assert isinstance(result.exception, UserError)
     assert result.exception.problems == (
         "Learning rate (--learning-rate): Use at most 1.",
-        "Save every (--save-every): Enter a number and a unit, such as 500 steps, 2M tokens or "
+        "Save every (--save-every): Enter a number and a unit, such as 500 steps, 2M tokens, or "
         "1.5 epochs.",
     )
 
@@ -205,7 +209,7 @@ def test_a_corpus_is_built_with_one_set_of_options(tmp_path: Path) -> None:
     built = command.commands["corpus"].commands["build"]
     flags = {flag for one in built.params for flag in one.opts}
     names = BuildSettings.model_fields.keys()
-    named = {"validation": "--held-out", "source_notes": "--note"}
+    named = {"source_notes": "--note"}
     assert {named.get(name, f"--{name.replace('_', '-')}") for name in names} <= flags
     assert {**BuildBody.model_fields}.keys() >= names
     for name in ("validation", "held_out"):
@@ -214,4 +218,4 @@ def test_a_corpus_is_built_with_one_set_of_options(tmp_path: Path) -> None:
     arguments = ["corpus", "build", "x", str(tmp_path), "--text-field", "", "-w", str(tmp_path)]
     refused = CliRunner().invoke(cli, arguments)
     assert isinstance(refused.exception, UserError), refused.output
-    assert refused.exception.problems == ("Text field: Enter text here.",)
+    assert refused.exception.problems == ("Text field: Enter some text.",)

@@ -23,7 +23,7 @@ def test_a_tree_survives_the_round_trip_through_plain_values() -> None:
 def test_all_problems_are_reported_together_with_their_place() -> None:
     tree: dict[str, Any] = {
         "model": {"path": ""},
-        "data": {"corpora": [{"name": "general", "role": "replay"}], "contextlength": 4},
+        "data": {"corpora": [{"name": "general", "role": "replay"}], "sequencelength": 4},
         "length": "2M",
         "optimizer": {"learning_rate": -1},
     }
@@ -31,9 +31,9 @@ def test_all_problems_are_reported_together_with_their_place() -> None:
         parse_settings(tree)
     text = "\n".join(caught.value.problems)
     for part in (
-        "Base model: Enter text here.",
-        "data.contextlength: There is no such field. Did you mean context_length?",
-        "Length: Enter a number and a unit, such as 500 steps, 2M tokens or 1.5 epochs.",
+        "Base model: Enter some text.",
+        "data.sequencelength: Unknown field. Did you mean sequence_length?",
+        "Training length: Enter a number and a unit, such as 500 steps, 2M tokens, or 1.5 epochs.",
         "Learning rate: Use a value above 0.",
     ):
         assert part in text
@@ -42,9 +42,9 @@ def test_all_problems_are_reported_together_with_their_place() -> None:
 @pytest.mark.parametrize(
     ("corpora", "problem"),
     [
-        ([{"name": "a", "role": "replay"}], "at least one corpus the role domain"),
+        ([{"name": "a", "role": "replay"}], "at least one corpus the domain role"),
         ([{"name": "a"}, {"name": "a"}], "more than once: a"),
-        ([{"name": "../a"}], "cannot be the name of a corpus"),
+        ([{"name": "../a"}], "is not a valid corpus name"),
         ([], "at least one entry"),
     ],
 )

@@ -106,12 +106,12 @@ def test_missing_and_unknown_names() -> None:
         parse_settings({"data": {"corpora": []}, "optimizer": {"learning_rat": 1}, "x": 1})
     assert [(one.field, str(one)) for one in caught.value.findings] == [
         ("model", "Model: This is required."),
-        ("data.corpora", "Corpora: Give at least one entry."),
+        ("data.corpora", "Corpora: Add at least one entry."),
         (
             "optimizer.learning_rat",
-            "optimizer.learning_rat: There is no such field. Did you mean learning_rate?",
+            "optimizer.learning_rat: Unknown field. Did you mean learning_rate?",
         ),
-        ("x", "x: There is no such field."),
+        ("x", "x: Unknown field."),
     ]
 
 

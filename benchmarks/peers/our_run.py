@@ -32,14 +32,14 @@ def settings_tree(job: dict[str, Any]) -> dict[str, Any]:
         "data": {
             "corpora": [{"name": "documents", "role": "domain"}],
             "replay_share": 0.0,
-            "context_length": job["context"],
+            "sequence_length": job["context"],
         },
         "length": f"{job['warmup'] + job['steps']} steps",
         "seed": job["seed"],
         "method": {"kind": job["method"], "rank": job["rank"], "alpha": 2.0 * job["rank"]},
         "optimizer": {"name": "adamw", "learning_rate": job["learning_rate"]},
         "schedule": {"kind": "constant", "warmup": "1 steps"},
-        "batch": {"rows": job["batch"]},
+        "batch": {"size": job["batch"]},
         "evaluation": {"every": NEVER, "max_tokens": 100},
         "checkpoints": {"every": NEVER},
     }

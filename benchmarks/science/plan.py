@@ -148,11 +148,11 @@ def _settings(
             "data": {
                 "corpora": corpora,
                 "replay_share": replay_share,
-                "context_length": CONTEXT,
+                "sequence_length": CONTEXT,
             },
             "length": length,
             "seed": seed,
-            "batch": {"rows": scale.rows},
+            "batch": {"size": scale.rows},
             "evaluation": {"every": length, "max_tokens": watched},
             "checkpoints": {"every": length},
             **groups,

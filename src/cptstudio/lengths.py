@@ -13,7 +13,7 @@ from cptstudio.typed_numbers import AmbiguousNumberError, UnreadableNumberError,
 Unit = Literal["steps", "tokens", "epochs"]
 _LENGTH = re.compile(r"(.*?)\s*(steps?|tokens?|epochs?)", re.DOTALL)
 _LONGEST = 2.0**53
-_LENGTH_WANTED = "Enter a number and a unit, such as 500 steps, 2M tokens or 1.5 epochs."
+_LENGTH_WANTED = "Enter a number and a unit, such as 500 steps, 2M tokens, or 1.5 epochs."
 _COUNT_WANTED = "Enter a whole number of {}, such as 500."
 
 

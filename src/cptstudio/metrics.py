@@ -80,15 +80,15 @@ class Metric:
 
 
 _LOSS: Final = Chart("loss", "Loss", size="large")
-_HELD_OUT: Final = Chart("bits-per-byte", "Held-out text", size="wide")
+_HELD_OUT: Final = Chart("bits-per-byte", "Validation loss", size="wide")
 _MEMORY: Final = Chart("memory", "Memory", zero=True)
 
 TRAINING: Final = (
-    Metric("step", "Steps done", "steps", "integer", text=",.0f", compared=("last",)),
+    Metric("step", "Steps", "steps", "integer", text=",.0f", compared=("last",)),
     Metric("time", "Time", "Unix seconds", column=False, machine=True),
     Metric("elapsed", "Training time", "seconds", "duration", machine=True),
     Metric("tokens_seen", "Tokens seen", "tokens", "integer", text=",.0f", compared=("last",)),
-    Metric("tokens", "Tokens of the step", "tokens", "integer", column=False),
+    Metric("tokens", "Tokens in step", "tokens", "integer", column=False),
     Metric("epoch", "Epochs", column=False),
     Metric(
         "loss", "Training loss", "nats per token", better="lower",
@@ -102,19 +102,19 @@ TRAINING: Final = (
         "gradient_norm", "Gradient norm", format="rough",
         chart=Chart("gradient-norm", "Gradient norm"),
     ),
-    Metric("step_seconds", "Time of the step", "seconds", "duration", machine=True),
+    Metric("step_seconds", "Step time", "seconds", "duration", machine=True),
     Metric(
-        "tokens_per_second", "Speed", "tokens per second", "count", better="higher", text=",.0f",
-        chart=Chart("speed", "Speed"), compared=("last",), machine=True,
+        "tokens_per_second", "Throughput", "tokens per second", "count", better="higher",
+        text=",.0f", chart=Chart("speed", "Throughput"), compared=("last",), machine=True,
     ),
-    Metric("iterations_per_second", "Speed in steps", "steps per second", machine=True),
-    Metric("memory_active", "Memory of MLX, in use", "bytes", "bytes", machine=True),
-    Metric("memory_peak", "Memory of MLX, most", "bytes", "bytes", machine=True),
+    Metric("iterations_per_second", "Steps per second", "steps per second", machine=True),
+    Metric("memory_active", "MLX memory, active", "bytes", "bytes", machine=True),
+    Metric("memory_peak", "MLX memory, peak", "bytes", "bytes", machine=True),
     Metric(
-        "memory_cache", "Memory of MLX, kept", "bytes", "bytes", column=False, machine=True
+        "memory_cache", "MLX memory, cached", "bytes", "bytes", column=False, machine=True
     ),
     Metric(
-        "memory_process", "Memory of the process", "bytes", "bytes", better="lower",
+        "memory_process", "Process memory", "bytes", "bytes", better="lower",
         chart=_MEMORY, drawn="max", compared=("last",), machine=True,
     ),
 )  # fmt: skip
@@ -122,15 +122,15 @@ TRAINING: Final = (
 
 EVALUATION: Final = (
     Metric(
-        "domain_bits_per_byte", "Domain", "bits per byte", "decimals", better="lower",
+        "domain_bits_per_byte", "Domain validation", "bits per byte", "decimals", better="lower",
         chart=_HELD_OUT, compared=("curve", "best", "last", "change"), short="domain",
     ),
     Metric(
-        "general_bits_per_byte", "General", "bits per byte", "decimals", better="lower",
+        "general_bits_per_byte", "General validation", "bits per byte", "decimals", better="lower",
         chart=_HELD_OUT, compared=("curve", "last", "change"), short="general",
     ),
-    Metric("best", "Lowest so far", format="flag"),
-    Metric("evaluation_seconds", "Time of the evaluation", "seconds", "duration", machine=True),
+    Metric("best", "Best so far", format="flag"),
+    Metric("evaluation_seconds", "Evaluation time", "seconds", "duration", machine=True),
 )  # fmt: skip
 """Numbers of the rows of kind "evaluation" over all corpora of a role."""
 

@@ -53,9 +53,9 @@ def read_suite(workspace: Workspace, name: str) -> Suite:
         return Suite.model_validate(durable.read_json(path, _LARGEST))
     except FileNotFoundError:
         there = ", ".join(suite_names(workspace)) or "none yet"
-        raise UserError(f"There is no suite {name!r}. There are: {there}.") from None
+        raise UserError(f"No suite named {name!r}. Available: {there}.") from None
     except ValidationError as error:
-        raise UserError(f"{path} is no suite:", sentences(error, Suite)) from None
+        raise UserError(f"{path} is not a valid suite:", sentences(error, Suite)) from None
 
 
 def write_suite(workspace: Workspace, name: str, suite: Suite) -> Path:
@@ -92,14 +92,14 @@ def with_suite(workspace: Workspace, settings: TrainingSettings) -> TrainingSett
     unknown = [
         (field.title or field_name).lower()
         for field_name, field in Sampling.model_fields.items()
-        # How far a penalty looks back means nothing without one.
-        if field_name not in {*SAMPLED.values(), "repetition_context"}
+        # A repetition window means nothing without a penalty.
+        if field_name not in {*SAMPLED.values(), "repetition_window"}
         and getattr(sampling, field_name) != field.default
     ]
     if unknown:
         raise UserError(
-            f"The suite {name!r} uses {' and '.join(unknown)}, which samples during training do "
-            "not know. Put it to checkpoints with `cpt-studio suite run`, or save one without."
+            f"The suite {name!r} uses {' and '.join(unknown)}, which samples during training don't "
+            "support. Run it on checkpoints with `cpt-studio suite run`, or save one without."
         )
     tree = settings.model_dump(mode="json")
     tree["evaluation"]["prompts"] = list(suite.prompts)

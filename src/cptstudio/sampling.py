@@ -24,40 +24,49 @@ class Asked(BaseModel):
 
 
 class Sampling(Asked, ReadsNumbers):
-    """How the next token is chosen. The defaults are greedy."""
+    """How the next token is chosen. The defaults are deterministic."""
+
+    former_names = {"repetition_context": "repetition_window"}
 
     temperature: float = described(
-        0.0, "Temperature", "0 always takes the likeliest token.", basic=True, ge=0, le=10
+        0.0, "Temperature", "0 always picks the most likely token.", basic=True, ge=0, le=10
     )
     top_p: float = described(
         0.0,
         "Top-p",
-        "Only the likeliest tokens that together have this probability; 0: off.",
+        "Sample from the most likely tokens whose probabilities add up to this; 0 disables it.",
         ge=0,
         le=1,
     )
-    top_k: int = described(0, "Top-k", "Only the k likeliest tokens; 0: off.", ge=0, le=1_000_000)
+    top_k: int = described(
+        0, "Top-k", "Sample from the k most likely tokens; 0 disables it.", ge=0, le=1_000_000
+    )
     min_p: float = described(
         0.0,
         "Min-p",
-        "Only tokens of at least this part of the likeliest one's probability; 0: off.",
+        "Minimum probability relative to the most likely token; 0 disables it.",
         ge=0,
         lt=1,
     )
     repetition_penalty: float = described(
         1.0,
         "Repetition penalty",
-        "Above 1, tokens that were there lately become less likely; 1: off.",
+        "Values above 1 penalize recent tokens; 1 disables it.",
         gt=0,
         le=10,
     )
-    repetition_context: int = described(
-        20, "Penalty looks back", "How many tokens count as lately.", "tokens", ge=1, le=100_000
+    repetition_window: int = described(
+        20,
+        "Repetition window",
+        "How many recent tokens count as repeats.",
+        "tokens",
+        ge=1,
+        le=100_000,
     )
     max_tokens: int = described(
         100,
-        "Most tokens",
-        "The text ends after so many, if it has not ended before.",
+        "Max tokens",
+        "Maximum number of tokens to generate.",
         basic=True,
         ge=1,
         le=100_000,
@@ -65,14 +74,14 @@ class Sampling(Asked, ReadsNumbers):
     context_length: int | None = described(
         None,
         "Context length",
-        "Tokens the model may look back (default: all of them).",
+        "Tokens the model can attend to (default: all of them).",
         "tokens",
         ge=8,
         le=10_000_000,
     )
-    seed: Seed = described(0, "Seed", "The same seed gives the same text.", basic=True)
+    seed: Seed = described(0, "Seed", "The same seed produces the same text.", basic=True)
     stop: tuple[str, ...] = described(
-        (), "Stop strings", "Strings that end the text.", max_length=16
+        (), "Stop sequences", "Generation stops before the first match.", max_length=16
     )
 
 
@@ -84,7 +93,7 @@ PLAYGROUND_SAMPLING: Final[dict[str, dict[str, float]]] = {
         "temperature": 0.8,
         "top_p": 0.95,
         "repetition_penalty": 1.1,
-        "repetition_context": 64,
+        "repetition_window": 64,
     },
     "chat": {"temperature": 0.7, "top_p": 0.9},
 }

@@ -21,7 +21,7 @@ from cptstudio.errors import Finding, UserError
 from cptstudio.json_lines import read_json_lines_backwards
 from cptstudio.lengths import TypedLength
 from cptstudio.run_files import EVENTS, RunConfig
-from cptstudio.setting_flags import flag_of
+from cptstudio.setting_flags import flag_of, former_flags_of, value_of
 from cptstudio.settings import (
     BatchSettings,
     ComputeSettings,
@@ -33,7 +33,13 @@ from cptstudio.validation import described, field_of, findings_of
 OVERRIDES: Final = "overrides"
 """Name of these settings in a session's event."""
 BEGINNINGS: Final = ("started", "resumed")
-_GROUPS: Final = {"rows": "batch", "accumulation": "batch", "gradient_checkpointing": "compute"}
+_SETTINGS: Final = {
+    "batch_size": ("batch", "size"),
+    "gradient_accumulation_steps": ("batch", "gradient_accumulation_steps"),
+    "gradient_checkpointing": ("compute", "gradient_checkpointing"),
+}
+"""Group and name of the setting that each of them overrides; the others lie at the top."""
+_OF_BATCH: Final = ("batch_size", "gradient_accumulation_steps")
 _SEARCH_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -41,10 +47,14 @@ class SessionSettings(Settings):
     """What a session is told; what is None is as in config.json, or in the session before."""
 
     length: TypedLength | None = described(
-        None, "Length", "How long to train in all, the steps done so far included."
+        None, "Training length", "Total length, including the steps done so far."
     )
-    rows: int | None = field_of(BatchSettings, "rows", default=None)
-    accumulation: int | None = field_of(BatchSettings, "accumulation", default=None)
+    former_names = {"rows": "batch_size", "accumulation": "gradient_accumulation_steps"}
+
+    batch_size: int | None = field_of(BatchSettings, "size", default=None)
+    gradient_accumulation_steps: int | None = field_of(
+        BatchSettings, "gradient_accumulation_steps", default=None
+    )
     gradient_checkpointing: bool | None = field_of(
         ComputeSettings, "gradient_checkpointing", default=None
     )
@@ -67,8 +77,7 @@ class SessionSettings(Settings):
 
 def setting_of(name: str) -> str:
     """Dotted name of the setting that one of these overrides."""
-    group = _GROUPS.get(name)
-    return name if group is None else f"{group}.{name}"
+    return ".".join(_SETTINGS.get(name, (name,)))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         options: dict[str, Any] = {"type": str, "metavar": "VALUE"}
         if field.annotation == bool | None:
             options = {"action": argparse.BooleanOptionalAction, "default": None}
-        parser.add_argument(
-            flag_of(setting_of(name)), dest=name, help=f"{field.title} of this session", **options
-        )
+        setting = setting_of(name)
+        flags = (flag_of(setting), *former_flags_of(setting))
+        parser.add_argument(*flags, dest=name, help=f"{field.title} of this session", **options)
 
 
 def given_by(options: argparse.Namespace) -> SessionSettings:
@@ -101,7 +110,7 @@ def parse_session(values: Mapping[str, Any]) -> SessionSettings:
         return SessionSettings.model_validate(values)
     except ValidationError as error:
         problems = findings_of(error, SessionSettings)
-        raise UserError("The session's settings cannot be used:", problems) from None
+        raise UserError("Fix these settings:", problems) from None
 
 
 def told_last(run_directory: Path, session: int | None = None) -> SessionSettings:
@@ -131,11 +140,11 @@ def for_session(
         UserError: an update of the run cannot be cut like this.
     """
     told = before.told()
-    if given.rows is not None or given.accumulation is not None:
-        told = {name: value for name, value in told.items() if _GROUPS.get(name) != "batch"}
+    if given.batch_size is not None or given.gradient_accumulation_steps is not None:
+        told = {name: value for name, value in told.items() if name not in _OF_BATCH}
     told |= given.told()
-    rows, accumulation = _micro_batches(config, told.get("rows"), told.get("accumulation"))
-    told |= {"rows": rows, "accumulation": accumulation}
+    cut = _micro_batches(config, *(told.get(name) for name in _OF_BATCH))
+    told |= dict(zip(_OF_BATCH, cut, strict=True))
     own = {name: _own(config.settings, name) for name in told}
     return parse_session({name: value for name, value in told.items() if value != own[name]})
 
@@ -147,21 +156,21 @@ def in_session(config: RunConfig, session: SessionSettings) -> RunConfig:
         value = getattr(session, name)
         if value is None:
             continue
-        group = _GROUPS.get(name)
-        if group is None:
+        if name not in _SETTINGS:
             changed[name] = value
         else:
+            group, own = _SETTINGS[name]
             former = changed.get(group, getattr(config.settings, group))
-            changed[group] = former.model_copy(update={name: value})
+            changed[group] = former.model_copy(update={own: value})
     return config.model_copy(update={"settings": config.settings.model_copy(update=changed)})
 
 
 def smaller(config: RunConfig, session: SessionSettings) -> SessionSettings | None:
     """A session with half the rows in a micro-batch and the same updates; None at one row."""
-    rows = session.rows or config.settings.batch.cut[0]
+    rows = session.batch_size or config.settings.batch.cut[0]
     if rows == 1:
         return None
-    return for_session(config, session, SessionSettings(rows=(rows + 1) // 2))
+    return for_session(config, session, SessionSettings(batch_size=(rows + 1) // 2))
 
 
 def _micro_batches(
@@ -180,28 +189,27 @@ def _micro_batches(
     needed = times * -(-most // rows)
     if rows > most:
         raise _refused(
-            "rows",
-            f"An update of this run has {most:,} rows: use at most {most:,}."
+            "batch_size",
+            f"Use at most {most:,}: each update of this run has {most:,} sequences."
             if joined
-            else f"This run was made by a former version, whose micro-batches cannot be joined: "
-            f"use at most {most:,}.",
+            else f"Use at most {most:,}: this run was created by an earlier version, whose "
+            "micro-batches cannot be merged.",
         )
     if accumulation is not None and accumulation != needed:
         raise _refused(
-            "accumulation",
-            f"An update of this run has {own_rows * own_times:,} rows, which are "
-            f"{needed:,} micro-batches of {rows:,}. The size of an update cannot change in a "
-            "session: fork the run for that.",
+            "gradient_accumulation_steps",
+            f"Use {needed:,} with a batch size of {rows:,}: each update of this run has "
+            f"{own_rows * own_times:,} sequences, which a resume cannot change. To change that, "
+            "fork the run.",
         )
     return rows, needed
 
 
 def _refused(name: str, problem: str) -> UserError:
     title = SessionSettings.model_fields[name].title or name
-    return UserError("The run cannot go on like this:", [Finding(problem, name, title)])
+    return UserError("The run can't resume with these settings:", [Finding(problem, name, title)])
 
 
 def _own(settings: TrainingSettings, name: str) -> Any:
-    group = _GROUPS.get(name)
-    value = getattr(settings if group is None else getattr(settings, group), name)
+    value = value_of(settings, setting_of(name))
     return str(value) if name == "length" else value

@@ -17,7 +17,7 @@ from cptstudio.settings import Settings, TrainingSettings
 SHORT_NAMES = {
     "length": "--length",
     "seed": "--seed",
-    "data.context_length": "--context-length",
+    "data.sequence_length": "--sequence-length",
     "data.packing": "--packing",
     "data.replay_share": "--replay-share",
     "method.kind": "--method",
@@ -28,8 +28,8 @@ SHORT_NAMES = {
     "optimizer.learning_rate": "--learning-rate",
     "schedule.kind": "--schedule",
     "schedule.warmup": "--warmup",
-    "batch.rows": "--rows",
-    "batch.accumulation": "--accumulation",
+    "batch.size": "--batch-size",
+    "batch.gradient_accumulation_steps": "--gradient-accumulation-steps",
     "evaluation.every": "--evaluate-every",
     "evaluation.suite": "--suite",
     "evaluation.samples": "--samples",
@@ -42,6 +42,18 @@ SHORT_NAMES = {
 MIXTURE_FLAGS = {"domain": "--corpus", "replay": "--replay", "evaluation": "--eval-corpus"}
 """Corpora are named by flags of their own, one for each role."""
 
+FORMER_FLAGS = {
+    "rows": "batch-size",
+    "batch.rows": "batch-size",
+    "accumulation": "gradient-accumulation-steps",
+    "batch.accumulation": "gradient-accumulation-steps",
+    "context-length": "sequence-length",
+    "data.context-length": "sequence-length",
+    "repetition-context": "repetition-window",
+    "held-out": "validation",
+}
+"""What flags were called before, without hyphens before; the command line takes both."""
+
 _ELSEWHERE = {"model.path", "data.corpora"}
 
 
@@ -51,7 +63,7 @@ def flag_of(dotted: str) -> str:
 
 
 def dotted_of(name: str) -> str:
-    """The setting that a name means: its dotted name, or its flag with or without hyphens."""
+    """Return the setting that a name means: dotted, or its flag with or without hyphens."""
     plain = name.strip().removeprefix("--")
     flags = {flag_of(dotted).removeprefix("--"): dotted for dotted, _ in leaves()}
     return flags.get(option_name(plain), plain)
@@ -68,11 +80,17 @@ def option_name(given: str) -> str:
 
 @functools.cache
 def _other_names() -> dict[str, str]:
-    found = {"model.path": "model"}
+    found = {"model.path": "model", **FORMER_FLAGS}
     for dotted, short in SHORT_NAMES.items():
         name, flag = dotted.replace("_", "-"), short.removeprefix("--")
         found |= {name: flag, f"no-{name}": f"no-{flag}"}
     return found
+
+
+def former_flags_of(dotted: str) -> tuple[str, ...]:
+    """Return the flags that a setting had before."""
+    now = flag_of(dotted).removeprefix("--")
+    return tuple(f"--{before}" for before, after in FORMER_FLAGS.items() if after == now)
 
 
 def value_of(settings: Settings, dotted: str) -> Any:

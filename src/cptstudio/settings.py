@@ -22,15 +22,15 @@ from cptstudio.workspace import NAME_PATTERN
 
 Packing = Literal["concat", "decompose"]
 MethodName = Literal["full", "lora", "qlora", "dora"]
-UNUSABLE = "These settings cannot be used:"
+UNUSABLE = "Fix these settings:"
 FIXED_IN_FORK: Final = ("model", "data", "method")
-FREE_IN_FORK: Final = ("data.context_length",)
+FREE_IN_FORK: Final = ("data.sequence_length",)
 """What a fork shares with its parent, and what of that it may change all the same; the form learns
 both from the schema."""
 DEFAULT_RANK: Final = 16
 DEFAULT_ROWS: Final = 4
 SHORTEST_CONTEXT: Final = 256
-"""Tokens in a row below which a shorter row is neither chosen nor offered."""
+"""Tokens below which a shorter sequence is neither chosen nor offered."""
 
 
 class Settings(ReadsNumbers):
@@ -45,33 +45,33 @@ class ModelSettings(Settings):
     path: str = described(
         ...,
         "Base model",
-        "A folder, a name under models/base/, or the id of a model in the Hugging Face cache.",
+        "A folder, a name under models/base/, or the ID of a model in the Hugging Face cache.",
         basic=True,
         min_length=1,
     )
     trust_remote_code: bool = described(
         False,
-        "Run the model's own code",
-        "Allow a model that ships Python code to run it. Only for models you trust.",
+        "Trust remote code",
+        "Run Python code that ships with the model. Only for models you trust.",
     )
 
 
 class CorpusUse(Settings):
     """One corpus of the mixture and its part in it."""
 
-    name: str = described(..., "Corpus", "Name of a corpus of this workspace.", basic=True)
+    name: str = described(..., "Corpus", "A corpus in this workspace.", basic=True)
     role: Literal["domain", "replay", "evaluation"] = described(
         "domain",
         "Role",
-        "domain: what the model shall learn; replay: general text that keeps it from "
-        "forgetting; evaluation: only measured.",
+        "domain: what the model should learn; replay: general text that limits forgetting; "
+        "evaluation: measured but never trained on.",
         basic=True,
     )
     weight: float = described(
         1.0,
         "Weight",
-        "For domain: passes over it in an epoch. For replay: its part of the replayed "
-        "tokens, relative to the other replay corpora.",
+        "For domain: passes per epoch. For replay: its share of the replayed tokens, relative to "
+        "the other replay corpora.",
         gt=0,
         le=1000,
     )
@@ -79,29 +79,36 @@ class CorpusUse(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if NAME_PATTERN.fullmatch(self.name) is None:
-            raise wrong(f"“{self.name}” cannot be the name of a corpus.", "name")
+            raise wrong(f"“{self.name}” is not a valid corpus name.", "name")
         return self
 
 
 class DataSettings(Settings):
-    """What is trained on, and how documents become rows."""
+    """What is trained on, and how documents become training sequences."""
+
+    former_names = {"context_length": "sequence_length"}
 
     corpora: tuple[CorpusUse, ...] = described(
-        ..., "Corpora", "The mixture: at least one domain corpus.", basic=True, min_length=1
+        ...,
+        "Corpora",
+        "The training mixture: at least one domain corpus.",
+        basic=True,
+        min_length=1,
     )
     replay_share: float | None = described(
         None,
         "Replay share",
-        "Fraction of all trained tokens that come from the replay corpora (default 0.05 "
-        "when there is one; Ibrahim et al., arXiv 2403.08763).",
+        "Fraction of training tokens drawn from the replay corpora (default: 0.05 if there are "
+        "any; Ibrahim et al., arXiv 2403.08763).",
         ge=0,
         lt=1,
         basic=True,
     )
-    context_length: int | None = described(
+    sequence_length: int | None = described(
         None,
-        "Context length",
-        "Tokens in a row (default: the model's limit, at most 2,048; less where memory is short).",
+        "Sequence length",
+        "Tokens per training sequence (default: the model's context length up to 2,048, less if "
+        "memory is short).",
         unit="tokens",
         ge=8,
         le=1_048_576,
@@ -110,8 +117,8 @@ class DataSettings(Settings):
     packing: Packing = described(
         "concat",
         "Packing",
-        "concat: documents joined and cut into full rows; decompose: each document in "
-        "power-of-two rows of its own (Pouransari et al., arXiv 2405.13226).",
+        "concat: join documents and cut them into full sequences; decompose: split each document "
+        "into sequences of power-of-two length (Pouransari et al., arXiv 2405.13226).",
     )
 
     @model_validator(mode="after")
@@ -119,11 +126,13 @@ class DataSettings(Settings):
         names = [use.name for use in self.corpora]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
-            raise wrong(f"Named more than once: {', '.join(doubled)}.", "corpora")
+            raise wrong(f"Listed more than once: {', '.join(doubled)}.", "corpora")
         if not any(use.role == "domain" for use in self.corpora):
-            raise wrong("Give at least one corpus the role domain.", "corpora")
+            raise wrong("Give at least one corpus the domain role.", "corpora")
         if self.replay_share and not any(use.role == "replay" for use in self.corpora):
-            raise wrong("There is no replay corpus. Add one, or clear this field.", "replay_share")
+            raise wrong(
+                "Replay share needs a replay corpus. Add one, or clear this field.", "replay_share"
+            )
         return self
 
 
@@ -133,37 +142,38 @@ class MethodSettings(Settings):
     kind: MethodName | None = described(
         None,
         "Method",
-        "full: every parameter; lora, dora: low-rank adapters; qlora: lora on a base of 4 or 8 "
-        "bits (default: full up to about 1.5B parameters if it fits, else lora; qlora on such a "
-        "base).",
+        "full: train every parameter; lora, dora: train low-rank adapters; qlora: lora on a 4-bit "
+        "or 8-bit base model (default: full up to about 1.5B parameters if it fits, otherwise "
+        "lora; qlora for a quantized base).",
         basic=True,
     )
     rank: int | None = described(
-        None, "Rank", f"Rank of the adapters (default: {DEFAULT_RANK}).", ge=1, le=4096
+        None, "Rank", f"Rank of the low-rank adapters (default: {DEFAULT_RANK}).", ge=1, le=4096
     )
     alpha: float | None = described(
-        None, "Alpha", "Adapter output is scaled by alpha / rank (default: twice the rank).", gt=0
+        None, "Alpha", "Adapter outputs are scaled by alpha / rank (default: twice the rank).", gt=0
     )
-    dropout: float = described(0.0, "Dropout", "Dropout on the adapters' input.", ge=0, lt=1)
+    dropout: float = described(0.0, "Dropout", "Dropout applied to adapter inputs.", ge=0, lt=1)
     targets: tuple[str, ...] | None = described(
         None,
-        "Targets",
-        "Names of the linear layers that get adapters, such as self_attn.q_proj (default: "
-        "all of them but the experts of a mixture).",
+        "Target modules",
+        "Linear layers that get adapters, such as self_attn.q_proj (default: all except the "
+        "experts of a mixture-of-experts model).",
     )
     layers: int | None = described(
-        None, "Layers", "How many of the last blocks get adapters (default: all).", ge=1
+        None, "Adapted layers", "Number of final layers that get adapters (default: all).", ge=1
     )
     train_embeddings: bool = described(
         False,
-        "Train embeddings and head",
-        "With lora and dora: train the embeddings and the output head as well, in full. "
-        "Worth it for a new language or script.",
+        "Train embeddings and output head",
+        "With lora and dora, also train the embeddings and output head in full. Worth it for a "
+        "new language or script.",
     )
     embedding_learning_rate: float | None = described(
         None,
         "Embedding learning rate",
-        "Their own peak rate (default: a tenth of the learning rate with lora and dora).",
+        "Peak learning rate of the embeddings and output head (default: a tenth of the learning "
+        "rate with lora and dora).",
         gt=0,
         le=1,
     )
@@ -194,24 +204,31 @@ class OptimizerSettings(Settings):
     learning_rate: float | None = described(
         None,
         "Learning rate",
-        "Peak rate (default: by model size and method).",
+        "Peak learning rate (default: based on model size and method).",
         gt=0,
         le=1,
         basic=True,
     )
-    beta1: float = described(0.9, "Beta 1", "Decay of the first moment.", ge=0, lt=1)
-    beta2: float = described(0.95, "Beta 2", "Decay of the second moment.", ge=0, lt=1)
-    epsilon: float = described(1e-8, "Epsilon", "Added to the denominator.", gt=0, le=1)
-    weight_decay: float = described(0.1, "Weight decay", "On matrices only.", ge=0, lt=1)
+    beta1: float = described(0.9, "Beta 1", "Decay rate of the first moment.", ge=0, lt=1)
+    beta2: float = described(0.95, "Beta 2", "Decay rate of the second moment.", ge=0, lt=1)
+    epsilon: float = described(
+        1e-8, "Epsilon", "Added to the denominator for numerical stability.", gt=0, le=1
+    )
+    weight_decay: float = described(
+        0.1, "Weight decay", "Applied to weight matrices only.", ge=0, lt=1
+    )
     momentum: float = described(
         0.95,
         "Momentum",
-        f"Of {' and '.join(one.title for one in OPTIMIZERS.values() if one.has_momentum)}.",
+        f"Used by {' and '.join(one.title for one in OPTIMIZERS.values() if one.has_momentum)}.",
         ge=0,
         lt=1,
     )
     clip_norm: float = described(
-        1.0, "Clip", "Largest global gradient norm; 0 turns clipping off.", ge=0
+        1.0,
+        "Gradient clipping (max norm)",
+        "Maximum global gradient norm; 0 disables clipping.",
+        ge=0,
     )
 
 
@@ -221,47 +238,49 @@ class ScheduleSettings(Settings):
     kind: Literal["cosine", "linear", "constant", "wsd"] = described(
         "cosine",
         "Schedule",
-        "cosine and linear fall to zero; constant stays; wsd (warm-up, stable, decay) "
-        "falls only in the last part, so that a run can be extended.",
+        "cosine and linear decay over the whole run; constant never decays; wsd "
+        "(warmup-stable-decay) decays only at the end, so the run can be extended.",
     )
     warmup: TypedLength | None = described(
         None,
-        "Warm-up",
-        "Linear rise at the start (default: 1 % of the run, at least 50 steps where the "
-        "run is long enough).",
+        "Warmup",
+        "Linear learning rate warmup (default: 1% of the run, and at least 50 steps if the run "
+        "is long enough).",
     )
     decay_fraction: float = described(
-        0.2, "Decay part", "With wsd: the last part of the run that decays.", gt=0, le=1
+        0.2, "Decay fraction", "With wsd: final fraction of the run that decays.", gt=0, le=1
     )
     final_fraction: float = described(
-        0.0, "Final rate", "Last rate as a fraction of the peak.", ge=0, le=1
+        0.0, "Final learning rate", "As a fraction of the peak learning rate.", ge=0, le=1
     )
 
 
 class BatchSettings(Settings):
     """How much text one optimizer update sees."""
 
-    rows: int | None = described(
+    former_names = {"rows": "size", "accumulation": "gradient_accumulation_steps"}
+
+    size: int | None = described(
         None,
-        "Rows",
-        f"Rows of one micro-batch (default: {DEFAULT_ROWS}, fewer where memory is short).",
+        "Batch size",
+        f"Sequences per micro-batch (default: {DEFAULT_ROWS}, fewer if memory is short).",
         ge=1,
         le=65536,
         basic=True,
     )
-    accumulation: int | None = described(
+    gradient_accumulation_steps: int | None = described(
         None,
-        "Accumulation",
-        "Micro-batches of one optimizer update, weighted by tokens (default: 1, more where rows "
-        "are fewer or shorter for want of memory, so that an update keeps its tokens).",
+        "Gradient accumulation steps",
+        "Micro-batches per optimizer update, weighted by tokens (default: 1; more if memory limits "
+        "the batch, so that each update still sees as many tokens).",
         ge=1,
         le=65536,
     )
 
     @property
     def cut(self) -> tuple[int, int]:
-        """Rows and accumulation; what is not set counts as where memory is plentiful."""
-        return self.rows or DEFAULT_ROWS, self.accumulation or 1
+        """Sequences of a micro-batch and micro-batches of an update, as with plenty of memory."""
+        return self.size or DEFAULT_ROWS, self.gradient_accumulation_steps or 1
 
 
 SAMPLED: Final = {
@@ -286,43 +305,43 @@ class EvaluationSettings(Settings):
     every: TypedLength | None = described(
         None,
         "Evaluate every",
-        "Interval (default: ten times a run; fewer, and on less text, where evaluations would "
-        "take more than 5 % of the time).",
+        "Evaluation interval (default: ten evaluations per run; fewer, and on less text, if they "
+        "would take more than 5% of the time).",
     )
     max_tokens: int | None = described(
         None,
-        "Evaluation size",
-        "Held-out tokens measured of each corpus, always the same: where there are more, "
-        "windows spread evenly over all documents (default: 30,000, less in a short run).",
+        "Tokens per evaluation",
+        "Validation tokens measured per corpus, the same ones every time. Larger validation "
+        "splits are sampled evenly across all documents (default: 30,000, less in a short run).",
         unit="tokens",
         ge=100,
     )
     early_stopping: int = described(
         0,
         "Early stopping",
-        "Stop after so many evaluations without a better domain value; 0 turns it off.",
+        "Stop after this many evaluations without a better domain validation; 0 disables it.",
         ge=0,
     )
     suite: str | None = described(
         None,
         "Prompt suite",
-        "A saved suite: its prompts, sampling and seed take the place of those below.",
+        "Use a saved suite's prompts, sampling, and seed instead of those below.",
     )
     samples: bool = described(
-        True, "Samples", "Complete prompts at each evaluation, to see what the model writes."
+        True, "Samples", "Complete prompts at every evaluation to see what the model writes."
     )
     prompts: tuple[str, ...] | None = described(
         None,
         "Prompts",
-        "Completed at each evaluation with fixed seeds (default: the beginnings of three held-out "
-        "documents).",
+        "Completed at every evaluation with fixed seeds (default: the openings of three "
+        "validation documents).",
     )
     # Training waits for its samples, so they are shorter than a text of a test may be.
     sample_tokens: int | None = described(
         None,
         "Sample length",
-        f"Tokens of each completion (default: {SUITE_SAMPLING.max_tokens}; fewer in a short run "
-        "whose prompts are chosen for you).",
+        f"Tokens per completion (default: {SUITE_SAMPLING.max_tokens}; fewer in a short run with "
+        "default prompts).",
         unit="tokens",
         ge=1,
         le=4096,
@@ -334,7 +353,7 @@ class EvaluationSettings(Settings):
     sample_seed: int | None = _sampled(
         "seed",
         default=None,
-        description="Of every prompt (default: one for each prompt, of the run's seed).",
+        description="Used for every prompt (default: one per prompt, derived from the run's seed).",
     )
 
     @property
@@ -354,20 +373,22 @@ class CheckpointSettings(Settings):
     """When the state is saved, and which checkpoints stay."""
 
     every: TypedLength | None = described(
-        None, "Save every", "Interval (default: ten times a run)."
+        None, "Save every", "Checkpoint interval (default: ten checkpoints per run)."
     )
-    keep_last: int = described(2, "Keep", "How many of the last checkpoints stay.", ge=2)
+    keep_last: int = described(
+        2, "Checkpoints to keep", "Keep this many of the latest checkpoints.", ge=2
+    )
     keep_every: int = described(
         0,
-        "Keep every",
-        "Checkpoints at multiples of so many steps stay; 0: none.",
+        "Keep every N steps",
+        "Also keep checkpoints at multiples of this many steps permanently; 0 keeps none.",
         unit="steps",
         ge=0,
     )
     background: bool = described(
         True,
         "Save in the background",
-        "Write checkpoints while training goes on, where memory has room for a copy of what is "
+        "Write checkpoints while training continues, if memory has room for a copy of what is "
         "saved.",
     )
 
@@ -377,18 +398,20 @@ class GuardSettings(Settings):
 
     skip_spikes: bool = described(
         True,
-        "Skip spikes",
-        "Skip a step whose loss or gradient norm lies far outside the recent ones.",
+        "Skip loss spikes",
+        "Skip steps whose loss or gradient norm is far outside the recent range.",
     )
-    spike_sigma: float = described(6.0, "Spike limit", "How far, in standard deviations.", ge=2)
+    spike_sigma: float = described(
+        6.0, "Spike threshold", "In standard deviations above recent steps.", ge=2
+    )
     spike_window: int = described(
-        128, "Spike window", "How many recent steps.", unit="steps", ge=16, le=4096
+        128, "Spike window", "Number of recent steps to compare with.", unit="steps", ge=16, le=4096
     )
     stop_after_skips: int = described(
         5,
-        "Give up after",
-        "Consecutive skipped steps after which the run ends as failed, with its last good "
-        "checkpoint.",
+        "Fail after N skipped steps",
+        "End the run as failed after this many consecutive skipped steps. The last good checkpoint "
+        "is kept.",
         ge=1,
     )
 
@@ -398,34 +421,36 @@ class ComputeSettings(Settings):
 
     dtype: Literal["auto", "float32", "bfloat16"] = described(
         "auto",
-        "Compute type",
-        "auto: bfloat16 on a GPU, float32 on a CPU. Master weights and optimizer state are "
-        "float32 always.",
+        "Precision (dtype)",
+        "auto: bfloat16 on a GPU, float32 on a CPU. Master weights and optimizer state are always "
+        "float32.",
     )
     gradient_checkpointing: bool | None = described(
         None,
         "Gradient checkpointing",
-        "Compute activations twice to keep less of them: about half the memory for 1.3 "
-        "times the time (default: where memory is short).",
+        "Recompute activations instead of storing them: about half the memory, 1.3 times the time "
+        "(default: on if memory is short).",
     )
     long_attention: bool | None = described(
         None,
-        "Attention in blocks",
-        "Compute attention in blocks of queries, and again for the gradient, so that its memory "
-        "grows with the context and not with its square (default: from 4,096 tokens on).",
+        "Blockwise attention",
+        "Compute attention in blocks and recompute it for the gradient, so memory grows linearly "
+        "with the sequence length instead of quadratically (default: from 4,096 tokens).",
     )
     retry_with_less: bool = described(
         False,
-        "Go on when memory runs out",
-        "When memory runs out, or the GPU's watchdog or the system ends the run, go on by itself "
-        "from the last checkpoint with half the rows at once and twice the accumulation, which is "
-        "the same update. Off: the run ends, and its page offers that. Not for runs in a terminal.",
+        "Retry with a smaller batch",
+        "If the run ends because memory runs out or the GPU watchdog stops it, resume from the "
+        "last checkpoint with half the batch size and twice the gradient accumulation steps; "
+        "updates stay the same. Off: the run ends and its page offers this. Background runs only.",
     )
-    compile: bool | None = described(None, "Compile", "Compile the step (default: on a GPU).")
+    compile: bool | None = described(
+        None, "Compile", "Compile the training step (default: on a GPU)."
+    )
     fast_blas: bool = described(
         True,
         "Fast BLAS",
-        "On a Linux CPU: use an optimised BLAS in place of the reference one in MLX's wheel.",
+        "On a Linux CPU, use an optimized BLAS instead of the reference one bundled with MLX.",
     )
     threads: int | None = described(
         None, "Threads", "CPU threads (default: all cores).", ge=1, le=1024
@@ -433,8 +458,8 @@ class ComputeSettings(Settings):
     cache_limit: int | None = described(
         None,
         "Cache limit",
-        "Memory that MLX may keep for reuse (default: MLX's own choice; on a Linux CPU none, "
-        "since the C library keeps it).",
+        "Memory that MLX may cache for reuse (default: MLX decides; none on a Linux CPU, where "
+        "the C library does it).",
         unit="bytes",
         ge=0,
     )
@@ -454,12 +479,11 @@ class TrainingSettings(Settings):
     data: DataSettings
     length: TypedLength = described(
         Length(1.0, "epochs"),
-        "Length",
-        "How long to train: '2 epochs', '500 steps', '10M tokens'. An epoch is one pass "
-        "over the domain.",
+        "Training length",
+        "An epoch is one pass over the domain corpora.",
         basic=True,
     )
-    seed: Seed = described(0, "Seed", "Of order, dropout and adapters.")
+    seed: Seed = described(0, "Seed", "Seeds data order, dropout, and adapter initialization.")
     method: MethodSettings = Field(default_factory=MethodSettings)
     optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)

@@ -10,9 +10,16 @@ import difflib
 import types
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -68,7 +75,23 @@ class LateModel(BaseModel, defer_build=True):
 
 
 class ReadsNumbers(LateModel):
-    """Base of what people fill in: typed numbers are read, a yes or no is none."""
+    """Base of what people fill in: typed numbers are read, a yes or no is none.
+
+    Attributes:
+        former_names: names that fields had before, which are still read, and their names of today.
+    """
+
+    former_names: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not cls.former_names.keys() & values.keys():
+            return values
+        for former, name in cls.former_names.items():
+            if former in values and name in values:
+                raise wrong(f"“{former}” is the former name of “{name}”. Use only one.", name)
+        return {cls.former_names.get(name, name): value for name, value in values.items()}
 
     @field_validator("*", mode="before")
     @classmethod
@@ -108,7 +131,7 @@ def checked(model: type[_Checked], **values: Any) -> _Checked:
     try:
         return model(**values)
     except ValidationError as error:
-        raise UserError("This cannot be used:", findings_of(error, model)) from None
+        raise UserError("Fix these values:", findings_of(error, model)) from None
 
 
 def findings_of(error: ValidationError, model: type[BaseModel]) -> list[Finding]:
@@ -216,7 +239,7 @@ def _inner_type(annotation: Any) -> Any:
 
 # --- sentences -------------------------------------------------------------------------------
 
-_UNKNOWN = "This value cannot be used here."
+_UNKNOWN = "This value isn't valid here."
 _NUMBERS = {"int_type", "int_parsing", "int_from_float", "float_type", "float_parsing"}
 _GROUPS = {"model_type", "model_attributes_type", "dict_type", "dataclass_type", "mapping_type"}
 _SENTENCES = {
@@ -233,10 +256,10 @@ _SENTENCES = {
     "enum": "Choose {expected}.",
     "string_too_short": "Use at least {min_length} characters.",
     "string_too_long": "Use at most {max_length} characters.",
-    "too_short": "Give at least {min_length} entries.",
-    "too_long": "Give at most {max_length} entries.",
+    "too_short": "Add at least {min_length} entries.",
+    "too_long": "Use at most {max_length} entries.",
 }
-_AT_LEAST_ONE = {"string_too_short": "Enter text here.", "too_short": "Give at least one entry."}
+_AT_LEAST_ONE = {"string_too_short": "Enter some text.", "too_short": "Add at least one entry."}
 """Where the bound is 1."""
 
 
@@ -254,7 +277,7 @@ def _sentence(
         return _as_sentence(str(context.get("error", "")))
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(place[-1]), known, 1) if place else []
-        return "There is no such field." + (f" Did you mean {near[0]}?" if near else "")
+        return "Unknown field." + (f" Did you mean {near[0]}?" if near else "")
     if kind in _NUMBERS or kind == "finite_number":
         return number_wanted(field, whole=kind.startswith("int"))
     if kind in _GROUPS:
@@ -293,9 +316,9 @@ def number_wanted(field: FieldInfo | None, *, whole: bool) -> str:
 def _group_wanted(place: Sequence[str | int], field: FieldInfo | None) -> str:
     fields = _fields_of(_inner_type(field.annotation)) if field is not None else {}
     if not place or isinstance(place[-1], int) or not fields:
-        return "Use a group of named values."
+        return "Use a section of named values."
     first = next(iter(fields))
-    return f"Use a group of values, such as {place[-1]}: {{{first}: …}}."
+    return f"Use a section, such as {place[-1]}: {{{first}: …}}."
 
 
 def plain(value: Any) -> str:

@@ -157,7 +157,7 @@ def test_documents_that_a_run_trained_on_are_left_out_for_all(
     if not (workspace / "models" / "cpt" / name).exists():
         completed = run(
             *("train", "-m", "qwen3", "-c", "words", "--name", name, "-w", str(workspace)),
-            *("--length", "2 steps", "--context-length", "32"),
+            *("--length", "2 steps", "--sequence-length", "32"),
         )
         assert completed.returncode == 0, completed.stderr
     result = evaluate(workspace, "qwen3", name, texts=(texts,))

@@ -31,7 +31,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     trained = subprocess.run(
         [
             *(*STUDIO, "train", "-m", "qwen3", "-c", "words", "--name", "first", "-w", str(root)),
-            *("--length", "30 steps", "--context-length", "64", "--learning-rate", "1e-2"),
+            *("--length", "30 steps", "--sequence-length", "64", "--learning-rate", "1e-2"),
             *("--save-every", "15 steps"),
         ],
         capture_output=True,

@@ -46,7 +46,7 @@ def test_a_run_says_at_its_end_what_its_last_checkpoint_says(workspace: Workspac
     trained = studio(
         workspace,
         *("train", "-m", "qwen3", "-c", "words", "--name", "first", "--suite", "basics"),
-        *("--length", "20 steps", "--context-length", "64", "--learning-rate", "1e-2"),
+        *("--length", "20 steps", "--sequence-length", "64", "--learning-rate", "1e-2"),
         *("--evaluate-every", "10 steps"),
     )
     assert trained.returncode == 0, trained.stderr

@@ -55,7 +55,7 @@ def test_a_suite_is_saved_listed_read_and_deleted(tmp_path: Path) -> None:
 def test_a_damaged_suite_is_named(tmp_path: Path) -> None:
     (tmp_path / "suites").mkdir()
     (tmp_path / "suites" / "bad.json").write_text('{"prompts": [], "more": 1}', encoding="utf-8")
-    with pytest.raises(UserError, match=r"bad\.json is no suite") as caught:
+    with pytest.raises(UserError, match=r"bad\.json is not a valid suite") as caught:
         read_suite(Workspace(tmp_path), "bad")
     assert len(caught.value.problems) == 2
 

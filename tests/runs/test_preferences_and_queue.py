@@ -27,7 +27,7 @@ def test_the_queue_survives_in_order_and_holds_each_run_once(tmp_path: Path) -> 
     assert [queue.add(name, Beginning(), None) for name in ("a", "b", "c")] == [1, 2, 3]
     with pytest.raises(UserError, match="already"):
         queue.add("b", Beginning("step-00000010"), "attempt")
-    halved = Beginning("step-00000010", SessionSettings(rows=2))
+    halved = Beginning("step-00000010", SessionSettings(batch_size=2))
     assert queue.remove("c") and queue.add("c", halved, "attempt") == 3
     assert [item.beginning for item in Queue(private).waiting()] == [
         Beginning(),

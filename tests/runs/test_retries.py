@@ -52,7 +52,7 @@ def config_of(parts: dict[str, Any], name: str, agreed: bool) -> run_files.RunCo
         parts,
         name,
         STEPS,
-        batch={"rows": 4},
+        batch={"size": 4},
         # One that is still being written when the run dies is none to go on from.
         checkpoints={"keep_every": 10, "background": False},
         compute={"retry_with_less": agreed},
@@ -92,14 +92,16 @@ def test_what_was_agreed_before_start_happens_by_itself(
     events = read_json_lines(run.directory / run_files.EVENTS).records
     resumed = [event for event in events if event["event"] == "resumed"]
     assert [event["step"] for event in resumed] == [10, 20]
-    assert [event["overrides"]["rows"] for event in resumed] == [2, 1]
+    assert [event["overrides"]["batch_size"] for event in resumed] == [2, 1]
     assert all("as agreed before Start" in event["message"] for event in resumed)
-    assert run_files.read_config(run.directory).settings.batch.rows == 4
+    assert run_files.read_config(run.directory).settings.batch.size == 4
     # The same as a run to which nothing happened, resumed from there with these batches.
     manager.start(config_of(parts, "spared", agreed=False))
     wait_for_end(manager, "spared")
     for checkpoint, given in (("step-00000010", 2), ("step-00000020", 1)):
-        manager.resume("spared", checkpoint, confirmed=True, given=SessionSettings(rows=given))
+        manager.resume(
+            "spared", checkpoint, confirmed=True, given=SessionSettings(batch_size=given)
+        )
         wait_for_end(manager, "spared")
     assert len(rows(run.directory)) == STEPS
     assert rows(run.directory) == rows(manager.run("spared").directory)
@@ -119,7 +121,7 @@ def test_what_was_not_agreed_waits_for_the_user(
     assert (state.outcome, state.cause) == ("killed", "outside")
     assert "Usually the system did that because memory ran out" in state.reason
     (half, *_) = remedies_of(state, config, told_last(run.directory))
-    assert half.session == {"rows": 2, "accumulation": 2}
+    assert half.session == {"batch_size": 2, "gradient_accumulation_steps": 2}
     # Agreed, but killed where the system counts that it killed nothing: that is no such end.
     with monkeypatch.context() as patched:
         dying(patched, tmp_path / "by-hand", [{"step": 12, "how": "kill"}], "none")

@@ -187,7 +187,7 @@ def test_train_in_the_background_is_kept_and_in_the_queue_waits(tmp_path: Path) 
     workspace = Workspace(tmp_path / "workspace")
 
     def train(name: str, *more: str) -> subprocess.CompletedProcess[str]:
-        settings = ["--model", parts["model_path"], "--corpus", "toy", "--context-length", "32"]
+        settings = ["--model", parts["model_path"], "--corpus", "toy", "--sequence-length", "32"]
         command = [*_COMMAND[:-1], "train", "--name", name, *settings, "--length", "100000 steps"]
         return subprocess.run(
             [*command, *more, "--workspace", str(workspace.root)], capture_output=True, text=True

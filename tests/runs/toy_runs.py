@@ -104,12 +104,12 @@ def toy_config(parts: dict[str, Any], name: str, steps: int, **changes: Any) -> 
     """
     tree: dict[str, Any] = {
         "model": {"path": parts["model_path"]},
-        "data": {"corpora": [{"name": "toy"}], "replay_share": 0.0, "context_length": 32},
+        "data": {"corpora": [{"name": "toy"}], "replay_share": 0.0, "sequence_length": 32},
         "length": f"{steps} steps",
         "method": {"kind": "full"},
         "optimizer": {"learning_rate": 1e-3},
         "schedule": {"warmup": "2 steps"},
-        "batch": {"rows": 2},
+        "batch": {"size": 2},
         "evaluation": {"every": f"{steps} steps", "max_tokens": 200},
         "checkpoints": {"every": "10 steps"},
         "compute": {"threads": 1, "fast_blas": False, "compile": False},

@@ -107,7 +107,7 @@ def total(filled: Filled, machine: Machine) -> int:
 
 def update_tokens(chosen: TrainingSettings) -> int:
     rows, accumulation = chosen.batch.cut
-    return rows * accumulation * (chosen.data.context_length or 0)
+    return rows * accumulation * (chosen.data.sequence_length or 0)
 
 
 def test_every_default_fits_with_room_to_spare_or_none_does(
@@ -129,13 +129,13 @@ def test_every_default_fits_with_room_to_spare_or_none_does(
                 assert needed == filled.gauge.needed(filled.cut), what
                 wanted = min(model.context_limit or 2048, 2048)
                 assert update_tokens(chosen) == 4 * wanted, what
-                assert (chosen.data.context_length or 0) >= SHORTEST_CONTEXT
+                assert (chosen.data.sequence_length or 0) >= SHORTEST_CONTEXT
                 if chosen.method.kind == "full" and given.method.kind is None:
-                    assert filled.fits and chosen.data.context_length == wanted, what
+                    assert filled.fits and chosen.data.sequence_length == wanted, what
                 if given.method.kind is None:
                     smallest_of_all[name] = filled.fits
                     assert {choice.field for choice in filled.choices} >= {
-                        "method.kind", "batch.rows", "data.context_length",
+                        "method.kind", "batch.size", "data.sequence_length",
                         "compute.gradient_checkpointing", "optimizer.learning_rate",
                     }  # fmt: skip
                 fitting += filled.fits
@@ -165,7 +165,7 @@ def test_make_it_fit_takes_the_first_steps_that_are_enough(
     by_name = {model.path.name: (model, network) for model, network in reversed(models)}
 
     def way(name: str, machine: str, **given: Any) -> WayToFit:
-        own = settings(**{"data": {"corpora": [{"name": "a"}], "context_length": 2048}} | given)
+        own = settings(**{"data": {"corpora": [{"name": "a"}], "sequence_length": 2048}} | given)
         filled = fill_in(own, *by_name[name], machine_named(machine))
         assert not filled.fits
         found = way_to_fit(filled, tmp_path)
@@ -177,13 +177,19 @@ def test_make_it_fit_takes_the_first_steps_that_are_enough(
             assert total(again, machine_named(machine)) == found.steps[-1].memory_bytes
         return found
 
-    plain = {"rows": 4, "accumulation": 1}
+    plain = {"size": 4, "gradient_accumulation_steps": 1}
     checkpointing = {"gradient_checkpointing": False}
     lora = {"method": {"kind": "lora"}, "batch": plain, "compute": checkpointing}
-    assert way("Qwen3-1.7B", "36 GB", **lora).changes == {"batch.rows": 2, "batch.accumulation": 2}
-    own = {"batch": {"rows": 4096}}
+    assert way("Qwen3-1.7B", "36 GB", **lora).changes == {
+        "batch.size": 2,
+        "batch.gradient_accumulation_steps": 2,
+    }
+    own = {"batch": {"size": 4096}}
     open_else = way("Qwen3-1.7B", "8 GB", **own)
-    assert open_else.ready and set(open_else.changes) >= {"batch.rows", "batch.accumulation"}
+    assert open_else.ready and set(open_else.changes) >= {
+        "batch.size",
+        "batch.gradient_accumulation_steps",
+    }
     only = way("Llama-3.1-8B", "64 GB", method={"kind": "full"}, batch=plain, compute=checkpointing)
     assert only.ready and only.changes["method.kind"] == "lora"
     packed = way("Qwen3-8B", "24 GB", **lora)
@@ -198,7 +204,7 @@ def test_make_it_fit_takes_the_first_steps_that_are_enough(
     config = json.loads((by_name["Qwen3-8B"][0].path / "config.json").read_text(encoding="utf-8"))
     config["quantization"] = {"group_size": 64, "bits": 4}
     (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    own = settings(**lora | {"data": {"corpora": [{"name": "a"}], "context_length": 2048}})
+    own = settings(**lora | {"data": {"corpora": [{"name": "a"}], "sequence_length": 2048}})
     filled = fill_in(own, *by_name["Qwen3-8B"], machine_named("24 GB"))
     found = way_to_fit(filled, tmp_path)
     assert found.ready and found.changes["model.path"] == "Qwen3-8B-4bit"
@@ -207,11 +213,13 @@ def test_make_it_fit_takes_the_first_steps_that_are_enough(
 
 def test_what_the_user_set_stays(models: list[tuple[ModelDescription, NetworkFacts]]) -> None:
     model, network = models[2]
-    given = settings(batch={"rows": 8}, compute={"gradient_checkpointing": False})
+    given = settings(batch={"size": 8}, compute={"gradient_checkpointing": False})
     chosen = fill_in(given, model, network, machine_named("16 GB")).settings
-    assert chosen.batch.rows == 8 and chosen.compute.gradient_checkpointing is False
+    assert chosen.batch.size == 8 and chosen.compute.gradient_checkpointing is False
     assert update_tokens(chosen) == 8 * 2048
-    asked = fill_in(settings(batch={"accumulation": 3}), model, network, machine_named("16 GB"))
+    asked = fill_in(
+        settings(batch={"gradient_accumulation_steps": 3}), model, network, machine_named("16 GB")
+    )
     assert asked.settings.batch.cut == (4, 3)
 
 

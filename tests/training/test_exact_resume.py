@@ -60,7 +60,7 @@ def test_killed_at_random_steps_and_resumed_it_is_the_uninterrupted_run(
 ) -> None:
     changes: dict[str, Any] = {
         "length": f"{STEPS} steps",
-        "batch": {"rows": 2, "accumulation": 2},
+        "batch": {"size": 2, "gradient_accumulation_steps": 2},
         "evaluation": {"every": "4 steps", "max_tokens": 300, "prompts": ["def "]},
         "checkpoints": {"every": "3 steps"},
         "guards": {"spike_window": 16},

@@ -22,7 +22,7 @@ from cptstudio.training.prepare import plan_config
 from cptstudio.workspace import Workspace
 from tests.training.small_workspace import make_workspace, prepare, small_settings
 
-LARGE: dict[str, Any] = {"batch": {"rows": 65_536}, "data": {"context_length": 1_048_576}}
+LARGE: dict[str, Any] = {"batch": {"size": 65_536}, "data": {"sequence_length": 1_048_576}}
 
 
 @pytest.fixture(scope="module")

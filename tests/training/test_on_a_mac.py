@@ -44,7 +44,7 @@ def test_micro_batches_are_split_until_the_watchdog_bears_them() -> None:
 def test_a_calibration_on_a_mac_says_how_to_split(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = parse_settings(small_settings(batch={"rows": 5}))
+    settings = parse_settings(small_settings(batch={"size": 5}))
     told: list[tuple[str, int | None]] = []
     measured: Any = measure(workspace, settings, steps=1, tell=lambda *one: told.append(one))
     assert measured.advice is None
@@ -61,5 +61,5 @@ def test_a_calibration_on_a_mac_says_how_to_split(
     monkeypatch.setattr(calibration, "describe_machine", lambda: mac)
     monkeypatch.setattr("cptstudio.training.watchdog.LAYER_SECONDS", 1e-9)
     measured = measure(workspace, settings, steps=1)
-    assert measured.split == {"rows": 1, "accumulation": 5}
-    assert "Set Rows to 1 and Accumulation to 5" in measured.advice
+    assert measured.split == {"batch_size": 1, "gradient_accumulation_steps": 5}
+    assert "Set Batch size to 1 and Gradient accumulation steps to 5" in measured.advice

@@ -69,9 +69,9 @@ def test_every_value_is_filled_in(workspace: Workspace) -> None:
     # None means "all", "MLX's own" and "no suite" for these.
     assert unset(plan.settings) == CHOSEN_LATER
     assert plan.settings.method.kind == "full"
-    assert plan.settings.data.context_length == describe_model(plan.model.path).context_limit
+    assert plan.settings.data.sequence_length == describe_model(plan.model.path).context_limit
     assert plan.settings.compute.dtype == "float32"
-    assert plan.length.steps == -(-plan.length.batches // plan.settings.batch.rows)
+    assert plan.length.steps == -(-plan.length.batches // plan.settings.batch.size)
     assert make_plan(workspace, plan.settings, MACHINE).settings == plan.settings
 
 
@@ -99,11 +99,15 @@ def test_default_learning_rates(parameters: int, kind: str, rate: float) -> None
 
 
 def test_epochs_cover_every_batch_exactly(workspace: Workspace) -> None:
-    one = make_plan(workspace, minimal(length="1 epochs", batch={"accumulation": 3}), MACHINE)
-    assert one.length.steps == -(-one.length.batches // (3 * one.settings.batch.rows))
+    one = make_plan(
+        workspace, minimal(length="1 epochs", batch={"gradient_accumulation_steps": 3}), MACHINE
+    )
+    assert one.length.steps == -(-one.length.batches // (3 * one.settings.batch.size))
     assert one.epochs == pytest.approx(1.0)
     assert one.length.tokens == pytest.approx(one.tokens_per_epoch)
-    two = make_plan(workspace, minimal(length="2 epochs", batch={"accumulation": 3}), MACHINE)
+    two = make_plan(
+        workspace, minimal(length="2 epochs", batch={"gradient_accumulation_steps": 3}), MACHINE
+    )
     assert two.length.batches == 2 * one.length.batches
 
 
@@ -119,7 +123,7 @@ def test_warnings_name_their_reason(workspace: Workspace) -> None:
     assert "2305.16264" in warnings_of(workspace, length="6 epochs")
     assert "2305.16264" not in warnings_of(workspace, length="3 epochs")
     assert "outside the usual" in warnings_of(workspace, optimizer={"learning_rate": 0.1})
-    long = {**replayed, "context_length": 1024}
+    long = {**replayed, "sequence_length": 1024}
     assert "longer than the 128" in warnings_of(workspace, data=long)
     large = {"rows": 65536}
     too_large = warnings_of(workspace, batch=large, method={"kind": "full"})
@@ -214,7 +218,7 @@ def test_what_the_network_does_not_have_is_told_before_a_start(
 
 
 def test_another_machine_is_planned_for_by_its_name(workspace: Workspace) -> None:
-    plan = make_plan(workspace, minimal(batch={"rows": 65536}), machine_named("M3 Pro 36 GB"))
+    plan = make_plan(workspace, minimal(batch={"size": 65536}), machine_named("M3 Pro 36 GB"))
     assert plan.settings.compute.dtype == "bfloat16" and plan.disk_free is None
     assert plan.memory_available == 27 * 2**30 - 1_000_000_000
     assert any("and M3 Pro 36 GB has 28.0 GB for it" in one.sentence for one in plan.warnings)
@@ -290,10 +294,10 @@ def test_a_calibration_measures_real_steps_and_writes_nothing(workspace: Workspa
 @pytest.mark.parametrize(
     "changes",
     [
-        {"batch": {"rows": 8}},
-        {"batch": {"rows": 32}, "method": {"kind": "lora", "rank": 8}},
-        {"batch": {"rows": 32}, "method": {"kind": "dora", "rank": 8}},
-        {"batch": {"rows": 32}, "compute": {"threads": 2, "gradient_checkpointing": True}},
+        {"batch": {"size": 8}},
+        {"batch": {"size": 32}, "method": {"kind": "lora", "rank": 8}},
+        {"batch": {"size": 32}, "method": {"kind": "dora", "rank": 8}},
+        {"batch": {"size": 32}, "compute": {"threads": 2, "gradient_checkpointing": True}},
     ],
     ids=["full", "lora", "dora", "gradient checkpointing"],
 )
@@ -307,7 +311,7 @@ def test_the_planned_memory_is_near_the_measured_peak(
     one. The plan is about the highest peak, so a lower one is measured again.
     """
     tree = small_settings(**changes)
-    tree["data"]["context_length"] = 128
+    tree["data"]["sequence_length"] = 128
     settings = parse_settings(tree)
     planned = make_plan(workspace, settings).memory.total
     highest = 0
@@ -322,13 +326,13 @@ def test_memory_grows_with_what_needs_it(workspace: Workspace) -> None:
     def needed(machine: Machine = MACHINE, **changes: Any) -> int:
         return make_plan(workspace, minimal(**changes), machine).memory.total
 
-    usual = needed(batch={"rows": 64})
+    usual = needed(batch={"size": 64})
     # The tiles of logits, which do not grow, count less and less.
-    twice = needed(batch={"rows": 128})
+    twice = needed(batch={"size": 128})
     assert twice > 1.7 * usual
-    assert needed(batch={"rows": 256}) > 1.8 * twice
-    assert needed(batch={"rows": 64, "accumulation": 2}) > usual
-    assert needed(batch={"rows": 64}, compute={"gradient_checkpointing": True}) < usual
-    assert needed(batch={"rows": 1}, optimizer={"name": "sgd"}) < needed(batch={"rows": 1})
+    assert needed(batch={"size": 256}) > 1.8 * twice
+    assert needed(batch={"size": 64, "gradient_accumulation_steps": 2}) > usual
+    assert needed(batch={"size": 64}, compute={"gradient_checkpointing": True}) < usual
+    assert needed(batch={"size": 1}, optimizer={"name": "sgd"}) < needed(batch={"size": 1})
     metal = Machine("Darwin", "arm", cores=8, memory=2**35, accelerator="metal")
-    assert needed(metal, batch={"rows": 64}) < usual
+    assert needed(metal, batch={"size": 64}) < usual

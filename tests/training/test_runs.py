@@ -176,7 +176,7 @@ def test_only_the_last_and_the_best_checkpoints_stay(workspace: Workspace) -> No
 
 
 def test_micro_batches_weighted_by_tokens_equal_one_large_batch(workspace: Workspace) -> None:
-    directory = prepare(workspace, "micro-batches", batch={"rows": 6})
+    directory = prepare(workspace, "micro-batches", batch={"size": 6})
     setup = set_up(read_config(directory))
     [batch] = setup.data.order.micro_batches(0, 6, rows=6)
     nats, tokens, whole = accumulate(setup.gradient_step, [(batch, 1)])

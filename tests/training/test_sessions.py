@@ -43,9 +43,9 @@ def of_before(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("batch", "packing", "order_of"),
     [
-        ({"rows": 5}, "concat", "rows"),
-        ({"rows": 4, "accumulation": 2}, "decompose", "rows"),
-        ({"rows": 3, "accumulation": 2}, "concat", "micro-batches"),
+        ({"size": 5}, "concat", "rows"),
+        ({"size": 4, "gradient_accumulation_steps": 2}, "decompose", "rows"),
+        ({"size": 3, "gradient_accumulation_steps": 2}, "concat", "micro-batches"),
     ],
 )
 def test_a_halved_batch_goes_on_exactly(
@@ -59,7 +59,7 @@ def test_a_halved_batch_goes_on_exactly(
         data={
             "corpora": [{"name": "domain"}, {"name": "general", "role": "replay"}],
             "replay_share": 0.25,
-            "context_length": 32,
+            "sequence_length": 32,
             "packing": packing,
         },
         batch=batch,
@@ -74,17 +74,18 @@ def test_a_halved_batch_goes_on_exactly(
     # From the same checkpoint one is never interrupted, one is killed again.
     whole = killed.with_name(f"{name}-whole")
     shutil.copytree(killed, whole)
-    half = (batch["rows"] + 1) // 2
-    status, output = run(whole, "--resume", "--rows", str(half))
+    half = (batch["size"] + 1) // 2
+    status, output = run(whole, "--resume", "--batch-size", str(half))
     assert status == 0, output
-    assert kill_after_rows(killed, chance.randint(3, 4), "--resume", "--rows", str(half))
+    assert kill_after_rows(killed, chance.randint(3, 4), "--resume", "--batch-size", str(half))
     status, output = run(killed, "--resume")
     assert status == 0, output
     assert_same_run(whole, killed)
     # The order is the run's, and so is each update's size; what was told holds on.
-    assert read_config(killed).settings.batch.rows == batch["rows"]
+    assert read_config(killed).settings.batch.size == batch["size"]
     resumed = events(killed, "resumed")
-    told = {"rows": half, "accumulation": 2 * batch.get("accumulation", 1)}
+    times = batch.get("gradient_accumulation_steps", 1)
+    told = {"batch_size": half, "gradient_accumulation_steps": 2 * times}
     assert [event["overrides"] for event in resumed] == [told, told]
     assert f"Rows {half}" in resumed[0]["message"]
     # An uninterrupted run with the whole batch sees the same tokens, and all but the same losses.
@@ -102,7 +103,7 @@ def test_a_halved_batch_goes_on_exactly(
 def test_accumulated_rows_are_those_of_one_batch(workspace: Workspace) -> None:
     runs = []
     for rows, accumulation in ((4, 1), (1, 4)):
-        batch = {"rows": rows, "accumulation": accumulation}
+        batch = {"size": rows, "gradient_accumulation_steps": accumulation}
         directory = prepare(workspace, f"cut-{rows}", length="6 steps", batch=batch)
         status, output = run(directory)
         assert status == 0, output
@@ -142,7 +143,7 @@ def test_a_run_made_longer_is_the_longer_run(workspace: Workspace, kind: str) ->
 @pytest.mark.slow
 def test_a_whole_epoch_can_be_made_two(workspace: Workspace) -> None:
     """Its last update was a smaller one; no row is left out or seen twice."""
-    changes: dict[str, Any] = {"schedule": {"kind": "constant"}, "batch": {"rows": 16}, **LORA}
+    changes: dict[str, Any] = {"schedule": {"kind": "constant"}, "batch": {"size": 16}, **LORA}
     changes["evaluation"] = {"every": "90 steps", "max_tokens": 300}
     changes["checkpoints"] = {"every": "90 steps"}
     directory = prepare(workspace, "epochs", length="0.02 epochs", **changes)
@@ -164,42 +165,50 @@ def test_a_whole_epoch_can_be_made_two(workspace: Workspace) -> None:
 
 
 def test_an_update_keeps_its_size(workspace: Workspace) -> None:
-    config = read_config(prepare(workspace, "sizes", batch={"rows": 5}))
+    config = read_config(prepare(workspace, "sizes", batch={"size": 5}))
 
     def told(config: RunConfig, **given: Any) -> dict[str, Any]:
         return for_session(config, SessionSettings(), SessionSettings(**given)).told()
 
-    assert told(config, rows=3) == {"rows": 3, "accumulation": 2}
-    assert told(config, accumulation=5) == {"rows": 1, "accumulation": 5}
-    assert told(config, rows=5) == {}
+    assert told(config, batch_size=3) == {"batch_size": 3, "gradient_accumulation_steps": 2}
+    assert told(config, gradient_accumulation_steps=5) == {
+        "batch_size": 1,
+        "gradient_accumulation_steps": 5,
+    }
+    assert told(config, batch_size=5) == {}
     assert told(config, gradient_checkpointing=True) == {"gradient_checkpointing": True}
     assert told(config, length="12 steps") == {}
     for given, field, said in (
-        ({"rows": 6}, "rows", "use at most 5"),
-        ({"accumulation": 4}, "accumulation", "3 micro-batches of 2"),
-        ({"rows": 2, "accumulation": 2}, "accumulation", "fork the run"),
+        ({"batch_size": 6}, "batch_size", "Use at most 5"),
+        ({"gradient_accumulation_steps": 4}, "gradient_accumulation_steps", "Use 3 with a batch"),
+        (
+            {"batch_size": 2, "gradient_accumulation_steps": 2},
+            "gradient_accumulation_steps",
+            "fork the run",
+        ),
     ):
         with pytest.raises(UserError, match=said) as refused:
             told(config, **given)
         assert [finding.field for finding in refused.value.findings] == [field]
     with pytest.raises(UserError):
-        parse_session({"rows": 2, "seed": 3})
+        parse_session({"batch_size": 2, "seed": 3})
     # Halved until there is one row left; what was told before holds.
     longer, sizes = for_session(config, SessionSettings(), parse_session({"length": "9 steps"})), []
     session: SessionSettings | None = longer
     while (session := smaller(config, session)) is not None:
-        sizes.append((session.rows, session.accumulation, str(session.length)))
-        assert in_session(config, session).settings.batch.rows == session.rows
+        sizes.append((session.batch_size, session.gradient_accumulation_steps, str(session.length)))
+        assert in_session(config, session).settings.batch.size == session.batch_size
     assert sizes == [(3, 2, "9 steps"), (2, 3, "9 steps"), (1, 5, "9 steps")]
     # Back to the run's own.
     assert (
-        for_session(config, longer, parse_session({"rows": 5, "length": "12 steps"})).told() == {}
+        for_session(config, longer, parse_session({"batch_size": 5, "length": "12 steps"})).told()
+        == {}
     )
     # Micro-batches of a former version can be cut, not joined.
     old = config.model_copy(update={"order_of": "micro-batches"})
-    assert told(old, rows=2) == {"rows": 2, "accumulation": 3}
-    with pytest.raises(UserError, match="former version"):
-        told(old, rows=6)
+    assert told(old, batch_size=2) == {"batch_size": 2, "gradient_accumulation_steps": 3}
+    with pytest.raises(UserError, match="earlier version"):
+        told(old, batch_size=6)
 
 
 def test_what_was_told_is_found_whatever_else_is_in_the_file(tmp_path: Path) -> None:
@@ -209,12 +218,20 @@ def test_what_was_told_is_found_whatever_else_is_in_the_file(tmp_path: Path) -> 
     assert told_last(tmp_path) == SessionSettings()
     (tmp_path / "events.jsonl").write_text(
         event(event="started", session=0)
-        + event(event="resumed", session=1, overrides={"rows": 2, "accumulation": 2})
+        + event(
+            event="resumed",
+            session=1,
+            overrides={"rows": 2, "accumulation": 2},  # their former names
+        )
         + event(event="checkpoint", session=1)
-        + event(event="resumed", session=2, overrides={"rows": 1, "accumulation": 4})
+        + event(
+            event="resumed",
+            session=2,
+            overrides={"batch_size": 1, "gradient_accumulation_steps": 4},
+        )
         + event(event="resumed", session="x")
         + '{"event": "resumed", "session": 3, "over'
     )
-    assert told_last(tmp_path).rows == 1
-    assert told_last(tmp_path, 1).rows == 2
+    assert told_last(tmp_path).batch_size == 1
+    assert told_last(tmp_path, 1).batch_size == 2
     assert told_last(tmp_path, 0) == SessionSettings()

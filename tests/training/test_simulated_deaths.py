@@ -37,7 +37,7 @@ def uninterrupted(workspace: Workspace) -> Path:
         workspace,
         "uninterrupted",
         length=f"{STEPS} steps",
-        batch={"rows": 5},
+        batch={"size": 5},
         method={"kind": "lora", "rank": 4, "dropout": 0.2},
         checkpoints={"every": f"{EVERY} steps", "keep_every": EVERY},
         evaluation={"every": "6 steps", "max_tokens": 300},
@@ -69,8 +69,8 @@ def test_what_ended_it_is_said_and_half_the_batch_goes_on(uninterrupted: Path, k
     state, config = state_of(died), read_config(died)
     assert (state.outcome, state.cause) == ("failed", cause)
     first, *others = remedies_of(state, config, told_last(died))
-    assert first.title == "Resume with half the batch" and "3 rows at once" in first.text
-    assert first.session == {"rows": 3, "accumulation": 2}
+    assert first.title == "Resume with half the batch size" and "batch size 3" in first.text
+    assert first.session == {"batch_size": 3, "gradient_accumulation_steps": 2}
     assert bool(others) == (cause == "memory")
     checkpoint = checkpoints_of(died)[-1].name
     assert trained(died, NEWEST, parse_session(first.session)).outcome == "completed"
@@ -103,19 +103,21 @@ def test_memory_that_ran_out_while_saving_is_no_full_disk(
 
 
 def test_one_row_is_not_halved(workspace: Workspace) -> None:
-    config = read_config(prepare(workspace, "one-row", batch={"rows": 1, "accumulation": 3}))
+    config = read_config(
+        prepare(workspace, "one-row", batch={"size": 1, "gradient_accumulation_steps": 3})
+    )
     full = RunState("ended", "failed", "It said so.", "memory")
     titles = [remedy.title for remedy in remedies_of(full, config, SessionSettings())]
     assert titles == ["Resume with gradient checkpointing"]
-    longer = config.settings.data.model_copy(update={"context_length": 2048})
+    longer = config.settings.data.model_copy(update={"sequence_length": 2048})
     config = config.model_copy(
         update={"settings": config.settings.model_copy(update={"data": longer})}
     )
     checkpointing = parse_session({"gradient_checkpointing": True})
     (fork,) = remedies_of(full, config, checkpointing)
     assert fork.session is None
-    assert fork.changes == {"data.context_length": 1024, "batch.accumulation": 6}
-    assert "twice the accumulation" in fork.text
+    assert fork.changes == {"data.sequence_length": 1024, "batch.gradient_accumulation_steps": 6}
+    assert "twice the gradient accumulation" in fork.text
     assert remedies_of(RunState("ended", "failed", "A fault."), config, SessionSettings()) == []
     assert remedies_of(RunState("running"), config, SessionSettings()) == []
 

@@ -78,7 +78,7 @@ def thinking(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def settings(corpus: str, **changes: object) -> dict[str, object]:
-    data = {"corpora": [{"name": corpus}], "context_length": 32}
+    data = {"corpora": [{"name": corpus}], "sequence_length": 32}
     return small_settings(model={"path": "thinking"}, data=data, **changes)
 
 

@@ -22,7 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
     "full": {"method": {"kind": "full"}},
     "accumulated": {
         "method": LORA,
-        "batch": {"rows": 1, "accumulation": 3},
+        "batch": {"size": 1, "gradient_accumulation_steps": 3},
         "compute": {"threads": 1, "gradient_checkpointing": True, "long_attention": True},
     },
 }

@@ -15,7 +15,7 @@ def config_of(name: str, **changes: Any) -> RunConfig:
     """A complete configuration; nothing that it names is there."""
     tree: dict[str, Any] = {
         "model": {"path": "toy"},
-        "data": {"corpora": [{"name": "code"}], "context_length": 32},
+        "data": {"corpora": [{"name": "code"}], "sequence_length": 32},
         "length": "1000 steps",
         "method": {"kind": "full"},
         "optimizer": {"learning_rate": 1e-3},

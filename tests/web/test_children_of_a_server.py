@@ -112,7 +112,7 @@ def plan(client: Client) -> None:
 
 
 def calibrate(client: Client) -> None:
-    changes = {"rows": 32, "accumulation": 32}
+    changes = {"size": 32, "gradient_accumulation_steps": 32}
     client.post("plan/calibrate", {"settings": small_settings(batch=changes)})
 
 

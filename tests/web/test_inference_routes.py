@@ -244,7 +244,7 @@ def test_unknown_tasks(web: Web) -> None:
 def run_that_needs(web: Web, name: str, context: int) -> RunConfig:
     directory = prepare(web.studio.workspace, name, model={"path": "toy"})
     config = read_config(directory)
-    rows = config.settings.data.model_copy(update={"context_length": context})
+    rows = config.settings.data.model_copy(update={"sequence_length": context})
     settings = config.settings.model_copy(update={"data": rows})
     return config.model_copy(update={"settings": settings})
 

@@ -72,7 +72,7 @@ def test_a_report_is_one_file_of_text(library: RunLibrary) -> None:
 def test_a_report_tells_what_its_run_page_tells(library: RunLibrary) -> None:
     text = report_of(library, ["one"])
     assert "Domain \N{MINUS SIGN}20%, general 0.0% since the start." in text
-    for words in ("40 of 1,000", "Held-out text (bits per byte)", "2.0000", "1.6000"):
+    for words in ("40 of 1,000", "Validation loss (bits per byte)", "2.0000", "1.6000"):
         assert words in text, words
     changed, _, rest = text.partition("Set by you or chosen for you")
     assert "<dt>seed</dt><dd><bdi>3</bdi>" in changed and "Defaults (" in rest

@@ -99,7 +99,7 @@ def test_answers(client: FlaskClient) -> None:
 def test_problems(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
     wrong = client.post("/api/shop/bread", json={"count": 10, "colour": "red"})
     assert wrong.status_code == 422
-    assert wrong.json["fields"]["colour"] == ["There is no such field."]
+    assert wrong.json["fields"]["colour"] == ["Unknown field."]
     assert "9" in wrong.json["fields"]["count"][0] and len(wrong.json["problems"]) == 2
     assert client.get("/api/shop/prices?count=1&count=2").status_code == 422
     assert client.post("/api/shop/conflict", json={}).status_code == 409

@@ -61,7 +61,7 @@ def metrics(web: Web, run: str) -> list[dict[str, Any]]:
 
 def test_what_cannot_fit_is_asked_about_with_the_numbers(trained: Web) -> None:
     large = small_settings(
-        batch={"rows": 65_536}, data=SETTINGS["data"] | {"context_length": 1_048_576}
+        batch={"size": 65_536}, data=SETTINGS["data"] | {"sequence_length": 1_048_576}
     )
     endless = {"length": "1000000000 steps", "checkpoints.keep_last": 10**9}
     prepare_run(trained.studio.workspace, "prepared-large", parse_settings(large))
@@ -260,20 +260,24 @@ def test_resume_and_fork_ask_and_say_from_where(trained: Web) -> None:
     once = trained.get("/api/runs/first")["trained_seconds"]
     before = trained.get("/api/runs/first/rows")["generation"]
     body = {"checkpoint": "step-00000009", "confirmed": True}
-    for session, field in (({"rows": 3}, "rows"), ({"rows": 0}, "session.rows"), ({"seed": 1}, "")):
+    for session, field in (
+        ({"batch_size": 3}, "batch_size"),
+        ({"batch_size": 0}, "session.batch_size"),
+        ({"seed": 1}, ""),
+    ):
         asked = body | {"session": session}
         refused = trained.request("POST", "/api/runs/first/resume", json=asked)
         assert refused.status_code == 422 and (not field or field in refused.json["fields"])
-    body |= {"session": {"rows": 1}}
+    body |= {"session": {"batch_size": 1}}
     assert trained.request("POST", "/api/runs/first/resume", json=body).status_code == 200
     twice = wait_until_ended(trained, "first")["trained_seconds"]
     told = trained.get("/api/runs/first")
-    assert (told["session"]["rows"], told["session"]["accumulation"]) == (1, 2)
+    assert (told["session"]["batch_size"], told["session"]["gradient_accumulation_steps"]) == (1, 2)
     assert told["remedies"] == [] and told["longer"]["how"] == "fork"
     # A fork keeps its corpora, and may have a shorter context.
     fork_config = trained.studio.manager.fork_config
-    shorter = fork_config("first", None, "shorter", {"data.context_length": 16})
-    assert shorter.settings.data.context_length == 16
+    shorter = fork_config("first", None, "shorter", {"data.sequence_length": 16})
+    assert shorter.settings.data.sequence_length == 16
     with pytest.raises(UserError, match="cannot be changed in a fork"):
         fork_config("first", None, "other", {"data.packing": "decompose"})
     rows = [row for row in metrics(trained, "first") if row["kind"] == "train"]

@@ -56,9 +56,7 @@ ModelOption = Annotated[
 
 
 @app.command()
-@with_field_options(
-    BuildChoices, flags={"validation": "--held-out", "source_notes": "--note"}, upper=True
-)
+@with_field_options(BuildChoices, flags={"source_notes": "--note"}, upper=True)
 def build(
     name: NameArgument,
     sources: Annotated[
@@ -247,7 +245,9 @@ def sample(
         str, typer.Option("--model", "-m", metavar="MODEL", help="Model to tokenize for.")
     ],
     rows: Annotated[int, whole("--sequences", "-n", least=1, help="Number of sequences.")] = 3,
-    context_length: Annotated[int, whole(least=8, most=1_048_576, help="Tokens in a row.")] = 512,
+    sequence_length: Annotated[
+        int, whole(least=8, most=1_048_576, help="Tokens per training sequence.")
+    ] = 512,
     packing: Annotated[
         str,
         typer.Option(metavar="concat|decompose", help="How documents are packed into sequences."),
@@ -274,7 +274,7 @@ def sample(
         corpus,
         load_tokenizer(path),
         rows=rows,
-        context_length=context_length,
+        context_length=sequence_length,
         packing="concat" if packing == "concat" else "decompose",
         seed=seed,
         first_batch=first,

@@ -24,9 +24,9 @@ LengthOption = Annotated[
 RowsOption = Annotated[
     str | None,
     typer.Option(
-        "--rows",
+        "--batch-size",
         metavar="N",
-        help="Rows at once; the accumulation follows, so that updates see the same rows.",
+        help="Sequences per micro-batch; gradient accumulation adapts, so updates stay the same.",
         show_default="as before",
         rich_help_panel=_PANEL,
     ),
@@ -34,9 +34,9 @@ RowsOption = Annotated[
 AccumulationOption = Annotated[
     str | None,
     typer.Option(
-        "--accumulation",
+        "--gradient-accumulation-steps",
         metavar="N",
-        help="Micro-batches of an update; the rows follow.",
+        help="Micro-batches per update; the batch size adapts.",
         show_default="as before",
         rich_help_panel=_PANEL,
     ),
@@ -45,7 +45,7 @@ CheckpointingOption = Annotated[
     bool | None,
     typer.Option(
         "--gradient-checkpointing/--no-gradient-checkpointing",
-        help="Compute activations twice to keep less of them.",
+        help="Recompute activations instead of storing them.",
         show_default="as before",
         rich_help_panel=_PANEL,
     ),
@@ -63,8 +63,8 @@ def given_session(
     return parse_session(
         {
             "length": length,
-            "rows": rows,
-            "accumulation": accumulation,
+            "batch_size": rows,
+            "gradient_accumulation_steps": accumulation,
             "gradient_checkpointing": checkpointing,
         }
     )

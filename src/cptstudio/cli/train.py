@@ -428,8 +428,8 @@ def _table(made: Plan, seconds: float | None) -> Table:
     rows, accumulation = settings.batch.cut
     row(
         "rows",
-        f"{settings.data.context_length} tokens, {rows} x {accumulation}, {settings.data.packing}, "
-        f"replay {(settings.data.replay_share or 0) * 100:g} %",
+        f"{settings.data.sequence_length} tokens, {rows} x {accumulation}, "
+        f"{settings.data.packing}, replay {(settings.data.replay_share or 0) * 100:g} %",
     )
     row("evaluated", f"every {made.length.evaluate_every:,} steps")
     how = "in the background" if made.saves_in_background else "training pauses meanwhile"

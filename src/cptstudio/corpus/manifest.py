@@ -50,83 +50,83 @@ class BuildSettings(_Model):
     text_field: str = Field(
         "text",
         title="Text field",
-        description=f"What holds the text in {suffixes_of_records()}.",
+        description=f"Column or key that holds the text in {suffixes_of_records()}.",
         min_length=1,
         max_length=200,
     )
     validation: float = Field(
         0.01,
-        title="Held out for validation",
-        description="Share of the documents. Measured while training, never trained on.",
+        title="Validation split",
+        description="Fraction of documents measured during training, never trained on.",
         ge=0,
         le=0.5,
     )
     test: float = Field(
         0.01,
-        title="Kept for a last test",
-        description="Share of the documents that no training run looks at.",
+        title="Test split",
+        description="Fraction of documents that no training run uses.",
         ge=0,
         le=0.5,
     )
     exact_dedup: bool = Field(
         True,
-        title="Drop equal documents",
-        description="Keep one of the documents with the same text.",
+        title="Remove exact duplicates",
+        description="Keep one copy of identical documents.",
     )
     near_dedup: bool = Field(
         True,
-        title="Drop nearly equal documents",
-        description="Keep one of those that share about three quarters of their words.",
+        title="Remove near-duplicates",
+        description="Keep one of the documents that share about 75% of their words.",
     )
     drop_boilerplate: bool = Field(
         True,
-        title="Drop repeated boilerplate",
-        description="Keep one of the paragraphs that are the same in ten documents and more, and "
-        "in one of a thousand: headers, licenses, cookie notices.",
+        title="Remove repeated boilerplate",
+        description="Keep one copy of paragraphs that recur in at least ten documents and one in a "
+        "thousand: headers, licenses, cookie notices.",
     )
     main_text: bool = Field(
         True,
         title="Main text of web pages only",
-        description="Leave out navigation where a page says by its elements or roles which it is.",
+        description="Leave out navigation that a page marks as such.",
     )
     conversations: bool = Field(
         False,
         title=OPTION,
-        description="Records of turns (messages, or conversations as ShareGPT has them) become "
-        "documents, a paragraph a turn after the name of its role; otherwise they are left out.",
+        description="Turn chat records (messages or ShareGPT conversations) into documents, one "
+        "paragraph per turn with its role; otherwise they are skipped.",
     )
     ocr: bool = Field(
         False,
         title="Read scanned pages (OCR)",
-        description="Recognize the text of PDF pages that are pictures, or whose text is hardly "
-        "what they show, by tesseract or a Mac's Vision: some seconds a page.",
+        description="Recognize text on PDF pages that are images or have an unusable text layer, "
+        "with Tesseract or macOS Vision. Takes a few seconds per page.",
     )
     ocr_language: tuple[str, ...] = Field(
         (),
-        title="Language of scanned pages",
-        description="As tesseract names it, such as eng or deu, the most frequent first; English "
-        "where none is given.",
+        title="OCR language",
+        description="Tesseract language codes such as eng or deu, most frequent first (default: "
+        "English).",
         max_length=20,
     )
     include: tuple[Kind, ...] = Field(
         (),
         title="Include",
-        description=f"Read what is otherwise left aside: {_INCLUDED}.",
+        description=f"Read files that are skipped by default: {_INCLUDED}.",
         json_schema_extra={"choices": dict(INCLUDED)},
     )
 
     mask: tuple[Private, ...] = Field(
         (),
         title="Mask",
-        description=f"Replace what is counted otherwise: {_MASKED}.",
+        description=f"Replace personal data instead of only counting it: {_MASKED}.",
         json_schema_extra={"choices": {**_MASKS}},
     )
 
     source_notes: tuple[str, ...] = Field(
         (),
         title="License or source",
-        description="Of a given file or folder, as NAME=TEXT, such as docs=CC BY 4.0; without "
-        "NAME= of all of them. It is kept with the corpus.",
+        description="License or origin of a file or folder, as NAME=TEXT, such as docs=CC BY 4.0; "
+        "without NAME=, of all of them. Stored with the corpus.",
         max_length=1000,
     )
 
@@ -146,7 +146,7 @@ class BuildSettings(_Model):
         names = [name for text in given for name in re.split(r"[\s,+]+", text) if name]
         for name in names:
             if not _LANGUAGE.fullmatch(name):
-                raise wrong(f"{name!r} is no language: name it as tesseract does, such as eng.")
+                raise wrong(f"Unknown language {name!r}. Use a Tesseract code, such as eng.")
         return tuple(dict.fromkeys(names))
 
     @field_validator("source_notes")
@@ -154,7 +154,7 @@ class BuildSettings(_Model):
     def _short_notes(cls, notes: tuple[str, ...]) -> tuple[str, ...]:
         kept = tuple(note.strip() for note in notes if note.strip())
         if any(len(note) > _LONGEST_NOTE for note in kept):
-            raise ValueError(f"a note has at most {_LONGEST_NOTE:,} characters")
+            raise ValueError(f"Use at most {_LONGEST_NOTE:,} characters per note.")
         return kept
 
 
@@ -163,9 +163,9 @@ class BuildChoices(BuildSettings):
 
     workers: int | None = Field(
         None,
-        title="Processes that read",
-        description="Documents are read by so many at once, one a core where left open. The "
-        "corpus is the same however many there are.",
+        title="Reader processes",
+        description="Number of processes that read documents (default: one per core). The result "
+        "is the same for any number.",
         ge=1,
         le=1024,
     )

@@ -5,7 +5,7 @@ ends; it begins with {"ready": true}. It keeps the last tokenizer, so that the s
 comes at once, and it keeps its asker free of the tokenizer libraries. With a document's number the
 rows begin with its first one.
 
-    {"corpus": FOLDER, "model": FOLDER, "rows": 3, "context_length": 512, "packing": "concat",
+    {"corpus": FOLDER, "model": FOLDER, "rows": 3, "sequence_length": 512, "packing": "concat",
      "seed": 0, "first": 0, "document": null}
     -> {"result": {"rows": [...], "first": 0, "batches": N, "tokenizer": HASH}} or {"error": {...}}
 """
@@ -41,8 +41,8 @@ def sample(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Answer one request."""
     corpus = open_corpus(Path(request["corpus"]))
     tokenizer = _tokenizer(request["model"])
-    shape = {name: request[name] for name in ("context_length", "packing", "seed")}
-    order = sample_order(corpus, tokenizer, **shape)
+    shape = [request[name] for name in ("sequence_length", "packing", "seed")]
+    order = sample_order(corpus, tokenizer, *shape)
     first, document = request["first"], request.get("document")
     if document is not None:
         place = order.first_batch_of(document)

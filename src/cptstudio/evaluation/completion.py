@@ -164,7 +164,7 @@ class Completion:
             sampler=keyed_sampler(sampling, seed),
             logits_processors=make_logits_processors(
                 repetition_penalty=None if penalty == 1 else penalty,
-                repetition_context_size=sampling.repetition_context,
+                repetition_context_size=sampling.repetition_window,
             ),
             max_kv_size=sampling.context_length,
             prompt_progress_callback=self._while_reading,

@@ -100,6 +100,6 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
     for group in groups:
         inner = tree.get(group)
         if not isinstance(inner, dict):
-            raise UserError(UNUSABLE, [Finding("There is no such field.", key, key)])
+            raise UserError(UNUSABLE, [Finding("Unknown field.", key, key)])
         tree = inner
     tree[last] = value

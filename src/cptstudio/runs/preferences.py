@@ -18,7 +18,9 @@ _FILE = "settings.json"
 def _of_new_runs(name: str, title: str) -> Any:
     """What new runs have as this setting of their checkpoints; each may say otherwise."""
     help = CheckpointSettings.model_fields[name].description
-    return field_of(CheckpointSettings, name, title=title, description=f"For new runs. {help}")
+    return field_of(
+        CheckpointSettings, name, title=title, description=f"Default for new runs. {help}"
+    )
 
 
 class Preferences(ReadsNumbers):
@@ -28,22 +30,22 @@ class Preferences(ReadsNumbers):
 
     detect: bool = Field(
         True,
-        title="Look for training started elsewhere",
-        description="List processes on this machine that train with mlx_lm and its kin.",
+        title="Detect other training",
+        description="Show mlx_lm and similar training processes on this machine.",
     )
     prevent_sleep: bool = Field(
         True,
-        title="Stay awake while training",
-        description="Keep the machine from sleeping while a run is active.",
+        title="Prevent sleep while training",
+        description="Keep this machine awake while a run is active.",
     )
     keep_last: int = _of_new_runs("keep_last", "Checkpoints to keep")
-    keep_every: int = _of_new_runs("keep_every", "Checkpoints to keep for good")
+    keep_every: int = _of_new_runs("keep_every", "Keep every N steps permanently")
     unload_after_minutes: int = Field(
         10,
         ge=1,
         le=10_080,
         title="Unload models when idle",
-        description="Models loaded for testing leave memory when nothing was asked for so long.",
+        description="Unload models after this many idle minutes.",
         json_schema_extra={"unit": "minutes"},
     )
 
@@ -60,7 +62,7 @@ def read_preferences(private: Path) -> Preferences:
     except FileNotFoundError:
         return Preferences()
     except ValidationError as error:
-        raise UserError(f"{path} cannot be used:", sentences(error, Preferences)) from None
+        raise UserError(f"{path} has invalid settings:", sentences(error, Preferences)) from None
 
 
 def write_preferences(private: Path, preferences: Preferences) -> None:

@@ -47,21 +47,22 @@ def remedies_of(state: RunState, config: RunConfig, told: SessionSettings) -> li
         found.append(
             Remedy(
                 title="Resume with gradient checkpointing",
-                text="Computes activations twice to keep fewer of them: about half the memory for "
-                "1.3 times the time. The updates stay the same.",
+                text="Recomputes activations instead of storing them: about half the memory, 1.3 "
+                "times the time. Updates stay the same.",
                 session=keeping.told(),
             )
         )
-    context = settings.data.context_length or 0
+    context = settings.data.sequence_length or 0
     if half is None and context >= 2 * SHORTEST_CONTEXT:
         found.append(
             Remedy(
-                title="Fork with half the context",
-                text=f"A new run from the last checkpoint with rows of {context // 2:,} tokens and "
-                "twice the accumulation. A run keeps its context, so this run cannot.",
+                title="Fork with half the sequence length",
+                text=f"A new run from the last checkpoint with sequences of {context // 2:,} "
+                "tokens and twice the gradient accumulation. A run cannot change its own sequence "
+                "length.",
                 changes={
-                    "data.context_length": context // 2,
-                    "batch.accumulation": 2 * settings.batch.cut[1],
+                    "data.sequence_length": context // 2,
+                    "batch.gradient_accumulation_steps": 2 * settings.batch.cut[1],
                 },
             )
         )
@@ -71,8 +72,8 @@ def remedies_of(state: RunState, config: RunConfig, told: SessionSettings) -> li
 def _half(settings: TrainingSettings, half: SessionSettings) -> Remedy:
     rows, accumulation = settings.batch.cut
     return Remedy(
-        title="Resume with half the batch",
-        text=f"Goes on from the last checkpoint with {rows:,} {'row' if rows == 1 else 'rows'} at "
-        f"once, accumulated {accumulation:,} times. The updates see the same text as before.",
+        title="Resume with half the batch size",
+        text=f"Continues from the last checkpoint with batch size {rows:,} and {accumulation:,} "
+        "gradient accumulation steps. Updates stay the same.",
         session=half.told(),
     )

@@ -47,8 +47,8 @@ class Calibration:
         matrix_speed: a sentence about the matrix products.
         save_seconds: of a checkpoint; None where the disk has no room for one.
         peak_memory_of_save: as `peak_memory`, while it was written.
-        split: rows and accumulation of the same updates with which no micro-batch holds a Mac's
-            GPU for too long; None where none does.
+        split: batch size and accumulation of the same updates with which no micro-batch holds a
+            Mac's GPU for too long; None where none does.
     """
 
     seconds_per_step: float
@@ -67,9 +67,9 @@ class Calibration:
         if self.split is None:
             return None
         return (
-            "A micro-batch keeps the GPU busy for so long that macOS may end the run. Set Rows to "
-            f"{self.split['rows']:,} and Accumulation to {self.split['accumulation']:,}: the "
-            "updates are the same."
+            "One micro-batch keeps the GPU busy for so long that macOS may end the run. Set Batch "
+            f"size to {self.split['batch_size']:,} and Gradient accumulation steps to "
+            f"{self.split['gradient_accumulation_steps']:,}; updates stay the same."
         )
 
 
@@ -212,10 +212,9 @@ def _split(config: RunConfig, setup: Setup, seconds: float) -> dict[str, int] | 
     )
     if rows == rows_now:
         return None
-    told = for_session(config, SessionSettings(), SessionSettings(rows=rows)).told()
-    return {"rows": rows, "accumulation": accumulation} | {
-        name: told[name] for name in ("rows", "accumulation") if name in told
-    }
+    told = for_session(config, SessionSettings(), SessionSettings(batch_size=rows)).told()
+    cut = {"batch_size": rows, "gradient_accumulation_steps": accumulation}
+    return {name: told.get(name, value) for name, value in cut.items()}
 
 
 def _evaluation_speed(setup: Setup, settings: TrainingSettings) -> float | None:
@@ -230,7 +229,7 @@ def _evaluation_speed(setup: Setup, settings: TrainingSettings) -> float | None:
     evaluate(
         setup.loaded,
         [few],
-        context_length=settings.data.context_length or setup.data.order.context_length,
+        context_length=settings.data.sequence_length or setup.data.order.context_length,
         compute_dtype=setup.compute_dtype,
         head=setup.gradient_step.head,
         streams=settings.compute.threads,

@@ -220,10 +220,10 @@ class ContinuedPretraining:
         resume = f"cpt-studio resume {self._config.name}"
         half = smaller(self._config, self._told)
         if half is not None:
-            return f"To go on with half the batch: `{resume} --rows {half.rows}`."
+            return f"To resume with half the batch size: `{resume} --batch-size {half.batch_size}`."
         if not in_session(self._config, self._told).settings.compute.gradient_checkpointing:
-            return f"To go on with less memory: `{resume} --gradient-checkpointing`."
-        return "Fork it with a shorter context, or use lora in place of full."
+            return f"To resume with less memory: `{resume} --gradient-checkpointing`."
+        return "Fork it with a shorter sequence length, or use lora instead of full."
 
     def _gone(self) -> Ending:
         return Ending("failed", f"The run directory {self._run_directory} was deleted.")

@@ -97,13 +97,13 @@ def fill_in(
     settings = _filled_apart_from_cut(settings, model, network, machine, given_method)
     data, batch, compute = settings.data, settings.batch, settings.compute
     kinds = _kinds(settings, model, network)
-    context = data.context_length or min(model.context_limit or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    context = data.sequence_length or min(model.context_limit or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
     rows, accumulation = batch.cut
     wanted = Cut(kinds[0], context, rows, accumulation, bool(compute.gradient_checkpointing))
-    shorter = [context] if data.context_length else list(contexts(context))
+    shorter = [context] if data.sequence_length else list(contexts(context))
     free = Freedom(
-        rows=batch.rows is None and batch.accumulation is None,
-        accumulation=batch.accumulation is None,
+        rows=batch.size is None and batch.gradient_accumulation_steps is None,
+        accumulation=batch.gradient_accumulation_steps is None,
         checkpointing=compute.gradient_checkpointing is None,
     )
     # Where the choice is free, full training takes its whole rows or is not chosen.
@@ -209,11 +209,11 @@ def _choices(
             f"Adapters on experts take several times the memory. To train them, too, name them: "
             f"{', '.join(dict.fromkeys(experts))}.",
         )
-    if given.data.context_length is None:
-        yield Choice("data.context_length", f"{cut.context:,}", _about_context(wanted, cut, gauge))
-    if given.batch.rows is None and given.batch.accumulation is None:
+    if given.data.sequence_length is None:
+        yield Choice("data.sequence_length", f"{cut.context:,}", _about_context(wanted, cut, gauge))
+    if given.batch.size is None and given.batch.gradient_accumulation_steps is None:
         yield Choice(
-            "batch.rows", f"{cut.rows:,} x {cut.accumulation:,}", _about_rows(wanted, cut, gauge)
+            "batch.size", f"{cut.rows:,} x {cut.accumulation:,}", _about_rows(wanted, cut, gauge)
         )
     if given.compute.gradient_checkpointing is None:
         value = "on" if cut.checkpointing else "off"

@@ -269,7 +269,7 @@ class TrainingLoop:
             result = evaluate(
                 setup.loaded,
                 setup.data.evaluation,
-                context_length=settings.data.context_length or 0,
+                context_length=settings.data.sequence_length or 0,
                 compute_dtype=setup.compute_dtype,
                 head=setup.gradient_step.head,
                 streams=settings.compute.threads,

@@ -106,9 +106,12 @@ def _way(filled: Filled, cut: Cut, steps: tuple[Step, ...], sentence: str | None
     given = filled.given
     whole = {
         "method.kind": (given.method.kind, cut.kind),
-        "data.context_length": (given.data.context_length, cut.context),
-        "batch.rows": (given.batch.rows, cut.rows),
-        "batch.accumulation": (given.batch.accumulation, cut.accumulation),
+        "data.sequence_length": (given.data.sequence_length, cut.context),
+        "batch.size": (given.batch.size, cut.rows),
+        "batch.gradient_accumulation_steps": (
+            given.batch.gradient_accumulation_steps,
+            cut.accumulation,
+        ),
         "compute.gradient_checkpointing": (
             given.compute.gradient_checkpointing,
             cut.checkpointing,
@@ -130,7 +133,7 @@ def _steps(now: Cut, then: Cut, gauge: Gauge) -> Iterator[Step]:
         yield Step(
             f"{_counted(then.rows)} at once, accumulated {times:,} times",
             "The updates see the same text.",
-            {"batch.rows": then.rows, "batch.accumulation": times},
+            {"batch.size": then.rows, "batch.gradient_accumulation_steps": times},
             gauge.needed(now),
         )
     if then.checkpointing != now.checkpointing:
@@ -146,7 +149,10 @@ def _steps(now: Cut, then: Cut, gauge: Gauge) -> Iterator[Step]:
         yield Step(
             f"Rows of {then.context:,} tokens, accumulated {then.accumulation:,} times",
             "The model sees less of a long document at once. An update keeps its tokens.",
-            {"data.context_length": then.context, "batch.accumulation": then.accumulation},
+            {
+                "data.sequence_length": then.context,
+                "batch.gradient_accumulation_steps": then.accumulation,
+            },
             gauge.needed(now),
         )
     if then.kind != now.kind:

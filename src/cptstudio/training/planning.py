@@ -390,14 +390,14 @@ def _about_model(plan: Plan) -> list[Finding]:
     settings, model = plan.settings, plan.model
     size = plan.corpora[0].token_store(plan.tokenizer_hash).tokenizer.vocabulary_size
     about_model = template_warning(size, model.embedding_rows, model.path)
-    context = settings.data.context_length or 0
+    context = settings.data.sequence_length or 0
     found = []
     if model.context_limit is not None and context > model.context_limit:
         found.append(
             Finding(
                 f"The context of {context:,} tokens is longer than the {model.context_limit:,} "
                 "that the model was made for; it has not learned such positions.",
-                "data.context_length",
+                "data.sequence_length",
             )
         )
     about_model += known_differences(read_model_config(model.path), context)
@@ -471,7 +471,7 @@ def _about_resources(plan: Plan) -> Iterator[Finding]:
             text += f". The smallest machine that it fits on: {bigger.name}"
         if way.fits:
             text += f". “Make it fit” brings it to {way.steps[-1].memory_bytes / 1e9:,.1f} GB"
-        yield Finding(f"{text}.", "batch.rows")
+        yield Finding(f"{text}.", "batch.size")
     if plan.disk_free is not None and plan.disk_needed > plan.disk_free:
         yield Finding(
             f"The checkpoints need about {plan.disk_needed / 1e9:.1f} GB of disk, and "

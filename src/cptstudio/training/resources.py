@@ -139,7 +139,7 @@ def estimate_memory(
     streams = _streams(trained, settings, machine)
     sizes = _sizes(model)
     found = None
-    if not _is_plain(sizes, network, settings.data.context_length or 0):
+    if not _is_plain(sizes, network, settings.data.sequence_length or 0):
         found = _by_its_graph(model, settings, on_cpu, streams)
     if found is not None:
         kept, passing = found
@@ -202,7 +202,7 @@ def _by_its_graph(
         "trust_remote_code": settings.model.trust_remote_code,
         "method": settings.method.model_dump(exclude={"alpha", "embedding_learning_rate"}),
         "rows": settings.batch.cut[0],
-        "length": settings.data.context_length,
+        "length": settings.data.sequence_length,
         "streams": streams,
         "dtype": settings.compute.dtype,
         "gpu": not on_cpu,
@@ -260,7 +260,7 @@ def _is_plain(sizes: _Sizes, network: NetworkFacts, context: int) -> bool:
 
 def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> tuple[float, float]:
     """How many numbers exist at the end of the backward pass, and are needed in passing."""
-    context = settings.data.context_length or 0
+    context = settings.data.sequence_length or 0
     tokens = settings.batch.cut[0] * context
     layer = (
         HIDDEN_ARRAYS * sizes.hidden
@@ -305,7 +305,7 @@ def _blocks(
     sizes: _Sizes, settings: TrainingSettings, streams: int, on_cpu: bool, number: int
 ) -> float:
     """Bytes of the scores that attention in blocks works on at once."""
-    context, rows = settings.data.context_length or 0, settings.batch.cut[0]
+    context, rows = settings.data.sequence_length or 0, settings.batch.cut[0]
     if attention_of(sizes.head_size, settings, on_cpu) != "blocks" or not sizes.heads:
         return 0.0
     if not on_cpu:
@@ -320,7 +320,7 @@ def _head(
 ) -> tuple[float, float]:
     """Bytes of logits and of the head's gradient on all streams."""
     words = model.vocabulary_size or 0
-    tokens = settings.batch.cut[0] * (settings.data.context_length or 0) / streams
+    tokens = settings.batch.cut[0] * (settings.data.sequence_length or 0) / streams
     trained = settings.method.kind == "full" or settings.method.train_embeddings
     all_logits = 4 * words * tokens
     if on_cpu:

@@ -168,7 +168,7 @@ def check_reading(config: RunConfig, checkpoint: Path) -> None:
     """
     if config.configuration_reading == "normalized":
         return
-    found = _differences(config, config.settings.data.context_length or 0)
+    found = _differences(config, config.settings.data.sequence_length or 0)
     if found:
         # Another base than it was trained on says nothing about it.
         check_model(config, checkpoint.parent.parent)
@@ -192,7 +192,7 @@ def notes_on_parent(config: RunConfig) -> list[str]:
         return []  # Deleted since, or moved.
     if former.configuration_reading == "normalized":
         return []
-    found = _differences(config, former.settings.data.context_length or 0)
+    found = _differences(config, former.settings.data.sequence_length or 0)
     return [
         f"The checkpoint of the run {config.parent.run!r} that this one starts from was trained "
         f"with {one}. This run computes with the right value, so its loss is higher at first."

@@ -100,7 +100,7 @@ def set_up(
         f"The corpus {name!r} has no validation documents, so it is not measured."
         for name in data.without_validation
     ]
-    notes += known_differences(loaded.config, settings.data.context_length)
+    notes += known_differences(loaded.config, settings.data.sequence_length)
     notes += notes_on_parent(config)
     return Setup(
         config=config,

@@ -45,9 +45,9 @@ class Cut:
         return settings.model_copy(
             update={
                 "method": settings.method.model_copy(update={"kind": self.kind}),
-                "data": settings.data.model_copy(update={"context_length": self.context}),
+                "data": settings.data.model_copy(update={"sequence_length": self.context}),
                 "batch": settings.batch.model_copy(
-                    update={"rows": self.rows, "accumulation": self.accumulation}
+                    update={"size": self.rows, "gradient_accumulation_steps": self.accumulation}
                 ),
                 "compute": settings.compute.model_copy(
                     update={

@@ -142,7 +142,7 @@ def row_order(
 ) -> RowOrder:
     """The order of training for resolved settings."""
     data = settings.data
-    assert data.context_length is not None and data.replay_share is not None
+    assert data.sequence_length is not None and data.replay_share is not None
     rows, accumulation = settings.batch.cut
     members = [
         MixtureMember(use.name, corpus.token_store(tokenizer_hash), use.role, use.weight)
@@ -151,7 +151,7 @@ def row_order(
     ]
     return build_row_order(
         members,
-        context_length=data.context_length,
+        context_length=data.sequence_length,
         packing=data.packing,
         rows_per_batch=rows,
         seed=settings.seed,
@@ -176,7 +176,7 @@ def _evaluation_set(
             tokenizer_hash,
             lambda: load_tokenizer(config.model_path),
             max_tokens=limit,
-            window_tokens=settings.data.context_length,
+            window_tokens=settings.data.sequence_length,
         )
     counted = [document for document in documents if len(document.tokens)]
     return EvaluationSet(use.name, use.role, counted, store.tokenizer.start)

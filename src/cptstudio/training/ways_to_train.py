@@ -55,10 +55,10 @@ def _one_sequence(
             "model": {"path": str(model.path)},
             "data": {
                 "corpora": [{"name": "any"}],
-                "context_length": min(model.context_limit or SEQUENCE, SEQUENCE),
+                "sequence_length": min(model.context_limit or SEQUENCE, SEQUENCE),
             },
             "method": {"kind": kind},
-            "batch": {"rows": 1, "accumulation": 1},
+            "batch": {"size": 1, "gradient_accumulation_steps": 1},
             "compute": {"gradient_checkpointing": again, "threads": 1},
         }
     )

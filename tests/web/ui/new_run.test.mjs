@@ -31,7 +31,7 @@ test("the step that is shown is the address's, else the first one with something
 
 test("every field has a step", () => {
   const of = ["model", "model.path", "model.trust_remote_code", "data", "data.corpora.0.weight", "data.replay_share",
-    "data.context_length", "length", "optimizer.learning_rate", "name", "machine", "fit"].map(stepOfSetting);
+    "data.sequence_length", "length", "optimizer.learning_rate", "name", "machine", "fit"].map(stepOfSetting);
   assert.deepEqual(of, ["model", "model", "training", "data", "data", "data", "training", "training", "training",
     "review", "review", "review"]);
 });
@@ -77,13 +77,13 @@ test("the plan in a few words", () => {
     memory_room_bytes: 20e9, steps: 120, tokens: 61_440,
     disk_needed_bytes: 2e9, disk_free_bytes: null, evaluation_part: 0.5 });
   assert.deepEqual(shortPlan(facts, 2).map((one) => `${one.title}: ${one.text}`),
-    ["Memory: 434 MB of 25.3 GB", "Time: 6 min 00 s", "Steps: 120 · 61.4 k tokens", "Disk: 2.0 GB"]);
+    ["Memory: 434 MB of 25.3 GB", "Time: 6 min 00 s", "Steps: 120 · 61.4k tokens", "Disk: 2.0 GB"]);
   assert.equal(shortPlan(facts, null)[1]?.text, "not measured");
   assert.equal(shortPlan({ ...facts, disk_free_bytes: 1e9 }, null)[3]?.judgement, "too-much");
 });
 
 test("a preset decides about its settings alone, and is known again", () => {
-  const own = { ...BOTH, "batch.rows": 2 };
+  const own = { ...BOTH, "batch.size": 2 };
   for (const preset of PRESETS) {
     const values = withPreset({ ...own, length: "7 steps", "method.kind": "dora" }, preset);
     assert.equal(presetOf(values)?.id, preset.id);

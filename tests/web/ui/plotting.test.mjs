@@ -65,5 +65,5 @@ test("x axes", () => {
   assert.deepEqual(["tokens", "time", "step", undefined, "", "toString"].map(xAxis),
     ["tokens", "time", "step", "step", "step", "step"]);
   const { format, tick } = X_AXES.step;
-  assert.deepEqual([format(1234), tick?.(0.5), tick?.(1234), tick?.(123_456)], ["1,234", "", "1,234", "123 k"]);
+  assert.deepEqual([format(1234), tick?.(0.5), tick?.(1234), tick?.(123_456)], ["1,234", "", "1,234", "123k"]);
 });

@@ -31,7 +31,7 @@ def workspace(tmp_path: Path) -> Workspace:
         made,
         "died",
         length="8 steps",
-        batch={"rows": 4},
+        batch={"size": 4},
         schedule={"kind": "constant"},
         checkpoints={"every": "3 steps"},
         evaluation={"every": "8 steps", "max_tokens": 300},
@@ -65,35 +65,36 @@ def test_one_press_goes_on_with_half_the_batch_and_another_trains_longer(
     page.goto("/runs/died")
     page.get_by_role("button", name="Start", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
-    notice = page.get_by_role("region", name="What may help")
+    notice = page.get_by_role("region", name="Suggested fixes")
     expect(notice).to_contain_text("Memory ran out", timeout=TRAINING)
     expect(page.get_by_role("banner").or_(page.locator("header.run-head")).last).to_contain_text(
         "The GPU ran out of memory, in step 6"
     )
-    expect(notice).to_contain_text("2 rows at once, accumulated 2 times")
+    expect(notice).to_contain_text("batch size 2 and 2 gradient accumulation steps")
     expect(notice.get_by_role("button")).to_have_text(
-        ["Resume with half the batch", "Resume with gradient checkpointing"]
+        ["Resume with half the batch size", "Resume with gradient checkpointing"]
     )
     expect(page.locator(".toast")).to_have_count(0)
     assert_accessible_in_all(page)
 
-    notice.get_by_role("button", name="Resume with half the batch").click()
+    notice.get_by_role("button", name="Resume with half the batch size").click()
     expect(page.locator(".run-head .state")).to_have_text("Completed", timeout=TRAINING)
     expect(notice).to_have_count(0)
     page.get_by_role("tab", name="Events").click()
     expect(page.get_by_role("tabpanel")).to_contain_text(
-        "Resumed from step-00000003, step 3 of 8. In this session: Rows 2, Accumulation 2."
+        "Resumed from step-00000003, step 3 of 8. In this session: Batch size 2, Gradient "
+        "accumulation steps 2."
     )
     page.get_by_role("tab", name="Configuration").click()
     told = page.get_by_role("table", name="Settings of the last session")
-    expect(told.get_by_role("row", name=re.compile("rows"))).to_contain_text("2")
-    assert read_config(directory).settings.batch.rows == 4
+    expect(told.get_by_role("row", name=re.compile("batch_size"))).to_contain_text("2")
+    assert read_config(directory).settings.batch.size == 4
 
     # Its schedule is constant, so longer is a resume.
     page.get_by_role("button", name="Train longer").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("as if it had been longer from the start")
-    dialog.get_by_label("Length in all").fill("11 steps")
+    dialog.get_by_label("Total training length").fill("11 steps")
     dialog.get_by_role("button", name="Resume from step-00000008").click()
     expect(page.locator(".facts")).to_contain_text("11 of 11", timeout=TRAINING)
     expect(page.locator(".run-head .state")).to_have_text("Completed", timeout=TRAINING)
@@ -103,6 +104,6 @@ def test_one_press_goes_on_with_half_the_batch_and_another_trains_longer(
     begun = [event for event in events if event["event"] in ("started", "resumed")]
     assert [event.get("overrides") for event in begun] == [
         None,
-        {"rows": 2, "accumulation": 2},
-        {"length": "11 steps", "rows": 2, "accumulation": 2},
+        {"batch_size": 2, "gradient_accumulation_steps": 2},
+        {"length": "11 steps", "batch_size": 2, "gradient_accumulation_steps": 2},
     ]

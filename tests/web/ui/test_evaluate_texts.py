@@ -178,7 +178,7 @@ def test_a_suite_is_made_run_and_its_differences_marked(lab: Lab, page: Page) ->
     expect(dialog).to_contain_text("Give the suite a name.")
     dialog.get_by_label("Name").fill("basics")
     dialog.get_by_label("Prompts, one a line").fill("\n".join([*PROMPTS, PAYLOADS[0]]))
-    dialog.get_by_label("Most tokens").fill("12")
+    dialog.get_by_label("Max tokens").fill("12")
     assert_accessible_in_all(page)
     dialog.get_by_role("button", name="Save the suite").click()
     expect(page.get_by_role("radio", name="basics")).to_be_checked()

@@ -60,7 +60,7 @@ def test_the_steps_of_a_new_run(view: Page) -> None:
         assert_accessible(view)
         if step == "Training":
             view.get_by_role("button", name="About Length").click()
-            expect(view.get_by_text("An epoch is one pass over the domain")).to_be_visible()
+            expect(view.get_by_text("An epoch is one pass over the domain corpora")).to_be_visible()
             assert_accessible(view)
             view.keyboard.press("Escape")
         if step != "Review":

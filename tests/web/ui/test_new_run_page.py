@@ -76,16 +76,16 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     expect(page.get_by_text("Choose a base model and a corpus to start.")).to_be_visible()
     choose_model_and_corpora(page)
     expect(page.get_by_role("radio", name="toy")).to_have_accessible_description(
-        re.compile(r"35 k parameters · 140 kB · llama · context 128.*no license named")
+        re.compile(r"35k parameters · 140 kB · llama · context 128.*no license named")
     )
     expect(page.get_by_role("radio", name="toy")).to_have_accessible_description(
         re.compile(r"Full good fit · .*LoRA good fit · .*QLoRA good fit · ")
     )
     # The unit that is typed counts, and the menu says so.
-    page.get_by_label("Length", exact=True).fill("6 steps")
-    expect(page.get_by_label("Length: unit")).to_have_value("steps")
-    page.get_by_role("textbox", name="Context length").fill("32")
-    page.get_by_label("Rows", exact=True).fill("2")
+    page.get_by_label("Training length", exact=True).fill("6 steps")
+    expect(page.get_by_label("Training length: unit")).to_have_value("steps")
+    page.get_by_role("textbox", name="Sequence length").fill("32")
+    page.get_by_label("Batch size", exact=True).fill("2")
     page.get_by_label("Learning rate", exact=True).fill("0,003")
     page.get_by_label("Replay share", exact=True).fill("25%")
     expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
@@ -105,7 +105,7 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     machine.fill("")
     expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("of this machine's")
     page.get_by_role("button", name="Evaluation", exact=True).click()
-    page.get_by_role("textbox", name="Evaluation size").fill("500")
+    page.get_by_role("textbox", name="Tokens per evaluation").fill("500")
     name = page.get_by_label("Name of the run")
     expect(name).to_have_value("domain-toy-1")
     name.fill("first")
@@ -130,7 +130,7 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
 
     page.goto(f"{FORM}&from=first")
     expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
-    expect(page.get_by_label("Length", exact=True)).to_have_value("6")
+    expect(page.get_by_label("Training length", exact=True)).to_have_value("6")
     name = page.get_by_label("Name of the run")
     expect(name).to_have_value("domain-toy-1")
     name.fill("first")
@@ -142,7 +142,7 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
 def make_it_fit(page: Page) -> None:
     """Rows that do not fit another machine are made to, by one click, and an update stays."""
     page.get_by_label("Plan for another machine").fill("8 GB")
-    page.get_by_label("Rows", exact=True).fill("65536")
+    page.get_by_label("Batch size", exact=True).fill("65536")
     memory = page.locator(".plan-share", has_text="Memory")
     expect(memory).to_contain_text("Won't fit")
     fit = page.get_by_role("region", name="Make it fit")
@@ -152,7 +152,7 @@ def make_it_fit(page: Page) -> None:
     fit.get_by_role("button", name="Make it fit").click()
     expect(memory).to_contain_text("OK")
     expect(fit).to_have_count(0)
-    rows = int(page.get_by_label("Rows", exact=True).input_value())
+    rows = int(page.get_by_label("Batch size", exact=True).input_value())
     assert rows < 65536 and 65536 % rows == 0
 
 
@@ -175,7 +175,7 @@ def test_step_by_step_back_and_forth(page: Page, studio: RunningServer) -> None:
     expect(domain).to_be_focused()
     domain.check()
     page.get_by_role("button", name="Next: Training").click()
-    length = page.get_by_label("Length", exact=True)
+    length = page.get_by_label("Training length", exact=True)
     presets = page.get_by_role("group", name="Preset")
     expect(presets.get_by_role("radio", name="Standard")).to_be_checked()
     presets.get_by_role("radio", name="Quick try").check()
@@ -195,7 +195,7 @@ def test_step_by_step_back_and_forth(page: Page, studio: RunningServer) -> None:
     expect(length).to_have_value("soon")
     length.fill("4 steps")
     page.get_by_role("button", name="About Length").click()
-    expect(page.get_by_text("An epoch is one pass over the domain")).to_be_visible()
+    expect(page.get_by_text("An epoch is one pass over the domain corpora")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="About Length")).to_be_focused()
     told = re.compile(r"^\d+ warnings")
@@ -274,9 +274,9 @@ def test_a_field_and_its_run_agree_in_any_locale(
         ("Learning rate", "1,000", "“1,000” can be read as 1000 or as 1. Write one of these."),
         ("Learning rate", "0x10", "Enter a number above 0 and at most 1."),
         ("Learning rate", "--", "Enter a number above 0 and at most 1."),
-        ("Rows", "1.000", "“1.000” can be read as 1000 or as 1. Write one of these."),
-        ("Rows", "2,5", "Enter a whole number from 1 to 65,536."),
-        ("Length", "1,000", "“1,000” can be read as 1000 or as 1. Write one of these."),
+        ("Batch size", "1.000", "“1.000” can be read as 1000 or as 1. Write one of these."),
+        ("Batch size", "2,5", "Enter a whole number from 1 to 65,536."),
+        ("Training length", "1,000", "“1,000” can be read as 1000 or as 1. Write one of these."),
     ):
         field = page.get_by_label(label, exact=True)
         before = field.input_value()
@@ -319,8 +319,8 @@ def test_a_fresh_link_begins_anew_and_a_reload_keeps_the_draft(page: Page) -> No
 def test_start_asks_before_what_cannot_fit(page: Page, studio: RunningServer) -> None:
     directory = Workspace(studio.workspace).run("huge")
     page.goto(FORM)
-    data = small_settings()["data"] | {"context_length": 1_048_576}
-    import_settings(page, small_settings(batch={"rows": 65_536}, data=data))
+    data = small_settings()["data"] | {"sequence_length": 1_048_576}
+    import_settings(page, small_settings(batch={"size": 65_536}, data=data))
     page.get_by_label("Name of the run").fill("huge")
     expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("Won't fit")
     page.get_by_role("button", name="Start", exact=True).click()
@@ -413,7 +413,7 @@ def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:
     page.goto(f"{FORM}&from=parent&checkpoint=step-00000003")
     expect(page.get_by_role("heading", name="Fork of parent")).to_be_visible()
     # Half of it is what goes on where memory ran out with one row.
-    expect(page.get_by_role("textbox", name="Context length")).to_be_enabled()
+    expect(page.get_by_role("textbox", name="Sequence length")).to_be_enabled()
     expect(page.get_by_role("radio", name=re.compile("^toy"))).to_be_disabled()
     page.get_by_label("Learning rate", exact=True).fill("0,001")
     page.get_by_label("Name of the run").fill("child")
@@ -475,15 +475,15 @@ def test_problems_stand_at_their_fields(page: Page) -> None:
     expect(summary).to_have_count(0)
     role_of(page, "domain").select_option("evaluation")
     expect(page.get_by_role("group", name="Corpora")).to_contain_text(
-        "Give at least one corpus the role domain."
+        "Give at least one corpus the domain role."
     )
     # A group that is closed opens nothing, but a field with a problem is there.
     role_of(page, "domain").select_option("domain")
     group = page.get_by_role("button", name=re.compile("^Schedule"))
     group.click()
-    page.get_by_label("Warm-up", exact=True).fill("soon")
+    page.get_by_label("Warmup", exact=True).fill("soon")
     group.click()
-    expect(page.get_by_label("Warm-up", exact=True)).to_have_accessible_description(
+    expect(page.get_by_label("Warmup", exact=True)).to_have_accessible_description(
         re.compile("Enter a number")
     )
 
@@ -532,7 +532,7 @@ def test_yaml_out_and_in(page: Page, tmp_path: Path) -> None:
     page.get_by_label("YAML", exact=True).fill("model: {path: toy}\nnonsense: 1\n")
     page.get_by_role("button", name="Take these settings").click()
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
-        "nonsense: There is no such field."
+        "nonsense: Unknown field."
     )
 
 
@@ -541,7 +541,7 @@ def test_the_time_is_measured(page: Page) -> None:
     import_settings(page, small_settings())
     page.get_by_role("button", name="Estimate time").click()
     expect(page.locator("[data-fact=time]")).to_contain_text("about")
-    page.get_by_role("textbox", name="Context length").fill("64")
+    page.get_by_role("textbox", name="Sequence length").fill("64")
     expect(page.locator("[data-fact=time]")).to_contain_text("other settings")
 
 

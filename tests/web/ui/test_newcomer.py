@@ -83,7 +83,7 @@ def test_from_an_empty_workspace_to_a_text_of_the_first_run(
     # A run that goes on deletes the checkpoint that is the newest now.
     expect(page.get_by_text("Completed 50 steps.").first).to_be_visible(timeout=LONG)
     page.get_by_role("button", name="Test", exact=True).click()
-    page.get_by_role("menuitem", name=re.compile("In the playground")).click()
+    page.get_by_role("menuitem", name=re.compile("Playground: ")).click()
     page.get_by_role("button", name="Generate", exact=True).click(timeout=LONG)
     expect(page.locator(".made-text")).to_have_count(2, timeout=LONG)
     for made in page.locator(".made-text").all():

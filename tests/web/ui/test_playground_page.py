@@ -67,7 +67,7 @@ def test_from_a_checkpoint_to_texts_side_by_side(lab: Lab) -> None:
         "Recommended for base models: temperature 0.8, top-p 0.95, repetition penalty 1.1"
     )
     sampling.click()
-    page.get_by_label("Most tokens").fill("24")
+    page.get_by_label("Max tokens").fill("24")
     page.get_by_role("button", name="Deterministic").click()
     expect(page.get_by_role("button", name="Deterministic")).to_have_attribute(
         "aria-pressed", "true"

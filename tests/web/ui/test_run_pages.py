@@ -204,7 +204,7 @@ def test_the_curves_are_the_file(page: Page, workspace: Workspace) -> None:
         page.get_by_role("radio", name=axis).check()
         expect(page).to_have_url(re.compile(f"x={axis.lower()}"))
         wait_for(lambda last=last: table(page, "Loss")[1][-1][0] == last, f"the axis {axis}")
-    page.get_by_label("Logarithmic loss").check()
+    page.get_by_label("Log-scale loss").check()
     page.get_by_label("Clip outliers").check()
     expect(page).to_have_url(re.compile("log=1&clip=1"))
 
@@ -249,7 +249,7 @@ def test_dragging_zooms_into_the_url(page: Page) -> None:
     page.mouse.up()
     expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
     wait_for(lambda: 40 <= len(drawn(page)) <= 60, "a quarter of the steps")
-    page.get_by_role("button", name="Show everything").first.click()
+    page.get_by_role("button", name="Reset zoom").first.click()
     wait_for(lambda: len(drawn(page)) == 200, "the whole curve")
 
 
@@ -365,7 +365,7 @@ def test_tabs_notes_and_the_log(page: Page, workspace: Workspace) -> None:
         search.get_by_role("button", name="Download").click()
     assert Path(taken.value.path()).read_bytes() == log.read_bytes()
     page.get_by_role("tab", name="Configuration").click()
-    expect(page.get_by_role("table", name="Settings", exact=True)).to_contain_text("batch.rows")
+    expect(page.get_by_role("table", name="Settings", exact=True)).to_contain_text("batch.size")
     page.get_by_role("tab", name="Events").click()
     expect(page.get_by_text("All steps are done.").last).to_be_visible()
     page.goto("/runs")
@@ -381,7 +381,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     page.context.grant_permissions(["notifications"])
     page.goto("/runs/waiting")
     page.get_by_role("button", name="Notify me when a run ends").click()
-    expect(page.get_by_role("button", name="Do not notify me when a run ends")).to_be_visible()
+    expect(page.get_by_role("button", name="Don't notify me when a run ends")).to_be_visible()
     state = page.get_by_role("main").locator(".state").first
     expect(state).to_have_text("Prepared")
     page.get_by_role("button", name="Start", exact=True).click()
@@ -399,10 +399,10 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     page.get_by_role("button", name="Fork", exact=True).click()
     dialog = page.get_by_role("dialog", name="Fork waiting")
     assert_accessible_in_all(page)
-    dialog.get_by_label("Name of the new run").fill("waiting")
+    dialog.get_by_label("New run name").fill("waiting")
     dialog.get_by_role("button", name="Start the fork").click()
     expect(dialog.get_by_role("alert")).to_be_visible()
-    dialog.get_by_label("Name of the new run").fill("branch")
+    dialog.get_by_label("New run name").fill("branch")
     rate = dialog.get_by_label("Learning rate")
     rate.fill("1,000")
     dialog.get_by_role("button", name="Start the fork").click()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 PAGES = {
     "Data": "No corpora yet",
-    "Settings": "Look for training started elsewhere",
+    "Settings": "Detect other training",
     "New run": "Base model",
     "Evaluate": "Evaluate",
 }

@@ -17,7 +17,7 @@ expect.set_options(timeout=PATIENCE * 1000)
 def test_preferences_are_kept(page: Page, studio: RunningServer) -> None:
     private = Workspace(studio.workspace).private
     page.goto("/settings")
-    awake = page.get_by_label("Stay awake while training")
+    awake = page.get_by_label("Prevent sleep while training")
     expect(awake).to_be_checked()
     awake.uncheck()
     expect(page.locator("[data-preference=prevent_sleep]")).to_contain_text("Saved")

@@ -148,9 +148,9 @@ def start_the_run(page: Page) -> None:
     settings = (
         "model: {path: demo-base}\n"
         "data: {corpora: [{name: manual}, {name: python-documentation, role: replay}], "
-        "context_length: 32}\n"
+        "sequence_length: 32}\n"
         "length: 20000 steps\n"
-        "batch: {rows: 1}\n"
+        "batch: {size: 1}\n"
         "evaluation: {every: 400 steps, max_tokens: 300}\n"
         "checkpoints: {every: 5000 steps}\n"
     )
@@ -165,7 +165,7 @@ def start_the_run(page: Page) -> None:
 
 
 def look_at_the_dialogs_of_a_living_run(page: Page) -> None:
-    for name in ("Kill", "Stop and save"):
+    for name in ("Force stop", "Stop and save"):
         page.get_by_role("button", name=name, exact=True).click()
         expect(page.get_by_role("dialog")).to_be_visible()
         assert_accessible_in_all(page)
@@ -231,7 +231,7 @@ def test_from_a_folder_to_a_deleted_fork(journey: Journey) -> None:
 def fork_compare_and_delete(journey: Journey, page: Page) -> None:
     page.get_by_role("button", name="Fork", exact=True).click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Name of the new run").fill("second")
+    dialog.get_by_label("New run name").fill("second")
     dialog.get_by_label("Learning rate").fill("1e-5")
     dialog.get_by_role("button", name="Start the fork").click()
     page.wait_for_url("**/runs/second")

@@ -74,16 +74,18 @@ class DroppedQuery(ReadsNumbers, extra="forbid"):
 
 
 class RowsQuery(ReadsNumbers, extra="forbid"):
-    """Which rows, as which run would see them."""
+    """Which training sequences, as which run would see them."""
 
-    model: str = Field(min_length=1, max_length=4096, description="Id of a model.")
+    former_names = {"context_length": "sequence_length"}
+
+    model: str = Field(min_length=1, max_length=4096, description="ID of a model.")
     rows: int = Field(3, ge=1, le=20)
-    context_length: int = Field(512, ge=8, le=32_768)
+    sequence_length: int = Field(512, ge=8, le=32_768)
     packing: Packing = "concat"
     seed: Seed = 0
     first: int = Field(0, ge=0, le=10**9)
     document: int | None = Field(
-        None, ge=0, le=10**12, description="Begin with this document's first row."
+        None, ge=0, le=10**12, description="Start at this document's first sequence."
     )
 
 

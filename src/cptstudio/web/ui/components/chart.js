@@ -157,7 +157,7 @@ export function Chart(props) {
       h("h3", { id: `${id}-title` }, title),
       props.note,
       props.range && h("button", { type: "button", class: "button button-quiet button-small",
-        onClick: () => props.onZoom(null, null) }, "Show everything"),
+        onClick: () => props.onZoom(null, null) }, "Reset zoom"),
       h(Menu, {
         label: `${title}: table and export`, icon: "table", small: true, iconOnly: true,
         items: [

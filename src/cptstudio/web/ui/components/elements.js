@@ -45,14 +45,14 @@ export function stateWords(state) {
     completed: { words: "Completed", tone: "good", icon: "check" },
     stopped: { words: "Stopped", tone: "info", icon: "stop" },
     failed: { words: "Failed", tone: "bad", icon: "alert" },
-    killed: { words: "Killed", tone: "warn", icon: "kill" },
+    killed: { words: "Force-stopped", tone: "warn", icon: "kill" },
   });
   const others = /** @type {Record<string, any>} */ ({
-    prepared: { words: "Prepared", tone: "quiet", icon: "pause" },
+    prepared: { words: "Not started", tone: "quiet", icon: "pause" },
     running: { words: "Running", tone: "live" },
     stopping: { words: "Stopping", tone: "live" },
-    orphaned: { words: "Running without keeper", tone: "warn", icon: "alert" },
-    lost: { words: state.outcome ? `Lost; it reported: ${state.outcome}` : "Lost", tone: "warn", icon: "alert" },
+    orphaned: { words: "Running unattended", tone: "warn", icon: "alert" },
+    lost: { words: state.outcome ? `Lost (reported ${state.outcome})` : "Lost", tone: "warn", icon: "alert" },
     missing: { words: "Missing", tone: "bad", icon: "alert" },
   });
   return (state.name === "ended" ? ended[state.outcome || ""] : others[state.name])
@@ -67,12 +67,12 @@ export function stateWords(state) {
  */
 export function StateBadge({ state, stalled, queued, phase }) {
   if (queued != null) {
-    return h(Badge, { class: "state", tone: "info", icon: "pause", title: state.reason }, `Queued, place ${queued}`);
+    return h(Badge, { class: "state", tone: "info", icon: "pause", title: state.reason }, `Queued #${queued}`);
   }
   const { words: plain, tone, icon } = stateWords(state);
   const words = phase && phase.name !== "training" && state.name !== "orphaned" ? phase.title : plain;
   if (stalled) {
-    return h(Badge, { class: "state", tone: "warn", icon: "alert", title: state.reason }, `${words}, no sign of life`);
+    return h(Badge, { class: "state", tone: "warn", icon: "alert", title: state.reason }, `${words}, not responding`);
   }
   return h(Badge, { class: "state", tone, icon, title: state.reason }, words);
 }

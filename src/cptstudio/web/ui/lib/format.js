@@ -1,7 +1,7 @@
 /** Numbers as people read them. Everything absent is an en dash; nothing is invented. */
 
 export const ABSENT = "–";
-const LOCALE = "en";
+const LOCALE = "en-US";
 
 /** @param {any} value @returns {value is number} */
 const finite = (value) => typeof value === "number" && Number.isFinite(value);
@@ -26,12 +26,12 @@ export function integer(value) {
   return finite(value) ? Math.round(value).toLocaleString(LOCALE) : ABSENT;
 }
 
-/** A large count in short: 12.3 k, 4.5 M. @param {number | null | undefined} value */
+/** A large count in short: 12.3k, 4.5M. @param {number | null | undefined} value */
 export function count(value) {
   if (!finite(value)) return ABSENT;
   for (const [unit, size] of /** @type {[string, number][]} */ ([["T", 1e12], ["B", 1e9], ["M", 1e6], ["k", 1e3]])) {
     if (Math.abs(value) >= size) {
-      return `${(value / size).toLocaleString(LOCALE, { maximumSignificantDigits: 3 })} ${unit}`;
+      return `${(value / size).toLocaleString(LOCALE, { maximumSignificantDigits: 3 })}${unit}`;
     }
   }
   return value.toLocaleString(LOCALE, { maximumFractionDigits: 0 });
@@ -64,7 +64,7 @@ export function duration(seconds) {
 }
 
 /**
- * A rate: 1.2 k tokens/s, 3.4 MB/s.
+ * A rate: 1.2k tokens/s, 3.4 MB/s.
  *
  * @param {number | null | undefined} value per second
  * @param {string} unit "tokens", "bytes", "files", ...
@@ -80,7 +80,7 @@ export function rate(value, unit) {
 /** A point in time in the reader's own zone. @param {number | null | undefined} seconds Unix time */
 export function date(seconds) {
   if (!finite(seconds) || seconds <= 0) return ABSENT;
-  return new Date(seconds * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  return new Date(seconds * 1000).toLocaleString(LOCALE, { dateStyle: "medium", timeStyle: "short" });
 }
 
 /** How long ago, roughly. @param {number | null | undefined} seconds Unix time */
@@ -112,9 +112,9 @@ export function change(value, digits = 4) {
   return (value > 0 ? "+" : "−") + text;
 }
 
-/** A share of one as per cent. @param {number | null | undefined} value */
+/** A share of one in percent. @param {number | null | undefined} value */
 export function percent(value) {
-  return finite(value) ? `${(value * 100).toLocaleString(LOCALE, { maximumFractionDigits: 1 })} %` : ABSENT;
+  return finite(value) ? `${(value * 100).toLocaleString(LOCALE, { maximumFractionDigits: 1 })}%` : ABSENT;
 }
 
 /** A setting's value as it was recorded. @param {any} value @returns {string} */

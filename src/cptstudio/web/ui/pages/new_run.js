@@ -39,7 +39,7 @@ const LEADS = {
 const OWN_EDITOR = new Set(["model.path", "data.corpora"]);
 
 /** In which order people decide; basic settings that are not named here follow. */
-const ORDER = ["length", "method.kind", "optimizer.learning_rate", "data.context_length", "batch.rows",
+const ORDER = ["length", "method.kind", "optimizer.learning_rate", "data.sequence_length", "batch.size",
   "data.replay_share"];
 
 /** @param {import("../lib/settings_schema.js").Setting} setting */

@@ -99,7 +99,7 @@ function RunPage({ id }) {
     said.current = words || said.current;
   }, [words]);
   const total = live.planned_steps ?? data?.planned_steps;
-  const done = state?.alive && total ? `${Math.floor((100 * (live.step ?? data.step ?? 0)) / total)} % ` : "";
+  const done = state?.alive && total ? `${Math.floor((100 * (live.step ?? data.step ?? 0)) / total)}% ` : "";
   const doing = state?.alive ? (live.phase ?? data.phase)?.title ?? words : words;
   useEffect(() => {
     document.title = `${done}${id}${doing ? ` · ${doing}` : ""} · CPT Studio`;
@@ -108,15 +108,15 @@ function RunPage({ id }) {
   const nothing = gone || error?.status === 404;
   if (nothing) {
     return h("div", { class: "stack" }, h("h1", {}, id),
-      h("p", {}, "There is no such run any more: it was deleted, or its folder was moved."),
-      h("p", {}, h("a", { href: "/runs" }, "Go to the runs.")));
+      h("p", {}, "Run not found. It may have been deleted or moved."),
+      h("p", {}, h("a", { href: "/runs" }, "Go to Runs")));
   }
   if (!data) {
     // The curves are there first where the run's other files take longer to read.
     return [
       h("div", { class: "stack run-head-loading", key: "head" }, h("h1", {}, id),
         error ? h(Problem, { error, retry: reload }) : h("p", { class: "muted", "aria-busy": "true" },
-          "Loading the run…")),
+          "Loading…")),
       h(Curves, { series, run: UNKNOWN, key: "charts" }),
     ];
   }
@@ -141,7 +141,7 @@ function Curves({ series, run }) {
     return h(Problem, { error: series.error.value, retry: () => void series.load().catch(() => undefined) });
   }
   return h("div", { class: "charts" }, h("div", { class: "chart chart-large" },
-    h("p", { class: "chart-empty", "aria-busy": "true" }, "Loading the curves…")));
+    h("p", { class: "chart-empty", "aria-busy": "true" }, "Loading…")));
 }
 
 /**

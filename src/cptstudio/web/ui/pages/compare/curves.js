@@ -99,7 +99,7 @@ export function CompareCurves({ runs, baseline }) {
       h(XAxisChoice, { x }),
       h("label", {},
         h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }),
-        "Logarithmic loss")),
+        "Log-scale loss")),
     error && h(Problem, { error }),
     !drawn.length && !error && h("div", { class: "charts charts-few" },
       ["chart-large", "", ""].map((size, at) => h("div", { key: at, class: `chart ${size}` },

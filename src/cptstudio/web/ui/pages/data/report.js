@@ -90,9 +90,9 @@ export function ReportSections({ corpus }) {
     h(Suspicious, { report }));
 }
 
-/** A share in words; what is there is never "0 %". @param {number} share */
+/** A share in words; what is there is never "0%". @param {number} share */
 function shareInWords(share) {
-  return share > 0 && share < 0.001 ? "< 0.1 %" : percent(share);
+  return share > 0 && share < 0.001 ? "< 0.1%" : percent(share);
 }
 
 /** @param {Report} report */

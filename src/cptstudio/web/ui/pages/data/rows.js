@@ -38,7 +38,7 @@ export function RowsView({ corpus, tokenised, documents }) {
     const abort = new AbortController();
     setBusy(true);
     get(`/api/corpora/${encodeURIComponent(corpus)}/rows`,
-      { model, rows: AT_ONCE, context_length: context, packing, seed: 0, first, document: sought },
+      { model, rows: AT_ONCE, sequence_length: context, packing, seed: 0, first, document: sought },
       abort.signal).then(
       (answer) => {
         if (sought !== null) setQuery({ row: answer.first });

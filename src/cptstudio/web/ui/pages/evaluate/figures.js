@@ -5,12 +5,12 @@ import { saveCsv } from "../../lib/download.js";
 import { bits } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 
-/** A change with its sign in per cent. @param {number | null | undefined} share @param {number=} digits */
+/** A change with its sign in percent. @param {number | null | undefined} share @param {number=} digits */
 export function signedPercent(share, digits = 2) {
   if (typeof share !== "number" || !Number.isFinite(share)) return "–";
   const text = Math.abs(share * 100).toFixed(digits);
   const sign = /[1-9]/.test(text) ? (share > 0 ? "+" : "−") : "±";
-  return `${sign}${text} %`;
+  return `${sign}${text}%`;
 }
 
 /**

@@ -48,10 +48,10 @@ export function frontierWords(spots, domain, general) {
   const loss = trained.y - base.y;
   const between = spots.filter((spot) => spot.kind === "between").map((spot) => {
     const kept = gain > 0
-      ? `${Math.round(((base.x - spot.x) / gain) * 100)} % of the gain`
+      ? `${Math.round(((base.x - spot.x) / gain) * 100)}% of the gain`
       : `${signedPercent(spot.x / base.x - 1)} on ${domain}`;
     const forgot = loss > 0
-      ? `${Math.round(((spot.y - base.y) / loss) * 100)} % of what was forgotten`
+      ? `${Math.round(((spot.y - base.y) / loss) * 100)}% of the forgetting`
       : `${signedPercent(spot.y / base.y - 1)} on ${general}`;
     return `${spot.short}: ${kept}, ${forgot}.`;
   });

@@ -76,8 +76,8 @@ export function Calibration({ form, facts }) {
     perStep !== null && result.split && h("div", { class: "notice notice-warn" },
       h("div", { class: "stack" }, h("p", {}, result.advice),
         h(Button, { small: true, onClick: () => {
-          form.set("batch.rows", result.split.rows);
-          form.set("batch.accumulation", result.split.accumulation);
+          form.set("batch.size", result.split.batch_size);
+          form.set("batch.gradient_accumulation_steps", result.split.gradient_accumulation_steps);
         } }, "Use these"))),
     job !== null && job.state === "failed" && h(JobProgress, { job }),
     error !== null && h(Problem, { error }));

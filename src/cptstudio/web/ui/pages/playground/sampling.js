@@ -13,7 +13,7 @@ export const SEEDS = { name: "seeds", title: "Seeds at once", initial: 1, unit: 
   help: "More than one: a grid, a row for each seed, a column for each model." };
 
 const RECOMMENDED = { temperature: null, top_p: null, top_k: null, min_p: null, repetition_penalty: null,
-  repetition_context: null };
+  repetition_window: null };
 
 /** @type {readonly {title: string, hint: string, values: Record<string, string | null>}[]} */
 export const PRESETS = [

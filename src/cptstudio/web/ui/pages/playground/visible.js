@@ -22,9 +22,9 @@ export function spoken(text) {
 export function chance(value) {
   if (!Number.isFinite(value)) return "–";
   const percent = value * 100;
-  if (percent < 0.01) return "< 0.01 %";
-  if (percent > 99.99 && value < 1) return "> 99.99 %";
-  return `${percent.toFixed(percent >= 10 ? 1 : 2)} %`;
+  if (percent < 0.01) return "< 0.01%";
+  if (percent > 99.99 && value < 1) return "> 99.99%";
+  return `${percent.toFixed(percent >= 10 ? 1 : 2)}%`;
 }
 
 /** Which of five shades a probability has: 0 the most certain. @param {number} value */
@@ -34,4 +34,4 @@ export function shade(value) {
 }
 
 /** The shades in words. */
-export const SHADES = ["80 % and more", "50 to 80 %", "20 to 50 %", "5 to 20 %", "below 5 %"];
+export const SHADES = ["80% or more", "50–80%", "20–50%", "5–20%", "below 5%"];

@@ -48,10 +48,10 @@ function NextInQueue({ choose }) {
       setPause(value);
       choose(value);
     } }), h("span", {}, words));
-  return h("fieldset", { class: "choices" }, h("legend", {}, "The queue"),
+  return h("fieldset", { class: "choices" }, h("legend", {}, "Queue"),
     choice(false, ["Start the next run: ", h("b", { class: "break", key: "next" }, next.run)]),
-    choice(true, more ? `Pause the queue: ${next.run} and ${more} more keep waiting` : `Pause it: ${next.run} keeps `
-      + "waiting"));
+    choice(true, more ? `Pause the queue; “${next.run}” and ${more} more keep waiting`
+      : `Pause the queue; “${next.run}” keeps waiting`));
 }
 
 /** @param {any} run @param {Changed} changed */
@@ -59,17 +59,17 @@ async function stop(run, changed) {
   let answer;
   let pause = false;
   const yes = await confirm({
-    title: `Stop ${run.id}?`,
+    title: `Stop the run “${run.id}”?`,
     body: [
       h("p", { key: 1 },
-        "Training finishes the current step, writes a checkpoint, and ends. You can resume it exactly from there."),
+        "Training finishes the current step, saves a checkpoint, and stops. You can resume exactly where it left off."),
       h(NextInQueue, { key: 2, choose: (value) => { pause = value; } }),
     ],
     confirm: "Stop and save",
     action: async () => { answer = await post(`/api/runs/${run.id}/stop`, { pause_queue: pause }); },
   });
   if (yes) {
-    toast(`${run.id} was asked to stop. It saves a checkpoint first.`);
+    toast(`Stopping “${run.id}” – saving a checkpoint.`);
     changed(answer);
   }
 }
@@ -80,22 +80,22 @@ async function kill(run, changed) {
   let answer;
   let pause = false;
   const yes = await confirm({
-    title: `Kill ${run.id}?`,
+    title: `Force stop the run “${run.id}”?`,
     body: [
-      h("p", { key: 1 }, "The training ends at once, without a checkpoint."),
+      h("p", { key: 1 }, "Training ends immediately, without saving a checkpoint."),
       h("p", { key: 2 }, newest
-        ? `The last checkpoint is of step ${integer(newest.step)}; the run is at step ${integer(run.step)}. The steps `
-          + "in between have to be done again when it is resumed."
-        : "There is no checkpoint yet: all steps so far have to be done again."),
+        ? `The last checkpoint is at step ${integer(newest.step)}; the run is at step ${integer(run.step)}. `
+          + "Resuming repeats the steps in between."
+        : "There is no checkpoint yet, so all progress is lost."),
       h(NextInQueue, { key: 3, choose: (value) => { pause = value; } }),
     ],
-    confirm: "Kill it",
+    confirm: "Force stop",
     danger: true,
     action: async () => { answer = await post(`/api/runs/${run.id}/kill`, { confirmed: true, pause_queue: pause });
     },
   });
   if (yes) {
-    toast(`${run.id} was killed.`);
+    toast(`“${run.id}” was force-stopped.`);
     changed(answer);
   }
 }
@@ -105,20 +105,19 @@ async function start(run, changed) {
   const queue = somethingRuns(run.id);
   let answer;
   const yes = await confirm({
-    title: `Start ${run.id}?`,
+    title: `Start the run “${run.id}”?`,
     body: [
-      h("p", { key: 1 }, "The training begins with its configuration as it "
-        + `is${run.planned_steps ? `, ${integer(run.planned_steps)} steps` : ""}. It goes on when this page or the `
-        + "server is closed."),
-      queue && h("p", { key: 2 }, "Another run is training: this one is put into the queue and starts after it."),
+      h("p", { key: 1 }, `Training starts immediately${run.planned_steps ? ` (${integer(run.planned_steps)} steps)` : ""} and `
+        + "continues if you close this page or stop the server."),
+      queue && h("p", { key: 2 }, "Another run is training, so this one will be queued and start next."),
       h(Agreed, { run, key: "agreed" }),
       h(InferenceNotice, { key: 3 }),
     ],
-    confirm: queue ? "Put into the queue" : "Start",
+    confirm: queue ? "Add to queue" : "Start",
     action: async () => { answer = await startAsking(`/api/runs/${run.id}/start`, { queue }); },
   });
   if (yes && answer) {
-    toast(queue ? `${run.id} waits in the queue.` : `${run.id} starts.`);
+    toast(queue ? `“${run.id}” was added to the queue.` : `“${run.id}” is starting.`);
     changed(answer);
   }
 }
@@ -128,16 +127,16 @@ async function remove(run) {
   let answer;
   const size = run.checkpoints.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + (one.bytes || 0), 0);
   const yes = await confirm({
-    title: `Delete ${run.id}?`,
+    title: `Delete the run “${run.id}”?`,
     body: [
-      h("p", { key: 1 }, "This folder is removed, with its curves, its log and its checkpoints:"),
+      h("p", { key: 1 }, "This deletes the folder with its curves, log, and checkpoints:"),
       h("p", { key: 2, class: "changed" }, run.directory),
       h("p", { key: 3 }, run.checkpoints.length
         ? `${run.checkpoints.length} ${run.checkpoints.length === 1 ? "checkpoint" : "checkpoints"}, ${bytes(size)}.`
-        : "It holds no checkpoints."),
-      h("p", { key: 4 }, "Its tags, notes and queue entry are deleted too. You can undo this for one minute."),
+        : "No checkpoints."),
+      h("p", { key: 4 }, "Its tags, notes, and queue entry are deleted too. You can undo this for one minute."),
     ],
-    confirm: "Delete the run",
+    confirm: "Delete run",
     danger: true,
     action: async () => { answer = await del(`/api/runs/${run.id}`, { confirmed: true }); },
   });
@@ -151,7 +150,7 @@ async function remove(run) {
 function ResumeDialog({ run, onClose, changed, first }) {
   const newest = run.checkpoints[run.checkpoints.length - 1];
   const [name, setName] = useState(first ?? newest?.name ?? "");
-  const former = String(run.session?.rows ?? run.config?.settings?.batch?.rows ?? "");
+  const former = String(run.session?.batch_size ?? run.config?.settings?.batch?.size ?? "");
   const [rows, setRows] = useState(former);
   const { busy, error, run: work } = useWork();
   const chosen = run.checkpoints.find((/** @type {any} */ one) => one.name === name);
@@ -160,20 +159,20 @@ function ResumeDialog({ run, onClose, changed, first }) {
   const resume = () => work(async () => {
     const answer = await startAsking(`/api/runs/${run.id}/resume`,
       { checkpoint: chosen ? chosen.name : null, confirmed: true, queue,
-        session: rows === former ? {} : { rows } });
+        session: rows === former ? {} : { batch_size: rows } });
     if (answer === null) return;
     toast(queue
-      ? `${run.id} waits in the queue.`
-      : `${run.id} goes on from ${chosen ? chosen.name : "the beginning"}.`);
+      ? `“${run.id}” was added to the queue.`
+      : `“${run.id}” is resuming from ${chosen ? chosen.name : "the beginning"}.`);
     changed(answer);
     onClose();
   });
   return h(Dialog, {
-    title: `Resume ${run.id}?`, onClose,
+    title: `Resume the run “${run.id}”?`, onClose,
     actions: [
       h(Button, { key: "no", onClick: onClose, disabled: busy }, "Cancel"),
       h(Button, { key: "yes", kind: "primary", icon: "resume", busy, onClick: resume, autofocus: true },
-        queue ? "Put into the queue" : `Resume from ${chosen ? chosen.name : "the beginning"}`),
+        queue ? "Add to queue" : `Resume from ${chosen ? chosen.name : "the beginning"}`),
     ],
   },
     run.checkpoints.length > 1 && h(Field, {
@@ -181,19 +180,19 @@ function ResumeDialog({ run, onClose, changed, first }) {
       control: (attributes) => h(Select, { ...attributes, value: name, onChoose: setName, choices: choicesOf(run) }),
     }),
     h("p", {}, chosen
-      ? `The training continues in the same folder from the checkpoint ${chosen.name} (${checkpointWords(chosen)}), `
-        + "with the same settings as before."
-      : "There is no checkpoint: the training begins again from its first step."),
+      ? `Training continues in the same folder from ${chosen.name} (${checkpointWords(chosen)}), with the same `
+        + "settings."
+      : "There is no checkpoint, so training starts over from the first step."),
     run.config && h(Field, {
-      label: "Rows at once",
-      hint: "Fewer need less memory. The accumulation follows, so that each update sees the same text.",
-      problems: error?.fields?.["session.rows"] ?? error?.fields?.rows,
+      label: "Batch size",
+      hint: "Smaller uses less memory. Gradient accumulation adapts, so updates stay the same.",
+      problems: error?.fields?.["session.batch_size"] ?? error?.fields?.batch_size,
       control: (attributes) => h("input", { ...attributes, value: rows, inputMode: "numeric",
         onInput: withValue(setRows) }),
     }),
-    again > 0 && h("p", {}, `The ${integer(again)} steps after it are done again; their points in the curves are `
-      + "replaced. With the same machine and data they come out the same."),
-    queue && h("p", {}, "Another run is training: this one is put into the queue and goes on after it."),
+    again > 0 && h("p", {}, `The ${integer(again)} steps after it are repeated, and their points in the curves are replaced. On the `
+      + "same machine and data, results are identical."),
+    queue && h("p", {}, "Another run is training, so this one will be queued and start next."),
     h(Agreed, { run }),
     h(InferenceNotice, {}),
     error && h(Problem, { error }));
@@ -202,7 +201,7 @@ function ResumeDialog({ run, onClose, changed, first }) {
 /** What was agreed before Start, told again where it begins to hold. @param {{run: any}} props */
 function Agreed({ run }) {
   return run.config?.settings?.compute?.retry_with_less
-    ? h("p", {}, "When memory runs out, it goes on by itself with half the batch: the settings say so.")
+    ? h("p", {}, "If memory runs out, the run retries automatically with half the batch size (Retry with a smaller batch is on).")
     : null;
 }
 
@@ -226,21 +225,21 @@ function ForkDialog({ run, onClose, first }) {
     void work(async () => {
       const made = await startAsking(`/api/runs/${run.id}/fork`, { checkpoint, name, changes, queue });
       if (made === null) return;
-      toast(queue ? `${made.id} waits in the queue.` : `${made.id} starts from ${checkpoint}.`);
+      toast(queue ? `“${made.id}” was added to the queue.` : `“${made.id}” is starting from ${checkpoint}.`);
       onClose();
       navigate(`/runs/${made.id}`);
     });
   };
   return h(Dialog, {
-    title: `Fork ${run.id}`, onClose,
+    title: `Fork the run “${run.id}”`, onClose,
     actions: [
       h(Button, { key: "no", onClick: onClose, disabled: busy }, "Cancel"),
       h(Button, { key: "yes", kind: "primary", icon: "fork", type: "submit", form: "fork-form", busy },
-        queue ? "Put into the queue" : "Start the fork"),
+        queue ? "Add to queue" : "Start fork"),
     ],
   },
-    h("p", {}, "A new run begins with the weights of a checkpoint, a fresh optimizer, and its own folder. This run "
-      + "stays as it is."),
+    h("p", {}, "Starts a new run from a checkpoint's weights, with a fresh optimizer and its own folder. This run doesn't "
+      + "change."),
     h("form", { id: "fork-form", class: "stack", onSubmit: fork },
       h(Field, {
         label: "Checkpoint",
@@ -251,22 +250,22 @@ function ForkDialog({ run, onClose, first }) {
           } }),
       }),
       h(Field, {
-        label: "Name of the new run", problems: error?.fields?.name,
+        label: "New run name", problems: error?.fields?.name,
         control: (attributes) => h("input", { ...attributes, value: name, required: true, maxLength: 64,
           pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]*", spellcheck: false,
           onInput: withValue(setName) }),
       }),
       h(Field, {
-        label: "Learning rate", hint: old == null ? undefined : `The parent's is ${old}.`,
+        label: "Learning rate", hint: old == null ? undefined : `Parent run: ${old}`,
         problems: error?.fields?.["optimizer.learning_rate"],
         control: (attributes) => h("input", { ...attributes, value: learningRate, inputMode: "decimal",
           onInput: withValue(setLearningRate) }),
       }),
-      queue && h("p", {}, "Another run is training: the fork is put into the queue."),
+      queue && h("p", {}, "Another run is training, so the fork will be queued."),
       h(Agreed, { run }),
       h(InferenceNotice, {})),
-    h("p", { class: "hint" }, "To change more than that, ",
-      h("a", { href: `/new?from=${run.id}`, onClick: onClose }, "clone it in the form"), "."),
+    h("p", { class: "hint" }, "To change more settings, ",
+      h("a", { href: `/new?from=${run.id}`, onClick: onClose }, "duplicate the run"), "."),
     error && h(Problem, { error }));
 }
 
@@ -275,7 +274,7 @@ function testedCheckpoint(run) {
   const sound = /** @type {any[]} */ (run.kind === "run" ? run.checkpoints : []).filter((one) => !one.problem);
   const best = sound.find((one) => one.best);
   const chosen = best ?? sound[sound.length - 1];
-  return chosen ? { name: chosen.name, words: `${best ? "best" : "last"} checkpoint beside its base` } : null;
+  return chosen ? { name: chosen.name, words: `${best ? "best" : "last"} checkpoint vs. base` } : null;
 }
 
 /**
@@ -287,9 +286,9 @@ export function RunActions({ run, changed, dialog, setDialog }) {
   const ours = run.kind === "run";
   const exports = [
     { title: "Report (HTML)", onChoose: () => downloadServed(`/api/runs/${run.id}/report`) },
-    { title: "Rows as CSV", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=csv`) },
-    { title: "Rows as JSON", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=json`) },
-    ours && run.config && { title: "Settings as YAML",
+    { title: "Metrics (CSV)", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=csv`) },
+    { title: "Metrics (JSON)", onChoose: () => downloadServed(`/api/runs/${run.id}/export?format=json`) },
+    ours && run.config && { title: "Settings (YAML)",
       onChoose: () => downloadServed(`/api/runs/${run.id}/settings.yaml`) },
   ];
   const close = () => setDialog(null);
@@ -299,17 +298,18 @@ export function RunActions({ run, changed, dialog, setDialog }) {
       onClick: () => start(run, changed) }, "Start"),
     ours && alive && name !== "stopping" && h(Button, { kind: "primary", icon: "stop",
       onClick: () => stop(run, changed) }, "Stop and save"),
-    ours && alive && h(Button, { kind: "danger", icon: "kill", onClick: () => kill(run, changed) }, "Kill"),
+    ours && alive && h(Button, { kind: "danger", icon: "kill", onClick: () => kill(run, changed) },
+      "Force stop"),
     ours && resumable(run) && run.queue_position == null && h(Button, { kind: "primary", icon: "resume",
       onClick: () => setDialog({ kind: "resume" }) }, "Resume"),
     ours && run.checkpoints.length > 0 && h(Button, { icon: "fork", onClick: () => setDialog({ kind: "fork" }) },
       "Fork"),
     ours && run.longer && run.queue_position == null && h(Button, { icon: "plus",
-      onClick: () => setDialog({ kind: "longer" }) }, "Train longer"),
-    ours && run.config && h(Button, { href: `/new?from=${run.id}` }, "Clone settings"),
+      onClick: () => setDialog({ kind: "longer" }) }, "Train longer…"),
+    ours && run.config && h(Button, { href: `/new?from=${run.id}` }, "Duplicate"),
     tested && h(Menu, { label: "Test", icon: "play", items: [
-      { title: `In the playground, ${tested.words}`, href: testLinks(run, tested.name).playground },
-      { title: `Evaluate, ${tested.words}`, href: testLinks(run, tested.name).evaluate },
+      { title: `Playground: ${tested.words}`, href: testLinks(run, tested.name).playground },
+      { title: `Evaluate: ${tested.words}`, href: testLinks(run, tested.name).evaluate },
     ] }),
     h(Button, { href: `/compare?runs=${run.id}` }, "Compare"),
     h(Menu, { label: "Export", icon: "download", items: exports }),

@@ -87,7 +87,7 @@ function linesOf(series, { training, evaluation, measures }) {
     ...evaluation.flatMap((metric, at) =>
       measured(series, (one) => one[keyOf(metric)], { label: metric.title, at, dashed: at > 0 })),
     ...measures.flatMap((metric) => [...roles].flatMap(([name, role], at) => {
-      const label = `${measures.length > 1 ? metric.title : "Held out"}: ${name} (${role})`;
+      const label = `${measures.length > 1 ? metric.title : "Validation"}: ${name} (${role})`;
       const dashed = role !== "domain";
       return measured(series, (one) => one.corpora[name]?.[metric.name], { label, at, dashed });
     })),
@@ -126,13 +126,13 @@ function Controls() {
     h(Smoothing, {}),
     h("label", {},
       h("input", { type: "checkbox", checked: log, onChange: () => setQuery({ log: log ? null : 1 }) }),
-      "Logarithmic loss"),
+      "Log-scale loss"),
     h("label", {},
       h("input", { type: "checkbox", checked: clip, onChange: () => setQuery({ clip: clip ? null : 1 }) }),
       "Clip outliers"),
     (from != null || to != null)
       && h("button", { type: "button", class: "button button-small", onClick: () => zoom(null, null) },
-        "Show everything"));
+        "Reset zoom"));
 }
 
 /** Values that are no numbers, as an alarm. @param {{series: RunSeries}} props */
@@ -144,20 +144,20 @@ function Alarm({ series }) {
   return h("div", { class: "notice notice-bad alarm", role: "alert" },
     h("div", {},
       h("strong", {}, series.nonfiniteTotal === 1
-        ? "A value was not finite"
+        ? "1 value was not finite"
         : `${integer(series.nonfiniteTotal)} values were not finite`),
       h("p", {}, `${first.join("; ")}${more}. `
-        + "The training has become unstable there; a lower learning rate or a longer warm-up helps.")));
+        + "Training became unstable. Try a lower learning rate or a longer warmup.")));
 }
 
 /** Why a chart of evaluations is empty. @param {RunSeries} series @param {any} run @param {Metric} metric */
 function unmeasured(series, run, metric) {
   const { from, to } = series.shown;
   if ((from != null || to != null) && (run.domain?.last != null || run.general?.last != null)) {
-    return "No evaluation in this part of the run.";
+    return "No evaluation in this range.";
   }
   const what = metric.unit || metric.title.toLowerCase();
-  return run.state.alive ? "No evaluation yet." : `No evaluation measured ${what}.`;
+  return run.state.alive ? "No evaluations yet." : `No evaluation measured ${what}.`;
 }
 
 /** @param {{series: RunSeries, run: any}} props */
@@ -184,17 +184,17 @@ export function RunCharts({ series, run }) {
   const range = /** @type {[number, number] | null} */ (zoomed ? [from ?? xMin ?? 0, to ?? xMax ?? 1] : null);
   const extent = /** @type {[number, number] | null} */ (xMin == null || xMax == null ? null : [xMin, xMax]);
   const common = { version, x, range, extent, onZoom: zoom, sync: run.id };
-  const absent = run.state.alive || !series.points() ? null : "This run did not record it.";
+  const absent = run.state.alive || !series.points() ? null : "Not recorded for this run.";
   const waiting = series.loading
-    ? "Loading the curve…"
-    : run.state.alive ? "The first step is not done yet." : "No steps were recorded.";
+    ? "Loading…"
+    : run.state.alive ? "Waiting for the first step…" : "No steps were recorded.";
   const unrecorded = series.loading ? waiting : absent ?? waiting;
   return h("section", { class: "stack", "aria-label": "Curves", ref: place, "data-last-seq": series.position?.after },
     h("h2", { class: "visually-hidden" }, "Curves"),
     h(Controls, {}),
     h(Alarm, { series }),
     !series.complete
-      && h("p", { class: "hint", "aria-busy": "true" }, "A first picture; the whole file is being read…"),
+      && h("p", { class: "hint", "aria-busy": "true" }, "Preview – still reading the full file…"),
     h("div", { class: "charts" },
       charts.map(({ chart, lines, training, evaluation, measures }) => {
         const [first] = [...training, ...evaluation, ...measures];
@@ -209,13 +209,13 @@ export function RunCharts({ series, run }) {
           clip: view.clip && training.some((metric) => metric.drawn === "smoothed"),
           marks: evaluation.length + measures.length > 0 ? marks : undefined,
           limit: chart.id === "memory" && run.memory_limit
-            ? { value: run.memory_limit, label: `memory of this machine, ${bytes(run.memory_limit)}` }
+            ? { value: run.memory_limit, label: `machine memory, ${bytes(run.memory_limit)}` }
             : null,
           empty: chart.size === "large" ? waiting : ofSteps ? unrecorded : unmeasured(series, run, first),
         });
       })),
-    h("p", { class: "hint" }, "Drag over a chart to zoom in; double-click to see everything. With the keyboard: choose "
-      + "a chart with Tab, then the arrow keys, + and −, 0."),
+    h("p", { class: "hint" }, "Drag across a chart to zoom in; double-click to reset. Keyboard: focus a chart with Tab, then use the "
+      + "arrow keys, + and −, or 0."),
     run.tokens_per_second != null
-      && h("p", { class: "visually-hidden" }, `Speed now: ${rate(run.tokens_per_second, "tokens")}.`));
+      && h("p", { class: "visually-hidden" }, `Current throughput: ${rate(run.tokens_per_second, "tokens")}.`));
 }

@@ -13,8 +13,8 @@ export function Checkpoints({ run, setDialog }) {
   const again = (/** @type {any} */ one) => ended && (one !== rows[0] || resumable(run));
   return h("div", { class: "stack" },
     h("p", { class: "muted break" }, rows.length
-      ? `Complete model or adapter folders in ${run.directory}/checkpoints; mlx_lm loads them as they are.`
-      : "No checkpoint was written yet."),
+      ? `Each checkpoint is a folder you can load with mlx_lm: ${run.directory}/checkpoints`
+      : "No checkpoints yet."),
     rows.length > 0 && h(Table, {
       caption: "Checkpoints", rows, rowKey: (one) => one.name,
       columns: [
@@ -22,12 +22,12 @@ export function Checkpoints({ run, setDialog }) {
           cell: (one) => h("span", { class: "run-name" }, one.name,
             one.best && h(Badge, { tone: "good", icon: "check" }, "best")) },
         { id: "step", title: "Step", number: true, cell: (one) => integer(one.step) },
-        { id: "bits", title: "Domain, bits per byte", number: true, cell: (one) => bits(one.domain_bits_per_byte) },
-        { id: "layout", title: "Layout",
+        { id: "bits", title: "Domain validation (bits/byte)", number: true, cell: (one) => bits(one.domain_bits_per_byte) },
+        { id: "layout", title: "Format",
           cell: (one) => (one.problem ? h("span", { class: "field-problem" },
-            one.problem) : one.layout === "adapter" ? "adapter" : "model folder") },
+            one.problem) : one.layout === "adapter" ? "Adapter" : "Full model") },
         { id: "bytes", title: "Size", number: true, cell: (one) => bytes(one.bytes) },
-        { id: "created", title: "Written", cell: (one) => h("span", { class: "nowrap" }, date(one.created)) },
+        { id: "created", title: "Saved", cell: (one) => h("span", { class: "nowrap" }, date(one.created)) },
         { id: "actions", title: h("span", { class: "visually-hidden" }, "Actions"),
           cell: (one) => !one.problem && h("div", { class: "row" },
             again(one) && h(Button, { small: true, "aria-label": `Resume from ${one.name}`,

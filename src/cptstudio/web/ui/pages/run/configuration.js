@@ -38,17 +38,17 @@ function Changed({ run }) {
               one.default == null ? "automatic" : shownValue(one.default)) },
         ],
       })
-      : h("p", { class: "muted" }, "Everything was left at its default."),
-    !chosen && h("p", { class: "hint" }, "This run was made by a version that did not record which of the other values "
-      + "were chosen automatically."));
+      : h("p", { class: "muted" }, "All settings are at their defaults."),
+    !chosen && h("p", { class: "hint" }, "This run was created by an earlier version, which didn't record which values were chosen "
+      + "automatically."));
 }
 
 /** What the run uses: its config.json and nothing else. @param {{run: any}} props */
 export function Configuration({ run }) {
-  if (!run.config) return h("p", { class: "muted" }, "The configuration of this run cannot be read.");
+  if (!run.config) return h("p", { class: "muted" }, "This run's configuration can't be read.");
   const { settings, versions, machine } = run.config;
   const facts = [
-    ["Prepared", date(run.config.created)],
+    ["Created", date(run.config.created)],
     ["Base model", run.config.model_path],
     ["Model fingerprint", run.config.model_hash],
     ...run.config.corpora.map((/** @type {any} */ corpus) =>
@@ -60,7 +60,7 @@ export function Configuration({ run }) {
   return h("div", { class: "stack" },
     h(Changed, { run }),
     run.parent && h("section", { class: "stack" },
-      h("h3", {}, "Different from its parent ", h("a", { href: `/runs/${run.parent.run}` }, run.parent.run)),
+      h("h3", {}, "Different from the parent run ", h("a", { href: `/runs/${run.parent.run}` }, run.parent.run)),
       run.parent_differences.length
         ? h(Table, {
           caption: "Settings that differ from the parent", rows: run.parent_differences, rowKey: (one) => one.setting,
@@ -68,13 +68,13 @@ export function Configuration({ run }) {
             { id: "setting", title: "Setting", header: true,
               cell: (one) => h("span", { class: "changed" }, one.setting) },
             { id: "parent", title: "Parent", cell: (one) => h("span", { class: "changed" }, shownValue(one.parent)) },
-            { id: "here", title: "Here", cell: (one) => h("span", { class: "changed" }, shownValue(one.here)) },
+            { id: "here", title: "This run", cell: (one) => h("span", { class: "changed" }, shownValue(one.here)) },
           ],
         })
-        : h("p", { class: "muted" }, "All settings are the parent's.")),
+        : h("p", { class: "muted" }, "All settings match the parent run.")),
     Object.values(run.session ?? {}).some((value) => value !== null) && h("section", { class: "stack" },
-      h("h3", {}, "Different in its last session"),
-      h("p", { class: "muted" }, "config.json stays what it is; the Events tab has what each session was told."),
+      h("h3", {}, "Changed in the last session"),
+      h("p", { class: "muted" }, "config.json never changes; the Events tab lists what each session changed."),
       h(Table, {
         caption: "Settings of the last session",
         rows: Object.entries(run.session).filter(([, value]) => value !== null), rowKey: ([name]) => name,
@@ -83,7 +83,7 @@ export function Configuration({ run }) {
           { id: "value", title: "Value", cell: ([, value]) => h("span", { class: "changed" }, shownValue(value)) },
         ],
       })),
-    run.command && h(Copyable, { text: run.command, label: "The same run in a terminal" }),
+    run.command && h(Copyable, { text: run.command, label: "Command line" }),
     h("section", { class: "stack" }, h("h3", {}, "All settings"), h(Table, {
       caption: "Settings", rows: flattened(settings), rowKey: ([name]) => name,
       columns: [
@@ -92,7 +92,7 @@ export function Configuration({ run }) {
           run.config.chosen?.includes(name) && h("span", { class: "muted" }, " (automatic)")) },
       ],
     })),
-    h("section", { class: "stack" }, h("h3", {}, "Where it was prepared"),
+    h("section", { class: "stack" }, h("h3", {}, "Environment"),
       h("dl", { class: "pairs" },
         facts.flatMap(([name, value]) => [h("dt", { key: `${name} name` }, name),
           h("dd", { key: `${name} value`, class: "changed" }, shownValue(value))]))));

@@ -16,5 +16,5 @@ export function Events({ run, again }) {
       h("time", { class: "muted nowrap figures" }, date(one.time)),
       h("span", {}, h(Badge, { tone: TONES[one.event] || "quiet" }, one.event)),
       h("span", { class: "break" }, one.message))))
-    : h("p", { class: "muted" }, "Nothing happened yet.");
+    : h("p", { class: "muted" }, "No events yet.");
 }

@@ -18,12 +18,12 @@ function Fact({ title, value, note }) {
 function timeFact(run) {
   if (run.state.alive) {
     return h(Fact, { title: "Time left", value: duration(run.remaining_seconds),
-      note: run.started ? `since ${date(run.started)}` : null });
+      note: run.started ? `started ${date(run.started)}` : null });
   }
   if (run.ended) return h(Fact, { title: "Ended", value: date(run.ended) });
   return run.updated
-    ? h(Fact, { title: "Last news", value: date(run.updated) })
-    : h(Fact, { title: "Prepared", value: date(run.created) });
+    ? h(Fact, { title: "Last update", value: date(run.updated) })
+    : h(Fact, { title: "Created", value: date(run.created) });
 }
 
 /** @param {any} run */
@@ -38,8 +38,8 @@ function NotifyButton() {
   if (!supported) return null;
   const refused = permission.value === "denied";
   const on = isOn();
-  const words = refused ? "Notifications are blocked for this page in the browser's settings"
-    : on ? "Do not notify me when a run ends" : "Notify me when a run ends";
+  const words = refused ? "Notifications are blocked in your browser settings"
+    : on ? "Don't notify me when a run ends" : "Notify me when a run ends";
   return h(Button, { kind: "quiet", icon: "bell", "aria-label": words, title: words, disabled: refused,
     "aria-pressed": on ? "true" : "false", onClick: () => void toggle() });
 }
@@ -61,14 +61,14 @@ export function RunHeader({ run, actions }) {
       run.parent && [" · forked from ", h("a", { href: `/runs/${run.parent.run}`, key: "parent" }, run.parent.run),
         ` at ${run.parent.checkpoint}`]),
     run.kind === "run" && !run.state.alive && run.state.reason && h("p", { class: "break" }, run.state.reason),
-    run.kind === "imported" && h("div", { class: "notice" }, h("div", {}, "A run of another program, shown read-only",
-      run.source ? ` (${run.source})` : "", ". CPT Studio does not change its files.")),
+    run.kind === "imported" && h("div", { class: "notice" }, h("div", {}, "Imported from another program",
+      run.source ? ` (${run.source})` : "", ". Read-only: CPT Studio never changes its files.")),
     (run.problems || []).length > 0 && h("div", { class: "notice notice-warn" },
       h("div", {}, run.problems.map((/** @type {string} */ problem) => h("p", { key: problem }, problem)))),
     run.kind === "run" && run.state.alive && h(Phase, { run }),
     total != null && !run.phase?.preparing && (run.state.alive || (run.step ?? 0) < total)
       && h("div", { class: "run-progress" },
-      h(Progress, { label: "Steps done", done: run.step ?? 0, total, text: stepOf(run) })),
+      h(Progress, { label: "Steps", done: run.step ?? 0, total, text: stepOf(run) })),
     h(RunVerdict, { run, merge: tested && testLinks(run, tested.name).merge }),
     h("dl", { class: "facts" },
       h(Fact, { title: "Step", value: stepOf(run),
@@ -77,15 +77,15 @@ export function RunHeader({ run, actions }) {
       run.trained_seconds != null && h(Fact, { title: "Training time", value: duration(run.trained_seconds),
         note: run.sessions > 1 && `${integer(run.sessions)} sessions` }),
       h(Fact, { title: "Loss", value: number(run.loss) }),
-      h(Fact, { title: "Domain, bits per byte", value: bits(run.domain?.last),
-        note: domainChange(run) != null && `${change(domainChange(run))} since the start` }),
-      h(Fact, { title: "General, bits per byte", value: bits(run.general?.last),
-        note: generalChange(run) != null && `${change(generalChange(run))} since the start` }),
-      h(Fact, { title: "Best domain", value: bits(run.domain?.best),
+      h(Fact, { title: "Domain validation", value: bits(run.domain?.last),
+        note: domainChange(run) != null && `bits/byte, ${change(domainChange(run))} since the start` }),
+      h(Fact, { title: "General validation", value: bits(run.general?.last),
+        note: generalChange(run) != null && `bits/byte, ${change(generalChange(run))} since the start` }),
+      h(Fact, { title: "Best domain validation", value: bits(run.domain?.best),
         note: run.domain?.best_step != null && `step ${integer(run.domain.best_step)}` }),
       h(Fact, { title: "Tokens seen", value: count(run.tokens_seen),
         note: run.tokens_per_second != null && rate(run.tokens_per_second, "tokens") }),
       memoryFact(run),
       run.skipped_steps > 0 && h(Fact, { title: "Skipped steps", value: integer(run.skipped_steps),
-        note: "guards refused them; see events" })));
+        note: "loss spikes; see Events" })));
 }

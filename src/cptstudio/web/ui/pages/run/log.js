@@ -162,7 +162,7 @@ export function Log({ run }) {
   };
   const said = !words ? "" : !found ? "Searching…"
     : !found.total ? "No matches"
-      : `${at < 0 ? "" : `${integer(at + 1)} of `}${integer(found.total)}${found.capped ? " and more" : ""} `
+      : `${at < 0 ? "" : `${integer(at + 1)} of `}${integer(found.total)}${found.capped ? "+" : ""} `
         + `${found.total === 1 ? "line" : "lines"}`;
   const asked = Boolean(words && found?.total);
   return h("div", { class: "stack" },
@@ -190,9 +190,9 @@ export function Log({ run }) {
     only && asked
       ? h("ol", { class: "log log-lines", "aria-label": "Matching lines" },
         found?.lines.map((line, number) => h("li", { key: line.offset },
-          h("button", { type: "button", title: "Show it in its place", onClick: () => void goTo(number) },
+          h("button", { type: "button", title: "Show in context", onClick: () => void goTo(number) },
             marked(line.text, words)))),
-        found?.more && h("li", {}, h(Button, { small: true, onClick: () => void search.more() }, "More lines")))
+        found?.more && h("li", {}, h(Button, { small: true, onClick: () => void search.more() }, "Show more")))
       : part && part.text && [
         part.start > 0 && h(Button, { key: "earlier", small: true, onClick: earlier }, "Show earlier lines"),
         h("pre", { key: "text", class: "log", ref: box, tabIndex: 0, "aria-label": "train.log" },
@@ -201,8 +201,8 @@ export function Log({ run }) {
           && h(Button, { key: "later", small: true, onClick: later }, "Show later lines"),
       ],
     part && h("p", { class: "hint" }, !part.size
-      ? "train.log is empty."
+      ? "The log is empty."
       : part.end - part.start < part.size
-        ? `${bytes(part.end - part.start)} of ${bytes(part.size)} of train.log are shown. The search reads all of it.`
-        : `All of train.log, ${bytes(part.size)}.`));
+        ? `Showing ${bytes(part.end - part.start)} of ${bytes(part.size)}. Search covers the whole log.`
+        : `${bytes(part.size)}`));
 }

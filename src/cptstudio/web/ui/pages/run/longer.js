@@ -25,37 +25,37 @@ export function LongerDialog({ run, onClose, changed }) {
         ? await startAsking(`/api/runs/${run.id}/resume`, { checkpoint, confirmed: true, queue, session: { length } })
         : await startAsking(`/api/runs/${run.id}/fork`, { checkpoint, name, changes: { length }, queue });
       if (answer === null) return;
-      toast(queue ? `${answer.id} waits in the queue.` : `${answer.id} trains on from ${checkpoint}.`);
+      toast(queue ? `“${answer.id}” was added to the queue.` : `“${answer.id}” is continuing from ${checkpoint}.`);
       onClose();
       if (resumes) changed(answer);
       else navigate(`/runs/${answer.id}`);
     });
   };
   return h(Dialog, {
-    title: `Train ${run.id} longer`, onClose,
+    title: `Train the run “${run.id}” longer`, onClose,
     actions: [
       h(Button, { key: "no", onClick: onClose, disabled: busy }, "Cancel"),
       h(Button, {
         key: "yes", kind: "primary", icon: resumes ? "resume" : "fork", type: "submit", form: "longer", busy,
       },
-        queue ? "Put into the queue" : resumes ? `Resume from ${checkpoint}` : "Start the fork"),
+        queue ? "Add to queue" : resumes ? `Resume from ${checkpoint}` : "Start fork"),
     ],
   },
     h("p", {}, why),
     h("form", { id: "longer", class: "stack", onSubmit: submit },
       h(Field, {
-        label: resumes ? "Length in all" : "Length of the fork",
-        hint: resumes ? `Steps done so far included. It was ${former}.` : `The parent's is ${former}.`,
+        label: resumes ? "Total training length" : "Training length of the fork",
+        hint: resumes ? `Including the steps done so far. Currently ${former}.` : `Parent run: ${former}`,
         problems: error?.fields?.["session.length"] ?? error?.fields?.length,
         control: (attributes) => h("input", { ...attributes, value: length, required: true, spellcheck: false,
           onInput: withValue(setLength) }),
       }),
       !resumes && h(Field, {
-        label: "Name of the new run", problems: error?.fields?.name,
+        label: "New run name", problems: error?.fields?.name,
         control: (attributes) => h("input", { ...attributes, value: name, required: true, maxLength: 64,
           spellcheck: false, onInput: withValue(setName) }),
       })),
-    queue && h("p", {}, "Another run is training: this is put into the queue."),
+    queue && h("p", {}, "Another run is training, so this one will be queued."),
     h(InferenceNotice, {}),
     error && h(Problem, { error }));
 }

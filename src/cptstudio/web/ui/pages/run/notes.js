@@ -22,7 +22,7 @@ export function Notes({ run, changed }) {
     });
   };
   return h("form", { class: "stack", onSubmit: save },
-    h(Field, { label: "Tags", hint: "Separated by commas.",
+    h(Field, { label: "Tags", hint: "Separate tags with commas.",
       control: (attributes) => h("input", { ...attributes, value: tags, onInput: withValue(setTags) }) }),
     h(Field, { label: "Note",
       control: (attributes) => h("textarea", { ...attributes, rows: 8, value: note, onInput: withValue(setNote) }) }),

@@ -1,14 +1,14 @@
 import { amounts, Progress } from "../../components/progress.js";
-import { duration } from "../../lib/format.js";
+import { duration, integer } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 
 /** Why one waits for it. @type {Record<string, string>} */
 const REASONS = {
-  starting: "Loads the training libraries.",
-  checking: "Makes sure that the model and the corpora are the ones this run was prepared with.",
-  loading: "Reads the model\u2019s weights into memory.",
-  restoring: "Puts weights and optimizer state back, bit for bit.",
-  baseline: "Measures the model before training, so that you can see what changes.",
+  starting: "Loading the training libraries.",
+  checking: "Verifying that the model and corpora haven't changed since the run was created.",
+  loading: "Reading the model's weights into memory.",
+  restoring: "Restoring weights and optimizer state exactly.",
+  baseline: "Measuring the model before training, so you can see what changes.",
 };
 
 /** The way to the first step, each phase once. @param {any} run */
@@ -39,12 +39,12 @@ export function Phase({ run }) {
   if (!phase) return null;
   const told = amounts(phase);
   const waiting = phase.name === "training" && (run.step ?? 0) <= phase.step;
-  const words = waiting ? `Training: waiting for step ${phase.step + 1}` : phase.title;
+  const words = waiting ? phase.step ? `Training: waiting for step ${integer(phase.step + 1)}…` : "Waiting for the first step…" : phase.title;
   return h("div", { class: `run-phase${phase.preparing ? " card" : ""}`, role: "group", "aria-label": "Phase" },
     phase.preparing && h(Way, { run }),
     h("p", { class: "run-phase-now" }, h("strong", {}, words),
       told ? h("span", { class: "muted figures" }, ` · ${told}`) : null,
-      phase.saving && h("span", { class: "muted" }, ` · saving ${phase.saving} meanwhile`)),
+      phase.saving && h("span", { class: "muted" }, ` · saving ${phase.saving} in the background`)),
     phase.name !== "training" && h(Progress, { label: words, done: phase.done, total: phase.total, text: told }),
     phase.preparing && REASONS[phase.name] && h("p", { class: "hint" }, REASONS[phase.name]));
 }

@@ -9,9 +9,9 @@ import { navigate } from "../../lib/router.js";
 
 /** @type {Record<string, string>} */
 const HEADINGS = {
-  memory: "Memory ran out",
-  watchdog: "The system ended a computation that held the GPU for too long",
-  outside: "The run was ended from outside",
+  memory: "Out of memory",
+  watchdog: "The GPU watchdog stopped the run: one computation took too long",
+  outside: "The run was stopped from outside CPT Studio",
 };
 
 /** @param {{run: any, changed: (change?: any) => void}} props */
@@ -19,7 +19,7 @@ export function Remedies({ run, changed }) {
   const { busy, error, run: work } = useWork();
   if (!run.remedies?.length || run.queue_position != null) return null;
   const queue = (status.value?.active || []).some((/** @type {any} */ one) => one.id !== run.id);
-  const wanted = queue ? " Another run is training, so it is put into the queue." : "";
+  const wanted = queue ? " Another run is training, so it will be queued." : "";
   const apply = (/** @type {any} */ remedy) => work(async () => {
     if (remedy.session === null) {
       const made = await startAsking(`/api/runs/${run.id}/fork`,
@@ -30,10 +30,10 @@ export function Remedies({ run, changed }) {
     const answer = await startAsking(`/api/runs/${run.id}/resume`,
       { checkpoint: null, confirmed: true, queue, session: remedy.session });
     if (!answer) return;
-    toast(queue ? `${run.id} waits in the queue.` : `${run.id} goes on.`);
+    toast(queue ? `“${run.id}” was added to the queue.` : `“${run.id}” is resuming.`);
     changed(answer);
   });
-  return h("div", { class: "notice notice-warn", role: "region", "aria-label": "What may help" },
+  return h("div", { class: "notice notice-warn", role: "region", "aria-label": "Suggested fixes" },
     h("div", { class: "stack" },
       h("h2", {}, HEADINGS[run.state.cause] ?? "The run ended"),
       run.remedies.map((/** @type {any} */ remedy, /** @type {number} */ at) => h("div", { key: remedy.title },

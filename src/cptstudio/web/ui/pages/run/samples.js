@@ -11,11 +11,10 @@ export function Samples({ run, again }) {
     const wanted = run.config?.settings?.evaluation;
     const off = wanted && (wanted.samples === false || !wanted.prompts?.length);
     return h(Empty, { title: "No samples" }, h("p", {}, !off && run.state.alive
-      ? "The first ones come with the first evaluation."
+      ? "The first samples appear with the first evaluation."
       : off
-        ? "This run writes no samples. To see what a model writes while it trains, turn on Samples under Evaluation "
-          + "when you create a run."
-        : "The run ended before its first samples."));
+        ? "To see sample outputs during training, turn on Samples under Evaluation when you create a run."
+        : "The run ended before its first evaluation."));
   }
   return h(RunSamples, { samples: data.samples });
 }

@@ -5,20 +5,20 @@ import { bytes, duration, rate } from "../../lib/format.js";
 import { h, useEffect, useMemo, useRef, useState } from "../../lib/preact.js";
 
 const LEAST_MS = 2000;
-const X = { title: "Time of the run", format: duration };
-const PERCENT = { title: "Percent", format: (/** @type {number} */ value) => `${Math.round(value)} %` };
+const X = { title: "Training time", format: duration };
+const PERCENT = { title: "Percent", format: (/** @type {number} */ value) => `${Math.round(value)}%` };
 const BYTES = { title: "Bytes", format: bytes };
-const PER_SECOND = { title: "Bytes a second", format: (/** @type {number} */ value) => rate(value, "bytes") };
+const PER_SECOND = { title: "Bytes per second", format: (/** @type {number} */ value) => rate(value, "bytes") };
 
 /** What of the answer is drawn in which chart. */
 const CHARTS = [
-  { id: "processor", title: "Processor", wide: true, y: PERCENT, lines: [
-    ["gpu", "GPU", "chart-1"], ["cpu", "CPU, whole machine", "chart-3"], ["cpu_process", "CPU, this run", "chart-6"]] },
-  { id: "machine-memory", title: "Memory of the machine", y: BYTES, lines: [
-    ["memory_used", "Whole machine", "chart-3"], ["memory_process", "This run", "chart-6"],
+  { id: "processor", title: "CPU and GPU", wide: true, y: PERCENT, lines: [
+    ["gpu", "GPU", "chart-1"], ["cpu", "CPU (machine)", "chart-3"], ["cpu_process", "CPU (this run)", "chart-6"]] },
+  { id: "machine-memory", title: "Memory", y: BYTES, lines: [
+    ["memory_used", "Machine", "chart-3"], ["memory_process", "This run", "chart-6"],
     ["memory_gpu", "GPU", "chart-1"]] },
-  { id: "disk-free", title: "Disk, free", y: BYTES, lines: [["disk_free", "Free", "chart-1"]] },
-  { id: "disk-written", title: "Disk, written", wide: true, y: PER_SECOND, lines: [
+  { id: "disk-free", title: "Free disk space", y: BYTES, lines: [["disk_free", "Free", "chart-1"]] },
+  { id: "disk-written", title: "Disk writes", wide: true, y: PER_SECOND, lines: [
     ["disk_written", "All programs", "chart-3"]] },
 ];
 
@@ -49,7 +49,7 @@ function continued(before, answer) {
 /** Why a number is not there, each reason once. @param {any} data */
 function missing(data) {
   const reason = data.missing?.gpu;
-  return reason ? `No GPU: ${reason}.` : null;
+  return reason ? `No GPU data: ${reason}.` : null;
 }
 
 /** @param {{run: any}} props */
@@ -105,6 +105,6 @@ export function System({ run }) {
         range, extent: null, zero: true, wide: chart.wide, sync: `${run.id} system`,
         onZoom: (from, to) => setRange(from == null || to == null ? null : [from, to]),
         limit: chart.id === "machine-memory" && data.memory
-          ? { value: data.memory, label: `memory of this machine, ${bytes(data.memory)}` } : null,
+          ? { value: data.memory, label: `machine memory, ${bytes(data.memory)}` } : null,
       }))));
 }

@@ -7,8 +7,8 @@ import { nameOf } from "../../lib/run_words.js";
 import { COLUMNS, corporaOf, showColumn, showDefaultColumns, shownColumns, SORTS } from "./columns.js";
 
 const STATES = /** @type {[string, string][]} */ ([["active", "Running"], ["queued", "Queued"],
-  ["prepared", "Prepared"], ["completed", "Completed"], ["stopped", "Stopped"], ["failed", "Failed"],
-  ["killed", "Killed"], ["lost", "Lost"]]);
+  ["prepared", "Not started"], ["completed", "Completed"], ["stopped", "Stopped"], ["failed", "Failed"],
+  ["killed", "Force-stopped"], ["lost", "Lost"]]);
 const GROUPS = [["model", "Model"], ["tag", "Tag"], ["state", "State"]];
 
 /** What the URL says about the list. */
