@@ -489,8 +489,8 @@ def saves(scale: Scale, root: Path) -> dict[str, Any]:
     from cptstudio.lm.tensor_writing import memory_is_apart
 
     changes = {
-        "data": {"corpora": [{"name": CORPUS}], "context_length": scale.contexts[0]},
-        "batch": {"rows": scale.rows, "accumulation": 1},
+        "data": {"corpora": [{"name": CORPUS}], "sequence_length": scale.contexts[0]},
+        "batch": {"size": scale.rows, "gradient_accumulation_steps": 1},
     }
     found: dict[str, Any] = {"apart": memory_is_apart()}
     for name, apart in (("copies", memory_is_apart), ("where they lie", lambda: False)):
