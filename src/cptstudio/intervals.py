@@ -5,10 +5,10 @@ difference of the two models is formed anew for each draw (Efron and Tibshirani 
 Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation"). Documents are
 what is drawn because tokens of one document depend on one another.
 
-A run's evaluations have little text, often of a few long documents. There a document that holds
-more than a twentieth of the text is drawn in blocks of neighboring sections (Künsch 1989), and the
-ends are widened for small numbers of blocks as Student's t does (Hesterberg 2015, "What Teachers
-Should Know About the Bootstrap", expanded percentile).
+Often there is little text, of a few long documents. A document that holds more than a twentieth of
+the text is drawn in blocks of neighboring sections (Künsch 1989), and the ends are widened for
+small numbers of blocks as Student's t does (Hesterberg 2015, "What Teachers Should Know About the
+Bootstrap", expanded percentile). With too few blocks there is no interval, and nothing is claimed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,32 @@ FEWEST_BLOCKS = 8
 """With fewer, or with few that hold nearly all of the text, there is no telling."""
 MOST_OF_A_BLOCK = 1 / 20
 """Part of the text that one block has at most, where sections can be told apart."""
+HARDLY: Final = 0.005
+"""A change below half a percent is called none, however sure it is."""
 _TAIL = 0.025
 _AT_ONCE = 4_000_000
 
 Values = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
+
+
+Claim = Literal["better", "worse", "hardly", "unsure", "too little"]
+
+
+def claim_of(change: float, low: float | None, high: float | None) -> Claim:
+    """Return what may be said of a change in bits per byte.
+
+    Args:
+        change: as a part of what was before.
+        low, high: ends of its interval in any unit; None where there is too little text to tell.
+    """
+    if low is None or high is None:
+        return "too little"
+    if low <= 0 <= high:
+        return "unsure"
+    if abs(change) < HARDLY:
+        return "hardly"
+    return "better" if change < 0 else "worse"
 
 
 @dataclass(frozen=True)
@@ -38,9 +60,10 @@ class Difference:
 
     Attributes:
         value: over all documents.
-        low, high: ends of the 95 % interval; None where one document leaves nothing to draw.
+        low, high: ends of the 95 % interval; None where there is too little text to tell.
         documents: how many.
         better: documents that the model finds likelier than the base does.
+        claim: what may be said of it.
     """
 
     value: float
@@ -48,11 +71,12 @@ class Difference:
     high: float | None
     documents: int
     better: int
+    claim: Claim
 
     @property
     def sure(self) -> bool:
         """Whether the interval leaves out zero."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        return self.claim not in ("unsure", "too little")
 
 
 @dataclass(frozen=True)
@@ -71,22 +95,30 @@ class Change:
     documents: int
 
 
-def paired_difference(nats: Values, base_nats: Values, utf8_bytes: Values) -> Difference:
-    """Compare two models on the same documents.
+def paired_difference(
+    nats: Values, base_nats: Values, utf8_bytes: Numbers, documents: Numbers
+) -> Difference:
+    """Compare two models on the same sections of documents.
 
     Args:
-        nats: of each document under the model, [documents].
+        nats: of each section under the model, [sections], those of one document behind one another.
         base_nats: the same under the base.
-        utf8_bytes: of each document.
+        utf8_bytes: of each section.
+        documents: which one each section is of.
     """
     gain = (nats - base_nats) / math.log(2)
-    size = np.asarray(utf8_bytes, dtype=np.float64)
-    value = float(gain.sum() / size.sum())
-    better = int((gain < 0).sum())
-    if len(gain) < 2 or not np.isfinite(gain).all():
-        return Difference(value, None, None, len(gain), better)
-    low, high = np.quantile(_draws(gain, size), (_TAIL, 1 - _TAIL))
-    return Difference(value, float(low), float(high), len(gain), better)
+    total = float(base_nats.sum())
+    by_document = np.bincount(np.unique(documents, return_inverse=True)[1], weights=gain)
+    low, high = _interval(gain, utf8_bytes, utf8_bytes, documents)
+    change = float((nats - base_nats).sum() / total) if total > 0 else 0.0
+    return Difference(
+        value=float(gain.sum() / utf8_bytes.sum()),
+        low=low,
+        high=high,
+        documents=len(by_document),
+        better=int((by_document < 0).sum()),
+        claim=claim_of(change, low, high),
+    )
 
 
 def relative_change(
@@ -100,21 +132,34 @@ def relative_change(
         utf8_bytes: of each section.
         documents: which one each section is of.
     """
-    blocks = blocks_of(documents, utf8_bytes)
-    count = int(blocks[-1]) + 1 if len(blocks) else 0
-    sums = [np.bincount(blocks, weights=one) for one in (nats, nats_before, utf8_bytes)]
-    now, before, size = (np.asarray(one, dtype=np.float64) for one in sums)
-    if not count or not np.isfinite([*now, *before]).all() or before.sum() <= 0:
+    if not len(nats) or not np.isfinite([*nats, *nats_before]).all() or nats_before.sum() <= 0:
         return None
-    value = float((now - before).sum() / before.sum())
-    many = len(np.unique(documents))
+    gain = nats - nats_before
+    low, high = _interval(gain, nats_before, utf8_bytes, documents)
+    value = float(gain.sum() / nats_before.sum())
+    return Change(value, low, high, len(np.unique(documents)))
+
+
+def _interval(
+    gain: Values, parts: Values | Numbers, utf8_bytes: Numbers, documents: Numbers
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the ends of the 95 % interval of sum(gain) / sum(parts); None with too little text.
+
+    Args:
+        gain, parts: of each section.
+    """
+    if not len(gain) or not np.isfinite(gain).all():
+        return None, None
+    blocks = blocks_of(documents, utf8_bytes)
+    sums = [np.bincount(blocks, weights=one) for one in (gain, parts, utf8_bytes)]
+    gains, whole, size = (np.asarray(one, dtype=np.float64) for one in sums)
     # So many equal blocks would leave as much to chance as these do.
     effective = float(size.sum() ** 2 / (size**2).sum())
     if effective < FEWEST_BLOCKS:
-        return Change(value, None, None, many)
+        return None, None
     tail = _expanded_tail(effective)
-    low, high = np.quantile(_draws(now - before, before), (tail, 1 - tail))
-    return Change(value, float(low), float(high), many)
+    low, high = np.quantile(_draws(gains, whole), (tail, 1 - tail))
+    return float(low), float(high)
 
 
 def blocks_of(documents: Numbers, utf8_bytes: Numbers) -> Numbers:

@@ -1,8 +1,8 @@
 """What a run's evaluations say, in a sentence or two: did it learn, did it forget, how sure is it.
 
 A verdict is made of what evaluations measured and of nothing else. Each change has the 95 %
-interval that its row tells (`cptstudio.intervals`); where that interval holds zero, nothing is
-claimed. Runs of before kept no intervals: their changes are told without a claim.
+interval that its row tells, and what may be claimed of it is one rule for all that compares
+(`cptstudio.intervals`). Runs of before kept no intervals: their changes are told without a claim.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from cptstudio.intervals import claim_of
 from cptstudio.run_rows import Row, finite, whole
 from cptstudio.validation import LateModel
 
-HARDLY: Final = 0.005
-"""A change below half a percent is called none, however sure it is."""
 _RISES_AGAIN: Final = 0.01
 _FEW_DOCUMENTS: Final = 8
 
@@ -143,11 +142,11 @@ def against_baseline(changes: Mapping[str, Mapping[str, Any]]) -> Against:
         if low is None or high is None:
             told.append(f"{role} {_percent(value)} (too little held-out text to be sure)")
             continue
-        sure = not low <= 0 <= high and abs(value) >= HARDLY
-        words = "no sure difference" if not sure else "better" if value < 0 else "worse"
+        claim = claim_of(value, low, high)
+        words = claim if claim in ("better", "worse") else "no sure difference"
         told.append(f"{role} {words}, {_percent(value)} {_range(value, low, high)}")
-        if role == "domain" and sure:
-            tone = "good" if value < 0 else "warn"
+        if role == "domain":
+            tone = "good" if claim == "better" else "warn" if claim == "worse" else "neutral"
     if not told:
         return NOT_COMPARABLE
     text = "; ".join(told)
@@ -185,14 +184,14 @@ def _of_domain(change: Mapping[str, Any]) -> list[VerdictPart]:
     if low is None or high is None:
         return [_too_little("domain", value, change)]
     told = f"domain {_percent(value)} {_range(value, low, high)}"
-    short = _percent(value)
-    if low <= 0 <= high:
+    short, claim = _percent(value), claim_of(value, low, high)
+    if claim == "unsure":
         text = f"No sure change: {told}."
         return [VerdictPart(kind="unsure", tone="neutral", text=text, short="No sure change")]
-    if abs(value) < HARDLY:
+    if claim == "hardly":
         text = f"Hardly any change: {told}."
         return [VerdictPart(kind="unchanged", tone="neutral", text=text, short="Hardly any change")]
-    if value < 0:
+    if claim == "better":
         text = f"Learning: {told}."
         return [VerdictPart(kind="learning", tone="good", text=text, short=f"Learning {short}")]
     text = f"Diverging: {told} since the start. Use a lower learning rate."
@@ -219,14 +218,14 @@ def _of_general(change: Mapping[str, Any]) -> list[VerdictPart]:
         return []
     if low is None or high is None:
         return [_too_little("general", value, change)]
-    told = f"{_percent(value)} {_range(value, low, high)}"
-    if low <= 0 <= high:
+    told, claim = f"{_percent(value)} {_range(value, low, high)}", claim_of(value, low, high)
+    if claim == "unsure":
         text = f"General: no sure change, {told}."
         return [VerdictPart(kind="unsure", tone="neutral", text=text, short="")]
-    if abs(value) < HARDLY:
+    if claim == "hardly":
         text = f"General: hardly any change, {told}."
         return [VerdictPart(kind="unchanged", tone="neutral", text=text, short="")]
-    if value < 0:
+    if claim == "better":
         text = f"General improved, too: {told}."
         return [
             VerdictPart(kind="learning", tone="good", text=text, short=f"General {_percent(value)}")

@@ -14,9 +14,10 @@ from cptstudio.corpus.corpus import open_corpus
 from cptstudio.corpus.manifest import STATUSES
 from cptstudio.errors import UserError
 from cptstudio.evaluation import evaluate as program
+from cptstudio.evaluation.figures import summary
 from cptstudio.evaluation.references import request_of, resolve_reference
 from cptstudio.evaluation.results import model_identity
-from cptstudio.intervals import paired_difference
+from cptstudio.intervals import claim_of, paired_difference, relative_change
 from cptstudio.workspace import Workspace
 from tests.evaluation.silence import Silence
 from tests.evaluation.small_corpus import build_words
@@ -177,15 +178,45 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says() -> 
     random = np.random.default_rng(5)
     covered = 0
     for _ in range(200):
-        size = random.integers(200, 5000, 80).astype(np.float64)
+        size = random.integers(200, 5000, 80)
         gain = random.normal(-0.02, 0.05, 80) * size * np.log(2)
-        found = paired_difference(gain, np.zeros(80), size)
+        found = paired_difference(size + gain, size.astype(float), size, np.arange(80))
         assert found.low is not None and found.high is not None
         covered += found.low <= -0.02 <= found.high
     assert 180 <= covered <= 199
 
 
-def test_one_document_gives_no_interval() -> None:
-    found = paired_difference(np.array([1.0]), np.array([2.0]), np.array([10.0]))
-    assert (found.low, found.high, found.sure) == (None, None, False)
-    assert found.better == 1
+@pytest.mark.parametrize(
+    ("documents", "sections", "change", "claim"),
+    [
+        (1, 1, -0.5, "too little"),
+        (3, 1, -0.5, "too little"),
+        (3, 12, -0.1, "better"),
+        (40, 1, 0.1, "worse"),
+        (40, 1, -0.003, "hardly"),
+        (40, 1, 0.0, "unsure"),
+    ],
+)
+def test_an_evaluation_claims_what_a_runs_verdict_would(
+    documents: int, sections: int, change: float, claim: str
+) -> None:
+    """A few documents say something only where their sections do."""
+    random = np.random.default_rng(1)
+    names = np.repeat([bytes([number] * 16).hex() for number in range(documents)], sections)
+    base = 1000 + random.integers(0, 500, len(names)).astype(float)
+    sums = {"documents": names.tolist(), "tokens": [300] * len(names), "bytes": [1000] * len(names)}
+    chance = random.normal(0, 0.001, len(names))
+    measured = sums | {"nats": (base * (1 + change + chance)).tolist()}
+    found = summary(measured, sums | {"nats": base.tolist()})
+    difference, run = (
+        found["difference"],
+        relative_change(
+            np.array(measured["nats"]),
+            base,
+            np.full(len(names), 1000),
+            np.arange(len(names)) // sections,
+        ),
+    )
+    assert found["documents"] == difference["documents"] == documents
+    assert difference["claim"] == claim
+    assert run is not None and claim_of(run.value, run.low, run.high) == claim

@@ -76,7 +76,7 @@ def _cell(figures: dict[str, Any], first: dict[str, Any]) -> str:
     if difference is None or not isinstance(value, float) or not isinstance(base, float):
         return cell
     cell += f" ({(value / base - 1) * 100:+.1f} %)"
-    if difference["low"] is not None:
-        star = "*" if difference["sure"] else ""
-        cell += f"\n{difference['low']:+.4f} to {difference['high']:+.4f}{star}"
-    return cell
+    if difference["low"] is None:
+        return cell + "\ntoo little text to be sure"
+    star = "*" if difference["claim"] in ("better", "worse") else ""
+    return cell + f"\n{difference['low']:+.4f} to {difference['high']:+.4f}{star}"

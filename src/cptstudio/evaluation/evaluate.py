@@ -127,9 +127,9 @@ def _leaks(
         notes += [note for note in known.notes if note not in notes]
     left_out = {}
     for one in sets:
-        documents = measured[one.name]["documents"]
-        leaked = seen.intersection(documents)
-        if leaked and len(leaked) == len(set(documents)):
+        documents = set(measured[one.name]["documents"])
+        leaked = seen & documents
+        if leaked and leaked == documents:
             raise UserError(
                 f"Every document of {one.name!r} was trained on by one of these models: what it "
                 "knows by heart says nothing about new text. Measure on other text."

@@ -1,7 +1,8 @@
-"""From the nats of each document to what is shown: sums, differences, and what changed most."""
+"""From the nats of each section of text to what is shown: sums, differences, what changed most."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -31,10 +32,12 @@ def summary(
     columns: dict[str, Any] = {
         column.name: _numbers(measured, column.name, kept) for column in fields(Scores)
     }
-    figures = Scores(**columns).figures() | {"documents": int(kept.sum())}
+    documents = _documents(measured, kept)
+    figures = Scores(**columns).figures() | {"documents": len(set(documents.tolist()))}
     if measured is not base:
         base_nats = _numbers(base, "nats", kept)
-        difference = paired_difference(columns["nats"], base_nats, columns["bytes"])
+        size = columns["bytes"].astype(np.int64)
+        difference = paired_difference(columns["nats"], base_nats, size, documents)
         figures["difference"] = {**asdict(difference), "sure": difference.sure}
     return figures
 
@@ -53,9 +56,12 @@ def changed_most(
         "base_bits_per_byte"}.
     """
     kept = _kept(measured, left_out)
-    names = [name for name, one_kept in zip(measured["documents"], kept, strict=True) if one_kept]
-    size = _numbers(measured, "bytes", kept)
-    here, there = (_numbers(model, "nats", kept) for model in (measured, base))
+    names = list(dict.fromkeys(itertools.compress(measured["documents"], kept)))
+    owners = _documents(measured, kept)
+    size, here, there = (
+        np.bincount(owners, weights=_numbers(model, key, kept))
+        for model, key in ((measured, "bytes"), (measured, "nats"), (base, "nats"))
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         change = (here - there) / size
     # What is not finite has no place in an order.
@@ -81,6 +87,13 @@ def changed_most(
 
 def _kept(measured: dict[str, Any], left_out: set[str] | frozenset[str]) -> npt.NDArray[np.bool_]:
     return np.array([name not in left_out for name in measured["documents"]])
+
+
+def _documents(measured: dict[str, Any], kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Which document each section is of, numbered from 0 in their order."""
+    names = list(itertools.compress(measured["documents"], kept))
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return np.array([places[name] for name in names], dtype=np.int64)
 
 
 def _numbers(

@@ -1,7 +1,7 @@
 """Measuring a model on sets of documents, where that was not done before.
 
-What is kept of a measurement are the nats, tokens and bytes of each document, by the document's
-hash; every figure that is shown is a sum of these.
+What is kept of a measurement are the nats, tokens and bytes of each section of a document, by the
+document's hash; every figure that is shown is made of these.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from cptstudio.corpus.held_out import held_out_text
@@ -59,7 +58,10 @@ class Measuring:
     def measure(
         self, label: str, detail: str, identity: dict[str, Any], load: Callable[[], LoadedModel]
     ) -> dict[str, dict[str, Any]]:
-        """One model's nats, tokens and bytes of each document, for each set by its name.
+        """One model's nats, tokens and bytes of each section, for each set by its name.
+
+        "documents" holds the hash of the document that each is of; those of one document stand
+        behind one another.
 
         Args:
             label: of the model, as the user knows it.
@@ -85,8 +87,9 @@ class Measuring:
             "documents": one.identity,
             "side": self.request["side"] if one.corpus else None,
             "max_bytes": self.request["max_bytes"] if one.corpus else None,
-            # Before there were windows, whole documents were measured.
-            **({"text": "windows"} if one.corpus else {}),
+            # Before there were windows, whole documents were measured, and then those of one
+            # document were kept as one.
+            **({"text": "sections"} if one.corpus else {}),
             "context_length": self.context_length,
             "stride": self.stride,
         }
@@ -108,7 +111,7 @@ class Measuring:
             progress=counted(self.answer, phase, "tokens", detail),
         )
         check_scores(scores.nats, label, loaded.path)
-        return _by_document(names, scores)
+        return _by_section(names, scores)
 
 
 def _is_whole(measured: dict[str, Any]) -> bool:
@@ -118,18 +121,15 @@ def _is_whole(measured: dict[str, Any]) -> bool:
     return all(isinstance(value, (int, float)) for value in measured["nats"])
 
 
-def _by_document(names: Sequence[str], scores: Scores) -> dict[str, Any]:
-    """A measurement as it is kept: the windows of one document are added up."""
-    documents = list(dict.fromkeys(names))
-    places = {name: place for place, name in enumerate(documents)}
-    owners = [places[name] for name in names]
-    sums: dict[str, Any] = {"documents": documents}
-    for column in fields(Scores):
-        values = getattr(scores, column.name)
-        total = np.zeros(len(documents), dtype=values.dtype)
-        np.add.at(total, owners, values)
-        sums[column.name] = total.tolist()
-    return sums
+def _by_section(names: Sequence[str], scores: Scores) -> dict[str, Any]:
+    """A measurement as it is kept."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    order = sorted(range(len(names)), key=lambda at: places[names[at]])
+    columns = {column.name: getattr(scores, column.name)[order] for column in fields(Scores)}
+    return {
+        "documents": [names[at] for at in order],
+        **{name: values.tolist() for name, values in columns.items()},
+    }
 
 
 def _documents(

@@ -32,6 +32,14 @@ from tests.web.ui.payloads import PAYLOADS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 expect.set_options(timeout=PATIENCE * 1000)
 
+CLAIMS = {
+    "better": "▼ better",
+    "worse": "▲ worse",
+    "hardly": "hardly any change",
+    "unsure": "not sure",
+    "too little": "too little text",
+}
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
@@ -89,9 +97,7 @@ def test_a_base_and_two_checkpoints_on_two_corpora(lab: Lab, page: Page) -> None
             if difference is not None:
                 base = report["result"]["models"][0]["corpora"][name]["bits_per_byte"]
                 expect(row).to_contain_text(f"{abs(difference['value'] / base):.2%}"[:-1])
-                word = "▼ better" if difference["value"] < 0 else "▲ worse"
-                verdict = word if difference["sure"] else "not sure"
-                expect(row).to_contain_text(verdict)
+                expect(row).to_contain_text(CLAIMS[difference["claim"]])
     page.wait_for_url(f"**report={report['id']}*")
     assert_accessible_in_all(page)
     look_at_the_documents(page, report)
@@ -122,7 +128,7 @@ def test_a_former_evaluation_is_found_deleted_and_brought_back(lab: Lab, page: P
     expect(table).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    expect(table.get_by_text(re.compile("▼ better|▲ worse|not sure")).last).to_be_visible()
+    expect(table.get_by_text(re.compile("|".join(CLAIMS.values()))).last).to_be_visible()
     page.set_viewport_size({"width": 1366, "height": 900})
     page.get_by_role("button", name="Change and ask again").click()
     expect(page.get_by_role("checkbox", name=CORPORA[1], exact=True)).to_be_checked()

@@ -13,15 +13,36 @@ export function signedPercent(share, digits = 2) {
   return `${sign}${text}%`;
 }
 
+const CLAIMS = { better: "▼ better", worse: "▲ worse", hardly: "hardly any change", unsure: "not sure",
+  "too little": "too little text" };
+
+/** @typedef {{value: number, low: number | null, high: number | null, documents: number, better: number,
+ *   sure: boolean, claim?: keyof typeof CLAIMS}} Difference */
+
+/** What these words mean. */
+export const CLAIM_RULES = "▼ better and ▲ worse: that range leaves out zero, and the change is at least 0.5%. Not "
+  + "sure: the range holds zero, and the change may be chance. Too little text: fewer than 8 documents, or nearly all "
+  + "of the text in a few.";
+
+/** Whether it is claimed that there is a change. @param {Difference | undefined} difference */
+export const isSure = (difference) => difference?.claim === "better" || difference?.claim === "worse";
+
 /**
- * The word on a difference: the words and the arrow (of bits per byte) carry the meaning, the colour only helps.
- * @param {{difference: {value: number, sure: boolean}}} props
+ * What is claimed of a difference. Results of before by other rules name no claim, so none is made for them.
+ * @param {Difference} difference
+ */
+function claimed({ claim }) {
+  return claim === undefined ? null : CLAIMS[claim];
+}
+
+/**
+ * The word on a difference: the words and the arrow (of bits per byte) carry the meaning, the color only helps.
+ * @param {{difference: Difference}} props
  */
 export function Verdict({ difference }) {
-  if (!difference.sure) return h(Badge, { class: "sureness" }, "not sure");
-  return difference.value < 0
-    ? h(Badge, { tone: "good", class: "sureness" }, "▼ better")
-    : h(Badge, { tone: "bad", class: "sureness" }, "▲ worse");
+  const words = claimed(difference);
+  const tone = difference.claim === "better" ? "good" : difference.claim === "worse" ? "bad" : undefined;
+  return words && h(Badge, { tone, class: "sureness" }, words);
 }
 
 /**
@@ -48,10 +69,10 @@ export function FiguresCell({ figures, base, title, children }) {
 export function saveFigures(names, rows, file) {
   const columns = Object.entries(rows[0]?.figures ?? {}).filter(([, value]) => typeof value !== "object");
   const keys = columns.map(([name]) => name);
-  saveCsv([...names, ...keys, "difference", "low", "high", "sure", "documents_better"],
+  saveCsv([...names, ...keys, "difference", "low", "high", "claim", "documents_better"],
     rows.map(({ cells, figures }) => {
-      const { value, low, high, sure, better } = figures.difference ?? {};
-      return [...cells, ...keys.map((name) => figures[name]), value, low, high, sure, better];
+      const { value, low, high, claim, better } = figures.difference ?? {};
+      return [...cells, ...keys.map((name) => figures[name]), value, low, high, claim, better];
     }), file);
 }
 

@@ -12,6 +12,8 @@ import { signedPercent } from "./figures.js";
  * @property {"base" | "trained" | "between"} kind
  * @property {number} x bits per byte on the domain set
  * @property {number} y bits per byte on the general set
+ * @property {boolean=} gained whether the change on the domain set is sure
+ * @property {boolean=} forgot whether the change on the general set is sure
  */
 
 const HEIGHT = 340;
@@ -47,10 +49,10 @@ export function frontierWords(spots, domain, general) {
   const gain = base.x - trained.x;
   const loss = trained.y - base.y;
   const between = spots.filter((spot) => spot.kind === "between").map((spot) => {
-    const kept = gain > 0
+    const kept = trained.gained && gain > 0
       ? `${Math.round(((base.x - spot.x) / gain) * 100)}% of the gain`
       : `${signedPercent(spot.x / base.x - 1)} on ${domain}`;
-    const forgot = loss > 0
+    const forgot = trained.forgot && loss > 0
       ? `${Math.round(((spot.y - base.y) / loss) * 100)}% of the forgetting`
       : `${signedPercent(spot.y / base.y - 1)} on ${general}`;
     return `${spot.short}: ${kept}, ${forgot}.`;

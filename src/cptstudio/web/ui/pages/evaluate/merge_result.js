@@ -8,7 +8,7 @@ import { h, useState, withValue } from "../../lib/preact.js";
 import { useWork } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
 import { USUAL_BYTES } from "./held_out.js";
-import { FiguresCell, saveFigures } from "./figures.js";
+import { CLAIM_RULES, FiguresCell, isSure, saveFigures } from "./figures.js";
 import { Frontier, spotKind } from "./frontier.js";
 import { saves } from "./merge_saves.js";
 import { startJob } from "./evaluation_jobs.js";
@@ -31,6 +31,7 @@ export function MergeResult({ report }) {
     : result.points.map((/** @type {any} */ point, /** @type {number} */ index) => ({
       index, label: point.label, ...spotKind(point, index, wayBack), x: Number(point.corpora[domain].bits_per_byte),
       y: Number(point.corpora[general].bits_per_byte),
+      gained: isSure(point.corpora[domain].difference), forgot: isSure(point.corpora[general].difference),
     }));
   return h("section", { class: "card stack", "aria-labelledby": "merge-result" },
     h(ReportHead, { id: "merge-result", report, file: "merge", onCsv: () => saveTable(report, sets),
@@ -39,8 +40,8 @@ export function MergeResult({ report }) {
     spots.length > 1 && general !== undefined && h(Frontier, { spots, domain, general, chosen, onChoose: choose }),
     sets.length > 0 && h(Points, { result, sets, chosen, choose }),
     sets.length > 0 && h("p", { class: "hint legend-text" }, "Bits per byte, lower is better; the per cent are the "
-      + `change against ${result.points[0].label}, behind it the range that holds it with 95 % certainty. ▼ better and `
-      + "▲ worse: that range leaves out zero."),
+      + `change against ${result.points[0].label}, behind it the range that holds it with 95 % certainty. `
+      + CLAIM_RULES),
     chosen !== null && !result.saved && h(SavePoint, { key: chosen, report, point: result.points[chosen],
       parts: report.request?.points?.[chosen]?.parts ?? [] }));
 }

@@ -7,7 +7,7 @@ import { h } from "../../lib/preact.js";
 import { setQuery } from "../../lib/router.js";
 import { modelsToQuery } from "../../components/model_choice.js";
 import { ChangedDocuments } from "./changed_documents.js";
-import { FiguresCell, saveFigures } from "./figures.js";
+import { CLAIM_RULES, FiguresCell, saveFigures } from "./figures.js";
 import { setsToQuery, useRoles } from "./roles.js";
 import { ReportHead } from "./reports.js";
 
@@ -30,7 +30,7 @@ export function TableResult({ report }) {
           + "behind it the range that holds it with 95 % certainty. "
         : "Bits per byte: lower is better. Evaluate a base model and its checkpoints together to see the change. ",
       labels.length > 1
-        && "▼ better and ▲ worse: that range leaves out zero. Not sure: it holds zero, and the change may be chance."),
+        && CLAIM_RULES),
     labels.length > 1 && h(ChangedDocuments, { report, sets }));
 }
 
