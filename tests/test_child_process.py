@@ -119,7 +119,7 @@ def test_a_child_that_takes_too_much_memory_is_ended_with_the_numbers() -> None:
 def test_a_child_that_says_nothing_is_ended_and_another_is_not_held_up() -> None:
     limits = Limits(1.0, None, when_slow="Look at its disk.")
     assert asked(limits, ending="c code", value=1).error == (
-        "It did not answer within 1 second, so it was ended. Look at its disk."
+        "It did not answer within 1 s, so it was ended. Look at its disk."
     )
     # Each line is a sign of life.
     assert asked(limits, steps=6, pause=0.3, value=2).result == {"got": 2}

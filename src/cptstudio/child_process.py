@@ -25,6 +25,7 @@ from cptstudio import durable, memory_evidence
 from cptstudio.child_answers import End, Line, parsed
 from cptstudio.child_limits import Limits
 from cptstudio.child_usage import Clock, Taken
+from cptstudio.durations import duration
 from cptstudio.errors import UserError
 
 LINE_LIMIT: Final = durable.MEBIBYTE
@@ -288,7 +289,7 @@ class ChildProcess:
             if seconds is not None and clock.counted(asked, taken) > seconds:
                 self.too_slow = True
                 self.kill(
-                    f"It did not answer within {_duration(seconds)}, so it was ended. "
+                    f"It did not answer within {duration(seconds)}, so it was ended. "
                     f"{limits.when_slow}"
                 )
                 return
@@ -408,12 +409,6 @@ def _start(program: Sequence[str], shows: str) -> tuple[subprocess.Popen[bytes],
 def crash_sentence(number: int) -> str:
     """Return the sentence for a program that a signal ended."""
     return _CRASHES.get(number, "It was ended from outside.")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:g} second{'' if seconds == 1 else 's'}"
-    return f"{seconds / 60:g} minutes" if seconds < 7200 else f"{seconds / 3600:g} hours"
 
 
 _CRASHES: Final[Mapping[int, str]] = {

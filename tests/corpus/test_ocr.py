@@ -138,7 +138,7 @@ def test_what_no_engine_can_do_is_refused_before_anything_is_read(
     [
         ("kill -SEGV $$", "be recognized: tesseract: It crashed: it accessed invalid memory"),
         ("echo 'no such font' >&2; exit 1", "be recognized: tesseract failed: no such font"),
-        ("while :; do :; done", "text ended. It did not answer within 1 second, so it was ended"),
+        ("while :; do :; done", "text ended. It did not answer within 1 s, so it was ended"),
     ],
 )
 def test_an_engine_that_fails_costs_its_page_only(

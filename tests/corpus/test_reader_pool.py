@@ -101,7 +101,7 @@ def test_a_reader_that_hangs_or_takes_all_memory_costs_its_file(
     corpus = build_corpus(tmp_path / "c", [bad], workers=2).corpus
     hang, swell = corpus.manifest.report.problems
     assert hang == (
-        "s/05.hang: cannot be read: its reader did not answer within 4 seconds, so it was ended"
+        "s/05.hang: cannot be read: its reader did not answer within 4 s, so it was ended"
     )
     assert "s/07.swell: cannot be read: its reader used 0." in swell
     assert swell.endswith(" GB of memory. The limit on this machine is 0.4 GB, so it was ended")

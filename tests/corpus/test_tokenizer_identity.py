@@ -129,11 +129,11 @@ def test_a_folder_that_hangs_holds_up_no_other_and_is_not_asked_at_every_keystro
             assert "It was ended from outside" in str(one.exception())
     # Its libraries alone take longer to load.
     monkeypatch.setattr(child_limits, "QUICK_SECONDS", 0.2)
-    with pytest.raises(UserError, match=r"It did not answer within 0\.2 seconds"):
+    with pytest.raises(UserError, match=r"It did not answer within < 1 s"):
         identify_tokenizer(hanging)
     monkeypatch.setattr(child_limits, "QUICK_SECONDS", PATIENCE)
     monkeypatch.setattr(tokenizer_identity, "MODULE", "cptstudio.no_such_program")
-    with pytest.raises(UserError, match=r"It did not answer within 0\.2 seconds"):
+    with pytest.raises(UserError, match=r"It did not answer within < 1 s"):
         identify_tokenizer(hanging)
     with pytest.raises(UserError, match="no_such_program"):
         identify_tokenizer(hanging, again=True)

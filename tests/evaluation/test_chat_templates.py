@@ -70,7 +70,7 @@ def test_a_template_has_little_time_and_memory(
 ) -> None:
     monkeypatch.setattr(child_limits, "TEMPLATE_SECONDS", 1.0)
     messages = [dict(message) for message in CHAT.chat or ()]
-    with pytest.raises(UserError, match="It did not answer within 1 second"):
+    with pytest.raises(UserError, match="It did not answer within 1 s"):
         renderer.render(ENDLESS, messages, {})
     monkeypatch.undo()
     with pytest.raises(UserError, match=r"The limit on this machine is 1\.1 GB"):

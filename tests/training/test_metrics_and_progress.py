@@ -11,13 +11,14 @@ import pytest
 
 from cptstudio import json_lines
 from cptstudio.durable import UnusableFileError, parse_json
+from cptstudio.durations import duration
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import LOCK, METRICS
 from cptstudio.run_rows import TRAIN, current_rows, last_seq, last_session
 from cptstudio.runs import following
 from cptstudio.runs.watcher import RunFollower
-from cptstudio.training.console_progress import ProgressReporter, format_duration, open_log
+from cptstudio.training.console_progress import ProgressReporter, open_log
 from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 from cptstudio.training.seeds import micro_batch_seed, sample_seed
 from cptstudio.training.stop_requests import StopRequest
@@ -128,9 +129,9 @@ def test_progress_into_a_file_is_plain_lines(monkeypatch: pytest.MonkeyPatch) ->
     reporter.step(100, loss=1.5, rate=1e-6, tokens_per_second=1234.5, seconds=2.0)
     reporter.close()
     assert output.getvalue().splitlines() == [
-        "step   1/100  loss 2.5000  rate 1.00e-04  1,234 tokens/s  3m 18s left",
+        "step   1/100  loss 2.5000  rate 1.00e-04  1,234 tokens/s  3 min 18 s left",
         "Saved step-00000002.",
-        "step 100/100  loss 1.5000  rate 1.00e-06  1,234 tokens/s  0s left",
+        "step 100/100  loss 1.5000  rate 1.00e-06  1,234 tokens/s  0 s left",
     ]
 
 
@@ -170,12 +171,9 @@ def test_progress_on_a_terminal_is_one_line_below_what_was_said() -> None:
     assert "\r\x1b[KSaved.\n" in text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0s"), (59, "59s"), (725, "12m 05s"), (11_220, "3h 07m"), (187_200, "2d 04h")],
-)
-def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text
+def test_durations_are_said_as_the_pages_say_them() -> None:
+    table = json.loads((Path(__file__).parents[1] / "durations.json").read_text(encoding="utf-8"))
+    assert [[seconds, duration(seconds)] for seconds, _ in table] == table
 
 
 def test_seeds_differ_by_place_and_only_by_it() -> None:

@@ -206,7 +206,7 @@ def test_a_model_that_hangs_is_refused_and_the_loaded_one_stays(
     monkeypatch.setattr(child_limits, "QUICK_SECONDS", 0.2)
     body = {"references": ["hanging"], "keep": True}
     failed = ended(loaded, loaded.post("/api/inference/load", body, 202))
-    assert failed["state"] == "failed" and "did not answer within 0.2 seconds" in failed["error"]
+    assert failed["state"] == "failed" and "did not answer within < 1 s" in failed["error"]
     assert [one["label"] for one in loaded.get("/api/inference")["models"]] == ["toy"]
     assert done(loaded, complete(loaded))["result"]["texts"]
 

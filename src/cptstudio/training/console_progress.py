@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cptstudio.durable import UnusableFileError, open_descriptor
+from cptstudio.durations import duration
 from cptstudio.terminal import shows_blocks, visible, write
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -92,7 +93,7 @@ class ProgressReporter:
         logged = self._log is not None and (now >= self._next_in_log or step == self._total)
         if not shown and not logged:
             return
-        left = format_duration((self._total - step) * self._seconds_per_step)
+        left = duration((self._total - step) * self._seconds_per_step)
         text = (
             f"step {step:>{self._width}}/{self._total}  loss {loss:.4f}  rate {rate:.2e}  "
             f"{tokens_per_second:,.0f} tokens/s  {left} left"
@@ -119,18 +120,6 @@ class ProgressReporter:
         if self._line:
             write(self._output, "\n")
             self._line = ""
-
-
-def format_duration(seconds: float) -> str:
-    """Seconds as a person says it: 45s, 12m 05s, 3h 07m, 2d 04h."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    if whole < 86400:
-        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
 
 
 def open_log(path: Path) -> TextIO | None:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Final
 
 from cptstudio.durable import UnusableFileError, write_passing_json
+from cptstudio.durations import duration
 from cptstudio.json_lines import JsonLinesWriter
 from cptstudio.run_phases import ATTEMPT_VARIABLE, PHASE, PHASES, Phase, PhaseName, Unit, title_of
-from cptstudio.training.console_progress import ProgressReporter, format_duration
+from cptstudio.training.console_progress import ProgressReporter
 from cptstudio.training.run_lock import RunLock
 from cptstudio.training.stop_requests import StopRequest
 
@@ -167,5 +168,5 @@ def sentence(phase: Phase) -> str:
     if phase.rate and phase.unit == "bytes":
         parts.append(f"{phase.rate / 1e9:.1f} GB/s")
     if phase.remaining is not None:
-        parts.append(f"{format_duration(phase.remaining)} left")
+        parts.append(f"{duration(phase.remaining)} left")
     return ", ".join(parts)

@@ -1,9 +1,13 @@
 // Numbers, sizes and times as the pages write them.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import {
   ago, bits, bytes, change, count, date, duration, integer, number, percent, rate, shownValue,
 } from "../../../src/cptstudio/web/ui/lib/format.js";
+
+/** @type {[number, string][]} */
+const DURATIONS = JSON.parse(readFileSync(new URL("../../durations.json", import.meta.url), "utf8"));
 
 /** @type {[Function, [any[], string][]][]} */
 const CASES = [
@@ -22,8 +26,7 @@ const CASES = [
     [[8e9], "8.0 GB"], [[9e15], "9000 TB"], [[-1500], "−1.5 kB"], [[null], "–"],
   ]],
   [duration, [
-    [[0], "0 s"], [[0.4], "< 1 s"], [[45], "45 s"], [[59.6], "1 min 00 s"], [[200], "3 min 20 s"],
-    [[7500], "2 h 05 min"], [[273_600], "3 d 4 h"], [[-5], "0 s"], [[NaN], "–"],
+    [[NaN], "–"], ...DURATIONS.map(([seconds, text]) => [[seconds], text]),
   ]],
   [rate, [
     [[0.153, "steps"], "0.15 steps/s"], [[1234, "tokens"], "1.23k tokens/s"], [[3_400_000, "bytes"], "3.4 MB/s"],

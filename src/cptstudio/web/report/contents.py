@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from cptstudio import metrics
+from cptstudio.durations import duration
 from cptstudio.metrics import Metric
 from cptstudio.run_files import RunConfig
 from cptstudio.run_rows import finite
@@ -130,10 +131,11 @@ def _figures(detail: RunDetail) -> list[Pair]:
     steps = "" if detail.step is None else f"{detail.step:,}"
     if detail.planned_steps and steps:
         steps += f" of {detail.planned_steps:,}"
+    trained = detail.trained_seconds
     pairs = [
         ("Steps", steps),
         ("Tokens", short(detail.tokens_seen) if detail.tokens_seen else ""),
-        ("Training time", duration(detail.trained_seconds)),
+        ("Training time", "" if trained is None else duration(trained)),
         ("Training loss", _number(detail.loss)),
         ("Domain, bits per byte", _first_to_last(detail.domain.first, detail.domain.last)),
         ("General, bits per byte", _first_to_last(detail.general.first, detail.general.last)),
@@ -141,17 +143,6 @@ def _figures(detail: RunDetail) -> list[Pair]:
         ("Skipped steps", f"{detail.skipped_steps:,}" if detail.skipped_steps else ""),
     ]
     return [(title, value) for title, value in pairs if value]
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time in words, "" where it is not known."""
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _number(value: float | None) -> str:

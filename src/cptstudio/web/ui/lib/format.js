@@ -51,16 +51,18 @@ export function bytes(value) {
   return `${value < 0 ? "−" : ""}${size.toFixed(digits)} ${units[unit]}`;
 }
 
-/** A length of time: 45 s, 3 min 20 s, 2 h 05 min, 3 d 4 h. @param {number | null | undefined} seconds */
+/** @type {[number, string, number, string][]} */
+const DURATIONS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+
+/** A length of time, as `durations.py` writes it: 45 s, 3 min 20 s, 2 h 05 min, 3 d 4 h. @param {number | null | undefined} seconds */
 export function duration(seconds) {
   if (!finite(seconds)) return ABSENT;
   const whole = Math.max(0, Math.round(seconds));
   if (seconds > 0 && seconds < 1) return "< 1 s";
-  const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
-  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+  const [size, unit, smaller, smallerUnit] = DURATIONS.find(([one]) => whole >= one) ?? [1, "s", 1, ""];
+  const rest = Math.floor((whole % size) / smaller);
+  const padded = String(rest).padStart(unit === "d" ? 1 : 2, "0");
+  return `${Math.floor(whole / size)} ${unit}${rest ? ` ${padded} ${smallerUnit}` : ""}`;
 }
 
 /**
