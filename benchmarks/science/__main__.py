@@ -21,11 +21,11 @@ from benchmarks.peers import machine
 from benchmarks.peers.markdown import replace_part
 from benchmarks.science import material, plan, report, running
 from benchmarks.science.directions import BASE, DIRECTIONS, Direction, Scores, merge_name
+from cptstudio.durations import duration
 from cptstudio.errors import UserError
 from cptstudio.evaluation.references import ModelReference
 from cptstudio.lm.description import describe_model
 from cptstudio.settings import TrainingSettings
-from cptstudio.training.console_progress import format_duration
 from cptstudio.workspace import Workspace
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "science.md"
@@ -148,7 +148,7 @@ class Bench:
             self._say(f"seed {seed} {name}: was there")
         else:
             self._tokens_done += tokens
-            self._say(f"seed {seed} {name}: trained in {format_duration(took)}")
+            self._say(f"seed {seed} {name}: trained in {duration(took)}")
         return reference
 
     def _left(self) -> str:
@@ -162,7 +162,7 @@ class Bench:
         )
         left = self.seeds * of_seed - finished
         seconds = (time.monotonic() - self._began) * left / self._tokens_done
-        return f"; about {format_duration(seconds)} of training left"
+        return f"; about {duration(seconds)} of training left"
 
     def _say(self, text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {text}{self._left()}", flush=True)
