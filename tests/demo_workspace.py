@@ -41,7 +41,7 @@ def copy_of_demo(factory: pytest.TempPathFactory, folder: Path) -> None:
 def _make(folder: Path) -> str:
     unfinished = Workspace(folder).corpus(demo.DOMAIN)
     (unfinished / "versions").mkdir(parents=True)
-    with pytest.raises(UserError, match="no finished build"):
+    with pytest.raises(UserError, match="The first build of"):
         open_corpus(unfinished)
     completed = subprocess.run(
         [sys.executable, "-m", "cptstudio.cli", "demo", folder.name],

@@ -100,7 +100,7 @@ HARMS: dict[str, tuple[str, Harm, str, str]] = {
     ),
     "tokens altered": (
         *(f"{CORPUS}/versions/*/tokens/*/tokens.bin", flip, CORPUS),
-        "the content of tokens.bin is not what was written",
+        "the content of tokens.bin has changed",
     ),
     "tokens gone": (
         *(f"{CORPUS}/versions/*/tokens/*/sides.npy", remove, CORPUS),
@@ -109,15 +109,15 @@ HARMS: dict[str, tuple[str, Harm, str, str]] = {
     "documents altered": (f"{CORPUS}/versions/*/documents/text-00000.zst", flip, CORPUS, "damaged"),
     "list of documents altered": (
         *(f"{CORPUS}/versions/*/documents/documents.npy", flip_last, CORPUS),
-        "its list of documents is not what was written",
+        "its document list has changed since it was written",
     ),
     "list of sources cut off": (
         *(f"{CORPUS}/versions/*/documents/sources.jsonl.zst", cut, CORPUS),
-        "its documents are not those of its sources",
+        "its documents do not match its sources",
     ),
     "list of sources altered": (
         *(f"{CORPUS}/versions/*/documents/sources.jsonl.zst", blank, CORPUS),
-        "sources.jsonl.zst cannot be read",
+        "could not read sources.jsonl.zst",
     ),
     "a corpus's manifest cut off": (f"{CORPUS}/manifest.json", cut, CORPUS, "not valid JSON"),
     "a model cut off": (

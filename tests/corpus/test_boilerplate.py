@@ -68,7 +68,7 @@ def test_boilerplate_is_kept_once_and_told(
     assert sum("In nine documents" in text for text in kept) == 9
     for number, record in enumerate(corpus.documents.records):
         assert record["length"] == len(kept[number].encode())
-    assert f"{found.text_bytes:,} bytes dropped" in render(corpus)
+    assert f"{found.text_bytes:,} bytes removed" in render(corpus)
     corpus.verify_documents()
     # What is tokenized, measured and shown is the text without it.
     store = ensure_tokens(corpus, model_folder)

@@ -269,4 +269,4 @@ def test_progress_counts_within_a_file_and_names_the_one_that_takes_long() -> No
     assert [moment.bytes_done for moment in moments] == [20, 60, 60, 60]
     assert [moment.slowest is None for moment in moments] == [True, True, True, False]
     said = moments[-1].detail
-    assert said.startswith("1 of 3 files; …") and "slow.pdf takes 12 s so far" in said
+    assert said.startswith("1 of 3 files; …") and "slow.pdf has taken 12 s so far" in said

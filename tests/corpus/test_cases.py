@@ -103,20 +103,20 @@ READ = {
 }  # fmt: skip
 # A word of what the report says of the file; those that are not in READ give no document.
 NAMED = {
-    "null.jsonl": "line 1 has null in its field 'text'",
-    "07-epub-damaged-a.epub": "chapter 1 (OPS/1.xhtml) cannot be read",
-    "08-epub-drm-a.epub": "is encrypted",
-    "09-epub-spine-missing.epub": "chapter 2 (OPS/2.xhtml) is missing",
-    "14-csv-single-column-c.csv": "line 2 has 3 fields, the header 2",
-    "15-csv-unbalanced-a.csv": "line 2 opens a quote that is not closed",
+    "null.jsonl": "line 1: field 'text' is null",
+    "07-epub-damaged-a.epub": "chapter 1 (OPS/1.xhtml): unreadable",
+    "08-epub-drm-a.epub": "encrypted",
+    "09-epub-spine-missing.epub": "chapter 2 (OPS/2.xhtml): missing",
+    "14-csv-single-column-c.csv": "line 2 has 3 fields, but the header has 2",
+    "15-csv-unbalanced-a.csv": "line 2 has an unclosed quote",
     "21-pdf-fonts-ligature-null.pdf": "1 characters have no Unicode value",
-    "22-pdf-damaged-asciihex.pdf": "1 of 1 pages hold no text",
-    "22-pdf-damaged-badtoken.pdf": "1 of 1 pages draw text of no size",
-    "22-pdf-damaged-kidsloop.pdf": "page 1 cannot be read",
-    "30-encodings-mixed.txt": "1 of its lines are not UTF-8; those were read as cp1252",
+    "22-pdf-damaged-asciihex.pdf": "1 of 1 pages have no text",
+    "22-pdf-damaged-badtoken.pdf": "1 of 1 pages contain text of size zero",
+    "22-pdf-damaged-kidsloop.pdf": "page 1: unreadable",
+    "30-encodings-mixed.txt": "1 lines are not UTF-8 and were read as cp1252",
     "32-office-damaged-deflate64.docx": "compression method is not supported",
     "32-office-damaged-e-zipcrypt.epub": "password required",
-    "32-office-damaged-nobody.docx": "is not a Word file that can be read",
+    "32-office-damaged-nobody.docx": "unreadable Word file",
 }
 HALF_RIGHT = {"14-csv-single-column-c.csv"}
 
@@ -165,4 +165,4 @@ def test_a_field_three_structs_deep_is_read_and_a_wrong_one_named(tmp_path: Path
     (tmp_path / "good.txt").write_text("good", encoding="utf-8")
     corpus = build_corpus(tmp_path / "c", [source, tmp_path / "good.txt"], settings).corpus
     (problem,) = corpus.manifest.report.problems
-    assert problem == f"{source.name}: has no column 'doc.on.text' (inside it, instead of 'on': in)"
+    assert problem == f"{source.name}: no column 'doc.on.text' (inside 'on': in)"

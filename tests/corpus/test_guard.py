@@ -122,7 +122,7 @@ def test_a_file_that_never_ends_is_given_up(
     monkeypatch.setitem(dispatch._READERS, ".bad", reader)
     corpus, texts = built(tmp_path, ["0.bad"])
     (problem,) = corpus.manifest.report.problems
-    assert "0.bad: was given up after" in problem
+    assert "0.bad: gave up after" in problem
     assert len(texts) == 2
 
 

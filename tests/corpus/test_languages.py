@@ -154,7 +154,7 @@ def test_a_manifest_from_before_is_read_and_shown(tmp_path: Path) -> None:
     former = open_corpus(tmp_path / "c")
     assert former.manifest.report.languages is None
     assert "Languages" not in render(former)
-    assert "Scripts of the letters: Latin" in render(former)
+    assert "Writing systems: Latin" in render(former)
 
 
 def test_the_identifier_is_loaded_only_by_a_build() -> None:

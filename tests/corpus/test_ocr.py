@@ -123,12 +123,14 @@ def test_what_no_engine_can_do_is_refused_before_anything_is_read(
     source.write_text("text")
     settings = BuildSettings(ocr=True, ocr_language=("eng+xyz, deu",))
     assert settings.ocr_language == ("eng", "xyz", "deu")
-    with pytest.raises(UserError, match=r"99.1 cannot read xyz, deu here; it has eng") as refused:
+    with pytest.raises(
+        UserError, match=r"99.1 cannot read xyz, deu\. Installed languages: eng"
+    ) as refused:
         build_corpus(tmp_path / "c", [source], settings)
     assert refused.value.findings[0].field == "ocr_language"
     monkeypatch.setenv("PATH", str(tmp_path))
     ocr.engine_of_process.cache_clear()
-    with pytest.raises(UserError, match="no text recognition") as refused:
+    with pytest.raises(UserError, match=r"OCR\) is not installed") as refused:
         build_corpus(tmp_path / "c", [source], SCANS)
     assert refused.value.findings[0].field == "ocr"
 
@@ -136,9 +138,15 @@ def test_what_no_engine_can_do_is_refused_before_anything_is_read(
 @pytest.mark.parametrize(
     ("recognize", "told"),
     [
-        ("kill -SEGV $$", "be recognized: tesseract: It crashed: it accessed invalid memory"),
-        ("echo 'no such font' >&2; exit 1", "be recognized: tesseract failed: no such font"),
-        ("while :; do :; done", "text ended. It did not answer within 1 s, so it was ended"),
+        (
+            "kill -SEGV $$",
+            "OCR failed on page 1: tesseract: It crashed: it accessed invalid memory",
+        ),
+        ("echo 'no such font' >&2; exit 1", "OCR failed on page 1: tesseract failed: no such font"),
+        (
+            "while :; do :; done",
+            "Text recognition stopped. It did not answer within 1 s, so it was ended",
+        ),
     ],
 )
 def test_an_engine_that_fails_costs_its_page_only(
@@ -151,9 +159,9 @@ def test_an_engine_that_fails_costs_its_page_only(
     source.write_bytes(scanned(CASES / "40-pdf-book.pdf", 1, dpi=30))
     with pytest.raises(UserError) as refused:
         preview_file(source, SCANS)
-    assert "the text of page 1 cannot be recognized: " in _words(refused.value)
+    assert "OCR failed on page 1: " in _words(refused.value)
     assert told in _words(refused.value)
-    assert "1 of 1 pages are pictures" in _words(refused.value)
+    assert "1 of 1 pages are images" in _words(refused.value)
     _await_end(int(pid.read_text()))
 
 

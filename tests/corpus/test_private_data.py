@@ -108,7 +108,7 @@ def test_a_preview_of_one_file_in_the_terminal(tmp_path: Path) -> None:
     assert pieces == [("kept", None), ("found", "phones"), ("kept", None)]
     page = tmp_path / "page.html"
     page.write_text("<p hidden>Not seen.</p><p>Seen.</p>")
-    assert "Note: 1 hidden passages are left out" in run(["corpus", "preview", str(page)]).stdout
+    assert "Note: 1 hidden passages left out" in run(["corpus", "preview", str(page)]).stdout
     with pytest.raises(UserError, match=r"two\.jsonl has no document 3"):
         run(["corpus", "preview", str(file), "--document", "3"])
     with pytest.raises(UserError, match="is not a file"):

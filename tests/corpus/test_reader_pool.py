@@ -81,8 +81,8 @@ def test_a_reader_that_crashes_costs_its_file(tmp_path: Path, bad: Path) -> None
     (bad / "07.leave").write_text("x", encoding="utf-8")
     one = build_corpus(tmp_path / "one", [bad], workers=1).corpus
     assert one.manifest.report.problems == [
-        "s/05.crash: cannot be read: its reader crashed: it accessed invalid memory",
-        "s/07.leave: cannot be read: its reader ended without sending an answer",
+        "s/05.crash: unreadable: its reader crashed: it accessed invalid memory",
+        "s/07.leave: unreadable: its reader ended without sending an answer",
     ]
     assert sum(one.manifest.report.documents.values()) == 21
     three = build_corpus(tmp_path / "three", [bad], workers=3).corpus
@@ -100,10 +100,8 @@ def test_a_reader_that_hangs_or_takes_all_memory_costs_its_file(
     (bad / "07.swell").write_text("x", encoding="utf-8")
     corpus = build_corpus(tmp_path / "c", [bad], workers=2).corpus
     hang, swell = corpus.manifest.report.problems
-    assert hang == (
-        "s/05.hang: cannot be read: its reader did not answer within 4 s, so it was ended"
-    )
-    assert "s/07.swell: cannot be read: its reader used 0." in swell
+    assert hang == ("s/05.hang: unreadable: its reader did not answer within 4 s, so it was ended")
+    assert "s/07.swell: unreadable: its reader used 0." in swell
     assert swell.endswith(" GB of memory. The limit on this machine is 0.4 GB, so it was ended")
     assert sum(corpus.manifest.report.documents.values()) == 21
 
@@ -275,5 +273,5 @@ def test_a_reader_that_is_killed_once_reads_its_file_again_and_twice_costs_it(
         os.kill(int(told.read_text()), signal.SIGKILL)
     build.join()
     (problem,) = built[0].manifest.report.problems
-    assert problem.startswith("s/05.wait: cannot be read: its reader was ended from outside")
+    assert problem.startswith("s/05.wait: unreadable: its reader was ended from outside")
     assert sum(built[0].manifest.report.documents.values()) == 21

@@ -32,18 +32,20 @@ FILES: dict[str, tuple[str, list[str], list[str]]] = {
     "spaced.csv": ('id, text\n1, "Hello, world"\n2, plain\n', ["Hello, world", "plain"], []),
     "header-of-lines.csv": ('"a\nb",text\n1,hello\n', ["hello"], []),
     "twice.csv": (
-        "text,text\n1,hello\n", ["1"], ["has 2 columns 'text': the text of the first one is read"],
+        "text,text\n1,hello\n",
+        ["1"],
+        ["2 columns are named 'text'; the text of the first one is used"],
     ),
     "quoted.tsv": (
         'text\tid\n"one\ntwo"\t5\n',
         ['"one', 'two"'],
-        ["line 2 has 1 field, the header 2: the text may go on in the next line"],
+        ["line 2 has 1 field, but the header has 2: the text may continue on the next line"],
     ),
-    "empty.csv": ("text,n\n,1\nfoo,2\n", ["foo"], ["1 of its 2 records hold no text"]),
+    "empty.csv": ("text,n\n,1\nfoo,2\n", ["foo"], ["1 of 2 records have no text"]),
     "after-quotes.csv": (
         'text,n\n"so" they said,1\n',
         ["so they said"],
-        ["line 2 has quotes inside a quoted text: some are lost"],
+        ["line 2 has quotes inside a quoted text; some were lost"],
     ),
     "chat.jsonl": (
         "\n".join(json.dumps(one) for one in (
@@ -51,21 +53,21 @@ FILES: dict[str, tuple[str, list[str], list[str]]] = {
         )),
         ["kept"],
         [
-            "holds 1 conversation in 'messages', which is no document and is left out "
-            "(“Read conversations as text” reads it)",
-            "holds 1 conversation in 'conversations', which is no document and is left out "
-            "(“Read conversations as text” reads it)",
+            "1 conversation in 'messages' skipped "
+            "(turn on “Read conversations as text” to read it)",
+            "1 conversation in 'conversations' skipped "
+            "(turn on “Read conversations as text” to read it)",
         ],
     ),
     "chat.json": (
         json.dumps([{"messages": TURNS}] * 3), [],
-        ["holds 3 conversations in 'messages', which are no documents and are left out "
-        "(“Read conversations as text” reads them)"],
+        ["3 conversations in 'messages' skipped "
+        "(turn on “Read conversations as text” to read them)"],
     ),
     "chat.csv": (
         'messages,n\n"' + json.dumps(TURNS).replace('"', '""') + '",1\n', [],
-        ["holds 1 conversation in 'messages', which is no document and is left out "
-            "(“Read conversations as text” reads it)"],
+        ["1 conversation in 'messages' skipped "
+            "(turn on “Read conversations as text” to read it)"],
     ),
 }  # fmt: skip
 
@@ -99,8 +101,7 @@ def test_conversations_in_columns_are_counted(
     built: Built,
 ) -> None:
     assert built[1]["chat.parquet"] == [
-        "holds 7 conversations in 'messages', which are no documents and are left out "
-        "(“Read conversations as text” reads them)"
+        "7 conversations in 'messages' skipped (turn on “Read conversations as text” to read them)"
     ]
 
 
@@ -126,5 +127,5 @@ def test_conversations_are_read_as_text_where_it_is_asked_for(tmp_path: Path) ->
     assert texts == [turns, f"User: What is it?\n\n{turns}", shared, "kept", turns, turns, turns]
     report = corpus.manifest.report
     assert report.conversations == 0
-    assert report.left_out == {"parts of conversations that are no text": 3}
-    assert report.problems == ["s/chat.parquet: row 2 has no conversation in 'messages'"]
+    assert report.left_out == {"parts of conversations without text": 3}
+    assert report.problems == ["s/chat.parquet: row 2: no conversation in 'messages'"]

@@ -1,4 +1,4 @@
-"""One long document is held out by sections: nothing is lost, nothing moves, no sentence is cut."""
+"""One long document is split by sections: nothing is lost, nothing moves, no sentence is cut."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_book_alone_is_trained_and_measured(
         assert part.endswith("\n")
         assert text_of is source_code or part.rstrip().endswith("end.")
     assert corpus.manifest.report.sectioned == 1
-    assert "held out by sections" in render(corpus)
+    assert "split by sections" in render(corpus)
     assert not build_corpus(tmp_path / "c", [tmp_path / "book.txt"]).changed
 
 
@@ -84,7 +84,7 @@ def test_what_a_former_build_had_whole_stays_whole_and_that_is_said(tmp_path: Pa
     build_corpus(tmp_path / "c", [tmp_path / "book.txt"], BuildSettings(validation=0, test=0))
     corpus = build_corpus(tmp_path / "c", [tmp_path / "book.txt"]).corpus
     assert len(corpus.documents) == 1
-    assert "under a new name" in split_warnings(corpus.manifest)[0]
+    assert "with a new name" in split_warnings(corpus.manifest)[0]
 
 
 def test_a_copy_of_a_section_in_another_file_is_not_trained_on(tmp_path: Path) -> None:
@@ -101,5 +101,5 @@ def test_a_side_that_is_too_small_to_measure_is_told(tmp_path: Path) -> None:
     sources = write_documents(tmp_path / "sources", 12)
     corpus = build_corpus(tmp_path / "c", [sources]).corpus
     size = corpus.manifest.report.text_bytes["validation"]
-    assert f"The validation side has {size:,} bytes" in split_warnings(corpus.manifest)[0]
+    assert f"The validation split has only {size:,} bytes" in split_warnings(corpus.manifest)[0]
     assert "mostly chance" in render(open_corpus(tmp_path / "c"))

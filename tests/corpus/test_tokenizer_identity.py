@@ -52,7 +52,7 @@ def test_a_process_that_asks_loads_nothing(tmp_path: Path) -> None:
     empty.mkdir()
     (found, again, error), loaded = asked_apart(folder, folder, empty)
     assert found == again == load_tokenizer(folder).facts.hash
-    assert error.startswith(f"Error: {empty} holds no tokenizer")
+    assert error.startswith(f"Error: {empty} has no tokenizer")
     assert loaded == []
 
 
@@ -86,7 +86,7 @@ def test_a_folder_that_is_mended_is_read_again(tmp_path: Path) -> None:
     right = (folder / "tokenizer.json").read_bytes()
     (folder / "tokenizer.json").write_text("{")
     for _ in range(2):
-        with pytest.raises(UserError, match="holds no tokenizer"):
+        with pytest.raises(UserError, match="has no tokenizer"):
             identify_tokenizer(folder)
     (folder / "tokenizer.json").write_bytes(right)
     assert identify_tokenizer(folder) == load_tokenizer(folder).facts.hash

@@ -1,4 +1,4 @@
-"""A tokenizer that cannot hold the text is refused or told."""
+"""A tokenizer that cannot represent the text is refused or told."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ def test_a_tokenizer_that_loses_the_text_is_refused_and_allowed_when_asked(
     pieces: Path, tmp_path: Path
 ) -> None:
     text = "A valve opens at seven bar. " * 20 + KOREAN
-    with pytest.raises(UserError, match="cannot hold these documents: ") as caught:
+    with pytest.raises(UserError, match="cannot represent these documents: ") as caught:
         build(tmp_path, text, pieces)
     assert "--allow-lossy-tokenizer" in caught.value.message and "국" in caught.value.message
     with pytest.raises(UserError, match="There is no corpus"):
         open_corpus(tmp_path / "c")
     corpus = build(tmp_path, text, None)
-    with pytest.raises(UserError, match="cannot hold"):
+    with pytest.raises(UserError, match="cannot represent"):
         ensure_tokens(corpus, pieces)
     assert corpus.tokenizer_hashes() == []
     store = ensure_tokens(corpus, pieces, allow_lossy=True)
@@ -106,12 +106,12 @@ def test_a_tokenizer_that_loses_the_text_is_refused_and_allowed_when_asked(
     (told,) = describe(corpus)["tokenisations"]
     assert told["loss"]["unknown"] == loss.unknown
     assert any("The tokenizer loses text:" in note for note in told["notes"])
-    assert "tokens are the unknown token" in render(corpus)
+    assert "tokens are unknown tokens" in render(corpus)
 
 
 def test_a_model_is_not_measured_on_what_its_tokenizer_loses(pieces: Path) -> None:
     loss = measure_loss(load_tokenizer(pieces), [KOREAN])
-    with pytest.raises(UserError, match=r"cannot hold 'korean\.txt': .*unknown token"):
+    with pytest.raises(UserError, match=r"cannot represent 'korean\.txt': .*unknown token"):
         refuse_measuring(loss, "'korean.txt'")
 
 
@@ -123,7 +123,7 @@ def test_a_little_loss_is_told_and_not_refused(pieces: Path, tmp_path: Path) -> 
 
 def test_characters_that_are_in_no_token_are_counted(tmp_path: Path) -> None:
     model = save_model_folder(tmp_path / "model", letters_without_unknown())
-    with pytest.raises(UserError, match="of the characters are in no token"):
+    with pytest.raises(UserError, match="of the characters are not in any token"):
         build(tmp_path, KOREAN * 5, model)
 
 

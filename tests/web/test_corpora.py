@@ -190,7 +190,10 @@ def test_build_again_knows_its_sources_and_secrets_stay_out(studio: Web, tmp_pat
     assert facts["report"]["left_aside"] == {"secrets": 2}
     aside = studio.get("/api/corpora/c/problems", left_aside="true")
     found = {(one["label"], one["reason"]) for one in aside["problems"]}
-    assert found == {("documents/.env", "may hold secrets"), ("sent/.env", "may hold secrets")}
+    assert found == {
+        ("documents/.env", "may contain secrets"),
+        ("sent/.env", "may contain secrets"),
+    }
     place = str(tmp_path / "documents")
     assert facts["given"]["folders"] == [{"path": place, "there": True, "allowed": True}]
     assert facts["given"]["uploads"] == 2
@@ -243,7 +246,7 @@ def test_rows_are_decoded_for_a_model_that_it_is_tokenised_for(studio: Web) -> N
     query = {"model": MODEL, "rows": 2, "context_length": 64}
     missing = studio.request("GET", "/api/corpora/c/rows", query_string=query)
     assert missing.status_code == 422
-    assert "has not been tokenised" in missing.json["detail"]
+    assert "is not tokenized for this model" in missing.json["detail"]
     job = ended(studio, build(studio, sources=[], model=MODEL))
     assert (job["kind"], job["state"], job["result"]["changed"]) == ("tokenise", "done", True)
     page = studio.get("/api/corpora/c/rows", **query)
@@ -345,7 +348,7 @@ def test_a_build_that_fails_says_why(studio: Web) -> None:
     (root / "empty" / "a.pdf").write_bytes(b"no pdf")
     job = ended(studio, build(studio, {"root": "workspace", "path": "empty"}))
     assert job["state"] == "failed"
-    assert job["error"] == "No document could be read from these sources."
+    assert job["error"] == "No documents could be read from these sources."
     assert job["problems"]
     # It leaves no empty corpus behind.
     assert studio.get("/api/corpora")["corpora"] == []

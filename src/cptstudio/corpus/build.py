@@ -172,8 +172,9 @@ def _noted(sources: Sequence[Path | Source], notes: Sequence[str]) -> list[str |
         places = [place for place, known in enumerate(names) if name in known]
         if not places:
             raise UserError(
-                f"The note {note!r} is about {name!r}, which is not among what the corpus is built "
-                f"from: {', '.join(sorted(min(known) for known in names)[:20])}."
+                f"The note {note!r} refers to {name!r}, which is not a source of the "
+                "corpus. Sources: "
+                f"{', '.join(sorted(min(known) for known in names)[:20])}."
             )
         for place in places:
             noted[place] = text
@@ -222,7 +223,7 @@ def _build(
     reader.read(files, skipped, documents, former)
     if not writer.count:
         raise UserError(
-            "No document could be read from these sources.",
+            "No documents could be read from these sources.",
             [*reader.problems[:20], *reader.asides[:10]],
         )
     records = writer.records()
@@ -326,7 +327,7 @@ def _histogram(records: npt.NDArray[Any]) -> dict[str, int]:
     edges = [0, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 1_000_000, 10_000_000, 1 << 62]
     counts, _ = np.histogram(lengths.astype(np.float64), bins=np.array(edges, dtype=np.float64))
     names = [f"{low:,} to {high:,}" for low, high in pairwise(edges[:-1])]
-    names.append(f"{edges[-2]:,} and more")
+    names.append(f"{edges[-2]:,} or more")
     return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
 

@@ -53,7 +53,7 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         )
         return _summary(built.corpus, built.changed)
     if model is None:
-        raise UserError("Give files or folders to build from, or a model to tokenise for.")
+        raise UserError("Choose files or folders to build from, or a model to tokenize for.")
     corpus = open_corpus(folder)
     before = corpus.tokenizer_hashes()
     ensure_tokens(corpus, model, tell, allow_lossy=allow_lossy)
@@ -67,14 +67,14 @@ def _source(given: dict[str, Any]) -> Source:
         real = Path(os.path.realpath(path))
         wanted = Path(os.path.realpath(inside)) / path.relative_to(inside)
         if real != wanted:
-            raise UserError(f"{path} is reached through a symbolic link, which is not followed.")
+            raise UserError(f"{path} is behind a symbolic link, and links are not followed.")
     return Source(path, label=given.get("label"), uploaded=bool(given.get("uploaded")))
 
 
 def _unlinked(source: Source) -> Source:
     # What was recorded is a path without links.
     if not source.uploaded and os.path.realpath(source.path) != str(source.path):
-        raise UserError(f"{source.path} is reached through a symbolic link, which is not followed.")
+        raise UserError(f"{source.path} is behind a symbolic link, and links are not followed.")
     return source
 
 

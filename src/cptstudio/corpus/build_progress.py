@@ -62,7 +62,7 @@ class Progress:
             return told
         name, seconds = self.slowest
         shown = name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
-        return f"{told}; {shown} takes {seconds:,.0f} s so far"
+        return f"{told}; {shown} has taken {seconds:,.0f} s so far"
 
 
 ProgressCallback = Callable[[Progress], None]

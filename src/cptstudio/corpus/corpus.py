@@ -103,7 +103,7 @@ class Corpus:
         if not given:
             raise UserError(
                 f"The corpus {self.name!r} was built by a version that did not record its "
-                "sources: choose its files and folders again."
+                "sources. Choose its files and folders again."
             )
         return [
             Source(
@@ -125,26 +125,28 @@ class Corpus:
         store = self.documents
         try:
             if fingerprint_of(store.records, store.cuts) != self.manifest.fingerprint:
-                raise damaged(self.folder, "its list of documents is not what was written")
+                raise damaged(self.folder, "its document list has changed since it was written")
             for number, expected in enumerate(store.records["hash"]):
                 digest = new_content_hash()
                 for part in store.stored_parts(number):
                     digest.update(part)
                 if digest.digest() != expected.tobytes():
-                    raise damaged(self.folder, f"document {number:,} is not what was written")
+                    raise damaged(
+                        self.folder, f"document {number:,} has changed since it was written"
+                    )
         finally:
             store.close()
         try:
             counted = [source.documents for source in self.sources()]
         except (zstandard.ZstdError, ValueError) as error:
-            raise damaged(self.folder, f"{SOURCES} cannot be read ({error})") from None
+            raise damaged(self.folder, f"could not read {SOURCES} ({error})") from None
         of = store.records["source"]
         if self.manifest.split.sectioned:
             # Sections have their document's number in its source.
             pairs = np.stack([of, store.records["member"]], axis=1)
             of = np.unique(pairs, axis=0)[:, 0]
         if np.bincount(of, minlength=len(counted)).tolist() != counted:
-            raise damaged(self.folder, "its documents are not those of its sources")
+            raise damaged(self.folder, "its documents do not match its sources")
 
     def source_labels(self, numbers: Iterable[int]) -> dict[int, str]:
         """Labels of some sources, by the number that document records hold."""
@@ -171,13 +173,13 @@ class Corpus:
         if tokenizer_hash is None:
             if len(there) != 1:
                 raise UserError(
-                    f"The corpus {self.name!r} has the tokens of {len(there)} tokenizers: say "
-                    "which model's are meant with --model."
+                    f"The corpus {self.name!r} is tokenized for {len(there)} tokenizers. "
+                    "Choose one with --model."
                 )
             tokenizer_hash = there[0]
         if tokenizer_hash not in there:
             raise UserError(
-                f"The corpus {self.name!r} has not been tokenised for this model: run "
+                f"The corpus {self.name!r} is not tokenized for this model. Run "
                 f"`cpt-studio corpus build {self.name} --model MODEL`."
             )
         store = TokenStore(self.folder / "tokens" / tokenizer_hash)
@@ -261,16 +263,16 @@ def open_corpus(path: Path | str) -> Corpus:
     except FileNotFoundError:
         if folder.is_dir():
             raise UserError(
-                f"The corpus {folder.name} has no finished build: its first one was interrupted. "
-                "Build it again, or delete it."
+                f"The first build of the corpus {folder.name} was interrupted. Build it "
+                "again, or delete it."
             ) from None
         raise UserError(
-            f"There is no corpus at {folder}. Build one with `cpt-studio corpus build "
+            f"There is no corpus in {folder}. Build one with `cpt-studio corpus build "
             f"{folder.name} SOURCE --model MODEL`."
         ) from None
     if isinstance(content, dict) and content.get("format") != CORPUS_FORMAT:
         raise UserError(
-            f"{folder} is a corpus of format {content.get('format')}; this version reads "
+            f"{folder} has corpus format {content.get('format')}, but this version reads "
             f"{CORPUS_FORMAT}. Build it again."
         )
     try:
@@ -278,6 +280,6 @@ def open_corpus(path: Path | str) -> Corpus:
     except ValidationError as error:
         raise damaged(
             folder,
-            f"its manifest.json is not valid ({sentences(error, CorpusManifest)[0].rstrip('.')})",
+            f"invalid manifest.json ({sentences(error, CorpusManifest)[0].rstrip('.')})",
         ) from None
     return Corpus(folder, manifest)

@@ -161,7 +161,7 @@ class DocumentStore:
         except (OSError, ValueError, EOFError, UnusableFileError) as error:
             raise damaged(folder, str(error)) from None
         if self.records.dtype != RECORD:
-            raise damaged(folder, "documents.npy has another layout")
+            raise damaged(folder, "documents.npy has a different layout")
         self.cuts = self._read_cuts()
         self._cut_documents = np.ascontiguousarray(self.cuts["document"])
         # Quicker for millions of documents than to search for each.
@@ -250,9 +250,9 @@ class DocumentStore:
         except (OSError, ValueError, EOFError, UnusableFileError) as error:
             raise damaged(self._folder, str(error)) from None
         if cuts.dtype != CUT:
-            raise damaged(self._folder, f"{_CUTS} has another layout")
+            raise damaged(self._folder, f"{_CUTS} has a different layout")
         if len(cuts) and not (0 <= cuts["document"].min() <= cuts["document"].max() < len(self)):
-            raise damaged(self._folder, f"{_CUTS} names documents that are not there")
+            raise damaged(self._folder, f"{_CUTS} refers to documents that do not exist")
         return cuts
 
     def text(self, number: int) -> str:

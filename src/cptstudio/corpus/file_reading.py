@@ -87,7 +87,7 @@ class FileReader:
                 content = None
                 self._record(record, self._read_item(item, record))
             if content is not None:
-                self._record(record_of(file, content), "holds no file")
+                self._record(record_of(file, content), "no file in it")
         except Unreadable as reason:
             self._record(record_of(file, content), str(reason))
 
@@ -140,24 +140,24 @@ class FileReader:
         record.documents, record.text_bytes = documents_read, text_bytes
         if reason is not None and record.documents:
             kept = (
-                f"the {record.documents:,} documents before are"
+                f"the {record.documents:,} documents before it are"
                 if (record.documents > 1)
-                else "the document before is"
+                else "the document before it is"
             )
             reason += f"; {kept} kept"
         if keys and not record.documents and reason is None:
             aside = KeyFinder.aside
         elif keys:
-            item.notes.append(f"{keys:,} of its documents were left aside: they hold private keys")
+            item.notes.append(f"{keys:,} documents that contain private keys were excluded")
         read_notes(item, self._text_field)
         if empty and record.documents:
-            item.notes.append(f"{empty:,} of its {record.documents + empty:,} records hold no text")
+            item.notes.append(f"{empty:,} of {record.documents + empty:,} records have no text")
         record.conversations = sum(item.conversations.values())
         record.recognized, record.pictures = item.recognized, item.pictures
         if aside is not None:
             record.left_aside, reason = aside.kind, aside.reason
         elif reason is None and not record.documents and not record.conversations:
-            reason = "holds no text"
+            reason = "no text found"
         record.notes += item.notes
         record.left_out = dict(+item.left_out)
         return reason
@@ -196,7 +196,9 @@ class FileReader:
                 digest.update(data)
                 self._batch.write(data)
                 if self._batch.position > self._limit:
-                    raise Unreadable("gives over 1,000 times its size in text, like a bomb")
+                    raise Unreadable(
+                        "expands to over 1,000 times its size (possible decompression bomb)"
+                    )
                 if self._batch.full:
                     self._flush()
         except BaseException:
@@ -204,12 +206,12 @@ class FileReader:
             raise
         if cleaner.replaced_surrogates:
             item.notes.append(
-                f"{cleaner.replaced_surrogates:,} lone surrogates were replaced by U+FFFD"
+                f"{cleaner.replaced_surrogates:,} lone surrogates were replaced with U+FFFD"
             )
         if cleaner.long_runs:
             item.notes.append(
-                f"over {LONGEST_RUN} combining marks in a row are left as they are, without being "
-                f"put in order ({cleaner.long_runs:,} times)"
+                f"sequences of over {LONGEST_RUN} combining marks were not normalized "
+                f"({cleaner.long_runs:,} times)"
             )
         if blank:
             self._batch.forget()
@@ -281,7 +283,7 @@ def read_notes(item: Item, field: str) -> list[str]:
 
 def left_out_in_words(counts: Mapping[str, int]) -> list[str]:
     """Return what a file has that is in no document by design, as notes."""
-    return [f"{count:,} {what} are left out" for what, count in counts.items() if count]
+    return [f"{count:,} {what} left out" for what, count in counts.items() if count]
 
 
 def _encoded(cleaner: Cleaner, private: PrivateData, parts: Iterable[str]) -> Iterator[bytes]:

@@ -117,7 +117,7 @@ class Inspector:
                 self._add("very long line", number, label, f"a line of {longest:,} bytes")
             wrong = 0 if text.isascii() else len(_MOJIBAKE.findall(text))
             if wrong > max(2, len(text) // 500):
-                self._add("mojibake", number, label, f"{wrong:,} signs of a wrong encoding")
+                self._add("mojibake", number, label, f"{wrong:,} wrongly decoded characters")
             digits = len(self._sample) - len(self._sample.translate(None, b"0123456789"))
             if digits > _SHARE_OF_DIGITS * len(self._sample) and len(self._sample) >= 200:
                 share = digits / len(self._sample)

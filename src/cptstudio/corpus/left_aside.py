@@ -16,9 +16,9 @@ from typing import Any, Literal, get_args
 Kind = Literal["secrets", "generated", "hidden"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 INCLUDED: dict[str, str] = {
-    "hidden": "files and folders whose names begin with a dot",
+    "hidden": "files and folders that start with a dot",
     "generated": "installed packages, virtual environments, build output, minified and lock files",
-    "secrets": "environment files, private keys and credentials, which the model will learn",
+    "secrets": "environment files, private keys and credentials (the model will learn them)",
 }
 """What comes in when a kind is included."""
 
@@ -44,7 +44,7 @@ def _names(words: str) -> tuple[str, ...]:
     return tuple(words.split())
 
 
-_SECRET = Aside("secrets", "may hold secrets")
+_SECRET = Aside("secrets", "may contain secrets")
 RULES = (
     Rule(
         _SECRET,
@@ -59,17 +59,17 @@ RULES = (
         ),
     ),
     Rule(
-        Aside("generated", "belongs to version control"),
+        Aside("generated", "version control data"),
         folders=_names(".git .hg .svn .bzr .jj cvs"),
     ),
     Rule(
-        Aside("generated", "holds installed packages"),
+        Aside("generated", "installed packages"),
         folders=_names(
             "node_modules bower_components site-packages *.egg-info *.dist-info .venv .eggs"
         ),
     ),
     Rule(
-        Aside("generated", "is build output or a cache"),
+        Aside("generated", "build output or cache"),
         folders=_names(
             "dist build target __pycache__ htmlcov .tox .nox .next .nuxt .svelte-kit "
             ".parcel-cache .turbo .gradle .mypy_cache .pytest_cache .ruff_cache .cache "
@@ -78,11 +78,11 @@ RULES = (
         files=_names("*.map *.pyc *.class *.o thumbs.db desktop.ini"),
     ),
     Rule(
-        Aside("generated", "is minified"),
+        Aside("generated", "minified file"),
         files=_names("*.min.js *.min.mjs *.min.css *.bundle.js *.chunk.js *-min.js"),
     ),
     Rule(
-        Aside("generated", "is a lock file"),
+        Aside("generated", "lock file"),
         files=_names(
             "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock "
             "poetry.lock uv.lock pdm.lock pipfile.lock cargo.lock composer.lock gemfile.lock "
@@ -90,17 +90,17 @@ RULES = (
         ),
     ),
     Rule(
-        Aside("hidden", "is hidden: its name begins with a dot"),
+        Aside("hidden", "hidden file or folder (starts with a dot)"),
         folders=_names(".*"),
         files=_names(".*"),
     ),
 )
 # A file that marks the folder it lies in (PEP 405; Cache Directory Tagging Specification).
 MARKS = {
-    "pyvenv.cfg": Aside("generated", "is a virtual environment"),
-    "cachedir.tag": Aside("generated", "is a cache: it says so in CACHEDIR.TAG"),
+    "pyvenv.cfg": Aside("generated", "virtual environment"),
+    "cachedir.tag": Aside("generated", "cache (it has a CACHEDIR.TAG)"),
 }
-_PRIVATE_KEY = Aside("secrets", "holds a private key")
+_PRIVATE_KEY = Aside("secrets", "contains a private key")
 _KEY_WORDS = b"PRIVATE KEY"
 # The line that opens a key (RFC 7468), and soon after it a long run of base64: a text that only
 # speaks of keys is none. The line's end may be an escape, as in JSON.
@@ -195,7 +195,7 @@ class LeftAside:
         if "generated" in self._include or suffix not in _WRITTEN_BY_HAND or len(head) < _LEAST:
             return None
         lines = head.count(b"\n") + 1
-        return Aside("generated", "is minified") if len(head) > _MEAN_LINE * lines else None
+        return Aside("generated", "minified file") if len(head) > _MEAN_LINE * lines else None
 
     def wants_head(self, suffix: str) -> int:
         """How many bytes `of_content` looks at, 0 where a file's content decides nothing."""

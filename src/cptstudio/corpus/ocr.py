@@ -85,16 +85,17 @@ def engine_for(languages: Sequence[str]) -> Engine:
     """
     engine = engine_of_process()
     if engine is None:
-        raise UserError.at("ocr", f"This machine has no text recognition (OCR). {HOW_TO_GET}")
+        raise UserError.at("ocr", f"Text recognition (OCR) is not installed. {HOW_TO_GET}")
     missing = [language for language in languages if language not in engine.languages]
     if missing:
         raise UserError.at(
             "ocr_language",
-            f"{engine.version} cannot read {', '.join(missing)} here; it has "
-            f"{', '.join(engine.languages) or 'no language'}. Debian's packages of more languages "
-            "are called tesseract-ocr-LANGUAGE, Homebrew's tesseract-lang."
+            f"{engine.version} cannot read {', '.join(missing)}. Installed languages: "
+            f"{', '.join(engine.languages) or 'none'}. To add one, install Debian's "
+            "tesseract-ocr-LANGUAGE or Homebrew's tesseract-lang."
             if engine.kind == "tesseract"
-            else f"Vision cannot read {', '.join(missing)}; it can {', '.join(engine.languages)}.",
+            else f"Vision cannot read {', '.join(missing)}. Supported languages: "
+            f"{', '.join(engine.languages)}.",
         )
     return engine
 
@@ -219,7 +220,7 @@ class Recognizer:
             self._service = ChildService(
                 ("-m", MODULE),
                 for_recognition,
-                "the program that recognizes text ended.",
+                "Text recognition stopped.",
                 line_limit=_ANSWER_BYTES,
             )
         engine = engine_for(self._languages)

@@ -100,7 +100,7 @@ def _run(program: str, picture: bytes, *options: str) -> bytes:
     if done.returncode < 0:
         raise UserError(f"tesseract: {crash_sentence(-done.returncode)}")
     if done.returncode:
-        told = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it gave no reason"]
+        told = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
         raise UserError(f"tesseract failed: {' '.join(told[-1].split())}")
     return done.stdout
 

@@ -25,7 +25,7 @@ from cptstudio.errors import UserError
 MOST = 100_000
 """Characters of a document that are shown."""
 _RECOGNIZED = 5
-BOILERPLATE = "stands in many documents; one of them keeps it"
+BOILERPLATE = "repeated in many documents; one of them keeps it"
 
 
 def preview_file(
@@ -51,7 +51,7 @@ def preview_file(
         UserError: there is no such document, or the file cannot be read.
     """
     if not path.is_file():
-        raise UserError(f"{label or path} is not a file: choose one file.")
+        raise UserError(f"{label or path} is not a file. Choose a file.")
     information = path.stat()
     name = label or path.name
     file = SourceFile(str(path), name, information.st_size, information.st_mtime_ns)
@@ -67,7 +67,7 @@ def preview_file(
                 if item is not None and one.label != item:
                     continue
                 if one.aside is not None:
-                    why = f"{one.label} {one.aside.reason}, so it is left aside."
+                    why = f"{one.label} is excluded: {one.aside.reason}."
                     continue
                 one.main_text, one.recognizer = settings.main_text, recognizer
                 one.conversations_as_text = settings.conversations
@@ -76,10 +76,10 @@ def preview_file(
                     return found
                 notes = read_notes(one, settings.text_field)
                 why = f"{one.label} has no document {document:,}." + (
-                    f" Noted: {'; '.join(notes)}." if notes else ""
+                    f" Warnings: {'; '.join(notes)}." if notes else ""
                 )
     except Unreadable as reason:
-        why = f"{name} {reason}."
+        why = f"{name}: {reason}."
     raise UserError(why)
 
 
@@ -102,9 +102,9 @@ def _in_item(
         notes = read_notes(item, settings.text_field) + left_out_in_words(item.left_out)
         if item.recognized:
             engine = engine_in_words(settings.ocr_language)
-            notes.append(f"{item.recognized:,} pages are read by text recognition ({engine})")
+            notes.append(f"{item.recognized:,} pages were read by OCR ({engine})")
         if cleaner.dropped_controls:
-            notes.append(f"{cleaner.dropped_controls:,} control characters are dropped")
+            notes.append(f"{cleaner.dropped_controls:,} control characters were removed")
         pieces = masked_pieces(text[:MOST], settings.mask)
         return _preview(item.label, number, pieces, shortened=size > MOST, read=True, notes=notes)
     return None

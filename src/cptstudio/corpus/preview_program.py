@@ -31,7 +31,7 @@ def ask(request: dict[str, Any], shown: str) -> Preview:
         UserError: what it says, or that it died.
     """
     limits = for_a_look(
-        f"{shown} takes too long to be read.", f"{shown} takes too much memory to be read."
+        f"Reading {shown} takes too long.", f"Reading {shown} takes too much memory."
     )
     if request.get("settings", {}).get("ocr"):
         # The program waits for pages, each of which has a limit of its own.

@@ -242,8 +242,8 @@ def _of_part(part: Path | SourceRecord, first: SourceFile) -> Iterator[Batch | S
     except DamagedBatchError:
         # Its check sums say so: the disk, or the memory, of this machine.
         raise UserError(
-            f"{part}, which holds what was read of {first.label}, is damaged: check the disk, and "
-            "build again."
+            f"{part}, the temporary file with the text of {first.label}, is damaged. "
+            "Check the disk and build again."
         ) from None
 
 
@@ -421,7 +421,7 @@ class _Reader:
         child.expect(True, within=QUICK_SECONDS)
         if next(self._answers, None) is None:
             child.wait()
-            raise UserError(f"The program that reads documents did not start. {child.why()}")
+            raise UserError(f"Could not start the program that reads documents. {child.why()}")
         child.expect(False)
         return child
 
@@ -440,5 +440,5 @@ def _named(file: SourceFile, why: str) -> SourceRecord:
     except (OSError, durable.UnusableFileError):
         content = None
     record = record_of(file, content)
-    record.skipped = f"cannot be read: its reader {why.removeprefix('It ').rstrip('. ')}"
+    record.skipped = f"unreadable: its reader {why.removeprefix('It ').rstrip('. ')}"
     return record

@@ -160,8 +160,8 @@ class SourceReader:
         if record.left_aside is not None:
             if len(self.asides) < _PROBLEMS_SHOWN:
                 self.asides.append(
-                    f"{record.label}: {record.skipped}, so it is left aside; include the kind "
-                    f'"{record.left_aside}" to read it'
+                    f"{record.label}: {record.skipped}; add --include {record.left_aside} "
+                    "to read it"
                 )
             self.left_aside[record.left_aside] = self.left_aside.get(record.left_aside, 0) + 1
         elif record.skipped is not None:

@@ -53,9 +53,9 @@ def split_warnings(manifest: CorpusManifest) -> list[str]:
         count = report.documents.get(side, 0)
         if asked and not count and size >= LONG and documents < _FEW and not report.sectioned:
             found.append(
-                f"Nothing is held out for the {side} side. A document that a former build had "
-                "whole stays whole, and so does one without paragraphs: under a new name, long "
-                "documents are held out by sections."
+                f"The {side} split is empty. A document that an earlier build kept whole "
+                "stays whole, and so does one without paragraphs. In a corpus with a new "
+                "name, long documents are split by sections."
             )
         if not (asked and count and size):
             continue
@@ -63,8 +63,8 @@ def split_warnings(manifest: CorpusManifest) -> list[str]:
         shares = (count / documents, held / size)
         if held < _MEASURABLE:
             found.append(
-                f"The {side} side has {held:,} bytes of text: what is measured on so little is "
-                "mostly chance. Add documents, or hold out a larger share."
+                f"The {side} split has only {held:,} bytes of text, so its loss is mostly "
+                "chance. Add documents, or use a larger split."
             )
             continue
         # Sections follow each other, so how many there are says little.
@@ -73,10 +73,10 @@ def split_warnings(manifest: CorpusManifest) -> list[str]:
             continue
         what = "Sections" if report.sectioned else "Whole documents"
         found.append(
-            f"{asked:.1%} was asked for the {side} side; it has {count:,} of {documents:,} "
-            f"documents ({shares[0]:.1%}) with {shares[1]:.1%} of the text. "
-            f"{what} are held out, chosen by a hash of their content, and at least a few of a "
-            "small corpus."
+            f"You asked for a {side} split of {asked:.1%}; it has {count:,} of "
+            f"{documents:,} documents ({shares[0]:.1%}) and {shares[1]:.1%} of the text. "
+            f"{what} are chosen by a hash of their content, at least a few from a small "
+            "corpus."
         )
     return found
 
@@ -97,14 +97,14 @@ def _left_aside(report: CorpusReport, name: str) -> list[str]:
         return []
     counts = ", ".join(f"{count:,} {kind}" for kind, count in report.left_aside.items())
     return [
-        f"  Left aside: {counts} (`corpus show {name} --left-aside` lists them; "
-        "`--include KIND` reads them)"
+        f"  Excluded files: {counts} (list: `corpus show {name} --excluded`; read them: "
+        "`--include KIND`)"
     ]
 
 
 def _left_out(report: CorpusReport) -> list[str]:
     told = "; ".join(f"{what}: {count:,}" for what, count in report.left_out.items())
-    return [f"  Left out of the text by design: {told}"] if told else []
+    return [f"  Left out by design: {told}"] if told else []
 
 
 def _sectioned(report: CorpusReport) -> list[str]:
@@ -116,21 +116,17 @@ def _sectioned(report: CorpusReport) -> list[str]:
         else f"{report.sectioned:,} long documents are"
     )
     return [
-        f"  {what} held out by sections, cut between paragraphs; each section counts as a document"
+        f"  {what} split by sections, cut between paragraphs; each section counts as a document"
     ]
 
 
 def _scanned(manifest: CorpusManifest) -> list[str]:
     report, lines = manifest.report, []
     if report.recognized:
-        lines.append(
-            f"  Pages read by text recognition: {report.recognized:,} (by {report.recognized_by})"
-        )
+        lines.append(f"  Pages read by OCR: {report.recognized:,} ({report.recognized_by})")
     if report.pictures:
-        how = "" if manifest.settings.ocr else " (to read them: --ocr)"
-        lines.append(
-            f"  Pages that are pictures, with little text or none: {report.pictures:,}{how}"
-        )
+        how = "" if manifest.settings.ocr else " (read them with --ocr)"
+        lines.append(f"  Pages that are images with little or no text: {report.pictures:,}{how}")
     return lines
 
 
@@ -138,8 +134,12 @@ def _boilerplate(report: CorpusReport) -> list[str]:
     found = report.boilerplate
     if found is None or not found.paragraphs:
         return []
-    kept = "each is kept once" if found.dropped else "kept; --drop-boilerplate keeps each once"
-    size = f"{found.text_bytes:,} bytes {'dropped' if found.dropped else 'are repetition'}"
+    kept = (
+        "one copy of each is kept"
+        if found.dropped
+        else "kept; remove copies with --drop-boilerplate"
+    )
+    size = f"{found.text_bytes:,} bytes {'removed' if found.dropped else 'repeated'}"
     what = "paragraph" if found.paragraphs == 1 else "paragraphs"
     where = f"{found.paragraphs:,} {what} in {found.documents:,} documents"
     lines = [f"  Repeated boilerplate: {where}, {size} ({kept})"]
@@ -151,8 +151,8 @@ def _boilerplate(report: CorpusReport) -> list[str]:
 def _conversations(report: CorpusReport) -> list[str]:
     if not report.conversations:
         return []
-    what = f"{report.conversations:,} records are conversations, and so no documents"
-    return [f"  {what} (`--conversations` reads them as text)"]
+    what = f"{report.conversations:,} records are conversations and were skipped"
+    return [f"  {what} (read them with `--conversations`)"]
 
 
 def _private(manifest: CorpusManifest) -> list[str]:
@@ -165,8 +165,8 @@ def _private(manifest: CorpusManifest) -> list[str]:
         for kind, count in found.items()
     )
     open_kinds = [kind for kind in found if kind not in masked]
-    how = f" (to mask them: {' '.join(f'--mask {one}' for one in open_kinds)})"
-    return [f"  Found in the text: {told}{how if open_kinds else ''}"]
+    how = f" (mask them with {' '.join(f'--mask {one}' for one in open_kinds)})"
+    return [f"  Personal data found: {told}{how if open_kinds else ''}"]
 
 
 def _describe_tokens(name: str, manifest: TokenManifest) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def render(corpus: Corpus) -> str:
         f"Corpus {manifest.name}, built {manifest.created}",
         f"  fingerprint {manifest.fingerprint}",
         "",
-        f"  {report.source_files:,} source files, {problems_in_words(report)}",
+        f"  {report.source_files:,} files, {problems_in_words(report)}",
         *_left_aside(report, manifest.name),
         *_left_out(report),
         *_sides(report.documents, report.text_bytes),
@@ -214,24 +214,24 @@ def render(corpus: Corpus) -> str:
     lines += _histogram(report.length_histogram)
     if report.scripts:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in report.scripts.items())
-        lines += ["", f"Scripts of the letters: {shares}"]
+        lines += ["", f"Writing systems: {shares}"]
     if report.languages is not None:
         lines += ["", *_languages(report.languages)]
     if report.duplicates:
-        lines += ["", "Duplicates, for example:"]
+        lines += ["", "Sample duplicates:"]
         for pair in report.duplicates[:_EXAMPLES]:
             likeness = f"{pair.similarity:.0%}" if pair.similarity < 1 else "equal"
-            lines.append(f"  {pair.dropped}  like  {pair.kept}  ({likeness}; {pair.reason})")
+            lines.append(f"  {pair.dropped}  similar to  {pair.kept}  ({likeness}; {pair.reason})")
     if report.suspicious_count:
-        lines += ["", "Kept, but worth a look:"]
+        lines += ["", "Suspicious documents that were kept:"]
         lines += [f"  {count:,} x {kind}" for kind, count in report.suspicious_count.items()]
         lines += [f"    {one.label}: {one.reason}" for one in report.suspicious[:_EXAMPLES]]
     if report.problem_count:
-        lines += ["", f"While reading, {problems_in_words(report)}:"]
+        lines += ["", f"Problems while reading ({problems_in_words(report)}):"]
         lines += [f"  {problem}" for problem in report.problems[: 4 * _EXAMPLES]]
         hidden = report.problem_count - min(len(report.problems), 4 * _EXAMPLES)
         if hidden:
-            lines.append(f"  and {hidden:,} more; `corpus show {manifest.name} --problems`")
+            lines.append(f"  and {hidden:,} more; see `corpus show {manifest.name} --problems`")
     return "\n".join(lines)
 
 
@@ -240,7 +240,7 @@ def _sides(documents: dict[str, int], sizes: dict[str, int]) -> list[str]:
     lines = []
     for status in STATUSES:
         if documents.get(status):
-            name = status if status in SIDES else f"dropped: {status}"
+            name = status if status in SIDES else f"removed: {status}"
             share = sizes[status] / total
             lines.append(
                 f"  {name:32} {documents[status]:>12,} documents {sizes[status]:>16,} bytes"
@@ -248,8 +248,8 @@ def _sides(documents: dict[str, int], sizes: dict[str, int]) -> list[str]:
             )
     if not documents.get("validation"):
         lines.append(
-            "  There is no validation document: give more text, or a larger share, to measure "
-            "training."
+            "  There is no validation document. Add text, or use a larger split, to "
+            "measure training."
         )
     return lines
 
@@ -259,7 +259,7 @@ def _tokens(store: dict[str, Any]) -> list[str]:
         return [f"Tokens of {store['tokenizer'][:16]}: {store['error']}"]
     rate = store["tokens_per_byte"]
     lines = [
-        f"Tokens by the tokenizer {store['tokenizer'][:16]} "
+        f"Tokens with the tokenizer {store['tokenizer'][:16]} "
         f"({store['vocabulary_size']:,} entries)"
         + (f", {rate:.3f} a byte:" if rate is not None else ":")
     ]
@@ -269,15 +269,15 @@ def _tokens(store: dict[str, Any]) -> list[str]:
     lines += [f"  {note}" for note in store["notes"]]
     if store["inexact_cuts"]:
         lines.append(
-            f"  {store['inexact_cuts']:,} places in very long documents may hold other tokens "
-            "than if they were encoded whole"
+            f"  {store['inexact_cuts']:,} places in very long documents may be tokenized "
+            "differently than in one piece"
         )
     return lines
 
 
 def _languages(shares: LanguageShares) -> list[str]:
     """The languages of the largest shares, by documents and by bytes."""
-    lines = [f"Languages, from the beginnings of {shares.examined:,} documents and names of files:"]
+    lines = [f"Languages (from the start of {shares.examined:,} documents, and file names):"]
     names = list(shares.text_bytes)
     for name in names[:_LANGUAGES]:
         by_documents, by_bytes = shares.documents.get(name, 0.0), shares.text_bytes[name]

@@ -439,13 +439,13 @@ def build_row_order(
 
 def _check(members: Sequence[MixtureMember]) -> None:
     if not any(member.role == "domain" for member in members):
-        raise UserError("The mixture has no domain corpus: give at least one.")
+        raise UserError("There is no domain corpus. Add at least one.")
     first = members[0]
     for member in members[1:]:
         if member.store.tokenizer != first.store.tokenizer:
             raise UserError(
-                f"The corpora {first.name!r} and {member.name!r} were tokenised by different "
-                "tokenizers. Tokenise both with the model that is to be trained."
+                f"The corpora {first.name!r} and {member.name!r} were tokenized with "
+                "different tokenizers. Tokenize both for the model you want to train."
             )
 
 

@@ -120,7 +120,7 @@ def find_sources(
     if not files:
         problems = [f"{thing.label}: {thing.reason}" for thing in skipped[:20]]
         names = ", ".join(printable(one.label or str(one.path)) for one in given[:20])
-        raise UserError(f"There is no file to read in {names}.", problems)
+        raise UserError(f"No readable file in {names}.", problems)
     # By folders, as a label has no NUL; a list for each would take three times the memory.
     files.sort(key=lambda file: file.label.replace("/", "\0"))
     return files, skipped
@@ -147,15 +147,15 @@ def _resolved(root: Path | Source, aside: LeftAside) -> Source:
         path = one.path.expanduser().resolve()
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"Not found: {shown}. Give files or folders that exist.") from None
+        raise UserError(f"Not found: {shown}. Choose files or folders that exist.") from None
     except (OSError, RuntimeError) as error:
         # A loop of links is a RuntimeError before Python 3.13.
-        reason = getattr(error, "strerror", None) or "its symbolic links lead in a circle"
-        raise UserError(f"{shown} cannot be read: {reason}.") from None
+        reason = getattr(error, "strerror", None) or "its symbolic links form a loop"
+        raise UserError(f"Could not read {shown}: {reason}.") from None
     if not one.uploaded and (left := aside.of_secret_path(path.parts)):
         raise UserError(
-            f"{shown} {left.reason}, so it is not read. To read it all the same, include the kind "
-            '"secrets": --include secrets on the command line.'
+            f"{shown} was not read because it {left.reason}. To read it anyway, include "
+            "secrets (--include secrets)."
         )
     return Source(path, one.label, one.uploaded)
 
@@ -176,22 +176,20 @@ def _walk(path: Path, label: str, aside: LeftAside) -> Iterator[SourceFile | Ski
                     waiting += [(Path(e.path), f"{name}/{printable(e.name)}") for e in entries]
                     continue
         except OSError as error:
-            yield Skipped(name, f"cannot be read: {error.strerror}")
+            yield Skipped(name, f"unreadable: {error.strerror}")
             continue
         if left is not None:
             yield Skipped(name, left.reason, left.kind)
         elif stat.S_ISREG(information.st_mode):
             if _is_sparse(information):
-                reason = (
-                    f"is a sparse file: {information.st_size:,} bytes, most of them never written"
-                )
+                reason = f"sparse file: {information.st_size:,} bytes, most of them never written"
                 yield Skipped(name, reason)
             else:
                 yield SourceFile(str(here), name, information.st_size, information.st_mtime_ns)
         elif stat.S_ISLNK(information.st_mode):
-            yield Skipped(name, "is a symbolic link, which is not followed")
+            yield Skipped(name, "symbolic link (not followed)")
         else:
-            yield Skipped(name, f"is a {_kind(information.st_mode)}, not a regular file")
+            yield Skipped(name, f"{_kind(information.st_mode)}, not a regular file")
 
 
 def _is_sparse(information: os.stat_result) -> bool:

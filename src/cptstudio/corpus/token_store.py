@@ -204,8 +204,8 @@ class TokenStore:
             if found != expected:
                 raise damaged(
                     self.folder,
-                    f"the content of {name} is not what was written: its SHA-256 is "
-                    f"{found[:12]}…, and {expected[:12]}… was expected",
+                    f"the content of {name} has changed: its SHA-256 is {found[:12]}…, "
+                    f"but {expected[:12]}… was expected",
                 )
         if store_fingerprint(self.tokenizer.hash, self.manifest.files) != self.fingerprint:
             raise damaged(self.folder, f"its {MANIFEST} was edited")
@@ -253,7 +253,7 @@ class TokenStore:
     def _check_sizes(self) -> None:
         for name in (TOKENS, *ARRAYS):
             if name not in self.manifest.files:
-                raise damaged(self.folder, f"its manifest does not list {name}")
+                raise damaged(self.folder, f"{name} is not in its manifest")
         for name, (expected, _) in self.manifest.files.items():
             try:
                 with durable.open_regular_file(self.folder / name) as file:
@@ -281,15 +281,15 @@ def _read_manifest(folder: Path) -> TokenManifest:
     try:
         manifest = TokenManifest.model_validate(durable.read_json(folder / MANIFEST))
     except FileNotFoundError:
-        raise UserError(f"{folder} holds no tokens: its manifest.json is missing.") from None
+        raise UserError(f"{folder} has no tokens: its manifest.json is missing.") from None
     except ValidationError as error:
         raise damaged(
             folder,
-            f"its manifest.json is not valid ({sentences(error, TokenManifest)[0].rstrip('.')})",
+            f"invalid manifest.json ({sentences(error, TokenManifest)[0].rstrip('.')})",
         ) from None
     if manifest.format != TOKEN_STORE_FORMAT:
         raise UserError(
-            f"{folder} is a token store of format {manifest.format}; this version reads "
+            f"{folder} has token format {manifest.format}, but this version reads "
             f"{TOKEN_STORE_FORMAT}. Build the corpus again."
         )
     return manifest
@@ -305,8 +305,10 @@ def _map_array(path: Path, dtype: type[np.generic]) -> npt.NDArray[Any]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise damaged(path.parent, f"{path.name} cannot be read ({error})") from None
+        raise damaged(path.parent, f"could not read {path.name} ({error})") from None
     if array.dtype != dtype or array.ndim != 1:
-        raise damaged(path.parent, f"{path.name} holds {array.dtype} of {array.ndim} dimensions")
+        raise damaged(
+            path.parent, f"{path.name} contains {array.dtype} with {array.ndim} dimensions"
+        )
     result: npt.NDArray[Any] = array
     return result

@@ -121,7 +121,7 @@ def check_folder(model_path: Path | str) -> Path:
     if absence is not None:
         raise UserError(absence)
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder: give the folder of a local model.")
+        raise UserError(f"{folder} is not a folder. Choose the folder of a local model.")
     check_plain_files(folder)
     check_model_folder(folder)
     return folder
@@ -147,21 +147,21 @@ def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
         # Whatever a foreign folder makes the library raise, the reason belongs to the user.
         reason = str(error).strip().splitlines()
         raise UserError(
-            f"{folder} holds no tokenizer that transformers can load: "
+            f"{folder} has no tokenizer that transformers can load: "
             f"{reason[0] if reason else type(error).__name__}"
         ) from None
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise UserError(
-            f"The tokenizer in {folder} has no fast form (tokenizer.json): convert it with "
-            "transformers' convert_slow_tokenizer first."
+            f"The tokenizer in {folder} has no fast version (tokenizer.json). Convert it "
+            "with transformers' convert_slow_tokenizer first."
         )
     _check_words(folder, tokenizer, backend)
     bos, eos, adds_bos = _special_tokens(tokenizer)
     if bos is None and eos is None:
         raise UserError(
             f"The tokenizer in {folder} has neither an end-of-sequence nor a "
-            "beginning-of-sequence token: name one in its tokenizer_config.json."
+            "beginning-of-sequence token. Set one in its tokenizer_config.json."
         )
     return CorpusTokenizer(backend, bos, eos, adds_bos)
 
@@ -201,7 +201,7 @@ def _check_words(folder: Path, tokenizer: Any, backend: Any) -> None:
     if not words:
         found = ", ".join(sorted(special)[:5]) or "none"
         raise UserError(
-            f"The tokenizer has no vocabulary: {folder} holds special tokens only ({found}). The "
-            "file with the vocabulary is missing (tokenizer.json, or vocab.json and merges.txt, or "
-            "tokenizer.model): copy it from where you got the model."
+            f"The tokenizer has no vocabulary: {folder} contains only special tokens "
+            f"({found}). The vocabulary file is missing (tokenizer.json, vocab.json and "
+            "merges.txt, or tokenizer.model). Copy it from where you got the model."
         )

@@ -63,9 +63,9 @@ def _find_out(folder: Path) -> str | UserError:
     if "transformers" in sys.modules:
         return _read(folder)
     limits = for_a_look(
-        "Its files or their disk are the reason; it is tried again when the files have changed, or "
-        f"after {REPEAT_SECONDS / 60:.0f} minutes.",
-        "Its files are damaged or unusual: download the model again.",
+        "The cause is its files or the disk. It is tried again when the files have "
+        f"changed, or after {REPEAT_SECONDS / 60:.0f} minutes.",
+        "Its files are damaged or unusual. Download the model again.",
     )
     found = child_process.ask(
         ("-m", MODULE),

@@ -104,10 +104,10 @@ def refuse_loss(loss: TokenizerLoss) -> None:
     """
     if loss.share > LARGEST_LOSS:
         raise UserError(
-            f"The model's tokenizer cannot hold these documents: {_shares(loss)}"
-            f"{_examples(loss)}. A model would not learn that part. Use a model whose "
-            "tokenizer covers this text, or allow it: `cpt-studio corpus build "
-            "--allow-lossy-tokenizer`, or “Allow a tokenizer that loses text”."
+            "The model's tokenizer cannot represent these documents: "
+            f"{_shares(loss)}{_examples(loss)}. The model would not learn this part. Use "
+            "a model whose tokenizer covers this text, or allow it: `cpt-studio corpus "
+            "build --allow-lossy-tokenizer`, or “Allow a tokenizer that loses text”."
         )
 
 
@@ -119,8 +119,9 @@ def refuse_measuring(loss: TokenizerLoss, what: str) -> None:
     """
     if loss.share > LARGEST_LOSS:
         raise UserError(
-            f"The model's tokenizer cannot hold {what}: {_shares(loss)}{_examples(loss)}. Bits per "
-            "byte would count that part as predicted for free. Evaluate on other text."
+            f"The model's tokenizer cannot represent {what}: "
+            f"{_shares(loss)}{_examples(loss)}. Bits per byte would count this part as "
+            "predicted for free. Evaluate on other text."
         )
 
 
@@ -135,7 +136,7 @@ def loss_lines(loss: TokenizerLoss, unknown_tokens: int | None) -> list[str]:
     if loss.share:
         lines.append(f"The tokenizer loses text: {_shares(loss)}{_examples(loss)}.")
     if unknown_tokens:
-        lines.append(f"{unknown_tokens:,} tokens are the unknown token.")
+        lines.append(f"{unknown_tokens:,} tokens are unknown tokens.")
     if loss.folds:
         what = " and ".join(
             {"case": "letter case", "accents": "accents"}[one] for one in loss.folds
@@ -149,7 +150,7 @@ def _shares(loss: TokenizerLoss) -> str:
         f"{'under 0.01%' if share < 1e-4 else f'{share:.2%}'} of the characters {fate}"
         for share, fate in (
             (loss.unknown, "become the unknown token"),
-            (loss.vanished, "are in no token"),
+            (loss.vanished, "are not in any token"),
         )
         if share
     ]

@@ -227,7 +227,7 @@ def test_a_project_is_uploaded_without_its_secrets_and_built_again(
     page.get_by_label("Include secrets").uncheck()
     build_and_see_report(page, "project")
     page.get_by_role("tab", name=re.compile(f"Left aside.*{len(secrets)}")).click()
-    expect(page.get_by_role("table")).to_contain_text("may hold secrets")
+    expect(page.get_by_role("table")).to_contain_text("may contain secrets")
 
     # What was uploaded is kept with the corpus, and built from again with its options.
     page.get_by_role("link", name="Build again…").click()
@@ -426,7 +426,9 @@ def test_cleaning_is_seen_before_and_after(
     page.get_by_role("tab", name=re.compile("^Problems")).click()
     expect(lines).to_have_count(2)
     lines.filter(has_text="broken.pdf").locator("summary").click()
-    expect(lines.filter(has_text="broken.pdf").get_by_role("list")).to_contain_text("is not a PDF")
+    expect(lines.filter(has_text="broken.pdf").get_by_role("list")).to_contain_text(
+        "damaged PDF file"
+    )
     page.get_by_role("tab", name=re.compile("^Files")).click()
     line = lines.filter(has_text="letter-09.txt")
     line.locator("summary").click()

@@ -34,7 +34,7 @@ def parquet(item: Item, field: str) -> Iterator[Iterable[str]]:
             for batch in file.iter_batches(batch_size=64, columns=[field], use_threads=False):
                 yield from _column(item, batch, path, field)
         except (arrow.ArrowException, OSError) as error:
-            reason = f"is not a Parquet file that can be read: {words_of(error)}"
+            reason = f"unreadable Parquet file: {words_of(error)}"
             raise Unreadable(reason) from None
 
 
@@ -52,7 +52,7 @@ def arrow_table(item: Item, field: str) -> Iterator[Iterable[str]]:
             for batch in batches:
                 yield from _column(item, batch, path, field)
         except (arrow.ArrowException, OSError) as error:
-            reason = f"is not an Arrow file that can be read: {words_of(error)}"
+            reason = f"unreadable Arrow file: {words_of(error)}"
             raise Unreadable(reason) from None
 
 
@@ -73,7 +73,7 @@ def _turns(item: Item, batches: Iterable[Any], name: str) -> Iterator[Iterable[s
                 for text in conversations.read(item, name, turns):
                     yield (text,)
             else:
-                item.findings.add(f"row {row:,} has no conversation in {name!r}")
+                item.findings.add(f"row {row:,}: no conversation in {name!r}")
 
 
 def _conversations_in(schema: Any, field: str) -> str | None:
@@ -103,8 +103,8 @@ def _path_in(schema: Any, field: str) -> list[str]:
     for name in path:
         if name not in there:
             inside = ", ".join(there) or "none"
-            at = f"inside it, instead of {name!r}" if kind is not None else "its columns"
-            raise Unreadable(f"has no column {field!r} ({at}: {inside})")
+            at = f"inside {name!r}" if kind is not None else "columns"
+            raise Unreadable(f"no column {field!r} ({at}: {inside})")
         kind = schema.field(name).type if kind is None else kind.field(name).type
         there = [one.name for one in kind] if arrow.types.is_struct(kind) else []
     return path
@@ -127,7 +127,7 @@ def _column(item: Item, batch: Any, path: list[str], field: str) -> Iterator[Ite
         or kinds.is_large_string(values.type)
         or kinds.is_string_view(values.type)
     ):
-        raise Unreadable(f"has no text in its column {field!r} but {values.type}")
+        raise Unreadable(f"column {field!r} contains {values.type}, not text")
     for value in values:
         text = value.as_py()
         if text is None:

@@ -51,7 +51,7 @@ def read(item: Item, name: str, turns: Any) -> Iterator[str]:
         item.conversations[name] = item.conversations.get(name, 0) + 1
         return
     text, left_out = text_of(turns)
-    item.left_out["parts of conversations that are no text"] += left_out
+    item.left_out["parts of conversations without text"] += left_out
     yield text
 
 
@@ -68,8 +68,7 @@ def field_of(record: Any) -> str | None:
 def in_words(found: dict[str, int]) -> list[str]:
     """Sentences about a file's conversations, told after its name; `found` by field."""
     return [
-        f"holds {count:,} conversation{'' if count == 1 else 's'} in {name!r}, which "
-        f"{'is no document and is' if count == 1 else 'are no documents and are'} left out "
-        f"(“{OPTION}” reads {'it' if count == 1 else 'them'})"
+        f"{count:,} conversation{'' if count == 1 else 's'} in {name!r} skipped (turn on "
+        f"“{OPTION}” to read {'it' if count == 1 else 'them'})"
         for name, count in found.items()
     ]

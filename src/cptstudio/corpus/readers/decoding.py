@@ -50,7 +50,7 @@ def decoded(item: Item) -> Iterator[str]:
     with item.open() as file:
         head = file.read(_HEAD)
     if not head:
-        raise Unreadable("is empty")
+        raise Unreadable("empty file")
     encoding = _marked(head) or _wide(head)
     if encoding is None:
         _refuse_binary(head)
@@ -80,7 +80,7 @@ def _decode(item: Item, encoding: str) -> Iterator[str]:
                 wrong += text.count("\N{REPLACEMENT CHARACTER}")
             yield text
     if wrong:
-        item.notes.append(f"{wrong:,} places are not {encoding} and were replaced by U+FFFD")
+        item.notes.append(f"{wrong:,} places are not {encoding} and were replaced with U+FFFD")
 
 
 def _is_japanese_mail(head: bytes, found: _Validity) -> bool:
@@ -99,7 +99,7 @@ def _mixed(item: Item, found: _Validity) -> Iterator[str]:
             else:
                 others += 1
                 yield line.decode(encoding, "replace")
-    item.notes.append(f"{others:,} of its lines are not UTF-8; those were read as {encoding}")
+    item.notes.append(f"{others:,} lines are not UTF-8 and were read as {encoding}")
 
 
 def _sample_lines(item: Item, found: _Validity) -> list[bytes]:
@@ -139,7 +139,7 @@ def _wide(head: bytes) -> str | None:
 
 def _refuse_binary(head: bytes) -> None:
     if b"\0" in head or len(_CONTROL_BYTES.findall(head)) > _BINARY_SHARE * len(head):
-        raise Unreadable("is binary, not text")
+        raise Unreadable("binary file")
 
 
 def _validate(item: Item) -> _Validity:
@@ -170,15 +170,15 @@ def _choose(item: Item, found: _Validity) -> str:
     if not found.wrong:
         return "utf-8"
     if found.controls:
-        raise Unreadable("is binary, not text")
+        raise Unreadable("binary file")
     if found.multibyte >= _FEW * found.wrong:
-        item.notes.append(f"{found.wrong:,} bytes are not UTF-8 and were replaced by U+FFFD")
+        item.notes.append(f"{found.wrong:,} bytes are not UTF-8 and were replaced with U+FFFD")
         return "utf-8"
     with item.open() as file:
         for _ in range(max(0, found.first_wrong - _SAMPLE // 2) // _PART):
             file.read(_PART)
         encoding = _guess(file.read(_PART)[:_SAMPLE])
-    item.notes.append(f"is not UTF-8; read as {encoding}")
+    item.notes.append(f"not UTF-8; read as {encoding}")
     return encoding
 
 
@@ -187,6 +187,6 @@ def _guess(sample: bytes) -> str:
 
     best = from_bytes(sample[:_SAMPLE]).best()
     if best is None:
-        raise Unreadable("is in no encoding that could be recognised")
+        raise Unreadable("unknown character encoding")
     # Where several spell this sample alike, the commonest is likelier to be right further on.
     return "cp1252" if "cp1252" in best.could_be_from_charset else best.encoding

@@ -119,17 +119,17 @@ def read_documents(item: Item, text_field: str) -> Iterator[Iterable[str]]:
         Unreadable: nothing, or nothing more, can be read from it.
     """
     if item.suffix in _ARCHIVES:
-        kind = "is an archive inside another file" if "!" in item.label else "is an archive"
-        raise Unreadable(f"{kind} of a kind that is not unpacked: unpack it first")
+        kind = "archive inside another file" if "!" in item.label else "archive"
+        raise Unreadable(f"{kind} of an unsupported type; unpack it first")
     if item.label.endswith(_DATASET_DESCRIPTIONS):
-        raise Unreadable("describes a dataset and holds no text itself")
+        raise Unreadable("describes a dataset but contains no text")
     if item.suffix in _NOT_READ:
-        raise Unreadable(f"is of a kind that is not read ({item.suffix}): {_NOT_READ[item.suffix]}")
+        raise Unreadable(f"unsupported file type ({item.suffix}): {_NOT_READ[item.suffix]}")
     read = _READERS.get(item.suffix, _text)
     if read is not _text:
         with item.open() as file:
             if not file.read(1):
-                raise Unreadable("is empty")
+                raise Unreadable("empty file")
     yield from read(item, text_field)
 
 

@@ -122,7 +122,7 @@ def attempt(item: Item, place: str, read: Callable[[], T]) -> T | None:
         # The time is the whole file's.
         raise
     except BaseException as error:
-        item.findings.add(f"{place} {_unreadable(error)}")
+        item.findings.add(f"{place}: {_unreadable(error)}")
         return None
 
 
@@ -131,10 +131,10 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(getattr(error, "reason", error.message))
     if isinstance(error, _TooLongError):
-        return f"was given up after {error} s of computing"
+        return f"gave up after {error} s of computing"
     if isinstance(error, FileNotFoundError):
-        return "vanished while the corpus was built"
-    return f"cannot be read: {words_of(error)}"
+        return "disappeared during the build"
+    return f"unreadable: {words_of(error)}"
 
 
 def _unreadable(error: BaseException) -> Unreadable:
@@ -143,4 +143,4 @@ def _unreadable(error: BaseException) -> Unreadable:
     try:
         return Unreadable(reason_of(error))
     except Exception:  # A library's exception may be broken itself.
-        return Unreadable("cannot be read")
+        return Unreadable("unreadable")

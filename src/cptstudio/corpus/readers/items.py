@@ -104,7 +104,7 @@ class Item:
         with self.open() as file:
             data = file.read(limit + 1)
         if len(data) > limit:
-            raise Unreadable(f"is larger than {limit // MEBIBYTE} MiB")
+            raise Unreadable(f"larger than {limit // MEBIBYTE} MiB")
         return data
 
 
@@ -123,13 +123,15 @@ class _Bounded(io.RawIOBase):
         try:
             data = self._source.read(len(buffer))
         except (OSError, EOFError, zlib.error, zstandard.ZstdError, zipfile.BadZipFile) as error:
-            raise Unreadable(f"is damaged: {words_of(error)}") from None
+            raise Unreadable(f"damaged file: {words_of(error)}") from None
         except RuntimeError as error:
             # zipfile raises it for members that need a password.
             raise Unreadable(str(error)) from None
         self._read += len(data)
         if self._read > self._limit:
-            raise Unreadable(f"expands to more than {self._limit:,} bytes, like a bomb")
+            raise Unreadable(
+                f"expands to more than {self._limit:,} bytes (possible decompression bomb)"
+            )
         buffer[: len(data)] = data
         return len(data)
 
@@ -158,7 +160,7 @@ def items_of(source: SourceFile, aside: LeftAside | None = None) -> Iterator[Ite
         try:
             return durable.open_regular_file(source.path)
         except FileNotFoundError:
-            raise Unreadable("vanished while the corpus was built") from None
+            raise Unreadable("disappeared during the build") from None
         except durable.UnusableFileError as error:
             raise Unreadable(error.reason) from None
 
@@ -170,7 +172,7 @@ def items_of(source: SourceFile, aside: LeftAside | None = None) -> Iterator[Ite
     if last in (".gz", ".zst"):
         inner = suffixes[-2] if len(suffixes) > 1 else ""
         if inner in (".zip", ".tar"):
-            raise Unreadable(f"is an archive inside {last}: unpack it first")
+            raise Unreadable(f"archive inside {last}; unpack it first")
 
         def open_decompressed() -> IO[bytes]:
             file = open_file()
@@ -191,15 +193,15 @@ def _members(
         try:
             archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-            raise Unreadable(f"is not a zip archive that can be read: {words_of(error)}") from None
+            raise Unreadable(f"unreadable zip archive: {words_of(error)}") from None
         members = sorted(
             (m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename
         )
         unpacked = sum(member.file_size for member in members)
         if unpacked > _EXPANSION_FREE + _EXPANSION * source.size:
-            raise Unreadable(f"expands to {unpacked:,} bytes, like a bomb")
+            raise Unreadable(f"expands to {unpacked:,} bytes (possible decompression bomb)")
         if len(members) > _MEMBERS:
-            raise Unreadable(f"holds {len(members):,} files, more than {_MEMBERS:,}")
+            raise Unreadable(f"contains {len(members):,} files, more than {_MEMBERS:,}")
         marked = aside.marked_folders(member.filename for member in members)
         told: set[str] = set()
         for member in members:
@@ -218,7 +220,7 @@ def _member(source: SourceFile, archive: zipfile.ZipFile, member: zipfile.ZipInf
         try:
             opened = archive.open(member)
         except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-            raise Unreadable(f"cannot be unpacked: {words_of(error)}") from None
+            raise Unreadable(f"could not be unpacked: {words_of(error)}") from None
         return _bounded(opened, max(member.compress_size, 1))
 
     name = printable(member.filename)

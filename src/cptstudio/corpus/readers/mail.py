@@ -46,7 +46,7 @@ def mailbox(item: Item, field: str) -> Iterator[Iterable[str]]:
     with item.open() as file:
         first = file.readline(1000)
         if not first.startswith(b"From "):
-            raise Unreadable('is not a mailbox: it does not begin with "From "')
+            raise Unreadable('not a mailbox: it does not start with "From "')
         lines: list[bytes] = []
         size = number = 0
         blank = False
@@ -58,7 +58,7 @@ def mailbox(item: Item, field: str) -> Iterator[Iterable[str]]:
             else:
                 size += len(line)
                 if size > _LIMIT:
-                    raise Unreadable(f"holds a message larger than {_LIMIT // MEBIBYTE} MiB")
+                    raise Unreadable(f"contains a message larger than {_LIMIT // MEBIBYTE} MiB")
                 lines.append(line)
             blank = not line.strip()
         yield from _of_mailbox(item, lines, number + 1)
@@ -71,7 +71,7 @@ def saved_page(item: Item, field: str) -> Iterator[Iterable[str]]:
         if part.get_content_type() in ("text/html", "application/xhtml+xml"):
             yield (text_of_html(_content(item, part)),)
             return
-    raise Unreadable("holds no page")
+    raise Unreadable("no page found")
 
 
 def _of_mailbox(item: Item, lines: list[bytes], number: int) -> Iterator[Iterable[str]]:
@@ -88,12 +88,12 @@ def _parsed(data: bytes) -> EmailMessage:
 def _text_of(item: Item, data: bytes) -> str:
     root = _parsed(data)
     if not root.keys():
-        raise Unreadable("is not a message: it has no header")
+        raise Unreadable("not a message: it has no header")
     left: list[str] = []
     parts = [_subject(root), *_parts(item, root, left, 0)]
     if left:
         named = ", ".join(left[:_NAMES]) + (", ..." if len(left) > _NAMES else "")
-        item.findings.add(f"{len(left):,} attachments are left out: {named}")
+        item.findings.add(f"{len(left):,} attachments left out: {named}")
     return "\n\n".join(part.strip("\n") for part in parts if part.strip())
 
 
@@ -112,7 +112,7 @@ def _parts(item: Item, part: EmailMessage, left: list[str], depth: int) -> Itera
     elif kind == "multipart/encrypted" or (
         kind.startswith("application/") and "pkcs7-mime" in kind
     ):
-        item.findings.add("a part of it is encrypted and left out")
+        item.findings.add("an encrypted part was left out")
     elif kind == "multipart/alternative":
         yield from _best(item, part, left, depth)
     elif part.is_multipart():
@@ -158,7 +158,7 @@ def _content(item: Item, part: EmailMessage) -> str:
             return data.decode(encoding)
         except (LookupError, UnicodeDecodeError, ValueError):
             continue
-    item.findings.add(f"a part of it is not {named}, which it says; it was read as cp1252")
+    item.findings.add(f"a part that claims to be {named} is not, and was read as cp1252")
     return data.decode("cp1252", "replace")
 
 
@@ -167,7 +167,7 @@ def _plain(item: Item, part: EmailMessage, text: str) -> str:
     for pattern in (_ARMOR, _UUENCODED):
         text, count = pattern.subn("", text)
         if count:
-            item.findings.add(f"{count:,} passages that are bytes as letters are left out")
+            item.findings.add(f"{count:,} passages of text-encoded binary data left out")
     text = _SIGNED.sub("", text)
     if str(part.get_param("format", "")).lower() == "flowed":
         return _unfolded(text, str(part.get_param("delsp", "")).lower() == "yes")

@@ -133,7 +133,7 @@ def _page(item: Item) -> str:
         parts.append(part)
         size += len(part)
         if size > HTML_LIMIT:
-            raise Unreadable(f"is larger than {HTML_LIMIT // MEBIBYTE} MiB")
+            raise Unreadable(f"larger than {HTML_LIMIT // MEBIBYTE} MiB")
     return "".join(parts)
 
 
@@ -190,7 +190,7 @@ def text_of_html(source: str, *, left_out: Counter[str] | None = None, main: boo
             text = _written(marked[0], inside, main=True)
             if text:
                 whole = _written(root, Counter(), main=False)
-                inside["passages around the main text"] += len(whole) > len(text)
+                inside["passages outside the main text"] += len(whole) > len(text)
                 counts.update(inside)
                 return text
     return _written(root, counts, main=main)
@@ -223,7 +223,7 @@ def _written(root: Any, counts: Counter[str], *, main: bool) -> str:
             counts["hidden passages"] += bool((node.text() or "").strip())
             continue
         if main and node is not root and is_around(node, name, given):
-            counts["passages around the main text"] += bool((node.text() or "").strip())
+            counts["passages outside the main text"] += bool((node.text() or "").strip())
             continue
         writer.enter(name)
         if name in _LISTS:
@@ -300,7 +300,7 @@ def _check_nesting(source: str) -> None:
     for tag in _LONG_TAG.finditer(source):
         attributes = _QUOTED.sub("", tag[0]).count("=")
         if attributes > _ATTRIBUTES:
-            raise Unreadable(f"has an element with {attributes:,} attributes")
+            raise Unreadable(f"an element has {attributes:,} attributes")
     tags = source.count("<")
     if tags < _FEW_TAGS:
         return
@@ -314,7 +314,7 @@ def _check_nesting(source: str) -> None:
             formats = max(0, formats + step)
             most = max(most, formats)
     if deepest * tags > _BLOCK_STEPS or most * tags > _FORMAT_STEPS:
-        raise Unreadable(f"is nested too deeply: {max(deepest, most):,} elements inside each other")
+        raise Unreadable(f"nested too deeply ({max(deepest, most):,} levels)")
 
 
 @dataclass

@@ -49,20 +49,20 @@ class Package:
         for relation in self.relations("").values():
             if relation.kind == "officeDocument":
                 return relation.target
-        raise Unreadable("names no main part")
+        raise Unreadable("no main part")
 
     def data(self, name: str) -> bytes:
         """A part's bytes."""
         real = self.names.get(name.lower())
         if real is None:
-            raise Unreadable(f"has no part {name}")
+            raise Unreadable(f"no part {name}")
         return self._archive.read(real)
 
     def part(self, name: str) -> Any:
         """A part's root element."""
 
         def damage(reason: str) -> None:
-            self._item.findings.add(f"{name} {reason}; what could be read of it is used")
+            self._item.findings.add(f"{name}: {reason}; what could be read was used")
 
         return parse(self.data(name), damage)
 

@@ -20,6 +20,7 @@ from cptstudio.durable import MEBIBYTE
 _FLAT_LIMIT = 256 * MEBIBYTE
 _SPACES = re.compile(r"[ \t\r\n]+")
 _MOST_SPACES = 1000
+_PROTECTED = "password-protected"
 # Around blocks that belong to what they lie in. An index holds what it once listed.
 _WRAPPERS = frozenset(
     {"text:section", "text:index-body", "text:index-title", "text:table-of-content"}
@@ -65,17 +66,17 @@ def open_document(item: Item, field: str) -> Iterator[Iterable[str]]:
             if manifest is not None and any(
                 True for _ in below(manifest, "manifest:encryption-data")
             ):
-                raise Unreadable("is protected by a password")
+                raise Unreadable(_PROTECTED)
             content = part("content.xml")
             if content is None:
-                raise Unreadable("it has no content")
+                raise Unreadable("no content")
             document = _Document(content, part("styles.xml"), part)
         except Unreadable as reason:
-            if str(reason).startswith("is "):
+            if str(reason) == _PROTECTED:
                 raise
-            raise Unreadable(f"is not an OpenDocument file that can be read: {reason}") from None
+            raise Unreadable(f"unreadable OpenDocument file: {reason}") from None
         except Exception as error:
-            reason_ = f"is not an OpenDocument file that can be read: {words_of(error)}"
+            reason_ = f"unreadable OpenDocument file: {words_of(error)}"
             raise Unreadable(reason_) from None
         yield _text_of(item, document)
 
@@ -106,7 +107,7 @@ class _Document:
         body = find(content, "office:body")
         inner = None if body is None else next((one for one in body if name_of(one)), None)
         if inner is None:
-            raise Unreadable("it has no body")
+            raise Unreadable("no body")
         self._slides = name_of(inner) in ("office:presentation", "office:drawing")
         self.unit = "slide" if self._slides else "paragraph or table"
         if self._slides:

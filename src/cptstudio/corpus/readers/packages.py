@@ -31,16 +31,14 @@ def check_archive(file: IO[bytes]) -> zipfile.ZipFile:
         Unreadable: it is none, or would take too much memory.
     """
     if file.read(len(_COMPOUND)) == _COMPOUND:
-        raise Unreadable(
-            "is protected by a password, or of an older kind: save it anew without one"
-        )
+        raise Unreadable("password-protected or in an old format; save it again without a password")
     file.seek(0)
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError):
-        raise Unreadable("is not a file of its kind, or damaged: it cannot be unpacked") from None
+        raise Unreadable("not a file of this type, or damaged: it could not be unpacked") from None
     except (OSError, NotImplementedError) as error:
-        raise Unreadable(f"cannot be unpacked: {error}") from None
+        raise Unreadable(f"could not be unpacked: {error}") from None
     unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > _UNPACKED_LIMIT:
         raise Unreadable(f"unpacks to {unpacked:,} bytes, more than {_UNPACKED_LIMIT:,}")

@@ -38,7 +38,7 @@ def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
         except pypdfium2.PdfiumError as error:
             raise Unreadable(_why_not_opened(error)) from None
         except Exception as error:
-            raise Unreadable(f"is not a PDF file that can be read: {words_of(error)}") from None
+            raise Unreadable(f"unreadable PDF file: {words_of(error)}") from None
         try:
             yield _blocks(item, document)
         finally:
@@ -48,10 +48,10 @@ def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
 def _why_not_opened(error: Exception) -> str:
     code = getattr(error, "err_code", None)
     if code == pdfium.FPDF_ERR_PASSWORD:
-        return "is protected by a password"
+        return "password-protected"
     if code == pdfium.FPDF_ERR_SECURITY:
-        return "is encrypted in a way that its reader does not support"
-    return "is not a PDF file that can be read: it is damaged"
+        return "uses an unsupported encryption"
+    return "damaged PDF file"
 
 
 def _blocks(item: Item, document: Any) -> Iterator[str]:
@@ -62,8 +62,7 @@ def _blocks(item: Item, document: Any) -> Iterator[str]:
     )
     if not pdfium.FPDF_DocumentHasValidCrossReferenceTable(document.raw):
         item.notes.append(
-            "is damaged: its table of objects was made anew from what was found, and something may "
-            "be missing"
+            "damaged PDF file: its object table was rebuilt, so something may be missing"
         )
     tally = _Tally(item, len(document), recognition)
     between = ""
@@ -81,7 +80,7 @@ def _blocks(item: Item, document: Any) -> Iterator[str]:
                 between = BETWEEN
         if tally.failed_in_a_row >= _PAGES_GIVEN_UP and number < tally.pages:
             item.notes.append(
-                f"of {tally.pages:,} pages those from page {number + 1:,} on are left out"
+                f"of {tally.pages:,} pages, those from page {number + 1:,} on were left out"
             )
             break
     for block in composer.finish():
@@ -156,28 +155,28 @@ class _Tally:
         counted = (
             (
                 self._unmapped,
-                "characters have no Unicode value in its fonts; U+FFFD stands for each",
+                "characters have no Unicode value in their font and were replaced with U+FFFD",
             ),
             *self._recognized(pages),
             (
                 self._sizeless,
-                f"{pages} draw text of no size, which nobody sees: they may be damaged",
+                f"{pages} contain text of size zero, which is invisible; they may be damaged",
             ),
-            (self._pictures, f"{pages} are pictures, with little text or none"),
-            (self._empty, f"{pages} hold no text"),
-            (self._invisible, f"{pages} have text of a text recognition (OCR) under a picture"),
+            (self._pictures, f"{pages} are images with little or no text"),
+            (self._empty, f"{pages} have no text"),
+            (self._invisible, f"{pages} have OCR text behind an image"),
             (
                 self._doubtful,
-                f"{pages} have text that is hardly what they show: its fonts do not name their "
-                "characters, or it was recognized badly",
+                f"{pages} have text that hardly matches what they show: fonts without "
+                "character names, or poor OCR",
             ),
         )
         self._item.left_out["comments"] += self._comments
-        self._item.left_out["words outside of the visible pages"] += self._outside
+        self._item.left_out["words outside the visible page area"] += self._outside
         self._item.notes += [f"{count:,} {what}" for count, what in counted if count]
         self._item.pictures += self._pictures
         if self._failed == self.pages:
-            raise Unreadable("has no page that can be read")
+            raise Unreadable("none of its pages could be read")
 
     def _recognized(self, pages: str) -> list[tuple[int, str]]:
         read = self.recognition
@@ -187,8 +186,8 @@ class _Tally:
         return [
             (
                 read.doubtful,
-                f"{pages} were read by text recognition (OCR) and are likely to have many errors",
+                f"{pages} were read by OCR and probably have many errors",
             ),
-            (read.blank, f"{pages} are pictures on which no text was recognized"),
-            (read.unread, f"{pages} are left for a build: a preview recognizes few"),
+            (read.blank, f"{pages} are images in which OCR found no text"),
+            (read.unread, f"{pages} are only read in a build; a preview runs OCR on a few pages"),
         ]

@@ -69,13 +69,9 @@ class PageRecognition:
             lines, turn = self._recognizer.read(picture.data, f"{place} of {len(self._document):,}")
         except UserError as error:
             self._failed += 1
-            self._item.findings.add(
-                f"the text of {place} cannot be recognized: {error.message.rstrip('. ')}"
-            )
+            self._item.findings.add(f"OCR failed on {place}: {error.message.rstrip('. ')}")
             if self._failed == _GIVEN_UP:
-                self._item.notes.append(
-                    f"the recognition of its text was given up after {_GIVEN_UP} pages in a row"
-                )
+                self._item.notes.append(f"OCR was given up after {_GIVEN_UP} pages in a row")
             return page
         self._failed = 0
         return self._chosen(page, lines, _page_of(page.number, lines, turn, picture))

@@ -35,16 +35,16 @@ def epub(item: Item, field: str) -> Iterator[Iterable[str]]:
         except Unreadable:
             raise
         except Exception as error:
-            reason = f"is not an EPUB book that can be read: {words_of(error)}"
+            reason = f"unreadable EPUB book: {words_of(error)}"
             raise Unreadable(reason) from None
         chapters = list(dict.fromkeys(named))
         if len(chapters) < len(named):
             item.notes.append(
-                f"its reading order names chapters again, {len(named) - len(chapters):,} times; "
-                "each is read once"
+                f"its reading order repeats chapters {len(named) - len(chapters):,} "
+                "times; each is read once"
             )
         if chapters and all(name in encrypted for name in chapters):
-            raise Unreadable("is encrypted (DRM)")
+            raise Unreadable("encrypted (DRM)")
         yield _chapters(item, archive, chapters, encrypted)
 
 
@@ -61,34 +61,34 @@ def _chapters(
         real = there.get(name) or there.get(name.casefold())
         text = None
         if real is None:
-            item.findings.add(f"{place} is missing")
+            item.findings.add(f"{place}: missing")
         elif real in encrypted:
-            item.findings.add(f"{place} is encrypted (DRM)")
+            item.findings.add(f"{place}: encrypted (DRM)")
         else:
             text = attempt(item, place, partial(_chapter, item, archive, real, place))
         failed += text is None
         if text is not None:
             yield text + "\n"
     if names and failed == len(names):
-        raise Unreadable("has no chapter that can be read")
+        raise Unreadable("none of its chapters could be read")
 
 
 def _chapter(item: Item, archive: zipfile.ZipFile, name: str, place: str) -> str:
     with archive.open(name) as chapter:
         data = chapter.read(HTML_LIMIT + 1)
     if len(data) > HTML_LIMIT:
-        raise Unreadable(f"is larger than {HTML_LIMIT // MEBIBYTE} MiB")
+        raise Unreadable(f"larger than {HTML_LIMIT // MEBIBYTE} MiB")
     encoding = _xml_encoding(data)
     try:
         text = data.decode(encoding, "replace")
     except LookupError:
-        raise Unreadable(f"is in an unknown encoding, {encoding!r}") from None
+        raise Unreadable(f"unknown character encoding {encoding!r}") from None
     wrong = text.count("\N{REPLACEMENT CHARACTER}")
     if wrong > _WRONG_SHARE * len(text) or "\0" in text:
-        raise Unreadable("is not text: it is encrypted or damaged")
+        raise Unreadable("not text: encrypted or damaged")
     if wrong:
         item.findings.add(
-            f"{place} has {wrong:,} bytes that are not {encoding}; U+FFFD stands there"
+            f"{place}: {wrong:,} bytes are not {encoding} and were replaced with U+FFFD"
         )
     return text_of_html(as_html(text))
 
@@ -114,7 +114,7 @@ def _spine(archive: zipfile.ZipFile) -> list[str]:
     container = ElementTree.fromstring(archive.read(_CONTAINER))
     rootfile = container.find(".//{*}rootfile")
     if rootfile is None:
-        raise Unreadable("is not an EPUB book: it names no package document")
+        raise Unreadable("not an EPUB book: it has no package document")
     package_name = rootfile.attrib["full-path"]
     package = ElementTree.fromstring(archive.read(package_name))
     folder = posixpath.dirname(package_name)

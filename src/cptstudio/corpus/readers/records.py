@@ -46,7 +46,7 @@ def _texts_of(item: Item, records: Iterable[Any], field: str, place: str) -> Ite
         try:
             text = _text_of(record, field)
         except Unreadable as reason:
-            item.findings.add(f"{place} {reason}")
+            item.findings.add(f"{place}: {reason}")
         else:
             yield text
 
@@ -72,15 +72,15 @@ def _text_of(record: Any, field: str) -> str:
     if isinstance(record, str):
         return record
     if not isinstance(record, dict):
-        raise Unreadable("is not an object")
+        raise Unreadable("not an object")
     value = _value_at(record, field)
     if value is None and field in record:
-        raise Unreadable(f"has null in its field {field!r}")
+        raise Unreadable(f"field {field!r} is null")
     if value is None:
         there = ", ".join(str(name)[:40] for name in list(record)[:8]) or "none"
-        raise Unreadable(f"has no field {field!r} (its fields: {there})")
+        raise Unreadable(f"no field {field!r} (fields: {there})")
     if not isinstance(value, str):
-        raise Unreadable(f"has no text in its field {field!r} but {type(value).__name__}")
+        raise Unreadable(f"field {field!r} contains {type(value).__name__}, not text")
     return value
 
 
@@ -94,18 +94,18 @@ def json_lines(item: Item, field: str) -> Iterator[Iterable[str]]:
     found = broken = 0
     for number, line in enumerate(_lines_of(item), start=1):
         if line is None:
-            findings.add(f"line {number:,} is longer than {LINE_LIMIT // MEBIBYTE} MiB")
+            findings.add(f"line {number:,}: longer than {LINE_LIMIT // MEBIBYTE} MiB")
             continue
         if not line.strip():
             continue
         try:
             records = _values(line)
         except RecursionError:
-            findings.add(f"line {number:,} is nested too deeply")
+            findings.add(f"line {number:,}: nested too deeply")
             continue
         except ValueError as error:
             broken += 1
-            findings.add(f"line {number:,} is not valid JSON: {_reason(error)}")
+            findings.add(f"line {number:,}: invalid JSON: {_reason(error)}")
             continue
         found += len(records)
         for text in _texts_of(item, records, field, f"line {number:,}"):
@@ -191,14 +191,14 @@ def json_document(item: Item, field: str) -> Iterator[Iterable[str]]:
     """
     data = item.read(_WHOLE_LIMIT)
     if not data.strip():
-        raise Unreadable("is empty")
+        raise Unreadable("empty file")
     try:
         text = data.decode(json.detect_encoding(data), "surrogatepass")
         content, end = _DECODER.raw_decode(text, _after_space(text, 0))
     except RecursionError:
-        raise Unreadable("is nested too deeply") from None
+        raise Unreadable("nested too deeply") from None
     except ValueError as error:
-        raise Unreadable(f"is not valid JSON: {_reason(error)}") from None
+        raise Unreadable(f"invalid JSON: {_reason(error)}") from None
     if _after_space(text, end) < len(text):
         yield from json_lines(item, field)
         return
@@ -227,9 +227,9 @@ def notebook(item: Item, field: str) -> Iterator[Iterable[str]]:
         cells = content["cells"]
         texts = ["".join(cell["source"]) for cell in cells]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Unreadable("is not a Jupyter notebook of format 4") from None
+        raise Unreadable("not a Jupyter notebook of format 4") from None
     found = [_PICTURE.subn("", text) for text in texts]
-    item.left_out["pictures inside of cells"] += sum(count for _, count in found)
+    item.left_out["images in cells"] += sum(count for _, count in found)
     yield ("\n\n".join(source for source, _ in found if source.strip()),)
 
 
@@ -246,7 +246,7 @@ def table(item: Item, field: str) -> Iterator[Iterable[str]]:
         name = next((one for one in shape.names if one in conversations.FIELDS), None)
         if name is None:
             there = ", ".join(shape.names)[:200] or "none"
-            raise Unreadable(f"has no column {field!r} (its columns: {there})")
+            raise Unreadable(f"no column {field!r} (columns: {there})")
         column, wanted = shape.names.index(name), name
     else:
         column, wanted = shape.column, None
@@ -257,13 +257,14 @@ def table(item: Item, field: str) -> Iterator[Iterable[str]]:
             row = [shape.delimiter.join(row)]
         elif len(row) > len(names):
             findings.add(
-                f"line {first:,} has {len(row)} fields, the header {len(names)}: of the text in "
-                f"{field!r} a part may be missing (quote texts that hold {shape.delimiter!r})"
+                f"line {first:,} has {len(row)} fields, but the header has {len(names)}: "
+                f"text in {field!r} may be cut off (quote texts that contain "
+                f"{shape.delimiter!r})"
             )
         elif 0 < len(row) < len(names):
-            rest = "the text may go on in the next line" if len(row) > column else "it has no text"
+            rest = "the text may continue on the next line" if len(row) > column else "no text"
             fields = f"{len(row)} field{'s' if len(row) > 1 else ''}"
-            findings.add(f"line {first:,} has {fields}, the header {len(names)}: {rest}")
+            findings.add(f"line {first:,} has {fields}, but the header has {len(names)}: {rest}")
         if len(row) <= column:
             continue
         if wanted is None:
@@ -272,7 +273,7 @@ def table(item: Item, field: str) -> Iterator[Iterable[str]]:
             for text in conversations.read(item, wanted, turns):
                 yield (text,)
         elif row[column].strip():
-            findings.add(f"line {first:,} has no conversation in {wanted!r}")
+            findings.add(f"line {first:,}: no conversation in {wanted!r}")
 
 
 @dataclass(frozen=True)
@@ -319,7 +320,8 @@ def _header(item: Item, lines: _Lines, field: str) -> _Shape:
         names = [name.strip() for name in given]
         if names.count(field) > 1:
             item.notes.append(
-                f"has {names.count(field)} columns {field!r}: the text of the first one is read"
+                f"{names.count(field)} columns are named {field!r}; the text of the first "
+                "one is used"
             )
         column = names.index(field) if field in names else None
         shapes.append(_Shape(delimiter, names, column, quoting, spaced))
@@ -351,7 +353,7 @@ def _rows(item: Item, lines: _Lines, shape: _Shape) -> Iterator[tuple[int, list[
             if row is None and len(lines.taken) == 1 and _is_balanced(lines.taken):
                 # Words after a closing quote: "so" they are read.
                 row = next(csv.reader(list(lines.taken), **rules))
-                item.findings.add(f"line {first:,} has quotes inside a quoted text: some are lost")
+                item.findings.add(f"line {first:,} has quotes inside a quoted text; some were lost")
         else:
             if (
                 shape.quoting != csv.QUOTE_NONE
@@ -362,9 +364,7 @@ def _rows(item: Item, lines: _Lines, shape: _Shape) -> Iterator[tuple[int, list[
         taken = list(lines.taken)
         quoted = shape.quoting != csv.QUOTE_NONE
         if row is None or (len(taken) > 1 and quoted and not _is_balanced(_unescaped(taken))):
-            item.findings.add(
-                f"line {first:,} opens a quote that is not closed: read without quotes"
-            )
+            item.findings.add(f"line {first:,} has an unclosed quote and was read without quotes")
             lines.give_back(taken[1:])
             row = next(csv.reader(taken[:1], quoting=csv.QUOTE_NONE, delimiter=shape.delimiter))
         yield first, row
@@ -435,7 +435,7 @@ def _text_lines(parts: Iterable[str]) -> Iterator[str]:
         for line in lines:
             yield line + "\n"
         if len(rest) > LINE_LIMIT:
-            raise Unreadable(f"has a line longer than {LINE_LIMIT // MEBIBYTE} MiB")
+            raise Unreadable(f"contains a line longer than {LINE_LIMIT // MEBIBYTE} MiB")
     rest += newlines.decode("", final=True)
     if rest:
         yield rest

@@ -144,7 +144,7 @@ def rich_text(item: Item, field_: str) -> Iterator[Iterable[str]]:
     """An RTF file as one document."""
     data = item.read(_LIMIT)
     if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
-        raise Unreadable("is not an RTF file")
+        raise Unreadable("not an RTF file")
     reader = _Reader()
     text = reader.read(data)
     item.left_out.update(reader.left_out)
@@ -218,12 +218,12 @@ class _Reader:
         # Characters beyond U+FFFF come as two halves.
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         unknown = text.count(UNKNOWN)
-        self.counts["characters have no Unicode value; U+FFFD stands for each"] = unknown
+        self.counts["characters have no Unicode value and were replaced with U+FFFD"] = unknown
         return _EMPTY_LINES.sub("\n\n", text)
 
     def _begin(self) -> None:
         if len(self._open) >= _DEEPEST:
-            raise Unreadable("is nested too deeply")
+            raise Unreadable("nested too deeply")
         self._open.append(self._group)
         self._group = replace(self._group, fresh=True, starred=False, ends="", endnote=False)
 

@@ -31,7 +31,7 @@ def power_point(item: Item, field: str) -> Iterator[Iterable[str]]:
             package = Package(archive, item)
             names = _slides(package)
         except Exception as error:
-            reason = f"is not a PowerPoint file that can be read: {words_of(error)}"
+            reason = f"unreadable PowerPoint file: {words_of(error)}"
             raise Unreadable(reason) from None
         parts = []
         for number, name in enumerate(names, start=1):

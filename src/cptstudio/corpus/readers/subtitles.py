@@ -47,7 +47,7 @@ def cues(item: Item, field: str) -> Iterator[Iterable[str]]:
         if kept:
             said.append(" ".join(kept))
     if not found:
-        raise Unreadable("holds no subtitles")
+        raise Unreadable("no subtitles found")
     yield (line + "\n" for line in said)
 
 
@@ -78,5 +78,5 @@ def _whole(item: Item) -> str:
         parts.append(part)
         size += len(part)
         if size > _LIMIT:
-            raise Unreadable(f"is larger than {_LIMIT // MEBIBYTE} MiB")
+            raise Unreadable(f"larger than {_LIMIT // MEBIBYTE} MiB")
     return "".join(parts)

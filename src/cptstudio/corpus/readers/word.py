@@ -57,7 +57,7 @@ def word(item: Item, field: str) -> Iterator[Iterable[str]]:
             package = Package(archive, item)
             document = _Document(package)
         except Exception as error:
-            raise Unreadable(f"is not a Word file that can be read: {words_of(error)}") from None
+            raise Unreadable(f"unreadable Word file: {words_of(error)}") from None
         parts = document.read(item)
         item.findings.finish()
         item.left_out.update(document.left_out())
@@ -73,7 +73,7 @@ class _Document:
         self.part = package.main
         bodies = [one for one in package.part(self.part) if name_of(one) == "w:body"]
         if not bodies:
-            raise Unreadable("it has no body")
+            raise Unreadable("no body")
         self._blocks = [block for body in bodies for block in _inside(body, _BLOCKS)]
         self.styles = Styles(self._root("styles"))
         self.numbering = Numbering(self._root("numbering"))
@@ -115,7 +115,7 @@ class _Document:
         for identity, mark in called:
             note = self.notes[kind].get(identity)
             if note is None:
-                item.findings.add(f"a note that it calls for is missing from its {kind}")
+                item.findings.add(f"a note is missing from its {kind}")
                 continue
             inner = _Story(self, self._note_parts[kind], fields=_balanced(note), mark=mark)
             text = attempt(item, f"{kind[:-1]} {mark}", partial(inner.all, note))
@@ -134,11 +134,11 @@ class _Document:
 
     def lost(self) -> list[str]:
         """What of it is in no document since it cannot be read."""
-        notes = [f"{count:,} {what} are left out" for what, count in self.others.items()]
+        notes = [f"{count:,} {what} left out" for what, count in self.others.items()]
         if self.marked[UNKNOWN]:
             notes.append(
-                f"{self.marked[UNKNOWN]:,} signs of fonts with pictures have no Unicode value; "
-                "U+FFFD stands for each"
+                f"{self.marked[UNKNOWN]:,} symbol-font characters have no Unicode value "
+                "and were replaced with U+FFFD"
             )
         return notes
 

@@ -21,11 +21,12 @@ def words_of(error: BaseException) -> str:
     if isinstance(error, UnicodeDecodeError):
         byte, place = error.object[error.start], error.start + 1
         return (
-            f"it holds bytes that are not {error.encoding.upper()} (0x{byte:02x}, number {place:,})"
+            f"it contains bytes that are not {error.encoding.upper()} (0x{byte:02x}, byte "
+            f"{place:,})"
         )
     if isinstance(error, _OF_PROGRAMS):
         # A library stumbled over what it did not expect; its words are about its own inside.
-        return "it is damaged, or of a kind that its reader does not support"
+        return "it is damaged, or of an unsupported type"
     # str() of a KeyError is the key as Python would write it.
     told = error.args[0] if isinstance(error, KeyError) and error.args else error
     words = " ".join(str(told).split())
@@ -37,11 +38,11 @@ def words_of(error: BaseException) -> str:
 
 def _words_of_zip(said: str) -> str:
     if "not a zip file" in said:
-        return "it has no list of its files at its end: it was cut off, or is no archive"
+        return "it has no list of files at its end: it was cut off, or is not an archive"
     if "central directory" in said:
-        return "the list of its files is damaged"
+        return "its list of files is damaged"
     if "CRC" in said:
-        return "a check sum in it does not match"
+        return "a checksum does not match"
     if "header" in said:
-        return "where a file in it should begin is something else"
+        return "a file in it does not start where it should"
     return said[:_MESSAGE]

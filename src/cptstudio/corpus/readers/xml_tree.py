@@ -104,7 +104,7 @@ def parse(data: bytes, damage: Callable[[str], None] | None = None) -> Any:
     try:
         return root(recover=False)
     except (etree.XMLSyntaxError, ValueError) as error:
-        reason = f"holds XML that is damaged: {error.args[0] if error.args else error}"
+        reason = f"damaged XML: {error.args[0] if error.args else error}"
         if damage is not None:
             found = root(recover=True)
             if found is not None:

@@ -123,8 +123,8 @@ class Uploads:
         if left is not None:
             raise Problem.at(
                 "name",
-                f"{left[0]} {left[1].reason}, so it is not taken. To upload it all the same, "
-                f'include the kind "{left[1].kind}".',
+                f"{left[0]} was not uploaded ({left[1].reason}). To upload it anyway, "
+                f'include "{left[1].kind}".',
             )
         self._check_size(size or 0)
         folder = self._workspace.make(self._folder, mode=0o700)
