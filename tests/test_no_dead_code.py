@@ -35,6 +35,12 @@ ALLOWED = {
     "PatientWorker.accept": "gunicorn calls it",
     "PatientWorker.murder_pending": "gunicorn calls it",
     "_FollowingFile.reopenIfNeeded": "of logging.handlers.WatchedFileHandler",
+    "Exchange.handle_one_request": "of http.server, as are the next ones",
+    "Exchange.log_message": "",
+    "Exchange.send_error": "",
+    "Front.handle_error": "of socketserver, as are the next ones",
+    "Front.process_request": "",
+    "Front.process_request_thread": "",
     "GuardedSocketIO._handle_event": "Flask-SocketIO calls it",
 }
 PLAIN_DECORATORS = {

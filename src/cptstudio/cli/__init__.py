@@ -14,6 +14,7 @@ from cptstudio.cli import (
     compare,
     corpus,
     demo,
+    endpoints,
     evaluate,
     generate,
     harness,
@@ -73,6 +74,7 @@ app.command("evaluate", context_settings=with_former({"side": "split"}))(evaluat
 app.command("generate")(generate.generate)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
+app.add_typer(endpoints.app, name="endpoints")
 app.command("report")(report.report)
 app.command("questions")(questions.questions)
 app.command("harness")(harness.harness)

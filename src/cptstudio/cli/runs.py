@@ -25,6 +25,7 @@ from cptstudio.cli.common import (
     print_json,
     with_former,
 )
+from cptstudio.cli.room import manager_of
 from cptstudio.cli.run_progress import show_progress, show_updates, tell_started
 from cptstudio.cli.session_options import (
     AccumulationOption,
@@ -89,7 +90,7 @@ _COLOURS = {
 @app.command("list")
 def list_runs(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
     """List all runs, newest first, then imported runs of other programs."""
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     runs, entries = manager.runs(), manager.external.imported()
     if as_json:
         print_json([_facts(run) for run in runs] + [entry.as_json() for entry in entries])
@@ -126,7 +127,7 @@ def show(
     run: RunArgument, workspace: WorkspaceOption = Path(), as_json: JsonOption = False
 ) -> None:
     """Show one run: status, progress, checkpoints."""
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     entry = imported.meant(manager, run)
     if entry is not None:
         imported.show(entry, as_json)
@@ -157,7 +158,7 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """Follow a run until it ends. Ctrl-C stops watching; the run continues."""
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     entry = imported.meant(manager, run)
     if entry is not None:
         imported.tell_rows(entry, after, as_json)
@@ -182,7 +183,7 @@ def stop(
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Save a checkpoint and stop a run."""
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     manager.stop(run)
     console.print(f"Stopping {escape(run)} after saving a checkpoint.")
     if waiting := manager.queue.waiting():
@@ -200,7 +201,7 @@ def force_stop(
     run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption = Path()
 ) -> None:
     """Stop a run at once. Progress since its last checkpoint is lost."""
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     found = manager.run(run)
     last = found.checkpoints()[-1:] or ["none"]
     confirm(f"Force stop {run} without saving? Its last checkpoint is {last[0]}.", yes)
@@ -222,7 +223,7 @@ def resume(
 ) -> None:
     """Resume a run from a checkpoint in the background, as if it had never stopped."""
     given = given_session(length, rows, accumulation, checkpointing)
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     found = manager.run(run)
     source = checkpoint or (found.checkpoints() or ["the beginning"])[-1]
     confirm(f"{run} is {found.state}. Resume it from {source}?", yes)
@@ -252,7 +253,7 @@ def fork(
     Example: `cpt-studio runs fork first second --set optimizer.learning_rate=1e-5`
     """
     changed = dict(_change(text) for text in changes or ())
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     config = manager.fork_config(run, checkpoint, name, changed)
     config, fit = completed(manager.workspace, config)
     confirm_fit(fit, yes)
@@ -262,7 +263,7 @@ def fork(
 @app.command()
 def delete(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption = Path()) -> None:
     """Delete a run with its checkpoints, tags, notes and queue entry."""
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     found = manager.run(run)
     count = len(found.checkpoints())
     confirm(f"Delete {found.directory} and its {count} checkpoints?", yes)
@@ -290,7 +291,7 @@ def queue(
                     f"Put {flag} after `{context.invoked_subcommand}`, if that command takes it."
                 )
         return
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     waiting = manager.queue.waiting()
     for place, item in enumerate(waiting, start=1):
         source = "" if item.resume is None else f" from {item.resume or 'the beginning'}"
@@ -313,7 +314,7 @@ def move(
 
     Example: `cpt-studio runs queue move second 1`
     """
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     manager.queue.move(run, place)
     console.print(f"{escape(run)} is now number {place} in the queue.")
 
@@ -321,7 +322,7 @@ def move(
 @queue_app.command()
 def remove(run: RunArgument, workspace: WorkspaceOption = Path()) -> None:
     """Remove a run from the queue. The run itself is kept."""
-    manager = _manager(workspace)
+    manager = manager_of(workspace)
     if not manager.queue.remove(run):
         raise UserError(f"The run {run} is not in the queue.")
     console.print(f"Removed {escape(run)} from the queue.")
@@ -339,10 +340,6 @@ def _serve_queue(manager: TrainingManager) -> None:
         errors.print("No more runs will be started. The active run continues.")
         return
     console.print("The queue is empty.")
-
-
-def _manager(workspace: Path) -> TrainingManager:
-    return TrainingManager(Workspace(workspace))
 
 
 def _change(text: str) -> tuple[str, Any]:

@@ -21,6 +21,7 @@ from cptstudio.cli.common import (
     errors,
     print_json,
 )
+from cptstudio.cli.room import make_room, manager_of
 from cptstudio.cli.run_progress import tell_started
 from cptstudio.cli.session_options import (
     AccumulationOption,
@@ -33,7 +34,6 @@ from cptstudio.cli.setting_options import merge, with_setting_options
 from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import read_config
 from cptstudio.runs.launching import TRAINER_MODULE
-from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.setting_flags import flag_of, leaves
 from cptstudio.settings import TrainingSettings, parse_settings
 from cptstudio.training.calibration import calibrate as run_calibration
@@ -231,9 +231,10 @@ def train(
     if background or queue:
         resolved, made = plan_config(place, name, settings)
         _agree(made, yes)
-        tell_started(TrainingManager(place).start(resolved, queue))
+        tell_started(manager_of(workspace).start(resolved, queue))
         return
     directory, _ = prepare_run(place, name, settings, agree=lambda made: _agree(made, yes))
+    make_room(place, lambda: fit_of_run(read_config(directory), directory))
     console.print(f"Training in {directory}. Press Ctrl-C to save a checkpoint and stop.")
     if settings.compute.retry_with_less:
         console.print(
@@ -279,7 +280,9 @@ def resume(
     if run not in place.run_names():
         known = ", ".join(place.run_names()) or "none"
         raise UserError(f"There is no run {run!r} in {place.root}. Existing runs: {known}.")
-    confirm_fit(fit_of_run(read_config(directory), directory, given), yes)
+    fit = fit_of_run(read_config(directory), directory, given)
+    confirm_fit(fit, yes)
+    make_room(place, lambda: fit)
     place.make(place.runs)
     arguments = ["--resume", *([checkpoint] if checkpoint else []), *given.flags()]
     arguments += ["--accept-older"] if accept_older else []

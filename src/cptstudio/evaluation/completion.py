@@ -7,6 +7,7 @@ draws does not depend on which others run beside it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Piece:
         probability: of the token, as in `Alternative`.
         alternatives: the likeliest tokens at this place, the likeliest first.
         finish: why the text ends with this piece ("end" of sequence, "length", "stop"), or None.
+        own: text of this token alone, as in `Alternative`; empty where no alternatives are asked.
     """
 
     token: int
@@ -59,6 +61,7 @@ class Piece:
     probability: float
     alternatives: tuple[Alternative, ...]
     finish: str | None
+    own: str = ""
 
 
 RenderTemplate = Callable[[str, Sequence[dict[str, str]], dict[str, Any]], str]
@@ -201,10 +204,12 @@ class Completion:
             segment += self._text.finish()
         text, stopped = self._stop.take(segment, last=ended or full)
         finish = "stop" if stopped else "end" if ended else "length" if full else None
-        probability, alternatives = self._likeliest(token, logprobs)
-        return Piece(token, text, probability, alternatives, finish)
+        probability, alternatives, own = self._likeliest(token, logprobs)
+        return Piece(token, text, probability, alternatives, finish, own)
 
-    def _likeliest(self, token: int, logprobs: mx.array) -> tuple[float, tuple[Alternative, ...]]:
+    def _likeliest(
+        self, token: int, logprobs: mx.array
+    ) -> tuple[float, tuple[Alternative, ...], str]:
         values = np.array(logprobs.astype(mx.float32))
         if np.isnan(values).any():
             raise UserError(
@@ -215,12 +220,13 @@ class Completion:
         count = min(self._alternatives, values.size)
         best = np.argpartition(-values, count - 1)[:count] if count else np.array([], dtype=int)
         best = best[np.argsort(-values[best], kind="stable")]
-        texts = token_texts(self._tokenizer, best.tolist()) if count else []
+        *texts, own = token_texts(self._tokenizer, [*best.tolist(), token]) if count else [""]
+        # In double precision: 1e-300 is a probability, too.
         found = tuple(
-            Alternative(int(one), text, float(np.exp(values[one])))
+            Alternative(int(one), text, math.exp(float(values[one])))
             for one, text in zip(best, texts, strict=True)
         )
-        return float(np.exp(values[token])), found
+        return math.exp(float(values[token])), found, own
 
     def _while_reading(self, done: int, total: int) -> None:
         if self._cancelled():

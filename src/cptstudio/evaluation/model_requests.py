@@ -105,6 +105,9 @@ class Complete(Asked):
         sampling: how tokens are chosen.
         seeds: one text a seed and model; empty for `sampling.seed` alone.
         alternatives: how many of the likeliest tokens are told at each place.
+        context: tokens that prompt and text may have together; more is refused, with a finding
+            about this field. None for no such bound.
+        fill: make as many tokens as are left of `context`, in place of `sampling.max_tokens`.
     """
 
     do: Literal["complete"] = "complete"
@@ -113,6 +116,8 @@ class Complete(Asked):
     sampling: Sampling = Sampling()
     seeds: tuple[Seed, ...] = Field((), max_length=MOST_SEEDS)
     alternatives: int = Field(10, ge=0, le=50)
+    context: int | None = Field(None, ge=1)
+    fill: bool = False
 
 
 class Score(Asked, Windows):

@@ -45,6 +45,7 @@ from cptstudio.evaluation.model_requests import (
     Load,
     Prompt,
     Request,
+    Sampling,
     Score,
     Status,
     Unload,
@@ -152,6 +153,7 @@ class Worker:
         for label, prompt in zip(ask.labels, prompts, strict=True):
             loaded = self._models[label].loaded
             tokens = self._prompt_tokens(number, label, prompt)
+            sampling = _within_context(ask, len(tokens))
             shown = token_texts(loaded.tokenizer, tokens)
             for seed in ask.seeds or (ask.sampling.seed,):
                 texts.append({"label": label, "seed": seed, "prompt": tokens, "shown": shown})
@@ -159,7 +161,7 @@ class Worker:
                     Completion(
                         loaded,
                         tokens,
-                        ask.sampling,
+                        sampling,
                         seed,
                         ask.alternatives,
                         self._stop(number),
@@ -227,6 +229,33 @@ class Worker:
         with self._writing:
             sys.stdout.write(dump_json(answer) + "\n")
             sys.stdout.flush()
+
+
+def _within_context(ask: Complete, prompt: int) -> Sampling:
+    """Return how a prompt of so many tokens is gone on from.
+
+    Raises:
+        UserError: prompt and text do not fit into the context that was asked for.
+    """
+    if ask.context is None:
+        return ask.sampling
+    room = ask.context - prompt
+    if room < 1:
+        raise UserError.at(
+            "context",
+            f"The prompt has {prompt:,} tokens, and the context holds {ask.context:,}, the text "
+            "included. Shorten the prompt.",
+        )
+    if ask.fill:
+        return ask.sampling.model_copy(update={"max_tokens": room})
+    if ask.sampling.max_tokens > room:
+        raise UserError.at(
+            "context",
+            f"The prompt has {prompt:,} tokens and max_tokens is {ask.sampling.max_tokens:,}, but "
+            f"the context holds {ask.context:,} together. Use at most {room:,} for max_tokens, or "
+            "shorten the prompt.",
+        )
+    return ask.sampling
 
 
 def main() -> None:

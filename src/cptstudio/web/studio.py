@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cptstudio.models.registry import ModelRegistry
     from cptstudio.runs.on_run_end.next_in_queue import QueueRunner
     from cptstudio.runs.training_manager import TrainingManager
+    from cptstudio.serving.endpoints import Endpoints
     from cptstudio.trash import Trash
     from cptstudio.web.files.allowed_folders import AllowedFolders
     from cptstudio.web.files.uploads import Uploads
@@ -74,6 +75,13 @@ class Studio:
         from cptstudio.web.work.inference_tasks import InferenceTasks
 
         return InferenceTasks(lambda: self.news.publish("inference", {}))
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        """The models that are served to other programs."""
+        from cptstudio.serving.endpoints import Endpoints
+
+        return Endpoints(self.workspace)
 
     @cached_property
     def playground_history(self) -> PlaygroundHistory:

@@ -76,7 +76,7 @@ def create_inner(studio: Studio, access: Access) -> flask.Flask:
     socketio = GuardedSocketIO(app, access)
     Live(studio, socketio)
     studio.manager.call_before_launch(
-        lambda config: making_room.make_room(studio.inference, config)
+        lambda config: making_room.make_room(studio.inference, studio.endpoints, config)
     )
     register(app, studio)
     return app

@@ -181,7 +181,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         )
         room = None
         if elsewhere is None:
-            room = making_room.warning(studio.inference, made.memory.total)
+            room = making_room.warning(studio.inference, studio.endpoints, made.memory.total)
         answer.warnings = [*made.warnings, *([Finding(room)] if room else [])]
         return answer
 

@@ -14,6 +14,7 @@ from cptstudio.run_phases import PHASE
 from cptstudio.runs.queue import Waiting
 from cptstudio.runs.records import file_mark
 from cptstudio.runs.run import Run
+from cptstudio.serving.facts import EndpointState, all_endpoints
 from cptstudio.validation import LateModel
 from cptstudio.web.runs.summaries import RunSummary
 from cptstudio.web.work.jobs import Job
@@ -34,13 +35,23 @@ class QueueStatus(LateModel):
     waiting: list[Waiting]
 
 
+class EndpointStatus(LateModel):
+    """An endpoint that runs."""
+
+    id: str
+    model: str
+    state: EndpointState
+    address: str | None
+
+
 class Status(LateModel):
-    """Active runs, queue and jobs."""
+    """Active runs, queue, jobs, and the models that are served."""
 
     boot_id: str
     active: list[RunSummary]
     queue: QueueStatus
     jobs: list[Job]
+    endpoints: list[EndpointStatus]
 
 
 class StatusWatch:
@@ -143,7 +154,7 @@ class StatusWatch:
 
 
 def status_now(studio: Studio, active: Sequence[Run] | None = None) -> Status:
-    """Active runs, queue and jobs, as they are now.
+    """Active runs, queue, jobs and endpoints, as they are now.
 
     Args:
         active: its active runs, where they are known already.
@@ -164,4 +175,9 @@ def status_now(studio: Studio, active: Sequence[Run] | None = None) -> Status:
             waiting=waiting,
         ),
         jobs=studio.jobs.jobs(),
+        endpoints=[
+            EndpointStatus(id=one.id, model=one.model, state=one.state, address=one.address)
+            for one in all_endpoints(studio.workspace)
+            if one.alive
+        ],
     )
