@@ -20,6 +20,8 @@ def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.setenv("HF_TOKEN_PATH", "/nonexistent/token")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        # The server takes files by HTTP alone.
+        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
         yield running
 
 

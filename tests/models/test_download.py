@@ -196,7 +196,11 @@ def test_a_gated_model_says_what_to_do_and_comes_with_the_users_token(
     hub_server.add(ID, model_files, gated=True)
     error = refusal(tmp_path)
     assert f"{hub_server.address}/{ID} in a browser" in error
-    assert "hf auth login" in error
+    assert "`cpt-studio models sign-in`" in error
+    monkeypatch.setenv("HF_TOKEN", "hf_of_another")
+    error = refusal(tmp_path)
+    assert f"your account has no access: open {hub_server.address}/{ID}" in error
+    assert "hf_of_another" not in error
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     lines = Download(tmp_path).lines()
     assert "result" in lines[-1]

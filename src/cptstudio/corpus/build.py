@@ -189,7 +189,7 @@ def _keep_sources(
     for source, note in zip(map(Source.of, sources), notes, strict=True):
         path = source.path.expanduser().resolve()
         if not source.uploaded:
-            given.append(GivenSource(path=str(path), label=source.label, note=note))
+            given.append(GivenSource(path=str(path), label=source.label, note=note, hub=source.hub))
             continue
         kept = staged / UPLOADS / path.name
         kept.parent.mkdir(exist_ok=True)
@@ -199,7 +199,9 @@ def _keep_sources(
             shutil.copyfile(path, kept)
             kept.chmod(0o600)
         relative = f"{UPLOADS}/{path.name}"
-        given.append(GivenSource(path=relative, label=source.label, uploaded=True, note=note))
+        given.append(
+            GivenSource(path=relative, label=source.label, uploaded=True, note=note, hub=source.hub)
+        )
     return given
 
 

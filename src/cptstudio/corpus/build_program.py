@@ -51,13 +51,13 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
             allow_lossy=allow_lossy,
             workers=request.get("workers"),
         )
-        return _summary(built.corpus, built.changed)
+        return summary(built.corpus, built.changed)
     if model is None:
         raise UserError("Choose files or folders to build from, or a model to tokenize for.")
     corpus = open_corpus(folder)
     before = corpus.tokenizer_hashes()
     ensure_tokens(corpus, model, tell, allow_lossy=allow_lossy)
-    return _summary(corpus, corpus.tokenizer_hashes() != before)
+    return summary(corpus, corpus.tokenizer_hashes() != before)
 
 
 def _source(given: dict[str, Any]) -> Source:
@@ -95,7 +95,8 @@ def progress_to(answer: Answer) -> ProgressCallback:
     return tell
 
 
-def _summary(corpus: Corpus, changed: bool) -> dict[str, Any]:
+def summary(corpus: Corpus, changed: bool) -> dict[str, Any]:
+    """Return what a job that built a corpus answers."""
     report = corpus.manifest.report
     return {
         "corpus": corpus.name,

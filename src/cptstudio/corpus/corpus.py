@@ -107,7 +107,10 @@ class Corpus:
             )
         return [
             Source(
-                self.folder / one.path if one.uploaded else Path(one.path), one.label, one.uploaded
+                self.folder / one.path if one.uploaded else Path(one.path),
+                one.label,
+                one.uploaded,
+                one.hub,
             )
             for one in given
         ]

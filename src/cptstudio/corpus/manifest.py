@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import ConfigDict, Field, TypeAdapter, field_validator
 
 from cptstudio.corpus.boilerplate import Boilerplate
+from cptstudio.corpus.hub_source import HubSource
 from cptstudio.corpus.left_aside import INCLUDED, KINDS, Kind
 from cptstudio.corpus.private_data import MASKS, PRIVATE, TITLES, Private
 from cptstudio.corpus.readers.conversations import OPTION
@@ -315,14 +316,16 @@ class GivenSource(_Model):
     Attributes:
         path: where it is on this machine; of an upload, of its copy in the version's folder.
         label: its name in reports, where it is not the path's own.
-        uploaded: it came from the page.
+        uploaded: it came from the page or the hub.
         note: its license or source, as the user noted it.
+        hub: where on the hub it came from.
     """
 
     path: str
     label: str | None = None
     uploaded: bool = False
     note: str | None = None
+    hub: HubSource | None = None
 
 
 class CorpusManifest(_Model):

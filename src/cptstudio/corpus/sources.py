@@ -6,9 +6,10 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cptstudio.corpus.hub_source import HubSource
 from cptstudio.corpus.left_aside import Kind, LeftAside
 from cptstudio.durable import MEBIBYTE
 from cptstudio.errors import UserError
@@ -27,11 +28,13 @@ class Source:
             file had; it may contain slashes.
         uploaded: it came with others, so it is left aside for its name like what lies in a
             folder; a copy of it is kept with the corpus, because nothing else keeps it.
+        hub: where on the hub it came from.
     """
 
     path: Path
     label: str | None = None
     uploaded: bool = False
+    hub: HubSource | None = None
 
     @classmethod
     def of(cls, given: Path | Source) -> Source:
@@ -157,7 +160,7 @@ def _resolved(root: Path | Source, aside: LeftAside) -> Source:
             f"{shown} was not read because it {left.reason}. To read it anyway, include "
             "secrets (--include secrets)."
         )
-    return Source(path, one.label, one.uploaded)
+    return replace(one, path=path)
 
 
 def _walk(path: Path, label: str, aside: LeftAside) -> Iterator[SourceFile | Skipped]:

@@ -1,4 +1,4 @@
-"""A model's or data set's own card: a README.md that begins with YAML front matter.
+"""A model's or dataset's own card: a README.md that begins with YAML front matter.
 
 It comes from outside: what it says is read strictly, and shown as text alone.
 """

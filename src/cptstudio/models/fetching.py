@@ -15,14 +15,14 @@ from typing import IO, Any, Literal
 from cptstudio import durable
 from cptstudio.errors import UserError
 from cptstudio.job_programs import TellsProgress
-from cptstudio.models.hub import REQUEST_SECONDS
 from cptstudio.models.hub_address import endpoint
 
+REQUEST_SECONDS = 30.0
 PARALLEL = 4
 _ATTEMPTS = 5
 _TELL_SECONDS = 0.25
 _CHUNK = durable.MEBIBYTE
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """Refusals that may pass by themselves."""
 
 RepoKind = Literal["model", "dataset"]
@@ -134,7 +134,7 @@ class Fetcher:
                     self._fill(file, out)
                 return
             except (httpx2.TransportError, HfHubHTTPError) as error:
-                if isinstance(error, HfHubHTTPError) and error.response.status_code not in _PASSING:
+                if isinstance(error, HfHubHTTPError) and error.response.status_code not in PASSING:
                     raise
                 failures = 1 if self._done[file.digest] > before else failures + 1
                 if failures >= _ATTEMPTS:

@@ -1,4 +1,8 @@
-"""The hub's answers and refusals, in words; its library is imported only when it is asked."""
+"""The hub's answers and refusals, in words; its library is imported only when it is asked.
+
+The request to the program, see `job_programs`: {"do": "search", "words": WORDS, "kind": KIND} or
+{"do": "card", "id": ID, "kind": KIND}.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,36 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from cptstudio.durable import integer
+from cptstudio.durable import MEBIBYTE, integer
 from cptstudio.errors import UserError
 from cptstudio.job_programs import answer_request
-from cptstudio.models.hub_address import check_online, endpoint
+from cptstudio.models.card import CARD, CARD_LIMIT, body_of, front_matter
+from cptstudio.models.fetching import REQUEST_SECONDS, RepoKind, address_of
+from cptstudio.models.hub_address import check_id, check_online, endpoint
+from cptstudio.models.license import license_of
 
-REQUEST_SECONDS = 30.0
+HOW_TO_SIGN_IN = "sign in to the hub on the page Models, or with `cpt-studio models sign-in`"
 _FOUND = 30
+_ANSWER_LIMIT = 8 * MEBIBYTE
+
+
+WORDS_OF: dict[RepoKind, str] = {"model": "model", "dataset": "dataset"}
+"""How people call what a repository holds."""
+_PLACE: dict[RepoKind, str] = {"model": "", "dataset": "datasets/"}
+
+
+def page_of(kind: RepoKind, repo_id: str) -> str:
+    """Return the address of a repository's page."""
+    return f"{endpoint()}/{_PLACE[kind]}{repo_id}"
 
 
 @contextmanager
-def explained(what: str, *, download: bool = True) -> Iterator[None]:
+def explained(what: str, *, kind: RepoKind = "model", download: bool = True) -> Iterator[None]:
     """Turn what goes wrong with the hub into sentences.
 
     Args:
-        what: the model's id, or the search.
+        what: the repository's id, or the search.
+        kind: what the repository holds.
         download: files are fetched, of which some may be here already.
 
     Raises:
@@ -36,17 +55,19 @@ def explained(what: str, *, download: bool = True) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError:
-        raise UserError(
-            f"{what} is gated: open {endpoint()}/{what} in a browser, accept its terms, and sign "
-            "in on this machine with `hf auth login`. Then repeat the download."
-        ) from None
+        raise UserError(_gated(kind, what)) from None
     except errors.RepositoryNotFoundError:
         raise UserError(
-            f"The hub has no model {what}, or it is private. Check how it is written; for a "
-            "private one sign in on this machine with `hf auth login`."
+            f"The hub has no {WORDS_OF[kind]} {what}, or it is private. Check how it is written; "
+            f"for a private one {HOW_TO_SIGN_IN}."
         ) from None
     except errors.RevisionNotFoundError:
         raise UserError(f"{what} has no such branch, tag or commit.") from None
+    except errors.EntryNotFoundError:
+        raise UserError(
+            f"The hub has no such file of {what} (any more, or for this token). Look at {what} "
+            "again."
+        ) from None
     except errors.OfflineModeIsEnabled:
         check_online()
         raise
@@ -60,6 +81,22 @@ def explained(what: str, *, download: bool = True) -> Iterator[None]:
         raise UserError(
             f"The hub at {endpoint()} cannot be reached. Is this machine online?{kept}"
         ) from None
+
+
+def _gated(kind: RepoKind, repo_id: str) -> str:
+    from huggingface_hub import get_token
+
+    page = page_of(kind, repo_id)
+    if get_token() is None:
+        return (
+            f"{repo_id} is gated: open {page} in a browser and ask for access or accept its terms, "
+            f"then {HOW_TO_SIGN_IN}. After that, repeat it."
+        )
+    return (
+        f"{repo_id} is gated, and your account has no access: open {page} in a browser and ask for "
+        "access or accept its terms. Its authors may have to agree first. Then repeat it. A "
+        'fine-grained token also needs the permission to read "public gated repositories".'
+    )
 
 
 @contextmanager
@@ -78,8 +115,8 @@ def understood() -> Iterator[None]:
 def _refusal(what: str, status: int) -> str:
     if status in (401, 403):
         return (
-            f"The hub refused {what} ({status}): your token may not read it. Sign in on this "
-            "machine with `hf auth login`."
+            f"The hub refused {what} ({status}): your token does not permit it, or has been "
+            f"revoked. To use another, {HOW_TO_SIGN_IN}."
         )
     if status == 429:
         return "The hub refused further requests for now (429): wait some minutes and repeat."
@@ -88,8 +125,8 @@ def _refusal(what: str, status: int) -> str:
     return f"The hub refused {what} with the status {status}."
 
 
-def search(words: str) -> list[dict[str, Any]]:
-    """Models whose ids hold the words, the most downloaded first.
+def search(words: str, kind: RepoKind = "model") -> list[dict[str, Any]]:
+    """Repositories whose ids hold the words, the most downloaded first.
 
     Returns:
         For each: id, downloads, likes, updated (Unix seconds), gated.
@@ -98,23 +135,68 @@ def search(words: str) -> list[dict[str, Any]]:
         UserError: the hub could not be asked.
     """
     check_online()
+    wanted = {"search": words, "sort": "downloads", "limit": str(_FOUND)}
+    if kind == "model":
+        wanted["filter"] = "safetensors"
+    with explained(f"the search for {words!r}", download=False), understood():
+        listed = json.loads(_get(f"{endpoint()}/api/{kind}s", wanted))
+        return [_found(one) for one in listed[:_FOUND]]
+
+
+def card_at(kind: RepoKind, repo_id: str, revision: str) -> str:
+    """Return a repository's card; "" where it has none. To be called within `explained`."""
+    from huggingface_hub.errors import EntryNotFoundError
+
+    url, _ = address_of(kind, repo_id, revision, CARD)
+    try:
+        return _get(url, {})[:CARD_LIMIT].decode("utf-8", "replace")
+    except EntryNotFoundError:
+        return ""
+
+
+def card(repo_id: str, kind: RepoKind = "model") -> dict[str, Any]:
+    """Ask the hub for a repository's card.
+
+    Returns:
+        id, license and base (as the card names them), text (without its front matter), page (the
+        address at the hub).
+
+    Raises:
+        UserError: it is not there, or may not be read.
+    """
+    check_id(repo_id, WORDS_OF[kind])
+    check_online()
+    with explained(repo_id, kind=kind, download=False), understood():
+        text = card_at(kind, repo_id, "main")
+    matter = front_matter(text)
+    base = matter.get("base_model")
+    return {
+        "id": repo_id,
+        "license": license_of(matter),
+        "base": base if isinstance(base, str) else None,
+        "text": body_of(text),
+        "page": page_of(kind, repo_id),
+    }
+
+
+def _get(url: str, params: dict[str, str]) -> bytes:
+    """What an address of the hub answers, as far as `_ANSWER_LIMIT`."""
     from huggingface_hub import get_session
     from huggingface_hub.utils import (  # type: ignore[attr-defined]
         build_hf_headers,
         hf_raise_for_status,
     )
 
-    wanted = {"search": words, "filter": "safetensors", "sort": "downloads", "limit": str(_FOUND)}
-    with explained(f"the search for {words!r}", download=False), understood():
-        answer = get_session().get(
-            f"{endpoint()}/api/models",
-            params=wanted,
-            headers=build_hf_headers(),
-            timeout=REQUEST_SECONDS,
-        )
+    with get_session().stream(
+        "GET", url, params=params, headers=build_hf_headers(), timeout=REQUEST_SECONDS
+    ) as answer:
         hf_raise_for_status(answer)
-        listed = answer.json()
-        return [_found(one) for one in listed[:_FOUND]]
+        data = bytearray()
+        for part in answer.iter_bytes():
+            data += part
+            if len(data) > _ANSWER_LIMIT:
+                break
+    return bytes(data)
 
 
 def _found(one: dict[str, Any]) -> dict[str, Any]:
@@ -134,9 +216,12 @@ def _seconds(value: Any) -> float | None:
         return None
 
 
-def _search_for(request: dict[str, Any], _answer: object) -> dict[str, Any]:
-    return {"found": search(str(request["words"]))}
+def _work(request: dict[str, Any], _answer: object) -> dict[str, Any]:
+    kind: RepoKind = "dataset" if request.get("kind") == "dataset" else "model"
+    if request["do"] == "card":
+        return card(str(request["id"]), kind)
+    return {"found": search(str(request["words"]), kind)}
 
 
 if __name__ == "__main__":
-    sys.exit(answer_request(_search_for))
+    sys.exit(answer_request(_work))

@@ -7,6 +7,7 @@ import re
 
 from cptstudio.errors import UserError
 
+_EXAMPLES = {"model": "Qwen/Qwen3-0.6B-Base", "dataset": "HuggingFaceFW/fineweb-edu"}
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?"
 _ID = re.compile(rf"(?:{_PART}/)?{_PART}")
@@ -37,16 +38,16 @@ def check_online() -> None:
         )
 
 
-def check_id(model_id: str) -> str:
-    """A model's id on the hub.
+def check_id(model_id: str, what: str = "model") -> str:
+    """A model's id on the hub, or that of something else.
 
     Raises:
         UserError: it is none, for example an address or a path.
     """
     if _ID.fullmatch(model_id) is None or "--" in model_id or ".." in model_id:
         raise UserError(
-            f"{model_id!r} is not the id of a model: write it as the hub does, such as "
-            "Qwen/Qwen3-0.6B-Base, without an address."
+            f"{model_id!r} is not the id of a {what}: write it as the hub does, such as "
+            f"{_EXAMPLES.get(what, _EXAMPLES['model'])}, without an address."
         )
     return model_id
 

@@ -1,4 +1,4 @@
-"""Which license a model's or data set's own card names."""
+"""Which license a model's or dataset's own card names."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import Confirmed, route
 from cptstudio.web.problems import NotFound, Problem
 from cptstudio.web.studio import Studio
-from cptstudio.web.work import deletions, model_work
+from cptstudio.web.work import deletions, hub_work, model_work
 from cptstudio.web.work.deletions import Deleted
 from cptstudio.web.work.model_work import ModelQuery
 
@@ -161,7 +161,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "GET", "/hub", summary="Search the hub")
     def hub(query: HubQuery) -> HubAnswer:
         """Asks the hub over the network, which nothing does unless the user searches."""
-        found = model_work.search(query.query)
+        found = hub_work.search(query.query, "model")
         known = studio.models.models()
         there = {model.name for model in known if model.error is None}
         there |= {model.origin.id for model in known if model.origin is not None}

@@ -1,14 +1,12 @@
-"""Downloading, searching and deleting models on behalf of the page."""
+"""Downloading, checking and deleting models on behalf of the page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
-from cptstudio.child_limits import for_a_check, for_a_look, for_files
-from cptstudio.child_process import ask
+from cptstudio.child_limits import for_a_check, for_files
 from cptstudio.errors import UserError
 from cptstudio.evaluation.programs import CHECK_MODEL
 from cptstudio.models import hub_address
@@ -20,7 +18,6 @@ from cptstudio.web.work.deletions import Deleted
 from cptstudio.web.work.jobs import Job, Order
 
 PROGRAM = "cptstudio.models.download"
-SEARCH = "cptstudio.models.hub"
 
 
 class DownloadBody(LateModel, extra="forbid"):
@@ -88,23 +85,6 @@ def check(studio: Studio, body: ModelQuery) -> Job:
         about=body.id,
         on="model",
     )
-
-
-def search(words: str) -> list[dict[str, Any]]:
-    """Ask the hub for models, by a program of its own.
-
-    A client of HTTP asks macOS for its proxies, and this worker is forked: there the system ends a
-    forked process that uses its frameworks.
-
-    Raises:
-        UserError: the hub could not be asked.
-    """
-    hub_address.check_online()
-    limits = for_a_look("Check the network, then try again.", "Search for other words.")
-    found: list[dict[str, Any]] = ask(("-m", SEARCH), {"words": words}, limits, what="The search")[
-        "found"
-    ]
-    return found
 
 
 def delete(studio: Studio, model_id: str, *, confirmed: bool) -> Deleted:
