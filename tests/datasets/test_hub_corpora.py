@@ -12,7 +12,9 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
+from typer.testing import CliRunner
 
+from cptstudio.cli import app
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import BuildSettings
@@ -203,3 +205,19 @@ def test_what_cannot_be_is_refused_in_words(hub_server: FakeHub, building: Build
     with pytest.raises(UserError, match=f"open {hub_server.address}/datasets/{ID} in a browser"):
         building.from_hub("x")
     assert not (building.place / "x").exists()
+
+
+def test_a_corpus_is_built_from_the_terminal(hub_server: FakeHub, tmp_path: Path) -> None:
+    repo = hub_server.add_dataset(ID, FILES)
+    runner = CliRunner()
+    assert ID in runner.invoke(app, ["datasets", "search", "texts"]).stdout
+    shown = runner.invoke(app, ["datasets", "show", ID])
+    assert repo.commit in shown.stdout and "odc-by" in shown.stdout
+    fields = runner.invoke(app, ["datasets", "show", ID, "--split", "train"])
+    assert "900 rows" in fields.stdout and "body" in fields.stdout
+    place = ["--workspace", str(tmp_path), "--text-field", "body", "--workers", "1", "--json"]
+    done = runner.invoke(app, ["datasets", "build", "web", ID, "--rows", "50", *place])
+    assert done.exit_code == 0, done.output
+    assert sum(json.loads(done.stdout)["report"]["documents"].values()) == 50
+    shown = runner.invoke(app, ["corpus", "show", "web", "--workspace", str(tmp_path)])
+    assert f"From the hub: {ID} at {repo.commit}" in shown.stdout and "odc-by" in shown.stdout

@@ -13,6 +13,7 @@ from cptstudio import __version__, terminal
 from cptstudio.cli import (
     compare,
     corpus,
+    datasets,
     demo,
     endpoints,
     evaluate,
@@ -65,6 +66,7 @@ def root(
 app.command("demo")(demo.demo)
 app.command("serve", context_settings=serve.PASS_ON)(serve.serve)
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 app.command("plan", context_settings=with_former({"measure": "eval-corpus"}))(train.plan)

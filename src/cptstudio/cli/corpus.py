@@ -98,10 +98,10 @@ def build(
     """
     place = Workspace(workspace)
     folder = place.corpus(name)
-    model_path = _model_path(model, place)
+    model_path = model_path_of(model, place)
     place.make(place.corpora)
     with byte_bar(quiet=as_json) as bar:
-        tell = _phases_on(bar)
+        tell = phases_on(bar)
         corpus, changed = _build(folder, sources or [], given, model_path, tell, allow_lossy)
     if as_json:
         print_json({"changed": changed, **describe(corpus)})
@@ -268,7 +268,7 @@ def sample(
     if packing not in ("concat", "decompose"):
         raise UserError(f"Use --packing concat or --packing decompose, not {packing!r}.")
     corpus = open_corpus(place.corpus(name))
-    path = _model_path(model, place)
+    path = model_path_of(model, place)
     assert path is not None
     found = sample_rows(
         corpus,
@@ -338,7 +338,8 @@ def list_corpora(workspace: WorkspaceOption = Path(), as_json: JsonOption = Fals
 _SIDES = ("train", "validation", "test")
 
 
-def _model_path(model: str | None, workspace: Workspace) -> Path | None:
+def model_path_of(model: str | None, workspace: Workspace) -> Path | None:
+    """Return the folder of the model that `--model` names."""
     if model is None:
         return None
     from cptstudio.evaluation.references import resolve_reference
@@ -346,8 +347,8 @@ def _model_path(model: str | None, workspace: Workspace) -> Path | None:
     return resolve_reference(model, workspace).model
 
 
-def _phases_on(bar: Progress) -> build_progress.ProgressCallback:
-    """Draw a build's progress on a bar, one phase at a time."""
+def phases_on(bar: Progress) -> build_progress.ProgressCallback:
+    """Return what draws a build's progress on a bar, one phase at a time."""
 
     def tell(moment: build_progress.Progress) -> None:
         files = moment.detail

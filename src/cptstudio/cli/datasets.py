@@ -57,7 +57,7 @@ def search(
     elif found:
         console.print(found_table(found))
     else:
-        console.print(f"The hub has no such dataset: {escape(words)}")
+        console.print(f"No dataset on the hub matches “{escape(words)}”.")
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +22,13 @@ from cptstudio.cli.common import (
     print_json,
 )
 from cptstudio.cli.progress_line import byte_bar
+from cptstudio.errors import UserError
 from cptstudio.evaluation.programs import CHECK_MODEL
+from cptstudio.models.hub_address import endpoint
 from cptstudio.models.library import Model, ModelLibrary
 from cptstudio.workspace import Workspace
+
+_LONGEST_TOKEN = 4096
 
 app = typer.Typer(
     help="Base models: list those on this machine, search the hub, download.",
@@ -106,6 +112,11 @@ def search(
     if not found:
         console.print(f"No model on the hub matches “{escape(words)}”.")
         return
+    console.print(found_table(found))
+
+
+def found_table(found: list[dict[str, Any]]) -> Table:
+    """Return what a search of the hub found, as a table."""
     table = Table()
     for title in ("ID", "Downloads", "Updated", ""):
         table.add_column(title, justify="right" if title == "Downloads" else "left")
@@ -114,7 +125,63 @@ def search(
         changed = datetime.fromtimestamp(moment, UTC).date().isoformat() if moment else ""
         count = f"{one['downloads']:,}" if one["downloads"] is not None else ""
         table.add_row(escape(one["id"]), count, changed, "gated" if one["gated"] else "")
-    console.print(table)
+    return table
+
+
+@app.command()
+def card(
+    model_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Hub ID, such as Qwen/Qwen3-0.6B-Base.")
+    ],
+    dataset: Annotated[bool, typer.Option("--dataset", help="ID is that of a dataset.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a model's card on the hub as text: license, use, and what its makers say of it.
+
+    Example: `cpt-studio models card Qwen/Qwen3-0.6B-Base`
+    """
+    from cptstudio.models import hub
+
+    found = hub.card(model_id, "dataset" if dataset else "model")
+    if as_json:
+        print_json(found)
+        return
+    console.print(f"License: {escape(found['license'] or 'not named')}", soft_wrap=True)
+    console.print(escape(found["text"] or "The card is empty."), soft_wrap=True)
+
+
+@app.command("sign-in")
+def sign_in() -> None:
+    """Sign in to the hub with an access token, which is asked for and not shown.
+
+    It is kept in the file that huggingface_hub and its `hf` read, for you alone. In a script, send
+    it to standard input.
+
+    Example: `cpt-studio models sign-in`
+    """
+    from cptstudio.models import account
+
+    variable = account.account().variable
+    if variable is not None:
+        raise UserError(f"{variable} is set and comes before any other token: unset it first.")
+    if sys.stdin.isatty():
+        token = getpass.getpass(f"Token (from {endpoint()}/settings/tokens): ")
+    else:
+        token = sys.stdin.readline(_LONGEST_TOKEN)
+    name = account.sign_in(token)
+    console.print(f"Signed in to {endpoint()} as {escape(name)}.", soft_wrap=True)
+
+
+@app.command("sign-out")
+def sign_out() -> None:
+    """Delete the hub's access token from this machine.
+
+    Example: `cpt-studio models sign-out`
+    """
+    from cptstudio.models import account
+
+    advice = account.sign_out()
+    console.print(f"Signed out of {endpoint()}. {escape(advice)}", soft_wrap=True)
 
 
 @app.command()
@@ -131,7 +198,8 @@ def download(
     """Download a model into models/base/ of the workspace.
 
     An interrupted download continues when you repeat the command. Only safetensors weights are
-    downloaded. HF_ENDPOINT selects another hub; gated models need `hf auth login`.
+    downloaded. HF_ENDPOINT selects another hub; gated models need
+    `cpt-studio models sign-in`.
 
     Example: `cpt-studio models download Qwen/Qwen3-0.6B-Base`
     """
@@ -139,7 +207,7 @@ def download(
 
     place = Workspace(workspace)
     with byte_bar(quiet=as_json) as bar:
-        folder, size = fetch(model_id, revision, place.make(place.base_models), _Told(bar))
+        folder, size = fetch(model_id, revision, place.make(place.base_models), Told(bar))
     if as_json:
         print_json({"id": folder.name, "path": str(folder), "bytes": size})
     else:
@@ -177,7 +245,7 @@ def check(
         raise typer.Exit(1)
 
 
-class _Told:
+class Told:
     """Draws the progress of a download on a bar."""
 
     def __init__(self, bar: Progress) -> None:

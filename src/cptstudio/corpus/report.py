@@ -107,6 +107,21 @@ def _left_out(report: CorpusReport) -> list[str]:
     return [f"  Left out by design: {told}"] if told else []
 
 
+def _from_hub(manifest: CorpusManifest) -> list[str]:
+    """From which datasets of the hub it was built, a line each."""
+    files: dict[tuple[str, ...], int] = {}
+    for one in manifest.sources:
+        if one.hub is not None:
+            hub = one.hub
+            key = (hub.id, hub.commit, hub.configuration, hub.split, hub.license or "not named")
+            files[key] = files.get(key, 0) + 1
+    return [
+        f"  From the hub: {name} at {commit}, {configuration}, {split}, {count:,} files; "
+        f"license: {license}"
+        for (name, commit, configuration, split, license), count in files.items()
+    ]
+
+
 def _sectioned(report: CorpusReport) -> list[str]:
     if not report.sectioned:
         return []
@@ -204,6 +219,7 @@ def render(corpus: Corpus) -> str:
         *_boilerplate(report),
     ]
     lines += [f"  Note: {sentence}" for sentence in split_warnings(manifest)]
+    lines += _from_hub(manifest)
     lines += [
         f"  License or source of {one.label or one.path}: {one.note}"
         for one in manifest.sources

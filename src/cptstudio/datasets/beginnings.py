@@ -128,7 +128,7 @@ def plain(opened: IO[bytes], name: str) -> IO[bytes]:
     if name.lower().endswith(".gz"):
         import gzip
 
-        return gzip.GzipFile(fileobj=opened)
+        return io.BufferedReader(gzip.GzipFile(fileobj=opened), _BEGINNING)
     if name.lower().endswith(".zst"):
         import zstandard
 

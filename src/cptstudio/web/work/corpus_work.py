@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import AliasChoices, Field, model_validator
 
 from cptstudio.child_limits import for_files
+from cptstudio.corpus.hub_source import HubSource
 from cptstudio.corpus.manifest import BuildChoices, BuildSettings
 from cptstudio.errors import Finding, UserError
 from cptstudio.validation import LateModel, ReadsNumbers, field_of
@@ -74,6 +76,22 @@ class GivenFolder(LateModel):
     allowed: bool
 
 
+class GivenDataset(LateModel):
+    """A split of a dataset of the hub that a corpus was built from.
+
+    `license`: as the dataset's card names it; `rows`: how many were taken from its beginning, null
+    for all.
+    """
+
+    id: str
+    commit: str
+    configuration: str
+    split: str
+    license: str | None
+    files: int
+    rows: int | None
+
+
 class GivenSources(LateModel):
     """What a corpus was built from; `known` is false where that was not recorded.
 
@@ -84,6 +102,7 @@ class GivenSources(LateModel):
     known: bool
     folders: list[GivenFolder]
     uploads: int
+    hub: list[GivenDataset] = []
     model: str | None
     notes: dict[str, str] = {}
 
@@ -213,12 +232,27 @@ def given_sources(studio: Studio, corpus: Corpus) -> GivenSources:
         for one in given
         if not one.uploaded
     ]
-    uploads = sum(one.uploaded for one in given)
+    uploads = sum(one.uploaded and one.hub is None for one in given)
+    hub = _given_datasets([one.hub for one in given if one.hub is not None])
     model = corpus.manifest.model
     notes = {one.label or Path(one.path).name: one.note for one in given if one.note}
     return GivenSources(
-        known=bool(given), folders=folders, uploads=uploads, model=model, notes=notes
+        known=bool(given), folders=folders, uploads=uploads, hub=hub, model=model, notes=notes
     )
+
+
+def _given_datasets(files: Sequence[HubSource]) -> list[GivenDataset]:
+    found: dict[tuple[str, ...], GivenDataset] = {}
+    for one in files:
+        key = (one.id, one.commit, one.configuration, one.split)
+        known = found.setdefault(
+            key,
+            GivenDataset(files=0, rows=None, **one.model_dump(exclude={"file", "sha256", "rows"})),
+        )
+        known.files += 1
+        if one.rows is not None:
+            known.rows = (known.rows or 0) + one.rows
+    return list(found.values())
 
 
 def is_allowed(studio: Studio, path: Path) -> bool:

@@ -71,7 +71,7 @@ class LookQuery(LateModel, extra="forbid"):
     split: str | None = Field(None, min_length=1, max_length=300)
 
 
-def build(studio: Studio, body: DatasetBody) -> Job:
+def build_from_hub(studio: Studio, body: DatasetBody) -> Job:
     """Build a corpus from a dataset of the hub, as a job.
 
     Its files are fetched at a commit, which is kept with the corpus. A cancelled or broken
@@ -203,4 +203,4 @@ def _check(field: str, check: Any, *arguments: Any) -> None:
         raise Problem.at(field, error) from None
 
 
-ORDERS = (Order("/hub/corpora", "Build a corpus from a dataset of the hub", build),)
+ORDERS = (Order("/hub/corpora", "Build a corpus from a dataset of the hub", build_from_hub),)
