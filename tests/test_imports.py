@@ -55,6 +55,8 @@ PROGRAMS_THAT_IMPORT_MLX = {
     "evaluation/merge.py",
     "evaluation/model_check_program.py",
     "evaluation/model_set.py",
+    "exports/mlx_answers.py",
+    "exports/reference_making.py",
 }
 
 

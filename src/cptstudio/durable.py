@@ -26,6 +26,8 @@ from cptstudio import macos
 from cptstudio.errors import UserError
 
 MEBIBYTE = 1024 * 1024
+ROOM = 256 * MEBIBYTE
+"""Bytes that stay free beside what is written."""
 JSON_SIZE_LIMIT = 64 * MEBIBYTE
 LINE_SIZE_LIMIT = 16 * MEBIBYTE
 PLAIN_FILE_LIMIT = 1024 * MEBIBYTE
@@ -369,6 +371,24 @@ def free_space(path: Path) -> int:
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free
+
+
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """Refuse to begin what the disk of a folder has no room for.
+
+    Args:
+        needed: bytes that will be written; `ROOM` stays free beside them.
+        what: needs it, for the message, such as "The model".
+
+    Raises:
+        UserError: there is less.
+    """
+    free = free_space(folder)
+    if free < needed + ROOM:
+        raise UserError(
+            f"{what} needs {(needed + ROOM) / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are "
+            "free. Make room, then try again."
+        )
 
 
 def sha256_of_file(path: Path, more: Callable[[int], None] = lambda size: None) -> str:

@@ -54,7 +54,13 @@ class ExportRecord(_Stored):
         settings: what was chosen.
         versions: of the programs that made it.
         files: bytes of each file, by its name in the folder.
-        proof: what was found when it was loaded back; None where that was not done.
+        hashes: SHA-256 of each of them.
+        bytes: of its weights.
+        parameters: weights, packed ones unpacked.
+        bits_per_weight: of all weights together.
+        notes: what a user should know, a sentence each.
+        proof: what was found when it was loaded back, an `exports.comparison.Proof`; None where
+            that was not done.
     """
 
     format_version: Literal[1] = 1
@@ -65,6 +71,11 @@ class ExportRecord(_Stored):
     settings: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     files: dict[str, int] = Field(default_factory=dict)
+    hashes: dict[str, str] = Field(default_factory=dict)
+    bytes: int | None = None
+    parameters: int | None = None
+    bits_per_weight: float | None = None
+    notes: list[str] = Field(default_factory=list)
     proof: dict[str, Any] | None = None
 
 

@@ -17,6 +17,7 @@ from cptstudio.cli import (
     demo,
     endpoints,
     evaluate,
+    export,
     generate,
     harness,
     merge,
@@ -69,6 +70,7 @@ app.add_typer(corpus.app, name="corpus")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
+app.add_typer(export.app, name="export")
 app.command("plan", context_settings=with_former({"measure": "eval-corpus"}))(train.plan)
 app.command("train", context_settings=with_former({"measure": "eval-corpus"}))(train.train)
 app.command("resume")(train.resume)

@@ -23,7 +23,7 @@ TOLERANCE = 1e-3
 """Nats by which the two may differ at any token: what float32 rounds is far below it."""
 
 TOKENS = 320
-_TEXT = (
+PLAIN_TEXT = (
     "The valve opens at seven bar, and the pump stops when the tank is full. "
     "def area(width: float, height: float) -> float:\n    return width * height\n"
     "In 1869 Mendeleev arranged the elements by weight; gaps were left for those unknown. "
@@ -111,9 +111,9 @@ def _tokens(path: Path, vocabulary_size: int | None) -> list[int]:
     from cptstudio.corpus.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(path)
-    text = _TEXT
+    text = PLAIN_TEXT
     tokens: list[int] = []
-    while len(tokens) < TOKENS and len(text) < 64 * len(_TEXT):
+    while len(tokens) < TOKENS and len(text) < 64 * len(PLAIN_TEXT):
         tokens = list(tokenizer.backend.encode(text, add_special_tokens=False).ids)
         text += text
     tokens = [token for token in tokens if token < (vocabulary_size or token + 1)][:TOKENS]

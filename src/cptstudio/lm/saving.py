@@ -340,6 +340,25 @@ def save_model_folder(
     return collected.files, collected.base_names
 
 
+def collect_folder(
+    loaded: LoadedModel,
+    parameters: Mapping[str, mx.array],
+    *,
+    dtype: mx.Dtype | None = None,
+    packing: Mapping[str, Any] | None = None,
+) -> CollectedWeights:
+    """Return what a complete model folder of lazy parameters is; each is computed once, and let go.
+
+    Args:
+        loaded: the model whose architecture, configuration and tokenizer it has.
+        parameters: all parameters, as mlx-lm names them.
+        dtype: of what the base stores in its main type; what it stores wider stays as wide. None
+            for the base's types.
+        packing: how weights among the parameters are packed, as mlx-lm's config.json says it.
+    """
+    return _collect_model(loaded, parameters, computed=True, dtype=dtype, packing=packing)
+
+
 def _collect_model(
     loaded: LoadedModel,
     parameters: Mapping[str, mx.array],
@@ -347,20 +366,25 @@ def _collect_model(
     computed: bool,
     held: Copies | None = None,
     shard_size: int = SHARD_SIZE,
+    dtype: mx.Dtype | None = None,
+    packing: Mapping[str, Any] | None = None,
 ) -> CollectedWeights:
-    layout = loaded.layout
+    layout = loaded.layout if packing is None else None
     values = _Values(parameters, layout, computed, held)
     if layout is None:
+        types = _in_type(loaded.stored_types, dtype)
         tensors = {
-            name: _as_stored(value, loaded.stored_types.get(name), values.maker(name))
+            name: _as_stored(value, types.get(name), values.maker(name))
             for name, value in parameters.items()
         }
     else:
         files = read_tensors(loaded.path)
+        stored = {name: IN_FILES.get(one.dtype) for name, one in files.items()}
+        types = _in_type({name: one for name, one in stored.items() if one is not None}, dtype)
         tensors = {
             name: _as_stored(
                 parameters[layout.parameters_of(name)[0]],
-                IN_FILES.get(files[name].dtype),
+                types.get(name),
                 values.maker(name),
                 shape,
             )
@@ -371,12 +395,26 @@ def _collect_model(
     config = _clean_config(
         loaded.path, next((NAMES[one] for one in NAMES if TYPES[one] == main), None)
     )
+    if packing is not None:
+        # Packed folders hold the language model alone, as mlx-lm writes them.
+        config.pop("vision_config", None)
+        config["quantization"] = config["quantization_config"] = dict(packing)
     texts = {"config.json": json.dumps(config, indent=2, sort_keys=True) + "\n"}
     weights, index = _shards(tensors, shard_size)
     if index is not None:
         texts["model.safetensors.index.json"] = index
     copies = tuple(_companions(loaded.path))
     return CollectedWeights("model", False, layout is not None, weights, texts, copies, computed)
+
+
+def _in_type(types: Mapping[str, mx.Dtype], dtype: mx.Dtype | None) -> Mapping[str, mx.Dtype]:
+    """Return the types of tensors when those of the most common one get another."""
+    if dtype is None or not types:
+        return types
+    if dtype == mx.float32:
+        return dict.fromkeys(types, dtype)
+    main = Counter(types.values()).most_common(1)[0][0]
+    return {name: dtype if own == main else own for name, own in types.items()}
 
 
 class _Values:

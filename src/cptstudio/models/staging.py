@@ -20,8 +20,6 @@ from cptstudio.errors import UserError
 from cptstudio.models.fetching import RemoteFile, RepoKind
 from cptstudio.models.hub_address import endpoint
 
-_ROOM = 256 * durable.MEBIBYTE
-
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -75,13 +73,7 @@ def check_room(staged: Path, size: int, what: str) -> None:
         UserError: says how much is needed and how much is free.
     """
     there = sum(entry.stat().st_size for entry in staged.iterdir())
-    needed = max(0, size - there) + _ROOM
-    free = shutil.disk_usage(staged).free
-    if free < needed:
-        raise UserError(
-            f"{what} needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free: "
-            "make room and repeat."
-        )
+    durable.check_room(staged, max(0, size - there), what)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Models out: what is exported, and what its comparison says."""

@@ -1,0 +1,96 @@
+"""Exports of really trained toys by the command line: made, compared, listed, cancelled."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import mlx_lm
+import pytest
+
+from cptstudio.errors import UserError
+from cptstudio.export_files import read_export
+from cptstudio.exports.records import exports_of, proof_of
+from cptstudio.workspace import Workspace
+from tests.evaluation.small_corpus import build_words
+from tests.toy_models import make_toy_model
+
+pytestmark = pytest.mark.slow
+STUDIO = [sys.executable, "-m", "cptstudio.cli"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*STUDIO, *arguments], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A toy that an adapter was trained for."""
+    root = tmp_path_factory.mktemp("workspace")
+    base = make_toy_model("qwen3", root / "models" / "base" / "qwen3")
+    build_words(root, base, 0.3)
+    trained = run(
+        *("train", "-m", "qwen3", "-c", "words", "--name", "first", "-w", str(root)),
+        *("--length", "20 steps", "--context-length", "64", "--learning-rate", "1e-2"),
+        *("--method", "lora"),
+    )
+    assert trained.returncode == 0, trained.stderr
+    return Workspace(root)
+
+
+def export(workspace: Workspace, what: str, name: str, *more: str):
+    options = ("--max-tokens", "256", "--prompts", "2", "--prompt-tokens", "8", "--json")
+    return run("export", what, "first", "-n", name, "-w", str(workspace.root), *options, *more)
+
+
+def test_exports_are_made_compared_and_listed(workspace: Workspace) -> None:
+    fused = export(workspace, "fuse", "fused")
+    assert fused.returncode == 0, fused.stderr
+    proof = json.loads(fused.stdout)["proof"]
+    assert proof["comparison"]["by"].startswith("mlx_lm ")
+    assert proof["comparison"]["max_difference"] < 1e-5
+    assert proof["comparison"]["equal_prompts"] == 2
+    assert proof["gain"]["bits_per_byte"] > 0
+    assert "Nothing of the" in proof["sentences"][-1]
+
+    packed = export(workspace, "quantize", "packed", "--bits", "2", "--group-size", "32")
+    assert packed.returncode == 0, packed.stderr
+    record = read_export(workspace.exports / "packed")
+    assert record.weights == "2-bit (groups of 32)"
+    assert record.source.reference == "first@step-00000020"
+    found = proof_of(record)
+    assert found is not None
+    assert found.comparison.bits_per_weight == record.bits_per_weight
+    assert 2 < found.comparison.bits_per_weight < 5
+    assert found.comparison.max_difference > 1e-3
+    names = {path.name for path in (workspace.exports / "packed").iterdir()}
+    assert names == record.files.keys() | record.hashes.keys() | {"export.json"}
+    model, tokenizer = mlx_lm.load(str(workspace.exports / "packed"))
+    assert mlx_lm.generate(model, tokenizer, "import", max_tokens=3)
+
+    again = export(workspace, "fuse", "fused")
+    assert again.returncode == 1
+    assert "There is an export 'fused' already." in again.stderr
+    (workspace.exports / "packed" / "export.json").write_text("{}")
+    listed = exports_of(workspace)
+    assert [type(one) for one in listed.values()] == [type(record), UserError]
+
+
+def test_what_stands_in_the_way_is_told_and_leaves_nothing(workspace: Workspace) -> None:
+    config = workspace.base_model("qwen3") / "config.json"
+    kept = config.read_text()
+    config.write_text(kept.replace("\n", " \n"))
+    changed = export(workspace, "fuse", "changed")
+    config.write_text(kept)
+    assert "is not the one that this run was prepared with" in changed.stderr
+    base = workspace.base_model("qwen3")
+    base.rename(base.with_name("moved"))
+    moved = export(workspace, "fuse", "moved")
+    base.with_name("moved").rename(base)
+    assert "is not there (moved or deleted?)" in moved.stderr
+    both = export(workspace, "quantize", "both", "--bits", "4", "--recipe", "mixed_3_6")
+    assert "A mixed recipe sets the bits itself" in both.stderr
+    assert {changed.returncode, moved.returncode, both.returncode} == {1}
+    assert not {"changed", "moved", "both"} & {path.name for path in workspace.exports.iterdir()}
+    assert not list(workspace.exports.glob(".*"))
