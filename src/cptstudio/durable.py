@@ -254,10 +254,18 @@ def read_foreign_json(path: Path) -> Any:
         UnusableFileError: it is no regular file, or too large.
         ValueError: it is not JSON; with a short reason.
     """
-    return parse_foreign_json(read_bytes(path.resolve()))
+    return parse_foreign_json(read_bytes(real_path(path)))
 
 
 # --- reading -------------------------------------------------------------------------------
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads through links; links in a circle stay, for whoever opens them to tell.
+
+    `Path.resolve` raises a RuntimeError on these before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
 
 
 def open_descriptor(path: Path, flags: int, mode: int = 0o644) -> int:

@@ -16,6 +16,7 @@ from cptstudio.durable import (
     open_regular_file,
     parse_foreign_json,
     read_foreign_json,
+    real_path,
 )
 from cptstudio.errors import UserError
 from cptstudio.workspace import why_model_is_absent
@@ -119,7 +120,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
     Raises:
         UnusableFileError: it is cut off or not in this format.
     """
-    with open_regular_file(file.resolve()) as stream:
+    with open_regular_file(real_path(file)) as stream:
         start = stream.read(8)
         if len(start) < 8:
             raise UnusableFileError(file, "is cut off. Download the model again.")

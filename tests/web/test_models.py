@@ -87,7 +87,7 @@ def test_a_folder_is_added_and_forgotten_but_never_deleted(studio: Web, tmp_path
     assert [one["id"] for one in studio.get("/api/models")["models"]] == [str(elsewhere)]
     query = {"id": str(elsewhere)}
     deleted = studio.request("DELETE", "/api/models", query_string=query, json={"confirmed": True})
-    assert deleted.status_code == 404
+    assert deleted.status_code == 409 and "Remove the folder" in deleted.json["detail"]
     forgotten = studio.request(
         "DELETE", "/api/models/folders", query_string=query, json={"confirmed": True}
     )

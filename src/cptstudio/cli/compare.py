@@ -21,6 +21,7 @@ from cptstudio.cli.common import (
 from cptstudio.cli.measured import FastBlasOption, ModelsArgument, references_of
 from cptstudio.cli.setting_options import with_field_options
 from cptstudio.cli.typed_options import whole
+from cptstudio.durable import real_path
 from cptstudio.errors import UserError
 from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Score, Windows
@@ -113,7 +114,7 @@ def score(
     if (text is None) == (file is None):
         raise UserError("Use either --text or --file.")
     if file is not None:
-        content = read_text(file.resolve(), LARGEST, str(file))
+        content = read_text(real_path(file), LARGEST, str(file))
     else:
         content = sys.stdin.read() if text == "-" else text or ""
     if not content:

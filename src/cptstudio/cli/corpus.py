@@ -29,6 +29,7 @@ from cptstudio.corpus.corpus import Corpus, open_corpus
 from cptstudio.corpus.manifest import AFTER_READING, BuildChoices, BuildSettings
 from cptstudio.corpus.readers.dispatch import PACKED, formats_in_words, listed
 from cptstudio.corpus.report import describe, render
+from cptstudio.durable import real_path
 from cptstudio.errors import UserError
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
@@ -215,7 +216,7 @@ def preview(
     from cptstudio.corpus.preview_program import ask
 
     settings = checked(BuildSettings, **given).model_dump(mode="json")
-    path = source.expanduser().resolve()
+    path = real_path(source.expanduser())
     if not path.is_file():
         raise UserError(f"{source} is not a file. Choose one of the files you build from.")
     found = ask({"path": str(path), "document": document, "settings": settings}, str(source))

@@ -187,7 +187,7 @@ def _keep_sources(
     """What was given, to be built from again; uploads, which nothing else keeps, are kept here."""
     given = []
     for source, note in zip(map(Source.of, sources), notes, strict=True):
-        path = source.path.expanduser().resolve()
+        path = durable.real_path(source.path.expanduser())
         if not source.uploaded:
             given.append(GivenSource(path=str(path), label=source.label, note=note, hub=source.hub))
             continue

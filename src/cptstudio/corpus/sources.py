@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cptstudio.corpus.hub_source import HubSource
 from cptstudio.corpus.left_aside import Kind, LeftAside
-from cptstudio.durable import MEBIBYTE
+from cptstudio.durable import MEBIBYTE, real_path
 from cptstudio.errors import UserError
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -147,7 +147,7 @@ def _resolved(root: Path | Source, aside: LeftAside) -> Source:
     one = Source.of(root)
     shown = printable(one.label or str(one.path))
     try:
-        path = one.path.expanduser().resolve()
+        path = real_path(one.path.expanduser())
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"Not found: {shown}. Choose files or folders that exist.") from None

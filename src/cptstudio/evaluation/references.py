@@ -8,6 +8,7 @@ from typing import Any
 
 from cptstudio import run_files
 from cptstudio.errors import UserError
+from cptstudio.export_files import REFERENCE_PREFIX, read_export
 from cptstudio.lm.description import resolve_model
 from cptstudio.run_rows import best_checkpoint
 from cptstudio.workspace import NAME_PATTERN, Workspace
@@ -55,12 +56,16 @@ def resolve_reference(text: str, workspace: Workspace) -> ModelReference:
     """Find the model that a text names.
 
     Args:
-        text: a folder, a name under models/base/, the id of a cached Hugging Face model; or a
-            run, optionally with "@last" (what a run alone means), "@best" or "@" and a step.
+        text: a folder, a name under models/base/, the id of a cached Hugging Face model; "exports/"
+            and the name of an export; or a run, optionally with "@last" (what a run alone means),
+            "@best" or "@" and a step.
 
     Raises:
         UserError: nothing has that name, or both a run and a base model have it.
     """
+    export = text.removeprefix(REFERENCE_PREFIX)
+    if export != text and export in workspace.export_names():
+        return ModelReference(text, _export(workspace.export(export)))
     name, _, which = text.partition("@")
     is_run = NAME_PATTERN.fullmatch(name) is not None and name in workspace.run_names()
     if not is_run and which:
@@ -73,6 +78,16 @@ def resolve_reference(text: str, workspace: Workspace) -> ModelReference:
             f"checkpoint, or {workspace.base_model(name)} for the base model."
         )
     return _of_run(workspace.run(name), which or "last")
+
+
+def _export(folder: Path) -> Path:
+    record = read_export(folder)
+    if record.format != "mlx":
+        raise UserError(
+            f"{folder.name} is a {record.format.upper()} file, for other programs. Choose "
+            f"{record.source.reference}, which it was made from."
+        )
+    return folder
 
 
 def _known_runs(workspace: Workspace) -> str:

@@ -104,6 +104,6 @@ def _content(folder: Path, whole: bool, kept: KeptHashes | None) -> bytes:
 def _adapter_hash(adapter: Path) -> str:
     total = hashlib.sha256()
     for name in ("adapter_config.json", "adapters.safetensors"):
-        with durable.open_regular_file((adapter / name).resolve()) as file:
+        with durable.open_regular_file(durable.real_path(adapter / name)) as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cptstudio.durable import open_regular_file
+from cptstudio.durable import open_regular_file, real_path
 from cptstudio.errors import UserError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def damaged_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> list[str]:
         if tensor.dtype in _EXPONENTS and tensor.bytes:
             by_file.setdefault(tensor.file, []).append((name, tensor))
     for file, entries in by_file.items():
-        with open_regular_file((folder / file).resolve()) as stream:
+        with open_regular_file(real_path(folder / file)) as stream:
             for name, tensor in entries:
                 last = max(tensor.start, tensor.start + tensor.bytes - _SAMPLE)
                 for begin in {tensor.start, last}:

@@ -114,7 +114,7 @@ def model_files(
     found = {}
     for file in files:
         try:
-            found[file.name] = sha256_of_file(file.resolve(), read)
+            found[file.name] = sha256_of_file(durable.real_path(file), read)
         except FileNotFoundError:
             raise UserError(f"{file} is not there: {path} is no complete model.") from None
     if kept is not None and total > SMALL_MODEL:
@@ -147,7 +147,7 @@ def tokenizer_files(path: Path) -> dict[str, str]:
     config.json, which is asked for the tokenizer's class, is one of `model_files`.
     """
     return {
-        file.name: sha256_of_file(file.resolve())
+        file.name: sha256_of_file(durable.real_path(file))
         for file in sorted(path.iterdir())
         if _OF_TOKENIZER.search(file.name) and file.is_file()
     }

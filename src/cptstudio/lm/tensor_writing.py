@@ -20,6 +20,7 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
+from cptstudio.durable import real_path
 from cptstudio.run_files import FileRecord
 from cptstudio.weight_files import Tensor
 
@@ -117,7 +118,7 @@ def of_file(folder: Path, tensor: Tensor) -> Unwritten:
     """Return a tensor of a model folder's weight files, to be written as it lies."""
 
     def numbers() -> Numbers:
-        file = (folder / tensor.file).resolve()
+        file = real_path(folder / tensor.file)
         return np.memmap(file, np.uint8, "r", tensor.start, (tensor.bytes,))
 
     return Unwritten(tensor.dtype, tensor.shape, tensor.dtype, tensor.bytes, numbers)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cptstudio.durable import parse_foreign_json, read_bytes, read_foreign_json
+from cptstudio.durable import parse_foreign_json, read_bytes, read_foreign_json, real_path
 from cptstudio.errors import UserError
 
 EMBEDDING_NAMES: Final = frozenset(
@@ -133,7 +133,7 @@ def _template(folder: Path) -> str:
     parts = []
     for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json"):
         try:
-            text = read_bytes((folder / name).resolve()).decode("utf-8", "replace")
+            text = read_bytes(real_path(folder / name)).decode("utf-8", "replace")
             if name.endswith(".json"):
                 text = str(parse_foreign_json(text).get("chat_template") or "")
             parts.append(text)

@@ -7,15 +7,18 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cptstudio import durable
 from cptstudio.errors import UserError
 from cptstudio.lm.description import ModelDescription, describe_model
 from cptstudio.models import architectures
-from cptstudio.models.license import read_license
+from cptstudio.models.card import front_matter, read_card
+from cptstudio.models.license import license_of
 
 _MOST_KEPT: Final = 4096
+_LONGEST_ID: Final = 200
+_MOST_BASES: Final = 8
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class FolderFacts:
         description: None when that cannot be told.
         error: why it cannot be described.
         license: as its own card names it.
+        bases: ids on the hub of the models that it was made from, as its card names them.
         bytes: of all its files.
         changed: Unix seconds of its newest file.
     """
@@ -33,6 +37,7 @@ class FolderFacts:
     description: ModelDescription | None
     error: str | None
     license: str | None
+    bases: tuple[str, ...]
     bytes: int
     changed: float | None
 
@@ -86,23 +91,41 @@ def _read(path: Path, signature: durable.FolderSignature) -> FolderFacts:
         error = str(refused)
     except OSError as refused:
         error = f"{path} cannot be read: {refused.strerror}."
+    matter = front_matter(read_card(path) or "")
     changed = max((time_ns for _, _, time_ns, _ in signature), default=None)
     return FolderFacts(
         description,
         error,
-        read_license(path),
+        license_of(matter),
+        _bases(matter.get("base_model")),
         bytes_below(path),
         None if changed is None else changed / 1e9,
     )
 
 
+def _bases(said: Any) -> tuple[str, ...]:
+    """A card's `base_model`: one id or several (huggingface.co/docs/hub/model-cards)."""
+    listed = said if isinstance(said, list) else [said]
+    ids = [one for one in listed if isinstance(one, str) and 0 < len(one) <= _LONGEST_ID]
+    return tuple(ids[:_MOST_BASES])
+
+
 def bytes_below(path: Path) -> int:
-    """Bytes of the files below a folder, through links to files; what vanishes counts nothing."""
-    total = 0
+    """Bytes of the files below a folder, through links to files."""
+    return sum(size for _, size in files_of(path))
+
+
+def files_of(path: Path) -> list[tuple[str, int]]:
+    """Name and bytes of each file below a folder, through links to files, sorted by name.
+
+    What vanishes meanwhile, and a link to nothing, is left out.
+    """
+    found = []
     for folder, _, names in os.walk(path):
         for name in names:
+            file = os.path.join(folder, name)
             try:
-                total += os.stat(os.path.join(folder, name)).st_size
+                found.append((os.path.relpath(file, path), os.stat(file).st_size))
             except OSError:
                 continue
-    return total
+    return sorted(found)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cptstudio import export_files, run_files
+from cptstudio.durable import real_path
 from cptstudio.errors import UserError
 from cptstudio.export_files import ExportRecord
 from cptstudio.lm.description import ModelDescription
@@ -28,7 +29,7 @@ from cptstudio.workspace import Workspace, why_model_is_absent
 Kind = Literal["base", "downloaded", "merged", "exported", "checkpoint"]
 KINDS: Final[tuple[Kind, ...]] = ("base", "downloaded", "merged", "exported", "checkpoint")
 Place = Literal["workspace", "cache", "folder", "elsewhere"]
-Relation = Literal["base", "parent", "part", "source"]
+Relation = Literal["base", "parent", "part", "source", "card"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Link:
 
     Attributes:
         relation: "base", trained from it; "parent", a run that was forked from its checkpoint;
-            "part", of a merge; "source", of an export.
+            "part", of a merge; "source", of an export; "card", as its card says.
         reference: of the model; None where it is none of this machine any more.
         label: what it was called.
         weight: in a merge.
@@ -102,6 +103,11 @@ class ModelRecord:
     export: ExportRecord | None = None
     made_from: tuple[Link, ...] = ()
 
+    @property
+    def home(self) -> Path:
+        """What its files lie in: its folder; in the Hugging Face cache, the folder of its blobs."""
+        return self.folder.parent.parent if self.place == "cache" else self.folder
+
 
 class ModelRegistry:
     """The models of one workspace's user.
@@ -127,27 +133,18 @@ class ModelRegistry:
     def records(self) -> list[ModelRecord]:
         """All of them: base models, what only runs name, merges, exports, checkpoints by run."""
         found = [self._of_library(model) for model in self._library.models()]
-        found += [self._export(name) for name in self._workspace.export_names()]
+        found += self.exports()
         runs = dict(self._runs())
-        known = {record.folder.resolve() for record in found}
+        known = {real_path(record.folder) for record in found}
         found += self._elsewhere(runs.values(), known)
-        bases = {record.folder.resolve(): record for record in found}
+        bases = {real_path(record.folder): record for record in found}
         for name, config in runs.items():
             found += self._checkpoints(name, config, bases)
         return list(_linked(found))
 
-    def find(self, reference: str) -> ModelRecord:
-        """A model by what names it.
-
-        Raises:
-            UserError: there is none.
-        """
-        for record in self.records():
-            if record.reference == reference:
-                return record
-        raise UserError(
-            f"There is no model {reference!r} on this machine. It may have been deleted or moved."
-        )
+    def exports(self) -> list[ModelRecord]:
+        """Those that were made for other programs."""
+        return [self._export(name) for name in self._workspace.export_names()]
 
     def _of_library(self, model: Model) -> ModelRecord:
         facts = self._library.folders.facts(model.path)
@@ -169,7 +166,10 @@ class ModelRegistry:
             error=facts.obstacle,
             origin=model.origin,
             merge=model.merge,
-            made_from=_parts(read_merge(model.path)),
+            made_from=(
+                *_parts(read_merge(model.path)),
+                *(Link("card", None, one) for one in facts.bases),
+            ),
         )
 
     def _export(self, name: str) -> ModelRecord:
@@ -203,7 +203,7 @@ class ModelRegistry:
         """The base models that runs name and that are in no list."""
         paths = {Path(one.model_path) for one in configs if not isinstance(one, UserError)}
         for path in sorted(paths):
-            if path.resolve() in known:
+            if real_path(path) in known:
                 continue
             record = ModelRecord(str(path), path.name, "base", "elsewhere", path)
             absence = why_model_is_absent(path)
@@ -222,7 +222,7 @@ class ModelRegistry:
             problem = str(config)
         else:
             path = Path(config.model_path)
-            base = bases.get(path.resolve())
+            base = bases.get(real_path(path))
             made_from = _of_run(config, base)
         folders = run_files.checkpoints_of(self._workspace.run(run))
         found = [self._checkpoint(run, folder, base, made_from, problem) for folder in folders]
@@ -318,15 +318,30 @@ def _parts(merge: MergeRecord | None) -> tuple[Link, ...]:
     return tuple(Link("part", None, word) for word in words if "@" in word)
 
 
+def pick(reference: str, records: Iterable[ModelRecord]) -> ModelRecord:
+    """The model that a reference names.
+
+    Raises:
+        UserError: there is none.
+    """
+    for record in records:
+        if record.reference == reference:
+            return record
+    raise UserError(
+        f"There is no model {reference!r} on this machine. It may have been deleted or moved."
+    )
+
+
 def _linked(records: list[ModelRecord]) -> Iterator[ModelRecord]:
     """Each with the references of what it was made from, and with the license of that."""
     known = {record.reference: record for record in records}
-    by_folder = {record.folder.resolve(): record for record in records}
+    by_folder = {real_path(record.folder): record for record in records}
+    by_id = {record.origin.id: record for record in records if record.origin}
 
     def linked(link: Link) -> Link:
-        target = known.get(link.reference or link.label)
+        target = known.get(link.reference or link.label) or by_id.get(link.label)
         if target is None and link.label.startswith("/"):
-            target = by_folder.get(Path(link.label).resolve())
+            target = by_folder.get(real_path(Path(link.label)))
         if target is None:
             return replace(link, reference=None)
         return replace(link, reference=target.reference, label=target.reference)

@@ -314,7 +314,7 @@ class TrainingManager:
         self.workspace.make(self.workspace.private, mode=0o700)
         kept = None
         try:
-            with self._lock_for_deleting(id):
+            with self.held_for_deleting(id):
                 if trash is None:
                     aside = durable.staging_path(run.directory)
                     os.rename(run.directory, aside)
@@ -329,6 +329,21 @@ class TrainingManager:
         forgetting.forget(self.workspace, id)
         _logger.info("run %s: deleted because the user asked for it", id)
         return kept
+
+    def held_for_deleting(self, id: str) -> AbstractContextManager[object]:
+        """Keep a run from being started while something of it is deleted.
+
+        Raises:
+            UserError: it is being started, or is alive.
+        """
+        try:
+            return launching.take_run(self._folder(id), id)
+        except (OSError, UserError) as error:
+            full = error if isinstance(error, MachineError) else machine_error(error)
+            if full is None or (self._folder(id) / records.LOCK).exists():
+                raise
+            # Deleting is how room is made; a lock that has no file is held by nobody.
+            return nullcontext()
 
     # --- the server --------------------------------------------------------------------------
 
@@ -362,16 +377,6 @@ class TrainingManager:
             self._run_ends = None
 
     # --- inside ------------------------------------------------------------------------------
-
-    def _lock_for_deleting(self, id: str) -> AbstractContextManager[object]:
-        try:
-            return launching.take_run(self._folder(id), id)
-        except (OSError, UserError) as error:
-            full = error if isinstance(error, MachineError) else machine_error(error)
-            if full is None or (self._folder(id) / records.LOCK).exists():
-                raise
-            # Deleting is how room is made; a lock that has no file is held by nobody.
-            return nullcontext()
 
     def _folder(self, id: str) -> Path:
         return launching.private_folder(self.workspace.private, id)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import psutil
 
-from cptstudio.durable import read_bytes
+from cptstudio.durable import read_bytes, real_path
 from cptstudio.errors import UserError
 from cptstudio.runs.external.command_lines import (
     SCRIPT_SIZE_LIMIT,
@@ -252,7 +252,7 @@ def _read_script(script: str, folder: Path | None) -> str | None:
         path = folder / path
     try:
         # Installers link their start scripts into a folder of the user's search path.
-        source = read_bytes(path.resolve(), SCRIPT_SIZE_LIMIT)
+        source = read_bytes(real_path(path), SCRIPT_SIZE_LIMIT)
     except (OSError, UserError, RuntimeError, ValueError):
         return None
     return source.decode("utf-8", errors="replace")

@@ -132,7 +132,7 @@ class ImportedList:
         """
         given = Path(path).expanduser().absolute()
         # The user names a file; a link to it is followed once, here, and never again.
-        target = given.resolve()
+        target = durable.real_path(given)
         try:
             if target.is_dir():
                 paths = find_imported_runs(target)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import flask
 from pydantic import Field
 
-from cptstudio.durable import free_space
+from cptstudio.durable import free_space, real_path
+from cptstudio.models import lineage
+from cptstudio.models.folder_facts import files_of
+from cptstudio.models.lineage import Node, Step
 from cptstudio.models.registry import KINDS, Kind, Link, ModelRecord, Place, Relation
+from cptstudio.models.texts import read_text, texts_of
 from cptstudio.validation import LateModel
 from cptstudio.web.api.models import QuantizationFacts
 from cptstudio.web.api.openapi import route
-from cptstudio.web.problems import NotFound
 from cptstudio.web.studio import Studio
+from cptstudio.web.work import model_work
 from cptstudio.web.work.model_work import ModelQuery
 
 
@@ -96,11 +100,71 @@ class AllModels(LateModel):
     free: int = Field(description="Bytes that are free on the disk of the workspace.")
 
 
+class LineageNode(LateModel):
+    """One step of a lineage; a node belongs below the last one that is less deep.
+
+    Attributes:
+        relation: how it goes on; "download", from the hub; "run", checkpoints of one run together.
+        reference: null where it is no model of this machine.
+        label: its name; of a "run", the run.
+        count: checkpoints that a "run" stands for.
+    """
+
+    depth: int
+    relation: Step
+    reference: str | None
+    label: str
+    kind: Kind | None
+    weight: float | None
+    count: int | None
+    error: str | None
+
+
+class DeletionView(LateModel):
+    """What deleting a model would mean.
+
+    `refusal` says why it is not deleted; `consequences` what depends on it.
+    """
+
+    refusal: str | None
+    consequences: list[str]
+
+
+class FileView(LateModel):
+    """A file by its name in a model's folder."""
+
+    name: str
+    bytes: int
+
+
 class OneModel(LateModel):
-    """A model, and what was made from it."""
+    """A model, where it came from and what became of it, and what lies in its folder.
+
+    Attributes:
+        ancestors: what it was made from, and what that was made from.
+        descendants: what was made from it, and from that.
+        texts: of the files, its card and its license, which `GET /api/models/text` gives.
+    """
 
     model: ModelView
-    made_into: list[ModelLink]
+    ancestors: list[LineageNode]
+    descendants: list[LineageNode]
+    deletion: DeletionView
+    files: list[FileView]
+    texts: list[FileView]
+
+
+class TextQuery(ModelQuery):
+    """Which text of which model."""
+
+    name: str = Field(min_length=1, max_length=200)
+
+
+class TextView(LateModel):
+    """A text that came with a model; it is from outside, and to be shown as text alone."""
+
+    name: str
+    text: str
 
 
 def blueprint(studio: Studio) -> flask.Blueprint:
@@ -122,29 +186,32 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "GET", "/one", summary="Show one model")
     def one(query: ModelQuery) -> OneModel:
         """Any model of the list, with what it was made from and what was made from it."""
-        records = studio.registry.records()
-        found = next((record for record in records if record.reference == query.id), None)
-        if found is None:
-            raise NotFound(f"There is no model {query.id!r} on this machine: deleted or moved?")
-        made_into = [
-            ModelLink(
-                relation=link.relation,
-                reference=record.reference,
-                label=record.name,
-                weight=link.weight,
-            )
-            for record in records
-            for link in record.made_from
-            if link.reference == found.reference
-        ]
-        return OneModel(model=view(found), made_into=made_into)
+        found, records = model_work.named(studio, query.id)
+        outlook = model_work.deletion_of(studio, found, records)
+        return OneModel(
+            model=view(found),
+            ancestors=_nodes(lineage.ancestors(found, records)),
+            descendants=_nodes(lineage.descendants(found, records)),
+            deletion=DeletionView(refusal=outlook.refusal, consequences=list(outlook.consequences)),
+            files=[FileView(name=name, bytes=size) for name, size in files_of(found.folder)],
+            texts=[FileView(**vars(text)) for text in texts_of(found.folder, found.home)],
+        )
+
+    @route(bp, "GET", "/text", summary="Read a model's card or license")
+    def text(query: TextQuery) -> TextView:
+        found, _ = model_work.named(studio, query.id)
+        return TextView(name=query.name, text=read_text(found.folder, found.home, query.name))
 
     return bp
 
 
+def _nodes(nodes: list[Node]) -> list[LineageNode]:
+    return [LineageNode(**vars(node)) for node in nodes]
+
+
 def _use(kind: Kind, records: list[ModelRecord]) -> DiskUse:
     own = [record for record in records if record.kind == kind]
-    folders = {record.folder.resolve(): record.bytes or 0 for record in own}
+    folders = {real_path(record.folder): record.bytes or 0 for record in own}
     return DiskUse(kind=kind, count=len(own), bytes=sum(folders.values()))
 
 

@@ -188,6 +188,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     @route(bp, "DELETE", "", summary="Delete a model of the workspace")
     def delete(query: ModelQuery, body: Confirmed) -> Deleted:
+        """A base model, a merge, an export, or a checkpoint of a run that is not alive."""
         return model_work.delete(studio, query.id, confirmed=body.confirmed)
 
     return bp

@@ -7,12 +7,13 @@ from typing import Literal
 
 from cptstudio.errors import Finding, UserError
 from cptstudio.evaluation.references import ModelReference, resolve_reference
+from cptstudio.export_files import REFERENCE_PREFIX
 from cptstudio.validation import LateModel
 from cptstudio.web.problems import Problem
 from cptstudio.web.runs.details import CheckpointView, checkpoints
 from cptstudio.web.studio import Studio
 
-_BASES, _MERGES = "Base models", "Merged models"
+_BASES, _MERGES, _EXPORTS = "Base models", "Merged models", "Exports"
 
 
 class ModelChoice(LateModel):
@@ -21,7 +22,7 @@ class ModelChoice(LateModel):
     Attributes:
         reference: what names it in requests.
         label: what names it in answers.
-        group: what it is listed under: "Base models", "Merged models", or its run.
+        group: what it is listed under: "Base models", "Merged models", "Exports", or its run.
         base: reference of the model that its run began with, where that is still here.
         adapter: it is one, and is put on its base.
         chat: whether there is a chat template; null where that is not known.
@@ -63,6 +64,19 @@ def choices(studio: Studio) -> ModelChoices:
             error=model.error,
         )
         for model in studio.models.models()
+    ]
+    found += [
+        ModelChoice(
+            reference=one.reference,
+            label=one.reference,
+            kind="base",
+            group=_EXPORTS,
+            bytes=one.bytes,
+            chat=one.description.has_chat_template if one.description else None,
+            error=one.error,
+        )
+        for one in studio.registry.exports()
+        if one.export is None or one.export.format == "mlx"
     ]
     chat = {one.reference: one.chat for one in found}
     for run in studio.manager.runs():
@@ -106,7 +120,9 @@ def find(studio: Studio, reference: str) -> ModelReference:
         UserError: there is none, or it cannot be used.
     """
     run, at, _ = reference.partition("@")
-    if at and run in studio.workspace.run_names():
+    export = reference.removeprefix(REFERENCE_PREFIX)
+    is_export = export != reference and export in studio.workspace.export_names()
+    if is_export or (at and run in studio.workspace.run_names()):
         return resolve_reference(reference, studio.workspace)
     return ModelReference(reference, studio.models.find(reference).path)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 from pydantic import Field
 
 from cptstudio.child_limits import for_a_check, for_files
 from cptstudio.errors import UserError
 from cptstudio.evaluation.programs import CHECK_MODEL
-from cptstudio.models import hub_address
+from cptstudio.models import deletion, hub_address
+from cptstudio.models.deletion import Outlook
+from cptstudio.models.registry import ModelRecord, pick
 from cptstudio.validation import LateModel
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
@@ -87,26 +89,48 @@ def check(studio: Studio, body: ModelQuery) -> Job:
     )
 
 
-def delete(studio: Studio, model_id: str, *, confirmed: bool) -> Deleted:
-    """Move a model of the workspace to the trash.
+def delete(studio: Studio, reference: str, *, confirmed: bool) -> Deleted:
+    """Move a model of the workspace to the trash: a base model, merge, export or checkpoint.
 
     Raises:
+        NotFound: there is none.
         Problem: it was not confirmed.
-        Conflict: a run works with it.
+        Conflict: it cannot be deleted; the sentence says why, and what to do.
     """
-    if model_id not in studio.workspace.base_model_names():
-        raise NotFound(f"There is no model {model_id!r} under models/base/ of the workspace.")
+    record, records = named(studio, reference)
+    outlook = deletion_of(studio, record, records)
+    if outlook.refusal is not None:
+        raise Conflict(outlook.refusal)
     if not confirmed:
-        raise Problem(f"Confirm that the folder of the model {model_id} is deleted.")
-    folder = studio.workspace.base_model(model_id).resolve()
-    users = [
-        run.id
-        for run in studio.manager.runs()
-        if run.lock_held and run.config and Path(run.config.model_path) == folder
-    ]
-    if users:
-        raise Conflict(f"The run {users[0]} trains it: stop the run first.")
-    return deletions.discard(studio, "model", model_id, [folder])
+        raise Problem(f"Confirm that the folder of the model {record.name} is deleted.")
+    try:
+        return deletions.deleted(studio, deletion.delete(record, studio.manager, studio.trash))
+    except FileNotFoundError:
+        raise NotFound(f"There is no model {record.name!r} in this workspace.") from None
+    except OSError as error:
+        raise UserError(f"{record.name} cannot be deleted: {error.strerror}.") from None
+
+
+def named(studio: Studio, reference: str) -> tuple[ModelRecord, list[ModelRecord]]:
+    """The model that a page names, and all models.
+
+    Raises:
+        NotFound: there is none.
+    """
+    records = studio.registry.records()
+    try:
+        return pick(reference, records), records
+    except UserError as error:
+        raise NotFound(error.message) from None
+
+
+def deletion_of(studio: Studio, record: ModelRecord, records: Sequence[ModelRecord]) -> Outlook:
+    """What deleting a model would mean, with the jobs that work on it."""
+    for job in studio.jobs.jobs():
+        active = job.state in ("waiting", "running")
+        if active and job.on == "model" and job.about == record.reference:
+            return Outlook(f"A job works on it ({job.title}): wait for its end, or cancel it.")
+    return deletion.look(record, records, studio.manager.runs())
 
 
 ORDERS = (

@@ -1,17 +1,21 @@
-/** All models of this machine. */
+/** All models of this machine: how much of the disk they take, and a row each. */
 
-import { bytes, count, date, integer } from "../../lib/format.js";
+import { bytes, integer } from "../../lib/format.js";
 import { runsChanged } from "../../lib/live.js";
-import { h } from "../../lib/preact.js";
+import { h, useMemo, withValue } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
-import { Badge, Button, Problem } from "../../components/elements.js";
+import { route, setQuery } from "../../lib/router.js";
+import { Button, Problem, Select } from "../../components/elements.js";
 import { Stat, Stats } from "../../components/figures.js";
-import { Card, PageHeader } from "../../components/layout.js";
+import { Card, PageHeader, Toolbar } from "../../components/layout.js";
 import { Empty, Skeleton } from "../../components/placeholders.js";
-import { Table } from "../../components/table.js";
-import { addressOf, KINDS, weightsOf } from "./words.js";
+import { CheckpointTable } from "./checkpoint_table.js";
+import { ModelTable } from "./model_table.js";
+import { chosenModels, listQuery, SORT_WORDS } from "./query.js";
+import { KINDS } from "./words.js";
 
 /** @typedef {import("./words.js").Model} Model */
+/** @typedef {{kind: string, count: number, bytes: number}} Use */
 
 export function ModelList() {
   const { data, error, reload } = useResource("/api/models/all", undefined, runsChanged.value.count);
@@ -24,38 +28,54 @@ export function ModelList() {
     models === null && error === null && h(Skeleton, { label: "Loading the models…", lines: 6 }),
     models !== null && models.length === 0 && h(Empty, { title: "No models yet", icon: "models", ghost: "table",
       actions: getOne },
-      h("p", {}, "Base models, checkpoints, merges and exports will be rows here, with their size and where they came "
-        + "from.")),
+      h("p", {}, "Base models, checkpoints, merges and exports will be listed here, with their size, their license and "
+        + "where they came from."),
+      h("p", {}, "Start with a recommended model that fits this machine, or search the Hugging Face hub.")),
     some && h(DiskUse, { data }),
-    some && h(Card, { flush: true, class: "card-table" }, h(Models, { models })));
+    some && h(AllModels, { models, use: data.use }));
 }
 
-/** @param {{data: any}} props */
+/** @param {{data: {bytes: number, free: number, use: Use[]}}} props */
 function DiskUse({ data }) {
   return h(Stats, {},
     h(Stat, { title: "Disk use", icon: "disk", value: bytes(data.bytes), note: `${bytes(data.free)} free` }),
-    data.use.filter((/** @type {any} */ one) => one.count > 0).map((/** @type {any} */ one) =>
-      h(Stat, { key: one.kind, title: KINDS[one.kind], value: bytes(one.bytes), note: integer(one.count) })));
+    data.use.filter((one) => one.count > 0).map((one) =>
+      h(Stat, { key: one.kind, title: KINDS[one.kind], value: bytes(one.bytes),
+        note: one.count === 1 ? "1 model" : `${integer(one.count)} models` })));
 }
 
-/** @param {{models: Model[]}} props */
-function Models({ models }) {
-  return h(Table, { caption: "All models", stacks: true, rows: models,
-    rowKey: (/** @type {Model} */ model) => model.reference,
-    columns: [
-      { id: "name", title: "Model", header: true, class: "model-cell", cell: (/** @type {Model} */ model) => [
-        h("a", { key: "name", href: addressOf(model.reference) }, model.name),
-        model.error !== null && h(Badge, { key: "error", tone: "bad", icon: "alert", title: model.error },
-          "Can't be used")] },
-      { id: "kind", title: "Kind", cell: (/** @type {Model} */ model) => KINDS[model.kind] },
-      { id: "architecture", title: "Architecture", cell: (/** @type {Model} */ model) => model.architecture ?? "" },
-      { id: "parameters", title: "Parameters", number: true,
-        cell: (/** @type {Model} */ model) => count(model.parameters) },
-      { id: "weights", title: "Weights", cell: weightsOf },
-      { id: "context", title: "Context", number: true,
-        cell: (/** @type {Model} */ model) => integer(model.context_length) },
-      { id: "license", title: "License", cell: (/** @type {Model} */ model) => model.license ?? "" },
-      { id: "bytes", title: "Size", number: true, cell: (/** @type {Model} */ model) => bytes(model.bytes) },
-      { id: "created", title: "Created", cell: (/** @type {Model} */ model) => date(model.created) },
-    ] });
+/** @param {{models: Model[], use: Use[]}} props */
+function AllModels({ models, use }) {
+  const chosen = useMemo(() => chosenModels(models), [models, route.value.query]);
+  const checkpoints = chosen.filter((model) => model.kind === "checkpoint");
+  const others = chosen.filter((model) => model.kind !== "checkpoint");
+  const clear = h(Button, { small: true, onClick: () => setQuery({ filter: null, kind: null, architecture: null }) },
+    "Clear the filters");
+  return h("div", { class: "stack" },
+    h(Choices, { models, use }),
+    chosen.length === 0 && h(Card, {}, h("p", { role: "status" }, "No model matches the filter. ", clear)),
+    others.length > 0 && h(Card, { flush: true, class: "card-table" }, h(ModelTable, { models: others })),
+    checkpoints.length > 0 && h("section", { class: "stack", "aria-labelledby": "checkpoints-title" },
+      h("h2", { id: "checkpoints-title" }, "Checkpoints ", h("span", { class: "muted" }, integer(checkpoints.length))),
+      h(Card, { flush: true, class: "card-table" }, h(CheckpointTable, { checkpoints }))));
+}
+
+/** @param {{models: Model[], use: Use[]}} props */
+function Choices({ models, use }) {
+  const { filter, kind, architecture, sort, turned, descending } = listQuery();
+  const architectures = [...new Set(models.flatMap((model) => model.architecture ?? []))].sort();
+  return h(Toolbar, { label: "Which models" },
+    h("input", { type: "search", class: "filter", placeholder: "Filter by name, type, license", value: filter,
+      "aria-label": "Filter models", onInput: withValue((text) => setQuery({ filter: text })) }),
+    h(Select, { "aria-label": "Kind", value: kind, none: "All kinds", onChoose: (name) => setQuery({ kind: name }),
+      choices: use.filter((one) => one.count > 0).map((one) => [one.kind, `${KINDS[one.kind]} (${one.count})`]) }),
+    architectures.length > 1 && h(Select, { "aria-label": "Architecture", value: architecture,
+      none: "All architectures", choices: architectures.map((one) => [one, one]),
+      onChoose: (name) => setQuery({ architecture: name }) }),
+    // Cards have no heads to sort by.
+    h("span", { class: "narrow-only" }, h("span", { class: "row" },
+      h(Select, { "aria-label": "Sort by", value: sort, choices: SORT_WORDS,
+        onChoose: (name) => setQuery({ sort: name === "created" ? null : name, turned: null }) }),
+      h(Button, { small: true, icon: descending ? "down" : "up", "aria-label": descending ? "Descending" : "Ascending",
+        onClick: () => setQuery({ turned: turned ? null : "1" }) }))));
 }

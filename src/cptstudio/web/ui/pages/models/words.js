@@ -1,5 +1,8 @@
 /** What is known of a model, in words. */
 
+import { modelsToQuery } from "../../components/model_choice.js";
+import { urlOf } from "../../lib/api.js";
+
 /**
  * A row of GET /api/models/all.
  * @typedef {object} Model
@@ -35,6 +38,17 @@
  * @property {ModelLink[]} made_from
  */
 /** @typedef {{relation: string, reference: string|null, label: string, weight: number|null}} ModelLink */
+/**
+ * One step of a lineage; a node belongs below the last one that is less deep.
+ * @typedef {{depth: number, relation: string, reference: string|null, label: string, kind: string|null,
+ *   weight: number|null, count: number|null, error: string|null}} LineageNode
+ */
+/**
+ * GET /api/models/one.
+ * @typedef {{model: Model, ancestors: LineageNode[], descendants: LineageNode[],
+ *   deletion: {refusal: string|null, consequences: string[]}, files: {name: string, bytes: number}[],
+ *   texts: {name: string, bytes: number}[]}} ModelDetail
+ */
 
 /** @type {{[kind: string]: string}} */
 export const KINDS = {
@@ -48,6 +62,18 @@ export const PLACES = {
 
 /** The address of a model's own view. @param {string} reference */
 export const addressOf = (reference) => `/models?${new URLSearchParams({ model: reference })}`;
+
+/** Where a model is put to use. @param {Model} model */
+export function placesToUse(model) {
+  if (model.error !== null || model.format === "gguf" || model.place === "elsewhere") return {};
+  const models = modelsToQuery([model.reference]);
+  return {
+    playground: urlOf("/playground", { models }).replaceAll("%2C", ","),
+    evaluate: urlOf("/evaluate", { view: "table", models }).replaceAll("%2C", ","),
+    train: model.kind === "checkpoint" || model.kind === "exported" ? undefined
+      : urlOf("/new", { model: model.reference }),
+  };
+}
 
 /** How its weights are stored: "bfloat16", "4-bit", "Q4_K_M", "LoRA adapter". @param {Model} model */
 export function weightsOf(model) {
