@@ -20,6 +20,7 @@ from cptstudio import run_files, run_rows
 from cptstudio.errors import UserError
 from cptstudio.json_lines import read_json_lines
 from cptstudio.run_files import RunConfig
+from cptstudio.run_phases import BEFORE_TRAINING
 from cptstudio.runs import launching, locks, on_run_end, preferences, records
 from cptstudio.runs.preferences import Preferences, write_preferences
 from cptstudio.runs.records import KeeperRecord
@@ -108,12 +109,14 @@ def test_a_run_trains_to_its_end_and_is_watched(
     read = [path for path in opened if path.startswith(str(manager.workspace.run("first")))]
     assert read and not [path for path in read if path.endswith("config.json")], "not read back"
     assert prepared == ["first"]
-    rows, events, seen = [], [], []
+    rows, events, seen, phases = [], [], [], []
     for update in manager.watch("first"):
+        phases += [update.phase.name] if update.phase else []
         rows += [row["seq"] for row in update.rows]
         events += [event["event"] for event in update.events]
         seen += [str(update.state)] if update.state else []
     assert seen[-1] == "ended (completed)" and "running" in seen
+    assert phases[0] in BEFORE_TRAINING
     assert rows == list(range(1, len(rows) + 1)) and len(rows) >= 30
     assert events[0] == "started" and events[-1] == "ended"
     assert [row["seq"] for u in manager.watch("first", rows[-3]) for row in u.rows] == rows[-2:]

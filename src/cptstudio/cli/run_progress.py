@@ -8,22 +8,28 @@ from typing import Any
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from cptstudio.cli.common import console, metric_text
 from cptstudio.durable import dump_json
 from cptstudio.run_files import read_result
 from cptstudio.runs.run import Run
 from cptstudio.runs.watcher import Update
+from cptstudio.training.phases import sentence
 
 
 def show_updates(updates: Iterator[Update]) -> None:
-    """One JSON object a line: {"row": ...}, {"event": ...}, {"state": ...}, {"problem": ...}."""
+    """One JSON object a line: row, event, phase (as one begins), state, problem or restarted."""
+    begun = None
     for update in updates:
         if update.restarted:
             typer.echo(dump_json({"restarted": True}))
         lines: list[dict[str, Any]] = [{"row": row} for row in update.rows]
         lines += [{"event": event} for event in update.events]
         lines += [{"problem": problem} for problem in update.problems]
+        if update.phase is not None and (update.phase.name, update.phase.began) != begun:
+            begun = (update.phase.name, update.phase.began)
+            lines.append({"phase": update.phase.model_dump(mode="json")})
         if update.state is not None:
             state = {"name": update.state.name, "outcome": update.state.outcome}
             lines.append({"state": state | {"reason": update.state.reason}})
@@ -32,13 +38,15 @@ def show_updates(updates: Iterator[Update]) -> None:
 
 
 def show_progress(run: Run, updates: Iterator[Update]) -> None:
-    """A bar with the newest figures on a terminal; the run's events above it."""
+    """A bar with the newest figures or the phase on a terminal; the run's events above it."""
     progress = Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[figures]}"),
+        # What is left beside the words.
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
         TimeRemainingColumn(),
         console=console,
+        expand=True,
     )
     task = progress.add_task(escape(run.id), total=_planned_steps(run), figures="")
     with progress:
@@ -57,7 +65,9 @@ def _show(progress: Progress, task: TaskID, update: Update) -> None:
     for problem in update.problems:
         progress.console.print(f"[yellow]{escape(problem)}[/]")
     trained = [row for row in update.rows if row.get("kind") == "train"]
-    if trained:
+    if update.phase is not None and update.phase.name != "training":
+        progress.update(task, figures=escape(sentence(update.phase)))
+    elif trained:
         progress.update(task, completed=trained[-1].get("step"), figures=figures(trained[-1]))
     if update.state is not None:
         reason = f"{update.state}: {update.state.reason}"

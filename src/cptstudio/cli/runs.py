@@ -93,7 +93,8 @@ def list_runs(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) 
     manager = manager_of(workspace)
     runs, entries = manager.runs(), manager.external.imported()
     if as_json:
-        print_json([_facts(run) for run in runs] + [entry.as_json() for entry in entries])
+        told = [_facts(run, _verdict(run, thorough=False)) for run in runs]
+        print_json(told + [entry.as_json() for entry in entries])
         return
     if not runs:
         console.print(f"No runs in {Workspace(workspace).runs}.")
@@ -106,7 +107,7 @@ def list_runs(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) 
 
 def _print_runs(runs: list[Run]) -> None:
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for heading in ("run", "state", "step", "loss", "domain bits/byte", "created"):
+    for heading in ("run", "state", "step", "loss", "domain bits/byte", "verdict", "created"):
         table.add_column(heading, justify="right" if heading in ("step", "loss") else "left")
     for run in runs:
         row, evaluation = run.last_row() or {}, run.last_row("evaluation") or {}
@@ -116,6 +117,7 @@ def _print_runs(runs: list[Run]) -> None:
             metric_text(row, "step"),
             metric_text(row, "loss"),
             metric_text(evaluation, "domain_bits_per_byte"),
+            _styled(_verdict(run, thorough=False), short=True),
             moment(run.created),
         )
     console.print(table)
@@ -133,12 +135,10 @@ def show(
         imported.show(entry, as_json)
         return
     found = manager.run(run)
-    if as_json:
-        verdict = _verdict(found)
-        told = None if verdict is None else verdict.model_dump(mode="json")
-        print_json(_facts(found) | {"checkpoints": found.checkpoints(), "verdict": told})
-        return
     verdict = _verdict(found)
+    if as_json:
+        print_json(_facts(found, verdict) | {"checkpoints": found.checkpoints()})
+        return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -366,7 +366,7 @@ def _await_end(manager: TrainingManager, run: str) -> None:
     console.print(f"{escape(run)}: {escape(str(found.state))}: {escape(found.state.reason)}")
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def _facts(run: Run, verdict: Verdict | None) -> dict[str, Any]:
     return {
         "id": run.id,
         "directory": run.directory,
@@ -382,11 +382,12 @@ def _facts(run: Run) -> dict[str, Any]:
         "last_row": run.last_row(),
         "last_evaluation": run.last_row("evaluation"),
         "problems": run.problems,
+        "verdict": None if verdict is None else verdict.model_dump(mode="json"),
     }
 
 
-def _verdict(run: Run) -> Verdict | None:
-    facts = FactsReader(run.directory).facts(thorough=True)
+def _verdict(run: Run, thorough: bool = True) -> Verdict | None:
+    facts = FactsReader(run.directory).facts(thorough)
     return verdict_of(facts.evaluations, alive=run.state.alive, trained=facts.step is not None)
 
 
@@ -431,9 +432,11 @@ def _lines(run: Run, verdict: Verdict | None) -> list[tuple[str, str]]:
     return lines
 
 
-def _styled(verdict: Verdict) -> str:
+def _styled(verdict: Verdict | None, short: bool = False) -> str:
+    if verdict is None:
+        return ""
     style = {"good": "green", "warn": "yellow", "bad": "red"}.get(verdict.tone, "default")
-    return f"[{style}]{escape(verdict.text)}[/]"
+    return f"[{style}]{escape(verdict.short if short else verdict.text)}[/]"
 
 
 def _coloured_state(run: Run) -> str:

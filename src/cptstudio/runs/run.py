@@ -107,14 +107,17 @@ def describe(
         trainer_pid=kept.trainer.pid if kept and evidence.lock_held else None,
         started=kept.started if kept else None,
         exit=ended if ended and kept and ended.attempt == kept.attempt else None,
-        phase=_phase(directory, state, evidence) if state.alive else None,
+        phase=phase_now(directory, state, evidence),
         stalled=state.alive and _silent_for(directory, evidence) > stalled_after,
         queue_position=queue_position,
         problems=(*problems, *evidence.problems, *([damage] if damage else [])),
     )
 
 
-def _phase(directory: Path, state: RunState, evidence: Evidence) -> Phase:
+def phase_now(directory: Path, state: RunState, evidence: Evidence) -> Phase | None:
+    """Return what a run's trainer does; None while it does not live."""
+    if not state.alive:
+        return None
     kept = evidence.spec if state.name == "running" and evidence.spec else evidence.keeper
     started = evidence.keeper.started if evidence.keeper else 0.0
     return phase_of(
