@@ -129,7 +129,7 @@ def test_several_prompts_as_texts_or_ids() -> None:
             {"messages": [{**SAYS, "name": "Ada"}]},
             "messages.0.name",
             "invalid_value",
-            "no such field",
+            "Unknown field",
         ),
     ],
 )
