@@ -1,4 +1,4 @@
-"""An endpoint outlives the studio, and ends whole: no orphan, and nothing starts again by itself."""
+"""An endpoint outlives the studio and ends whole: no orphan, and nothing starts again by itself."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def test_an_endpoint_outlives_the_studio_and_ends_whole(place: Workspace) -> Non
 
         # The studio is gone, and the endpoint answers.
         assert ask(address, key)[1]["choices"] == made["choices"]
-        server = records.read(place.private / records.FOLDER / "toy" / records.SERVER, records.Server)
+        server = records.read(
+            place.private / records.FOLDER / "toy" / records.SERVER, records.Server
+        )
         assert server is not None
         endpoint, worker = psutil.Process(server.pid), worker_of(place)
         with running_server(place.root, "--no-detect") as second:

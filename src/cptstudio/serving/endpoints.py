@@ -329,10 +329,11 @@ def _check_memory(reference: ModelReference, weights: int) -> None:
     needed = int(weights * _BESIDE_WEIGHTS)
     free = psutil.virtual_memory().available
     if needed > free:
-        raise UserError(
+        raise UserError.at(
+            "anyway",
             f"{reference.label} needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of "
             "memory is free. Wait for training to end, unload other models, or serve a smaller or "
-            "quantized one."
+            "quantized one.",
         )
 
 

@@ -17,7 +17,7 @@ and to a page:
         `rows` are the current rows between `after` and `seq`. A page that is not at `after`, or
         knows another boot_id or generation, or is told that it is `behind`, fetches instead.
         It acknowledges each update, and the next one comes only then.
-    "status" {active, queue, jobs}     what the status bar shows, at most twice a second
+    "status" {active, queue, jobs, endpoints}   what the status bar shows, at most twice a second
     "runs" {changed: [ids]}            runs came, went, or changed their state or labels
     "job" {...}                        a job went on
     "external" {}                      training of other programs came, went, or is watched

@@ -49,7 +49,8 @@ export function Sidebar({ places, area }) {
   const top = useRef(/** @type {HTMLElement | null} */ (null));
   const folded = isFolded();
   const open = menuIsOpen.value;
-  const running = (status.value?.active || []).length > 0;
+  const busy = [(status.value?.active || []).length > 0 && "/runs",
+    (status.value?.endpoints || []).length > 0 && "/models"];
   useEffect(() => {
     if (!open) return undefined;
     const away = (/** @type {Event} */ event) => {
@@ -84,6 +85,6 @@ export function Sidebar({ places, area }) {
           !UNNAMED.includes(group) && h("p", { class: "nav-group-name", "aria-hidden": "true" }, group),
           places.filter((place) => place.group === group).map((place) =>
             h(PlaceLink, { key: place.path, place, here: place.path === area,
-              active: running && place.path === "/runs" }))))),
+              active: busy.includes(place.path) }))))),
       h(StatusBar, {})));
 }

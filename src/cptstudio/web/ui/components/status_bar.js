@@ -6,6 +6,7 @@ import { nameOf, stepOf } from "../lib/run_words.js";
 import { session } from "../lib/session.js";
 import { stateWords } from "./elements.js";
 import { Meter } from "./figures.js";
+import { Icon } from "./icons.js";
 import { Progress } from "./progress.js";
 
 /** Lets a page that lost its connection say how old its news are. */
@@ -62,6 +63,16 @@ function ActiveRun({ run, others }) {
       others > 0 && h("p", {}, h("a", { href: "/" }, `and ${others} more`))));
 }
 
+/** The models that are served to other programs. @param {{endpoints: any[]}} props */
+function Served({ endpoints }) {
+  return h("ul", { class: "status-served", "aria-label": "Endpoints" }, endpoints.map((one) => {
+    const words = one.state === "ready" ? "served" : one.state === "loading" ? "loading" : "unloaded";
+    return h("li", { key: one.id }, h("a", { class: "status-run-name", title: `${one.model}: ${words}`,
+      href: `/models?${new URLSearchParams({ serve: one.id })}` },
+      h(Icon, { name: "serve" }), h("span", { class: "status-words" }, `${one.model}: ${words}`)));
+  }));
+}
+
 /** Memory and disk, from a look of the last minute. */
 function Machine() {
   const found = machine.value;
@@ -79,10 +90,13 @@ function Machine() {
 /** On every page: the active run, the machine, and whether the page is live. */
 export function StatusBar() {
   const active = /** @type {any[]} */ (status.value?.active || []);
+  const endpoints = /** @type {any[]} */ (status.value?.endpoints || []);
   const live = connection.value.state === "live";
   return h("div", { class: "status", role: "group", "aria-label": "Status" },
     active.length > 0 && h(ActiveRun, { run: active[0], others: active.length - 1 }),
+    endpoints.length > 0 && h(Served, { endpoints }),
     h(Machine, {}),
     h("div", { class: "status-foot" }, h(ConnectionState, {}),
-      !active.length && status.value && live && h("span", { class: "status-idle" }, "Nothing is running")));
+      !active.length && !endpoints.length && status.value && live
+        && h("span", { class: "status-idle" }, "Nothing is running")));
 }

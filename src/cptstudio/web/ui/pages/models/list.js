@@ -12,6 +12,7 @@ import { Empty, Skeleton } from "../../components/placeholders.js";
 import { CheckpointTable } from "./checkpoint_table.js";
 import { ModelTable } from "./model_table.js";
 import { chosenModels, listQuery, SORT_WORDS } from "./query.js";
+import { ServedModels } from "./serve.js";
 import { KINDS } from "./words.js";
 
 /** @typedef {import("./words.js").Model} Model */
@@ -31,6 +32,7 @@ export function ModelList() {
       h("p", {}, "Base models, checkpoints, merges and exports will be listed here, with their size, their license and "
         + "where they came from."),
       h("p", {}, "Start with a recommended model that fits this machine, or search the Hugging Face hub.")),
+    h(ServedModels, {}),
     some && h(DiskUse, { data }),
     some && h(AllModels, { models, use: data.use }));
 }

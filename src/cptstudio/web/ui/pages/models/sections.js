@@ -10,6 +10,7 @@
 import { CardSection } from "./card_text.js";
 import { EXPORTS, ExportSection } from "./export.js";
 import { Overview } from "./overview.js";
+import { ServeSection } from "./serve.js";
 
 /** @typedef {import("./words.js").Model} Model */
 /** @typedef {import("./words.js").ModelDetail} ModelDetail */
@@ -27,4 +28,6 @@ export const SECTIONS = [
   { id: "card", title: "Card and license", wanted: (_, one) => one.texts.length > 0, Content: CardSection },
   { id: "export", title: "Export", Content: ExportSection,
     wanted: (model) => model.error === null && EXPORTS.some((one) => one.wanted(model)) },
+  { id: "serve", title: "Serve", Content: ServeSection,
+    wanted: (model) => model.error === null && (model.format === null || model.format === "mlx") },
 ];
