@@ -6,8 +6,9 @@
 
 Models of random bfloat16 weights in the shapes of Llama 3.2 1B and Qwen3 0.6B are made on the spot.
 Each part is a process of its own with a budget of time, and leaves STATE/PART.json: one that failed
-or ran out of time says so there, and the rest goes on. A second call does what is not there yet, so
-a machine that is lent for minutes can be used twice. Parts, in the order of what is missed most:
+or ran out of time says so, with what it had found, and the rest goes on. A second call does what is
+not there yet, so a machine that is lent for minutes can be used twice. The first step of every kind
+compiles kernels under CUDA, for half a minute on an H200; a second call finds them made. Parts:
 
 - step: mlx-lm's own step, ours, and ours in parts where it is one compiled function, in turns; lora
   of rank 16 and full, 4 x 2,048. mlx-lm trains in bfloat16, also in full; ours keeps masters in
@@ -18,6 +19,8 @@ a machine that is lent for minutes can be used twice. Parts, in the order of wha
   gradient checkpointing.
 - resume: 300 steps at once, and 300 with a kill -9 in between and a resume: the same rows?
 - text: first token and tokens a second of the inference worker.
+- saves: steps, pauses and saves of a full run, by copies on the card and by arrays where they lie.
+- out of memory: how a run ends that needs half as much again as the card has.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_parts import MADE, Part, Scale, parts
+from benchmarks.gpu_parts import MADE, PARTIAL, Part, Scale, parts
 from benchmarks.peers.markdown import replace_part, table
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -47,9 +50,12 @@ def run_part(part: Part, small: bool, target: Path, seconds: float) -> dict[str,
     command = [sys.executable, "-m", "benchmarks.gpu_check", "--inside", part.name]
     command += ["--state", str(target.parent)]
     command += ["--small"] * small
+    environment = os.environ | {PARTIAL: str(target.with_suffix(".partial"))}
     log = target.with_suffix(".log")
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, start_new_session=True, env=environment
+        )
         try:
             process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -58,9 +64,16 @@ def run_part(part: Part, small: bool, target: Path, seconds: float) -> dict[str,
     took = time.perf_counter() - began
     if target.exists():
         return {**json.loads(target.read_text(encoding="utf-8")), "took": took}
+    partial = partial_results(target)
     last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
     why = f"no result after {took:.0f} s of {seconds:.0f}: {' '.join(last)[:300]}"
-    return {"failed": why, "took": took}
+    return {"failed": why, **partial, "took": took}
+
+
+def partial_results(target: Path) -> dict[str, Any]:
+    """What a part had found before it ended."""
+    kept = target.with_suffix(".partial")
+    return json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
 
 
 def report(results: dict[str, dict[str, Any]]) -> str:

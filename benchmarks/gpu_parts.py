@@ -35,6 +35,8 @@ TINY = {
     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 4096,
 }  # fmt: skip
 CORPUS = "text"
+PARTIAL = "CPTSTUDIO_GPU_CHECK_PARTIAL"
+"""Names the file of what a part has found so far, in the environment of its process."""
 MADE = "models"
 
 
@@ -83,30 +85,45 @@ class Part:
     work: Callable[[Path], dict[str, Any]]
 
 
+def keep(found: dict[str, Any]) -> None:
+    """Keep what was found so far, for when the part's time runs out."""
+    target = Path(os.environ[PARTIAL]) if PARTIAL in os.environ else None
+    if target is not None:
+        staged = target.with_suffix(".new")
+        staged.write_text(json.dumps(found), encoding="utf-8")
+        staged.replace(target)
+
+
 def parts(scale: Scale) -> list[Part]:
     """All parts, in their order."""
     short, long = scale.contexts
+    # The seconds of steps hold the compilation of their kernels, 13 to 30 s on an H200.
     found = [Part(MADE, 90, partial(make_workspace, scale)), Part("machine", 30, machine)]
-    for model in MODELS:
-        for method in ("lora", "full"):
-            work = partial(step, scale, model, method)
-            found.append(Part(f"step {model} {method}", 60, work))
-    for method in ("full", "lora"):
-        found.append(Part(f"bits qwen3-0.6b {method}", 40, partial(bits, scale, method)))
-    found.append(Part("scatter", 30, partial(scatter, scale)))
+    for blocks in (True, False):
+        work = partial(resume, scale, "lora", blocks)
+        name = f"resume qwen3-0.6b lora{' attention in blocks' * blocks}"
+        found.append(Part(name, 240, work))
+    found.append(Part("saves qwen3-0.6b full", 150, partial(saves, scale)))
     for context in (short, long):
         for checkpointing in (False, True):
             for method in ("lora", "full"):
                 work = partial(memory, "qwen3-0.6b", method, context, checkpointing)
                 name = f"memory qwen3-0.6b {method} {context}{' checkpointing' * checkpointing}"
-                found.append(Part(name, 40, work))
-    found.append(Part("resume qwen3-0.6b lora", 150, partial(resume, scale, "lora")))
-    found += [Part(f"text {model}", 40, partial(text, scale, model)) for model in MODELS]
-    found.append(Part("saves qwen3-0.6b full", 120, partial(saves, scale)))
-    found.append(Part("step llama-1b qlora", 60, partial(step, scale, "llama-1b", "qlora")))
-    work = partial(memory, "qwen3-0.6b", "lora", 4 * long, True)
-    found.append(Part(f"memory qwen3-0.6b lora {4 * long} checkpointing", 60, work))
+                found.append(Part(name, 75, work))
+    for model, method in (("llama-1b", "lora"), ("llama-1b", "qlora"), ("llama-1b", "full"),
+                          ("qwen3-0.6b", "lora"), ("qwen3-0.6b", "full")):  # fmt: skip
+        work = partial(step, scale, model, method)
+        found.append(Part(f"step {model} {method}", 120, work))
+    for method in ("full", "lora"):
+        for blocks in (False, True):
+            work = partial(bits, scale, method, blocks)
+            name = f"bits qwen3-0.6b {method}{' attention in blocks' * blocks}"
+            found.append(Part(name, 60, work))
+    found.append(Part("scatter", 30, partial(scatter, scale)))
     found.append(Part("out of memory", 60, partial(out_of_memory, scale)))
+    found += [Part(f"text {model}", 40, partial(text, scale, model)) for model in MODELS]
+    work = partial(memory, "qwen3-0.6b", "lora", 4 * long, True)
+    found.append(Part(f"memory qwen3-0.6b lora {4 * long} checkpointing", 75, work))
     return found
 
 
@@ -194,7 +211,7 @@ def machine(root: Path) -> dict[str, Any]:
     name = str(info.get("device_name") or info.get("architecture") or "a CPU")
     return {
         "device": f"{device.type.name}: {name}",
-        "memory": int(info.get("memory_size", 0)),
+        "memory": int(info.get("total_memory", info.get("memory_size", 0))),
         "versions": installed_versions(),
         "products": blas.use_fast_blas().reason,
         "fused attention's gradient": fused,
@@ -289,6 +306,7 @@ def step(scale: Scale, model: str, method: str, root: Path) -> dict[str, Any]:
                 values.clear()
             for counts in waits.values():
                 counts.clear()
+        keep({"seconds": seconds, "host seconds a step": host})
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "tokens": scale.rows * context,
@@ -326,8 +344,11 @@ class CountedWaits:
         mx.eval = self._eval
 
 
-def bits(scale: Scale, method: str, root: Path) -> dict[str, Any]:
-    """Which gradients and which results of one step differ between three computations of it."""
+def bits(scale: Scale, method: str, blocks: bool, root: Path) -> dict[str, Any]:
+    """Which gradients and which results of one step differ between three computations of it.
+
+    With fused attention of cuDNN those of the last layer's queries do, and all below.
+    """
     import mlx.core as mx
     import numpy as np
 
@@ -336,8 +357,8 @@ def bits(scale: Scale, method: str, root: Path) -> dict[str, Any]:
     from cptstudio.training.setup import set_up
     from cptstudio.workspace import Workspace
 
-    rows, context = scale.rows, scale.contexts[0]
-    settings = settings_of("qwen3-0.6b", method, rows, context)
+    rows, context, how = scale.rows, scale.contexts[0], {"long_attention": blocks}
+    settings = settings_of("qwen3-0.6b", method, rows, context, compute=how)
     config, _ = plan_config(Workspace(root), "check", settings)
     setup = set_up(config)
     batch = _first_update(setup.data.order, scale.rows)
@@ -414,6 +435,7 @@ def memory(
     settings = settings_of(model, method, 1, context, compute=compute)
     workspace = Workspace(root)
     planned = make_plan(workspace, settings).memory.total
+    keep({"planned": planned})
     measured = calibration.measure(workspace, settings, steps=2, seconds=20)
     return {
         "planned": planned,
@@ -423,7 +445,7 @@ def memory(
     }
 
 
-def resume(scale: Scale, method: str, root: Path) -> dict[str, Any]:
+def resume(scale: Scale, method: str, blocks: bool, root: Path) -> dict[str, Any]:
     """Whether a run that was killed and resumed has the rows of one that was not."""
     from cptstudio.run_rows import TRAIN, current_rows
     from cptstudio.training.prepare import prepare_run
@@ -431,7 +453,8 @@ def resume(scale: Scale, method: str, root: Path) -> dict[str, Any]:
 
     context = scale.contexts[0] // 4
     every = max(2, scale.steps // 6)
-    more = {"length": f"{scale.steps} steps", "checkpoints": {"every": f"{every} steps"}}
+    more: dict[str, Any] = {"length": f"{scale.steps} steps"}
+    more |= {"checkpoints": {"every": f"{every} steps"}, "compute": {"long_attention": blocks}}
     settings = settings_of("qwen3-0.6b", method, scale.rows, context, **more)
     losses: dict[str, list[Any]] = {}
     killed_at = 0
@@ -457,6 +480,7 @@ def resume(scale: Scale, method: str, root: Path) -> dict[str, Any]:
             for row in current
             if row["kind"] == TRAIN
         ]
+        keep({f"{name}, seconds": time.perf_counter() - began, "rows when killed": killed_at})
     different = [a[0] for a, b in zip(*losses.values(), strict=True) if a != b]
     return {
         "steps": [len(rows) for rows in losses.values()],
@@ -496,6 +520,7 @@ def saves(scale: Scale, root: Path) -> dict[str, Any]:
     for name, apart in (("copies", memory_is_apart), ("where they lie", lambda: False)):
         vars(saving)["memory_is_apart"] = apart
         found[name] = times(root, "qwen3-0.6b", 2, 4 if scale.small else 50, changes)
+        keep(found)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from cptstudio.errors import UserError
-from cptstudio.lm import identity
+from cptstudio.lm import compilation, identity
 from cptstudio.lm.description import describe_model, resolve_model
 from cptstudio.lm.identity import KeptHashes, model_files
 from cptstudio.lm.loading import (
@@ -363,3 +364,21 @@ def test_packed_weights_are_unpacked_for_inference_where_memory_allows(
     np.testing.assert_allclose(*plain, atol=1e-4)
     np.testing.assert_allclose(*adapted, atol=1e-4)
     assert np.abs(adapted[0] - plain[0]).max() > 1e-2
+
+
+def test_kernels_of_cuda_are_kept_where_only_the_user_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("MLX_PTX_CACHE_DIR", "")  # So that it is put back afterwards.
+    monkeypatch.delenv("MLX_PTX_CACHE_DIR")
+    compilation.keep_kernels_of_cuda()
+    assert "MLX_PTX_CACHE_DIR" not in os.environ  # Nothing is chosen for other devices.
+    monkeypatch.setattr(compilation, "memory_is_apart", lambda: True)
+    compilation.keep_kernels_of_cuda()
+    chosen = Path(os.environ["MLX_PTX_CACHE_DIR"])
+    assert chosen.is_dir() and chosen.is_relative_to(tmp_path)
+    assert (tmp_path / "cpt-studio" / "kernels").stat().st_mode & 0o077 == 0
+    monkeypatch.setenv("MLX_PTX_CACHE_DIR", "/chosen")
+    compilation.keep_kernels_of_cuda()
+    assert os.environ["MLX_PTX_CACHE_DIR"] == "/chosen"

@@ -22,6 +22,7 @@ from mlx_lm.utils import _get_classes, dequantize_model, load_model, load_tokeni
 
 from cptstudio.durable import check_plain_files
 from cptstudio.errors import UserError
+from cptstudio.lm.compilation import keep_kernels_of_cuda
 from cptstudio.lm.description import (
     Quantization,
     full_training_obstacle,
@@ -259,6 +260,7 @@ def _load(
     trust_remote_code: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoadedModel:
+    keep_kernels_of_cuda()
     raw = read_model_config(path)
     check_plain_files(path)
     obstacle = why_unreadable(path)
