@@ -22,6 +22,7 @@ from cptstudio.cli import (
     harness,
     merge,
     models,
+    publish,
     questions,
     report,
     runs,
@@ -80,6 +81,7 @@ app.command("compare")(compare.compare)
 app.command("score")(compare.score)
 app.add_typer(endpoints.app, name="endpoints")
 app.command("report")(report.report)
+app.command("publish")(publish.publish)
 app.command("questions")(questions.questions)
 app.command("harness")(harness.harness)
 app.command("merge", context_settings=with_former({"side": "split"}))(merge.merge)
