@@ -24,6 +24,8 @@ ALLOWED = {
     "logger": "a library's own logger, which its users may configure",
     "_Bounded.readable": "of io.RawIOBase",
     "_Bounded.readinto": "of io.RawIOBase",
+    "RangeReader.readable": "of io.RawIOBase",
+    "RangeReader.readinto": "of io.RawIOBase",
     "Body.readlines": "of WSGI's input",
     "_StandardLog.setup": "gunicorn calls it",
     "_StandardLog.reopen_files": "gunicorn calls it",

@@ -1,1 +1,1 @@
-"""Publishing a model on the hub: what would leave the machine is shown first, then no more leaves."""
+"""Publishing a model on the hub: what would leave the machine is shown before it does."""

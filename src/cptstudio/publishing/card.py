@@ -177,7 +177,7 @@ def _data(config: RunConfig | None, corpora: Iterable[tuple[str, list[HubSource]
 
 
 def _results(subject: Subject, evaluations: Sequence[Row]) -> list[str]:
-    if not evaluations:
+    if len(evaluations) < 2:
         return []
     first, last = evaluations[0], evaluations[-1]
     rows = []

@@ -25,6 +25,7 @@ PUBLISHED = (
 )  # fmt: skip
 _NEVER = frozenset({"manifest.json", "cptstudio_origin.json", "export.json"})
 """What this studio notes for itself beside a model."""
+_ADAPTER_CONFIG = "adapter_config.json"
 CARD_BYTES = 256 * 1024
 _JSON_BYTES = 4 * durable.MEBIBYTE
 _FILES_LIMIT = 1000
@@ -60,8 +61,9 @@ class PlannedFile:
     """A file that would be published.
 
     Attributes:
-        source: where it lies on this machine; None for the card.
+        source: where it lies on this machine; None for what is written for the hub.
         signature: by which a change of it is seen without reading it.
+        content: of what is written for the hub.
     """
 
     path: str
@@ -69,6 +71,7 @@ class PlannedFile:
     sha256: str
     source: str | None = None
     signature: tuple[int, ...] = ()
+    content: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,6 @@ def make_plan(
     chosen, left = _chosen(folder)
     text, warnings = write_card(subject, choices.repo_id, choices.data, choices.license)
     text = choices.card if choices.card is not None else text
-    data = text.encode()
     total = sum(status.st_size for _, status in chosen)
     done = 0
 
@@ -136,8 +138,11 @@ def make_plan(
         done += size
         tell(done, total)
 
-    files = [PlannedFile(CARD, len(data), hashlib.sha256(data).hexdigest())]
+    files = [_written(CARD, text.encode())]
     for path, _ in chosen:
+        if path.name == _ADAPTER_CONFIG:
+            files.append(_adapter_config(path, subject))
+            continue
         before = signature_of(path)
         digest = durable.sha256_of_file(path, more)
         if signature_of(path) != before:
@@ -145,6 +150,19 @@ def make_plan(
         files.append(PlannedFile(path.name, before[0], digest, str(path), before))
         warnings += _places_in(path)
     return Plan(choices, tuple(files), text, _digest(choices, files), tuple(left), tuple(warnings))
+
+
+def _written(path: str, content: bytes) -> PlannedFile:
+    digest = hashlib.sha256(content).hexdigest()
+    return PlannedFile(path, len(content), digest, content=content)
+
+
+def _adapter_config(path: Path, subject: Subject) -> PlannedFile:
+    """An adapter's configuration that names its base by its ID in place of a folder."""
+    config = durable.read_json(path, _JSON_BYTES)
+    if isinstance(config, dict) and isinstance(config.get("model"), str):
+        config["model"] = next(iter((*subject.bases, *subject.base_names)), "")
+    return _written(path.name, durable.dump_json(config, indent=2).encode() + b"\n")
 
 
 def signature_of(path: Path) -> tuple[int, ...]:

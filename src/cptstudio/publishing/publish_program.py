@@ -51,7 +51,7 @@ def publish(plan: Plan, confirmed: str, notes: Path, answer: TellsProgress) -> d
         )
     check_online()
     _check_signed_in()
-    with explained(plan.choices.repo_id, download=False), understood():
+    with explained(plan.choices.repo_id, download=False):
         try:
             return _Upload(plan, notes, answer).run()
         except RuntimeError as error:
@@ -92,9 +92,10 @@ class _Upload:
             self._check_unchanged(file)
         self._answer.progress(phase="saving", final=True)
         repo_id = self._plan.choices.repo_id
-        info = self._api.create_commit(
-            repo_id=repo_id, operations=operations, commit_message=_MESSAGE
-        )
+        with understood():
+            info = self._api.create_commit(
+                repo_id=repo_id, operations=operations, commit_message=_MESSAGE
+            )
         self._note.unlink(missing_ok=True)
         return {
             "repo_id": repo_id,
@@ -109,7 +110,8 @@ class _Upload:
 
         repo_id, private = self._plan.choices.repo_id, self._plan.choices.private
         try:
-            self._api.create_repo(repo_id, private=private)
+            with understood():
+                self._api.create_repo(repo_id, private=private)
         except HfHubHTTPError as error:
             status = error.response.status_code
             if status == 409:
@@ -127,7 +129,8 @@ class _Upload:
     def _check_existing(self) -> None:
         """Refuse a repository that others see, or that holds what the user did not begin here."""
         choices = self._plan.choices
-        info = self._api.model_info(choices.repo_id)
+        with understood():
+            info = self._api.model_info(choices.repo_id)
         if bool(info.private) != choices.private:
             there, chosen = ("private", "public") if info.private else ("public", "private")
             raise UserError(
@@ -151,7 +154,7 @@ class _Upload:
         detail = f"{file.path}, {number + 1} of {len(self._plan.files)} files"
         failures = 0
         while True:
-            content = self._content(file, detail)
+            content = self._content(file)
             operation = CommitOperationAdd(file.path, content)
             # It was read and compared already.
             operation.upload_info.sha256 = bytes.fromhex(file.sha256)
@@ -177,10 +180,10 @@ class _Upload:
         self._tell(0, detail)
         return operation
 
-    def _content(self, file: PlannedFile, detail: str) -> bytes | str:
+    def _content(self, file: PlannedFile) -> bytes | str:
         """A small file's content, which is what was confirmed; of a large one its path."""
         if file.source is None:
-            return self._plan.card.encode()
+            return file.content or b""
         self._check_unchanged(file)
         if file.size > _IN_MEMORY:
             return file.source
