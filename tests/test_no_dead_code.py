@@ -42,6 +42,7 @@ ALLOWED = {
     "Exchange.send_error": "",
     "Front.handle_error": "of socketserver, as are the next ones",
     "Front.process_request": "",
+    "Front.server_bind": "",
     "Front.process_request_thread": "",
     "GuardedSocketIO._handle_event": "Flask-SocketIO calls it",
 }

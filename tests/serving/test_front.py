@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from cptstudio.cli.workspace_check import check_workspace
 from cptstudio.serving import keys
 from cptstudio.serving.endpoint import Endpoint
+from cptstudio.serving.endpoints import Endpoints
 from cptstudio.serving.exchange import BODY_LIMIT
 from cptstudio.serving.front import Front
 from cptstudio.serving.records import FOLDER, Spec
+from cptstudio.workspace import Workspace
 
 ROUTES = (
     ("GET", "/v1/models"),
@@ -173,3 +176,16 @@ def test_the_key_is_the_users_alone(private: Path) -> None:
     path.chmod(0o644)
     assert keys.read_key(private) is None
     keys.make_key(private)
+
+
+def test_a_damaged_record_is_told_and_not_hidden(tmp_path: Path) -> None:
+    place = Workspace(tmp_path)
+    folder = place.make(place.private / FOLDER / "gone")
+    (folder / "spec.json").write_text("{")
+    endpoints = Endpoints(place)
+    (found,) = endpoints.all()
+    assert (found.id, found.state, found.alive) == ("gone", "failed", False)
+    assert "spec.json" in str(found.reason)
+    assert [one.where for one in check_workspace(place)] == [".cpt-studio/endpoints/gone"]
+    endpoints.remove("gone")
+    assert endpoints.all() == []

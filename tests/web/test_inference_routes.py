@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from cptstudio import child_limits
+from cptstudio.evaluation.references import ModelReference
 from cptstudio.run_files import RunConfig, read_config
+from cptstudio.serving.endpoints import REASON
 from cptstudio.web.work import free_memory as making_room
 from tests.training.small_workspace import prepare
 from tests.web.hostile_models import growing_tokenizer
@@ -251,13 +253,22 @@ def run_that_needs(web: Web, name: str, context: int) -> RunConfig:
 
 def test_training_gets_the_memory_when_it_needs_it(loaded: Web) -> None:
     tree = {"model": {"path": "toy"}, "data": {"corpora": [{"name": "domain"}]}}
-    tasks = loaded.studio.inference
-    assert making_room.warning(tasks, 1_000_000) is None
-    assert "unloaded" in (making_room.warning(tasks, 10**15) or "")
+    tasks, endpoints = loaded.studio.inference, loaded.studio.endpoints
+    assert making_room.warning(tasks, endpoints, 1_000_000) is None
+    assert "unloaded" in (making_room.warning(tasks, endpoints, 10**15) or "")
     plan = loaded.post("/api/plan", {"settings": tree})
     assert not any("unloaded" in one["sentence"] for one in plan["warnings"])
-    making_room.make_room(tasks, run_that_needs(loaded, "small", 64))
-    assert loaded.get("/api/inference")["running"]
-    making_room.make_room(tasks, run_that_needs(loaded, "vast", 2**40))
-    facts = loaded.get("/api/inference")
-    assert not facts["running"] and facts["last_end"] == making_room.REASON
+    served = endpoints.start(ModelReference("toy", loaded.studio.workspace.base_model("toy")))
+    try:
+        said = making_room.warning(tasks, endpoints, 10**15) or ""
+        assert "toy is unloaded from its endpoint" in said
+        making_room.make_room(tasks, endpoints, run_that_needs(loaded, "small", 64))
+        assert loaded.get("/api/inference")["running"]
+        assert endpoints.one(served.id).state != "unloaded"
+        making_room.make_room(tasks, endpoints, run_that_needs(loaded, "vast", 2**40))
+        facts = loaded.get("/api/inference")
+        assert endpoints.one(served.id).state == "unloaded"
+        assert endpoints.one(served.id).reason == REASON
+    finally:
+        endpoints.stop(served.id)
+    assert not facts["running"] and facts["last_end"] == REASON

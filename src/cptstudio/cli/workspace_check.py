@@ -29,6 +29,7 @@ from cptstudio.prompt_suites import read_suite, suite_names
 from cptstudio.runs.launching import private_folder
 from cptstudio.runs.locks import is_held
 from cptstudio.runs.run import Run, describe
+from cptstudio.serving import records as endpoint_records
 from cptstudio.training.run_integrity import check_config, check_model
 from cptstudio.web.series.disk_cache import kept_runs, path_of
 from cptstudio.workspace import BUILD_LOCK, NAME_PATTERN, Workspace, is_never_built
@@ -85,6 +86,8 @@ def _parts(workspace: Workspace) -> Iterator[tuple[Any, ...]]:
         yield path, _model, path
     yield workspace.root / "suites", _suites, workspace
     yield workspace.root / "reports", _reports, workspace
+    for path in _folders(workspace.private / endpoint_records.FOLDER):
+        yield path, _endpoint, path
     yield workspace.private, _records, workspace
 
 
@@ -238,6 +241,11 @@ def _reports(workspace: Workspace) -> Iterator[str]:
     reports = Reports(workspace)
     for one in reports.list():
         yield from _told(reports.read, one["id"])
+
+
+def _endpoint(path: Path) -> Iterator[str]:
+    for name, kind in endpoint_records.KINDS.items():
+        yield from _told(endpoint_records.read, path / name, kind)
 
 
 def _records(workspace: Workspace) -> Iterator[str]:

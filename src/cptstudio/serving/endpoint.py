@@ -247,6 +247,8 @@ class Endpoint:
         control = _ControlReader(self._folder, self._spec.start)
         while not self._over.wait(_POLL_SECONDS):
             self._obey(control.news())
+            if not self._folder.is_dir():
+                self.end(True, "Its workspace was deleted or moved.")
             front.close_slow()
             self._tell()
         # Nobody comes in any more, and what is under way is told why.

@@ -80,16 +80,16 @@ def all_endpoints(workspace: Workspace) -> list[EndpointFacts]:
 
 
 def facts_of(folder: Path) -> EndpointFacts | None:
-    """Return what an endpoint's records say; None where its folder holds none that can be read."""
-    id = folder.name
+    """Return what an endpoint's records say; None where its folder holds none."""
+    id, alive = folder.name, False
     try:
         alive = locks.is_held(folder / records.LOCK)
         spec = records.read(folder / records.SPEC, Spec)
         server = records.read(folder / records.SERVER, Server)
         state = records.read(folder / records.STATE, State)
         ended = records.read(folder / records.EXIT, Exit)
-    except (UserError, OSError):
-        return None
+    except (UserError, OSError) as error:
+        return _unreadable(id, alive, str(error))
     if spec is None:
         return None
     # What belongs to an earlier start of the same endpoint says nothing of this one.
@@ -123,6 +123,22 @@ def facts_of(folder: Path) -> EndpointFacts | None:
         tokens=state.tokens if state else 0,
         under_way=state.under_way if state and alive else 0,
         last_request=state.last_request if state else None,
+    )
+
+
+def _unreadable(id: str, alive: bool, why: str) -> EndpointFacts:
+    return EndpointFacts(
+        id=id,
+        model=id,
+        label=id,
+        state="failed",
+        alive=alive,
+        address=None,
+        port=None,
+        reason=f"{why}. Remove the endpoint, and start it again.",
+        context=0,
+        at_once=0,
+        started=0.0,
     )
 
 

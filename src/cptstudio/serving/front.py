@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable
@@ -76,6 +77,11 @@ class Front(ThreadingHTTPServer):
         super().__init__((HOST, port), _Handler)
         self.port = self.server_address[1]
         self.hosts = {f"{name}:{self.port}" for name in (HOST, "localhost")}
+
+    def server_bind(self) -> None:
+        """Bind without asking anybody for the name of 127.0.0.1, as http.server would."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread; where too many are open, the next ones wait to be accepted."""

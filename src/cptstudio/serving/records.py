@@ -127,6 +127,14 @@ class Exit(Record):
     ended: float
 
 
+KINDS: Final[dict[str, type[Record]]] = {
+    SPEC: Spec,
+    SERVER: Server,
+    STATE: State,
+    CONTROL: Control,
+    EXIT: Exit,
+}
+
 Stored = TypeVar("Stored", bound=Record)
 
 
