@@ -17,7 +17,7 @@ from cptstudio.cli import (
     demo,
     endpoints,
     evaluate,
-    export,
+    export_gguf,
     generate,
     harness,
     merge,
@@ -71,7 +71,7 @@ app.add_typer(corpus.app, name="corpus")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
-app.add_typer(export.app, name="export")
+app.add_typer(export_gguf.app, name="export")
 app.command("plan", context_settings=with_former({"measure": "eval-corpus"}))(train.plan)
 app.command("train", context_settings=with_former({"measure": "eval-corpus"}))(train.train)
 app.command("resume")(train.resume)
