@@ -121,6 +121,7 @@ class Conversion:
             answer.progress(phase=f"converting to {name}", done=done, total=size, unit="bytes")
 
         self._convert(kind, target, [], tell)
+        self._mend_scores(target)
 
     def quantize(
         self, source: Path, kind: GgufType, target: Path, answer: TellsProgress
@@ -164,6 +165,18 @@ class Conversion:
             for one in found[0]["tensors"]
         )
         return GgufContents(found[0]["fields"], tuple(tensors))
+
+    def _mend_scores(self, file: Path) -> None:
+        tokenizer = self._links / "tokenizer.json"
+        if not tokenizer.exists():
+            return
+        command = [*self._script("mend_scores.py"), str(file), str(tokenizer)]
+        code, last = _run(command, lambda said: None, lambda: None)
+        if code:
+            raise UserError(
+                f"The tokenizer of {file.name} could not be completed: "
+                f"{last[-1] if last else 'no reason'}"
+            )
 
     def _script(self, name: str) -> list[str]:
         return [str(self._python), "-I", str(_SCRIPTS / name)]
