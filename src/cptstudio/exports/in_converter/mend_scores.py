@@ -32,8 +32,8 @@ def main(file: str, tokenizer: str) -> None:
         ranks.setdefault(left + right, rank)
     texts = {number: text for text, number in model["vocab"].items()}
     for number, at in enumerate(field.data):
-        rank = ranks.get(texts.get(number, ""))
-        field.parts[at][0] = 0.0 if rank is None else -float(rank + 1)
+        merged = ranks.get(texts.get(number, ""))
+        field.parts[at][0] = 0.0 if merged is None else -float(merged + 1)
     reader.data.flush()
     print(json.dumps({"mended": True}))
 
