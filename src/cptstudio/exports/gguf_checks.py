@@ -22,11 +22,17 @@ TEXTS: Final = (
     "def area(width: float) -> float:\n    return width * 3.14159\n\n\nprint(area(2))\n",
     "Wer zuletzt lacht, lacht am besten. Où est la gare ? ¿Qué tal?",
     "你好,世界。こんにちは 🦙🦙 1234567 3.14",
-    "  leading spaces, tabs\t\tand   many    spaces  \n\n\n  ",
     "It's I'll WE'VE don't CamelCase snake_case kebab-case a/b\\c",
     "Привет, мир! नमस्ते שלום مرحبا",
     "",
 )
+"""Ordinary text: where llama.cpp splits it otherwise, it reads something else than was trained."""
+
+EDGES: Final = (
+    "  leading spaces, tabs\t\tand   many    spaces  \n\n\n  ",
+    "\n\n a newline first, \u00a0 a space that does not break, \u200d and a joiner",
+)
+"""Where programs are known to differ."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +125,18 @@ def check_fields(source: SourceTokenizer, fields: Mapping[str, Any]) -> list[str
 def check_splitting(
     source: SourceTokenizer, split: Callable[[str, bool], list[int]], render: Render | None
 ) -> list[str]:
-    """Return which texts llama.cpp splits into other tokens, a sentence each.
+    """Return which unusual texts llama.cpp splits into other tokens, a sentence or none.
 
     Args:
         split: llama.cpp's ids of a text, with the start token where the file says so.
         render: applies the chat template; None where there is none.
+
+    Raises:
+        UserError: it does so with ordinary text, special tokens or a conversation.
     """
-    special = "".join(list(source.special.values())[:8])
-    texts = [*((text, True) for text in TEXTS), (f"one{special}two", False)]
+    texts = [(text, True) for text in TEXTS]
+    # Some tokenizers put a space between the two, as many as llama.cpp does.
+    texts += [(f"{token}one", False) for token in list(source.special.values())[:8]]
     if render is not None:
         conversation = [
             {"role": "user", "content": "What is 2 + 2?"},
@@ -134,10 +144,25 @@ def check_splitting(
             {"role": "user", "content": "And 3 + 3?"},
         ]
         texts.append((render(conversation), False))
-    wrong = [text for text, whole in texts if split(text, whole) != source.encode(text, whole)]
-    if not wrong:
+    wrong = _differing(source, split, texts)
+    if wrong:
+        raise UserError(
+            f"llama.cpp splits {len(wrong)} of {len(texts)} sample texts into other tokens than "
+            f"the model's tokenizer does, the first of them: {wrong[0][:60]!r}. It would read "
+            "something else than the model was trained on, so the file was not kept."
+        )
+    odd = _differing(source, split, [(text, True) for text in EDGES])
+    if not odd:
         return []
     return [
-        f"llama.cpp splits {len(wrong)} of {len(texts)} sample texts into other tokens than the "
-        f"model's tokenizer does, the first of them: {wrong[0][:60]!r}."
+        "llama.cpp splits unusual white space into other tokens than the model's tokenizer does, "
+        f"such as {odd[0][:30]!r}."
     ]
+
+
+def _differing(
+    source: SourceTokenizer,
+    split: Callable[[str, bool], list[int]],
+    texts: list[tuple[str, bool]],
+) -> list[str]:
+    return [text for text, whole in texts if split(text, whole) != source.encode(text, whole)]
