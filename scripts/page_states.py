@@ -83,7 +83,7 @@ def _presses(*keys: str) -> Prepare:
 
 def _menu(page: Page) -> None:
     menu = page.get_by_role("button", name="Menu", exact=True)
-    (menu if menu.is_visible() else page.get_by_role("button", name="Names in the sidebar")).click()
+    (menu if menu.is_visible() else page.get_by_role("button", name="Sidebar labels")).click()
 
 
 def _of_pages(run: str) -> list[State]:

@@ -116,9 +116,9 @@ def test_numbers_are_read_and_settings_found_by_either_name(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("plan", "--batch-size", "1,000"), "can be read as 1000 or as 1."),
+        (("plan", "--batch-size", "1,000"), "could mean 1000 or 1."),
         (("plan", "--learning-rate", "0x10"), "Enter a number."),
-        (("generate", "m", "-p", "x", "--temperature", "1,000"), "can be read as 1000 or as 1."),
+        (("generate", "m", "-p", "x", "--temperature", "1,000"), "could mean 1000 or 1."),
         (("generate", "m", "-p", "x", "--max-tokens", "0"), "Enter a whole number of at least 1."),
         (("corpus", "build", "x", ".", "--validation", "5"), "Enter a number from 0 to 0.5."),
     ],

@@ -25,7 +25,7 @@ def test_a_typed_number_is_read_right_or_refused(
         with pytest.raises(UnreadableNumberError):
             read_number(text, **options)
     elif isinstance(meant, list):
-        with pytest.raises(AmbiguousNumberError, match=f"as {meant[0]} or as {meant[1]}\\."):
+        with pytest.raises(AmbiguousNumberError, match=f"could mean {meant[0]} or {meant[1]}\\."):
             read_number(text, **options)
     else:
         found = read_number(text, **options)

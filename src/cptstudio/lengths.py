@@ -56,6 +56,11 @@ class Length:
         number = str(int(self.value)) if self.value == int(self.value) else repr(self.value)
         return f"{number} {self.unit}"
 
+    @property
+    def words(self) -> str:
+        """The length as people read it: 1 epoch, 2 epochs."""
+        return str(self).removesuffix("s") if self.value == 1 else str(self)
+
     def to_steps(self, tokens_per_step: float, tokens_per_epoch: float) -> int:
         """Convert to whole optimizer updates, at least one.
 

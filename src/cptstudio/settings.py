@@ -465,6 +465,19 @@ class ComputeSettings(Settings):
     )
 
 
+GROUP_TITLES: Final = {
+    "": "Run",
+    "schedule": "Learning rate schedule",
+    "guards": "Loss-spike protection",
+}
+"""What groups are called in the form and in the help, where that is not their name."""
+
+
+def group_title(group: str) -> str:
+    """Return the heading of a group of settings; "" stands for the settings outside of groups."""
+    return GROUP_TITLES.get(group) or group.replace("_", " ").capitalize()
+
+
 class TrainingSettings(Settings):
     """Everything that decides what a run computes."""
 
@@ -472,6 +485,7 @@ class TrainingSettings(Settings):
         json_schema_extra={
             "fixed_in_fork": list(FIXED_IN_FORK),
             "free_in_fork": list(FREE_IN_FORK),
+            "group_titles": GROUP_TITLES,
         }
     )
 

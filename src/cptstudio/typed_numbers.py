@@ -89,9 +89,7 @@ def _mantissa(digits: str, text: str, whole: bool) -> str:
     elif _EITHER.fullmatch(digits) and ("," in digits or whole or digits.endswith("0")):
         thousand = re.sub("[.,]", "", digits)
         one = digits.replace(",", ".").rstrip("0").rstrip(".")
-        raise AmbiguousNumberError(
-            f"“{text}” can be read as {thousand} or as {one}. Write one of these."
-        )
+        raise AmbiguousNumberError(f"“{text}” could mean {thousand} or {one}. Enter one of these.")
     if _PLAIN.fullmatch(digits) is None:
         raise UnreadableNumberError
     return digits.replace(",", ".")

@@ -87,7 +87,7 @@ def test_a_halved_batch_goes_on_exactly(
     times = batch.get("gradient_accumulation_steps", 1)
     told = {"batch_size": half, "gradient_accumulation_steps": 2 * times}
     assert [event["overrides"] for event in resumed] == [told, told]
-    assert f"Rows {half}" in resumed[0]["message"]
+    assert f"Batch size {half}" in resumed[0]["message"]
     # An uninterrupted run with the whole batch sees the same tokens, and all but the same losses.
     uncut = killed.with_name(f"{name}-uncut")
     uncut.mkdir()

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from cptstudio.cli.typed_options import number, whole
 from cptstudio.lengths import Length
 from cptstudio.setting_flags import flag_of, leaves
+from cptstudio.settings import group_title
 from cptstudio.validation import field_of, limits_of
 
 _SEPARATOR = "__"
@@ -52,6 +53,8 @@ def _parameter(
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     default = field.get_default(call_default_factory=True)
     shown = False if default is None or default is False or default == () else str(default)
+    if isinstance(default, Length):
+        shown = default.words
     if default is True:
         shown = "yes"
     option = make(
@@ -77,7 +80,7 @@ def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """
     made = {}
     for dotted, field in leaves():
-        panel = dotted.rpartition(".")[0].replace("_", " ").capitalize() or "Run"
+        panel = group_title(dotted.rpartition(".")[0])
         made[dotted] = _parameter(dotted, field, flag_of(dotted), panel)
     return _with_options(command, made)
 

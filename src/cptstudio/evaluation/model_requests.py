@@ -39,7 +39,7 @@ class Windows(LateModel):
 class HeldOutText(LateModel):
     """Which held-out text is measured, always the same documents."""
 
-    side: Side = Field("validation", title="Held-out side", description="Which held-out documents.")
+    side: Side = Field("validation", title="Split", description="Which held-out documents to measure.")
     max_bytes: int = Field(
         400_000,
         ge=1000,

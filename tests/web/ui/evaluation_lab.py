@@ -121,7 +121,7 @@ def choose_models(page: Page) -> None:
     """The base and both checkpoints, in this order."""
     for name in (BASE, f"Step {STEPS // 2}", f"Step {STEPS}"):
         page.get_by_role("checkbox", name=name, exact=True).check()
-    chosen = page.get_by_role("list", name="Chosen models")
+    chosen = page.get_by_role("list", name="Selected models")
     expect(chosen.get_by_role("listitem")).to_have_count(len(MODELS))
 
 

@@ -156,7 +156,7 @@ def expect_ended(page: Page) -> None:
     """Every text has ended, and there is one."""
     expect(page.get_by_role("article").first).to_be_visible()
     expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
-    expect(page.get_by_text("Writing", exact=True)).to_have_count(0)
+    expect(page.get_by_text("Generating", exact=True)).to_have_count(0)
 
 
 def generate(page: Page) -> None:

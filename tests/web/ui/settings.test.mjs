@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { isName } from "../../../src/cptstudio/web/ui/lib/names.js";
-import { groupTitle, readSettings } from "../../../src/cptstudio/web/ui/lib/settings_schema.js";
+import { readSettings } from "../../../src/cptstudio/web/ui/lib/settings_schema.js";
 import { shown, typedNumber } from "../../../src/cptstudio/web/ui/lib/typed_number.js";
 import { fromTree, splitLength, suggestName, toTree } from "../../../src/cptstudio/web/ui/pages/new_run/tree.js";
 
@@ -14,6 +14,7 @@ const SCHEMA = {
         unit: "%" },
     } },
   },
+  group_titles: { "": "Run", optimizer: "How it learns" },
   required: ["name"],
   properties: {
     name: { type: "string", title: "Name" },
@@ -30,7 +31,7 @@ test("settings are read from their schema", () => {
     ["optimizer.kind", "choice", ["adamw", "muon"], true]);
   assert.deepEqual([rate.automatic, rate.unit, rate.kind], [true, "%", "number"]);
   assert.deepEqual(rate.limits, { whole: false, unit: "%", least: undefined, most: 1, above: 0, below: undefined });
-  assert.deepEqual(["", "data", "new_group"].map(groupTitle), ["Run", "Data", "New group"]);
+  assert.deepEqual([name.heading, kind.heading, rate.heading], ["Run", "How it learns", "How it learns"]);
 });
 
 test("a tree holds what differs from the defaults, and what is no setting", () => {

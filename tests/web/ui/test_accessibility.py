@@ -100,7 +100,7 @@ def test_dialogs_menus_and_tables(page: Page, workspace: Workspace) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("main").focus()
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     assert_accessible(page)
 
 
@@ -108,7 +108,7 @@ def test_by_keyboard_from_the_list_to_a_run(page: Page) -> None:
     page.goto("/runs")
     settled(page)
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("main")).to_be_focused()
     page.keyboard.press("c")

@@ -298,10 +298,10 @@ def test_restart_reload_second_browser_and_end(browser: Browser, tmp_path: Path)
         for page in (open_page, reloaded, other):
             page.goto(f"{server.origin}/settings")
             is_live(page)
-        other.get_by_role("button", name="End all sessions…").click()
-        other.get_by_role("dialog").get_by_role("button", name="End all sessions").click()
+        other.get_by_role("button", name="Sign out everywhere…").click()
+        other.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
         for page in (other, fresh, open_page, reloaded):
-            expect(page.get_by_role("alert").first).to_contain_text("This session has ended")
+            expect(page.get_by_role("alert").first).to_contain_text("You've been signed out")
         fresh.get_by_label("Token", exact=True).fill((root / ".cpt-studio" / "token").read_text())
         fresh.get_by_role("button", name="Sign in").click()
         is_live(fresh)

@@ -52,9 +52,9 @@ def choose_folder(page: Page, root: Path, name: str) -> None:
 
 
 def build_and_see_report(page: Page, name: str) -> None:
-    page.get_by_role("button", name="Build the corpus").click()
+    page.get_by_role("button", name="Build corpus").click()
     job = page.locator(".job", has_text=f"Building the corpus {name}")
-    job.get_by_role("link", name="See its report").click()
+    job.get_by_role("link", name="View report").click()
 
 
 @contextmanager
@@ -87,13 +87,13 @@ def test_a_folder_becomes_a_corpus(page: Page, studio: RunningServer, documents:
     corpus = open_corpus(Workspace(studio.workspace).corpus("notes"))
     report = corpus.manifest.report
     assert report.documents["train"] > 0 and report.documents["exact duplicate"] == 1
-    documents_table = page.get_by_role("table", name=re.compile("15 source files"))
+    documents_table = page.get_by_role("table", name=re.compile("15 files"))
     training = documents_table.get_by_role("row", name=re.compile("Training"))
     expect(training).to_contain_text(str(report.documents["train"]))
-    expect(documents_table).to_contain_text("Dropped: exact duplicate")
-    expect(page.get_by_role("table", name=re.compile("by length"))).to_be_visible()
+    expect(documents_table).to_contain_text("Removed: exact duplicate")
+    expect(page.get_by_role("table", name=re.compile("by size"))).to_be_visible()
     [tokens] = [corpus.token_store(name).manifest for name in corpus.tokenizer_hashes()]
-    expect(page.get_by_role("table", name=re.compile("tokens a byte"))).to_contain_text(
+    expect(page.get_by_role("table", name=re.compile("bytes per token"))).to_contain_text(
         f"{tokens.tokens['train']:,}"
     )
 
@@ -116,30 +116,30 @@ def test_a_folder_becomes_a_corpus(page: Page, studio: RunningServer, documents:
     page.get_by_label("Search names and text").fill("nowhere to be found")
     expect(page.get_by_text("No document has “nowhere to be found”")).to_be_visible()
 
-    page.get_by_role("tab", name="Training rows").click()
-    page.get_by_label("Context", exact=True).select_option("128")
+    page.get_by_role("tab", name="Training sequences").click()
+    page.get_by_label("Sequence length", exact=True).select_option("128")
     first = page.get_by_role("article").first
-    expect(first).to_contain_text("128 tokens to predict")
+    expect(first).to_contain_text("128 tokens")
     assert page.get_by_role("article").count() == 3
     boundary = first.locator(".row-boundary").first
     expect(boundary).to_contain_text(re.compile(r"note-\d\d\.txt|twice\.txt"))
-    expect(boundary).to_contain_text(re.compile("document (begins|goes on)|whole document"))
+    expect(boundary).to_contain_text(re.compile("(start|end) of document|continued|whole document"))
     shown = first.locator(".row-document").first.inner_text()
     assert len(shown) > 20 and any(
         shown.strip()[:20] in path.read_text(encoding="utf-8")
         for path in (documents / "notes").glob("*.txt")
     )
-    page.get_by_role("button", name="Next rows").click()
-    expect(page.get_by_role("heading", name=re.compile("^Row 4"))).to_be_visible()
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(page.get_by_role("heading", name=re.compile("^Sequence 4"))).to_be_visible()
     assert "row=3" in page.url
-    page.get_by_label("Go to row").fill("2")
-    page.get_by_label("Go to row").press("Enter")
-    expect(page.get_by_role("heading", name=re.compile("^Row 2"))).to_be_visible()
+    page.get_by_label("Go to sequence").fill("2")
+    page.get_by_label("Go to sequence").press("Enter")
+    expect(page.get_by_role("heading", name=re.compile("^Sequence 2"))).to_be_visible()
     trained = int((corpus.documents.records["status"] == 0).nonzero()[0][0])
     page.get_by_label("Go to document").fill(str(trained + 1))
     page.get_by_label("Go to document").press("Enter")
     sought = page.locator(".row-part-sought")
-    expect(sought.first).to_contain_text(re.compile("document begins|whole document"))
+    expect(sought.first).to_contain_text(re.compile("start of document|whole document"))
 
 
 def _named(corpus: Corpus, words: str) -> int:
@@ -175,7 +175,7 @@ def test_files_are_uploaded(page: Page, studio: RunningServer, tmp_path: Path) -
     page.get_by_label("Validation split").fill("20")
     # More than the bounds allow is said at the field, and nothing is built.
     page.get_by_label("Reader processes").fill("0")
-    page.get_by_role("button", name="Build the corpus").click()
+    page.get_by_role("button", name="Build corpus").click()
     expect(page.get_by_label("Reader processes")).to_be_focused()
     expect(page.get_by_text("Use at least 1.")).to_be_visible()
     page.get_by_label("Reader processes").fill("2")
@@ -214,7 +214,7 @@ def test_a_project_is_uploaded_without_its_secrets_and_built_again(
     expect(page.locator(".uploads-total")).to_contain_text(f"{len(kept)} of {len(kept)} files")
     names = page.locator(".uploads-list .name").all_inner_texts()
     assert sorted(names) == sorted(kept)
-    note = page.get_by_text(re.compile("^Left aside: "))
+    note = page.get_by_text(re.compile("^Excluded: "))
     expect(note).to_contain_text(f"and {len(aside) - 5} more")
     # What is included is taken when it is added again.
     page.get_by_label("Include secrets").check()
@@ -226,16 +226,16 @@ def test_a_project_is_uploaded_without_its_secrets_and_built_again(
     expect(page.locator(".uploads-total")).to_contain_text(f"{total} of {total} files")
     page.get_by_label("Include secrets").uncheck()
     build_and_see_report(page, "project")
-    page.get_by_role("tab", name=re.compile(f"Left aside.*{len(secrets)}")).click()
+    page.get_by_role("tab", name=re.compile(f"Excluded.*{len(secrets)}")).click()
     expect(page.get_by_role("table")).to_contain_text("may contain secrets")
 
     # What was uploaded is kept with the corpus, and built from again with its options.
-    page.get_by_role("link", name="Build again…").click()
-    expect(page.get_by_label("From the same sources")).to_be_checked()
+    page.get_by_role("link", name="Rebuild…").click()
+    expect(page.get_by_label("Use the same sources")).to_be_checked()
     expect(page.locator("#same-sources-list")).to_contain_text(f"{total} uploaded files")
     page.get_by_label("Validation split").fill("20")
-    page.get_by_role("button", name="Build again").click()
-    page.get_by_role("link", name="Build again…").wait_for()
+    page.get_by_role("button", name="Rebuild").click()
+    page.get_by_role("link", name="Rebuild…").wait_for()
     folder = Workspace(studio.workspace).corpus("project")
     wait_for(lambda: open_corpus(folder).manifest.settings.validation == 0.2, "the second build")
     assert open_corpus(folder).manifest.report.source_files == len(kept)
@@ -271,7 +271,7 @@ def test_a_folder_is_dropped(page: Page, tmp_path: Path) -> None:
     expect(page.locator(".uploads-total")).to_contain_text("2 of 2 files")
     names = page.locator(".uploads-list .name").all_inner_texts()
     assert sorted(names) == ["box/a.txt", "box/in/a.txt"]
-    expect(page.get_by_text("The browser could not read box/secret")).to_be_visible()
+    expect(page.get_by_text("Your browser couldn't read box/secret")).to_be_visible()
     page.get_by_role("button", name="Remove all").click()
     expect(page.locator(".uploads")).to_have_count(0)
 
@@ -283,7 +283,7 @@ def test_a_build_survives_a_reload_and_is_cancelled(
     page.goto("/data?add=1")
     page.get_by_label("Name", exact=True).fill("cancelled")
     choose_folder(page, documents, "long")
-    page.get_by_role("button", name="Build the corpus").click()
+    page.get_by_role("button", name="Build corpus").click()
     with held_back(studio):
         job = page.locator(".job", has_text="Building the corpus cancelled")
         expect(job).to_be_visible()
@@ -305,7 +305,7 @@ def test_the_file_that_takes_long_is_named(page: Page, documents: Path) -> None:
     page.goto("/data?add=1")
     page.get_by_label("Name", exact=True).fill("slow")
     choose_folder(page, documents, "slow")
-    page.get_by_role("button", name="Build the corpus").click()
+    page.get_by_role("button", name="Build corpus").click()
     job = page.locator(".job", has_text="Building the corpus slow")
     named = r"reading.* of [0-9.]+ MB.* of 2 files; slow/enormous\.html takes \d+ s so far"
     expect(job).to_contain_text(re.compile(named, re.DOTALL))
@@ -315,15 +315,17 @@ def test_the_file_that_takes_long_is_named(page: Page, documents: Path) -> None:
 
 def test_what_is_missing_is_said_at_its_place(page: Page) -> None:
     page.goto("/data?add=1")
-    page.get_by_role("button", name="Build the corpus").click()
+    page.get_by_role("button", name="Build corpus").click()
     name = page.get_by_label("Name", exact=True)
     expect(name).to_have_attribute("aria-invalid", "true")
     expect(name).to_be_focused()
-    expect(name).to_have_accessible_description("Give the corpus a name.")
-    expect(page.get_by_text("Choose a folder or files, or upload some.")).to_be_visible()
+    expect(name).to_have_accessible_description("Enter a name for the corpus.")
+    expect(page.get_by_text("Select a folder or files, or upload some.")).to_be_visible()
     name.fill("domain")
-    page.get_by_role("button", name="Build the corpus").click()
-    expect(name).to_have_accessible_description(re.compile("There is a corpus named domain"))
+    page.get_by_role("button", name="Build corpus").click()
+    expect(name).to_have_accessible_description(
+        re.compile("A corpus named “domain” already exists")
+    )
 
 
 def test_another_folder_is_allowed_after_a_question(page: Page, tmp_path: Path) -> None:
@@ -339,8 +341,8 @@ def test_another_folder_is_allowed_after_a_question(page: Page, tmp_path: Path) 
     page.get_by_role("button", name="Add…").click()
     page.get_by_role("dialog").get_by_role("button", name="Add folder", exact=True).click()
     expect(page.get_by_role("option", name="inside")).to_be_visible()
-    page.get_by_role("button", name="Remove from the list").click()
-    page.get_by_role("dialog").get_by_role("button", name="Remove from the list").click()
+    page.get_by_role("button", name="Remove from list").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove from list").click()
     expect(page.get_by_role("option", name="inside")).to_have_count(0)
 
 
@@ -353,7 +355,7 @@ def test_a_corpus_is_deleted_after_a_question(
     write_documents(documents / "unwanted", seed=4)
     build_corpus(folder, [documents / "unwanted"])
     page.goto("/data/unwanted")
-    expect(page.get_by_text("Not tokenised for any model yet")).to_be_visible()
+    expect(page.get_by_text("Not tokenized for any model yet")).to_be_visible()
     page.get_by_role("button", name="Delete…").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     assert folder.exists()
@@ -376,11 +378,11 @@ def test_tokens_for_another_model(page: Page, studio: RunningServer, documents: 
     write_documents(documents / "later", seed=5)
     build_corpus(folder, [documents / "later"])
     page.goto("/data/later")
-    page.get_by_role("button", name="Tokenise for a model…").click()
+    page.get_by_role("button", name="Tokenize for a model…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Model").select_option(label="toy")
-    dialog.get_by_role("button", name="Tokenise").click()
-    expect(page.get_by_role("table", name=re.compile("tokens a byte"))).to_be_visible()
+    dialog.get_by_role("button", name="Tokenize").click()
+    expect(page.get_by_role("table", name=re.compile("bytes per token"))).to_be_visible()
     assert open_corpus(folder).tokenizer_hashes()
 
 
@@ -416,7 +418,7 @@ def test_cleaning_is_seen_before_and_after(
     build_and_see_report(page, "letters")
 
     cleaning = page.get_by_role("region", name="Cleaning")
-    expect(cleaning).to_contain_text("E-mail addresses")
+    expect(cleaning).to_contain_text("Email addresses")
     expect(cleaning).to_contain_text("each is kept once")
     expect(cleaning).to_contain_text("Public domain")
     expect(cleaning).to_contain_text("conversations, and so no documents: 1")

@@ -35,8 +35,8 @@ expect.set_options(timeout=PATIENCE * 1000)
 CLAIMS = {
     "better": "▼ better",
     "worse": "▲ worse",
-    "hardly": "hardly any change",
-    "unsure": "not sure",
+    "hardly": "negligible change",
+    "unsure": "inconclusive",
     "too little": "too little text",
 }
 
@@ -60,14 +60,14 @@ def test_a_base_and_two_checkpoints_on_two_corpora(lab: Lab, page: Page) -> None
     expect(page.get_by_role("button", name="Evaluate", exact=True)).to_be_disabled()
     choose_models(page)
     choose_corpora(page)
-    page.get_by_text("The same in a terminal").click()
+    page.get_by_text("Command line").click()
     expect(page.get_by_role("main")).to_contain_text(
         f"cpt-studio evaluate {' '.join(MODELS)} -c domain -c general"
     )
     # One new token in a window makes it slow enough to be looked at and to be broken off.
     page.get_by_text("Context length and stride").click()
     page.get_by_label("Stride", exact=False).fill("1")
-    jobs = page.get_by_role("region", name="Evaluations under way")
+    jobs = page.get_by_role("region", name="Running evaluations")
 
     start(page, "Evaluate")
     expect(jobs.get_by_role("progressbar")).to_have_attribute("max", re.compile(r"\d"))
@@ -83,7 +83,7 @@ def test_a_base_and_two_checkpoints_on_two_corpora(lab: Lab, page: Page) -> None
 
     page.get_by_label("Stride", exact=False).fill("")
     start(page, "Evaluate")
-    table = page.get_by_role("table", name="Bits per byte of each model on each set of text")
+    table = page.get_by_role("table", name="Bits per byte by model and text set")
     expect(table).to_be_visible()
     (report,) = lab.reports("evaluation")
     for model in report["result"]["models"]:
@@ -130,9 +130,9 @@ def test_a_former_evaluation_is_found_deleted_and_brought_back(lab: Lab, page: P
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     expect(table.get_by_text(re.compile("|".join(CLAIMS.values()))).last).to_be_visible()
     page.set_viewport_size({"width": 1366, "height": 900})
-    page.get_by_role("button", name="Change and ask again").click()
+    page.get_by_role("button", name="Edit and re-run").click()
     expect(page.get_by_role("checkbox", name=CORPORA[1], exact=True)).to_be_checked()
-    former = page.get_by_role("region", name="Former evaluations")
+    former = page.get_by_role("region", name="Past evaluations")
     expect(former.get_by_role("link")).to_have_count(1)
     page.get_by_role("tab", name="Results").click()
     results.get_by_role("button", name=re.compile("^Delete")).click()
@@ -165,7 +165,7 @@ def test_a_text_of_the_user_is_measured(lab: Lab, page: Page, tmp_path: Path) ->
 def test_a_point_between_base_and_trained_is_measured_and_saved(lab: Lab, page: Page) -> None:
     page.goto("/evaluate?view=merge&bytes=20000")
     choose_corpora(page)
-    jobs = page.get_by_role("region", name="Merges under way")
+    jobs = page.get_by_role("region", name="Running merges")
     expect_breaks_off(
         page,
         jobs,
@@ -173,7 +173,7 @@ def test_a_point_between_base_and_trained_is_measured_and_saved(lab: Lab, page: 
         lambda: lab.kill(programs.MERGE),
     )
     start(page, "Merge and measure")
-    figure = page.get_by_role("figure", name="What is kept and what is forgotten")
+    figure = page.get_by_role("figure", name="Gain vs. forgetting")
     expect(figure).to_be_visible()
     (report,) = lab.reports("merge")
     points = report["result"]["points"]
@@ -183,18 +183,18 @@ def test_a_point_between_base_and_trained_is_measured_and_saved(lab: Lab, page: 
         for name in CORPORA:
             value = f"{point['corpora'][name]['bits_per_byte']:.4f}"
             expect(drawing).to_have_attribute("aria-label", re.compile(re.escape(value)))
-    expect(figure).to_contain_text("Trained against base")
+    expect(figure).to_contain_text("Trained vs. base")
     page.get_by_role("radio", name=re.compile(r"^0\.75 of")).check()
     assert_accessible_in_all(page)
-    page.get_by_label(re.compile("as a model named")).fill("kept-most")
-    start(page, "Save as a model")
-    saved = page.get_by_text("The model kept-most is saved.").first
+    page.get_by_label(re.compile("^Save .* as$")).fill("kept-most")
+    start(page, "Save model")
+    saved = page.get_by_text("Saved kept-most.").first
     expect(saved).to_be_visible()
     assert (Workspace(lab.workspace.root).base_model("kept-most") / "config.json").is_file()
     models = lab.api("GET", "/api/evaluation/models")["models"]
     (kept,) = [model for model in models if model["reference"] == "kept-most"]
     assert kept["group"] == "Merged models"
-    page.get_by_role("link", name="Play with it").first.click()
+    page.get_by_role("link", name="Open in Playground").first.click()
     page.wait_for_url("**/playground?models=kept-most")
 
 
@@ -210,14 +210,14 @@ def test_questions_are_answered(lab: Lab, page: Page, tmp_path: Path) -> None:
     expect(page.get_by_role("main")).to_contain_text('"choices": [" Paris", " Rome"]')
     page.locator('input[type="file"]').set_input_files(file)
     expect(page.get_by_role("radio", name="quiz.jsonl")).to_be_checked()
-    jobs = page.get_by_role("region", name="Questions under way")
+    jobs = page.get_by_role("region", name="Running question sets")
     expect_breaks_off(
         page,
         jobs,
-        lambda: start(page, "Ask"),
+        lambda: start(page, "Run"),
         lambda: lab.kill(programs.QUESTIONS),
     )
-    start(page, "Ask")
+    start(page, "Run")
     table = page.get_by_role("table", name="Accuracy by model")
     expect(table).to_be_visible()
     (report,) = lab.reports("questions")

@@ -98,7 +98,7 @@ def test_a_page_of_text_in_the_colours_of_the_nats(lab: Lab, page: Page) -> None
     for (_, shown), (_, change) in zip(drawn, expected, strict=True):
         if min(abs(abs(change) - bound) for bound in CHANGE_BOUNDS) > 1e-3:
             assert class_of(change) in shown.split()
-    totals = page.get_by_role("table", name="Loss, perplexity and bits per byte")
+    totals = page.get_by_role("table", name="Loss, perplexity, and bits per byte")
     for label, figures in ((BASE, base), (LAST, last)):
         row = totals.get_by_role("row", name=label)
         expect(row).to_contain_text(f"{figures['bits_per_byte']:.4f}")
@@ -159,10 +159,10 @@ def test_documents_of_two_corpora_side_by_side(lab: Lab, page: Page) -> None:
         place.get_by_role("button", name="Choose from a corpus…").click()
         place.get_by_label("Corpus", exact=True).select_option(corpus)
         place.locator(".document-choice").first.click()
-        expect(place).to_contain_text(f"validation side of {corpus}")
+        expect(place).to_contain_text(f"validation split of {corpus}")
     load(page)
     start(page, "Score")
-    totals = page.get_by_role("table", name="Loss, perplexity and bits per byte")
+    totals = page.get_by_role("table", name="Loss, perplexity, and bits per byte")
     expect(totals.get_by_role("columnheader", name="Perplexity")).to_have_count(2)
     page.get_by_role("group", name="Text", exact=True).get_by_role("radio").nth(1).check()
     expect(page.locator(".heat-text [data-cell]").first).to_be_visible()
@@ -170,23 +170,23 @@ def test_documents_of_two_corpora_side_by_side(lab: Lab, page: Page) -> None:
 
 def test_a_suite_is_made_run_and_its_differences_marked(lab: Lab, page: Page) -> None:
     page.goto("/evaluate?view=suites")
-    expect(page.get_by_role("heading", name="No prompt suite yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="No prompt suites yet")).to_be_visible()
     assert_accessible_in_all(page)
     start(page, "New suite")
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Save the suite").click()
-    expect(dialog).to_contain_text("Give the suite a name.")
+    dialog.get_by_role("button", name="Save suite").click()
+    expect(dialog).to_contain_text("Enter a name for the suite.")
     dialog.get_by_label("Name").fill("basics")
-    dialog.get_by_label("Prompts, one a line").fill("\n".join([*PROMPTS, PAYLOADS[0]]))
+    dialog.get_by_label("Prompts, one per line").fill("\n".join([*PROMPTS, PAYLOADS[0]]))
     dialog.get_by_label("Max tokens").fill("12")
     assert_accessible_in_all(page)
-    dialog.get_by_role("button", name="Save the suite").click()
+    dialog.get_by_role("button", name="Save suite").click()
     expect(page.get_by_role("radio", name="basics")).to_be_checked()
     suite = read_suite(lab.workspace, "basics")
     assert suite.prompts == (*PROMPTS, PAYLOADS[0])
     assert suite.sampling.max_tokens == 12
     choose_models(page)
-    jobs = page.get_by_role("region", name="Suites under way")
+    jobs = page.get_by_role("region", name="Running suites")
     expect_breaks_off(
         page,
         jobs,
@@ -194,7 +194,7 @@ def test_a_suite_is_made_run_and_its_differences_marked(lab: Lab, page: Page) ->
         lambda: lab.kill(programs.SUITE),
     )
     start(page, "Run basics")
-    matrix = page.get_by_role("region", name="Prompts by models")
+    matrix = page.get_by_role("region", name="Outputs by model")
     expect(matrix).to_be_visible()
     (report,) = lab.reports("suite")
     rows = report["result"]["rows"]
@@ -202,13 +202,13 @@ def test_a_suite_is_made_run_and_its_differences_marked(lab: Lab, page: Page) ->
         prompt = matrix.get_by_role("article").nth(number)
         expect(prompt).to_contain_text(row["prompt"].strip())
         differ = sum(row["changed"])
-        expect(prompt.get_by_text("differs", exact=True)).to_have_count(differ)
+        expect(prompt.get_by_text("different", exact=True)).to_have_count(differ)
         for at, text in enumerate(row["texts"]):
             shown = prompt.locator("pre").nth(at).inner_text().replace("▸", "").replace("⊣", "")
             assert shown.strip() == text["text"].strip()
     assert any(any(row["changed"]) for row in rows)
     differing = sum(any(row["changed"]) for row in rows)
-    page.get_by_role("checkbox", name="Only prompts with differing texts").check()
+    page.get_by_role("checkbox", name="Only prompts with different outputs").check()
     expect(matrix.get_by_role("article")).to_have_count(differing)
     page.reload()
     expect(matrix.get_by_role("article")).to_have_count(differing)
@@ -223,21 +223,21 @@ def change_and_delete(lab: Lab, page: Page) -> None:
     dialog.get_by_role("checkbox", name="A box for each prompt").check()
     dialog.get_by_label("Prompt 1", exact=True).fill("class A:\n    def ")
     dialog.get_by_role("button", name="Remove prompt 3").click()
-    dialog.get_by_role("button", name="Save the suite").click()
+    dialog.get_by_role("button", name="Save suite").click()
     expect(dialog).to_have_count(0)
     assert read_suite(lab.workspace, "basics").prompts == ("class A:\n    def ", PROMPTS[1])
     page.get_by_role("button", name="Delete basics", exact=True).click()
-    expect(page.get_by_role("heading", name="No prompt suite yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="No prompt suites yet")).to_be_visible()
     page.keyboard.press("Control+z")
     expect(page.get_by_role("radio", name="basics")).to_be_visible()
     page.get_by_role("button", name="Delete basics", exact=True).click()
-    expect(page.get_by_role("heading", name="No prompt suite yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="No prompt suites yet")).to_be_visible()
 
 
 def test_samples_of_a_run_step_by_step(lab: Lab, page: Page) -> None:
     page.goto("/evaluate?view=suites")
     page.get_by_role("link", name=RUN, exact=True).click()
-    matrix = page.get_by_role("region", name="Prompts by steps")
+    matrix = page.get_by_role("region", name="Samples by step")
     expect(matrix.get_by_role("article")).to_have_count(len(PROMPTS))
     for step in (0, STEPS // 2, STEPS):
         expect(matrix.get_by_text(f"Step {step}", exact=True)).to_have_count(len(PROMPTS))

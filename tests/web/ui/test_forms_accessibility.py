@@ -36,12 +36,12 @@ def test_new_run(view: Page) -> None:
     assert_accessible(view)
     view.get_by_role("button", name="Import YAML…").click()
     view.get_by_label("YAML", exact=True).fill("nonsense: 1")
-    view.get_by_role("button", name="Take these settings").click()
+    view.get_by_role("button", name="Import", exact=True).click()
     expect(view.get_by_role("dialog").get_by_role("alert")).to_be_visible()
     assert_accessible(view)
     view.get_by_label("YAML", exact=True).fill(yaml.safe_dump(small_settings()))
-    view.get_by_role("button", name="Take these settings").click()
-    expect(view.get_by_text("of this machine's")).to_be_visible()
+    view.get_by_role("button", name="Import", exact=True).click()
+    expect(view.locator(".plan-share").first).to_be_visible()
     for group in view.locator(".group-toggle").all():
         group.click()
     for place in view.locator("main details > summary").all():
@@ -59,7 +59,7 @@ def test_the_steps_of_a_new_run(view: Page) -> None:
         expect(view.get_by_role("button", name="Start", exact=True)).to_be_in_viewport()
         assert_accessible(view)
         if step == "Training":
-            view.get_by_role("button", name="About Length").click()
+            view.get_by_role("button", name="About Training length").click()
             expect(view.get_by_text("An epoch is one pass over the domain corpora")).to_be_visible()
             assert_accessible(view)
             view.keyboard.press("Escape")
@@ -77,7 +77,7 @@ def test_data(view: Page) -> None:
     view.keyboard.press("Space")
     # Without the suggested name nothing is built: the form says what is missing.
     view.get_by_label("Name", exact=True).fill("")
-    view.get_by_role("button", name="Build the corpus").click()
+    view.get_by_role("button", name="Build corpus").click()
     assert_accessible(view)
     view.get_by_label("Add a folder…").fill("/usr")
     view.get_by_role("button", name="Add…").click()
@@ -87,12 +87,12 @@ def test_data(view: Page) -> None:
 
 def test_corpus(view: Page) -> None:
     view.goto("/data/domain")
-    expect(view.get_by_role("heading", name="Lengths")).to_be_visible()
+    expect(view.get_by_role("heading", name="Document sizes")).to_be_visible()
     assert_accessible(view)
-    view.get_by_role("tab", name="Training rows").click()
+    view.get_by_role("tab", name="Training sequences").click()
     # Long rows have documents that scroll, short ones do not.
     for context in ("2048", "128"):
-        view.get_by_label("Context", exact=True).select_option(context)
+        view.get_by_label("Sequence length", exact=True).select_option(context)
         expect(view.locator(".rows-view")).to_have_attribute("aria-busy", "false")
         expect(view.get_by_role("article").first).to_be_visible()
         assert_accessible(view)
@@ -103,7 +103,7 @@ def test_corpus(view: Page) -> None:
     view.locator(".document-line").first.click()
     expect(view.locator(".document-opened .preview-text")).to_be_visible()
     assert_accessible(view)
-    for button in ("Tokenise for a model…", "Delete…"):
+    for button in ("Tokenize for a model…", "Delete…"):
         view.get_by_role("button", name=button).click()
         expect(view.get_by_role("dialog")).to_be_visible()
         assert_accessible(view)
@@ -119,6 +119,6 @@ def test_settings(view: Page) -> None:
     view.goto("/settings")
     expect(view.get_by_role("region", name="About")).to_contain_text("available of")
     assert_accessible(view)
-    view.get_by_role("button", name="End all sessions…").click()
+    view.get_by_role("button", name="Sign out everywhere…").click()
     expect(view.get_by_role("dialog")).to_be_visible()
     assert_accessible(view)

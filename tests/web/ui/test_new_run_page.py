@@ -40,7 +40,7 @@ def import_settings(page: Page, tree: dict[str, object]) -> None:
     """Take settings into the form as YAML."""
     page.get_by_role("button", name="Import YAML…").click()
     page.get_by_label("YAML", exact=True).fill(yaml.safe_dump(tree))
-    page.get_by_role("button", name="Take these settings").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
@@ -76,7 +76,7 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     expect(page.get_by_text("Choose a base model and a corpus to start.")).to_be_visible()
     choose_model_and_corpora(page)
     expect(page.get_by_role("radio", name="toy")).to_have_accessible_description(
-        re.compile(r"35k parameters · 140 kB · llama · context 128.*no license named")
+        re.compile(r"35k parameters · 140 kB · llama · context 128.*no license given")
     )
     expect(page.get_by_role("radio", name="toy")).to_have_accessible_description(
         re.compile(r"Full good fit · .*LoRA good fit · .*QLoRA good fit · ")
@@ -94,8 +94,8 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     expect(plan_fact(page, "Steps")).to_contain_text("6")
     expect(plan_fact(page, "Tokens")).to_contain_text("per step")
     expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("OK")
-    expect(plan_fact(page, "Trained")).to_contain_text("parameters")
-    page.get_by_text("Chosen for you, and why").click()
+    expect(plan_fact(page, "Trainable")).to_contain_text("parameters")
+    page.get_by_text("Automatic settings and why").click()
     expect(page.locator(".plan-chosen")).to_contain_text("Not needed: the run fits without it.")
     machine = page.get_by_label("Plan for another machine")
     machine.fill("m3 pro 37gb")
@@ -103,14 +103,16 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     machine.fill("m3 pro 36gb")
     expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("on M3 Pro 36 GB, of")
     machine.fill("")
-    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("of this machine's")
+    expect(page.locator(".plan-share", has_text="Memory")).to_contain_text(
+        re.compile("of [0-9.]+ GB")
+    )
     page.get_by_role("button", name="Evaluation", exact=True).click()
     page.get_by_role("textbox", name="Tokens per evaluation").fill("500")
-    name = page.get_by_label("Name of the run")
+    name = page.get_by_label("Run name")
     expect(name).to_have_value("domain-toy-1")
     name.fill("first")
-    page.get_by_text("As a command line").click()
-    expect(page.get_by_label("As a command line")).to_contain_text(
+    page.get_by_text("Command line", exact=True).click()
+    expect(page.get_by_label("Command line", exact=True)).to_contain_text(
         re.compile("^cpt-studio train --name first --model toy .*--learning-rate 0.003")
     )
     page.get_by_role("button", name="Start", exact=True).click()
@@ -131,11 +133,11 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     page.goto(f"{FORM}&from=first")
     expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
     expect(page.get_by_label("Training length", exact=True)).to_have_value("6")
-    name = page.get_by_label("Name of the run")
+    name = page.get_by_label("Run name")
     expect(name).to_have_value("domain-toy-1")
     name.fill("first")
     expect(name).to_have_attribute("aria-invalid", "true")
-    expect(name).to_have_accessible_description(re.compile("There is a run named first"))
+    expect(name).to_have_accessible_description(re.compile("A run named “first” already exists"))
     make_it_fit(page)
 
 
@@ -181,23 +183,25 @@ def test_step_by_step_back_and_forth(page: Page, studio: RunningServer) -> None:
     presets.get_by_role("radio", name="Quick try").check()
     expect(length).to_have_value("50")
     length.fill("soon")
-    expect(presets).to_contain_text("your own settings")
+    expect(presets).to_contain_text("custom")
     # The plan and Start are in view in every step, and lead to what is wrong.
     bar = page.get_by_role("region", name="Plan and start")
     expect(bar.get_by_text("Fix 1 problem to start.")).to_be_in_viewport()
     page.go_back()
     page.wait_for_url("**/new?step=data")
-    expect(steps.get_by_role("button", name=re.compile("Training.*Needs a change"))).to_be_visible()
+    expect(
+        steps.get_by_role("button", name=re.compile("Training.*Needs attention"))
+    ).to_be_visible()
     bar.get_by_role("button", name="Start", exact=True).click()
     page.get_by_role("region", name="Fix these before starting").get_by_role("button").click()
     page.wait_for_url("**/new?step=training")
     expect(length).to_be_focused()
     expect(length).to_have_value("soon")
     length.fill("4 steps")
-    page.get_by_role("button", name="About Length").click()
+    page.get_by_role("button", name="About Training length").click()
     expect(page.get_by_text("An epoch is one pass over the domain corpora")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.get_by_role("button", name="About Length")).to_be_focused()
+    expect(page.get_by_role("button", name="About Training length")).to_be_focused()
     told = re.compile(r"^\d+ warnings")
     bar.get_by_role("button", name=told).click()
     page.wait_for_url("**/new?step=review")
@@ -215,7 +219,7 @@ def test_step_by_step_back_and_forth(page: Page, studio: RunningServer) -> None:
     expect(domain).to_be_focused()
     page.reload()
     steps.get_by_role("button", name=re.compile("Review")).click()
-    page.get_by_label("Name of the run").fill("by-steps")
+    page.get_by_label("Run name").fill("by-steps")
     bar.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url("**/runs/by-steps")
     directory = Workspace(studio.workspace).run("by-steps")
@@ -267,25 +271,25 @@ def test_a_field_and_its_run_agree_in_any_locale(
         rate.fill(typed)
         rate.blur()
         assert float(rate.input_value()) == meant
-        expect(page.locator(".copyable", has_text="As YAML").locator("pre")).to_contain_text(
+        expect(page.locator(".copyable", has_text="YAML").locator("pre")).to_contain_text(
             re.compile(rf"learning_rate: ({meant}|{meant:.1e})")
         )
     for label, typed, told in (
-        ("Learning rate", "1,000", "“1,000” can be read as 1000 or as 1. Write one of these."),
+        ("Learning rate", "1,000", "“1,000” could mean 1000 or 1. Enter one of these."),
         ("Learning rate", "0x10", "Enter a number above 0 and at most 1."),
         ("Learning rate", "--", "Enter a number above 0 and at most 1."),
-        ("Batch size", "1.000", "“1.000” can be read as 1000 or as 1. Write one of these."),
+        ("Batch size", "1.000", "“1.000” could mean 1000 or 1. Enter one of these."),
         ("Batch size", "2,5", "Enter a whole number from 1 to 65,536."),
-        ("Training length", "1,000", "“1,000” can be read as 1000 or as 1. Write one of these."),
+        ("Training length", "1,000", "“1,000” could mean 1000 or 1. Enter one of these."),
     ):
         field = page.get_by_label(label, exact=True)
         before = field.input_value()
         field.fill(typed)
         expect(field).to_have_accessible_description(re.compile(re.escape(told)))
         expect(field).to_have_value(typed)
-        expect(page.locator(".copyable", has_text="As YAML")).to_have_count(0)
+        expect(page.locator(".copyable", has_text="YAML")).to_have_count(0)
         field.fill(before)
-        expect(page.locator(".copyable", has_text="As YAML")).to_have_count(1)
+        expect(page.locator(".copyable", has_text="YAML")).to_have_count(1)
     context.close()
 
 
@@ -304,12 +308,12 @@ def test_a_fresh_link_begins_anew_and_a_reload_keeps_the_draft(page: Page) -> No
     expect(rate).to_have_value("")
     # The draft of before is offered, and goes on where it was.
     expect(page.get_by_role("region", name="Draft")).to_contain_text("toy on domain")
-    page.get_by_role("button", name="Continue the draft").click()
+    page.get_by_role("button", name="Continue draft").click()
     expect(rate).to_have_value("0.002")
     expect(page.get_by_role("region", name="Draft")).to_have_count(0)
     page.go_back()
     expect(rate).to_have_value("")
-    page.get_by_role("button", name="Discard it").click()
+    page.get_by_role("button", name="Discard").click()
     page.goto(f"{FORM}&model=toy")
     expect(page.get_by_role("region", name="Draft")).to_have_count(0)
     expect(page.get_by_role("radio", name=re.compile("^toy"))).to_be_checked()
@@ -321,14 +325,14 @@ def test_start_asks_before_what_cannot_fit(page: Page, studio: RunningServer) ->
     page.goto(FORM)
     data = small_settings()["data"] | {"sequence_length": 1_048_576}
     import_settings(page, small_settings(batch={"size": 65_536}, data=data))
-    page.get_by_label("Name of the run").fill("huge")
+    page.get_by_label("Run name").fill("huge")
     expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("Won't fit")
     page.get_by_role("button", name="Start", exact=True).click()
-    dialog = page.get_by_role("dialog", name="Start a run that does not fit?")
+    dialog = page.get_by_role("dialog", name="This run won't fit. Start anyway?")
     needed = page.locator(".plan-share", has_text="Memory").inner_text()
     for number in re.findall(r"[\d.,]+ [A-Z]B", needed):
         expect(dialog).to_contain_text(number)
-    dialog.get_by_role("button", name="Do not start").click()
+    dialog.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Make it fit…").click()
     fit = page.get_by_role("region", name="Make it fit")
     expect(fit.get_by_role("heading")).to_be_focused()
@@ -380,15 +384,15 @@ def test_a_click_on_start_waits_for_the_plan(page: Page, studio: RunningServer) 
     page.route("**/api/plan", lambda route: held.append(route))
 
     with page.expect_request("**/api/plan"):
-        page.get_by_label("Name of the run").fill("no such name!")
+        page.get_by_label("Run name").fill("no such name!")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_role("button", name="Starting…")).to_be_disabled()
     held.pop().continue_()
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
-    expect(page.get_by_text("The name needs a change.")).to_be_visible()
+    expect(page.get_by_text("Choose another name to start.")).to_be_visible()
 
     with page.expect_request("**/api/plan"):
-        page.get_by_label("Name of the run").fill("eager")
+        page.get_by_label("Run name").fill("eager")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_role("button", name="Starting…")).to_be_disabled()
     directory = Workspace(studio.workspace).run("eager")
@@ -402,7 +406,7 @@ def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:
     run = Workspace(studio.workspace).run("parent")
     page.goto(FORM)
     import_settings(page, small_settings(length="3 steps"))
-    page.get_by_label("Name of the run").fill("parent")
+    page.get_by_label("Run name").fill("parent")
     expect(plan_fact(page, "Steps")).to_contain_text("3")
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url("**/runs/parent")
@@ -416,8 +420,8 @@ def test_a_fork_changes_what_it_may(page: Page, studio: RunningServer) -> None:
     expect(page.get_by_role("textbox", name="Sequence length")).to_be_enabled()
     expect(page.get_by_role("radio", name=re.compile("^toy"))).to_be_disabled()
     page.get_by_label("Learning rate", exact=True).fill("0,001")
-    page.get_by_label("Name of the run").fill("child")
-    page.get_by_role("button", name="Start the fork").click()
+    page.get_by_label("Run name").fill("child")
+    page.get_by_role("button", name="Start fork").click()
     page.wait_for_url("**/runs/child")
     config = read_config(Workspace(studio.workspace).run("child"))
     assert config.parent is not None and config.parent.run == "parent"
@@ -438,7 +442,7 @@ def test_a_run_waits_in_the_queue(page: Page, studio: RunningServer) -> None:
     try:
         page.goto(FORM)
         import_settings(page, small_settings(length="2 steps"))
-        page.get_by_label("Name of the run").fill("patient")
+        page.get_by_label("Run name").fill("patient")
         expect(plan_fact(page, "Steps")).to_contain_text("2")
         expect(page.get_by_text("endless is training now.")).to_be_visible()
         page.get_by_role("button", name="Add to queue").click()
@@ -497,14 +501,14 @@ def test_advanced_shows_what_was_changed(page: Page) -> None:
     group.click()
     changed = page.locator(".group", has=group).get_by_role("listitem")
     expect(changed).to_have_text(
-        [re.compile("Optimizer.*muon.*instead of adamw"), re.compile("Beta 2.*0.99.*of 0.95")]
+        [re.compile("Optimizer.*muon.*default: adamw"), re.compile("Beta 2.*0.99.*default: 0.95")]
     )
     page.reload()
     expect(changed).to_have_count(2)
     page.get_by_role("button", name="Reset Beta 2 to 0.95").click()
     expect(changed).to_have_count(1)
     page.get_by_role("button", name="Start over").click()
-    expect(page.get_by_text("nothing changed")).to_be_visible()
+    expect(page.get_by_text("no changes")).to_be_visible()
 
 
 def test_yaml_out_and_in(page: Page, tmp_path: Path) -> None:
@@ -516,21 +520,21 @@ def test_yaml_out_and_in(page: Page, tmp_path: Path) -> None:
     import_settings(page, tree)
     expect(plan_fact(page, "Steps")).to_contain_text("12")
     expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.003")
-    written = shown_text(page, "As YAML")
+    written = shown_text(page, "YAML")
     assert parse_settings(yaml.safe_load(written)) == parse_settings(tree)
 
     page.get_by_role("button", name="Start over").click()
     expect(page.locator(".copyable")).to_have_count(0)
     (tmp_path / "run.yaml").write_text(written, encoding="utf-8")
     page.get_by_role("button", name="Import YAML…").click()
-    page.get_by_label("Or from a file").set_input_files(tmp_path / "run.yaml")
-    page.get_by_role("button", name="Take these settings").click()
+    page.get_by_label("Or choose a file").set_input_files(tmp_path / "run.yaml")
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(plan_fact(page, "Steps")).to_contain_text("12")
-    assert shown_text(page, "As YAML") == written
+    assert shown_text(page, "YAML") == written
 
     page.get_by_role("button", name="Import YAML…").click()
     page.get_by_label("YAML", exact=True).fill("model: {path: toy}\nnonsense: 1\n")
-    page.get_by_role("button", name="Take these settings").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
         "nonsense: Unknown field."
     )
@@ -547,7 +551,7 @@ def test_the_time_is_measured(page: Page) -> None:
 
 def test_names_are_text(page: Page, studio: RunningServer) -> None:
     page.goto(FORM)
-    name = page.get_by_label("Name of the run")
+    name = page.get_by_label("Run name")
     expect(name).to_be_visible()
     attack = "<img src=x onerror=alert(1)>"
     import_settings(page, small_settings(model={"path": attack}))
@@ -576,7 +580,7 @@ def test_an_empty_workspace_leads_on(
         expect(page.get_by_role("heading", name="No corpus yet")).to_be_visible()
         page.goto(FORM)
         expect(page.get_by_text("No models on this machine yet")).to_be_visible()
-        expect(page.get_by_text("There is no corpus yet.")).to_be_visible()
+        expect(page.get_by_text("No corpora yet.")).to_be_visible()
         page.get_by_text("Download a model", exact=True).click()
         words = page.get_by_label(re.compile("^Id of a model"))
         words.fill("small")

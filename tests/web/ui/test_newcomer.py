@@ -102,9 +102,9 @@ def test_from_a_folder_of_one_s_own_to_a_run(
     page.get_by_role("link", name="Add a corpus").click()
     choose_folder(page, documents, "manual")
     expect(page.get_by_label("Name", exact=True)).to_have_value("manual")
-    page.get_by_role("button", name="Build the corpus").click()
-    page.locator(".job").get_by_role("link", name="See its report").click()
-    page.get_by_role("link", name="Train on it").click()
+    page.get_by_role("button", name="Build corpus").click()
+    page.locator(".job").get_by_role("link", name="View report").click()
+    page.get_by_role("link", name="Train").click()
     page.get_by_role("radio", name=re.compile("demo-base")).check(timeout=LONG)
     start(page)
     # The menu of folders is no button that is pressed down; the folder's two keys are.

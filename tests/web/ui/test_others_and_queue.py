@@ -51,29 +51,29 @@ def test_a_process_of_others_is_watched_and_stopped_only_after_questions(
         page.goto("/runs")
         others = page.get_by_role("region", name="Other training on this machine")
         theirs = others.get_by_role("listitem").filter(has_text=f"process {process.pid}")
-        expect(others).to_contain_text("Not ours")
+        expect(others).to_contain_text("External")
         expect(theirs).to_contain_text("--adapter-path out")
         expect(theirs).to_contain_text(str(log))
 
         theirs.get_by_role("button", name="Watch…").click()
         dialog = page.get_by_role("dialog", name=f"Watch process {process.pid}?")
-        expect(dialog).to_contain_text("change nothing")
+        expect(dialog).to_contain_text("never changed")
         assert_accessible_in_all(page)
         if AXE.exists():
             assert violations(page) == []
-        dialog.get_by_role("button", name="Watch it").click()
+        dialog.get_by_role("button", name="Watch", exact=True).click()
         expect(theirs.get_by_role("figure")).to_be_visible()
 
         theirs.get_by_role("button", name="Stop…").click()
         assert_accessible_in_all(page)
-        page.get_by_role("button", name="Go on to stop it").click()
+        page.get_by_role("button", name="Continue").click()
         page.get_by_role("dialog", name="Are you sure?").get_by_role(
             "button", name="Cancel"
         ).click()
         expect(page.get_by_role("dialog")).to_have_count(0)
         assert process.poll() is None
         theirs.get_by_role("button", name="Stop…").click()
-        page.get_by_role("button", name="Go on to stop it").click()
+        page.get_by_role("button", name="Continue").click()
         page.get_by_role("button", name=f"Stop process {process.pid}").click()
         wait_for(lambda: process.poll() is not None, "the end of their process")
 
@@ -132,7 +132,7 @@ def test_runs_wait_in_the_queue_and_leave_it(page: Page) -> None:
     page.goto("/runs/second")
     expect(state).to_have_text(re.compile("Queued"))
     page.goto("/runs")
-    page.get_by_role("button", name="Continue the queue").click()
+    page.get_by_role("button", name="Resume queue").click()
     page.goto("/runs/second")
     expect(state).to_have_text("Completed")
     expect(page.get_by_role("button", name="Fork", exact=True)).to_be_visible()

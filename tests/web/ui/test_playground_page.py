@@ -54,14 +54,14 @@ def test_from_a_checkpoint_to_texts_side_by_side(lab: Lab) -> None:
     page.goto(f"/runs/{RUN}?tab=checkpoints")
     page.get_by_role("link", name=f"Test step-{STEPS:08d}").click()
     page.wait_for_url("**/playground?models=*")
-    chosen = page.get_by_role("list", name="Chosen models")
+    chosen = page.get_by_role("list", name="Selected models")
     expect(chosen.get_by_role("listitem")).to_have_text([re.compile(BASE), re.compile(LAST)])
     page.get_by_label(f"Step {STEPS // 2}").check()
     expect(chosen.get_by_role("listitem")).to_have_count(3)
     assert not lab.api("GET", "/api/inference")["running"], (
         "the page started the inference worker by itself"
     )
-    page.get_by_label("Text that the models go on from").fill(PROMPT)
+    page.get_by_label("Text to continue").fill(PROMPT)
     sampling = page.get_by_text("Sampling", exact=True)
     expect(sampling.locator("..")).to_contain_text(
         "Recommended for base models: temperature 0.8, top-p 0.95, repetition penalty 1.1"
@@ -75,7 +75,7 @@ def test_from_a_checkpoint_to_texts_side_by_side(lab: Lab) -> None:
     # What is needed is loaded by the one button.
     expect(page.get_by_role("region", name="Prompt")).to_contain_text("of weights first")
     page.get_by_role("button", name="Generate", exact=True).click()
-    expect(page.get_by_text("In memory", exact=True)).to_be_visible()
+    expect(page.get_by_text("Loaded", exact=True)).to_be_visible()
     expect_ended(page)
     folders = {
         BASE: lab.workspace.base_model(BASE),
@@ -88,9 +88,9 @@ def test_from_a_checkpoint_to_texts_side_by_side(lab: Lab) -> None:
         # mlx-lm drops the space between prompt and text.
         assert text_of(page, label).removeprefix(" ") == said
         expect(card(page, label)).to_contain_text(re.compile(r"24 tokens · .* tokens/s · first"))
-        expect(card(page, label)).to_contain_text("most tokens reached")
+        expect(card(page, label)).to_contain_text("token limit reached")
     assert text_of(page, BASE) != text_of(page, LAST)
-    expect(card(page, LAST)).to_contain_text(re.compile(f"(Departs|Differs) from {BASE}"))
+    expect(card(page, LAST)).to_contain_text(re.compile(f"Diverges from {BASE}"))
     expect(card(page, LAST).locator(".token-departs")).to_have_count(1)
     # The whole view is in the URL, and the models stay loaded.
     address = page.url
@@ -98,7 +98,7 @@ def test_from_a_checkpoint_to_texts_side_by_side(lab: Lab) -> None:
     assert "prompt=def" in address
     page.goto("/")
     page.goto(address)
-    expect(page.get_by_label("Text that the models go on from")).to_have_value(PROMPT)
+    expect(page.get_by_label("Text to continue")).to_have_value(PROMPT)
     generate(page)
     expect(card(page, LAST)).to_contain_text("24 tokens")
     page.close()
@@ -183,7 +183,7 @@ def test_what_follows_a_chosen_token_is_what_the_model_says(lab: Lab) -> None:
     expected = [*(piece["text"] for piece in pieces[:place]), chosen["text"]]
     assert text_of(page, LAST) == "".join([*expected, *(piece["text"] for piece in further)])
     # The tokens of the prompt are shown on demand.
-    page.get_by_text(re.compile("Tokens of the prompt")).click()
+    page.get_by_text(re.compile("Prompt tokens")).click()
     shown = card(page, LAST).locator(".token-list li")
     expect(shown).to_have_count(len(prompt["texts"][0]["prompt"]))
     page.close()
@@ -223,7 +223,7 @@ def test_the_history_stays_and_is_shown_again(lab: Lab) -> None:
     page.goto("/playground")
     entry.get_by_role("button", name=re.compile("^Show again")).click()
     assert {label: text_of(page, label) for label in (BASE, LAST)} == texts
-    expect(page.get_by_label("Text that the models go on from")).to_have_value("class Reader:")
+    expect(page.get_by_label("Text to continue")).to_have_value("class Reader:")
     assert "temperature=0.5" in page.url
     with page.expect_download() as download:
         page.get_by_role("button", name="Export JSON").click()
@@ -274,11 +274,11 @@ def test_a_server_that_was_started_again(lab: Lab) -> None:
     assert len(text_of(page, BASE)) > 10
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(notice).to_have_count(0)
-    expect(page.get_by_text("In memory", exact=True)).to_be_visible()
+    expect(page.get_by_text("Loaded", exact=True)).to_be_visible()
     page.get_by_role("button", name="Stop", exact=True).click()
     expect_ended(page)
     page.get_by_role("button", name="Unload").click()
-    expect(page.get_by_text("In memory", exact=True)).to_have_count(0)
+    expect(page.get_by_text("Loaded", exact=True)).to_have_count(0)
     assert not lab.api("GET", "/api/inference")["running"]
     page.close()
 
@@ -291,7 +291,7 @@ def test_chat_where_there_is_a_template(lab: Lab) -> None:
     # It folds by itself once the models are known to be in memory.
     expect(choice).to_have_js_property("open", False)
     choice.locator("> summary").click()
-    page.get_by_role("button", name=f"Leave out {BASE}", exact=True).click()
+    page.get_by_role("button", name=f"Remove {BASE}", exact=True).click()
     page.get_by_role("radio", name="Chat").check()
     page.get_by_label("System prompt").fill("Be short.")
     page.get_by_label("Message", exact=True).fill("What is a list?")
@@ -319,21 +319,21 @@ def test_payloads_are_text(lab: Lab) -> None:
     page.add_init_script("window.pwned = () => { window.wasPwned = true; };")
     page.reload()
     prompt = "\n".join(PAYLOADS)
-    page.get_by_label("Text that the models go on from").fill(prompt)
-    page.get_by_label("Text that the models go on from").blur()
+    page.get_by_label("Text to continue").fill(prompt)
+    page.get_by_label("Text to continue").blur()
     generate(page)
     expect(card(page, BASE).locator(".prompt-end")).to_contain_text(PAYLOADS[-1][:10])
-    page.get_by_text(re.compile("Tokens of the prompt")).click()
+    page.get_by_text(re.compile("Prompt tokens")).click()
     page.reload()
     # Too long for the URL: it is kept in this tab.
-    expect(page.get_by_label("Text that the models go on from")).to_have_value(prompt)
+    expect(page.get_by_label("Text to continue")).to_have_value(prompt)
     assert "prompt=" not in page.url
     history = page.get_by_role("region", name="History")
     expect(history).to_contain_text(PAYLOADS[0])
     history.get_by_role("button", name=re.compile("^Show again")).first.click()
     expect(card(page, BASE)).to_be_visible()
     page.goto(f"/playground?models=<img src=x onerror=pwned()>,{BASE}")
-    expect(page.get_by_role("main")).to_contain_text("not there any more")
+    expect(page.get_by_role("main")).to_contain_text("no longer available")
     assert not page.evaluate("() => window.wasPwned === true")
     assert page.locator("main :is(iframe, object, embed, video, audio, marquee)").count() == 0
     page.close()
@@ -348,10 +348,10 @@ def test_accessible_with_everything_open(lab: Lab) -> None:
         spoken + "'[role=status]'), {childList: true, characterData: true, subtree: true}); }"
     )
     generate(page)
-    assert page.evaluate("() => window.said") == ["Writing 3 texts.", "3 texts ended."]
+    assert page.evaluate("() => window.said") == ["Generating 3 outputs.", "3 outputs finished."]
     page.get_by_text("Sampling", exact=True).click()
     page.get_by_text(re.compile("^Models")).first.click()
-    page.get_by_text(re.compile("Tokens of the prompt")).first.click()
+    page.get_by_text(re.compile("Prompt tokens")).first.click()
     card(page, LAST).locator(".lane .token").nth(7).click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert_accessible_in_all(page)
@@ -361,6 +361,6 @@ def test_accessible_with_everything_open(lab: Lab) -> None:
     page.get_by_role("button", name="Delete all…").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert_accessible_in_all(page)
-    page.get_by_role("button", name="Delete the history").click()
+    page.get_by_role("button", name="Delete history").click()
     expect(page.get_by_text("What you generate is kept here")).to_be_visible()
     page.close()

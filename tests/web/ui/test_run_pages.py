@@ -128,9 +128,11 @@ def test_the_list_is_filtered_sorted_and_pinned_by_the_url(page: Page) -> None:
     page.get_by_role("link", name="Compare 2 runs").click()
     expect(page).to_have_url(re.compile("/compare"))
     expect(chart(page, "Training loss")).to_contain_text("beta (baseline)")
-    differing = page.get_by_role("table", name="Settings that differ")
+    differing = page.get_by_role("table", name="Different settings")
     expect(differing.get_by_role("row", name=re.compile("optimizer.learning_rate"))).to_be_visible()
-    expect(page.get_by_role("table", name="Numbers of the runs")).to_contain_text("Domain, best")
+    expect(page.get_by_role("table", name="Metrics by run")).to_contain_text(
+        "Domain validation, best"
+    )
 
 
 def test_several_runs_are_tagged_deleted_and_brought_back(page: Page, workspace: Workspace) -> None:
@@ -169,7 +171,7 @@ def test_several_runs_are_tagged_deleted_and_brought_back(page: Page, workspace:
     page.get_by_role("dialog", name="Delete 2 runs?").get_by_role("button", name="Delete").click()
     notes = page.locator(".toasts")
     expect(notes).to_contain_text("2 runs deleted.")
-    expect(table).to_contain_text("No run matches the filter")
+    expect(table).to_contain_text("No runs match the filters")
     assert not workspace.run("one").exists()
     page.get_by_role("button", name="Undo").click()
     expect(notes).to_contain_text("2 runs restored.")
@@ -330,8 +332,8 @@ def test_a_lost_connection_is_spoken_and_a_first_one_is_not(page: Page) -> None:
     sockets[-1].close()
     page.wait_for_function("() => window.said.length > 1")
     assert page.evaluate("() => window.said") == [
-        "The connection to the server is lost; reconnecting.",
-        "Connected again.",
+        "Connection lost. Reconnecting…",
+        "Reconnected.",
     ]
     expect(status).to_contain_text("Live")
 
@@ -400,15 +402,15 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     dialog = page.get_by_role("dialog", name="Fork waiting")
     assert_accessible_in_all(page)
     dialog.get_by_label("New run name").fill("waiting")
-    dialog.get_by_role("button", name="Start the fork").click()
+    dialog.get_by_role("button", name="Start fork").click()
     expect(dialog.get_by_role("alert")).to_be_visible()
     dialog.get_by_label("New run name").fill("branch")
     rate = dialog.get_by_label("Learning rate")
     rate.fill("1,000")
-    dialog.get_by_role("button", name="Start the fork").click()
-    expect(rate).to_have_accessible_description(re.compile("can be read as 1000 or as 1"))
+    dialog.get_by_role("button", name="Start fork").click()
+    expect(rate).to_have_accessible_description(re.compile("could mean 1000 or 1"))
     rate.fill("0,0005")
-    dialog.get_by_role("button", name="Start the fork").click()
+    dialog.get_by_role("button", name="Start fork").click()
     expect(page).to_have_url(re.compile("/runs/branch$"))
     assert run_files.read_config(workspace.run("branch")).settings.optimizer.learning_rate == 0.0005
     expect(state).to_have_text("Completed")

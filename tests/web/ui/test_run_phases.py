@@ -158,7 +158,7 @@ def test_what_the_page_says_is_what_the_trainer_does(browser: Browser, watched: 
         for worker in [*server.workers(), psutil.Process(server.process.pid)]:
             worker.kill()
         server.process.wait(PATIENCE)
-        expect(page.get_by_text("does not answer").first).to_be_visible()
+        expect(page.get_by_text("Can't reach the CPT Studio server").first).to_be_visible()
     # It goes on without a server, and is frozen in another phase while nobody looks.
     second.resume()
     later = watched.freeze(second, lambda phase: phase.name == "evaluating")

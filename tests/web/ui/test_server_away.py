@@ -33,15 +33,15 @@ def test_pages_opened_while_the_server_is_away_recover_by_themselves(
         page.get_by_role("heading", level=1).first.wait_for()
         page.goto("/data?add=1")
         page.get_by_role("option", name="enormous.html").click()
-        page.get_by_role("button", name="Build the corpus").click()
+        page.get_by_role("button", name="Build corpus").click()
         job = page.locator(".job")
         expect(job).to_contain_text("reading", timeout=PATIENCE * 1000)
     # The server is gone: pages are opened within the page that is there.
     for title in PAGES:
         page.get_by_role("navigation").get_by_role("link", name=title, exact=True).click()
-        page.get_by_text("does not answer").first.wait_for()
+        page.get_by_text("Can't reach the CPT Studio server").first.wait_for()
     page.get_by_role("navigation").get_by_role("link", name="Settings", exact=True).click()
-    problems = page.get_by_role("main").get_by_text("does not answer")
+    problems = page.get_by_role("main").get_by_text("Can't reach the CPT Studio server")
     expect(problems.first).to_be_visible()
     with running_server(tmp_path, "--no-detect", port=port):
         expect(problems).to_have_count(0, timeout=PATIENCE * 1000)
@@ -53,9 +53,9 @@ def test_pages_opened_while_the_server_is_away_recover_by_themselves(
         expect(job).to_have_count(0)
         for title in PAGES:
             page.get_by_role("navigation").get_by_role("link", name=title, exact=True).click()
-            expect(page.get_by_role("main").get_by_text("does not answer")).to_have_count(
-                0, timeout=PATIENCE * 1000
-            )
+            expect(
+                page.get_by_role("main").get_by_text("Can't reach the CPT Studio server")
+            ).to_have_count(0, timeout=PATIENCE * 1000)
     context.close()
 
 
@@ -99,7 +99,7 @@ def test_a_single_file_or_answer_that_got_lost_is_asked_for_again(
         page.route("**/pages/playground.js", lose_once)
         page.route("**/api/evaluation/models", lose_once)
         page.goto("/playground")
-        expect(page.get_by_text("There is no model on this machine yet")).to_be_visible(
+        expect(page.get_by_text("No models on this machine yet")).to_be_visible(
             timeout=PATIENCE * 1000
         )
         assert len(lost) == 2, lost

@@ -21,7 +21,7 @@ def looked_at(page: Page) -> None:
 
 def test_the_sidebar_folds_and_that_is_remembered(page: Page) -> None:
     page.goto("/settings")
-    fold = page.get_by_role("button", name="Names in the sidebar")
+    fold = page.get_by_role("button", name="Sidebar labels")
     expect(fold).to_have_attribute("aria-expanded", "true")
     expect(page.get_by_role("group", name="Status")).to_contain_text("Memory")
     fold.click()
@@ -56,10 +56,10 @@ def test_a_phone_has_a_bar_with_a_menu(page: Page) -> None:
 
 def test_paper_has_neither_navigation_nor_buttons(page: Page) -> None:
     page.goto("/data/domain")
-    expect(page.get_by_role("link", name="Train on it")).to_be_visible()
+    expect(page.get_by_role("link", name="Train")).to_be_visible()
     page.emulate_media(media="print")
-    expect(page.get_by_role("heading", name="Lengths")).to_be_visible()
-    for hidden in (page.get_by_role("navigation"), page.get_by_role("link", name="Train on it")):
+    expect(page.get_by_role("heading", name="Document sizes")).to_be_visible()
+    for hidden in (page.get_by_role("navigation"), page.get_by_role("link", name="Train")):
         expect(hidden).to_have_count(0)
     assert page.locator("button:visible").count() == 0
 
@@ -67,7 +67,7 @@ def test_paper_has_neither_navigation_nor_buttons(page: Page) -> None:
 def test_an_address_that_leads_nowhere_has_a_page(page: Page) -> None:
     answer = page.goto("/nowhere/at/all")
     assert answer is not None and answer.status == 404
-    expect(page.get_by_role("heading", name=re.compile("no such page"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("Page not found"))).to_be_visible()
     looked_at(page)
     page.get_by_role("link", name="Home").click()
     expect(page.get_by_role("heading", name="Home", level=1)).to_be_visible()

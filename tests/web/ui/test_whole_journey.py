@@ -134,16 +134,16 @@ def build_the_corpus(journey: Journey, page: Page) -> None:
     page.get_by_role("link", name="Add a corpus").click()
     page.get_by_label("Name", exact=True).fill("manual")
     choose_folder(page, journey.documents, "manual")
-    page.get_by_role("button", name="Build the corpus").click()
+    page.get_by_role("button", name="Build corpus").click()
     job = page.locator(".job", has_text="Building the corpus manual")
-    job.get_by_role("link", name="See its report").click()
+    job.get_by_role("link", name="View report").click()
     expect(page.get_by_role("heading", name="manual", level=1)).to_be_visible()
 
 
 def start_the_run(page: Page) -> None:
-    page.get_by_role("link", name="Train on it").click()
+    page.get_by_role("link", name="Train").click()
     page.get_by_role("radio", name=re.compile("demo-base")).check()
-    page.get_by_role("radio", name="All on one page").check()
+    page.get_by_role("radio", name="Single page").check()
     page.get_by_role("button", name="Import YAML…").click()
     settings = (
         "model: {path: demo-base}\n"
@@ -155,11 +155,11 @@ def start_the_run(page: Page) -> None:
         "checkpoints: {every: 5000 steps}\n"
     )
     page.get_by_label("YAML", exact=True).fill(settings)
-    page.get_by_role("button", name="Take these settings").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator(".plan-fact", has_text="Steps").first).to_contain_text("20,000")
-    page.get_by_label("Name of the run").fill("journey")
-    expect(page.get_by_label("Name of the run")).to_have_value("journey")
+    page.get_by_label("Run name").fill("journey")
+    expect(page.get_by_label("Run name")).to_have_value("journey")
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url("**/runs/journey")
 
@@ -201,7 +201,7 @@ def test_from_a_folder_to_a_deleted_fork(journey: Journey) -> None:
     before = last_seq(page)
     journey.kill()
     expect(page.get_by_role("group", name="Status")).to_contain_text(
-        re.compile("Reconnecting|No server")
+        re.compile("Reconnecting|Disconnected")
     )
     written = len(journey.rows("journey"))
     wait_for(lambda: len(journey.rows("journey")) > written + 2, "training without the server")
@@ -233,14 +233,14 @@ def fork_compare_and_delete(journey: Journey, page: Page) -> None:
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("New run name").fill("second")
     dialog.get_by_label("Learning rate").fill("1e-5")
-    dialog.get_by_role("button", name="Start the fork").click()
+    dialog.get_by_role("button", name="Start fork").click()
     page.wait_for_url("**/runs/second")
     run_state(page, "Running")
     wait_for_more_rows(page, 3)
     stop_and_save(page)
 
     page.goto("/compare?runs=journey,second")
-    expect(page.get_by_role("table", name="Numbers of the runs")).to_be_visible()
+    expect(page.get_by_role("table", name="Metrics by run")).to_be_visible()
     expect(page.get_by_role("main")).to_contain_text("learning_rate")
     expect(page.locator("figure[data-points]").first).not_to_have_attribute("data-points", "0")
 

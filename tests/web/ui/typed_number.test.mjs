@@ -14,7 +14,7 @@ for (const [text, options, meant] of cases) {
       assert.match(problem, /^Enter a /);
     } else if (Array.isArray(meant)) {
       assert.equal(number, null);
-      assert.ok(problem.includes(`as ${meant[0]} or as ${meant[1]}.`), problem);
+      assert.ok(problem.includes(`could mean ${meant[0]} or ${meant[1]}.`), problem);
     } else {
       assert.equal(problem, "");
       assert.equal(number, meant);

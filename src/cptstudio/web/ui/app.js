@@ -67,10 +67,9 @@ const pageOf = (path) => PAGES.find((page) =>
 
 function Intercepted() {
   return h("div", { class: "notice notice-bad", role: "alert" },
-    h("div", {}, h("h2", {}, "Another program stands between this page and your server"),
-      h("p", {}, "It left a service worker when it answered at this address, and would see everything that this page "
-        + "sends, so nothing is sent. The worker was removed: close the other tabs of this address, then reload this "
-        + "page.")));
+    h("div", {}, h("h2", {}, "Another program is intercepting this page"),
+      h("p", {}, "A service worker left at this address by another program could read everything this page sends, so "
+        + "nothing was sent. The worker has been removed. Close other tabs at this address, then reload.")));
 }
 
 /** What keeps the whole page from being of use. */
@@ -79,24 +78,24 @@ function Banner() {
   if (session.value === "ended") {
     return h("div", { class: "banner" },
       h("div", { class: "notice notice-warn", role: "alert" },
-        h("div", {}, h("h2", {}, "This session has ended"),
-          h("p", {}, "Training continues, and what you typed is still here."), h(SignInForm, {}))));
+        h("div", {}, h("h2", {}, "You've been signed out"),
+          h("p", {}, "Training continues, and nothing you typed is lost."), h(SignInForm, {}))));
   }
   if (stranger.value) {
     return h("div", { class: "banner" },
       h("div", { class: "notice notice-bad", role: "alert" },
-        h("div", {}, h("h2", {}, "Another program answers at this address"),
-          h("p", {}, "It cannot prove that it is your CPT Studio, so nothing is sent to it. Start your server again; "
-            + "this page connects by itself once it answers. If it is your server with another workspace or a new "
-            + "token, sign in again."),
+        h("div", {}, h("h2", {}, "A different program is running at this address"),
+          h("p", {}, "It couldn't prove that it is your CPT Studio, so nothing was sent to it. Restart your server, "
+            + "and "
+            + "this page reconnects automatically. If you switched workspaces or changed the token, sign in again."),
           h(SignInForm, {}))));
   }
   if (connection.value.state === "offline") {
     return h("div", { class: "banner" },
       h("div", { class: "notice notice-bad", role: "alert" },
-        h("div", {}, h("h2", {}, "CPT Studio's server does not answer"),
-          h("p", {}, "Runs go on without it. Start it again with the same command; this page connects by itself and "
-            + "fetches what it missed."))));
+        h("div", {}, h("h2", {}, "Can't reach the CPT Studio server"),
+          h("p", {}, "Runs continue without it. Start the server again with the same command; this page reconnects and "
+            + "catches up automatically."))));
   }
   return null;
 }
@@ -104,18 +103,18 @@ function Banner() {
 /** @param {{error: any, again: () => void}} props */
 function Broken({ error, again }) {
   return h("div", { class: "stack" },
-    h("h1", {}, "This page failed"),
+    h("h1", {}, "Something went wrong"),
     h(Problem, { error, retry: again }),
-    h("p", { class: "muted" }, "Nothing happened to your runs. ", h("a", { href: "/runs" }, "Go to the runs.")));
+    h("p", { class: "muted" }, "Your runs are not affected. ", h("a", { href: "/runs" }, "Go to Runs")));
 }
 
 function NotFound() {
   return h("div", { class: "not-found" },
     h("p", { class: "not-found-number", "aria-hidden": "true" }, "404"),
-    h("h1", {}, "There is no such page"),
-    h("p", { class: "muted" }, "The address may be mistyped, or what was there was deleted."),
+    h("h1", {}, "Page not found"),
+    h("p", { class: "muted" }, "The address may be mistyped, or the page may have been deleted."),
     h("p", { class: "row" }, h(Button, { kind: "primary", icon: "home", href: "/" }, "Home"),
-      h(Button, { icon: "runs", href: "/runs" }, "All runs")));
+      h(Button, { icon: "runs", href: "/runs" }, "Go to Runs")));
 }
 
 const RELOADED = "cpt-studio.reloaded";
@@ -187,7 +186,7 @@ function App() {
     return session.value === "ended" ? h(SignInPage, {}) : h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
   }
   return [
-    h("a", { class: "skip", href: "#main", key: "skip" }, "Skip to the content"),
+    h("a", { class: "skip", href: "#main", key: "skip" }, "Skip to content"),
     h("div", { class: "shell", key: "shell" },
       h(Sidebar, { places: PLACES, area: page && areaOf(page) }),
       h("div", { class: "content" },
@@ -206,7 +205,7 @@ function announceConnection() {
     // A page that is still connecting for the first time has lost nothing.
     const connected = state === "live" || (state === "reconnecting" && !since);
     if (connected !== connectedBefore) {
-      announce(connected ? "Connected again." : "The connection to the server is lost; reconnecting.");
+      announce(connected ? "Reconnected." : "Connection lost. Reconnecting…");
     }
     connectedBefore = connected;
   });

@@ -48,7 +48,7 @@ export const copying = (text) => async (/** @type {Event} */ event) => {
     toast("Copied.");
   } catch {
     if (shown) getSelection()?.selectAllChildren(shown);
-    toast(`The browser does not allow copying here${shown ? ": the text is selected, copy it by keyboard" : ""}.`,
+    toast(`Your browser blocked copying${shown ? ". The text is selected; copy it with the keyboard" : ""}.`,
       "bad");
   }
 };
@@ -68,7 +68,7 @@ export function Announcements() {
           h("span", {}, note.text),
           note.action && h(Button, { small: true, icon: "undo", onClick: note.action.run,
             title: note.action.keys }, note.action.words),
-          h(Button, { kind: "quiet", small: true, icon: "close", "aria-label": "Close this note",
+          h(Button, { kind: "quiet", small: true, icon: "close", "aria-label": "Dismiss",
             onClick: () => close(note.id) })))),
   ];
 }

@@ -81,7 +81,7 @@ function DataTable({ table, title }) {
   const rows = table.rows.slice(-MOST_TABLE_ROWS);
   return h("div", { class: "chart-table", tabIndex: 0, role: "group", "aria-label": `${title} as a table` },
     table.rows.length > rows.length && h("p", { class: "hint" },
-      `The last ${rows.length} of ${table.rows.length} points.`),
+      `Last ${rows.length} of ${table.rows.length} points.`),
     h("table", { class: "table" },
       h("caption", { class: "visually-hidden" }, title),
       h("thead", {},
@@ -142,7 +142,7 @@ export function Chart(props) {
     plot.current?.cursor(at);
   };
   const spoken = cursor == null
-    ? "No point chosen"
+    ? "No point selected"
     : `${x.title} ${x.format(cursor)}: ${shown.filter((line) => !line.hidden).map((line) => {
       const found = valueAt(line, cursor);
       return `${line.label} ${found ? y.format(found.y) : "no value"}`;

@@ -37,7 +37,7 @@ export function CreateDemo({ kind = "plain", made }) {
     job?.state === "done"
       ? h(Button, { kind, icon: "play", href: DEMO_RUN }, "Set up the demo run")
       : h(Button, { kind, icon: "plus", busy: busy || active, onClick: create },
-        active ? "Creating the demo workspace…" : "Create the demo workspace"),
+        active ? "Creating demo workspace…" : "Create demo workspace"),
     active && h(JobProgress, { job }),
     !active && job?.state === "failed" && h(Problem, { error: { message: job.error, problems: job.problems } }),
     error !== null && h(Problem, { error }));

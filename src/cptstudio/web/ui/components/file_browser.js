@@ -52,8 +52,8 @@ export function FileBrowser({ chosen = [], toggle, preview, opened }) {
     if (root === null) return;
     const sure = await confirm({
       title: "Remove this folder from the list?",
-      body: `CPT Studio will no longer list ${root.path}. Nothing in it is changed or deleted.`,
-      confirm: "Remove from the list",
+      body: `CPT Studio will no longer list ${root.path}. Its files are not changed or deleted.`,
+      confirm: "Remove from list",
     });
     if (sure) await del(`/api/roots/${encodeURIComponent(root.id)}`).then((answer) => {
       void open(null, "");
@@ -63,10 +63,10 @@ export function FileBrowser({ chosen = [], toggle, preview, opened }) {
   return h("div", { class: "browser" },
     h("div", { class: "browser-bar" },
       listing !== null && listing.roots.length > 0 && h(Fragment, {},
-        h("label", { for: "browser-root" }, "In"),
+        h("label", { for: "browser-root" }, "Folder"),
         h(Select, { id: "browser-root", value: listing.root ?? "", onChoose: (one) => open(one, ""),
           choices: listing.roots.map((one) => [one.id, one.label]) }),
-        root?.removable && h(Button, { small: true, onClick: remove }, "Remove from the list"))),
+        root?.removable && h(Button, { small: true, onClick: remove }, "Remove from list"))),
     error !== null && h(Problem, { error }),
     listing !== null && root !== null && h(Entries, { key: root.id, listing, root, chosen, toggle, preview,
       open: (path) => open(root.id, path) }),
@@ -129,18 +129,18 @@ function Entries({ listing, root, chosen, toggle, preview, open }) {
     }
   };
   return h(Fragment, {},
-    h("nav", { class: "browser-path", "aria-label": "Folder shown" },
+    h("nav", { class: "browser-path", "aria-label": "Current folder" },
       h("button", { type: "button", class: "crumb", onClick: () => open("") }, root.label || root.path),
       parts.map((part, index) => h(Fragment, { key: index }, h("span", { "aria-hidden": "true" }, "/"),
         h("button", { type: "button", class: "crumb", "aria-current": index === parts.length - 1 ? "true" : undefined,
           onClick: () => open(parts.slice(0, index + 1).join("/")) }, part))),
       toggle && h(Button, { small: true, onClick: () => toggle(here) },
-        isChosen(here) ? "Remove this folder" : "Choose this whole folder")),
+        isChosen(here) ? "Remove this folder" : "Select this folder")),
     h("p", { id: "browser-keys", class: "hint" }, toggle
-      ? "Arrow keys move, Enter opens a folder, Space chooses, Backspace goes up."
+      ? "Arrow keys move, Enter opens a folder, Space selects, Backspace goes up."
       : "Arrow keys move, Enter opens a folder, Backspace goes up."),
     h("ul", { class: "browser-list", role: "listbox", tabIndex: 0, ref: list, onKeyDown,
-        "aria-label": `Entries of ${here.shown}`, "aria-multiselectable": toggle ? "true" : undefined,
+        "aria-label": `Contents of ${here.shown}`, "aria-multiselectable": toggle ? "true" : undefined,
         "aria-describedby": "browser-keys",
         "aria-activedescendant": current === undefined ? undefined : `entry-${active}` },
       listing.entries.map((entry, index) => h(EntryRow, { key: entry.name, entry, index, active: index === active,
@@ -151,7 +151,7 @@ function Entries({ listing, root, chosen, toggle, preview, open }) {
       h(Button, { small: true, onClick: () => preview(sourceOf(current)) }, `Preview ${current.name}`)),
     listing.entries.length === 0 && h("p", { class: "empty-note" }, "This folder is empty."),
     listing.truncated && h("p", { class: "hint" },
-      "The folder has more entries than can be listed. Choose the whole folder, or one of its folders."));
+      "This folder has too many items to list. Select the whole folder or one of its subfolders."));
 }
 
 /**
@@ -180,8 +180,8 @@ function AddRoot({ suggestions, added }) {
   const add = async (folder) => {
     const sure = await confirm({
       title: "Let CPT Studio read this folder?",
-      body: `This page will be able to list and read the files in ${folder} and the folders inside it. It never `
-        + "writes there.",
+      body: `CPT Studio will be able to list and read files in ${folder} and its subfolders. It never writes `
+        + "there.",
       confirm: "Add folder",
     });
     if (!sure) return;
@@ -205,6 +205,6 @@ function AddRoot({ suggestions, added }) {
         "aria-describedby": "new-root-problem",
         onInput: withValue(setPath) }),
       h(Button, { type: "submit", disabled: path.trim() === "",
-        title: path.trim() === "" ? "Enter a folder first." : undefined }, "Add…")),
+        title: path.trim() === "" ? "Enter a folder path first." : undefined }, "Add…")),
     h("div", { id: "new-root-problem" }, error !== null && h(Problem, { error })));
 }

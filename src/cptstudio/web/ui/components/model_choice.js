@@ -129,25 +129,25 @@ export function ModelChoice({ models, error, reload, chosen, onChange, most, leg
   const groups = grouped(models);
   return h("fieldset", { class: "tested-choice" },
     h("legend", {}, legend),
-    h("ol", { class: "tested-chosen", "aria-label": "Chosen models" }, chosen.map((reference, index) => {
+    h("ol", { class: "tested-chosen", "aria-label": "Selected models" }, chosen.map((reference, index) => {
       const known = models.some((model) => model.reference === reference);
       return h("li", { key: reference, class: known ? undefined : "tested-unknown" },
         h("span", { class: "tested-name" }, reference),
-        index === 0 && chosen.length > 1 && h("span", { class: "tag" }, "compared with"),
-        !known && h("span", { class: "field-problem" }, "not there any more"),
-        index > 0 && h(Button, { small: true, kind: "quiet", title: "Compare the others with this one",
-          "aria-label": `make first: ${reference}`,
-          onClick: () => onChange([reference, ...chosen.filter((one) => one !== reference)]) }, "make first"),
-        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Leave out ${reference}`,
+        index === 0 && chosen.length > 1 && h("span", { class: "tag" }, "baseline"),
+        !known && h("span", { class: "field-problem" }, "no longer available"),
+        index > 0 && h(Button, { small: true, kind: "quiet", title: "Compare the other models with this one",
+          "aria-label": `Use as baseline: ${reference}`,
+          onClick: () => onChange([reference, ...chosen.filter((one) => one !== reference)]) }, "Use as baseline"),
+        h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": `Remove ${reference}`,
           onClick: () => onChange(chosen.filter((one) => one !== reference)) }));
     })),
     models.length === 0 && h("p", { class: "notice" }, h(Icon, { name: "info" }),
-      "There is no model on this machine yet: download one on the New run page."),
+      "No models on this machine yet. Download one on the Models page."),
     h("div", { class: "tested-groups" }, groups.map(([name, ofGroup], index) => h(Group, {
       key: name, name, models: ofGroup, chosen, full, toggle,
       open: index === 0 || ofGroup.some((model) => chosen.includes(model.reference)) || groups.length < 4,
     }))),
-    full && h("p", { class: "hint" }, `At most ${most} models at once.`));
+    full && h("p", { class: "hint" }, `Up to ${most} models at once.`));
 }
 
 /** The models that the URL names, and the choice of them. @param {number} most @param {string=} legend */

@@ -43,7 +43,7 @@ export function JobProgress({ job, onClose, children }) {
   const active = job.state === "waiting" || job.state === "running";
   const cancel = () => post(`/api/jobs/${job.id}/cancel`, {}).catch(toastError);
   const words = /** @type {Record<string, string>} */ ({
-    waiting: "Waiting", running: job.phase || "Working", done: "Done", failed: "Failed", cancelled: "Cancelled",
+    waiting: "Waiting", running: job.phase || "Working…", done: "Done", failed: "Failed", cancelled: "Cancelled",
   });
   return h("div", { class: `job job-${job.state}` },
     h("div", { class: "job-head" },

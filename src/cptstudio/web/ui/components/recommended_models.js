@@ -50,11 +50,11 @@ export function RecommendedModels({ arrived }) {
   const shown = all ? models : few.length > 0 ? few : models.slice(0, FEW);
   return h("div", { class: "recommended" },
     h("p", { class: "hint" }, data.room === null
-      ? "MLX does not tell how much memory this machine has, so what fits is not known."
-      : `Memory to train on one sequence of ${integer(data.sequence)} tokens, with gradient checkpointing. A run on `
-        + `this machine may use ${bytes(data.room)} of ${bytes(data.available)}.`,
-    " Nothing is downloaded until you click Download (from huggingface.co).",
-    data.offline ? " This server was told to stay offline." : ""),
+      ? "MLX doesn't report this machine's memory, so fit is unknown."
+      : `Memory for batch size 1 and a sequence length of ${integer(data.sequence)}, with gradient checkpointing. Runs `
+        + `on this machine can use ${bytes(data.room)} of ${bytes(data.available)}.`,
+    " Nothing is downloaded until you click Download; models come from huggingface.co.",
+    data.offline ? " This server is in offline mode." : ""),
     h("ul", { class: "recommended-cards", "aria-label": "Recommended base models" }, shown.map((model) =>
       h(ModelCard, { key: model.id, model, offline: data.offline, done: (id) => {
         void reload();
@@ -71,7 +71,7 @@ function ModelCard({ model, offline, done }) {
     .sort((one, other) => other.created - one.created)[0] ?? null;
   const job = useJob(found, (ended) => {
     if (ended.state !== "done") return;
-    announce(`${model.title} is downloaded.`);
+    announce(`${model.title} downloaded.`);
     done(String(ended.result?.id ?? model.id));
   });
   const download = () => run(async () => noteJob(await post("/api/models/download", { id: model.id, revision: null })));
@@ -84,15 +84,15 @@ function ModelCard({ model, offline, done }) {
     h("p", {}, model.use),
     model.fits !== null && h(Ways, { fits: model.fits }),
     h("p", { class: "hint" }, `${bytes(model.bytes)} download · ${model.license}`,
-      model.gated ? " · accept it on huggingface.co first" : ""),
+      model.gated ? " · accept the license on huggingface.co first" : ""),
     error !== null && h(Problem, { error }),
     job !== null && job.state !== "done" && h(JobProgress, { job }),
     h("div", { class: "recommended-actions" }, model.there !== null
       ? h(Fragment, {}, h(Badge, { tone: "good", icon: "check" }, "On this machine"),
-        h(Button, { small: true, href: `/new?${new URLSearchParams({ model: model.there })}` }, "Train it"))
+        h(Button, { small: true, href: `/new?${new URLSearchParams({ model: model.there })}` }, "Train"))
       : h(Button, { small: true, icon: "download", busy: busy || active, disabled: offline,
         "aria-label": `Download ${model.id}`, onClick: download },
-      job?.state === "failed" || job?.state === "cancelled" ? "Continue download" : "Download"),
+      job?.state === "failed" || job?.state === "cancelled" ? "Resume download" : "Download"),
     h("span", { class: "recommended-id hint" }, model.id)));
 }
 

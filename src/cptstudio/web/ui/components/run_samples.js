@@ -50,10 +50,10 @@ export function RunSamples({ samples }) {
       h(Button, { small: true, disabled: from === 0, onClick: () => go(from < 0 ? last : from - 1) }, "Earlier"),
       h(Field, { label: "Steps", inline: true,
         control: (attributes) => h(Select, { ...attributes, value: from < 0 ? "" : steps[from],
-          none: "First and newest", onChoose: (step) => setQuery({ at: step || null }),
+          none: "First and latest", onChoose: (step) => setQuery({ at: step || null }),
           choices: steps.slice(0, last + 1).map((step) => [step, `From ${integer(step)}`]) }) }),
       h(Button, { small: true, disabled: from < 0, onClick: () => go(from + 1) }, "Later"),
       h("span", { class: "hint figures" }, `${shown.length} of ${steps.length} evaluations`)),
-    h(TextMatrix, { caption: "Prompts by steps", columns: shown.map((step) => `Step ${integer(step)}`),
+    h(TextMatrix, { caption: "Samples by step", columns: shown.map((step) => `Step ${integer(step)}`),
       rows: rows.map((row) => ({ prompt: row.prompt, texts: shown.map((step) => row.at.get(step) ?? null) })) }));
 }

@@ -37,17 +37,17 @@ export function ShortcutHelp({ pages }) {
   if (!helpIsOpen.value) return null;
   const rows = [
     ...pages.map(({ key, title }) => [key, title]),
-    ["?", "This list"],
-    ["← →", "In a chart: move the cursor (with Shift: by ten)"],
-    ["+ − 0", "In a chart: zoom in, zoom out, show everything"],
-    ["Esc", "Close a dialog; in a chart: put the cursor away"],
+    ["?", "Show keyboard shortcuts"],
+    ["← →", "In a chart: move the cursor (Shift: by ten)"],
+    ["+ − 0", "In a chart: zoom in, zoom out, reset zoom"],
+    ["Esc", "Close a dialog; in a chart: hide the cursor"],
   ];
-  return h(Dialog, { title: "Keyboard", onClose: () => { helpIsOpen.value = false; } },
+  return h(Dialog, { title: "Keyboard shortcuts", onClose: () => { helpIsOpen.value = false; } },
     h("table", { class: "table" },
-      h("caption", { class: "visually-hidden" }, "Keys and what they do"),
+      h("caption", { class: "visually-hidden" }, "Keyboard shortcuts"),
       h("thead", { class: "visually-hidden" },
-        h("tr", {}, h("th", { scope: "col" }, "Key"), h("th", { scope: "col" }, "Does"))),
+        h("tr", {}, h("th", { scope: "col" }, "Key"), h("th", { scope: "col" }, "Action"))),
       h("tbody", {}, rows.map(([key, title]) =>
         h("tr", { key }, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, title))))),
-    h("p", { class: "hint" }, "Single keys can be turned off under ", h("a", { href: "/settings" }, "Settings"), "."));
+    h("p", { class: "hint" }, "Turn single-key shortcuts off in ", h("a", { href: "/settings" }, "Settings"), "."));
 }

@@ -2,8 +2,8 @@ import { h, useState, withValue } from "../lib/preact.js";
 import { signIn, StrangerError } from "../lib/session.js";
 import { Button, Field } from "./elements.js";
 
-const WRONG = "This is not the token of the server that answers here. It is the one line of .cpt-studio/token.";
-const AWAY = "The server does not answer. Start it, and try again.";
+const WRONG = "Wrong token. Copy it from .cpt-studio/token in your workspace.";
+const AWAY = "Can't reach the server. Start it, then try again.";
 
 /** The form for the token. The page stays where it is, so what was asked for is there afterwards. */
 export function SignInForm() {
@@ -24,8 +24,8 @@ export function SignInForm() {
   };
   return h("form", { class: "stack", onSubmit: send },
     h("p", {},
-      "Open the file that the server named in its terminal when it started, or paste the token: the one line of ",
-      h("code", {}, ".cpt-studio/token"), " in the workspace."),
+      "Open the link printed in the terminal, or paste the token from ",
+      h("code", {}, ".cpt-studio/token"), " in your workspace."),
     problem && h("p", { class: "problem", role: "alert" }, problem),
     h(Field, {
       label: "Token",

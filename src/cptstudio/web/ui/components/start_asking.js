@@ -22,10 +22,10 @@ export async function startAsking(path, body) {
     if (!(error instanceof ApiError) || error.needs === null) throw error;
     let answer = null;
     await confirm({
-      title: "Start a run that does not fit?",
+      title: "This run won't fit. Start anyway?",
       body: h(NeedsTable, { needs: error.needs }),
       confirm: "Start anyway",
-      cancel: "Do not start",
+      cancel: "Cancel",
       danger: true,
       action: async () => { answer = await post(path, { ...body, anyway: true }); },
     });
@@ -38,12 +38,12 @@ function NeedsTable({ needs }) {
   const memory = needs.memory_bytes > needs.memory_available_bytes;
   const disk = needs.disk_needed_bytes > needs.disk_free_bytes;
   return h("div", { class: "stack" },
-    memory && h("p", { key: "memory" }, `A training step needs about ${bytes(needs.memory_bytes)} of memory. This `
+    memory && h("p", { key: "memory" }, `A training step needs about ${bytes(needs.memory_bytes)} of memory; this `
       + `machine has ${bytes(needs.memory_available_bytes)}.`),
-    disk && h("p", { key: "disk" }, `The checkpoints need about ${bytes(needs.disk_needed_bytes)} of disk. `
-      + `${bytes(needs.disk_free_bytes)} are free.`),
+    disk && h("p", { key: "disk" }, `Checkpoints need about ${bytes(needs.disk_needed_bytes)} of disk space; `
+      + `${bytes(needs.disk_free_bytes)} is free.`),
     h("p", { key: "what", class: "hint" }, memory
-      ? "If you start it anyway, it will probably fail at its first step, or make this machine too slow to use. A "
-        + "smaller batch or a shorter context needs less."
-      : "If you start it anyway, it will fail when the disk is full. Keeping fewer checkpoints needs less."));
+      ? "It will probably fail at the first step or make this machine unusably slow. Reduce the batch size or "
+        + "sequence length instead."
+      : "It will fail when the disk is full. Free up space or keep fewer checkpoints instead."));
 }

@@ -23,8 +23,8 @@ function useSeconds(/** @type {boolean} */ on) {
 export function ConnectionState() {
   const { state, since } = connection.value;
   useSeconds(state !== "live");
-  const age = since ? `, data ${duration(Date.now() / 1000 - since)} old` : "";
-  const away = session.value === "ended" ? "Signed out" : "No server";
+  const age = since ? `, data is ${duration(Date.now() / 1000 - since)} old` : "";
+  const away = session.value === "ended" ? "Signed out" : "Disconnected";
   const trying = since ? `Reconnecting${age}` : "Connecting";
   const words = state === "live" ? "Live" : state === "reconnecting" ? trying : `${away}${age}`;
   return h("span", { class: `status-connection status-${state}`, title: words },
@@ -56,7 +56,7 @@ function ActiveRun({ run, others }) {
     h("a", { class: "status-run-name", href: `/runs/${run.id}`, title: `${nameOf(run)}, ${facts}` },
       h(RunRing, { run }), h("span", { class: "status-words" }, nameOf(run))),
     h("div", { class: "status-run-body" },
-      h(Progress, { label: `${nameOf(run)}: steps done`, done: run.step ?? 0, total: run.planned_steps,
+      h(Progress, { label: `${nameOf(run)}: steps`, done: run.step ?? 0, total: run.planned_steps,
         text: stepOf(run) }),
       h("p", {}, facts),
       run.remaining_seconds != null && h("p", {}, `${duration(run.remaining_seconds)} left`),
@@ -98,5 +98,5 @@ export function StatusBar() {
     h(Machine, {}),
     h("div", { class: "status-foot" }, h(ConnectionState, {}),
       !active.length && !endpoints.length && status.value && live
-        && h("span", { class: "status-idle" }, "Nothing is running")));
+        && h("span", { class: "status-idle" }, "No active runs")));
 }

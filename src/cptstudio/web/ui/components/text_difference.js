@@ -73,9 +73,9 @@ export function MarkedText({ text, other }) {
   if (other === null || text === other) return text;
   const parts = partsOf(text, other);
   const first = parts.findIndex((part) => part.changed);
-  if (first < 0) return [text, h("span", { class: "departure", title: "It ends here; the other goes on" }, "⊣")];
+  if (first < 0) return [text, h("span", { class: "departure", title: "Ends here; the baseline continues" }, "⊣")];
   return parts.map((part, at) => (part.changed
-    ? [at === first && h("span", { key: `d${at}`, class: "departure", title: "From here on the texts differ" }, "▸"),
+    ? [at === first && h("span", { key: `d${at}`, class: "departure", title: "Outputs diverge here" }, "▸"),
       ...lines(part.text, at)]
     : h("span", { key: at }, part.text)));
 }

@@ -25,20 +25,20 @@ export function TextMatrix({ columns, rows, caption }) {
     columns.length > 1 && h("div", { class: "row matrix-options" },
       h("label", { class: "check" }, h("input", { type: "checkbox", checked: onlyDiffering,
         onChange: () => setQuery({ differing: onlyDiffering ? null : "1" }) }),
-        `Only prompts with differing texts (${integer(differing.length)} of ${integer(rows.length)})`),
+        `Only prompts with different outputs (${integer(differing.length)} of ${integer(rows.length)})`),
       columns.length > 2 && h("fieldset", { class: "choices-inline" },
-        h("legend", { class: "visually-hidden" }, "Compared with"),
+        h("legend", { class: "visually-hidden" }, "Baseline"),
         h("div", { class: "segments" },
-          [["before", "Compared with the one before"], ["first", `with ${columns[0]}`]].map(([id, title]) =>
+          [["before", "Compare with previous"], ["first", `Compare with ${columns[0]}`]].map(([id, title]) =>
             h("label", { key: id },
               h("input", { type: "radio", name: "against", checked: (id === "first") === toFirst,
                 onChange: () => setQuery({ against: id === "first" ? id : null }) }),
               h("span", { class: "break" }, title)))))),
     columns.length > 1 && h("p", { class: "hint" }, h("span", { class: "departure" }, "▸"),
-      " is where a text first departs from the one it is compared with; ",
-      h("mark", { class: "changed-words" }, "marked and underlined"), " words are not in that one."),
+      " marks where an output diverges from its baseline; ",
+      h("mark", { class: "changed-words" }, "highlighted"), " words are not in the baseline."),
     shown.length === 0 && h("p", { class: "muted" },
-      rows.length === 0 ? "There are no texts." : "All models wrote the same to every prompt."),
+      rows.length === 0 ? "No outputs." : "All models gave the same output for every prompt."),
     shown.map((row) => h("article", { class: "card prompt-row", key: rows.indexOf(row) },
       h("h3", {}, h("span", { class: "hint" }, `Prompt ${rows.indexOf(row) + 1}`), " ",
         h("span", { class: "prompt-text" }, row.prompt)),
@@ -46,7 +46,7 @@ export function TextMatrix({ columns, rows, caption }) {
         columns.map((name, at) => h("li", { key: `${at} ${name}`, class: "prompt-cell" },
           h("div", { class: "prompt-cell-head" }, h("b", { class: "break" }, name),
             mark(row, at, toFirst, differs(row, at))),
-          row.texts[at] === null ? h("p", { class: "muted" }, "nothing written") : h("pre", {},
+          row.texts[at] === null ? h("p", { class: "muted" }, "no output") : h("pre", {},
             h(MarkedText, { text: row.texts[at]?.text ?? "", other: other(row, at, toFirst) })),
           h(Facts, { written: row.texts[at] })))))));
 }
@@ -62,17 +62,17 @@ function other(row, at, toFirst) {
 
 /** @param {Row} row @param {number} at @param {boolean} toFirst @param {boolean} differs */
 function mark(row, at, toFirst, differs) {
-  if (other(row, at, toFirst) === null) return at === 0 ? h(Badge, {}, "first") : null;
+  if (other(row, at, toFirst) === null) return at === 0 ? h(Badge, {}, "baseline") : null;
   return differs
-    ? h(Badge, { tone: "warn", icon: "alert" }, "differs")
+    ? h(Badge, { tone: "warn", icon: "alert" }, "different")
     : h(Badge, { tone: "quiet", icon: "check" }, "same");
 }
 
 /** @param {{written: Written | null}} props */
 function Facts({ written }) {
   if (written?.tokens == null) return null;
-  const ends = /** @type {Record<string, string>} */ ({ end: "ended by itself", length: "cut at the limit",
-    stop: "ended at a stop string" });
+  const ends = /** @type {Record<string, string>} */ ({ end: "ended by itself", length: "token limit reached",
+    stop: "stop sequence" });
   return h("p", { class: "hint figures" },
     `${integer(written.tokens)} tokens${written.finish && ends[written.finish] ? `, ${ends[written.finish]}` : ""}`);
 }

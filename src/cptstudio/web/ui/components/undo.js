@@ -23,7 +23,7 @@ export function toastDeleted(what, answers, { back = () => undefined, deed = "de
   const ids = all.flatMap((one) => one?.undo ?? []);
   const seconds = Math.min(...all.flatMap((one) => one?.undo ? one.seconds : []));
   if (!ids.length) {
-    toast(`${what} ${deed} for good: the disk is full, so there is no undo.`);
+    toast(`${what} ${deed}. The disk is full, so this can't be undone.`);
     return;
   }
   /** @type {Undoable} */

@@ -21,7 +21,7 @@ export function WayFits({ fits }) {
     const one = fits?.[way];
     if (fits !== null && one === undefined) return null;
     return h("span", { key: way, class: `way-fit way-fit-${one?.fit ?? "unknown"}`,
-      title: one && `A step of one sequence takes ${bytes(one.checkpointing)} with gradient checkpointing, `
+      title: one && `One sequence takes ${bytes(one.checkpointing)} with gradient checkpointing, `
         + `${bytes(one.needed)} without.` },
       one && h(Icon, { name: ICONS[one.fit] }),
       h("span", { class: "way-name" }, `${title} `),

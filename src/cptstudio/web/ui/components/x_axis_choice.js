@@ -8,7 +8,7 @@ import { Segmented } from "./segmented.js";
  * @param {{x: import("../lib/x_axes.js").XAxis}} props
  */
 export function XAxisChoice({ x }) {
-  return h(Segmented, { label: "Horizontal axis", value: x,
+  return h(Segmented, { label: "X-axis", value: x,
     choices: Object.entries(X_AXES).map(([value, { choice }]) => /** @type {const} */ ([value, choice])),
     onChoose: (value) => setQuery({ x: value === "step" ? null : value, from: null, to: null }) });
 }

@@ -12,7 +12,7 @@ export class ApiError extends Error {
    *   fields?: Record<string, string[]>, needs?: any}} body
    */
   constructor(status, body) {
-    super(body.detail || body.title || `The server answered ${status}.`);
+    super(body.detail || body.title || `The server returned an error (${status}).`);
     this.name = "ApiError";
     this.status = status;
     this.title = body.title || "The request failed";
@@ -62,19 +62,19 @@ async function parsed(response) {
 function noAnswer() {
   return new ApiError(0, {
     title: "No answer from the server",
-    detail: "CPT Studio's server does not answer. Runs go on without it; start it again with the same command.",
+    detail: "Can't reach the CPT Studio server. Runs continue without it; start it again with the same command.",
   });
 }
 
 /** Why nothing could be asked. @param {unknown} error @returns {ApiError} */
 function whyNot(error) {
   if (error instanceof EndedError) {
-    return new ApiError(401, { title: "Not signed in", detail: "This session has ended. Sign in again." });
+    return new ApiError(401, { title: "Not signed in", detail: "You've been signed out. Sign in again." });
   }
   if (error instanceof StrangerError) {
     return new ApiError(0, {
       title: "Another program answers",
-      detail: "What answers at this address cannot prove that it is your CPT Studio. Nothing was sent to it.",
+      detail: "The program at this address couldn't prove that it is your CPT Studio. Nothing was sent to it.",
     });
   }
   return noAnswer();
@@ -190,7 +190,7 @@ export async function upload(file, onProgress, abort, name = file.name, include 
       distrust();
       reject(noAnswer());
     };
-    request.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
+    request.onabort = () => reject(new DOMException("Upload canceled.", "AbortError"));
     request.onload = () => {
       parsed(new Response(request.responseText, { status: request.status })).then(resolve, reject);
     };

@@ -121,4 +121,5 @@ export function percent(value) {
 
 /** A setting's value as it was recorded. @param {any} value @returns {string} */
 export const shownValue = (value) =>
-  value == null ? ABSENT : typeof value === "object" ? JSON.stringify(value) : String(value);
+  value == null ? ABSENT : typeof value === "object" ? JSON.stringify(value)
+    : String(value).replace(/^1 (epoch|step|token)s$/, "1 $1");

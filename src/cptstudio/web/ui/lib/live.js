@@ -73,7 +73,7 @@ function takeStatus(news) {
   // Work ends with its server. The next one knows nothing of it, so it stays until it is put away here.
   const lost = Object.values(jobs.peek()).flatMap((job) => job.lost ? [job]
     : restarted && ["waiting", "running"].includes(job.state)
-      ? [{ ...job, lost: true, state: "failed", error: "The server ended before this was done. Start it again." }]
+      ? [{ ...job, lost: true, state: "failed", error: "The server stopped before this finished. Try again." }]
       : []);
   jobs.value = Object.fromEntries([...lost, ...news.jobs].map((job) => [job.id, job]));
 }

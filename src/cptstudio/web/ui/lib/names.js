@@ -8,6 +8,6 @@ export const isName = (name) => NAME.test(name);
 /** What is wrong with a name, "" when nothing is. @param {string} name @param {string} what it names */
 export function nameProblem(name, what) {
   if (isName(name)) return "";
-  if (name === "") return `Give the ${what} a name.`;
+  if (name === "") return `Enter a name for the ${what}.`;
   return "Use 1 to 64 letters, digits, dots, underscores or hyphens, starting with a letter or digit.";
 }

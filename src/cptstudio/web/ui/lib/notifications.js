@@ -31,7 +31,7 @@ async function tell(id) {
   const failed = ["failed", "killed"].includes(run.state.outcome) || run.state.name === "lost";
   try {
     // Of the same tag, the notification of one window replaces that of another.
-    const told = new Notification(`${run.name || id}: ${failed ? "ended early" : "finished"}`,
+    const told = new Notification(`${run.name || id}: ${failed ? "failed" : "finished"}`,
       { body: run.state.reason, tag: `cpt-studio ${id} ${run.ended ?? ""}`, icon: "/ui/icon.svg" });
     told.onclick = () => {
       window.focus();

@@ -11,6 +11,7 @@
  * @typedef {object} Setting
  * @property {string} name dotted name in the tree
  * @property {string} group first part of the name, "" for a setting at the top
+ * @property {string} heading of the group
  * @property {string} title
  * @property {string} help
  * @property {string} unit "" where there is none
@@ -24,10 +25,9 @@
 
 /** @typedef {{[key: string]: unknown}} Json */
 
-/** A group's heading. @param {string} group */
-export function groupTitle(group) {
-  return group === "" ? "Run" : group.charAt(0).toUpperCase() + group.slice(1).replaceAll("_", " ");
-}
+/** A group's heading. @param {string} group @param {Json} titles those that are not the group's name */
+const headingOf = (group, titles) =>
+  String(titles[group] ?? group.charAt(0).toUpperCase() + group.slice(1).replaceAll("_", " "));
 
 /** @param {unknown} value @returns {Json} */
 function object(value) {
@@ -38,6 +38,7 @@ function object(value) {
 export function readSettings(schema) {
   const root = object(schema);
   const definitions = object(root["$defs"]);
+  const titles = object(root["group_titles"]);
   /** @type {Setting[]} */
   const found = [];
   walk(root, "");
@@ -73,9 +74,11 @@ export function readSettings(schema) {
     const value = options.find((option) => option["type"] !== "null") ?? property;
     const unit = typeof property["unit"] === "string" ? property["unit"] : "";
     const choices = Array.isArray(value["enum"]) ? value["enum"].map(String) : [];
+    const group = name.includes(".") ? name.slice(0, name.indexOf(".")) : "";
     return {
       name,
-      group: name.includes(".") ? name.slice(0, name.indexOf(".")) : "",
+      group,
+      heading: headingOf(group, titles),
       title: String(property["title"] ?? name),
       help: String(property["description"] ?? ""),
       unit,

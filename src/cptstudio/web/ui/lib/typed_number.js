@@ -69,7 +69,7 @@ export function readNumber(text, { whole = false, unit = "", suffixes = false } 
   } else if (EITHER.test(digits) && (digits.includes(",") || (whole && power === 0) || digits.endsWith("0"))) {
     const one = digits.replace(",", ".").replace(/0+$/, "").replace(/\.$/, "");
     return { number: null,
-      problem: `“${text.trim()}” can be read as ${digits.replace(/[.,]/, "")} or as ${one}. Write one of these.` };
+      problem: `“${text.trim()}” could mean ${digits.replace(/[.,]/, "")} or ${one}. Enter one of these.` };
   }
   if (!PLAIN.test(digits)) return refused;
   const mantissa = digits.replace(",", ".");

@@ -30,7 +30,7 @@ function Picker({ all, chosen }) {
   const shown = all.filter((run) => chosen.includes(run.id)
     || nameOf(run).toLowerCase().includes(filter.toLowerCase()));
   return h("details", { class: "card", open: chosen.length < 2 },
-    h("summary", {}, h("strong", {}, `Runs: ${chosen.length} of ${all.length} chosen`)),
+    h("summary", {}, h("strong", {}, `Runs: ${chosen.length} of ${all.length} selected`)),
     h("div", { class: "stack" },
       all.length > 8 && h("input", { type: "search", class: "filter", "aria-label": "Filter runs",
         placeholder: "Filter by name", value: filter,
@@ -60,7 +60,7 @@ function Verdicts({ answer, baseline }) {
           run.kind === "run" && h(StateBadge, { state: run.state })),
         run.verdict
           ? h(VerdictText, { verdict: run.verdict })
-          : h("p", { class: "muted" }, "No verdict: nothing was measured twice."),
+          : h("p", { class: "muted" }, "No verdict: at least two evaluations are needed."),
         against && h("p", { class: "compared-against" }, h("span", { class: "muted" }, "Against the baseline: "),
           h("span", { class: `verdict-${against.tone}` }, against.text)));
     })));
@@ -84,18 +84,18 @@ function Tables({ answer, baseline }) {
   return [
     h("section", { class: "card", key: "numbers", "aria-labelledby": "numbers-title" },
       h("h2", { id: "numbers-title" }, "Numbers",
-        baseline && h("span", { class: "hint" }, " with the difference to the baseline")),
+        baseline && h("span", { class: "hint" }, " with the difference from the baseline")),
       h(Table, {
-        caption: "Numbers of the runs", stacks: true, rows: answer.deltas, rowKey: (row) => row.key,
-        columns: [{ id: "key", title: "Measure", header: true,
+        caption: "Metrics by run", stacks: true, rows: answer.deltas, rowKey: (row) => row.key,
+        columns: [{ id: "key", title: "Metric", header: true,
           cell: (row) => h("span", {}, row.title, " ",
             h("span", { class: "hint" }, row.format === "bytes" ? "" : row.unit)) }, ...perRun(deltaCell, true)],
       })),
     h("section", { class: "card", key: "settings", "aria-labelledby": "settings-title" },
-      h("h2", { id: "settings-title" }, "Settings that differ"),
+      h("h2", { id: "settings-title" }, "Different settings"),
       h(Table, {
-        caption: "Settings that differ", stacks: true, rows: answer.differences, rowKey: (row) => row.setting,
-        empty: runs.length < 2 ? "Choose a second run to see what differs." : "All settings are the same.",
+        caption: "Different settings", stacks: true, rows: answer.differences, rowKey: (row) => row.setting,
+        empty: runs.length < 2 ? "Select a second run to see what differs." : "All settings are the same.",
         columns: [{ id: "setting", title: "Setting", header: true,
           cell: (row) => h("span", { class: "changed" }, row.setting) },
           ...perRun((row, run) => h("span", { class: "changed" }, shownValue(row.values[run.id])), false)],
@@ -117,17 +117,18 @@ export default function Compare() {
       onClick: () => downloadServed(`/api/compare/report?runs=${encodeURIComponent(chosen.join(","))}`) },
       "Save report")),
     list.error && h(Problem, { error: list.error, retry: list.reload, key: "list-error" }),
-    !list.data && !list.error && h("div", { class: "card", key: "loading" }, h(Skeleton, { label: "Loading the runs…",
+    !list.data && !list.error && h("div", { class: "card", key: "loading" }, h(Skeleton, { label: "Loading runs…",
       lines: 1 })),
     list.data && (all.length
       ? h(Picker, { all, chosen, key: "picker" })
       : h(Empty, { title: "Nothing to compare yet", icon: "compare", ghost: "chart", key: "none",
         actions: h(Button, { kind: "primary", icon: "plus", href: "/new" }, "New run") },
-        h("p", {}, "Two runs or more will be here: their curves over one another, the settings that differ, and by how "
-          + "much the runs differ."))),
+        h("p", {}, "Compare two or more runs here: overlaid curves, differing settings, and how far apart their "
+          + "results "
+          + "are."))),
     compared.error && h(Problem, { error: compared.error, retry: compared.reload, key: "error" }),
     all.length > 0 && !chosen.length && h("p", { class: "muted", key: "hint" },
-      "Choose runs above; the baseline is the one that is pinned on the page Runs, otherwise the first."),
+      "Select runs above. The baseline is the run pinned on the Runs page, or the first one selected."),
     answer && h(Verdicts, { answer, baseline, key: "verdicts" }),
     answer && h(CompareCurves, { runs: answer.runs, baseline, key: "curves" }),
     answer && h(Tables, { answer, baseline, key: "tables" }),

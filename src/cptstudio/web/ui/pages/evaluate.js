@@ -15,17 +15,17 @@ import { TableView } from "./evaluate/table_view.js";
 /** @type {Record<string, {title: string, says: string, content: any}>} */
 const VIEWS = {
   results: { title: "Results", content: ResultsView, says: "" },
-  table: { title: "Table", content: TableView, says: "Models and checkpoints on held-out text. Bits per byte say how "
-    + "many bits the model needs for a byte of text it has not seen: lower is better, and models with different "
-    + "tokenizers compare." },
+  table: { title: "Table", content: TableView, says: "Evaluate models and checkpoints on held-out text. Bits per "
+    + "byte: how "
+    + "many bits the model needs per byte of unseen text. Lower is better; comparable across tokenizers." },
   heat: { title: "Heat map", content: HeatView,
-    says: "A text token by token: where a checkpoint found it likelier than its base, and where it has forgotten." },
+    says: "Token by token: where a checkpoint predicts a text better than its base model, and where it forgot." },
   suites: { title: "Prompt suites", content: SuitesView,
-    says: "The same prompts, seed and sampler for model after model: what differs, the models made different." },
-  merge: { title: "Merge back", content: MergeView, says: "Models between base and trained often keep most of what was "
-    + "learnt and forget less. Measure a few, choose one, save it." },
+    says: "The same prompts, seed, and sampling for every model, so any difference comes from the models." },
+  merge: { title: "Merge with base", content: MergeView, says: "Merging the trained model with its base often "
+    + "keeps most of the gain and forgets less. Measure a few mix ratios, pick one, and save it." },
   questions: { title: "Questions", content: QuestionsView,
-    says: "Multiple-choice and cloze questions from a file, answered by likelihood." },
+    says: "Multiple-choice and cloze questions from a file, scored by likelihood." },
 };
 
 /** What an address means that names no view: of before, all were of the table. @param {Record<string, string>} query */
@@ -45,7 +45,7 @@ export default function Evaluate() {
   return h("div", { class: "stack evaluate" },
     h(PageHeader, { title: "Evaluate", lead: "Did the model get better, and what did it forget?" },
       view === "results" && start()),
-    h(Tabs, { label: "Ways to test", tabs: Object.entries(VIEWS).map(([id, { title }]) => ({ id, title })),
+    h(Tabs, { label: "Evaluation types", tabs: Object.entries(VIEWS).map(([id, { title }]) => ({ id, title })),
       chosen: view, onChoose: choose },
       h("div", { class: "stack", key: view }, says && h("p", { class: "muted lead" }, says),
         h(content, view === "results" ? { start: start() } : {}))));

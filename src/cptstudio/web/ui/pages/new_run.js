@@ -29,10 +29,10 @@ import { shownStep, stepOfSetting, STEPS } from "./new_run/steps.js";
 
 /** What each step is for. @type {{[step in StepId]: string}} */
 const LEADS = {
-  model: "The model that will learn from your text. A base model suits this best.",
-  data: "What it should learn, and general text that keeps it from forgetting.",
-  training: "Choose a preset. Everything else is chosen for you, and can be changed.",
-  review: "What the run will take.",
+  model: "The model to train. Base models work best.",
+  data: "What it should learn, and general text that limits forgetting.",
+  training: "Choose a preset. Everything else is set automatically; you can change any of it.",
+  review: "Check the plan, then start.",
 };
 
 /** Basic settings with an editor of their own. */
@@ -82,7 +82,7 @@ function NewRun({ origin, draft }) {
   }, [ready, steps, step]);
   useFocus(form, steps ? step : null);
   const showProblems = () => {
-    announce("The run cannot be started yet.");
+    announce("Fix the problems to start the run.");
     // The summary appears with this very change, so it is focused after it was drawn.
     requestAnimationFrame(() => requestAnimationFrame(() => summary.current?.focus()));
   };
@@ -95,11 +95,11 @@ function NewRun({ origin, draft }) {
   return h("div", { class: `new-run ${steps ? "new-run-steps" : "new-run-all"}` },
     h(PageHeader, { title: form.fork ? `Fork of ${origin.from}` : "New run", lead: h(Origin, { form }) },
       ready && h(Button, { kind: "quiet", small: true, icon: "undo", onClick: () => form.startOver() },
-        origin.from === null ? "Start over" : "Undo all changes"),
+        origin.from === null ? "Start over" : "Reset all changes"),
       h(Segmented, { label: "Form", small: true, value: steps ? "steps" : "all", choices: VIEWS,
         onChoose: chooseView })),
     form.loadError.value !== null && h(Problem, { error: form.loadError.value, retry: () => form.load() }),
-    !ready && form.loadError.value === null && h(Skeleton, { label: "Loading the form", kind: "cards" }),
+    !ready && form.loadError.value === null && h(Skeleton, { label: "Loading…", kind: "cards" }),
     ready && [
       h(DraftNotice, { key: "draft", form }),
       steps && h(StepList, { key: "steps", form, step }),
@@ -156,7 +156,7 @@ function Panel({ id, steps, step, children }) {
 }
 
 /** @type {readonly (readonly [string, string])[]} */
-const VIEWS = [["steps", "Step by step"], ["all", "All on one page"]];
+const VIEWS = [["steps", "Step by step"], ["all", "Single page"]];
 
 /** @param {string} view */
 function chooseView(view) {
@@ -167,10 +167,10 @@ function chooseView(view) {
 /** @param {{form: NewRunForm}} props */
 function Origin({ form }) {
   const { from, checkpoint } = form.origin;
-  if (from === null) return "Further training of a model on your text.";
+  if (from === null) return "Continue pre-training a model on your text.";
   const run = h("a", { href: `/runs/${encodeURIComponent(from)}` }, from);
-  return checkpoint === null ? ["Settings of ", run, "; change what should differ."]
-    : ["Starts from the weights of ", run, ` at ${checkpoint}, with fresh optimizer state.`];
+  return checkpoint === null ? ["Duplicated from ", run, ". Change any setting."]
+    : ["Starts from ", run, ` at ${checkpoint}, with a fresh optimizer.`];
 }
 
 /** @param {{form: NewRunForm, place: {current: HTMLElement|null}}} props */

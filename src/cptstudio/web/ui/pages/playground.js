@@ -50,7 +50,8 @@ function Models({ ready, chosen, children }) {
   return h("details", { class: "playground-models", open,
     onToggle: (/** @type {Event} */ event) => setOpen(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
     h("summary", {}, h("h2", {}, "Models"),
-      h("span", { class: "hint" }, chosen.length ? chosen.join(" · ") : "Choose the base and up to four checkpoints.")),
+      h("span", { class: "hint" }, chosen.length ? chosen.join(" · ") : "Choose a base model and up to four "
+        + "checkpoints.")),
     children);
 }
 
@@ -62,10 +63,10 @@ export default function Playground() {
   const missing = missingOf(inference, chosen);
   const usable = chosen.length > 0 && chosen.every((one) =>
     !models || models.some((model) => model.reference === one && !model.error));
-  const why = !chosen.length ? "Choose a model first." : !usable ? "Remove the model that cannot be used." : "";
+  const why = !chosen.length ? "Choose a model first." : !usable ? "Remove the unavailable model." : "";
   const size = (models || []).filter((model) => missing.includes(model.reference))
     .reduce((sum, model) => sum + (model.bytes ?? 0), 0);
-  const loads = missing.length && !why ? `Loads ${size ? `${bytes(size)} of weights` : "the models"} first.` : "";
+  const loads = missing.length && !why ? size ? `Loads ${bytes(size)} of weights.` : "Loads the models first." : "";
   const ready = why === "" && missing.length === 0;
   const [looked, setLooked] = useState(false);
   useEffect(() => {

@@ -43,7 +43,7 @@ export default function Runs() {
     return [
       h(PageHeader, { title: "Runs", key: "head" }),
       error ? h(Problem, { error, retry: reload, key: "error" })
-        : h(Skeleton, { label: "Loading the runs…", lines: 6, key: "loading" }),
+        : h(Skeleton, { label: "Loading runs…", lines: 6, key: "loading" }),
     ];
   }
   return [

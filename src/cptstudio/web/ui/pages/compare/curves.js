@@ -103,12 +103,12 @@ export function CompareCurves({ runs, baseline }) {
     error && h(Problem, { error }),
     !drawn.length && !error && h("div", { class: "charts charts-few" },
       ["chart-large", "", ""].map((size, at) => h("div", { key: at, class: `chart ${size}` },
-        h("p", { class: "chart-empty", "aria-busy": "true" }, at ? "" : "Loading the curves…")))),
+        h("p", { class: "chart-empty", "aria-busy": "true" }, at ? "" : "Loading…")))),
     h("div", { class: "charts charts-few" }, drawn.map(({ metric, trained, lines }) => h(Chart, {
       ...common, key: metric.name, title: metric.title, lines, large: metric.chart?.size === "large",
       log: metric.chart?.size === "large" && log, file: `compare.${keyOf(metric)}`,
-      note: h("span", { class: "hint" }, `${trained ? "smoothed" : "held out"}, ${metric.unit}`),
+      note: h("span", { class: "hint" }, `${trained ? "smoothed" : "validation"}, ${metric.unit}`),
       y: { title: metric.title, format: FORMATS[metric.format], tick: number },
-      empty: trained ? "No steps were recorded." : "No evaluations.",
+      empty: trained ? "No steps recorded." : "No evaluations.",
     }))));
 }

@@ -72,7 +72,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
     setSources(there
       ? sources.filter((one) => one.root !== source.root || one.path !== source.path)
       : [...sources, source]);
-    announce(there ? `${source.shown} removed.` : `${source.shown} chosen.`);
+    announce(there ? `${source.shown} removed.` : `${source.shown} selected.`);
   };
 
   const build = async () => {
@@ -102,7 +102,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
       });
       noteJob(job);
       queue.handOver();
-      announce(`The corpus ${name} is being built.`);
+      announce(`Building the corpus “${name}”.`);
       navigate(rebuild === null ? "/data" : `/data/${encodeURIComponent(rebuild)}`);
     } catch (problem) {
       setError(problem);
@@ -113,7 +113,7 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
   const sourceProblem = problems["sources"] ?? "";
   return h("section", { class: "add-corpus", "aria-labelledby": "add-title" },
     h("h2", { id: "add-title", class: rebuild === null ? "visually-hidden" : "" },
-      rebuild === null ? "The new corpus" : `Build ${rebuild} again`),
+      rebuild === null ? "New corpus" : `Rebuild ${rebuild}`),
     rebuild === null
       ? h("div", { class: "setting" },
           h("label", { for: "corpus-name", class: "setting-label" }, "Name"),
@@ -125,13 +125,12 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
               setProblems({ ...problems, name: "" });
             }) }),
           h("p", { id: "corpus-name-help", class: nameProblem === "" ? "hint" : "field-problem" },
-            nameProblem || "Letters, digits, dots, underscores and hyphens."))
-      : h("p", {}, "The corpus is replaced when the build is done; until then it stays as it is. What did not change "
-        + "is not read again."),
+            nameProblem || "Letters, digits, dots, underscores, and hyphens."))
+      : h("p", {}, "The corpus is replaced when the build finishes. Unchanged files are not re-read."),
     h("fieldset", { class: "sources", "aria-describedby": "sources-problem" },
       h("legend", {}, "Documents"),
       before !== undefined && h(SameSources, { before, again, change: setAgain }),
-      h("p", { class: "hint" }, formats.all, "What cannot be read is named with its reason; it never ends the build."),
+      h("p", { class: "hint" }, formats.all, "Unreadable files are skipped and listed with the reason."),
       h("div", { class: "sources-ways" },
         h("div", { class: "sources-way" }, h("h3", {}, "From this machine"),
           h(FileBrowser, { chosen: sources, toggle, preview: ({ root, path }) => setPreviewed({ root, path }) })),
@@ -146,9 +145,9 @@ export function AddCorpus({ rebuild, taken, options: given, before }) {
     h("div", { class: "form-actions" },
       h(Button, { kind: "primary", disabled: busy || queue.busy.value, "aria-describedby": "build-note",
         onClick: build },
-        busy ? "Starting…" : rebuild === null ? "Build the corpus" : "Build again"),
+        busy ? "Starting…" : rebuild === null ? "Build corpus" : "Rebuild"),
       h(Button, { href: rebuild === null ? "/data" : `/data/${encodeURIComponent(rebuild)}` }, "Cancel"),
-      h("span", { id: "build-note", class: "hint" }, queue.busy.value ? "The files are still being uploaded." : "")));
+      h("span", { id: "build-note", class: "hint" }, queue.busy.value ? "Uploading files…" : "")));
 }
 
 /** The settings of the build, those left out that cannot be read yet. @param {Options} options */
@@ -175,21 +174,22 @@ function suggestedName(path, taken) {
 function SameSources({ before, again, change }) {
   if (!before.known) {
     return h("p", { class: "hint" },
-      "The corpus was built by a version that did not record its sources. Choose its files and folders again.");
+      "This corpus was built by an earlier version, which didn't record its sources. Choose its files and folders "
+        + "again.");
   }
   const uploads = before.uploads === 0
     ? []
     : [`${integer(before.uploads)} uploaded ${before.uploads === 1 ? "file" : "files"}`];
   const shown = [...before.folders.slice(0, 20).map(({ path }) => path), ...uploads];
   const more = before.folders.length > 20 ? [`and ${integer(before.folders.length - 20)} more`] : [];
-  const gone = before.folders.filter(({ there }) => !there).map(({ path }) => `${path} is not there any more.`);
+  const gone = before.folders.filter(({ there }) => !there).map(({ path }) => `${path} no longer exists.`);
   const barred = before.folders.filter(({ there, allowed }) => there && !allowed).map(({ path }) =>
-    `This page may not read ${path}: allow its folder below.`);
+    `CPT Studio can't read ${path} yet. Add its folder below.`);
   return h("div", { class: "setting setting-check" },
     h("div", { class: "setting-head" },
       h("input", { id: "same-sources", type: "checkbox", checked: again, "aria-describedby": "same-sources-list",
         onChange: withChecked(change) }),
-      h("label", { for: "same-sources", class: "setting-label" }, "From the same sources")),
+      h("label", { for: "same-sources", class: "setting-label" }, "Use the same sources")),
     h("ul", { id: "same-sources-list", class: "hint" },
       [...shown, ...more].map((one) => h("li", { key: one, class: "name" }, one))),
     [...gone, ...barred].slice(0, 5).map((sentence) => h("p", { key: sentence, class: "field-problem" }, sentence)));
@@ -201,9 +201,9 @@ function SameSources({ before, again, change }) {
 function Chosen({ sources, toggle, queue, again }) {
   const uploads = queue.done.value.length;
   if (sources.length === 0 && uploads === 0 && again) return null;
-  if (sources.length === 0 && uploads === 0) return h("p", { class: "chosen-none hint" }, "Nothing is chosen yet.");
+  if (sources.length === 0 && uploads === 0) return h("p", { class: "chosen-none hint" }, "Nothing selected yet.");
   return h("div", { class: "chosen" },
-    h("h3", {}, "Chosen"),
+    h("h3", {}, "Selected"),
     h("ul", {}, sources.map((source) => h("li", { key: `${source.root}/${source.path}` },
         h("span", { class: "name" }, source.shown),
         h(Button, { "aria-label": `Remove ${source.shown}`, onClick: () => toggle(source) }, "Remove"))),
@@ -224,14 +224,14 @@ function problemsOf(name, taken, sources, queue) {
     found["name"] = wrong;
   } else if (taken.includes(name)) {
     found["name"] =
-      `There is a corpus named ${name} already. Choose another name, or build that one again from its page.`;
+      `A corpus named “${name}” already exists. Choose another name, or rebuild that corpus from its page.`;
   }
   const failed = queue.failed.value.length;
   if (failed > 0) {
-    found["sources"] = `${failed === 1 ? "One upload" : `${failed} uploads`} failed. Try again or take `
-      + `${failed === 1 ? "it" : "them"} out.`;
+    found["sources"] = `${failed === 1 ? "1 upload" : `${failed} uploads`} failed. Try again or remove `
+      + `${failed === 1 ? "it" : "them"}.`;
   } else if (sources === 0) {
-    found["sources"] = "Choose a folder or files, or upload some.";
+    found["sources"] = "Select a folder or files, or upload some.";
   }
   return found;
 }
@@ -250,6 +250,6 @@ function useFormats() {
   const { formats, packed } = known.value;
   const titles = list.format(formats.map((one) => one.title));
   return {
-    all: `${titles.charAt(0).toUpperCase()}${titles.slice(1)}; also packed as ${list.format(packed)}. `,
+    all: `${titles.charAt(0).toUpperCase()}${titles.slice(1)}; also inside ${list.format(packed)} archives. `,
   };
 }

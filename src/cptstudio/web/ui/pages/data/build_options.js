@@ -32,20 +32,20 @@ export function BuildOptions({ options, models, change }) {
     error !== null && h(Problem, { error, retry: reload }),
     h("div", { class: "setting-grid" },
       h("div", { class: "setting" },
-        h("label", { for: "option-model", class: "setting-label" }, "Tokenise for"),
+        h("label", { for: "option-model", class: "setting-label" }, "Tokenize for"),
         h(Select, { id: "option-model", "aria-describedby": "option-model-help", value: options.model ?? "",
-          none: "no model now", choices: (models ?? []).map((model) => [model.reference, model.name]),
+          none: "No model yet", choices: (models ?? []).map((model) => [model.reference, model.name]),
           onChoose: (model) => change({ model: model || null }) }),
         h("p", { id: "option-model-help", class: "hint" },
           models !== null && models.length === 0
-            ? "There is no model on this machine yet. The corpus can be tokenised later."
-            : "With this model's own tokenizer. Others can follow later.")),
+            ? "No models on this machine yet. You can tokenize the corpus later."
+            : "Uses this model's tokenizer. You can add other models later.")),
       data !== null && readSettings(data).filter(({ name }) => isOffered(data.properties[name], options[name]))
         .map((setting) => h(BuildSetting, { key: setting.name, setting,
         choices: data.properties[setting.name].choices, value: options[setting.name] ?? setting.initial,
         change: (/** @type {any} */ value) => change({ [setting.name]: value }) })),
-      check("option-lossy", "Allow a tokenizer that loses text",
-        "Otherwise, a tokenizer that loses more than 1% of the characters is refused.",
+      check("option-lossy", "Allow a lossy tokenizer",
+        "By default, a tokenizer that loses more than 1% of the characters is rejected.",
         options.allow_lossy_tokenizer, (allow_lossy_tokenizer) => change({ allow_lossy_tokenizer }))));
 }
 
@@ -94,7 +94,7 @@ function Lines({ id, label, help, value, change }) {
         setText(typed);
         change(typed.split("\n").map((line) => line.trim()).filter(Boolean));
       }) }),
-    h("p", { id: `${id}-help`, class: "hint" }, `${help} One a line.`));
+    h("p", { id: `${id}-help`, class: "hint" }, `${help} One per line.`));
 }
 
 /**
@@ -114,7 +114,7 @@ function NumberSetting({ id, setting, value, change }) {
   return h("div", { class: "setting" },
     h("label", { for: id, class: "setting-label" }, title, share && h("span", { class: "setting-unit" }, " (%)")),
     h("input", { id, type: "text", inputMode: share ? "decimal" : "numeric", autocomplete: "off", value: text,
-      placeholder: automatic ? "chosen for you" : undefined,
+      placeholder: automatic ? "automatic" : undefined,
       "aria-describedby": `${id}-help${wrong === "" ? "" : ` ${id}-problem`}`,
       "aria-invalid": wrong === "" ? undefined : "true",
       onInput: withValue((typed) => {

@@ -17,7 +17,7 @@ export function corpusJobs(corpus) {
 export function CorpusJobs({ corpus, ended }) {
   const listed = corpusJobs(corpus);
   if (listed.length === 0) return null;
-  return h("section", { class: "corpus-jobs", "aria-label": "Work on corpora" },
+  return h("section", { class: "corpus-jobs", "aria-label": "Corpus jobs" },
     listed.map((job) => h(CorpusJob, { key: job.id, first: job, linked: corpus === null, ended })));
 }
 
@@ -29,5 +29,5 @@ function CorpusJob({ first, linked, ended }) {
   });
   return h(JobProgress, { job, onClose: () => void forgetJob(job).catch(toastError) },
     job.state === "done" && linked && job.about && h("p", {},
-      h("a", { href: `/data/${encodeURIComponent(job.about)}` }, "See its report")));
+      h("a", { href: `/data/${encodeURIComponent(job.about)}` }, "View report")));
 }

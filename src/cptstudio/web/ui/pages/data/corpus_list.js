@@ -33,13 +33,13 @@ export function CorpusList() {
     h(CorpusJobs, { corpus: null, ended: load }),
     corpora !== null && corpora.length > 0 && !adding
       && h("div", { class: "card card-table" }, h(CorpusTable, { corpora })),
-    corpora === null && error === null && h(Skeleton, { label: "Loading the corpora…", lines: 4 }),
+    corpora === null && error === null && h(Skeleton, { label: "Loading corpora…", lines: 4 }),
     corpora !== null && corpora.length === 0 && !adding && !building && h(Empty, { title: "No corpus yet",
         icon: "data", ghost: "table",
         actions: h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus") },
-      h("p", {}, "A corpus is your documents made ready for training: cleaned, without duplicates, split for training, "
-        + "validation and test, and tokenized."),
-      h("p", {}, "Choose a folder on this machine, or drop files. Your documents stay as they are.")));
+      h("p", {}, "A corpus is your documents prepared for training: cleaned, deduplicated, split into training, "
+        + "validation, and test sets, and tokenized."),
+      h("p", {}, "Choose a folder on this machine or drop files. Your original files don't change.")));
 }
 
 /** @param {{corpora: CorpusSummary[]}} props */
@@ -47,7 +47,7 @@ function CorpusTable({ corpora }) {
   /** @param {{[side: string]: number}|null} sides */
   const sum = (sides) => Object.values(sides ?? {}).reduce((total, one) => total + one, 0);
   return h(Table, {
-    caption: "Corpora of this workspace",
+    caption: "Corpora in this workspace",
     stacks: true,
     rows: corpora,
     rowKey: (/** @type {CorpusSummary} */ corpus) => corpus.name,
@@ -56,7 +56,7 @@ function CorpusTable({ corpora }) {
           h("a", { href: `/data/${encodeURIComponent(corpus.name)}` }, corpus.name) },
       { id: "documents", title: "Documents", number: true,
         cell: (/** @type {CorpusSummary} */ corpus) => corpus.error === null ? integer(sum(corpus.documents)) : "" },
-      { id: "held-out", title: "Held out", number: true, cell: (/** @type {CorpusSummary} */ corpus) =>
+      { id: "held-out", title: "Validation and test", number: true, cell: (/** @type {CorpusSummary} */ corpus) =>
           corpus.error === null
             ? integer((corpus.documents?.["validation"] ?? 0) + (corpus.documents?.["test"] ?? 0))
             : "" },
@@ -72,7 +72,7 @@ function CorpusTable({ corpora }) {
 /** @param {CorpusSummary} corpus */
 function tokensCell(corpus) {
   if (corpus.error !== null) return "";
-  if (corpus.tokens.length === 0) return "not tokenised";
+  if (corpus.tokens.length === 0) return "not tokenized";
   return corpus.tokens.map((one) => h("div", { key: one.tokenizer }, integer(one.tokens["train"])));
 }
 
@@ -82,7 +82,7 @@ function problemsCell(corpus) {
   if (corpus.problems === 0) return "none";
   return h("a", { href: `/data/${encodeURIComponent(corpus.name)}?tab=problems` },
     corpus.problem_files ? `${integer(corpus.problems)} in ${integer(corpus.problem_files)} `
-      + `${corpus.problem_files === 1 ? "file" : "files"}` : `${integer(corpus.problems)} while reading`);
+      + `${corpus.problem_files === 1 ? "file" : "files"}` : integer(corpus.problems));
 }
 
 /** Unix seconds of a time that may be given as text. @param {number|string|null} time */

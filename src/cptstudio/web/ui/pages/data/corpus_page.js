@@ -33,11 +33,10 @@ export function CorpusPage({ name }) {
   const remove = async () => {
     let answer;
     const gone = await confirm({
-      title: `Delete the corpus ${name}?`,
-      body: "Its documents and tokens in this workspace are deleted. The files they were made of stay as they are. "
-        + "Runs that were trained on it keep their results but cannot be resumed without it. You can undo this for one "
-        + "minute.",
-      confirm: "Delete the corpus",
+      title: `Delete the corpus “${name}”?`,
+      body: "Deletes its documents and tokens from this workspace. The original files are not touched. Runs trained "
+        + "on it keep their results but can't be resumed without it. You can undo this for one minute.",
+      confirm: "Delete corpus",
       danger: true,
       action: async () => { answer = await del(path, { confirmed: true }); },
     });
@@ -49,9 +48,9 @@ export function CorpusPage({ name }) {
     h(PageHeader, { title: h("span", { class: "name" }, name), back: { href: "/data", title: "Data" } },
       !missing && h(Fragment, {},
         corpus !== null && h(Button, { kind: "primary", href: `/new?corpus=${encodeURIComponent(name)}` },
-          "Train on it"),
-        h(Button, { onClick: () => setTokenising(true) }, "Tokenise for a model…"),
-        h(Button, { href: `/data/${encodeURIComponent(name)}?rebuild=1` }, "Build again…"),
+          "Train"),
+        h(Button, { onClick: () => setTokenising(true) }, "Tokenize for a model…"),
+        h(Button, { href: `/data/${encodeURIComponent(name)}?rebuild=1` }, "Rebuild…"),
         h(Button, { kind: "danger", icon: "trash", onClick: remove }, "Delete…"))),
     error !== null && h(Problem, { error, retry: missing ? undefined : load }),
     h(CorpusJobs, { corpus: name, ended: load }),
@@ -73,9 +72,9 @@ function CorpusTabs({ corpus, path }) {
     { id: "report", title: "Report" },
     { id: "documents", title: "Documents", count: documents },
     { id: "files", title: "Files", count: report.source_files },
-    { id: "rows", title: "Training rows" },
+    { id: "rows", title: "Training sequences" },
     { id: "problems", title: "Problems", count: report.problem_files ?? report.problem_count },
-    ...(aside > 0 ? [{ id: "aside", title: "Left aside", count: aside }] : []),
+    ...(aside > 0 ? [{ id: "aside", title: "Excluded", count: aside }] : []),
   ];
   const wanted = route.value.query["tab"] ?? "report";
   // Dropped documents had a tab of their own.
@@ -109,20 +108,19 @@ function TokeniseDialog({ name, close }) {
     noteJob(await post("/api/corpora", { name, sources: [], model, allow_lossy_tokenizer: lossy }));
     close();
   });
-  return h(Dialog, { title: `Tokenise ${name} for a model`, onClose: close, actions: [
+  return h(Dialog, { title: `Tokenize ${name} for a model`, onClose: close, actions: [
       h(Button, { key: "no", onClick: close }, "Cancel"),
-      h(Button, { key: "yes", kind: "primary", busy, disabled: model === "", onClick: tokenise }, "Tokenise"),
+      h(Button, { key: "yes", kind: "primary", busy, disabled: model === "", onClick: tokenise }, "Tokenize"),
     ] },
-    h("p", {}, "The documents stay as they are; the tokens of this model's tokenizer are added. Tokens that are there "
-      + "already are kept."),
+    h("p", {}, "Adds tokens for this model's tokenizer. Documents and existing tokens don't change."),
     models !== null && models.length === 0 && h("p", { class: "notice" },
-      "There is no model on this machine yet: download one on the New run page."),
+      "No models on this machine yet. Download one on the Models page."),
     models !== null && models.length > 0 && h("div", { class: "field" },
       h("label", { for: "tokenise-model" }, "Model"),
       h(Select, { id: "tokenise-model", value: model, onChoose: setChosen,
         choices: models.map((one) => [one.id, one.name]) }),
       h("label", {},
         h("input", { type: "checkbox", checked: lossy, onChange: withChecked(setLossy) }),
-        " Allow a tokenizer that loses text")),
+        " Allow a lossy tokenizer")),
     (refusal ?? error) !== null && h(Problem, { error: refusal ?? error }));
 }

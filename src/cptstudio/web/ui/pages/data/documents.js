@@ -10,11 +10,11 @@ import { Segmented } from "../../components/segmented.js";
 import { useDocumentPage } from "./document_pages.js";
 import { GoTo } from "./go_to.js";
 import { PreviewDialog } from "./preview.js";
+import { REASONS, SPLITS } from "./statuses.js";
 
 /** @typedef {import("./document_pages.js").FoundDocument} FoundDocument */
 /** @typedef {import("./document_pages.js").DocumentPage} DocumentPage */
 
-export const SPLITS = new Map([["train", "Training"], ["validation", "Validation"], ["test", "Test"]]);
 const PAUSE_MS = 350;
 const MOST_MARKS = 500;
 
@@ -38,7 +38,7 @@ export function DocumentBrowser({ path, counts, tokenised }) {
       page === null && error === null && h(Skeleton, { label: "Loading documents…", lines: 8 }),
       page !== null && h(Fragment, {},
         page.documents.length === 0 && !searching && h("p", { class: "empty-note" },
-          search === "" ? "No documents here." : page.full
+          search === "" ? "No documents." : page.full
             ? `No document ${start > 0 ? "from here on " : ""}has “${search}” in its name or text.`
             : "Nothing found yet."),
         h("ul", { class: "document-lines", "aria-label": "Documents", "aria-busy": searching ? "true" : "false" },
@@ -56,7 +56,7 @@ function Controls({ status, search, counts, all }) {
   /** @type {[string, string, number][]} */
   const choices = [["", "All", all], ...[...SPLITS].map(([id, title]) =>
     /** @type {[string, string, number]} */ ([id, title, counts[id] ?? 0])),
-  ["dropped", "Dropped", dropped.reduce((sum, [, amount]) => sum + amount, 0)]];
+  ["dropped", "Removed", dropped.reduce((sum, [, amount]) => sum + amount, 0)]];
   const choose = (/** @type {string} */ id) => setQuery({ status: id, start: null, back: null, document: null });
   return h("div", { class: "documents-controls" },
     h(SearchField, { key: "search", search }),
@@ -69,10 +69,6 @@ function Controls({ status, search, counts, all }) {
         choices: [["dropped", "All"],
           ...dropped.map(([name, amount]) => [name, `${REASONS.get(name) ?? name} (${integer(amount)})`])] })));
 }
-
-/** Why documents are dropped, as a title. */
-const REASONS = new Map([["exact duplicate", "Exact duplicate"], ["near duplicate", "Near-duplicate"],
-  ["overlap with held-out", "Too similar to a validation or test document"]]);
 
 /** A search begins when nothing was typed for a moment. @param {{search: string}} props */
 function SearchField({ search }) {
@@ -136,7 +132,7 @@ function Pager({ page, searching, all }) {
     h(Button, { small: true, disabled: page.first === 0,
       onClick: () => setQuery({ start: page.first, back: true }, { push: true }) }, "Previous"),
     h("span", { role: "status", class: "figures" }, first === undefined || last === undefined ? ""
-      : `${integer(first.document + 1)} to ${integer(last.document + 1)} of ${integer(page.count)}`),
+      : `${integer(first.document + 1)}–${integer(last.document + 1)} of ${integer(page.count)}`),
     h(Button, { small: true, disabled: page.last >= page.count || searching,
       onClick: () => setQuery({ start: page.last, back: null }, { push: true }) }, "Next"),
     h(GoTo, { label: "Go to document", most: all, go: (number) => setQuery({ start: number, back: null }) }));
@@ -155,10 +151,10 @@ function OpenedDocument({ path, number, count, search, tokenised }) {
     h("header", { class: "document-bar" },
       h("h2", { id: "document-title", ref: head, class: "file-name" },
         data?.label ?? `Document ${integer(number + 1)}`),
-      h(Button, { kind: "quiet", small: true, icon: "close", "aria-label": "Close the document",
+      h(Button, { kind: "quiet", small: true, icon: "close", "aria-label": "Close document",
         onClick: () => setQuery({ document: null }) })),
     error !== null && h(Problem, { error, retry: reload }),
-    data === null && error === null && h(Skeleton, { label: "Loading the document…", lines: 6 }),
+    data === null && error === null && h(Skeleton, { label: "Loading…", lines: 6 }),
     data !== null && h(Fragment, {},
       h("p", { class: "document-facts" },
         h(StatusBadge, { status: data.side, kept: SPLITS.has(data.side) }),
@@ -168,13 +164,13 @@ function OpenedDocument({ path, number, count, search, tokenised }) {
       h("div", { class: "row" },
         h(Button, { small: true, disabled: number === 0, onClick: () => show(number - 1) }, "Previous document"),
         h(Button, { small: true, disabled: number + 1 >= count, onClick: () => show(number + 1) }, "Next document"),
-        h(Button, { small: true, onClick: () => setCleaning(true) }, "Before and after cleaning"),
+        h(Button, { small: true, onClick: () => setCleaning(true) }, "Compare before and after cleaning"),
         tokenised && data.side === "train" && h(Button, { small: true,
           onClick: () => setQuery({ tab: "rows", document: number, row: null, start: null, back: null, status: null,
-            search: null }, { push: true }) }, "Show in training rows")),
+            search: null }, { push: true }) }, "Show in training sequences")),
       h("pre", { class: "preview-text", dir: "auto", tabIndex: 0, role: "group",
         "aria-label": `Text of ${data.label}` }, marked(data.text, search)),
-      data.shortened && h("p", { class: "hint" }, "Only the beginning of this document is shown.")),
+      data.shortened && h("p", { class: "hint" }, "Preview truncated: showing the beginning of this document.")),
     cleaning && h(PreviewDialog, { path: `${path}/documents/${number}/cleaning`, close: () => setCleaning(false) }));
 }
 
@@ -182,10 +178,10 @@ function OpenedDocument({ path, number, count, search, tokenised }) {
 function WhyDropped({ data, show }) {
   const kept = data.kept;
   const why = {
-    "exact duplicate": "Not used for training: another document has the same text.",
-    "near duplicate": "Not used for training: another document has nearly the same text.",
-    "overlap with held-out": "Not used for training: it is too similar to a validation or test document, which would "
-      + "make the evaluation too good.",
+    "exact duplicate": "Not used for training: identical to another document.",
+    "near duplicate": "Not used for training: nearly identical to another document.",
+    "overlap with held-out": "Not used for training: too similar to a validation or test document, which would "
+      + "skew evaluations.",
   }[/** @type {string} */ (data.side)] ?? "Not used for training.";
   return h("div", { class: "notice" }, h("p", {}, why,
     kept !== null && h(Fragment, {}, " Kept instead: ",

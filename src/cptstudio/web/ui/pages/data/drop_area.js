@@ -54,9 +54,9 @@ export function DropArea({ queue, include, preview }) {
     const skipped = found.skipped.map((path) =>
       ({ path, ...(reasons.get(path.split("/").at(-1) ?? "") ?? { kind: "", reason: "" }) }));
     const left = add(found.files, skipped);
-    const unread = found.unreadable.length === 0 ? "" : "The browser could not read "
+    const unread = found.unreadable.length === 0 ? "" : "Your browser couldn't read "
       + `${found.unreadable.slice(0, 5).join(", ")}${found.unreadable.length > 5 ? " and more" : ""}.`;
-    const nothing = found.files.length === 0 && skipped.length === 0 && unread === "" ? "The drop held no files." : "";
+    const nothing = found.files.length === 0 && skipped.length === 0 && unread === "" ? "No files were dropped." : "";
     setNote([left, unread, nothing].filter(Boolean).join(" "));
   };
   /** @param {Event} event */
@@ -108,7 +108,7 @@ function rank(one) {
 /** @param {{queue: UploadQueue, one: Upload, preview: (upload: string) => void}} props */
 function UploadRow({ queue, one, preview }) {
   const size = bytes(one.file.size);
-  const words = { waiting: `waiting, ${size}`, sending: `${bytes(one.sent)} of ${size}`, done: `uploaded, ${size}`,
+  const words = { waiting: `queued, ${size}`, sending: `${bytes(one.sent)} of ${size}`, done: `uploaded, ${size}`,
     failed: one.error }[one.state];
   return h("li", { class: `upload-row upload-${one.state}` },
     h("span", { class: "name" }, one.path),

@@ -5,6 +5,7 @@ import { get } from "../../lib/api.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { Badge, Button, Problem } from "../../components/elements.js";
 import { PreviewDialog } from "./preview.js";
+import { statusTitle } from "./statuses.js";
 
 /**
  * @typedef {object} FileLine
@@ -54,7 +55,7 @@ export function FilesList({ path, problems = false }) {
   if (page === null) return h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
   const first = (starts.length - 1) * PAGE;
   if (first === 0 && page.full && page.files.length === 0) {
-    return h("p", { class: "empty-note" }, problems ? "Every file could be read." : "No files.");
+    return h("p", { class: "empty-note" }, problems ? "All files were read without problems." : "No files.");
   }
   const total = page.total ?? first + page.files.length;
   const next = page.next;
@@ -65,7 +66,7 @@ export function FilesList({ path, problems = false }) {
     (first > 0 || next !== null) && h("nav", { class: "row", "aria-label": "Files: parts" },
       h(Button, { small: true, disabled: first === 0, onClick: () => setStarts(starts.slice(0, -1)) }, "Previous"),
       h("span", { role: "status", class: "figures" },
-        `${integer(first + 1)} to ${integer(first + page.files.length)} of ${integer(total)}`),
+        `${integer(first + 1)}–${integer(first + page.files.length)} of ${integer(total)}`),
       h(Button, { small: true, disabled: next === null || !page.full,
         onClick: () => next !== null && setStarts([...starts, next]) }, "Next")),
     shown !== null && h(PreviewDialog, { path: shown, close: () => setShown(null) }));
@@ -102,10 +103,10 @@ function useFiles(path, problems, start) {
 
 /** @param {FileLine} file */
 function inWords(file) {
-  if (file.left_aside !== null) return "left aside";
+  if (file.left_aside !== null) return "excluded";
   const kept = SIDES.reduce((sum, side) => sum + (file.documents[side] ?? 0), 0);
   const dropped = file.document_count - kept;
-  return [amountOf(kept, "document"), bytes(file.text_bytes), dropped > 0 ? `${integer(dropped)} dropped` : ""]
+  return [amountOf(kept, "document"), bytes(file.text_bytes), dropped > 0 ? `${integer(dropped)} removed` : ""]
     .filter((part) => part !== "").join(" · ");
 }
 
@@ -133,12 +134,12 @@ function Opened({ file, path, show }) {
   const facts = [
     ["File", bytes(file.size) + (file.members > 1 ? `, ${amountOf(file.members, "member")}` : "")],
     ...Object.entries(file.documents).map(([status, amount]) =>
-      [SIDES.includes(status) ? `On the ${status} side` : `Dropped: ${status}`, amountOf(amount, "document")]),
+      [statusTitle(status), amountOf(amount, "document")]),
     ...Object.entries(file.private).map(([kind, amount]) => [PRIVATE.get(kind) ?? kind, integer(amount)]),
-    ...Object.entries(file.left_out).map(([what, amount]) => [`Left out: ${what}`, integer(amount)]),
-    ...(file.recognized > 0 ? [["Pages read by text recognition", integer(file.recognized)]] : []),
-    ...(file.pictures > 0 ? [["Pages that are pictures", integer(file.pictures)]] : []),
-    ...(file.conversations > 0 ? [["Conversations", `${integer(file.conversations)}, left out`]] : []),
+    ...Object.entries(file.left_out).map(([what, amount]) => [`Excluded: ${what}`, integer(amount)]),
+    ...(file.recognized > 0 ? [["Pages read with OCR", integer(file.recognized)]] : []),
+    ...(file.pictures > 0 ? [["Image pages", integer(file.pictures)]] : []),
+    ...(file.conversations > 0 ? [["Conversations", `${integer(file.conversations)}, skipped`]] : []),
   ];
   return h("div", { class: "file-opened" },
     h("dl", { class: "file-facts" }, facts.map(([name, value]) =>
@@ -147,9 +148,9 @@ function Opened({ file, path, show }) {
       file.problems.map((text, place) => h("li", { key: place }, text)),
       file.problem_count > file.problems.length && h("li", { key: "more" },
         `${integer(file.problem_count - file.problems.length)} more`),
-      file.asides.map((text, place) => h("li", { key: `aside-${place}` }, `Left aside: ${text}`)),
+      file.asides.map((text, place) => h("li", { key: `aside-${place}` }, `Excluded: ${text}`)),
       file.aside_count > file.asides.length && h("li", { key: "more-asides" },
-        `${integer(file.aside_count - file.asides.length)} more left aside`)),
+        `${integer(file.aside_count - file.asides.length)} more excluded`)),
     listed > 0 && h("div", { class: "row" },
       Array.from({ length: listed }, (_, place) => {
         const text = file.document_count === 1 ? "Before and after cleaning" : `Document ${integer(place + 1)}`;
@@ -157,9 +158,9 @@ function Opened({ file, path, show }) {
           onClick: () => show(`${path}/documents/${first + place}/cleaning`) }, text);
       }),
       listed < Math.min(file.document_count, MOST_DOCUMENTS) && h(Button, { small: true, kind: "quiet",
-        onClick: () => setDocuments(documents + 20) }, `More of ${count(file.document_count)}`)));
+        onClick: () => setDocuments(documents + 20) }, `Show more (${count(file.document_count)} in all)`)));
 }
 
 /** What is counted in documents, by its kind. */
-export const PRIVATE = new Map([["emails", "E-mail addresses"], ["phones", "Phone numbers"],
+export const PRIVATE = new Map([["emails", "Email addresses"], ["phones", "Phone numbers"],
   ["keys", "API keys and other secrets"]]);

@@ -9,13 +9,13 @@ import { PagedList } from "../../components/paged_list.js";
 /** @param {{path: string}} props of the corpus's API */
 export function LeftAsideList({ path }) {
   return h("div", { class: "stack" },
-    h("p", { class: "hint" }, "Secrets, hidden files and generated files are not read. To include them, build again "
-      + "and choose them under Options."),
-    h(PagedList, { title: "Left aside", path: `${path}/problems`, query: { left_aside: true },
-      none: "Nothing was left aside.",
-      show: (page) => findingTable(page, "Left aside", [
+    h("p", { class: "hint" }, "Secrets, hidden files, and generated files are skipped. To include them, rebuild the "
+      + "corpus and select them under Options."),
+    h(PagedList, { title: "Excluded", path: `${path}/problems`, query: { left_aside: true },
+      none: "Nothing was excluded.",
+      show: (page) => findingTable(page, "Excluded", [
         { id: "label", title: "File or folder", header: true, class: "file-name", cell: (finding) => finding.label },
-        { id: "reason", title: "Why", cell: (finding) => finding.reason },
+        { id: "reason", title: "Reason", cell: (finding) => finding.reason },
       ]) }));
 }
 

@@ -98,5 +98,5 @@ export function leftAsideInWords(aside) {
   if (aside.length === 0) return "";
   const shown = aside.slice(0, 5).map((one) => `${one.path} (${one.reason})`).join(", ");
   const more = aside.length > 5 ? ` and ${integer(aside.length - 5)} more` : "";
-  return `Left aside: ${shown}${more}. To take them, choose what to include under Options and add them again.`;
+  return `Excluded: ${shown}${more}. To include them, select them under Options, then add them again.`;
 }

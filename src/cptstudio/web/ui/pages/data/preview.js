@@ -65,11 +65,11 @@ function Shown({ data, error, retry, close, actions }) {
       data.notes.length > 0 && h("ul", { class: "finding-list" },
         data.notes.map((note, place) => h("li", { key: place }, note))),
       h(Tabs, { label: "Text", chosen: view, onChoose: setView, tabs: [
-          { id: "both", title: "What changes" }, { id: "before", title: "Before" }, { id: "after", title: "After" },
+          { id: "both", title: "Changes" }, { id: "before", title: "Before" }, { id: "after", title: "After" },
         ] },
         h("div", { class: "preview-text", tabIndex: 0, role: "region", "aria-label": "Text" },
           data.pieces.map((piece, place) => h(PieceText, { key: place, piece, view })),
-          data.shortened && h("p", { class: "hint" }, "The text goes on.")))));
+          data.shortened && h("p", { class: "hint" }, "Preview truncated.")))));
 }
 
 /** @param {Preview} data */
@@ -80,11 +80,11 @@ function inWords(data) {
   const before = `${data.shortened ? "The first " : ""}${integer(data.before)} characters`;
   const parts = [`${before}, ${integer(data.after)} after cleaning`];
   if (gone.length > 0) {
-    parts.push(`Dropped: ${gone.length === 1 ? "one paragraph" : `${integer(gone.length)} paragraphs`}, each of which `
-      + `${gone[0]?.reason ?? "is repeated"}`);
+    parts.push(`Removed ${gone.length === 1 ? "1 paragraph" : `${integer(gone.length)} paragraphs`}: `
+      + `${gone[0]?.reason ?? "repeated"}`);
   }
   if (masked > 0) parts.push(`Masked: ${integer(masked)}`);
-  if (found > 0) parts.push(`Could be masked: ${integer(found)}`);
+  if (found > 0) parts.push(`Maskable: ${integer(found)}`);
   return `${parts.join(". ")}.`;
 }
 

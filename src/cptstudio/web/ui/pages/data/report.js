@@ -4,6 +4,7 @@ import { bytes, count, date, integer, percent } from "../../lib/format.js";
 import { h } from "../../lib/preact.js";
 import { Table } from "../../components/table.js";
 import { PRIVATE } from "./files.js";
+import { REASONS, statusTitle } from "./statuses.js";
 
 /**
  * @typedef {object} Tokenisation
@@ -68,13 +69,9 @@ import { PRIVATE } from "./files.js";
  */
 
 const SIDES = ["train", "validation", "test"];
-const SIDE_TITLES = new Map([["train", "Training"], ["validation", "Validation"], ["test", "Test"]]);
 const MOST_ROWS = 12;
 
 /** @param {string} status */
-function sideTitle(status) {
-  return SIDE_TITLES.get(status) ?? `Dropped: ${status}`;
-}
 
 /** @param {{corpus: CorpusDetail}} props */
 export function ReportSections({ corpus }) {
@@ -100,7 +97,7 @@ function problemsInWords(report) {
   if (report.problem_count === 0) return "no problems";
   const count = `${integer(report.problem_count)} ${report.problem_count === 1 ? "problem" : "problems"}`;
   const files = report.problem_files ?? null;
-  return files === null ? count : `${count} in ${integer(files)} ${files === 1 ? "file" : "files"}`;
+  return files === null ? count : `${integer(files)} with problems`;
 }
 
 /** @param {{corpus: CorpusDetail}} props */
@@ -109,27 +106,27 @@ function Documents({ corpus }) {
   const statuses = [...new Set([...SIDES, ...Object.keys(report.documents)])].filter(
     (status) => (report.documents[status] ?? 0) > 0 || SIDES.includes(status));
   const total = Math.max(1, Object.values(report.text_bytes).reduce((sum, one) => sum + one, 0));
-  const dedup = [settings.exact_dedup && "equal", settings.near_dedup && "nearly equal"].filter(Boolean).join(" and ");
+  const dedup = [settings.exact_dedup && "exact duplicates", settings.near_dedup && "near-duplicates"]
+    .filter(Boolean).join(" and ");
   return h("section", { class: "report-section", "aria-labelledby": "report-documents" },
     h("h2", { id: "report-documents" }, "Documents"),
-    h(BarTable, { caption: `${integer(report.source_files)} source ${report.source_files === 1 ? "file" : "files"}, `
+    h(BarTable, { caption: `${integer(report.source_files)} ${report.source_files === 1 ? "file" : "files"}, `
       + `${problemsInWords(report)}`,
-      columns: ["Side", "Documents", "Text", "Share"],
+      columns: ["Split", "Documents", "Text", "Share"],
       bars: statuses.map((status) => ({
-        label: sideTitle(status),
+        label: statusTitle(status),
         values: [integer(report.documents[status] ?? 0), bytes(report.text_bytes[status] ?? 0),
           shareInWords((report.text_bytes[status] ?? 0) / total)],
         size: report.text_bytes[status] ?? 0,
       })) }),
     (report.documents["validation"] ?? 0) === 0 && h("p", { class: "notice" },
-      "No document is held out for validation, so training on this corpus cannot be measured. Give more text, "
-        + "or a larger held-out share."),
+      "The validation split is empty, so training on this corpus can't be evaluated. Add more text or "
+        + "increase the validation split."),
     corpus.warnings.map((sentence) => h("p", { key: sentence, class: "notice" }, sentence)),
     h("p", { class: "hint" },
-      `Held out by content: ${percent(settings.validation)} for validation, ${percent(settings.test)} for a last `
-        + "test. ",
-      dedup === "" ? "Duplicates are kept. " : `Documents that are ${dedup} are kept once. `,
-      `Text field of records: ${settings.text_field}. Built ${date(Date.parse(corpus.created) / 1000)}.`));
+      `Split by content: ${percent(settings.validation)} validation, ${percent(settings.test)} test. `,
+      dedup === "" ? "Duplicates are kept. " : `Removed ${dedup}. `,
+      `Text field: ${settings.text_field}. Built ${date(Date.parse(corpus.created) / 1000)}.`));
 }
 
 /** @param {{corpus: CorpusDetail}} props */
@@ -145,26 +142,27 @@ function Cleaning({ corpus }) {
   if (counted === 0 && !boilerplate) return null;
   return h("section", { class: "report-section", "aria-labelledby": "report-cleaning" },
     h("h2", { id: "report-cleaning" }, "Cleaning"),
-    found.length > 0 && h(BarTable, { caption: "Found in the documents", columns: ["What", "Found", "In the corpus"],
+    found.length > 0 && h(BarTable, { caption: "Personal data in the documents", columns: ["Type", "Found",
+      "In the corpus"],
       bars: found.map(([kind, amount]) => ({ label: PRIVATE.get(kind) ?? kind,
         values: [integer(amount), (settings.mask ?? []).includes(kind) ? "masked" : "kept"], size: amount })) }),
-    leftOut.length > 0 && h(BarTable, { caption: "Left out of the files' text by design", columns: ["What", "Found"],
+    leftOut.length > 0 && h(BarTable, { caption: "Excluded from the text by design", columns: ["Type", "Found"],
       bars: leftOut.map(([label, amount]) => ({ label, values: [integer(amount)], size: amount })) }),
     boilerplate && h("p", {}, `Repeated boilerplate: ${count(repeated.paragraphs)} `
       + `${repeated.paragraphs === 1 ? "paragraph" : "paragraphs"} in ${count(repeated.documents)} documents, `
       + `${bytes(repeated.text_bytes)} `
-      + (repeated.dropped ? "dropped; each is kept once." : "of repetition, kept.")),
-    boilerplate && h("details", {}, h("summary", {}, "The most frequent ones"),
+      + (repeated.dropped ? "removed; one copy of each is kept." : "of repetition, kept.")),
+    boilerplate && h("details", {}, h("summary", {}, "Most frequent"),
       h("ul", { class: "finding-list" }, repeated.examples.slice(0, MOST_ROWS).map((one) =>
         h("li", { key: one.text }, `In ${count(one.documents)} documents: `, h("q", {}, one.text))))),
-    (report.conversations ?? 0) > 0 && h("p", { class: "notice" }, "Records that are conversations, and so no "
-      + `documents: ${count(report.conversations ?? 0)}. They are left out; build again with “Read conversations as `
-      + "text” to have them as documents."),
-    (report.recognized ?? 0) > 0 && h("p", {}, `Pages read by text recognition: ${count(report.recognized ?? 0)} (by `
-      + `${report.recognized_by ?? ""}).`),
-    (report.pictures ?? 0) > 0 && h("p", { class: "notice" }, "Pages that are pictures, with little text or none: "
-      + `${count(report.pictures ?? 0)}. ${settings.ocr ? "No text was recognized on them" : "They are not read"}.`),
-    (report.sectioned ?? 0) > 0 && h("p", { class: "hint" }, "Long documents are held out by sections, cut between "
+    (report.conversations ?? 0) > 0 && h(
+      "p", { class: "notice" }, `${count(report.conversations ?? 0)} chat records were `
+      + "skipped. To include them, rebuild with “Read conversations as text”."),
+    (report.recognized ?? 0) > 0 && h("p", {}, `Pages read with OCR: ${count(report.recognized ?? 0)} `
+      + `(${report.recognized_by ?? ""}).`),
+    (report.pictures ?? 0) > 0 && h("p", { class: "notice" }, "Image pages with little or no text: "
+      + `${count(report.pictures ?? 0)}. ${settings.ocr ? "OCR found no text on them" : "They were skipped"}.`),
+    (report.sectioned ?? 0) > 0 && h("p", { class: "hint" }, "Long documents are split by section, between "
       + "paragraphs; each section counts as a document."),
     notes.length > 0 && h("dl", { class: "file-facts" }, notes.map(([name, text]) =>
       h("div", { key: name }, h("dt", {}, `License or source of ${name}`), h("dd", {}, text)))));
@@ -174,23 +172,24 @@ function Cleaning({ corpus }) {
 function Tokens({ stores }) {
   return h("section", { class: "report-section", "aria-labelledby": "report-tokens" },
     h("h2", { id: "report-tokens" }, "Tokens"),
-    stores.length === 0 && h("p", { class: "notice" }, "Not tokenised for any model yet. Do so above before training."),
+    stores.length === 0 && h("p", { class: "notice" }, "Not tokenized for any model yet. Tokenize it above before "
+      + "training."),
     stores.map((store) => h("div", { key: store.tokenizer, class: "token-store" }, store.error !== undefined
       ? h("p", { class: "field-problem" }, store.error)
       : h(BarTable, {
-          caption: `Tokenizer ${store.tokenizer.slice(0, 12)}: ${integer(store.vocabulary_size)} entries`
-            + (store.tokens_per_byte === null ? "" : `, ${store.tokens_per_byte.toFixed(3)} tokens a byte`),
-          columns: ["Side", "Tokens"],
+          caption: `Tokenizer ${store.tokenizer.slice(0, 12)}: ${integer(store.vocabulary_size)} tokens in vocabulary`
+            + (store.tokens_per_byte === null ? "" : `, ${(1 / store.tokens_per_byte).toFixed(2)} bytes per token`),
+          columns: ["Split", "Tokens"],
           bars: [
             ...SIDES.filter((side) => side in store.tokens).map((side) => ({
-              label: sideTitle(side), values: [integer(store.tokens[side])], size: store.tokens[side] ?? 0 })),
+              label: statusTitle(side), values: [integer(store.tokens[side])], size: store.tokens[side] ?? 0 })),
             ...Object.entries(store.dropped_tokens).map(([reason, tokens]) => ({
-              label: `Dropped: ${reason}`, values: [integer(tokens)], size: tokens })),
+              label: statusTitle(reason), values: [integer(tokens)], size: tokens })),
           ] }),
       store.error === undefined && store.notes.map((note) => h("p", { key: note, class: "notice" }, note)),
       store.error === undefined && store.inexact_cuts > 0 && h("p", { class: "hint" },
-        `${integer(store.inexact_cuts)} places in very long documents may hold other tokens than if they were encoded `
-          + "whole."))));
+        `${integer(store.inexact_cuts)} positions in very long documents may be tokenized differently than in one `
+          + "piece."))));
 }
 
 /** @param {{histogram: {[length: string]: number}}} props */
@@ -198,8 +197,8 @@ function Lengths({ histogram }) {
   const bars = Object.entries(histogram);
   if (bars.length === 0) return null;
   return h("section", { class: "report-section", "aria-labelledby": "report-lengths" },
-    h("h2", { id: "report-lengths" }, "Lengths"),
-    h(BarTable, { caption: "Training documents by length in bytes", columns: ["Length", "Documents"],
+    h("h2", { id: "report-lengths" }, "Document sizes"),
+    h(BarTable, { caption: "Training documents by size in bytes", columns: ["Size", "Documents"],
       bars: bars.map(([label, size]) => ({ label, values: [integer(size)], size })) }));
 }
 
@@ -211,7 +210,7 @@ function Writing({ report }) {
   return h("section", { class: "report-section", "aria-labelledby": "report-writing" },
     h("h2", { id: "report-writing" }, "Languages and scripts"),
     languages !== null && h(BarTable, {
-      caption: `Languages, from the beginnings of ${integer(languages.examined)} documents and the names of files`,
+      caption: `Languages, detected in ${integer(languages.examined)} documents and file names`,
       columns: ["Language", "Documents", "Text"],
       bars: merged(Object.entries(languages.text_bytes)).map(([label, share]) => ({
         label,
@@ -219,7 +218,7 @@ function Writing({ report }) {
           shareInWords(share)],
         size: share,
       })) }),
-    scripts.length > 0 && h(BarTable, { caption: "Scripts of the letters", columns: ["Script", "Share"],
+    scripts.length > 0 && h(BarTable, { caption: "Writing systems", columns: ["Script", "Share"],
       bars: merged(scripts).map(([label, share]) => ({ label, values: [shareInWords(share)], size: share })) }));
 }
 
@@ -238,18 +237,20 @@ function merged(shares) {
 function Duplicates({ report }) {
   if (report.duplicates.length === 0) return null;
   return h("section", { class: "report-section", "aria-labelledby": "report-duplicates" },
-    h("h2", { id: "report-duplicates" }, "Duplicates, for example"),
+    h("h2", { id: "report-duplicates" }, "Sample duplicates"),
     h(Table, {
-      caption: "Examples of duplicates",
+      caption: "Sample duplicates",
       rows: report.duplicates.slice(0, MOST_ROWS),
       rowKey: (/** @type {DuplicatePair} */ pair) => pair.dropped,
       columns: [
-        { id: "dropped", title: "Dropped", header: true, class: "file-name",
+        { id: "dropped", title: "Removed", header: true, class: "file-name",
           cell: (/** @type {DuplicatePair} */ pair) => pair.dropped },
-        { id: "kept", title: "Kept", class: "file-name", cell: (/** @type {DuplicatePair} */ pair) => pair.kept },
-        { id: "likeness", title: "Likeness", number: true,
-          cell: (/** @type {DuplicatePair} */ pair) => pair.similarity < 1 ? percent(pair.similarity) : "equal" },
-        { id: "reason", title: "Reason", cell: (/** @type {DuplicatePair} */ pair) => pair.reason },
+        { id: "kept", title: "Kept instead", class: "file-name",
+          cell: (/** @type {DuplicatePair} */ pair) => pair.kept },
+        { id: "likeness", title: "Similarity", number: true,
+          cell: (/** @type {DuplicatePair} */ pair) => pair.similarity < 1 ? percent(pair.similarity) : "identical" },
+        { id: "reason", title: "Reason",
+          cell: (/** @type {DuplicatePair} */ pair) => REASONS.get(pair.reason) ?? pair.reason },
       ],
     }));
 }
@@ -259,7 +260,7 @@ function Suspicious({ report }) {
   const kinds = Object.entries(report.suspicious_count);
   if (kinds.length === 0) return null;
   return h("section", { class: "report-section", "aria-labelledby": "report-suspicious" },
-    h("h2", { id: "report-suspicious" }, "Kept, but worth a look"),
+    h("h2", { id: "report-suspicious" }, "Kept, but worth checking"),
     h("p", {}, kinds.map(([kind, documents]) => `${count(documents)} with ${kind}`).join(", "), "."),
     h("ul", { class: "finding-list" }, report.suspicious.slice(0, MOST_ROWS).map((one) =>
       h("li", { key: one.document }, h("span", { class: "name" }, one.label), ": ", one.reason))));

@@ -55,7 +55,7 @@ export function RowsView({ corpus, tokenised, documents }) {
   }, [corpus, model, context, packing, first, sought]);
   if (modelsError !== null) return h(Problem, { error: modelsError });
   if (models !== null && (models.length === 0 || !tokenised)) {
-    return h("p", { class: "notice" }, "Tokenise this corpus for a model to see the rows it would be trained on.");
+    return h("p", { class: "notice" }, "Tokenize this corpus for a model to see its training sequences.");
   }
   return h("div", { class: "rows-view", "aria-busy": busy ? "true" : "false" },
     h("p", { class: "hint" },
@@ -64,27 +64,27 @@ export function RowsView({ corpus, tokenised, documents }) {
     h("div", { class: "rows-controls" },
       choice("rows-model", "Model", model, (models ?? []).map((one) => [one.id, one.name]),
         (value) => setQuery({ model: value, row: null })),
-      choice("rows-context", "Context", String(context),
+      choice("rows-context", "Sequence length", String(context),
         CONTEXTS.map((size) => [String(size), `${integer(size)} tokens`]),
         (value) => setQuery({ context: value, row: null })),
       choice("rows-packing", "Packing", packing,
-        [["concat", "concat: joined and cut"], ["decompose", "decompose: powers of two"]],
+        [["concat", "concat: join and cut"], ["decompose", "decompose: powers of two"]],
         (value) => setQuery({ packing: value, row: null })),
       h("div", { class: "rows-steps" },
         h(Button, { disabled: first === 0,
-          onClick: () => setQuery({ row: Math.max(0, first - AT_ONCE) || null, document: null }) }, "Previous rows"),
+          onClick: () => setQuery({ row: Math.max(0, first - AT_ONCE) || null, document: null }) }, "Previous"),
         h(Button, { disabled: page === null || first + AT_ONCE >= page.batches,
-          onClick: () => setQuery({ row: first + AT_ONCE, document: null }) }, "Next rows"),
+          onClick: () => setQuery({ row: first + AT_ONCE, document: null }) }, "Next"),
         page !== null && h("span", { class: "figures hint", role: "status" },
-          `Rows ${integer(first + 1)} to ${integer(Math.min(first + AT_ONCE, page.batches))} of `
+          `Sequences ${integer(first + 1)}–${integer(Math.min(first + AT_ONCE, page.batches))} of `
             + integer(page.batches))),
-      page !== null && h(GoTo, { label: "Go to row", most: page.batches,
+      page !== null && h(GoTo, { label: "Go to sequence", most: page.batches,
         go: (number) => setQuery({ row: number, document: null }) }),
       documents > 0 && h(GoTo, { label: "Go to document", most: documents,
         go: (number) => setQuery({ document: number, row: null }) })),
     error !== null && h(Problem, { error }),
     error === null && page !== null && page.rows.length === 0 && h("p", { class: "notice" },
-      "There are no more rows: an epoch ends here."),
+      "End of the epoch: no more sequences."),
     error === null && (page?.rows ?? []).map((row) => h(RowText, { key: `${row.batch}-${row.row}`, row, document })));
 }
 
@@ -92,25 +92,25 @@ export function RowsView({ corpus, tokenised, documents }) {
 function RowText({ row, document }) {
   const id = `row-${row.batch}-${row.row}`;
   return h("article", { class: "row-text", "aria-labelledby": id },
-    h("h2", { id }, `Row ${integer(row.batch + row.row + 1)}`,
-      h("span", { class: "heading-count" }, `${integer(row.length)} tokens to predict, `
-        + `${row.parts.length === 1 ? "one document" : `${row.parts.length} documents`}`)),
+    h("h2", { id }, `Sequence ${integer(row.batch + row.row + 1)}`,
+      h("span", { class: "heading-count" }, `${integer(row.length)} tokens, `
+        + `${row.parts.length === 1 ? "1 document" : `${row.parts.length} documents`}`)),
     row.parts.map((part, index) => h("div", { key: index,
       class: part.document === document ? "row-part row-part-sought" : "row-part" },
       h("p", { class: "row-boundary" }, h("span", { class: "name" }, part.label), h("span", {}, boundaryInWords(part))),
       // A long one scrolls, which must work by the keyboard, too.
       h("pre", { class: "row-document", dir: "auto", tabIndex: 0, role: "group", "aria-label": part.label }, part.text),
-      part.shortened && h("p", { class: "hint" }, "The text goes on; it is shortened here."))));
+      part.shortened && h("p", { class: "hint" }, "Preview truncated."))));
 }
 
 /** @param {Part} part */
 function boundaryInWords(part) {
   const begins = part.start === 0;
   const ends = part.stop >= part.tokens;
-  const extent = `tokens ${integer(part.start)} to ${integer(part.stop)} of ${integer(part.tokens)}`;
+  const extent = `tokens ${integer(part.start)}–${integer(part.stop)} of ${integer(part.tokens)}`;
   if (begins && ends) return `whole document, ${integer(part.tokens)} tokens`;
-  if (begins) return `document begins, ${extent}`;
-  return ends ? `document goes on and ends, ${extent}` : `document goes on, ${extent}`;
+  if (begins) return `start of document, ${extent}`;
+  return ends ? `end of document, ${extent}` : `continued, ${extent}`;
 }
 
 /**

@@ -67,8 +67,8 @@ export class UploadQueue {
     this._pump();
     const left = fresh.length - taken.length;
     if (left === 0) return "";
-    return `${integer(left)} files were not added: at most ${integer(MOST_FILES)} can be `
-      + "uploaded for one corpus. Add the folder from this machine instead.";
+    return `${integer(left)} files were not added: uploads are limited to ${integer(MOST_FILES)} `
+      + "files per corpus. Add the folder from this machine instead.";
   }
 
   /** Try a failed one again. @param {number} number */

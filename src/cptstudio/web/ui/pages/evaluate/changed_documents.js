@@ -31,11 +31,11 @@ export function ChangedDocuments({ report, sets }) {
           choices: sets.map((one) => [one, one]) }) })),
     changed
       ? h("div", { class: "two" },
-        h(Documents, { title: "Most improved", none: "No document improved.", rows: changed.improved, report, model,
+        h(Documents, { title: "Most improved", none: "No documents improved.", rows: changed.improved, report, model,
           set }),
-        h(Documents, { title: "Most worsened", none: "No document got worse.", rows: changed.worsened, report, model,
+        h(Documents, { title: "Most regressed", none: "No documents regressed.", rows: changed.worsened, report, model,
           set }))
-      : h("p", { class: "hint" }, "This result holds no single documents."));
+      : h("p", { class: "hint" }, "This result has no per-document scores."));
 }
 
 /** @param {{title: string, none: string, rows: any[], report: any, model: any, set: string}} props */
@@ -51,7 +51,7 @@ function Documents({ title, none, rows, report, model, set }) {
     columns: [
       { id: "label", title: "Document", header: true, class: "break document-name",
         cell: (row) => (names.includes(set)
-          ? h("a", { href: link(row), title: "See it token by token" }, row.label)
+          ? h("a", { href: link(row), title: "View token by token" }, row.label)
           : row.label) },
       { id: "change", title: "Change", number: true,
         cell: (row) => signedPercent(row.bits_per_byte / row.base_bits_per_byte - 1, 1) },

@@ -13,7 +13,7 @@ export function quoted(word) {
 export function Command({ words }) {
   const line = words.map((word) => quoted(String(word))).join(" ");
   return h("details", { class: "command", "data-copied": true },
-    h("summary", {}, "The same in a terminal"),
+    h("summary", {}, "Command line"),
     h("div", { class: "command-line" }, h("pre", {}, h("code", {}, line)),
       h(Button, { small: true, onClick: copying(() => line) }, "Copy")));
 }

@@ -28,7 +28,7 @@ export function CorpusChoice({ side, chosen, roleOf, onChange }) {
   };
   return h("fieldset", { class: "choices" },
     h("legend", {}, "Corpora"),
-    corpora?.length === 0 && h("p", { class: "hint" }, "There is no corpus yet. ",
+    corpora?.length === 0 && h("p", { class: "hint" }, "No corpora yet. ",
       h("a", { href: "/data?add=1" }, "Add one"), ", or upload a text below."),
     h("ul", { class: "choice-list" }, (corpora ?? []).map((/** @type {any} */ corpus) => h("li", { key: corpus.name },
       h("label", {}, h("input", { type: "checkbox", checked: chosen.includes(corpus.name),
@@ -41,9 +41,9 @@ export function CorpusChoice({ side, chosen, roleOf, onChange }) {
 /** The choice between the two held-out sides. @param {{side: string, onChange: (side: string) => void}} props */
 export function SideChoice({ side, onChange }) {
   return h("fieldset", { class: "choices" },
-    h("legend", {}, "Held-out side"),
+    h("legend", {}, "Split"),
     h("div", { class: "segments" }, ["validation", "test"].map((one) => h("label", { key: one },
       h("input", { type: "radio", name: "side", value: one, checked: side === one, onChange: () => onChange(one) }),
       one))),
-    h("p", { class: "hint" }, "Validation was looked at during training to find the best checkpoint; test was not."));
+    h("p", { class: "hint" }, "Validation is used during training to find the best checkpoint; test is never used."));
 }

@@ -13,16 +13,16 @@ export function signedPercent(share, digits = 2) {
   return `${sign}${text}%`;
 }
 
-const CLAIMS = { better: "▼ better", worse: "▲ worse", hardly: "hardly any change", unsure: "not sure",
+const CLAIMS = { better: "▼ better", worse: "▲ worse", hardly: "negligible change", unsure: "inconclusive",
   "too little": "too little text" };
 
 /** @typedef {{value: number, low: number | null, high: number | null, documents: number, better: number,
  *   sure: boolean, claim?: keyof typeof CLAIMS}} Difference */
 
 /** What these words mean. */
-export const CLAIM_RULES = "▼ better and ▲ worse: that range leaves out zero, and the change is at least 0.5%. Not "
-  + "sure: the range holds zero, and the change may be chance. Too little text: fewer than 8 documents, or nearly all "
-  + "of the text in a few.";
+export const CLAIM_RULES = "▼ better and ▲ worse: the interval excludes 0 and the change is at least 0.5%. "
+  + "Inconclusive: the interval includes 0. Too little text: fewer than 8 documents, or a few documents hold nearly "
+  + "all the text.";
 
 /** Whether it is claimed that there is a change. @param {Difference | undefined} difference */
 export const isSure = (difference) => difference?.claim === "better" || difference?.claim === "worse";

@@ -55,9 +55,9 @@ export function frontierWords(spots, domain, general) {
     const forgot = trained.forgot && loss > 0
       ? `${Math.round(((spot.y - base.y) / loss) * 100)}% of the forgetting`
       : `${signedPercent(spot.y / base.y - 1)} on ${general}`;
-    return `${spot.short}: ${kept}, ${forgot}.`;
+    return `A ${spot.short} mix keeps ${kept} with ${forgot}.`;
   });
-  return [`Trained against base: ${signedPercent(trained.x / base.x - 1)} on ${domain}, `
+  return [`Trained vs. base: ${signedPercent(trained.x / base.x - 1)} on ${domain}, `
     + `${signedPercent(trained.y / base.y - 1)} on ${general}.`, ...between].join(" ");
 }
 
@@ -78,11 +78,11 @@ export function Frontier({ spots, domain, general, chosen, onChoose }) {
     return () => sized.disconnect();
   }, []);
   return h("figure", { class: "frontier", "aria-labelledby": `${id}-title` },
-    h("figcaption", {}, h("h3", { id: `${id}-title` }, "What is kept and what is forgotten"),
+    h("figcaption", {}, h("h3", { id: `${id}-title` }, "Gain vs. forgetting"),
       h("p", { class: "hint" }, frontierWords(spots, domain, general))),
     h("div", { ref: box, class: "frontier-box" }, h(Drawing, { spots, domain, general, chosen, onChoose, width })),
-    h("p", { class: "hint" }, "Lower and further to the left is better on both. Square: base; triangle: trained; "
-      + "circles: between. The table below holds the same figures and chooses a point."));
+    h("p", { class: "hint" }, "Lower left is better on both. Square: base; triangle: trained; "
+      + "circles: merged. The table below has the same values; select a row to pick a model."));
 }
 
 /**
@@ -112,8 +112,8 @@ function Drawing({ spots, domain, general, chosen, onChoose, width }) {
       h("text", { class: "frontier-tick", x: EDGE.left - 8, y: y(tick) + 4, "text-anchor": "end" },
         tick.toFixed(up.decimals)))),
     h("text", { class: "frontier-axis", x: right, y: HEIGHT - 10, "text-anchor": "end" },
-      `${short(domain)}: bits per byte`),
-    h("text", { class: "frontier-axis", x: 4, y: 14 }, `${short(general)}: bits per byte`),
+      `${short(domain)} (bits/byte)`),
+    h("text", { class: "frontier-axis", x: 4, y: 14 }, `${short(general)} (bits/byte)`),
     h("polyline", { class: "frontier-line", points: spots.map((spot) => `${x(spot.x)},${y(spot.y)}`).join(" ") }),
     spots.map((spot) => h("g", { key: spot.index,
       class: `frontier-spot frontier-${spot.kind}${spot.index === chosen ? " frontier-chosen" : ""}`,
@@ -150,7 +150,7 @@ const short = (name) => (name.length > 30 ? `${name.slice(0, 28)}…` : name);
  */
 export function spotKind(point, index, wayBack) {
   if (!wayBack) return { kind: /** @type {Spot["kind"]} */ ("between"),
-    short: point.share === null ? `point ${index + 1}` : number(point.share) };
+    short: point.share === null ? `model ${index + 1}` : number(point.share) };
   if (point.share === 0) return { kind: /** @type {Spot["kind"]} */ ("base"), short: "0 (base)" };
   if (point.share === 1) return { kind: /** @type {Spot["kind"]} */ ("trained"), short: "1 (trained)" };
   return { kind: /** @type {Spot["kind"]} */ ("between"), short: number(point.share) };

@@ -35,7 +35,7 @@ export function HeatResult({ result, names }) {
         result.texts.length > 1 && h(Segments, { label: "Text", name: "heat-text", chosen: String(number),
           onChoose: (id) => setQuery({ text: id }),
           choices: names.map((name, index) => [String(index), name]) }),
-        several && h(Segments, { label: "Colours show", name: "heat-show", chosen: show,
+        several && h(Segments, { label: "Color by", name: "heat-show", chosen: show,
           onChoose: (id) => setQuery({ show: id }),
           choices: [["difference", "Difference"], ["base", labels[0]], ["checkpoint", labels[other]]] }),
         labels.length > 2 && h(Field, { label: "Compare with",
@@ -76,10 +76,11 @@ function Totals({ result, names }) {
   ]);
   return h("section", { class: "card stack", "aria-labelledby": "totals-title" },
     h("h2", { id: "totals-title" }, "Totals"),
-    h(Table, { caption: "Loss, perplexity and bits per byte", rows: result.models, rowKey: (model) => model.label,
+    h(Table, { caption: "Loss, perplexity, and bits per byte", rows: result.models, rowKey: (model) => model.label,
       columns: [{ id: "model", title: "Model", header: true, class: "break document-name",
         cell: (model) => model.label }, ...columns] }),
-    h("p", { class: "hint" }, "Lower is better; loss and perplexity compare only models with one tokenizer. Windows of "
+    h("p", { class: "hint" }, "Lower is better. Compare loss and perplexity only between models with the same "
+      + "tokenizer. Windows of "
       + `${integer(result.context_length)} tokens, stride ${integer(result.stride)}.`));
 }
 
@@ -113,9 +114,9 @@ function HeatMap({ result, number, other, show, name }) {
   useEffect(() => setChosen(null), [result]);
   return h("div", { class: "stack" },
     !alike && h("div", { class: "notice" }, h(Icon, { name: "info" }), h("p", {}, show === "difference"
-      ? `${labels[0]} and ${labels[1]} have different tokenizers. The difference is shown for the shortest pieces of `
-        + "text at whose end tokens of both end; a piece may hold several tokens."
-      : "These models have different tokenizers: each is shown by its own tokens.")),
+      ? `${labels[0]} and ${labels[1]} have different tokenizers. Differences are shown for the shortest spans where `
+        + "both tokenizers align; a span may contain several tokens."
+      : "These models have different tokenizers, so each is shown with its own tokens.")),
     h(Legend, { show }),
     h("div", { class: "heat", ref: area },
       h(Detail, { text, cell: chosen === null ? null : cells[chosen], labels }),
@@ -129,15 +130,15 @@ function Legend({ show }) {
     h("li", { key: name }, h("span", { class: `heat-token ${name}` }, "abc"), " ", words);
   const bounds = show === "difference" ? CHANGE_BOUNDS : SURPRISE_BOUNDS;
   const range = (/** @type {number} */ at) =>
-    (at === 0 ? `< ${bounds[0]}` : at === bounds.length ? `≥ ${bounds[at - 1]}` : `${bounds[at - 1]} to ${bounds[at]}`);
+    (at === 0 ? `< ${bounds[0]}` : at === bounds.length ? `≥ ${bounds[at - 1]}` : `${bounds[at - 1]}–${bounds[at]}`);
   const levels = [...bounds.keys(), bounds.length];
   const amount = (/** @type {number} */ at) =>
     range(at).replace("≥ ", "") + (at === bounds.length ? " or more" : "");
   return h("div", { class: "heat-legend" },
     h("p", {},
       show === "difference"
-        ? "Change in nats: blue was found likelier than by the base, orange and underlined less likely."
-        : "Surprise in nats: the darker, the less the model expected the token."),
+        ? "Change in nats: blue is more likely than under the base model; orange, underlined, is less likely."
+        : "Surprisal (nats): darker means less expected."),
     h("ul", {}, show === "difference"
       ? [...levels.slice(1).reverse().map((at) => entry(`better-${at}`, `−${amount(at)}`)),
         entry("heat-0", `±${bounds[0]}`), ...levels.slice(1).map((at) => entry(`worse-${at}`, `+${amount(at)}`))]
@@ -148,12 +149,12 @@ function Legend({ show }) {
 const likelihood = (nats, tokens) =>
   `${plain(nats)} nats, probability ${percentOf(Math.exp(-nats))}${tokens === 1 ? "" : `, ${tokens} tokens`}`;
 const percentOf = (/** @type {number} */ share) =>
-  (share >= 1e-5 ? `${(share * 100).toPrecision(3)}\u00a0%` : "below 0.001\u00a0%");
+  (share >= 1e-5 ? `${(share * 100).toPrecision(3)}%` : "below 0.001%");
 
 /** @param {{text: string, cell: Cell | null, labels: string[]}} props */
 function Detail({ text, cell, labels }) {
   if (cell === null) return h("div", { class: "heat-detail" },
-    h("p", { class: "hint" }, "Point at a token, or move with the arrow keys, to see its figures."));
+    h("p", { class: "hint" }, "Hover over a token (or use the arrow keys) to see its values."));
   return h("div", { class: "heat-detail" },
     h("code", { class: "heat-piece" }, visible(text.slice(cell.from, cell.to))),
     labels.map((label, at) => h("span", { key: label, class: "figures" }, h("b", { class: "break" }, label), ": ",
@@ -181,7 +182,7 @@ function ChangedTokens({ text, cells, jump }) {
     caption: title, showCaption: true, rows, rowKey: (index) => index, empty: none,
     columns: [
       { id: "token", title: "Token", header: true,
-        cell: (index) => h("button", { type: "button", class: "heat-jump", title: "Show it in the text",
+        cell: (index) => h("button", { type: "button", class: "heat-jump", title: "Show in text",
           onClick: () => jump(index) }, visible(text.slice(cells[index].from, cells[index].to))) },
       { id: "context", title: "In the text", class: "heat-context",
         cell: (index) => h(Context, { text, cells, index }) },
@@ -190,8 +191,8 @@ function ChangedTokens({ text, cells, jump }) {
         cell: (index) => `${plain(cells[index].nats[0], 2)} → ${plain(cells[index].nats[1], 2)}` },
     ] });
   return h("div", { class: "two" },
-    list("Most improved tokens", improved, "No token is likelier than before."),
-    list("Most worsened tokens", worsened, "No token is less likely than before."));
+    list("Most improved tokens", improved, "No token became more likely."),
+    list("Most regressed tokens", worsened, "No token became less likely."));
 }
 
 /** @param {Cell} cell */

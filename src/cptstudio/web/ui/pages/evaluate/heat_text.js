@@ -66,7 +66,7 @@ export function HeatText({ label, text, cells, rest, classes, chosen, onChoose }
     choose(Math.max(0, Math.min(cells.length - 1, move())), "key");
   };
   return h("div", { ref: place, class: "heat-text", role: "group", tabIndex: 0,
-    "aria-label": `${label}: arrow keys move from token to token`,
+    "aria-label": `${label}: use the arrow keys to move between tokens`,
     onPointerMove: pointer, onClick: pointer, onKeyDown: keys });
 }
 

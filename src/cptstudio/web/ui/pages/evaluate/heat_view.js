@@ -26,10 +26,10 @@ export function HeatView() {
     setQuery({ task: made.id });
   });
   if (models?.length === 0) {
-    return h(Empty, { title: "No model to score with",
+    return h(Empty, { title: "No models yet",
       actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
-      h("p", {}, "The heat map shows how likely models find each token of a text. Download a base model and train a "
-        + "run first; its checkpoints can then be compared with the base here."));
+      h("p", {}, "The heat map shows how well models predict each token of a text. Download a base model and train a "
+        + "run, then compare its checkpoints with the base model here."));
   }
   const scoring = busy || task?.state === "running";
   const result = task?.state === "done" ? task.result : null;
@@ -44,9 +44,9 @@ export function HeatView() {
           second
             ? h("div", { class: "stack" }, h(TextChoice, { slot: "b", title: "Second text" }),
               h("p", {}, h(Button, { small: true, onClick: () => { setSecond(false); setQuery({ b: null }); } },
-                "Leave the second text out")))
+                "Remove the second text")))
             : h("p", {}, h(Button, { small: true, icon: "plus", onClick: () => setSecond(true) }, "Add a second text"),
-              " ", h("span", { class: "hint" }, "such as a general one beside one of the domain")))),
+              " ", h("span", { class: "hint" }, "for example, one domain and one general text")))),
       h("div", { class: "form-actions" },
         h(Button, { kind: "primary", icon: "play", busy: scoring, disabled: missing !== "" || !loaded,
           "aria-describedby": "score-missing", onClick: () => void start() }, "Score"),

@@ -33,20 +33,20 @@ export function useTask(id) {
 /** @param {any} error */
 function lostWords(error) {
   if (!(error instanceof ApiError) || error.status !== 404) return error;
-  return new Error("The server does not know this work any more: it was started again, or much was done since. Ask "
-    + "again; the texts and models are as you chose them.");
+  return new Error("This task is no longer available: the server was restarted, or newer tasks replaced it. Run "
+    + "it again; your texts and models are still selected.");
 }
 
 /** @param {{task: Task, title: string}} props */
 export function TaskProgress({ task, title }) {
   if (task.state === "failed") return h(Problem, { error: { message: task.error, problems: task.problems } });
-  if (task.state === "cancelled") return h("p", { class: "notice", role: "status" }, `${title} was cancelled.`);
+  if (task.state === "cancelled") return h("p", { class: "notice", role: "status" }, `${title} canceled.`);
   const { progress } = task;
   const cancel = () => cancelTask(task.id).catch(toastError);
   const amounts = progress?.total ? `${count(progress.done)} of ${count(progress.total)}` : "";
   return h("div", { class: "job job-running" },
     h("div", { class: "job-head" }, h("strong", {}, title),
-      h("span", { class: "job-state" }, progress?.doing ?? "Working"),
+      h("span", { class: "job-state" }, progress?.doing ?? "Working…"),
       h(Button, { small: true, onClick: cancel }, "Cancel")),
     h(Progress, { label: title, done: progress?.done ?? null, total: progress?.total ?? null, text: amounts }),
     amounts && h("p", { class: "hint" }, amounts));
@@ -78,17 +78,17 @@ export function InferenceLine({ chosen, onLoaded }) {
   };
   const busy = task?.state === "running";
   const end = () =>
-    endInference().then(() => toast("The models are out of memory."), toastError);
+    endInference().then(() => toast("Models unloaded."), toastError);
   return h("div", { class: "stack inference-line" },
     state?.running
-      ? h("p", {}, h("b", {}, "In memory: "), h("span", { class: "break" }, labels.join(", ") || "no model"),
+      ? h("p", {}, h("b", {}, "Loaded: "), h("span", { class: "break" }, labels.join(", ") || "none"),
         state.memory_active != null && h("span", { class: "hint" }, ` (${bytes(state.memory_active)})`))
       : h("p", { class: "hint" },
-        "No model is in memory. Loading starts a process of its own; it ends by itself when it is idle for a while."),
+        "No models loaded. Loaded models unload automatically when idle."),
     !state?.running && state?.last_end && h("p", { class: "notice" }, state.last_end),
     h("div", { class: "row" },
       h(Button, { busy, disabled: state === null || chosen.length === 0 || all, onClick: () => void start() },
-        all ? "Loaded" : `Load ${chosen.length === 1 ? "the model" : `${chosen.length || "the"} models`}`),
+        all ? "Loaded" : `Load ${chosen.length === 1 ? "model" : `${chosen.length || ""} models`}`),
       state?.running && h(Button, { kind: "quiet", onClick: () => void end() }, "Unload")),
     problem !== null && h(Problem, { error: problem }),
     error !== null && loading !== null && h(Problem, { error }),

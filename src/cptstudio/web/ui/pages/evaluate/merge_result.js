@@ -39,9 +39,8 @@ export function MergeResult({ report }) {
     result.saved && h(Saved, { path: result.saved, points: result.points }),
     spots.length > 1 && general !== undefined && h(Frontier, { spots, domain, general, chosen, onChoose: choose }),
     sets.length > 0 && h(Points, { result, sets, chosen, choose }),
-    sets.length > 0 && h("p", { class: "hint legend-text" }, "Bits per byte, lower is better; the per cent are the "
-      + `change against ${result.points[0].label}, behind it the range that holds it with 95 % certainty. `
-      + CLAIM_RULES),
+    sets.length > 0 && h("p", { class: "hint legend-text" }, "Bits per byte: lower is better. Percentages show change "
+      + `vs. ${result.points[0].label}, with a 95% confidence interval. ${CLAIM_RULES}`),
     chosen !== null && !result.saved && h(SavePoint, { key: chosen, report, point: result.points[chosen],
       parts: report.request?.points?.[chosen]?.parts ?? [] }));
 }
@@ -51,18 +50,19 @@ function Saved({ path, points }) {
   const name = path.split("/").pop() ?? path;
   return h("div", { class: "notice" }, h(Icon, { name: "check" }),
     h("div", {}, h("p", {}, h("b", { class: "break" }, name),
-      ` was saved: ${points[0]?.label ?? ""}. mlx_lm and transformers load its folder as it is.`),
+      ` was saved (${points[0]?.label ?? ""}). You can load its folder with mlx_lm or transformers.`),
       h("p", { class: "hint break" }, path),
-      h("p", {}, h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` }, "Play with it"))));
+      h("p", {}, h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` },
+        "Open in Playground"))));
 }
 
 /** @param {{result: any, sets: string[], chosen: number | null, choose: (index: number) => void}} props */
 function Points({ result, sets, chosen, choose }) {
   const [first] = result.points;
-  return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": "Points by corpora" },
+  return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": "Merged models by corpus" },
     h("table", { class: "table matrix table-stacks" },
-      h("caption", { class: "visually-hidden" }, "Bits per byte of each point on each corpus"),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Point"),
+      h("caption", { class: "visually-hidden" }, "Bits per byte of each merged model on each corpus"),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Merged model"),
         sets.map((set) => h("th", { scope: "col", key: set, class: "matrix-set" }, h("span", { class: "break" }, set),
           " ", result.roles?.[set] && h("span", { class: "tag" }, result.roles[set]))))),
       h("tbody", {}, result.points.map((/** @type {any} */ point, /** @type {number} */ index) =>
@@ -97,7 +97,7 @@ function SavePoint({ report, point, parts }) {
   const { busy, error, run } = useWork();
   const ask = askFor(point, parts);
   if (ask === null) return h("p", { class: "hint" },
-    "This result does not say how its points were made: measure them again to save one.");
+    "This result doesn't record how its models were merged. Measure them again to save one.");
   const save = () => {
     const wrong = nameProblem(name, "model");
     setProblem(wrong);
@@ -113,11 +113,11 @@ function SavePoint({ report, point, parts }) {
   };
   return h("form", { class: "save-point",
     onSubmit: (/** @type {Event} */ event) => { event.preventDefault(); save(); } },
-    h(Field, { label: `Save ${point.label} as a model named`, problems: problem ? [problem] : [],
-      hint: "A whole model folder in models/base of the workspace, as large as the base model.",
+    h(Field, { label: `Save ${point.label} as`, problems: problem ? [problem] : [],
+      hint: "Saves a full model, as large as the base model, to models/base in your workspace.",
       control: (attributes) => h("input", { ...attributes, type: "text", maxLength: 64, autocomplete: "off",
         spellcheck: false, value: name, onInput: withValue(setName) }) }),
-    h("div", { class: "row" }, h(Button, { kind: "primary", type: "submit", busy }, "Save as a model")),
+    h("div", { class: "row" }, h(Button, { kind: "primary", type: "submit", busy }, "Save model")),
     error !== null && h(Problem, { error }));
 }
 

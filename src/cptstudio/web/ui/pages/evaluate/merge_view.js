@@ -22,11 +22,11 @@ const LAST = { whole: true, least: 2, most: 100 };
 
 /** @type {Record<string, [string, string]>} */
 const KINDS = {
-  back_to_base: ["Back to base", "base + a (trained − base) for each a: 0 is the base, 1 the trained model (WiSE-FT)."],
+  back_to_base: ["Merge with base", "base + a (trained − base) for each ratio a: 0 = base, 1 = trained (WiSE-FT)."],
   average: ["Average of checkpoints",
-    "The mean of the run's last checkpoints: often a little better than each of them."],
+    "The mean of the run's last checkpoints, often slightly better than any one of them."],
   instruct: ["Add an instruct model",
-    "trained + a (instruct − base): what an instruct model of the same base learnt is added (Chat Vector)."],
+    "trained + a (instruct − base): adds what an instruct model of the same base learned (Chat Vector)."],
 };
 
 /** What the URL asks for. @param {any[] | null} models */
@@ -62,16 +62,17 @@ function finished(job) {
   }
   reportsChanged.value += 1;
   savedModels.value = [name, ...savedModels.value];
-  toast(`The model ${name} is saved.`);
+  toast(`Model “${name}” saved.`);
 }
 
 export function MergeView() {
-  return h(WorkView, { kind: "merge", label: "Merges under way", former: "Former merges", finished,
+  return h(WorkView, { kind: "merge", label: "Running merges", former: "Past merges", finished,
     kept: "Points that were measured are kept: started again, it goes on from there. A model is saved whole or not at "
       + "all.", Result: MergeResult, Ask: AskMerge },
     savedModels.value.map((name) => h("div", { class: "notice", key: name, role: "status" }, h(Icon, { name: "check" }),
-      h("p", {}, "The model ", h("b", { class: "break" }, name), " is saved. ",
-        h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` }, "Play with it"), "."))));
+      h("p", {}, "Saved ", h("b", { class: "break" }, name), ". ",
+        h("a", { href: `/playground?models=${encodeURIComponent(modelsToQuery([name]))}` },
+          "Open in Playground"), "."))));
 }
 
 /** @param {{open: boolean}} props */
@@ -83,12 +84,12 @@ function AskMerge({ open }) {
   if (error !== null && models === null) return h(Problem, { error, retry: () => void reload() });
   if (models === null) return h("p", { class: "muted", "aria-busy": "true" }, "Looking for models…");
   if (!want.run) {
-    return h(Empty, { title: "No checkpoint to merge yet",
+    return h(Empty, { title: "No checkpoints to merge yet",
       actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
-      h("p", {}, "Training on a domain forgets some of what the base model knew. A weighted mean of base and trained "
-        + "model, weight by weight, often keeps most of the gain and takes back much of the forgetting, without any "
-        + "training."),
-      h("p", {}, "Train a run first; its checkpoints can then be merged here."));
+      h("p", {}, "Training on a domain makes the model forget some of what it knew. A weighted average of the base "
+        + "and trained "
+        + "weights often keeps most of the gain and undoes much of the forgetting, without more training."),
+      h("p", {}, "Train a run, then merge its checkpoints here."));
   }
   const { run } = want;
   const shares = want.kind === "average" ? [] : sharesOf(want.shares);
@@ -96,12 +97,12 @@ function AskMerge({ open }) {
   const wrong = checkedNumber(query["bytes"] ?? "", BYTES).problem !== ""
     || (want.kind === "average" && checkedNumber(query["last"] ?? "", LAST).problem !== "");
   const missing = wrong
-    ? "Correct the marked numbers."
+    ? "Fix the highlighted fields."
     : shares === null
-      ? "Give shares such as 0; 0.5; 1."
+      ? "Enter mix ratios, such as 0; 0.5; 1."
       : want.kind === "instruct" && !want.instruct
         ? "Choose an instruct model."
-        : want.corpora.length === 0 ? "Choose the corpora to measure on: one of the domain and one general." : "";
+        : want.corpora.length === 0 ? "Choose corpora to measure on: one domain and one general." : "";
   const body = { run: run.reference, kind: want.kind, corpora: want.corpora, side: want.side, max_bytes: want.max_bytes,
     save: null,
     ...(want.kind === "average" ? { last: want.last } : { shares: shares ?? [] }),
@@ -117,7 +118,7 @@ function AskMerge({ open }) {
               rows.map((one) => h("option", { key: one.reference, value: one.reference, selected: one === run,
                 disabled: Boolean(one.error) },
                 `${group}, step ${integer(one.step)}${one.best ? ", best" : ""}${one.last ? ", last" : ""}`))))) }),
-        h("fieldset", { class: "choices" }, h("legend", {}, "How"),
+        h("fieldset", { class: "choices" }, h("legend", {}, "Method"),
           Object.entries(KINDS).map(([kind, [title, says]]) => h("label", { class: "check", key: kind },
             h("input", { type: "radio", name: "merge-kind", checked: want.kind === kind,
               onChange: () => setQuery({ kind: kind === "back_to_base" ? null : kind }) }),
@@ -127,7 +128,7 @@ function AskMerge({ open }) {
         h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf,
           onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
-        h(NumberField, { label: "Text of each corpus", unit: "bytes", text: query["bytes"] ?? "",
+        h(NumberField, { label: "Text per corpus", unit: "bytes", text: query["bytes"] ?? "",
           initial: String(USUAL_BYTES), limits: BYTES, onText: (text) => setQuery({ bytes: text }) }))),
     h(StartJob, { action: "Merge and measure", path: "/api/evaluation/merges", body, missing }),
     missing === "" && h(Command, { words: commandWords(run.reference, want, shares ?? []) }));
@@ -136,20 +137,20 @@ function AskMerge({ open }) {
 /** @param {{want: ReturnType<typeof asked>, models: any[], wrong: boolean}} props */
 function Amounts({ want, models, wrong }) {
   if (want.kind === "average") {
-    return h(NumberField, { label: "Last checkpoints", hint: "How many of the run's last checkpoints to average.",
+    return h(NumberField, { label: "Checkpoints to average", hint: "Number of the run's latest checkpoints to average.",
       text: route.value.query["last"] ?? "", initial: String(DEFAULT_LAST), limits: LAST,
       onText: (text) => setQuery({ last: text }) });
   }
   return h("div", { class: "stack" },
-    want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Made from the same base model.",
+    want.kind === "instruct" && h(Field, { label: "Instruct model", hint: "Must share the same base model.",
       control: (attributes) => h("select", { ...attributes, value: want.instruct,
         onChange: withValue((text) => setQuery({ instruct: modelsToQuery([text]) })) },
-        h("option", { value: "" }, "Choose one"),
+        h("option", { value: "" }, "Choose a model"),
         models.filter((one) => one.kind === "base" && !one.error).map((one) => h("option", { key: one.reference,
           value: one.reference, selected: one.reference === want.instruct }, one.label))) }),
-    h(Field, { label: "Shares", problems: wrong
-      ? ["Enter numbers from -10 to 10 with semicolons between them, such as 0; 0.5; 1."]
-      : [], hint: "Each share is one merged model that is measured.",
+    h(Field, { label: "Mix ratios (0 = base, 1 = trained)", problems: wrong
+      ? ["Enter numbers from -10 to 10 separated by semicolons, such as 0; 0.5; 1."]
+      : [], hint: "One merged model is measured per ratio.",
       control: (attributes) => h(TypedInput, { ...attributes, type: "text", value: want.shares,
         onText: (text) => setQuery({ shares: text === USUAL_SHARES ? null : text }) }) }));
 }

@@ -18,8 +18,8 @@ const QUESTION_FILES = /\.jsonl$/i;
 const SHOWN = 50;
 
 export function QuestionsView() {
-  return h(WorkView, { kind: "questions", label: "Questions under way", kept: "Start it again with the button below.",
-    former: "Former results", Result: QuestionsResult, Ask: AskQuestions });
+  return h(WorkView, { kind: "questions", label: "Running question sets", kept: "Run it again with the button below.",
+    former: "Past results", Result: QuestionsResult, Ask: AskQuestions });
 }
 
 /** @param {{open: boolean}} props */
@@ -28,32 +28,33 @@ function AskQuestions({ open }) {
   const found = useUploads("questions");
   const wanted = route.value.query["file"];
   const file = found.uploads?.find((one) => one.id === wanted) ?? null;
-  const missing = [chosen.length === 0 && "a model", file === null && "a file of questions"].filter(Boolean)
+  const missing = [chosen.length === 0 && "a model", file === null && "a question file"].filter(Boolean)
     .join(" and ");
   return h("details", { class: "card ask", open },
-    h("summary", {}, h("h2", {}, "Ask questions")),
+    h("summary", {}, h("h2", {}, "Run questions")),
     h("div", { class: "ask-columns" },
       choice,
       h("div", { class: "stack" },
-        h(TextSets, { legend: "File of questions", accept: ".jsonl", fits: QUESTION_FILES, single: true, found,
-          chosen: file ? [file.id] : [], hint: "JSON lines, one question each.",
+        h(TextSets, { legend: "Question file", accept: ".jsonl", fits: QUESTION_FILES, single: true, found,
+          chosen: file ? [file.id] : [], hint: "JSON Lines, one question per line.",
           onChange: (ids) => setQuery({ file: ids[0] ?? null }) }),
         h(Format, {}))),
-    h(StartJob, { action: "Ask", path: "/api/evaluation/questions", body: { models: chosen, upload: wanted },
+    h(StartJob, { action: "Run", path: "/api/evaluation/questions", body: { models: chosen, upload: wanted },
       missing: missing ? `Choose ${missing}.` : "" }),
     file !== null && chosen.length > 0 && h(Command, { words: ["cpt-studio", "questions", file.name, ...chosen] }));
 }
 
 function Format() {
   return h("div", { class: "stack format" },
-    h("h3", {}, "The file's format"),
-    h("p", {}, "One JSON object a line. Multiple choice names the right choice by its index, from 0:"),
+    h("h3", {}, "File format"),
+    h("p", {}, "One JSON object per line. For multiple choice, answer is the index of the correct choice, starting "
+      + "at 0:"),
     h("pre", {}, h("code", {}, '{"context": "The capital of France is", "choices": [" Paris", " Rome"], "answer": 0}')),
-    h("p", {}, "A cloze question holds the right continuation itself:"),
+    h("p", {}, "For cloze, answer is the correct continuation:"),
     h("pre", {}, h("code", {}, '{"context": "The capital of France is", "answer": " Paris"}')),
-    h("p", { class: "hint" }, "Context and continuation are joined as they are, so the space between them belongs in "
-      + "the file. A choice is scored by the log-probability of its tokens after the context; a cloze answer is right "
-      + "when the model, always taking the likeliest token, writes exactly it."));
+    h("p", { class: "hint" }, "Context and continuation are joined as is, so include the space between them. "
+      + "Choices are scored by the log-probability of their tokens after the context; a cloze answer is correct if "
+      + "greedy decoding produces it exactly."));
 }
 
 /** @param {{report: any}} props */
@@ -73,13 +74,13 @@ function QuestionsResult({ report }) {
       { id: "choice", title: h("span", {}, "Multiple choice ",
         h("small", {}, `${integer(rows[0]?.multiple_choice?.questions)} questions`)), number: true,
         cell: (row) => share(row.multiple_choice, "accuracy") },
-      { id: "bytes", title: h("span", {}, "Multiple choice ", h("small", {}, "by the choices' bytes")), number: true,
+      { id: "bytes", title: h("span", {}, "Multiple choice ", h("small", {}, "per byte")), number: true,
         cell: (row) => share(row.multiple_choice, "accuracy_per_byte") },
       { id: "cloze", title: h("span", {}, "Cloze ", h("small", {}, `${integer(rows[0]?.cloze?.questions)} questions`)),
         number: true, cell: (row) => share(row.cloze, "accuracy") },
     ] }),
-    h("p", { class: "hint" }, "Higher is better. By bytes: each choice's score is divided by its length, which is "
-      + "fairer where choices differ much in length."),
+    h("p", { class: "hint" }, "Higher is better. Per byte: each choice's score is divided by its length, which is "
+      + "fairer when lengths differ a lot."),
     h(Answers, { models: result.models, labels }));
 }
 
@@ -97,10 +98,11 @@ function Answers({ models, labels }) {
     labels.length > 1 && h("label", { class: "check" },
       h("input", { type: "checkbox", checked: onlyDiffering,
         onChange: () => setQuery({ differing: onlyDiffering ? null : "1" }) }),
-      "Only questions on which the models differ"),
-    total > all.length && h("p", { class: "hint" }, `The first ${integer(all.length)} of ${integer(total)} questions.`),
+      "Only questions where models differ"),
+    total > all.length && h(
+      "p", { class: "hint" }, `Showing the first ${integer(all.length)} of ${integer(total)} questions.`),
     h(Table, { caption: "Answers by question", rows: kept.slice(0, most),
-      rowKey: (at) => at, empty: "There is none.", columns: [
+      rowKey: (at) => at, empty: "No questions.", columns: [
       { id: "number", title: "Question", header: true, class: "question",
         cell: (at) => h("div", {}, h("span", { class: "hint" }, `${at + 1} `),
           h("span", { class: "prompt-text" }, all[at].context), h(Choices, { question: all[at] })) },
@@ -129,5 +131,5 @@ function Answered({ question }) {
       ? h(Badge, { tone: "good", icon: "check" }, "right")
       : h(Badge, { tone: "bad", icon: "close" }, "wrong"),
     h("span", { class: "hint figures" },
-      question.cloze ? `the answer took ${plain(-values[0], 2)} nats` : `chose ${question.choices[best].trim()}`));
+      question.cloze ? `answer surprisal ${plain(-values[0], 2)} nats` : `chose ${question.choices[best].trim()}`));
 }

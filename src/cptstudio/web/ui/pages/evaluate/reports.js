@@ -56,7 +56,7 @@ export function ReportHead({ id, report, file, about, onCsv, children }) {
         { title: "Save as CSV", onChoose: onCsv },
         { title: "Save as JSON", onChoose: () => saveJson(report, `${file}.${report.id}.json`) },
       ] }),
-      h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close this result",
+      h(Button, { small: true, kind: "quiet", icon: "close", "aria-label": "Close result",
         onClick: () => navigate("/evaluate") })));
 }
 

@@ -18,10 +18,11 @@ import { removeReport, reportsChanged } from "./reports.js";
 /** @type {Record<string, Kind>} */
 const KINDS = {
   evaluation: { title: "Evaluation", plural: "Evaluations", view: "table", icon: "evaluate",
-    jobs: "Evaluations under way" },
-  merge: { title: "Merge", plural: "Merges", view: "merge", icon: "fork", jobs: "Merges under way" },
-  suite: { title: "Prompt suite", plural: "Suites", view: "suites", icon: "playground", jobs: "Suites under way" },
-  questions: { title: "Questions", plural: "Questions", view: "questions", icon: "check", jobs: "Questions under way" },
+    jobs: "Running evaluations" },
+  merge: { title: "Merge", plural: "Merges", view: "merge", icon: "fork", jobs: "Running merges" },
+  suite: { title: "Prompt suite", plural: "Suites", view: "suites", icon: "playground", jobs: "Running suites" },
+  questions: { title: "Questions", plural: "Questions", view: "questions", icon: "check",
+    jobs: "Running question sets" },
   harness: { title: "lm-eval", plural: "lm-eval", view: null, icon: "file", jobs: "" },
 };
 
@@ -51,8 +52,8 @@ function Result({ one }) {
 /** @param {{start: any}} props start: the button that begins a new one */
 function NoResults({ start }) {
   return h(Empty, { title: "No results yet", icon: "evaluate", ghost: "table", actions: start },
-    h("p", {}, "Each evaluation will be a line here: how much better the trained model is on your domain than its "
-      + "base, what it forgot of general text, and how sure that is."));
+    h("p", {}, "Evaluations appear here: how much the trained model improved on your domain over its "
+      + "base, what it forgot, and how certain that is."));
 }
 
 /** @param {{start: any}} props */
@@ -64,12 +65,13 @@ export function ResultsView({ start }) {
   const shown = all.filter((one) => !wanted || one.kind === wanted);
   return h("div", { class: "stack" },
     Object.entries(KINDS).filter(([, { jobs }]) => jobs).map(([kind, { jobs }]) => h(EvaluationJobs, { key: kind, kind,
-      label: jobs, finished: () => { reportsChanged.value += 1; }, kept: "What was measured is kept: started again, it "
-        + "goes on from there." })),
+      label: jobs, finished: () => { reportsChanged.value += 1; }, kept: "Finished measurements are kept: run it "
+        + "again to "
+        + "continue." })),
     error !== null && h(Problem, { error, retry: () => void reload() }),
-    data === null && error === null && h(Skeleton, { label: "Loading the results…", lines: 5 }),
+    data === null && error === null && h(Skeleton, { label: "Loading results…", lines: 5 }),
     data !== null && all.length === 0 && h(NoResults, { start }),
-    there.length > 1 && h(Toolbar, { label: "Which results" }, h(Segmented, { label: "Kind", value: wanted,
+    there.length > 1 && h(Toolbar, { label: "Filters" }, h(Segmented, { label: "Kind", value: wanted,
       choices: [["", "All"], ...there.map((kind) => /** @type {[string, string]} */ ([kind, KINDS[kind].plural]))],
       onChoose: (kind) => setQuery({ kind }) })),
     all.length > 0 && h(Card, { title: `${wanted ? KINDS[wanted]?.plural ?? "Results" : "Results"}`, flush: true },

@@ -9,14 +9,14 @@ import { setQuery } from "../../lib/router.js";
 /** @param {{run: string}} props */
 export function RunSamples({ run }) {
   const { data, error, reload } = useResource(`/api/runs/${encodeURIComponent(run)}/samples`);
-  const close = h(Button, { small: true, onClick: () => setQuery({ run: null, at: null }) }, "Back to the suites");
+  const close = h(Button, { small: true, onClick: () => setQuery({ run: null, at: null }) }, "Back to suites");
   if (error !== null) return h("div", { class: "stack" }, h(Problem, { error, retry: () => void reload() }),
     h("p", {}, close));
   if (data === null) return h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
   if (data.samples.length === 0) {
     return h(Empty, { title: "No samples in this run", actions: close },
-      h("p", {}, "A run writes to its prompts at each evaluation when its settings hold prompts: they are on the New "
-        + "run page, under evaluation."));
+      h("p", {}, "To see sample outputs during training, turn on Samples under Evaluation when you create a "
+        + "run."));
   }
   return h("div", { class: "stack" },
     h("div", { class: "spread" }, h("h2", { class: "break" }, "Samples of ",

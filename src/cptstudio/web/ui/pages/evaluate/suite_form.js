@@ -36,7 +36,7 @@ export function SuiteForm({ suite, taken, onClose, onSaved }) {
     void run(async () => {
       await put(`/api/evaluation/suites/${encodeURIComponent(name)}`,
         { prompts: kept, sampling: { ...sampling, ...given } });
-      announce(`The suite ${name} is saved.`);
+      announce(`Suite “${name}” saved.`);
       onSaved(name);
     });
   };
@@ -44,19 +44,19 @@ export function SuiteForm({ suite, taken, onClose, onSaved }) {
   const amounts = (basic) => h("div", { class: "amounts" },
     suiteSampling.value.filter((one) => one.basic === basic).map((one) => h(Amount, { key: one.name, setting: one,
       text: typed[one.name] ?? "", onText: (text) => setTyped({ ...typed, [one.name]: text }) })));
-  return h(Dialog, { title: suite === null ? "New prompt suite" : `Change ${suite.name}`, wide: true, onClose,
+  return h(Dialog, { title: suite === null ? "New prompt suite" : `Edit ${suite.name}`, wide: true, onClose,
     actions: [h(Button, { key: "no", onClick: onClose }, "Cancel"),
       h(Button, { key: "yes", kind: "primary", busy, disabled: !ready, onClick: () => void save() },
-        "Save the suite")] },
+        "Save suite")] },
   h("div", { class: "stack" },
-    suite === null && h(Field, { label: "Name", hint: "Letters, digits, dots, underscores and hyphens.",
+    suite === null && h(Field, { label: "Name", hint: "Letters, digits, dots, underscores, and hyphens.",
       problems: problems["name"] ? [problems["name"]] : [],
       control: (attributes) => h("input", { ...attributes, type: "text", maxLength: 64, autocomplete: "off",
         spellcheck: false, value: name, onInput: withValue(setName) }) }),
     h(Prompts, { prompts, separate, problem: problems["prompts"] ?? "", onChange: setPrompts,
       onSeparate: setSeparate }),
     missing !== null && h(Problem, { error: missing, retry: reload }),
-    ready && h("fieldset", { class: "choices" }, h("legend", {}, "How texts are written"),
+    ready && h("fieldset", { class: "choices" }, h("legend", {}, "Sampling"),
       amounts(true),
       h("details", { class: "advanced" }, h("summary", {}, "More settings"), amounts(false))),
     error !== null && h(Problem, { error })));
@@ -82,15 +82,15 @@ function Prompts({ prompts, separate, problem, onChange, onSeparate }) {
     h("legend", {}, "Prompts"),
     h("label", { class: "check" },
       h("input", { type: "checkbox", checked: separate, disabled: separate && several,
-        onChange: () => onSeparate(!separate) }), "A box for each prompt, which may then have several lines"),
+        onChange: () => onSeparate(!separate) }), "Multi-line prompts"),
     separate
       ? h("div", { class: "stack" }, prompts.map((prompt, at) => h("div", { class: "prompt-box", key: at },
           h("textarea", { rows: 3, "aria-label": `Prompt ${at + 1}`, value: prompt, spellcheck: false,
             onInput: withValue((text) => change(at, text)) }),
           h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Remove prompt ${at + 1}`,
             disabled: prompts.length === 1, onClick: () => onChange(prompts.filter((_, index) => index !== at)) }))),
-        h("p", {}, h(Button, { small: true, icon: "plus", onClick: () => onChange([...prompts, ""]) }, "Add a prompt")))
-      : h("textarea", { rows: 6, "aria-label": "Prompts, one a line", placeholder: "One prompt a line",
+        h("p", {}, h(Button, { small: true, icon: "plus", onClick: () => onChange([...prompts, ""]) }, "Add prompt")))
+      : h("textarea", { rows: 6, "aria-label": "Prompts, one per line", placeholder: "One prompt per line",
           value: prompts.join("\n"), spellcheck: false,
           onInput: withValue((text) => onChange(text.split("\n"))) }),
     problem && h("p", { class: "field-problem", id }, problem));
@@ -103,8 +103,8 @@ function problemsOf(name, taken, prompts) {
   const wrong = nameProblem(name, "suite");
   if (wrong !== "") found["name"] = wrong;
   else if (taken.includes(name)) {
-    found["name"] = `There is a suite named ${name} already: choose another name, or change that one.`;
+    found["name"] = `A suite named “${name}” already exists. Choose another name, or edit that one.`;
   }
-  if (prompts.length === 0) found["prompts"] = "Write at least one prompt.";
+  if (prompts.length === 0) found["prompts"] = "Enter at least one prompt.";
   return found;
 }

@@ -23,8 +23,8 @@ export function SuitesView() {
   const run = route.value.query["run"];
   if (run) return h(RunSamples, { run });
   return h("div", { class: "stack" },
-    h(WorkView, { kind: "suite", label: "Suites under way", former: "Former results",
-      kept: "What was written already is kept: started again, it goes on from there.", Result: SuiteResult,
+    h(WorkView, { kind: "suite", label: "Running suites", former: "Past results",
+      kept: "Finished outputs are kept: run it again to continue.", Result: SuiteResult,
       Ask: Suites }),
     h(SamplesOfRuns, {}));
 }
@@ -43,10 +43,10 @@ function Suites() {
   if (error !== null) return h(Problem, { error, retry: () => void reload() });
   if (data === null) return h("p", { class: "muted", "aria-busy": "true" }, "Loading…");
   if (suites.length === 0) {
-    return h("div", {}, h(Empty, { title: "No prompt suite yet", actions: create },
-      h("p", {}, "A suite is a set of prompts with fixed sampling. Put it to the base model and its checkpoints, and "
-        + "see prompt by prompt what each one writes and where they part."),
-      h("p", {}, "Begin with five to twenty prompts: some from the domain you train on, some general ones that must "
+    return h("div", {}, h(Empty, { title: "No prompt suites yet", actions: create },
+      h("p", {}, "A suite is a set of prompts with fixed sampling. Run it on the base model and its checkpoints to "
+        + "compare their outputs prompt by prompt."),
+      h("p", {}, "Start with five to twenty prompts: some from your domain, some general ones that must "
         + "not get worse.")), form);
   }
   const remove = async (/** @type {any} */ suite) => {
@@ -69,8 +69,8 @@ function Suites() {
       h("span", { class: suite.problem ? "field-problem" : "hint" },
         suite.problem || `${integer(suite.prompts.length)} ${suite.prompts.length === 1 ? "prompt" : "prompts"}, `
           + `${samplingWords(suite.sampling)}`),
-      !suite.problem && h(Button, { small: true, "aria-label": `Change ${suite.name}…`,
-        onClick: () => setQuery({ edit: suite.name }) }, "Change…"),
+      !suite.problem && h(Button, { small: true, "aria-label": `Edit ${suite.name}…`,
+        onClick: () => setQuery({ edit: suite.name }) }, "Edit…"),
       h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Delete ${suite.name}`,
         onClick: () => void remove(suite) })))),
     chosen && h(AskSuite, { suite: chosen }),
@@ -79,13 +79,15 @@ function Suites() {
 
 /** @param {any} sampling */
 function samplingWords(sampling) {
-  const how = sampling.temperature ? `temperature ${number(sampling.temperature)}, seed ${sampling.seed}` : "greedy";
+  const how = sampling.temperature
+    ? `temperature ${number(sampling.temperature)}, seed ${sampling.seed}`
+    : "deterministic";
   return `${integer(sampling.max_tokens)} tokens, ${how}`;
 }
 
 /** @param {{suite: any}} props */
 function AskSuite({ suite }) {
-  const { chosen, choice } = useChosenModels(MOST_MODELS, `Put ${suite.name} to`);
+  const { chosen, choice } = useChosenModels(MOST_MODELS, `Run ${suite.name} on`);
   return h("div", { class: "stack" },
     choice,
     h(StartJob, { action: `Run ${suite.name}`, path: `/api/evaluation/suites/${encodeURIComponent(suite.name)}/run`,
@@ -101,7 +103,7 @@ function SuiteResult({ report }) {
     `suite.${report.id}.csv`);
   return h("section", { class: "stack", "aria-labelledby": "suite-result" },
     h(ReportHead, { id: "suite-result", report, file: "suite", about: samplingWords(result.sampling), onCsv: save }),
-    h(TextMatrix, { caption: "Prompts by models", columns: result.models, rows: result.rows }));
+    h(TextMatrix, { caption: "Outputs by model", columns: result.models, rows: result.rows }));
 }
 
 /** Runs whose own samples can be seen as a matrix. */
@@ -110,9 +112,9 @@ function SamplesOfRuns() {
   const runs = (data?.runs ?? []).filter((/** @type {any} */ run) => run.step > 0);
   if (runs.length === 0) return null;
   return h("section", { class: "card stack", "aria-labelledby": "samples-title" },
-    h("h2", { id: "samples-title" }, "Samples written during training"),
+    h("h2", { id: "samples-title" }, "Samples during training"),
     h("p", { class: "hint" },
-      "A run whose settings hold prompts writes to them at each evaluation. Here they stand step by step."),
+      "Runs with Samples turned on complete their prompts at every evaluation. Compare them step by step."),
     h("ul", { class: "report-list" }, runs.map((/** @type {any} */ run) => h("li", { key: run.id },
       h("a", { class: "name", href: `/evaluate?view=suites&run=${encodeURIComponent(run.id)}` }, run.id)))));
 }

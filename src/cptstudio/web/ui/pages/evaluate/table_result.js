@@ -19,15 +19,15 @@ export function TableResult({ report }) {
   const sets = ordered(Object.keys(result.models[0]?.corpora ?? {}), roleOf);
   return h("section", { class: "card stack", "aria-labelledby": "table-result" },
     h(ReportHead, { id: "table-result", report, file: "evaluation", onCsv: () => saveTable(report, sets),
-      about: `${result.side} side · windows of ${integer(result.context_length)} tokens, stride `
+      about: `${result.side} split · windows of ${integer(result.context_length)} tokens, stride `
         + integer(result.stride) },
-      h(Button, { small: true, onClick: () => again(report) }, "Change and ask again")),
+      h(Button, { small: true, onClick: () => again(report) }, "Edit and re-run")),
     h(Notes, { result }),
     h(Matrix, { result, sets, roleOf }),
     h("p", { class: "hint legend-text" },
       labels.length > 1
-        ? `Bits per byte: lower is better. The per cent are the change against ${labels[0]} on the same documents, `
-          + "behind it the range that holds it with 95 % certainty. "
+        ? `Bits per byte: lower is better. Percentages show change vs. ${labels[0]} on the same documents, with a 95% `
+          + "confidence interval. "
         : "Bits per byte: lower is better. Evaluate a base model and its checkpoints together to see the change. ",
       labels.length > 1
         && CLAIM_RULES),
@@ -48,20 +48,20 @@ function Notes({ result }) {
   const left = Object.entries(result.left_out ?? {}).filter(([, number]) => number);
   if (result.notes.length === 0 && left.length === 0) {
     return h("p", { class: "hint" },
-      "No model of these trained on any of the documents: what it knows by heart is not measured.");
+      "None of these models was trained on these documents, so memorization does not affect the result.");
   }
   return h("div", { class: "notice notice-warn" }, h(Icon, { name: "alert" }),
     h("ul", { class: "plain-list" }, result.notes.map((/** @type {string} */ note) => h("li", { key: note }, note)),
       result.notes.length === 0 && left.map(([set, number]) => h("li", { key: set },
-        `${integer(/** @type {number} */ (number))} documents of ${set} are left out: a model trained on them.`))));
+        `${integer(/** @type {number} */ (number))} documents of ${set} were excluded: a model was trained on them.`))));
 }
 
 /** @param {{result: any, sets: string[], roleOf: (set: string) => string | null}} props */
 function Matrix({ result, sets, roleOf }) {
   const [first] = result.models;
-  return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": "Models by sets of text" },
+  return h("div", { class: "table-scroll", tabIndex: 0, role: "group", "aria-label": "Models by text set" },
     h("table", { class: "table matrix table-stacks" },
-      h("caption", { class: "visually-hidden" }, "Bits per byte of each model on each set of text"),
+      h("caption", { class: "visually-hidden" }, "Bits per byte by model and text set"),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Model"),
         sets.map((set) => h("th", { scope: "col", key: set, class: "matrix-set" },
           h("span", { class: "break" }, set), " ", roleOf(set) && h("span", { class: "tag" }, roleOf(set)),
@@ -69,7 +69,7 @@ function Matrix({ result, sets, roleOf }) {
       h("tbody", {}, result.models.map((/** @type {any} */ model, /** @type {number} */ at) =>
         h("tr", { key: `${at} ${model.label}` },
           h("th", { scope: "row", class: "matrix-model" }, h("span", { class: "break" }, model.label),
-            at === 0 && result.models.length > 1 && h("small", {}, "compared with")),
+            at === 0 && result.models.length > 1 && h("small", {}, "baseline")),
           sets.map((set) => h("td", { key: set, "data-title": set },
             h(Cell, { figures: model.corpora[set], base: first.corpora[set] }))))))));
 }
@@ -81,7 +81,7 @@ function Cell({ figures, base }) {
   const others = measures.map(({ name, title, format }) => `${title.toLowerCase()} ${FORMATS[format](figures[name])}`);
   return h(FiguresCell, { figures, base, title: [...others, `${integer(tokens)} tokens`].join(", ") },
     difference && h("span", { class: "hint figures" },
-      `${integer(difference.better)} of ${integer(difference.documents)} documents better`));
+      `${integer(difference.better)} of ${integer(difference.documents)} documents improved`));
 }
 
 /** The form with what this result was asked with. @param {any} report */

@@ -33,8 +33,8 @@ function asked() {
 }
 
 export function TableView() {
-  return h(WorkView, { kind: "evaluation", label: "Evaluations under way", former: "Former evaluations",
-    kept: "What was measured of a model and a corpus is kept: started again, it goes on from there.",
+  return h(WorkView, { kind: "evaluation", label: "Running evaluations", former: "Past evaluations",
+    kept: "Finished measurements are kept: run it again to continue.",
     Result: TableResult, Ask: AskTable });
 }
 
@@ -49,12 +49,12 @@ function AskTable({ open }) {
   const wrong = [checkedNumber(query["bytes"] ?? "", BYTES), checkedNumber(query["context"] ?? "", CONTEXT),
     checkedNumber(query["stride"] ?? "", STRIDE)].some((one) => one.problem !== "");
   const missing = missingWords(chosen.length, want.corpora.length + texts.length)
-    || (wrong ? "Correct the marked numbers." : "");
+    || (wrong ? "Fix the highlighted fields." : "");
   if (models?.length === 0) {
     return h(Empty, { title: "Nothing to evaluate yet",
       actions: h(Button, { kind: "primary", href: "/new" }, "New run") },
-      h("p", {}, "Evaluating compares a base model with what was trained from it. Download a base model and train a "
-        + "run first; each of its checkpoints can then be measured here."));
+      h("p", {}, "Evaluation compares a base model with its trained checkpoints. Download a base model and train a "
+        + "run, then measure its checkpoints here."));
   }
   return h("details", { class: "card ask", open },
     h("summary", {}, h("h2", {}, "Evaluate models")),
@@ -64,12 +64,12 @@ function AskTable({ open }) {
         h(CorpusChoice, { side: want.side, chosen: want.corpora, roleOf,
           onChange: (names) => setQuery({ sets: setsToQuery(names) }) }),
         h(TextSets, { legend: "Your own texts", accept: ".txt,.md,.jsonl", fits: TEXT_FILES, found, chosen: texts,
-          hint: "One text, or a .jsonl file with a \"text\" in each line.",
+          hint: "A text file, or a .jsonl file with a \"text\" field on each line.",
           onChange: (ids) => setQuery({ texts: ids.join(",") }) }),
         h(SideChoice, { side: want.side, onChange: (side) => setQuery({ side: side === "test" ? side : null }) }),
         h(Limits, { want }))),
     h(StartJob, { action: "Evaluate", path: "/api/evaluation/evaluations", body: { ...want, texts }, missing,
-      note: isUnderWay("evaluation") ? "Another evaluation is under way; this one may wait for it." : "" }),
+      note: isUnderWay("evaluation") ? "Another evaluation is running; this one may have to wait." : "" }),
     missing === "" && h(Command, { words: commandWords(want, texts, found.uploads) }));
 }
 
@@ -85,18 +85,20 @@ function Limits({ want }) {
   const typed = (/** @type {string} */ name) =>
     ({ text: query[name] ?? "", onText: (/** @type {string} */ text) => setQuery({ [name]: text }) });
   return h("div", { class: "stack" },
-    h(NumberField, { ...typed("bytes"), label: "Text of each corpus", unit: "bytes",
+    h(NumberField, { ...typed("bytes"), label: "Text per corpus", unit: "bytes",
       hint: "Maximum per corpus, always the same text. More is more precise but slower.",
       limits: BYTES, initial: String(USUAL_BYTES) }),
     h("details", { class: "advanced", open: want.context_length !== null || want.stride !== null },
       h("summary", {}, "Context length and stride"),
       h("div", { class: "stack" },
         h(NumberField, { ...typed("context"), label: "Context length", unit: "tokens",
-          hint: "Longer documents are read in windows. Empty: what all chosen models allow, at most 2,048.",
+          hint: "Longer documents are read in windows. Default: the largest length that all selected models "
+            + "support, up to "
+            + "2,048.",
           limits: CONTEXT, placeholder: "automatic" }),
-        h(NumberField, { ...typed("stride"), label: "Stride", unit: "tokens", hint: "New tokens in each window. Fewer "
-          + "give each token more to look back on, and take longer. Empty: a whole window.",
-          limits: STRIDE, placeholder: "a whole window" }))));
+        h(NumberField, { ...typed("stride"), label: "Stride", unit: "tokens", hint: "New tokens per window. Fewer "
+          + "give each token more context but take longer. Default: a full window.",
+          limits: STRIDE, placeholder: "full window" }))));
 }
 
 /**

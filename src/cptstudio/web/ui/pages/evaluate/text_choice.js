@@ -65,8 +65,8 @@ export function TextChoice({ slot, title }) {
   const text = typed.value[slot] ?? "";
   return h("section", { class: "stack", "aria-label": title },
     h(Field, { label: title, hint: text.length > LONGEST
-      ? `${integer(text.length)} characters: more than the ${integer(LONGEST)} that are scored at once.`
-      : "Paste or type what is to be scored.",
+      ? `${integer(text.length)} characters. Use at most ${integer(LONGEST)}.`
+      : "Paste or type the text to score.",
       control: (attributes) => h("textarea", { ...attributes, rows: 8, value: text, spellcheck: false,
         maxLength: LONGEST, onInput: withValue((text) => keep(slot, text)) }) }),
     h("p", {}, h(Button, { small: true, icon: "file", "aria-expanded": browsing ? "true" : "false",
@@ -83,10 +83,10 @@ function ChosenDocument({ slot, title, corpus, side, document }) {
   }
   return h("section", { class: "chosen-text stack", "aria-label": title },
     h("div", { class: "spread" }, h("b", {}, title),
-      h(Button, { small: true, onClick: () => setQuery({ [slot]: null }) }, "Choose another text")),
+      h(Button, { small: true, onClick: () => setQuery({ [slot]: null }) }, "Change text")),
     error !== null && h(Problem, { error, retry: () => void reload() }),
     h("p", { class: "break" }, data?.label ?? document, " ",
-      h("span", { class: "hint" }, `${side} side of ${corpus}${data ? `, ${bytes(data.bytes)}` : ""}`)),
+      h("span", { class: "hint" }, `${side} split of ${corpus}${data ? `, ${bytes(data.bytes)}` : ""}`)),
     data?.shortened && h("p", { class: "hint" }, `Only its first ${integer(LONGEST)} characters are shown and scored.`),
     data && h("pre", { class: "text-preview", tabIndex: 0 }, data.text.slice(0, 600), data.text.length > 600 && "…"));
 }
@@ -98,7 +98,7 @@ function DocumentBrowser({ slot, onChosen }) {
   const [side, setSide] = useState("validation");
   if (error !== null) return h(Problem, { error, retry: () => void reload() });
   const usable = (corpora ?? []).filter((one) => one.error === null);
-  if (corpora !== null && usable.length === 0) return h("p", { class: "hint" }, "There is no corpus yet. ",
+  if (corpora !== null && usable.length === 0) return h("p", { class: "hint" }, "No corpora yet. ",
     h("a", { href: "/data?add=1" }, "Add one"), ".");
   const corpus = name || usable[0]?.name;
   const choose = (/** @type {number} */ number) => { setQuery({ [slot]: `${corpus}:${side}:${number}` }); onChosen(); };
@@ -107,11 +107,11 @@ function DocumentBrowser({ slot, onChosen }) {
       h(Field, { label: "Corpus",
         control: (attributes) => h(Select, { ...attributes, value: corpus, onChoose: setName,
           choices: usable.map((one) => [one.name, one.name]) }) }),
-      h(Field, { label: "Side",
+      h(Field, { label: "Split",
         control: (attributes) => h(Select, { ...attributes, value: side, onChoose: setSide,
           choices: [["validation", "validation"], ["test", "test"]] }) })),
     corpus && h(PagedList, { title: "Documents", path: `/api/corpora/${encodeURIComponent(corpus)}/documents`,
-      query: { side }, none: `This corpus has no ${side} documents.`,
+      query: { side }, none: `The ${side} split is empty.`,
       show: (page) => h("ul", { class: "document-list" },
         page.documents.map((/** @type {any} */ one) => h("li", { key: one.document },
           h("button", { type: "button", class: "document-choice", onClick: () => choose(one.document) },

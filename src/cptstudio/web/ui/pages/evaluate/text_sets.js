@@ -37,7 +37,7 @@ export function TextSets({ legend, hint, accept, fits, single, found, chosen, on
     const ids = [];
     try {
       for (const file of files) {
-        if (!fits.test(file.name)) throw new Error(`${file.name} does not fit: it must end in ${accept}.`);
+        if (!fits.test(file.name)) throw new Error(`${file.name} can't be used. Choose a ${accept} file.`);
         setSending({ name: file.name, done: 0, total: file.size });
         const answer = await upload(file, (done, total) => setSending({ name: file.name, done, total }), undefined,
           file.name, [], purpose);
@@ -75,7 +75,7 @@ export function TextSets({ legend, hint, accept, fits, single, found, chosen, on
         checked: chosen.includes(one.id), onChange: () => toggle(one.id) }),
         h("span", { class: "name" }, one.name)),
       h("span", { class: "hint" }, `${bytes(one.bytes)}, ${date(one.created)}`),
-      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Remove the upload ${one.name}`,
+      h(Button, { small: true, kind: "quiet", icon: "trash", "aria-label": `Remove ${one.name}`,
         onClick: () => void remove(one) })))),
     h("div", { class: `drop-line${over ? " drop-over" : ""}`, onDrop: drop, onDragLeave: () => setOver(false),
       onDragOver: (/** @type {DragEvent} */ event) => { event.preventDefault(); setOver(true); } },

@@ -35,9 +35,9 @@ function ActiveRun({ run }) {
         h(Progress, { label: `${nameOf(run)}: steps`, done: run.step ?? 0, total, text: stepOf(run) })),
       h("dl", { class: "active-facts" },
         h(Figure, { title: "Loss", value: number(run.loss) }),
-        h(Figure, { title: "Domain BPB", value: bits(run.domain?.last), note: changed(domainChange(run)) }),
-        h(Figure, { title: "General BPB", value: bits(run.general?.last), note: changed(generalChange(run)) }),
-        h(Figure, { title: "Speed", value: rate(run.tokens_per_second, "tokens") }),
+        h(Figure, { title: "Domain (bits/byte)", value: bits(run.domain?.last), note: changed(domainChange(run)) }),
+        h(Figure, { title: "General (bits/byte)", value: bits(run.general?.last), note: changed(generalChange(run)) }),
+        h(Figure, { title: "Throughput", value: rate(run.tokens_per_second, "tokens") }),
         h(Figure, { title: "Tokens seen", value: count(run.tokens_seen) }),
         h(Figure, { title: "Memory", value: bytes(run.memory_process) }))),
     h(LiveCurve, { run, key: run.id }));
@@ -47,6 +47,6 @@ function ActiveRun({ run }) {
 export function ActiveRuns({ runs }) {
   if (!runs.length) return null;
   return h("section", { class: "stack", "aria-labelledby": "active-title" },
-    h("h2", { id: "active-title" }, "Running now"),
+    h("h2", { id: "active-title" }, "Active runs"),
     h("ul", { class: "active-list" }, runs.map((run) => h(ActiveRun, { run, key: run.id }))));
 }

@@ -17,14 +17,14 @@ export function FirstRun() {
         h("ol", { class: "steps" },
           h("li", {}, h("h3", {}, "Add your documents"),
             h("p", { class: "muted" },
-              "A folder or files become a corpus: cleaned, without duplicates, with a part held out to measure on. ",
+              "Turn a folder or files into a corpus: cleaned, deduplicated, and split for validation. ",
               h("a", { href: "/data?add=1" }, "Add a corpus"))),
-          h("li", {}, h("h3", {}, "Choose a model and a length"),
-            h("p", { class: "muted" }, "The plan tells time, memory and disk before anything starts. ",
+          h("li", {}, h("h3", {}, "Choose a model and training length"),
+            h("p", { class: "muted" }, "The plan shows time, memory, and disk space before anything starts. ",
               h("a", { href: "/new" }, "Go to New run"))),
           h("li", {}, h("h3", {}, "Start training and watch the loss"), h("p", { class: "muted" },
-            "The run's page shows whether the model learns your domain and what it forgets. Closing the page does not "
-              + "stop a run."))),
+            "See whether the model learns your domain and what it forgets. Training continues if you close the "
+              + "page."))),
         corpora.data !== null && h("div", { class: "first-demo" },
           hasDemo(names)
             ? h(Button, { kind: "primary", icon: "play", href: DEMO_RUN }, "Try the demo run")
@@ -33,10 +33,10 @@ export function FirstRun() {
                 void models.reload();
               } }),
           h("p", { class: "muted" }, hasDemo(names)
-            ? "The demo's small model and two corpora are here, and the form is filled in."
-            : "Nothing to download: a small model and two corpora made from this machine's Python. Takes about a "
+            ? "The small demo model and two corpora are ready, and the form is filled in."
+            : "Nothing to download: a small model, and two corpora made from this machine's Python. Takes about a "
               + "minute.")))),
     usable !== null && usable.length === 0 && h("section", { class: "stack", "aria-labelledby": "first-models" },
-      h("h2", { id: "first-models" }, "Base models to start from"),
+      h("h2", { id: "first-models" }, "Recommended base models"),
       h(RecommendedModels, { arrived: () => void models.reload() })));
 }

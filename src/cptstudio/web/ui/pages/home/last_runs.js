@@ -21,7 +21,7 @@ function Outcome({ run }) {
   const general = generalChange(run);
   const measured = [domain != null && `domain ${change(domain)}`, general != null && `general ${change(general)}`]
     .filter(Boolean);
-  return measured.length > 0 ? h("span", { class: "hint" }, `${measured.join(", ")} bits per byte`) : null;
+  return measured.length > 0 ? h("span", { class: "hint" }, `${measured.join(", ")} bits/byte`) : null;
 }
 
 /** @param {{run: any}} props */
@@ -34,7 +34,7 @@ function LastRun({ run }) {
         run.kind !== "imported" && h(StateBadge, { state: run.state })),
       h("p", { class: "hint break" }, [...made, ago(lastNews(run))].filter(Boolean).join(" · ")),
       h(Outcome, { run })),
-    h(Sparkline, { values: run.sparkline, label: `Course of the loss of ${nameOf(run)}` }));
+    h(Sparkline, { values: run.sparkline, label: `Loss curve of ${nameOf(run)}` }));
 }
 
 /** @param {{runs: any[]}} props all runs of the workspace */
@@ -42,7 +42,7 @@ export function LastRuns({ runs }) {
   const last = runs.filter((run) => !run.state.alive && run.state.name !== "prepared")
     .sort((a, b) => lastNews(b) - lastNews(a)).slice(0, MOST);
   if (!last.length) return null;
-  return h(Card, { title: "Last runs", icon: "runs", flush: true,
+  return h(Card, { title: "Recent runs", icon: "runs", flush: true,
     actions: h("a", { href: "/runs" }, runs.length === 1 ? "All runs" : `All ${runs.length} runs`) },
     h("ul", { class: "last-runs" }, last.map((run) => h(LastRun, { key: run.id, run }))));
 }

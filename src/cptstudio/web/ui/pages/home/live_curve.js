@@ -17,7 +17,7 @@ function linesOf(series) {
   const curve = series.keys.loss;
   if (!curve?.x.length) return [];
   return [
-    { label: "Each step", x: curve.x, y: curve.mean, min: curve.min, max: curve.max, colour: "chart-raw", width: 1,
+    { label: "Per step", x: curve.x, y: curve.mean, min: curve.min, max: curve.max, colour: "chart-raw", width: 1,
       quiet: true },
     { label: "Smoothed", x: curve.x, y: curve.ema, colour: "chart-1", width: 2 },
   ];
@@ -40,12 +40,12 @@ export function LiveCurve({ run }) {
   const version = series.version.value;
   const lines = linesOf(series);
   const last = lines.length ? lastOf(lines[1]) : null;
-  const words = last ? `Loss ${number(last.y)} at step ${integer(last.x)}, smoothed.` : "No step is done yet.";
+  const words = last ? `Loss ${number(last.y)} at step ${integer(last.x)}, smoothed.` : "Waiting for the first step…";
   return h("figure", { class: "live-curve", "aria-label": `Loss of ${nameOf(run)}` },
-    h("figcaption", { class: "spread hint" }, h("span", {}, "Loss, smoothed over each step"),
+    h("figcaption", { class: "spread hint" }, h("span", {}, "Training loss, smoothed"),
       h("span", { class: "visually-hidden" }, words)),
     last
       ? h(Plot, { title: "Loss", lines, version, x: X_AXES.step, y: Y, range: null, onZoom: () => undefined,
         onCursor: () => undefined, handle, file: run.id, height: HEIGHT })
-      : h("p", { class: "live-curve-empty" }, "The curve begins with the first step."));
+      : h("p", { class: "live-curve-empty" }, "The curve starts with the first step."));
 }

@@ -18,18 +18,18 @@ function stepsFor(runs) {
   const done = own.filter((run) => run.state.outcome === "completed");
   const measured = own.filter((run) => run.domain?.last != null);
   return [
-    prepared && { icon: "play", title: `Start ${nameOf(prepared)}`, why: "It is prepared and waits.",
+    prepared && { icon: "play", title: `Start ${nameOf(prepared)}`, why: "Not started yet.",
       href: at(prepared) },
     broken && { icon: "resume", title: `Resume ${nameOf(broken)}`,
-      why: "It ended before its last step.", href: at(broken) },
-    done.length > 0 && { icon: "playground", title: "Write with the trained model",
-      why: "Base and trained model side by side, on one prompt.", href: "/playground" },
-    measured.length > 1 && { icon: "compare", title: "Compare the last two runs",
-      why: `${nameOf(measured[0])} and ${nameOf(measured[1])}: curves, and the settings that differ.`,
+      why: "It stopped before finishing.", href: at(broken) },
+    done.length > 0 && { icon: "playground", title: "Try the trained model",
+      why: "Base and trained model side by side on one prompt.", href: "/playground" },
+    measured.length > 1 && { icon: "compare", title: "Compare your last two runs",
+      why: `${nameOf(measured[0])} and ${nameOf(measured[1])}: curves and differing settings.`,
       href: `/compare?runs=${measured[0].id},${measured[1].id}` },
-    done.length > 0 && { icon: "evaluate", title: "Measure on held-out text",
-      why: "With intervals: is the difference sure?", href: "/evaluate" },
-    { icon: "data", title: "Add documents", why: "More text of the domain, or text to keep what the model knew.",
+    done.length > 0 && { icon: "evaluate", title: "Evaluate on held-out text",
+      why: "Is the improvement real? See confidence intervals.", href: "/evaluate" },
+    { icon: "data", title: "Add documents", why: "More domain text, or general text that limits forgetting.",
       href: "/data?add=1" },
   ].filter((step) => !!step).slice(0, MOST);
 }

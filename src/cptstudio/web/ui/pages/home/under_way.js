@@ -9,11 +9,11 @@ export function UnderWay() {
   const queue = status.value?.queue;
   const waiting = /** @type {any[]} */ (queue?.waiting ?? []);
   if (!active.length && !waiting.length) return null;
-  return h(Card, { title: "Under way", icon: "clock" },
+  return h(Card, { title: "In progress", icon: "clock" },
     h("div", { class: "stack" },
       active.map((job) => h(JobProgress, { key: job.id, job })),
       waiting.length > 0 && h("p", {},
         h("a", { href: "/runs" }, waiting.length === 1 ? "1 run" : `${waiting.length} runs`),
-        waiting.length === 1 ? " waits in the queue" : " wait in the queue",
-        queue.paused ? ", which is paused." : `. Next: ${waiting[0].run}.`)));
+        waiting.length === 1 ? " in the queue" : " in the queue",
+        queue.paused ? ", paused." : `. Next: ${waiting[0].run}.`)));
 }

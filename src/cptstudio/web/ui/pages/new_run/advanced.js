@@ -1,7 +1,6 @@
 /** All settings beyond the basic ones, by group; a closed group shows what was changed. */
 
 import { h } from "../../lib/preact.js";
-import { groupTitle } from "../../lib/settings_schema.js";
 import { problemsOf } from "./problems.js";
 import { ResetButton, SettingControl, shownValue } from "./setting_control.js";
 
@@ -17,7 +16,7 @@ export function Advanced({ form, settings, folded }) {
   const changed = settings.filter((setting) => form.chosen(setting.name));
   const open = !folded || form.openGroups.value.has(ALL_GROUPS);
   const state = h("span", { class: "advanced-count" },
-    changed.length === 0 ? "nothing changed" : `${changed.length} changed`);
+    changed.length === 0 ? "no changes" : `${changed.length} changed`);
   return h("section", { class: "advanced", "aria-labelledby": "advanced-title" },
     h("h3", { id: "advanced-title" }, folded
       ? h("button", { type: "button", class: "group-toggle", "aria-expanded": open ? "true" : "false",
@@ -57,7 +56,7 @@ function Group({ form, group, settings }) {
         "aria-controls": id,
         onClick: () => form.openGroup(group, !open) },
         h("span", { class: "group-arrow", "aria-hidden": "true" }),
-        groupTitle(group),
+        settings[0]?.heading ?? group,
         h("span", { class: "group-count" }, changed > 0 ? `${changed} changed` : ""))),
     h("div", { id, class: "group-body" },
       open
@@ -71,6 +70,6 @@ function Changed({ form, setting }) {
   return h("li", {},
     h("span", { class: "changed-title" }, setting.title),
     h("span", { class: "changed-value" }, shownValue(form.values.value[setting.name])),
-    h("span", { class: "changed-initial" }, `instead of ${shownValue(setting.initial)}`),
+    h("span", { class: "changed-initial" }, `default: ${shownValue(setting.initial)}`),
     !form.fixed(setting.name) && h(ResetButton, { form, setting }));
 }

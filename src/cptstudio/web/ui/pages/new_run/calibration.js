@@ -65,20 +65,20 @@ export function Calibration({ form, facts }) {
         h("dd", { "data-fact": "time" }, result === null
           ? "not measured"
           : perStep === null
-            ? "measured with other settings"
+            ? "outdated: settings changed"
             : `about ${duration(totalSeconds(facts, perStep))}, ${duration(perStep)} per step`))),
       !running && h(Button, { small: true, busy: asking, onClick: begin },
         result === null ? "Estimate time" : "Estimate again")),
     running ? h(JobProgress, { job })
       : result === null && h("p", { class: "hint" }, "Runs a few real steps and discards them."),
     perStep !== null && result.save_seconds != null && h("p", { class: "hint" },
-      `Saving a checkpoint took ${duration(result.save_seconds)}.`),
+      `Saving a checkpoint takes ${duration(result.save_seconds)}.`),
     perStep !== null && result.split && h("div", { class: "notice notice-warn" },
       h("div", { class: "stack" }, h("p", {}, result.advice),
         h(Button, { small: true, onClick: () => {
           form.set("batch.size", result.split.batch_size);
           form.set("batch.gradient_accumulation_steps", result.split.gradient_accumulation_steps);
-        } }, "Use these"))),
+        } }, "Apply"))),
     job !== null && job.state === "failed" && h(JobProgress, { job }),
     error !== null && h(Problem, { error }));
 }

@@ -18,10 +18,10 @@ export function DraftNotice({ form }) {
     h(Icon, { name: "info" }),
     h("div", { class: "draft-notice" },
       h("p", {}, "You have an unfinished draft: ", h("strong", {}, wordsOf(draft)),
-        `, changed ${ago(draft.saved / 1000)}.`),
+        `, saved ${ago(draft.saved / 1000)}.`),
       h("div", { class: "row" },
-        h(Button, { small: true, onClick: go }, "Continue the draft"),
-        h(Button, { small: true, kind: "quiet", onClick: () => form.refuseOffered() }, "Discard it"))));
+        h(Button, { small: true, onClick: go }, "Continue draft"),
+        h(Button, { small: true, kind: "quiet", onClick: () => form.refuseOffered() }, "Discard"))));
 }
 
 /** @param {import("./drafts.js").Draft} draft */

@@ -18,12 +18,12 @@ export function Exchange({ form }) {
   const plan = form.plan.value;
   return h("section", { class: "exchange", "aria-labelledby": "exchange-title" },
     h("div", { class: "exchange-head" },
-      h("h2", { id: "exchange-title" }, "The same run elsewhere"),
+      h("h2", { id: "exchange-title" }, "Command line & YAML"),
       !form.fork && h(Button, { onClick: () => setImporting(true) }, "Import YAML…")),
-    plan !== null && plan.command && h(Copyable, { title: "As a command line", text: plan.command }),
-    plan !== null && plan.yaml && h(Copyable, { title: "As YAML", text: plan.yaml }),
+    plan !== null && plan.command && h(Copyable, { title: "Command line", text: plan.command }),
+    plan !== null && plan.yaml && h(Copyable, { title: "YAML", text: plan.yaml }),
     (plan === null || (!plan.command && !plan.yaml)) && h("p", { class: "hint" },
-      "Once the settings can be read, the command line and the YAML file of this run are here."),
+      "Complete the form to see this run as a command and as YAML."),
     importing && h(ImportDialog, { form, close: () => setImporting(false) }));
 }
 
@@ -43,13 +43,13 @@ function ImportDialog({ form, close }) {
   const take = () => run(async () => {
     const answer = await post("/api/plan/parse", { yaml: text });
     form.replace(answer.settings);
-    announce("The settings were taken from the YAML.");
+    announce("Settings imported.");
     close();
   });
   /** @param {File|undefined} file */
   const read = (file) => file && run(async () => {
     if (file.size > MOST_BYTES) {
-      throw new Error(`${file.name} is larger than a file of settings can be. Choose a YAML file of settings.`);
+      throw new Error(`${file.name} is too large for a settings file. Choose a YAML file with settings.`);
     }
     setText(await file.text());
   });
@@ -57,16 +57,16 @@ function ImportDialog({ form, close }) {
       actions: [
         h(Button, { onClick: close }, "Cancel"),
         h(Button, { kind: "primary", onClick: take, disabled: busy || text.trim() === "",
-          title: text.trim() === "" ? "Paste settings or choose a file first." : undefined }, "Take these settings"),
+          title: text.trim() === "" ? "Paste settings or choose a file first." : undefined }, "Import"),
       ] },
-    h("p", {}, "Settings as ", h("code", {}, "cpt-studio train --config"),
-      " reads them. They replace what is in the form."),
+    h("p", {}, "Settings in the format of ", h("code", {}, "cpt-studio train --config"),
+      ". They replace what is in the form."),
     h("label", { for: "import-yaml" }, "YAML"),
     h("textarea", { id: "import-yaml", class: "import-text", rows: 12, spellcheck: false, value: text,
       "aria-describedby": "import-problem",
       onInput: withValue(setText) }),
     h("div", { class: "import-file" },
-      h("label", { for: "import-file" }, "Or from a file"),
+      h("label", { for: "import-file" }, "Or choose a file"),
       h("input", { id: "import-file", type: "file", accept: ".yaml,.yml,text/yaml",
         onChange: (/** @type {Event} */ event) =>
           read(/** @type {HTMLInputElement} */ (event.currentTarget).files?.[0]) })),

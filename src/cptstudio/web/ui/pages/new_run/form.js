@@ -146,7 +146,8 @@ export class NewRunForm {
       const names = [...runs.runs, ...(runs.imported ?? [])].map((/** @type {{id: string}} */ run) => run.id);
       this.takenNames.value = new Set(names);
       if (parent !== null) {
-        if (!parent.config) throw new Error("The configuration of this run is not known, so it cannot be taken over.");
+        if (!parent.config) throw new Error("This run has no readable configuration, so its settings can't be "
+          + "duplicated.");
         this.firstValues = fromTree(parent.config.settings, settings);
       } else {
         this.firstValues = preferred(preferences, settings);

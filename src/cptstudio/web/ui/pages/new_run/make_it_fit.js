@@ -17,10 +17,10 @@ export function MakeItFit({ form }) {
   const kept = names.filter((name) => form.fixed(name));
   const apply = () => {
     for (const name of names) form.set(name, way.changes[name]);
-    announce("The settings were changed so that the run fits.");
+    announce("Settings changed to fit this machine.");
   };
   return h("section", { class: "fit", "aria-labelledby": "plan-fit" },
-    h("h3", { id: "plan-fit", tabIndex: -1 }, way.fits ? "Make it fit" : "Nothing makes it fit"),
+    h("h3", { id: "plan-fit", tabIndex: -1 }, way.fits ? "Make it fit" : "No settings fit this machine"),
     h("ol", { class: "fit-steps" },
       h("li", { class: "fit-step" }, h("span", {}, "Now"), h("span", { class: "fit-memory" },
         bytes(facts.memory_bytes))),
@@ -28,10 +28,10 @@ export function MakeItFit({ form }) {
         h("span", {}, step.title), h("span", { class: "fit-memory" }, bytes(step.memory_bytes)),
         h("span", { class: "hint" }, step.note)))),
     h("p", { class: "hint" }, way.sentence
-      ?? `A run is to take ${bytes(facts.memory_room_bytes)} at most here: a plan is an estimate, and other programs `
+      ?? `Runs can use up to ${bytes(facts.memory_room_bytes)} here: plans are estimates, and other programs `
         + "need memory, too."),
     kept.length > 0 && h("p", { class: "hint" },
-      "A fork keeps its parent's model and method, so this has to be a new run."),
+      "A fork keeps its parent's model and method. Create a new run instead."),
     way.ready && kept.length === 0 && h(Button, { small: true, onClick: apply }, "Make it fit"));
 }
 
@@ -40,7 +40,7 @@ export function Choices({ form }) {
   const choices = form.plan.value?.choices ?? [];
   if (choices.length === 0) return null;
   return h("details", { class: "plan-chosen" },
-    h("summary", {}, "Chosen for you, and why"),
+    h("summary", {}, "Automatic settings and why"),
     h("ul", {}, choices.map(({ field, value, reason }) => h("li", { key: field },
       h("button", { type: "button", class: "link", onClick: () => goTo(form, field) },
         form.byName.value.get(field)?.title ?? field),

@@ -20,9 +20,9 @@ import { corporaOf } from "./tree.js";
  *   CorpusSummary
  */
 
-const ROLES = [["domain", "Domain: to learn"], ["replay", "Replay: against forgetting"],
-  ["evaluation", "Evaluation: only measured"]];
-const HELP = "Domain: what the model should learn. Replay: general text that keeps it from forgetting. Weight: for "
+const ROLES = [["domain", "Domain (learn)"], ["replay", "Replay (limit forgetting)"],
+  ["evaluation", "Evaluation only"]];
+const HELP = "Domain: what the model should learn. Replay: general text that limits forgetting. Weight: for "
   + "domain, passes per epoch; for replay, its share of the replayed text.";
 /** The fewest corpora for which a filter is worth its place. */
 const MANY = 8;
@@ -47,10 +47,10 @@ export function MixtureEditor({ form, corpora, reload }) {
   const first = names.find((name) => uses.some((use) => use.name === name)) ?? names[0];
   return h("fieldset", { class: "mixture", disabled: fixed, "aria-describedby": `${id}-problem` },
     h("legend", {}, "Corpora ", h(Help, { about: "Corpora", id: `${id}-help` }, HELP)),
-    fixed && h("p", { class: "hint" }, "A fork keeps its parent's corpora."),
-    corpora === null && h("p", { class: "hint", "aria-busy": "true" }, "Loading the corpora…"),
-    corpora !== null && corpora.length === 0 && h("p", { class: "empty-note" }, "There is no corpus yet. ",
-      h("a", { href: "/data?add=1" }, "Add one"), " from a folder or files; what you chose here is kept."),
+    fixed && h("p", { class: "hint" }, "Fixed: a fork keeps its parent's corpora."),
+    corpora === null && h("p", { class: "hint", "aria-busy": "true" }, "Loading corpora…"),
+    corpora !== null && corpora.length === 0 && h("p", { class: "empty-note" }, "No corpora yet. ",
+      h("a", { href: "/data?add=1" }, "Add one"), " from a folder or files. Your choices here are saved."),
     corpora !== null && corpora.length > MANY && h("div", { class: "model-filter" },
       h("label", { for: "corpus-filter" }, "Filter"),
       h("input", { id: "corpus-filter", type: "search", value: filter, autocomplete: "off",
@@ -86,7 +86,7 @@ function CorpusChoice({ name, corpus, uses, id, put, invalid, problemId }) {
         ? "1 warning" : `${corpus.warnings.length} warnings`),
     more: use && h(Role, { use, update }) },
     corpus === undefined ? h("span", { class: "choice-facts" }, "Not in this workspace.")
-      : broken ? h("span", { class: "choice-facts" }, `Cannot be used: ${corpus.error}`)
+      : broken ? h("span", { class: "choice-facts" }, `Unavailable: ${corpus.error}`)
       : h(Facts, { corpus, full: use !== undefined }));
 }
 
@@ -132,5 +132,5 @@ function tokensOf(corpus) {
   if (counts.length === 0) return "not tokenized yet";
   const low = Math.min(...counts);
   const high = Math.max(...counts);
-  return low === high ? `${count(low)} tokens` : `${count(low)} to ${count(high)} tokens, by model`;
+  return low === high ? `${count(low)} tokens` : `${count(low)}–${count(high)} tokens, depending on the model`;
 }

@@ -22,11 +22,11 @@ export function ModelChoice({ model, chosen, id, invalid, describedBy, fits, cho
         model.has_chat_template ? "Chat" : "Base"),
       typeOf(model) !== "" && h(Badge, { key: "type", tone: model.quantization ? "info" : "quiet" }, typeOf(model)),
     ] },
-    unusable ? h("span", { class: "choice-facts" }, `Cannot be used: ${model.error}`) : [
+    unusable ? h("span", { class: "choice-facts" }, `Unavailable: ${model.error}`) : [
       h("span", { class: "choice-facts", key: "size" }, sizeOf(model)),
       h("span", { class: "choice-facts", key: "origin" }, originOf(model)),
       h(WayFits, { key: "fits", fits }),
       !model.full_training.possible && h("span", { class: "choice-facts", key: "full" },
-        `No full training: ${model.full_training.reason ?? "not possible"}`),
+        `Full training unavailable: ${model.full_training.reason ?? "not possible"}`),
     ]);
 }

@@ -39,7 +39,7 @@ export function sizeOf(model) {
 export function originOf(model) {
   return [
     model.merge ? `merge: ${model.merge}` : "",
-    model.license === null ? "no license named" : `license ${model.license}`,
+    model.license === null ? "no license given" : `license ${model.license}`,
     PLACES[model.place] ?? "",
   ].filter(Boolean).join(" · ");
 }

@@ -54,7 +54,7 @@ export function ModelPicker({ form }) {
   const checkable = (models ?? []).find((model) => isChosen(model, value) && model.error === null);
   return h("fieldset", { class: "model-picker", "aria-describedby": `${id}-problem`, disabled: fixed },
     h("legend", {}, "Base model"),
-    fixed && h("p", { class: "hint" }, "A fork keeps its parent's model and starts from its checkpoint."),
+    fixed && h("p", { class: "hint" }, "Fixed: a fork keeps its parent's model and starts from its checkpoint."),
     models !== null && models.length > MANY && h("div", { class: "model-filter" },
       h("label", { for: "model-filter" }, "Filter"),
       h("input", { id: "model-filter", type: "search", value: filter, autocomplete: "off",
@@ -62,11 +62,11 @@ export function ModelPicker({ form }) {
     error !== null && h(Problem, { error, retry: () => load() }),
     models === null && error === null && h("p", { class: "hint", "aria-busy": "true" }, "Looking for models…"),
     models !== null && models.length === 0 && h("p", { class: "empty-note" },
-      "No models on this machine yet. Pick one of the recommended models, or use a folder that you have."),
+      "No models on this machine yet. Download a recommended model or add a folder."),
     h("div", { class: "choices" },
       elsewhere && h(Choice, { kind: "radio", name: "model", id, title: value, chosen: true,
         invalid: problems.length > 0, choose: () => undefined },
-        h("span", { class: "choice-facts" }, "named in the settings, not found among the models of this machine")),
+        h("span", { class: "choice-facts" }, "from the settings; not found on this machine")),
       listed.map((model, index) => h(ModelChoice, { key: model.id, model, chosen: isChosen(model, value),
         id: isChosen(model, value) || (index === 0 && !elsewhere && value === "") ? id : `${id}-${index}`,
         invalid: problems.length > 0, describedBy: `${id}-problem`,
@@ -99,8 +99,8 @@ function OtherModel({ added }) {
     let model = null;
     const sure = await confirm({
       title: "Use the model in this folder?",
-      body: `CPT Studio will read ${path} and list it among the models. Nothing in it is changed.`,
-      confirm: "Use it",
+      body: `CPT Studio will read ${path} and add it to the list of models. Its files are never changed.`,
+      confirm: "Use model",
       action: async () => {
         model = await post("/api/models/folders", { path, confirmed: true });
       },
@@ -112,7 +112,7 @@ function OtherModel({ added }) {
   return h("details", { class: "model-other" },
     h("summary", {}, "Use a model in another folder"),
     h("div", { class: "model-other-body" },
-      h("label", { for: "model-folder" }, "Folder of the model on this machine"),
+      h("label", { for: "model-folder" }, "Model folder on this machine"),
       h("div", { class: "setting-pair" },
         h("input", { id: "model-folder", type: "text", autocomplete: "off", spellcheck: false, value: text,
           placeholder: "/home/me/models/my-model",

@@ -29,7 +29,7 @@ export function PlanPanel({ form }) {
     plan?.facts
       ? h(PlanFacts, { form, facts: plan.facts })
       : h("p", { class: "plan-empty" }, needed.length > 0
-          ? `Choose ${needed.join(" and ")} to see tokens, time, memory and disk.`
+          ? `Choose ${needed.join(" and ")} to see tokens, time, memory, and disk space.`
           : blocked ? "Fix the problems above to see the plan." : ""),
     needed.length === 0 && h(OtherProblems, { sentences: others }),
     h(MakeItFit, { form }),
@@ -70,13 +70,14 @@ function PlanFacts({ form, facts }) {
       fact("Steps", integer(facts.steps)),
       fact("Tokens", `${integer(facts.tokens)}, ${integer(facts.tokens_per_step)} per step`),
       fact("Epochs", `${epochsWords(facts.epochs)} of ${integer(facts.tokens_per_epoch)} tokens`),
-      fact("Trained", `${count(facts.trained_parameters)} of ${count(facts.parameters)} parameters`),
+      fact("Trainable", `${count(facts.trained_parameters)} of ${count(facts.parameters)} parameters`),
       facts.not_loaded_bytes > 0
         && fact("Not loaded", `${bytes(facts.not_loaded_bytes)} of the model's files, such as a vision tower`),
-      fact("Evaluated", `${every(facts.evaluate_every_steps)}, ${evaluations === 1 ? "once"
+      fact("Evaluation", `${every(facts.evaluate_every_steps)}, ${evaluations === 1 ? "once"
         : `about ${integer(evaluations)} times`}; `
-        + `adds ${(100 * facts.evaluation_part).toLocaleString("en", { maximumSignificantDigits: 2 })}% of the time`),
-      fact("Saved", `${every(facts.save_every_steps)}, ${bytes(facts.checkpoint_bytes)} each, `
+        + `adds ${(100 * facts.evaluation_part).toLocaleString(
+          "en", { maximumSignificantDigits: 2 })}% to training time`),
+      fact("Checkpoints", `${every(facts.save_every_steps)}, ${bytes(facts.checkpoint_bytes)} each, `
         + (facts.saves_in_background ? "while training continues" : "while training waits"))));
 }
 
@@ -92,7 +93,7 @@ function fact(title, text) {
 function Memory({ facts }) {
   const { memory_parts: parts, memory_available_bytes: total } = facts;
   return h(Share, { title: "Memory", used: facts.memory_bytes, total, judgement: memoryJudgement(facts),
-    of: facts.machine === null ? "of this machine's" : `on ${facts.machine}, of`,
+    of: facts.machine === null ? "of" : `on ${facts.machine}, of`,
     parts: [
       ["Weights", parts.weights], ["Optimizer", parts.optimizer], ["Gradients", parts.gradients],
       ["Activations", parts.activations],

@@ -14,8 +14,8 @@ export function PlannedMachine({ form }) {
   return h("div", { class: "plan-machine" },
     h(Field, { label: "Plan for another machine", problems: machineProblems(form),
       hint: other === null
-        ? "Such as M3 Pro 36 GB, RTX 4090, or 36 GB"
-        : "A run that you start trains on this machine.",
+        ? "For example M3 Pro 36 GB, RTX 4090, or 36 GB"
+        : "Runs always train on this machine.",
       control: (/** @type {object} */ attributes) => h("input", { ...attributes, type: "text", list: "machines",
         maxLength: 100, autocomplete: "off", value: form.machine.value,
         onInput: withValue((/** @type {string} */ text) => form.planFor(text)) }) }),

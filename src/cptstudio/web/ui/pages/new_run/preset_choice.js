@@ -9,7 +9,7 @@ export function PresetChoice({ form }) {
   if (form.fork) return null;
   const chosen = presetOf(form.values.value);
   return h("fieldset", { class: "presets" },
-    h("legend", {}, "Preset ", h("span", { class: "hint" }, chosen === null ? "your own settings" : "")),
+    h("legend", {}, "Preset ", h("span", { class: "hint" }, chosen === null ? "custom" : "")),
     h("div", { class: "choices choices-small" }, PRESETS.map((preset) => h(Choice, { key: preset.id, kind: "radio",
       name: "preset", title: preset.title, chosen: preset === chosen,
       choose: () => form.take(withPreset(form.values.value, preset)) },

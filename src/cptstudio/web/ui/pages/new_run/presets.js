@@ -7,11 +7,11 @@ import { same } from "./tree.js";
 
 /** @type {readonly Preset[]} */
 export const PRESETS = [
-  { id: "try", title: "Quick try", text: "50 steps, to see that everything works.", values: { length: "50 steps" } },
+  { id: "try", title: "Quick try", text: "50 steps to check that everything works.", values: { length: "50 steps" } },
   { id: "standard", title: "Standard", text: "One pass over your text.", values: {} },
-  { id: "thorough", title: "Thorough", text: "Three passes: learns more, and forgets more.",
+  { id: "thorough", title: "Thorough", text: "Three passes: learns more, forgets more.",
     values: { length: "3 epochs" } },
-  { id: "gentle", title: "Gentle", text: "One pass with LoRA: learns less, forgets less, takes less memory.",
+  { id: "gentle", title: "Gentle", text: "One pass with LoRA: learns less, forgets less, uses less memory.",
     values: { "method.kind": "lora" } },
 ];
 

@@ -40,7 +40,7 @@ export function SettingControl({ form, setting }) {
       h(Help, { about: setting.title, id: `${id}-help` }, helpOf(setting)),
       form.chosen(setting.name) && setting.initial !== undefined && !fixed && h(ResetButton, { form, setting })),
     !isCheckbox && input,
-    fixed && h("p", { id: `${id}-fixed`, class: "hint" }, "A fork keeps its parent's value."),
+    fixed && h("p", { id: `${id}-fixed`, class: "hint" }, "Fixed: a fork keeps its parent's value."),
     problems.length > 0 && h(FieldProblems, { id: `${id}-problem`, sentences: problems }));
 }
 
@@ -53,19 +53,19 @@ export function FieldProblems({ id, sentences }) {
 
 /** @param {{form: NewRunForm, setting: Setting}} props */
 export function ResetButton({ form, setting }) {
-  const back = setting.initial === null ? "chosen for you" : shownValue(setting.initial);
+  const back = setting.initial === null ? "automatic" : shownValue(setting.initial);
   return h("button", {
     type: "button",
     class: "setting-reset",
     "aria-label": `Reset ${setting.title} to ${back}`,
-    title: `Back to: ${back}`,
+    title: `Reset to ${back}`,
     onClick: () => form.reset(setting.name),
   }, "Reset");
 }
 
 /** A value in words. @param {unknown} value @returns {string} */
 export function shownValue(value) {
-  if (value === null || value === undefined) return "chosen for you";
+  if (value === null || value === undefined) return "automatic";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (Array.isArray(value)) return value.length === 0 ? "none" : value.map((one) => shown(one)).join(", ");
   return shown(value);
@@ -79,7 +79,7 @@ function helpOf(setting) {
 /** What the planner took for a setting that is left to it. @param {NewRunForm} form @param {Setting} setting */
 function chosenForYou(form, setting) {
   const value = form.resolved.value[setting.name];
-  return value === null || value === undefined ? "chosen for you" : `${shownValue(value)} (chosen for you)`;
+  return value === null || value === undefined ? "automatic" : `${shownValue(value)} (automatic)`;
 }
 
 /** @param {NewRunForm} form @param {Setting} setting @param {Marks} marks @param {unknown} value */
@@ -173,7 +173,7 @@ function LengthInput({ marks, title, value, resolved, change }) {
   }, [value]);
   return h("div", { class: "setting-pair" },
     h("input", { ...marks, type: "text", inputMode: "decimal", autocomplete: "off", value: amount,
-      placeholder: automatic.amount === "" ? "chosen for you" : `auto: ${automatic.amount}`,
+      placeholder: automatic.amount === "" ? "automatic" : `auto: ${automatic.amount}`,
       onInput: withValue((typed) => {
         setAmount(typed);
         // A unit that is typed, too, counts: "2 epochs".
@@ -229,5 +229,5 @@ function TextsInput({ marks, title, value, placeholder, change }) {
         "aria-label": `Remove ${singular.toLowerCase()} ${index + 1}`,
         onClick: () => put(rows.filter((_, at) => at !== index)) }, "Remove"))),
     value.length > 0 && h(Button, { disabled: marks.disabled,
-      onClick: () => change([...value, ""]) }, `Add a ${singular.toLowerCase()}`));
+      onClick: () => change([...value, ""]) }, `Add ${singular.toLowerCase()}`));
 }

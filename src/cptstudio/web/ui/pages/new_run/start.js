@@ -65,7 +65,7 @@ export function StartBar({ form, showProblems, step }) {
         onClick: () => start(true) }, busy === "queue" ? "Adding…" : "Add to queue"),
       h(Button, { kind: last ? "primary" : "plain", icon: "play", disabled: busy !== "",
         "aria-describedby": "start-note",
-        onClick: () => start(false) }, busy === "start" ? "Starting…" : form.fork ? "Start the fork" : "Start")));
+        onClick: () => start(false) }, busy === "start" ? "Starting…" : form.fork ? "Start fork" : "Start")));
 }
 
 /** @param {{form: NewRunForm, step: StepId}} props */
@@ -109,15 +109,15 @@ function noteOn(now, last) {
   if (active.length === 0) {
     return last && "Training starts immediately and continues if you close this page or stop the server.";
   }
-  return `${active.join(", ")} is training now. Add this run to the queue: it starts when that one has ended.`;
+  return `${active.map((one) => `“${one}”`).join(", ")} is training. Add this run to the queue to start it next.`;
 }
 
 /** Why the run cannot be started now, as a sentence; "" when it can. @param {NewRunForm} form */
 function obstacleOf(form) {
   const needed = stillNeeded(form);
   if (needed.length > 0) return `Choose ${needed.join(" and ")} to start.`;
-  if (problemWithName(form) !== "") return "The name needs a change.";
-  if (form.planError.value !== null && form.plan.value === null) return "The plan could not be made.";
+  if (problemWithName(form) !== "") return "Choose another name to start.";
+  if (form.planError.value !== null && form.plan.value === null) return "Couldn't calculate the plan.";
   const plan = form.plan.value;
   if (plan === null) return "Calculating…";
   const count = Math.max(plan.findings.length, shownProblems(form).length);

@@ -2,6 +2,7 @@
 
 import { h } from "../../lib/preact.js";
 import { Icon } from "../../components/elements.js";
+import { shownValue } from "../../lib/format.js";
 import { showStep } from "./go_to.js";
 import { shownProblems, stillNeeded } from "./problems.js";
 import { isComplete, stepOfSetting, STEPS } from "./steps.js";
@@ -24,7 +25,7 @@ export function StepList({ form, step }) {
             state === "wrong" ? h(Icon, { name: "alert" }) : done ? h(Icon, { name: "check" }) : index + 1),
           h("span", { class: "step-words" },
             h("span", { class: "step-title" }, title),
-            h("span", { class: "step-note" }, state === "wrong" ? "Needs a change" : noteOf(form, id)))));
+            h("span", { class: "step-note" }, state === "wrong" ? "Needs attention" : noteOf(form, id)))));
     })));
 }
 
@@ -32,13 +33,12 @@ export function StepList({ form, step }) {
 function noteOf(form, step) {
   const values = form.values.value;
   if (step === "model") {
-    return String(values["model.path"] ?? "").replace(/\/+$/, "").split("/").pop() || "Choose one";
+    return String(values["model.path"] ?? "").replace(/\/+$/, "").split("/").pop() || "Choose a model";
   }
   if (step === "data") {
     const names = corporaOf(values).map((use) => use.name).filter(Boolean);
     return names.length === 0 ? "Choose a corpus" : names.join(", ");
   }
-  if (step === "training") return String(form.resolved.value["length"] ?? values["length"] ?? "1 epoch")
-    .replace(/^1 epochs$/, "1 epoch");
+  if (step === "training") return shownValue(form.resolved.value["length"] ?? values["length"] ?? "1 epochs");
   return stillNeeded(form).length > 0 ? "Plan and start" : form.name.value;
 }

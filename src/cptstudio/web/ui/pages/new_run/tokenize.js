@@ -25,7 +25,7 @@ function TokenizeOne({ form, name, made }) {
     one.on === "corpus" && one.about === name && !isEnded(one)) ?? null;
   const job = useJob(started ?? underWay, (ended) => {
     if (ended.state !== "done") return;
-    announce(`${name} is tokenized.`);
+    announce(`“${name}” was tokenized.`);
     made();
     form.ask(0);
   });
@@ -36,7 +36,8 @@ function TokenizeOne({ form, name, made }) {
     setStarted(begun);
   });
   return h("div", { class: "tokenize" },
-    (job === null || isEnded(job)) && h("p", {}, h("strong", {}, name), ` has no tokens for ${shortName(model)} yet. `,
+    (job === null || isEnded(job)) && h("p", {}, h(
+      "strong", {}, name), ` isn't tokenized for ${shortName(model)} yet. `,
       h(Button, { small: true, busy, onClick: begin }, `Tokenize ${name}`)),
     job !== null && job.state !== "done" && h(JobProgress, { job }),
     error !== null && h(Problem, { error }));

@@ -62,10 +62,10 @@ export function History({ restore }) {
   const clear = async () => {
     let answer;
     const gone = await confirm({
-      title: "Delete the whole history?",
-      body: `${integer(data.total)} prompts and their texts are deleted from this workspace. You can undo this for one `
+      title: "Delete all history?",
+      body: `Deletes ${integer(data.total)} prompts and their outputs from this workspace. You can undo this for one `
         + "minute.",
-      confirm: "Delete the history", danger: true,
+      confirm: "Delete history", danger: true,
       action: async () => { answer = await del("/api/playground/history", { confirmed: true }); },
     });
     if (!gone || !answer) return;
@@ -81,7 +81,8 @@ export function History({ restore }) {
           "Export JSON"),
         h(Button, { small: true, kind: "danger", icon: "trash", onClick: clear }, "Delete all…"))),
     error && h(Problem, { error, retry: reload }),
-    data && entries.length === 0 && h("p", { class: "muted" }, "What you generate is kept here with its settings."),
+    data && entries.length === 0 && h("p", { class: "muted" }, "Your prompts and outputs are saved here with their "
+      + "settings."),
     entries.length > 0 && h("ol", { class: "history-list" },
       entries.map((entry) => h(Entry, { key: entry.id, entry, restore, remove: () => void remove(entry) }))),
     data && data.total > entries.length && h(Button, { small: true, onClick: () => setShown(shown + PAGE) },

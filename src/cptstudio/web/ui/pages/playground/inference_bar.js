@@ -27,7 +27,7 @@ function InMemory({ inference }) {
     setBusy(true);
     try {
       await endInference();
-      announce("The models are out of memory.");
+      announce("Models unloaded.");
     } catch (error) {
       toastError(error);
     }
@@ -35,16 +35,15 @@ function InMemory({ inference }) {
   };
   const idle = inference.idle_seconds;
   const memory = [
-    inference.memory_active != null && `${bytes(inference.memory_active)} of memory`,
-    inference.memory_peak != null && `${bytes(inference.memory_peak)} at the most`,
-    inference.memory_process != null && `the whole process ${bytes(inference.memory_process)}`,
+    inference.memory_active != null && `${bytes(inference.memory_active)} in use`,
+    inference.memory_peak != null && `peak ${bytes(inference.memory_peak)}`,
   ].filter(Boolean).join(", ");
   return h("div", { class: "in-memory" },
-    h(Badge, { tone: "good", icon: "check" }, "In memory"),
+    h(Badge, { tone: "good", icon: "check" }, "Loaded"),
     h("span", { class: "in-memory-names" },
       inference.models.map((model) => h("span", { key: model.label, class: "tag" }, model.label))),
     h("span", { class: "hint figures" },
-      [memory, idle != null && `ends by itself after ${inMinutes(idle)} without use`].filter(Boolean).join(" · ")),
+      [memory, idle != null && `unloads after ${inMinutes(idle)} idle`].filter(Boolean).join(" · ")),
     h(Button, { small: true, busy, onClick: unload }, "Unload"));
 }
 
@@ -60,5 +59,5 @@ export function InferenceBar({ inference }) {
     inference && !inference.running && inference.last_end && !session.loading.value && !session.notice.value
       && h("div", { class: "notice" },
         h(Icon, { name: "info" }),
-        h("div", {}, "The models are no longer in memory. ", inference.last_end)));
+        h("div", {}, inference.last_end)));
 }

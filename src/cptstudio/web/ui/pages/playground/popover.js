@@ -120,7 +120,7 @@ function Content({ at }) {
   const piece = /** @type {import("./made_text.js").Piece} */ (text.state?.pieces[index]);
   if (piece.token < 0) {
     return h("p", { class: "hint" },
-      "This text comes from the history: its tokens were not kept. Generate it again to see them.");
+      "This output is from your history, which doesn't store tokens. Regenerate it to see them.");
   }
   const rank = piece.alternatives.findIndex((one) => one.token === piece.token);
   const writing = text.running.value;
@@ -129,14 +129,14 @@ function Content({ at }) {
       h("code", { class: "token-shown" },
         piece.text ? visible(piece.text) : piece.finish === "end" ? "end of the text" : "part of a character"),
       h("span", {}, chance(piece.probability)),
-      h("span", { class: "hint" }, `id ${piece.token}, place ${integer(index + 1)}`,
-        piece.chosen ? ", your choice" : rank < 0 && `, not among the first ${piece.alternatives.length}`)),
+      h("span", { class: "hint" }, `ID ${piece.token}, position ${integer(index + 1)}`,
+        piece.chosen ? ", picked by you" : rank < 0 && `, not in the top ${piece.alternatives.length}`)),
     h("ol", { class: "alternatives", key: "list", onKeyDown: moveInList },
       piece.alternatives.map((one) => h("li", { key: one.token },
         h(Alternative, { one, at, taken: one.token === piece.token, writing })))),
     h("p", { class: "hint", key: "hint" }, writing
-      ? "Another token can be chosen when the text has ended or is stopped."
-      : "Choose another token: the text goes on from there."),
+      ? "You can pick another token once generation stops."
+      : "Pick a token to continue from it."),
   ];
 }
 

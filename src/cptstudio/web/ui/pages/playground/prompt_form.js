@@ -44,12 +44,12 @@ function ModeChoice({ chat, possible }) {
     setQuery({ mode });
   };
   return h("fieldset", { class: "mode row" },
-    h("legend", { class: "visually-hidden" }, "Kind of prompt"),
+    h("legend", { class: "visually-hidden" }, "Prompt type"),
     h("label", { class: "check" }, h("input", { type: "radio", name: "mode", checked: !chat,
       onChange: () => choose(null) }), "Raw text"),
     h("label", { class: "check" }, h("input", { type: "radio", name: "mode", checked: chat,
       disabled: !possible && !chat, onChange: () => choose("chat") }), "Chat"),
-    !possible && h("span", { class: "hint" }, "Chat needs models that all have a chat template."));
+    !possible && h("span", { class: "hint" }, "Chat requires a chat template on every selected model."));
 }
 
 /**
@@ -82,14 +82,14 @@ export function PromptForm({ chosen, chatPossible, why, loads }) {
       h("label", { for: "system" }, "System prompt"),
       h("textarea", { id: "system", rows: 2, value: system.value, disabled: talking,
         onInput: withValue((text) => { system.value = text; }) }),
-      talking && h("p", { class: "hint" }, "It belongs to the conversation below; begin a new one to change it.")),
+      talking && h("p", { class: "hint" }, "Used by the conversation below. Start a new one to change it.")),
     h("div", { class: "field" },
       h("label", { for: "prompt", class: chat ? undefined : "visually-hidden" },
-        chat ? (talking ? "Your next message" : "Message") : "Text that the models go on from"),
+        chat ? (talking ? "Your next message" : "Message") : "Text to continue"),
       h("textarea", {
         id: "prompt", class: "prompt-text", rows: chat ? 3 : 5, spellcheck: false, dir: "auto", value: prompt.value,
         onKeyDown: keys,
-        placeholder: chat ? "" : "A beginning that the models go on from",
+        placeholder: chat ? "" : "Type a prompt to continue…",
         onInput: withValue((text) => { prompt.value = text; }),
       })),
     h(SettingsForm, { chat }),
@@ -99,7 +99,7 @@ export function PromptForm({ chosen, chatPossible, why, loads }) {
         : h(Button, { kind: "primary", icon: "play", key: "go", disabled: !able, onClick: go },
           chat ? "Send" : "Generate"),
       !chat && session.texts.value.length > 0 && h(Button, { icon: "again", disabled: !able, onClick: again },
-        "Again with a new seed"),
+        "Regenerate with new seed"),
       talking && h(Button, { disabled: busy, onClick: () => { session.texts.value = []; } }, "New conversation"),
       h("span", { class: "hint" }, why || (!busy && loads)
         || h("span", { class: "shortcut-hint" }, h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "Enter")))),

@@ -8,17 +8,17 @@ import { checkedNumber } from "../../lib/typed_number.js";
 export const MOST_SEEDS = 8;
 
 /** @type {Setting} */
-export const SEEDS = { name: "seeds", title: "Seeds at once", initial: 1, unit: "",
+export const SEEDS = { name: "seeds", title: "Number of seeds", initial: 1, unit: "",
   limits: { whole: true, least: 1, most: MOST_SEEDS },
-  help: "More than one: a grid, a row for each seed, a column for each model." };
+  help: "Generates a grid: one row per seed, one column per model." };
 
 const RECOMMENDED = { temperature: null, top_p: null, top_k: null, min_p: null, repetition_penalty: null,
   repetition_window: null };
 
 /** @type {readonly {title: string, hint: string, values: Record<string, string | null>}[]} */
 export const PRESETS = [
-  { title: "Recommended", hint: "Varied, and without the loops that base models fall into", values: RECOMMENDED },
-  { title: "Deterministic", hint: "Always the likeliest token: what the model knows best",
+  { title: "Recommended", hint: "Varied, without the loops base models fall into", values: RECOMMENDED },
+  { title: "Deterministic", hint: "Always the most likely token",
     values: { ...RECOMMENDED, temperature: "0", top_p: "0", repetition_penalty: "1" } },
   { title: "Creative", hint: "Temperature 1.1, min-p 0.05",
     values: { ...RECOMMENDED, temperature: "1.1", top_p: "0", min_p: "0.05" } },
@@ -105,13 +105,13 @@ export function inWords(sampling, seeds = 1) {
     sampling.top_p > 0 && `top-p ${sampling.top_p}`,
     sampling.top_k > 0 && `top-k ${sampling.top_k}`,
     sampling.min_p > 0 && `min-p ${sampling.min_p}`,
-  ] : ["greedy"];
+  ] : ["deterministic"];
   return [
     ...way,
     sampling.repetition_penalty !== 1 && `repetition penalty ${sampling.repetition_penalty}`,
     seeds > 1 ? `${seeds} seeds from ${sampling.seed}` : `seed ${sampling.seed}`,
-    `at most ${sampling.max_tokens} tokens`,
-    sampling.stop?.length > 0 && `${sampling.stop.length} stop ${sampling.stop.length === 1 ? "string" : "strings"}`,
+    `max ${sampling.max_tokens} tokens`,
+    sampling.stop?.length > 0 && `${sampling.stop.length} stop sequence${sampling.stop.length === 1 ? "" : "s"}`,
     sampling.context_length && `context ${sampling.context_length}`,
   ].filter(Boolean).join(", ");
 }

@@ -19,9 +19,9 @@ const ALTERNATIVES = 10;
 /** What the form says: a text goes on as its reader wants it now. */
 const samplingNow = () => samplingOf(route.peek().query);
 
-const WRONG = { message: "A sampling setting cannot be read: correct the marked one under Sampling.", problems: [] };
+const WRONG = { message: "Fix the highlighted setting under Sampling.", problems: [] };
 
-const many = (/** @type {number} */ count) => (count === 1 ? "one text" : `${count} texts`);
+const many = (/** @type {number} */ count) => (count === 1 ? "1 output" : `${count} outputs`);
 
 /** Without a character that was only begun: it is made again as a whole. @param {Piece[]} pieces */
 function wholeCharacters(pieces) {
@@ -34,8 +34,8 @@ function wholeCharacters(pieces) {
 function noticeOf(error) {
   if (error instanceof ApiError && error.status === 404) {
     return {
-      message: "The server was started again in the meantime, or has forgotten this work: nothing more comes. What is "
-        + "there stays. Generate again to go on.",
+      message: "The server was restarted, so this generation stopped. The output so far is kept. Generate again to "
+        + "continue.",
       problems: [],
     };
   }
@@ -85,9 +85,9 @@ export class Session {
     try {
       const end = await follow(task.id, (news) => { this.loading.value = news; });
       if (end.state === "failed") {
-        this.notice.value = { message: end.error || "The models could not be loaded.", problems: end.problems };
+        this.notice.value = { message: end.error || "Couldn't load the models.", problems: end.problems };
       }
-      announce(end.state === "done" ? "The models are loaded." : "The models are not loaded.");
+      announce(end.state === "done" ? "Models loaded." : "Models not loaded.");
     } catch (error) {
       this.notice.value = noticeOf(error);
     } finally {
@@ -194,7 +194,7 @@ export class Session {
         return;
       }
       targets.forEach((text) => { text.asked = performance.now(); });
-      announce(`Writing ${many(targets.length)}.`);
+      announce(`Generating ${many(targets.length)}.`);
       const task = await complete({ alternatives: ALTERNATIVES, remember: true, ...ask });
       id = task.id;
       this.tasks.add(id);
@@ -214,15 +214,15 @@ export class Session {
   async followTexts(id, targets) {
     const end = await follow(id, (news) => take(news, targets));
     if (end.state === "failed") {
-      this.fail({ message: end.error || "The models could not write.", problems: end.problems }, targets);
+      this.fail({ message: end.error || "Generation failed.", problems: end.problems }, targets);
       return;
     }
     const facts = end.result?.texts;
     batch(() => targets.forEach((text, index) =>
       text.end("cancelled", facts?.[index], end.result?.memory_active ?? null)));
     announce(end.state === "cancelled" || !facts
-      ? "Stopped. What was written stays."
-      : `${many(targets.length)} ended.`);
+      ? "Stopped. The output so far is kept."
+      : `${many(targets.length)} finished.`);
   }
 
   /** @param {Notice} notice @param {MadeText[]} targets */

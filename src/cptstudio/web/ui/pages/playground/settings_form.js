@@ -43,10 +43,11 @@ export function SettingsForm({ chat }) {
         textSampling.value.map((setting) => h(NumberSetting, { key: setting.name, setting, kind })),
         !chat && h(NumberSetting, { key: "seeds", setting: SEEDS, kind }),
         h(Field, {
-          label: "Stop at", hint: "A string a line; \\n is a line end. The text ends before the first that comes.",
+          label: "Stop sequences",
+          hint: "One per line; \\n means a newline. Generation stops before the first match.",
           control: (attributes) => h("textarea", { ...attributes, rows: 2, spellcheck: false, value: query.stop ?? "",
             onInput: withValue((text) => setQuery({ stop: text })) }),
         })),
       same && h("p", { class: "notice" },
-        "With temperature 0 every seed gives the same text: choose a temperature above 0 for a grid of seeds.")));
+        "At temperature 0, every seed gives the same output. Use a temperature above 0.")));
 }

@@ -16,7 +16,7 @@ import { visible } from "./visible.js";
 const PROMPT_END = 240;
 const MOST_PROMPT_TOKENS = 400;
 const FINISHES = /** @type {Record<string, string>} */ ({
-  end: "the model ended it", length: "most tokens reached", stop: "stop string", cancelled: "stopped",
+  end: "end of text", length: "token limit reached", stop: "stop sequence", cancelled: "stopped",
   failed: "broken off",
 });
 
@@ -30,8 +30,8 @@ function factsOf(state, running) {
   return [
     `${integer(state.pieces.filter((piece) => piece.token >= 0).length)} tokens`,
     state.rate != null && `${number(state.rate, 3)} tokens/s`,
-    state.firstSeconds != null && `first after ${exactly(state.firstSeconds)}`,
-    state.prompt && `prompt ${integer(state.prompt.length)}`,
+    state.firstSeconds != null && `first token ${exactly(state.firstSeconds)}`,
+    state.prompt && `prompt ${integer(state.prompt.length)} tokens`,
     state.memory != null && `memory ${bytes(state.memory)}`,
     !running && state.finish && FINISHES[state.finish],
   ].filter(Boolean).join(" · ");
@@ -47,7 +47,7 @@ function factsOf(state, running) {
 function PromptEnd({ origin, shown }) {
   if ("chat" in origin) {
     return [
-      h("ol", { key: "turns", class: "turns", "aria-label": "The conversation so far" },
+      h("ol", { key: "turns", class: "turns", "aria-label": "Conversation" },
         origin.chat.map((turn, index) =>
           h("li", { key: index, class: `turn turn-${turn.role}` },
             h("span", { class: "turn-role" },
@@ -70,10 +70,10 @@ function PromptTokens({ origin, shown, ids }) {
     && !(shown[0] !== "" && given.trimStart().startsWith(shown[0].trimStart()));
   return h("details", { class: "prompt-tokens",
     onToggle: (/** @type {Event} */ event) => setOpen(/** @type {HTMLDetailsElement} */ (event.currentTarget).open) },
-    h("summary", {}, `Tokens of the prompt: ${integer(ids.length)}`),
+    h("summary", {}, `Prompt tokens: ${integer(ids.length)}`),
     open && h("p", { class: "hint" }, added
-      ? "The first one was added by the tokenizer: it marks the beginning of a text (BOS)."
-      : given === null ? "As the model's template makes them." : "This tokenizer adds no token before the text."),
+      ? "The tokenizer added the first token (BOS)."
+      : given === null ? "Formatted with the model's chat template." : "This tokenizer adds no BOS token."),
     open && h("ol", { class: "token-list" }, ids.slice(0, MOST_PROMPT_TOKENS).map((id, index) =>
       h("li", { key: index }, h("code", { class: "token-shown" }, visible(shown[index] ?? "")), " ",
         h("span", { class: "hint figures" }, id),
@@ -108,11 +108,11 @@ function LaneOf({ text, departs, coloured }) {
   const nothing = !text.state?.pieces.length;
   return [
     h("div", {
-      key: "lane", ref: place, role: "group", "aria-label": `Text of ${text.label}`, dir: "auto",
+      key: "lane", ref: place, role: "group", "aria-label": `Output of ${text.label}`, dir: "auto",
       class: `lane${coloured ? " lane-coloured" : ""}${running ? " lane-running" : ""}`,
     }),
     nothing && h("span", { key: "none", class: "muted" },
-      running ? "Waiting for the first token…" : "Nothing was written."),
+      running ? "Waiting for the first token…" : "No output."),
   ];
 }
 
@@ -138,32 +138,33 @@ export function TextCard({ text, baseline, mark, coloured, heading }) {
   return h("article", { class: "made-text", "aria-label": heading },
     h("header", { class: "made-head" },
       h("h3", { class: "break" }, name),
-      running && h(Badge, { tone: "live" }, "Writing"),
-      state?.finish === "failed" && h(Badge, { tone: "bad", icon: "alert" }, "Broken off")),
+      running && h(Badge, { tone: "live" }, "Generating"),
+      state?.finish === "failed" && h(Badge, { tone: "bad", icon: "alert" }, "Interrupted")),
     h("div", { class: "made-body" },
       state && h(PromptEnd, { origin: state.origin, shown: state.shown }),
       h(LaneOf, { text, departs: departs?.token ?? null, baseline, coloured })),
     h("footer", { class: "made-foot" },
       departs && baseline && h("p", { class: "hint departs-words" },
-        departs.place === 0 ? `Differs from ${baseline.label} from the first character on.`
-          : `Departs from ${baseline.label} at token ${integer(departs.token + 1)}, after ${integer(departs.place)} `
-            + `equal ${departs.place === 1 ? "character" : "characters"}.`),
+        departs.place === 0 ? `Diverges from ${baseline.label} at the first character.`
+          : `Diverges from ${baseline.label} at token ${integer(departs.token + 1)} (${integer(departs.place)} `
+            + `identical ${departs.place === 1 ? "character" : "characters"})`),
       equal && baseline && h("p", { class: "hint" },
         state?.string === baseline.state?.string
-          ? `The same as ${baseline.label}.`
-          : `No difference to ${baseline.label} as far as both go.`),
+          ? `Identical to ${baseline.label}.`
+          : `Identical to ${baseline.label} so far.`),
       state && h("p", { class: "made-facts figures" }, factsOf(state, running)),
       state && h("div", { class: "made-actions" },
         h(Button, { small: true, icon: "play", "aria-label": `Continue: ${name}`, disabled: !text.canContinue,
           title: state.finish === "end"
-            ? "The model has ended this text: choose another token in place of its end to go on."
+            ? "The model ended its output. Pick another token instead of the end to continue."
             : undefined, onClick: () => session.goOn([text]) }, "Continue"),
         h(UndoButtons, { text }),
         h(Button, { small: true, kind: "quiet", "aria-label": `Copy: ${name}`,
           onClick: copying(() => state?.string ?? "") }, "Copy"),
-        h(Menu, { label: `Again: ${name}`, icon: "again", small: true, iconOnly: true, items: [
-          { title: "Again with a new seed", disabled: running, onChoose: () => session.regenerate(text, randomSeed()) },
-          { title: `Again with seed ${state.seed}`, disabled: running,
+        h(Menu, { label: `Regenerate: ${name}`, icon: "again", small: true, iconOnly: true, items: [
+          { title: "Regenerate with new seed", disabled: running,
+            onChoose: () => session.regenerate(text, randomSeed()) },
+          { title: `Regenerate with seed ${state.seed}`, disabled: running,
             onChoose: () => session.regenerate(text, state.seed) },
         ] })),
       state && h(PromptTokens, { origin: state.origin, shown: state.shown, ids: state.prompt })));

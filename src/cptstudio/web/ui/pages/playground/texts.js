@@ -16,7 +16,7 @@ function Toggle({ label, on, name, change }) {
 }
 
 function Legend() {
-  return h("p", { class: "legend", "aria-label": "Colours and underlines by probability" },
+  return h("p", { class: "legend", "aria-label": "Colors and underlines by probability" },
     SHADES.map((words, index) => h("span", { key: words, class: `legend-item token shade-${index}` }, words)));
 }
 
@@ -32,10 +32,10 @@ export function Texts() {
   const able = texts.filter((text) => text.version.value >= 0 && text.canContinue);
   return h("section", { class: "texts", "aria-labelledby": "texts-title" },
     h("div", { class: "texts-head" },
-      h("h2", { id: "texts-title" }, "Texts"),
-      h(Toggle, { name: "colour", label: "Colour by probability", on: coloured,
+      h("h2", { id: "texts-title" }, "Outputs"),
+      h(Toggle, { name: "colour", label: "Color by probability", on: coloured,
         change: (on) => setQuery({ colour: on ? "1" : null }) }),
-      columns > 1 && h(Toggle, { name: "departs", label: "Mark where they depart", on: mark,
+      columns > 1 && h(Toggle, { name: "departs", label: "Mark divergence", on: mark,
         change: (on) => setQuery({ departs: on ? null : "0" }) }),
       texts.length > 1 && h(Button, { small: true, icon: "play", disabled: able.length === 0 || session.busy.value > 0,
         onClick: () => session.goOn(able) },
@@ -51,5 +51,5 @@ export function Texts() {
         });
       })))),
     h("p", { class: "hint" },
-      "Point at a token, or go to it with Tab and the arrow keys, to see what else the model thought likely."));
+      "Hover over a token (or use Tab and arrow keys) to see alternatives."));
 }

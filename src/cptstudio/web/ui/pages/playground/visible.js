@@ -13,8 +13,8 @@ export function visible(text) {
 
 /** For the ear: the same in words where the token is nothing else. @param {string} text */
 export function spoken(text) {
-  const words = /** @type {Record<string, string>} */ ({ "": "nothing yet, part of a character", " ": "space",
-    "\n": "line end", "\t": "tab" });
+  const words = /** @type {Record<string, string>} */ ({ "": "part of a character", " ": "space",
+    "\n": "newline", "\t": "tab" });
   return words[text] ?? visible(text);
 }
 

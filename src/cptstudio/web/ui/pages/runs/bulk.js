@@ -33,7 +33,7 @@ async function removeAll(runs) {
   const able = runs.filter((run) => run.kind === "run" && !run.state.alive);
   const others = runs.filter((run) => !able.includes(run));
   if (!able.length) {
-    toast("Runs that are training, and imported ones, cannot be deleted here.", "info");
+    toast("Active and imported runs can't be deleted here.", "info");
     return;
   }
   const one = able.length === 1 ? `run “${nameOf(able[0])}”` : runsIn(able.length);
@@ -42,9 +42,10 @@ async function removeAll(runs) {
   const yes = await confirm({
     title: `Delete ${one}?`,
     body: [
-      h("p", { key: 1 }, "Curves, logs and checkpoints are deleted. You can undo this for one minute."),
+      h("p", { key: 1 }, "Curves, logs, and checkpoints are deleted. You can undo this for one minute."),
       able.length > 1 && h(Names, { key: 2, runs: able }),
-      others.length > 0 && h("p", { key: 3 }, `${runsIn(others.length)} of the selection stay: they are training or `
+      others.length > 0 && h(
+        "p", { key: 3 }, `${runsIn(others.length)} in your selection can't be deleted: still training, or `
         + "imported."),
     ],
     confirm: able.length === 1 ? "Delete run" : `Delete ${runsIn(able.length)}`,
@@ -81,7 +82,7 @@ function TagDialog({ runs, onClose }) {
         await put(`/api/runs/${run.id}/labels`, { tags, note: run.note ?? "" });
       }
       changed();
-      toast(`Tags of ${runsIn(runs.length)} changed.`);
+      toast(`Tags updated on ${runsIn(runs.length)}.`);
       onClose();
     });
   };
@@ -90,10 +91,10 @@ function TagDialog({ runs, onClose }) {
     h(Button, { key: "yes", kind: "primary", type: "submit", form: "tag-form", busy }, "Save tags"),
   ] },
     h("form", { id: "tag-form", class: "stack", onSubmit: save },
-      h(Field, { label: "Add tags", hint: "Separate several with commas.", problems: error?.fields?.tags,
+      h(Field, { label: "Add tags", hint: "Separate tags with commas.", problems: error?.fields?.tags,
         control: (attributes) => h("input", { ...attributes, value: added, autofocus: true,
           onInput: withValue(setAdded) }) }),
-      there.length > 0 && h("fieldset", { class: "choices" }, h("legend", {}, "Tags they have"),
+      there.length > 0 && h("fieldset", { class: "choices" }, h("legend", {}, "Current tags"),
         there.map((tag) => h("label", { class: "check", key: tag },
           h("input", { type: "checkbox", checked: kept[tag] !== false,
             onChange: (/** @type {any} */ event) => setKept({ ...kept, [tag]: event.currentTarget.checked }) }),
@@ -111,7 +112,7 @@ export function Bulk({ runs }) {
   return h("div", { class: "bulk", role: "group", "aria-label": "Selected runs" },
     h("span", { class: "bulk-count" }, `${runsIn(runs.length)} selected`),
     h(Button, { small: true, icon: "compare", href: `/compare?runs=${compared.map((run) => run.id)}`,
-      title: runs.length > MOST_COMPARED ? `The first ${MOST_COMPARED}` : undefined },
+      title: runs.length > MOST_COMPARED ? `Compares the first ${MOST_COMPARED}` : undefined },
     `Compare ${runsIn(compared.length)}`),
     h(Button, { small: true, icon: "tag", disabled: !ours.length, onClick: () => setTagging(true) }, "Tag…"),
     h(Button, { small: true, kind: "danger", icon: "trash", onClick: () => void removeAll(runs).catch(toastError) },

@@ -67,8 +67,8 @@ export function Choices({ runs }) {
   const { filter, state, model, tag, group } = listQuery();
   const models = foundIn(runs, (run) => run.model?.name ? [run.model.name] : []);
   const tags = foundIn(runs, (run) => run.tags ?? []);
-  return h(Toolbar, { label: "Which runs", end: h(ColumnChoice, {}) },
-    h("input", { type: "search", class: "filter", placeholder: "Filter by name, tag, model, corpus",
+  return h(Toolbar, { label: "Filters", end: h(ColumnChoice, {}) },
+    h("input", { type: "search", class: "filter", placeholder: "Filter by name, tag, model, or corpus",
       "aria-label": "Filter runs", value: filter, onInput: withValue((text) => setQuery({ filter: text })) }),
     h(Select, { "aria-label": "State", value: state, none: "All states", choices: STATES,
       onChoose: (name) => setQuery({ state: name }) }),
@@ -76,7 +76,7 @@ export function Choices({ runs }) {
       onChoose: (name) => setQuery({ model: name }) }),
     tags.length > 0 && h(Select, { "aria-label": "Tag", value: tag, none: "All tags", choices: tags,
       onChoose: (name) => setQuery({ tag: name }) }),
-    h(Select, { "aria-label": "Group", value: group, none: "No groups",
+    h(Select, { "aria-label": "Group", value: group, none: "No grouping",
       choices: GROUPS.map(([id, words]) => [id, `By ${words.toLowerCase()}`]),
       onChoose: (name) => setQuery({ group: name }) }),
     h("span", { class: "narrow-only" }, h(Sorting, {})));
@@ -118,5 +118,5 @@ function ColumnChoice() {
         h("input", { type: "checkbox", checked: shown.includes(column.id),
           onChange: withChecked((checked) => showColumn(column.id, checked)) }),
         column.label, column.unit && h("small", { class: "muted" }, column.unit))),
-      h(Button, { small: true, kind: "quiet", onClick: showDefaultColumns }, "Use the default columns")));
+      h(Button, { small: true, kind: "quiet", onClick: showDefaultColumns }, "Reset columns")));
 }

@@ -30,7 +30,7 @@ const trainedFor = (/** @type {any} */ run) => run.started == null ? null
 export const COLUMNS = [
   { id: "state", label: "State", shown: true, class: "run-state", sort: (run) => run.state.text,
     cell: (run) => run.kind === "imported"
-      ? h(Badge, { icon: "file" }, "Imported, read-only")
+      ? h(Badge, { icon: "file" }, "Imported (read-only)")
       : h(StateBadge, { state: run.state, stalled: run.stalled, queued: run.queue_position, phase: run.phase }) },
   { id: "verdict", label: "Verdict", shown: true, class: "verdict-cell",
     cell: (run) => run.verdict?.parts?.some((/** @type {any} */ part) => part.short)
@@ -52,7 +52,7 @@ export const COLUMNS = [
     cell: (run) => bits(run.general?.last) },
   { id: "tokens", label: "Tokens", number: true, sort: (run) => run.tokens_seen,
     cell: (run) => count(run.tokens_seen) },
-  { id: "speed", label: "Speed", number: true, sort: (run) => run.tokens_per_second,
+  { id: "speed", label: "Throughput", number: true, sort: (run) => run.tokens_per_second,
     cell: (run) => rate(run.tokens_per_second, "tokens") },
   { id: "memory", label: "Memory", number: true, sort: (run) => run.memory_process,
     cell: (run) => bytes(run.memory_process) },

@@ -17,17 +17,17 @@ const evidence = (process) =>
     h("dt", {}, "Owner"), h("dd", {}, process.owner || "unknown"),
     h("dt", {}, "Command"), h("dd", {}, h("code", {}, (process.command || []).join(" "))),
     h("dt", {}, "Log"),
-    h("dd", {}, process.log ? h("code", {}, process.log) : process.log_reason || "none that can be read"),
-    process.evidence && h("dt", {}, "Why it is shown"), process.evidence && h("dd", {}, process.evidence));
+    h("dd", {}, process.log ? h("code", {}, process.log) : process.log_reason || "no readable log"),
+    process.evidence && h("dt", {}, "Detected because"), process.evidence && h("dd", {}, process.evidence));
 
 /** @param {any} process */
 async function watch(process) {
   await confirm({
     title: `Watch process ${process.pid}?`,
     body: [h("p", { key: "p" },
-      "CPT Studio will read its log as it grows, and change nothing. It does not write to the process or its files."),
+      "CPT Studio reads its log as it grows. The process and its files are never changed."),
       h("div", { key: "e" }, evidence(process))],
-    confirm: "Watch it",
+    confirm: "Watch",
     action: () => post(`/api/external/${process.id}/watch`, { confirmed: true }),
   });
   externalChanged.value += 1;
@@ -38,24 +38,25 @@ async function stop(process) {
   const first = await confirm({
     title: `Stop process ${process.pid}?`,
     body: [
-      h("p", { key: "p" }, "This training was not started by CPT Studio. Stopping it sends the signal SIGTERM: what it "
-        + "has not saved is lost, and CPT Studio cannot resume it."),
+      h("p", { key: "p" }, "This training was not started by CPT Studio. Stopping it loses any unsaved progress, "
+        + "and CPT "
+        + "Studio can't resume it."),
       h("div", { key: "e" }, evidence(process)),
     ],
-    confirm: "Go on to stop it",
+    confirm: "Continue",
     danger: true,
   });
   if (!first) return;
   const done = await confirm({
     title: "Are you sure?",
     body: h("p", {},
-      `Process ${process.pid} of ${process.owner || "an unknown user"} will be ended. There is no way back.`),
+      `Stops process ${process.pid} of ${process.owner || "an unknown user"}. This can't be undone.`),
     confirm: `Stop process ${process.pid}`,
     danger: true,
     action: () => post(`/api/external/${process.id}/stop`, { confirmed: true, confirmed_again: true }),
   });
   if (done) {
-    toast(`Process ${process.pid} was asked to end.`);
+    toast(`Stopping process ${process.pid}.`);
     externalChanged.value += 1;
   }
 }
@@ -98,7 +99,7 @@ function Watched({ process }) {
       title: `Loss of process ${process.pid}`, file: `process-${process.pid}.loss`, version: rows.length, range: null,
       onZoom: () => undefined,
       x: { title: "Step", format: integer }, y: { title: "Loss", format: number },
-      empty: "Its log holds no losses yet.",
+      empty: "No loss values in its log yet.",
       lines: train.length
         ? [{ label: "Training loss", x: train.map((row) => row.step), y: train.map((row) => row.loss),
           colour: "chart-1" }]
@@ -112,7 +113,7 @@ export function External() {
   if (error || !data?.enabled || !data.processes.length) return null;
   return h("section", { class: "card stack external", "aria-labelledby": "external-title" },
     h("div", { class: "row" }, h("h2", { id: "external-title" }, "Other training on this machine"),
-      h(Badge, { tone: "warn", icon: "info" }, "Not ours")),
+      h(Badge, { tone: "warn", icon: "info" }, "External")),
     h("p", { class: "muted" },
       "These processes were started outside CPT Studio. They are only shown; detection can be turned off under ",
       h("a", { href: "/settings" }, "Settings"), "."),

@@ -18,7 +18,7 @@ const PAGE = 100;
 async function pin(run, pinned) {
   try {
     await put("/api/pinned", { run: pinned ? null : run.id });
-    toast(pinned ? `${nameOf(run)} is the baseline no more.` : `${nameOf(run)} is the baseline now.`);
+    toast(pinned ? `“${nameOf(run)}” is no longer the baseline.` : `“${nameOf(run)}” is now the baseline.`);
     runsChanged.value = { count: runsChanged.value.count + 1, changed: [run.id] };
   } catch (error) {
     toastError(error);
@@ -36,7 +36,7 @@ function nameCell(run, pinned) {
   return h("div", { class: "run-name" },
     h("a", { href: `/runs/${run.id}` }, nameOf(run)),
     pinned && h(Badge, { tone: "info", icon: "pin" }, "baseline"),
-    run.parent && h("span", { class: "hint" }, `from ${run.parent.run}`),
+    run.parent && h("span", { class: "hint" }, `forked from ${run.parent.run}`),
     (run.tags || []).map((/** @type {string} */ tag) => h("span", { class: "tag", key: tag }, tag)));
 }
 
@@ -84,7 +84,7 @@ export function RunList({ runs, pinned }) {
     { id: "pin", class: "run-pin", title: h("span", { class: "visually-hidden" }, "Baseline"), label: "",
       cell: (/** @type {any} */ run) => run.kind !== "imported" && h(Button, { kind: "quiet", small: true, icon: "pin",
         "aria-pressed": run.id === pinned ? "true" : "false", "aria-label": `Baseline: ${nameOf(run)}`,
-        title: run.id === pinned ? "The baseline of comparisons" : "Make it the baseline of comparisons",
+        title: run.id === pinned ? "Baseline for comparisons" : "Use as baseline",
         onClick: () => pin(run, run.id === pinned) }) },
     { id: "name", title: "Run", header: true, sortable: true,
       cell: (/** @type {any} */ run) => nameCell(run, run.id === pinned) },
@@ -98,8 +98,8 @@ export function RunList({ runs, pinned }) {
   return [
     h(Table, {
       key: "table", caption: "All runs", columns, rows: ordered.slice(0, most), rowKey: (run) => run.id, stacks: true,
-      empty: h("span", {}, "No run matches the filter. ", h(Button, { small: true, onClick: () =>
-        setQuery({ filter: null, state: null, model: null, tag: null }) }, "Clear the filters")),
+      empty: h("span", {}, "No runs match the filters. ", h(Button, { small: true, onClick: () =>
+        setQuery({ filter: null, state: null, model: null, tag: null }) }, "Clear filters")),
       sort: { column: sort, descending }, rowClass: (run) => (selected.has(run.id) ? "selected" : ""),
       onSort: (column) =>
         setQuery({ sort: column === "updated" ? null : column, up: column === sort && descending ? "1" : null }),
@@ -113,6 +113,6 @@ export function RunList({ runs, pinned }) {
     }),
     ordered.length > most && h("p", { class: "more-runs", key: "more" }, h(Sentinel, { reached: more, key: most }),
       h(Button, { small: true, onClick: more },
-        `Show more: ${integer(most)} of ${integer(ordered.length)} are shown`)),
+        `Show more (${integer(most)} of ${integer(ordered.length)})`)),
   ];
 }

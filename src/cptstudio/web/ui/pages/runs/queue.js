@@ -45,7 +45,7 @@ export function Queue() {
     if (to < 1 || to > names.length || (order === null && names[to - 1] === run)) return;
     setOrder(moved(names, run, to));
     void work(() => post(`/api/queue/${run}/move`, { place: to }).then(
-      () => toast(to === 1 ? `${run} is next.` : `${run} is number ${to} in the queue.`),
+      () => toast(to === 1 ? `“${run}” is next.` : `“${run}” is #${to} in the queue.`),
       (error) => {
         setOrder(null);
         toastError(error);
@@ -65,14 +65,14 @@ export function Queue() {
     title: `Queue: ${waiting.length} waiting`, icon: "clock",
     actions: queue.paused
       ? h(Button, { kind: "primary", icon: "play", busy,
-        onClick: () => act(() => post("/api/queue/continue", {}), "The queue goes on.") }, "Continue the queue")
+        onClick: () => act(() => post("/api/queue/continue", {}), "Queue resumed.") }, "Resume queue")
       : h(Button, { icon: "pause", busy,
-        onClick: () => act(() => post("/api/queue/pause", {}), "The queue is paused.") }, "Pause the queue"),
+        onClick: () => act(() => post("/api/queue/pause", {}), "Queue paused.") }, "Pause queue"),
   },
     h("p", { class: "muted" }, queue.problem && h("span", { class: "field-problem" }, `${queue.problem} `),
       queue.paused
-        ? "Paused: nothing starts until you continue it. It is always paused after the server starts."
-        : "The next run starts as soon as no other run is training."),
+        ? "Paused. No runs start until you resume the queue. It is always paused when the server starts."
+        : "The next run starts when no other run is training."),
     h("ol", { class: "queue-list", ref: list, onDragOver: (/** @type {DragEvent} */ event) => {
       if (drag.current) event.preventDefault();
     } },

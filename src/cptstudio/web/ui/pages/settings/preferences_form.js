@@ -50,7 +50,7 @@ export function PreferencesForm() {
   };
   return h("section", { class: "card", "aria-labelledby": "settings-studio" },
     h("h2", { id: "settings-studio" }, "Studio"),
-    h("p", { class: "hint" }, "Kept in this workspace; a change is saved at once."),
+    h("p", { class: "hint" }, "Saved in this workspace. Changes apply immediately."),
     error !== null && h(Problem, { error, retry: load }),
     settings === null && error === null && h("div", { class: "settings-loading" },
       h(Skeleton, { label: "Loading…", lines: 10 })),
