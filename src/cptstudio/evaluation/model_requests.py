@@ -39,7 +39,9 @@ class Windows(LateModel):
 class HeldOutText(LateModel):
     """Which held-out text is measured, always the same documents."""
 
-    side: Side = Field("validation", title="Split", description="Which held-out documents to measure.")
+    side: Side = Field(
+        "validation", title="Split", description="Which held-out documents to measure."
+    )
     max_bytes: int = Field(
         400_000,
         ge=1000,

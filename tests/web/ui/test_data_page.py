@@ -39,7 +39,7 @@ def write_documents(folder: Path, seed: int, count: int = 12) -> None:
 
 def choose_folder(page: Page, root: Path, name: str) -> None:
     """Choose a folder in the file browser, by keyboard alone."""
-    page.get_by_label("In", exact=True).select_option(label=str(root))
+    page.get_by_label("Folder", exact=True).select_option(label=str(root))
     page.get_by_role("option", name=name).wait_for()
     page.get_by_role("listbox").focus()
     page.keyboard.type(name[0])
@@ -360,7 +360,7 @@ def test_a_corpus_is_deleted_after_a_question(
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     assert folder.exists()
     page.get_by_role("button", name="Delete…").click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete the corpus").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete corpus").click()
     expect(page.get_by_role("heading", name="Data", level=1)).to_be_visible()
     expect(page.get_by_role("link", name="domain", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="unwanted")).to_have_count(0)
@@ -419,9 +419,9 @@ def test_cleaning_is_seen_before_and_after(
 
     cleaning = page.get_by_role("region", name="Cleaning")
     expect(cleaning).to_contain_text("Email addresses")
-    expect(cleaning).to_contain_text("each is kept once")
+    expect(cleaning).to_contain_text("one copy of each is kept")
     expect(cleaning).to_contain_text("Public domain")
-    expect(cleaning).to_contain_text("conversations, and so no documents: 1")
+    expect(cleaning).to_contain_text("Skipped chat records: 1")
     page.get_by_role("tab", name=re.compile("^Files")).click()
     lines = page.locator(".file-line")
     expect(lines).to_have_count(25)

@@ -72,7 +72,7 @@ def class_of(change: float) -> str:
 def load(page: Page) -> None:
     """Have the chosen models in memory, by the button where they are not."""
     ready = page.get_by_role("button", name="Loaded", exact=True)
-    ask = page.get_by_role("button", name=re.compile("^Load (the model|2 models)"))
+    ask = page.get_by_role("button", name=re.compile("^Load (model|2 models)"))
     expect(ready.or_(ask.and_(page.locator(":enabled")))).to_be_visible()
     if ask.count():
         ask.click()
@@ -124,7 +124,7 @@ def look_at_tokens(page: Page, expected: list[tuple[str, float]], base: dict[str
     expect(page.locator(f'.heat-text [data-cell="{best}"]')).to_be_in_viewport()
     expect(detail).to_contain_text(f"{abs(expected[best][1]):.3f} nats")
     page.get_by_role("radio", name=BASE, exact=True).check()
-    expect(page.get_by_text("Surprise in nats")).to_be_visible()
+    expect(page.get_by_text("Surprisal (nats)")).to_be_visible()
     page.locator('.heat-text [data-cell="5"]').hover()
     end = sorted({to for _, to in base["places"]})[5]
     tokens = zip(base["places"], base["nats"], strict=True)
@@ -218,9 +218,9 @@ def test_a_suite_is_made_run_and_its_differences_marked(lab: Lab, page: Page) ->
 
 
 def change_and_delete(lab: Lab, page: Page) -> None:
-    page.get_by_role("button", name="Change basics…").click()
+    page.get_by_role("button", name="Edit basics…").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("checkbox", name="A box for each prompt").check()
+    dialog.get_by_role("checkbox", name="Multi-line prompts").check()
     dialog.get_by_label("Prompt 1", exact=True).fill("class A:\n    def ")
     dialog.get_by_role("button", name="Remove prompt 3").click()
     dialog.get_by_role("button", name="Save suite").click()

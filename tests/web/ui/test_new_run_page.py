@@ -150,7 +150,7 @@ def make_it_fit(page: Page) -> None:
     fit = page.get_by_role("region", name="Make it fit")
     steps = fit.get_by_role("listitem")
     expect(steps.first).to_contain_text("Now")
-    expect(steps.nth(1)).to_contain_text(re.compile("rows at once, accumulated [0-9,]+ times"))
+    expect(steps.nth(1)).to_contain_text(re.compile("Batch size [0-9,]+, [0-9,]+ gradient accumulation steps"))
     fit.get_by_role("button", name="Make it fit").click()
     expect(memory).to_contain_text("OK")
     expect(fit).to_have_count(0)
@@ -444,7 +444,7 @@ def test_a_run_waits_in_the_queue(page: Page, studio: RunningServer) -> None:
         import_settings(page, small_settings(length="2 steps"))
         page.get_by_label("Run name").fill("patient")
         expect(plan_fact(page, "Steps")).to_contain_text("2")
-        expect(page.get_by_text("endless is training now.")).to_be_visible()
+        expect(page.get_by_text("“endless” is training.")).to_be_visible()
         page.get_by_role("button", name="Add to queue").click()
         page.wait_for_url("**/runs/patient")
         waiting = studio.api(cookie, "GET", "/api/status").json["queue"]["waiting"]
@@ -546,7 +546,7 @@ def test_the_time_is_measured(page: Page) -> None:
     page.get_by_role("button", name="Estimate time").click()
     expect(page.locator("[data-fact=time]")).to_contain_text("about")
     page.get_by_role("textbox", name="Sequence length").fill("64")
-    expect(page.locator("[data-fact=time]")).to_contain_text("other settings")
+    expect(page.locator("[data-fact=time]")).to_contain_text("settings changed")
 
 
 def test_names_are_text(page: Page, studio: RunningServer) -> None:

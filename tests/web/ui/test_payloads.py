@@ -148,7 +148,7 @@ def test_no_payload_runs_on_any_page(browser: Browser, hostile: RunningServer) -
     watched.look("/new?view=all", first)
     watched.look("/compare?runs=hostile", "hostile")
     watched.page.goto("/data?add=1")
-    watched.page.get_by_label("In", exact=True).select_option(
+    watched.page.get_by_label("Folder", exact=True).select_option(
         label=str(hostile.workspace / "sources")
     )
     watched.page.get_by_role("option", name="payloads").dblclick()

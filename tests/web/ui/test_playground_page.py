@@ -219,7 +219,7 @@ def test_the_history_stays_and_is_shown_again(lab: Lab) -> None:
         .filter(has_text="class Reader:")
         .filter(has=page.get_by_role("button", name=re.compile("^Show again")))
     )
-    expect(entry).to_contain_text("temperature 0.5, seed 3, at most 16 tokens")
+    expect(entry).to_contain_text("temperature 0.5, seed 3, max 16 tokens")
     page.goto("/playground")
     entry.get_by_role("button", name=re.compile("^Show again")).click()
     assert {label: text_of(page, label) for label in (BASE, LAST)} == texts
@@ -270,7 +270,7 @@ def test_a_server_that_was_started_again(lab: Lab) -> None:
     wait_for_tokens(page, 20)
     lab.start_again()
     notice = page.get_by_role("region", name="Prompt").get_by_role("alert")
-    expect(notice).to_contain_text("The server was started again")
+    expect(notice).to_contain_text("The server was restarted")
     assert len(text_of(page, BASE)) > 10
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(notice).to_have_count(0)
@@ -362,5 +362,5 @@ def test_accessible_with_everything_open(lab: Lab) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
     assert_accessible_in_all(page)
     page.get_by_role("button", name="Delete history").click()
-    expect(page.get_by_text("What you generate is kept here")).to_be_visible()
+    expect(page.get_by_text("Your prompts and outputs are saved here")).to_be_visible()
     page.close()

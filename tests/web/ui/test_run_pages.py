@@ -387,7 +387,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     state = page.get_by_role("main").locator(".state").first
     expect(state).to_have_text("Prepared")
     page.get_by_role("button", name="Start", exact=True).click()
-    dialog = page.get_by_role("dialog", name="Start waiting?")
+    dialog = page.get_by_role("dialog", name="Start the run “waiting”?")
     expect(dialog).to_contain_text("12 steps")
     dialog.get_by_role("button", name="Start").click()
     expect(state).to_have_text("Completed")
@@ -399,7 +399,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     expect(page.get_by_role("table", name="Checkpoints")).to_contain_text("step-00000012")
 
     page.get_by_role("button", name="Fork", exact=True).click()
-    dialog = page.get_by_role("dialog", name="Fork waiting")
+    dialog = page.get_by_role("dialog", name="Fork the run “waiting”")
     assert_accessible_in_all(page)
     dialog.get_by_label("New run name").fill("waiting")
     dialog.get_by_role("button", name="Start fork").click()
@@ -420,7 +420,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
 
     directory = workspace.run("branch")
     page.get_by_role("button", name="Delete").click()
-    dialog = page.get_by_role("dialog", name="Delete branch?")
+    dialog = page.get_by_role("dialog", name="Delete the run “branch”?")
     expect(dialog).to_contain_text(str(directory))
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
@@ -432,7 +432,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     expect(page.get_by_role("table", name="All runs")).not_to_contain_text("branch")
     assert not directory.exists()
     page.goto("/runs/branch")
-    expect(page.get_by_text("There is no such run any more")).to_be_visible()
+    expect(page.get_by_text("Run not found")).to_be_visible()
 
 
 def test_a_second_visit_fetches_no_file_of_the_pages(page: Page) -> None:
@@ -491,7 +491,7 @@ def test_the_page_says_what_a_trainer_does_before_its_first_step(
     expect(now.locator("strong")).to_have_text("Loading the model")
     expect(now.locator(".run-way-done")).to_contain_text("Checking files")
     phases.begin("training")
-    expect(now).to_contain_text("Training: waiting for step 1")
+    expect(now).to_contain_text("Waiting for the first step")
     lock.close()
     expect(now).to_have_count(0)
     shutil.rmtree(directory)

@@ -48,7 +48,7 @@ def test_pages_opened_while_the_server_is_away_recover_by_themselves(
         expect(page.get_by_text(PAGES["Settings"]).first).to_be_visible(timeout=PATIENCE * 1000)
         page.get_by_role("navigation").get_by_role("link", name="Data", exact=True).click()
         # What was under way ended with the server, and says so until it is put away.
-        expect(job).to_contain_text("The server ended before this was done")
+        expect(job).to_contain_text("The server stopped before this finished")
         job.get_by_role("button", name="Close").click()
         expect(job).to_have_count(0)
         for title in PAGES:

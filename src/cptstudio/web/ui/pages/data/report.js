@@ -155,9 +155,9 @@ function Cleaning({ corpus }) {
     boilerplate && h("details", {}, h("summary", {}, "Most frequent"),
       h("ul", { class: "finding-list" }, repeated.examples.slice(0, MOST_ROWS).map((one) =>
         h("li", { key: one.text }, `In ${count(one.documents)} documents: `, h("q", {}, one.text))))),
-    (report.conversations ?? 0) > 0 && h(
-      "p", { class: "notice" }, `${count(report.conversations ?? 0)} chat records were `
-      + "skipped. To include them, rebuild with “Read conversations as text”."),
+    (report.conversations ?? 0) > 0 && h("p", { class: "notice" },
+      `Skipped chat records: ${count(report.conversations ?? 0)}. To include them, rebuild with “Read conversations as `
+        + "text”."),
     (report.recognized ?? 0) > 0 && h("p", {}, `Pages read with OCR: ${count(report.recognized ?? 0)} `
       + `(${report.recognized_by ?? ""}).`),
     (report.pictures ?? 0) > 0 && h("p", { class: "notice" }, "Image pages with little or no text: "
