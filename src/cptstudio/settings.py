@@ -485,7 +485,7 @@ class TrainingSettings(Settings):
         json_schema_extra={
             "fixed_in_fork": list(FIXED_IN_FORK),
             "free_in_fork": list(FREE_IN_FORK),
-            "group_titles": GROUP_TITLES,
+            "group_titles": dict(GROUP_TITLES),
         }
     )
 

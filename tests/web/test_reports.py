@@ -74,7 +74,7 @@ def test_a_report_tells_what_its_run_page_tells(library: RunLibrary) -> None:
     assert "Domain \N{MINUS SIGN}20%, general 0.0% since the start." in text
     for words in ("40 of 1,000", "Validation loss (bits per byte)", "2.0000", "1.6000"):
         assert words in text, words
-    changed, _, rest = text.partition("Set by you or chosen for you")
+    changed, _, rest = text.partition("Set by you or automatically")
     assert "<dt>seed</dt><dd><bdi>3</bdi>" in changed and "Defaults (" in rest
     # The first evaluation's samples and the two newest.
     assert "Step 0" in text and "Step 20" in text and "<h4>Step 10</h4>" not in text

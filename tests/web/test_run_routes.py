@@ -187,7 +187,7 @@ def test_story_log_samples_and_settings(trained: Web) -> None:
     assert system["memory"] > 0 and "computes on the CPU" in system["missing"]["gpu"]
     (directory / "system.jsonl").rename(directory / "aside")
     reason = trained.get("/api/runs/first/system")["reason"]
-    assert reason == "This run was trained by a version that did not record it."
+    assert reason == "This run was trained by an earlier version, which didn't record it."
     (directory / "aside").rename(directory / "system.jsonl")
     detail = trained.get("/api/runs/first")
     changed = {one["setting"]: one["value"] for one in detail["changed_settings"]}

@@ -157,7 +157,7 @@ class InferenceWorker:
         worker.send(number, ask)
         return Pending(number, worker)
 
-    def end(self, reason: str = "It was asked to.") -> None:
+    def end(self, reason: str = "Models unloaded.") -> None:
         """End the worker, if there is one; its memory is free when this returns."""
         with self._lock:
             worker, self._worker = self._worker, None

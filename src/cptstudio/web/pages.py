@@ -70,11 +70,11 @@ _NO_PAGE = b"""<!doctype html>
   <body>
     <main class="page not-found">
       <p class="not-found-number" aria-hidden="true">404</p>
-      <h1>There is no such page</h1>
-      <p class="muted">The address may be mistyped, or what was there was deleted.</p>
+      <h1>Page not found</h1>
+      <p class="muted">The address may be mistyped, or the page may have been deleted.</p>
       <p class="row">
         <a class="button button-primary" href="/">Home</a>
-        <a class="button" href="/runs">All runs</a>
+        <a class="button" href="/runs">Go to Runs</a>
       </p>
     </main>
   </body>

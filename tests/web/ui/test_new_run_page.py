@@ -150,7 +150,9 @@ def make_it_fit(page: Page) -> None:
     fit = page.get_by_role("region", name="Make it fit")
     steps = fit.get_by_role("listitem")
     expect(steps.first).to_contain_text("Now")
-    expect(steps.nth(1)).to_contain_text(re.compile("Batch size [0-9,]+, [0-9,]+ gradient accumulation steps"))
+    expect(steps.nth(1)).to_contain_text(
+        re.compile("Batch size [0-9,]+, [0-9,]+ gradient accumulation steps")
+    )
     fit.get_by_role("button", name="Make it fit").click()
     expect(memory).to_contain_text("OK")
     expect(fit).to_have_count(0)

@@ -385,7 +385,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     page.get_by_role("button", name="Notify me when a run ends").click()
     expect(page.get_by_role("button", name="Don't notify me when a run ends")).to_be_visible()
     state = page.get_by_role("main").locator(".state").first
-    expect(state).to_have_text("Prepared")
+    expect(state).to_have_text("Not started")
     page.get_by_role("button", name="Start", exact=True).click()
     dialog = page.get_by_role("dialog", name="Start the run “waiting”?")
     expect(dialog).to_contain_text("12 steps")

@@ -95,9 +95,9 @@ def _user_error(error: UserError) -> flask.Response:
 def _http_error(error: HTTPException) -> flask.Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     if status == HTTPStatus.NOT_FOUND:
-        detail = f"There is nothing at {flask.request.path}."
+        detail = f"Not found: {flask.request.path}"
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{flask.request.path} does not take {flask.request.method}."
+        detail = f"{flask.request.path} does not accept {flask.request.method}."
     else:
         detail = error.description or HTTPStatus(status).phrase
     answer = problem_answer(status, UserError(detail))
@@ -115,7 +115,7 @@ def _fault(error: Exception) -> flask.Response:
     return problem_answer(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         UserError(
-            "CPT Studio itself failed here. What happened is in .cpt-studio/server.log of the "
+            "Something went wrong in CPT Studio. What happened is in .cpt-studio/server.log of the "
             "workspace."
         ),
     )

@@ -60,9 +60,9 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     _add_findings(bp, studio)
 
-    @route(bp, "GET", "/<name>/rows", summary="Training rows, decoded", answer=RowPage)
+    @route(bp, "GET", "/<name>/rows", summary="Decoded training sequences", answer=RowPage)
     def rows(name: str, query: RowsQuery) -> dict[str, Any]:
-        """The rows that a run with this seed would see first. Long texts are shortened."""
+        """The sequences that a run with this seed would see first. Long texts are shortened."""
         opened(studio, name)
         model = studio.models.find(query.model)
         request = query.model_dump() | {
@@ -171,7 +171,7 @@ def _summary(studio: Studio, name: str) -> CorpusSummary:
     job = studio.jobs.active(corpus_work.key(name))
     path = studio.workspace.corpus(name)
     if not (path / MANIFEST).exists():
-        error = "It has no documents yet: its first build is under way, or has not succeeded."
+        error = "No documents yet: its first build is still running or failed."
         return CorpusSummary(name=name, error=error, active_job=job)
     try:
         facts = describe(open_corpus(path))

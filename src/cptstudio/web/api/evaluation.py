@@ -89,7 +89,7 @@ def _add_reports(bp: flask.Blueprint, studio: Studio) -> None:
     def delete_report(report_id: str, body: Confirmed) -> Deleted:
         """What was measured stays, so that the same evaluation again takes no time."""
         if not body.confirmed:
-            raise Problem("Confirm that the report is deleted.")
+            raise Problem("Confirm deleting the report.")
         try:
             path = reports.file(report_id)
         except NoReportError as error:

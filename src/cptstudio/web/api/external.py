@@ -80,29 +80,29 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         for process in external.detect().processes:
             if process_id(process) == id:
                 return process
-        raise NotFound(f"There is no process {id!r} that trains (any more).")
+        raise NotFound(f"No training process {id!r}. It may have ended.")
 
-    @route(bp, "GET", "", summary="Training that other programs do here")
+    @route(bp, "GET", "", summary="Training by other programs on this machine")
     def look() -> ExternalAnswer:
         """Looks at the processes of this machine; it only reads."""
         return _found(external.detect(), watched.watched())
 
-    @route(bp, "POST", "/<process_id>/watch", summary="Read its log while it grows")
+    @route(bp, "POST", "/<process_id>/watch", summary="Follow its log")
     def watch(process_id: str, body: Confirmed) -> Nothing:
         process = find(process_id)
         if not body.confirmed:
             sentence = external.ask(process.identity.pid, "watch").sentence
-            raise UserError(f"{sentence} It needs your confirmation.")
+            raise UserError(f"{sentence} Confirm to continue.")
         watched.watch(process)
         return Nothing()
 
-    @route(bp, "POST", "/<process_id>/stop", summary="Send it SIGTERM")
+    @route(bp, "POST", "/<process_id>/stop", summary="Stop the process")
     def stop(process_id: str, body: ConfirmedTwice) -> Nothing:
         """Right before the signal it is checked again that it is the same process, and yours."""
         process = find(process_id)
         confirmation = external.ask(process.identity.pid, "stop")
         if not (body.confirmed and body.confirmed_again):
-            raise UserError(f"{confirmation.sentence} It needs your confirmation, twice.")
+            raise UserError(f"{confirmation.sentence} Confirm twice to continue.")
         external.stop(confirmation.token)
         studio.news.publish("external", {})
         return Nothing()

@@ -61,12 +61,12 @@ def _add_process(bp: flask.Blueprint, studio: Studio) -> None:
     @route(bp, "POST", "/end", summary="Unload everything")
     def end(body: Nothing) -> InferenceFacts:
         """Ends the process; its memory is free afterwards."""
-        tasks.end("It was asked to.")
+        tasks.end("Models unloaded.")
         return _facts(studio)
 
 
 def _add_work(bp: flask.Blueprint, studio: Studio) -> None:
-    @route(bp, "POST", "/complete", summary="Go on from a prompt", status=202)
+    @route(bp, "POST", "/complete", summary="Generate text from a prompt", status=202)
     def complete(body: CompleteBody) -> Task:
         """Texts are numbered model by model, and seed by seed within a model."""
         ask = Complete(
@@ -89,7 +89,7 @@ def _add_work(bp: flask.Blueprint, studio: Studio) -> None:
         bp,
         "POST",
         "/score",
-        summary="Tell how likely models find texts",
+        summary="Score texts token by token",
         status=202,
         body_limit=_BODY_LIMIT,
     )

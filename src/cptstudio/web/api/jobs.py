@@ -46,14 +46,12 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     def forget(job_id: str) -> None:
         job = _known(studio.jobs.job(job_id), job_id)
         if not studio.jobs.remove(job_id):
-            raise Conflict(f"{job.title} is under way: cancel it first.")
+            raise Conflict(f"{job.title} is still running. Cancel it first.")
 
     return bp
 
 
 def _known(job: Job | None, job_id: str) -> Job:
     if job is None:
-        raise NotFound(
-            f"There is no job {job_id!r}. Jobs are forgotten when the server is started again."
-        )
+        raise NotFound(f"There is no job {job_id!r}. Jobs are cleared when the server restarts.")
     return job

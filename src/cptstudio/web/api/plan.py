@@ -240,7 +240,7 @@ def _parse_yaml(text: str) -> dict[str, Any]:
     try:
         tree = yaml_text.parse_yaml(text)
     except ValueError as error:
-        raise Problem.at("yaml", f"This cannot be read as YAML: {error}") from None
+        raise Problem.at("yaml", f"This is not valid YAML: {error}") from None
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
         raise Problem.at(
             "yaml", "The YAML has to hold a tree of settings, such as `model: {path: ...}`."

@@ -59,7 +59,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "DELETE", "", summary="Forget the history")
     def clear(body: Confirmed) -> Deleted:
         if not body.confirmed:
-            raise Problem("Confirm that the whole history is deleted.")
+            raise Problem("Confirm deleting the entire history.")
         with history.untouched() as path:
             if path is None:
                 return Deleted(undo=None, seconds=0.0)

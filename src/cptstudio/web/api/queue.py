@@ -27,7 +27,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
 
     def runner() -> QueueRunner:
         if studio.queue_runner is None:
-            raise Conflict("This server does not serve the queue.")
+            raise Conflict("This server does not manage the queue.")
         return studio.queue_runner
 
     def now() -> QueueStatus:

@@ -172,7 +172,7 @@ def _add_starting(bp: flask.Blueprint, studio: Studio) -> None:
         manager.start_prepared(run_id, queue=body.queue)
         return _changed(studio, run_id)
 
-    @route(bp, "POST", "/runs/<run_id>/resume", summary="Go on from a checkpoint")
+    @route(bp, "POST", "/runs/<run_id>/resume", summary="Resume from a checkpoint")
     def resume(run_id: str, body: Resume) -> RunSummary:
         run = library.run(run_id)
         if body.confirmed:
@@ -217,21 +217,21 @@ def _queue_paused(studio: Studio, wanted: bool) -> Iterator[None]:
 def _add_ending(bp: flask.Blueprint, studio: Studio) -> None:
     library, manager = studio.run_library, studio.manager
 
-    @route(bp, "POST", "/runs/<run_id>/stop", summary="Save a checkpoint and end")
+    @route(bp, "POST", "/runs/<run_id>/stop", summary="Save a checkpoint and stop")
     def stop(run_id: str, body: Stop) -> RunSummary:
         library.run(run_id)
         with _queue_paused(studio, body.pause_queue):
             manager.stop(run_id)
         return _changed(studio, run_id)
 
-    @route(bp, "POST", "/runs/<run_id>/kill", summary="End at once, without a checkpoint")
+    @route(bp, "POST", "/runs/<run_id>/kill", summary="Force stop, without a checkpoint")
     def kill(run_id: str, body: Kill) -> RunSummary:
         run = library.run(run_id)
         if not body.confirmed:
             last = (run.checkpoints() or ["none"])[-1]
             raise UserError(
-                f"Killing {run_id} ends it without saving; its last checkpoint is {last}. It "
-                "needs your confirmation."
+                f"Force-stopping {run_id} ends it without saving; its last checkpoint is {last}. "
+                "Confirm to continue."
             )
         with _queue_paused(studio, body.pause_queue):
             manager.kill(run_id)

@@ -74,7 +74,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
         """
         visit().end()
 
-    @route(bp, "POST", "/end-all", summary="End all sessions", status=204)
+    @route(bp, "POST", "/end-all", summary="Sign out everywhere", status=204)
     def end_all(body: Nothing) -> None:
         """Ends the sessions of all browsers and programs, this one too.
 

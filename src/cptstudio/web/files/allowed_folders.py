@@ -150,7 +150,7 @@ class AllowedFolders:
         if folder == private or private in folder.parents:
             raise UserError(f"{path} holds the studio's own token and records; it is not shown.")
         if not os.access(folder, os.R_OK | os.X_OK):
-            raise UserError(f"{path} cannot be read by you.")
+            raise UserError(f"{path} isn't readable with your permissions.")
         return folder
 
     def _read(self) -> _Stored:
@@ -177,5 +177,5 @@ def _with(paths: list[str], folder: Path) -> list[str]:
     if text in paths:
         return paths
     if len(paths) >= _MOST:
-        raise UserError(f"There are {_MOST} folders already: remove one first.")
+        raise UserError(f"There are {_MOST} folders already. Remove one first.")
     return [*paths, text]

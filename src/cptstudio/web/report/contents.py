@@ -137,9 +137,12 @@ def _figures(detail: RunDetail) -> list[Pair]:
         ("Tokens", short(detail.tokens_seen) if detail.tokens_seen else ""),
         ("Training time", "" if trained is None else duration(trained)),
         ("Training loss", _number(detail.loss)),
-        ("Domain, bits per byte", _first_to_last(detail.domain.first, detail.domain.last)),
-        ("General, bits per byte", _first_to_last(detail.general.first, detail.general.last)),
-        ("Best domain", _number(detail.domain.best)),
+        ("Domain validation (bits/byte)", _first_to_last(detail.domain.first, detail.domain.last)),
+        (
+            "General validation (bits/byte)",
+            _first_to_last(detail.general.first, detail.general.last),
+        ),
+        ("Best domain validation", _number(detail.domain.best)),
         ("Skipped steps", f"{detail.skipped_steps:,}" if detail.skipped_steps else ""),
     ]
     return [(title, value) for title, value in pairs if value]
@@ -255,7 +258,7 @@ def _settings(detail: RunDetail) -> list[Settings]:
     told = detail.session.told()
     if told:
         pairs = [(name, _plain(value)) for name, value in told.items()]
-        found.append(Settings("Different in the last session", pairs))
+        found.append(Settings("Changed in the last session", pairs))
     changed: list[Pair] = []
     chosen: list[Pair] = []
     rest: list[Pair] = []
@@ -271,7 +274,7 @@ def _settings(detail: RunDetail) -> list[Settings]:
             (rest if same else changed).append((name, _plain(value)))
     for title, pairs in (
         ("Changed settings", changed),
-        ("Set by you or chosen for you", chosen),
+        ("Set by you or automatically", chosen),
         ("Defaults", rest),
     ):
         if pairs:
@@ -295,7 +298,7 @@ def _plain(value: Any) -> str:
 
 def _machine(config: RunConfig) -> list[Pair]:
     pairs = [
-        ("Prepared", moment(config.created)),
+        ("Created", moment(config.created)),
         ("Model folder", config.model_path),
         ("Model SHA-256", config.model_hash or ""),
         *((f"Corpus {one.name}", f"{one.path} ({one.fingerprint})") for one in config.corpora),

@@ -68,9 +68,7 @@ def compare_runs(library: RunLibrary, ids: Sequence[str]) -> Comparison:
     """
     ids = [id for id in dict.fromkeys(ids) if id]
     if len(ids) > MOST_RUNS:
-        raise Problem.at(
-            "runs", f"{len(ids)} runs are too many to compare; choose {MOST_RUNS} at most."
-        )
+        raise Problem.at("runs", f"Compare at most {MOST_RUNS} runs, not {len(ids)}.")
     runs = [library.summary(id) for id in ids]
     pinned = [run.id for run in runs if run.pinned]
     baseline = next(iter(pinned or ids), None)

@@ -11,9 +11,9 @@ from cptstudio.runs.external.imported_list import ID_PREFIX
 from cptstudio.validation import LateModel
 from cptstudio.web.runs.run_library import RunLibrary
 
-_BEFORE = "This run was trained by a version that did not record it."
-_FOREIGN = "This run is of another program, which did not record it."
-_NOT_YET = "Nothing is recorded yet."
+_BEFORE = "This run was trained by an earlier version, which didn't record it."
+_FOREIGN = "Not recorded: this run comes from another program."
+_NOT_YET = "No data yet."
 
 
 class SystemAnswer(LateModel):

@@ -36,9 +36,9 @@ _CHALLENGE_PATH = f"{ENTER_PATH}/challenge"
 _ANSWER_PATH = f"{ENTER_PATH}/answer"
 _LIMIT = 4096
 _CACHE_CLEARED = (("Clear-Site-Data", '"cache"'),)
-_WRONG_CODE = "This file was already used, or the server has been restarted since. Open it again."
-_WRONG_TOKEN = "Wrong token. Paste the only line of .cpt-studio/token."
-_WRONG_PROOF = "The proof is wrong, or came too late. Sign in again."
+_WRONG_CODE = "This sign-in link was already used, or the server has restarted. Open it again."
+_WRONG_TOKEN = "Wrong token. Copy it from .cpt-studio/token in your workspace."
+_WRONG_PROOF = "Sign-in failed or timed out. Sign in again."
 _NO_SESSION = "The session must be the id of a session, or null."
 _logger = logging.getLogger(__name__)
 

@@ -52,7 +52,7 @@ def refused_page(reason: str) -> bytes:
     """Says why the file did not lead in, and leads to where the token can be pasted."""
     body = (
         f'<h1>Not signed in</h1>\n<p class="problem" role="alert">{html.escape(reason)}</p>\n'
-        '<p><a href="/">Sign in with the token</a></p>'
+        '<p><a href="/">Sign in with a token</a></p>'
     )
     return _PAGE.format(data="", title="Not signed in", head="", body=body).encode()
 
@@ -68,5 +68,5 @@ def arrival_page(secret: str, script: str) -> bytes:
         data=f' data-secret="{html.escape(secret)}"',
         title="One moment",
         head=f'<script src="{html.escape(script)}" defer></script>\n',
-        body='<p>Signed in. <a href="/">Go on to CPT Studio</a></p>',
+        body='<p>Signed in. <a href="/">Continue to CPT Studio</a></p>',
     ).encode()

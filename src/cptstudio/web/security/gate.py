@@ -47,21 +47,21 @@ SOCKET_PROTOCOL = "cpt-studio"
 _SECRET = "HTTP_" + SECRET_HEADER.upper().replace("-", "_")
 _SIGNED_OUT = Refusal(
     HTTPStatus.UNAUTHORIZED,
-    "You are not signed in. Open the file that the server named when it started, or paste the "
-    "token. A program needs a session's cookie, and its secret in the header "
-    f"{SECRET_HEADER}; the secret is void once the server has ended.",
+    "You are not signed in. Open the link printed in the terminal, or paste the token. Programs "
+    f"need a session cookie and its secret in the header {SECRET_HEADER}; the secret expires "
+    "when the server stops.",
 )
 _LINK_USED = Refusal(
     HTTPStatus.NOT_FOUND,
-    "This link was good for one download within a minute. Go back to the page and download again.",
+    "This download link expired: it works once, for one minute. Go back and download again.",
 )
 _FAULT = Refusal(
     HTTPStatus.INTERNAL_SERVER_ERROR,
-    "CPT Studio itself failed here. What happened is in .cpt-studio/server.log of the workspace.",
+    "Something went wrong in CPT Studio. Details are in .cpt-studio/server.log in your workspace.",
 )
 _NO_ROOM = Refusal(
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "So many pages are open that no further live connection is taken; close some.",
+    "Too many pages are open for another live connection. Close some.",
 )
 _logger = logging.getLogger(__name__)
 

@@ -78,7 +78,7 @@ def address_refusal(
         return Refusal(HTTPStatus.FORBIDDEN, "This address is served over TLS only.")
     target = environ.get("RAW_URI", "/")
     if not target.startswith("/") or not environ.get("PATH_INFO", "").startswith("/"):
-        return Refusal(HTTPStatus.BAD_REQUEST, "Only a path can be asked for.")
+        return Refusal(HTTPStatus.BAD_REQUEST, "Only a path can be requested.")
     if host not in authorities:
         return Refusal(
             HTTPStatus.FORBIDDEN,
@@ -87,7 +87,7 @@ def address_refusal(
             "tunnel the server's own port; if through a proxy, start it with --public-url.",
         )
     if environ["REQUEST_METHOD"] not in _METHODS:
-        return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "There is no such method here.")
+        return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "Method not supported.")
     return None
 
 
@@ -137,14 +137,14 @@ def content_refusal(environ: WSGIEnvironment) -> Refusal | None:
     A form can send none of the types but text/plain, and that is taken by Socket.IO alone.
     """
     if environ.get("PATH_INFO") == SOCKET_PATH and "j" in _query(environ):
-        return Refusal(HTTPStatus.BAD_REQUEST, "JSONP is not spoken here.")
+        return Refusal(HTTPStatus.BAD_REQUEST, "JSONP is not supported.")
     if is_safe(environ):
         return None
     given = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     path = environ.get("PATH_INFO", "")
     taken: tuple[str, ...] = (TEXT,) if path == SOCKET_PATH else (JSON, OCTET_STREAM)
     if given not in taken:
-        return Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The Content-Type has to be {taken[0]}.")
+        return Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The Content-Type must be {taken[0]}.")
     limit = {JSON: JSON_LIMIT, TEXT: SOCKET_LIMIT}.get(given)
     return None if limit is None else length_refusal(environ, limit)
 

@@ -29,7 +29,7 @@ def make_demo_workspace(workspace: Workspace) -> None:
     if _is_complete(workspace):
         return
     print(
-        f"Making the demo workspace in {visible(str(workspace.root))} (about a minute, once)",
+        f"Creating the demo workspace in {visible(str(workspace.root))} (about a minute, once)",
         flush=True,
     )
     program = ("-m", "cptstudio.web.serve.demo_workspace", str(workspace.root))
@@ -41,7 +41,7 @@ def make_demo_workspace(workspace: Workspace) -> None:
         child.wait()
         raise
     if status != 0:
-        raise UserError(f"The demo workspace {workspace.root} could not be made.")
+        raise UserError(f"The demo workspace {workspace.root} couldn't be created.")
 
 
 def _is_complete(workspace: Workspace) -> bool:

@@ -97,8 +97,8 @@ def serve(options: ServerOptions) -> None:
 def _check_workspace(workspace: Workspace) -> None:
     if not workspace.root.is_dir():
         raise UserError(
-            f"There is no folder {workspace.root}. Make it first, or start with --demo to get a "
-            "workspace to try everything."
+            f"There is no folder {workspace.root}. Create it first, or use --demo to start "
+            "with a demo workspace."
         )
 
 
@@ -182,7 +182,7 @@ class _Worker:
             f"  workspace: {visible(str(self._workspace.root))}\n"
             f"  to sign in, open {address}\n"
             f"  or paste the token from {visible(str(self._workspace.private / TOKEN_FILE))}\n"
-            "Ctrl-C ends the server; training goes on without it.",
+            "Press Ctrl-C to stop the server; training continues without it.",
             flush=True,
         )
         if self._options.browser and _has_browser():

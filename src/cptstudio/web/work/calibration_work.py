@@ -31,8 +31,8 @@ def calibrate(studio: Studio, body: CalibrateBody) -> Job:
     active = [run.id for run in studio.manager.alive()]
     if active:
         raise UserError(
-            f"{', '.join(active)} trains now, so what is measured would tell nothing. "
-            "Calibrate when it has ended."
+            f"{', '.join(active)} is training, so a measurement now would be misleading. Try "
+            "again when it has finished."
         )
     request = {
         "workspace": str(studio.workspace.root),

@@ -161,12 +161,12 @@ def build(studio: Studio, body: BuildBody) -> Job:
 
 def _start_tokenising(studio: Studio, name: str, model: Path | None, allow_lossy: bool) -> Job:
     if name not in studio.workspace.corpus_names():
-        raise Problem.at("sources", "Choose files or folders to build the corpus from.")
+        raise Problem.at("sources", "Select files or folders to build the corpus from.")
     if model is None:
-        raise Problem.at("model", "Choose the model to tokenise for.")
+        raise Problem.at("model", "Choose a model to tokenize for.")
     return studio.jobs.start(
         "tokenise",
-        f"Tokenising {name} for {model.name}",
+        f"Tokenizing {name} for {model.name}",
         ("-m", PROGRAM),
         _request(studio, name, model, allow_lossy) | {"sources": [], "settings": {}},
         for_files(),
@@ -201,7 +201,7 @@ def _sources(studio: Studio, chosen: list[SourceChoice]) -> list[dict[str, Any]]
             if len(wrong) == 20:
                 break
     if wrong:
-        raise Problem("Some of the sources cannot be used:", wrong)
+        raise Problem("Some sources can't be used:", wrong)
     return found
 
 
@@ -271,7 +271,7 @@ def is_allowed(studio: Studio, path: Path) -> bool:
 def _check_given(studio: Studio, name: str) -> None:
     """Refuse to build again from what is not recorded, gone, or not for the page to read."""
     if name not in studio.workspace.corpus_names():
-        raise Problem(f"There is no corpus {name!r} to build again.")
+        raise Problem(f"There is no corpus {name!r} to rebuild.")
     from cptstudio.corpus.corpus import open_corpus
 
     corpus = open_corpus(studio.workspace.corpus(name))
@@ -279,7 +279,7 @@ def _check_given(studio: Studio, name: str) -> None:
     problems = []
     for folder in given_sources(studio, corpus).folders:
         if not folder.there:
-            problems.append(f"{folder.path} is not there, or may not be read.")
+            problems.append(f"{folder.path} doesn't exist or isn't readable.")
         elif not folder.allowed:
             problems.append(
                 f"This page may not read {folder.path}: allow its folder first, or run "
@@ -287,7 +287,7 @@ def _check_given(studio: Studio, name: str) -> None:
             )
     if problems:
         raise Problem(
-            "Some of the corpus's sources cannot be read:",
+            "Some of the corpus's sources can't be read:",
             [Finding(problem, "again") for problem in problems[:20]],
         )
 
@@ -312,7 +312,7 @@ def delete(studio: Studio, name: str, *, confirmed: bool) -> Deleted:
 
     job = studio.jobs.active(key(name))
     if job is not None:
-        raise Conflict(f"{job.title} is under way: cancel it first.")
+        raise Conflict(f"{job.title} is still running. Cancel it first.")
     users = [run.id for run in studio.manager.runs() if run.lock_held and _uses(run.config, name)]
     if users:
         raise Conflict(f"The run {users[0]} trains on it: stop the run first.")

@@ -74,7 +74,7 @@ def evaluate(studio: Studio, body: EvaluationBody) -> Job:
         UserError: a model, corpus or text is not there.
     """
     if not body.corpora and not body.texts:
-        raise Problem.at("corpora", "Choose what to measure on: a corpus, or a file of texts.")
+        raise Problem.at("corpora", "Choose what to measure on: a corpus or a text file.")
     models = model_choices.find_all(studio, body.models, "models")
     names = list(dict.fromkeys(body.corpora))
     request = {
@@ -95,11 +95,11 @@ def merge(studio: Studio, body: MergeBody) -> Job:
     """
     trained = model_choices.find(studio, body.run)
     if trained.run is None:
-        raise Problem.at("run", f"{body.run} is a base model: choose a run's checkpoint.")
+        raise Problem.at("run", f"{body.run} is a base model. Choose a run's checkpoint.")
     if body.kind == "average" and body.last is None:
-        raise Problem.at("last", "Say how many checkpoints are averaged: 2 or more.")
+        raise Problem.at("last", "Enter how many checkpoints to average: 2 or more.")
     if body.kind == "instruct" and body.instruct is None:
-        raise Problem.at("instruct", "Choose the instruct model.")
+        raise Problem.at("instruct", "Choose an instruct model.")
     request = merging.merge_request(
         trained,
         trained.run,
@@ -127,7 +127,7 @@ def run_suite(studio: Studio, name: str, body: SuiteModels) -> Job:
     read_suite(studio.workspace, name)
     models = model_choices.find_all(studio, body.models, "models")
     request = {"suite": name, "models": [request_of(model) for model in models]}
-    title = f"Putting {name} to {_listed(models)}"
+    title = f"Running {name} on {_listed(models)}"
     return _start(studio, "suite", title, SUITE, request, name, "suite")
 
 
@@ -140,7 +140,7 @@ def ask_questions(studio: Studio, body: QuestionsBody) -> Job:
     upload, path = studio.uploads.get(body.upload)
     models = model_choices.find_all(studio, body.models, "models")
     request = {"file": path, "name": upload.name, "models": [request_of(model) for model in models]}
-    title = f"Asking {_listed(models)} {upload.name}"
+    title = f"Running {upload.name} on {_listed(models)}"
     return _start(studio, "questions", title, QUESTIONS, request, upload.name, "questions")
 
 
@@ -206,7 +206,7 @@ def _save(studio: Studio, body: MergeBody) -> Path | None:
         if not body.corpora:
             raise Problem.at(
                 "corpora",
-                "Choose corpora to measure the points on, or a name to save the point under.",
+                "Choose corpora to measure on, or a name to save the model under.",
             )
         return None
     try:
@@ -222,7 +222,7 @@ def _save(studio: Studio, body: MergeBody) -> Path | None:
 
 ORDERS = (
     Order("/evaluation/evaluations", "Measure models on held-out text", evaluate),
-    Order("/evaluation/merges", "Merge models, measure the points, save one", merge),
-    Order("/evaluation/questions", "Let models answer questions", ask_questions),
-    Order("/evaluation/suites/<name>/run", "Put a suite to models", run_suite),
+    Order("/evaluation/merges", "Merge models, measure them, save one", merge),
+    Order("/evaluation/questions", "Run questions on models", ask_questions),
+    Order("/evaluation/suites/<name>/run", "Run a suite on models", run_suite),
 )

@@ -38,16 +38,16 @@ def warning(tasks: InferenceTasks, endpoints: Endpoints, needed: int) -> str | N
     if _stands_in_the_way(state, needed):
         size = f" with {held / 1e9:.1f} GB" if held else ""
         said.append(
-            f"The models that are loaded for testing{size} are unloaded when this run starts, "
+            f"The models loaded for testing{size} will be unloaded when this run starts, "
             "because it needs their memory."
         )
     served = endpoints.in_the_way(needed - held, _every())
     if served:
         said.append(
-            f"{_names(served)} is unloaded from its endpoint when this run starts, because it "
-            "needs the memory."
+            f"{_names(served)} will be unloaded from its endpoint when this run starts, because "
+            "it needs the memory."
             if len(served) == 1
-            else f"{_names(served)} are unloaded from their endpoints when this run starts, "
+            else f"{_names(served)} will be unloaded from their endpoints when this run starts, "
             "because it needs the memory."
         )
     return " ".join(said) or None

@@ -139,8 +139,8 @@ class InferenceTasks:
         """
         state = self.worker.state()
         if kind != "load" and state.pid is None:
-            why = f" The last ones are gone: {state.last_end}" if state.last_end else ""
-            raise Conflict(f"No models are loaded: load some first.{why}")
+            why = f" {state.last_end}" if state.last_end else ""
+            raise Conflict(f"No models are loaded. Load some first.{why}")
         entry = _Entry(kind, shown)
         with self._lock:
             self._entries[entry.task.id] = entry
@@ -207,8 +207,8 @@ class InferenceTasks:
             entry = self._entries.get(task_id)
         if entry is None:
             raise NotFound(
-                f"There is no task {task_id!r}. Tasks are forgotten when the server is started "
-                "again, and some time after their end."
+                f"There is no task {task_id!r}. Tasks are cleared when the server restarts and "
+                "some time after they finish."
             )
         return entry
 

@@ -267,15 +267,15 @@ class JobRunner:
 
     def _check_room(self, key: str | None) -> None:
         if self._closed:
-            raise UserError("The server is ending: start the job again when it is back.")
+            raise UserError("The server is shutting down. Start the job again when it is back.")
         if key is not None:
             other = self.active(key)
             if other is not None:
                 raise Conflict(
-                    f"{other.title} is under way: wait until it has ended, or cancel it."
+                    f"{other.title} is still running. Wait until it finishes, or cancel it."
                 )
         if len(self._waiting) >= _WAITING_LIMIT:
-            raise UserError(f"{_WAITING_LIMIT} jobs are waiting already: wait until some ended.")
+            raise UserError(f"{_WAITING_LIMIT} jobs are already waiting. Wait until some finish.")
 
     def _forget_old(self) -> None:
         ended = [one for one, entry in self._entries.items() if entry.job.state in _ENDED]
@@ -306,7 +306,7 @@ class JobRunner:
             if end.error is not None:
                 error = UserError(end.error, end.findings)
             elif end.cancelled and not entry.job.cancelling:
-                error = UserError("It was ended from outside.")
+                error = UserError("Stopped from outside CPT Studio.")
             if result is not None and entry.result is not None:
                 result = entry.result(result)
         except UserError as reason:

@@ -144,8 +144,8 @@ def find_all(
             wrong += Problem.at(f"{field}.{place}", error).findings
             continue
         if reference.label in [one.label for one in found]:
-            wrong.append(Finding(f"{reference.label} is chosen twice.", f"{field}.{place}"))
+            wrong.append(Finding(f"{reference.label} is selected twice.", f"{field}.{place}"))
         found.append(reference)
     if wrong:
-        raise Problem("Some of the models cannot be used:", wrong)
+        raise Problem("Some models can't be used:", wrong)
     return found

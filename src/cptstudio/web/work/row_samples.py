@@ -47,7 +47,7 @@ class RowSampler:
             service = ChildService(
                 ("-m", PROGRAM),
                 lambda: _limits(patience_seconds),
-                "The rows could not be decoded.",
+                "The sequences couldn't be decoded.",
                 line_limit=_ANSWER_LIMIT,
                 idle_seconds=idle_seconds,
             )
@@ -63,7 +63,9 @@ class RowSampler:
         model = str(request["model"])
         with self._changed:
             if not self._changed.wait_for(lambda: self._free(model), self._wait_seconds):
-                raise Problem("Other rows are still being decoded: try again soon.", status=503)
+                raise Problem(
+                    "Other sequences are still being decoded. Try again soon.", status=503
+                )
             service = self._free(model)
             assert service is not None
             self._busy.add(service)
@@ -90,7 +92,7 @@ class RowSampler:
 
 def _limits(seconds: float) -> Limits:
     limits = for_a_look(
-        "The corpus or its disk is the reason: repeat, or build it again.",
-        "Show fewer or shorter rows.",
+        "The corpus or its disk has a problem. Try again, or rebuild the corpus.",
+        "Show fewer or shorter sequences.",
     )
     return dataclasses.replace(limits, seconds=seconds)

@@ -86,7 +86,7 @@ class WatchedProcesses:
                 watch.problem = str(error)
             except Exception:
                 _logger.exception("process %s cannot be watched on", id)
-                watch.problem = "It could not be watched on; the server's log tells why."
+                watch.problem = "Watching stopped. See the server log for details."
             watch.ended = True
             self._on_change()
 
