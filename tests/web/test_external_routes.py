@@ -44,7 +44,7 @@ def test_it_is_shown_watched_and_stopped_only_as_confirmed(
     assert web.request("GET", f"{place}/rows").status_code == 404
     refused = web.request("POST", f"{place}/watch")
     assert refused.status_code == 422
-    assert "confirmation" in refused.json["detail"]
+    assert "Confirm" in refused.json["detail"]
     web.post(f"{place}/watch", {"confirmed": True})
     rows = wait_for(lambda: web.get(f"{place}/rows")["rows"], "a row")
     assert rows[0]["kind"] == "evaluation"

@@ -328,7 +328,7 @@ def test_so_many_sockets_and_no_more(web: Web) -> None:
     ):
         response = web.raw("GET", path, headers=given)
         assert response.status_code == 503
-        assert "close some" in response.json["detail"]
+        assert "Close some" in response.json["detail"]
         assert response.headers["Retry-After"] == "5"
     # A poll without waiting is how every socket begins; it is let in.
     assert web.raw("GET", "/socket.io/?EIO=4&transport=polling", headers=headers).status_code == 200

@@ -142,13 +142,13 @@ def test_jobs_wait_for_one_another_and_can_be_cancelled_meanwhile() -> None:
     jobs.runner.cancel(first.id)
     assert jobs.ended(third).result == {"got": 3}
     jobs.runner.close()
-    with pytest.raises(UserError, match="ending"):
+    with pytest.raises(UserError, match="shutting down"):
         jobs.start()
 
 
 def test_two_jobs_on_one_thing_are_refused(jobs: Watched) -> None:
     first = jobs.start(key="corpus c", ending="sleep")
-    with pytest.raises(Conflict, match="A test is under way"):
+    with pytest.raises(Conflict, match="A test is still running"):
         jobs.start(key="corpus c")
     found = jobs.runner.active("corpus c")
     assert found is not None

@@ -108,7 +108,7 @@ def test_problems(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None
     told = client.post("/api/shop/wrong", json={})
     assert (told.status_code, told.json["problems"]) == (422, ["It is old.", "It is broken."])
     assert client.put("/api/shop/bread", json={}).status_code == 405
-    assert "nothing at /api/nowhere" in client.get("/api/nowhere").json["detail"]
+    assert "Not found: /api/nowhere" in client.get("/api/nowhere").json["detail"]
     with caplog.at_level(logging.ERROR):
         fault = client.post("/api/shop/fault", json={})
     assert fault.status_code == 500 and fault.content_type == "application/problem+json"

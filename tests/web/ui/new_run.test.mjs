@@ -77,7 +77,7 @@ test("the plan in a few words", () => {
     memory_room_bytes: 20e9, steps: 120, tokens: 61_440,
     disk_needed_bytes: 2e9, disk_free_bytes: null, evaluation_part: 0.5 });
   assert.deepEqual(shortPlan(facts, 2).map((one) => `${one.title}: ${one.text}`),
-    ["Memory: 434 MB of 25.3 GB", "Time: 6 min 00 s", "Steps: 120 · 61.4k tokens", "Disk: 2.0 GB"]);
+    ["Memory: 434 MB of 25.3 GB", "Time: 6 min", "Steps: 120 · 61.4k tokens", "Disk: 2.0 GB"]);
   assert.equal(shortPlan(facts, null)[1]?.text, "not measured");
   assert.equal(shortPlan({ ...facts, disk_free_bytes: 1e9 }, null)[3]?.judgement, "too-much");
 });

@@ -85,7 +85,7 @@ def test_dialogs_menus_and_tables(page: Page, workspace: Workspace) -> None:
     page.get_by_role("button", name="Export", exact=True).click()
     assert_accessible(page)
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Loss: table and export").click()
+    page.get_by_role("button", name="Loss: table and export", exact=True).click()
     page.get_by_role("menuitem", name="View as table").click()
     assert_accessible(page)
     page.get_by_role("button", name="Delete").click()

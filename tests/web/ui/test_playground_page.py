@@ -73,7 +73,7 @@ def test_from_a_checkpoint_to_texts_side_by_side(lab: Lab) -> None:
         "aria-pressed", "true"
     )
     # What is needed is loaded by the one button.
-    expect(page.get_by_role("region", name="Prompt")).to_contain_text("of weights first")
+    expect(page.get_by_role("region", name="Prompt")).to_contain_text("of weights")
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.get_by_text("Loaded", exact=True)).to_be_visible()
     expect_ended(page)

@@ -95,7 +95,7 @@ def journey(
 def drawn(page: Page) -> dict[int, float]:
     """The loss of each step as the page has it, by the chart's own export."""
     with page.expect_download() as download:
-        page.get_by_role("button", name="Loss: table and export").click()
+        page.get_by_role("button", name="Loss: table and export", exact=True).click()
         page.get_by_role("menuitem", name="Save as JSON").click()
     saved = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     column = saved["columns"].index("Training, each step")

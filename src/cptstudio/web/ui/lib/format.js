@@ -54,7 +54,10 @@ export function bytes(value) {
 /** @type {[number, string, number, string][]} */
 const DURATIONS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
 
-/** A length of time, as `durations.py` writes it: 45 s, 3 min 20 s, 2 h 05 min, 3 d 4 h. @param {number | null | undefined} seconds */
+/**
+ * A length of time, as `durations.py` writes it: 45 s, 3 min 20 s, 2 h 05 min, 3 d 4 h.
+ * @param {number | null | undefined} seconds
+ */
 export function duration(seconds) {
   if (!finite(seconds)) return ABSENT;
   const whole = Math.max(0, Math.round(seconds));

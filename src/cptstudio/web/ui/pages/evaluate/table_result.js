@@ -53,7 +53,7 @@ function Notes({ result }) {
   return h("div", { class: "notice notice-warn" }, h(Icon, { name: "alert" }),
     h("ul", { class: "plain-list" }, result.notes.map((/** @type {string} */ note) => h("li", { key: note }, note)),
       result.notes.length === 0 && left.map(([set, number]) => h("li", { key: set },
-        `${integer(/** @type {number} */ (number))} documents of ${set} were excluded: a model was trained on them.`))));
+        `${integer(/** @type {number} */ (number))} documents of ${set} excluded: a model was trained on them.`))));
 }
 
 /** @param {{result: any, sets: string[], roleOf: (set: string) => string | null}} props */

@@ -107,8 +107,9 @@ async function start(run, changed) {
   const yes = await confirm({
     title: `Start the run “${run.id}”?`,
     body: [
-      h("p", { key: 1 }, `Training starts immediately${run.planned_steps ? ` (${integer(run.planned_steps)} steps)` : ""} and `
-        + "continues if you close this page or stop the server."),
+      h("p", { key: 1 },
+        `Training starts immediately${run.planned_steps ? ` (${integer(run.planned_steps)} steps)` : ""} and continues`
+        + " if you close this page or stop the server."),
       queue && h("p", { key: 2 }, "Another run is training, so this one will be queued and start next."),
       h(Agreed, { run, key: "agreed" }),
       h(InferenceNotice, { key: 3 }),
@@ -190,8 +191,8 @@ function ResumeDialog({ run, onClose, changed, first }) {
       control: (attributes) => h("input", { ...attributes, value: rows, inputMode: "numeric",
         onInput: withValue(setRows) }),
     }),
-    again > 0 && h("p", {}, `The ${integer(again)} steps after it are repeated, and their points in the curves are replaced. On the `
-      + "same machine and data, results are identical."),
+    again > 0 && h("p", {}, `The ${integer(again)} steps after it are repeated, and their points in the curves are `
+      + "replaced. On the same machine and data, results are identical."),
     queue && h("p", {}, "Another run is training, so this one will be queued and start next."),
     h(Agreed, { run }),
     h(InferenceNotice, {}),
@@ -201,7 +202,7 @@ function ResumeDialog({ run, onClose, changed, first }) {
 /** What was agreed before Start, told again where it begins to hold. @param {{run: any}} props */
 function Agreed({ run }) {
   return run.config?.settings?.compute?.retry_with_less
-    ? h("p", {}, "If memory runs out, the run retries automatically with half the batch size (Retry with a smaller batch is on).")
+    ? h("p", {}, "Retry with a smaller batch is on: if memory runs out, the run continues with half the batch size.")
     : null;
 }
 
@@ -238,8 +239,8 @@ function ForkDialog({ run, onClose, first }) {
         queue ? "Add to queue" : "Start fork"),
     ],
   },
-    h("p", {}, "Starts a new run from a checkpoint's weights, with a fresh optimizer and its own folder. This run doesn't "
-      + "change."),
+    h("p", {}, "Starts a new run from a checkpoint's weights, with a fresh optimizer and its own folder. This run "
+      + "doesn't change."),
     h("form", { id: "fork-form", class: "stack", onSubmit: fork },
       h(Field, {
         label: "Checkpoint",

@@ -214,8 +214,8 @@ export function RunCharts({ series, run }) {
           empty: chart.size === "large" ? waiting : ofSteps ? unrecorded : unmeasured(series, run, first),
         });
       })),
-    h("p", { class: "hint" }, "Drag across a chart to zoom in; double-click to reset. Keyboard: focus a chart with Tab, then use the "
-      + "arrow keys, + and −, or 0."),
+    h("p", { class: "hint" }, "Drag across a chart to zoom in; double-click to reset. Keyboard: focus a chart with "
+      + "Tab, then use the arrow keys, + and −, or 0."),
     run.tokens_per_second != null
       && h("p", { class: "visually-hidden" }, `Current throughput: ${rate(run.tokens_per_second, "tokens")}.`));
 }

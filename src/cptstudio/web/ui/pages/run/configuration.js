@@ -39,8 +39,8 @@ function Changed({ run }) {
         ],
       })
       : h("p", { class: "muted" }, "All settings are at their defaults."),
-    !chosen && h("p", { class: "hint" }, "This run was created by an earlier version, which didn't record which values were chosen "
-      + "automatically."));
+    !chosen && h("p", { class: "hint" }, "This run was created by an earlier version, which didn't record which "
+      + "values were chosen automatically."));
 }
 
 /** What the run uses: its config.json and nothing else. @param {{run: any}} props */

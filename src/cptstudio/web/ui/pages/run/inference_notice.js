@@ -7,6 +7,6 @@ export function InferenceNotice() {
   const inference = useInference();
   if (!inference?.running) return null;
   const held = inference.memory_process ?? inference.memory_active;
-  return h("p", {}, `Models are loaded for testing${held ? ` (${bytes(held)})` : ""}. If training needs their memory, they `
-    + "will be unloaded.");
+  return h("p", {}, `Models are loaded for testing${held ? ` (${bytes(held)})` : ""}. If training needs their memory, `
+    + "they will be unloaded.");
 }

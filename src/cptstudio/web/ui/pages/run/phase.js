@@ -39,7 +39,8 @@ export function Phase({ run }) {
   if (!phase) return null;
   const told = amounts(phase);
   const waiting = phase.name === "training" && (run.step ?? 0) <= phase.step;
-  const words = waiting ? phase.step ? `Training: waiting for step ${integer(phase.step + 1)}…` : "Waiting for the first step…" : phase.title;
+  const first = phase.step ? `Training: waiting for step ${integer(phase.step + 1)}…` : "Waiting for the first step…";
+  const words = waiting ? first : phase.title;
   return h("div", { class: `run-phase${phase.preparing ? " card" : ""}`, role: "group", "aria-label": "Phase" },
     phase.preparing && h(Way, { run }),
     h("p", { class: "run-phase-now" }, h("strong", {}, words),
