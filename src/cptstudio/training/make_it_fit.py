@@ -131,7 +131,7 @@ def _steps(now: Cut, then: Cut, gauge: Gauge) -> Iterator[Step]:
         times = now.update_tokens // (then.rows * now.context)
         now = replace(now, rows=then.rows, accumulation=times)
         yield Step(
-            f"{_counted(then.rows)} at once, accumulated {times:,} times",
+            f"Batch size {then.rows:,}, {times:,} gradient accumulation steps",
             "The updates see the same text.",
             {"batch.size": then.rows, "batch.gradient_accumulation_steps": times},
             gauge.needed(now),
@@ -147,7 +147,7 @@ def _steps(now: Cut, then: Cut, gauge: Gauge) -> Iterator[Step]:
     if then.context != now.context:
         now = replace(now, context=then.context, accumulation=then.accumulation)
         yield Step(
-            f"Rows of {then.context:,} tokens, accumulated {then.accumulation:,} times",
+            f"Sequence length {then.context:,}, {then.accumulation:,} gradient accumulation steps",
             "The model sees less of a long document at once. An update keeps its tokens.",
             {
                 "data.sequence_length": then.context,
@@ -248,4 +248,4 @@ def _words(cut: Cut) -> str:
 
 
 def _counted(rows: int) -> str:
-    return f"{rows:,} {'row' if rows == 1 else 'rows'}"
+    return f"{rows:,} {'sequence' if rows == 1 else 'sequences'}"

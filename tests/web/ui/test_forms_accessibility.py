@@ -35,11 +35,11 @@ def test_new_run(view: Page) -> None:
     expect(view.get_by_role("region", name="Fix these before starting")).to_be_visible()
     assert_accessible(view)
     view.get_by_role("button", name="Import YAML…").click()
-    view.get_by_label("YAML", exact=True).fill("nonsense: 1")
+    view.get_by_role("textbox", name="YAML").fill("nonsense: 1")
     view.get_by_role("button", name="Import", exact=True).click()
     expect(view.get_by_role("dialog").get_by_role("alert")).to_be_visible()
     assert_accessible(view)
-    view.get_by_label("YAML", exact=True).fill(yaml.safe_dump(small_settings()))
+    view.get_by_role("textbox", name="YAML").fill(yaml.safe_dump(small_settings()))
     view.get_by_role("button", name="Import", exact=True).click()
     expect(view.locator(".plan-share").first).to_be_visible()
     for group in view.locator(".group-toggle").all():

@@ -39,7 +39,7 @@ def plan_fact(page: Page, title: str) -> Locator:
 def import_settings(page: Page, tree: dict[str, object]) -> None:
     """Take settings into the form as YAML."""
     page.get_by_role("button", name="Import YAML…").click()
-    page.get_by_label("YAML", exact=True).fill(yaml.safe_dump(tree))
+    page.get_by_role("textbox", name="YAML").fill(yaml.safe_dump(tree))
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("dialog")).to_have_count(0)
 
@@ -485,7 +485,7 @@ def test_problems_stand_at_their_fields(page: Page) -> None:
     )
     # A group that is closed opens nothing, but a field with a problem is there.
     role_of(page, "domain").select_option("domain")
-    group = page.get_by_role("button", name=re.compile("^Schedule"))
+    group = page.get_by_role("button", name=re.compile("^Learning rate schedule"))
     group.click()
     page.get_by_label("Warmup", exact=True).fill("soon")
     group.click()
@@ -535,7 +535,7 @@ def test_yaml_out_and_in(page: Page, tmp_path: Path) -> None:
     assert shown_text(page, "YAML") == written
 
     page.get_by_role("button", name="Import YAML…").click()
-    page.get_by_label("YAML", exact=True).fill("model: {path: toy}\nnonsense: 1\n")
+    page.get_by_role("textbox", name="YAML").fill("model: {path: toy}\nnonsense: 1\n")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
         "nonsense: Unknown field."

@@ -154,7 +154,7 @@ def start_the_run(page: Page) -> None:
         "evaluation: {every: 400 steps, max_tokens: 300}\n"
         "checkpoints: {every: 5000 steps}\n"
     )
-    page.get_by_label("YAML", exact=True).fill(settings)
+    page.get_by_role("textbox", name="YAML").fill(settings)
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator(".plan-fact", has_text="Steps").first).to_contain_text("20,000")
