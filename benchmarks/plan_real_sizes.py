@@ -3,6 +3,7 @@
     python -m benchmarks.plan_real_sizes                # all models, some minutes
     python -m benchmarks.plan_real_sizes --only Qwen3   # those whose name holds this
     python -m benchmarks.plan_real_sizes --page         # writes the tables of docs/planning.md, too
+    python -m benchmarks.plan_real_sizes --keep FOLDER  # goes on where it was interrupted
 
 Makes folders of published configurations with the true names, types and shapes of all tensors and
 no weights in them (`benchmarks/real_sizes`), once as published and once packed with 4 bits, and
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import pickle
 import re
 import shutil
 import sys
@@ -352,11 +354,21 @@ def page(results: list[Result]) -> str:
     return "\n\n".join(parts)
 
 
+def _kept(folder: Path | None, model: Published) -> list[Result]:
+    """What an interrupted run of this benchmark found of a model; its own files, so unpickled."""
+    if folder is None:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{model.name}.pickle"
+    return list(pickle.loads(file.read_bytes())) if file.is_file() else []
+
+
 def main() -> int:
     """Measure, print tables; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="WORDS", help="models whose name holds this")
     parser.add_argument("--page", action="store_true", help="write docs/planning.md, too")
+    parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep what was found, by model")
     arguments = parser.parse_args()
     chosen = [one for one in published_models() if (arguments.only or "") in one.name]
     results: list[Result] = []
@@ -364,9 +376,11 @@ def main() -> int:
         root = Path(place)
         tokenizer = make_workspace(root)
         for model in chosen:
-            found = [measure(root, tokenizer, model)]
-            if model.bits == 8:
+            found = _kept(arguments.keep, model) or [measure(root, tokenizer, model)]
+            if model.bits == 8 and len(found) == 1:
                 found.append(measure_packed(root, tokenizer, model, found[0]))
+            if arguments.keep is not None:
+                (arguments.keep / f"{model.name}.pickle").write_bytes(pickle.dumps(found))
             for one in found:
                 said = one.refused or "; ".join(one.problems) or f"{one.parameters:,} parameters"
                 print(f"{one.model.name}: {said} ({one.seconds:.1f} s)", flush=True)
