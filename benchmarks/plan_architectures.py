@@ -32,7 +32,7 @@ ARCHITECTURES = (
 LENGTHS = (256, 512)
 LOWEST, HIGHEST = 0.9, 1.3
 PAGE = Path(__file__).parents[1] / "docs" / "planning.md"
-TOKEN_BY_TOKEN = {"mamba": (48, 96), "qwen3_next": (48, 96), "jamba": (64, 128)}
+TOKEN_BY_TOKEN = {"mamba": (48, 96), "jamba": (64, 128)}
 
 
 def make_workspace(root: Path, names: list[str]) -> None:

@@ -21,6 +21,7 @@ from cptstudio.child_limits import usable_cores
 from cptstudio.lm import blas
 from cptstudio.lm.checkpointing import checkpointed_layers, decoder_layers
 from cptstudio.lm.cpu_kernels import fast_kernels, on_cpu, prepare_cpu
+from cptstudio.lm.delta_rule import delta_rule_in_chunks
 from cptstudio.lm.dropout import KeySource, keyed_dropout
 from cptstudio.lm.embedding_gradient import exact_lookups
 from cptstudio.lm.long_contexts import attention_in_blocks
@@ -152,6 +153,7 @@ class GradientStep:
         with (
             fast_kernels(compiling=self.compiled),
             attention_in_blocks(self._long_attention),
+            delta_rule_in_chunks(),
             keyed_dropout(self._keys),
             exact_lookups(),
         ):

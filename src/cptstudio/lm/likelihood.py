@@ -27,6 +27,7 @@ from cptstudio.child_limits import usable_cores
 from cptstudio.lm import blas
 from cptstudio.lm.attention_blocks import LONG_CONTEXT
 from cptstudio.lm.cpu_kernels import exponential, fast_kernels, on_cpu, row_sums
+from cptstudio.lm.delta_rule import delta_rule_in_chunks
 from cptstudio.lm.long_contexts import attention_in_blocks
 from cptstudio.lm.loss import CPU_CHUNK_BYTES, GPU_CHUNK_BYTES
 from cptstudio.lm.output_head import OutputHead, find_output_head, hidden_states
@@ -312,7 +313,12 @@ class _Part:
         where = mx.array(np.flatnonzero(counted))
         self._targets = mx.array(targets[counted])
         long = inputs.shape[1] >= LONG_CONTEXT
-        with mx.stream(stream), fast_kernels(), attention_in_blocks(long):
+        with (
+            mx.stream(stream),
+            fast_kernels(),
+            attention_in_blocks(long),
+            delta_rule_in_chunks(),
+        ):
             if head is None:
                 outputs = model(mx.array(inputs))
             else:

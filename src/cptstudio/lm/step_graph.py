@@ -22,6 +22,7 @@ from cptstudio.lm.attention_blocks import FUSED_SIZES
 from cptstudio.lm.checkpointing import decoder_layers
 from cptstudio.lm.cpu_fusion import described, held
 from cptstudio.lm.cpu_kernels import described_as_gpu, fast_kernels
+from cptstudio.lm.delta_rule import delta_rule_in_chunks
 from cptstudio.lm.gradients import GradientStep
 from cptstudio.lm.graph_memory import Array, Graph, Operation
 from cptstudio.lm.long_contexts import attention_in_blocks
@@ -123,7 +124,8 @@ class _Probe:
             return cast(mx.array, sum(one.sum() for one in self._outputs))
 
         def gradients(tokens: mx.array) -> list[mx.array]:
-            with fast_kernels(), attention_in_blocks(self._long_attention):
+            long_attention = attention_in_blocks(self._long_attention)
+            with fast_kernels(), long_attention, delta_rule_in_chunks():
                 value, found = mx.value_and_grad(total)(layer.trainable_parameters(), tokens)
             return [value, *_leaves(found)]
 
