@@ -268,6 +268,11 @@ def _refusal(model: Path, last: Sequence[str]) -> str:
             "tokenizers, and this one is none of them. No GGUF file can be made of it. Export it "
             "for MLX."
         )
+    if found := re.search(r"FileNotFoundError: File not found: \S*/(\S+)", said):
+        return (
+            f"llama.cpp's converter reads {found[1]} of a model like {model.name}, and {model} has "
+            "none. Put the one of the published model there."
+        )
     if found := re.search(r"No space left on device", said):
         return "The disk is full. Free some space, then try again."
     reason = next((line for line in reversed(last) if line.strip()), "it gave no reason")

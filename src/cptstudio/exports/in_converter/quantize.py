@@ -28,6 +28,9 @@ FALLBACK = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
 MOST = {Type.Q4_K: 0.15, Type.Q5_0: 0.08, Type.Q5_K: 0.08, Type.Q5_1: 0.08, Type.Q6_K: 0.04}
 """Root mean square of the error over that of the weights: about twice what normally distributed
 weights have. Q8_0 and 16-bit floats are below 0.01."""
+LAYER = re.compile(r"blk\.(\d+)\.(\w+)\.")
+VALUES = ("attn_v", "attn_qkv", "attn_kv_b")
+DOWNS = ("ffn_down", "ffn_down_exps", "ffn_down_shexp")
 FLOATS = (Type.F32, Type.F16, Type.BF16)
 # Small, and read as floats by llama.cpp's kernels, or too sensitive.
 KEPT = re.compile(
@@ -35,6 +38,12 @@ KEPT = re.compile(
     r"|position_embd|token_types|attn_rel_b|time_mix_(first|w0|w1|w2|v0|v1|v2|a0|a1|a2|g1|g2)"
     r"|time_mix_(decay_w1|decay_w2|lerp_fused)|indexer|rope_(freqs|factors)"
 )
+
+
+def gets_more(at: int, count: int) -> bool:
+    """Whether a layer is one of those that get more bits."""
+    eighth = count // 8
+    return at < eighth or at >= 7 * count // 8 or (at - eighth) % 3 == 2
 
 
 class Mixture:
@@ -46,8 +55,11 @@ class Mixture:
         self.falcon = architecture == "falcon"
         self.experts = int(fields.get(f"{architecture}.expert_count", 0))
         self.tied = "output.weight" not in names
-        layers = [m[1] for name in names if (m := re.match(r"blk\.(\d+)\.", name))]
-        self.layers = 1 + max(map(int, layers), default=0)
+        parts = [match for name in names if (match := LAYER.match(name))]
+        self.layers = 1 + max((int(match[1]) for match in parts), default=0)
+        # Layers that have such a tensor, in order: llama.cpp counts them.
+        self.values = sorted(int(match[1]) for match in parts if match[2] in VALUES)
+        self.downs = sorted({int(match[1]) for match in parts if match[2] in DOWNS})
 
     def type_of(self, name: str, shape: tuple[int, ...], now: Type) -> Type:
         """Return what a tensor is stored as; `shape` ends with the row."""
@@ -56,32 +68,32 @@ class Mixture:
         return self._that_fits(self._wanted(name), shape[-1])
 
     def _wanted(self, name: str) -> Type:
-        if self.kind in ("Q6_K", "Q8_0"):
-            return self.base
         if name == "output.weight" or (self.tied and name == "token_embd.weight"):
-            return Type.Q6_K
-        layer = re.match(r"blk\.(\d+)\.(\w+)\.", name)
-        if layer is None:
+            return Type.Q8_0 if self.falcon or self.base == Type.Q8_0 else Type.Q6_K
+        layer = LAYER.match(name)
+        if layer is None or (self.kind in ("Q6_K", "Q8_0") and self.experts != 8):
             return self.base
         number, part = int(layer[1]), layer[2]
-        if part in ("attn_v", "attn_k") and self.experts == 8:
+        if part in (*VALUES, "attn_k") and self.experts == 8:
             return Type.Q8_0
-        if part == "attn_v":
-            return Type.Q6_K if self._gets_more(number) else self.base
-        if part == "attn_qkv":
-            return Type.Q5_K if self.kind == "Q4_K_M" else Type.Q6_K
-        if part == "attn_output" and self.experts == 8:
+        if self.kind in ("Q6_K", "Q8_0"):
+            return self.base
+        if part in VALUES:
+            at = self.values.index(number)
+            return Type.Q6_K if gets_more(at, len(self.values)) else self.base
+        if part == "attn_output" and self.experts == 8 and self.kind == "Q4_K_M":
             return Type.Q5_K
-        if part in ("ffn_down", "ffn_down_exps", "ffn_down_shexp"):
-            if self.falcon and self.kind == "Q4_K_M":
-                first = number < self.layers // 16
-                return Type.Q6_K if first else (Type.Q5_K if self._gets_more(number) else self.base)
-            return Type.Q6_K if self._gets_more(number) else self.base
+        if part in DOWNS:
+            at = number if self.experts > 1 else self.downs.index(number)
+            return self._down(at)
         return self.base
 
-    def _gets_more(self, number: int) -> bool:
-        eighth = self.layers // 8
-        return number < eighth or number >= 7 * self.layers // 8 or (number - eighth) % 3 == 2
+    def _down(self, at: int) -> Type:
+        if not self.falcon or self.kind != "Q4_K_M":
+            return Type.Q6_K if gets_more(at, self.layers) else self.base
+        if at < self.layers // 16:
+            return Type.Q6_K
+        return Type.Q5_K if gets_more(at, self.layers) else self.base
 
     @staticmethod
     def _that_fits(wanted: Type, width: int) -> Type:
