@@ -218,9 +218,10 @@ export function ServedModels() {
     h(Table, { caption: "Endpoints", stacks: true, rows: endpoints, rowKey: (/** @type {Endpoint} */ one) => one.id,
       columns: [
         { id: "model", title: "Model", header: true, class: "break", cell: (/** @type {Endpoint} */ one) =>
-          h("a", { href: addressOfEndpoint(one.id) }, one.model) },
+          h("span", { class: "row" }, h("a", { href: addressOfEndpoint(one.id) }, one.model)) },
         { id: "state", title: "State", cell: (/** @type {Endpoint} */ one) => h(StateOf, { state: one.state }) },
-        { id: "address", title: "Base URL", cell: (/** @type {Endpoint} */ one) => (one.alive && one.address) || "" },
+        { id: "address", title: "Base URL", class: "break",
+          cell: (/** @type {Endpoint} */ one) => (one.alive && one.address) || "" },
         { id: "requests", title: "Requests", number: true,
           cell: (/** @type {Endpoint} */ one) => integer(one.requests) },
         { id: "memory", title: "Memory", number: true,
