@@ -19,6 +19,7 @@ from cptstudio.lm.description import describe_model
 from cptstudio.models.download import download
 from cptstudio.models.origin import read_origin
 from tests.models.fake_hub import FakeHub
+from tests.small_disk import needs_mount, small_disk
 
 pytestmark = pytest.mark.slow
 
@@ -241,6 +242,17 @@ def test_a_machine_without_a_network_is_told_so(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_HUB_OFFLINE is set" in refusal(tmp_path)
     assert not hub_server.requests
+
+
+@needs_mount
+def test_a_model_that_does_not_fit_is_refused_before_it_is_fetched(
+    hub_server: FakeHub, model_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    hub_server.add(ID, model_files)
+    with small_disk(tmp_path / "disk", "size=8m") as disk:
+        error = refusal(disk)
+    assert "needs 0.3 GB of disk" in error and "0.0 GB are free" in error
+    assert not hub_server.asked_for("/resolve/")
 
 
 @pytest.mark.parametrize("digest", ["../../../evil", "", "f" * 39, "/tmp/x"])

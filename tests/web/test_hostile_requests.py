@@ -69,8 +69,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def hostile(place: Path) -> Any:
-    web = make_web(place / "workspace")
-    yield web
+    with pytest.MonkeyPatch.context() as patch:
+        # Nothing is asked of the hub, and no token of the user's is touched.
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(place / "token"))
+        web = make_web(place / "workspace")
+        yield web
     web.studio.news.close()
     web.studio.manager.close()
 
@@ -135,7 +139,7 @@ def test_links_are_not_followed(hostile: Web) -> None:
 def test_texts_in_queries(hostile: Web, place: Path) -> None:
     before, asked = outside(place), 0
     for path, described in described_routes(hostile.app):
-        if described.query is None or described.method != "GET" or "hub" in path:
+        if described.query is None or described.method != "GET":
             continue
         for name in described.query.model_fields:
             for value in [*TEXTS, "-1", "99999999999999999999", "1e999", "null", "[]"]:
@@ -170,7 +174,7 @@ def test_bodies(hostile: Web, place: Path) -> None:
 def test_texts_in_bodies(hostile: Web, place: Path) -> None:
     before, asked = outside(place), 0
     for path, described in described_routes(hostile.app):
-        if described.body is None or dangerous(path) or "hub" in path or "download" in path:
+        if described.body is None or dangerous(path):
             continue
         sample = filled(path, "sample")
         for name in described.body.model_fields:

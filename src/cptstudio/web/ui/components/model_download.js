@@ -5,7 +5,8 @@ import { ago, count } from "../lib/format.js";
 import { h, useState, withValue } from "../lib/preact.js";
 import { useWork } from "../lib/resource.js";
 import { announce } from "./announce.js";
-import { Button, Problem } from "./elements.js";
+import { Badge, Button, Problem } from "./elements.js";
+import { HubCard } from "./hub_card.js";
 import { JobProgress } from "./progress.js";
 import { jobs } from "../lib/live.js";
 import { isEnded, useJob } from "../lib/jobs.js";
@@ -42,10 +43,10 @@ export function ModelDownload({ known, arrived, open = false }) {
   return h("details", { class: "model-other", open },
     h("summary", {}, "Download a model"),
     h("div", { class: "model-other-body" },
-      h("label", { for: "hub-text" }, "Id of a model on the Hugging Face hub, or words to search for"),
-      h("div", { class: "setting-pair" },
+      h("label", { for: "hub-text" }, "ID of a model on the Hugging Face hub, or words to search for"),
+      h("div", { class: "setting-pair hub-search" },
         h("input", { id: "hub-text", type: "text", autocomplete: "off", spellcheck: false, value: text,
-          placeholder: "organisation/model",
+          placeholder: "organization/model",
           "aria-describedby": "hub-help",
           onInput: withValue(setText),
           onKeyDown: (/** @type {KeyboardEvent} */ event) => {
@@ -59,7 +60,8 @@ export function ModelDownload({ known, arrived, open = false }) {
         present
           ? "This model is on this machine already."
           : !isId
-            && "Searching and downloading ask huggingface.co. A download needs a full id, such as organisation/model."),
+            && "Searching and downloading contact huggingface.co. To download, enter a full ID "
+              + "such as organization/model."),
       error !== null && h(Problem, { error }),
       job !== null && h(JobProgress, { job }, (job.state === "failed" || job.state === "cancelled") && job.about &&
         h(Button, { small: true, onClick: () => download(job.about) },
@@ -69,15 +71,27 @@ export function ModelDownload({ known, arrived, open = false }) {
 
 /** @param {{found: readonly any[], download: (id: string) => void}} props */
 function Found({ found, download }) {
-  if (found.length === 0) return h("p", { role: "status" }, "The hub knows no such model.");
-  return h("ul", { class: "hub-found", "aria-label": "Models found" }, found.map((one) => h("li", { key: one.id },
-    h("span", { class: "model-name" }, one.id),
-    h("span", { class: "model-facts" }, [
-      one.downloads == null ? "" : `${count(one.downloads)} downloads`,
-      one.likes == null ? "" : `${count(one.likes)} likes`,
-      one.updated == null ? "" : `changed ${ago(one.updated)}`,
-      one.gated ? "needs an accepted licence" : "",
-    ].filter(Boolean).join(" · ")),
-    h(Button, { small: true, disabled: one.there, "aria-label": one.there ? `Is here: ${one.id}` : `Download ${one.id}`,
-      onClick: () => download(one.id) }, one.there ? "Is here" : "Download"))));
+  const [shown, show] = useState(/** @type {string|null} */ (null));
+  if (found.length === 0) return h("p", { role: "status" }, "No model on the hub matches.");
+  return [
+    h("ul", { key: "found", class: "hub-found", "aria-label": "Models found" }, found.map((one) =>
+      h("li", { key: one.id },
+        h("span", { class: "model-name" }, one.id, one.gated && h(Badge, { tone: "warn" }, "Gated")),
+        h("span", { class: "model-facts" }, hubFacts(one)),
+        h("span", { class: "hub-actions" },
+          h(Button, { small: true, "aria-label": `Card of ${one.id}`, onClick: () => show(one.id) }, "Card"),
+          h(Button, { small: true, disabled: one.there,
+            "aria-label": one.there ? `Is here: ${one.id}` : `Download ${one.id}`,
+            onClick: () => download(one.id) }, one.there ? "Is here" : "Download"))))),
+    shown !== null && h(HubCard, { key: "card", id: shown, kind: "model", close: () => show(null) }),
+  ];
+}
+
+/** What a search says of a model or dataset. @param {any} one */
+export function hubFacts(one) {
+  return [
+    one.downloads == null ? "" : `${count(one.downloads)} ${one.downloads === 1 ? "download" : "downloads"}`,
+    one.likes == null ? "" : `${count(one.likes)} ${one.likes === 1 ? "like" : "likes"}`,
+    one.updated == null ? "" : `updated ${ago(one.updated)}`,
+  ].filter(Boolean).join(" · ");
 }

@@ -159,7 +159,7 @@ function settingsOf({ model, allow_lossy_tokenizer, workers, ...settings }) {
  * A name for a corpus, after the folder or file that it is made of; "" where it gives none.
  * @param {string} path @param {readonly string[]} taken
  */
-function suggestedName(path, taken) {
+export function suggestedName(path, taken) {
   const last = path.replace(/[/\\]+$/, "").split(/[/\\]/).pop() ?? "";
   const name = last.replace(/\.[A-Za-z0-9]{1,5}$/, "").replaceAll(/[^A-Za-z0-9._-]+/g, "-").replace(/^[^A-Za-z0-9]+/,
     "").replace(/-+$/, "").slice(0, 60);
@@ -180,7 +180,9 @@ function SameSources({ before, again, change }) {
   const uploads = before.uploads === 0
     ? []
     : [`${integer(before.uploads)} uploaded ${before.uploads === 1 ? "file" : "files"}`];
-  const shown = [...before.folders.slice(0, 20).map(({ path }) => path), ...uploads];
+  const hub = (before.hub ?? []).map((one) =>
+    `${one.id}, ${one.configuration}, ${one.split}, at ${one.commit.slice(0, 8)}`);
+  const shown = [...before.folders.slice(0, 20).map(({ path }) => path), ...hub, ...uploads];
   const more = before.folders.length > 20 ? [`and ${integer(before.folders.length - 20)} more`] : [];
   const gone = before.folders.filter(({ there }) => !there).map(({ path }) => `${path} no longer exists.`);
   const barred = before.folders.filter(({ there, allowed }) => there && !allowed).map(({ path }) =>

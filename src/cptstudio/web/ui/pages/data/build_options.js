@@ -23,9 +23,10 @@ export function unreadable(options) {
 
 /**
  * @param {{options: Options, models: readonly {name: string, reference: string}[]|null,
- *   change: (options: Partial<Options>) => void}} props
+ *   change: (options: Partial<Options>) => void, without?: readonly string[]}} props without: settings that are chosen
+ *   elsewhere
  */
-export function BuildOptions({ options, models, change }) {
+export function BuildOptions({ options, models, change, without = [] }) {
   const { data, error, reload } = useResource("/api/build-schema");
   return h("fieldset", { class: "build-options" },
     h("legend", {}, "Options"),
@@ -40,7 +41,8 @@ export function BuildOptions({ options, models, change }) {
           models !== null && models.length === 0
             ? "No models on this machine yet. You can tokenize the corpus later."
             : "Uses this model's tokenizer. You can add other models later.")),
-      data !== null && readSettings(data).filter(({ name }) => isOffered(data.properties[name], options[name]))
+      data !== null && readSettings(data)
+        .filter(({ name }) => !without.includes(name) && isOffered(data.properties[name], options[name]))
         .map((setting) => h(BuildSetting, { key: setting.name, setting,
         choices: data.properties[setting.name].choices, value: options[setting.name] ?? setting.initial,
         change: (/** @type {any} */ value) => change({ [setting.name]: value }) })),

@@ -10,6 +10,7 @@ import { Empty, Skeleton } from "../../components/placeholders.js";
 import { Table } from "../../components/table.js";
 import { AddCorpus } from "./add_corpus.js";
 import { CorpusJobs, corpusJobs } from "./corpus_jobs.js";
+import { HubDatasetForm } from "./hub_dataset.js";
 import { noteJob } from "../../lib/jobs.js";
 
 /**
@@ -21,22 +22,28 @@ import { noteJob } from "../../lib/jobs.js";
 export function CorpusList() {
   const { data, error, reload: load } = useResource("/api/corpora");
   const corpora = /** @type {CorpusSummary[]|null} */ (data?.corpora ?? null);
+  const fromHub = route.value.query["add"] === "hub";
   const adding = route.value.query["add"] !== undefined;
+  const title = fromHub ? "Add a corpus from the hub" : "Add a corpus";
   useEffect(() => data?.corpora.forEach((/** @type {any} */ corpus) => noteJob(corpus.active_job ?? null)), [data]);
   const building = corpusJobs(null).length > 0;
   return h("div", { class: "stack" },
-    h(PageHeader, adding ? { title: "Add a corpus", back: { href: "/data", title: "Data" } } : { title: "Data" },
-      !adding && corpora !== null && corpora.length > 0
-        && h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus")),
+    h(PageHeader, adding ? { title, back: { href: "/data", title: "Data" } } : { title: "Data" },
+      !adding && corpora !== null && corpora.length > 0 && [
+        h(Button, { key: "hub", icon: "download", href: "/data?add=hub" }, "From the hub"),
+        h(Button, { key: "add", kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus")]),
     error !== null && h(Problem, { error, retry: load }),
-    adding && corpora !== null && h(AddCorpus, { rebuild: null, taken: corpora.map((corpus) => corpus.name) }),
-    h(CorpusJobs, { corpus: null, ended: load }),
+    fromHub && corpora !== null && h(HubDatasetForm, { taken: corpora.map((corpus) => corpus.name) }),
+    adding && !fromHub && corpora !== null && h(AddCorpus,
+      { rebuild: null, taken: corpora.map((corpus) => corpus.name) }),
+    !fromHub && h(CorpusJobs, { corpus: null, ended: load }),
     corpora !== null && corpora.length > 0 && !adding
       && h("div", { class: "card card-table" }, h(CorpusTable, { corpora })),
     corpora === null && error === null && h(Skeleton, { label: "Loading corpora…", lines: 4 }),
     corpora !== null && corpora.length === 0 && !adding && !building && h(Empty, { title: "No corpus yet",
         icon: "data", ghost: "table",
-        actions: h(Button, { kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus") },
+        actions: [h(Button, { key: "add", kind: "primary", icon: "plus", href: "/data?add=1" }, "Add a corpus"),
+          h(Button, { key: "hub", icon: "download", href: "/data?add=hub" }, "From the hub")] },
       h("p", {}, "A corpus is your documents prepared for training: cleaned, deduplicated, split into training, "
         + "validation, and test sets, and tokenized."),
       h("p", {}, "Choose a folder on this machine or drop files. Your original files don't change.")));

@@ -50,8 +50,12 @@ import { REASONS, statusTitle } from "./statuses.js";
  */
 
 /**
+ * @typedef {{id: string, commit: string, configuration: string, split: string, license: string|null, files: number,
+ *   rows: number|null}} GivenDataset
+ */
+/**
  * @typedef {{known: boolean, folders: {path: string, there: boolean, allowed: boolean}[], uploads: number,
- *   model: string|null, notes?: {[name: string]: string}}} Given
+ *   model: string|null, notes?: {[name: string]: string}, hub?: GivenDataset[]}} Given
  */
 
 /**
@@ -126,7 +130,11 @@ function Documents({ corpus }) {
     h("p", { class: "hint" },
       `Split by content: ${percent(settings.validation)} validation, ${percent(settings.test)} test. `,
       dedup === "" ? "Duplicates are kept. " : `Removed ${dedup}. `,
-      `Text field: ${settings.text_field}. Built ${date(Date.parse(corpus.created) / 1000)}.`));
+      `Text field: ${settings.text_field}. Built ${date(Date.parse(corpus.created) / 1000)}.`),
+    (corpus.given.hub ?? []).map((one) => h("p", { key: `${one.id}-${one.configuration}-${one.split}`,
+      class: "hint break" },
+      `From the hub: ${one.id}, ${one.configuration}, ${one.split}, commit ${one.commit.slice(0, 8)}; `
+        + `license: ${one.license ?? "not named"}.`)));
 }
 
 /** @param {{corpus: CorpusDetail}} props */

@@ -4,6 +4,7 @@ import { get } from "../../lib/api.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { navigate } from "../../lib/router.js";
 import { Card, PageHeader } from "../../components/layout.js";
+import { HubAccount } from "../../components/hub_account.js";
 import { ModelDownload } from "../../components/model_download.js";
 import { RecommendedModels } from "../../components/recommended_models.js";
 import { addressOf } from "./words.js";
@@ -15,5 +16,6 @@ export function GetModels() {
   return h("div", { class: "stack" },
     h(PageHeader, { title: "Get a model", back: { href: "/models", title: "Models" } }),
     h(ModelDownload, { known, arrived, open: true }),
-    h(Card, { title: "Recommended for this machine", icon: "models" }, h(RecommendedModels, { arrived })));
+    h(Card, { title: "Recommended for this machine", icon: "models" }, h(RecommendedModels, { arrived })),
+    h(HubAccount, {}));
 }

@@ -10,6 +10,7 @@
 import { CardSection } from "./card_text.js";
 import { EXPORTS, ExportSection } from "./export.js";
 import { Overview } from "./overview.js";
+import { PublishSection } from "./publish.js";
 import { ServeSection } from "./serve.js";
 
 /** @typedef {import("./words.js").Model} Model */
@@ -30,4 +31,6 @@ export const SECTIONS = [
     wanted: (model) => model.error === null && EXPORTS.some((one) => one.wanted(model)) },
   { id: "serve", title: "Serve", Content: ServeSection,
     wanted: (model) => model.error === null && (model.format === null || model.format === "mlx") },
+  { id: "publish", title: "Publish", Content: PublishSection,
+    wanted: (model) => model.error === null && model.kind !== "downloaded" && model.place !== "cache" },
 ];
