@@ -48,7 +48,7 @@ MACHINES = tuple(f"{size} GB" for size in (8, 16, 24, 36, 64, 128, 512))
 QLORA = "qlora"
 WAYS = ("full", "lora", "dora", QLORA)
 """The last is lora on the model with 4 bits."""
-NAMED = ("The smallest machine that it fits on", "No machine that is known has enough")
+NAMED = ("The smallest machine it fits on", "No known machine has enough memory")
 """What is said where a run does not fit."""
 _PACKED = "-4bit"
 _USUAL = 2048
@@ -277,7 +277,7 @@ def _in_words(plan: Plan) -> str:
 
 
 def _machine_in(said: str) -> str:
-    found = re.search(r"The smallest machine that it fits on: (?:Mac )?([^.]*)\.", said)
+    found = re.search(r"The smallest machine it fits on: (?:Mac )?([^.]*)\.", said)
     return f"→ {found[1]}" if found else "→ none"
 
 

@@ -186,7 +186,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "gemma4": A({"layer_types": _ALTERNATING}, per_layer=True),
     "gemma4_text": A({"layer_types": _ALTERNATING}, per_layer=True),
     "gemma4_unified": A({"layer_types": _ALTERNATING}, per_layer=True),
-    "glm": A(partial=0.5, refused="rotates each head as a whole"),
+    "glm": A(partial=0.5, refused="always rotates whole heads"),
     "glm4": A(partial=0.75),
     "glm4_moe": A(partial=0.75),
     "glm4_moe_lite": A(_MLA),

@@ -17,7 +17,7 @@ from cptstudio.errors import machine_error, refusal_of
         (errno.ENOSPC, "The disk is full ({place}). Make room", True),
         (errno.EDQUOT, "(quota) is used up ({place}). Make room", True),
         (errno.EROFS, "The disk is read-only ({place}). Make it writable", False),
-        (errno.EIO, "The disk reports an error ({place}). Check the disk", False),
+        (errno.EIO, "Disk error ({place}). Check the disk", False),
         (errno.EMFILE, "reached its limit of open files. Close some pages or runs", False),
         (
             errno.ENFILE,

@@ -125,7 +125,7 @@ def test_training_is_interrupted_resumed_measured_and_used(workspace: Path) -> N
 def test_wrong_requests_are_refused_in_words(workspace: Path) -> None:
     train = ["train", "--model", "demo-base", "--corpus", "python-source"]
     for arguments, sentence in (
-        ([*train, "--name", "../x"], "cannot name a run"),
+        ([*train, "--name", "../x"], "is not a valid run name"),
         ([*train, "--corpus", "nothing"], "nothing"),
         (["train", "--model", "nowhere", "--corpus", "python-source"], "no model 'nowhere'"),
         ([*train, "--learning-rate", "-1"], "(--learning-rate): Use a value above 0"),

@@ -111,7 +111,7 @@ def test_a_checkpoint_counts_when_its_manifest_is_there(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no run"):
+    with pytest.raises(UserError, match="is not a run"):
         run_files.read_config(tmp_path)
     (tmp_path / run_files.CONFIG).write_text('{"format_version": 1, "nmae": "x"}')
     with pytest.raises(UserError) as caught:

@@ -19,7 +19,7 @@ def test_plain_names_are_accepted(name: str) -> None:
     "name", ["", ".", "..", "../x", "a/b", ".hidden", "-rf", "a b", "a\n", "é", "x" * 65, "a\0"]
 )
 def test_names_that_could_leave_their_folder_are_refused(name: str) -> None:
-    with pytest.raises(UserError, match="cannot name a run"):
+    with pytest.raises(UserError, match="is not a valid run name"):
         check_name(name, "run")
 
 

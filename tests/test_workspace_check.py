@@ -88,7 +88,7 @@ HARMS: dict[str, tuple[str, Harm, str, str]] = {
     ),
     "altered weights": (
         *(f"{LAST}/model.safetensors", flip, f"{RUNS}/full-completed"),
-        "step-00000024 is damaged: model.safetensors is not what was written",
+        "step-00000024 is damaged: model.safetensors has changed",
     ),
     "a checkpoint's file gone": (
         *(f"{LAST}/training_state/state.json", remove, f"{RUNS}/full-completed"),
@@ -122,7 +122,7 @@ HARMS: dict[str, tuple[str, Harm, str, str]] = {
     "a corpus's manifest cut off": (f"{CORPUS}/manifest.json", cut, CORPUS, "not valid JSON"),
     "a model cut off": (
         *("models/base/tiny/model.safetensors", cut, "models/base/tiny"),
-        "is cut off: it should be at least 5 bytes longer",
+        "is truncated: at least 5 bytes are missing",
     ),
     "a model without tokenizer": (
         *("models/base/tiny/tokenizer*", remove, "models/base/tiny"),
@@ -184,7 +184,7 @@ def test_a_base_that_is_another_one_is_told_of_the_runs_that_need_it(tmp_path: P
     root = lay_out(tmp_path / "w")
     flip(root / "models/base/tiny/model.safetensors")
     found = check_workspace(Workspace(root))
-    told = "is not the one that this run was prepared with: model.safetensors has the SHA-256"
+    told = "is not the one this run was created with: model.safetensors has SHA-256"
     names = {one.where.rpartition("/")[2] for one in found if told in one.what}
     # A model that is complete in itself needs its base no more; an adapter does.
     assert names == {

@@ -22,7 +22,7 @@ from cptstudio.workspace import Workspace
 from tests.web.in_process import make_web
 
 NOTE = ".cpt-studio/workspace.json"
-NEWER = r"written by a newer version of CPT Studio \(9\.0\.0\): its format is 99"
+NEWER = r"written by a newer version of CPT Studio \(9\.0\.0\): it has format 99"
 # What an argument or option has to be before a command looks at its workspace at all.
 PLAUSIBLE = {"model_id": "owner/name"}
 WITHOUT_WORKSPACE = {("corpus", "preview"), ("models", "search")}
@@ -103,7 +103,7 @@ def test_neither_trainer_nor_keeper_works_in_one(tmp_path: Path) -> None:
                 check=False,
             )
             assert ended.returncode == 1
-            assert "its format is 99" in ended.stderr
+            assert "it has format 99" in ended.stderr
             assert "Traceback" not in ended.stderr
     assert all_in(root) == before
 

@@ -61,7 +61,7 @@ class Limits:
 
 
 def for_a_look(when_slow: str, when_large: str) -> Limits:
-    """Bounds of what looks at a few files and answers at once."""
+    """Return the bounds of what looks at a few files and answers at once."""
     machine = psutil.virtual_memory()
     # On a full machine not more than half of what is free, but what the libraries take.
     memory = min(QUICK_BYTES, machine.total // 4, max(_LITTLE, machine.available // 2))
@@ -69,7 +69,7 @@ def for_a_look(when_slow: str, when_large: str) -> Limits:
 
 
 def for_a_template() -> Limits:
-    """Bounds of what renders a model's chat template."""
+    """Return the bounds of what renders a model's chat template."""
     return Limits(
         TEMPLATE_SECONDS,
         GIB,
@@ -90,7 +90,7 @@ def for_a_reader(readers: int) -> Limits:
 
 
 def for_recognition() -> Limits:
-    """Bounds of what recognizes the text of one page after the other."""
+    """Return the bounds of what recognizes the text of one page after the other."""
     part = int(psutil.virtual_memory().total * _FILES_PART)
     return Limits(PAGE_SECONDS, min(_READER_BYTES, max(_LITTLE, part)), "", "")
 
@@ -107,12 +107,12 @@ def usable_cores() -> int:
 
 
 def for_files() -> Limits:
-    """Bounds of long work on documents and downloads."""
+    """Return the bounds of long work on documents and downloads."""
     return Limits(SILENT_SECONDS, int(psutil.virtual_memory().total * _FILES_PART))
 
 
 def for_models() -> Limits:
-    """Bounds of long work with models in memory."""
+    """Return the bounds of long work with models in memory."""
     memory = int(psutil.virtual_memory().total * _MODELS_PART)
     return Limits(
         SILENT_SECONDS,
@@ -122,7 +122,7 @@ def for_models() -> Limits:
 
 
 def for_a_check() -> Limits:
-    """Bounds of comparing a model with transformers, which holds it in float32."""
+    """Return the bounds of comparing a model with transformers, which holds it in float32."""
     return Limits(
         CHECK_SECONDS,
         int(psutil.virtual_memory().total * _MODELS_PART),

@@ -239,13 +239,13 @@ class ChildProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended."""
+        """Return whether it has ended."""
         with self._lock:
             return self._process.poll() is not None
 
     @property
     def at_limit(self) -> bool:
-        """Whether it was ended because it took more time or memory than it may."""
+        """Return whether it was ended because it took more time or memory than it may."""
         return self._reason is not None
 
     def why(self) -> str:

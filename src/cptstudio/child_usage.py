@@ -1,4 +1,4 @@
-"""What a child takes of the machine, and which of the time that passes is its own."""
+"""A child's use of the machine, and the part of elapsed time that is its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEAST_COUNTED: Final = 0.1
 
 @dataclass(frozen=True)
 class Taken:
-    """What a process group takes of the machine.
+    """The resources that a process group uses.
 
     Attributes:
         memory: bytes of resident memory, without what is mapped from files: those pages are

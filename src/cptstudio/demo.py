@@ -42,7 +42,7 @@ _SMALLEST_DOCUMENT = 200
 
 
 def library_files() -> list[Path]:
-    """The standard library's Python files, tests left out, in a fixed order."""
+    """Return the standard library's Python files, tests left out, in a fixed order."""
     root = Path(sysconfig.get_path("stdlib"))
     return [
         path
@@ -72,7 +72,7 @@ def _docstring_nodes(tree: ast.Module) -> Iterator[ast.Expr]:
 
 
 def documentation() -> Iterator[tuple[str, str]]:
-    """Names and texts of the general corpus's documents."""
+    """Yield the names and texts of the general corpus's documents."""
     for path, _, tree in _modules():
         found = (ast.literal_eval(node.value) for node in _docstring_nodes(tree))
         name = "-".join(path.with_suffix("").parts)
@@ -97,7 +97,7 @@ def _members_documentation(members: object) -> list[str]:
 
 
 def source_code() -> Iterator[tuple[str, str]]:
-    """Names and texts of the domain corpus's documents: source without its docstrings."""
+    """Yield the names and texts of the domain corpus's documents: source without its docstrings."""
     for path, text, tree in _modules():
         yield "-".join(path.parts), _without_docstrings(text, tree)
 
@@ -149,8 +149,9 @@ def install_model(workspace: Workspace) -> Path:
     with resources.as_file(packaged) as folder:
         if not (folder / "config.json").is_file():
             raise UserError(
-                f"The demo's base model is missing from this installation ({folder}): "
-                "install CPT Studio again, or make the model with scripts/make_demo_model.py."
+                f"The demo's base model is missing from this installation ({folder}). "
+                "Reinstall CPT Studio, or build the model with "
+                "scripts/make_demo_model.py."
             )
         shutil.copytree(folder, staged)
     durable.commit_directory(staged, target)
@@ -186,7 +187,7 @@ def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
 
 
 def build_settings() -> BuildSettings:
-    """How the demo's corpora are built: more is held out of these small ones than usual."""
+    """Return how the demo's corpora are built: more is held out of these small ones than usual."""
     return BuildSettings(validation=HELD_OUT, test=HELD_OUT)
 
 
@@ -196,7 +197,7 @@ def _summary(corpus: Corpus) -> str:
     size = report.text_bytes["train"] / 1e6
     return (
         f"corpus {corpus.name}: {trained:,} documents, {size:.1f} MB to train on, "
-        f"{held_out:,} held out for validation"
+        f"{held_out:,} in the validation split"
     )
 
 

@@ -1,4 +1,4 @@
-"""What MLX, Metal, CUDA and the system say when memory or a command's time on the device ran out.
+"""Messages of MLX, Metal, CUDA and the system when memory or time on the device runs out.
 
 Looked up in MLX's source (ml-explore/mlx, v0.32.1-26-g846d17622). Newer versions keep what a
 command buffer fails with and raise it as a RuntimeError where the main thread waits for it
@@ -40,7 +40,7 @@ class Sign:
 
 
 _GPU_FULL: Final = "The GPU ran out of memory"
-_WATCHDOG: Final = "The system's watchdog ended a computation that held the GPU for too long"
+_WATCHDOG: Final = "The system's watchdog stopped a computation that kept the GPU busy for too long"
 SIGNS: Final = (
     # mlx/backend/metal/device.cpp: "[METAL] Command buffer execution failed: {}." with Metal's
     # words: "Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)"
@@ -55,7 +55,7 @@ SIGNS: Final = (
     Sign(
         "maximum allowed buffer size",
         "memory",
-        "An array was larger than the largest that the GPU allows",
+        "An array was larger than the GPU allows",
     ),
     # The same: "[metal::malloc] Resource limit (499000) exceeded."
     Sign("[metal::malloc] resource limit", "memory", "There were more arrays than the GPU allows"),
@@ -113,7 +113,7 @@ def sign_of_signal(number: int, kills: dict[str, int], log: Path, log_from: int)
     return Sign(
         "",
         "outside",
-        "The run was ended from outside. Usually the system did that because memory ran out",
+        "The run was ended from outside, usually because memory ran out",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run's evaluations found of each document: document_sums.jsonl, one line an evaluation.
+"""A run's evaluations by document: document_sums.jsonl, one line per evaluation.
 
     {"time", "session", "step", "domain": bits per byte or null,
      "corpora": {name: {"role", "documents": [...], "bytes": [...], "nats": [...]}}}
@@ -30,7 +30,7 @@ ROLES: Final = ("domain", "general")
 
 @dataclass(frozen=True)
 class CorpusSums:
-    """What an evaluation found of one corpus.
+    """One evaluation's sums for one corpus.
 
     Attributes:
         role: "domain"; all others are general text.
@@ -45,7 +45,7 @@ class CorpusSums:
     bytes: Numbers
 
     def same_text(self, other: CorpusSums) -> bool:
-        """Whether the same sections were measured, as far as their places and sizes tell."""
+        """Return whether the same sections were measured, as far as their places and sizes tell."""
         return np.array_equal(self.documents, other.documents) and np.array_equal(
             self.bytes, other.bytes
         )

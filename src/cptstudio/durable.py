@@ -68,17 +68,17 @@ def flush_directory(path: Path) -> None:
 
 
 def staging_path(target: Path) -> Path:
-    """A new name beside `target`, on the same file system, that marks it as unfinished."""
+    """Return a new name beside `target`, on the same file system, that marks it as unfinished."""
     return target.with_name(f".{target.name}{_STAGING_MARK}{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def is_staging_name(name: str) -> bool:
-    """Whether a name was made by `staging_path`, so what it names may be swept away."""
+    """Return whether a name was made by `staging_path`, so what it names may be swept away."""
     return name.startswith(".") and _STAGING_MARK in name
 
 
 def staging_pid(name: str) -> int | None:
-    """The process that a name of `staging_path` was made by; None where it does not tell."""
+    """Return the process that a name of `staging_path` was made by; None where it does not tell."""
     pid = name.rpartition(_STAGING_MARK)[2].partition("-")[0]
     return int(pid) if is_staging_name(name) and pid.isdecimal() else None
 
@@ -375,7 +375,7 @@ def read_json(path: Path, limit: int = JSON_SIZE_LIMIT) -> Any:
 
 
 def free_space(path: Path) -> int:
-    """Bytes that are free on the disk of a path, which need not be there yet."""
+    """Return the bytes that are free on the disk of a path, which need not be there yet."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free

@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 _REFUSALS: Final = {
-    errno.ENOSPC: "The disk is full{place}. Make room, then try again.",
-    errno.EDQUOT: "Your share of the disk (quota) is used up{place}. Make room, then try again.",
+    errno.ENOSPC: "The disk is full{place}. Free some space and try again.",
+    errno.EDQUOT: "Your disk quota is used up{place}. Free some space and try again.",
     errno.EROFS: "The disk is read-only{place}. Make it writable, or choose another folder.",
-    errno.EIO: "The disk reports an error{place}. Check the disk, then try again.",
+    errno.EIO: "Disk error{place}. Check the disk and try again.",
     errno.EMFILE: "CPT Studio has reached its limit of open files. Close some pages or runs, or "
-    "raise the limit (`ulimit -n`), then try again.",
-    errno.ENFILE: "This machine has reached its limit of open files. Close other programs, then "
-    "try again.",
+    "raise the limit (`ulimit -n`), and try again.",
+    errno.ENFILE: "This machine has reached its limit of open files. Close other programs and try "
+    "again.",
 }
 _NO_MORE_FILES: Final = (
-    "The disk takes no more files{place}: its inodes are used up, though there is space. Delete "
-    "some files, then try again."
+    "The disk can't hold more files{place}: it has free space, but no free inodes. "
+    "Delete some files and try again."
 )
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, with the field it is about.
+    """A problem, with the field it is about.
 
     Attributes:
         sentence: what is wrong and what to do. Shown at the field it needs no field's name.
@@ -46,12 +46,12 @@ class Finding:
 
     @classmethod
     def of(cls, error: UserError, field: str) -> Finding:
-        """What an error says, as a finding about a field."""
+        """Return an error as a finding about a field."""
         return cls(str(error), field)
 
 
 class UserError(Exception):
-    """Something the user can put right: what happened, with which value, and what to do.
+    """An error that the user can fix: what happened, with which value, and what to do.
 
     The roof (the command line, the web API) prints it without a stack trace. Everything
     else that is raised is a fault of ours and keeps its trace in the log.
@@ -114,7 +114,7 @@ class MachineError(UserError):
 
 
 def machine_error(error: BaseException) -> MachineError | None:
-    """What an OSError means that any write may meet; None for every other error."""
+    """Return the meaning of an OSError that any write may meet; None for every other error."""
     if not isinstance(error, OSError) or error.errno not in _REFUSALS:
         return None
     name = _file_of(error)
@@ -131,8 +131,8 @@ def refusal_of(error: BaseException) -> MachineError | None:
     refused = machine_error(error)
     if refused is None and isinstance(error, PermissionError):
         return MachineError(
-            f"Permission denied for {_file_of(error) or 'a file'}. Change its permissions or its "
-            "owner, or choose another folder."
+            f"Permission denied for {_file_of(error) or 'a file'}. Change its permissions "
+            "or owner, or choose another folder."
         )
     return refused
 

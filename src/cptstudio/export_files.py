@@ -29,7 +29,7 @@ class _Stored(BaseModel):
 
 
 class ExportSource(_Stored):
-    """What an export was made from.
+    """The source of an export.
 
     Attributes:
         reference: what names it, such as "first@step-00000200".

@@ -1,4 +1,4 @@
-"""What is asked of a folder time and again, answered once while its files stay as they are.
+"""Repeated questions about a folder, answered once while its files stay the same.
 
 A plan asks such things at every keystroke, and each costs a process of its own that loads large
 libraries. One folder is asked one thing once at a time, and no folder waits for another.
@@ -24,7 +24,7 @@ _Answer = TypeVar("_Answer")
 
 
 class _Question(Generic[_Answer]):
-    """What was asked of one folder, and its answer as soon as there is one.
+    """A question about one folder, and its answer as soon as there is one.
 
     Attributes:
         signature: the files that it is of.
@@ -116,5 +116,5 @@ def _check_room(question: _Question[_Answer], what: str) -> None:
         seconds = time.monotonic() - question.began
         name = what[0].upper() + what[1:]
         raise UserError(
-            f"{name} is still being read, for {seconds:.0f} s now: try again in a moment."
+            f"{name} is still being read ({seconds:.0f} s so far). Try again in a moment."
         )

@@ -75,7 +75,7 @@ class Difference:
 
     @property
     def sure(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Return whether the interval leaves out zero."""
         return self.claim not in ("unsure", "too little")
 
 
@@ -163,7 +163,7 @@ def _interval(
 
 
 def blocks_of(documents: Numbers, utf8_bytes: Numbers) -> Numbers:
-    """Number the blocks that sections are drawn in: [sections], rising from 0.
+    """Return the number the blocks that sections are drawn in: [sections], rising from 0.
 
     A document is one block, or, where it holds too much of the text, several of about equal size.
     """

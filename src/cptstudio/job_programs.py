@@ -88,7 +88,7 @@ class Answer:
 
 
 class TellsProgress(Protocol):
-    """What a piece of work needs of an `Answer`, so that it can be done without a job, too."""
+    """The part of an `Answer` that a piece of work needs, so that it can run without a job, too."""
 
     def progress(self, *, final: bool = False, **facts: Any) -> None:
         """See `Answer.progress`."""
@@ -185,15 +185,15 @@ def _sentence_of(error: Exception) -> str:
     sign = sign_of(error)
     if sign is not None:
         words = str(error).strip().splitlines()
-        said = f" It said: {words[0][:300]}" if words else ""
-        return f"{sign.says}. End other programs, or give it less at a time.{said}"
+        said = f" Details: {words[0][:300]}" if words else ""
+        return f"{sign.says}. Close other programs, or process less at a time.{said}"
     refused = machine_error(error)
     if refused is not None:
         return refused.message
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
     traceback.print_exc()
-    return f"It ended with an error that it should not have: {type(error).__name__}: {error}"
+    return f"Internal error: {type(error).__name__}: {error}"
 
 
 def _read_request() -> tuple[dict[str, Any], bool]:

@@ -66,7 +66,7 @@ class JsonLinesWriter:
 
 @dataclass(frozen=True)
 class JsonLines:
-    """What was read from a file of JSON lines.
+    """The content of a JSON lines file.
 
     Attributes:
         records: the objects of the complete, valid lines, in file order.
@@ -132,7 +132,7 @@ def read_json_lines(path: Path, offset: int = 0) -> JsonLines:
 
 
 def damaged_json_lines(path: Path) -> list[tuple[int, str]]:
-    """The one-based numbers of the lines that hold no JSON object, each with the reason.
+    """Return the one-based numbers of the lines that hold no JSON object, each with the reason.
 
     The others are not kept, so a file of any length can be looked through.
 

@@ -1,4 +1,4 @@
-"""All that is done otherwise on macOS, with its reason, in one place.
+"""Everything that differs on macOS, with its reason, in one place.
 
 Nothing here can be run on another system. So each part asks the system through something that a
 test can take the place of.
@@ -51,7 +51,7 @@ def flush_to_disk(descriptor: int) -> bool:
 
 
 def has_metal() -> bool:
-    """Whether MLX computes on the GPU: it does on Apple silicon."""
+    """Return whether MLX computes on the GPU: it does on Apple silicon."""
     return platform.machine() == "arm64"
 
 
@@ -72,7 +72,7 @@ def processor_name() -> str:
 
 
 def boot_id() -> str:
-    """A text that each boot has for itself; empty where the system does not tell."""
+    """Return a text that each boot has for itself; empty where the system does not tell."""
     return _sysctl("kern.bootsessionuuid")
 
 

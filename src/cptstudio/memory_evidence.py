@@ -1,4 +1,4 @@
-"""What the system says about processes killed for want of memory.
+"""The system's evidence of processes killed for lack of memory.
 
 Linux counts such kills: per cgroup (version 2: memory.events, version 1: memory.oom_control)
 and for the whole machine (/proc/vmstat). A count that rose while the trainer ran is evidence;
@@ -26,7 +26,7 @@ def kill_counts() -> dict[str, int]:
 
 
 def rises(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    """How much each count rose."""
+    """Return how much each count rose."""
     return {name: after[name] - count for name, count in before.items() if name in after}
 
 

@@ -38,7 +38,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Metric:
-    """What a number is and how it is shown.
+    """A metric, and how it is shown.
 
     Attributes:
         name: of its field in a row, in exports and in the API.

@@ -96,6 +96,6 @@ def _largest(section: Mapping[str, Any], names: tuple[str, ...]) -> int:
 def _refusal(where: object, name: str, value: float, bound: int) -> UserError:
     shown = f"{value:,}" if isinstance(value, int) and value < 10**18 else f"{value:.3g}"
     return UserError(
-        f"{where}: {name} is {shown}, and {bound:,} is the most that a model may have. The file is "
-        "damaged or malicious: download the model again."
+        f"{where}: {name} is {shown}, more than any model has ({bound:,}). The file is "
+        "damaged or malicious. Download the model again."
     )

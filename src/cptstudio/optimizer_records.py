@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 @dataclass(frozen=True)
 class OptimizerRecord:
-    """What is to be known of an optimizer without running it.
+    """The facts about an optimizer that are needed without running it.
 
     Attributes:
         title: its name as papers write it.

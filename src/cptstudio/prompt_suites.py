@@ -30,7 +30,7 @@ class Suite(Asked):
 
 
 def suite_names(workspace: Workspace) -> list[str]:
-    """Names of the suites that are there, sorted."""
+    """Return the names of the suites that are there, sorted."""
     try:
         entries = sorted((workspace.root / _FOLDER).iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -43,7 +43,7 @@ def suite_names(workspace: Workspace) -> list[str]:
 
 
 def read_suite(workspace: Workspace, name: str) -> Suite:
-    """A suite by its name.
+    """Return a suite by its name.
 
     Raises:
         UserError: there is none, or its file cannot be used.
@@ -68,7 +68,7 @@ def write_suite(workspace: Workspace, name: str, suite: Suite) -> Path:
 
 
 def suite_file(workspace: Workspace, name: str) -> Path:
-    """The file of a suite by its name."""
+    """Return the file of a suite by its name."""
     return _path(workspace, name)
 
 

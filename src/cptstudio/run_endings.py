@@ -26,7 +26,7 @@ def ending_of(result: RunResult, stopped: str) -> str:
 
 def completed(steps: int, skipped: int) -> str:
     """Return the sentence of a run that did all its steps."""
-    left_out = f"; {skipped:,} of them were skipped" if skipped else ""
+    left_out = f"; {skipped:,} of them skipped" if skipped else ""
     return f"Completed {steps:,} step{'s' if steps != 1 else ''}{left_out}."
 
 

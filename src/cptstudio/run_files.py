@@ -192,7 +192,7 @@ class RunResult(Record):
 
 
 def checkpoint_name(step: int) -> str:
-    """Folder name of the checkpoint after `step` updates."""
+    """Return the folder name of the checkpoint after `step` updates."""
     return f"step-{step:08d}"
 
 
@@ -212,7 +212,7 @@ def checkpoints_of(run_directory: Path) -> list[Path]:
 
 
 def incomplete_checkpoints(run_directory: Path) -> list[Path]:
-    """Checkpoints that lack their manifest, oldest first.
+    """Return the checkpoints that lack their manifest, oldest first.
 
     The trainer never leaves one: it writes the manifest first and gives the folder its name
     then. So something has happened to it, such as a copy that was cut off.
@@ -239,10 +239,10 @@ def newer_incomplete(run_directory: Path) -> str | None:
     incomplete, complete = incomplete_checkpoints(run_directory), checkpoints_of(run_directory)
     if not incomplete or (complete and _step(complete[-1]) > _step(incomplete[-1])):
         return None
-    newest = f"{complete[-1].name} is" if complete else "there is none that is"
+    newest = f"{complete[-1].name} is" if complete else "none"
     return (
-        f"The checkpoint {incomplete[-1].name} is damaged: its {MANIFEST} is missing. The newest "
-        f"one that is whole: {newest}."
+        f"The checkpoint {incomplete[-1].name} is damaged: its {MANIFEST} is missing. "
+        f"Newest intact checkpoint: {newest}."
     )
 
 
@@ -264,7 +264,7 @@ def read_record(path: Path, record: type[_Stored]) -> _Stored:
 
 
 def read_config(run_directory: Path) -> RunConfig:
-    """The run's configuration.
+    """Return the run's configuration.
 
     Raises:
         UserError: no configuration is there, or it cannot be used; each problem is named.
@@ -273,11 +273,11 @@ def read_config(run_directory: Path) -> RunConfig:
     try:
         return read_record(path, RunConfig)
     except FileNotFoundError:
-        raise UserError(f"{run_directory} is no run: it holds no {CONFIG}.") from None
+        raise UserError(f"{run_directory} is not a run: it has no {CONFIG}.") from None
 
 
 def read_manifest(checkpoint: Path) -> CheckpointManifest:
-    """A checkpoint's manifest; a missing one means the checkpoint is not complete."""
+    """Return a checkpoint's manifest; a missing one means the checkpoint is not complete."""
     try:
         return read_record(checkpoint / MANIFEST, CheckpointManifest)
     except FileNotFoundError:
@@ -330,13 +330,14 @@ def verify_checkpoint(
             ) from None
         if not intact:
             raise UserError(
-                f"The checkpoint {checkpoint.name} is damaged: {name} is not what was written."
+                f"The checkpoint {checkpoint.name} is damaged: {name} has changed since "
+                "it was written."
             )
     return manifest
 
 
 def read_result(run_directory: Path) -> RunResult | None:
-    """What the trainer said last, or None while it runs or when it could not say."""
+    """Return the trainer's result; None while it runs, or if it could not record one."""
     try:
         return read_record(run_directory / RESULT, RunResult)
     except FileNotFoundError:
@@ -364,5 +365,5 @@ def reserve(run_directory: Path, config: RunConfig) -> None:
         durable.flush_directory(run_directory.parent)
     except OSError as error:
         shutil.rmtree(staged, ignore_errors=True)
-        said = f"{run_directory} cannot be created: {error.strerror}."
+        said = f"Could not create {run_directory}: {error.strerror}."
         raise machine_error(error) or UserError(said) from None

@@ -1,4 +1,4 @@
-"""What a trainer does at this moment, and how far it is with it.
+"""A trainer's current phase and its progress.
 
 It is told in two files of the run directory. phase.json is replaced when a phase begins and, at
 most once a second, while it goes on; phases.jsonl gets a line for each phase that begins, so that

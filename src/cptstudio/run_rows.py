@@ -32,7 +32,7 @@ _Item = TypeVar("_Item")
 
 
 def is_row(value: Any) -> TypeGuard[Row]:
-    """Whether a value is a row: an object with a whole `seq` and a `kind`."""
+    """Return whether a value is a row: an object with a whole `seq` and a `kind`."""
     if not isinstance(value, dict):
         return False
     seq = integer(value.get("seq"))
@@ -40,14 +40,14 @@ def is_row(value: Any) -> TypeGuard[Row]:
 
 
 def finite(value: Any) -> float | None:
-    """A finite number, or None."""
+    """Return a finite number, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
 
 
 def whole(value: Any) -> int | None:
-    """A whole number, or None."""
+    """Return a whole number, or None."""
     number = finite(value)
     return int(number) if number is not None and abs(number) < 2**63 else None
 
@@ -64,7 +64,7 @@ def row_of_line(line: bytes) -> Row | None:
 
 
 def resumed_after(row: Row) -> int | None:
-    """The position that a row goes back to, or None when it is no resume row."""
+    """Return the position that a row goes back to, or None when it is no resume row."""
     after = integer(row.get("after_seq"))
     if row["kind"] != RESUME or after is None:
         return None
@@ -158,7 +158,7 @@ def offset_after(run_directory: Path, seq: int) -> int:
 
 
 class CurrentNotes:
-    """What a run's sessions noted (events, samples), without what a resume superseded.
+    """The notes of a run's sessions (events, samples), without those that a resume superseded.
 
     A note of a session holds until a later session resumes from a step before the note's.
     """

@@ -1,4 +1,4 @@
-"""What the machine did while a run was trained: system.jsonl of its directory.
+"""The machine's load while a run was trained: system.jsonl of its directory.
 
 A sample is taken every two seconds at first. Where there are more than `MOST_SAMPLES` every second
 one is dropped, and from then on they are taken half as often: the file has a bounded size, however
@@ -30,7 +30,7 @@ second written to all disks."""
 
 @dataclass
 class SystemSamples:
-    """What system.jsonl holds.
+    """The content of system.jsonl.
 
     Attributes:
         sessions: a record for each trainer process, in order: `session`, `time`, `run_seconds`,

@@ -1,4 +1,4 @@
-"""What a session of a run may do otherwise than its config.json says: a closed list of settings.
+"""The settings that a session of a run may change against its config.json: a closed list.
 
 A run is trained in sessions, one for each start and resume. config.json stays what it is. What a
 session was told otherwise stands in its `started` or `resumed` event, and holds for the sessions
@@ -44,7 +44,7 @@ _SEARCH_BYTES: Final = 64 * 1024 * 1024
 
 
 class SessionSettings(Settings):
-    """What a session is told; what is None is as in config.json, or in the session before."""
+    """A session's settings; None means as in config.json, or as in the session before."""
 
     length: TypedLength | None = described(
         None, "Training length", "Total length, including the steps done so far."
@@ -60,7 +60,7 @@ class SessionSettings(Settings):
     )
 
     def told(self) -> dict[str, Any]:
-        """What it says, as an event holds it."""
+        """Return the settings as an event stores them."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def flags(self) -> list[str]:
@@ -76,7 +76,7 @@ class SessionSettings(Settings):
 
 
 def setting_of(name: str) -> str:
-    """Dotted name of the setting that one of these overrides."""
+    """Return the dotted name of the setting that one of these overrides."""
     return ".".join(_SETTINGS.get(name, (name,)))
 
 
@@ -92,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def given_by(options: argparse.Namespace) -> SessionSettings:
-    """What was given to such a parser.
+    """Return the settings given to such a parser.
 
     Raises:
         UserError: it cannot be used.
@@ -114,7 +114,7 @@ def parse_session(values: Mapping[str, Any]) -> SessionSettings:
 
 
 def told_last(run_directory: Path, session: int | None = None) -> SessionSettings:
-    """What the last session of a run was told; nothing where there was none.
+    """Return the settings of a run's last session; empty if there was none.
 
     Args:
         session: look for this one, or the last one before it.
@@ -132,7 +132,7 @@ def told_last(run_directory: Path, session: int | None = None) -> SessionSetting
 def for_session(
     config: RunConfig, before: SessionSettings, given: SessionSettings
 ) -> SessionSettings:
-    """What a session is told by what was given to it and what the one before was told.
+    """Return a session's settings from the given ones and those of the session before.
 
     What is as in config.json is left out. Micro-batches are those of the one that was given.
 
@@ -150,7 +150,7 @@ def for_session(
 
 
 def in_session(config: RunConfig, session: SessionSettings) -> RunConfig:
-    """The configuration as a session computes it; `for_session` made what it is told."""
+    """Return the configuration as a session computes it; `for_session` made what it is told."""
     changed: dict[str, Any] = {}
     for name in SessionSettings.model_fields:
         value = getattr(session, name)

@@ -58,7 +58,7 @@ _ELSEWHERE = {"model.path", "data.corpora"}
 
 
 def flag_of(dotted: str) -> str:
-    """The flag of a setting: a short one where most runs touch it."""
+    """Return the flag of a setting: a short one where most runs touch it."""
     return SHORT_NAMES.get(dotted, f"--{dotted.replace('_', '-')}")
 
 
@@ -70,7 +70,7 @@ def dotted_of(name: str) -> str:
 
 
 def option_name(given: str) -> str:
-    """The name that an option has, for the one that was given, both without hyphens before.
+    """Return the name that an option has, for the one that was given, both without hyphens before.
 
     A setting is known by its dotted name, as configuration files have it, beside its short flag.
     """
@@ -104,7 +104,7 @@ def value_of(settings: Settings, dotted: str) -> Any:
 def leaves(
     group: type[Settings] = TrainingSettings, prefix: str = ""
 ) -> Iterator[tuple[str, FieldInfo]]:
-    """Dotted names and fields of all single settings, in the tree's order.
+    """Yield the dotted names and fields of all single settings, in the tree's order.
 
     The model and the mixture are left out: `--model` and `MIXTURE_FLAGS` name them.
     """

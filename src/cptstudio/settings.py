@@ -84,7 +84,7 @@ class CorpusUse(Settings):
 
 
 class DataSettings(Settings):
-    """What is trained on, and how documents become training sequences."""
+    """The training data, and how documents become training sequences."""
 
     former_names = {"context_length": "sequence_length"}
 
@@ -394,7 +394,7 @@ class CheckpointSettings(Settings):
 
 
 class GuardSettings(Settings):
-    """What is done about steps that would harm the model."""
+    """Protection against steps that would harm the model."""
 
     skip_spikes: bool = described(
         True,

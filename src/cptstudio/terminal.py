@@ -1,4 +1,4 @@
-"""What is printed: no terminal is too plain for it, and no name can command a terminal.
+"""Output that works on any terminal, and in which no name can command a terminal.
 
 Names of files, folders and models are others' text. Printed raw, an ESC in one of them moves the
 cursor, hides lines or sets the title (ECMA-48), and a letter that the terminal's encoding lacks
@@ -22,7 +22,7 @@ CONTROL = re.compile(
 
 
 def visible(text: str) -> str:
-    r"""The text with everything that would command a terminal written out, such as \x1b."""
+    r"""Return the text with everything that would command a terminal written out, such as \x1b."""
     return CONTROL.sub(_written_out, text)
 
 
@@ -62,7 +62,7 @@ def let_go(stream: TextIO) -> None:
 
 
 def shows_blocks(stream: TextIO) -> bool:
-    """Whether a stream takes signs such as block elements."""
+    """Return whether a stream takes signs such as block elements."""
     return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
 
 

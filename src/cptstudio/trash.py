@@ -42,12 +42,12 @@ class NotInTrashError(UserError):
 
 
 class TakenNameError(UserError):
-    """Something else has the name by now."""
+    """Another thing has the name by now."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """Something that was deleted.
+    """A deleted thing.
 
     Attributes:
         kind: what it is, such as "run".
@@ -140,7 +140,7 @@ class Trash:
                 raise
             for path in there:
                 _remove(_moved_aside(path))
-            _logger.info("%s %s: deleted for good, since the disk is full", kind, name)
+            _logger.info("%s %s: permanently deleted because the disk is full", kind, name)
             return None
         self._move_away(thing)
         with self._changed:
@@ -159,7 +159,7 @@ class Trash:
         with self._changed:
             found = self._things.get(id)
             if found is None:
-                raise NotInTrashError("This was deleted for good, or was put back already.")
+                raise NotInTrashError("This was permanently deleted, or already restored.")
             thing = found[0]
             self._check_free(thing)
             self._rename_note(id, _KEPT, _MOVING)
@@ -171,11 +171,11 @@ class Trash:
             del self._things[id]
             self._sizes.pop(id, None)
             self._finish(thing)
-        _logger.info("%s %s: put back", thing.kind, thing.name)
+        _logger.info("%s %s: restored", thing.kind, thing.name)
         return thing
 
     def things(self) -> list[tuple[Thing, float]]:
-        """What can be put back, the newest first, and for how many seconds."""
+        """Return the things that can be restored, newest first, and for how many seconds."""
         now = time.monotonic()
         with self._changed:
             found = [(thing, max(0.0, due - now)) for thing, due in self._things.values()]
@@ -221,7 +221,7 @@ class Trash:
                     self._check_free(thing, but_moved=True)
                     self._move_back(thing)
                     self._finish(thing)
-                    _logger.info("%s %s: put back after a crash", thing.kind, thing.name)
+                    _logger.info("%s %s: restored after a crash", thing.kind, thing.name)
                 else:
                     with self._changed:
                         self._leaving[id] = thing
@@ -267,11 +267,11 @@ class Trash:
             left = [a for _, a in thing.moves if os.path.lexists(self._workspace.root / a)]
             if left:
                 _logger.warning(
-                    "%s %s: some files cannot be deleted: %s", thing.kind, thing.name, left
+                    "%s %s: could not delete some files: %s", thing.kind, thing.name, left
                 )
             else:
                 self._note(thing.id, _KEPT).unlink(missing_ok=True)
-                _logger.info("%s %s: deleted for good", thing.kind, thing.name)
+                _logger.info("%s %s: permanently deleted", thing.kind, thing.name)
             with self._changed:
                 self._leaving.pop(thing.id, None)
                 self._sizes.pop(thing.id, None)
@@ -311,8 +311,8 @@ class Trash:
                 continue
             if os.path.lexists(root / origin):
                 raise TakenNameError(
-                    f"There is another {thing.kind} {thing.name!r} now. Rename or delete that one "
-                    "to undo."
+                    f"There is now another {thing.kind} {thing.name!r}. Rename or delete "
+                    "it to undo."
                 )
             check_new_name(root / origin, thing.kind)
 

@@ -37,7 +37,7 @@ class AmbiguousNumberError(UnreadableNumberError):
 def read_number(
     text: str, *, whole: bool = False, unit: str = "", suffixes: bool = False
 ) -> float | None:
-    """The number that a text stands for; None where it holds nothing.
+    """Return the number that a text stands for; None where it holds nothing.
 
     Args:
         text: as typed: "0.001", "0,001", "1e-4", "5%", "1_000", "1 000,5".

@@ -1,4 +1,4 @@
-"""What is wrong with given values, in sentences: the one place that reads pydantic's findings.
+"""Problems with given values, as sentences: the one place that reads pydantic's errors.
 
 Nothing of what pydantic says reaches a user: each kind of error has a sentence here, made from
 the field's title, bounds and choices, and a kind that is new to us has a plain one.
@@ -30,7 +30,7 @@ _OWN = "finding"
 
 
 def wrong(sentence: str, at: str = "") -> PydanticCustomError:
-    """What a validator raises: a sentence for the user.
+    """Return the error for a validator to raise: a sentence for the user.
 
     Args:
         sentence: what is wrong and what to do.
@@ -40,7 +40,7 @@ def wrong(sentence: str, at: str = "") -> PydanticCustomError:
 
 
 def typed_value(model: type[BaseModel], name: str | None, value: Any) -> Any:
-    """A field's value with typed numbers read, for models' validators before pydantic's own.
+    """Return a field's value with typed numbers read, for models' validators before pydantic's own.
 
     A yes or no is no number, though pydantic would take it for 1 or 0.
 
@@ -123,7 +123,7 @@ _Checked = TypeVar("_Checked", bound=BaseModel)
 
 
 def checked(model: type[_Checked], **values: Any) -> _Checked:
-    """A model of these values, as commands make them of their options.
+    """Return a model of these values, as commands make them of their options.
 
     Raises:
         UserError: with all findings.
@@ -135,7 +135,7 @@ def checked(model: type[_Checked], **values: Any) -> _Checked:
 
 
 def findings_of(error: ValidationError, model: type[BaseModel]) -> list[Finding]:
-    """All findings of a failed validation, each with the field it is about.
+    """Return all findings of a failed validation, each with the field it is about.
 
     Args:
         model: the model that was validated, whose titles and bounds the sentences use.
@@ -153,7 +153,7 @@ def findings_of(error: ValidationError, model: type[BaseModel]) -> list[Finding]
 
 
 def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """The same as sentences that name their fields."""
+    """Return the same as sentences that name their fields."""
     return [str(finding) for finding in findings_of(error, model)]
 
 
@@ -169,7 +169,7 @@ def _finding(detail: ErrorDetails, model: type[BaseModel]) -> Finding:
 
 
 def title_of(model: type[BaseModel], dotted: str) -> str:
-    """The title of a field, or its name where there is no such field."""
+    """Return the title of a field, or its name where there is no such field."""
     return ", ".join(_walk(model, dotted.split("."))[1]) or dotted
 
 
@@ -302,7 +302,7 @@ def limits_of(field: FieldInfo) -> dict[str, Any]:
 
 
 def number_wanted(field: FieldInfo | None, *, whole: bool) -> str:
-    """What a field of numbers takes, as a sentence."""
+    """Return the values that a field of numbers takes, as a sentence."""
     if field is not None:
         whole = _inner_type(field.annotation) is int
     words = "Enter a whole number" if whole else "Enter a number"
@@ -322,7 +322,7 @@ def _group_wanted(place: Sequence[str | int], field: FieldInfo | None) -> str:
 
 
 def plain(value: Any) -> str:
-    """A bound as people write it: 65,536 and 0.01."""
+    """Return a bound as people write it: 65,536 and 0.01."""
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""What a run's evaluations say, in a sentence or two: did it learn, did it forget, how sure is it.
+"""A run's verdict in a sentence or two: did it learn, did it forget, how certain is it.
 
 A verdict is made of what evaluations measured and of nothing else. Each change has the 95 %
 interval that its row tells, and what may be claimed of it is one rule for all that compares
@@ -27,7 +27,7 @@ Tone = Literal["good", "warn", "bad", "neutral"]
 
 
 class VerdictPart(LateModel, frozen=True):
-    """One thing that a verdict says.
+    """A part of a verdict.
 
     Attributes:
         text: a sentence.
@@ -41,7 +41,7 @@ class VerdictPart(LateModel, frozen=True):
 
 
 class Verdict(LateModel, frozen=True):
-    """What a run's evaluations say.
+    """A run's verdict, from its evaluations.
 
     Attributes:
         text: all of it.

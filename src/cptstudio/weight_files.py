@@ -56,7 +56,7 @@ def check_present(path: Path, what: str = "base model") -> None:
 
 
 def weight_files(path: Path) -> list[Path]:
-    """The weight files of a model folder that mlx-lm reads, sorted by name.
+    """Return the weight files of a model folder that mlx-lm reads, sorted by name.
 
     Raises:
         UserError: there are none; the message says what is there instead.
@@ -67,15 +67,17 @@ def weight_files(path: Path) -> list[Path]:
     check_present(path)
     if list(path.glob("*.bin")) or list(path.glob("*.pt")) or list(path.glob("*.pth")):
         raise UserError(
-            f"{path} holds its weights as pickle files only (*.bin), which can run any code when "
-            "they are loaded. Use a version of the model with .safetensors files."
+            f"{path} has only pickle weights (*.bin), which can run any code when loaded. "
+            "Use a version of the model with .safetensors files."
         )
     if list(path.glob("*.gguf")):
         raise UserError(
-            f"{path} holds a GGUF file, which cannot be trained. Use the original model with "
-            ".safetensors files."
+            f"{path} contains a GGUF file, which cannot be trained. Use the original "
+            "model with .safetensors files."
         )
-    raise UserError(f"{path} has no weights (model*.safetensors). Is the download complete?")
+    raise UserError(
+        f"{path} has no weights (model*.safetensors). Check that the download is complete."
+    )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -91,8 +93,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     missing = sorted(_indexed_files(path) - {file.name for file in files})
     if missing and all((path / name).exists() for name in missing):
         raise UserError(
-            f"{path} keeps weights in {missing[0]}, and mlx-lm reads only files that are called "
-            "model*.safetensors. Use a version of the model whose files are called so."
+            f"{path} has weights in {missing[0]}, but mlx-lm reads only files named "
+            "model*.safetensors. Use a version of the model with such names."
         )
     if missing:
         raise UserError(
@@ -112,7 +114,7 @@ def _indexed_files(path: Path) -> set[str]:
 
 
 def read_header(file: Path) -> dict[str, Tensor]:
-    """The header of one safetensors file, checked against the file's size.
+    """Return the header of one safetensors file, checked against the file's size.
 
     The format: 8 bytes with the header's length (little endian), the header as JSON, then the
     data (github.com/huggingface/safetensors#format).
@@ -123,14 +125,14 @@ def read_header(file: Path) -> dict[str, Tensor]:
     with open_regular_file(real_path(file)) as stream:
         start = stream.read(8)
         if len(start) < 8:
-            raise UnusableFileError(file, "is cut off. Download the model again.")
+            raise UnusableFileError(file, "is truncated. Download the model again.")
         (length,) = struct.unpack("<Q", start)
         if length > HEADER_SIZE_LIMIT:
             raise UnusableFileError(file, "is not a safetensors file.")
         header = stream.read(length)
         size = stream.seek(0, 2)
     if len(header) < length:
-        raise UnusableFileError(file, "is cut off inside its header. Download the model again.")
+        raise UnusableFileError(file, "is truncated in its header. Download the model again.")
     try:
         return _parse_header(parse_foreign_json(header), file, size, 8 + length)
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -148,7 +150,7 @@ def _parse_header(header: Any, file: Path, size: int, data: int) -> dict[str, Te
         if end > size - data:
             raise UnusableFileError(
                 file,
-                f"is cut off: it should be at least {end - size + data:,} bytes longer. "
+                f"is truncated: at least {end - size + data:,} bytes are missing. "
                 "Download the model again.",
             )
         shape = tuple(int(size) for size in entry["shape"])

@@ -41,8 +41,8 @@ def check_name(name: str, what: str) -> str:
     """
     if NAME_PATTERN.fullmatch(name) is None:
         raise UserError(
-            f"{name!r} cannot name a {what}: use 1 to 64 letters, digits, dots, underscores "
-            "or hyphens, starting with a letter or digit."
+            f"{name!r} is not a valid {what} name. Use 1 to 64 letters, digits, dots, "
+            "underscores or hyphens, starting with a letter or digit."
         )
     return name
 
@@ -58,8 +58,8 @@ def check_format(root: Path) -> int:
     if not path.parent.is_dir():
         return 0
     advice = (
-        "It tells the workspace's format: put a copy of it back; or delete it, if no newer version "
-        "of CPT Studio was ever used here."
+        "It records the workspace format. Restore a copy of it; or delete it if no newer "
+        "version of CPT Studio was ever used here."
     )
     try:
         noted: Any = durable.read_json(path, durable.MEBIBYTE)
@@ -69,13 +69,13 @@ def check_format(root: Path) -> int:
         raise UserError(f"{error}. {advice}") from None
     found = noted.get("format") if isinstance(noted, dict) else None
     if type(found) is not int or found < 1:
-        raise UserError(f"{path}: its format is {found!r}, which is no format. {advice}")
+        raise UserError(f"{path}: {found!r} is not a valid format. {advice}")
     if found > FORMAT:
         raise UserError(
             f"The workspace {root} was written by a newer version of CPT Studio "
-            f"({noted.get('written_by')}): its format is {found}, and this version "
-            f"({__version__}) knows formats up to {FORMAT}. Nothing was changed. Update CPT "
-            "Studio, or choose another workspace."
+            f"({noted.get('written_by')}): it has format {found}, but this version "
+            f"({__version__}) supports formats up to {FORMAT}. Nothing was changed. "
+            "Update CPT Studio, or choose another workspace."
         )
     return found
 
@@ -90,14 +90,14 @@ def why_model_is_absent(folder: Path, what: str = "base model") -> str | None:
         return None
     if folder.parent.name == CHECKPOINTS:
         return (
-            f"The checkpoint {folder.name} of {folder.parent.parent.name} is no longer there: a "
-            "run in training deletes its older ones. Choose a newer one."
+            f"The checkpoint {folder.name} of {folder.parent.parent.name} no longer "
+            "exists: a run in training deletes its older ones. Choose a newer one."
         )
     if os.path.islink(folder):
-        return f"The {what} folder {folder} is a link to something that is not there."
+        return f"The {what} folder {folder} is a broken link."
     return (
-        f"The {what} folder {folder} is not there (moved or deleted?). Put it back, or "
-        "put a link to its new place there."
+        f"The {what} folder {folder} does not exist (moved or deleted?). Restore it, or "
+        "add a link to its new location."
     )
 
 
@@ -123,8 +123,8 @@ def check_new_name(path: Path, what: str) -> None:
     if path.name not in names and twin is not None:
         there = twin.removesuffix(path.suffix) if path.suffix == ".json" else twin
         raise UserError(
-            f"There is a {what} {there!r} already, which would be the same folder on a Mac: "
-            "choose a name that differs in more than upper and lower case."
+            f"There is already a {what} {there!r}, which would be the same folder on a "
+            "Mac. Choose a name that differs in more than upper and lower case."
         )
 
 
@@ -136,7 +136,7 @@ def check_new_run(directory: Path) -> None:
     """
     if os.path.lexists(directory):
         raise UserError(
-            f"There is a run {directory.name!r} already. Choose another name, or delete it first."
+            f"There is already a run {directory.name!r}. Choose another name, or delete it first."
         )
     check_new_name(directory, "run")
 
@@ -177,7 +177,7 @@ class Workspace:
         self._held = self._identity()
 
     def is_present(self) -> bool:
-        """Whether the folder that was held is still at its path."""
+        """Return whether the folder that was held is still at its path."""
         present = self._held is None or self._identity() == self._held
         if not present:
             self.was_away = True
@@ -195,8 +195,8 @@ class Workspace:
     def _checked(self) -> int:
         if not self.is_present():
             raise MachineError(
-                f"The workspace {self.root} is not there any more: it was moved, renamed or "
-                "deleted. Put it back, or stop the server and start it with the new path."
+                f"The workspace {self.root} no longer exists: it was moved, renamed or "
+                "deleted. Restore it, or stop the server and start it with the new path."
             )
         return check_format(self.root)
 
@@ -233,36 +233,36 @@ class Workspace:
         return self.root / _PRIVATE
 
     def run(self, name: str) -> Path:
-        """The directory of the run with this name."""
+        """Return the directory of the run with this name."""
         return self.runs / check_name(name, "run")
 
     def corpus(self, name: str) -> Path:
-        """The directory of the corpus with this name."""
+        """Return the directory of the corpus with this name."""
         return self.corpora / check_name(name, "corpus")
 
     def base_model(self, name: str) -> Path:
-        """The directory of the local base model with this name."""
+        """Return the directory of the local base model with this name."""
         return self.base_models / check_name(name, "model")
 
     def export(self, name: str) -> Path:
-        """The directory of the export with this name."""
+        """Return the directory of the export with this name."""
         return self.exports / check_name(name, "export")
 
     def run_names(self) -> list[str]:
-        """Names of the run directories that are there, sorted."""
+        """Return the names of the run directories that are there, sorted."""
         return folder_names(self.runs)
 
     def corpus_names(self) -> list[str]:
-        """Names of the corpora that are there, sorted."""
+        """Return the names of the corpora that are there, sorted."""
         names = folder_names(self.corpora)
         return [name for name in names if not is_never_built(self.corpora / name)]
 
     def base_model_names(self) -> list[str]:
-        """Names of the local base models that are there, sorted."""
+        """Return the names of the local base models that are there, sorted."""
         return folder_names(self.base_models)
 
     def export_names(self) -> list[str]:
-        """Names of the exports that are there, sorted."""
+        """Return the names of the exports that are there, sorted."""
         return folder_names(self.exports)
 
     def make(self, folder: Path, mode: int = 0o755) -> Path:
@@ -281,7 +281,7 @@ class Workspace:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=mode)
         except OSError as error:
-            said = f"{folder} cannot be created: {error.strerror}."
+            said = f"Could not create {folder}: {error.strerror}."
             raise machine_error(error) or UserError(said) from None
         return folder
 

@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[-+0-9_:.xXoOa-fA-F]*[0-9][-+0-9_:.xXoOa-fA-F]*")
 
 
 def parse_yaml(text: str) -> Any:
-    """Plain values from YAML text.
+    """Return the plain values from YAML text.
 
     Raises:
         ValueError: it is none, or none of a user's own; with the reason and its line.
@@ -50,7 +50,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """Plain values from a YAML file.
+    """Return the plain values from a YAML file.
 
     Raises:
         UnusableFileError: it is none, or cannot be read.
@@ -64,7 +64,7 @@ def read_yaml(path: Path) -> Any:
     except UnicodeDecodeError:
         raise UnusableFileError(path, "is not UTF-8 text") from None
     except ValueError as error:
-        raise UnusableFileError(path, f"cannot be read as YAML: {error}") from None
+        raise UnusableFileError(path, f"is not valid YAML: {error}") from None
 
 
 def _check_events(text: str, loader: Any) -> None:
@@ -87,8 +87,8 @@ def _check_events(text: str, loader: Any) -> None:
                 raise ValueError(f"line {line}: a number of {len(event.value):,} characters")
             if event.implicit[0] and _OTHER_BASE.fullmatch(event.value):
                 raise ValueError(
-                    f"line {line}: YAML reads {event.value} as a number in base 8, 16 or 60; "
-                    "write it with plain digits, or in quotes as text"
+                    f"line {line}: YAML reads {event.value} as a number in base 8, 16 or "
+                    "60. Write it in plain digits, or in quotes as text"
                 )
 
 
@@ -103,7 +103,7 @@ def _check_names(node: Any) -> None:
             for key, value in node.value:
                 name = key.value if isinstance(key, yaml.ScalarNode) else None
                 if name is not None and name in seen:
-                    raise ValueError(f"line {key.start_mark.line + 1}: {name} is given twice")
+                    raise ValueError(f"line {key.start_mark.line + 1}: {name} appears twice")
                 seen.add(name)
                 nodes += [key, value]
         elif isinstance(node, yaml.SequenceNode):

@@ -109,10 +109,10 @@ def evaluation(workspace: Workspace, *names: str) -> dict[str, Any]:
 
 def test_numbers_that_overflow_are_no_scores(workspace: Workspace, worker: InferenceWorker) -> None:
     worker.load([reference(workspace, "large"), reference(workspace, "good")])
-    with pytest.raises(UserError, match=r"large computes no numbers: 1 of 1 scores"):
+    with pytest.raises(UserError, match=r"large computes NaN or infinity in 1 of 1 scores"):
         worker.result(Score(labels=("good", "large"), texts=("a",)))
     for question in (_QUESTION, _CLOZE):
-        with pytest.raises(UserError, match="large computes no numbers"):
+        with pytest.raises(UserError, match="large computes NaN"):
             ask_questions(worker, "large", [question])
     ask = Complete(
         labels=("large",),
@@ -120,13 +120,13 @@ def test_numbers_that_overflow_are_no_scores(workspace: Workspace, worker: Infer
         sampling=Sampling(max_tokens=3),
         alternatives=2,
     )
-    with pytest.raises(UserError, match=r"models/base/large computes no numbers here \(NaN\)"):
+    with pytest.raises(UserError, match=r"models/base/large computes NaN here \(NaN\)"):
         list(worker.ask(ask))
-    with pytest.raises(UserError, match="computes no numbers"):
+    with pytest.raises(UserError, match="computes NaN"):
         run_suite(worker, workspace, Suite(prompts=("a",)), [reference(workspace, "large")])
     for _ in range(2):
         # Nothing of it was kept, so it is told again.
-        with pytest.raises(UserError, match="large computes no numbers"):
+        with pytest.raises(UserError, match="large computes NaN"):
             evaluate.evaluate(evaluation(workspace, "good", "large"), Silence())
     assert ask_questions(worker, "good", [_QUESTION])["multiple_choice"]["questions"] == 1
 

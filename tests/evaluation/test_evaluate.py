@@ -126,7 +126,7 @@ def test_a_text_file_is_measured_beside_a_corpus(workspace: Path, tmp_path: Path
         (b'{"text": "a"}\n{"text": 3}\n', "line 2"),
         (b'{"text": "a"}\n{"tex\n', "line 2"),
         (b"\xff\xfe\x00", "UTF-8"),
-        (b"", "holds no text"),
+        (b"", "contains no text"),
     ],
 )
 def test_text_files_that_cannot_be(

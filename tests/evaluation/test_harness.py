@@ -141,7 +141,7 @@ def test_an_adapter_is_on_the_model_that_is_asked(workspace: Workspace, tmp_path
 
 @needs_harness
 @pytest.mark.parametrize(
-    ("task", "says"), [("no_such_task", "knows no task"), ("arc_easy", "--download")]
+    ("task", "says"), [("no_such_task", "has no task"), ("arc_easy", "--download")]
 )
 def test_what_is_not_there_is_a_sentence(workspace: Workspace, task: str, says: str) -> None:
     ended = harness(workspace, "llama", "--task", task)

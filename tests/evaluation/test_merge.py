@@ -84,10 +84,10 @@ def test_the_frontier_begins_at_the_base_and_ends_at_the_checkpoint(workspace: W
     merge(workspace, points[1:2], save=saved)
     model, tokenizer = mlx_lm.load(str(saved))
     assert mlx_lm.generate(model, tokenizer, "import", max_tokens=3)
-    with pytest.raises(UserError, match="choose another name"):
+    with pytest.raises(UserError, match="Choose another name"):
         merge(workspace, points[1:2], save=saved)
     mean = average(workspace.run("first"), 2)
     assert [part.weight for part in mean.parts] == [0.5, 0.5]
     assert merge(workspace, [mean])["points"][0]["corpora"]["words"]["bits_per_byte"] < found[0]
-    with pytest.raises(UserError, match="checkpoints, not 9"):
+    with pytest.raises(UserError, match="checkpoints, fewer than 9"):
         average(workspace.run("first"), 9)

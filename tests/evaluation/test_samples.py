@@ -84,7 +84,7 @@ def test_a_run_that_said_nothing_is_a_sentence(tmp_path: Path) -> None:
         json.dumps({"session": 0, "step": 5, "index": 0, "prompt": "a", "completion": "b"}) + "\n",
         encoding="utf-8",
     )
-    with pytest.raises(UserError, match="completed none of these prompts"):
+    with pytest.raises(UserError, match="has no samples of these prompts"):
         samples_matrix(run, ["c"])
     matrix = samples_matrix(run, ["a", "c"])
     assert matrix["models"] == ["silent at step 5"]

@@ -48,7 +48,7 @@ def test_a_suite_is_saved_listed_read_and_deleted(tmp_path: Path) -> None:
     delete_suite(workspace, "basics")
     with pytest.raises(UserError, match="no suite 'basics'"):
         read_suite(workspace, "basics")
-    with pytest.raises(UserError, match="cannot name a suite"):
+    with pytest.raises(UserError, match="is not a valid suite name"):
         write_suite(workspace, "../up", suite)
 
 
@@ -141,14 +141,14 @@ def test_choices_are_scored_by_the_tokens_after_the_context(
     ("line", "says"),
     [
         ("[]", "not a JSON object"),
-        ('{"context": ""}', "needs a context"),
+        ('{"context": ""}', "“context” must be text"),
         ('{"context": "a"}', "needs choices"),
-        ('{"context": "a", "choices": ["b"], "answer": 0}', "two choices"),
-        ('{"context": "a", "choices": ["b", ""], "answer": 0}', "without text"),
+        ('{"context": "a", "choices": ["b"], "answer": 0}', "two entries"),
+        ('{"context": "a", "choices": ["b", ""], "answer": 0}', "must be text"),
         ('{"context": "a", "choices": ["b", "c"], "answer": 2}', "0 to 1"),
         ('{"context": "a", "choices": ["b", "c"], "answer": true}', "0 to 1"),
         ('{"context": "a", "answer": "b", "label": 1}', "'label'"),
-        ("{", "line 2: is not valid JSON"),
+        ("{", "line 2: invalid JSON"),
     ],
 )
 def test_questions_that_cannot_be(tmp_path: Path, line: str, says: str) -> None:

@@ -13,10 +13,10 @@ from cptstudio.evaluation.texts import read_texts
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("{", "is not JSON"),
-        ('{"text": ' + "[" * 100_000, r"is not JSON \(nested too deeply\)"),
-        ('{"number": ' + "1" * 5000 + "}", r"is not JSON \(a number of 5000 digits\)"),
-        ('{"text": 5}', "has no text in 'text'"),
+        ("{", "invalid JSON"),
+        ('{"text": ' + "[" * 100_000, r"invalid JSON \(nested too deeply\)"),
+        ('{"number": ' + "1" * 5000 + "}", r"invalid JSON \(a number of 5000 digits\)"),
+        ('{"text": 5}', "no text in 'text'"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, reason: str) -> None:

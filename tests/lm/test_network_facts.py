@@ -96,7 +96,7 @@ def test_experts_that_dora_leaves_frozen_are_counted() -> None:
     experts = MethodSettings.model_validate({"kind": "dora", "targets": ["switch_mlp.up_proj"]})
     assert facts.without_dora(dora) == 3 * facts.without_dora(experts) > 0
     (found,) = facts.problems_of(Path("toy"), experts)
-    assert found.field == "method.kind" and "no linear layer that dora" in found.sentence
+    assert found.field == "method.kind" and "no linear layer that supports dora" in found.sentence
     assert facts.problems_of(Path("toy"), dora) == ()
 
 

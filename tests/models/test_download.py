@@ -106,7 +106,7 @@ def test_a_model_that_is_there_is_not_fetched_again(
     assert Download(tmp_path).result()["id"] == NAME
     assert not hub_server.asked_for("/resolve/")
     hub_server.add(ID, model_files | {"README.md": b"a new commit"})
-    assert "is there already as Small-Model.v1" in refusal(tmp_path)
+    assert "already exists as Small-Model.v1" in refusal(tmp_path)
 
 
 def test_another_model_of_the_same_name_keeps_its_folder(
@@ -180,7 +180,7 @@ def test_damaged_content_is_refused_and_not_kept(
 ) -> None:
     hub_server.add(ID, {name: model_files[name] for name in ("config.json", "model.safetensors")})
     hub_server.faults.damaged = True
-    assert "did not come as the hub announced it" in refusal(tmp_path)
+    assert "does not match what the hub announced" in refusal(tmp_path)
     assert not (tmp_path / NAME).exists()
     hub_server.faults.damaged = False
     Download(tmp_path).result()
@@ -211,9 +211,9 @@ def test_a_gated_model_says_what_to_do_and_comes_with_the_users_token(
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({"config.json": b"{}", "pytorch_model.bin": b"x"}, "pickle files only"),
+        ({"config.json": b"{}", "pytorch_model.bin": b"x"}, "only pickle weights"),
         ({"model-q4.gguf": b"x"}, "GGUF"),
-        ({"README.md": b"x"}, "holds no weights"),
+        ({"README.md": b"x"}, "has no weights"),
     ],
 )
 def test_what_is_no_usable_model_is_not_downloaded(
@@ -231,14 +231,14 @@ def test_what_the_hub_does_not_have_is_said(
     hub_server.add(ID, model_files)
     assert "no such branch, tag or commit" in refusal(tmp_path, revision="v9")
     hub_server.faults.broken_api = "<html>a login page of the hotel</html>"
-    assert "gave an answer that no hub gives" in refusal(tmp_path)
+    assert "did not answer like a hub" in refusal(tmp_path)
 
 
 def test_a_machine_without_a_network_is_told_so(
     hub_server: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert "cannot be reached" in refusal(tmp_path)
+    assert "Can't reach" in refusal(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_HUB_OFFLINE is set" in refusal(tmp_path)
     assert not hub_server.requests
@@ -270,6 +270,6 @@ def test_no_digest_of_a_hub_becomes_a_path(
     ["../../etc", "http://127.0.0.1/x", "a/b/c", "a b/c", "", "-x/y", "org/na..me", "o/.hidden"],
 )
 def test_only_ids_are_asked_for(hub_server: FakeHub, tmp_path: Path, model_id: str) -> None:
-    assert "is not the id of a model" in refusal(tmp_path, model_id)
+    assert "is not a model ID" in refusal(tmp_path, model_id)
     assert not hub_server.requests
     assert not list(tmp_path.iterdir())

@@ -112,7 +112,7 @@ def test_models_that_cannot_be_used_are_listed_with_the_reason(workspace: Worksp
     workspace.base_model("empty").mkdir()
     library = ModelLibrary(workspace, cache=Path("/nowhere"))
     errors = {model.id: model.error or "" for model in library.models()}
-    assert "no architecture 'bert'" in errors["unknown"]
+    assert "not support the architecture 'bert'" in errors["unknown"]
     assert "Python code" in errors["code"]
     assert "not valid JSON" in errors["damaged"]
     assert "cut off" in errors["cut"]
@@ -173,7 +173,7 @@ def test_the_hub_is_searched_by_words(hub_server: FakeHub) -> None:
     assert found["downloads"] == 7
     assert found["updated"] == pytest.approx(1767323045.0)
     hub_server.faults.broken_api = "<html>sign in to the hotel's network</html>"
-    with pytest.raises(UserError, match="no hub gives"):
+    with pytest.raises(UserError, match="did not answer like a hub"):
         hub.search("small")
 
 

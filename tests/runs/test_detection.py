@@ -129,7 +129,7 @@ def test_output_that_goes_to_no_file_gives_a_reason(packages: Path, folder: Path
         one = the_found(process.pid)
         assert one.log_file is None
         assert "standard output" in one.log_reason
-        with pytest.raises(UserError, match="cannot be watched"):
+        with pytest.raises(UserError, match="Cannot watch"):
             ExternalProcesses().ask(one, "watch")
 
 
@@ -196,7 +196,7 @@ def test_turned_off_it_looks_at_nothing_and_says_so(
     caplog.set_level(logging.INFO, "cptstudio.runs.external.detection")
     with running(TRAIN, folder, packages):
         assert detect(enabled=False) == Detection(off=True)
-    assert "no process was looked at" in caplog.text
+    assert "Detection of other training is off" in caplog.text
 
 
 def test_processes_that_vanish_meanwhile_do_no_harm(packages: Path, folder: Path) -> None:

@@ -51,7 +51,7 @@ def test_watching_needs_a_confirmation_and_tells_all_that_is_printed(
                 assert process.stdin is not None
                 process.stdin.close()  # It prints its last line and ends.
                 process.wait()
-        with pytest.raises(UserError, match="Ask again"):
+        with pytest.raises(UserError, match="Try again"):
             external.watch(confirmation.token)
     assert list(folder.iterdir()) == [log]
     assert [record.kind for record in records] == ["planned", "validation", "train"]
@@ -102,7 +102,7 @@ def test_stopping_needs_a_confirmation_of_its_own(packages: Path, folder: Path) 
         one = the_found(process.pid)
         to_watch = external.ask(one, "watch")
         for token in ("", "guessed", to_watch.token):
-            with pytest.raises(UserError, match="does not confirm"):
+            with pytest.raises(UserError, match="confirmation is not valid"):
                 external.stop(token)
         assert process.poll() is None
         confirmation = external.ask(one, "stop")
@@ -110,7 +110,7 @@ def test_stopping_needs_a_confirmation_of_its_own(packages: Path, folder: Path) 
         assert str(process.pid) in confirmation.sentence
         external.stop(confirmation.token)
         assert process.wait() == -signal.SIGTERM
-        with pytest.raises(UserError, match="does not confirm"):
+        with pytest.raises(UserError, match="confirmation is not valid"):
             external.stop(confirmation.token)
 
 
@@ -156,7 +156,7 @@ def test_the_same_training_under_a_reused_pid_gets_no_signal(packages: Path, fol
             second = the_found(successor.pid)
             assert second.arguments == first.arguments
             assert second.identity != first.identity
-            with pytest.raises(UserError, match="another process by now"):
+            with pytest.raises(UserError, match="another process may have"):
                 external.stop(token)
             assert successor.poll() is None
             return
@@ -174,7 +174,7 @@ def test_a_process_that_became_another_program_gets_no_signal(folder: Path, tmp_
         process.stdin.close()
         other = psutil.Process(process.pid)
         wait_for(lambda: other.cmdline()[:1] == ["sleep"], "the process runs sleep")
-        with pytest.raises(UserError, match="no longer trains"):
+        with pytest.raises(UserError, match="no longer training"):
             external.stop(token)
         assert process.poll() is None
 
@@ -194,7 +194,7 @@ def test_a_confirmation_does_not_last(
     with running(TRAIN, folder, packages) as process:
         monkeypatch.setattr(external_processes, "CONFIRMATION_SECONDS", -1.0)
         token = external.ask(the_found(process.pid), "stop").token
-        with pytest.raises(UserError, match="does not confirm"):
+        with pytest.raises(UserError, match="confirmation is not valid"):
             external.stop(token)
         assert process.poll() is None
 

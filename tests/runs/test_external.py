@@ -57,7 +57,7 @@ def test_imported_runs_are_listed_with_rows_and_nothing_is_written_there(
     assert again.imported_run(plain.id).history().rows == (
         {"seq": 1, "session": 0, "kind": "train", "step": 3, "loss": 2.5, "learning_rate": 0.1},
     )
-    assert plain.problems() == ["1 rows without iteration and loss were left out."]
+    assert plain.problems() == ["1 rows without iteration and loss were skipped."]
     for entry in again.imported():
         rows = list(entry.history().rows)
         assert current_rows(rows) == rows
@@ -108,7 +108,7 @@ def test_an_imported_run_cannot_be_stopped_resumed_or_deleted(
         lambda: manager.delete(entry.id, confirmed=True),
     ]
     for act in acts:
-        with pytest.raises(UserError, match="it is only shown"):
+        with pytest.raises(UserError, match="read-only"):
             act()
     manager.external.forget_imported(entry.id)
     assert manager.external.imported() == []
@@ -146,7 +146,7 @@ def test_runs_of_forgellm_in_the_workspace_are_shown_while_they_are_there(
     assert entry.in_workspace and entry.run is not None and entry.run.source == "forgellm"
     assert manager.runs() == []
     assert tree_hash(workspace.root) == before
-    with pytest.raises(UserError, match="as long as it is there"):
+    with pytest.raises(UserError, match="as long as it exists"):
         manager.external.forget_imported(entry.id)
     shutil.rmtree(workspace.run("first"))
     assert manager.external.imported() == []
@@ -199,7 +199,7 @@ def test_a_process_is_watched_and_stopped_through_the_manager(
     ):
         before = tree_hash(folder)
         token = external.ask(process.pid, "watch").token
-        with pytest.raises(UserError, match="does not confirm"):
+        with pytest.raises(UserError, match="confirmation is not valid"):
             external.stop(token)
         token = external.ask(process.pid, "watch").token
         news = external.watch(token)
@@ -220,7 +220,7 @@ def test_what_does_not_train_is_not_asked_for_and_a_setting_turns_it_off(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     external = ExternalTraining(workspace)
-    with pytest.raises(UserError, match="does not train"):
+    with pytest.raises(UserError, match="is not training"):
         external.ask(os.getpid(), "stop")
     write_preferences(workspace.private, Preferences(detect=False))
     packages = make_package(tmp_path / "packages")

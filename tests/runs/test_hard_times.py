@@ -100,7 +100,7 @@ def test_after_a_reboot_a_run_is_lost_its_pid_is_another_process_and_it_can_go_o
         records.write(folder / records.KEEPER, replace(who, keeper=before, trainer=before))
         again = TrainingManager(workspace, prevent_sleep=False)
         run = again.run("rebooted")
-        assert str(run.state) == "lost" and "started again" in run.state.reason
+        assert str(run.state) == "lost" and "restarted since" in run.state.reason
         for act in (again.stop, again.kill):
             with pytest.raises(UserError, match="nothing to"):
                 act("rebooted")
@@ -156,7 +156,7 @@ def test_a_full_disk_ends_a_run_clearly_and_it_can_go_on(
     assert run.exit is not None and run.exit.code == run_files.EXIT_CODES["failed"]
     assert run.checkpoints()
     if leave:
-        assert "enough space" in run.state.reason
+        assert "Not enough disk space" in run.state.reason
     filler.unlink()
     manager.resume("full", confirmed=True)
     row = wait_for_step(manager, "full", 30).last_row()

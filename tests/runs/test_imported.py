@@ -114,8 +114,8 @@ def test_json_lines_are_read_and_damaged_ones_counted(tmp_path: Path) -> None:
     assert [row.iteration for row in run.rows] == [1, 2]
     assert math.isnan(run.rows[1].train_loss or 0.0)
     assert run.notes == (
-        "1 rows without iteration and loss were left out.",
-        "1 lines hold no JSON object and were left out.",
+        "1 rows without iteration and loss were skipped.",
+        "1 lines that are not JSON objects were skipped.",
     )
 
 

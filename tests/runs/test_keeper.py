@@ -53,7 +53,7 @@ def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:
     (directory(tmp_path) / "train.log").symlink_to(tmp_path / "elsewhere")
     ended = Kept(tmp_path, "").end()
     assert ended.code == 127
-    assert "could not be started" in ended.reason
+    assert "Could not start" in ended.reason
     assert not (tmp_path / "elsewhere").exists()
 
 

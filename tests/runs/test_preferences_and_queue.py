@@ -53,7 +53,7 @@ def test_a_waiting_run_gets_another_place(tmp_path: Path) -> None:
         queue.move(run, place)
         assert "".join(item.run for item in queue.waiting()) == order
     for place in (0, 5, -1):
-        with pytest.raises(UserError, match="use 1 to 4") as refused:
+        with pytest.raises(UserError, match="Use 1 to 4") as refused:
             queue.move("a", place)
         assert refused.value.findings[0].field == "place"
     with pytest.raises(UserError, match="not in the queue"):

@@ -152,9 +152,9 @@ def test_confirmation_nothing_is_resumed_without_it(
     before = tree_hash(workspace.root)
     manager = TrainingManager(workspace)
     for directory in two_runs:
-        with pytest.raises(UserError, match="continues its training from the beginning"):
+        with pytest.raises(UserError, match=r"resume \S+ from the beginning"):
             manager.resume(directory.name, confirmed=False)
-        with pytest.raises(UserError, match="needs your confirmation"):
+        with pytest.raises(UserError, match="Confirm that you want"):
             manager.delete(directory.name, confirmed=False)
     assert tree_hash(workspace.root) == before
     assert not children()
@@ -201,8 +201,8 @@ def test_each_decision_is_logged_with_its_evidence(
         TrainingManager(workspace, detect=False).external.detect()
     lines = [record.getMessage() for record in caplog.records]
     assert [line for line in lines if line.startswith("run lost:")] == [
-        "run lost: lost, because nothing runs, and nobody recorded how it ended "
-        "(the machine was started again since)"
+        "run lost: lost, because it is not running, and nobody recorded how it ended "
+        "(the machine was restarted since)"
     ]
     assert [line for line in lines if line.startswith("run killed:")] == [
         "run killed: ended (killed), because Force-stopped by you.",

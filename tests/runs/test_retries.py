@@ -1,4 +1,4 @@
-"""What was agreed before Start: a run whose memory ran out goes on with half the batch."""
+"""What was agreed before the start: a run whose memory ran out goes on with half the batch."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_what_was_agreed_before_start_happens_by_itself(
     resumed = [event for event in events if event["event"] == "resumed"]
     assert [event["step"] for event in resumed] == [10, 20]
     assert [event["overrides"]["batch_size"] for event in resumed] == [2, 1]
-    assert all("as agreed before Start" in event["message"] for event in resumed)
+    assert all("as agreed before the start" in event["message"] for event in resumed)
     assert run_files.read_config(run.directory).settings.batch.size == 4
     # The same as a run to which nothing happened, resumed from there with these batches.
     manager.start(config_of(parts, "spared", agreed=False))
@@ -119,7 +119,7 @@ def test_what_was_not_agreed_waits_for_the_user(
         wait_for_end(manager, "asked")
     state, config = manager.run("asked").state, run_files.read_config(run.directory)
     assert (state.outcome, state.cause) == ("killed", "outside")
-    assert "Usually the system did that because memory ran out" in state.reason
+    assert "usually because memory ran out" in state.reason
     (half, *_) = remedies_of(state, config, told_last(run.directory))
     assert half.session == {"batch_size": 2, "gradient_accumulation_steps": 2}
     # Agreed, but killed where the system counts that it killed nothing: that is no such end.

@@ -61,7 +61,7 @@ def test_looking_shows_states_and_writes_nothing(
     ("arguments", "message"),
     [
         (["show", "nothing"], "There is no run 'nothing'"),
-        (["show", "../etc"], "cannot name a run"),
+        (["show", "../etc"], "is not a valid run name"),
         (["stop", "lost"], "nothing to stop"),
         (["force-stop", "lost"], "not an interactive terminal"),
         (["resume", "lost"], "not an interactive terminal"),
@@ -129,7 +129,7 @@ def test_the_queue_starts_its_runs_when_it_is_told_to(
     assert "1. one\n2. two\n" in runs(workspace, "queue").stdout
     assert "two is now number 1" in runs(workspace, "queue", "move", "two", "1").stdout
     assert "1. two\n2. one\n" in runs(workspace, "queue").stdout
-    assert "use 1 to 2" in runs(workspace, "queue", "move", "two", "3").stderr
+    assert "Use 1 to 2" in runs(workspace, "queue", "move", "two", "3").stderr
     runs(workspace, "queue", "move", "one", "1")
     assert str(manager.run("one").state) == "prepared"
     done = runs(workspace, "queue", "--start")
@@ -173,7 +173,7 @@ def test_imported_runs_are_listed_shown_and_forgotten(workspace: Workspace) -> N
     assert rows[-1]["corpora"]["validation"]["loss"] and rows[-2]["loss"]
     assert "validation loss" in runs(workspace, "watch", first, "--after", "3").stdout
     refused = runs(workspace, "delete", first, "--yes")
-    assert refused.returncode == 1 and "it is only shown" in refused.stderr
+    assert refused.returncode == 1 and "read-only" in refused.stderr
     assert runs(workspace, "forget", first).returncode == 0
     assert first not in runs(workspace, "list").stdout
     assert second in runs(workspace, "list").stdout

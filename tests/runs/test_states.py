@@ -124,13 +124,13 @@ def test_an_end_that_somebody_asked_for_is_told_without_codes_and_signals() -> N
     in_terminal = derive(told(Evidence(True, has_rows=True), former)).reason
     assert in_terminal == "Stopped by you at step 64; checkpoint saved."
     many = COMPLETED.model_copy(update={"step": 1200, "planned_steps": 1200, "skipped_steps": 2})
-    assert reason(many, 0) == "Completed 1,200 steps; 2 of them were skipped."
+    assert reason(many, 0) == "Completed 1,200 steps; 2 of them skipped."
     early_stop = many.model_copy(update={"step": 40, "reason": "Stopped early at step 40: why."})
     assert reason(early_stop, 0) == "Stopped early at step 40: why."
 
 
 def test_a_reboot_and_an_out_of_memory_kill_are_named() -> None:
-    assert "started again" in derive(replace(KEPT, boot="other")).reason
+    assert "restarted since" in derive(replace(KEPT, boot="other")).reason
     killed = replace(EXIT, code=None, signal=9, memory={"oom_kills": {"cgroup": 1}})
     assert "out-of-memory" in derive(replace(KEPT, exit=killed)).reason
 

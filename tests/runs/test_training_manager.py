@@ -124,7 +124,7 @@ def test_a_run_trains_to_its_end_and_is_watched(
     assert run.exit is not None and run.exit.code == 0 and run.exit.duration > 0
     with pytest.raises(UserError, match="nothing to stop"):
         manager.stop("first")
-    with pytest.raises(UserError, match="only a prepared one"):
+    with pytest.raises(UserError, match="Only a run that has not started"):
         manager.start_prepared("first")
 
 
@@ -159,7 +159,7 @@ def test_a_run_outlives_its_server_and_stops_within_a_step(
     server.communicate()
     wait_for_step(manager, "long", 5)
     assert [run.id for run in manager.alive()] == ["long"]
-    with pytest.raises(UserError, match="only one that ended"):
+    with pytest.raises(UserError, match="Only a run that has ended"):
         manager.resume("long", confirmed=True)
     with pytest.raises(UserError, match="device is in use by long"):
         manager.start(toy_config(parts, "another", 5))
@@ -201,7 +201,7 @@ def test_an_orphan_is_stopped_after_its_identity_is_checked(
     for change in ({"start": 1.5}, {"boot": "another"}, {"pid": os.getpid()}, {"pid": 1}):
         records.write(path, replace(who, trainer=replace(who.trainer, **change)))
         for act in (manager.stop, manager.kill):
-            with pytest.raises(UserError, match="could not be identified beyond doubt"):
+            with pytest.raises(UserError, match="Could not identify the trainer"):
                 act("orphan")
         assert psutil.pid_exists(who.trainer.pid)
     records.write(path, who)
@@ -294,7 +294,7 @@ def test_the_queue_waits_for_the_one_before_and_after_a_restart_for_the_user(
         manager.start(toy_config(parts, "one", LONG))
         assert manager.start(toy_config(parts, "two", 12), queue=True).queue_position == 1
         assert manager.start(toy_config(parts, "three", 12), queue=True).queue_position == 2
-        with pytest.raises(UserError, match="in the queue already"):
+        with pytest.raises(UserError, match="already in the queue"):
             manager.start_prepared("two", queue=True)
         wait_for_step(manager, "one", 1)
         assert str(manager.run("two").state) == "prepared"
@@ -323,7 +323,7 @@ def test_a_fork_starts_from_its_parents_weights(
     manager.start(toy_config(parts, "parent", 12))
     wait_for_end(manager, "parent")
     changes = {"optimizer.learning_rate": 2e-4, "length": "5 steps"}
-    with pytest.raises(UserError, match="Corpora: It cannot be changed in a fork"):
+    with pytest.raises(UserError, match="Corpora: A fork cannot change this"):
         manager.fork_config("parent", None, "child", {"data.corpora": []})
     with pytest.raises(UserError, match="no such field"):
         manager.fork_config("parent", None, "child", {"optimizer.speed": 1})

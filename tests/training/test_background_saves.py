@@ -154,7 +154,7 @@ def test_what_cannot_be_written_meanwhile_is_told_and_nothing_stays(workspace: W
     folder.rmdir()
     folder.write_bytes(b"")
     training.go_on.set()
-    with pytest.raises(CheckpointFailedError, match="could not be written"):
+    with pytest.raises(CheckpointFailedError, match="Could not write"):
         training.store.finished(wait=True)
     assert folder.read_bytes() == b""
 

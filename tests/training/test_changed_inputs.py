@@ -128,9 +128,9 @@ def test_a_changed_tokenizer_of_the_base_is_noticed(run: Path, place: Workspace)
     with altered(tokenizer, edit(tokenizer, swap)):
         reason = refusal(run)
     expected = read_config(run).corpora[0].tokenizer_hash
-    assert reason.startswith(f"The tokenizer in {tokenizer.parent} is not the one that")
-    assert "tokenizer.json has the SHA-256" in reason and "tokenizer_config.json" not in reason
-    assert f"{expected[:12]}… was expected" in reason and "Put the original files back" in reason
+    assert reason.startswith(f"The tokenizer in {tokenizer.parent} is not the one")
+    assert "tokenizer.json has SHA-256" in reason and "tokenizer_config.json" not in reason
+    assert f"{expected[:12]}… was expected" in reason and "Restore the original files" in reason
 
 
 def test_a_tokenizer_file_in_another_spelling_is_no_change(run: Path, place: Workspace) -> None:
@@ -199,7 +199,7 @@ def test_an_edited_configuration_is_noticed(run: Path) -> None:
 
     path.write_bytes(edit(path, change)(path.read_bytes()))
     reason = refusal(run)
-    assert reason.startswith(f"{path} was edited since {CHECKPOINT} was written: ")
+    assert reason.startswith(f"{path} was edited after {CHECKPOINT} was written: ")
     assert "settings.optimizer.learning_rate was 0.003 and is 0.5." in reason
     assert "fork" in reason
 
@@ -262,8 +262,8 @@ def test_a_changed_base_model_is_noticed(run: Path, place: Workspace, name: str)
     with altered(place.base_model("toy") / name, change):
         reason = refusal(run)
     expected = (read_config(run).model_files or {})[name]
-    assert f"prepared with: {name} has the SHA-256 " in reason
-    assert f"{expected[:12]}… was expected" in reason and "prepare a new run" in reason
+    assert f"created with: {name} has SHA-256 " in reason
+    assert f"{expected[:12]}… was expected" in reason and "reate a new run" in reason
 
 
 def test_a_corpus_built_anew_meanwhile_is_noticed(run: Path, place: Workspace) -> None:

@@ -196,8 +196,8 @@ def test_make_it_fit_takes_the_first_steps_that_are_enough(
     assert packed.fits and not packed.ready and "mlx_lm.convert" in packed.steps[-1].note
     none = way("Qwen3-32B", "8 GB", **lora)
     assert not none.fits and none.sentence is not None
-    assert "The smallest machine that it fits on: Mac" in none.sentence
-    assert "Models of up to about" in none.sentence
+    assert "The smallest machine it fits on: Mac" in none.sentence
+    assert "Models up to about" in none.sentence
 
     copy = tmp_path / "Qwen3-8B-4bit"
     copy.mkdir()

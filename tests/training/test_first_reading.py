@@ -88,7 +88,7 @@ def test_a_base_that_is_not_what_was_read_is_refused(workspace: Workspace) -> No
         os.utime(weights)
         ending = train(directory)
         assert ending.outcome == "failed"
-        assert "was changed after this run was prepared: model.safetensors has" in ending.reason
+        assert "has changed since this run was created: model.safetensors has" in ending.reason
         os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
         assert train(directory).outcome == "completed"
         (directory / "result.json").unlink()
@@ -96,11 +96,11 @@ def test_a_base_that_is_not_what_was_read_is_refused(workspace: Workspace) -> No
         shutil.rmtree(last)
         weights.write_bytes(whole[:-1] + b"\x7f")
         ending = train(directory, resume=NEWEST)
-        assert "prepared with: model.safetensors has the SHA-256" in ending.reason
+        assert "created with: model.safetensors has SHA-256" in ending.reason
         # Its time of change does not tell; who asks for it has all read again.
         os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
         ending = train(directory, resume=NEWEST, verify=True)
-        assert "prepared with: model.safetensors has the SHA-256" in ending.reason
+        assert "created with: model.safetensors has SHA-256" in ending.reason
     finally:
         weights.write_bytes(whole)
         os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))

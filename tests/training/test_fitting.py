@@ -36,7 +36,7 @@ def large_data() -> dict[str, Any]:
 
 def test_the_sentences_hold_the_numbers() -> None:
     assert Fit(405 * 10**9, 25 * 10**9, 10**9, 10**9).sentences() == [
-        "A step needs about 405.0 GB of memory; this machine has 25.0 GB for it."
+        "A step needs about 405.0 GB of memory, but 25.0 GB are available on this machine."
     ]
     assert Fit(1, 1, 2 * 10**12, 5 * 10**11).sentences() == [
         "The checkpoints need about 2,000.0 GB of disk; 500.0 GB are free."
@@ -60,7 +60,7 @@ def test_train_and_resume_ask_before_anything_is_there(
         refused = CliRunner().invoke(app, command)
         assert isinstance(refused.exception, UserError), refused.output
         words = str(refused.exception)
-        assert "of memory; this machine has" in words and words.endswith("pass --yes to confirm.")
+        assert "of memory, but" in words and words.endswith("pass --yes to confirm.")
     assert workspace.run_names() == []
 
     directory = prepare(workspace, "large", batch=LARGE["batch"], data=large_data())

@@ -51,7 +51,7 @@ def test_a_write_that_the_system_refuses_leaves_the_former_checkpoint(
         [*command, "--resume"], capture_output=True, text=True, preexec_fn=no_large_files
     )
     assert ended.returncode == EXIT_CODES["failed"], ended.stdout
-    assert "could not be written" in ended.stderr and "Traceback" not in ended.stderr
+    assert "Could not write" in ended.stderr and "Traceback" not in ended.stderr
     result = read_result(directory)
     assert result is not None and result.outcome == "failed" and result.checkpoint == former[-1]
     assert [path.name for path in checkpoints_of(directory)] == former

@@ -52,12 +52,12 @@ def test_names_as_people_write_them(text: str, accelerator: str, memory: int, na
         ("M3 Pro 64 GB", "write M3 Pro 18 GB, for example"),
         ("A100", "A100 is sold with 40 GB, 80 GB"),
         ("RTX 4090 48 GB", "RTX 4090 is sold with 24 GB"),
-        ("M9 Hyper 36 GB", "is not among the machines that are known"),
-        ("a big one", "memory alone"),
-        ("", "memory alone"),
+        ("M9 Hyper 36 GB", "is not a known machine"),
+        ("a big one", "just memory"),
+        ("", "just memory"),
         ("0 GB", "Use 1 to 4,096 GB of memory, not 0."),
         ("99999 GB", "Use 1 to 4,096 GB of memory"),
-        ("3.5 GB", "is not among"),
+        ("3.5 GB", "is not a known machine"),
     ],
 )
 def test_what_is_no_machine_is_told_at_its_field(text: str, sentence: str) -> None:

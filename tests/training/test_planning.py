@@ -117,18 +117,18 @@ def warnings_of(workspace: Workspace, **changes: Any) -> str:
 
 
 def test_warnings_name_their_reason(workspace: Workspace) -> None:
-    assert "No general text is replayed" in warnings_of(workspace)
+    assert "No replay corpus" in warnings_of(workspace)
     replayed = {"corpora": [{"name": DOMAIN}, {"name": GENERAL, "role": "replay"}]}
-    assert "No general text" not in warnings_of(workspace, data=replayed)
+    assert "No replay corpus" not in warnings_of(workspace, data=replayed)
     assert "2305.16264" in warnings_of(workspace, length="6 epochs")
     assert "2305.16264" not in warnings_of(workspace, length="3 epochs")
     assert "outside the usual" in warnings_of(workspace, optimizer={"learning_rate": 0.1})
     long = {**replayed, "sequence_length": 1024}
-    assert "longer than the 128" in warnings_of(workspace, data=long)
+    assert "exceeds the model's limit of 128" in warnings_of(workspace, data=long)
     large = {"rows": 65536}
     too_large = warnings_of(workspace, batch=large, method={"kind": "full"})
-    assert "The smallest machine that it fits on: CPU " in too_large
-    assert "“Make it fit” brings it to" in too_large
+    assert "The smallest machine it fits on: CPU " in too_large
+    assert "“Make it fit” reduces it to" in too_large
     assert "lora" not in warnings_of(workspace, batch=large, method={"kind": "lora"})
 
 
@@ -203,7 +203,7 @@ def test_where_nothing_is_held_out_evaluations_cost_nothing(
 @pytest.mark.parametrize(
     ("method", "field", "sentence"),
     [
-        ({"targets": ["q_proj", "q_prj"]}, "method.targets", "names 'q_prj', which is no linear"),
+        ({"targets": ["q_proj", "q_prj"]}, "method.targets", "'q_prj' is not a linear layer"),
         ({"kind": "dora", "layers": 900}, "method.layers", "Use at most 2."),
     ],
 )

@@ -143,7 +143,7 @@ def test_signals_are_read_with_the_last_words_of_their_own_attempt(tmp_path: Pat
     assert sign_of_signal(6, {}, tmp_path, 0) is None
     assert sign_in("The weights are not finite.") is None
     assert sign_of(ValueError("out of memory")) is None
-    error = RuntimeError("The checkpoint could not be written.")
+    error = RuntimeError("Could not write the checkpoint")
     error.__cause__ = MemoryError()
     found = sign_of(error)
     assert found is not None and found.cause == "memory"

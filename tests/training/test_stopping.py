@@ -103,7 +103,7 @@ def test_a_second_trainer_of_a_running_run_is_refused(workspace: Workspace) -> N
         assert wait_until(lambda: rows_written(directory) >= 1, process)
         status, output = run(directory, "--resume")
         assert status == EXIT_CODES["failed"]
-        assert "already runs" in output and str(process.pid) in output
+        assert "already running" in output and str(process.pid) in output
     finally:
         process.send_signal(signal.SIGTERM)
         assert finish(process)[0] == EXIT_CODES["stopped"]

@@ -90,7 +90,7 @@ def test_think_tokens_without_rows_are_refused_by_the_plan(
     with pytest.raises(UserError) as caught:
         make_plan(thinking, parse_settings(tree))
     (problem,) = caught.value.problems
-    assert "The corpus 'thoughts' holds the token ids" in problem
+    assert "The corpus 'thoughts' contains the token ids" in problem
     assert f"{VOCABULARY_SIZE} ('<think>'), {VOCABULARY_SIZE + 1} ('</think>')" in problem
     assert f"has {VOCABULARY_SIZE} rows: ids 0 to {VOCABULARY_SIZE - 1}." in problem
 
@@ -103,7 +103,7 @@ def test_prompts_are_looked_at_too_and_the_template_is_told(thinking: Workspace)
     with pytest.raises(UserError) as caught:
         make_plan(thinking, parse_settings(settings("plain", evaluation=evaluation)))
     (problem,) = caught.value.problems
-    assert problem.startswith("The prompt '</think>Now' holds the token id")
+    assert problem.startswith("The prompt '</think>Now' contains the token id")
 
 
 def old_run(thinking: Workspace, name: str, corpus: str) -> Path:
@@ -139,7 +139,7 @@ def test_a_run_prepared_by_a_former_version_is_refused_by_the_trainer(thinking: 
     directory = old_run(thinking, "former", "thoughts")
     ending = ContinuedPretraining(directory, StopRequest()).run()
     assert ending.outcome == "failed"
-    assert "The corpus 'thoughts' holds the token ids" in ending.reason
+    assert "The corpus 'thoughts' contains the token ids" in ending.reason
     assert not (directory / "metrics.jsonl").read_bytes()
 
 
@@ -153,7 +153,7 @@ def test_what_changes_under_the_trainer_does_not_reach_the_model(thinking: Works
     try:
         with path.open("r+b") as file:
             file.write(b"\xff" * len(whole))
-        with pytest.raises(UserError, match="The text of step 1 holds the token id 65535"):
+        with pytest.raises(UserError, match="The text of step 1 contains the token id 65535"):
             step.submit(0, 0, Limits(np.inf, np.inf))
     finally:
         with path.open("r+b") as file:
@@ -167,10 +167,10 @@ def test_generation_and_scores_refuse_ids_without_rows(thinking: Workspace) -> N
     with pytest.raises(UserError, match=SAID):
         Completion(loaded, prompt, Sampling(), 0, 0, lambda: False)
     chat = prompt_tokens(loaded, Prompt(chat=({"role": "user", "content": "Hello"},)))
-    with pytest.raises(UserError, match="The prompt holds the token id"):
+    with pytest.raises(UserError, match="The prompt contains the token id"):
         Completion(loaded, chat, Sampling(), 0, 0, lambda: False)
     for documents, start in (([[5, VOCABULARY_SIZE]], 1), ([[5, 6]], 1 << 20), ([[5, -1]], 1)):
-        with pytest.raises(UserError, match="and the model's embedding has 512 rows"):
+        with pytest.raises(UserError, match="but the model's embedding has 512 rows"):
             score_documents(loaded.model, documents, [2], start_token=start, context_length=16)
 
 

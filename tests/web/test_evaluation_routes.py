@@ -118,7 +118,7 @@ def test_a_frontier_and_a_saved_point(web: Web) -> None:
     assert refused(web, "merges", {"run": "toy", "corpora": [DOMAIN]})["fields"]["run"]
     assert refused(web, "merges", {"run": LAST, "kind": "average", "corpora": [DOMAIN]})
     two = {"run": LAST, "shares": [0.1, 0.2], "save": "two"}
-    assert "One point" in refused(web, "merges", two)["detail"]
+    assert "Only one merged model" in refused(web, "merges", two)["detail"]
 
 
 def test_a_suite_from_its_making_to_its_end(web: Web) -> None:

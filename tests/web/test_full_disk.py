@@ -23,7 +23,7 @@ pytestmark = needs_mount
 
 FULL: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "no-space": ("size=14m", fill, "The disk is full"),
-    "no-inodes": ("size=14m,nr_inodes=120", take_all_files, "takes no more files"),
+    "no-inodes": ("size=14m,nr_inodes=120", take_all_files, "can't hold more files"),
 }
 BODIES: dict[str, dict[str, Any]] = {
     "/api/evaluation/suites/sample": {"prompts": ["Once"]},

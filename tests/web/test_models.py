@@ -187,7 +187,7 @@ def test_an_unreachable_hub_is_a_sentence(studio: Web, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     answer = studio.request("GET", "/api/models/hub", query_string={"query": "x"})
     assert answer.status_code == 422
-    assert "cannot be reached" in answer.json["detail"]
+    assert "Can't reach" in answer.json["detail"]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     answer = studio.request("POST", "/api/models/download", json={"id": ID})
     assert "HF_HUB_OFFLINE" in answer.json["detail"]

@@ -278,7 +278,7 @@ def test_resume_and_fork_ask_and_say_from_where(trained: Web) -> None:
     fork_config = trained.studio.manager.fork_config
     shorter = fork_config("first", None, "shorter", {"data.sequence_length": 16})
     assert shorter.settings.data.sequence_length == 16
-    with pytest.raises(UserError, match="cannot be changed in a fork"):
+    with pytest.raises(UserError, match="A fork cannot change this"):
         fork_config("first", None, "other", {"data.packing": "decompose"})
     rows = [row for row in metrics(trained, "first") if row["kind"] == "train"]
     # All sessions count, the steps of the first one up to the checkpoint among them.

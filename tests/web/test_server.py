@@ -199,7 +199,7 @@ def test_next_port_is_taken_when_none_was_asked_for(tmp_path: Path) -> None:
 def test_unwritable_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        assert "cannot be created" in start_and_fail("-w", str(tmp_path))
+        assert "Could not create" in start_and_fail("-w", str(tmp_path))
     finally:
         tmp_path.chmod(0o700)
 

@@ -141,7 +141,7 @@ def test_the_queue_is_put_in_another_order(web: Web) -> None:
     queue = web.post("/api/queue/c/move", {"place": 1})
     assert [one["run"] for one in queue["waiting"]] == ["c", "a", "b"]
     answer = web.request("POST", "/api/queue/c/move", json={"place": 4})
-    assert answer.status_code == 422 and "use 1 to 3" in answer.json["fields"]["place"][0]
+    assert answer.status_code == 422 and "Use 1 to 3" in answer.json["fields"]["place"][0]
     assert web.request("POST", "/api/queue/x/move", json={"place": 1}).status_code == 422
     assert web.request("POST", "/api/queue/c/move", json={"place": "soon"}).status_code == 422
 

@@ -41,10 +41,10 @@ def test_every_route_says_that_the_workspace_is_away(
             continue
         response = web.request(described.method, filled(path, "sample"), json={"confirmed": True})
         assert response.status_code == 503, (described.method, path, response.text)
-        assert f"The workspace {root} is not there any more" in response.json["detail"]
+        assert f"The workspace {root} no longer exists" in response.json["detail"]
     for name in ("runs", "base_models", "corpora", "private"):
         workspace = web.studio.workspace
-        with pytest.raises(Exception, match="not there any more"):
+        with pytest.raises(Exception, match="no longer exists"):
             workspace.make(getattr(workspace, name))
     assert not root.exists() or list(root.iterdir()) == []
     assert sorted(aside.rglob("*")) == before
@@ -77,7 +77,7 @@ def test_a_served_workspace_may_go_and_come_back(tmp_path: Path) -> None:
                 "Content-Type": "application/octet-stream",
             },
         )
-        assert upload.status == 503 and "not there any more" in upload.json["detail"]
+        assert upload.status == 503 and "no longer exists" in upload.json["detail"]
         assert server.request("GET", "/").status == 200
         assert not root.exists()
         aside.rename(root)

@@ -1,4 +1,4 @@
-"""What the commands share: the workspace option, plain output and JSON output."""
+"""Options and output shared by the commands: workspace, plain text, JSON."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _SafeConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Everything that is shown comes through here, the parts of a table or a bar, too."""
+        """Yield everything that is shown comes through here, the parts of a table or a bar, too."""
         for segment in super().render(renderable, options):
             if segment.control or CONTROL.search(segment.text) is None:
                 yield segment

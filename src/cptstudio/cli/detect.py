@@ -143,7 +143,7 @@ def _confirmed(confirmation: Confirmation) -> str:
 
 
 def describe_record(record: LogRecord) -> str:
-    """One line of text for what a training program reported."""
+    """Return one line of text for what a training program reported."""
     if record.traceback is not None:
         return record.traceback
     measured = [

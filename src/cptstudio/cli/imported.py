@@ -64,7 +64,7 @@ def forget(
 
 
 def meant(manager: TrainingManager, name: str) -> ImportedEntry | None:
-    """The imported run with this id, unless a run of the workspace itself has that name."""
+    """Return the imported run with this id, unless a run of the workspace itself has that name."""
     if not name.startswith(ID_PREFIX) or name in manager.workspace.run_names():
         return None
     return manager.external.imported_run(name)

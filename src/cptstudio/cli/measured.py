@@ -1,4 +1,4 @@
-"""What the commands that measure models share: options, corpora, and cells of tables."""
+"""Options, corpora and table cells shared by the commands that evaluate models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ModelsArgument = Annotated[
 
 
 def references_of(models: list[str], workspace: Workspace) -> list[ModelReference]:
-    """The models that were named.
+    """Return the models that were named.
 
     Raises:
         UserError: one is not there, or the same is named twice.
@@ -43,7 +43,7 @@ def references_of(models: list[str], workspace: Workspace) -> list[ModelReferenc
 
 
 def corpus_of(name: str, workspace: Workspace) -> dict[str, Any]:
-    """A corpus as the testing programs take it.
+    """Return a corpus as the testing programs take it.
 
     Raises:
         UserError: there is none with that name.

@@ -17,12 +17,12 @@ from cptstudio.cli.common import errors
 
 
 def count_bar(*, quiet: bool) -> Progress:
-    """Counts things; its tasks have the fields "unit" and "detail"."""
+    """Return the counts things; its tasks have the fields "unit" and "detail"."""
     return _bar(quiet, MofNCompleteColumn(), TextColumn("{task.fields[unit]}"))
 
 
 def byte_bar(*, quiet: bool) -> Progress:
-    """Counts bytes; its tasks have the field "detail"."""
+    """Return the counts bytes; its tasks have the field "detail"."""
     return _bar(quiet, DownloadColumn(binary_units=True), TransferSpeedColumn())
 
 

@@ -1,4 +1,4 @@
-"""What is printed about a run on its way: that it began, its rows, its end."""
+"""Output about a run in progress: its start, its metrics, its end."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _show(progress: Progress, task: TaskID, update: Update) -> None:
 
 
 def figures(row: dict[str, Any]) -> str:
-    """The newest figures of a training row, in one line."""
+    """Return the newest figures of a training row, in one line."""
     parts = [f"step {row.get('step')}"]
     if row.get("loss") is not None:
         text = f"loss {metric_text(row, 'loss')}"

@@ -55,7 +55,7 @@ CheckpointingOption = Annotated[
 def given_session(
     length: str | None, rows: str | None, accumulation: str | None, checkpointing: bool | None
 ) -> SessionSettings:
-    """What was given.
+    """Return the session's settings that were given.
 
     Raises:
         UserError: it cannot be used.

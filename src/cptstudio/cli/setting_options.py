@@ -137,7 +137,7 @@ def _with_options(
 
 
 def merge(tree: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """A tree of plain values with dotted settings laid over it."""
+    """Return a tree of plain values with dotted settings laid over it."""
     merged: dict[str, Any] = {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in tree.items()
     }

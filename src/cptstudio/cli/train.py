@@ -391,7 +391,7 @@ def _free_name(workspace: Workspace, settings: TrainingSettings) -> str:
 
 
 def facts(made: Plan, seconds: float | None) -> dict[str, Any]:
-    """A plan as plain values; seconds only where they were measured."""
+    """Return a plan as plain values; seconds only where they were measured."""
     found = {
         **made.facts,
         "warnings": [one.sentence for one in made.warnings],

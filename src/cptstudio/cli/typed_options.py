@@ -15,7 +15,7 @@ from cptstudio.validation import plain
 def whole(
     *names: str, least: int | None = None, most: int | None = None, metavar: str = "N", **more: Any
 ) -> Any:
-    """An option that takes a whole number.
+    """Return an option that takes a whole number.
 
     Args:
         names: its flags; none for that of the parameter's name.
@@ -30,12 +30,12 @@ def number(
     metavar: str = "NUMBER",
     **more: Any,
 ) -> Any:
-    """The same for any number."""
+    """Return the same for any number."""
     return typer.Option(*names, metavar=metavar, parser=_reader(False, least, most), **more)
 
 
 def whole_argument(metavar: str, least: int | None = None, **more: Any) -> Any:
-    """An argument that takes a whole number."""
+    """Return an argument that takes a whole number."""
     return typer.Argument(metavar=metavar, parser=_reader(True, least, None), **more)
 
 

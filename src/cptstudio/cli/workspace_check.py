@@ -1,4 +1,4 @@
-"""What of a workspace is not whole: told by the checks that its readers make anyway.
+"""Damage in a workspace, found by the checks that its readers make anyway.
 
 Only reads. Nothing that another process is at is called damaged: a run that is alive is looked
 at without its leftovers, and what vanishes meanwhile has gone because somebody deleted it.
@@ -48,7 +48,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Damage:
-    """Something that is not whole.
+    """A damaged file or folder.
 
     Attributes:
         where: its path within the workspace.

@@ -57,7 +57,7 @@ class RepeatedParagraph(LateModel):
 
 
 class Boilerplate(LateModel):
-    """What was found.
+    """Boilerplate that was found in a corpus.
 
     Attributes:
         paragraphs: different ones.

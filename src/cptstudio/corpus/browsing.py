@@ -34,7 +34,7 @@ _LOOKED_AT_ONCE = 1 << 20
 def documents(
     corpus: Corpus, side: Side, offset: int, limit: int
 ) -> tuple[list[ListedDocument], int]:
-    """A page of a side's documents, in the order they were read, and how many there are."""
+    """Return a page of a side's documents, in the order they were read, and how many there are."""
     with closing(corpus.documents) as store:
         numbers = np.flatnonzero(np.asarray(store.records["status"]) == STATUSES.index(side))
         page = numbers[offset : offset + limit].tolist()
@@ -48,7 +48,7 @@ def documents(
 
 
 def document(corpus: Corpus, which: str, most: int) -> WholeDocument | None:
-    """A document, dropped ones included; None where there is none.
+    """Return a document, dropped ones included; None where there is none.
 
     Args:
         corpus: the corpus.
@@ -111,7 +111,7 @@ def _beginning(store: DocumentStore, number: int, most: int) -> str:
 def findings(
     corpus: Corpus, offset: int, limit: int, *, left_aside: bool = False
 ) -> list[SourceFinding]:
-    """A page of what was found while reading, in the order of the sources.
+    """Return a page of what was found while reading, in the order of the sources.
 
     Args:
         corpus: the corpus.
@@ -134,7 +134,7 @@ def findings(
 def dropped(
     corpus: Corpus, offset: int, limit: int, reason: str | None = None
 ) -> tuple[list[DroppedDocument], int]:
-    """A page of the dropped documents, in the order they were read, and how many there are.
+    """Return a page of the dropped documents, in the order they were read, and how many there are.
 
     Args:
         corpus: the corpus.

@@ -66,7 +66,7 @@ from cptstudio.workspace import check_new_name, is_never_built
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did.
+    """A build's result.
 
     Attributes:
         corpus: the corpus as it is now.

@@ -84,7 +84,7 @@ class Corpus:
         return DocumentStore(self.folder / "documents")
 
     def sources(self) -> Iterator[SourceRecord]:
-        """What was found in each source file, in order."""
+        """Return the record of each source file, in order."""
         for line in self.source_lines():
             yield SourceRecord.model_validate(json.loads(line))
 
@@ -94,7 +94,7 @@ class Corpus:
             yield SourceRecord.model_validate(json.loads(line))
 
     def given_sources(self) -> list[Source]:
-        """The files and folders that it was built from.
+        """Return the files and folders that it was built from.
 
         Raises:
             UserError: that was not recorded.
@@ -116,7 +116,7 @@ class Corpus:
         ]
 
     def source_lines(self, first: int = 0) -> Iterator[bytes]:
-        """The same as it is stored: a JSON object each, from a source's number on."""
+        """Return the same as it is stored: a JSON object each, from a source's number on."""
         return source_lines(self.folder / "documents", first)
 
     def verify_documents(self) -> None:
@@ -152,11 +152,11 @@ class Corpus:
             raise damaged(self.folder, "its documents do not match its sources")
 
     def source_labels(self, numbers: Iterable[int]) -> dict[int, str]:
-        """Labels of some sources, by the number that document records hold."""
+        """Return the labels of some sources, by the number that document records hold."""
         return labels_at(self.folder / "documents", numbers)
 
     def tokenizer_hashes(self) -> list[str]:
-        """Hashes of the tokenizers whose tokens are there."""
+        """Return the hashes of the tokenizers whose tokens are there."""
         try:
             entries = sorted((self.folder / "tokens").iterdir())
         except FileNotFoundError:
@@ -164,7 +164,7 @@ class Corpus:
         return [entry.name for entry in entries if not durable.is_staging_name(entry.name)]
 
     def token_store(self, tokenizer_hash: str | None = None) -> TokenStore:
-        """The corpus's tokens.
+        """Return the corpus's tokens.
 
         Args:
             tokenizer_hash: which tokenizer's; may be left out when there is only one.
@@ -221,7 +221,7 @@ class Corpus:
 def in_hash_order(
     store: TokenStore, records: npt.NDArray[Any], side: Side
 ) -> npt.NDArray[np.uint32]:
-    """Positions in a token store of one side's documents, by their content hashes.
+    """Return the positions in a token store of one side's documents, by their content hashes.
 
     So the first of them are a fair sample, which changes little when documents are added.
     """
@@ -250,7 +250,7 @@ def fingerprint_of(records: npt.NDArray[Any], cuts: npt.NDArray[Any]) -> str:
 
 
 def has_corpus(path: Path) -> bool:
-    """Whether a build was ever finished there."""
+    """Return whether a build was ever finished there."""
     return (path / MANIFEST).is_file()
 
 

@@ -82,7 +82,7 @@ class DocumentWriter:
         self.count += len(records)
 
     def records(self) -> npt.NDArray[Any]:
-        """One record a document, memory-mapped; there is nothing to be added after that."""
+        """Return one record a document, memory-mapped; there is nothing to be added after that."""
         self._records.close()
         records = np.lib.format.open_memmap(
             self._folder / "documents.npy", "w+", dtype=RECORD, shape=(self.count,)
@@ -179,11 +179,11 @@ class DocumentStore:
         yield from self.between(number, 0, int(self.records[number]["length"]))
 
     def piece(self, number: int, begin: int, end: int) -> bytes:
-        """Bytes `begin` to `end` of a document's UTF-8 text; characters may be cut."""
+        """Return the bytes `begin` to `end` of a document's UTF-8 text; characters may be cut."""
         return b"".join(self.between(number, begin, end))
 
     def between(self, number: int, begin: int, end: int) -> Iterator[bytes]:
-        """The same in parts of at most `FRAME` bytes."""
+        """Yield the same in parts of at most `FRAME` bytes."""
         start, length = (int(self.records[number][field]) for field in ("start", "length"))
         end = min(end, length)
         for first, last in self.kept(number):
@@ -195,7 +195,7 @@ class DocumentStore:
             begin, end = begin - size, end - size
 
     def kept(self, number: int) -> list[tuple[int, int]]:
-        """Which parts of a document's stored text are its text: begin and end in bytes."""
+        """Return which parts of a document's stored text are its text: begin and end in bytes."""
         length = int(self.records[number]["length"])
         kept, place = [], 0
         for cut in self.cuts_of(number):
@@ -209,20 +209,20 @@ class DocumentStore:
         return kept
 
     def stored_length(self, number: int) -> int:
-        """Bytes of a document with what is left out of it."""
+        """Return the bytes of a document with what is left out of it."""
         return int(self.records[number]["length"]) + sum(
             int(cut["length"]) for cut in self.cuts_of(number)
         )
 
     def cuts_of(self, number: int) -> npt.NDArray[Any]:
-        """What is left out of a document."""
+        """Return the parts of a document that are left out."""
         if not len(self.cuts):
             return self.cuts
         first, last = np.searchsorted(self._cut_documents, [number, number + 1]).tolist()
         return self.cuts[first:last]
 
     def stored_parts(self, number: int) -> Iterator[bytes]:
-        """A document with what is left out of it, as `parts`."""
+        """Yield a document with what is left out of it, as `parts`."""
         start = int(self.records[number]["start"])
         yield from self._range(start, start + self.stored_length(number))
 
@@ -256,11 +256,11 @@ class DocumentStore:
         return cuts
 
     def text(self, number: int) -> str:
-        """A whole document."""
+        """Return a whole document."""
         return b"".join(self.parts(number)).decode("utf-8")
 
     def text_at(self, number: int, start: int, length: int) -> str:
-        """A whole document by what its record says; quicker than by its number alone."""
+        """Return a whole document by what its record says; quicker than by its number alone."""
         if self._is_cut[number]:
             return self.text(number)
         return self.stored(start, length).decode("utf-8")

@@ -1,4 +1,4 @@
-"""What a build made of each file: one line a file, whose counts add up to those of the report."""
+"""A build's result for each file: one line per file, with counts that add up to the report's."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class FileLine(LateModel):
 
 @dataclass(frozen=True)
 class FileLines:
-    """Some of a corpus's files, in their order.
+    """A page of a corpus's files, in their order.
 
     Attributes:
         next: number of the source that the next page begins with; None at the end.

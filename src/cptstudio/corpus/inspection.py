@@ -64,7 +64,7 @@ _RANGE_OF = _RANGE_OF.astype(np.uint8)
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a document; `number` is its number among those looked at together."""
+    """A finding about a document; `number` is its number among those looked at together."""
 
     kind: str
     number: int
@@ -74,7 +74,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What was seen in some documents.
+    """Findings about some documents.
 
     Attributes:
         letters: int64 [ranges of characters], how many there are in their beginnings.
@@ -169,7 +169,7 @@ class Inspection:
             one.document = int(numbers[one.document])
 
     def scripts(self) -> dict[str, float]:
-        """Share of the letters seen, by script, the largest first."""
+        """Return the share of the letters seen, by script, the largest first."""
         counts: dict[str, int] = {}
         for (_, name), count in zip(_RANGES, self._letters.tolist(), strict=True):
             if name:

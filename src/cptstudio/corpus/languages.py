@@ -69,7 +69,7 @@ _NAMES = dict(entry.split(":") for entry in _BY_CODE.split())
 
 
 def is_code(label: str) -> bool:
-    """Whether a source of this label is source code or configuration, by its name.
+    """Return whether a source of this label is source code or configuration, by its name.
 
     Args:
         label: as in reports; a member of an archive is named behind the last "!".
@@ -106,7 +106,7 @@ class LanguageIdentifier:
 def language_shares(
     store: DocumentStore, records: npt.NDArray[Any], labels: list[str]
 ) -> LanguageShares:
-    """Shares of the languages in the documents that a corpus keeps.
+    """Return the shares of the languages in the documents that a corpus keeps.
 
     Args:
         store: the documents' texts.

@@ -1,4 +1,4 @@
-"""What lies beside documents and is none: secrets, what tools make, hidden files.
+"""Files that are excluded from corpora: secrets, generated files, hidden files.
 
 The one list of it, for everything that comes into a corpus: folders of this machine, uploads,
 folders dropped on the page (which gets these rules as data, `rules_for_pages`), and members of
@@ -25,7 +25,7 @@ INCLUDED: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Aside:
-    """Why something is left aside: its kind, and the reason as told after its name."""
+    """A reason to exclude a file: its kind, and the reason as shown after its name."""
 
     kind: Kind
     reason: str
@@ -133,7 +133,7 @@ class LeftAside:
         self._include = frozenset(include)
 
     def of_name(self, name: str, *, folder: bool) -> Aside | None:
-        """Why a file or folder of this name is left aside; None when it is read.
+        """Return why a file or folder of this name is left aside; None when it is read.
 
         The first rule decides: `.env` is a secret, not a hidden file.
         """
@@ -143,7 +143,7 @@ class LeftAside:
         return None
 
     def of_folder(self, names: Iterable[str]) -> Aside | None:
-        """Why a folder with entries of these names is left aside."""
+        """Return why a folder with entries of these names is left aside."""
         for name in names:
             aside = MARKS.get(name.lower())
             if aside is not None and aside.kind not in self._include:
@@ -153,7 +153,7 @@ class LeftAside:
     def of_path(
         self, path: str, marked: dict[str, Aside] | None = None, *, given: bool = False
     ) -> tuple[str, Aside] | None:
-        """The part of a path from its start that is left aside, and why.
+        """Return the part of a path from its start that is left aside, and why.
 
         Args:
             path: names with slashes between them; the last is a file's.
@@ -173,7 +173,7 @@ class LeftAside:
         return None
 
     def marked_folders(self, paths: Iterable[str]) -> dict[str, Aside]:
-        """Folders among these paths that hold a file which marks them."""
+        """Return the folders among these paths that hold a file which marks them."""
         found = {}
         for path in paths:
             folder, _, name = path.rpartition("/")
@@ -183,7 +183,7 @@ class LeftAside:
         return found
 
     def of_secret_path(self, names: Sequence[str]) -> Aside | None:
-        """Why something that was named itself, by these folders and its name, is refused."""
+        """Return why something that was named itself, by these folders and its name, is refused."""
         if "secrets" in self._include:
             return None
         aside, folders, files = _PATTERNS[0]
@@ -191,18 +191,18 @@ class LeftAside:
         return aside if inside or files.fullmatch(names[-1] if names else "") else None
 
     def of_content(self, suffix: str, head: bytes) -> Aside | None:
-        """Why a file of this suffix whose first bytes these are is left aside."""
+        """Return why a file of this suffix whose first bytes these are is left aside."""
         if "generated" in self._include or suffix not in _WRITTEN_BY_HAND or len(head) < _LEAST:
             return None
         lines = head.count(b"\n") + 1
         return Aside("generated", "minified file") if len(head) > _MEAN_LINE * lines else None
 
     def wants_head(self, suffix: str) -> int:
-        """How many bytes `of_content` looks at, 0 where a file's content decides nothing."""
+        """Return how many bytes `of_content` looks at, 0 where a file's content decides nothing."""
         return _HEAD if suffix in _WRITTEN_BY_HAND and "generated" not in self._include else 0
 
     def key_finder(self) -> KeyFinder | None:
-        """What looks for private keys in a text, if they are left aside."""
+        """Return a finder of private keys, if texts with them are excluded."""
         return None if "secrets" in self._include else KeyFinder()
 
 
@@ -215,14 +215,14 @@ class KeyFinder:
         self._before = b""
 
     def holds_key(self, data: bytes) -> bool:
-        """Whether the text up to the end of this part holds a key."""
+        """Return whether the text up to the end of this part holds a key."""
         window = self._before + data
         self._before = window[-_KEY_LENGTH:]
         return _KEY_WORDS in window and _KEY.search(window) is not None
 
 
 def rules_for_pages() -> dict[str, Any]:
-    """The rules about names as data: what a page needs to leave the same things aside."""
+    """Return the rules about names as data: what a page needs to leave the same things aside."""
     return {
         "rules": [
             {

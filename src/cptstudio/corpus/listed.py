@@ -88,7 +88,7 @@ class WholeDocument(LateModel):
 
 @dataclass(frozen=True)
 class SourceFinding:
-    """Something found while a source was read.
+    """A finding while a source was read.
 
     Attributes:
         label: the source.

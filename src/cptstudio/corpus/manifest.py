@@ -1,4 +1,4 @@
-"""What a corpus says of itself: the manifest, the build's settings and its report.
+"""A corpus's manifest, with the build's settings and its report.
 
 Every figure of the report was counted while the corpus was built. Nothing in it depends on
 where the sources lie or when they were read, but for `created` and `scanned_ns`.
@@ -43,7 +43,7 @@ _INCLUDED = "; ".join(f"{kind}: {what}" for kind, what in INCLUDED.items())
 
 
 class BuildSettings(_Model):
-    """What decides, together with the sources, which documents a corpus has.
+    """The settings that decide, together with the sources, which documents a corpus has.
 
     The command's flags, the API's body and the page's form are made of these fields.
     """
@@ -218,7 +218,7 @@ class SourceRecord(_Model):
     pictures: int = 0
 
     def problems(self, *, left_aside: bool = False) -> list[str]:
-        """What is told of it: why it was left aside, if that is asked for, or all else."""
+        """Return its problems: why it was excluded, if that is asked for, or all others."""
         if left_aside:
             return [self.skipped] if self.left_aside and self.skipped else []
         return [self.skipped, *self.notes] if self.skipped and not self.left_aside else self.notes
@@ -256,7 +256,7 @@ class LanguageShares(_Model):
 
 
 class CorpusReport(_Model):
-    """What a build found.
+    """A build's findings.
 
     Attributes:
         source_files: files given, without those that were left aside unread.

@@ -39,7 +39,7 @@ _FOLDER = re.compile(r'"(.+)"')
 
 @dataclass(frozen=True)
 class Engine:
-    """What recognizes text here.
+    """A text recognition engine.
 
     Attributes:
         kind: how `ocr_program` calls it: "tesseract" or "vision".
@@ -197,7 +197,7 @@ class Recognizer:
 
     @property
     def exhausted(self) -> bool:
-        """Whether it reads no more pages."""
+        """Return whether it reads no more pages."""
         return self._left is not None and self._left <= 0
 
     def read(self, picture: bytes, place: str) -> tuple[list[RecognizedLine], int]:

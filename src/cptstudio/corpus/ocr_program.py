@@ -106,7 +106,7 @@ def _run(program: str, picture: bytes, *options: str) -> bytes:
 
 
 def lines_of_hocr(data: bytes) -> list[dict[str, Any]]:
-    """The lines of a page in hOCR 1.2."""
+    """Return the lines of a page in hOCR 1.2."""
     if not data.strip():
         return []
     tree = etree.fromstring(data, etree.XMLParser(recover=True, no_network=True, huge_tree=True))
@@ -184,7 +184,7 @@ def by_vision(picture: bytes, languages: list[str]) -> list[dict[str, Any]]:
 
 
 def turned(picture: bytes, degrees: int) -> bytes:
-    """A picture in PGM, turned clockwise by a multiple of 90 degrees."""
+    """Return a picture in PGM, turned clockwise by a multiple of 90 degrees."""
     import numpy as np
 
     head, _, pixels = picture.partition(b"\n")

@@ -67,13 +67,13 @@ class PackedCorpus(Protocol):
     targets_per_pass: int
 
     def rows(self, number_of_pass: int, length: int, rows: Indices) -> Tokens:
-        """Tokens [len(rows), length + 1] of rows of one length of one pass."""
+        """Return the tokens [len(rows), length + 1] of rows of one length of one pass."""
 
     def segments(self, number_of_pass: int, length: int, row: int) -> list[Segment]:
-        """Where a row's tokens come from, in their order."""
+        """Return where a row's tokens come from, in their order."""
 
     def first_row(self, number_of_pass: int, document: int) -> tuple[int, int] | None:
-        """Length and number of the first row that has tokens of a document of the store.
+        """Return the length and number of the first row that has tokens of a document of the store.
 
         None where the document is not trained on.
         """
@@ -82,7 +82,7 @@ class PackedCorpus(Protocol):
 def pack(
     store: TokenStore, name: str, context_length: int, packing: Packing, seed: int
 ) -> PackedCorpus:
-    """The rows of a corpus's training side.
+    """Return the rows of a corpus's training side.
 
     Args:
         store: its tokens.
@@ -112,7 +112,7 @@ class _Documents:
         return KeyedPermutation(self.count, key)
 
     def in_order(self, permutation: KeyedPermutation | None, ranks: Indices) -> Indices:
-        """Positions in the store of the documents at the given ranks of a pass."""
+        """Return the positions in the store of the documents at the given ranks of a pass."""
         return self._positions[permutation(ranks) if permutation else ranks].astype(np.int64)
 
     def rank_of(self, number_of_pass: int, document: int) -> int | None:
@@ -142,11 +142,11 @@ class _PassIndex:
         self._kept: OrderedDict[int, npt.NDArray[np.int64]] = OrderedDict()
 
     def amounts(self, lengths: Indices) -> npt.NDArray[np.int64]:
-        """What each document contributes to each column, int64 [documents, columns]."""
+        """Return each document's contribution to each column, int64 [documents, columns]."""
         raise NotImplementedError
 
     def block_starts(self, number_of_pass: int) -> npt.NDArray[np.int64]:
-        """Sums before each block, int64 [blocks + 1, columns]."""
+        """Return the sums before each block, int64 [blocks + 1, columns]."""
         if number_of_pass in self._kept:
             self._kept.move_to_end(number_of_pass)
             return self._kept[number_of_pass]
@@ -157,7 +157,7 @@ class _PassIndex:
         return sums
 
     def totals(self) -> npt.NDArray[np.int64]:
-        """Sums over all documents, int64 [columns]."""
+        """Return the sums over all documents, int64 [columns]."""
         result: npt.NDArray[np.int64] = self._sums(None)[-1]
         return result
 
@@ -184,7 +184,7 @@ class _PassIndex:
         return sums, int(lengths[0, place])
 
     def block(self, number_of_pass: int, blocks: Indices) -> tuple[Indices, Indices]:
-        """Documents of some blocks: positions and lengths, int64 [blocks, _BLOCK].
+        """Return the documents of some blocks: positions and lengths, int64 [blocks, _BLOCK].
 
         Beyond the last document the position is that of an arbitrary one and the length -1.
         """

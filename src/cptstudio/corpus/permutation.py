@@ -20,7 +20,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def derive_key(*parts: str | int) -> int:
-    """A 64-bit key from names and numbers (BLAKE2b of their JSON list)."""
+    """Return a 64-bit key from names and numbers (BLAKE2b of their JSON list)."""
     text = json.dumps(parts, separators=(",", ":"))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
@@ -58,7 +58,7 @@ class KeyedPermutation:
         return (left << self._half) | right
 
     def place_of(self, element: int) -> int:
-        """The position that an element is at."""
+        """Return the position that an element is at."""
         value = element
         while True:
             value = self._decipher(value)

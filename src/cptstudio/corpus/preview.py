@@ -164,7 +164,7 @@ def preview_of_corpus(corpus: Corpus, number: int, source: Path | None) -> Previ
 
 
 def masked_pieces(text: str, mask: Iterable[Private]) -> list[Piece]:
-    """A text in pieces: what is masked, what could be, and all else."""
+    """Return a text in pieces: what is masked, what could be, and all else."""
     wanted = frozenset(mask)
     pieces, place = [], 0
     for begin, end, kind in spans(text):

@@ -1,4 +1,4 @@
-"""What readers make of files, on its way to the corpus: batches of documents.
+"""Batches of documents, on their way from the readers to the corpus.
 
 Reading is the same whether it happens in the process that builds or in one of its own, because
 both make these batches: text, a record and a signature of each document, and what was seen in
@@ -35,7 +35,7 @@ _LARGEST = 1024 * durable.MEBIBYTE
 
 @dataclass(frozen=True)
 class Batch:
-    """Some documents, one after the other.
+    """A batch of documents, one after the other.
 
     Attributes:
         text: UTF-8, the next part of the text of all documents that are read together.
@@ -68,7 +68,7 @@ class BatchBuilder:
 
     @property
     def full(self) -> bool:
-        """Whether there is enough for a batch."""
+        """Return whether there is enough for a batch."""
         return len(self._text) >= FRAME or len(self._records) >= _DOCUMENTS
 
     def write(self, data: bytes) -> None:

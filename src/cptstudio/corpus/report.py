@@ -23,7 +23,7 @@ _MEASURABLE = 8192
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:
-    """Everything known of a corpus, ready for JSON."""
+    """Return everything known of a corpus, ready for JSON."""
     stores = []
     for name in corpus.tokenizer_hashes():
         try:
@@ -41,7 +41,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
 
 
 def split_warnings(manifest: CorpusManifest) -> list[str]:
-    """Sentences about held-out sides that are far from the share that was asked for."""
+    """Return the sentences about held-out sides that are far from the share that was asked for."""
     report = manifest.report
     documents = sum(report.documents.get(side, 0) for side in SIDES)
     size = sum(report.text_bytes.get(side, 0) for side in SIDES)
@@ -82,7 +82,7 @@ def split_warnings(manifest: CorpusManifest) -> list[str]:
 
 
 def problems_in_words(report: CorpusReport) -> str:
-    """How many files have problems, and how many problems they have."""
+    """Return how many files have problems, and how many problems they have."""
     if not report.problem_count:
         return "no problems"
     count = f"{report.problem_count:,} {'problem' if report.problem_count == 1 else 'problems'}"
@@ -202,7 +202,7 @@ def _describe_tokens(name: str, manifest: TokenManifest) -> dict[str, Any]:
 
 
 def render(corpus: Corpus) -> str:
-    """The report for a terminal, lines of at most 100 columns but for names of files."""
+    """Return the report for a terminal, lines of at most 100 columns but for names of files."""
     manifest, report = corpus.manifest, corpus.manifest.report
     lines = [
         f"Corpus {manifest.name}, built {manifest.created}",

@@ -93,7 +93,7 @@ class _Group:
     permutation: KeyedPermutation
 
     def batch(self, number: int) -> Indices:
-        """Rows of a batch before they are shuffled; the last batch may have fewer."""
+        """Return the rows of a batch before they are shuffled; the last batch may have fewer."""
         first = number * self.rows_per_batch
         return np.arange(first, min(first + self.rows_per_batch, self.rows))
 
@@ -111,7 +111,7 @@ class _Epoch:
         self.targets = sum(group.rows * group.length for group in groups)
 
     def place(self, batch: int) -> tuple[_Group, Indices]:
-        """The group of a batch and the row numbers in it, before they are shuffled."""
+        """Return the group of a batch and the row numbers in it, before they are shuffled."""
         if batch >= self._full:
             group = self.groups[self._rest[batch - self._full]]
             start = group.rows - group.rows % group.rows_per_batch
@@ -170,7 +170,7 @@ class _EpochOfRows:
         )
 
     def batch_of(self, group: int, number: int) -> int:
-        """The batch that is a group's batch of a number, which `place` gives for it."""
+        """Return the batch that is a group's batch of a number, which `place` gives for it."""
         before = int(self._ends[group - 1]) if group else 0
         if number < (int(self._ends[group]) - before) * self._update:
             update, within = divmod(number, self._update)
@@ -231,7 +231,7 @@ class RowOrder:
         return self._epoch(0).targets
 
     def batches_in_epoch(self, epoch: int) -> int:
-        """Batches in one epoch."""
+        """Return the batches in one epoch."""
         return self._epoch(epoch).batches
 
     def locate(self, index: int) -> tuple[int, int]:
@@ -244,7 +244,7 @@ class RowOrder:
         return epoch, index - self._starts[epoch]
 
     def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
-        """One batch, or a rank's share of it.
+        """Return one batch, or a rank's share of it.
 
         Args:
             index: the batch's number counted from the start of the first epoch.
@@ -256,7 +256,7 @@ class RowOrder:
         return _batch_of(self._tokens(group, rows[rank::ranks]))
 
     def micro_batches(self, first: int, until: int, rows: int) -> Iterator[Batch]:
-        """The batches from one number up to another, cut into micro-batches.
+        """Yield the batches from one number up to another, cut into micro-batches.
 
         Args:
             rows: of full length in a micro-batch at most; of shorter ones as many as have as many
@@ -407,7 +407,7 @@ def build_row_order(
     accumulation: int = 1,
     of_rows: bool = True,
 ) -> RowOrder:
-    """The order of training for a mixture.
+    """Return the order of training for a mixture.
 
     Args:
         members: corpora tokenised by the same tokenizer, at least one of them a domain.

@@ -67,7 +67,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that lies in a source and is not read.
+    """A file or folder in a source that is not read.
 
     Attributes:
         aside: its kind, when it is left aside and not one that cannot be read.
@@ -83,7 +83,7 @@ def find_sources(
     aside: LeftAside | None = None,
     found_one: Callable[[], None] = lambda: None,
 ) -> tuple[list[SourceFile], list[Skipped]]:
-    """All regular files in the given files and folders, in the order of their labels.
+    """Return all regular files in the given files and folders, in the order of their labels.
 
     Symbolic links inside a folder are reported, not followed, so that no loop and nothing
     outside the folder is read. A given path itself may be a link: the user named it.
@@ -205,7 +205,7 @@ def _is_sparse(information: os.stat_result) -> bool:
 
 
 def printable(text: str) -> str:
-    """A name that can be written as UTF-8 and shown anywhere, whatever bytes it has.
+    """Return a name that can be written as UTF-8 and shown anywhere, whatever bytes it has.
 
     Control characters would reach the terminal, and marks of direction change what is read.
     """

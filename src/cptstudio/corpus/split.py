@@ -51,7 +51,7 @@ def new_content_hash() -> hashlib.blake2b:
 
 
 def fractions(hashes: npt.NDArray[np.void]) -> npt.NDArray[np.float64]:
-    """Each document's u, from the first eight bytes of its hash, [documents] in [0, 1)."""
+    """Return each document's u, from the first eight bytes of its hash, [documents] in [0, 1)."""
     words = np.ascontiguousarray(hashes).view("<u8").reshape(-1, 2)[:, 0]
     # The lowest bits are dropped, or a value just under 1 would round to it.
     return (words >> np.uint64(11)).astype(np.float64) / float(1 << 53)
@@ -63,7 +63,7 @@ def sides_of(
     rule: SplitRule,
     settled: npt.NDArray[np.void] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], SplitRule]:
-    """Sides of distinct documents.
+    """Return the sides of distinct documents.
 
     Args:
         hashes: content hashes, 16 bytes each, [documents].

@@ -1,4 +1,4 @@
-"""What becomes of each document: a side of the corpus, or the reason why it is left out."""
+"""Each document's status: its split, or the reason why it is left out."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ _PART = 1 << 22
 
 
 class TokenizerFacts(LateModel):
-    """What the rest of the studio must know of a tokenizer.
+    """The facts about a tokenizer that the rest of the studio needs.
 
     Attributes:
         hash: identifies its behaviour, see `tokenizer.tokenizer_hash`.
@@ -174,7 +174,7 @@ class TokenStore:
         return found
 
     def tokens_beyond(self, rows: int | None) -> list[int]:
-        """The ids that occur, start and end tokens included, and are no less than `rows`."""
+        """Return the ids that occur, start and end tokens included, and are no less than `rows`."""
         if rows is None:
             return []
         found = {one for one in (self.tokenizer.start, self.tokenizer.end) if one >= rows}
@@ -185,11 +185,11 @@ class TokenStore:
         return sorted(found)
 
     def documents_of(self, side: Side) -> npt.NDArray[np.uint32]:
-        """Positions in this store of the documents of one side, ascending."""
+        """Return the positions in this store of the documents of one side, ascending."""
         return np.flatnonzero(self.sides == SIDES.index(side)).astype(np.uint32)
 
     def document_tokens(self, position: int) -> npt.NDArray[Any]:
-        """The tokens of the document at a position of this store, a view."""
+        """Return the tokens of the document at a position of this store, a view."""
         start, stop = int(self.offsets[position]), int(self.offsets[position + 1])
         return self.tokens[start:stop]
 
@@ -265,7 +265,7 @@ class TokenStore:
 
 
 def store_fingerprint(tokenizer_hash: str, files: Mapping[str, tuple[int, str]]) -> str:
-    """SHA-256 over the tokenizer and the contents of the files."""
+    """Return the SHA-256 over the tokenizer and the contents of the files."""
     content = hashlib.sha256(tokenizer_hash.encode())
     for name in sorted(files):
         content.update(f"{name} {files[name][1]}\n".encode())
@@ -273,7 +273,7 @@ def store_fingerprint(tokenizer_hash: str, files: Mapping[str, tuple[int, str]])
 
 
 def damaged(folder: Path, reason: str) -> UserError:
-    """The error for tokens or documents on disk that cannot be trusted."""
+    """Return the error for tokens or documents on disk that cannot be trusted."""
     return UserError(f"{folder} is damaged: {reason}. Build the corpus again.")
 
 

@@ -98,7 +98,7 @@ def _sample(store: DocumentStore) -> Iterator[str]:
 
 
 class _Document(NamedTuple):
-    """What is known of a document; `copies`: how many dropped ones are equal to it."""
+    """The known facts about a document; `copies`: how many dropped ones are equal to it."""
 
     number: int
     start: int
@@ -192,7 +192,7 @@ def ensure_tokens(
     *,
     allow_lossy: bool = False,
 ) -> TokenStore:
-    """The corpus's tokens under a model's tokenizer, made from its documents if need be.
+    """Return the corpus's tokens under a model's tokenizer, made from its documents if need be.
 
     The sources are not read again.
     """

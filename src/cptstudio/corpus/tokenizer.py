@@ -56,18 +56,18 @@ class CorpusTokenizer:
         )
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenIds]:
-        """Token ids of each text, encoded on all cores."""
+        """Return the token ids of each text, encoded on all cores."""
         encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [token_ids(encoding.ids) for encoding in encodings]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of some tokens, special ones included."""
+        """Return the text of some tokens, special ones included."""
         text: str = self.backend.decode(list(tokens), skip_special_tokens=False)
         return text
 
 
 def token_ids(ids: Sequence[int]) -> TokenIds:
-    """Token ids as an array; twice as fast as numpy's own conversion of a list."""
+    """Return the token ids as an array; twice as fast as numpy's own conversion of a list."""
     return np.frombuffer(array("I", ids), dtype=np.uint32)
 
 
@@ -93,7 +93,7 @@ def _behaviour_hash(
 
 
 def ids_with_specials(folder: Path, text: str) -> list[int]:
-    """The ids of a text in which special tokens are meant, by tokenizer.json alone.
+    """Return the ids of a text in which special tokens are meant, by tokenizer.json alone.
 
     Returns:
         No ids where there is no such file, or where it cannot be read.
@@ -110,7 +110,7 @@ def ids_with_specials(folder: Path, text: str) -> list[int]:
 
 
 def check_folder(model_path: Path | str) -> Path:
-    """The folder of a local model, in which nothing makes a reader wait for ever.
+    """Return the folder of a local model, in which nothing makes a reader wait for ever.
 
     Raises:
         UserError: it is none, a file in it is a pipe or a device, or its configuration, which
@@ -128,7 +128,7 @@ def check_folder(model_path: Path | str) -> Path:
 
 
 def load_tokenizer(model_path: Path | str) -> CorpusTokenizer:
-    """The tokenizer in a local model folder.
+    """Return the tokenizer in a local model folder.
 
     Raises:
         UserError: the folder holds none, or none that can mark the end of a document.

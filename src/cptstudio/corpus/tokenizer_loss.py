@@ -1,4 +1,4 @@
-"""What a tokenizer loses of a text: characters that become the unknown token, or no token at all.
+"""Text that a tokenizer loses: characters that become the unknown token, or no token at all.
 
 A byte-level tokenizer loses nothing. One of words or pieces without bytes below them turns what it
 does not know into one and the same token, or drops it, and a model that is trained on such tokens
@@ -29,7 +29,7 @@ _FOLDED = 0.5
 
 
 class Encoder(Protocol):
-    """What of a `CorpusTokenizer` is needed here, which itself keeps a `TokenizerLoss`."""
+    """The part of a `CorpusTokenizer` that is needed here, which itself keeps a `TokenizerLoss`."""
 
     @property
     def backend(self) -> Any:
@@ -41,7 +41,7 @@ class Encoder(Protocol):
 
 
 class TokenizerLoss(LateModel):
-    """What was lost of a sample of the documents.
+    """The loss found in a sample of the documents.
 
     Attributes:
         examined: characters that were looked at; white space and control characters are none.
@@ -126,7 +126,7 @@ def refuse_measuring(loss: TokenizerLoss, what: str) -> None:
 
 
 def loss_lines(loss: TokenizerLoss, unknown_tokens: int | None) -> list[str]:
-    """What is to be told of a loss, in sentences; empty where there is none.
+    """Return sentences about a loss; empty if there is none.
 
     Args:
         loss: of a sample.

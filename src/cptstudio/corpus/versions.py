@@ -47,7 +47,7 @@ def only_builder(path: Path) -> Iterator[None]:
 
 
 def former_of(path: Path) -> Corpus | None:
-    """The corpus that is there, if it is whole; a damaged one is built anew."""
+    """Return the corpus that is there, if it is whole; a damaged one is built anew."""
     try:
         corpus = open_corpus(path)
     except UserError:
@@ -71,7 +71,7 @@ def sweep(path: Path, current: Corpus | None) -> None:
 def is_current(
     former: Corpus, files: Sequence[SourceFile], settings: BuildSettings, meter: ProgressMeter
 ) -> bool:
-    """Whether a build from these files would make the same corpus."""
+    """Return whether a build from these files would make the same corpus."""
     manifest = former.manifest
     if manifest.settings != settings or manifest.readers != READERS:
         return False
@@ -102,7 +102,7 @@ def is_unchanged(
     scanned_ns: int,
     more: Callable[[int], None] = lambda size: None,
 ) -> bool:
-    """Whether a file is as it was when it was read.
+    """Return whether a file is as it was when it was read.
 
     Args:
         file: as it is.

@@ -75,7 +75,7 @@ class CancelledError(Exception):
 def prompt_tokens(
     loaded: LoadedModel, prompt: Prompt, render: RenderTemplate | None = None
 ) -> list[int]:
-    """The ids of a prompt, special tokens included.
+    """Return the ids of a prompt, special tokens included.
 
     Args:
         render: renders chat templates; None to do it in this process, which ends with a template
@@ -86,11 +86,13 @@ def prompt_tokens(
     """
     given = [kind for kind in (prompt.text, prompt.tokens, prompt.chat) if kind is not None]
     if len(given) != 1:
-        raise UserError("A prompt is a text, or tokens, or a chat: give exactly one of them.")
+        raise UserError("Set exactly one of: text, tokens, chat.")
     tokenizer = loaded.tokenizer
     if prompt.chat is not None:
         if not tokenizer.has_chat_template:
-            raise UserError(f"The model in {loaded.path} has no chat template: give raw text.")
+            raise UserError(
+                f"The model in {loaded.path} has no chat template. Use raw text instead."
+            )
         messages = [dict(message) for message in prompt.chat]
         if render is None or _renders_by_itself(tokenizer):
             return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True))
@@ -103,7 +105,9 @@ def prompt_tokens(
         limit = len(tokenizer)
         wrong = [token for token in tokens if not 0 <= token < limit]
         if wrong:
-            raise UserError(f"The token {wrong[0]} is not one of the tokenizer's {limit:,}.")
+            raise UserError(
+                f"The tokenizer has no token {wrong[0]} (its vocabulary has {limit:,})."
+            )
     else:
         assert prompt.text is not None
         tokens = raw_tokens(tokenizer, prompt.text)
@@ -213,9 +217,9 @@ class Completion:
         values = np.array(logprobs.astype(mx.float32))
         if np.isnan(values).any():
             raise UserError(
-                f"The model in {self._where} computes no numbers here (NaN), so there is "
-                f"no token after {self.count - 1:,}. Its weights are damaged, or its values "
-                "overflow the compute type."
+                f"The model in {self._where} computes NaN, so there is no token after "
+                f"{self.count - 1:,}. Its weights are damaged, or values overflow in this "
+                "precision."
             )
         count = min(self._alternatives, values.size)
         best = np.argpartition(-values, count - 1)[:count] if count else np.array([], dtype=int)
@@ -271,7 +275,7 @@ class _StopStrings:
         self._held = ""
 
     def take(self, segment: str, last: bool) -> tuple[str, bool]:
-        """What may be shown now, and whether a string ended the text.
+        """Return the text that may be shown now, and whether a string ended it.
 
         What could be the beginning of a string is held back until that is known.
         """

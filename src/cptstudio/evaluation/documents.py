@@ -51,7 +51,7 @@ class DocumentSet:
 
 
 def open_sets(request: dict[str, Any]) -> list[DocumentSet]:
-    """The sets of a request's "corpora" and "texts".
+    """Return the sets of a request's "corpora" and "texts".
 
     Raises:
         UserError: one of them cannot be read.

@@ -87,7 +87,7 @@ def _measure(
     path = Path(entry["model"])
     adapter = Path(entry["adapter"]) if entry["adapter"] else None
     label, detail = entry["label"], f"model {number} of {count}"
-    measuring.answer.progress(phase=f"looking at {label}", detail=detail)
+    measuring.answer.progress(phase=f"checking {label}", detail=detail)
     identity = {"model": measuring.results.identity(path, adapter)}
 
     def load() -> LoadedModel:
@@ -131,13 +131,13 @@ def _leaks(
         leaked = seen & documents
         if leaked and leaked == documents:
             raise UserError(
-                f"Every document of {one.name!r} was trained on by one of these models: what it "
-                "knows by heart says nothing about new text. Measure on other text."
+                f"Every document of {one.name!r} was used to train one of these models, "
+                "so the result would say nothing about new text. Evaluate on other text."
             )
         if leaked:
             notes.append(
-                f"{len(leaked):,} of {len(documents):,} documents of {one.name} are left out for "
-                "all models, because one of them trained on these."
+                f"{len(leaked):,} of {len(documents):,} documents of {one.name} are left "
+                "out for all models because one of them was trained on them."
             )
         left_out[one.name] = leaked
     return left_out, notes

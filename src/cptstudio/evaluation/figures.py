@@ -21,7 +21,7 @@ def summary(
     base: dict[str, Any],
     left_out: set[str] | frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """A set's figures, and how they differ from the base's on the same documents.
+    """Return a set's figures, and how they differ from the base's on the same documents.
 
     Args:
         measured: what `Measuring.measure` returned for the set.
@@ -48,7 +48,7 @@ def changed_most(
     base: dict[str, Any],
     left_out: set[str] | frozenset[str] = frozenset(),
 ) -> dict[str, list[dict[str, Any]]]:
-    """The documents whose bits per byte fell most against the base's, and rose most.
+    """Return the documents whose bits per byte fell most against the base's, and rose most.
 
     Returns:
         {"improved": [...], "worsened": [...]}, the largest change first, at most

@@ -83,8 +83,8 @@ def run_tasks(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
 def _check_installed() -> None:
     if importlib.util.find_spec(PACKAGE) is None:
         raise UserError(
-            "lm-evaluation-harness is not installed here, and CPT Studio does not bring it: "
-            f"`{sys.executable} -m pip install {PACKAGE}`, then repeat."
+            f"lm-evaluation-harness is not installed. Install it with `{sys.executable} "
+            f"-m pip install {PACKAGE}` and try again."
         )
 
 
@@ -108,13 +108,13 @@ def _open_tasks(request: dict[str, Any]) -> dict[str, Any]:
         package = importlib.import_module("lm_eval.tasks")
         manager = package.TaskManager(include_path=request["include"])
     except Exception as error:
-        raise UserError(f"lm-evaluation-harness cannot be used here: {_words(error)}") from error
+        raise UserError(f"Could not load lm-evaluation-harness: {_words(error)}") from error
     known = set(manager.all_tasks)
     unknown = [name for name in request["tasks"] if name not in known]
     if unknown:
         raise UserError(
-            f"lm-evaluation-harness knows no task {unknown[0]!r} ({len(known):,} are known). Tasks "
-            "of your own are read from the folder that --include names."
+            f"lm-evaluation-harness has no task {unknown[0]!r} (it has {len(known):,} "
+            "tasks). Add a folder with your own tasks by --include."
         )
     found: dict[str, Any] = {}
     for name in request["tasks"]:
@@ -122,9 +122,9 @@ def _open_tasks(request: dict[str, Any]) -> dict[str, Any]:
             found |= package.get_task_dict([name], manager)
         except Exception as error:
             advice = (
-                " If its data are not on this machine yet, allow to fetch them with --download."
+                " If its data set is not on this machine yet, allow the download with --download."
             )
-            said = f"The task {name!r} cannot be used: {_words(error)}"
+            said = f"Could not load the task {name!r}: {_words(error)}"
             raise UserError(said if request["download"] else said + advice) from error
     return found
 

@@ -52,7 +52,7 @@ Ask = Load | Unload | Complete | Score | Status
 
 @dataclass(frozen=True)
 class InferenceState:
-    """What the inference worker does at this moment.
+    """The inference worker's current state.
 
     Attributes:
         pid: of the worker, or None when none runs.
@@ -165,7 +165,7 @@ class InferenceWorker:
             worker.end(reason)
 
     def state(self) -> InferenceState:
-        """What runs now."""
+        """Return the worker's current state."""
         with self._lock:
             worker, last_end = self._worker, self._last_end
         if worker is None or worker.ended is not None:
@@ -210,7 +210,7 @@ class Pending:
         self._finished = False
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """What the worker says, as it comes; the last one holds "result" or "error"."""
+        """Yield the worker's answers as they come; the last one has "result" or "error"."""
         for answer in self._worker.answers(self._number):
             self._finished = "result" in answer or "error" in answer
             yield answer
@@ -320,8 +320,8 @@ class _Worker:
 
 
 def _died(reason: str, lost: str = "") -> dict[str, Any]:
-    message = f"The process that held the models has ended: {reason}"
+    message = f"The process with the loaded models has ended: {reason}"
     if lost:
-        message += f" No longer in memory: {lost}."
-    message += " Ask again to start another."
+        message += f" Unloaded: {lost}."
+    message += " Try again to restart it."
     return {"error": told(UserError(message))}

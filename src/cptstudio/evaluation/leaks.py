@@ -23,7 +23,7 @@ _LONGEST_LINE = 100
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """What is known of the documents that a run and its ancestors trained on.
+    """The documents that a run and its ancestors are known to be trained on.
 
     Attributes:
         hashes: of the documents' cleaned text.
@@ -35,7 +35,7 @@ class TrainedOn:
 
 
 def trained_on(run_directory: Path) -> TrainedOn:
-    """The documents of a run and of the runs it was forked from."""
+    """Return the documents of a run and of the runs it was forked from."""
     hashes: set[bytes] = set()
     notes: list[str] = []
     directory: Path | None = run_directory
@@ -45,7 +45,9 @@ def trained_on(run_directory: Path) -> TrainedOn:
         try:
             config = run_files.read_config(directory)
         except (UserError, OSError):
-            notes.append(f"The run in {directory} cannot be read: what it trained on is unknown.")
+            notes.append(
+                f"Could not read the run in {directory}, so its training documents are unknown."
+            )
             break
         roles = {use.name: use.role for use in config.settings.data.corpora}
         for record in config.corpora:
@@ -62,12 +64,12 @@ def _training_hashes(folder: Path, fingerprint: str, notes: list[str]) -> set[by
         stores = [corpus.token_store(name) for name in corpus.tokenizer_hashes()]
         records = corpus.documents.records
     except (UserError, OSError):
-        notes.append(f"The corpus in {folder} is gone: what was trained of it is unknown.")
+        notes.append(f"The corpus in {folder} is gone, so the documents trained on are unknown.")
         return set()
     if fingerprint not in (store.fingerprint for store in stores):
         notes.append(
-            f"The corpus {corpus.name} was built anew since the training; its present training "
-            "side was looked at."
+            f"The corpus {corpus.name} was rebuilt since the training, so its current "
+            "training split was used."
         )
     chosen = np.ascontiguousarray(records["hash"][records["status"] == _TRAIN])
     return {bytes(value) for value in chosen}

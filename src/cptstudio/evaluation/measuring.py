@@ -58,7 +58,7 @@ class Measuring:
     def measure(
         self, label: str, detail: str, identity: dict[str, Any], load: Callable[[], LoadedModel]
     ) -> dict[str, dict[str, Any]]:
-        """One model's nats, tokens and bytes of each section, for each set by its name.
+        """Return one model's nats, tokens and bytes of each section, for each set by its name.
 
         "documents" holds the hash of the document that each is of; those of one document stand
         behind one another.
@@ -156,7 +156,9 @@ def _documents(
         max_bytes=request["max_bytes"],
     )
     if not documents:
-        raise UserError(f"The corpus {one.name!r} has no {request['side']} documents to measure.")
+        raise UserError(
+            f"The corpus {one.name!r} has no {request['side']} documents to evaluate on."
+        )
     hashes = one.corpus.documents.records["hash"]
     return (
         [document.tokens for document in documents],

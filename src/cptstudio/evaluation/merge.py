@@ -57,7 +57,7 @@ def merge_points(request: dict[str, Any], answer: TellsProgress) -> dict[str, An
     save = request["save"]
     target = Path(save["folder"]) if save else None
     if target is not None and (target.exists() or target.is_symlink()):
-        raise UserError(f"{target} already exists; choose another name.")
+        raise UserError(f"{target} already exists. Choose another name.")
     if target is not None:
         # Now, since a workspace that is renamed while weights are summed is not to be made anew.
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def merge_points(request: dict[str, Any], answer: TellsProgress) -> dict[str, An
     measured = []
     for number, (point, parts) in enumerate(points, 1):
         wanted = target if save and save["point"] == point["label"] else None
-        detail = f"point {number} of {len(points)}"
+        detail = f"merge {number} of {len(points)}"
         measured.append(_point(point["label"], detail, parts, measuring, wanted))
     answers = [
         {
@@ -157,7 +157,7 @@ def _save(loaded: LoadedModel, target: Path, label: str, parts: list[Part]) -> N
         durable.flush_tree(staged)
         durable.commit_directory(staged, target)
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror}. Nothing was saved.") from (
+        raise UserError(f"Could not write {target}: {error.strerror}. Nothing was saved.") from (
             error
         )
     finally:

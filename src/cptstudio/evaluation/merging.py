@@ -85,14 +85,14 @@ def merge_request(
         title = f"Mean of the last {last} checkpoints of {trained.label}"
         points = [average(run, last)]
     elif instruct is not None:
-        title = f"{trained.label} with what {instruct.label} has over its base"
+        title = f"{trained.label} plus the difference of {instruct.label} from its base"
         points = instruct_delta(trained, base, instruct.model, shares)
     else:
-        title = f"{trained.label} merged back to its base"
+        title = f"{trained.label} merged with its base"
         points = back_to_base(trained, base, shares)
     if save is not None and len(points) != 1:
         count = len(points)
-        raise UserError.at("save", f"One point is saved at a time, and these are {count}.")
+        raise UserError.at("save", f"Only one merged model can be saved at a time, not {count}.")
     return {
         "title": title,
         "points": [point.request() for point in points],
@@ -130,7 +130,7 @@ def back_to_base(trained: ModelReference, base: Path, shares: Sequence[float]) -
 def instruct_delta(
     trained: ModelReference, base: Path, instruct: Path, shares: Sequence[float]
 ) -> list[Point]:
-    """Trained + s (instruct - base) for each s."""
+    """Return the trained + s (instruct - base) for each s."""
     return [
         Point(
             f"{trained.label} + {share:g} ({instruct.name} - base)",
@@ -147,7 +147,7 @@ def instruct_delta(
 
 
 def average(run_directory: Path, count: int) -> Point:
-    """The mean of a run's last checkpoints.
+    """Return the mean of a run's last checkpoints.
 
     Raises:
         UserError: the run has fewer.
@@ -155,7 +155,8 @@ def average(run_directory: Path, count: int) -> Point:
     complete = run_files.checkpoints_of(run_directory)
     if len(complete) < count:
         raise UserError(
-            f"The run {run_directory.name!r} has {len(complete)} complete checkpoints, not {count}."
+            f"The run {run_directory.name!r} has {len(complete)} complete checkpoints, "
+            f"fewer than {count}."
         )
     base = Path(run_files.read_config(run_directory).model_path)
     parts = []
@@ -170,5 +171,5 @@ def average(run_directory: Path, count: int) -> Point:
 def _checked(shares: Sequence[float]) -> list[float]:
     for share in shares:
         if not math.isfinite(share) or abs(share) > 10:
-            raise UserError(f"A share of {share} makes no model: give numbers such as 0.75.")
+            raise UserError(f"{share} is not a mix ratio. Use numbers such as 0.75.")
     return list(dict.fromkeys(shares))

@@ -50,8 +50,8 @@ def check(path: Path, answer: Answer) -> dict[str, Any]:
     description = describe_model(path)
     if description.quantization is not None:
         raise UserError(
-            f"{path} is quantized, and transformers does not read packed weights of this kind on "
-            "every machine. Check the model that it was quantized from."
+            f"{path} is quantized, and transformers cannot read these packed weights on "
+            "every machine. Check the model it was quantized from."
         )
     answer.progress(phase="computing with transformers", done=0, total=2, unit="steps", final=True)
     tokens = _tokens(path, description.vocabulary_size)
@@ -61,7 +61,9 @@ def check(path: Path, answer: Answer) -> dict[str, Any]:
     import numpy as np
 
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
-        raise UserError(f"{path}: the log-probabilities are not finite. Are the weights damaged?")
+        raise UserError(
+            f"{path}: the log-probabilities are not finite. The weights may be damaged."
+        )
     differences = np.abs(ours - theirs)
     largest, mean = float(differences.max()), float(differences.mean())
     equal = largest <= TOLERANCE
@@ -81,29 +83,30 @@ def check(path: Path, answer: Answer) -> dict[str, Any]:
 def _verdict(model_type: str, largest: float, equal: bool) -> str:
     if equal:
         return (
-            f"Equal: the largest difference from transformers is {largest:.1e} nats, which is "
-            "rounding. The model is loaded as its makers meant it."
+            f"Equal: the largest difference from transformers is {largest:.1e} nats, "
+            "which is rounding error. CPT Studio loads the model correctly."
         )
     if largest < 10 * TOLERANCE:
         return (
-            f"Nearly equal: the largest difference from transformers is {largest:.1e} nats. "
-            f"mlx-lm's {model_type!r} computes a detail in another way, such as the activation. "
-            "Training and scoring are sound; figures of the two programs differ in the third digit."
+            f"Nearly equal: the largest difference from transformers is {largest:.1e} "
+            f"nats. mlx-lm's {model_type!r} computes a detail differently, such as the "
+            "activation. Training and scoring work; results of the two programs differ "
+            "in the third digit."
         )
     return (
-        f"Different: the largest difference from transformers is {largest:.2g} nats. mlx-lm's "
-        f"{model_type!r} is not the network that this model was trained as, so do not train or "
-        "score it here. Compare its config.json with the published one, download it again, and "
-        "if the difference stays, report it with the model's name."
+        f"Different: the largest difference from transformers is {largest:.2g} nats. "
+        f"mlx-lm's {model_type!r} is not the network this model was trained with, so do "
+        "not train or score it here. Compare its config.json with the published one or "
+        "download it again; if the difference remains, report it with the model's name."
     )
 
 
 def _check_installed() -> None:
     if importlib.util.find_spec("torch") is None:
         raise UserError(
-            "PyTorch is not installed, and transformers computes with it. Install it in the "
-            f"environment of CPT Studio ({sys.prefix}): `{sys.executable} -m pip install torch`, "
-            "and repeat the check."
+            "PyTorch is not installed, but transformers needs it. Install it for CPT "
+            f"Studio ({sys.prefix}) with `{sys.executable} -m pip install torch` and try "
+            "again."
         )
 
 

@@ -1,4 +1,4 @@
-"""What is asked of the inference worker; checked, so that a page or a program may ask."""
+"""Requests to the inference worker, validated so that pages and programs can send them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class HeldOutText(LateModel):
 
 
 class Measured(HeldOutText, Windows):
-    """What an evaluation measures, and how."""
+    """The settings of an evaluation."""
 
 
 class ModelToLoad(Asked):
@@ -85,7 +85,7 @@ class Unload(Asked):
 
 
 class Prompt(Asked):
-    """What is completed: exactly one of the three.
+    """A prompt: exactly one of the three.
 
     Attributes:
         text: raw text; the special tokens that the tokenizer itself puts first are added.
@@ -138,7 +138,7 @@ class Score(Asked, Windows):
 
 
 class Status(Asked):
-    """What is loaded, and how much memory it takes."""
+    """The loaded models, and how much memory they take."""
 
     do: Literal["status"] = "status"
 

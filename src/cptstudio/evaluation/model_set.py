@@ -43,7 +43,7 @@ class ModelSet:
     def __getitem__(self, label: str) -> HeldModel:
         if label not in self._held:
             there = ", ".join(self._held) or "none"
-            raise UserError(f"The model {label!r} is not loaded. Loaded are: {there}.")
+            raise UserError(f"The model {label!r} is not loaded. Loaded models: {there}.")
         return self._held[label]
 
     def load(self, given: ModelToLoad) -> None:
@@ -70,7 +70,7 @@ class ModelSet:
         self._forget_unused_bases()
 
     def describe(self) -> dict[str, Any]:
-        """What is loaded, and the bytes of memory it takes."""
+        """Return the loaded models, and the bytes of memory they take."""
         return {
             "models": [
                 {

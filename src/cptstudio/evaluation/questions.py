@@ -55,7 +55,7 @@ class Question:
 
 
 def read_questions(path: Path, shown: str | None = None) -> list[Question]:
-    """The questions of a file.
+    """Return the questions of a file.
 
     Args:
         shown: what messages call it; None for its path.
@@ -77,12 +77,13 @@ def read_questions(path: Path, shown: str | None = None) -> list[Question]:
     if problems:
         hidden = f"and {len(problems) - 10:,} more lines" if len(problems) > 10 else None
         listed = [*problems[:10], *([hidden] if hidden else [])]
-        raise UserError(f"{name} cannot be used as questions:", listed)
+        raise UserError(f"{name} is not a valid question file:", listed)
     if not questions:
-        raise UserError(f"{name} holds no question.")
+        raise UserError(f"{name} contains no questions.")
     if len(questions) > MOST_QUESTIONS:
         raise UserError(
-            f"{name} holds {len(questions):,} questions: ask at most {MOST_QUESTIONS:,} at once."
+            f"{name} contains {len(questions):,} questions. Use at most "
+            f"{MOST_QUESTIONS:,} at a time."
         )
     return questions
 
@@ -91,25 +92,25 @@ def _question(line: str) -> Question:
     try:
         value = durable.parse_json(line)
     except ValueError as error:
-        raise ValueError(f"is not valid JSON: {error}") from None
+        raise ValueError(f"invalid JSON: {error}") from None
     if not isinstance(value, dict):
-        raise ValueError("is not a JSON object")
+        raise ValueError("not a JSON object")
     unknown = sorted(value.keys() - {"context", "choices", "answer"})
     if unknown:
-        raise ValueError(f"has a field {unknown[0]!r}; known are context, choices and answer")
+        raise ValueError(f"unknown field {unknown[0]!r}; use context, choices and answer")
     context, answer, choices = value.get("context"), value.get("answer"), value.get("choices")
     if not isinstance(context, str) or not context:
-        raise ValueError("needs a context with text")
+        raise ValueError("“context” must be text")
     if choices is None:
         if not isinstance(answer, str) or not answer:
-            raise ValueError("needs choices, or an answer with text")
+            raise ValueError("“answer” must be text if there are no “choices”")
         return Question(context, (answer,), 0, True)
     if not isinstance(choices, list) or len(choices) < 2:
-        raise ValueError("needs at least two choices")
+        raise ValueError("“choices” must have at least two entries")
     if not all(isinstance(choice, str) and choice for choice in choices):
-        raise ValueError("has a choice without text")
+        raise ValueError("every choice must be text")
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
-        raise ValueError(f"answer must be the index of a choice, 0 to {len(choices) - 1}")
+        raise ValueError(f"“answer” must be the index of a choice, 0 to {len(choices) - 1}")
     return Question(context, tuple(choices), answer, False)
 
 

@@ -1,4 +1,4 @@
-"""What a user types to name a model: a base model, or a run and one of its checkpoints."""
+"""A model's name as a user types it: a base model, or a run and one of its checkpoints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ModelReference:
 
 
 def request_of(reference: ModelReference) -> dict[str, Any]:
-    """A model as the testing programs take it in a request."""
+    """Return a model as the testing programs take it in a request."""
     return {
         "label": reference.label,
         "model": reference.model,
@@ -42,7 +42,7 @@ def request_of(reference: ModelReference) -> dict[str, Any]:
 
 
 def reference_of(entry: dict[str, Any]) -> ModelReference:
-    """The model of a request that `request_of` made."""
+    """Return the model of a request that `request_of` made."""
     adapter, run = entry["adapter"], entry.get("run")
     return ModelReference(
         entry["label"],
@@ -74,8 +74,8 @@ def resolve_reference(text: str, workspace: Workspace) -> ModelReference:
         return ModelReference(text, resolve_model(text, workspace.base_models))
     if not which and name in workspace.base_model_names():
         raise UserError(
-            f"{name!r} is both a run and a base model here: write {name}@last for the run's last "
-            f"checkpoint, or {workspace.base_model(name)} for the base model."
+            f"{name!r} is both a run and a base model. Write {name}@last for the run's "
+            f"last checkpoint, or {workspace.base_model(name)} for the base model."
         )
     return _of_run(workspace.run(name), which or "last")
 
@@ -92,7 +92,7 @@ def _export(folder: Path) -> Path:
 
 def _known_runs(workspace: Workspace) -> str:
     names = workspace.run_names()
-    return f"There are: {', '.join(names)}." if names else "There are no runs yet."
+    return f"Existing runs: {', '.join(names)}." if names else "There are no runs yet."
 
 
 def _of_run(run_directory: Path, which: str) -> ModelReference:
@@ -105,7 +105,7 @@ def _of_run(run_directory: Path, which: str) -> ModelReference:
 
 
 def choose_checkpoint(run_directory: Path, which: str) -> Path:
-    """A complete checkpoint of a run.
+    """Return a complete checkpoint of a run.
 
     Args:
         which: "last", "best" (lowest domain bits per byte), a step, or a folder name.
@@ -122,12 +122,13 @@ def choose_checkpoint(run_directory: Path, which: str) -> Path:
         best = best_checkpoint(complete)
         if best is not None:
             return best
-        raise UserError(f"No checkpoint of the run {run_directory.name!r} was evaluated.")
+        raise UserError(f"No checkpoint of the run {run_directory.name!r} has been evaluated.")
     wanted = run_files.checkpoint_name(int(which)) if which.isdecimal() else which
     for path in complete:
         if path.name == wanted:
             return path
     known = ", ".join(path.name for path in complete)
     raise UserError(
-        f"The run {run_directory.name!r} has no complete checkpoint {which!r}. There are: {known}."
+        f"The run {run_directory.name!r} has no complete checkpoint {which!r}. Existing "
+        f"checkpoints: {known}."
     )

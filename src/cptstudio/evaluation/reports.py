@@ -1,4 +1,4 @@
-"""What came of evaluations, suites, merges and questions, kept in the workspace.
+"""Reports of evaluations, suites, merges and questions, kept in the workspace.
 
     <workspace>/reports/<id>.json      {"report": {id, kind, title, created}, "request", "result"}
 
@@ -68,15 +68,15 @@ class Reports:
         data = f"{first[:-1]},\n{durable.dump_json(rest)[1:]}\n".encode()
         if len(data) > _LARGEST:
             raise UserError(
-                f"The result has {len(data):,} bytes, more than the {_LARGEST:,} of a report: "
-                "measure fewer models or texts at once."
+                f"The result is too large for a report ({len(data):,} bytes, at most "
+                f"{_LARGEST:,}). Evaluate fewer models or texts at a time."
             )
         self._workspace.make(self._folder)
         durable.write_bytes(self._path(number), data)
         return {"report": number, "title": shown}
 
     def read(self, number: str) -> dict[str, Any]:
-        """A report: {"id", "kind", "title", "created", "request", "result"}.
+        """Return a report: {"id", "kind", "title", "created", "request", "result"}.
 
         Raises:
             NoReportError: there is none with that id.
@@ -91,11 +91,11 @@ class Reports:
         request = content.get("request") if head else None
         result = content.get("result") if head else None
         if head is None or not isinstance(request, dict) or not isinstance(result, dict):
-            raise UnusableFileError(path, "is no report")
+            raise UnusableFileError(path, "is not a report")
         return {**head, "request": request, "result": result}
 
     def list(self, kind: str | None = None) -> _Summaries:
-        """The reports of one kind or of all, the newest first.
+        """Return the reports of one kind or of all, the newest first.
 
         Returns:
             {"id", "kind", "title", "created" (Unix seconds), "problem"} each. A file that cannot
@@ -111,7 +111,7 @@ class Reports:
         return sorted(wanted, key=lambda one: (one["created"], one["id"]), reverse=True)
 
     def file(self, number: str) -> Path:
-        """A report's file, also a damaged one's. Kept measurements lie elsewhere.
+        """Return a report's file, also a damaged one's. Kept measurements lie elsewhere.
 
         Raises:
             NoReportError: there is none with that id.
@@ -127,9 +127,9 @@ class Reports:
             head = _checked(_head(path), number)
             if head is not None:
                 return {**head, "problem": None}
-            problem = f"{path}: is no report"
+            problem = f"{path} is not a report"
         except FileNotFoundError:
-            problem = f"{path}: has just been deleted"
+            problem = f"{path} was just deleted"
         except UnusableFileError as error:
             problem = str(error)
         return {
@@ -153,7 +153,7 @@ def _head(path: Path) -> Any:
         file.seek(-min(2, os.fstat(file.fileno()).st_size), os.SEEK_END)
         ending = file.read()
     if not first.endswith(b",\n") or ending != b"}\n":
-        raise UnusableFileError(path, "is cut off, or no report")
+        raise UnusableFileError(path, "is truncated or not a report")
     try:
         return durable.parse_json(first[:-2] + b"}")
     except ValueError as error:

@@ -37,7 +37,7 @@ class Results:
         return model_identity(model, adapter, self._hashed, kept)
 
     def find(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
-        """What was measured with exactly these inputs; None when nothing was."""
+        """Return the cached result of exactly these inputs; None if there is none."""
         try:
             stored = durable.read_json(self._path(inputs), _LARGEST)
         except (FileNotFoundError, UnusableFileError):
@@ -69,7 +69,7 @@ def model_identity(
     hashed: dict[Path, bytes] | None = None,
     kept: KeptHashes | None = None,
 ) -> str:
-    """What tells one set of weights from another, hexadecimal.
+    """Return a hash that identifies a set of weights, hexadecimal.
 
     A checkpoint's manifest names the hash of each file; a folder without one is read whole.
 

@@ -1,4 +1,4 @@
-"""What a run said during its training: its prompts, completed at each evaluation."""
+"""A run's samples: its prompts, completed at each evaluation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def current_samples(run_directory: Path) -> list[dict[str, Any]]:
 
 
 def samples_matrix(run_directory: Path, prompts: Sequence[str] | None = None) -> dict[str, Any]:
-    """A run's samples as the matrix of a suite, one column an evaluation.
+    """Return a run's samples as the matrix of a suite, one column an evaluation.
 
     Args:
         prompts: which ones, in this order; None for those of the run.
@@ -50,8 +50,9 @@ def samples_matrix(run_directory: Path, prompts: Sequence[str] | None = None) ->
     steps = sorted({step for prompt, step in said if prompt in wanted})
     if not steps:
         raise UserError(
-            f"The run {run_directory.name!r} has completed none of these prompts. Train with "
-            "--suite NAME, or put the suite to its checkpoints with `cpt-studio suite run`."
+            f"The run {run_directory.name!r} has no samples of these prompts. Train with "
+            "--suite NAME, or run the suite on its checkpoints with `cpt-studio suite "
+            "run`."
         )
     rows = [_row(prompt, [said.get((prompt, step)) for step in steps]) for prompt in wanted]
     return {"models": [f"{run_directory.name} at step {step:,}" for step in steps], "rows": rows}

@@ -79,8 +79,8 @@ def check_scores(nats: npt.NDArray[np.float64], label: str, path: Path) -> None:
     broken = int((~np.isfinite(nats)).sum())
     if broken:
         raise UserError(
-            f"{label} computes no numbers: {broken:,} of {len(nats):,} scores are NaN or infinite. "
-            f"The weights in {path} are damaged, or its values overflow the compute type."
+            f"{label} computes NaN or infinity in {broken:,} of {len(nats):,} scores. The "
+            f"weights in {path} are damaged, or values overflow in this precision."
         )
 
 

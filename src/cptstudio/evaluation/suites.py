@@ -30,7 +30,7 @@ Tell = Callable[[str, int, int], None]
 
 
 def parse_prompts(path: Path) -> list[str]:
-    """Prompts from a file: one a line, or a "prompt" a line in a .jsonl file.
+    """Return the prompts from a file: one a line, or a "prompt" a line in a .jsonl file.
 
     Raises:
         UserError: the file cannot be read; the line is named.
@@ -42,7 +42,7 @@ def parse_prompts(path: Path) -> list[str]:
     else:
         prompts = [line for _, line in lines]
     if not prompts:
-        raise UserError(f"{path} holds no prompt.")
+        raise UserError(f"{path} contains no prompts.")
     return prompts
 
 
@@ -53,7 +53,7 @@ def _prompt(path: Path, number: int, line: str) -> str:
         value = None
     prompt = value.get("prompt") if isinstance(value, dict) else None
     if not isinstance(prompt, str) or not prompt:
-        raise UserError(f'{path}, line {number}: needs a "prompt" with text.')
+        raise UserError(f"{path}, line {number}: “prompt” must be text.")
     return prompt
 
 

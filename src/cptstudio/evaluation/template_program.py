@@ -44,8 +44,8 @@ def render(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         ) from None
     if len(text) > PROMPT_LIMIT:
         raise UserError(
-            f"The chat template makes a prompt of {len(text):,} characters, and {PROMPT_LIMIT:,} "
-            "is the limit."
+            f"The chat template creates a prompt of {len(text):,} characters. The limit "
+            f"is {PROMPT_LIMIT:,}."
         )
     return {"text": text}
 

@@ -34,7 +34,7 @@ class Text:
 
 
 def read_text(path: Path, limit: int, shown: str | None = None) -> str:
-    """A whole file in UTF-8.
+    """Return a whole file in UTF-8.
 
     Args:
         path: a regular file.
@@ -52,11 +52,13 @@ def read_text(path: Path, limit: int, shown: str | None = None) -> str:
     except UnusableFileError as error:
         raise UserError(f"{name}: {error.reason}.") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not UTF-8 text: byte {error.start} spells nothing.") from None
+        raise UserError(
+            f"{name} is not UTF-8 text: invalid byte at position {error.start}."
+        ) from None
 
 
 def read_texts(path: Path, field: str = "text", name: str | None = None) -> list[Text]:
-    """The texts of a file, empty ones left out.
+    """Return the texts of a file, empty ones left out.
 
     Args:
         field: what holds the text in a .jsonl file.
@@ -78,7 +80,7 @@ def read_texts(path: Path, field: str = "text", name: str | None = None) -> list
         ]
     kept = [text for text in found if text.text.strip()]
     if not kept:
-        raise UserError(f"{shown} holds no text.")
+        raise UserError(f"{shown} contains no text.")
     return kept
 
 
@@ -86,10 +88,10 @@ def _of_line(shown: str, number: int, line: str, field: str) -> str:
     try:
         value = durable.parse_foreign_json(line)
     except ValueError as error:
-        raise UserError(f"{shown}, line {number}: is not JSON ({error}).") from None
+        raise UserError(f"{shown}, line {number}: invalid JSON ({error}).") from None
     text = value.get(field) if isinstance(value, dict) else None
     if not isinstance(text, str):
-        raise UserError(f"{shown}, line {number}: has no text in {field!r}.")
+        raise UserError(f"{shown}, line {number}: no text in {field!r}.")
     return text
 
 

@@ -104,7 +104,7 @@ class Worker:
                     else [Finding("It is not JSON.")]
                 )
                 number = value.get("id") if isinstance(value, dict) else None
-                self._say(id=number, error=told(UserError("This cannot be asked:", found)))
+                self._say(id=number, error=told(UserError("Invalid request:", found)))
         # Whoever asked is gone: nobody would read an answer, so nothing is finished first.
         os._exit(0)
 
@@ -120,7 +120,7 @@ class Worker:
             # Such as what MLX raises when memory is short, or a network cannot compute what is
             # asked. The models that are loaded stay for the next request.
             _logger.exception("request %d failed", request.id)
-            message = f"The model could not do this: {error}"
+            message = f"The model failed: {error}"
             self._say(id=request.id, error=told(UserError(message)))
 
     def _do(self, request: Request) -> dict[str, Any]:
@@ -144,8 +144,8 @@ class Worker:
     def _complete(self, number: int, ask: Complete) -> dict[str, Any]:
         if len(ask.prompts) not in (1, len(ask.labels)):
             raise UserError(
-                f"{len(ask.prompts)} prompts were given for {len(ask.labels)} models: give one for "
-                "all, or one for each."
+                f"{len(ask.prompts)} prompts for {len(ask.labels)} models. Use one prompt "
+                "for all, or one for each."
             )
         prompts = ask.prompts * (len(ask.labels) if len(ask.prompts) == 1 else 1)
         texts: list[dict[str, Any]] = []

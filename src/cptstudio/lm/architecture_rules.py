@@ -1,4 +1,4 @@
-"""What single architectures of mlx-lm read otherwise than transformers writes it."""
+"""Architectures whose configuration mlx-lm reads differently from transformers."""
 
 from __future__ import annotations
 
@@ -77,8 +77,9 @@ def _period(section: Section) -> None:
     period = kinds.index(FULL) + 1 if FULL in kinds else len(kinds) + 1
     if [kind == FULL for kind in kinds] != [(i + 1) % period == 0 for i in range(len(kinds))]:
         raise UserError(
-            f"{section.where}: layer_types is no repeated pattern of layers with a sliding window "
-            f"and one without, which is all that mlx-lm's {section.model_type!r} can do."
+            f"{section.where}: layer_types is not a repeated pattern of layers with and "
+            f"without a sliding window, which is all that mlx-lm's {section.model_type!r} "
+            "supports."
         )
     section.agree("sliding_window_pattern", period, "the period of layer_types")
 
@@ -110,7 +111,8 @@ def _whole_head(section: Section) -> None:
     if share != 1.0:
         raise UserError(
             f"{section.where}: partial_rotary_factor is {share}, but mlx-lm's "
-            f"{section.model_type!r} rotates each head as a whole, which is another model."
+            f"{section.model_type!r} always rotates whole heads, which would be a "
+            "different model."
         )
 
 
@@ -122,8 +124,9 @@ def _only(**values: Any) -> _Rule:
             own = section.get(name, value)
             if own != value:
                 raise UserError(
-                    f"{section.where}: {name} is {own!r}, but mlx-lm's {section.model_type!r} "
-                    f"computes with {value!r} always, which is another model."
+                    f"{section.where}: {name} is {own!r}, but mlx-lm's "
+                    f"{section.model_type!r} always uses {value!r}, which would be a "
+                    "different model."
                 )
 
     return rule
@@ -159,9 +162,9 @@ def _scaled_logits(section: Section) -> None:
     scale = section.get("hidden_size", 256) / section.get("dim_model_base", 256)
     if section.get("tie_word_embeddings") and scale != 1:
         raise UserError(
-            f"{section.where}: tie_word_embeddings is true, for which mlx-lm's "
-            f"{section.model_type!r} leaves out the division of the logits by {scale:g}, so its "
-            "numbers would be wrong. A MiniCPM 3 with a head of its own can be used."
+            f"{section.where}: tie_word_embeddings is true. In this case mlx-lm's "
+            f"{section.model_type!r} does not divide the logits by {scale:g}, so its "
+            "results would be wrong. A MiniCPM 3 model with its own output head works."
         )
 
 
@@ -173,8 +176,8 @@ def _dense_layers(section: Section) -> None:
     dense = kinds.index("sparse") if "sparse" in kinds else len(kinds)
     if "dense" in kinds[dense:]:
         raise UserError(
-            f"{section.where}: mlp_layer_types has a dense layer after a mixture of experts, which "
-            f"mlx-lm's {section.model_type!r} cannot do."
+            f"{section.where}: mlp_layer_types has a dense layer after a mixture of "
+            f"experts, which mlx-lm's {section.model_type!r} does not support."
         )
     section.agree("first_k_dense_replace", dense, "the number of dense layers in mlp_layer_types")
 
@@ -189,9 +192,9 @@ def _first_context(section: Section) -> None:
 def _normed_queries(section: Section) -> None:
     if section.get("use_qk_norm") and 0 in section.get("no_rope_layers", []):
         raise UserError(
-            f"{section.where}: no_rope_layers has layers without RoPE, whose queries and keys "
-            f"mlx-lm's {section.model_type!r} would normalize, against use_qk_norm of the model "
-            "as it was trained, so its numbers would be wrong."
+            f"{section.where}: no_rope_layers has layers without RoPE. mlx-lm's "
+            f"{section.model_type!r} would normalize their queries and keys although the "
+            "model was trained otherwise (use_qk_norm), so its results would be wrong."
         )
 
 
@@ -199,8 +202,8 @@ def _weighted_experts(section: Section) -> None:
     if section.get("num_experts", 1) > 1:
         raise UserError(
             f"{section.where}: num_experts is {section.get('num_experts')}, but mlx-lm's "
-            f"{section.model_type!r} weights the chosen experts by another rule than the model was "
-            "trained with, so its numbers would be wrong. Jamba without experts can be used."
+            f"{section.model_type!r} weights experts differently than in training, so its "
+            "results would be wrong. Jamba without experts works."
         )
 
 

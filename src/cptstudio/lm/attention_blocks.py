@@ -66,17 +66,17 @@ class Tiles:
         return 4 * self.groups * self.block * seen
 
     def head_tiles(self) -> list[slice]:
-        """Which key heads are computed at once."""
+        """Return which key heads are computed at once."""
         most = max(1, TILE_BYTES // self._head_bytes)
         return equal_parts(self.heads, math.ceil(self.heads / most))
 
     def tile_bytes(self) -> int:
-        """Bytes of the scores of the largest tile."""
+        """Return the bytes of the scores of the largest tile."""
         most: int = max(one.stop - one.start for one in self.head_tiles())
         return self._head_bytes * most
 
     def worked_on(self) -> int:
-        """Bytes that are worked on at once."""
+        """Return the bytes that are worked on at once."""
         return BLOCK_ARRAYS * self.tile_bytes()
 
     def blocks(self) -> Iterator[tuple[slice, slice]]:

@@ -47,7 +47,7 @@ _THREADS_HOLD_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class BlasReport:
-    """What multiplies matrices on this machine from now on.
+    """The BLAS that multiplies matrices on this machine from now on.
 
     `gflops` is what a short float32 product reached just now (0.0 where nothing was measured),
     `threads` the number of threads each product uses, and `reason` a sentence for the log.
@@ -99,7 +99,7 @@ def use_fast_blas(threads: int | None = None, enabled: bool = True) -> BlasRepor
     threads = threads or usable_cores()
     if not enabled:
         _restore()
-        return BlasReport(BUNDLED, False, 0.0, 1, "The fast BLAS is switched off.")
+        return BlasReport(BUNDLED, False, 0.0, 1, "The fast BLAS is turned off.")
     unsuited = _why_not_applicable()
     if unsuited:
         return BlasReport("mlx", False, 0.0, 1, unsuited)
@@ -115,11 +115,11 @@ def use_fast_blas(threads: int | None = None, enabled: bool = True) -> BlasRepor
     except Exception as error:
         _restore()
         cause = str(error) if isinstance(error, BlasUnavailableError) else f"{error!r}"
-        reason = f"mlx keeps its own, much slower BLAS: {cause}"
+        reason = f"MLX uses its own, much slower BLAS: {cause}"
         return BlasReport(BUNDLED, False, 0.0, 1, reason)
     reason = (
-        f"{_active.name} multiplies matrices for mlx: self-test passed, {gflops:.0f} GFLOP/s "
-        f"in float32 with {threads} thread{'s' if threads > 1 else ''}."
+        f"MLX uses {_active.name} for matrix products: self-test passed, {gflops:.0f} "
+        f"GFLOP/s in float32 with {threads} thread{'s' if threads > 1 else ''}."
     )
     return BlasReport(_active.name, True, gflops, threads, reason)
 
@@ -131,7 +131,7 @@ def set_blas_threads(threads: int) -> None:
 
 
 def blas_threads() -> int:
-    """How many threads each product uses: 1 where the fast BLAS is not in use."""
+    """Return how many threads each product uses: 1 where the fast BLAS is not in use."""
     return int(_active.library.scipy_openblas_get_num_threads()) if _active is not None else 1
 
 
@@ -222,11 +222,11 @@ def measure_gflops(size: int = 768, seconds: float = 0.05) -> float:
 def _why_not_applicable() -> str:
     """A sentence if this machine needs no other BLAS or cannot have one, else an empty string."""
     if sys.platform != "linux":
-        return f"mlx brings its own optimised matrix products on {platform.system()}."
+        return f"MLX has its own optimized matrix products on {platform.system()}."
     if mx.default_device() != mx.Device(mx.cpu):
-        return "mlx computes on the GPU, which needs no other BLAS."
+        return "MLX computes on the GPU and needs no other BLAS."
     if platform.machine() not in elf.ADDRESS_RELOCATIONS:
-        return f"The fast BLAS knows x86-64 and aarch64, not {platform.machine()}."
+        return f"The fast BLAS supports x86-64 and aarch64, not {platform.machine()}."
     return ""
 
 
@@ -247,7 +247,7 @@ def _replace() -> _Replacement:
     slots = elf.symbol_slots("libmlx.so", GEMM_SYMBOLS)
     missing = [symbol for symbol in GEMM_SYMBOLS if not slots.get(symbol)]
     if missing:
-        raise BlasUnavailableError(f"no call of {', '.join(missing)} was found in mlx's library.")
+        raise BlasUnavailableError(f"found no call of {', '.join(missing)} in MLX's library.")
     former: dict[int, int] = {}
     try:
         for symbol in GEMM_SYMBOLS:
@@ -256,7 +256,7 @@ def _replace() -> _Replacement:
     except OSError as error:
         for slot, address in former.items():
             elf.write_slot(slot, address)
-        raise BlasUnavailableError(f"mlx's call table cannot be changed ({error}).") from error
+        raise BlasUnavailableError(f"could not patch MLX's call table ({error}).") from error
     gemm = GEMM_SYMBOLS[0]
     return _Replacement(library, name, former, slots[gemm], targets[gemm])
 
@@ -270,7 +270,7 @@ def _prepare_one_row_products(used: _Replacement) -> None:
         with _forwarding(used):
             _self_test()
     except BlasUnavailableError as error:
-        logger.warning("Products of one row go the slower way: %s", error)
+        logger.warning("Products of one row use the slower path: %s", error)
         used.one_row = None
 
 
@@ -301,7 +301,7 @@ def _load_openblas() -> tuple[Any, str]:
         describe.restype = ctypes.c_char_p
         words = (describe() or b"OpenBLAS").decode(errors="replace").split()
     except (OSError, AttributeError) as error:
-        raise BlasUnavailableError(f"OpenBLAS cannot be loaded ({error}).") from error
+        raise BlasUnavailableError(f"could not load OpenBLAS ({error}).") from error
     return library, " ".join(words[:2])
 
 
@@ -326,7 +326,7 @@ def _self_test() -> None:
         for result in (product, transposed):
             if not bool(np.all(np.abs(result - exact) <= bound)):
                 kind = f"{left.dtype} {left.shape} x {right.shape}"
-                raise BlasUnavailableError(f"its self-test gave wrong numbers ({kind}).")
+                raise BlasUnavailableError(f"its self-test gave wrong results ({kind}).")
 
 
 def _test_operands() -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:

@@ -17,7 +17,7 @@ from cptstudio.lm.dropout import KeySource
 
 
 def decoder_layers(model: Module) -> list[Module]:
-    """The decoder layers of an mlx-lm model.
+    """Return the decoder layers of an mlx-lm model.
 
     Raises:
         UserError: the model has no list of layers.
@@ -25,8 +25,8 @@ def decoder_layers(model: Module) -> list[Module]:
     layers = getattr(model, "layers", None)
     if not isinstance(layers, list) or not all(isinstance(layer, Module) for layer in layers):
         raise UserError(
-            f"Gradient checkpointing needs a list of layers, which {type(model).__module__} does "
-            "not have: switch it off."
+            "Gradient checkpointing needs a list of layers, which "
+            f"{type(model).__module__} does not have. Turn it off."
         )
     return layers
 

@@ -51,7 +51,8 @@ class Section:
         own = self.fields.get(name)
         if own is not None and own != value:
             raise UserError(
-                f"{self.where}: {name} is {own!r} and {source} is {value!r}. The two say the same "
-                "thing, so one of them is wrong. Set both to the right value in config.json."
+                f"{self.where}: {name} is {own!r}, but {source} is {value!r}. Both mean "
+                "the same, so one of them is wrong. Set both to the right value in "
+                "config.json."
             )
         self.fields[name] = value

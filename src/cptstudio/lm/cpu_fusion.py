@@ -84,7 +84,7 @@ def only_own_functions() -> Iterator[None]:
 
 
 def fusing() -> bool:
-    """Whether `fused` functions run as loops here, not as single operations."""
+    """Return whether `fused` functions run as loops here, not as single operations."""
     return bool(getattr(_builder_state, "active", False))
 
 
@@ -149,14 +149,14 @@ def described() -> Iterator[None]:
 
 
 def is_described() -> bool:
-    """Whether the graph that is built is never computed; see `described`."""
+    """Return whether the graph that is built is never computed; see `described`."""
     return _described
 
 
 def with_gradient(
     forward: Function, backward: Function, stand_in: Function
 ) -> Callable[..., mx.array]:
-    """A function with a gradient of its own, which gives the first output of `forward`.
+    """Return a function with a gradient of its own, which gives the first output of `forward`.
 
     `backward` gets the arguments, the cotangents and all outputs: the others are kept for it.
     `stand_in` is made of plain operations and keeps as much for its gradient: a graph with
@@ -176,7 +176,7 @@ def with_gradient(
 
 
 def held(value: mx.array) -> mx.array:
-    """A factor that a stand-in keeps for its gradient, and has none itself."""
+    """Return a factor that a stand-in keeps for its gradient, and has none itself."""
     return mx.stop_gradient(value)
 
 

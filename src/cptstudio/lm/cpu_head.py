@@ -66,7 +66,7 @@ def in_tiles(
     weights: mx.array | None,
     chunks: Sequence[slice],
 ) -> tuple[mx.array, ...]:
-    """Sum of nats, then its gradients for `hidden` and for what is trained of `linear`.
+    """Return the sum of nats, then its gradients for `hidden` and for what is trained of `linear`.
 
     `hidden` is float32 [tokens, size], `targets` [tokens], `weights` None or [tokens]; `chunks` are
     the tokens to take at once. To be called by `untraced`.

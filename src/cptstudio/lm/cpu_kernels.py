@@ -43,7 +43,7 @@ _as_gpu = False
 
 
 def on_cpu() -> bool:
-    """Whether mlx computes on the CPU, or what is described is computed there."""
+    """Return whether mlx computes on the CPU, or what is described is computed there."""
     return not _as_gpu and bool(mx.default_device() == mx.Device(mx.cpu))
 
 

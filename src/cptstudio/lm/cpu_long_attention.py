@@ -94,7 +94,7 @@ def long_attention(
 
 
 def stand_in(queries: mx.array, keys: mx.array, values: mx.array, *sinks: mx.array) -> mx.array:
-    """What reads its arguments and its output for its gradient, and keeps nothing else."""
+    """Return a function that keeps only its arguments and output for its gradient."""
     size = queries.shape[-1]
     others = (keys * held(keys)).sum() + (values * held(values)).sum()
     ones = mx.ones((size, values.shape[-1]), queries.dtype)

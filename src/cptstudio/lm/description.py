@@ -1,4 +1,4 @@
-"""What a model folder holds, read from config.json and the headers of its weight files.
+"""A model folder's description, from config.json and the headers of its weight files.
 
 Nothing here loads weights or imports MLX, so the web server may use it. Files are opened
 through links, because the Hugging Face cache keeps snapshots as links to its blobs.
@@ -52,7 +52,7 @@ class Quantization:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What can be said of a model without loading it.
+    """A model's description, made without loading it.
 
     Attributes:
         model_type: the architecture's name in mlx-lm and transformers, such as "qwen3".
@@ -130,7 +130,7 @@ def _obstacle(path: Path, config: Mapping[str, Any], tensors: Mapping[str, Tenso
 
 
 def read_embedding_rows(path: Path) -> int | None:
-    """How many token ids the model in a folder has rows for; see `ModelDescription`.
+    """Return how many token ids the model in a folder has rows for; see `ModelDescription`.
 
     Raises:
         UserError: as for `describe_model`.
@@ -144,19 +144,20 @@ def _embedding_rows(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) ->
 
 
 def full_training_obstacle(quantization: Quantization | None) -> str | None:
-    """Why a model packed like this cannot be trained in full, and what to do instead."""
+    """Return why a model packed like this cannot be trained in full, and what to do instead."""
     if quantization is None:
         return None
     bits = f"{quantization.bits}-bit " if quantization.bits else ""
     return (
-        f"its weights are {bits}quantized ({quantization.method}), and packed weights have no "
-        "gradients. Train it with the method lora or dora, or unpack it first with "
-        "`mlx_lm.convert --hf-path MODEL --mlx-path NEW_FOLDER -d` and train that in full."
+        f"its weights are {bits}quantized ({quantization.method}), and packed weights "
+        "have no gradients. Use LoRA or DoRA, or dequantize it first with "
+        "`mlx_lm.convert --hf-path MODEL --mlx-path NEW_FOLDER -d` and train the result "
+        "in full."
     )
 
 
 def is_quantized(path: Path) -> Quantization | None:
-    """How the model in a folder is packed, from config.json alone."""
+    """Return how the model in a folder is packed, from config.json alone."""
     return _quantization(read_model_config(path), path)
 
 
@@ -181,17 +182,17 @@ def read_model_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         if (path / "adapter_config.json").exists():
             raise UserError(
-                f"{path} holds an adapter (adapter_config.json), not a whole model. Name its base "
-                "model's folder instead."
+                f"{path} contains an adapter (adapter_config.json), not a full model. Use "
+                "the folder of its base model instead."
             ) from None
         raise UserError(
-            f"{path} has no config.json, so it is not a model folder in the Hugging Face or "
-            "mlx-lm layout."
+            f"{path} has no config.json, so it is not a model folder in Hugging Face or "
+            "mlx-lm format."
         ) from None
     except ValueError as error:
         raise UserError(f"{file} is not valid JSON ({error}). Download the model again.") from None
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise UserError(f"{file} names no model_type, so it does not describe a language model.")
+        raise UserError(f"{file} has no model_type, so it does not describe a language model.")
     check_numbers(config, file)
     return config
 
@@ -285,7 +286,7 @@ def _main_dtype(tensors: Mapping[str, Tensor]) -> str:
 
 
 def resolve_model(name: str, base_models: Path) -> Path:
-    """The folder of a model that the user named.
+    """Return the folder of a model that the user named.
 
     Args:
         name: a folder, the name of a folder under `base_models`, or the id of a model in the
@@ -305,9 +306,9 @@ def resolve_model(name: str, base_models: Path) -> Path:
         return cached
     there = sorted(entry.name for entry in base_models.glob("*") if entry.is_dir())
     raise UserError(
-        f"There is no model {name!r}: it is neither a folder, nor under {base_models}, nor in the "
-        "Hugging Face cache. "
-        + (f"Under models/base/ there are: {', '.join(there)}." if there else "Download it first.")
+        f"There is no model {name!r}: it is not a folder, not in {base_models}, and not "
+        "in the Hugging Face cache. "
+        + (f"Models in models/base/: {', '.join(there)}." if there else "Download it first.")
     )
 
 

@@ -20,7 +20,7 @@ class KeySource:
         self.key = key
 
     def next(self) -> mx.array:
-        """A key not given before."""
+        """Return a key not given before."""
         pair = mx.random.split(self.key)
         self.key = pair[0]
         return pair[1]

@@ -50,7 +50,7 @@ def less_rows(sums: mx.array, ids: mx.array, rows: mx.array) -> mx.array:
 
 
 def lookup(weight: mx.array, ids: mx.array) -> mx.array:
-    """Rows of a matrix [count, size] by ids [...], whose gradient are `sorted_sums`."""
+    """Return the rows of a matrix [count, size] by ids [...], whose gradient are `sorted_sums`."""
 
     def look(weight: mx.array) -> mx.array:
         return weight[ids]

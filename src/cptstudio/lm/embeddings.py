@@ -18,7 +18,7 @@ _EMBEDDING = (Embedding, QuantizedEmbedding)
 
 
 def embedding_modules(model: Module, rule: ParameterRule = "kinds") -> dict[str, Module]:
-    """The token embedding and, where it is a module of its own, the output head, by path.
+    """Return the token embedding and, where it is a module of its own, the output head, by path.
 
     Neither tables of positions or n-grams, nor those that feed each layer (Gemma 3n and 4): the
     head shares its shape with the token embedding, and where there is none, the configuration
@@ -63,7 +63,7 @@ def _said(model: Any, name: str) -> int | None:
 
 
 def embedding_parameters(model: Module, rule: ParameterRule = "kinds") -> set[str]:
-    """Names of the parameters of the token embedding and the output head."""
+    """Return the names of the parameters of the token embedding and the output head."""
     return {
         f"{path}.{leaf}"
         for path, module in embedding_modules(model, rule).items()

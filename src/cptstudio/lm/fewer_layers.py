@@ -1,4 +1,4 @@
-"""What a network of many layers takes, told from graphs of its first few.
+"""Memory of a network of many layers, extrapolated from graphs of its first few.
 
 A graph takes time with its operations, of which each layer has hundreds. Layers of a kind take the
 same memory, so that of all follows from some first ones: as many graphs as tell the kinds apart. A
@@ -24,7 +24,7 @@ _REFUSALS = (ValueError, IndexError, KeyError, TypeError, AttributeError, Runtim
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured in a graph."""
+    """A graph's measurements."""
 
     bytes: float
     operations: float

@@ -46,10 +46,10 @@ def check_weights(values: Mapping[str, mx.array], where: Path) -> None:
 
 def not_finite(where: Path, name: str, broken: int, total: int) -> UserError:
     """Return what is said of a model with such weights."""
-    more = f" and {broken - 1:,} more of its {total:,} tensors hold" if broken > 1 else " holds"
+    more = f" and {broken - 1:,} more of its {total:,} tensors contain" if broken > 1 else " holds"
     return UserError(
-        f"The model in {where} is damaged: {name}{more} NaN or infinity in place of numbers. Use "
-        "another copy of it, or an earlier checkpoint."
+        f"The model in {where} is damaged: {name}{more} NaN or infinity. Use another "
+        "copy, or an earlier checkpoint."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run was trained as by versions that gave mlx-lm a base's configuration as it is written.
+"""The network that a run was trained as by versions that passed a base's raw config to mlx-lm.
 
 mlx-lm's architectures take a default in silence where a field has another name than they read, so
 those runs trained another network. Asked when such a run is resumed.

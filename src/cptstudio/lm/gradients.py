@@ -34,7 +34,7 @@ Tokens = np.ndarray[Any, Any] | mx.array
 
 
 def counted_targets(inputs: Tokens, mask: Tokens | None) -> int:
-    """How many targets of a micro-batch count."""
+    """Return how many targets of a micro-batch count."""
     return int(np.asarray(mask).sum()) if mask is not None else int(np.prod(inputs.shape))
 
 

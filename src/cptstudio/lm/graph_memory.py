@@ -79,7 +79,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Graph:
-    """What is computed.
+    """The operations of a computation.
 
     Attributes:
         given: arrays that are there before; they cost nothing here.

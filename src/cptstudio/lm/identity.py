@@ -73,7 +73,7 @@ def read_is_long(path: Path) -> bool:
 
 
 def model_hash(path: Path, kept: KeptHashes | None = None) -> str:
-    """SHA-256 over config.json and every weight file of a model folder, hexadecimal.
+    """Return the SHA-256 over config.json and every weight file of a model folder, hexadecimal.
 
     Args:
         kept: as for `model_files`.
@@ -88,7 +88,7 @@ def model_files(
     again: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, str]:
-    """SHA-256 of config.json and of every weight file of a model folder, by name.
+    """Return the SHA-256 of config.json and of every weight file of a model folder, by name.
 
     It reads all weights, about a second for each GB, unless that was done before.
 
@@ -116,7 +116,7 @@ def model_files(
         try:
             found[file.name] = sha256_of_file(durable.real_path(file), read)
         except FileNotFoundError:
-            raise UserError(f"{file} is not there: {path} is no complete model.") from None
+            raise UserError(f"{file} is missing, so {path} is not a complete model.") from None
     if kept is not None and total > SMALL_MODEL:
         kept.keep(path, signature, found)
     return found
@@ -126,7 +126,7 @@ def _named(path: Path) -> list[Path]:
     files = [path / "config.json", *weight_files(path)]
     for file in files:
         if not file.is_file():
-            raise UserError(f"{file} is not there: {path} is no complete model.")
+            raise UserError(f"{file} is missing, so {path} is not a complete model.")
     return files
 
 
@@ -142,7 +142,7 @@ def sizes_and_times(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def tokenizer_files(path: Path) -> dict[str, str]:
-    """SHA-256 of the files of a model folder that a tokenizer is made from, by name.
+    """Return the SHA-256 of the files of a model folder that a tokenizer is made from, by name.
 
     config.json, which is asked for the tokenizer's class, is one of `model_files`.
     """
@@ -154,7 +154,7 @@ def tokenizer_files(path: Path) -> dict[str, str]:
 
 
 def hash_of_files(files: Mapping[str, str]) -> str:
-    """One SHA-256 of what `model_files` gave."""
+    """Return one SHA-256 of what `model_files` gave."""
     total = hashlib.sha256()
     for name, digest in files.items():
         total.update(f"{name}\0{digest}\n".encode())

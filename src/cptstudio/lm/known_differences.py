@@ -1,4 +1,4 @@
-"""What mlx-lm is known to compute otherwise than a model was trained with, told in sentences.
+"""Known differences between mlx-lm's computation and a model's training, as sentences.
 
 What makes another model of it is refused by `lm/model_config.py`. What is here leaves a model sound
 (a detail of rounding) or sound within a length (a sliding window that mlx-lm lacks), or concerns
@@ -65,16 +65,17 @@ def known_differences(config: Mapping[str, Any], context: int | None = None) -> 
     found = [_window(section, model_type, context), _gelu(section, model_type)]
     if model_type == "nanochat" and (epsilon := section.get("rms_norm_eps", 1e-6)) != 1e-5:
         found.append(
-            f"rms_norm_eps of this model is {epsilon}, and mlx-lm's 'nanochat' computes with 1e-05 "
-            "always. Log-probabilities differ in the third digit."
+            f"This model has rms_norm_eps {epsilon}, but mlx-lm's 'nanochat' always uses "
+            "1e-05. Log-probabilities differ in the third digit."
         )
     original = long_rope_context(config)
     if original is not None:
         found.append(
-            f"This model has LongRoPE. CPT Studio uses the factors for short texts up to "
-            f"{original:,} tokens, as the model was trained; mlx-lm by itself uses those for long "
-            "texts always. Loaded with mlx-lm alone, what is trained here gives worse "
-            "log-probabilities for short texts; transformers reads it correctly."
+            "This model has LongRoPE. CPT Studio uses the factors for short texts up to "
+            f"{original:,} tokens, as in the model's training; mlx-lm by itself always "
+            "uses those for long texts. Loaded with mlx-lm alone, a model trained here "
+            "has worse log-probabilities for short texts; transformers reads it "
+            "correctly."
         )
     return [sentence for sentence in found if sentence is not None]
 
@@ -94,12 +95,12 @@ def _window(section: Mapping[str, Any], model_type: str, context: int | None) ->
     window = _sliding_window(section, model_type)
     if window is None or (context is not None and context <= window):
         return None
-    longer = "texts longer than that" if context is None else f"texts of {context:,} tokens"
+    longer = "longer texts" if context is None else f"texts of {context:,} tokens"
     return (
-        f"This model was trained with a sliding window of {window:,} tokens, which mlx-lm's "
-        f"{model_type!r} does not have: with {longer} each token sees more than the model is used "
-        f"to, and its numbers differ from other programs'. Use a context of at most {window:,} "
-        "tokens."
+        f"This model was trained with a sliding window of {window:,} tokens, which "
+        f"mlx-lm's {model_type!r} does not support: in {longer}, each token sees more "
+        "than the model is used to, and results differ from other programs. Use a "
+        f"sequence length of at most {window:,}."
     )
 
 
@@ -131,7 +132,7 @@ def _gelu(section: Mapping[str, Any], model_type: str) -> str | None:
         return None
     forms = ("exact form", "tanh form")
     return (
-        f"The activation of this model is the {forms[tanh]} of GELU, and mlx-lm's {model_type!r} "
-        f"computes the {forms[not tanh]}. Log-probabilities differ in the third digit from other "
-        "programs'; training and scoring are sound."
+        f"This model uses the {forms[tanh]} of the GELU activation, but mlx-lm's "
+        f"{model_type!r} computes the {forms[not tanh]}. Log-probabilities differ from "
+        "other programs in the third digit; training and scoring work."
     )

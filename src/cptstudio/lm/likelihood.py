@@ -145,7 +145,7 @@ def score_tokens(
     batch_tokens: int = BATCH_TOKENS,
     progress: Progress | None = None,
 ) -> list[npt.NDArray[np.float64]]:
-    """The nats of every token: float64 [tokens] for each document, in their order.
+    """Return the nats of every token: float64 [tokens] for each document, in their order.
 
     The arguments are those of `score_documents`, whose sums these are.
     """
@@ -331,7 +331,7 @@ class _Part:
                 self.chunks.append(self._losses(slice(start, start + rows)))
 
     def losses(self) -> npt.NDArray[np.float64]:
-        """The nats, when they are there."""
+        """Return the nats, when they are there."""
         return np.concatenate([np.array(chunk, dtype=np.float64) for chunk in self.chunks])
 
     def _losses(self, part: slice) -> mx.array:

@@ -89,7 +89,7 @@ class LoadedModel:
 
     @property
     def quantized(self) -> bool:
-        """Whether its weights are packed."""
+        """Return whether its weights are packed."""
         return self.quantization is not None
 
     @cached_property
@@ -209,8 +209,8 @@ def put_adapter(
         load_adapters(model, str(adapter_path))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UserError(
-            f"The adapter in {adapter_path} cannot be put on {path}: {error}. "
-            "Is that the base model it was trained on?"
+            f"The adapter in {adapter_path} does not fit {path}: {error}. Check that this "
+            "is the base model it was trained on."
         ) from error
     factors = {
         name: value
@@ -268,8 +268,8 @@ def _load(
         raise UserError(f"The model in {path} cannot be read: {obstacle}")
     if raw.get("model_file") is not None and not trust_remote_code:
         raise UserError(
-            f"The model in {path} brings Python code ({raw['model_file']}) that would run on this "
-            "machine. If you trust it, set model.trust_remote_code."
+            f"The model in {path} comes with Python code ({raw['model_file']}) that would "
+            "run on this machine. If you trust it, set model.trust_remote_code."
         )
     with _in_words(path, raw["model_type"]):
         model, config = load_network(path, trust_remote_code=trust_remote_code)
@@ -330,10 +330,10 @@ def _in_words(path: Path, model_type: str) -> Iterator[None]:
     except _LOADING_ERRORS as error:
         reason: object = error
         if isinstance(error, SystemExit):
-            reason = "its part of mlx-lm needs another library, which the lines above name"
+            reason = "mlx-lm needs another library for it, named in the lines above"
         lacking = _LACKING.search(str(error))
         if lacking is not None:
-            reason = f"its config.json does not say {lacking[1]}"
+            reason = f"its config.json lacks {lacking[1]}"
         raise UserError(
             f"mlx-lm cannot load the {model_type!r} model in {path}: {reason}"
         ) from error
@@ -387,4 +387,4 @@ def _load_tokenizer(path: Path, config: dict[str, Any], trust_remote_code: bool)
             path, {"trust_remote_code": trust_remote_code}, eos_token_ids=config.get("eos_token_id")
         )
     except _LOADING_ERRORS as error:
-        raise UserError(f"The tokenizer in {path} cannot be loaded: {error}") from error
+        raise UserError(f"Could not load the tokenizer in {path}: {error}") from error

@@ -1,4 +1,4 @@
-"""What a saved merge says of itself: a small file beside its weights. Imports no MLX."""
+"""A merged model's record of its origin: a small file beside its weights. Imports no MLX."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def check_parts(parts: Sequence[Part]) -> None:
     for part in parts:
         if is_quantized(part.model):
             raise UserError(
-                f"{part.model} is quantized: packed weights cannot be added. Merge the model that "
-                "it was made of, and quantize the result."
+                f"{part.model} is quantized, and packed weights cannot be added. Merge "
+                "the model it was quantized from, and quantize the result."
             )
         shapes = {name: tensor.shape for name, tensor in read_tensors(part.model).items()}
         if first is None:
@@ -63,15 +63,16 @@ def check_parts(parts: Sequence[Part]) -> None:
         for name in sorted(first.keys() & shapes.keys()):
             if first[name] != shapes[name]:
                 raise UserError(
-                    f"{part.model} is another model than {parts[0].model}: {name} has shape "
-                    f"{shapes[name]}, not {first[name]}. Only models of one base can be merged."
+                    f"{part.model} does not match {parts[0].model}: {name} has shape "
+                    f"{shapes[name]}, not {first[name]}. Only models with the same base "
+                    "can be merged."
                 )
         if not first.keys() & shapes.keys():
             raise UserError(f"{part.model} and {parts[0].model} have no tensor in common.")
 
 
 def merge(parts: Sequence[Part], progress: Progress | None = None) -> LoadedModel:
-    """The weighted sum of models as a network in memory.
+    """Return the weighted sum of models as a network in memory.
 
     Args:
         parts: of the same architecture; the first one's configuration and tokenizer are taken.
@@ -89,7 +90,7 @@ def merge(parts: Sequence[Part], progress: Progress | None = None) -> LoadedMode
     for done, name in enumerate(names):
         missing = [part for part, source in zip(used, sources, strict=True) if name not in source]
         if missing:
-            raise UserError(f"{missing[0].model} has no {name}: it is another model.")
+            raise UserError(f"{missing[0].model} has no {name}, so it is a different model.")
         values = [source.pop(name) for source in sources]
         total = _sum(values, [part.weight for part in used])
         if name in types:
@@ -118,8 +119,8 @@ def _check_sum(
         for part, value in zip(parts, values, strict=True):
             check_weights({name: value}, part.adapter or part.model)
         raise UserError(
-            f"The sum of {name} is too large for {NAMES.get(total.dtype, total.dtype)}. Use "
-            "smaller shares."
+            f"The sum of {name} is too large for {NAMES.get(total.dtype, total.dtype)}. "
+            "Use smaller mix ratios."
         ) from None
 
 

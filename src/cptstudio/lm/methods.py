@@ -42,7 +42,7 @@ _EXPERTS = (SwitchLinear, QuantizedSwitchLinear)
 
 @dataclass(frozen=True)
 class AppliedMethod:
-    """What was made trainable.
+    """The parameters that were made trainable.
 
     Attributes:
         trainable: number of trained parameters.
@@ -66,7 +66,7 @@ class AppliedMethod:
 
     @property
     def train_embeddings(self) -> bool:
-        """Whether whole embeddings are trained beside adapters."""
+        """Return whether whole embeddings are trained beside adapters."""
         return self.kind != "full" and bool(self.embeddings)
 
 
@@ -163,7 +163,7 @@ def _apply_adapters(
 
 
 def block_prefixes(model: Any) -> list[str]:
-    """Paths of the model's blocks, such as "model.layers.0", in order."""
+    """Return the paths of the model's blocks, such as "model.layers.0", in order."""
     paths = {id(module): path for path, module in model.named_modules()}
     return [paths[id(block)] for block in model.layers]
 
@@ -196,8 +196,8 @@ def _choose_targets(
         unfit = [path for path, module in chosen.items() if not takes_dora(module)]
         if unfit:
             notes.append(
-                f"{len(unfit)} modules that hold several experts stay frozen, because mlx-lm has "
-                "no DoRA for them; lora would train them too."
+                f"{len(unfit)} expert layers stay frozen because mlx-lm has no DoRA for "
+                "them. LoRA would train them too."
             )
         chosen = {path: module for path, module in chosen.items() if path not in unfit}
     if not chosen:
@@ -275,7 +275,7 @@ def _initial_factor(shape: tuple[int, ...], module: Any, name: str, seed: int) -
 
 
 def unpacked(module: Module) -> Module:
-    """A packed layer or embedding as mlx-lm unpacks it."""
+    """Return a packed layer or embedding as mlx-lm unpacks it."""
     holder: Any = Module()  # type: ignore[no-untyped-call]
     holder["part"] = module
     dequantize_model(holder)

@@ -31,7 +31,7 @@ def normalized(config: Mapping[str, Any], where: object) -> dict[str, Any]:
         return _normalized(config, where)
     except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError):
         raise UserError(
-            f"{where} has a field with a value of the wrong kind. Download the model again."
+            f"A field in {where} has a value of the wrong type. Download the model again."
         ) from None
 
 

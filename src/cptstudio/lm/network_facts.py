@@ -1,4 +1,4 @@
-"""What is counted in a model's network: parameters, linear layers, and how they are stored.
+"""Counts of a model's network: parameters, linear layers, and how they are stored.
 
 Counted by `lm.network_program`, asked for by `lm.network_reader`. Nothing here imports MLX.
 """
@@ -88,7 +88,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What can be counted in a network without its weights.
+    """The facts that can be counted in a network without its weights.
 
     Attributes:
         kinds: number of parameters of each kind of `lm.parameter_kinds`, packed ones unpacked,
@@ -191,14 +191,14 @@ def check_targets(path: Path, targets: Iterable[str] | None, known: Collection[s
         if not any(is_meant(inner, target) for inner in known):
             raise UserError.at(
                 "method.targets",
-                f"method.targets names {target!r}, which is no linear layer of the model in "
-                f"{path}. It has: {', '.join(sorted(known))}.",
+                f"method.targets: {target!r} is not a linear layer of the model in "
+                f"{path}. Available: {', '.join(sorted(known))}.",
             )
 
 
 def no_layer_for(path: Path, kind: str) -> UserError:
     """Return the error where no layer of the model in a folder can carry an adapter of a kind."""
-    sentence = f"The model in {path} has no linear layer that {kind} could be put on."
+    sentence = f"The model in {path} has no linear layer that supports {kind}."
     return UserError.at("method.kind", sentence)
 
 

@@ -64,9 +64,9 @@ def _find_out(path: Path, trust_remote_code: bool) -> NetworkFacts | UserError:
         found = look(request)
     else:
         limits = for_a_look(
-            "Its files or their disk are the reason; it is tried again when the files have "
+            "The cause is its files or the disk. It is tried again when the files have "
             f"changed, or after {REPEAT_SECONDS / 60:.0f} minutes.",
-            "Its files are damaged or unusual: download the model again.",
+            "Its files are damaged or unusual. Download the model again.",
         )
         found = child_process.ask(
             ("-m", MODULE), request, limits, what=f"Reading the shapes of the model in {path}"

@@ -38,12 +38,12 @@ class OutputHead:
     softcap: float | None = None
 
     def module(self, model: Module) -> Any:
-        """The head's module in `model`."""
+        """Return the head's module in `model`."""
         parent, name = place_of(model, self.path)
         return parent[name]
 
     def raw_logits(self, module: Any, hidden: mx.array) -> mx.array:
-        """What the head's module gives for hidden states [..., hidden size]: [..., vocabulary]."""
+        """Return the head's output for hidden states [..., hidden size]: [..., vocabulary]."""
         logits: mx.array = module.as_linear(hidden) if self.tied else module(hidden)
         return logits
 
@@ -62,7 +62,7 @@ class OutputHead:
 
 
 def hidden_states(model: Module, inputs: mx.array, head: OutputHead) -> mx.array:
-    """What the model hands to its output head: [rows, length, hidden size]."""
+    """Return the model's input to its output head: [rows, length, hidden size]."""
     with _tapped(model, head.path) as tap:
         model(inputs)
     hidden: mx.array = tap.seen[0]
@@ -98,7 +98,7 @@ def find_output_head(model: Module) -> OutputHead | None:
 
 
 def likely_output_head(model: Module, vocabulary: int) -> OutputHead | None:
-    """The head as it can be told without a weight: where the hidden states go, no more."""
+    """Return the head as it can be told without a weight: where the hidden states go, no more."""
     inputs = mx.array([[3, 1, 4, 1, 5, 2, 6, 5]], mx.int32)
     for path in _candidates(model, vocabulary):
         with _tapped(model, path) as tap:
@@ -159,7 +159,7 @@ def _candidates(model: Module, vocabulary: int) -> list[str]:
 
 
 def output_size(module: Any) -> int:
-    """How many outputs a linear layer has, or rows an embedding; 0 for other modules."""
+    """Return how many outputs a linear layer has, or rows an embedding; 0 for other modules."""
     if "lora_b" in module:
         inner = module.get("linear", module.get("embedding"))
         return output_size(inner) if inner is not None else 0

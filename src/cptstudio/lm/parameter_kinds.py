@@ -1,4 +1,4 @@
-"""What each parameter is, and so how it is trained: the one rule of freezing, decay and Muon.
+"""Each parameter's kind, and so how it is trained: the one rule of freezing, decay and Muon.
 
 | Kind | Trained | Decayed | Muon |
 |---|---|---|---|

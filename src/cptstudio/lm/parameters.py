@@ -18,17 +18,17 @@ def flatten(tree: Any) -> dict[str, mx.array]:
 
 
 def named_parameters(model: Module) -> dict[str, mx.array]:
-    """All parameters of a network, trained and frozen."""
+    """Return all parameters of a network, trained and frozen."""
     return flatten(model.parameters())  # type: ignore[no-untyped-call]
 
 
 def named_modules(model: Any) -> dict[str, Module]:
-    """All modules of a network by their dotted paths, itself as "", in its own order."""
+    """Return all modules of a network by their dotted paths, itself as "", in its own order."""
     return dict(model.named_modules())
 
 
 def place_of(model: Any, path: str) -> tuple[Any, Any]:
-    """What holds the module or parameter at a dotted path, and its key there."""
+    """Return the owner of the module or parameter at a dotted path, and its key there."""
     *outer, leaf = path.split(".")
     holder = model
     for part in outer:
@@ -37,13 +37,13 @@ def place_of(model: Any, path: str) -> tuple[Any, Any]:
 
 
 def network_rows(model: Module) -> int | None:
-    """How many token ids a network has rows for; None where its embedding is not found."""
+    """Return how many token ids a network has rows for; None where its embedding is not found."""
     shapes = {name: value.shape for name, value in named_parameters(model).items()}
     return embedding_rows(shapes, None)
 
 
 def trainable_parameters(model: Module) -> dict[str, mx.array]:
-    """The parameters that training changes."""
+    """Return the parameters that training changes."""
     return flatten(model.trainable_parameters())  # type: ignore[no-untyped-call]
 
 

@@ -130,9 +130,10 @@ def _check_kind(section: Section, named: Mapping[str, Any], source: str) -> None
     if known is None or kind in known or kind in ("default", "mrope"):
         return
     raise UserError(
-        f"{section.where}: {source} has the kind {kind!r}, which mlx-lm's {section.model_type!r} "
-        "does not compute, so its numbers would be wrong. Where the model was trained without it, "
-        f"take it out of config.json (rope_type 'default'); otherwise use another model."
+        f"{section.where}: {source} has type {kind!r}, which mlx-lm's "
+        f"{section.model_type!r} does not support, so its results would be wrong. If the "
+        "model was trained without it, remove it from config.json (rope_type 'default'); "
+        "otherwise use another model."
     )
 
 

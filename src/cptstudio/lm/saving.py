@@ -66,10 +66,10 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_NOTE = "README.md"
 _ADAPTER_NOTE = """The adapter in this folder was trained on {base}
 
-Newer transformers write the config.json of that model in a form that mlx-lm reads in part: it
-lacks {fields}. CPT Studio reads it as it is meant. `mlx_lm.load(base, adapter_path=...)` and
-mlx-lm's other programs may refuse the base, or compute another model without saying so. For those,
-save the sum of base and adapter with `cpt-studio merge`: that folder holds both forms.
+Newer transformers versions write that model's config.json in a format that mlx-lm reads only in
+part: it lacks {fields}. CPT Studio reads it correctly. `mlx_lm.load(base, adapter_path=...)` and
+mlx-lm's other programs may refuse the base, or silently compute a different model. For those, merge
+base and adapter with `cpt-studio merge`: the merged folder has both formats.
 """
 
 _COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.tiktoken", "*.model", "*.jsonl", "*.py")
@@ -158,7 +158,7 @@ def collect_weights(
 
 
 def stored_exactly(loaded: LoadedModel) -> bool:
-    """Whether the base's types hold the trained parameters of full training bit for bit."""
+    """Return whether the base's types hold the trained parameters of full training bit for bit."""
     return all(tensor.dtype == "F32" for tensor in read_tensors(loaded.path).values()) and all(
         loaded.stored_types.get(name) == value.dtype
         for name, value in trainable_parameters(loaded.model).items()

@@ -15,7 +15,7 @@ from cptstudio.lm.parameters import named_parameters, set_parameters
 def with_adapter(
     base: LoadedModel, adapter_path: Path, *, trust_remote_code: bool = False
 ) -> LoadedModel:
-    """A second network that computes with the base's own arrays and with an adapter's.
+    """Return a second network that computes with the base's own arrays and with an adapter's.
 
     Args:
         base: a loaded base model; it stays as it is and can be used at the same time.

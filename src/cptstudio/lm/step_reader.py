@@ -27,8 +27,8 @@ _known: OrderedDict[tuple[object, ...], dict[str, int]] = OrderedDict()
 _lock = threading.Lock()
 _service = ChildService(
     ("-m", MODULE),
-    lambda: for_a_look("Try again.", "Use fewer rows or a shorter context."),
-    "The memory of a step could not be found out.",
+    lambda: for_a_look("Try again.", "Use a smaller batch size or sequence length."),
+    "Could not determine the memory of a step.",
     idle_seconds=_IDLE_SECONDS,
 )
 

@@ -13,7 +13,7 @@ def equal_parts(total: int, count: int) -> list[slice]:
 
 
 def most_streams(threads: int, gradient_bytes: int, memory: int) -> int:
-    """How many streams to use at most, for gradients and a machine of so many bytes.
+    """Return how many streams to use at most, for gradients and a machine of so many bytes.
 
     Each stream beyond the first holds gradients of its own. Two streams are used always, where
     there are two threads.

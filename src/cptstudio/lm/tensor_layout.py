@@ -262,7 +262,7 @@ class _Numbering:
         distances = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
         def positions(part: tuple[Any, ...]) -> Index:
-            """Positions in the flattened source of a part of the block."""
+            """Return the positions in the flattened source of a part of the block."""
             total: Any = np.zeros((), np.int64)
             for axis, one in enumerate(numbers):
                 places = one[part].astype(np.int64) - start

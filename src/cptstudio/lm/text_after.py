@@ -34,12 +34,12 @@ class TextAfter:
         self._held = self._end_of_prompt() if shown else ""
 
     def add(self, token: int) -> str:
-        """What a token adds; empty while a character or word is not complete."""
+        """Return the text that a token adds; empty while a character or word is incomplete."""
         self._detokenizer.add_token(token)
         return self._new()
 
     def finish(self) -> str:
-        """What was held back for more tokens."""
+        """Return the text that was held back for more tokens."""
         self._detokenizer.finalize()
         return self._new()
 
@@ -66,7 +66,7 @@ def raw_tokens(tokenizer: Any, text: str) -> list[int]:
 
 
 def token_texts(tokenizer: Any, tokens: Sequence[int]) -> list[str]:
-    """Each of some tokens as text, with the space before a word that belongs to it."""
+    """Return each of some tokens as text, with the space before a word that belongs to it."""
     ids = tokenizer.encode(_ANCHOR, add_special_tokens=False)
     before = tokenizer.decode(ids)
     found = []

@@ -92,10 +92,10 @@ def beyond_sentence(what: str, beyond: Sequence[int], rows: int, folder: Path | 
     more = f" and {len(beyond) - _NAMED:,} more" if len(beyond) > _NAMED else ""
     plural = "s" if len(beyond) > 1 else ""
     return (
-        f"{what} holds the token id{plural} {', '.join(named)}{more}, and the model's embedding "
-        f"has {rows:,} rows: ids 0 to {rows - 1}. The tokenizer has more tokens than the model. "
-        "Use a model whose embedding was resized for them, or take them out of the tokenizer "
-        "(tokenizer.json) and tokenize again."
+        f"{what} contains the token id{plural} {', '.join(named)}{more}, but the model's "
+        f"embedding has {rows:,} rows: ids 0 to {rows - 1}. The tokenizer has more tokens "
+        "than the model. Use a model whose embedding was resized, or remove these tokens "
+        "from the tokenizer (tokenizer.json) and tokenize again."
     )
 
 

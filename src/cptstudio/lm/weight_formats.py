@@ -34,21 +34,21 @@ _NAMES = {"bitsandbytes": "bitsandbytes", "gptq": "GPTQ", "awq": "AWQ"}
 
 # Architectures whose layers have no gradient, by the condition under which they have none.
 _NO_GRADIENT = {
-    "bitnet": "its ternary weights are packed in layers that mlx-lm can only run",
-    "prism_hadamard_qwen35": "its packed layers can only be run by mlx-lm",
-    "muse_spark": "mlx-lm has its attention and experts as a Mac's kernels without a gradient only",
+    "bitnet": "its ternary weights are packed in layers that mlx-lm can run but not train",
+    "prism_hadamard_qwen35": "its packed layers can be run by mlx-lm but not trained",
+    "muse_spark": "mlx-lm has its attention and experts only as Mac kernels without a gradient",
 }
 _NO_GRADIENT_ON_METAL = {
-    "rwkv7": "mlx-lm runs its recurrence on a Mac's GPU by a kernel without a gradient",
-    "deepseek_v41": "mlx-lm mixes its streams on a Mac's GPU by a kernel without a gradient",
+    "rwkv7": "mlx-lm computes its recurrence on a Mac's GPU with a kernel that has no gradient",
+    "deepseek_v41": "mlx-lm mixes its streams on a Mac's GPU with a kernel that has no gradient",
 }
 
 _NOT_COMPILED = frozenset({"dbrx"})
 """Architectures that look at numbers while they compute, which `mx.compile` does not allow."""
 
 _ORIGINAL = (
-    "Use the original model; `mlx_lm.convert --hf-path MODEL --mlx-path NEW_FOLDER -q` packs it, "
-    "if it must be small."
+    "Use the original model. If it has to be small, quantize it with `mlx_lm.convert "
+    "--hf-path MODEL --mlx-path NEW_FOLDER -q`."
 )
 
 
@@ -92,8 +92,8 @@ def why_unreadable(
     if method == "compressed-tensors" and settings.get("format") not in _COMPRESSED:
         kind = settings.get("format")
         return (
-            f"its weights are compressed-tensors of the format {kind!r}, and mlx-lm reads only "
-            f"{', '.join(_COMPRESSED)}. {_ORIGINAL}"
+            f"its weights are in the compressed-tensors format {kind!r}, but mlx-lm reads "
+            f"only {', '.join(_COMPRESSED)}. {_ORIGINAL}"
         )
     if method == "modelopt":
         inner = settings.get("quantization")
@@ -130,14 +130,14 @@ def _awq_obstacle(
 ) -> str | None:
     bits = settings.get("bits", 4)
     if bits != 4:
-        return f"mlx-lm reads {name} with 4 bits, and this model has {bits}. {_ORIGINAL}"
+        return f"mlx-lm reads {name} with 4 bits, but this model has {bits}. {_ORIGINAL}"
     packed = {
         key[: -len(".qweight")]: one for key, one in tensors.items() if key.endswith(".qweight")
     }
     if not packed:
         return (
-            f"config.json says that its weights are packed by {name}, but none of its files holds "
-            "a packed weight (.qweight). Download the model again."
+            f"config.json says that its weights are packed by {name}, but no file "
+            "contains packed weights (.qweight). Download the model again."
         )
     if any(key.endswith(".g_idx") for key in tensors):
         return f"mlx-lm cannot read {name} weights in groups by activation (g_idx). {_ORIGINAL}"

@@ -44,11 +44,11 @@ def _remapping(source: str) -> dict[str, str]:
 
 
 def obstacle(model_type: str) -> str | None:
-    """Why a model of this type cannot be loaded; None when nothing is known against it."""
+    """Return why a model of this type cannot be loaded; None when nothing is known against it."""
     known = supported_model_types()
     if known is None or model_type in known:
         return None
     return (
-        f"mlx-lm has no architecture {model_type!r}. A newer mlx-lm may have it; choose another "
-        "model until then."
+        f"mlx-lm does not support the architecture {model_type!r}. A newer mlx-lm may; "
+        "until then, choose another model."
     )

@@ -78,7 +78,7 @@ def download(
 
 
 def target_folder(base_models: Path, model_id: str, commit: str) -> Path:
-    """Where a model goes: the name of its id, with that of its owner where it is taken.
+    """Return where a model goes: the name of its id, with that of its owner where it is taken.
 
     Raises:
         UserError: the model is there at another commit.
@@ -100,11 +100,11 @@ def target_folder(base_models: Path, model_id: str, commit: str) -> Path:
             if origin.commit == commit:
                 return folder
             raise UserError(
-                f"{model_id} is there already as {candidate}, at the commit {origin.commit[:8]}; "
-                f"the hub has {commit[:8]}. Delete the one that is there first."
+                f"{model_id} already exists as {candidate} at commit {origin.commit[:8]}; "
+                f"the hub has {commit[:8]}. Delete the existing one first."
             )
     raise UserError(
-        f"models/base/ has other models under the names that {model_id} would get: rename them."
+        f"models/base/ has other models under the names for {model_id}. Rename them first."
     )
 
 
@@ -114,7 +114,7 @@ def _look_up(model_id: str, revision: str) -> Snapshot:
 
 
 def choose_files(model_id: str, listed: Sequence[Any]) -> list[RemoteFile]:
-    """The files of a commit that a model is loaded from.
+    """Return the files of a commit that a model is loaded from.
 
     Raises:
         UserError: it has no weights that can be used.
@@ -124,7 +124,7 @@ def choose_files(model_id: str, listed: Sequence[Any]) -> list[RemoteFile]:
         raise UserError(_no_weights(model_id, names))
     wanted = [entry for entry in listed if _is_wanted(entry.path)]
     if len(wanted) > _FILES_LIMIT:
-        raise UserError(f"{model_id} has {len(wanted):,} files, more than a model has.")
+        raise UserError(f"{model_id} has {len(wanted):,} files, more than any model has.")
     return [remote_file(entry) for entry in wanted]
 
 
@@ -136,15 +136,15 @@ def _is_wanted(name: str) -> bool:
 def _no_weights(model_id: str, names: Sequence[str]) -> str:
     if any(name.endswith(".gguf") for name in names):
         return (
-            f"{model_id} has its weights as GGUF, which cannot be trained. Choose the original "
+            f"{model_id} has GGUF weights, which cannot be trained. Choose the original "
             "model with .safetensors files."
         )
     if any(name.endswith((".bin", ".pt", ".pth", ".ckpt")) for name in names):
         return (
-            f"{model_id} has its weights as pickle files only, which can run any code when they "
-            "are loaded. Choose a version with .safetensors files."
+            f"{model_id} has only pickle weights, which can run any code when loaded. "
+            "Choose a version with .safetensors files."
         )
-    return f"{model_id} holds no weights (model*.safetensors), so it is no language model to load."
+    return f"{model_id} has no weights (model*.safetensors), so it is not a language model."
 
 
 def _assemble(staged: Path, snapshot: Snapshot, target: Path, model_id: str, revision: str) -> None:

@@ -48,7 +48,7 @@ class RemoteFile:
     is_large: bool
 
     def new_digest(self) -> Any:
-        """The hash whose value over the content is `digest`."""
+        """Return the hash whose value over the content is `digest`."""
         if self.is_large:
             return hashlib.sha256()
         return hashlib.sha1(f"blob {self.size}\0".encode(), usedforsecurity=False)
@@ -162,8 +162,9 @@ class Fetcher:
             out.truncate(0)
             self._progress(file, 0)
             raise UserError(
-                f"{file.name} did not come as the hub announced it ({have:,} of {file.size:,} "
-                "bytes, or other content). Repeat the download; is there a proxy in between?"
+                f"{file.name} does not match what the hub announced ({have:,} of "
+                f"{file.size:,} bytes, or other content). Download it again, and check "
+                "whether a proxy changes it."
             )
         out.flush()
         durable.flush_to_disk(out.fileno())

@@ -1,4 +1,4 @@
-"""What is known of model folders, read again only when one of their files changed."""
+"""Known facts about model folders, read again only when one of their files changed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FolderFacts:
 
 
 def why_not_loaded(description: ModelDescription) -> str | None:
-    """Why a model whose folder is sound cannot be loaded here, whatever its weights."""
+    """Return why a model whose folder is sound cannot be loaded here, whatever its weights."""
     error = architectures.obstacle(description.model_type)
     if error is None and description.needs_remote_code:
         return (

@@ -42,7 +42,7 @@ def cache_folder() -> Path:
 
 
 def cached_models(cache: Path) -> Iterator[CachedModel]:
-    """One snapshot of each model: that of main, otherwise the newest."""
+    """Yield one snapshot of each model: that of main, otherwise the newest."""
     try:
         folders = sorted(path for path in cache.iterdir() if path.name.startswith(_PREFIX))
     except OSError:

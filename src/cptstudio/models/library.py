@@ -72,7 +72,7 @@ class ModelLibrary:
         return [*self._in_workspace(), *self._in_folders(), *self._in_cache()]
 
     def find(self, model_id: str) -> Model:
-        """A usable model by its id.
+        """Return a usable model by its id.
 
         Raises:
             UserError: it is not among them, or cannot be used.
@@ -83,8 +83,7 @@ class ModelLibrary:
                     raise UserError(f"The model {model.name} cannot be used: {model.error}")
                 return model
         raise UserError(
-            f"There is no model {model_id!r} among those of this machine. Download it, or add its "
-            "folder."
+            f"There is no model {model_id!r} on this machine. Download it, or add its folder."
         )
 
     def _in_workspace(self) -> list[Model]:

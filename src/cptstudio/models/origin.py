@@ -31,7 +31,7 @@ class Origin(BaseModel):
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """A model folder's origin, if it was downloaded by this studio."""
+    """Return a model folder's origin, if it was downloaded by this studio."""
     try:
         return Origin.model_validate(durable.read_json(folder / ORIGIN, durable.MEBIBYTE))
     except (FileNotFoundError, UserError, ValidationError):

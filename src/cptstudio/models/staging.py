@@ -23,7 +23,7 @@ from cptstudio.models.hub_address import endpoint
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is to be downloaded: a commit and its files."""
+    """A commit to download, with its files."""
 
     commit: str
     files: Sequence[RemoteFile]

@@ -27,7 +27,7 @@ _CHUNK = 4 * MEBIBYTE
 
 @dataclass(frozen=True)
 class News:
-    """What a look at a file brought.
+    """The news found in a file.
 
     Attributes:
         records: the objects of the lines that were completed since the last look.
@@ -65,7 +65,7 @@ class Follower:
         self.caught_up = False
 
     def look(self) -> News:
-        """What is new since the last look, at most some megabytes; see `caught_up`."""
+        """Return the news since the last look, at most some megabytes; see `caught_up`."""
         self.caught_up = True
         try:
             status = os.stat(self.path, follow_symlinks=False)
@@ -145,9 +145,9 @@ class Follower:
         try:
             record = parse_json(line)
         except ValueError as error:
-            problems.append(f"{self.path}: a damaged line was left out: {error}")
+            problems.append(f"{self.path}: skipped a damaged line: {error}")
             return
         if isinstance(record, dict):
             records.append(record)
         else:
-            problems.append(f"{self.path}: a line that is no JSON object was left out")
+            problems.append(f"{self.path}: skipped a line that is not a JSON object")

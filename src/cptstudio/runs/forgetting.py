@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 def remembered(private: Path) -> set[str]:
-    """Ids of the runs of which something is remembered."""
+    """Return the ids of the runs of which something is remembered."""
     return set(folder_names(private / "runs"))
 
 
@@ -58,10 +58,10 @@ def forget(workspace: Workspace, run: str) -> bool:
             os.rmdir(folder)
         except OSError as error:
             # A start of the same name makes its own files here at the same time.
-            _logger.info("run %s: %s was not removed: %s", run, folder, error)
+            _logger.info("run %s: could not remove %s: %s", run, folder, error)
             return False
     Queue(workspace.private).remove(run)
-    _logger.info("run %s: forgotten, because %s is gone", run, workspace.run(run))
+    _logger.info("run %s: forgotten because %s is gone", run, workspace.run(run))
     return True
 
 

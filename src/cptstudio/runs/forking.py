@@ -25,7 +25,7 @@ from cptstudio.workspace import check_name
 def forked(
     parent: RunConfig, directory: Path, checkpoint: str, name: str, changes: Mapping[str, Any]
 ) -> RunConfig:
-    """The parent's configuration with changes, a new name and its origin.
+    """Return the parent's configuration with changes, a new name and its origin.
 
     Every value that the parent resolved stays as it is, so that the fork differs in what was
     changed and in nothing else.
@@ -43,9 +43,10 @@ def forked(
     )
     if fixed:
         raise UserError(
-            "A fork keeps its parent's model, corpora and method. Prepare a new run instead.",
+            "A fork keeps the model, corpora and method of its parent run. Create a new "
+            "run instead.",
             [
-                Finding("It cannot be changed in a fork.", key, title_of(TrainingSettings, key))
+                Finding("A fork cannot change this.", key, title_of(TrainingSettings, key))
                 for key in fixed
             ],
         )

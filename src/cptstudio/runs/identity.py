@@ -42,7 +42,7 @@ class ProcessIdentity:
 
 @lru_cache(maxsize=1)
 def boot_id() -> str:
-    """A text that is the same until the machine starts again, and different afterwards."""
+    """Return a text that is the same until the machine starts again, and different afterwards."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
@@ -75,7 +75,7 @@ def start_time(pid: int) -> float | None:
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """The identity of a live process, or None when there is none with this pid."""
+    """Return the identity of a live process, or None when there is none with this pid."""
     if pid < _SMALLEST_PID:
         return None
     start = start_time(pid)
@@ -83,7 +83,7 @@ def identify(pid: int) -> ProcessIdentity | None:
 
 
 def is_alive(process: ProcessIdentity) -> bool:
-    """Whether exactly this process still has its pid (a zombie has)."""
+    """Return whether exactly this process still has its pid (a zombie has)."""
     now = identify(process.pid)
     return (
         now is not None

@@ -198,7 +198,7 @@ def _become_trainer(spec: Spec, inherited: tuple[int, ...], gate: int, failure: 
         os.environ[_ATTEMPT_VARIABLE] = spec.attempt
         os.execv(spec.command[0], spec.command)
     except BaseException as error:
-        os.write(failure, f"The trainer could not be started: {error}".encode()[:4000])
+        os.write(failure, f"Could not start the trainer: {error}".encode()[:4000])
     finally:
         os._exit(127)
 
@@ -259,7 +259,7 @@ def _keep_attempt(folder: Path, lock_descriptor: int, spec: Spec) -> Spec | None
     if spec.prevent_sleep:
         command = sleep_prevention.sleep_preventer(trainer.pid, spec.run)
         awake = sleep_prevention.start(command, awake_out) if command else None
-        print("sleep is prevented" if awake else "nothing here prevents sleep", file=sys.stderr)
+        print("sleep is prevented" if awake else "sleep cannot be prevented here", file=sys.stderr)
     os.close(awake_out)
 
     control = ControlReader(folder, spec.attempt)
@@ -282,7 +282,7 @@ def _keep_attempt(folder: Path, lock_descriptor: int, spec: Spec) -> Spec | None
         reserved.commit(record)
     except OSError as error:
         # Without a record the end is unknown ("lost"); the record's folder is not made again.
-        print(f"{record}: could not be recorded: {error}", file=sys.stderr)
+        print(f"could not record {record}: {error}", file=sys.stderr)
         following = None
     os.close(awake_in)
     if following is not None and control.new_request() is not None:
@@ -305,7 +305,7 @@ def _following(spec: Spec, record: ExitRecord, former_result: str | None) -> Spe
         cause = said.get("cause") if isinstance(said, dict) else None
     if cause is None:
         return None
-    print(f"{spec.run}: ended by {cause}; going on as agreed", file=sys.stderr, flush=True)
+    print(f"{spec.run}: ended by {cause}; restarting as agreed", file=sys.stderr, flush=True)
     return replace(
         spec,
         attempt=secrets.token_hex(8),
@@ -331,7 +331,7 @@ def main(arguments: list[str]) -> int:
     fcntl.fcntl(lock_descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     own_lock = locks.take(folder / records.KEEPER_LOCK)
     if own_lock is None:
-        print("Another keeper is at work.", file=sys.stderr)
+        print("Another keeper is already running.", file=sys.stderr)
         return 1
     keep(folder, lock_descriptor)
     # In this order: a run whose lock is held and whose keeper is gone counts as orphaned.

@@ -1,4 +1,4 @@
-"""What was found out about runs, kept for as long as their files stay as they are.
+"""Known facts about runs, kept for as long as their files stay the same.
 
 A workspace may hold hundreds of runs and thousands of folders that are none. Describing a run
 reads some ten files; seeing that it is as it was takes a look at their times and its two locks,
@@ -38,7 +38,7 @@ class KnownRuns:
         self._listed: tuple[tuple[int, int], float, frozenset[str]] | None = None
 
     def names(self) -> set[str]:
-        """Names of the folders that hold a config.json, as a run's does.
+        """Return the names of the folders that hold a config.json, as a run's does.
 
         Ours come and go by being renamed, which the time of the folder of all runs tells. A
         config.json that is put into a folder by hand is noticed some seconds later.
@@ -138,7 +138,7 @@ def _is_settled(mark: _Mark) -> bool:
 
 
 def is_locked(folder: Path, directory: Path) -> bool:
-    """Whether a keeper or a trainer holds a run, or it cannot be said."""
+    """Return whether a keeper or a trainer holds a run, or it cannot be said."""
     try:
         return locks.is_held(folder / records.LOCK) or locks.is_held(directory / run_files.LOCK)
     except (UnusableFileError, OSError):

@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 
 def private_folder(private: Path, run: str) -> Path:
-    """Folder of what is remembered of a run besides its own directory."""
+    """Return the folder of what is remembered of a run besides its own directory."""
     return private / "runs" / run
 
 
@@ -51,11 +51,9 @@ def take_run(folder: Path, run: str) -> Lock:
         except FileExistsError:
             # So it has, between two looks of mkdir.
             if os.path.lexists(folder) and not folder.is_dir():
-                raise UserError(f"{folder} is not a folder: remove it.") from None
+                raise UserError(f"{folder} is not a folder. Remove it.") from None
     if lock is None:
-        raise UserError(
-            f"The run {run} has a trainer that is still alive. Wait for its end, or stop it first."
-        )
+        raise UserError(f"The run {run} is still training. Wait until it ends, or stop it first.")
     return lock
 
 
@@ -158,11 +156,11 @@ def _await_start(keeper: subprocess.Popen[bytes], folder: Path, spec: Spec) -> N
             if ended is not None and ended.attempt == spec.attempt:
                 return
             raise UserError(
-                f"The run {spec.run} could not be started: its keeper ended with "
+                f"Could not start the run {spec.run}: its keeper ended with "
                 f"{keeper.returncode}. See {folder / records.KEEPER_LOG}."
             )
         time.sleep(0.005)
     raise UserError(
-        f"The run {spec.run} has not started after {_START_SECONDS:.0f} seconds; its keeper is "
-        f"process {keeper.pid}. See {folder / records.KEEPER_LOG}."
+        f"The run {spec.run} did not start within {_START_SECONDS:.0f} seconds. Its "
+        f"keeper is process {keeper.pid}; see {folder / records.KEEPER_LOG}."
     )

@@ -83,7 +83,7 @@ def take(path: Path, patience: float = _PATIENCE_SECONDS) -> Lock | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lock. Creates and changes nothing."""
+    """Return whether some process holds the lock. Creates and changes nothing."""
     try:
         descriptor = _open(path, os.O_RDONLY)
     except FileNotFoundError:

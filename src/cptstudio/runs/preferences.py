@@ -24,7 +24,7 @@ def _of_new_runs(name: str, title: str) -> Any:
 
 
 class Preferences(ReadsNumbers):
-    """What the user prefers, whatever is trained."""
+    """The user's preferences for all runs."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -51,7 +51,7 @@ class Preferences(ReadsNumbers):
 
 
 def read_preferences(private: Path) -> Preferences:
-    """The preferences; the defaults where nothing was saved.
+    """Return the preferences; the defaults where nothing was saved.
 
     Raises:
         UserError: the file is there but cannot be used.

@@ -1,4 +1,4 @@
-"""Whether a run can start: all that speaks against it at once, before anything is created.
+"""Checks before a run starts: all problems at once, before anything is created.
 
 The figures are what training surely needs, so that nothing possible is refused. They are made of
 what the plan's estimates are made of: the optimizer's record, the checkpoints' retention, and the
@@ -25,7 +25,7 @@ _FLOAT32_BYTES = 4
 
 
 def problems_of(config: RunConfig, run_directory: Path) -> list[Finding]:
-    """What keeps this configuration from being trained here."""
+    """Return the problems that keep this configuration from being trained here."""
     problems = []
     model = Path(config.model_path)
     parameters = None
@@ -33,7 +33,7 @@ def problems_of(config: RunConfig, run_directory: Path) -> list[Finding]:
     try:
         parameters = None if absence else count_parameters(model)
     except (UserError, OSError) as error:
-        absence = f"The base model cannot be read: {error}."
+        absence = f"Could not read the base model: {error}."
     if absence:
         problems.append(Finding(absence, "model.path"))
     for place, corpus in enumerate(config.corpora):
@@ -46,7 +46,7 @@ def problems_of(config: RunConfig, run_directory: Path) -> list[Finding]:
 
 
 def count_parameters(model: Path) -> int:
-    """Number of parameters in a model folder, packed ones counted as they lie there.
+    """Return the number of parameters in a model folder, packed ones counted as they lie there.
 
     Raises:
         UnusableFileError: its config.json or a weight file cannot be read.
@@ -68,11 +68,11 @@ def _corpus_problem(corpus: CorpusRecord) -> str | None:
     try:
         manifest = durable.read_json(path)
     except FileNotFoundError:
-        return f"The corpus {corpus.name} is not there any more: {path} is missing."
+        return f"The corpus {corpus.name} is gone: {path} is missing."
     except (UnusableFileError, OSError) as error:
-        return f"The corpus {corpus.name} cannot be read: {error}."
+        return f"Could not read the corpus {corpus.name}: {error}."
     if not isinstance(manifest, dict):
-        return f"The corpus {corpus.name} cannot be read: {path} is not a JSON object."
+        return f"Could not read the corpus {corpus.name}: {path} is not a JSON object."
     return None
 
 
@@ -86,19 +86,20 @@ def _size_problems(config: RunConfig, parameters: int, run_directory: Path) -> l
     total = psutil.virtual_memory().total
     if memory > total:
         problems.append(
-            f"Memory: weights, gradients and optimizer state need at least {memory / 1e9:,.1f} GB, "
-            f"and this machine has {total / 1e9:,.1f} GB. Use lora, or a smaller model."
+            "Memory: weights, gradients and optimizer state need at least "
+            f"{memory / 1e9:,.1f} GB, but this machine has {total / 1e9:,.1f} GB. Use "
+            "LoRA, or a smaller model."
         )
     most = most_at_once(settings.checkpoints, settings.length, settings.checkpoints.every)
     more = max(1, min(2, most) - len(checkpoints_of(run_directory)))
     try:
         free = durable.free_space(run_directory)
     except OSError as error:
-        return [*problems, f"{run_directory} cannot be used: {error.strerror}."]
+        return [*problems, f"Could not use {run_directory}: {error.strerror}."]
     if more * state > free:
         what = "two checkpoints need" if more == 2 else "a checkpoint needs"
         problems.append(
-            f"Disk space: {what} at least {more * state / 1e9:,.1f} GB, and "
-            f"{free / 1e9:,.1f} GB are free at {run_directory.parent}."
+            f"Disk space: {what} at least {more * state / 1e9:,.1f} GB, but "
+            f"{free / 1e9:,.1f} GB are free in {run_directory.parent}."
         )
     return problems

@@ -63,7 +63,7 @@ class Queue:
         self._private = private
 
     def waiting(self) -> list[Waiting]:
-        """The runs that wait, the next one first.
+        """Return the runs that wait, the next one first.
 
         Raises:
             UnusableFileError: the queue's file is damaged.
@@ -86,7 +86,7 @@ class Queue:
         """
         with self._changing() as waiting:
             if any(item.run == run for item in waiting):
-                raise UserError(f"The run {run} is in the queue already.")
+                raise UserError(f"The run {run} is already in the queue.")
             given = beginning.given.told()
             waiting.append(Waiting(run, beginning.resume, attempt, time.time(), given))
             return len(waiting)
@@ -128,9 +128,9 @@ class Queue:
             if not 1 <= place <= len(waiting):
                 raise UserError.at(
                     "place",
-                    f"There is no place {place} in the queue: use 1 to {len(waiting)}."
+                    f"The queue has no position {place}. Use 1 to {len(waiting)}."
                     if len(waiting) > 1
-                    else f"There is no place {place} in the queue: {run} is the only run in it.",
+                    else f"The queue has no position {place}. {run} is the only run in it.",
                 )
             waiting.remove(found)
             waiting.insert(place - 1, found)
@@ -140,7 +140,7 @@ class Queue:
         self._private.mkdir(exist_ok=True, mode=0o700)
         lock = locks.take(self._private / _LOCK, _PATIENCE_SECONDS)
         if lock is None:
-            raise UserError("The queue is being changed by another process; try again.")
+            raise UserError("Another process is changing the queue. Try again.")
         with lock:
             waiting = self.waiting()
             yield waiting
@@ -160,5 +160,5 @@ def _waiting(item: Any) -> Waiting:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value

@@ -1,4 +1,4 @@
-"""What manager and keeper write down about a run, in `<workspace>/.cpt-studio/runs/<id>/`.
+"""Records that manager and keeper write about a run, in `<workspace>/.cpt-studio/runs/<id>/`.
 
 Each record has one writer: the manager writes spec.json and control.json, the keeper writes
 keeper.json and exit.json. A start or resume is one *attempt* with an id of its own, which
@@ -34,7 +34,7 @@ Stored = TypeVar("Stored", "Spec", "KeeperRecord", "Control", "ExitRecord")
 
 @dataclass(frozen=True)
 class Spec:
-    """What shall be run: written before anything is spawned.
+    """The run to start: written before anything is spawned.
 
     Attributes:
         attempt: id of this start or resume.
@@ -61,7 +61,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class KeeperRecord:
-    """Who keeps and who trains: written before the trainer's first instruction.
+    """The keeper's and the trainer's processes: written before the trainer's first instruction.
 
     Attributes:
         attempt: the attempt these processes belong to.
@@ -80,7 +80,7 @@ class KeeperRecord:
 
 @dataclass(frozen=True)
 class Control:
-    """What the user wants of a running attempt: "stop" (with a checkpoint) or "kill"."""
+    """The user's request to a running attempt: "stop" (with a checkpoint) or "kill"."""
 
     attempt: str
     request: Request
@@ -118,7 +118,7 @@ class ExitRecord:
 
 
 def file_mark(path: Path) -> str | None:
-    """Something that changes when a file is replaced; None when it is not there."""
+    """Return something that changes when a file is replaced; None when it is not there."""
     try:
         information = path.stat(follow_symlinks=False)
     except OSError:
@@ -127,7 +127,7 @@ def file_mark(path: Path) -> str | None:
 
 
 def to_json(record: Any) -> bytes:
-    """A record as it is stored."""
+    """Return a record as it is stored."""
     return durable.dump_json(asdict(record), indent=2).encode() + b"\n"
 
 
@@ -156,7 +156,7 @@ def read(path: Path, kind: type[Stored]) -> Stored | None:
 
 def _build(kind: type, value: Any) -> Any:
     if not isinstance(value, dict):
-        raise TypeError("it holds no JSON object")
+        raise TypeError("it contains no JSON object")
     hints = get_type_hints(kind)
     unknown = sorted(set(value) - set(hints))
     if unknown:
@@ -181,4 +181,4 @@ def _checked(name: str, hint: Any, item: Any) -> Any:
             return [_checked(name, get_args(hint)[0], part) for part in item]
     elif type(item) is (origin or hint):
         return item
-    raise ValueError(f"{name} is {type(item).__name__}, which it cannot be")
+    raise ValueError(f"{name} cannot be {type(item).__name__}")

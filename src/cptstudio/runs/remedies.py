@@ -1,4 +1,4 @@
-"""What may help a run that ended for want of memory or by the watchdog, at a button's press."""
+"""Suggestions for a run that ran out of memory or was ended by the watchdog, as buttons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cptstudio.settings import SHORTEST_CONTEXT, TrainingSettings
 
 
 class Remedy(BaseModel, frozen=True):
-    """One thing to do.
+    """A suggestion.
 
     Attributes:
         title: of its button.
@@ -29,7 +29,7 @@ class Remedy(BaseModel, frozen=True):
 
 
 def remedies_of(state: RunState, config: RunConfig, told: SessionSettings) -> list[Remedy]:
-    """What may help, the best first; nothing for a run that ended otherwise.
+    """Return suggestions, the best first; none for a run that ended otherwise.
 
     Args:
         told: what its last session was told.

@@ -59,11 +59,11 @@ class Run:
         return self.config.created if self.config else 0.0
 
     def checkpoints(self) -> list[str]:
-        """Names of its complete checkpoints, oldest first."""
+        """Return the names of its complete checkpoints, oldest first."""
         return [path.name for path in run_files.checkpoints_of(self.directory)]
 
     def last_row(self, kind: str = "train") -> dict[str, Any] | None:
-        """The newest metrics row of a kind, from the end of the file; None without one."""
+        """Return the newest metrics row of a kind, from the end of the file; None without one."""
         return run_rows.last_row(self.directory, kind)
 
 

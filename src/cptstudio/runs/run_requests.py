@@ -25,7 +25,7 @@ def deliver(run: Run, folder: Path, request: Request) -> None:
         UserError: nothing of it lives, or its trainer cannot be identified.
     """
     if not run.state.alive and not run.lock_held:
-        raise UserError(f"The run {run.id} is {run.state}; there is nothing to {request}.")
+        raise UserError(f"The run {run.id} is {run.state}, so there is nothing to {request}.")
     if run.state.alone:
         _signal(run, terminal.trainer_of(run.directory), request, group=False)
         return
@@ -44,6 +44,6 @@ def _signal(run: Run, process: ProcessIdentity | None, request: Request, group: 
         raise UserError(f"The trainer of {run.id} belongs to another user.") from None
     if not sent:
         raise UserError(
-            f"The trainer of {run.id} could not be identified beyond doubt, so no signal was "
-            "sent. Look for it with your system's process list."
+            f"Could not identify the trainer of {run.id} for certain, so no signal was "
+            "sent. Look for it in your system's process list."
         )

@@ -1,4 +1,4 @@
-"""One server per workspace: who holds `server.lock`, and who that is."""
+"""One server per workspace: the holder of `server.lock`."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def take_server_lock(private: Path, description: str) -> Lock:
     while (lock := locks.take(private / _FILE)) is None:
         if not _is_ending(private) or time.monotonic() > deadline:
             raise UserError(
-                f"Another CPT Studio serves this workspace: {server_holder(private)}. "
-                "Use that one, or end it first."
+                f"Another CPT Studio serves this workspace: {server_holder(private)}. Use "
+                "that one, or stop it first."
             )
         time.sleep(_PAUSE_SECONDS)
     describe_server(lock, description)
@@ -58,13 +58,13 @@ def describe_server(lock: Lock, description: str, ending: bool = False) -> None:
 
 
 def server_holder(private: Path) -> str:
-    """Who holds the lock, in words."""
+    """Return who holds the lock, in words."""
     try:
         value = _read(private)
         description = f" ({value['description']})" if value["description"] else ""
         return f"process {int(value['pid'])}{description}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "a process that has not said who it is"
+        return "an unknown process"
 
 
 def _is_ending(private: Path) -> bool:

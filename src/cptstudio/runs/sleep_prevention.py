@@ -17,7 +17,7 @@ from cptstudio import macos
 
 
 def sleep_preventer(trainer_pid: int, run: str) -> list[str] | None:
-    """The command that prevents sleep while the trainer lives, or None where there is none.
+    """Return the command that prevents sleep while the trainer lives, or None where there is none.
 
     It is to be started with the reading end of the pipe as standard input.
     """

@@ -59,14 +59,16 @@ class Starter:
         self.before_launch: Callable[[RunConfig], None] = lambda config: None
 
     def preflight(self, config: RunConfig, queue: bool) -> list[Finding]:
-        """All that speaks against starting this configuration as a new run, in sentences."""
+        """Return all that speaks against starting this configuration as a new run, in sentences."""
         directory = self._workspace.run(config.name)
         folder = launching.private_folder(self._workspace.private, config.name)
         problems = []
         try:
             check_new_run(directory)
             if states.gather(folder, directory).lock_held:
-                raise UserError(f"A deleted run {config.name} is still ending; try again soon.")
+                raise UserError(
+                    f"A deleted run {config.name} is still stopping. Try again in a moment."
+                )
         except UserError as error:
             problems.append(Finding(error.message, "name"))
         problems += preflight.problems_of(config, directory)
@@ -137,8 +139,8 @@ class Starter:
             return []
         return [
             Finding(
-                f"The device is in use by {', '.join(active)}; wait until that has ended, or add "
-                "this run to the queue."
+                f"The device is in use by {', '.join(active)}. Wait until it has ended, "
+                "or add this run to the queue."
             )
         ]
 
@@ -148,7 +150,7 @@ class Starter:
         self._workspace.make(self._workspace.private, mode=0o700)
         lock = locks.take(self._workspace.private / "launch.lock", patience=_LAUNCH_SECONDS)
         if lock is None:
-            raise UserError("Another process is just starting a run; try again.")
+            raise UserError("Another process is starting a run. Try again.")
         with lock:
             yield
 
@@ -173,11 +175,12 @@ def checkpoint_of(run: Run, name: str | None) -> str:
     """
     names = run.checkpoints()
     if not names:
-        raise UserError(f"The run {run.id} has no complete checkpoint to continue from.")
+        raise UserError(f"The run {run.id} has no complete checkpoint to resume from.")
     if name is None:
         return names[-1]
     if name not in names:
         raise UserError(
-            f"The run {run.id} has no complete checkpoint {name!r}; it has {', '.join(names)}."
+            f"The run {run.id} has no complete checkpoint {name!r}. Existing checkpoints: "
+            f"{', '.join(names)}."
         )
     return name

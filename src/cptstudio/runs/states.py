@@ -41,7 +41,7 @@ _LOOKS = 3
 
 @pydantic_dataclass(frozen=True)
 class RunState:
-    """What a run does, and why it is held to do that.
+    """A run's state, and the evidence for it.
 
     Attributes:
         name: as listed at the top of this module; "imported" is a run of another program.
@@ -60,7 +60,7 @@ class RunState:
     @computed_field  # type: ignore[prop-decorator] # mypy knows no decorated property
     @property
     def alive(self) -> bool:
-        """Whether a trainer or its keeper lives."""
+        """Return whether a trainer or its keeper lives."""
         return self.name in ALIVE
 
     @computed_field  # type: ignore[prop-decorator] # mypy knows no decorated property
@@ -79,7 +79,7 @@ class RunState:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a state is derived from.
+    """The evidence that a state is derived from.
 
     Attributes:
         lock_held: the run's own lock is held, by keeper or trainer.
@@ -178,7 +178,7 @@ def _record(path: Path, kind: type[records.Stored], problems: list[str]) -> reco
 
 
 def derive(evidence: Evidence) -> RunState:
-    """The state that the evidence means."""
+    """Return the state that the evidence means."""
     if not evidence.directory_exists:
         return RunState("missing", reason="its directory is gone")
     keeper, spec = evidence.keeper, evidence.spec
@@ -197,11 +197,11 @@ def derive(evidence: Evidence) -> RunState:
             return _without_keeper(evidence)
         return _lost(_newer_result(evidence), rebooted=keeper.trainer.boot != evidence.boot)
     if not evidence.keeper_lives:
-        return RunState("orphaned", reason="its lock is held and its keeper is gone")
+        return RunState("orphaned", reason="its lock is held, but its keeper is gone")
     control = evidence.control
     if control is not None and control.attempt == keeper.attempt:
-        return RunState("stopping", reason=f"{control.request} was asked for")
-    return RunState("running", reason="its lock is held and its keeper lives")
+        return RunState("stopping", reason=f"{control.request} was requested")
+    return RunState("running", reason="its lock is held and its keeper is running")
 
 
 def _newer_result(evidence: Evidence) -> RunResult | None:
@@ -223,8 +223,8 @@ def _still_complete(evidence: Evidence) -> RunState | None:
     if result is None or result.outcome != "completed":
         return None
     reason = (
-        f"{ending_of(result, BY_YOU)} A later resume ended before its first step and changed "
-        f"nothing; {run_files.LOG} tells why."
+        f"{ending_of(result, BY_YOU)} A later resume ended before its first step and "
+        f"changed nothing; see {run_files.LOG}."
     )
     return RunState("ended", "completed", reason)
 
@@ -244,11 +244,13 @@ def _without_keeper(evidence: Evidence) -> RunState:
 
 
 def _lost(result: RunResult | None, rebooted: bool) -> RunState:
-    reason = "nothing runs, and nobody recorded how it ended"
+    reason = "it is not running, and nobody recorded how it ended"
     if rebooted:
-        reason += " (the machine was started again since)"
+        reason += " (the machine was restarted since)"
     if result is not None:
-        return RunState("lost", result.outcome, f"{reason}; the trainer said: {result.reason}")
+        return RunState(
+            "lost", result.outcome, f"{reason}; last words of the trainer: {result.reason}"
+        )
     return RunState("lost", reason=reason)
 
 
@@ -258,10 +260,10 @@ def _how_it_ended(ended: ExitRecord, result: RunResult | None) -> RunState:
     if result is not None:
         said = ending_of(result, BY_YOU if ended.requested else BY_OTHERS)
     else:
-        said = ended.reason or f"it ended without a reason; {run_files.LOG} has its last words"
+        said = ended.reason or f"it ended without a reason; see the end of {run_files.LOG}"
     outcome = _OUTCOME_OF_CODE.get(ended.code if ended.code is not None else -1)
     if outcome in ("completed", "stopped") and (result is None or result.outcome != outcome):
-        contradiction = f"the trainer ended as {outcome}, but its result does not say so"
+        contradiction = f"the trainer ended as {outcome}, but its result does not confirm it"
         return RunState("ended", "failed", f"{contradiction}: {said}")
     cause = result.cause if result is not None and outcome == "failed" else None
     return RunState("ended", outcome or "failed", said, cause)
@@ -279,7 +281,7 @@ def _ended_by_signal(ended: ExitRecord) -> RunState:
     kills = ended.memory.get("oom_kills")
     if killed and isinstance(kills, dict) and any(kills.values()):
         # Of a version that did not say so itself.
-        reason = "killed from outside, and the system counts an out-of-memory kill meanwhile"
+        reason = "killed from outside; the system counted an out-of-memory kill meanwhile"
         return RunState("ended", "killed", reason, "memory")
     if ended.signal in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         return RunState("ended", "killed", "Ended by the system or another program.")

@@ -13,7 +13,7 @@ from cptstudio.runs.identity import ProcessIdentity, identify
 
 
 def trainer_of(run_directory: Path) -> ProcessIdentity | None:
-    """The process that holds the trainer's lock of a run directory, if that is beyond doubt.
+    """Return the process that holds the trainer's lock of a run directory, if that is beyond doubt.
 
     The pid in the lock's file is only a hint: the process behind it must have been started as
     the training program of this very directory, and the lock must be held.
@@ -31,7 +31,7 @@ def trainer_of(run_directory: Path) -> ProcessIdentity | None:
 
 
 def trains(command: list[str], run_directory: Path) -> bool:
-    """Whether an argument list is the training program's on this directory."""
+    """Return whether an argument list is the training program's on this directory."""
     for before, module, directory in zip(command, command[1:], command[2:], strict=False):
         if before == "-m" and module == launching.TRAINER_MODULE:
             return Path(directory).absolute().resolve() == run_directory.resolve()

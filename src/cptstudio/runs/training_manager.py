@@ -96,7 +96,7 @@ class TrainingManager:
     # --- looking -----------------------------------------------------------------------------
 
     def runs(self) -> list[Run]:
-        """All runs, the newest first. What is remembered of deleted ones is cleared."""
+        """Return all runs, the newest first. What is remembered of deleted ones is cleared."""
         self.workspace.check_present()
         self._starter.collect_keepers()
         names = self._known_runs.names()
@@ -111,7 +111,7 @@ class TrainingManager:
         return sorted(found, key=lambda run: (-run.created, run.id))
 
     def alive(self) -> list[Run]:
-        """The runs that are alive, the newest first; the others are not read.
+        """Return the runs that are alive, the newest first; the others are not read.
 
         What lives holds a lock, so that this is quick however many runs there are, also at first.
         """
@@ -125,7 +125,7 @@ class TrainingManager:
         return sorted(found, key=lambda run: (-run.created, run.id))
 
     def run(self, id: str) -> Run:
-        """One run.
+        """Return one run.
 
         Raises:
             UserError: there is none with this id.
@@ -136,7 +136,7 @@ class TrainingManager:
             forgetting.forget(self.workspace, id)
         run = self._describe(id)
         if run is None and id.startswith(ID_PREFIX):
-            raise UserError(f"{id} is a run of another program: it is only shown.")
+            raise UserError(f"{id} is an imported run of another program and read-only.")
         if run is None:
             raise UserError(f"There is no run {id!r} in {self.workspace.runs}.")
         return run
@@ -189,7 +189,9 @@ class TrainingManager:
         """
         run = self.run(id)
         if run.state.name != "prepared":
-            raise UserError(f"The run {id} is {run.state}; only a prepared one can be started.")
+            raise UserError(
+                f"The run {id} is {run.state}. Only a run that has not started yet can be started."
+            )
         return self._begin(run, Beginning(), queue)
 
     def resume(
@@ -217,29 +219,28 @@ class TrainingManager:
         run = self.run(id)
         damage = None if checkpoint else run_files.newer_incomplete(run.directory)
         if damage is not None:
-            raise UserError(f"{damage} Name the checkpoint to go on from.")
+            raise UserError(f"{damage} Choose the checkpoint to resume from.")
         name = checkpoint_of(run, checkpoint) if checkpoint or run.checkpoints() else NEWEST
         if run.state.alive or run.state.name == "missing":
-            raise UserError(f"The run {id} is {run.state}; only one that ended can be resumed.")
+            raise UserError(
+                f"The run {id} is {run.state}. Only a run that has ended can be resumed."
+            )
         given = given or SessionSettings()
         last = (run.checkpoints() or [NEWEST])[-1]
         if run.state.outcome == "completed" and name == last and given.length is None:
             raise UserError(
-                f"The run {id} is complete: there is nothing to resume. To train on, give it a "
-                "longer length, fork it from its last checkpoint, or resume it from an earlier one "
-                "to do its last steps again."
+                f"The run {id} is complete, so there is nothing to resume. To train "
+                "longer, increase its training length, fork it from its last checkpoint, "
+                "or resume it from an earlier one to repeat its last steps."
             )
         if not confirmed:
-            raise UserError(
-                f"Resuming {id} continues its training from {name or 'the beginning'}. It needs "
-                "your confirmation."
-            )
+            raise UserError(f"Confirm that you want to resume {id} from {name or 'the beginning'}.")
         return self._begin(run, Beginning(name, given), queue)
 
     def fork_config(
         self, id: str, checkpoint: str | None, name: str, changes: Mapping[str, Any] | None = None
     ) -> RunConfig:
-        """The configuration of a run that starts from a checkpoint of another, its parent.
+        """Return the configuration of a run that starts from a checkpoint of another, its parent.
 
         Args:
             checkpoint: name of its checkpoint; None for the last complete one.
@@ -307,9 +308,9 @@ class TrainingManager:
         """
         run = self.run(id)
         if run.state.alive:
-            raise UserError(f"The run {id} is {run.state}; stop it before deleting it.")
+            raise UserError(f"The run {id} is {run.state}. Stop it before deleting it.")
         if not confirmed:
-            raise UserError(f"Deleting {id} removes {run.directory}. It needs your confirmation.")
+            raise UserError(f"Confirm that you want to delete {run.directory}.")
         waited = self.queue.remove(id)
         self.workspace.make(self.workspace.private, mode=0o700)
         kept = None

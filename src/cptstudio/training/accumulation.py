@@ -15,7 +15,7 @@ from cptstudio.lm.parameters import flatten
 def accumulate(
     gradient_step: GradientStep, batches: Iterable[tuple[Batch, int]]
 ) -> tuple[mx.array, int, dict[str, mx.array]]:
-    """Sums over micro-batches.
+    """Return the sums over micro-batches.
 
     Sums are weighted by tokens by themselves: divided by the number of counted targets they
     are what one large batch of all rows gives, however the rows are cut.

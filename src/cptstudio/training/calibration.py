@@ -36,7 +36,7 @@ SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a few steps took on this machine.
+    """The measured times of a few steps on this machine.
 
     Attributes:
         seconds_per_step: median of the measured steps; the first, which compiles and fills
@@ -81,7 +81,7 @@ def calibrate(workspace: Workspace, settings: TrainingSettings) -> Calibration:
     """
     request = {"workspace": str(workspace.root), "settings": settings.model_dump(mode="json")}
     found = child_process.ask(
-        ("-m", MODULE), request, for_models(), what="The calibration", shows="errors"
+        ("-m", MODULE), request, for_models(), what="Measuring speed", shows="errors"
     )
     return Calibration(**{name: found[name] for name in found if name != "advice"})
 

@@ -37,7 +37,7 @@ _SHORTEST_PAUSE: Final = 0.005
 
 
 class WriteCancelledError(Exception):
-    """What is written is not wanted any more."""
+    """A write that is no longer needed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a checkpoint will hold.
+    """A checkpoint's content.
 
     Attributes:
         weights: of the model or its adapter.
@@ -160,7 +160,7 @@ class Writer:
             self._writing.set_exception(error)
 
     def finished(self, wait: bool) -> Saved | None:
-        """What was written, once; None where nothing is, or is not whole yet.
+        """Return the written checkpoint, once; None if there is none or it is incomplete.
 
         Raises:
             Exception: what `write` raised.

@@ -69,7 +69,7 @@ class CheckpointFailedError(UserError):
 
 
 class TrainerState(Record):
-    """What a resumed trainer continues from, besides weights and optimizer state.
+    """A resumed trainer's state besides weights and optimizer state.
 
     Attributes:
         step: steps done, skipped ones included.
@@ -175,7 +175,7 @@ class CheckpointStore:
         return beside
 
     def finished(self, *, wait: bool) -> Saved | None:
-        """What `begin` has written, once; None where nothing is written or it is not done yet.
+        """Return the checkpoint that `begin` has written, once; None if it is not done yet.
 
         Args:
             wait: for its end.
@@ -206,9 +206,9 @@ class CheckpointStore:
         free = shutil.disk_usage(self._folder).free
         if free < needed + SPACE_MARGIN:
             raise CheckpointFailedError(
-                f"There is not enough space for a checkpoint: it needs {needed / 1e6:,.0f} MB and "
-                f"{SPACE_MARGIN / 1e6:.0f} MB beside, and {free / 1e6:,.0f} MB are free in "
-                f"{self._folder}. Free some space and resume the run."
+                f"Not enough disk space for a checkpoint: it needs {needed / 1e6:,.0f} MB "
+                f"plus {SPACE_MARGIN / 1e6:.0f} MB reserve, but {free / 1e6:,.0f} MB are "
+                f"free in {self._folder}. Free some space and resume the run."
             )
 
     def _prune(self, current_step: int) -> list[str]:
@@ -235,7 +235,7 @@ class CheckpointStore:
         accept_older: bool,
         progress: Callable[[int, int], None] | None = None,
     ) -> Path | None:
-        """The checkpoint to resume from, verified.
+        """Return the checkpoint to resume from, verified.
 
         Args:
             name: a checkpoint's folder name, or None for the newest.
@@ -268,8 +268,8 @@ class CheckpointStore:
                 continue
             if damaged and not accept_older:
                 raise UserError(
-                    f"{damaged[0][1].message} The newest checkpoint that is whole is {path.name}: "
-                    "allow it with --accept-older."
+                    f"{damaged[0][1].message} The newest intact checkpoint is "
+                    f"{path.name}. Use it with --accept-older."
                 )
             for bad, _ in damaged:
                 os.rename(bad, bad.with_name(f"damaged-{bad.name}-{time.time_ns()}"))
@@ -282,7 +282,7 @@ class CheckpointStore:
 
 
 def choose_complete(run_directory: Path, name: str) -> Path:
-    """The complete checkpoint of this name.
+    """Return the complete checkpoint of this name.
 
     Raises:
         UserError: the run has none; says which it has.
@@ -290,14 +290,14 @@ def choose_complete(run_directory: Path, name: str) -> Path:
     complete = {path.name: path for path in checkpoints_of(run_directory)}
     if name not in complete:
         known = ", ".join(complete) or "none"
-        raise UserError(f"There is no checkpoint {name!r} in this run; it has: {known}.")
+        raise UserError(f"This run has no checkpoint {name!r}. Existing checkpoints: {known}.")
     return complete[name]
 
 
 def checkpoint_size(
     loaded: LoadedModel, method: AppliedMethod, optimizer_state: dict[str, mx.array]
 ) -> int:
-    """Bytes that a checkpoint will take, tokenizer files left out."""
+    """Return the bytes that a checkpoint will take, tokenizer files left out."""
     state = sum(value.nbytes for value in optimizer_state.values())
     trained = sum(value.nbytes for value in trainable_parameters(loaded.model).values())
     if method.kind != "full" and not method.train_embeddings:
@@ -312,7 +312,7 @@ def checkpoint_size(
 
 
 def state_size(loaded: LoadedModel, optimizer_state: dict[str, mx.array]) -> int:
-    """Bytes of all that the next update replaces."""
+    """Return the bytes of all that the next update replaces."""
     trained = trainable_parameters(loaded.model).values()
     return sum(value.nbytes for value in (*trained, *optimizer_state.values()))
 
@@ -331,13 +331,13 @@ def _why_failed(error: Exception, target: Path, folder: Path) -> str:
     else:
         reason = str(error)
     return (
-        f"The checkpoint {target.name} could not be written: {reason}. The former checkpoints are "
-        "whole. Put it right and resume the run."
+        f"Could not write the checkpoint {target.name}: {reason}. Earlier checkpoints are "
+        "intact. Fix the problem and resume the run."
     )
 
 
 def load_trainer_state(checkpoint: Path) -> TrainerState:
-    """The counters and guards of a verified checkpoint."""
+    """Return the counters and guards of a verified checkpoint."""
     value = durable.read_json(checkpoint / TRAINING_STATE / STATE_FILE)
     try:
         return TrainerState.model_validate(value)
@@ -359,7 +359,7 @@ def load_trained_weights(checkpoint: Path, loaded: LoadedModel, method: AppliedM
 
 
 def load_optimizer_state(checkpoint: Path) -> dict[str, mx.array]:
-    """What `Optimizer.state` gave when the checkpoint was written."""
+    """Return the `Optimizer.state` of when the checkpoint was written."""
     return _load(checkpoint / TRAINING_STATE / OPTIMIZER_FILE)
 
 

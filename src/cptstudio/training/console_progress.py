@@ -1,4 +1,4 @@
-"""What the trainer says while it runs: plain lines, or one line that is rewritten on a terminal."""
+"""The trainer's output: plain lines, or one line that is rewritten on a terminal."""
 
 from __future__ import annotations
 

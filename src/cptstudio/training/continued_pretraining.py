@@ -130,8 +130,8 @@ class ContinuedPretraining:
         used = bool(checkpoints_of(self._run_directory)) or last_seq(self._run_directory) > 0
         if self._resume is None and used:
             raise UserError(
-                f"The run {self._config.name!r} was started before. Go on with it by --resume, or "
-                "prepare a new run to begin again."
+                f"The run {self._config.name!r} was already started. Resume it with "
+                "--resume, or create a new run."
             )
         if self._resume:
             choose_complete(self._run_directory, self._resume)
@@ -139,9 +139,10 @@ class ContinuedPretraining:
             result = read_result(self._run_directory)
             if result is not None and result.outcome == "completed":
                 raise UserError(
-                    f"The run {self._config.name!r} is complete: {ending_of(result, BY_YOU)} There "
-                    "is nothing to resume. To train on, give it a longer length, or fork it from "
-                    "its last checkpoint."
+                    f"The run {self._config.name!r} is complete: "
+                    f"{ending_of(result, BY_YOU)} There is nothing to resume. To train "
+                    "longer, increase its training length, or fork it from its last "
+                    "checkpoint."
                 )
 
     @property
@@ -195,7 +196,7 @@ class ContinuedPretraining:
         sign = sign_of(error)
         if sign is not None:
             step = self._step
-            where = f"in step {step + 1:,}" if self._loop else "while it was set up"
+            where = f"in step {step + 1:,}" if self._loop else "during setup"
             peak = mx.get_peak_memory() / 1e9
             write_line(self._log, traceback.format_exc())
             ending = Ending(
@@ -289,16 +290,16 @@ class ContinuedPretraining:
         was = schedule_of(former, run_length(former, setup.data.order, done=done))
         if setup.length.steps < state.step:
             raise UserError(
-                f"A length of {setup.settings.length} is {setup.length.steps:,} steps, and "
-                f"{checkpoint.name} has {state.step:,} of them done. Use a longer one."
+                f"A length of {setup.settings.length} is {setup.length.steps:,} steps, "
+                f"but {checkpoint.name} has already done {state.step:,}. Use a longer one."
             )
         if not setup.schedule.same_until(was, state.step):
             raise UserError(
-                f"The learning rate of {checkpoint.name} has followed a {was.kind} schedule of "
-                f"{was.total_steps:,} steps, which with a length of {setup.settings.length} would "
-                "have been another one. Fork the run from this checkpoint: a fork warms up again. "
-                "Runs with a constant or wsd schedule can be made longer, wsd from a checkpoint "
-                "before its decay."
+                f"Up to {checkpoint.name}, the learning rate followed a {was.kind} "
+                f"schedule of {was.total_steps:,} steps; with a length of "
+                f"{setup.settings.length} it would have been different. Fork the run from "
+                "this checkpoint: a fork warms up again. Runs with a constant or wsd "
+                "schedule can be extended, wsd from a checkpoint before its decay."
             )
 
     def _check_model(self, phases: Phases) -> None:
@@ -337,9 +338,9 @@ class ContinuedPretraining:
             ) from None
         except (KeyError, TypeError) as error:
             raise UserError(
-                f"The checkpoint {checkpoint.name} was written by another version of CPT Studio, "
-                f"which keeps its state in another form ({error}). Go on with that version, or "
-                "fork a new run from the checkpoint's weights."
+                f"The checkpoint {checkpoint.name} was written by another version of CPT "
+                f"Studio with a different state format ({error}). Resume with that "
+                "version, or fork a new run from the checkpoint's weights."
             ) from None
 
     def _announce(
@@ -357,7 +358,9 @@ class ContinuedPretraining:
             source = "the beginning" if checkpoint is None else checkpoint.name
             message = f"Resumed from {source}, step {loop.step:,} of {setup.length.steps:,}."
             if self._agreed:
-                message = f"Memory or time ran out; going on as agreed before Start. {message}"
+                message = (
+                    f"Memory or time ran out; restarting as agreed before the start. {message}"
+                )
             message += _otherwise(self._told)
             logger.event("resumed", loop.step, message, planned_steps=setup.length.steps, **told)
         else:
@@ -397,7 +400,7 @@ class ContinuedPretraining:
                 logger.close()
         except OSError as error:
             self._lock.check_present()
-            print(f"How the run ended could not be written: {error.strerror}.", file=sys.stderr)
+            print(f"Could not record how the run ended: {error.strerror}.", file=sys.stderr)
 
 
 def _otherwise(told: SessionSettings) -> str:
@@ -414,15 +417,16 @@ def _words(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     words = str(error).strip().splitlines()
-    return f"It said: {words[0][:300]}" if words else ""
+    return f"Details: {words[0][:300]}" if words else ""
 
 
 def explain(error: Exception) -> str | None:
-    """What went wrong and what to do, for the failures that a user can put right."""
+    """Return what went wrong and what to do, for failures that a user can fix."""
     if isinstance(error, OSError) and error.errno is not None:
         return (
-            f"A file of the run could not be written or read: {error.strerror} "
-            f"({error.filename or 'metrics'}). Free some space if the disk is full, then resume."
+            f"Could not write or read a file of the run: {error.strerror} "
+            f"({error.filename or 'metrics'}). If the disk is full, free some space and "
+            "resume."
         )
     return None
 
@@ -439,17 +443,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="?",
         const=NEWEST,
         metavar="CHECKPOINT",
-        help="go on from a checkpoint (default: the newest)",
+        help="resume from a checkpoint (default: the newest)",
     )
     parser.add_argument(
         "--accept-older",
         action="store_true",
-        help="when the newest checkpoint is damaged, go on from an older one",
+        help="if the newest checkpoint is damaged, use the one before it",
     )
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read all tokens and the base model again, even if nothing seems to have changed",
+        help="re-read all tokens and the base model, even if nothing seems to have changed",
     )
     add_arguments(parser)
     parser.add_argument(

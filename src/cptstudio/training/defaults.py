@@ -47,7 +47,7 @@ def default_learning_rate(parameters: int, kind: str, optimizer: str) -> float:
 
 @dataclass(frozen=True)
 class Choice:
-    """One value that was chosen, and why.
+    """A value that was chosen, and why.
 
     Attributes:
         field: dotted name of the setting.
@@ -88,7 +88,7 @@ def fill_in(
     *,
     given_method: bool = False,
 ) -> Filled:
-    """Everything that does not depend on the corpora's sizes.
+    """Return everything that does not depend on the corpora's sizes.
 
     Args:
         given_method: all of the method is given, by the parent of a fork.

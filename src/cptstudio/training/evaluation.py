@@ -29,7 +29,7 @@ NO_TEXT = "[no further text: the model computes NaN]"
 
 
 class EvaluationAbandonedError(Exception):
-    """Somebody asked for a stop while an evaluation ran; nothing of it is recorded."""
+    """A stop was requested while an evaluation ran; nothing of it is recorded."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether a run fits on this machine, asked before it starts. Imports no MLX.
+"""A run's needs against this machine's resources, checked before it starts. Imports no MLX.
 
 Numbers beyond the machine's are asked about, never refused: they are estimates, and a user may
 know better.
@@ -25,7 +25,7 @@ from cptstudio.workspace import Workspace
 
 @dataclass(frozen=True)
 class Fit:
-    """What a run needs and what there is, in bytes.
+    """A run's needs and the machine's resources, in bytes.
 
     Attributes:
         memory_bytes: of a training step.
@@ -41,30 +41,30 @@ class Fit:
 
     @property
     def fits(self) -> bool:
-        """Whether there is enough of both."""
+        """Return whether there is enough of both."""
         return (
             self.memory_bytes <= self.memory_available_bytes
             and self.disk_needed_bytes <= self.disk_free_bytes
         )
 
     def sentences(self) -> list[str]:
-        """What there is too little of, with the numbers."""
+        """Return sentences about what is short, with the numbers."""
         found = []
         if self.memory_bytes > self.memory_available_bytes:
             found.append(
-                f"A step needs about {_gigabytes(self.memory_bytes)} of memory; this machine has "
-                f"{_gigabytes(self.memory_available_bytes)} for it."
+                f"A step needs about {_gigabytes(self.memory_bytes)} of memory, but "
+                f"{_gigabytes(self.memory_available_bytes)} are available on this machine."
             )
         if self.disk_needed_bytes > self.disk_free_bytes:
             found.append(
-                f"The checkpoints need about {_gigabytes(self.disk_needed_bytes)} of disk; "
-                f"{_gigabytes(self.disk_free_bytes)} are free."
+                f"The checkpoints need about {_gigabytes(self.disk_needed_bytes)} of disk "
+                f"space, but {_gigabytes(self.disk_free_bytes)} are free."
             )
         return found
 
 
 def fit_of_plan(plan: Plan) -> Fit:
-    """What a run that was planned for this machine needs."""
+    """Return the needs of a run that was planned for this machine."""
     assert plan.disk_free is not None
     return Fit(plan.memory.total, plan.memory_available, plan.disk_needed, plan.disk_free)
 
@@ -72,7 +72,7 @@ def fit_of_plan(plan: Plan) -> Fit:
 def fit_of_run(
     config: RunConfig | None, directory: Path, given: SessionSettings | None = None
 ) -> Fit | None:
-    """What a run that has its directory needs to go on; None where that cannot be told.
+    """Return the needs of a run that continues in its directory; None if unknown.
 
     Args:
         given: what its next session is told.

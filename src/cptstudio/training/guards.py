@@ -38,7 +38,7 @@ class Limits:
     share: float = 1.0
 
     def widened(self, share: float) -> Limits:
-        """The limits of a step with that part of the usual tokens, such as an epoch's last.
+        """Return the limits of a step with that part of the usual tokens, such as an epoch's last.
 
         The noise of a mean over n tokens falls with the square root of n, so a short step is
         allowed more, and no text is skipped for standing at an epoch's end.
@@ -69,11 +69,11 @@ class StepGuard:
 
     @property
     def gives_up(self) -> bool:
-        """Whether so many steps were skipped in a row that the run shall end."""
+        """Return whether so many steps were skipped in a row that the run shall end."""
         return self.in_a_row >= self._settings.stop_after_skips
 
     def limits(self, under_way: int = 0) -> Limits:
-        """Limits of the next step; open until the window is full.
+        """Return the limits of the next step; open until the window is full.
 
         Args:
             under_way: steps submitted but not observed yet, 0 or 1; the result is the same.
@@ -116,7 +116,7 @@ class StepGuard:
         return reason
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs to decide in the same way."""
+        """Return the state that a resumed run needs to decide in the same way."""
         return {
             "history": [list(pair) for pair in self._history],
             "newest": None if self._newest is None else list(self._newest),
@@ -139,7 +139,7 @@ class StepGuard:
 
 
 def skip_reason(loss: float, gradient_norm: float, limits: Limits) -> str | None:
-    """Why a step with these values is skipped, or None."""
+    """Return why a step with these values is skipped, or None."""
     if not math.isfinite(loss):
         return "loss is not finite"
     if not math.isfinite(gradient_norm):
@@ -168,7 +168,7 @@ class EarlyStopping:
 
     @property
     def stops(self) -> bool:
-        """Whether the run shall end; never with a patience of 0."""
+        """Return whether the run shall end; never with a patience of 0."""
         return 0 < self.patience <= self.without_gain
 
     def observe(self, step: int, bits_per_byte: float) -> bool:
@@ -180,7 +180,7 @@ class EarlyStopping:
         return False
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """Return the state that a resumed run needs."""
         return {"best": self.best, "best_step": self.best_step, "without_gain": self.without_gain}
 
     def load_state(self, state: Mapping[str, Any]) -> None:

@@ -125,7 +125,7 @@ def _size_after(words: str, name: str, sizes: tuple[int, ...]) -> int | None:
     size = int(rest[1]) if rest[1] else sizes[0] if len(sizes) == 1 else 0
     if size not in sizes:
         listed = ", ".join(f"{one} GB" for one in sizes)
-        sentence = f"{name} is sold with {listed}: write {name} {sizes[0]} GB, for example."
+        sentence = f"{name} comes with {listed}. Write for example {name} {sizes[0]} GB."
         raise UserError.at("machine", sentence)
     return size
 
@@ -136,9 +136,10 @@ def _of_memory(text: str, words: str) -> Machine:
     if found is None or kind is None:
         raise UserError.at(
             "machine",
-            f"{text!r} is not among the machines that are known. Write a chip and its memory, such "
-            'as "M3 Pro 36 GB", a card, such as "RTX 4090", or memory alone: "36 GB" for a Mac, '
-            '"GPU 24 GB" for another card, "CPU 64 GB" for a machine without one.',
+            f'{text!r} is not a known machine. Use a chip with its memory, such as "M3 '
+            'Pro 36 GB", a graphics card, such as "RTX 4090", or just memory: "36 GB" '
+            'for a Mac, "GPU 24 GB" for another card, "CPU 64 GB" for a machine without '
+            "one.",
         )
     size = int(found[2])
     if not 1 <= size <= _LARGEST:

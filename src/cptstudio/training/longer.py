@@ -31,7 +31,7 @@ class Longer(BaseModel, frozen=True):
 def how_to_train_longer(
     config: RunConfig, planned_steps: int | None, checkpoints: Sequence[Path]
 ) -> Longer | None:
-    """How a run is trained longer; None without a checkpoint.
+    """Return how a run is trained longer; None without a checkpoint.
 
     Args:
         planned_steps: of its last session.
@@ -60,21 +60,21 @@ def how_to_train_longer(
         return Longer(
             how="resume",
             checkpoint=newest,
-            why=f"Its {settings.kind} schedule has not begun to fall at {newest}, so it goes on in "
-            "its folder as if it had been longer from the start.",
+            why=f"Its {settings.kind} schedule has not started to decay at {newest}, so the "
+            "run continues in its folder as if it had been longer from the start.",
         )
     if before:
         return Longer(
             how="resume",
             checkpoint=before[-1],
-            why=f"At {newest} the rate of its {settings.kind} schedule falls already. It goes on "
-            f"from {before[-1]}, before that, in its folder, as if it had been longer from the "
-            "start; the steps after it are done again.",
+            why=f"At {newest}, the rate of its {settings.kind} schedule is already decaying. "
+            f"The run continues from {before[-1]}, before the decay, in its folder, as if "
+            "it had been longer from the start; later steps are repeated.",
         )
     return Longer(
         how="fork",
         checkpoint=newest,
-        why=f"The rate of its {settings.kind} schedule has followed its length all along, so the "
-        "run cannot become a longer one. A fork goes on from its weights as a new run: the rate "
-        "warms up again, and the optimizer starts afresh.",
+        why=f"The learning rate of its {settings.kind} schedule depends on the training "
+        "length, so the run cannot be extended. A fork continues from its weights as a "
+        "new run: the rate warms up again, and the optimizer starts fresh.",
     )

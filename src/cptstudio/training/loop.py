@@ -95,7 +95,7 @@ class TrainingLoop:
         self.early_stopping.load_state(state.early_stopping)
 
     def state(self) -> TrainerState:
-        """What a resumed run continues from."""
+        """Return the state that a resumed run continues from."""
         return TrainerState(
             step=self.step,
             next_batch=self._next_batch,
@@ -142,7 +142,7 @@ class TrainingLoop:
             stopping = bool(self._stop)
             if stopping:
                 self._phases.stopping()
-                message = "A stop was requested: saving, then ending."
+                message = "Stop requested: saving a checkpoint."
                 self._logger.event("stop", self.step, message, reason=str(self._stop.reason))
                 self._reporter.say(message)
             if self._save_due(finished or stopping or self.early_stopping.stops):
@@ -183,9 +183,9 @@ class TrainingLoop:
         if self.early_stopping.stops:
             return Ending(
                 "completed",
-                f"Stopped early at step {self.step:,}: the domain's bits per byte did not fall "
-                f"for {self.early_stopping.without_gain} evaluations; the best was at step "
-                f"{self.early_stopping.best_step}.",
+                f"Stopped early at step {self.step:,}: domain bits per byte did not "
+                f"improve in {self.early_stopping.without_gain} evaluations; the best was "
+                f"at step {self.early_stopping.best_step}.",
             )
         return None
 
@@ -193,17 +193,17 @@ class TrainingLoop:
         if self.guard.skipped >= self.step:
             return Ending(
                 "failed",
-                f"Nothing was learned: all {self.step:,} steps had to be skipped. The model or the "
-                "learning rate is at fault: evaluate the model, or use a lower rate.",
+                f"Nothing was learned: all {self.step:,} steps were skipped. Check the "
+                "model by evaluating it, or lower the learning rate.",
             )
         return Ending("completed", completed(self.step, self.guard.skipped))
 
     def _given_up(self) -> Ending:
         return Ending(
             "failed",
-            f"{self.guard.in_a_row} steps in a row had to be skipped, the last one at step "
-            f"{self.step:,}. The last checkpoint is from before that. A lower learning rate or a "
-            "look at the documents around there may help.",
+            f"{self.guard.in_a_row} steps in a row were skipped, the last one at step "
+            f"{self.step:,}. The last checkpoint is from before that. Lower the learning "
+            "rate, or look at the documents around there.",
         )
 
     # --- step --------------------------------------------------------------------------------

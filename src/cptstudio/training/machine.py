@@ -1,4 +1,4 @@
-"""What this machine is and which versions are installed, found without importing MLX."""
+"""This machine and the installed versions, found without importing MLX."""
 
 from __future__ import annotations
 
@@ -93,8 +93,9 @@ def this_machine() -> Machine:
     if machine.accelerator == "cuda" and "free_memory" in told:
         return replace(machine, budget=told["free_memory"])
     raise UserError(
-        f"MLX does not tell how much memory its device has (it said: {', '.join(told) or 'nothing'}"
-        "). Is its driver installed? `cpt-studio plan --machine` plans for a machine by its name."
+        "MLX does not report the memory of its device (it said: "
+        f"{', '.join(told) or 'nothing'}). Check its driver. `cpt-studio plan --machine` "
+        "plans for a machine by name."
     )
 
 
@@ -110,7 +111,7 @@ def _device_memory() -> dict[str, int]:
         return device_memory()
     with _lock:
         if _asked is None or time.monotonic() - _asked[0] > _FRESH_SECONDS:
-            limits = for_a_look("Its driver is the reason.", "Its driver is the reason.")
+            limits = for_a_look("Check its driver.", "Check its driver.")
             what = "Asking MLX for its device's memory"
             told = child_process.ask(
                 ("-m", "cptstudio.training.device_program"), {}, limits, what=what
@@ -155,7 +156,7 @@ def _version(package: str) -> str | None:
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python, CPT Studio, and what training rests on."""
+    """Return the versions of Python, CPT Studio, and what training rests on."""
     found = {"python": platform.python_version(), "cpt-studio": cptstudio.__version__}
     for package in _PACKAGES:
         version = _version(package)

@@ -1,4 +1,4 @@
-"""What would make a run fit that does not: each step with the memory after it. Imports no MLX."""
+"""Changes that make a run fit, each with the memory after it. Imports no MLX."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FREE = Freedom(rows=True, accumulation=True, checkpointing=True)
 
 @dataclass(frozen=True)
 class Step:
-    """One change.
+    """A change.
 
     Attributes:
         title: what it does.
@@ -61,7 +61,7 @@ class WayToFit:
 
     @property
     def ready(self) -> bool:
-        """Whether the changes alone make it fit; else something has to be made first."""
+        """Return whether the changes alone make it fit; else something has to be made first."""
         return self.fits and all(step.changes for step in self.steps)
 
     def applied(self, given: TrainingSettings) -> TrainingSettings:
@@ -132,7 +132,7 @@ def _steps(now: Cut, then: Cut, gauge: Gauge) -> Iterator[Step]:
         now = replace(now, rows=then.rows, accumulation=times)
         yield Step(
             f"Batch size {then.rows:,}, {times:,} gradient accumulation steps",
-            "The updates see the same text.",
+            "Updates see the same text.",
             {"batch.size": then.rows, "batch.gradient_accumulation_steps": times},
             gauge.needed(now),
         )
@@ -140,7 +140,7 @@ def _steps(now: Cut, then: Cut, gauge: Gauge) -> Iterator[Step]:
         now = replace(now, checkpointing=then.checkpointing)
         yield Step(
             "Gradient checkpointing",
-            "The same updates in about 1.3 times the time.",
+            "Same updates in about 1.3 times the time.",
             {"compute.gradient_checkpointing": True},
             gauge.needed(now),
         )
@@ -158,8 +158,8 @@ def _steps(now: Cut, then: Cut, gauge: Gauge) -> Iterator[Step]:
     if then.kind != now.kind:
         before = "full training" if now.kind == "full" else NAMES[now.kind]
         yield Step(
-            f"{NAMES[then.kind]} in place of {before}",
-            "Small adapters are trained, and the model stays as it is.",
+            f"{NAMES[then.kind]} instead of {before}",
+            "Trains small adapters; the model itself stays unchanged.",
             {"method.kind": then.kind},
             gauge.needed(then),
         )
@@ -171,14 +171,13 @@ def _packed_step(model: ModelDescription, base_models: Path, memory: int) -> Ste
     there = packed_copy(model.path, base_models)
     if there is None:
         note = (
-            f"There is no {PACKED_BITS}-bit copy of {model.path.name} under models/base/. Download "
-            f"one, or make one: `mlx_lm.convert --hf-path {model.path} -q --q-bits {PACKED_BITS} "
-            f"--mlx-path {base_models / model.path.name}-{PACKED_BITS}bit`."
+            f"There is no {PACKED_BITS}-bit copy of {model.path.name} in models/base/. "
+            f"Download one, or create one with `mlx_lm.convert --hf-path {model.path} -q "
+            f"--q-bits {PACKED_BITS} --mlx-path "
+            f"{base_models / model.path.name}-{PACKED_BITS}bit`."
         )
         return Step(title, note, {}, memory)
-    note = (
-        f"{there.name} takes the place of {model.path.name}, and LoRA adapters are trained on it."
-    )
+    note = f"Trains LoRA adapters on {there.name} instead of {model.path.name}."
     return Step(title, note, {"model.path": there.name, "method.kind": "qlora"}, memory)
 
 
@@ -231,15 +230,15 @@ def what_would_do(gauge: Gauge, cut: Cut) -> str:
     bigger = smallest_with(needed, machine)
     where = machine.name or "this machine"
     text = (
-        f"Even {_words(cut)} needs about {needed / 1e9:,.1f} GB, and a run may take "
-        f"{machine.room / 1e9:,.1f} GB of {where}. "
+        f"Even {_words(cut)} needs about {needed / 1e9:,.1f} GB, and a run can use "
+        f"{machine.room / 1e9:,.1f} GB on {where}. "
     )
     if bigger is None:
-        text += "No machine that is known has enough. "
+        text += "No known machine has enough memory. "
     else:
-        text += f"The smallest machine that it fits on: {bigger.name}. "
+        text += f"The smallest machine it fits on: {bigger.name}. "
     size = gauge.network.parameters * machine.room / needed
-    return f"{text}Models of up to about {count_in_words(size)} parameters fit {where}."
+    return f"{text}Models up to about {count_in_words(size)} parameters fit on {where}."
 
 
 def _words(cut: Cut) -> str:

@@ -1,4 +1,4 @@
-"""What the memory holds: MLX's own books and the process's footprint."""
+"""Memory use: MLX's own counters and the process's footprint."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ class Optimizer:
     # --- as a part of a larger function ------------------------------------------------------
 
     def shared_numbers(self, rate: float) -> dict[float, list[mx.array]]:
-        """What all parameters share in the next update, by their factor of the rate."""
+        """Return the values that all parameters share in the next update, by their rate factor."""
         factors = dict.fromkeys(chunk.rate_factor for chunk in self._chunks)
         updates = self._updates + 1
         return {
@@ -215,7 +215,7 @@ class Optimizer:
         self._count(keep)
 
     def state(self) -> dict[str, mx.array]:
-        """All state by name: "updates", and "PARAMETER/LEAF" for each parameter."""
+        """Return all state by name: "updates", and "PARAMETER/LEAF" for each parameter."""
         leaves = {
             f"{name}/{leaf}": value
             for name, state in sorted(self._states.items())
@@ -287,7 +287,7 @@ def _chunk_update(rule: UpdateRule) -> Callable[..., Any]:
 
 
 def clip_factor(norm: mx.array, limit: float) -> mx.array:
-    """What gradients of this norm are multiplied with, so that it is `limit` at most.
+    """Return the factor for gradients of this norm, so that the norm is `limit` at most.
 
     A limit of 0 means no clipping. The same as PyTorch's `clip_grad_norm_`.
     """

@@ -76,7 +76,7 @@ LARGEST_EVALUATION_PART = 0.25
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will be.
+    """A run's plan.
 
     Attributes:
         settings: with every value that is chosen for the user filled in.
@@ -125,7 +125,7 @@ class Plan:
 
     @property
     def saves_in_background(self) -> bool:
-        """Whether memory has room to write checkpoints while training goes on."""
+        """Return whether memory has room to write checkpoints while training goes on."""
         copy = copy_bytes(self.network, self.settings)
         return copy is not None and self.memory.total + copy <= self.memory_available
 
@@ -288,7 +288,7 @@ def _model_problems(
         yield Finding(f"The model in {model.path} cannot be trained: {untrainable}", "model.path")
     if settings.compute.compile and not can_be_compiled(model.model_type):
         yield Finding(
-            f"A step of {model.model_type!r} cannot be compiled. Leave it uncompiled.",
+            f"A step of {model.model_type!r} cannot be compiled. Turn off “Compile the step”.",
             "compute.compile",
         )
     tensors = read_tensors(model.path)
@@ -299,8 +299,8 @@ def _model_problems(
     refused = model.obstacle or untrainable
     if settings.method.kind == "qlora" and model.quantization is None and not refused:
         yield Finding(
-            f"QLoRA trains adapters on a base of 4 or 8 bits, and {model.path.name} is stored in "
-            f"{model.dtype}. Choose a 4-bit copy of it, or LoRA.",
+            f"QLoRA trains adapters on a 4-bit or 8-bit base, but {model.path.name} is "
+            f"stored in {model.dtype}. Choose a 4-bit copy of it, or LoRA.",
             "method.kind",
         )
     if settings.method.kind == "full" and model.full_training_obstacle and not refused:
@@ -309,8 +309,8 @@ def _model_problems(
         )
     if model.needs_remote_code and not settings.model.trust_remote_code:
         yield Finding(
-            f"The model in {model.path} brings Python code of its own. If you trust it, allow it: "
-            "“Run the model's own code”, --model.trust-remote-code.",
+            f"The model in {model.path} comes with its own Python code. If you trust it, "
+            "turn on “Run the model's own code” (--model.trust-remote-code).",
             "model.trust_remote_code",
         )
 
@@ -332,35 +332,36 @@ def _about_data(plan: Plan, order: RowOrder) -> Iterator[Finding]:
     if not data.replay_share:
         replayed = any(use.role == "replay" for use in data.corpora)
         yield Finding(
-            "No general text is replayed. A few percent of it keep the model from forgetting what "
-            "it knew, at almost no cost in the domain (Ibrahim et al., arXiv 2403.08763).",
+            "No replay corpus. Adding 5% general text limits forgetting at almost no "
+            "cost (Ibrahim et al., arXiv 2403.08763). Without one, forgetting is not "
+            "measured either.",
             "data.replay_share" if replayed else "data.corpora",
         )
     for use, corpus in zip(data.corpora, plan.corpora, strict=True):
         if not len(corpus.token_store(plan.tokenizer_hash).documents_of("validation")):
             yield Finding(
-                f"The corpus {use.name!r} has no validation documents, so nothing will show how "
-                "the model does on it.",
+                f"The corpus {use.name!r} has no validation documents, so the model is "
+                "not evaluated on it.",
                 "data.corpora",
             )
     samples = sample_part(plan.settings.evaluation, plan.length)
     part = plan.evaluation_part - samples
     if part > LARGEST_EVALUATION_PART:
         yield Finding(
-            f"Evaluation adds about {part:.0%} to the training time. Increase “Evaluate every” or "
-            "lower “Evaluation size”.",
+            f"Evaluation adds about {part:.0%} to training time. Increase “Evaluate "
+            "every” or lower “Tokens per evaluation”.",
             "evaluation.every",
         )
     if samples > DEFAULT_EVALUATION_PART:
         yield Finding(
-            f"Samples add about {samples:.0%} to the training time. Lower “Sample length”, use "
-            "fewer prompts, or turn off “Samples”.",
+            f"Samples add about {samples:.0%} to training time. Lower “Sample length”, "
+            "use fewer prompts, or turn off “Samples”.",
             "evaluation.samples",
         )
 
 
 def held_out_sizes(corpora: Sequence[Corpus], tokenizer_hash: str) -> list[int]:
-    """Validation tokens of each corpus."""
+    """Return the validation tokens of each corpus."""
     return [
         corpus.token_store(tokenizer_hash).manifest.tokens.get("validation", 0)
         for corpus in corpora
@@ -395,8 +396,9 @@ def _about_model(plan: Plan) -> list[Finding]:
     if model.context_limit is not None and context > model.context_limit:
         found.append(
             Finding(
-                f"The context of {context:,} tokens is longer than the {model.context_limit:,} "
-                "that the model was made for; it has not learned such positions.",
+                f"The sequence length of {context:,} exceeds the model's limit of "
+                f"{model.context_limit:,} tokens. The model has not learned later "
+                "positions.",
                 "data.sequence_length",
             )
         )
@@ -420,9 +422,9 @@ def _about_model(plan: Plan) -> list[Finding]:
         if use.role == "domain" and density > FALLBACK_TOKENS_PER_BYTE:
             found.append(
                 Finding(
-                    f"The corpus {use.name!r} takes {density:.2f} tokens a byte: the tokenizer "
-                    "spells much of it out, as with a script new to the model. Turn on “Train "
-                    "embeddings and head”.",
+                    f"The corpus {use.name!r} has {1 / density:.2f} bytes per token: the "
+                    "tokenizer spells much of it out, as with a script that is new to "
+                    "the model. Turn on “Train embeddings and head”.",
                     "method.train_embeddings",
                 )
             )
@@ -434,8 +436,8 @@ def _frozen_experts(layers: int) -> list[Finding]:
         return []
     return [
         Finding(
-            f"{layers:,} layers that hold several experts stay frozen, because mlx-lm has no DoRA "
-            "for them; lora would train them too.",
+            f"{layers:,} expert layers stay frozen because mlx-lm has no DoRA for them. "
+            "LoRA would train them too.",
             "method.kind",
         )
     ]
@@ -445,12 +447,12 @@ def _too_large(filled: Filled, workspace: Workspace) -> UserError:
     """The error where no default fits."""
     way = way_to_fit(filled, workspace.base_models)
     name = filled.gauge.model.path.name
-    text = f"{name} is too large for {filled.gauge.machine.name or 'this machine'}. "
+    text = f"{name} does not fit on {filled.gauge.machine.name or 'this machine'}. "
     text += what_would_do(filled.gauge, filled.cut)
     if way.fits:
         last = way.steps[-1]
         text += f" {last.title} would fit: about {last.memory_bytes / 1e9:,.1f} GB. {last.note}"
-    text += " To plan it all the same, choose the method yourself."
+    text += " To plan it anyway, choose the method yourself."
     return UserError("This run cannot be prepared:", [Finding(text, "model.path")])
 
 
@@ -459,22 +461,22 @@ def _about_resources(plan: Plan) -> Iterator[Finding]:
     if way is not None:
         there = plan.machine.name or "this machine"
         text = (
-            f"A step needs about {plan.memory.total / 1e9:,.1f} GB of memory, and {there} has "
-            f"{plan.memory_available / 1e9:,.1f} GB for it"
+            f"A step needs about {plan.memory.total / 1e9:,.1f} GB of memory, and "
+            f"{plan.memory_available / 1e9:,.1f} GB are available on {there}"
         )
         if plan.memory.total <= plan.memory_available:
-            text += ", which leaves little to spare"
+            text += ", which leaves little headroom"
         bigger = smallest_with(plan.memory.total, plan.machine)
         if bigger is None:
-            text += ". No machine that is known has enough"
+            text += ". No known machine has enough memory"
         else:
-            text += f". The smallest machine that it fits on: {bigger.name}"
+            text += f". The smallest machine it fits on: {bigger.name}"
         if way.fits:
-            text += f". “Make it fit” brings it to {way.steps[-1].memory_bytes / 1e9:,.1f} GB"
+            text += f". “Make it fit” reduces it to {way.steps[-1].memory_bytes / 1e9:,.1f} GB"
         yield Finding(f"{text}.", "batch.size")
     if plan.disk_free is not None and plan.disk_needed > plan.disk_free:
         yield Finding(
-            f"The checkpoints need about {plan.disk_needed / 1e9:.1f} GB of disk, and "
-            f"{plan.disk_free / 1e9:.1f} GB are free.",
+            f"The checkpoints need about {plan.disk_needed / 1e9:.1f} GB of disk space, "
+            f"but {plan.disk_free / 1e9:.1f} GB are free.",
             "checkpoints.keep_last",
         )

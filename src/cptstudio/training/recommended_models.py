@@ -66,7 +66,7 @@ class RecommendedModel(LateModel):
 
 
 class WayFit(LateModel):
-    """Whether a way of training fits a machine.
+    """A way of training, and whether it fits a machine.
 
     `needed`: bytes of a step of one sequence; `checkpointing`: with gradient checkpointing, where
     that is less.

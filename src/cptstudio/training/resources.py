@@ -101,12 +101,12 @@ def compute_dtype(settings: TrainingSettings, machine: Machine) -> str:
 
 
 def trained_parameters(network: NetworkFacts, settings: TrainingSettings) -> int:
-    """Number of parameters that the method trains."""
+    """Return the number of parameters that the method trains."""
     return network.trained(settings.method).total
 
 
 def state_bytes(network: NetworkFacts, settings: TrainingSettings) -> int:
-    """Bytes of the optimizer's state."""
+    """Return the bytes of the optimizer's state."""
     trained = network.trained(settings.method)
     return OPTIMIZERS[settings.optimizer.name].state_bytes(trained.matrices, trained.others)
 
@@ -123,7 +123,7 @@ def weight_bytes(network: NetworkFacts, settings: TrainingSettings) -> int:
 def estimate_memory(
     model: ModelDescription, network: NetworkFacts, settings: TrainingSettings, machine: Machine
 ) -> MemoryEstimate:
-    """Memory of a step.
+    """Return the memory of a step.
 
     Args:
         network: the model's.
@@ -167,7 +167,7 @@ def estimate_memory(
 def least_memory(
     network: NetworkFacts, settings: TrainingSettings, machine: Machine
 ) -> MemoryEstimate:
-    """Memory of a step without its activations, for which no graph is asked."""
+    """Return the memory of a step without its activations, for which no graph is asked."""
     trained = trained_parameters(network, settings)
     return MemoryEstimate(
         weights=weight_bytes(network, settings),
@@ -358,7 +358,7 @@ def _sizes(model: ModelDescription) -> _Sizes:
 
 
 def checkpoint_bytes(network: NetworkFacts, settings: TrainingSettings) -> int:
-    """Bytes of one checkpoint on disk."""
+    """Return the bytes of one checkpoint on disk."""
     state = 4 * trained_parameters(network, settings) + state_bytes(network, settings)
     if settings.method.kind == "full":
         # What the files store in float32 is not written twice.

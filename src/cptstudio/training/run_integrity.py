@@ -56,17 +56,18 @@ def check_model(
         expected = record.files if record is not None else None
         if record is None and (changed := _changed_since(config)):
             raise UserError(
-                f"The base model in {folder} was changed after this run was prepared: {changed}. "
-                "Put the original files back, or prepare a new run with the model as it is now."
+                f"The base model in {folder} has changed since this run was created: "
+                f"{changed}. Restore the original files, or create a new run with the "
+                "current model."
             )
     found = hashes(folder)
     wanted = config.model_hash or (hash_of_files(expected) if expected is not None else None)
     if wanted is None or hash_of_files(found) == wanted:
         return found
     raise UserError(
-        f"The base model in {folder} is not the one that this run was prepared with: "
-        f"{_difference(expected, found)}. Put the original files back and resume, or "
-        "prepare a new run with the model as it is now."
+        f"The base model in {folder} is not the one this run was created with: "
+        f"{_difference(expected, found)}. Restore the original files and resume, or "
+        "create a new run with the current model."
     )
 
 
@@ -76,7 +77,7 @@ def _changed_since(config: RunConfig) -> str:
     now = sizes_and_times(Path(config.model_path))
     names = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{names[0]}{more} {'have' if more else 'has'} another size or date" if names else ""
+    return f"{names[0]}{more} {'have' if more else 'has'} a different size or date" if names else ""
 
 
 def note_model(config: RunConfig, run_directory: Path, files: dict[str, str]) -> None:
@@ -93,11 +94,11 @@ def _difference(expected: dict[str, str] | None, found: dict[str, str]) -> str:
     for name in sorted(expected.keys() | found.keys()):
         was, now = expected.get(name), found.get(name)
         if was is None:
-            parts.append(f"{name} was not there")
+            parts.append(f"{name} is new")
         elif now is None:
             parts.append(f"{name} is missing")
         elif was != now:
-            parts.append(f"{name} has the SHA-256 {now[:SHOWN]}…, and {was[:SHOWN]}… was expected")
+            parts.append(f"{name} has SHA-256 {now[:SHOWN]}… instead of {was[:SHOWN]}…")
     return "; ".join(parts[:_MOST_SHOWN])
 
 
@@ -124,10 +125,10 @@ def check_tokenizer(config: RunConfig, loaded: Any) -> None:
         if config.tokenizer_files is not None:
             which = f" ({_difference(config.tokenizer_files, files)})"
         raise UserError(
-            f"The tokenizer in {folder} is not the one that this run's corpora were tokenized "
-            f"with{which}: it is {found[:SHOWN]}…, and {expected[:SHOWN]}… was expected. Put the "
-            "original files back and resume, or tokenize the corpora for the model as it is now "
-            "and prepare a new run."
+            f"The tokenizer in {folder} is not the one this run's corpora were tokenized "
+            f"with{which}: it is {found[:SHOWN]}… instead of {expected[:SHOWN]}…. Restore "
+            "the original files and resume, or tokenize the corpora for the current "
+            "model and create a new run."
         )
 
 
@@ -145,17 +146,17 @@ def check_config(run_directory: Path, checkpoint: Path) -> None:
         return
     before, now = _leaves(former), _leaves(durable.read_json(run_directory / CONFIG))
     changed = [
-        f"{name} was {_shown(before, name)} and is {_shown(now, name)}"
+        f"{name} was {_shown(before, name)} and is now {_shown(now, name)}"
         for name in sorted(before.keys() | now.keys())
         if before.get(name, ...) != now.get(name, ...)
     ]
     if changed:
         more = len(changed) - _MOST_SHOWN
         raise UserError(
-            f"{run_directory / CONFIG} was edited since {checkpoint.name} was written: "
-            f"{'; '.join(changed[:_MOST_SHOWN])}{f'; and {more} more' if more > 0 else ''}. A run "
-            "keeps its configuration: put the former values back and resume, or fork the run from "
-            "that checkpoint and change them there."
+            f"{run_directory / CONFIG} was edited after {checkpoint.name} was written: "
+            f"{'; '.join(changed[:_MOST_SHOWN])}{f'; and {more} more' if more > 0 else ''}. "
+            "A run keeps its configuration. Restore the earlier values and resume, or "
+            "fork the run from that checkpoint and change them there."
         )
 
 
@@ -173,12 +174,13 @@ def check_reading(config: RunConfig, checkpoint: Path) -> None:
         # Another base than it was trained on says nothing about it.
         check_model(config, checkpoint.parent.parent)
         raise UserError(
-            f"The run {config.name!r} was trained up to {checkpoint.name} by a former version, "
-            f"which read the configuration of its base in {config.model_path} wrongly: with "
-            f"{'; '.join(found)}. This version computes with the right values, which would change "
-            "the network in the middle of the run. Prepare a new run with the base model, or, to "
-            f"keep what was learned, fork the run from {checkpoint.name}: the fork trains with the "
-            "right values from its first step on, and its loss will be higher there at first."
+            f"The run {config.name!r} was trained up to {checkpoint.name} by an earlier "
+            "version that misread the configuration of its base model in "
+            f"{config.model_path}: {'; '.join(found)}. This version uses the right "
+            "values, which would change the network in the middle of the run. Create a "
+            "new run with the base model, or, to keep what was learned, fork the run "
+            f"from {checkpoint.name}: the fork trains with the right values from its "
+            "first step, so its loss is higher there at first."
         )
 
 
@@ -194,8 +196,9 @@ def notes_on_parent(config: RunConfig) -> list[str]:
         return []
     found = _differences(config, former.settings.data.sequence_length or 0)
     return [
-        f"The checkpoint of the run {config.parent.run!r} that this one starts from was trained "
-        f"with {one}. This run computes with the right value, so its loss is higher at first."
+        f"The checkpoint of the run {config.parent.run!r} that this run starts from was "
+        f"trained with {one}. This run uses the right value, so its loss is higher at "
+        "first."
         for one in found
     ]
 
@@ -228,4 +231,4 @@ def _walk(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(leaves: dict[str, Any], name: str) -> str:
-    return json.dumps(leaves[name], ensure_ascii=False)[:60] if name in leaves else "not there"
+    return json.dumps(leaves[name], ensure_ascii=False)[:60] if name in leaves else "missing"

@@ -36,7 +36,7 @@ class RunLock:
         try:
             self._descriptor = os.open(path, flags, 0o644)
         except OSError as error:
-            said = f"{path} cannot be opened: {error.strerror}."
+            said = f"Could not open {path}: {error.strerror}."
             raise refusal_of(error) or UserError(said) from None
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             os.close(self._descriptor)
@@ -45,8 +45,8 @@ class RunLock:
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise UserError(
-                f"A trainer already runs in {run_directory} (process {holder or 'unknown'}). "
-                "Wait for it, or stop it first."
+                f"A trainer is already running in {run_directory} (process "
+                f"{holder or 'unknown'}). Wait for it, or stop it first."
             ) from None
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)

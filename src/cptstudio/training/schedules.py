@@ -52,7 +52,7 @@ class Schedule:
         return self.warmup_steps
 
     def same_until(self, other: Schedule, step: int) -> bool:
-        """Whether the updates before a step have the same rates in both."""
+        """Return whether the updates before a step have the same rates in both."""
         return all(self(index) == other(index) for index in range(step))
 
     def __call__(self, index: int) -> float:

@@ -15,10 +15,10 @@ def _derive(*parts: int | str) -> int:
 
 
 def micro_batch_seed(seed: int, step: int, micro_batch: int) -> int:
-    """Seed of the dropout in one micro-batch of one step; 64 bits."""
+    """Return the seed of the dropout in one micro-batch of one step; 64 bits."""
     return _derive("micro-batch", seed, step, micro_batch)
 
 
 def sample_seed(seed: int, prompt: int) -> int:
-    """Seed of the completion of one prompt, the same in every evaluation; 64 bits."""
+    """Return the seed of the completion of one prompt, the same in every evaluation; 64 bits."""
     return _derive("sample", seed, prompt)

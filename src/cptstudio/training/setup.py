@@ -34,7 +34,7 @@ _DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16
 
 @dataclass(frozen=True)
 class Setup:
-    """What a session of a run trains, with what, on what, and how long.
+    """A session's setup: the model, method, data and length of its training.
 
     Attributes:
         config: as the session computes it.
@@ -97,7 +97,7 @@ def set_up(
     length = run_length(settings, data.order, done=done)
     notes += method.notes
     notes += [
-        f"The corpus {name!r} has no validation documents, so it is not measured."
+        f"The corpus {name!r} has no validation documents, so it is not evaluated."
         for name in data.without_validation
     ]
     notes += known_differences(loaded.config, settings.data.sequence_length)
@@ -134,7 +134,7 @@ def set_up(
 
 
 def schedule_of(settings: TrainingSettings, length: RunLength) -> Schedule:
-    """The rates of a run of this length."""
+    """Return the rates of a run of this length."""
     return Schedule(
         settings.schedule.kind,
         length.steps,
@@ -169,9 +169,7 @@ def start_from_parent(setup: Setup) -> None:
         return
     checkpoint = Path(parent.checkpoint)
     if not checkpoint.is_dir():
-        raise UserError(
-            f"The checkpoint {checkpoint} that this run starts from is not there any more."
-        )
+        raise UserError(f"The checkpoint {checkpoint} that this run starts from no longer exists.")
     verify_checkpoint(checkpoint)
     try:
         load_trained_weights(checkpoint, setup.loaded, setup.method)

@@ -20,7 +20,7 @@ from cptstudio.training.resources import MemoryEstimate, estimate_memory, least_
 
 @dataclass(frozen=True)
 class Cut:
-    """What decides about the memory of a step, and may be chosen.
+    """The choices that decide the memory of a step.
 
     Attributes:
         context: tokens in a row.
@@ -61,7 +61,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Freedom:
-    """What of a cut may be chosen otherwise."""
+    """The parts of a cut that may be chosen differently."""
 
     rows: bool
     accumulation: bool
@@ -84,14 +84,14 @@ class Gauge:
         self._known: dict[Cut, MemoryEstimate] = {}
 
     def needed(self, cut: Cut) -> int:
-        """Bytes of a step."""
+        """Return the bytes of a step."""
         if cut not in self._known:
             settings = cut.applied(self.settings)
             self._known[cut] = estimate_memory(self.model, self.network, settings, self.machine)
         return self._known[cut].total
 
     def least(self, cut: Cut) -> int:
-        """Bytes that a step takes at least: what is known without asking for a graph."""
+        """Return the bytes that a step takes at least: what is known without asking for a graph."""
         if cut in self._known:
             return self._known[cut].total
         floor = least_memory(self.network, cut.applied(self.settings), self.machine)
@@ -111,7 +111,7 @@ class Gauge:
         return known.weights + known.optimizer + floor.accumulated + int(part * known.backward)
 
     def words(self, cut: Cut) -> str:
-        """What a step needs, as far as it is known, such as "16.4 GB"."""
+        """Return the memory of a step, as far as it is known, such as "16.4 GB"."""
         return f"{'' if cut in self._known else 'more than '}{self.least(cut) / 1e9:,.1f} GB"
 
     def first_fitting(self, groups: Sequence[Sequence[Cut]], room: int) -> Cut | None:
@@ -152,7 +152,7 @@ class Gauge:
 def groups(
     wanted: Cut, methods: Iterable[tuple[MethodName, Iterable[int]]], free: Freedom
 ) -> list[list[Cut]]:
-    """The cuts of a run, in the order of preference, grouped for `Gauge.first_fitting`.
+    """Return the cuts of a run, in the order of preference, grouped for `Gauge.first_fitting`.
 
     Args:
         wanted: the cut where memory is plentiful.
@@ -170,7 +170,7 @@ def groups(
 
 
 def contexts(wanted: int) -> Iterator[int]:
-    """Lengths of rows: the one wanted, its half, and so on."""
+    """Yield the lengths of rows: the one wanted, its half, and so on."""
     yield wanted
     while wanted % 2 == 0 and wanted // 2 >= SHORTEST_CONTEXT:
         wanted //= 2

@@ -37,7 +37,7 @@ class SubmittedStep:
     gradient_norm: mx.array
 
     def read(self) -> tuple[float, float]:
-        """Loss and gradient norm; waits for the device."""
+        """Return the loss and gradient norm; waits for the device."""
         return _number(self.loss), _number(self.gradient_norm)
 
 

@@ -25,7 +25,7 @@ from cptstudio.training.run_lock import RunDirectoryGoneError, RunLock
 
 
 class GpuUse(NamedTuple):
-    """What a GPU does: percent of its time, and bytes of its memory in use; None if not told."""
+    """A GPU's load: percent of its time, and bytes of its memory in use; None if unknown."""
 
     percent: float | None
     memory: int | None

@@ -1,4 +1,4 @@
-"""What a run trains on and is measured on, and how long that lasts. Imports no MLX."""
+"""A run's training and evaluation data, and its length. Imports no MLX."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ def open_training_data(config: RunConfig, *, verify: bool = False) -> TrainingDa
             continue
         if store.fingerprint != record.fingerprint:
             problems.append(
-                f"The corpus {record.name!r} was built anew since this run was prepared, so the "
-                "run cannot go on exactly. Prepare a new run, or fork this one."
+                f"The corpus {record.name!r} was rebuilt since this run was created, so "
+                "the run cannot be continued exactly. Create a new run, or fork this one."
             )
         else:
             try:
@@ -140,7 +140,7 @@ def row_order(
     tokenizer_hash: str,
     order_of: OrderOf = "rows",
 ) -> RowOrder:
-    """The order of training for resolved settings."""
+    """Return the order of training for resolved settings."""
     data = settings.data
     assert data.sequence_length is not None and data.replay_share is not None
     rows, accumulation = settings.batch.cut
@@ -188,7 +188,7 @@ def run_length(
     held_out: Sequence[int] = (),
     done: tuple[int, int] = (0, 0),
 ) -> RunLength:
-    """How many steps a run has, and when it evaluates and saves.
+    """Return how many steps a run has, and when it evaluates and saves.
 
     What is not set is chosen: checkpoints ten times a run, warm-up by `default_warmup`,
     evaluations as `_affordable_evaluations` says.
@@ -230,7 +230,7 @@ def run_length(
 
 
 def evaluation_part(length: RunLength, held_out: Sequence[int]) -> float:
-    """Time of all evaluations of a run, relative to that of training.
+    """Return the time of all evaluations of a run, relative to that of training.
 
     Args:
         held_out: validation tokens of each corpus.
@@ -268,7 +268,7 @@ def _evaluations(
         return done * sum(min(limit, there) for there in held_out)
 
     def fitting(times: int, least: int) -> int:
-        """Tokens of each corpus that so many evaluations can afford, within bounds."""
+        """Return the tokens of each corpus that so many evaluations can afford, within bounds."""
         if size is not None:
             return size
         for limit in range(DEFAULT_EVALUATION_TOKENS, least, -1_000):

@@ -24,7 +24,7 @@ State = dict[str, mx.array]
 
 @dataclass(frozen=True)
 class Scalars:
-    """What all parameters of a group share in one update; arrays, so that nothing is retraced.
+    """Values that all parameters of a group share in one update; arrays, so nothing is retraced.
 
     Attributes:
         updates: number of this update, counting the first as 1 and skipped ones not at all.
@@ -103,7 +103,7 @@ class FromMLX:
         self.compiled = compiled
 
     def initial_state(self, parameter: mx.array) -> State:
-        """The state that the optimizer makes for a parameter of this shape."""
+        """Return the state that the optimizer makes for a parameter of this shape."""
         state: State = {}
         self._optimizer.init_single(parameter, state)
         return state
@@ -191,7 +191,7 @@ RULES: Final[dict[str, Callable[[OptimizerSettings, float], UpdateRule]]] = {
 
 
 def make_rule(settings: OptimizerSettings, *, decayed: bool, muon: bool) -> UpdateRule:
-    """The rule for one kind of parameter.
+    """Return the rule for one kind of parameter.
 
     Args:
         decayed: whether weight decay applies to it.

@@ -21,7 +21,7 @@ from cptstudio.training.setup import Setup
 
 
 def is_whole(setup: Setup) -> bool:
-    """Whether a run's step is compiled as one, and why not where it is not.
+    """Return whether a run's step is compiled as one, and why not where it is not.
 
     - On a CPU it is not: a step there shares its rows out over streams, whose gradients are added
       by single operations, and its kernels are functions that a compiled graph takes apart. The
@@ -113,7 +113,7 @@ class WholeStep:
 
 
 def allowed(loss: mx.array, norm: mx.array, loss_limit: Any, norm_limit: Any) -> mx.array:
-    """Whether the guards let an update be made, told on the device."""
+    """Return whether the guards let an update be made, told on the device."""
     finite: mx.array = mx.isfinite(loss) & mx.isfinite(norm)
     small: mx.array = (loss <= loss_limit) & (norm <= norm_limit)
     return finite & small

@@ -11,7 +11,7 @@ from cptstudio.settings import CorpusUse, TrainingSettings
 
 
 def command_line(settings: TrainingSettings, name: str | None = None) -> str:
-    """The command that trains the same: only flags that are not at their default."""
+    """Return the command that trains the same: only flags that are not at their default."""
     words = ["cpt-studio", "train"]
     if name:
         words += ["--name", name]
@@ -38,7 +38,7 @@ def command_line(settings: TrainingSettings, name: str | None = None) -> str:
 
 
 def fork_command(parent: str, name: str, checkpoint: str, changes: Mapping[str, Any]) -> str:
-    """The command that forks the same."""
+    """Return the command that forks the same."""
     words = ["cpt-studio", "runs", "fork", parent, name, "--checkpoint", checkpoint]
     for setting, value in changes.items():
         words += ["--set", f"{setting}={'null' if value is None else value}"]
@@ -46,7 +46,7 @@ def fork_command(parent: str, name: str, checkpoint: str, changes: Mapping[str, 
 
 
 def yaml_text(settings: TrainingSettings) -> str:
-    """The tree as YAML, without what is at its default; `--config` reads it."""
+    """Return the tree as YAML, without what is at its default; `--config` reads it."""
     import yaml
 
     tree = settings.model_dump(mode="json", exclude_defaults=True)

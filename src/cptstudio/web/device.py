@@ -1,4 +1,4 @@
-"""What MLX computes on here, as people call it, found without importing MLX."""
+"""The device that MLX computes on, as people call it, found without importing MLX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is new, handed from whoever changed something to whoever tells the pages.
+"""News, handed from whoever changed something to whoever tells the pages.
 
 A leaf: it knows neither what changes nor who listens. `Studio` owns the one `News`; routes and
 work publish on it; `live` subscribes.
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 
 class Subscriber(Protocol):
-    """Who is told."""
+    """A receiver of news."""
 
     def publish(self, event: str, data: Any) -> None:
         """Pass an event on to all pages."""

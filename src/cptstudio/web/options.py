@@ -42,7 +42,7 @@ the address and paste the token, which is in .cpt-studio/token of the workspace.
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """What the server was told at its start.
+    """The server's options.
 
     Attributes:
         workspace: the workspace folder.
@@ -84,7 +84,7 @@ class ServerOptions:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Return whether only this machine can reach it."""
         return self.host in LOOPBACK
 
 

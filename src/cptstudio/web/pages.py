@@ -122,7 +122,7 @@ class _File:
 
 
 def is_inner(path: str) -> bool:
-    """Whether a path leads to data and changes, and not to the pages and their files."""
+    """Return whether a path leads to data and changes, and not to the pages and their files."""
     return path.startswith(_INNER_PREFIXES)
 
 

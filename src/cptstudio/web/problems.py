@@ -36,13 +36,13 @@ class Problem(UserError):  # noqa: N818 - handlers read as sentences: raise NotF
 
 
 class NotFound(Problem):
-    """What was asked for is not there."""
+    """The requested thing does not exist."""
 
     status = HTTPStatus.NOT_FOUND
 
 
 class Conflict(Problem):
-    """What was asked for contradicts the present state."""
+    """The request contradicts the present state."""
 
     status = HTTPStatus.CONFLICT
 
@@ -76,5 +76,5 @@ def problem_document(status: int, error: UserError) -> dict[str, Any]:
 
 
 def problem_bytes(status: int, detail: str) -> bytes:
-    """The same as encoded JSON, for layers in front of Flask."""
+    """Return the same as encoded JSON, for layers in front of Flask."""
     return dump_json(problem_document(status, UserError(detail))).encode()

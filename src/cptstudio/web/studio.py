@@ -115,7 +115,7 @@ class Studio:
 
 
 def make_studio(options: ServerOptions) -> Studio:
-    """The studio of the options' workspace. Nothing is created or started by it."""
+    """Return the studio of the options' workspace. Nothing is created or started by it."""
     from cptstudio.runs.training_manager import TrainingManager
     from cptstudio.web.work.jobs import JobRunner
 

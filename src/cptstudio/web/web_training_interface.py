@@ -34,7 +34,7 @@ class OnceNeeded:
         self._application: WSGIApplication | None = None
 
     def get(self) -> WSGIApplication:
-        """The application; several threads that ask at once wait for one of them."""
+        """Return the application; several threads that ask at once wait for one of them."""
         if self._application is None:
             with self._lock:
                 if self._application is None:
@@ -47,7 +47,7 @@ class OnceNeeded:
 
 
 def create_application(make_studio: Callable[[], Studio], access: Access) -> Gate:
-    """The whole application.
+    """Return the whole application.
 
     Args:
         make_studio: makes what the inner part works with, when it is first needed.

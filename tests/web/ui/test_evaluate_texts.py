@@ -144,7 +144,9 @@ def test_a_killed_worker_is_said_and_loaded_again(lab: Lab, page: Page) -> None:
     start(page, "Score")
     expect(page.get_by_text("Scoring", exact=True)).to_be_visible()
     worker.send_signal(signal.SIGKILL)
-    expect(page.get_by_role("alert")).to_contain_text("The process that held the models has ended")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "The process with the loaded models has ended"
+    )
     assert_accessible_in_all(page)
     load(page)
     start(page, "Score")

@@ -215,7 +215,7 @@ def test_step_by_step_back_and_forth(page: Page, studio: RunningServer) -> None:
     page.wait_for_url("**/new?step=training")
     expect(page.get_by_role("textbox", name="Evaluate every")).to_be_focused()
     page.go_back()
-    expect(warnings).to_contain_text("No general text is replayed")
+    expect(warnings).to_contain_text("No replay corpus")
     warnings.get_by_role("button", name="Go to Corpora").click()
     page.wait_for_url("**/new?step=data")
     expect(domain).to_be_focused()

@@ -245,7 +245,7 @@ def test_a_killed_worker_is_a_sentence_and_the_page_goes_on(lab: Lab) -> None:
     wait_for_tokens(page, 40)
     os.kill(lab.api("GET", "/api/inference")["pid"], signal.SIGKILL)
     notice = page.get_by_role("region", name="Prompt").get_by_role("alert")
-    expect(notice).to_contain_text("The process that held the models has ended")
+    expect(notice).to_contain_text("The process with the loaded models has ended")
     kept = text_of(page, LAST)
     assert len(kept) > 20
     expect(card(page, LAST)).to_contain_text("broken off")

@@ -71,7 +71,7 @@ def test_a_workspace_that_was_away_is_shown_again_by_itself(
         page.get_by_text(PAGES["Settings"]).first.wait_for()
         root.rename(aside)
         page.get_by_role("navigation").get_by_role("link", name="Runs", exact=True).click()
-        problem = page.get_by_role("main").get_by_text("is not there any more")
+        problem = page.get_by_role("main").get_by_text("no longer exists")
         expect(problem.first).to_be_visible()
         assert not root.exists()
         aside.rename(root)

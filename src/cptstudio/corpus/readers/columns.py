@@ -14,7 +14,7 @@ _COLUMNS_LIMIT = 512 * MEBIBYTE
 
 
 def parquet(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """A column of a Parquet file, as most Hugging Face datasets are stored."""
+    """Yield a column of a Parquet file, as most Hugging Face datasets are stored."""
     import pyarrow as arrow
     import pyarrow.parquet
 
@@ -39,7 +39,7 @@ def parquet(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def arrow_table(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """A file of a Hugging Face dataset that was saved to disk (Arrow's stream format)."""
+    """Yield a file of a Hugging Face dataset that was saved to disk (Arrow's stream format)."""
     import pyarrow as arrow
 
     with item.open() as opened:

@@ -19,7 +19,7 @@ TURNS = (("role", "content"), ("from", "value"))
 
 
 def is_conversation(value: Any) -> bool:
-    """Whether a value is a list of turns."""
+    """Return whether a value is a list of turns."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -56,7 +56,7 @@ def read(item: Item, name: str, turns: Any) -> Iterator[str]:
 
 
 def field_of(record: Any) -> str | None:
-    """The field of a record that holds a conversation; None where it has none."""
+    """Return the field of a record that holds a conversation; None where it has none."""
     if not isinstance(record, dict):
         return None
     for name in FIELDS:
@@ -66,7 +66,7 @@ def field_of(record: Any) -> str | None:
 
 
 def in_words(found: dict[str, int]) -> list[str]:
-    """Sentences about a file's conversations, told after its name; `found` by field."""
+    """Return the sentences about a file's conversations, told after its name; `found` by field."""
     return [
         f"{count:,} conversation{'' if count == 1 else 's'} in {name!r} skipped (turn on "
         f"“{OPTION}” to read {'it' if count == 1 else 'them'})"

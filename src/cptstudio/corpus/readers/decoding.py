@@ -32,7 +32,7 @@ _JAPANESE = re.compile(rb"\x1b(?:\$[@B]|\([BIJ])")
 
 @dataclass
 class _Validity:
-    """What reading a file as UTF-8 found."""
+    """The result of reading a file as UTF-8."""
 
     size: int = 0
     wrong: int = 0
@@ -63,7 +63,7 @@ def decoded(item: Item) -> Iterator[str]:
 
 
 def is_wide(head: bytes) -> bool:
-    """Whether a file that begins so is in UTF-16 or UTF-32."""
+    """Return whether a file that begins so is in UTF-16 or UTF-32."""
     return (_marked(head) or _wide(head) or "utf-8") != "utf-8"
 
 

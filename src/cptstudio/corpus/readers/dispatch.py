@@ -134,7 +134,7 @@ def read_documents(item: Item, text_field: str) -> Iterator[Iterable[str]]:
 
 
 def is_light(suffixes: Sequence[str]) -> bool:
-    """Whether a file of these suffixes is read by Python's own means, see `Format.light`."""
+    """Return whether a file of these suffixes is read by Python's own means, see `Format.light`."""
     last = [suffix.lower() for suffix in suffixes[-2:]]
     if last and last[-1] in (".gz", ".zst"):
         last.pop()
@@ -148,16 +148,16 @@ def read_as(suffixes: Sequence[str], label: str) -> tuple[str, bool]:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Words as a list in a sentence."""
+    """Return the words as a list in a sentence."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def formats_in_words() -> str:
-    """All formats, for a sentence."""
+    """Return all formats, for a sentence."""
     return listed(one.title for one in FORMATS)
 
 
 def suffixes_of_records() -> str:
-    """The suffixes of formats that have a text field, for a sentence."""
+    """Return the suffixes of formats that have a text field, for a sentence."""
     return listed(suffix for one in FORMATS if one.records for suffix in one.suffixes)

@@ -37,7 +37,7 @@ def _root(inside: str, degree: str = "") -> str:
 
 
 def text_of_omml(element: Any) -> str:
-    """An `m:oMath`, or what is inside one."""
+    """Return an `m:oMath`, or what is inside one."""
     return "".join(map(_omml, element))
 
 
@@ -112,7 +112,7 @@ _OMML: dict[str, Callable[[Any], str]] = {
 
 
 def text_of_mathml(element: Any) -> str:
-    """A `math` element of MathML, or what is inside one.
+    """Return a `math` element of MathML, or what is inside one.
 
     What its author wrote in TeX beside it is taken instead, since that says more.
     """

@@ -82,7 +82,7 @@ class ReadTimer:
 
 
 def guarded(things: Iterable[T], timer: ReadTimer | None = None) -> Iterator[T]:
-    """The same things; whatever is raised on the way to the next one becomes `Unreadable`."""
+    """Yield the same things; whatever is raised on the way to the next one becomes `Unreadable`."""
     timer = timer or ReadTimer()
     iterator = iter(things)
     try:
@@ -109,7 +109,7 @@ def guarded(things: Iterable[T], timer: ReadTimer | None = None) -> Iterator[T]:
 
 
 def attempt(item: Item, place: str, read: Callable[[], T]) -> T | None:
-    """One part of a document, such as a page; None with a note when it cannot be read.
+    """Return one part of a document, such as a page; None with a note when it cannot be read.
 
     Args:
         item: gets the note.
@@ -127,7 +127,7 @@ def attempt(item: Item, place: str, read: Callable[[], T]) -> T | None:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a file cannot be read, told after its name."""
+    """Return why a file cannot be read, told after its name."""
     if isinstance(error, UserError):
         return str(getattr(error, "reason", error.message))
     if isinstance(error, _TooLongError):

@@ -58,7 +58,7 @@ class Findings:
 
 @dataclass
 class Item:
-    """Something with bytes.
+    """A file, or a member of an archive, that can be read.
 
     Attributes:
         label: its name in reports.
@@ -96,7 +96,7 @@ class Item:
         return Findings(self.notes)
 
     def read(self, limit: int) -> bytes:
-        """All of its bytes.
+        """Return all of its bytes.
 
         Raises:
             Unreadable: there are more than `limit`.
@@ -146,7 +146,7 @@ def _bounded(source: IO[bytes], compressed_size: int) -> IO[bytes]:
 
 
 def items_of(source: SourceFile, aside: LeftAside | None = None) -> Iterator[Item]:
-    """What a source file holds: itself, its decompressed content, or an archive's members.
+    """Yield a source file's items: itself, its decompressed content, or an archive's members.
 
     Args:
         source: the file.

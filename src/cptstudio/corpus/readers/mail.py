@@ -37,12 +37,12 @@ _WIDE = {"iso-8859-1": "cp1252", "latin-1": "cp1252", "us-ascii": "utf-8", "asci
 
 
 def message(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """One message as one document."""
+    """Yield one message as one document."""
     yield (_text_of(item, item.read(_LIMIT)),)
 
 
 def mailbox(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """Each message of an mbox file (RFC 4155) as a document."""
+    """Yield each message of an mbox file (RFC 4155) as a document."""
     with item.open() as file:
         first = file.readline(1000)
         if not first.startswith(b"From "):
@@ -65,7 +65,7 @@ def mailbox(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def saved_page(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """The page of an .mht file, without the pictures that were saved with it."""
+    """Yield the page of an .mht file, without the pictures that were saved with it."""
     root = _parsed(item.read(_LIMIT))
     for part in root.walk():
         if part.get_content_type() in ("text/html", "application/xhtml+xml"):

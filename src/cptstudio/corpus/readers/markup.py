@@ -115,7 +115,7 @@ _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
 def html(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """One HTML page as one document."""
+    """Yield one HTML page as one document."""
     page = _page(item)
     source = as_html(page) if _is_xml(item, page) else page
     yield (text_of_html(source, left_out=item.left_out, main=item.main_text),)
@@ -164,7 +164,7 @@ def _is_xml(item: Item, page: str) -> bool:
 
 
 def text_of_html(source: str, *, left_out: Counter[str] | None = None, main: bool = False) -> str:
-    """The visible text of a page: paragraphs apart by an empty line, cells by a tab.
+    """Return the visible text of a page: paragraphs apart by an empty line, cells by a tab.
 
     Args:
         source: the page.
@@ -248,7 +248,7 @@ class _Numbers:
     step: int
 
     def next(self, given: str | None) -> str:
-        """What is printed before the next item, which may be given its number."""
+        """Return the text to print before the next item, which may be given its number."""
         number = _whole(given, self.number)
         self.number = number + self.step
         return number_in(self.form, number) + "."

@@ -1,4 +1,4 @@
-"""What stands around the main text of a web page, where that is sure.
+"""Navigation around the main text of a web page, where it can be recognized.
 
 By elements and roles (HTML Standard, 4.3 and 4.4; WAI-ARIA 1.2, landmark roles); by names that only
 generators of documentation give to it; and by a name such as "sidebar", where most of it is links.

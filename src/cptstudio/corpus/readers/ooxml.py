@@ -17,7 +17,7 @@ _FIRST = "_rels/.rels"
 
 @dataclass(frozen=True)
 class Relation:
-    """What a part names.
+    """A relation to another part.
 
     Attributes:
         kind: the last word of its type, such as "footnotes"; strict files have the same.
@@ -52,14 +52,14 @@ class Package:
         raise Unreadable("no main part")
 
     def data(self, name: str) -> bytes:
-        """A part's bytes."""
+        """Return a part's bytes."""
         real = self.names.get(name.lower())
         if real is None:
             raise Unreadable(f"no part {name}")
         return self._archive.read(real)
 
     def part(self, name: str) -> Any:
-        """A part's root element."""
+        """Return a part's root element."""
 
         def damage(reason: str) -> None:
             self._item.findings.add(f"{name}: {reason}; what could be read was used")
@@ -67,7 +67,7 @@ class Package:
         return parse(self.data(name), damage)
 
     def relations(self, part: str) -> dict[str, Relation]:
-        """What a part names, by id; that of the package itself with an empty name."""
+        """Return a part's relations by id; those of the package itself for an empty name."""
         if part not in self._relations:
             folder, name = posixpath.split(part)
             place = posixpath.join(folder, f"_rels/{name}.rels") if part else _FIRST
@@ -85,7 +85,7 @@ class Package:
         return self._relations[part]
 
     def related(self, part: str, kind: str) -> list[str]:
-        """The parts of a kind that a part names."""
+        """Return the parts of a kind that a part names."""
         return [
             one.target
             for one in self.relations(part).values()
@@ -94,7 +94,7 @@ class Package:
 
 
 def drawn_text(package: Package, part: str, element: Any) -> list[str]:
-    """The words of a diagram (SmartArt) or chart that an element of a part shows."""
+    """Return the words of a diagram (SmartArt) or chart that an element of a part shows."""
     relation = None
     name = name_of(element)
     if name == "dgm:relIds":

@@ -49,7 +49,7 @@ _HEADS = (
 
 
 def open_document(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """What a reader sees in a text or a presentation: slides one after the other."""
+    """Yield the visible text of a text document or a presentation, slide by slide."""
     if item.suffix.startswith(".f"):
         root = parse(item.read(_FLAT_LIMIT))
         yield _text_of(item, _Document(root, root, None))
@@ -124,7 +124,7 @@ class _Document:
         self.counts: Counter[str] = Counter()
 
     def top(self, block: Any) -> list[str]:
-        """The parts of a block or slide, with the notes that it calls."""
+        """Return the parts of a block or slide, with the notes that it calls."""
         self._after, self._boxes = [], []
         parts = self._blocks(block) if self._slides else self._block(block)
         if self._slides:
@@ -134,7 +134,7 @@ class _Document:
         return parts + self._boxes + self._after
 
     def left_out(self) -> Counter[str]:
-        """What of it is in no document by design, and how much."""
+        """Return the counts of parts that are left out by design."""
         heads = 0
         for kind in ("style:header", "style:footer"):
             for root in self._roots:
@@ -303,7 +303,7 @@ class _Document:
 
 
 def below_rows(table: Any) -> Iterator[Any]:
-    """The rows of a table, also those of its head and its groups."""
+    """Yield the rows of a table, also those of its head and its groups."""
     for child in table:
         name = name_of(child)
         if name == "table:table-row":

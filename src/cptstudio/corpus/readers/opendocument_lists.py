@@ -52,7 +52,7 @@ class Lists:
         self._counts: dict[str, dict[int, int]] = {}
 
     def enter(self, element: Any, level: int, style: str) -> str:
-        """The style of a list that begins; it counts from its start, unless it goes on.
+        """Return the style of a list that begins; it counts from its start, unless it goes on.
 
         Lists inside a list begin anew with each item of that, see `_next`.
         """

@@ -16,7 +16,7 @@ _COMPOUND = bytes.fromhex("d0cf11e0a1b11ae1")
 
 
 def seekable(item: Item) -> IO[bytes]:
-    """An item opened so that its reader may jump in it, in memory where it is compressed."""
+    """Return an item opened so that its reader may jump in it, in memory where it is compressed."""
     file = item.open()
     if file.seekable():
         return file
@@ -25,7 +25,7 @@ def seekable(item: Item) -> IO[bytes]:
 
 
 def check_archive(file: IO[bytes]) -> zipfile.ZipFile:
-    """The archive that a document of several files is.
+    """Return the archive that a document of several files is.
 
     Raises:
         Unreadable: it is none, or would take too much memory.

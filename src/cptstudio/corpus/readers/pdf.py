@@ -29,7 +29,7 @@ BETWEEN = "\n\n"
 
 
 def pdf(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """The paragraphs of a PDF file; pages without text are counted, damaged ones named."""
+    """Yield the paragraphs of a PDF file; pages without text are counted, damaged ones named."""
     import pypdfium2
 
     with seekable(item) as file:

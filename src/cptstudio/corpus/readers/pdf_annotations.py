@@ -1,4 +1,4 @@
-"""What is written onto a PDF's page: fields that were filled in, text boxes, stamps, comments.
+"""Annotations on a PDF page: filled form fields, text boxes, stamps, comments.
 
 PDFium leaves annotations out of a page's text. What has a drawn form is made part of the page;
 a text box without one, which viewers draw themselves, becomes lines in its place. Comments, of
@@ -27,7 +27,7 @@ _COMMENTS = (pdfium.FPDF_ANNOT_TEXT,)
 
 @dataclass
 class Annotations:
-    """What is written onto a page.
+    """A page's annotations.
 
     Attributes:
         drawn: some of it has a drawn form.
@@ -40,7 +40,7 @@ class Annotations:
     boxes: list[tuple[str, float, float]] = field(default_factory=list)
 
     def lines(self, left: float, bottom: float) -> list[Line]:
-        """The boxes as lines, on a page that begins at these edges."""
+        """Return the boxes as lines, on a page that begins at these edges."""
         return [
             _line(text, x - left, y - bottom - number * _LEADING * _SIZE)
             for box, x, y in self.boxes

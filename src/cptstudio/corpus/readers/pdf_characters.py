@@ -80,7 +80,7 @@ def mapped(char: str, before: str, after: str) -> str:
 
 
 def needs_expanding(text: str) -> bool:
-    """Whether `expanded` would change anything of a page's text."""
+    """Return whether `expanded` would change anything of a page's text."""
     return not text.isascii() and bool(_LIGATURE.search(text) or _ACCENTED.search(text))
 
 

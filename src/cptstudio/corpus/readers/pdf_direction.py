@@ -23,7 +23,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 def is_right_to_left(text: str) -> bool:
-    """Whether most of a page's letters are of Hebrew, Arabic or another such script."""
+    """Return whether most of a page's letters are of Hebrew, Arabic or another such script."""
     if text.isascii():
         return False
     count = len(RIGHT_TO_LEFT.findall(text))
@@ -31,7 +31,7 @@ def is_right_to_left(text: str) -> bool:
 
 
 def mirrored(boxes: npt.NDArray[np.float64], width: float) -> npt.NDArray[np.float64]:
-    """Boxes (left, top, right, bottom) as in a mirror."""
+    """Return the boxes (left, top, right, bottom) as in a mirror."""
     left, top, right, bottom = boxes.T
     return np.stack((width - right, top, width - left, bottom), axis=1)
 

@@ -58,7 +58,7 @@ class _Placed:
 
 @dataclass
 class _Block:
-    """What is being put together.
+    """A block under construction.
 
     Attributes:
         kind: "text", "code" or "rows".

@@ -53,7 +53,7 @@ class Line:
 
 @dataclass(slots=True)
 class PageText:
-    """What a page holds.
+    """A page's text.
 
     Attributes:
         number: from 0.
@@ -84,12 +84,12 @@ class PageText:
 
 
 def ends_with_hyphen(text: str) -> bool:
-    """Whether it ends with a hyphen after a letter or a digit."""
+    """Return whether it ends with a hyphen after a letter or a digit."""
     return len(text) > 1 and text[-1] in "-\N{HYPHEN}\N{SOFT HYPHEN}" and text[-2].isalnum()
 
 
 def usual_size(lines: list[Line]) -> float:
-    """The size of most words, in points."""
+    """Return the size of most words, in points."""
     sizes: Counter[float] = Counter()
     for line in lines:
         sizes[round(line.size, 1)] += len(line.words)

@@ -288,7 +288,7 @@ def _beside(bottom: float, top: float, low: float, high: float) -> bool:
 
 
 class _Fonts:
-    """What fonts tell by a character's number: fixed in width, bold, size and baseline."""
+    """Properties of fonts by a character's number: fixed width, bold, size and baseline."""
 
     def __init__(self, text_page: Any, page: Any, upright: bool) -> None:
         self.page = text_page

@@ -26,7 +26,7 @@ _WRONG_SHARE = 0.02
 
 
 def epub(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """The chapters of an EPUB book in reading order (EPUB 3.3, package document's spine)."""
+    """Yield the chapters of an EPUB book in reading order (EPUB 3.3, package document's spine)."""
     with seekable(item) as file:
         archive = check_archive(file)
         try:

@@ -85,7 +85,7 @@ def _text_of(record: Any, field: str) -> str:
 
 
 def json_lines(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """One JSON object a line. A line that is not one is noted, and the next is read.
+    """Yield one JSON object a line. A line that is not one is noted, and the next is read.
 
     Several objects on a line are read one by one, and a file without a line that is an object,
     such as one of indented objects, is read as a sequence of them.
@@ -185,7 +185,7 @@ def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
 
 
 def json_document(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """A JSON file: a record, a list of records, or an object with one list of records.
+    """Yield a JSON file: a record, a list of records, or an object with one list of records.
 
     A file of JSON lines that is only named .json is read as such.
     """
@@ -221,7 +221,7 @@ def json_document(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def notebook(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """A Jupyter notebook: the sources of its cells, without their outputs."""
+    """Yield a Jupyter notebook: the sources of its cells, without their outputs."""
     try:
         content = json.loads(item.read(_WHOLE_LIMIT))
         cells = content["cells"]
@@ -234,7 +234,7 @@ def notebook(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def table(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """A .csv or .tsv file with a header row.
+    """Yield a .csv or .tsv file with a header row.
 
     In a .tsv file quotes are text (IANA, text/tab-separated-values). In a .csv file a quote that
     is never closed would swallow all rows after it: its row is read without quoting, and named.

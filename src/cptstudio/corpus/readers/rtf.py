@@ -98,7 +98,7 @@ _EMPTY_LINES = re.compile(r"\n{3,}")
 
 @dataclass
 class _Group:
-    """What holds until a brace closes.
+    """The state that holds until a brace closes.
 
     Attributes:
         shown: its text is the document's.
@@ -141,7 +141,7 @@ class _Notes:
 
 
 def rich_text(item: Item, field_: str) -> Iterator[Iterable[str]]:
-    """An RTF file as one document."""
+    """Yield an RTF file as one document."""
     data = item.read(_LIMIT)
     if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
         raise Unreadable("not an RTF file")
@@ -176,7 +176,7 @@ class _Reader:
         self._told = ""
 
     def read(self, data: bytes) -> str:
-        """The text of a file."""
+        """Return the text of a file."""
         place, length = 0, len(data)
         while place < length:
             found = _TOKEN.match(data, place)

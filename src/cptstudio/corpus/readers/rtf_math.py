@@ -18,7 +18,7 @@ _DEEPEST = 100
 
 
 def begun(parent: Any | None, word: str) -> Any | None:
-    """The element that a word begins inside another one; None where it begins none."""
+    """Return the element that a word begins inside another one; None where it begins none."""
     from lxml import etree  # type: ignore[import-untyped]
 
     name = word[1:]

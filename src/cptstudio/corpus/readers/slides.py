@@ -24,7 +24,7 @@ _AUTO = {"arabic": "decimal", "alphaLc": "lowerLetter", "alphaUc": "upperLetter"
 
 
 def power_point(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """What a reader sees in a .pptx file, slide by slide; hidden slides are left out."""
+    """Yield the visible text of a .pptx file, slide by slide; hidden slides are left out."""
     with seekable(item) as file:
         archive = check_archive(file)
         try:
@@ -78,7 +78,7 @@ class _Slide:
         self._counts = counts
 
     def lines(self, parent: Any) -> list[str]:
-        """The text of all shapes: titles first, the others in their order."""
+        """Return the text of all shapes: titles first, the others in their order."""
         titles: list[str] = []
         others: list[str] = []
         for element in parent:

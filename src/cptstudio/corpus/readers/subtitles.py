@@ -52,7 +52,7 @@ def cues(item: Item, field: str) -> Iterator[Iterable[str]]:
 
 
 def sub_station(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """The dialogue of .ass and .ssa files."""
+    """Yield the dialogue of .ass and .ssa files."""
     said: list[str] = []
     place = 9
     for line in _whole(item).splitlines():

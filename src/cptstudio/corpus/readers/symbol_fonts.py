@@ -27,7 +27,7 @@ UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 def sign_of(font: str, code: int) -> str:
-    """The character at a place of a font, 0x20 to 0xFF or as many above 0xF000."""
+    """Return the character at a place of a font, 0x20 to 0xFF or as many above 0xF000."""
     name = font.lower()
     name = "symbol" if name.startswith("standard symbols") else name
     return _FONTS.get(name, {}).get(code & 0xFF, UNKNOWN)

@@ -50,7 +50,7 @@ _SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
 
 
 def word(item: Item, field: str) -> Iterator[Iterable[str]]:
-    """What a reader sees in a .docx file, in its order."""
+    """Yield the visible text of a .docx file, in its order."""
     with seekable(item) as file:
         archive = check_archive(file)
         try:
@@ -96,7 +96,7 @@ class _Document:
         return self.package.part(names[0]) if names else None
 
     def read(self, item: Item) -> list[str]:
-        """The parts of its text; what cannot be read is named."""
+        """Return the parts of its text; what cannot be read is named."""
         balanced = all(_balanced(block) for block in self._blocks) or _balanced(*self._blocks)
         story = _Story(self, self.part, fields=balanced)
         parts: list[str] = []
@@ -123,7 +123,7 @@ class _Document:
         return parts
 
     def left_out(self) -> Counter[str]:
-        """What of it is in no document by design, and how much."""
+        """Return the counts of parts that are left out by design."""
         heads = 0
         for kind in ("header", "footer"):
             for name in self.package.related(self.part, kind):
@@ -133,7 +133,7 @@ class _Document:
         return Counter({"headers and footers": heads, "comments": count}) + self.counts
 
     def lost(self) -> list[str]:
-        """What of it is in no document since it cannot be read."""
+        """Return notes about parts that could not be read."""
         notes = [f"{count:,} {what} left out" for what, count in self.others.items()]
         if self.marked[UNKNOWN]:
             notes.append(
@@ -212,7 +212,7 @@ class _Story:
         self._numbers: Counter[str] = Counter()
 
     def all(self, parent: Any) -> str:
-        """All of a note, with its mark before it."""
+        """Return all of a note, with its mark before it."""
         text = self._blocks(parent)
         mark = f"[{self._mark}]" if self._mark else ""
         if mark and text.startswith(mark):
@@ -220,17 +220,17 @@ class _Story:
         return f"{mark} {text}" if mark and text.strip() else text
 
     def boxes(self) -> list[str]:
-        """The text boxes since the last call."""
+        """Return the text boxes since the last call."""
         boxes, self._boxes = self._boxes, []
         return [box for box in boxes if box.strip()]
 
     def rest(self) -> str:
-        """What waits for a next paragraph that never came."""
+        """Return the text that waits for a next paragraph that never came."""
         carried, self._carried = self._carried, ""
         return carried
 
     def block(self, block: Any) -> str:
-        """A paragraph, table or embedded file."""
+        """Return a paragraph, table or embedded file."""
         name = name_of(block)
         if name == "w:p":
             return self._paragraph(block)

@@ -1,4 +1,4 @@
-"""What fields of Word and RTF show that store no result (ECMA-376 part 1, 17.16.5)."""
+"""The text of Word and RTF fields that store no result (ECMA-376 part 1, 17.16.5)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGEST = 0x10FFFF
 
 
 def shown_by(instruction: str) -> str:
-    """What a field shows of itself: signs, buttons, equations; nothing for all others."""
+    """Return a field's own text: signs, buttons, equations; nothing for all others."""
     symbol = _SYMBOL.match(instruction)
     if symbol:
         return _sign(int(symbol[1], 0 if symbol[1][:2].lower() == "0x" else 10), symbol[2])
@@ -37,7 +37,7 @@ def shown_by(instruction: str) -> str:
 
 
 def is_silent(instruction: str) -> bool:
-    """Whether a field's result is kept for other fields, and not shown where it stands."""
+    """Return whether a field's result is kept for other fields, and not shown where it stands."""
     return _SILENT.match(instruction) is not None
 
 

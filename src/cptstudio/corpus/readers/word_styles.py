@@ -1,4 +1,4 @@
-"""What styles and lists of a Word file add to its text: numbers, and what is hidden."""
+"""Text that a Word file's styles and lists add (numbers) or hide."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _STEPS = 50
 
 
 def value(element: Any | None, usual: str = "") -> str:
-    """The `w:val` of an element."""
+    """Return the `w:val` of an element."""
     return usual if element is None else attributes(element).get("w:val", usual)
 
 
 def is_on(element: Any | None) -> bool | None:
-    """A property that is on or off (17.17.4); None where it is not given."""
+    """Return a property that is on or off (17.17.4); None where it is not given."""
     return None if element is None else value(element, "true") not in ("0", "false", "off")
 
 
@@ -32,7 +32,7 @@ class _Level:
     width: int = 0
 
     def number(self, number: int) -> str:
-        """A number as this level prints it."""
+        """Return a number as this level prints it."""
         return number_in(self.form, number).zfill(self.width)
 
 
@@ -83,7 +83,7 @@ class Numbering:
         self._uses[attributes(element).get("w:numId", "")] = (used, starts)
 
     def level_of_style(self, number: str, style: str) -> int:
-        """The level of a list that a paragraph's style stands for."""
+        """Return the level of a list that a paragraph's style stands for."""
         used = self._uses.get(number)
         levels = used[0].levels if used is not None else {}
         return next((place for place, one in levels.items() if one.style == style), 0)
@@ -169,14 +169,14 @@ class Styles:
         return None
 
     def hides(self, style: str) -> bool:
-        """Whether text of a style is hidden."""
+        """Return whether text of a style is hidden."""
         if style not in self._hidden:
             found = self._property(style, "w:rPr", "w:vanish")
             self._hidden[style] = bool(found and is_on(found[1]))
         return self._hidden[style]
 
     def number(self, style: str) -> tuple[str, str, str]:
-        """The list and the level that a style names, and the style that names them."""
+        """Return the list and the level that a style names, and the style that names them."""
         style = style or self._usual
         if style not in self._numbers:
             named = self._property(style, "w:pPr", "w:numPr", "w:numId")
@@ -190,7 +190,7 @@ class Styles:
 
 
 def list_label(properties: Any | None, styles: Styles, numbering: Numbering) -> str:
-    """The number before a paragraph with these properties; counts on."""
+    """Return the number before a paragraph with these properties; counts on."""
     style = "" if properties is None else value(find(properties, "w:pStyle"))
     number, level, naming = styles.number(style)
     given = None if properties is None else find(properties, "w:numPr")

@@ -1,4 +1,4 @@
-"""What libraries say of damaged files, in words of a user."""
+"""Libraries' errors about damaged files, in a user's words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MESSAGE = 200
 
 
 def words_of(error: BaseException) -> str:
-    """What a library's exception says, where that may tell a user something."""
+    """Return a library's error message, where it may help a user."""
     if isinstance(error, MemoryError):
         return "it needs more memory than this machine has"
     if isinstance(error, RecursionError):

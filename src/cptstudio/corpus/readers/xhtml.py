@@ -18,7 +18,7 @@ _DATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 
 
 def as_html(text: str) -> str:
-    """A page of XHTML as HTML: in XML `<p/>` is empty, in HTML it stays open.
+    """Return a page of XHTML as HTML: in XML `<p/>` is empty, in HTML it stays open.
 
     What is not well-formed is left to the HTML parser, which makes the most of it; elements that
     close themselves and CDATA sections, which only XML knows, are written out before.
@@ -40,7 +40,7 @@ def as_html(text: str) -> str:
 
 
 def parsed(text: str) -> Any | None:
-    """The root of a page or a part of one; None where it is not well-formed."""
+    """Return the root of a page or a part of one; None where it is not well-formed."""
     from lxml import etree
 
     known = _ENTITY.sub(lambda found: html_entities.get(found[1] + ";", found[0]), text)

@@ -55,24 +55,24 @@ _PREFIXES = {
 
 @lru_cache(maxsize=4096)
 def short(tag: str) -> str:
-    """The name of an element or attribute as it is usually written: "w:p", "text:h"."""
+    """Return the name of an element or attribute as it is usually written: "w:p", "text:h"."""
     namespace, _, name = tag.rpartition("}")
     return f"{_PREFIXES.get(namespace[1:], '?')}:{name}" if namespace else name
 
 
 def name_of(element: Any) -> str:
-    """An element's short name; empty for comments and processing instructions."""
+    """Return an element's short name; empty for comments and processing instructions."""
     tag = element.tag
     return short(tag) if isinstance(tag, str) else ""
 
 
 def attributes(element: Any) -> dict[str, str]:
-    """An element's attributes by their short names."""
+    """Return an element's attributes by their short names."""
     return {short(name): value for name, value in element.attrib.items()}
 
 
 def find(parent: Any, *path: str) -> Any | None:
-    """The first element down a path of short names; None where there is none."""
+    """Return the first element down a path of short names; None where there is none."""
     for name in path:
         parent = next((child for child in parent if name_of(child) == name), None)
         if parent is None:
@@ -81,12 +81,12 @@ def find(parent: Any, *path: str) -> Any | None:
 
 
 def below(parent: Any, *names: str) -> Any:
-    """All elements below one, of some short names, in order."""
+    """Return all elements below one, of some short names, in order."""
     return (element for element in parent.iter() if name_of(element) in names)
 
 
 def parse(data: bytes, damage: Callable[[str], None] | None = None) -> Any:
-    """The root of a document.
+    """Return the root of a document.
 
     Args:
         data: its bytes.

@@ -80,7 +80,7 @@ _FLAGS: Final[dict[Tool, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class TrainingCommand:
-    """What a command line says about the training that it starts.
+    """A training command line, parsed.
 
     Attributes:
         evidence: how that was recognised, as a phrase.
@@ -107,7 +107,7 @@ ReadScript = Callable[[str], str | None]
 def parse_command_line(
     arguments: Sequence[str], executable: str | None = None, read_script: ReadScript | None = None
 ) -> TrainingCommand | str:
-    """What a process trains, or the reason why it is not a training process.
+    """Return a process's training command, or the reason why it is not a training process.
 
     Args:
         arguments: the process's argument list, the program's own name first.
@@ -117,7 +117,7 @@ def parse_command_line(
             whether they train with mlx-tune, which has no command of its own.
     """
     if not arguments:
-        return "it has no command line"
+        return "its command line is not available"
     program = _base_name(arguments[0])
     contradiction = _contradiction(program, executable)
     if contradiction:
@@ -128,7 +128,7 @@ def parse_command_line(
 
 
 def mentions_a_tool(arguments: Iterable[str]) -> bool:
-    """Whether a word of a tool's name occurs: worth a line in the log, and nothing more."""
+    """Return whether a word of a tool's name occurs: worth a line in the log, and nothing more."""
     return any(re.search(r"mlx[-_](?:lm|tune)", argument) for argument in arguments)
 
 
@@ -152,7 +152,7 @@ def _contradiction(program: str, executable: str | None) -> str | None:
     else:
         return None
     if not believed:
-        return f"its arguments say {program}, but the running program is {running}"
+        return f"its arguments name {program}, but the running program is {running}"
     return None
 
 
@@ -217,12 +217,12 @@ def _parse_script(
     if name in _CONSOLE_SCRIPTS or name in _WITH_SUBCOMMAND:
         package = "mlx_lm" if name.startswith("mlx_lm.") or name == "mlx_lm" else "mlx_lm_lora"
         if source is not None and not _starts_package(source, package):
-            return f"{evidence}, which has the name of a known one but does not start {package}"
+            return f"{evidence}, which is named like a known one but does not start {package}"
         return _parse_program(name, arguments, evidence)
     trainer = mlx_tune_trainer(source) if source is not None else None
     if trainer is None:
         return evidence
-    return TrainingCommand("mlx-tune", f"{evidence}, which makes mlx-tune's {trainer}", None)
+    return TrainingCommand("mlx-tune", f"{evidence}, which creates mlx-tune's {trainer}", None)
 
 
 def _parse_program(name: str, arguments: Sequence[str], evidence: str) -> TrainingCommand | str:
@@ -238,7 +238,7 @@ def _parse_program(name: str, arguments: Sequence[str], evidence: str) -> Traini
 
 
 class _NotUnderstoodError(Exception):
-    """What argparse would have told the user before it ended the program."""
+    """A message that argparse would have printed before it ended the program."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -262,7 +262,7 @@ def _parse_options(tool: Tool, arguments: Sequence[str], evidence: str) -> Train
         given, _ = _parser_of(tool).parse_known_args(list(arguments))
     except _NotUnderstoodError as error:
         # It runs, so its version has options that are not known here.
-        return TrainingCommand(tool, f"{evidence}; its options are not understood: {error}", None)
+        return TrainingCommand(tool, f"{evidence}; could not parse its options: {error}", None)
     if given.help:
         return f"{evidence} with --help"
     trains: bool | None = given.train

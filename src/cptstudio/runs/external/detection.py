@@ -70,7 +70,7 @@ class ExternalProcess:
         return self.folder / path if self.folder is not None else None
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for scripts and for the web."""
+        """Return all of it, for scripts and for the web."""
         return {
             "pid": self.identity.pid,
             "identity": asdict(self.identity),
@@ -114,7 +114,7 @@ def visible(text: str) -> str:
 
 @dataclass(frozen=True)
 class Detection:
-    """What a look found.
+    """The result of looking for training processes.
 
     Attributes:
         processes: those that train, by start time. Those whose configuration file or script
@@ -139,7 +139,7 @@ def detect(enabled: bool = True) -> Detection:
         enabled: False turns it off: no process is looked at, and the log says so.
     """
     if not enabled:
-        logger.info("Detection of training started elsewhere is off: no process was looked at.")
+        logger.info("Detection of other training is off.")
         return Detection(off=True)
     found: list[ExternalProcess] = []
     decisions: list[Decision] = []
@@ -164,7 +164,7 @@ def detect(enabled: bool = True) -> Detection:
         verdict_of = _VERDICTS[decision.trains]
         logger.info("Process %d %s: %s.", decision.pid, verdict_of, decision.evidence)
     logger.info(
-        "Detection looked at %d processes (%d more may not be read): %d train.",
+        "Checked %d processes (%d more could not be read): %d are training.",
         looked_at,
         unreadable,
         len(found),
@@ -174,7 +174,7 @@ def detect(enabled: bool = True) -> Detection:
 
 
 def training_process(pid: int) -> ExternalProcess:
-    """The process with this pid, as it is now.
+    """Return the process with this pid, as it is now.
 
     Raises:
         UserError: there is none that trains.
@@ -182,11 +182,11 @@ def training_process(pid: int) -> ExternalProcess:
     try:
         seen = examine(pid)
     except psutil.AccessDenied:
-        raise UserError(f"The command line of process {pid} may not be read.") from None
+        raise UserError(f"Could not read the command line of process {pid}.") from None
     if seen is None:
-        raise UserError(f"There is no process {pid} (any more).")
+        raise UserError(f"There is no process {pid}.")
     if isinstance(seen[0], str):
-        raise UserError(f"Process {pid} does not train: {seen[0]}.")
+        raise UserError(f"Process {pid} is not training: {seen[0]}.")
     return seen[0]
 
 

@@ -40,7 +40,7 @@ _REMEMBERED: Final = 100
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What to show the user, and what to hand back when the user agrees.
+    """A question for the user, and the token that confirms it.
 
     Attributes:
         token: good once, for this process and this action.
@@ -61,22 +61,22 @@ class ExternalProcesses:
         self._lock = threading.Lock()
 
     def ask(self, process: ExternalProcess, action: Action) -> Confirmation:
-        """What the user has to confirm before anything happens.
+        """Return the question that the user has to confirm first.
 
         Raises:
             UserError: this can not be done with this process; the reason is told.
         """
         if action == "watch":
             if process.log_file is None:
-                raise UserError(f"{_name(process)} cannot be watched: {process.log_reason}.")
+                raise UserError(f"Cannot watch {_name(process)}: {process.log_reason}.")
             log = visible(str(process.log_file))
-            sentence = f"Read the log {log} of {_name(process)} while it grows?"
+            sentence = f"Follow the log {log} of {_name(process)}?"
         else:
             _check_owner(process)
             sentence = (
-                f"Send SIGTERM to {_name(process)}? It was not started by CPT Studio, and these "
-                "programs do not save when they are stopped: what was trained since its last "
-                "save will be lost."
+                f"Send SIGTERM to {_name(process)}? It was not started by CPT Studio, and "
+                "such programs do not save when stopped: progress since their last save "
+                "will be lost."
             )
         confirmation = Confirmation(secrets.token_urlsafe(16), action, process, sentence)
         with self._lock:
@@ -115,15 +115,16 @@ class ExternalProcesses:
         if refusal is not None:
             logger.info("No signal was sent to %s: %s.", _name(process), refusal)
             raise UserError(f"No signal was sent to {_name(process)}: {refusal}.")
-        logger.info("SIGTERM was sent to %s, as confirmed.", _name(process))
+        logger.info("Sent SIGTERM to %s, as confirmed.", _name(process))
 
     def _confirmed(self, token: str, action: Action) -> ExternalProcess:
         with self._lock:
             confirmation, until = self._pending.pop(token, (None, 0.0))
         if confirmation is None or confirmation.action != action or time.monotonic() > until:
             raise UserError(
-                f"This does not confirm to {action} a process: a confirmation is good once, for "
-                f"one process, within {CONFIRMATION_SECONDS / 60:.0f} minutes. Ask again."
+                "This confirmation is not valid for this action. A confirmation works "
+                f"once, for one process, within {CONFIRMATION_SECONDS / 60:.0f} minutes. "
+                "Try again."
             )
         return confirmation.process
 
@@ -135,13 +136,15 @@ def _name(process: ExternalProcess) -> str:
 
 def _check_owner(process: ExternalProcess) -> None:
     if process.owner is None or process.owner != psutil.Process().username():
-        raise UserError(f"{_name(process)} belongs to another user and is not stopped from here.")
+        raise UserError(
+            f"{_name(process)} belongs to another user and cannot be stopped from here."
+        )
 
 
 def _why_not_to_signal(process: ExternalProcess) -> str | None:
     """What has changed since the process was confirmed; None when nothing has."""
     if not is_alive(process.identity):
-        return "it has ended, and its number may mean another process by now"
+        return "it has ended, and another process may have its number now"
     try:
         seen = examine(process.identity.pid)
     except psutil.AccessDenied:
@@ -150,14 +153,14 @@ def _why_not_to_signal(process: ExternalProcess) -> str | None:
         return "it has ended"
     verdict, arguments = seen
     if isinstance(verdict, str):
-        return f"it no longer trains: {verdict}"
+        return f"it is no longer training: {verdict}"
     if tuple(arguments) != process.arguments or verdict.owner != process.owner:
-        return "it runs another command or as another user by now"
+        return "it now runs another command or as another user"
     return None
 
 
 def has_ended(process: ProcessIdentity) -> bool:
-    """Whether a process runs no more; one that waits to be reaped does not run."""
+    """Return whether a process runs no more; one that waits to be reaped does not run."""
     if not is_alive(process):
         return True
     try:
@@ -190,7 +193,7 @@ def follow_external(
     try:
         file = open_regular_file(log_file)
     except FileNotFoundError:
-        raise UserError(f"{log_file} is not there any more: it cannot be watched.") from None
+        raise UserError(f"{log_file} no longer exists, so it cannot be followed.") from None
     return _records_until_the_end(process, file, stopped, interval)
 
 

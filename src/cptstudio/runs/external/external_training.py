@@ -1,4 +1,4 @@
-"""What other programs train, or have trained, on this machine: shown, never owned.
+"""Training by other programs on this machine: shown, never owned.
 
 Processes that train are found by `detect`. Watching one reads its log; stopping one sends it a
 signal. Each needs a confirmation of its own: `ask` says in a sentence what will happen, and its
@@ -51,7 +51,7 @@ class ExternalTraining:
         return detection.detect(self._looks())
 
     def ask(self, pid: int, action: Action) -> Confirmation:
-        """What the user has to confirm before a process is watched or stopped.
+        """Return the question to confirm before a process is watched or stopped.
 
         Raises:
             UserError: it does not train (any more), this cannot be done with it, or detection

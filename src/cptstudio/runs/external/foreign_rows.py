@@ -1,4 +1,4 @@
-"""What other programs reported, in the shape of our own rows and events.
+"""Metrics that other programs reported, in the form of our own rows and events.
 
 A chart of a run needs rows as `run_rows.current_rows` gives them. Only names and units are
 changed here: no value is computed from others, and what was not reported stays absent. mlx-lm
@@ -45,7 +45,7 @@ class ForeignRows:
         self._seq = 0
 
     def add(self, records: Iterable[LogRecord]) -> ForeignHistory:
-        """Rows and events of these records, in their order."""
+        """Return the rows and events of these records, in their order."""
         rows, events = [], []
         for record in records:
             event = _event(record)

@@ -173,7 +173,7 @@ def _read_lines(path: Path) -> ImportedRun:
     lines = read_json_lines(path)
     rows, problems = _measurements(lines.records)
     if lines.damaged:
-        problems.append(f"{len(lines.damaged)} lines hold no JSON object and were left out.")
+        problems.append(f"{len(lines.damaged)} lines that are not JSON objects were skipped.")
     return _with_rows(path, None, rows, problems)
 
 
@@ -182,7 +182,7 @@ def _with_rows(
 ) -> ImportedRun:
     if not rows:
         raise UnusableFileError(
-            path, "holds no metrics: rows with `iteration` or `step` and a loss are needed"
+            path, "contains no metrics: it needs rows with `iteration` or `step` and a loss"
         )
     return ImportedRun(path, name or path.stem, "metrics", tuple(rows), notes=tuple(problems))
 
@@ -197,7 +197,7 @@ def _read_log(path: Path) -> ImportedRun:
             rows.extend(parser.feed(data))
     rows.extend(parser.close())
     if not rows:
-        raise UnusableFileError(path, "holds nothing that mlx-lm or mlx-lm-lora prints in training")
+        raise UnusableFileError(path, "contains no training output of mlx-lm or mlx-lm-lora")
     notes = [f"Only the first {LOG_SIZE_LIMIT:,} bytes were read."] if left <= 0 else []
     return ImportedRun(path, path.stem, "log", tuple(rows), notes=tuple(notes))
 
@@ -205,7 +205,7 @@ def _read_log(path: Path) -> ImportedRun:
 def _forgellm(path: Path, session: dict[str, Any]) -> ImportedRun:
     metrics = session["metrics"]
     if not isinstance(metrics, list):
-        raise UnusableFileError(path, "is no metrics file of ForgeLLM: `metrics` is no list")
+        raise UnusableFileError(path, "is not a ForgeLLM metrics file: `metrics` is not a list")
     measured, notes = _without_interpolated(metrics)
     rows, problems = _measurements(measured)
     return ImportedRun(
@@ -240,7 +240,8 @@ def _without_interpolated(metrics: list[Any]) -> tuple[list[Any], list[str]]:
     if not printed or not left_out:
         return metrics, []
     return cleaned, [
-        f"{left_out} training losses were left out: ForgeLLM did not measure but interpolate them."
+        f"{left_out} training losses were skipped because ForgeLLM interpolated instead "
+        "of measuring them."
     ]
 
 
@@ -256,7 +257,7 @@ def _parse(path: Path) -> Any:
         raise UnusableFileError(path, "is nested too deeply") from None
     except ValueError as error:
         raise UnusableFileError(
-            path, f"is not valid JSON (half-written, perhaps): {error}"
+            path, f"is not valid JSON (maybe still being written): {error}"
         ) from None
 
 
@@ -278,7 +279,7 @@ def _row_list(path: Path, value: Any) -> list[Any]:
                 dict(zip(columns, cells, strict=True))
                 for cells in zip(*columns.values(), strict=True)
             ]
-    raise UnusableFileError(path, "holds no list of metrics")
+    raise UnusableFileError(path, "contains no list of metrics")
 
 
 def _measurements(rows: Iterable[Any]) -> tuple[list[LogRecord], list[str]]:
@@ -288,7 +289,7 @@ def _measurements(rows: Iterable[Any]) -> tuple[list[LogRecord], list[str]]:
         made = _records_of(row) if isinstance(row, dict) else []
         useless += not made
         records.extend(made)
-    problems = [f"{useless} rows without iteration and loss were left out."] if useless else []
+    problems = [f"{useless} rows without iteration and loss were skipped."] if useless else []
     return records, problems
 
 

@@ -66,12 +66,12 @@ class ImportedEntry:
         return next((row for row in reversed(rows) if row["kind"] == kind), None)
 
     def problems(self) -> list[str]:
-        """Why it cannot be read, or what was left out of it and why, in sentences."""
+        """Return why it cannot be read, or what was left out of it and why, in sentences."""
         notes = list(self.run.notes) if self.run is not None else []
         return [self.problem, *notes] if self.problem else notes
 
     def as_json(self) -> dict[str, Any]:
-        """All but its rows and events, for scripts and for the web."""
+        """Return all but its rows and events, for scripts and for the web."""
         return {
             "id": self.id,
             "name": self.name,
@@ -98,7 +98,7 @@ class ImportedList:
         self._reading = threading.Lock()
 
     def entries(self) -> list[ImportedEntry]:
-        """All of them, the newest first; those that do not tell when they ran come last.
+        """Return all of them, the newest first; those that do not tell when they ran come last.
 
         Raises:
             UnusableFileError: the list of what the user named is damaged.
@@ -112,7 +112,7 @@ class ImportedList:
         return sorted(found, key=lambda entry: (-_created(entry), entry.name, entry.id))
 
     def entry(self, id: str) -> ImportedEntry:
-        """One of them.
+        """Return one of them.
 
         Raises:
             UserError: there is none with this id.
@@ -138,20 +138,22 @@ class ImportedList:
                 paths = find_imported_runs(target)
                 if not paths:
                     raise UserError(
-                        f"{given} holds no CPT_*.json or IFT_*.json of ForgeLLM, nor do the "
-                        "folders in it. Name a log or a metrics file itself."
+                        f"{given} and its subfolders contain no ForgeLLM files "
+                        "(CPT_*.json or IFT_*.json). Choose a log or metrics file."
                     )
             else:
                 read_imported_run(target)
                 paths = [target]
         except FileNotFoundError:
-            raise UserError(f"There is no {given} to import.") from None
+            raise UserError(f"{given} does not exist.") from None
         except OSError as error:
-            raise UserError(f"{given} cannot be read: {error.strerror}.") from None
+            raise UserError(f"Could not read {given}: {error.strerror}.") from None
         with self._changing() as known:
             known += [path for path in paths if path not in known]
             if len(known) > _MOST_FILES:
-                raise UserError(f"More than {_MOST_FILES:,} imported runs cannot be kept.")
+                raise UserError(
+                    f"There are already {_MOST_FILES:,} imported runs. Remove some first."
+                )
         return [entry for entry in self.entries() if entry.path in paths]
 
     def forget(self, id: str) -> None:
@@ -166,8 +168,8 @@ class ImportedList:
                 known.remove(entry.path)
         if entry.in_workspace:
             raise UserError(
-                f"{entry.path} lies in this workspace's folder of runs and is shown as long as it "
-                "is there."
+                f"{entry.path} is in this workspace's runs folder and is listed as long "
+                "as it exists."
             )
 
     # --- inside ------------------------------------------------------------------------------
@@ -177,9 +179,9 @@ class ImportedList:
         try:
             run, problem = self._run(path)
         except FileNotFoundError:
-            run, problem = None, f"{path} is not there (any more)."
+            run, problem = None, f"{path} no longer exists."
         except OSError as error:
-            run, problem = None, f"{path} cannot be read: {error.strerror}."
+            run, problem = None, f"Could not read {path}: {error.strerror}."
         return ImportedEntry(id, path, in_workspace, run, problem)
 
     def _run(self, path: Path) -> tuple[ImportedRun | None, str | None]:
@@ -211,7 +213,7 @@ class ImportedList:
         private = self._workspace.make(self._workspace.private, mode=0o700)
         lock = locks.take(private / _LOCK, _PATIENCE_SECONDS)
         if lock is None:
-            raise UserError("The list is being changed by another process; try again.")
+            raise UserError("Another process is changing the list. Try again.")
         with lock:
             before = self._paths()
             paths = list(before)

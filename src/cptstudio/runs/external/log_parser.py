@@ -63,7 +63,7 @@ class LogRecord:
     traceback: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """What was reported, without what was not."""
+        """Return the reported values, without those that are None."""
         return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
 
@@ -195,7 +195,7 @@ def _table_record(text: str) -> LogRecord | None:
 
 
 def record_of_line(text: str) -> LogRecord | None:
-    """The record of one line of plain text, or None when it holds none."""
+    """Return the record of one line of plain text, or None when it holds none."""
     # A progress bar on the error stream may stand before a message on the same line.
     start = text.rfind("Iter ")
     if start >= 0 and (match := _ITERATION_LINE.fullmatch(text, start)):
@@ -279,7 +279,7 @@ class LogParser:
         return records
 
     def close(self) -> list[LogRecord]:
-        """What is left when no more will come.
+        """Return the remaining records when the log has ended.
 
         A last line without its end is left out, since a number in it may be a part of one; a
         traceback that broke off is given as far as it came.

@@ -16,7 +16,7 @@ _OUTPUT, _ERROR = 1, 2
 
 
 def output_file(process: psutil.Process) -> tuple[Path | None, str]:
-    """The file that a process's output goes to, and how it is known, or why there is none.
+    """Return the file that a process's output goes to, and how it is known, or why there is none.
 
     Standard output comes first, then tee, then standard error.
 
@@ -26,7 +26,7 @@ def output_file(process: psutil.Process) -> tuple[Path | None, str]:
     try:
         open_files = {file.fd: Path(file.path) for file in process.open_files()}
     except psutil.AccessDenied:
-        return None, "the system does not tell which files this process has open"
+        return None, "the system does not show which files this process has open"
     if _OUTPUT in open_files:
         return open_files[_OUTPUT], "its standard output goes to this file"
     if path := _file_of_tee(process):
@@ -39,7 +39,7 @@ def output_file(process: psutil.Process) -> tuple[Path | None, str]:
 def _target(pid: int) -> str:
     target = _descriptor_target(pid, _OUTPUT)
     if target is None:
-        return "no regular file"
+        return "a special file"
     if target.endswith(" (deleted)"):
         return f"{target.removesuffix(' (deleted)')}, which was deleted"
     if target.startswith("pipe:"):

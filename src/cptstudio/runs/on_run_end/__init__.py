@@ -1,4 +1,4 @@
-"""What the one server of a workspace does when a run ends: a module of this package each.
+"""Actions of a workspace's one server when a run ends: one module of this package each.
 
 Modules are found by looking, as those of the API are, so that a new one is used by being there.
 Each has `make(manager)`, which returns its `OnRunEnd`. Nothing is done while nobody serves.
@@ -26,16 +26,16 @@ _logger = logging.getLogger(__name__)
 
 
 class Manager(Protocol):
-    """What of `TrainingManager` is used here, which itself starts the `RunEnds`."""
+    """The part of `TrainingManager` that is used here, which itself starts the `RunEnds`."""
 
     workspace: Workspace
     queue: Queue
 
     def runs(self) -> list[Run]:
-        """All runs."""
+        """Return all runs."""
 
     def alive(self) -> list[Run]:
-        """Those whose trainer or keeper lives."""
+        """Return those whose trainer or keeper lives."""
 
     def run(self, id: str) -> Run:
         """Return one run."""
@@ -45,10 +45,10 @@ class Manager(Protocol):
 
 
 class OnRunEnd:
-    """One thing that is done. All share a thread: each must be quick, and may raise anything."""
+    """An action at a run's end. All share a thread: each must be quick, and may raise anything."""
 
     def wanted(self) -> bool:
-        """Whether there is anything to do; runs are looked at only where one says so."""
+        """Return whether there is anything to do; runs are looked at only where one says so."""
         return True
 
     def ended(self, run: Run) -> None:

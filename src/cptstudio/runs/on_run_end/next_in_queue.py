@@ -35,7 +35,7 @@ class QueueRunner(OnRunEnd):
         self.problem: str | None = None
         if waiting:
             names = ", ".join(item.run for item in waiting)
-            _logger.info("queue: paused after a restart, until you say go on; waiting: %s", names)
+            _logger.info("queue: paused after a restart until you start it; waiting: %s", names)
 
     def go_on(self) -> None:
         """Start waiting runs from now on, one after the other."""
@@ -48,7 +48,7 @@ class QueueRunner(OnRunEnd):
             self.paused = True
 
     def wanted(self) -> bool:
-        """Whether runs wait for their turn."""
+        """Return whether runs wait for their turn."""
         return not self.paused and bool(self._queue.waiting())
 
     def tick(self) -> None:
@@ -60,11 +60,13 @@ class QueueRunner(OnRunEnd):
             runs = self._manager.runs()
             run = next((run for run in runs if run.id == following.run), None)
             if run is None or run.attempt != following.attempt:
-                _logger.info("queue: %s left it, it is gone or was started by hand", following.run)
+                _logger.info(
+                    "queue: %s was removed: it is gone or was started by hand", following.run
+                )
                 self._queue.remove(following.run)
                 return
             try:
                 self._manager.begin_waiting(run, following.beginning)
             except UserError as error:
                 self.paused, self.problem = True, str(error)
-                _logger.info("queue: paused, because %s cannot start: %s", run.id, error)
+                _logger.info("queue: paused because %s cannot start: %s", run.id, error)

@@ -61,7 +61,7 @@ class AllowedFolders:
         self._lock = threading.Lock()
 
     def roots(self) -> list[Root]:
-        """All roots, the workspace first."""
+        """Return all roots, the workspace first."""
         own = Path(os.path.realpath(self._workspace.root))
         found = [Root(WORKSPACE_ROOT, own, f"Workspace ({own.name})", False)]
         found += [Root(_id_of(path), path, str(path), False) for path in self._given]
@@ -70,7 +70,7 @@ class AllowedFolders:
         return list({root.id: root for root in reversed(found)}.values())[::-1]
 
     def root(self, root_id: str) -> Root:
-        """One root.
+        """Return one root.
 
         Raises:
             NotFound: it is not allowed (any more).
@@ -115,7 +115,7 @@ class AllowedFolders:
         ]
 
     def model_folders(self) -> list[Path]:
-        """Folders of models that the user named."""
+        """Return the folders of models that the user named."""
         return [Path(path) for path in self._read().models]
 
     def add_model_folder(self, path: str) -> Path:

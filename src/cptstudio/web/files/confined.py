@@ -28,7 +28,7 @@ _DEPTH = 64
 
 @dataclass(frozen=True)
 class FileEntry:
-    """Something in a folder.
+    """An entry of a folder.
 
     Attributes:
         bytes: of a file; None for a folder.
@@ -56,7 +56,7 @@ class Listing:
 
 
 def names_of(path: str) -> list[str]:
-    """The names of a relative path.
+    """Return the names of a relative path.
 
     Raises:
         UserError: it is not a plain path downwards, or leads into something hidden.
@@ -98,13 +98,13 @@ def opened(root: Path, path: str) -> Iterator[int]:
 
 
 def locate(root: Path, path: str) -> Path:
-    """The path of something below a root that is there and is reached through no link."""
+    """Return the path of something below a root that is there and is reached through no link."""
     with opened(root, path):
         return root.joinpath(*names_of(path))
 
 
 def listing(root: Path, path: str) -> Listing:
-    """What a folder below a root holds."""
+    """Return the entries of a folder below a root."""
     with opened(root, path) as descriptor:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise UserError(f"{path!r} is a file, not a folder.")

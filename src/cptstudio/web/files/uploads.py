@@ -74,7 +74,7 @@ class Uploads:
         self.limit_bytes = limit_bytes
 
     def all(self, purpose: Purpose | None = None) -> list[Upload]:
-        """What is there, for one purpose or all, the newest first."""
+        """Return the uploads for one purpose or all, newest first."""
         try:
             names = [path.stem for path in self._folder.glob("u*.json")]
         except OSError:
@@ -84,7 +84,7 @@ class Uploads:
         return sorted(wanted, key=lambda one: -one.created)
 
     def get(self, upload_id: str) -> tuple[Upload, Path]:
-        """An upload and where its bytes are.
+        """Return an upload and where its bytes are.
 
         Raises:
             NotFound: it is not there (any more).
@@ -151,7 +151,7 @@ class Uploads:
         return upload
 
     def files_of(self, upload: Upload) -> tuple[Path, Path]:
-        """Where its bytes are, and what is known of it."""
+        """Return where its bytes are, and what is known of it."""
         return self._content(upload), self._folder / f"{upload.id}.json"
 
     def remove(self, upload_ids: Collection[str]) -> None:
@@ -211,7 +211,7 @@ class Uploads:
             )
 
     def too_large(self) -> Problem:
-        """The refusal of a file that is larger than the limit."""
+        """Return the refusal of a file that is larger than the limit."""
         return Problem(
             f"The file is larger than {self.limit_bytes / 1e9:.1f} GB, which is the most that can "
             "be uploaded. Choose it with the file browser instead.",
@@ -231,7 +231,7 @@ class Uploads:
 
 
 def clean_name(name: str) -> str:
-    """A name as it is shown: a relative path without anything that could mislead.
+    """Return a name as it is shown: a relative path without anything that could mislead.
 
     Raises:
         UserError: nothing is left of it.

@@ -53,7 +53,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Live:
-    """What tells the pages. Its thread runs while pages are connected."""
+    """The thread that sends news to the pages, running while pages are connected."""
 
     def __init__(self, studio: Studio, socketio: SocketIO) -> None:
         self._studio = studio

@@ -1,4 +1,4 @@
-"""What the status bar shows, and which runs changed: looked at sparingly."""
+"""News for the status bar and changed runs, at little cost."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class StatusWatch:
             self._jobs_changed = True
 
     def look(self) -> list[tuple[str, dict[str, Any]]]:
-        """What has to be told to all pages now."""
+        """Return the news for all pages."""
         now = time.monotonic()
         with self._lock:
             asked = self._asked

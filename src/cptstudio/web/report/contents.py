@@ -1,4 +1,4 @@
-"""What a report holds of a run: read once, as plain words and numbers."""
+"""A report's content about a run: read once, as plain words and numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Samples:
-    """What a run wrote to one prompt: its texts by step."""
+    """A run's outputs for one prompt, by step."""
 
     prompt: str
     texts: list[tuple[str, str]]
@@ -48,7 +48,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class RunContents:
-    """All that a report tells of one run, in the order of its page.
+    """A report's content about one run, in the order of its page.
 
     Attributes:
         figures: the numbers that its page begins with.

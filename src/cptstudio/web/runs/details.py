@@ -1,4 +1,4 @@
-"""All of one run: its configuration, checkpoints, how it ended, what differs from its parent."""
+"""A run in full: its configuration, checkpoints, how it ended, how it differs from its parent."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ChangedSetting(LateModel):
 
 
 class RunDetail(RunSummary):
-    """All of one run."""
+    """A run in full."""
 
     config: RunConfig | None = None
     parent_differences: list[Difference] = Field(default_factory=list)
@@ -86,7 +86,7 @@ class RunDetail(RunSummary):
 def detail(
     run: Run, summary: RunSummary, last_seq: int | None, generation: int | None
 ) -> RunDetail:
-    """All of a run.
+    """Return all of a run.
 
     Args:
         last_seq, generation: of its rows; None while a long file is still being read.
@@ -172,7 +172,7 @@ def _command(config: RunConfig, differences: list[Difference]) -> str:
 
 
 def imported_detail(entry: ImportedEntry) -> RunDetail:
-    """All of a run of another program."""
+    """Return all of a run of another program."""
     rows = entry.history().rows
     return RunDetail(
         **dict(imported_summary(entry)),
@@ -210,7 +210,7 @@ def checkpoints(directory: Path) -> list[CheckpointView]:
 
 
 def flattened(settings: TrainingSettings) -> dict[str, Any]:
-    """Settings by their dotted names, as plain values."""
+    """Return the settings by their dotted names, as plain values."""
     found: dict[str, Any] = {}
 
     def walk(tree: dict[str, Any], prefix: str) -> None:

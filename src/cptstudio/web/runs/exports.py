@@ -16,7 +16,7 @@ _PAGE: Final = 2000
 
 
 def as_json(library: RunLibrary, run: str) -> Iterator[str]:
-    """All rows as one JSON array, a row a line."""
+    """Yield all rows as one JSON array, a row a line."""
     separator = "[\n"
     for texts in _batches(library.lines(run)):
         yield separator + ",\n".join(texts)
@@ -25,7 +25,7 @@ def as_json(library: RunLibrary, run: str) -> Iterator[str]:
 
 
 def as_csv(library: RunLibrary, run: str) -> Iterator[str]:
-    """All rows as a table; corpora of evaluations have columns of their own.
+    """Yield all rows as a table; corpora of evaluations have columns of their own.
 
     Only numbers and plain words are in it: text of documents or guards, which a spreadsheet
     might take for a formula, is left out.

@@ -21,7 +21,7 @@ _FILE: Final = "labels.json"
 
 
 class Label(LateModel, extra="ignore", frozen=True):
-    """What the user said about one run."""
+    """The user's tags and note for a run."""
 
     created: float = Field(description="When the run was made that this is about.")
     tags: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Labels:
         self._lock = threading.Lock()
 
     def all(self) -> tuple[dict[str, Label], str | None]:
-        """Labels by run, and the pinned run.
+        """Return the labels by run, and the pinned run.
 
         Raises:
             UserError: the file cannot be used.

@@ -1,4 +1,4 @@
-"""All that the interface knows about runs: ours and those of other programs, by their ids."""
+"""The interface's knowledge of runs: ours and those of other programs, by their ids."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class RowPage:
-    """Some current rows of a run.
+    """A page of a run's current rows.
 
     Attributes:
         generation: of the rows; see `RunColumns.generation`.
@@ -68,7 +68,7 @@ class RunLibrary:
     # --- runs --------------------------------------------------------------------------------
 
     def run(self, id: str) -> Run:
-        """One of our own runs.
+        """Return one of our own runs.
 
         Raises:
             NotFound: there is none with this id.
@@ -79,7 +79,7 @@ class RunLibrary:
             raise NotFound(error.message) from None
 
     def imported(self, id: str) -> ImportedEntry:
-        """One run of another program.
+        """Return one run of another program.
 
         Raises:
             NotFound: there is none with this id.
@@ -90,20 +90,20 @@ class RunLibrary:
             raise NotFound(error.message) from None
 
     def all(self) -> Runs:
-        """All runs; what is remembered of those that are gone is cleared."""
+        """Return all runs; what is remembered of those that are gone is cleared."""
         runs = self.manager.runs()
         if "series" in self.__dict__:
             self.series.forget_all_but(run.id for run in runs)
         return self.summaries.all(runs, self.manager.external.imported())
 
     def summary(self, id: str) -> RunSummary:
-        """The line of one run, whoever's it is."""
+        """Return the line of one run, whoever's it is."""
         if id.startswith(ID_PREFIX):
             return imported_summary(self.imported(id))
         return self.summaries.one(self.run(id))
 
     def detail(self, id: str) -> RunDetail:
-        """All of one run, whoever's it is."""
+        """Return all of one run, whoever's it is."""
         if id.startswith(ID_PREFIX):
             return run_details.imported_detail(self.imported(id))
         run = self.run(id)
@@ -137,7 +137,7 @@ class RunLibrary:
     # --- rows --------------------------------------------------------------------------------
 
     def curves(self, id: str, wish: SeriesQuery) -> dict[str, Any]:
-        """What a chart of the run is sent."""
+        """Return the data of a chart of the run."""
         from cptstudio.web.series.answers import answer
 
         if id.startswith(ID_PREFIX):
@@ -158,7 +158,7 @@ class RunLibrary:
             return RowPage(read.generation, found[:limit], read.last_seq, len(found) > limit)
 
     def lines(self, id: str) -> Iterator[str]:
-        """All current rows, each as a line of JSON, read as they are asked for."""
+        """Return all current rows, each as a line of JSON, read as they are asked for."""
         from cptstudio.web.series import reading
 
         columns = self.columns(id)
@@ -167,7 +167,7 @@ class RunLibrary:
         return (line.decode("utf-8-sig").strip() for line in reading.current_lines(columns))
 
     def columns(self, id: str) -> RunColumns:
-        """A run's columns, read to the end, however long it takes."""
+        """Return a run's columns, read to the end, however long it takes."""
         if id.startswith(ID_PREFIX):
             return self._foreign(id)
         columns = self.series.columns(id, self.directory(id))
@@ -175,13 +175,13 @@ class RunLibrary:
         return columns
 
     def events(self, id: str) -> list[dict[str, Any]]:
-        """The run's events."""
+        """Return the run's events."""
         if id.startswith(ID_PREFIX):
             return list(self.imported(id).history().events)
         return read_json_lines(self.directory(id) / run_files.EVENTS).records
 
     def directory(self, id: str) -> Path:
-        """The directory of a run of ours.
+        """Return the directory of a run of ours.
 
         Raises:
             NotFound: there is none.

@@ -49,7 +49,7 @@ class ParentName(LateModel):
 
 
 class PhaseView(LateModel):
-    """What a living run's trainer does now, and how far it is with it."""
+    """A running trainer's current phase and its progress."""
 
     name: PhaseName
     title: str
@@ -68,7 +68,7 @@ class PhaseView(LateModel):
 
 
 def phase_view(phase: Phase | None) -> PhaseView | None:
-    """A phase as the pages get it."""
+    """Return a phase as the pages get it."""
     if phase is None:
         return None
     told = phase.model_dump(include=set(PhaseView.model_fields))
@@ -108,7 +108,7 @@ class RunSummary(RunFacts):
 
 
 class Runs(LateModel):
-    """All runs of the workspace."""
+    """The workspace's runs."""
 
     runs: list[RunSummary]
     imported: list[RunSummary]
@@ -131,7 +131,7 @@ class Summaries:
         self._memory = psutil.virtual_memory().total
 
     def all(self, runs: Iterable[Run], imported: Iterable[ImportedEntry]) -> Runs:
-        """All runs; what is remembered of others is dropped."""
+        """Return all runs; what is remembered of others is dropped."""
         runs = list(runs)
         with self._lock:
             there = {run.id for run in runs}
@@ -150,7 +150,7 @@ class Summaries:
         )
 
     def one(self, run: Run) -> RunSummary:
-        """One run."""
+        """Return one run."""
         labels, pinned = self._labels.all()
         return self._summary(run, labels.get(run.id), pinned)
 
@@ -222,7 +222,7 @@ class Summaries:
 
 
 def imported_summary(entry: ImportedEntry) -> RunSummary:
-    """The line of a run of another program."""
+    """Return the line of a run of another program."""
     history = entry.history()
     train = [row for row in history.rows if row["kind"] == "train"]
     newest = train[-1] if train else {}

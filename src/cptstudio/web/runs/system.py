@@ -1,4 +1,4 @@
-"""What the machine did while a run was trained, as the charts of its page get it."""
+"""The machine's load while a run was trained, for the charts of its page."""
 
 from __future__ import annotations
 

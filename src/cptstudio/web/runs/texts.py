@@ -1,4 +1,4 @@
-"""What a run wrote besides numbers: completions, and its settings. Its log is in `logs`."""
+"""A run's texts: completions and settings. Its log is in `logs`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def current_samples(library: RunLibrary, run: str) -> list[dict[str, Any]]:
 
 
 def settings_yaml(settings: TrainingSettings) -> str:
-    """The whole tree, which `--config` reads."""
+    """Return the whole tree, which `--config` reads."""
     import yaml
 
     tree = settings.model_dump(mode="json")

@@ -1,1 +1,1 @@
-"""Who may come in: the outermost layer, in front of Flask and Socket.IO alike."""
+"""Access control: the outermost layer, in front of Flask and Socket.IO alike."""

@@ -36,13 +36,13 @@ class Address:
 
     @property
     def is_secure(self) -> bool:
-        """Whether browsers come over TLS."""
+        """Return whether browsers come over TLS."""
         return self.origin.startswith("https:")
 
 
 @dataclass(frozen=True)
 class Access:
-    """What the gate compares a request with.
+    """The facts that the gate compares a request with.
 
     Attributes:
         port: the server listens on.
@@ -79,11 +79,11 @@ class Access:
         return f"cpt-studio-{self.port}"
 
     def address_of(self, host: str) -> Address | None:
-        """The address that a Host header names."""
+        """Return the address that a Host header names."""
         return next((one for one in self.addresses if one.authority == host.lower()), None)
 
     def sessions_of(self, cookies: list[str]) -> list[Session]:
-        """The sessions that cookies of our name prove.
+        """Return the sessions that cookies of our name prove.
 
         A page on another port can set a cookie of our name, too. So there may be several, and
         each is tried.
@@ -95,7 +95,7 @@ class Access:
 def make_access(
     options: ServerOptions, private: Path, port: int, token: str, boot: Boot | None = None
 ) -> Access:
-    """The access to a server with these options on this port."""
+    """Return the access to a server with these options on this port."""
     boot = boot or Boot()
     addresses = _addresses(options, port)
     suffix = _suffix(options.scheme, port)
@@ -113,7 +113,7 @@ def make_access(
 
 
 def origin_of(options: ServerOptions, port: int) -> str:
-    """The address that is shown to the user.
+    """Return the address that is shown to the user.
 
     With TLS the certificate is for the allowed name, not for the loopback address.
     """

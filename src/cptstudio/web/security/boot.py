@@ -1,4 +1,4 @@
-"""What begins and ends with a server's boot."""
+"""State that begins and ends with a server's boot."""
 
 from __future__ import annotations
 

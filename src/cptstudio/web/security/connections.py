@@ -41,11 +41,11 @@ class Body:
         return self._do("read", *size)
 
     def readline(self, *size: int) -> bytes:
-        """One line, or so many bytes of it."""
+        """Return one line, or so many bytes of it."""
         return self._do("readline", *size)
 
     def readlines(self, *hint: int) -> list[bytes]:
-        """The lines that are left."""
+        """Return the lines that are left."""
         return list(self)
 
     def __iter__(self) -> Iterator[bytes]:

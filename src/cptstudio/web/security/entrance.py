@@ -58,7 +58,7 @@ class Entrance:
         self._script = f"{ENTER_PATH}/{access.boot.id}.js"
 
     def answers(self, path: str) -> bool:
-        """Whether a path is the entrance's."""
+        """Return whether a path is the entrance's."""
         return path in (ENTER_PATH, pages.STYLE_PATH) or path.startswith(f"{ENTER_PATH}/")
 
     def __call__(self, environ: WSGIEnvironment, start: Start) -> Iterable[bytes]:

@@ -83,12 +83,12 @@ class EntryCode:
                 self.remove()
 
     def clears(self, path: str) -> bool:
-        """Whether this is the path of the file's picture."""
+        """Return whether this is the path of the file's picture."""
         right = (CLEAR_PREFIX + self._clear).encode()
         return hmac.compare_digest(path.encode("utf-8", "replace"), right)
 
     def use(self, candidate: str) -> bool:
-        """Whether this is the code. If it is, it has been used up, and a new one is made."""
+        """Return whether this is the code. If it is, it has been used up, and a new one is made."""
         with self._lock:
             if not self._code or not hmac.compare_digest(
                 candidate.encode("utf-8", "replace"), self._code.encode()

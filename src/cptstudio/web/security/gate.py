@@ -189,7 +189,7 @@ class Gate:
                 return _refuse(_FAULT, environ, start)
 
     def telling(self, tell: Callable[[], None]) -> WSGIApplication:
-        """The same application, which calls `tell` when it has answered a request."""
+        """Return the same application, which calls `tell` when it has answered a request."""
 
         def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             try:

@@ -19,7 +19,7 @@ _OURS = {name.lower() for name, _ in SECURITY_HEADERS}
 
 
 def with_security_headers(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """An answer's headers, completed.
+    """Return an answer's headers, completed.
 
     No layer below can loosen them, nor open the answer to other origins: Socket.IO would add
     CORS headers for the origins it knows. Only what clears the browser's storage may be loaded by

@@ -18,7 +18,7 @@ _TARGET = re.compile(r"(/api/[A-Za-z0-9._/-]{1,500})(?:\?([A-Za-z0-9._=&%-]{0,50
 
 
 class Target(NamedTuple):
-    """What a link leads to: a path and a query."""
+    """A link's target: a path and a query."""
 
     path: str
     query: str
@@ -32,7 +32,7 @@ class Links:
         self._lock = threading.Lock()
 
     def make(self, session: Session, address: str) -> str | None:
-        """A link to an address of the API; None when it is none.
+        """Return a link to an address of the API; None when it is none.
 
         It is good once, for a minute, and for this session alone.
         """
@@ -47,7 +47,7 @@ class Links:
         return LINK_PREFIX + key
 
     def use(self, path: str, sessions: list[Session]) -> tuple[Session, Target] | None:
-        """Where a link leads to one of these sessions. It leads there no more afterwards."""
+        """Return where a link leads to one of these sessions. It leads there no more afterwards."""
         with self._lock:
             found = self._open.get(path.removeprefix(LINK_PREFIX))
             if found is None or found[0] not in sessions:

@@ -49,7 +49,7 @@ class Proofs:
         self._lock = threading.Lock()
 
     def challenge(self, session: Session | None, nonce: str, origin: str) -> dict[str, str]:
-        """The server's words to a client that sent this nonce to this origin."""
+        """Return the server's words to a client that sent this nonce to this origin."""
         begun = f"{int(time.time())}.{secrets.token_hex(16)}"
         challenge = f"{begun}.{self._seal(begun, session, nonce)}"
         # Anyone could say that a session has ended; only we can prove it.

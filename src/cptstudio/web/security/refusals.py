@@ -1,4 +1,4 @@
-"""What a request has to look like before anything of ours sees it: pure functions.
+"""Requirements for a request before anything of ours sees it: pure functions.
 
 Most return a `Refusal`, or None when nothing speaks against the request.
 """
@@ -28,7 +28,7 @@ _PROXY_HEADERS = ("HTTP_X_FORWARDED", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is refused.
+    """A reason to refuse a request.
 
     Attributes:
         status: of the answer.
@@ -40,12 +40,12 @@ class Refusal:
 
 
 def is_safe(environ: WSGIEnvironment) -> bool:
-    """Whether the method is one that changes nothing."""
+    """Return whether the method is one that changes nothing."""
     return environ["REQUEST_METHOD"] in _SAFE
 
 
 def cookies_of(environ: WSGIEnvironment, name: str) -> list[str]:
-    """All values of a cookie: a page on another port can have set one of the same name."""
+    """Return all values of a cookie: a page on another port can have set one of the same name."""
     found = []
     for part in environ.get("HTTP_COOKIE", "").split(";"):
         key, _, value = part.strip().partition("=")
@@ -57,7 +57,7 @@ def cookies_of(environ: WSGIEnvironment, name: str) -> list[str]:
 def address_refusal(
     environ: WSGIEnvironment, authorities: Set[str], proxied: Set[str] = frozenset()
 ) -> Refusal | None:
-    """Whether the request came to a name that is ours, and directly where it should.
+    """Return whether the request came to a name that is ours, and directly where it should.
 
     A page of another name that resolves to this machine (DNS rebinding) counts as same-origin
     for the browser; only the Host header tells. What a proxy claims is never believed: it has to
@@ -92,7 +92,7 @@ def address_refusal(
 
 
 def upgrade_refusal(environ: WSGIEnvironment, origins: Set[str]) -> Refusal | None:
-    """Whether a request to change the protocol is the one that is meant: Socket.IO's."""
+    """Return whether a request to change the protocol is the one that is meant: Socket.IO's."""
     asked = environ.get("HTTP_UPGRADE")
     if asked is None:
         return None
@@ -109,7 +109,7 @@ def upgrade_refusal(environ: WSGIEnvironment, origins: Set[str]) -> Refusal | No
 
 
 def origin_refusal(environ: WSGIEnvironment, origins: Set[str]) -> Refusal | None:
-    """Whether the request comes from a page of ours, as far as the browser tells.
+    """Return whether the request comes from a page of ours, as far as the browser tells.
 
     `Sec-Fetch-Site` cannot be set by a page's script (W3C Fetch Metadata). A browser that
     sends none, because it is old or the address is not HTTPS, sends Origin with every request
@@ -132,7 +132,7 @@ def origin_refusal(environ: WSGIEnvironment, origins: Set[str]) -> Refusal | Non
 
 
 def content_refusal(environ: WSGIEnvironment) -> Refusal | None:
-    """Whether a body is of a type and size that are taken.
+    """Return whether a body is of a type and size that are taken.
 
     A form can send none of the types but text/plain, and that is taken by Socket.IO alone.
     """
@@ -150,7 +150,7 @@ def content_refusal(environ: WSGIEnvironment) -> Refusal | None:
 
 
 def length_refusal(environ: WSGIEnvironment, limit: int) -> Refusal | None:
-    """Whether the body says that it is at most `limit` bytes long."""
+    """Return whether the body says that it is at most `limit` bytes long."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if not length.isascii() or not length.isdigit():
         return Refusal(HTTPStatus.BAD_REQUEST, "The Content-Length is not a number.")

@@ -79,16 +79,16 @@ class Sessions:
         self.on_end: Callable[[Session | None], None] = lambda session: None
 
     def begin(self) -> Session:
-        """A new session."""
+        """Return a new session."""
         now = max(time.time_ns() // 1_000_000, self._all_before)
         return Session(f"{now}.{secrets.token_hex(16)}")
 
     def cookie_of(self, session: Session) -> str:
-        """What its cookie says."""
+        """Return the value of its cookie."""
         return f"{session.id}.{_hash(self._token, 'session', session)}"
 
     def identify(self, cookie: str) -> Session | None:
-        """The session that a cookie proves, or None when it proves none that goes on."""
+        """Return the session that a cookie proves, or None when it proves none that goes on."""
         found = _COOKIE.fullmatch(cookie)
         if found is None:
             return None
@@ -97,20 +97,20 @@ class Sessions:
         return session if right and self.holds(session) else None
 
     def secret_of(self, session: Session) -> str:
-        """What opens the session as long as this boot lasts."""
+        """Return the secret that opens the session as long as this boot lasts."""
         return _hash(self._boot.key, "secret", session)
 
     def opens(self, session: Session, secret: str) -> bool:
-        """Whether this is the session's secret, compared in constant time."""
+        """Return whether this is the session's secret, compared in constant time."""
         right = self.secret_of(session).encode()
         return hmac.compare_digest(secret.encode("utf-8", "replace"), right)
 
     def proof_key_of(self, session: Session) -> bytes:
-        """What its page and a server of this workspace recognise each other by."""
+        """Return the secret by which its page and this workspace's server know each other."""
         return bytes.fromhex(_hash(self._token, "proof key", session))
 
     def holds(self, session: Session) -> bool:
-        """Whether a session goes on: it was not ended, and is not too old."""
+        """Return whether a session goes on: it was not ended, and is not too old."""
         age = time.time() - session.begun / 1000 + 60
         ended = session.part in self._ended or session.begun < self._all_before
         return not ended and 0 <= age <= SESSION_SECONDS
@@ -138,7 +138,7 @@ class Sessions:
             self.on_end(session)
 
     def is_token(self, candidate: str) -> bool:
-        """Whether this is the token, compared in constant time."""
+        """Return whether this is the token, compared in constant time."""
         return hmac.compare_digest(candidate.encode("utf-8", "replace"), self._token)
 
     def _write(self, ended: dict[str, float], all_before: int) -> None:
@@ -168,5 +168,5 @@ def _hash(key: bytes, purpose: str, session: Session) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether this could be the id of a session."""
+    """Return whether this could be the id of a session."""
     return re.fullmatch(ID_PATTERN, text) is not None

@@ -43,7 +43,7 @@ def prepare_private_folder(private: Path) -> None:
 
 
 def read_or_make_token(private: Path, renew: bool = False) -> str:
-    """The workspace's token; a new one where there is none that nobody else could have read.
+    """Return the workspace's token; a new one where there is none that nobody else could have read.
 
     Args:
         private: the workspace's private folder, which is there.

@@ -1,4 +1,4 @@
-"""What is being answered right now, so that it can be cut off when its session ends."""
+"""Requests in progress, so that they can be cut off when their session ends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class UnderWay:
         inner: WSGIApplication,
         start: StartResponse,
     ) -> Iterable[bytes]:
-        """The answer of the application inside, which breaks off when the session ends."""
+        """Return the answer of the application inside, which breaks off when the session ends."""
         connection = environ.get(_CONNECTION)
         if session is None or connection is None:
             return inner(environ, start)

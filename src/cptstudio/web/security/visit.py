@@ -1,4 +1,4 @@
-"""What a request that was let in may do with its own session."""
+"""The permissions of a request that was let in, for its own session."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Visit:
 
     @property
     def still_holds(self) -> bool:
-        """Whether the session was not ended."""
+        """Return whether the session was not ended."""
         return self._access.sessions.holds(self.session)
 
     @property
@@ -56,5 +56,5 @@ class Visit:
         self._access.sessions.end_all()
 
     def link(self, address: str) -> str | None:
-        """A link for one time to an address of the API; None when it is none."""
+        """Return a link for one time to an address of the API; None when it is none."""
         return self._access.links.make(self.session, address)

@@ -1,4 +1,4 @@
-"""What a chart is sent: curves, evaluations, and what was not finite."""
+"""A chart's data: curves, evaluations, and values that were not finite."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHARTED: Final = tuple(metric for metric in EVALUATION if metric.chart)
 
 @dataclass(frozen=True)
 class SeriesQuery:
-    """What a chart asks for.
+    """A chart's query.
 
     Attributes:
         x: "step", "tokens" (seen) or "time" (seconds of training).
@@ -43,7 +43,7 @@ class SeriesQuery:
 
 
 def answer(columns: RunColumns, query: SeriesQuery) -> dict[str, Any]:
-    """The curves of a run as plain values; the caller holds the columns' lock."""
+    """Return the curves of a run as plain values; the caller holds the columns' lock."""
     x, order = _positions(columns.column(AXES[query.x]))
     evaluations = [evaluation_point(row) for row in columns.evaluations()]
     places = [_place(point, query.x) for point in evaluations]
@@ -85,7 +85,7 @@ def answer(columns: RunColumns, query: SeriesQuery) -> dict[str, Any]:
 
 
 def evaluation_point(row: dict[str, Any]) -> dict[str, Any]:
-    """An evaluation row as a point of the charts; a value that is no number is None."""
+    """Return an evaluation row as a point of the charts; a value that is no number is None."""
     corpora = row.get("corpora")
     return {
         "seq": row[parsing.SEQ],

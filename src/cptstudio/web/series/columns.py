@@ -55,7 +55,7 @@ class Column:
             self._blocks[-2:] = [np.concatenate(self._blocks[-2:])]
 
     def values(self) -> npt.NDArray[Any]:
-        """All values."""
+        """Return all values."""
         if len(self._blocks) != 1:
             empty = np.empty(0, self._dtype)
             self._blocks = [np.concatenate(self._blocks) if self._blocks else empty]
@@ -118,7 +118,7 @@ class RunColumns:
         return self.count * 8 * (len(metrics.NUMBERS) + 2)
 
     def column(self, name: str) -> Floats:
-        """A number of the current training rows, in file order; see `parsing.ABSENT`."""
+        """Return a number of the current training rows, in file order; see `parsing.ABSENT`."""
         values: Floats = self._columns[name].values()
         kept = self._kept_train_rows()
         return values if len(kept) == len(values) else values[kept]
@@ -134,17 +134,17 @@ class RunColumns:
         return seqs
 
     def all_train(self) -> npt.NDArray[np.bool_]:
-        """Which of all valid rows are training rows."""
+        """Return which of all valid rows are training rows."""
         train: npt.NDArray[np.bool_] = self._train.values()
         return train
 
     def all_values(self, name: str) -> Floats:
-        """A number of all valid rows."""
+        """Return a number of all valid rows."""
         values: Floats = self._columns[name].values()
         return values
 
     def others(self) -> list[tuple[int, dict[str, Any]]]:
-        """Number and content of all rows that are no training rows."""
+        """Return the number and content of all rows that are no training rows."""
         resumes = [
             (at, {parsing.SEQ: own, "kind": RESUME, "after_seq": after})
             for at, own, after in self._resumes
@@ -159,7 +159,7 @@ class RunColumns:
         self.forget_recent()
 
     def evaluations(self) -> list[dict[str, Any]]:
-        """The current evaluation rows, as they are in the file."""
+        """Return the current evaluation rows, as they are in the file."""
         held = self._held(np.array([row[parsing.SEQ] for _, row in self._evaluations], np.int64))
         return [row for at, (_, row) in enumerate(self._evaluations) if held is None or held[at]]
 
@@ -173,7 +173,7 @@ class RunColumns:
     # --- what it is given ----------------------------------------------------------------------
 
     def waiting(self) -> int:
-        """Bytes of the file that were not read yet; 0 when nothing changed.
+        """Return the bytes of the file that were not read yet; 0 when nothing changed.
 
         A file that was exchanged or cut off since is taken for a new one.
         """
@@ -231,7 +231,7 @@ class RunColumns:
         self.recent_after = self.last_seq
 
     def places(self, after_seq: int) -> list[Place]:
-        """Where the rows with a greater `seq` may lie, in file order."""
+        """Return where the rows with a greater `seq` may lie, in file order."""
         seqs = self._seq.values()
         # Blocks at the end that hold nothing but damaged lines have no rows.
         filled = [place for place in self._places if place.first_row < len(seqs)]
@@ -243,7 +243,7 @@ class RunColumns:
         ]
 
     def held(self) -> npt.NDArray[np.bool_] | None:
-        """Which of all rows are not superseded; None when all of them hold."""
+        """Return which of all rows are not superseded; None when all of them hold."""
         return self._held(self._seq.values())
 
     def _held(self, seq: Integers) -> npt.NDArray[np.bool_] | None:

@@ -34,7 +34,7 @@ _ALIGNED: Final = 64
 
 
 def path_of(folder: Path, run: str) -> Path:
-    """The file of a run."""
+    """Return the file of a run."""
     return folder / f"{run}{_SUFFIX}"
 
 

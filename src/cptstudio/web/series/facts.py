@@ -1,4 +1,4 @@
-"""What a run's files tell for its line in a list, without reading whole files.
+"""A run's facts for its line in a list, found without reading whole files.
 
 The end of metrics.jsonl gives where the run stands, places all over it a small curve. Only
 evaluations are looked for in all of it, each byte once and by a plain search, so that a list of
@@ -107,7 +107,7 @@ class FactsReader:
         self._curve: tuple[int, _Spans, tuple[float, ...]] = (-1, [], ())
 
     def facts(self, thorough: bool = False) -> RunFacts:
-        """Where the run stands now.
+        """Return where the run stands now.
 
         Args:
             thorough: search all of a long file for evaluations, however long it takes.
@@ -199,11 +199,11 @@ class _Search:
         self._found: list[Row] = []
 
     def evaluations(self) -> list[Row]:
-        """Those that no resume superseded."""
+        """Return those that no resume superseded."""
         return current_rows(self._found)
 
     def spans(self) -> _Spans:
-        """What holds, as far as the file was searched; see `held_spans`."""
+        """Return the current values, as far as the file was searched; see `held_spans`."""
         after = ((row["seq"], resumed_after(row)) for row in self._found)
         return held_spans((own, back) for own, back in after if back is not None)
 

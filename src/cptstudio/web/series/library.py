@@ -44,7 +44,7 @@ class SeriesLibrary:
     def columns(
         self, run: str, directory: Path, patience: float | None = None
     ) -> RunColumns | None:
-        """The run's columns, read up to the end of the file as it is now.
+        """Return the run's columns, read up to the end of the file as it is now.
 
         Args:
             patience: seconds after which None is returned while a long file is still being
@@ -57,13 +57,13 @@ class SeriesLibrary:
         return shelf.columns if shelf.bring_up_to_date(patience) else None
 
     def takes_long(self, run: str, directory: Path) -> bool:
-        """Whether its metrics are a long file that nobody began to read."""
+        """Return whether its metrics are a long file that nobody began to read."""
         return self._cached(run, directory).takes_long()
 
     def answer(
         self, run: str, directory: Path, query: SeriesQuery, patience: float | None = None
     ) -> dict[str, Any]:
-        """A chart's curves; not `complete` while a long file is still being read.
+        """Return a chart's curves; not `complete` while a long file is still being read.
 
         Raises:
             UnusableFileError: its metrics cannot be read.
@@ -187,7 +187,7 @@ class CachedSeries:
         return True
 
     def takes_long(self) -> bool:
-        """Whether nobody reads a file yet that takes a second or more."""
+        """Return whether nobody reads a file yet that takes a second or more."""
         with self._reading:
             if self._reader is not None and self._reader.is_alive():
                 return False

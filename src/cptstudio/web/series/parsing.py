@@ -63,12 +63,12 @@ def absent(count: int) -> Floats:
 
 
 def is_absent(values: Floats) -> npt.NDArray[np.bool_]:
-    """Which values were not measured."""
+    """Return which values were not measured."""
     return np.equal(np.ascontiguousarray(values).view(np.uint64), _ABSENT_BITS)
 
 
 def number(value: Any) -> float:
-    """A measured value as a float, or ABSENT where it is none."""
+    """Return a measured value as a float, or ABSENT where it is none."""
     if isinstance(value, float):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -79,7 +79,7 @@ def number(value: Any) -> float:
 
 
 def parse_block(data: bytes) -> Rows:
-    """Rows of a block of whole lines."""
+    """Return the rows of a block of whole lines."""
     if len(data) >= _ARROW_WORTH:
         rows = _with_arrow(data)
         if rows is not None:
@@ -90,7 +90,7 @@ def parse_block(data: bytes) -> Rows:
 
 
 def line_by_line(data: bytes) -> Rows:
-    """Rows of a block of whole lines, by the strict parser."""
+    """Return the rows of a block of whole lines, by the strict parser."""
     found: list[dict[str, Any]] = []
     damaged = 0
     for line in data.split(b"\n")[:-1]:
@@ -103,7 +103,7 @@ def line_by_line(data: bytes) -> Rows:
 
 
 def from_records(found: Sequence[dict[str, Any]], damaged: int = 0) -> Rows:
-    """Columns of rows that are objects already."""
+    """Return the columns of rows that are objects already."""
     train = [row["kind"] == "train" for row in found]
     return Rows(
         seq=np.array([row[SEQ] for row in found], dtype=np.int64),
@@ -115,7 +115,7 @@ def from_records(found: Sequence[dict[str, Any]], damaged: int = 0) -> Rows:
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """Rows of consecutive blocks as one."""
+    """Return the rows of consecutive blocks as one."""
     others = []
     start = 0
     for part in parts:

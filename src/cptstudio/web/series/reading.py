@@ -58,13 +58,13 @@ def read_on(columns: RunColumns) -> None:
 
 
 def continues(descriptor: int, columns: RunColumns) -> bool:
-    """Whether what was read last still stands where it was read."""
+    """Return whether what was read last still stands where it was read."""
     start = columns.offset - len(columns.before)
     return os.pread(descriptor, len(columns.before), start) == columns.before
 
 
 def rows_after(columns: RunColumns, after_seq: int, limit: int) -> list[dict[str, Any]]:
-    """The first current rows with a greater `seq`, as they are in the file."""
+    """Return the first current rows with a greater `seq`, as they are in the file."""
     if after_seq >= columns.recent_after:
         found = [row for row in columns.recent if row[parsing.SEQ] > after_seq]
         return found[:limit]

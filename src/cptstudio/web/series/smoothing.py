@@ -37,7 +37,7 @@ class Smoothed:
 
 
 def smoothed(x: Floats, y: Floats, smoothing: float) -> Smoothed:
-    """The moving average of finite points in order of x.
+    """Return the moving average of finite points in order of x.
 
     Args:
         x: positions, not falling.

@@ -163,7 +163,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> WSGIApplication:
-        """The application, made in the worker."""
+        """Return the application, made in the worker."""
         return self._load()
 
     def run(self) -> None:

@@ -16,7 +16,7 @@ _PAUSE_SECONDS = 0.05
 
 
 def open_listener(options: ServerOptions) -> socket.socket:
-    """A listening socket.
+    """Return a listening socket.
 
     The port that was asked for is the one that is taken, after waiting a little for a server
     that is just ending. Where none was asked for, it is the default or the next one free.

@@ -42,7 +42,7 @@ class _Lines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as text; a trace keeps its lines."""
+        """Return the record as text; a trace keeps its lines."""
         record.name = record.name.removeprefix("cptstudio.")
         text = super().format(record)
         if not record.exc_info and not record.stack_info:

@@ -71,7 +71,7 @@ class _Arrival:
     size: int | None = None
 
     def is_whole(self) -> bool:
-        """Whether a thread that reads the request will not have to wait for it."""
+        """Return whether a thread that reads the request will not have to wait for it."""
         if self.size is None:
             end = self.data.find(b"\r\n\r\n", max(0, self.looked_at - 3))
             self.looked_at = len(self.data)

@@ -103,7 +103,7 @@ def _check_workspace(workspace: Workspace) -> None:
 
 
 class _Worker:
-    """What happens in the worker process."""
+    """The worker process's part."""
 
     def __init__(self, options: ServerOptions, workspace: Workspace, lock: Lock, port: int) -> None:
         self._options = options
@@ -139,7 +139,7 @@ class _Worker:
             _logger.warning("the worker process was gone and has been started again")
 
     def is_busy(self) -> bool:
-        """Whether requests are under way."""
+        """Return whether requests are under way."""
         return self._gate is not None and self._gate.under_way.number > 0
 
     def ended(self) -> None:

@@ -21,7 +21,7 @@ class CalibrateBody(LateModel, extra="forbid"):
 
 
 def calibrate(studio: Studio, body: CalibrateBody) -> Job:
-    """A job; nothing of the steps is kept.
+    """Return a job; nothing of the steps is kept.
 
     Raises:
         UserError: the settings cannot be planned, or a run trains now.

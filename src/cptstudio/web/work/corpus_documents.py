@@ -18,7 +18,7 @@ MOST_TEXT = 200_000
 
 
 class DocumentPage(LateModel):
-    """Some of a side's documents."""
+    """A page of a split's documents."""
 
     documents: list[ListedDocument]
     total: int
@@ -26,7 +26,7 @@ class DocumentPage(LateModel):
 
 
 def page(studio: Studio, name: str, side: Side, offset: int, limit: int) -> DocumentPage:
-    """A page of one side's documents, in the order they were read.
+    """Return a page of one side's documents, in the order they were read.
 
     Raises:
         NotFound: there is no such corpus.
@@ -38,7 +38,7 @@ def page(studio: Studio, name: str, side: Side, offset: int, limit: int) -> Docu
 
 
 def one(studio: Studio, name: str, which: str) -> WholeDocument:
-    """A document by its number or by the hash of its text, hexadecimal.
+    """Return a document by its number or by the hash of its text, hexadecimal.
 
     Raises:
         NotFound: there is no such corpus or document.
@@ -52,7 +52,7 @@ def one(studio: Studio, name: str, which: str) -> WholeDocument:
 
 
 def opened(studio: Studio, name: str) -> Corpus:
-    """A corpus of the workspace.
+    """Return a corpus of the workspace.
 
     Raises:
         NotFound: there is none of this name.

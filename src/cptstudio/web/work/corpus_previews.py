@@ -31,7 +31,7 @@ class PreviewBody(ReadsNumbers, BuildSettings):
 
 
 def of_source(studio: Studio, body: PreviewBody) -> Preview:
-    """A document as a build with these settings would read it.
+    """Return a document as a build with these settings would read it.
 
     Raises:
         Problem: the source is not there, or cannot be read.

@@ -44,7 +44,7 @@ class SourceChoice(ReadsNumbers, extra="forbid"):
 
 
 class BuildBody(ReadsNumbers, BuildChoices, extra="forbid"):
-    """What a corpus is built from, and how."""
+    """A corpus's sources and build settings."""
 
     name: str = Field(min_length=1, max_length=64)
     sources: list[SourceChoice] = Field([], max_length=SOURCES_LIMIT)
@@ -93,7 +93,7 @@ class GivenDataset(LateModel):
 
 
 class GivenSources(LateModel):
-    """What a corpus was built from; `known` is false where that was not recorded.
+    """A corpus's sources; `known` is false where they were not recorded.
 
     `model`: the folder of the model whose tokenizer made its first tokens; `notes`: license or
     source by the name of a file or folder.
@@ -221,7 +221,7 @@ def source(studio: Studio, one: SourceChoice) -> dict[str, Any]:
 
 
 def given_sources(studio: Studio, corpus: Corpus) -> GivenSources:
-    """What a corpus was built from, as the page shows it."""
+    """Return a corpus's sources, as the page shows them."""
     given = corpus.manifest.sources
     folders = [
         GivenFolder(
@@ -256,7 +256,7 @@ def _given_datasets(files: Sequence[HubSource]) -> list[GivenDataset]:
 
 
 def is_allowed(studio: Studio, path: Path) -> bool:
-    """Whether the page may read what lies at a path, which is reached through no link."""
+    """Return whether the page may read what lies at a path, which is reached through no link."""
     for root in studio.allowed_folders.roots():
         if path.is_relative_to(root.path):
             inside = path.relative_to(root.path).as_posix()

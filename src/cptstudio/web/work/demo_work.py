@@ -13,7 +13,7 @@ class DemoBody(LateModel, extra="forbid"):
 
 
 def create(studio: Studio, body: DemoBody) -> Job:
-    """A job; a small base model and two corpora come into this workspace.
+    """Return a job; a small base model and two corpora come into this workspace.
 
     What is there already stays as it is. The result names what a first run needs.
     """

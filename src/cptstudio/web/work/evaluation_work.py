@@ -31,7 +31,7 @@ _Share = Annotated[float, Field(ge=-10, le=10)]
 
 
 class EvaluationBody(ReadsNumbers, Measured, extra="forbid", allow_inf_nan=False):
-    """What is measured on what; the others are compared with the first model."""
+    """An evaluation to run; the first model is the baseline."""
 
     models: list[Reference] = _Models
     corpora: list[Name] = Field(default_factory=list, max_length=32)
@@ -68,7 +68,7 @@ class SuiteModels(ReadsNumbers, extra="forbid", allow_inf_nan=False):
 
 
 def evaluate(studio: Studio, body: EvaluationBody) -> Job:
-    """A job; its result names the report. What was measured before is not measured again.
+    """Return a job; its result names the report. What was measured before is not measured again.
 
     Raises:
         UserError: a model, corpus or text is not there.
@@ -88,7 +88,7 @@ def evaluate(studio: Studio, body: EvaluationBody) -> Job:
 
 
 def merge(studio: Studio, body: MergeBody) -> Job:
-    """A job; its result names the report.
+    """Return a job; its result names the report.
 
     Raises:
         UserError: the run has no such checkpoint, or the points cannot be made.
@@ -117,7 +117,7 @@ def merge(studio: Studio, body: MergeBody) -> Job:
 
 
 def run_suite(studio: Studio, name: str, body: SuiteModels) -> Job:
-    """A job; its result names the report with the matrix of prompts and models.
+    """Return a job; its result names the report with the matrix of prompts and models.
 
     Raises:
         NotFound: there is no such suite.
@@ -132,7 +132,7 @@ def run_suite(studio: Studio, name: str, body: SuiteModels) -> Job:
 
 
 def ask_questions(studio: Studio, body: QuestionsBody) -> Job:
-    """A job; its result names the report. The file holds multiple-choice and cloze lines.
+    """Return a job; its result names the report. The file holds multiple-choice and cloze lines.
 
     Raises:
         UserError: the file or a model is not there.

@@ -1,4 +1,4 @@
-"""What pages ask of the inference worker: a task each, which can be followed and cancelled.
+"""Pages' requests to the inference worker: one task each, which can be followed and canceled.
 
 A task goes on when the page that asked for it is gone, and is remembered for a while after its
 end, so that a page that is loaded again finds it. The inference worker is started by loading
@@ -97,7 +97,7 @@ class _Entry:
         self.cancelled = False
 
     def seen(self, after: int) -> Task:
-        """The task as it is now, with the pieces from `after` on."""
+        """Return the task as it is now, with the pieces from `after` on."""
         pieces = self.pieces[after:]
         return self.task.model_copy(update={"pieces": pieces, "next": len(self.pieces)})
 
@@ -154,7 +154,7 @@ class InferenceTasks:
         return entry.seen(0)
 
     def follow(self, task_id: str, after: int, version: int | None, wait: float) -> Task:
-        """A task, as soon as it has something new, or when the time is up.
+        """Return a task, as soon as it has something new, or when the time is up.
 
         Args:
             after: pieces that are known already.
@@ -191,7 +191,7 @@ class InferenceTasks:
             return entry.seen(0)
 
     def running(self) -> list[Task]:
-        """The tasks that have not ended, without their pieces."""
+        """Return the tasks that have not ended, without their pieces."""
         with self._lock:
             entries = list(self._entries.values())
         return [entry.seen(len(entry.pieces)) for entry in entries if entry.task.state == "running"]

@@ -196,19 +196,19 @@ class JobRunner:
         return answer
 
     def jobs(self) -> list[Job]:
-        """All jobs that are remembered, the newest first."""
+        """Return all jobs that are remembered, the newest first."""
         with self._lock:
             found = [entry.job.model_copy(deep=True) for entry in self._entries.values()]
         return found[::-1]
 
     def job(self, job_id: str) -> Job | None:
-        """One job, or None when it is not known (any more)."""
+        """Return one job, or None when it is not known (any more)."""
         with self._lock:
             entry = self._entries.get(job_id)
             return entry.job.model_copy(deep=True) if entry else None
 
     def active(self, key: str) -> Job | None:
-        """The job with this key that waits or runs."""
+        """Return the job with this key that waits or runs."""
         with self._lock:
             for entry in self._entries.values():
                 if entry.key == key and entry.job.state not in _ENDED:

@@ -52,7 +52,7 @@ class ModelChoices(LateModel):
 
 
 def choices(studio: Studio) -> ModelChoices:
-    """Everything that can be tested."""
+    """Return everything that can be tested."""
     found = [
         ModelChoice(
             reference=model.id,
@@ -114,7 +114,7 @@ def _choice(
 
 
 def find(studio: Studio, reference: str) -> ModelReference:
-    """The model that a page names: only one that the studio itself lists.
+    """Return the model that a page names: only one that the studio itself lists.
 
     Raises:
         UserError: there is none, or it cannot be used.

@@ -1,4 +1,4 @@
-"""What was asked in the playground and what models said, with the settings it was made with.
+"""The playground's history: prompts and outputs with their settings.
 
 <workspace>/playground/history.jsonl      one entry a line, the oldest first
 """
@@ -57,7 +57,7 @@ class PlaygroundHistory:
         self._lock = threading.Lock()
 
     def entries(self) -> list[HistoryEntry]:
-        """All of it, the newest first; lines that are no entry are passed over."""
+        """Return all of it, the newest first; lines that are no entry are passed over."""
         return _entries_in(self._path)
 
     def add(self, task: Task) -> None:

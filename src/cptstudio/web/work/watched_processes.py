@@ -18,13 +18,13 @@ _logger = logging.getLogger(__name__)
 
 
 def process_id(process: ExternalProcess) -> str:
-    """The id under which a process is addressed: its pid and when it started."""
+    """Return the id under which a process is addressed: its pid and when it started."""
     return f"{process.identity.pid}-{int(process.started * 1000)}"
 
 
 @dataclass
 class Watch:
-    """What the log of one process told so far."""
+    """The log of one process so far."""
 
     process: ExternalProcess
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -49,7 +49,7 @@ class WatchedProcesses:
         self._watched: dict[str, Watch] = {}
 
     def watched(self) -> dict[str, Watch]:
-        """All that are watched, or were until they ended, by process id."""
+        """Return all that are watched, or were until they ended, by process id."""
         with self._lock:
             return dict(self._watched)
 
