@@ -43,18 +43,18 @@ def look(record: ModelRecord, records: Sequence[ModelRecord], runs: Sequence[Run
     """
     if record.place == "cache":
         return Outlook(
-            "It lies in the Hugging Face cache, which other programs use, too. Delete it there: "
-            f"`hf cache rm model/{record.name}`."
+            "It is in the Hugging Face cache, which other programs use too. Delete it "
+            f"with `hf cache rm model/{record.name}`."
         )
     if record.place == "folder":
         return Outlook(
-            "It lies in a folder that you added, which CPT Studio only reads. Remove the folder "
-            "from the list, or delete it yourself."
+            "It is in a folder that you added, which CPT Studio only reads. Remove the "
+            "folder from the list, or delete it yourself."
         )
     if record.place == "elsewhere":
         return Outlook(
-            "It lies outside the workspace, where CPT Studio only reads. It is listed because a "
-            "run was trained from it."
+            "It is outside the workspace, where CPT Studio only reads. It is listed "
+            "because a run was trained from it."
         )
     if record.kind == "checkpoint":
         return _of_checkpoint(record, records, runs)
@@ -68,7 +68,7 @@ def _of_model(record: ModelRecord, records: Sequence[ModelRecord], runs: Sequenc
     users = [run for run in runs if run.config and Path(run.config.model_path) == folder]
     active = next((run for run in users if _is_alive(run)), None)
     if active is not None:
-        return Outlook(f"The run {active.id} trains it: stop the run first.")
+        return Outlook(f"The run {active.id} is training it. Stop the run first.")
     adapters = {
         one.run
         for one in records
@@ -94,9 +94,9 @@ def _of_checkpoint(
 ) -> Outlook:
     run = next((one for one in runs if one.id == record.run), None)
     if run is not None and _is_alive(run):
-        return Outlook(f"The run {run.id} is {run.state}: stop it first.")
+        return Outlook(f"The run {run.id} is {run.state}. Stop it first.")
     if run is not None and run.queue_position is not None:
-        return Outlook(f"The run {run.id} waits in the queue: remove it from the queue first.")
+        return Outlook(f"The run {run.id} is in the queue. Remove it from the queue first.")
     others = [one for one in records if one.run == record.run and one is not record]
     found = []
     if not others:
@@ -160,5 +160,5 @@ def _discard(what: str, record: ModelRecord, trash: Trash | None) -> str | None:
         os.rename(folder, aside)
         shutil.rmtree(aside)
     except OSError as error:
-        raise UserError(f"The {what} {record.name} cannot be deleted: {error.strerror}.") from None
+        raise UserError(f"Could not delete the {what} {record.name}: {error.strerror}.") from None
     return None

@@ -21,7 +21,7 @@ from cptstudio.models.fetching import REQUEST_SECONDS, RepoKind, address_of
 from cptstudio.models.hub_address import check_id, check_online, endpoint
 from cptstudio.models.license import license_of
 
-HOW_TO_SIGN_IN = "sign in to the hub on the page Models, or with `cpt-studio models sign-in`"
+HOW_TO_SIGN_IN = "sign in to the hub on the Models page, or with `cpt-studio models sign-in`"
 _FOUND = 30
 _ANSWER_LIMIT = 8 * MEBIBYTE
 
@@ -51,22 +51,21 @@ def explained(what: str, *, kind: RepoKind = "model", download: bool = True) -> 
     import httpx2
     from huggingface_hub import errors
 
-    kept = " What came is kept, so the same download continues." if download else ""
+    kept = " Repeat the download to continue it." if download else ""
     try:
         yield
     except errors.GatedRepoError:
         raise UserError(_gated(kind, what)) from None
     except errors.RepositoryNotFoundError:
         raise UserError(
-            f"The hub has no {WORDS_OF[kind]} {what}, or it is private. Check how it is written; "
-            f"for a private one {HOW_TO_SIGN_IN}."
+            f"The hub has no {WORDS_OF[kind]} {what}, or it is private. Check the "
+            f"spelling; for a private one, {HOW_TO_SIGN_IN}."
         ) from None
     except errors.RevisionNotFoundError:
         raise UserError(f"{what} has no such branch, tag or commit.") from None
     except errors.EntryNotFoundError:
         raise UserError(
-            f"The hub has no such file of {what} (any more, or for this token). Look at {what} "
-            "again."
+            f"The hub has no such file of {what}, or your token may not read it. Open {what} again."
         ) from None
     except errors.OfflineModeIsEnabled:
         check_online()
@@ -74,13 +73,9 @@ def explained(what: str, *, kind: RepoKind = "model", download: bool = True) -> 
     except errors.HfHubHTTPError as error:
         raise UserError(_refusal(what, error.response.status_code)) from None
     except httpx2.TimeoutException:
-        raise UserError(
-            f"The hub at {endpoint()} did not answer in time. Try again.{kept}"
-        ) from None
+        raise UserError(f"{endpoint()} did not answer in time. Try again.{kept}") from None
     except (httpx2.TransportError, httpx2.TooManyRedirects):
-        raise UserError(
-            f"The hub at {endpoint()} cannot be reached. Is this machine online?{kept}"
-        ) from None
+        raise UserError(f"Can't reach {endpoint()}. Check your connection.{kept}") from None
 
 
 def _gated(kind: RepoKind, repo_id: str) -> str:
@@ -89,13 +84,14 @@ def _gated(kind: RepoKind, repo_id: str) -> str:
     page = page_of(kind, repo_id)
     if get_token() is None:
         return (
-            f"{repo_id} is gated: open {page} in a browser and ask for access or accept its terms, "
-            f"then {HOW_TO_SIGN_IN}. After that, repeat it."
+            f"{repo_id} is gated. Open {page} in a browser and request access or accept "
+            f"its terms, then {HOW_TO_SIGN_IN}, and try again."
         )
     return (
-        f"{repo_id} is gated, and your account has no access: open {page} in a browser and ask for "
-        "access or accept its terms. Its authors may have to agree first. Then repeat it. A "
-        'fine-grained token also needs the permission to read "public gated repositories".'
+        f"{repo_id} is gated, and your account has no access. Open {page} in a browser "
+        "and request access or accept its terms; its authors may have to approve it. "
+        'Then try again. A fine-grained token also needs the permission to read "public '
+        'gated repositories".'
     )
 
 
@@ -107,22 +103,22 @@ def understood() -> Iterator[None]:
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
         # What its library makes of a page that is no answer of a hub.
         raise UserError(
-            f"{endpoint()} gave an answer that no hub gives. Does HF_ENDPOINT name a hub, and is "
-            "no sign-in page of a network in between?"
+            f"{endpoint()} did not answer like a hub. Check HF_ENDPOINT, and whether the "
+            "network has a sign-in page."
         ) from None
 
 
 def _refusal(what: str, status: int) -> str:
     if status in (401, 403):
         return (
-            f"The hub refused {what} ({status}): your token does not permit it, or has been "
-            f"revoked. To use another, {HOW_TO_SIGN_IN}."
+            f"The hub refused {what} ({status}): your token does not allow it, or was "
+            f"revoked. To use another one, {HOW_TO_SIGN_IN}."
         )
     if status == 429:
-        return "The hub refused further requests for now (429): wait some minutes and repeat."
+        return "Too many requests to the hub (429). Wait a few minutes and try again."
     if status >= 500:
-        return f"The hub has a problem of its own ({status}): try again later."
-    return f"The hub refused {what} with the status {status}."
+        return f"The hub has a problem ({status}). Try again later."
+    return f"The hub refused {what} with status {status}."
 
 
 def search(words: str, kind: RepoKind = "model") -> list[dict[str, Any]]:

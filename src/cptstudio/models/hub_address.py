@@ -33,8 +33,7 @@ def check_online() -> None:
     """
     if is_offline():
         raise UserError(
-            "HF_HUB_OFFLINE is set, so the hub is not asked. Start CPT Studio without it to "
-            "search and download."
+            "HF_HUB_OFFLINE is set. Start CPT Studio without it to search and download."
         )
 
 
@@ -46,8 +45,8 @@ def check_id(model_id: str, what: str = "model") -> str:
     """
     if _ID.fullmatch(model_id) is None or "--" in model_id or ".." in model_id:
         raise UserError(
-            f"{model_id!r} is not the id of a {what}: write it as the hub does, such as "
-            f"{_EXAMPLES.get(what, _EXAMPLES['model'])}, without an address."
+            f"{model_id!r} is not a {what} ID. Use an ID such as "
+            f"{_EXAMPLES.get(what, _EXAMPLES['model'])}, not a URL."
         )
     return model_id
 
@@ -59,5 +58,5 @@ def check_revision(revision: str) -> str:
         UserError: it cannot be one.
     """
     if _REVISION.fullmatch(revision) is None or ".." in revision:
-        raise UserError(f"{revision!r} cannot be a branch, tag or commit.")
+        raise UserError(f"{revision!r} is not a branch, tag or commit.")
     return revision

@@ -195,7 +195,7 @@ class ModelRegistry:
             except UserError as error:
                 yield name, error
             except OSError as error:
-                yield name, UserError(f"{directory} cannot be read: {error.strerror}.")
+                yield name, UserError(f"could not read {directory}: {error.strerror}.")
 
     def _elsewhere(
         self, configs: Iterable[RunConfig | UserError], known: set[Path]
@@ -292,7 +292,7 @@ def _with_facts(record: ModelRecord, facts: FolderFacts) -> ModelRecord:
 
 
 def _told(error: UserError | OSError) -> str:
-    return str(error) if isinstance(error, UserError) else f"It cannot be read: {error.strerror}."
+    return str(error) if isinstance(error, UserError) else f"Could not read it: {error.strerror}."
 
 
 def _of_base(base: ModelRecord) -> str | None:

@@ -47,7 +47,7 @@ def list_commit(kind: RepoKind, repo_id: str, revision: str) -> tuple[str, list[
     info = api.repo_info(repo_id, repo_type=kind, revision=revision, timeout=30.0)
     commit = info.sha
     if commit is None or re.fullmatch(r"[0-9a-f]{40}", commit) is None:
-        raise UserError(f"{endpoint()} does not say which commit {revision} of {repo_id} is.")
+        raise UserError(f"{endpoint()} does not tell the commit of {revision} of {repo_id}.")
     listed = api.list_repo_tree(repo_id, repo_type=kind, recursive=True, revision=commit)
     return commit, [entry for entry in listed if isinstance(entry, RepoFile)]
 
@@ -62,7 +62,7 @@ def remote_file(entry: Any) -> RemoteFile:
     digest = str(entry.lfs.sha256 if large else entry.blob_id)
     # It becomes the name of a file.
     if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", digest) is None or int(entry.size) < 0:
-        raise UserError(f"{endpoint()} announces {entry.path} with a digest that is none.")
+        raise UserError(f"{endpoint()} lists {entry.path} with an invalid digest.")
     return RemoteFile(entry.path, int(entry.size), digest, large)
 
 
@@ -89,7 +89,7 @@ def parts_kept_in(folder: Path, what: str) -> Iterator[Path]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{what} is being downloaded by another process.") from None
+            raise UserError(f"Another process is already downloading {what}.") from None
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
     finally:
