@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from cptstudio.training.known_machines import machine_named
+from cptstudio.training.recommended_models import recommended_models, ways_that_fit
 from tests.demo_workspace import copy_of_demo
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+MACHINES = (
+    *("M2 8 GB", "M2 16 GB", "M3 Pro 36 GB", "M4 Max 64 GB", "M4 Max 128 GB"),
+    *("RTX 4060 Ti 16 GB", "RTX 4090", "H100", "CPU 16 GB", "CPU 32 GB", "CPU 64 GB"),
+)
 TESTED = re.compile(r"<!-- tested: demo -->\n```sh\n(.*?)```", re.DOTALL)
 
 
@@ -34,6 +40,25 @@ def test_files_and_make_targets_that_are_named_exist(document: Path) -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document.name}: make {target}"
     for path in re.findall(r"`((?:tests|benchmarks|scripts|docs)/[\w/.-]+\.\w+)`", text):
         assert (ROOT / path).exists(), f"{document.name}: {path}"
+
+
+def test_the_machines_of_the_readme_are_those_of_the_planner() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    first = lines.index("<!-- tested: machines -->") + 3
+    assert lines[first : first + len(MACHINES)] == [_what_fits(name) for name in MACHINES]
+
+
+def _what_fits(name: str) -> str:
+    machine = machine_named(name)
+    cells = [name.replace("CPU ", "Linux CPU, ")]
+    for way in ("full", "lora", "qlora"):
+        fits = [
+            model.title
+            for model in recommended_models()
+            if (found := ways_that_fit(model, machine).get(way)) and found.fit != "none"
+        ]
+        cells.append(fits[-1])
+    return f"| {' | '.join(cells)} |"
 
 
 @pytest.mark.slow

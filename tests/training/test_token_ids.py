@@ -36,7 +36,7 @@ from tests.training.small_workspace import prepare, small_settings
 
 THINK = {VOCABULARY_SIZE: "<think>", VOCABULARY_SIZE + 1: "</think>"}
 SAID = (
-    rf"{VOCABULARY_SIZE} \('<think>'\), {VOCABULARY_SIZE + 1} \('</think>'\), and the model's "
+    rf"{VOCABULARY_SIZE} \('<think>'\), {VOCABULARY_SIZE + 1} \('</think>'\), but the model's "
     rf"embedding has {VOCABULARY_SIZE} rows"
 )
 

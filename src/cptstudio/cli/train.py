@@ -31,6 +31,7 @@ from cptstudio.cli.session_options import (
     given_session,
 )
 from cptstudio.cli.setting_options import merge, with_setting_options
+from cptstudio.durations import duration
 from cptstudio.errors import Finding, UserError
 from cptstudio.run_files import read_config
 from cptstudio.runs.launching import TRAINER_MODULE
@@ -428,23 +429,27 @@ def _table(made: Plan, seconds: float | None) -> Table:
         f"{made.length.steps:,} steps of about {made.length.tokens_per_step:,.0f} tokens "
         f"= {made.epochs:.2f} epochs of {made.tokens_per_epoch:,} tokens",
     )
-    rows, accumulation = settings.batch.cut
+    size, accumulation = settings.batch.cut
     row(
-        "rows",
-        f"{settings.data.sequence_length} tokens, {rows} x {accumulation}, "
-        f"{settings.data.packing}, replay {(settings.data.replay_share or 0) * 100:g} %",
+        "batch",
+        f"{size} x {settings.data.sequence_length:,} tokens, gradient accumulation {accumulation}, "
+        f"{settings.data.packing}, {(settings.data.replay_share or 0) * 100:g}% replay",
     )
-    row("evaluated", f"every {made.length.evaluate_every:,} steps")
+    row("evaluation", _every(made.length.evaluate_every))
     how = "in the background" if made.saves_in_background else "training pauses meanwhile"
     each = _size(made.checkpoint_bytes)
-    row("saved", f"every {made.length.save_every:,} steps, {each} each, {how}")
+    row("checkpoint", f"{_every(made.length.save_every)}, {each} each, {how}")
     there = f"of {_size(made.memory_available)} available on {made.machine.name or 'this machine'}"
     row("memory", f"about {_size(made.memory.total)} {there}")
     free = f" of {_size(made.disk_free)} free" if made.disk_free is not None else ""
     row("disk", f"about {_size(made.disk_needed)}{free}")
     if seconds is not None:
-        row("time", f"about {datetime.timedelta(seconds=round(seconds))}")
+        row("time", f"about {duration(seconds)}")
     return table
+
+
+def _every(steps: int) -> str:
+    return "every step" if steps == 1 else f"every {steps:,} steps"
 
 
 def _size(count: float) -> str:
@@ -456,7 +461,7 @@ def _size(count: float) -> str:
 
 
 def _tell_choices(made: Plan) -> None:
-    """What was chosen for the user, with reasons."""
+    """Print the values that were chosen for the user, with reasons."""
     titles = {dotted: field.title or dotted for dotted, field in leaves()}
     for choice in made.choices:
         line = f"  {titles[choice.field]}: {choice.value}. {choice.reason}"
