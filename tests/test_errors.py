@@ -14,8 +14,8 @@ from cptstudio.errors import machine_error, refusal_of
 @pytest.mark.parametrize(
     ("number", "words", "is_full"),
     [
-        (errno.ENOSPC, "The disk is full ({place}). Make room", True),
-        (errno.EDQUOT, "(quota) is used up ({place}). Make room", True),
+        (errno.ENOSPC, "The disk is full ({place}). Free some space", True),
+        (errno.EDQUOT, "Your disk quota is used up ({place}). Free some space", True),
         (errno.EROFS, "The disk is read-only ({place}). Make it writable", False),
         (errno.EIO, "Disk error ({place}). Check the disk", False),
         (errno.EMFILE, "reached its limit of open files. Close some pages or runs", False),

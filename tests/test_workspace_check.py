@@ -76,7 +76,7 @@ HARMS: dict[str, tuple[str, Harm, str, str]] = {
     ),
     "configuration edited": (
         *(f"{RUNS}/full-completed/config.json", edit, f"{RUNS}/full-completed"),
-        "settings.seed was 7 and is 8",
+        "settings.seed was 7 and is now 8",
     ),
     "a damaged row": (
         *(f"{RUNS}/full-completed/metrics.jsonl", add_line, f"{RUNS}/full-completed"),

@@ -140,5 +140,5 @@ def test_one_that_becomes_newer_while_it_is_open_is_touched_no_more(tmp_path: Pa
 def test_a_damaged_note_is_told_with_its_path(tmp_path: Path, note: str) -> None:
     (tmp_path / NOTE).parent.mkdir()
     (tmp_path / NOTE).write_text(note)
-    with pytest.raises(UserError, match=r"workspace\.json.*put a copy of it back"):
+    with pytest.raises(UserError, match=r"workspace\.json.*Restore a copy of it"):
         Workspace(tmp_path)

@@ -25,7 +25,7 @@ HOSTILE = {
     "a number in base 60": ("a: 1" + ":59" * 50_000, "a number of 150,001 characters"),
     "a number that says so": (f"a: !!int '{'9' * 5000}'", "a number of 5,000 characters"),
     "a long text": ("a: " + "x" * SIZE_LIMIT, "longer than"),
-    "a name twice": ("model:\n  path: a\n  path: b", "line 3: path is given twice"),
+    "a name twice": ("model:\n  path: a\n  path: b", "line 3: path appears twice"),
     "a program": ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
     "a control character": ("a: \x00", "unacceptable character|control characters"),
 }

@@ -105,7 +105,7 @@ def test_a_workspace_that_is_renamed_while_a_job_works_is_not_made_anew(tmp_path
     root.mkdir()
     reports = Reports(Workspace.held(root))
     root.rename(tmp_path / "aside")
-    with pytest.raises(UserError, match="not there any more"):
+    with pytest.raises(UserError, match="no longer exists"):
         reports.keep("merge", "late", {}, {})
     assert not root.exists()
     # One that was never there is made.

@@ -103,12 +103,12 @@ def test_settings_take_over_a_suite_or_refuse_it(tmp_path: Path) -> None:
     resolved = with_suite(place, settings).evaluation
     assert (resolved.prompts, resolved.sample_tokens, resolved.sample_seed) == (("a", "b"), 5, 0)
     write_suite(place, "one", Suite(prompts=("a",), sampling=Sampling(stop=("\n",))))
-    with pytest.raises(UserError, match="stop strings"):
+    with pytest.raises(UserError, match="stop sequences"):
         with_suite(place, settings)
     write_suite(place, "one", Suite(prompts=("a",), sampling=Sampling(max_tokens=100_000)))
     with pytest.raises(UserError, match="Sample length: Use at most 4,096"):
         with_suite(place, settings)
     delete_suite(place, "one")
-    with pytest.raises(UserError, match="no suite 'one'"):
+    with pytest.raises(UserError, match="No suite named 'one'"):
         with_suite(place, settings)
     assert with_suite(place, parse_settings({**tree, "evaluation": {}})).evaluation.prompts is None

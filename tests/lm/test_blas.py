@@ -45,7 +45,7 @@ def test_it_takes_over_and_gives_back_what_was_there() -> None:
     during = calls_table()
     assert all(during[name] != before[name] for name in before)
     off = blas.use_fast_blas(enabled=False)
-    assert not off.replaced and "switched off" in off.reason
+    assert not off.replaced and "turned off" in off.reason
     assert calls_table() == before
 
 

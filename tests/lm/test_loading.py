@@ -193,13 +193,13 @@ def test_broken_folders_get_a_sentence(toy_folder: ToyFolder, tmp_path: Path) ->
     (adapter / "adapter_config.json").write_text("{}")
 
     for folder, words in {
-        tmp_path / "nowhere": "is not there",
+        tmp_path / "nowhere": "does not exist",
         no_config: "no config.json",
         bad_json: "not valid JSON",
         no_type: "model_type",
         no_weights: "no weights",
         pickle: "pickle",
-        cut: "100 bytes longer",
+        cut: "100 bytes are missing",
         cut_header: "in its header",
         tiny: "cut off",
         other: "in its header",
@@ -275,7 +275,7 @@ def test_full_on_a_quantized_base_is_refused_before_weights_are_read(
     quantized_folder: ToyFolder, tmp_path: Path
 ) -> None:
     shutil.copy(quantized_folder("llama") / "config.json", tmp_path)
-    with pytest.raises(UserError, match=r"4-bit quantized.*lora.*mlx_lm\.convert"):
+    with pytest.raises(UserError, match=r"4-bit quantized.*LoRA.*mlx_lm\.convert"):
         load_for_training(tmp_path, method="full")
 
 
@@ -339,7 +339,7 @@ def test_inference_with_and_without_an_adapter(toy_folder: ToyFolder, tmp_path: 
     assert (logits(plain.model, batch) != logits(loaded.model, batch)).any()
     with pytest.raises(UserError, match="base model it was trained on"):
         load_for_inference(toy_folder("gemma3"), tmp_path)
-    with pytest.raises(UserError, match=r"adapter folder .* is not there"):
+    with pytest.raises(UserError, match=r"adapter folder .* does not exist"):
         load_for_inference(base, tmp_path / "nowhere")
 
 

@@ -98,7 +98,7 @@ def test_quantized_models_say_why_full_training_is_impossible(workspace: Workspa
     assert description is not None
     assert description.quantization is not None
     assert (description.quantization.bits, description.quantization.group_size) == (4, 64)
-    assert "lora" in (description.full_training_obstacle or "")
+    assert "LoRA" in (description.full_training_obstacle or "")
 
 
 def test_models_that_cannot_be_used_are_listed_with_the_reason(workspace: Workspace) -> None:
@@ -115,7 +115,7 @@ def test_models_that_cannot_be_used_are_listed_with_the_reason(workspace: Worksp
     assert "not support the architecture 'bert'" in errors["unknown"]
     assert "Python code" in errors["code"]
     assert "not valid JSON" in errors["damaged"]
-    assert "cut off" in errors["cut"]
+    assert "truncated" in errors["cut"]
     assert "pickle" in errors["pickled"]
     assert "no config.json" in errors["empty"]
     with pytest.raises(UserError, match="cannot be used"):

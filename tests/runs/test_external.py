@@ -129,7 +129,7 @@ def test_a_file_that_grows_is_read_anew_and_one_that_is_gone_is_named(
     assert [row["step"] for row in external.imported_run(entry.id).history().rows] == [3, 5]
     log.unlink()
     gone = external.imported_run(entry.id)
-    assert gone.run is None and gone.problem is not None and "not there" in gone.problem
+    assert gone.run is None and gone.problem is not None and "no longer exists" in gone.problem
     assert gone.history().rows == ()
     external.forget_imported(entry.id)
     assert external.imported() == []

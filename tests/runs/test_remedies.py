@@ -206,7 +206,7 @@ def test_each_decision_is_logged_with_its_evidence(
     ]
     assert [line for line in lines if line.startswith("run killed:")] == [
         "run killed: ended (killed), because Force-stopped by you.",
-        f"run killed: forgotten, because {workspace.run('killed')} is gone",
+        f"run killed: forgotten because {workspace.run('killed')} is gone",
     ]
     assert any("is off" in line for line in lines)
 

@@ -39,7 +39,7 @@ def test_the_sentences_hold_the_numbers() -> None:
         "A step needs about 405.0 GB of memory, but 25.0 GB are available on this machine."
     ]
     assert Fit(1, 1, 2 * 10**12, 5 * 10**11).sentences() == [
-        "The checkpoints need about 2,000.0 GB of disk; 500.0 GB are free."
+        "The checkpoints need about 2,000.0 GB of disk space, but 500.0 GB are free."
     ]
     assert Fit(1, 1, 1, 1).fits and not Fit(2, 1, 1, 1).fits and not Fit(1, 1, 2, 1).fits
 

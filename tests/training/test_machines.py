@@ -48,10 +48,10 @@ def test_names_as_people_write_them(text: str, accelerator: str, memory: int, na
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("M3 Pro", "M3 Pro is sold with 18 GB, 36 GB"),
-        ("M3 Pro 64 GB", "write M3 Pro 18 GB, for example"),
-        ("A100", "A100 is sold with 40 GB, 80 GB"),
-        ("RTX 4090 48 GB", "RTX 4090 is sold with 24 GB"),
+        ("M3 Pro", "M3 Pro comes with 18 GB, 36 GB"),
+        ("M3 Pro 64 GB", "Write, for example, M3 Pro 18 GB"),
+        ("A100", "A100 comes with 40 GB, 80 GB"),
+        ("RTX 4090 48 GB", "RTX 4090 comes with 24 GB"),
         ("M9 Hyper 36 GB", "is not a known machine"),
         ("a big one", "just memory"),
         ("", "just memory"),

@@ -221,7 +221,7 @@ def test_another_machine_is_planned_for_by_its_name(workspace: Workspace) -> Non
     plan = make_plan(workspace, minimal(batch={"size": 65536}), machine_named("M3 Pro 36 GB"))
     assert plan.settings.compute.dtype == "bfloat16" and plan.disk_free is None
     assert plan.memory_available == 27 * 2**30 - 1_000_000_000
-    assert any("and M3 Pro 36 GB has 28.0 GB for it" in one.sentence for one in plan.warnings)
+    assert any("28.0 GB are available on M3 Pro 36 GB" in one.sentence for one in plan.warnings)
 
 
 def test_replay_has_a_default_share(workspace: Workspace) -> None:

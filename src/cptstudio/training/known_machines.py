@@ -125,7 +125,7 @@ def _size_after(words: str, name: str, sizes: tuple[int, ...]) -> int | None:
     size = int(rest[1]) if rest[1] else sizes[0] if len(sizes) == 1 else 0
     if size not in sizes:
         listed = ", ".join(f"{one} GB" for one in sizes)
-        sentence = f"{name} comes with {listed}. Write for example {name} {sizes[0]} GB."
+        sentence = f"{name} comes with {listed}. Write, for example, {name} {sizes[0]} GB."
         raise UserError.at("machine", sentence)
     return size
 
