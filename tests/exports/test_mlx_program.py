@@ -15,6 +15,8 @@ from cptstudio.exports.records import exports_of, proof_of
 from cptstudio.workspace import Workspace
 from tests.evaluation.small_corpus import build_words
 from tests.toy_models import make_toy_model
+from tests.web.in_process import make_web
+from tests.web.server_process import wait_for
 
 pytestmark = pytest.mark.slow
 STUDIO = [sys.executable, "-m", "cptstudio.cli"]
@@ -94,3 +96,30 @@ def test_what_stands_in_the_way_is_told_and_leaves_nothing(workspace: Workspace)
     assert {changed.returncode, moved.returncode, both.returncode} == {1}
     assert not {"changed", "moved", "both"} & {path.name for path in workspace.exports.iterdir()}
     assert not list(workspace.exports.glob(".*"))
+
+
+def test_the_page_orders_exports_and_reads_what_they_cost(workspace: Workspace) -> None:
+    web = make_web(workspace.root)
+    reference = "first@step-00000020"
+    options = web.get("/api/exports/options", id=reference)
+    assert options["adapter"] is True
+    assert options["corpora"] == ["words"]
+    assert options["base_dtype"] == "float32"
+    assert {one["words"] for one in options["packings"]} >= {"4-bit (groups of 64)", "mxfp4"}
+    asked = {"model": reference, "name": "page", "max_tokens": 256, "prompts": 2}
+    body = {**asked, "prompt_tokens": 8, "bits": 8, "group_size": 32}
+    job = web.post("/api/exports/quantize", body, status=202)
+
+    def ended_job():
+        found = web.get(f"/api/jobs/{job['id']}")
+        return found if found["ended"] else None
+
+    ended = wait_for(ended_job, "the export")
+    assert (ended["state"], ended["error"]) == ("done", None)
+    listed = {one["name"]: one for one in web.get("/api/exports")["exports"]}
+    assert listed["page"]["source"] == reference
+    assert listed["page"]["proof"]["comparison"]["by"].startswith("mlx_lm ")
+    taken = web.post("/api/exports/fuse", asked, status=422)
+    assert [finding["field"] for finding in taken["findings"]] == ["name"]
+    wrong = web.post("/api/exports/quantize", {**asked, "name": "b", "bits": 7}, status=422)
+    assert wrong["findings"][0]["sentence"] == "Use 2, 3, 4, 5, 6 or 8 bits."

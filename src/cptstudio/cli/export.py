@@ -65,7 +65,7 @@ class _PackedAndCompared(Packing, Compared):
 
 
 @app.command("fuse")
-@with_field_options(Compared)
+@with_field_options(Compared, flags={"side": "--split"})
 def fuse(
     model: SourceArgument,
     name: NameOption,
@@ -98,7 +98,7 @@ def fuse(
 
 
 @app.command("quantize")
-@with_field_options(_PackedAndCompared, flags={"mode": "--format"})
+@with_field_options(_PackedAndCompared, flags={"mode": "--format", "side": "--split"})
 def quantize(
     model: SourceArgument,
     name: NameOption,

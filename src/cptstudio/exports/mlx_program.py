@@ -106,7 +106,7 @@ def _notes(
             "exact than they were."
         )
         if source.adapter is not None and named is not None:
-            where = f"at {here}: put the adapter on it" if here else "not here: download it"
+            where = f"at {here.path}: put the adapter on it" if here else "not here: download it"
             sentence += f" The original, {named}, is {where} to compare."
         notes.append(sentence)
     if left:

@@ -9,7 +9,7 @@ from cptstudio.evaluation.references import ModelReference
 from cptstudio.lm.description import is_quantized
 from cptstudio.lm.identity import kept_hashes, model_files
 from cptstudio.models.card import front_matter, read_card
-from cptstudio.models.library import ModelLibrary
+from cptstudio.models.library import Model, ModelLibrary
 from cptstudio.training.run_integrity import check_model
 from cptstudio.workspace import Workspace
 
@@ -27,11 +27,11 @@ def check_base(source: ModelReference, workspace: Workspace) -> None:
     check_model(config, source.run, lambda folder: model_files(folder, kept))
 
 
-def original_of(base: Path, library: ModelLibrary) -> tuple[str | None, Path | None]:
-    """Return the model that a packed base was made of: its id by the card, and its folder here.
+def original_of(base: Path, library: ModelLibrary) -> tuple[str | None, Model | None]:
+    """Return the model that a packed base was made of: its id by the card, and itself.
 
     Returns:
-        No id where the base is not packed or its card names none; no folder where it is not on
+        No id where the base is not packed or its card names none; no model where it is not on
         this machine, or is packed itself.
     """
     if is_quantized(base) is None:
@@ -42,7 +42,7 @@ def original_of(base: Path, library: ModelLibrary) -> tuple[str | None, Path | N
     for model in library.models():
         origin = model.origin.id if model.origin else model.name
         if origin == named and model.error is None and is_quantized(model.path) is None:
-            return named, model.path
+            return named, model
     return named, None
 
 

@@ -73,9 +73,25 @@ class Packing(LateModel):
         return self.group_size or 64, bits
 
     @property
+    def bits_per_weight(self) -> float:
+        """Of a packed layer, its scales of 16 bits included; with a recipe, of most layers."""
+        groups, bits = self.sizes
+        scales = 8 if self.mode in _FIXED else 32
+        return bits + scales / groups
+
+    @property
     def words(self) -> str:
         """What people call it, such as "4-bit (groups of 64)"."""
         if self.mode in _FIXED:
             return self.mode
         groups, bits = self.sizes
         return f"{self.recipe or f'{bits}-bit'} (groups of {groups})"
+
+
+OFFERED: Final[tuple[Packing, ...]] = (
+    Packing(bits=8), Packing(bits=6), Packing(bits=5), Packing(bits=4), Packing(bits=3),
+    Packing(recipe="mixed_4_6"), Packing(recipe="mixed_3_6"), Packing(recipe="mixed_3_4"),
+    Packing(recipe="mixed_2_6"), Packing(mode="mxfp8"), Packing(mode="mxfp4"),
+    Packing(mode="nvfp4"),
+)  # fmt: skip
+"""What a page offers, the most exact first; groups of integers may be chosen beside."""
