@@ -13,7 +13,7 @@ from cptstudio.exports.asked import domain_corpora
 from cptstudio.exports.comparison import Proof
 from cptstudio.exports.records import exports_of, proof_of
 from cptstudio.exports.sources import original_of
-from cptstudio.lm.description import is_quantized
+from cptstudio.lm.description import describe_model, is_quantized
 from cptstudio.lm.packings import OFFERED, Packing
 from cptstudio.validation import LateModel
 from cptstudio.web.api.openapi import route
@@ -78,7 +78,7 @@ class ExportOptions(LateModel):
     original: str | None
     original_here: str | None
     corpora: list[str]
-    base_dtype: str | None
+    base_dtype: str
     packings: list[OfferedPacking] = Field(description="The most exact first.")
 
 
@@ -95,7 +95,6 @@ def blueprint(studio: Studio) -> flask.Blueprint:
     @route(bp, "GET", "/options", summary="What can be chosen for an export")
     def options(query: ModelQuery) -> ExportOptions:
         source = model_choices.find(studio, query.id)
-        record = studio.registry.find(query.id)
         packed = is_quantized(source.model)
         named, here = original_of(source.model, studio.models)
         there = studio.workspace.corpus_names()
@@ -105,7 +104,7 @@ def blueprint(studio: Studio) -> flask.Blueprint:
             original=named if source.adapter else None,
             original_here=here.id if here and source.adapter else None,
             corpora=[name for name in domain_corpora(source) if name in there],
-            base_dtype=record.description.dtype if record.description else None,
+            base_dtype=describe_model(source.model).dtype,
             packings=[
                 OfferedPacking(words=one.words, packing=one, bits_per_weight=one.bits_per_weight)
                 for one in OFFERED

@@ -2,6 +2,7 @@
 
 import { h } from "../../lib/preact.js";
 import { Card } from "../../components/layout.js";
+import { FuseExport, QuantizeExport } from "./mlx_export.js";
 
 /** @typedef {import("./words.js").Model} Model */
 /**
@@ -13,7 +14,10 @@ import { Card } from "../../components/layout.js";
  */
 
 /** A format is a module in this folder that exports its component, and a line here. @type {ExportFormat[]} */
-export const EXPORTS = [];
+export const EXPORTS = [
+  { id: "fuse", title: "Complete model", wanted: (model) => model.kind !== "exported", Content: FuseExport },
+  { id: "quantize", title: "Quantized for MLX", wanted: (model) => model.kind !== "exported", Content: QuantizeExport },
+];
 
 /** @param {{model: Model, reload: () => Promise<void>}} props */
 export function ExportSection({ model, reload }) {

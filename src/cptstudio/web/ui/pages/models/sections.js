@@ -12,6 +12,7 @@ import { EXPORTS, ExportSection } from "./export.js";
 import { Overview } from "./overview.js";
 import { PublishSection } from "./publish.js";
 import { ServeSection } from "./serve.js";
+import { Comparison } from "./proof.js";
 
 /** @typedef {import("./words.js").Model} Model */
 /** @typedef {import("./words.js").ModelDetail} ModelDetail */
@@ -27,6 +28,7 @@ import { ServeSection } from "./serve.js";
 export const SECTIONS = [
   { id: "overview", title: "Overview", wanted: () => true, Content: Overview },
   { id: "card", title: "Card and license", wanted: (_, one) => one.texts.length > 0, Content: CardSection },
+  { id: "comparison", title: "Comparison", wanted: (model) => model.kind === "exported", Content: Comparison },
   { id: "export", title: "Export", Content: ExportSection,
     wanted: (model) => model.error === null && EXPORTS.some((one) => one.wanted(model)) },
   { id: "serve", title: "Serve", Content: ServeSection,
