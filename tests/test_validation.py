@@ -105,7 +105,7 @@ def test_missing_and_unknown_names() -> None:
     with pytest.raises(UserError) as caught:
         parse_settings({"data": {"corpora": []}, "optimizer": {"learning_rat": 1}, "x": 1})
     assert [(one.field, str(one)) for one in caught.value.findings] == [
-        ("model", "Model: This is required."),
+        ("model", "Model: Required."),
         ("data.corpora", "Corpora: Add at least one entry."),
         (
             "optimizer.learning_rat",

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Final
 
 LABELS: Final = (
-    "Rows",  # Batch size
     "Accumulation",  # Gradient accumulation steps
     "Clip",  # Gradient clipping (max norm)
     "Compute type",  # Precision (dtype)
@@ -73,21 +72,16 @@ LABELS: Final = (
 TEXTS: Final = (
     "Tokens in a row",
     "Rows of one micro-batch",
-    "Held-out side",
     "into the queue",
-    "never started",
     "Course of the loss",
     "Departs from",
     "where they depart",
     "most tokens reached",
     "How far the penalty looks",
     "to keep for good",
-    "tokens a byte",  # bytes per token
-    "overlap with held-out",
     "It was asked to",
     "no longer in memory",
     "what the model shall learn",
-    "the model shall",
     "To be solved before",
     "must be solved first",
     "There is no plan while",
@@ -97,7 +91,6 @@ TEXTS: Final = (
     "things to consider",
     "% of the training time on top",
     "it may wreck what the model knows",
-    "No general text is replayed",
     "Runs a few real steps to tell the time",
     "Nothing of them is kept",
     "ArgsKwargs",
@@ -106,14 +99,12 @@ TEXTS: Final = (
     "The first step is not done yet",
     "was asked to stop. It saves",
     "because you asked for it",
-    "is put into the queue",
     "What CPT Studio remembers of the run",
     "cannot be brought back",
     "There is no way back",
     "mlx_lm loads them as they are",
     "no prompts to complete at its evaluations",
     "Searching and downloading ask",
-    "What came is kept",
     "to be listed?",
     "it never ends the build",
     "Of documents with the same text one stays",
@@ -131,13 +122,10 @@ TEXTS: Final = (
     "of weights are read into memory",
     "Point at a token",
     "the text goes on from there",
-    "knows by heart",
     "The per cent are the change",
     "that range leaves out zero",
     "Bits per byte say how many bits",
     "At most so much",
-    "is under way; this one may wait",
-    "under way",
     "This browser is not signed in",
     "is not the right one, or the file was used already",
     "End all sessions",

@@ -243,7 +243,7 @@ _UNKNOWN = "This value isn't valid here."
 _NUMBERS = {"int_type", "int_parsing", "int_from_float", "float_type", "float_parsing"}
 _GROUPS = {"model_type", "model_attributes_type", "dict_type", "dataclass_type", "mapping_type"}
 _SENTENCES = {
-    "missing": "This is required.",
+    "missing": "Required.",
     **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), "Enter text."),
     **dict.fromkeys(("bool_type", "bool_parsing"), "Use true or false."),
     **dict.fromkeys(("tuple_type", "list_type", "set_type", "iterable_type"), "Use a list."),

@@ -66,7 +66,7 @@ def test_one_press_goes_on_with_half_the_batch_and_another_trains_longer(
     page.get_by_role("button", name="Start", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
     notice = page.get_by_role("region", name="Suggested fixes")
-    expect(notice).to_contain_text("Memory ran out", timeout=TRAINING)
+    expect(notice).to_contain_text("Out of memory", timeout=TRAINING)
     expect(page.get_by_role("banner").or_(page.locator("header.run-head")).last).to_contain_text(
         "The GPU ran out of memory, in step 6"
     )

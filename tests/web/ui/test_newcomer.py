@@ -74,7 +74,7 @@ def test_from_an_empty_workspace_to_a_text_of_the_first_run(
     page.goto("/")
     expect(page.get_by_role("list", name="Recommended base models")).to_be_visible()
     assert_accessible(page)
-    page.get_by_role("button", name="Create the demo workspace").click()
+    page.get_by_role("button", name="Create demo workspace").click()
     page.get_by_role("link", name="Try the demo run").click(timeout=LONG)
     page.get_by_role("radio", name=re.compile("^Quick try")).check()
     start(page)

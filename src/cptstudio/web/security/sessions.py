@@ -125,7 +125,7 @@ class Sessions:
             self._write(kept, self._all_before)
 
     def end_all(self) -> None:
-        """End all sessions, also for servers to come."""
+        """Sign out everywhere, also for servers to come."""
         with self._telling(None), self._lock:
             # One that begins in this very millisecond is a new one.
             self._write({}, max(time.time_ns() // 1_000_000, self._all_before) + 1)

@@ -51,7 +51,7 @@ class Visit:
         self._access.sessions.end(self.session)
 
     def end_all(self) -> None:
-        """End all sessions; this request is still answered."""
+        """Sign out everywhere; this request is still answered."""
         self._under_way.spare(self._environ)
         self._access.sessions.end_all()
 

@@ -28,7 +28,7 @@ export function ModelDownload({ known, arrived, open = false }) {
   const underWay = Object.values(jobs.value).find((one) => one.kind === "download" && !isEnded(one)) ?? null;
   const job = useJob(started ?? underWay, (ended) => {
     if (ended.state !== "done") return;
-    announce(`${ended.about ?? "The model"} is downloaded.`);
+    announce(`${ended.about ?? "Model"} downloaded.`);
     arrived(String(ended.result?.id ?? ended.about ?? ""));
   });
   const id = text.trim();
@@ -43,7 +43,7 @@ export function ModelDownload({ known, arrived, open = false }) {
   return h("details", { class: "model-other", open },
     h("summary", {}, "Download a model"),
     h("div", { class: "model-other-body" },
-      h("label", { for: "hub-text" }, "ID of a model on the Hugging Face hub, or words to search for"),
+      h("label", { for: "hub-text" }, "Hugging Face model ID or search terms"),
       h("div", { class: "setting-pair hub-search" },
         h("input", { id: "hub-text", type: "text", autocomplete: "off", spellcheck: false, value: text,
           placeholder: "organization/model",
@@ -54,35 +54,34 @@ export function ModelDownload({ known, arrived, open = false }) {
             event.preventDefault();
             if (id !== "") void search();
           } }),
-        h(Button, { disabled: id === "", busy, onClick: search }, "Search the hub"),
+        h(Button, { disabled: id === "", busy, onClick: search }, "Search Hugging Face"),
         h(Button, { disabled: !isId || present, onClick: () => download(id) }, "Download")),
       h("p", { id: "hub-help", class: "hint" },
         present
-          ? "This model is on this machine already."
+          ? "This model is already on this machine."
           : !isId
-            && "Searching and downloading contact huggingface.co. To download, enter a full ID "
-              + "such as organization/model."),
+            && "Connects to huggingface.co. To download, enter a full ID such as org/model."),
       error !== null && h(Problem, { error }),
       job !== null && h(JobProgress, { job }, (job.state === "failed" || job.state === "cancelled") && job.about &&
         h(Button, { small: true, onClick: () => download(job.about) },
-          job.state === "failed" ? "Try again" : "Continue the download")),
+          job.state === "failed" ? "Try again" : "Resume download")),
       found !== null && h(Found, { found, download })));
 }
 
 /** @param {{found: readonly any[], download: (id: string) => void}} props */
 function Found({ found, download }) {
   const [shown, show] = useState(/** @type {string|null} */ (null));
-  if (found.length === 0) return h("p", { role: "status" }, "No model on the hub matches.");
+  if (found.length === 0) return h("p", { role: "status" }, "No models found.");
   return [
-    h("ul", { key: "found", class: "hub-found", "aria-label": "Models found" }, found.map((one) =>
+    h("ul", { key: "found", class: "hub-found", "aria-label": "Search results" }, found.map((one) =>
       h("li", { key: one.id },
         h("span", { class: "model-name" }, one.id, one.gated && h(Badge, { tone: "warn" }, "Gated")),
         h("span", { class: "model-facts" }, hubFacts(one)),
         h("span", { class: "hub-actions" },
-          h(Button, { small: true, "aria-label": `Card of ${one.id}`, onClick: () => show(one.id) }, "Card"),
+          h(Button, { small: true, "aria-label": `Model card of ${one.id}`, onClick: () => show(one.id) }, "Card"),
           h(Button, { small: true, disabled: one.there,
-            "aria-label": one.there ? `Is here: ${one.id}` : `Download ${one.id}`,
-            onClick: () => download(one.id) }, one.there ? "Is here" : "Download"))))),
+            "aria-label": one.there ? `Already on this machine: ${one.id}` : `Download ${one.id}`,
+            onClick: () => download(one.id) }, one.there ? "On this machine" : "Download"))))),
     shown !== null && h(HubCard, { key: "card", id: shown, kind: "model", close: () => show(null) }),
   ];
 }

@@ -30,7 +30,7 @@ export async function copy(text) {
     await navigator.clipboard.writeText(text);
     toast("Copied.");
   } catch {
-    toast(`The browser does not allow copying here. The text is: ${text}`, "bad");
+    toast(`Your browser blocked copying. Copy this: ${text}`, "bad");
   }
 }
 
@@ -38,8 +38,8 @@ export async function copy(text) {
 async function forget(model, back) {
   let answer;
   const gone = await confirm({
-    title: `Remove ${model.name} from the list?`,
-    body: "The folder and its files stay where they are. You can add it again.",
+    title: `Remove “${model.name}” from the list?`,
+    body: "The folder and its files are not deleted. You can add it again.",
     confirm: "Remove from list",
     action: async () => {
       answer = await del(urlOf("/api/models/folders", { id: model.reference }), { confirmed: true });
@@ -67,7 +67,7 @@ export async function remove(model, back = () => undefined) {
   }
   let answer;
   const gone = await confirm({
-    title: `Delete the ${what} ${model.name}?`,
+    title: `Delete the ${what} “${model.name}”?`,
     body: [
       h("p", { key: "size" }, `Frees ${bytes(model.bytes)}. You can undo this for one minute.`),
       deletion.consequences.length > 0 && h("ul", { key: "after", class: "model-consequences" },
@@ -92,7 +92,7 @@ export function RowMenu({ model }) {
   return h(Menu, { label, icon: "more", iconOnly: true, small: true, floating: true, items: [
     playground !== undefined && { title: "Open in Playground", href: playground },
     evaluate !== undefined && { title: "Evaluate", href: evaluate },
-    train !== undefined && { title: "Train on it", href: train },
+    train !== undefined && { title: "Train", href: train },
     { title: "Copy path", onChoose: () => void copy(model.path) },
     model.place === "workspace" && { title: "Delete…", onChoose: () => void remove(model).catch(toastError) },
     model.place === "folder" && { title: "Remove from list…", onChoose: () => void remove(model).catch(toastError) },

@@ -19,7 +19,7 @@ export function CardSection({ one }) {
     actions: texts.length > 1 && h(Select, { "aria-label": "Text", value: chosen, onChoose: choose,
       choices: texts.map(({ name, bytes: size }) => [name, `${titleOf(name)}, ${bytes(size)}`]) }) },
     error !== null && h(Problem, { error, retry: reload }),
-    data === null && error === null && h(Skeleton, { label: "Loading the text…", lines: 8 }),
+    data === null && error === null && h(Skeleton, { label: "Loading…", lines: 8 }),
     data !== null && h("pre", { class: "model-text", tabIndex: 0, role: "region", "aria-label": chosen },
-      data.text.trim() || "It is empty."));
+      data.text.trim() || "This file is empty."));
 }

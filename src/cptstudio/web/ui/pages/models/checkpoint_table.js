@@ -26,11 +26,11 @@ export function CheckpointTable({ checkpoints }) {
     columns: [
       { id: "name", title: "Checkpoint", header: true, sortable: true, cell: nameCell },
       { id: "weights", title: "Weights", sortable: true, cell: weightsOf },
-      { id: "bits", title: "Domain, bits per byte", number: true,
+      { id: "bits", title: "Domain validation (bits/byte)", number: true,
         cell: (/** @type {Model} */ model) => bits(model.domain_bits_per_byte) },
       { id: "bytes", title: "Size", number: true, sortable: true, class: "nowrap",
         cell: (/** @type {Model} */ model) => bytes(model.bytes) },
-      { id: "resume", title: "Of it, for resuming", number: true, class: "nowrap",
+      { id: "resume", title: "For resuming only", number: true, class: "nowrap",
         cell: (/** @type {Model} */ model) => bytes(model.training_bytes) },
       { id: "created", title: "Created", sortable: true, class: "nowrap",
         cell: (/** @type {Model} */ model) => h("span", { title: date(model.created) }, day(model.created)) },

@@ -22,8 +22,8 @@ export function Lineage({ one }) {
   return h("div", { class: "lineage" },
     h("section", { class: "lineage-part", "aria-label": "Made from" }, h("h3", {}, "Made from"),
       ancestors.length > 0 ? h(Tree, { branches: treeOf(ancestors), words: CAME })
-        : h("p", { class: "muted" }, model.kind === "base" ? "Nothing is recorded: the folder was put here."
-          : "Nothing is recorded.")),
+        : h("p", { class: "muted" }, model.kind === "base" ? "Unknown: this folder was added by hand."
+          : "Not recorded.")),
     h("section", { class: "lineage-part", "aria-label": "Made into" }, h("h3", {}, "Made into"),
       descendants.length > 0 ? h(Tree, { branches: treeOf(descendants), words: BECAME })
         : h("p", { class: "muted" }, "Nothing yet.")));

@@ -26,12 +26,12 @@ export function ModelList() {
   return h("div", { class: "stack" },
     h(PageHeader, { title: "Models" }, some && getOne),
     error !== null && h(Problem, { error, retry: reload }),
-    models === null && error === null && h(Skeleton, { label: "Loading the models…", lines: 6 }),
+    models === null && error === null && h(Skeleton, { label: "Loading models…", lines: 6 }),
     models !== null && models.length === 0 && h(Empty, { title: "No models yet", icon: "models", ghost: "table",
       actions: getOne },
-      h("p", {}, "Base models, checkpoints, merges and exports will be listed here, with their size, their license and "
-        + "where they came from."),
-      h("p", {}, "Start with a recommended model that fits this machine, or search the Hugging Face hub.")),
+      h("p", {}, "Base models, checkpoints, merges, and exports appear here with their size, license, and "
+        + "origin."),
+      h("p", {}, "Start with a recommended model that fits this machine, or search the Hugging Face Hub.")),
     h(ServedModels, {}),
     some && h(DiskUse, { data }),
     some && h(AllModels, { models, use: data.use }));
@@ -52,10 +52,10 @@ function AllModels({ models, use }) {
   const checkpoints = chosen.filter((model) => model.kind === "checkpoint");
   const others = chosen.filter((model) => model.kind !== "checkpoint");
   const clear = h(Button, { small: true, onClick: () => setQuery({ filter: null, kind: null, architecture: null }) },
-    "Clear the filters");
+    "Clear filters");
   return h("div", { class: "stack" },
     h(Choices, { models, use }),
-    chosen.length === 0 && h(Card, {}, h("p", { role: "status" }, "No model matches the filter. ", clear)),
+    chosen.length === 0 && h(Card, {}, h("p", { role: "status" }, "No models match the filters. ", clear)),
     others.length > 0 && h(Card, { flush: true, class: "card-table" }, h(ModelTable, { models: others })),
     checkpoints.length > 0 && h("section", { class: "stack", "aria-labelledby": "checkpoints-title" },
       h("h2", { id: "checkpoints-title" }, "Checkpoints ", h("span", { class: "muted" }, integer(checkpoints.length))),
@@ -66,8 +66,8 @@ function AllModels({ models, use }) {
 function Choices({ models, use }) {
   const { filter, kind, architecture, sort, turned, descending } = listQuery();
   const architectures = [...new Set(models.flatMap((model) => model.architecture ?? []))].sort();
-  return h(Toolbar, { label: "Which models" },
-    h("input", { type: "search", class: "filter", placeholder: "Filter by name, type, license", value: filter,
+  return h(Toolbar, { label: "Filters" },
+    h("input", { type: "search", class: "filter", placeholder: "Filter by name, type, or license", value: filter,
       "aria-label": "Filter models", onInput: withValue((text) => setQuery({ filter: text })) }),
     h(Select, { "aria-label": "Kind", value: kind, none: "All kinds", onChoose: (name) => setQuery({ kind: name }),
       choices: use.filter((one) => one.count > 0).map((one) => [one.kind, `${KINDS[one.kind]} (${one.count})`]) }),

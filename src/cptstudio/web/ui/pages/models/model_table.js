@@ -18,7 +18,7 @@ function nameCell(model) {
   return h("div", { class: "model-name-cell" },
     h("span", { class: "row" }, h("a", { href: addressOf(model.reference) }, model.name),
       model.error !== null && h(Badge, { tone: "bad", icon: "alert", title: model.error }, "Can't be used"),
-      model.has_chat_template && h(Badge, { title: "It has a chat template." }, "Chat")),
+      model.has_chat_template && h(Badge, { title: "Has a chat template" }, "Chat")),
     from && h("span", { class: "hint" }, from));
 }
 
@@ -50,7 +50,7 @@ export function ModelTable({ models }) {
         cell: (/** @type {Model} */ model) => integer(model.context_length) },
       { id: "license", title: "License", sortable: true, class: "model-license",
         cell: (/** @type {Model} */ model) => model.license === null ? muted
-          : h("span", { title: model.license_of === null ? undefined : `As ${model.license_of} names it` },
+          : h("span", { title: model.license_of === null ? undefined : `From ${model.license_of}` },
             model.license) },
       { id: "bytes", title: "Size", number: true, sortable: true, class: "nowrap",
         cell: (/** @type {Model} */ model) => bytes(model.bytes) },

@@ -33,7 +33,7 @@ export function OneModel({ reference }) {
       back: { href: "/models", title: "Models" }, badge: model && h(Badge, {}, KINDS[model.kind]) },
       model !== null && h(Actions, { model })),
     error !== null && h(Problem, { error, retry: missing ? undefined : reload }),
-    model === null && error === null && h(Skeleton, { label: "Loading the model…", lines: 6 }),
+    model === null && error === null && h(Skeleton, { label: "Loading…", lines: 6 }),
     model !== null && h(ModelJobs, { reference }),
     one !== null && model !== null && h(Tabs, { label: `Sections of ${model.name}`, tabs: sections, chosen,
       onChoose: (id) => setQuery({ tab: id === "overview" ? null : id }, { push: true }) },
@@ -49,7 +49,7 @@ function Actions({ model }) {
   return [
     playground && h(Button, { key: "playground", kind: "primary", icon: "playground", href: playground },
       "Open in Playground"),
-    train && h(Button, { key: "train", icon: "new", href: train }, "Train on it"),
+    train && h(Button, { key: "train", icon: "new", href: train }, "Train"),
     evaluate && h(Button, { key: "evaluate", icon: "evaluate", href: evaluate }, "Evaluate"),
     model.place === "workspace" && h(Button, { key: "delete", kind: "danger", icon: "trash", onClick: onDelete },
       "Delete…"),

@@ -38,19 +38,19 @@ function facts(model) {
     model.merge !== null && ["Merge", model.merge],
     model.format !== null && ["Format", model.format.toUpperCase()],
     model.architecture !== null && ["Architecture", model.architecture],
-    model.parameters !== null && ["Parameters", model.adapter ? `${count(model.parameters)} in its base`
+    model.parameters !== null && ["Parameters", model.adapter ? `${count(model.parameters)} in the base model`
       : count(model.parameters)],
     weightsOf(model) !== "" && ["Weights", packed === null || packed.group_size === null ? weightsOf(model)
       : `${weightsOf(model)}, groups of ${integer(packed.group_size)}`],
     model.context_length !== null && ["Context length", `${integer(model.context_length)} tokens`],
     model.vocabulary_size !== null && ["Vocabulary", `${integer(model.vocabulary_size)} tokens`],
     model.has_chat_template !== null && ["Chat template", model.has_chat_template ? "Yes" : "No"],
-    ["License", model.license === null ? h("span", { class: "muted" }, "Its card names none")
+    ["License", model.license === null ? h("span", { class: "muted" }, "Not specified")
       : h("span", {}, model.license, model.license_of !== null
-        && h("span", { class: "muted" }, ` (as ${model.license_of} names it)`))],
-    model.domain_bits_per_byte !== null && ["Domain", `${bits(model.domain_bits_per_byte)} bits per byte`],
+        && h("span", { class: "muted" }, ` (from ${model.license_of})`))],
+    model.domain_bits_per_byte !== null && ["Domain validation", `${bits(model.domain_bits_per_byte)} bits per byte`],
     ["Size on disk", model.training_bytes
-      ? `${bytes(model.bytes)}, of it ${bytes(model.training_bytes)} for resuming only` : bytes(model.bytes)],
+      ? `${bytes(model.bytes)}, ${bytes(model.training_bytes)} of it only for resuming` : bytes(model.bytes)],
     ["Created", date(model.created)],
     ["Stored in", PLACES[model.place]],
     ["Folder", h("span", { class: "row" }, h("code", { class: "break" }, model.path),

@@ -70,7 +70,7 @@ export function ServeSection({ model }) {
   const endpoints = /** @type {Endpoint[]|null} */ (data?.endpoints ?? null);
   const mine = endpoints?.find((one) => one.label === model.reference);
   if (error) return h(Problem, { error, retry: reload });
-  if (endpoints === null) return h(Skeleton, { label: "Loading the endpoints…", lines: 4 });
+  if (endpoints === null) return h(Skeleton, { label: "Loading endpoints…", lines: 4 });
   return h("div", { class: "stack" },
     !mine?.alive && h(StartForm, { model, started: reload }),
     mine && h(EndpointCards, { key: mine.id, id: mine.id, gone: reload }));
@@ -96,12 +96,12 @@ function StartForm({ model, started }) {
     started();
   });
   return h(Card, { title: "Serve this model", icon: "serve" }, h("div", { class: "serve-body" },
-    h("p", {}, "Other programs on this machine can use it through OpenAI's API. It keeps running when you close the ",
-      "studio, until you stop it."),
+    h("p", {}, "Other programs on this machine can use it through an OpenAI-compatible API. It keeps running after ",
+      "you close CPT Studio, until you stop it."),
     h("div", { class: "serve-fields" },
-      field("at_once", "Requests at once", "More are refused with 429."),
-      field("port", "Port", "Only on 127.0.0.1.", { placeholder: "Automatic" }),
-      field("context", "Context length", "Prompt and output together.",
+      field("at_once", "Requests at once", "Additional requests get HTTP 429."),
+      field("port", "Port", "Listens on 127.0.0.1 only.", { placeholder: "Automatic" }),
+      field("context", "Context length", "Prompt plus output.",
         { unit: "tokens", placeholder: model.context_length === null ? "Automatic" : integer(model.context_length) })),
     error !== null && h(Problem, { error }),
     h("div", { class: "serve-buttons" },
@@ -120,7 +120,7 @@ function EndpointCards({ id, gone }) {
     return () => clearInterval(timer);
   }, [alive]);
   if (endpoint === null) {
-    return error ? h(Problem, { error, retry: reload }) : h(Skeleton, { label: "Loading the endpoint…", lines: 6 });
+    return error ? h(Problem, { error, retry: reload }) : h(Skeleton, { label: "Loading endpoint…", lines: 6 });
   }
   return h("div", { class: "stack" },
     h(EndpointCard, { endpoint, reload, gone }),
@@ -139,10 +139,11 @@ function EndpointCard({ endpoint, reload, gone }) {
   });
   const stop = async () => {
     const agreed = endpoint.under_way === 0 || await confirm({ title: "Stop the endpoint?", confirm: "Stop",
-      danger: true, body: h("p", {}, `${integer(endpoint.under_way)} under way will be cut off.`) });
+      danger: true, body: h("p", {},
+          `${integer(endpoint.under_way)} active ${endpoint.under_way === 1 ? "request" : "requests"} will be cut off.`) });
     if (agreed) await act("stop");
   };
-  const now = endpoint.under_way ? `, ${integer(endpoint.under_way)} under way` : "";
+  const now = endpoint.under_way ? `, ${integer(endpoint.under_way)} active` : "";
   const facts = [
     ["Requests", `${integer(endpoint.requests)}${now}`],
     ["Tokens generated", integer(endpoint.tokens)],
@@ -154,7 +155,7 @@ function EndpointCard({ endpoint, reload, gone }) {
   ];
   const actions = [
     endpoint.state === "unloaded" && h(Button, { key: "load", small: true, kind: "primary", icon: "play", busy,
-      onClick: () => act("load") }, "Load again"),
+      onClick: () => act("load") }, "Reload"),
     endpoint.alive
       ? h(Button, { key: "stop", small: true, icon: "stop", busy, onClick: stop }, "Stop")
       : h(Button, { key: "remove", small: true, icon: "trash", busy, onClick: () => run(async () => {
@@ -178,7 +179,7 @@ function Access({ address, model }) {
   const show = () => run(async () => setKey((await get("/api/endpoints/key")).key));
   const renew = async () => {
     await confirm({ title: "Replace the key?", confirm: "Replace", danger: true,
-      body: h("p", {}, "Programs that use the current key are refused from then on."),
+      body: h("p", {}, "Programs using the current key will stop working."),
       action: async () => setKey((await post("/api/endpoints/key", { confirmed: true })).key) });
   };
   return h("div", { class: "serve-access" },
@@ -204,7 +205,7 @@ function Examples({ examples }) {
     value: example.title, choices: examples.map((one) => /** @type {const} */ ([one.title, one.title])),
     onChoose: setChosen }) },
     h("div", { class: "serve-example", "data-copied": true },
-      h("p", { class: "hint" }, "It reads the key from the environment variable CPT_STUDIO_KEY."),
+      h("p", { class: "hint" }, "Reads the key from the environment variable CPT_STUDIO_KEY."),
       h("pre", { tabIndex: 0 }, example.text),
       h(Button, { small: true, onClick: copying(() => example.text) }, "Copy")));
 }
