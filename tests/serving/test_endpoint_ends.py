@@ -15,10 +15,11 @@ from cptstudio.serving import records
 from cptstudio.serving.endpoints import Endpoints
 from cptstudio.serving.records import State
 from cptstudio.workspace import Workspace
+from tests.serving.conftest import loaded
 from tests.toy_models import make_toy_model
 from tests.web.server_process import PATIENCE, RunningServer, free_port, running_server, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_an_endpoint_outlives_the_studio_and_ends_whole(place: Workspace) -> Non
         assert again.status == 422 and "served already at http://127.0.0.1" in again.json["detail"]
         address = started.json["address"]
         key = first.api(session, "GET", "/api/endpoints/key").json["key"]
-        wait_for(lambda: here.one("toy").state == "ready", "the model")
+        assert loaded(here, "toy").state == "ready"
         status, made = ask(address, key)
         assert status == 200
         for process in [psutil.Process(first.process.pid), *first.workers()]:
@@ -91,7 +92,7 @@ def test_an_endpoint_outlives_the_studio_and_ends_whole(place: Workspace) -> Non
             assert (status, said["error"]["code"]) == (503, "model_unloaded")
             assert "A training run needed its memory." in said["error"]["message"]
             assert second.api(session, "POST", "/api/endpoints/one/toy/load", {}).status == 200
-            wait_for(lambda: here.one("toy").state == "ready", "the model again")
+            assert loaded(here, "toy").state == "ready"
             assert ask(address, key)[1]["choices"] == made["choices"]
 
             # kill -9 of what holds the model: the endpoint ends, and says why.
@@ -108,7 +109,7 @@ def test_an_endpoint_outlives_the_studio_and_ends_whole(place: Workspace) -> Non
             # kill -9 of the endpoint itself: what holds the model ends with it.
             started = second.api(session, "POST", "/api/endpoints", {"reference": "toy"})
             assert started.status == 201, started.body
-            wait_for(lambda: here.one("toy").state == "ready", "the model a third time")
+            assert loaded(here, "toy").state == "ready"
             server = records.read(
                 place.private / records.FOLDER / "toy" / records.SERVER, records.Server
             )

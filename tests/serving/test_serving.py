@@ -17,7 +17,7 @@ from cptstudio.serving.facts import EndpointFacts
 from cptstudio.workspace import Workspace
 from tests.web.server_process import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PROMPT = "def read_lines(path):"
 SAYS: Any = [{"role": "user", "content": "hello there"}]

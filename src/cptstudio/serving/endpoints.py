@@ -39,8 +39,8 @@ MOST_AT_ONCE: Final = 32
 REASON: Final = "A training run needed its memory."
 LOG_TAIL: Final = 64 * 1024
 """Bytes of a log's end that are shown."""
-_START_SECONDS: Final = 60.0
-_WISH_SECONDS: Final = 30.0
+_START_SECONDS: Final = 120.0
+_WISH_SECONDS: Final = 120.0
 _PAUSE_SECONDS: Final = 0.02
 _CONTEXT: Final = 32_768
 """Of a model without a limit."""

@@ -13,7 +13,7 @@ from cptstudio.workspace import Workspace
 from tests.web.server_process import PATIENCE, RunningServer
 from tests.web.ui.accessibility import assert_accessible_in_all
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 expect.set_options(timeout=PATIENCE * 1000)
 
 
@@ -26,7 +26,7 @@ def test_a_model_is_served_and_stopped(page: Page, studio: RunningServer) -> Non
         page.get_by_label("Requests at once").fill("2")
         page.get_by_role("button", name="Start").click()
         card = page.get_by_role("region", name="Endpoint", exact=True)
-        expect(card.get_by_text("Ready")).to_be_visible()
+        expect(card.get_by_text("Ready")).to_be_visible(timeout=5 * PATIENCE * 1000)
         status = page.get_by_role("group", name="Status")
         expect(status.get_by_role("link", name="toy: served")).to_be_visible()
         page.get_by_role("button", name="Show key").click()
