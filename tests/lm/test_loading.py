@@ -201,7 +201,7 @@ def test_broken_folders_get_a_sentence(toy_folder: ToyFolder, tmp_path: Path) ->
         pickle: "pickle",
         cut: "100 bytes are missing",
         cut_header: "in its header",
-        tiny: "cut off",
+        tiny: "truncated",
         other: "in its header",
         huge: "not a safetensors file",
         odd_header: "damaged header",

@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 IdArgument = Annotated[
-    str, typer.Argument(metavar="ID", help="As the hub writes it: HuggingFaceFW/fineweb-edu.")
+    str, typer.Argument(metavar="ID", help="Hub ID, such as HuggingFaceFW/fineweb-edu.")
 ]
 RevisionOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="A branch, tag or commit.")
@@ -122,9 +122,7 @@ def _show_fields(beginning: dict[str, Any]) -> None:
 
 
 @app.command()
-@with_field_options(
-    BuildChoices, flags={"validation": "--held-out", "source_notes": "--note"}, upper=True
-)
+@with_field_options(BuildChoices, flags={"source_notes": "--note"}, upper=True)
 def build(
     name: NameArgument,
     dataset_id: IdArgument,
@@ -132,7 +130,7 @@ def build(
     split: SplitOption = None,
     rows: Annotated[
         int | None,
-        whole("--rows", "-n", least=1, help="At most so many rows, from the split's beginning."),
+        whole("--rows", "-n", least=1, help="Maximum number of rows, from the start of the split."),
     ] = None,
     revision: RevisionOption = None,
     model: ModelOption = None,

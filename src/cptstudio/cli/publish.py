@@ -29,22 +29,27 @@ def publish(
         str, typer.Option("--to", metavar="OWNER/NAME", help="Where on the hub, such as ada/notes.")
     ],
     public: Annotated[
-        bool, typer.Option("--public", help="Let everybody see it. Private by default.")
+        bool, typer.Option("--public", help="Make it public (default: private).")
     ] = False,
     update: Annotated[
         bool,
-        typer.Option("--update", help="Replace files of a repository that is there already."),
+        typer.Option("--update", help="Replace files of an existing repository."),
     ] = False,
     data: Annotated[
         str, typer.Option(metavar="TEXT", help="What the model was trained on, for its card.")
     ] = "",
     license: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="License, as the hub writes it; the base's by default."),
+        typer.Option(
+            metavar="NAME",
+            help="License ID of the hub, such as apache-2.0 (default: the base model's).",
+        ),
     ] = None,
     card: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A card in place of the one written from the run."),
+        typer.Option(
+            metavar="FILE", help="Use this model card instead of the one made from the run."
+        ),
     ] = None,
     confirm: Annotated[
         str | None,
@@ -116,7 +121,7 @@ def _show(told: dict[str, Any]) -> None:
     for file in told["files"]:
         table.add_row(escape(file["path"]), f"{file['size']:,}")
     console.print(table)
-    seen = "private" if told["private"] else "public: everybody sees it"
+    seen = "private" if told["private"] else "public: visible to everyone"
     console.print(
         f"{len(told['files']):,} files, {told['bytes']:,} bytes, to {escape(told['repo_id'])} "
         f"({seen}).",

@@ -8,16 +8,16 @@ import typer
 
 from cptstudio.session_settings import SessionSettings, parse_session
 
-_PANEL = "Otherwise than the run"
+_PANEL = "Changes for this session"
 
 LengthOption = Annotated[
     str | None,
     typer.Option(
         "--length",
         metavar="LENGTH",
-        help="Train longer: the length in all, such as '2 epochs'. Where the schedule has followed "
-        "the length so far, the run has to be forked instead.",
-        show_default="as before",
+        help="Train longer: new total length, such as '2 epochs'. If the learning rate schedule "
+        "depends on the length, fork the run instead.",
+        show_default="unchanged",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -27,7 +27,7 @@ RowsOption = Annotated[
         "--batch-size",
         metavar="N",
         help="Sequences per micro-batch; gradient accumulation adapts, so updates stay the same.",
-        show_default="as before",
+        show_default="unchanged",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -37,7 +37,7 @@ AccumulationOption = Annotated[
         "--gradient-accumulation-steps",
         metavar="N",
         help="Micro-batches per update; the batch size adapts.",
-        show_default="as before",
+        show_default="unchanged",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -46,7 +46,7 @@ CheckpointingOption = Annotated[
     typer.Option(
         "--gradient-checkpointing/--no-gradient-checkpointing",
         help="Recompute activations instead of storing them.",
-        show_default="as before",
+        show_default="unchanged",
         rich_help_panel=_PANEL,
     ),
 ]

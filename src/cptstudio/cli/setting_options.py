@@ -57,9 +57,12 @@ def _parameter(
         shown = default.words
     if default is True:
         shown = "yes"
+    help = field.description
+    if annotation is Length:
+        help = f"{help} Such as '2 epochs', '500 steps' or '10M tokens'."
     option = make(
         flag,
-        help=field.description,
+        help=help,
         show_default=shown,
         **({} if metavar is None else {"metavar": metavar}),
         rich_help_panel=panel,

@@ -22,7 +22,7 @@ class Windows(LateModel):
         ge=8,
         le=10_000_000,
         title="Context length",
-        description="Tokens of a window (default: what all models allow, at most 2,048).",
+        description="Tokens per window (default: what all models support, at most 2,048).",
         json_schema_extra={"unit": "tokens"},
     )
     stride: int | None = Field(
@@ -30,8 +30,8 @@ class Windows(LateModel):
         ge=1,
         le=10_000_000,
         title="Stride",
-        description="New tokens in each window of a long document (default: the whole window). "
-        "Fewer give each more to look back on, and take longer.",
+        description="New tokens per window of a long document (default: the whole window). A "
+        "smaller stride gives each token more context and takes longer.",
         json_schema_extra={"unit": "tokens"},
     )
 
@@ -47,7 +47,8 @@ class HeldOutText(LateModel):
         ge=1000,
         le=10**12,
         title="Text of each corpus",
-        description="At most so many bytes of each corpus, always the same documents.",
+        description="Maximum per corpus; always the same documents. More is more precise but "
+        "slower.",
         json_schema_extra={"unit": "bytes"},
     )
 
