@@ -144,15 +144,18 @@ def test_a_cancelled_one_goes_on_with_what_came(hub_server: FakeHub, building: B
     hub_server.faults.errors, hub_server.faults.error_status = 1, 404
     with pytest.raises(UserError):
         building.from_hub("broken")
-    # The card and the beginning came; one file is refused, the other is kept.
-    damaged = dict(FILES)
+    # One file is refused, what came of the others is kept.
     hub_server.faults.damaged = True
     with pytest.raises(UserError, match="did not come as the hub announced it"):
         building.from_hub("broken", configuration="lines")
     hub_server.faults.damaged = False
     assert not (building.place / "broken").exists()
+    assert [path for path in (building.place / "downloads").rglob("*") if path.is_file()]
+    old = building.place / "downloads" / "dataset-of-old"
+    old.mkdir()
+    os.utime(old, (1.0, 1.0))
     assert building.from_hub("broken", configuration="lines").manifest.sources
-    assert damaged == FILES
+    assert not old.exists()
 
 
 def test_what_a_data_set_holds_is_told_before_anything_is_fetched(hub_server: FakeHub) -> None:
@@ -165,6 +168,7 @@ def test_what_a_data_set_holds_is_told_before_anything_is_fetched(hub_server: Fa
     assert not hub_server.asked_for(".parquet")
     seen = look({"id": ID, "configuration": "tables", "split": "train"}, None)
     assert seen["rows"] == 900
+    assert hub_server.sent < 0.5 * sum(map(len, FILES.values()))
     fields = {one["name"]: one for one in seen["fields"]}
     assert fields["body"]["is_text"] and fields["body"]["examples"] == TEXTS[:3]
     assert not fields["id"]["is_text"]

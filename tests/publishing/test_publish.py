@@ -13,8 +13,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from cptstudio import durable
 from cptstudio.cli import app
 from cptstudio.errors import UserError
+from cptstudio.export_files import EXPORT, ExportRecord, ExportSource
 from cptstudio.models.library import ModelLibrary
 from cptstudio.models.registry import ModelRegistry
 from cptstudio.publishing import publish_program
@@ -128,6 +130,29 @@ def test_an_adapter_names_its_base_and_no_folder_of_this_machine(
     assert f"--model {BASE} --adapter-path" in plan.card
     kept = b"".join(content for name, content in files.items() if name != "adapters.safetensors")
     assert str(ada.workspace.root).encode() not in kept and b"/tmp/" not in kept
+
+
+def test_an_export_is_told_with_what_its_comparison_found(ada: Publisher) -> None:
+    folder = ada.workspace.export("small")
+    shutil.copytree(Path(ada.subject().folder), folder)
+    proof = {"sentences": ["Costs 0.002 bits per byte."], "warning": "Loses half of the gain."}
+    record = ExportRecord(
+        created=1.0,
+        format="mlx",
+        weights="4-bit",
+        source=ExportSource(reference=FULL, folder=ada.subject().folder),
+        versions={"mlx-lm": "1.2"},
+        proof=proof,
+    )
+    durable.write_json(folder / EXPORT, record.model_dump())
+    plan = ada.plan("exports/small", data="x")
+    matter = yaml.safe_load(plan.card.split("---")[1])
+    assert (matter["base_model"], matter["base_model_relation"]) == (BASE, "quantized")
+    assert (
+        "4-bit, made with mlx-lm 1.2" in plan.card and "- Costs 0.002 bits per byte." in plan.card
+    )
+    assert plan.warnings == ("Loses half of the gain.",)
+    assert EXPORT in plan.left and str(ada.workspace.root) not in plan.card
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])

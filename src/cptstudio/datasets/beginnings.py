@@ -80,7 +80,8 @@ def _parquet(dataset: Dataset, file: RemoteFile) -> Any:
 
     opened = RangeReader("dataset", dataset.id, dataset.commit, file)
     try:
-        return pyarrow.parquet.ParquetFile(opened, pre_buffer=False)
+        # Without a buffer a column of a whole row group is read for its first rows.
+        return pyarrow.parquet.ParquetFile(opened, pre_buffer=False, buffer_size=_BEGINNING)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(
             f"{file.name} is not a Parquet file that can be read: {words_of(error)}"

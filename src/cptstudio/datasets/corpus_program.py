@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,12 @@ from cptstudio.corpus.corpus import Corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.datasets.dataset import look_up
 from cptstudio.datasets.taking import Choice, take
+from cptstudio.errors import UserError
 from cptstudio.job_programs import Answer, TellsProgress
 from cptstudio.light_imports import leave_out_torch
 from cptstudio.models.staging import parts_kept_in
+
+_KEPT_SECONDS = 14 * 24 * 3600.0
 
 
 def build_from_hub(
@@ -57,12 +61,25 @@ def build_from_hub(
     downloads.mkdir(parents=True, exist_ok=True)
     # One folder for each dataset, whatever characters its id has.
     name = hashlib.sha256(found.id.encode()).hexdigest()[:16]
+    _sweep(downloads)
     with parts_kept_in(downloads / f"dataset-{name}", found.id) as folder:
         sources = take(found, choice, folder, answer)
         built = build_corpus(
             corpus, sources, settings, model, tell, allow_lossy=allow_lossy, workers=workers
         )
     return built.corpus, built.changed
+
+
+def _sweep(downloads: Path) -> None:
+    """Delete what was begun and not gone on with for `_KEPT_SECONDS`."""
+    for folder in downloads.glob("dataset-*"):
+        try:
+            newest = max(one.stat().st_mtime for one in (folder, *folder.iterdir()))
+            if time.time() - newest > _KEPT_SECONDS:
+                with parts_kept_in(folder, folder.name):
+                    pass  # Only where no other process works in it; it is deleted at the end.
+        except (OSError, UserError):
+            continue
 
 
 def work(request: dict[str, Any], answer: Answer) -> dict[str, Any]:

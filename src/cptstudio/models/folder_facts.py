@@ -91,6 +91,7 @@ def _read(path: Path, signature: durable.FolderSignature) -> FolderFacts:
         error = str(refused)
     except OSError as refused:
         error = f"{path} cannot be read: {refused.strerror}."
+    is_model = any(name == "config.json" for name, _, _, _ in signature)
     matter = front_matter(read_card(path) or "")
     changed = max((time_ns for _, _, time_ns, _ in signature), default=None)
     return FolderFacts(
@@ -98,7 +99,8 @@ def _read(path: Path, signature: durable.FolderSignature) -> FolderFacts:
         error,
         license_of(matter),
         _bases(matter.get("base_model")),
-        bytes_below(path),
+        # What is no model may be any folder of the machine, whose whole tree is not walked.
+        bytes_below(path) if is_model else _bytes_in(path),
         None if changed is None else changed / 1e9,
     )
 
@@ -108,6 +110,15 @@ def _bases(said: Any) -> tuple[str, ...]:
     listed = said if isinstance(said, list) else [said]
     ids = [one for one in listed if isinstance(one, str) and 0 < len(one) <= _LONGEST_ID]
     return tuple(ids[:_MOST_BASES])
+
+
+def _bytes_in(path: Path) -> int:
+    """Bytes of the files that lie in a folder itself."""
+    try:
+        with os.scandir(path) as entries:
+            return sum(one.stat().st_size for one in entries if one.is_file())
+    except OSError:
+        return 0
 
 
 def bytes_below(path: Path) -> int:

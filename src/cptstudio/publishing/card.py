@@ -245,7 +245,10 @@ def _export(subject: Subject) -> list[str]:
         f"{name} {version}" for name, version in subject.export["versions"].items()
     )
     made = f", made with {versions}" if versions else ""
-    return ["## Weights", "", f"{subject.export['weights']}{made}.", ""]
+    proof = subject.export.get("proof") or {}
+    found = [f"- {sentence}" for sentence in proof.get("sentences", ())]
+    compared = ["Compared with the checkpoint it was made from:", "", *found, ""] if found else []
+    return ["## Weights", "", f"{subject.export['weights']}{made}.", "", *compared]
 
 
 def _usage(subject: Subject, repo_id: str) -> list[str]:
@@ -264,6 +267,9 @@ def _usage(subject: Subject, repo_id: str) -> list[str]:
 
 def _missing(subject: Subject, data: str, matter: dict[str, Any]) -> list[str]:
     found = []
+    proof = (subject.export or {}).get("proof") or {}
+    if proof.get("warning"):
+        found.append(str(proof["warning"]))
     if not data.strip() and subject.run is not None:
         found.append("The data is not described: say what the model was trained on.")
     if "license" not in matter:
