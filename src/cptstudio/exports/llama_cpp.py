@@ -42,6 +42,10 @@ COMPUTED: Final = "float32 on the CPU, with a float32 cache"
 """How it computes, for people; products of quantized weights take 8-bit activations."""
 
 
+class NotLoadedError(UserError):
+    """llama.cpp cannot load a file, or does not start."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A token, and what the network thought of it.
@@ -154,7 +158,7 @@ class LlamaServer:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             if self._process.poll() is not None:
-                raise UserError(_why_not_loaded(self._file, self._words))
+                raise NotLoadedError(_why_not_loaded(self._file, self._words))
             try:
                 self._connection.request("GET", "/health", headers=self._headers)
                 answer = self._connection.getresponse()
@@ -164,7 +168,7 @@ class LlamaServer:
             except OSError:
                 self._connection.close()
             if time.monotonic() > deadline:
-                raise UserError(f"llama.cpp did not load {self._file.name} in ten minutes.")
+                raise NotLoadedError(f"llama.cpp did not load {self._file.name} in ten minutes.")
             time.sleep(0.1)
 
     def tokens_of(self, text: str, *, special: bool) -> list[int]:
@@ -283,7 +287,7 @@ def _announced_port(process: subprocess.Popen[bytes], file: Path, words: list[st
     if not line:
         process.kill()
         process.wait()
-        raise UserError(_why_not_loaded(file, words))
+        raise NotLoadedError(_why_not_loaded(file, words))
     return int(str(json.loads(line)["address"]).rpartition(":")[2])
 
 

@@ -60,7 +60,9 @@ def fuse(studio: Studio, body: FuseBody) -> Job:
         UserError: there is no such model, or the name is taken.
     """
     request = {**common_request(studio, body), "dtype": body.dtype, "packing": None}
-    return start(studio, body, f"Fusing {body.model}", MAKE_MLX, _onto(studio, body.onto, request))
+    return start(
+        studio, body, f"Fusing {body.model}", MAKE_MLX, onto_of(studio, body.onto, request)
+    )
 
 
 def quantize(studio: Studio, body: QuantizeBody) -> Job:
@@ -72,7 +74,7 @@ def quantize(studio: Studio, body: QuantizeBody) -> Job:
     packing = body.model_dump(include=set(Packing.model_fields))
     request = {**common_request(studio, body), "dtype": None, "packing": packing}
     title = f"Quantizing {body.model}"
-    return start(studio, body, title, MAKE_MLX, _onto(studio, body.onto, request))
+    return start(studio, body, title, MAKE_MLX, onto_of(studio, body.onto, request))
 
 
 def common_request(studio: Studio, body: ExportBody) -> dict[str, Any]:
@@ -106,7 +108,8 @@ def start(
     )
 
 
-def _onto(studio: Studio, onto: str | None, request: dict[str, Any]) -> dict[str, Any]:
+def onto_of(studio: Studio, onto: str | None, request: dict[str, Any]) -> dict[str, Any]:
+    """Return a request with the model that the adapter is put on, or none."""
     return {**request, "onto": model_choices.find(studio, onto).model if onto else None}
 
 

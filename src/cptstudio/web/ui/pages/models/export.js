@@ -2,6 +2,7 @@
 
 import { h } from "../../lib/preact.js";
 import { Card } from "../../components/layout.js";
+import { GgufExport, GgufPlaces } from "./gguf_export.js";
 import { FuseExport, QuantizeExport } from "./mlx_export.js";
 
 /** @typedef {import("./words.js").Model} Model */
@@ -17,6 +18,8 @@ import { FuseExport, QuantizeExport } from "./mlx_export.js";
 export const EXPORTS = [
   { id: "fuse", title: "Complete model", wanted: (model) => model.kind !== "exported", Content: FuseExport },
   { id: "quantize", title: "Quantized for MLX", wanted: (model) => model.kind !== "exported", Content: QuantizeExport },
+  { id: "gguf", title: "GGUF", wanted: (model) => model.kind !== "exported", Content: GgufExport },
+  { id: "places", title: "Other programs", wanted: (model) => model.kind === "exported", Content: GgufPlaces },
 ];
 
 /** @param {{model: Model, reload: () => Promise<void>}} props */

@@ -30,7 +30,7 @@ const problemsOf = (error, field) => error?.fields?.[field] ?? [];
  *   body: () => object, options: any, onto: string, setOnto: (onto: string) => void, reload: () => Promise<void>,
  *   children?: any}} props options: of GET /api/exports/options
  */
-function ExportForm({ model, path, name, setName, button, body, options, onto, setOnto, reload, children }) {
+export function ExportForm({ model, path, name, setName, button, body, options, onto, setOnto, reload, children }) {
   const { busy, error, run } = useWork();
   const [started, setStarted] = useState(/** @type {any} */ (null));
   const job = useJob(started, () => void reload());
