@@ -76,6 +76,7 @@ bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.plan_architectures --page
 	$(BIN)/python -m benchmarks.plan_fallback --page
 	$(BIN)/python -m benchmarks.long_contexts
+	$(BIN)/python -m benchmarks.mlx_exports
 	$(BIN)/python -m benchmarks.damaged_files --files 2000
 	$(if $(GGUF),$(BIN)/python -m benchmarks.gguf_real $(GGUF) --page)
 	$(if $(GGUF),$(BIN)/python -m benchmarks.gguf_architectures $(GGUF)/.cpt-studio/converter $(TOKENIZERS) --page)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,20 @@ def test_a_whole_one_gets_its_name_and_the_same_name_is_refused(tmp_path: Path) 
     with same, new_folder(place, place.export("A")):
         pass
     assert [path.name for path in place.exports.iterdir()] == ["a"]
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    place = Workspace(tmp_path)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = durable.staging_path(place.make(place.exports) / "killed")
+    left.mkdir()
+    dead = left.rename(left.with_name(left.name.replace(str(os.getpid()), str(ended.pid))))
+    alive = durable.staging_path(place.export("alive"))
+    alive.mkdir()
+    with new_folder(place, place.export("a")):
+        assert not dead.exists()
+        assert alive.exists()
 
 
 def test_room_is_asked_for_before(tmp_path: Path) -> None:

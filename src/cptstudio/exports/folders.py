@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from cptstudio import durable
 from cptstudio.errors import UserError, machine_error
 from cptstudio.job_programs import TellsProgress, counted
@@ -23,6 +25,7 @@ def new_folder(workspace: Workspace, folder: Path) -> Iterator[Path]:
         UserError: the name is taken, or the disk refuses.
     """
     workspace.make(folder.parent)
+    _sweep(folder.parent)
     check_new_name(folder, "export")
     staged = durable.staging_path(folder)
     try:
@@ -36,6 +39,14 @@ def new_folder(workspace: Workspace, folder: Path) -> Iterator[Path]:
         raise machine_error(error) or UserError(said) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _sweep(exports: Path) -> None:
+    """Remove what exports left that were killed before they could clean up."""
+    for entry in exports.iterdir():
+        pid = durable.staging_pid(entry.name)
+        if pid is not None and not psutil.pid_exists(pid):
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def write_folder(
