@@ -113,7 +113,7 @@ def test_the_card_tells_data_settings_figures_base_and_license(ada: Publisher) -
     own = ada.plan(card="# Mine\n")
     assert own.card == "# Mine\n" and own.digest != bare.digest != plan.digest
     for wrong in ({"repo_id": "no-owner"}, {"repo_id": "../x"}, {"license": "<b>"}):
-        with pytest.raises(UserError, match=r"names no owner|not the id of|not a license"):
+        with pytest.raises(UserError, match=r"names no owner|not a model ID|not a license"):
             ada.plan(**wrong)
     with pytest.raises(UserError, match=f"it is there already, as {BASE}"):
         ada.plan("tiny")
@@ -197,7 +197,7 @@ def test_a_broken_connection_is_tried_again_and_then_gone_on_with(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publish_program._Upload, "_send", only_weights)
-        assert "cannot be reached" in ada.refusal(plan)
+        assert "Can't reach" in ada.refusal(plan)
     assert "README.md" not in hub_server.repos[REPO].files
     hub_server.faults.cut_uploads = 0
     hub_server.requests.clear()

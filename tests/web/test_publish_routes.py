@@ -62,7 +62,7 @@ def test_what_cannot_be_published_is_refused_at_once(studio: Web, hub_server: Fa
     for body, words in (
         (CHOICES | {"model": "../../etc"}, "no model"),
         (CHOICES | {"model": "tiny"}, "it is there already"),
-        (CHOICES | {"repo_id": "http://127.0.0.1/x"}, "not the id of"),
+        (CHOICES | {"repo_id": "http://127.0.0.1/x"}, "not a model ID"),
         (CHOICES | {"to": "x"}, "to"),
     ):
         refused = studio.request("POST", "/api/publish/preview", json=body)

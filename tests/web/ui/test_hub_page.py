@@ -106,7 +106,7 @@ def test_the_hub_is_used_and_told_nothing_more(place: HubStudio, browser: Browse
     expect(page.get_by_role("heading", name="Hub account")).to_be_visible()
     page.get_by_label("Hugging Face model ID or search terms").fill("small")
     assert not hub.requests
-    page.get_by_role("button", name="Search the hub").click()
+    page.get_by_role("button", name="Search Hugging Face").click()
     found = page.get_by_role("list", name="Search results")
     expect(found).to_contain_text(PAYLOADS[9])
     look(page, "get-model")
