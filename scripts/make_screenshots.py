@@ -43,7 +43,7 @@ def train(workspace: Path) -> None:
                 "python-source",
                 "--length",
                 f"{STEPS} steps",
-                "--context-length",
+                "--sequence-length",
                 "256",
                 "--evaluate-every",
             ),

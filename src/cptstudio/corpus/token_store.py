@@ -47,7 +47,7 @@ class TokenizerFacts(LateModel):
     """The facts about a tokenizer that the rest of the studio needs.
 
     Attributes:
-        hash: identifies its behaviour, see `tokenizer.tokenizer_hash`.
+        hash: identifies its behavior, see `tokenizer.tokenizer_hash`.
         vocabulary_size: one more than the largest token id.
         bos: beginning-of-sequence token id, if it has one.
         eos: end-of-sequence token id, if it has one.

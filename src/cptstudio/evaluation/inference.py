@@ -83,7 +83,7 @@ class InferenceWorker:
 
     Args:
         idle: seconds without a request after which the worker ends by itself.
-        fast_blas: on a Linux CPU, use an optimised BLAS under MLX.
+        fast_blas: on a Linux CPU, use an optimized BLAS under MLX.
         on_end: called with the reason when a worker has ended, from a thread of its own.
 
     Attributes:

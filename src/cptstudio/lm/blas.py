@@ -4,7 +4,7 @@ The Linux CPU wheel of mlx multiplies matrices with the reference (netlib) BLAS 
 about 5 GFLOP/s on a core that can do 150. mlx reaches it through three functions of the C
 interface, `cblas_sgemm`, `cblas_dgemm` and `cblas_cgemm`. Their addresses stand in the library's
 global offset table, which `use_fast_blas` points at the same functions of OpenBLAS (the
-`scipy-openblas32` wheel, BSD licence). Nothing on disk changes, it works after `import mlx`, and it
+`scipy-openblas32` wheel, BSD license). Nothing on disk changes, it works after `import mlx`, and it
 needs no root, compiler or LD_PRELOAD.
 
 Nothing is trusted before it is tested: products of odd shapes, transposed, batched and strided, are
@@ -61,12 +61,12 @@ class BlasReport:
 
 
 class BlasUnavailableError(Exception):
-    """The optimised BLAS cannot be used; the text says why."""
+    """The optimized BLAS cannot be used; the text says why."""
 
 
 @dataclass
 class _Replacement:
-    """The optimised library in use, and what stood in mlx's table before.
+    """The optimized library in use, and what stood in mlx's table before.
 
     Attributes:
         gemm_slots: where mlx keeps the address of its product in float32.

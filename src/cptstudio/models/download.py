@@ -2,7 +2,7 @@
 
 The request, see `job_programs`: {"id": ID, "revision": NAME|null, "base_models": FOLDER}.
 
-Only what a model is loaded from is fetched: safetensors, configuration, tokenizer, licence; no
+Only what a model is loaded from is fetched: safetensors, configuration, tokenizer, license; no
 pickle and no Python code. Files come in parts that are kept when the download ends early:
 
     models/base/.download-<org>--<name>/    see `staging`

@@ -2,7 +2,7 @@
 
 Each record has one writer: the manager writes spec.json and control.json, the keeper writes
 keeper.json and exit.json. A start or resume is one *attempt* with an id of its own, which
-every record carries: what belongs to an earlier attempt is thereby recognised, and nothing
+every record carries: what belongs to an earlier attempt is thereby recognized, and nothing
 has to be removed in the right order.
 
 Standard library only: the keeper uses this module.

@@ -83,7 +83,7 @@ class TrainingCommand:
     """A training command line, parsed.
 
     Attributes:
-        evidence: how that was recognised, as a phrase.
+        evidence: how that was recognized, as a phrase.
         trains: whether it trains; None when its configuration file or its script decides.
         model, data, adapter_path: as given on the command line, not resolved.
         configuration: path of the YAML file with further options. It is named, never read:

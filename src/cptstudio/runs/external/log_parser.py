@@ -3,7 +3,7 @@
 Three forms are known, all made by running the real programs (tests/runs/make_fixtures.py):
 
 - mlx-lm up to 0.31, a line each: `Iter 100: Train loss 1.234, Learning Rate 1.000e-05, ...`
-- mlx-lm from 0.32, a table with colours: `   100    1.234 ▼    5,432     12.3k`
+- mlx-lm from 0.32, a table with colors: `   100    1.234 ▼    5,432     12.3k`
 - mlx-lm-lora: `Iter 100: loss 1.234, lr 1.000e-05, it/s 2.500, tok/s 512.000, ...`
 
 The parser is fed bytes as they come, in pieces of any size, and gives the same records for every

@@ -19,7 +19,7 @@ class SessionState(LateModel):
 
     Attributes:
         session: its id, which is no secret.
-        key: in base64. By it a page and a server of this workspace recognise each other after a
+        key: in base64. By it a page and a server of this workspace recognize each other after a
             restart; it is not to be stored where others could read it.
         boot: of the server.
     """

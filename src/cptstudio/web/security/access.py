@@ -50,7 +50,7 @@ class Access:
         aliases: values of the Host header from which a visitor is sent to the first address.
         boot: of the server.
         sessions: who is signed in.
-        proofs: how pages and server recognise each other.
+        proofs: how pages and server recognize each other.
         entry: the browser's way in.
         links: for downloads.
         sockets: how many WebSockets may be open at once. Each keeps one of the server's

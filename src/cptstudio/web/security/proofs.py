@@ -1,4 +1,4 @@
-"""How a page and a server recognise each other without sending what they know.
+"""How a page and a server recognize each other without sending what they know.
 
 When the server is gone, any user of the machine can listen on its port. So a page that has lost
 its connection sends nothing of value before the server has proven itself, and then proves itself

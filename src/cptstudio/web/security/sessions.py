@@ -8,7 +8,7 @@ things go with a session that no other port is sent:
 - its *secret*, a keyed hash under this boot's key, opens what the session may do. It ends with the
   boot: whoever listens on our port once we are gone has no use for it.
 - its *proof key*, a keyed hash under the token, is never sent by a page that has got it. With it
-  a page and a server of the same workspace recognise each other again (`security.proofs`).
+  a page and a server of the same workspace recognize each other again (`security.proofs`).
 
 Sessions that were ended before their time are remembered in a file of the private folder, and the
 moment before which all were ended.

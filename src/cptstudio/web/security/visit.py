@@ -42,7 +42,7 @@ class Visit:
 
     @property
     def proof_key(self) -> str:
-        """What page and server recognise each other by, in base64."""
+        """What page and server recognize each other by, in base64."""
         return base64.b64encode(self._access.sessions.proof_key_of(self.session)).decode()
 
     def end(self) -> None:

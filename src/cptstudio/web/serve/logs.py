@@ -36,7 +36,7 @@ class _FollowingFile(WatchedFileHandler):
 
 
 class _Lines(logging.Formatter):
-    """One line a message: names from files and requests cannot forge lines or colours."""
+    """One line a message: names from files and requests cannot forge lines or colors."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")

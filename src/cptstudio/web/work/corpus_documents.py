@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cptstudio.corpus.corpus import Corpus
 
 MOST_TEXT = 200_000
-"""Characters of a document that are shown; a page of a browser holds no more with colours."""
+"""Characters of a document that are shown; a page of a browser holds no more with colors."""
 
 
 class DocumentPage(LateModel):
