@@ -139,8 +139,8 @@ function EndpointCard({ endpoint, reload, gone }) {
   });
   const stop = async () => {
     const agreed = endpoint.under_way === 0 || await confirm({ title: "Stop the endpoint?", confirm: "Stop",
-      danger: true, body: h("p", {},
-          `${integer(endpoint.under_way)} active ${endpoint.under_way === 1 ? "request" : "requests"} will be cut off.`) });
+      danger: true, body: h("p", {}, endpoint.under_way === 1 ? "1 active request will be cut off."
+        : `${integer(endpoint.under_way)} active requests will be cut off.`) });
     if (agreed) await act("stop");
   };
   const now = endpoint.under_way ? `, ${integer(endpoint.under_way)} active` : "";
