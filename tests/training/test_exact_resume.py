@@ -18,9 +18,11 @@ from tests.training.trainer_process import held_rows, kill_after_rows, run
 STEPS = 24
 CASES = {
     "full-adamw": {"method": {"kind": "full"}, "optimizer": {"learning_rate": 3e-3}},
-    "full-muon": {
+    # As long contexts are trained.
+    "full-muon-blocks": {
         "method": {"kind": "full"},
         "optimizer": {"name": "muon", "learning_rate": 3e-3},
+        "compute": {"long_attention": True, "gradient_checkpointing": True},
     },
     "lora-adamw": {
         "method": {"kind": "lora", "rank": 4, "dropout": 0.2},

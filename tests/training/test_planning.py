@@ -77,8 +77,11 @@ def test_every_value_is_filled_in(workspace: Workspace) -> None:
 
 def test_a_gpu_computes_in_bfloat16_and_compiles(workspace: Workspace) -> None:
     metal = Machine("Darwin", "arm", cores=8, memory=2**35, accelerator="metal")
-    settings = make_plan(workspace, minimal(), metal).settings
-    assert settings.compute.dtype == "bfloat16" and settings.compute.compile is True
+    plan = make_plan(workspace, minimal(), metal)
+    assert plan.settings.compute.dtype == "bfloat16" and plan.settings.compute.compile is True
+    # Heads of 16 have no fused kernel.
+    assert plan.attention == "whole"
+    assert make_plan(workspace, minimal(compute={"long_attention": True})).attention == "blocks"
 
 
 @pytest.mark.parametrize(

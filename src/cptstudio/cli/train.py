@@ -44,6 +44,7 @@ from cptstudio.training.known_machines import machine_named
 from cptstudio.training.make_it_fit import WayToFit
 from cptstudio.training.planning import Plan, make_plan
 from cptstudio.training.prepare import plan_config, prepare_run
+from cptstudio.training.resources import ATTENTION_TITLES
 from cptstudio.training.stop_requests import hold_signals
 from cptstudio.workspace import Workspace
 from cptstudio.yaml_text import read_yaml
@@ -435,6 +436,8 @@ def _table(made: Plan, seconds: float | None) -> Table:
         f"{size} x {settings.data.sequence_length:,} tokens, gradient accumulation {accumulation}, "
         f"{settings.data.packing}, {(settings.data.replay_share or 0) * 100:g}% replay",
     )
+    if made.attention is not None:
+        row("attention", ATTENTION_TITLES[made.attention])
     row("evaluation", _every(made.length.evaluate_every))
     how = "in the background" if made.saves_in_background else "training pauses meanwhile"
     each = _size(made.checkpoint_bytes)

@@ -44,10 +44,13 @@ from cptstudio.training.known_machines import smallest_with
 from cptstudio.training.machine import Machine, this_machine
 from cptstudio.training.make_it_fit import WayToFit, way_to_fit, what_would_do
 from cptstudio.training.resources import (
+    ATTENTION_TITLES,
+    Attention,
     MemoryEstimate,
     checkpoint_bytes,
     copy_bytes,
     estimate_memory,
+    planned_attention,
     trained_parameters,
 )
 from cptstudio.training.token_check import (
@@ -130,6 +133,11 @@ class Plan:
         return copy is not None and self.memory.total + copy <= self.memory_available
 
     @property
+    def attention(self) -> Attention | None:
+        """How attention is computed; None where the network's graph tells the memory."""
+        return planned_attention(self.model, self.network, self.settings, self.machine)
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What terminal and page tell of it, as plain values."""
         return {
@@ -144,6 +152,7 @@ class Plan:
             "trained_parameters": self.trained,
             "not_loaded_bytes": sum(self.network.left_out.values()),
             "saves_in_background": self.saves_in_background,
+            "attention": None if self.attention is None else ATTENTION_TITLES[self.attention],
             "memory_bytes": self.memory.total,
             "machine": self.machine.name,
             "memory_available_bytes": self.memory_available,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from cptstudio.errors import UserError
 from cptstudio.lm.attention_blocks import FUSED_SIZES, Tiles, gpu_worked_on
@@ -289,9 +289,25 @@ def _activations(sizes: _Sizes, settings: TrainingSettings, on_cpu: bool) -> tup
     return tokens * sizes.layers * layer, tokens * passing
 
 
-def attention_of(
-    head_size: int, settings: TrainingSettings, on_cpu: bool
-) -> Literal["fused", "blocks", "whole"]:
+Attention = Literal["fused", "blocks", "whole"]
+ATTENTION_TITLES: Final[dict[Attention, str]] = {
+    "fused": "fused kernel, no score matrix",
+    "blocks": "in blocks, computed again for the gradient",
+    "whole": "full score matrix, grows with the square of the sequence length",
+}
+
+
+def planned_attention(
+    model: ModelDescription, network: NetworkFacts, settings: TrainingSettings, machine: Machine
+) -> Attention | None:
+    """Return how attention is computed by the plan; None where the network's graph tells memory."""
+    sizes = _sizes(model)
+    if not sizes.heads or not _is_plain(sizes, network, settings.data.sequence_length or 0):
+        return None
+    return attention_of(sizes.head_size, settings, machine.accelerator == "cpu")
+
+
+def attention_of(head_size: int, settings: TrainingSettings, on_cpu: bool) -> Attention:
     """Return how causal attention is computed: what its memory depends on.
 
     That a GPU has fused kernels also for the gradient is assumed by the size of the heads.

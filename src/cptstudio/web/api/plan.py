@@ -93,6 +93,10 @@ class PlanFacts(LateModel):
     checkpoint_bytes: int
     evaluate_every_steps: int
     save_every_steps: int
+    attention: str | None = Field(
+        description="How attention is computed: by a fused kernel, in blocks, or with the full "
+        "matrix of scores. Null where memory is planned by the network's own graph."
+    )
     saves_in_background: bool = Field(
         description="Memory has room to write checkpoints while training goes on."
     )

@@ -30,6 +30,7 @@ import { fromTree, same, suggestName, toTree } from "./tree.js";
  * @property {number} disk_needed_bytes
  * @property {number|null} disk_free_bytes null for another machine
  * @property {number} checkpoint_bytes
+ * @property {string|null} attention how it is computed; null where the network's graph tells the memory
  * @property {boolean} saves_in_background
  * @property {number} evaluate_every_steps
  * @property {number} save_every_steps

@@ -71,6 +71,7 @@ function PlanFacts({ form, facts }) {
       fact("Tokens", `${integer(facts.tokens)}, ${integer(facts.tokens_per_step)} per step`),
       fact("Epochs", `${epochsWords(facts.epochs)} of ${integer(facts.tokens_per_epoch)} tokens`),
       fact("Trainable", `${count(facts.trained_parameters)} of ${count(facts.parameters)} parameters`),
+      facts.attention !== null && fact("Attention", facts.attention),
       facts.not_loaded_bytes > 0
         && fact("Not loaded", `${bytes(facts.not_loaded_bytes)} of the model's files, such as a vision tower`),
       fact("Evaluation", `${every(facts.evaluate_every_steps)}, ${evaluations === 1 ? "once"
