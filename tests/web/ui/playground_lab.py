@@ -148,7 +148,7 @@ def card(page: Page, name: str) -> Any:
 
 def text_of(page: Page, name: str) -> str:
     """The words of a text, without its prompt."""
-    lane = card(page, name).get_by_role("group", name=f"Text of {name.partition(', seed')[0]}")
+    lane = card(page, name).get_by_role("group", name=f"Output of {name.partition(', seed')[0]}")
     return str(lane.evaluate("lane => lane.textContent"))
 
 
