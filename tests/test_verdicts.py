@@ -177,7 +177,7 @@ def test_what_was_not_measured_is_not_told(tmp_path: Path) -> None:
     ]
     old = verdict_of(rows, alive=False)
     assert old is not None and old.tone == "neutral"
-    assert plain(old.text) == "Domain -13% since the start. How sure that is was not measured."
+    assert plain(old.text) == "Domain -13% since the start. Uncertainty was not measured."
     broken = verdict_of([rows[0], rows[1] | {"domain_bits_per_byte": "NaN"}], alive=True)
     assert broken is not None and broken.short == "Diverged" and broken.tone == "bad"
     assert verdict_of([], alive=True) is None

@@ -79,6 +79,9 @@ TEXTS: Final = (
     "most tokens reached",
     "How far the penalty looks",
     "to keep for good",
+    "tokens a byte",  # bytes per token
+    "No general text is replayed",
+    "knows by heart",
     "It was asked to",
     "no longer in memory",
     "what the model shall learn",

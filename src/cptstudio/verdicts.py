@@ -128,7 +128,7 @@ class Against(LateModel, frozen=True):
     tone: Tone = "neutral"
 
 
-NOT_COMPARABLE: Final = Against(text="Not measured on the same held-out text as the baseline.")
+NOT_COMPARABLE: Final = Against(text="Not comparable: evaluated on different held-out text.")
 
 
 def against_baseline(changes: Mapping[str, Mapping[str, Any]]) -> Against:
@@ -256,7 +256,7 @@ def _untold(first: Row, last: Row, step: int | None) -> Verdict | None:
     if not told:
         return None
     changes = ", ".join(told)
-    text = f"{changes[0].upper()}{changes[1:]} since the start. How sure that is was not measured."
+    text = f"{changes[0].upper()}{changes[1:]} since the start. Uncertainty was not measured."
     return _only("untold", text, changes[0].upper() + changes[1:], step)
 
 

@@ -240,7 +240,7 @@ def _without_keeper(evidence: Evidence) -> RunState:
         return RunState("ended", result.outcome, reason, result.cause)
     if evidence.has_rows:
         return _lost(None, rebooted=False)
-    return RunState("prepared", reason="it was never started")
+    return RunState("prepared", reason="it has not been started yet")
 
 
 def _lost(result: RunResult | None, rebooted: bool) -> RunState:

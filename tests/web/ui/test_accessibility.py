@@ -1,4 +1,7 @@
-"""Runs, Run, Compare and their dialogs hold to what axe-core knows of accessibility."""
+"""Runs, Run, Compare and their dialogs hold to what axe-core knows of accessibility.
+
+No page says what read like a translation (`tests/words.py`).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from tests.web.server_process import PATIENCE, RunningServer, running_server
 from tests.web.ui.accessibility import assert_accessible, needs_axe
 from tests.web.ui.conftest import signed_in
 from tests.web.ui.written_runs import write_run
+from tests.words import LABELS, TEXTS
 
 pytestmark = [pytest.mark.slow, needs_axe]
 expect.set_options(timeout=PATIENCE * 1000)
@@ -33,6 +37,29 @@ PATHS = (
     "/compare",
     "/compare?runs=alpha,beta",
 )
+
+OTHERS = (
+    "/data",
+    "/data?add=1",
+    "/data/domain",
+    "/data/domain?tab=documents",
+    "/models",
+    "/new",
+    "/new?from=alpha",
+    "/playground",
+    "/evaluate",
+    *(f"/evaluate?view={view}" for view in ("table", "heat", "suites", "merge", "questions")),
+    "/settings",
+    "/nowhere",
+)
+"""Pages whose accessibility others look at."""
+SHOWN = """() => {
+  const names = ["aria-label", "title", "placeholder"];
+  const named = [...document.querySelectorAll(names.map((name) => `[${name}]`).join())]
+    .flatMap((one) => names.map((name) => one.getAttribute(name)).filter(Boolean));
+  return document.body.innerText + "\\n" + named.join("\\n");
+}"""
+"""All that a page says to the eye and to the ear."""
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +97,18 @@ def settled(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
     expect(page.get_by_text("Loading…", exact=True)).to_have_count(0)
+
+
+def test_no_page_says_a_translated_word(browser: Browser, server: RunningServer) -> None:
+    context = signed_in(browser, server, base_url=server.origin)
+    page = context.new_page()
+    for path in (*PATHS, *OTHERS):
+        page.goto(path)
+        settled(page)
+        shown = page.evaluate(SHOWN)
+        assert [text for text in TEXTS if text in shown] == [], path
+        assert sorted(set(LABELS) & set(shown.split("\n"))) == [], path
+    context.close()
 
 
 def test_every_page(page: Page) -> None:

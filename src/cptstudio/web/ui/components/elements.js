@@ -1,6 +1,7 @@
 /** The small parts that every page is drawn of. */
 import { connection, runsChanged } from "../lib/live.js";
 import { effect, h, useEffect, useId, useRef, withValue } from "../lib/preact.js";
+import { reasonOf } from "../lib/run_words.js";
 import { Icon } from "./icons.js";
 
 export { Icon };
@@ -67,14 +68,16 @@ export function stateWords(state) {
  */
 export function StateBadge({ state, stalled, queued, phase }) {
   if (queued != null) {
-    return h(Badge, { class: "state", tone: "info", icon: "pause", title: state.reason }, `Queued #${queued}`);
+    return h(Badge, { class: "state", tone: "info", icon: "pause", title: reasonOf(state.reason) },
+      `Queued #${queued}`);
   }
   const { words: plain, tone, icon } = stateWords(state);
   const words = phase && phase.name !== "training" && state.name !== "orphaned" ? phase.title : plain;
   if (stalled) {
-    return h(Badge, { class: "state", tone: "warn", icon: "alert", title: state.reason }, `${words}, not responding`);
+    return h(Badge, { class: "state", tone: "warn", icon: "alert", title: reasonOf(state.reason) },
+      `${words}, not responding`);
   }
-  return h(Badge, { class: "state", tone, icon, title: state.reason }, words);
+  return h(Badge, { class: "state", tone, icon, title: reasonOf(state.reason) }, words);
 }
 
 /**

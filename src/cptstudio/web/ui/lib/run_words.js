@@ -12,6 +12,10 @@ export function stepOf(run) {
   return run.planned_steps == null ? integer(run.step) : `${integer(run.step ?? 0)} of ${integer(run.planned_steps)}`;
 }
 
+/** Why a run is in its state, as a sentence; "" where nothing is told. @param {string | undefined} reason */
+export const reasonOf = (reason) =>
+  reason ? `${reason[0]?.toUpperCase()}${reason.slice(1)}${/[.!?]$/.test(reason) ? "" : "."}` : "";
+
 /** Whether a run can go on from where it ended; a completed one has nothing left to do. @param {RunSummary} run */
 export function resumable(run) {
   return run.state.name === "lost" || (run.state.name === "ended" && run.state.outcome !== "completed");

@@ -68,6 +68,9 @@ function Verdicts({ answer, baseline }) {
 
 /** @param {{answer: any, baseline: string | null}} props */
 function Tables({ answer, baseline }) {
+  // "Tokens seen" needs no unit.
+  const unitOf = (/** @type {any} */ row) =>
+    (row.format === "bytes" || row.title.toLowerCase().includes(row.unit) ? "" : row.unit);
   const runs = /** @type {any[]} */ (answer.runs);
   const perRun = (/** @type {(row: any, run: any) => any} */ cell, /** @type {boolean} */ asNumber) =>
     runs.map((run, at) => ({ id: run.id, label: nameOf(run),
@@ -83,13 +86,13 @@ function Tables({ answer, baseline }) {
   };
   return [
     h("section", { class: "card", key: "numbers", "aria-labelledby": "numbers-title" },
-      h("h2", { id: "numbers-title" }, "Numbers",
+      h("h2", { id: "numbers-title" }, "Metrics",
         baseline && h("span", { class: "hint" }, " with the difference from the baseline")),
       h(Table, {
         caption: "Metrics by run", stacks: true, rows: answer.deltas, rowKey: (row) => row.key,
         columns: [{ id: "key", title: "Metric", header: true,
           cell: (row) => h("span", {}, row.title, " ",
-            h("span", { class: "hint" }, row.format === "bytes" ? "" : row.unit)) }, ...perRun(deltaCell, true)],
+            h("span", { class: "hint" }, unitOf(row))) }, ...perRun(deltaCell, true)],
       })),
     h("section", { class: "card", key: "settings", "aria-labelledby": "settings-title" },
       h("h2", { id: "settings-title" }, "Different settings"),

@@ -4,7 +4,7 @@ import { RunVerdict } from "../../components/verdict.js";
 import { bits, bytes, change, count, date, duration, integer, number, percent, rate } from "../../lib/format.js";
 import { isOn, permission, supported, toggle } from "../../lib/notifications.js";
 import { h } from "../../lib/preact.js";
-import { domainChange, generalChange, nameOf, stepOf } from "../../lib/run_words.js";
+import { domainChange, generalChange, nameOf, reasonOf, stepOf } from "../../lib/run_words.js";
 import { Phase } from "./phase.js";
 import { testLinks } from "./test_links.js";
 
@@ -60,7 +60,8 @@ export function RunHeader({ run, actions }) {
           .join(", ")].filter(Boolean).join(" · "),
       run.parent && [" · forked from ", h("a", { href: `/runs/${run.parent.run}`, key: "parent" }, run.parent.run),
         ` at ${run.parent.checkpoint}`]),
-    run.kind === "run" && !run.state.alive && run.state.reason && h("p", { class: "break" }, run.state.reason),
+    run.kind === "run" && !run.state.alive && run.state.reason
+      && h("p", { class: "break" }, reasonOf(run.state.reason)),
     run.kind === "imported" && h("div", { class: "notice" }, h("div", {}, "Imported from another program",
       run.source ? ` (${run.source})` : "", ". Read-only: CPT Studio never changes its files.")),
     (run.problems || []).length > 0 && h("div", { class: "notice notice-warn" },
