@@ -125,7 +125,7 @@ def test_warnings_name_their_reason(workspace: Workspace) -> None:
     assert "No replay corpus" not in warnings_of(workspace, data=replayed)
     assert "2305.16264" in warnings_of(workspace, length="6 epochs")
     assert "2305.16264" not in warnings_of(workspace, length="3 epochs")
-    assert "outside the usual" in warnings_of(workspace, optimizer={"learning_rate": 0.1})
+    assert "above the usual" in warnings_of(workspace, optimizer={"learning_rate": 0.1})
     long = {**replayed, "sequence_length": 1024}
     assert "exceeds the model's limit of 128" in warnings_of(workspace, data=long)
     large = {"rows": 65536}

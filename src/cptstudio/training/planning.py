@@ -387,11 +387,12 @@ def _about_rate(plan: Plan) -> Iterator[Finding]:
     low, high = usual / USUAL_RATE_FACTOR, usual * factor
     if low <= rate <= high:
         return
-    effect = "may wreck what the model knows" if rate > high else "will hardly change the model"
-    size = f"{parameters / 1e6:,.0f}M"
+    where, effect = ("above", "break") if rate > high else ("below", "hardly change")
+    given, least, most = (f"{one:.2g}".replace("e-0", "e-") for one in (rate, low, high))
+    training = "full training" if kind == "full" else kind
     yield Finding(
-        f"The learning rate {rate:.1e} lies outside the usual {low:.1e} to {high:.1e} for "
-        f"{kind} with {settings.optimizer.name} on {size} parameters: it {effect}.",
+        f"Learning rate {given} is {where} the usual {least} to {most} for {training} with "
+        f"{settings.optimizer.name}. The model will probably {effect}.",
         "optimizer.learning_rate",
     )
 

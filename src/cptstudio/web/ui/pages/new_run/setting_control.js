@@ -68,7 +68,7 @@ export function shownValue(value) {
   if (value === null || value === undefined) return "automatic";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (Array.isArray(value)) return value.length === 0 ? "none" : value.map((one) => shown(one)).join(", ");
-  return shown(value);
+  return shown(value).replace(/^1 (epoch|step|token)s$/, "1 $1");
 }
 
 /** @param {Setting} setting */
