@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cptstudio.cli import app
 from cptstudio.errors import UserError
 from tests.models.fake_hub import FakeHub
+from tests.models.model_workspace import make_models
 
 ID = "some-org/Small"
 
@@ -41,3 +42,31 @@ def test_a_model_is_found_downloaded_and_listed(
         runner.invoke(
             app, ["models", "download", "some-org/missing", *place], catch_exceptions=False
         )
+
+
+def test_models_of_every_kind_are_listed_shown_and_deleted(tmp_path: Path) -> None:
+    workspace = make_models(tmp_path)
+    runner = CliRunner(env={"HF_HUB_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"})
+    place = ["--workspace", str(tmp_path)]
+
+    def said(*words: str) -> str:
+        done = runner.invoke(app, ["models", *words, *place], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    table = said("list")
+    assert "exports/out" in table and "Q8_0" in table and "apache-2.0" in table
+    assert "And 4 checkpoints of 3 runs" in table and "lora@" not in table
+    assert said("list", "--kind", "checkpoint").count("lora adapter") == 3
+    assert len(json.loads(said("list", "--json"))) == 7
+    shown = said("show", "lora@best")
+    assert "lora@step-00000005" in shown and "base: base" in shown and "some-org/Small" in shown
+    told = json.loads(said("show", "exports/out", "--json"))
+    assert told["made_from"][0]["label"] == "half"
+    gone = said("delete", "lora@last", "--yes")
+    assert "a resume would continue from step 5" in gone and "Deleted lora@step-00000010" in gone
+    assert not (workspace.run("lora") / "checkpoints" / "step-00000010").exists()
+    with pytest.raises(UserError, match="There is no model 'nothing'"):
+        said("show", "nothing")
+    with pytest.raises(UserError, match="pass --yes"):
+        said("delete", "base")

@@ -1,10 +1,9 @@
-"""`cpt-studio models`: the base models of this machine, and others from the hub."""
+"""`cpt-studio models`: the models of this machine, and others from the hub."""
 
 from __future__ import annotations
 
 import getpass
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from cptstudio.cli import models_here
 from cptstudio.cli.common import (
     JsonOption,
     NewWorkspaceOption,
@@ -25,71 +25,21 @@ from cptstudio.cli.progress_line import byte_bar
 from cptstudio.errors import UserError
 from cptstudio.evaluation.programs import CHECK_MODEL
 from cptstudio.models.hub_address import endpoint
-from cptstudio.models.library import Model, ModelLibrary
+from cptstudio.models.library import ModelLibrary
 from cptstudio.workspace import Workspace
 
 _LONGEST_TOKEN = 4096
 
 app = typer.Typer(
-    help="Base models: list those on this machine, search the hub, download.",
+    help="Models: list, show and delete those on this machine, search the hub, download.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
 
 
-@app.command("list")
-def list_models(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
-    """List the models in the workspace and the Hugging Face cache.
-
-    Use a name from the first column with `--model`.
-
-    Example: `cpt-studio models list --workspace ~/studio`
-    """
-    library = ModelLibrary(Workspace(workspace))
-    models = library.models()
-    if as_json:
-        print_json([_facts(model) for model in models])
-        return
-    if not models:
-        console.print(
-            f"No models in {Workspace(workspace).base_models} or the Hugging Face cache. "
-            "Download one with `cpt-studio models download`.",
-            soft_wrap=True,
-        )
-        return
-    table = Table()
-    for title in ("Model", "Kind", "Parameters", "Bytes", "Weights", "Context"):
-        numbers = title in ("Parameters", "Bytes", "Context")
-        table.add_column(title, justify="right" if numbers else "left")
-    for model in models:
-        table.add_row(*_row(model))
-    console.print(table)
-
-
-def _row(model: Model) -> list[str]:
-    about = model.description
-    if model.error is not None or about is None:
-        return [escape(model.id), "", "", "", escape(model.error or ""), ""]
-    weights = about.dtype
-    if about.quantization:
-        bits = about.quantization.bits
-        weights = f"{bits}-bit" if bits else about.quantization.method
-    context = f"{about.context_limit:,}" if about.context_limit else ""
-    count = f"{about.parameters / 1e6:,.0f}M"
-    kind = f"{about.model_type}, merge" if model.merge else about.model_type
-    return [escape(model.id), kind, count, f"{about.bytes:,}", weights, context]
-
-
-def _facts(model: Model) -> dict[str, Any]:
-    return {
-        "id": model.id,
-        "name": model.name,
-        "place": model.place,
-        "path": str(model.path),
-        "error": model.error,
-        "description": asdict(model.description) if model.description else None,
-        "origin": model.origin.model_dump() if model.origin else None,
-    }
+app.command("list")(models_here.list_models)
+app.command("show")(models_here.show)
+app.command("delete")(models_here.delete)
 
 
 @app.command()
