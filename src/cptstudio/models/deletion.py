@@ -56,6 +56,11 @@ def look(record: ModelRecord, records: Sequence[ModelRecord], runs: Sequence[Run
             "It is outside the workspace, where CPT Studio only reads. It is listed "
             "because a run was trained from it."
         )
+    if record.place == "missing":
+        return Outlook(
+            "It is not there any more. It is listed because a run was trained from it, and goes "
+            "from the list with that run."
+        )
     if record.kind == "checkpoint":
         return _of_checkpoint(record, records, runs)
     if record.kind == "exported":

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from cptstudio import export_files, run_files
 from cptstudio.durable import real_path
@@ -28,7 +28,7 @@ from cptstudio.workspace import Workspace, why_model_is_absent
 
 Kind = Literal["base", "downloaded", "merged", "exported", "checkpoint"]
 KINDS: Final[tuple[Kind, ...]] = ("base", "downloaded", "merged", "exported", "checkpoint")
-Place = Literal["workspace", "cache", "folder", "elsewhere"]
+Place = Literal["workspace", "cache", "folder", "elsewhere", "missing"]
 Relation = Literal["base", "parent", "part", "source", "card"]
 
 
@@ -59,13 +59,14 @@ class ModelRecord:
         name: what it is called in a list.
         kind: how it came to be.
         place: "workspace"; the Hugging Face "cache"; a "folder" that the user added; "elsewhere",
-            where only a run names it.
+            where only a run names it; "missing", which a run names and which is not there.
         folder: of the model, or of the adapter.
         bytes: of all its files.
         training_bytes: of them, what only a resume needs.
         created: Unix seconds; None where that is not known.
         adapter: it is put on its base.
-        description: of the model; of an adapter's base, whose bytes and dtype are not its own.
+        description: of the model; of an adapter's base or of a GGUF file's source, whose bytes and
+            types are not its own.
         license: as its own card names it, or that of what it was made from.
         license_of: label of the model that names the license, where it is another one.
         error: why it cannot be used; None when nothing is known against it.
@@ -102,6 +103,12 @@ class ModelRecord:
     merge: str | None = None
     export: ExportRecord | None = None
     made_from: tuple[Link, ...] = ()
+
+    @property
+    def own_weights(self) -> ModelDescription | None:
+        """The description, where it is of the very weights in the folder."""
+        borrowed = self.adapter or (self.export is not None and self.export.format != "mlx")
+        return None if borrowed else self.description
 
     @property
     def home(self) -> Path:
@@ -208,7 +215,7 @@ class ModelRegistry:
             record = ModelRecord(str(path), path.name, "base", "elsewhere", path)
             absence = why_model_is_absent(path)
             if absence is not None:
-                yield replace(record, error=absence)
+                yield replace(record, place="missing", error=absence)
             else:
                 yield _with_facts(record, self._library.folders.facts(path))
 
@@ -227,7 +234,11 @@ class ModelRegistry:
         folders = run_files.checkpoints_of(self._workspace.run(run))
         found = [self._checkpoint(run, folder, base, made_from, problem) for folder in folders]
         best = best_of((one, one.domain_bits_per_byte) for one in found)
-        return [replace(one, best=one is best, last=one is found[-1]) for one in found]
+        last = found[-1] if found else None
+        return [
+            replace(one, best=one is best, last=one is last) if one is best or one is last else one
+            for one in found
+        ]
 
     def _checkpoint(
         self,
@@ -237,46 +248,40 @@ class ModelRegistry:
         made_from: tuple[Link, ...],
         problem: str | None,
     ) -> ModelRecord:
-        record = ModelRecord(
-            f"{run}@{folder.name}",
-            f"{run}@{folder.name}",
-            "checkpoint",
-            "workspace",
-            folder,
-            run=run,
-            step=run_files.checkpoint_step(folder.name),
-            made_from=made_from,
-            error=problem,
-        )
+        name = f"{run}@{folder.name}"
+        facts: dict[str, Any] = {
+            "run": run,
+            "step": run_files.checkpoint_step(folder.name),
+            "made_from": made_from,
+        }
         try:
             file = folder / run_files.MANIFEST
             manifest = self._manifests.read(file)
-            created = file.stat().st_mtime
+            facts["created"] = file.stat().st_mtime
         except (UserError, OSError) as error:
-            return replace(record, error=problem or _told(error))
-        adapter = manifest.layout == "adapter"
+            facts["error"] = problem or _told(error)
+            return ModelRecord(name, name, "checkpoint", "workspace", folder, **facts)
+        if manifest.layout == "adapter":
+            facts["adapter"] = True
+            facts["description"] = base.description if base else None
+            facts["error"] = problem or (_of_base(base) if base else None)
+        else:
+            whole = self._library.folders.facts(folder)
+            facts["description"], facts["license"] = whole.description, whole.license
+            facts["error"] = problem or whole.obstacle
         resume = f"{run_files.TRAINING_STATE}/"
-        record = replace(
-            record,
-            created=created,
-            adapter=adapter,
+        sizes = [(path, one.size) for path, one in manifest.files.items()]
+        return ModelRecord(
+            name,
+            name,
+            "checkpoint",
+            "workspace",
+            folder,
+            bytes=sum(size for _, size in sizes),
+            training_bytes=sum(size for path, size in sizes if path.startswith(resume)),
             domain_bits_per_byte=manifest.domain_bits_per_byte,
             method=manifest.method,
-        )
-        if adapter:
-            record = replace(
-                record,
-                description=base.description if base else None,
-                error=problem or (_of_base(base) if base else None),
-            )
-        else:
-            record = _with_facts(record, self._library.folders.facts(folder))
-        return replace(
-            record,
-            bytes=sum(one.size for one in manifest.files.values()),
-            training_bytes=sum(
-                one.size for name, one in manifest.files.items() if name.startswith(resume)
-            ),
+            **facts,
         )
 
 
@@ -335,7 +340,9 @@ def pick(reference: str, records: Iterable[ModelRecord]) -> ModelRecord:
 def _linked(records: list[ModelRecord]) -> Iterator[ModelRecord]:
     """Each with the references of what it was made from, and with the license of that."""
     known = {record.reference: record for record in records}
-    by_folder = {real_path(record.folder): record for record in records}
+    by_folder: dict[Path, ModelRecord] = {}
+    if any(link.label.startswith("/") for record in records for link in record.made_from):
+        by_folder = {real_path(record.folder): record for record in records}
     by_id = {record.origin.id: record for record in records if record.origin}
 
     def linked(link: Link) -> Link:
@@ -352,8 +359,10 @@ def _linked(records: list[ModelRecord]) -> Iterator[ModelRecord]:
     for record in records:
         named = _license(record.reference, known, links, set())
         own = record.license
+        source = known.get(links[record.reference][0].reference or "") if record.export else None
         yield replace(
             record,
+            description=record.description or (source.description if source else None),
             made_from=links[record.reference],
             license=own or (named.license if named else None),
             license_of=None if own or named is None else named.name,

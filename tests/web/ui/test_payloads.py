@@ -16,6 +16,9 @@ from cptstudio import run_files
 from cptstudio.corpus.build import build_corpus
 from cptstudio.corpus.manifest import BuildSettings
 from cptstudio.durable import dump_json
+from cptstudio.export_files import EXPORT
+from cptstudio.lm.merge_record import RECORD
+from cptstudio.models.origin import ORIGIN
 from cptstudio.runs.training_manager import TrainingManager
 from cptstudio.terminal import visible
 from cptstudio.workspace import Workspace
@@ -74,6 +77,7 @@ def write_payloads(workspace: Workspace) -> None:
         (model / "config.json").unlink()
         named = settings | {"model_type": payload, "architectures": [payload]}
         (model / "config.json").write_text(json.dumps(named), encoding="utf-8")
+        write_model_texts(model, payload, number)
         text = json.dumps(forgellm).replace(
             json.dumps(forgellm.get("model_name", "model")), json.dumps(payload)
         )
@@ -83,6 +87,24 @@ def write_payloads(workspace: Workspace) -> None:
     manager = TrainingManager(workspace, detect=False)
     manager.external.import_runs(older)
     manager.close()
+
+
+def write_model_texts(model: Path, payload: str, number: int) -> None:
+    """A payload in everything that is said of a model besides its configuration."""
+    card = {"license": payload[:60], "base_model": [payload]}
+    (model / "README.md").write_text(f"---\n{json.dumps(card)}\n---\n{payload}\n")
+    (model / "LICENSE").write_text(payload)
+    if number % 2:
+        origin = {"id": payload, "commit": payload, "revision": payload, "downloaded": 1e9}
+        (model / ORIGIN).write_text(json.dumps(origin))
+    else:
+        part = {"model": payload, "weight": 0.5}
+        (model / RECORD).write_text(json.dumps({"merge": payload, "parts": [part]}))
+    export = model.parents[2] / "exports" / model.name
+    export.mkdir(parents=True)
+    record = {"created": 1e9, "format": "gguf", "weights": payload}
+    source = {"reference": payload, "folder": payload}
+    (export / EXPORT).write_text(json.dumps(record | {"source": source}))
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +168,11 @@ def test_no_payload_runs_on_any_page(browser: Browser, hostile: RunningServer) -
     watched.look("/data/payloads?tab=documents", name)
     watched.look("/data/payloads?tab=rows", "pwned()")
     watched.look("/new?view=all", first)
+    watched.look("/models", first[:40])
+    for number in (0, 1, 2):
+        watched.look(f"/models?model=model-{number:02d}", PAYLOADS[number])
+    watched.look("/models?model=model-01&tab=card", PAYLOADS[1])
+    watched.look("/models?model=exports/model-00", first)
     watched.look("/compare?runs=hostile", "hostile")
     watched.page.goto("/data?add=1")
     watched.page.get_by_label("Folder", exact=True).select_option(

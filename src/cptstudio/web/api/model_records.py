@@ -47,7 +47,7 @@ class ModelView(LateModel):
         reference: what names it wherever a model is named.
         bytes: of all its files; `training_bytes` of them are needed to resume only.
         adapter: it is put on its base, of which parameters, architecture, context and chat template
-            are told.
+            are told; a GGUF file's are those of its source.
         license: as its card names it, or that of the model `license_of`.
     """
 
@@ -223,7 +223,7 @@ def view(record: ModelRecord) -> ModelView:
     """Return a model as pages see it."""
     about = record.description
     packed = about.quantization if about else None
-    own = None if record.adapter else about
+    own = record.own_weights
     return ModelView(
         reference=record.reference,
         name=record.name,

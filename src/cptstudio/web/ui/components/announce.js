@@ -62,7 +62,8 @@ function close(id) {
 export function Announcements() {
   return [
     h("div", { class: "visually-hidden", role: "status", "aria-live": "polite", key: "spoken" }, spoken.value),
-    h("div", { class: "toasts", key: "notes" },
+    h("div", { class: "toasts", key: "notes", role: notes.value.length ? "region" : undefined,
+      "aria-label": notes.value.length ? "Notes" : undefined },
       notes.value.map((note) =>
         h("div", { class: `toast toast-${note.kind}`, key: note.id },
           h("span", {}, note.text),

@@ -30,7 +30,8 @@ export function integer(value) {
 export function count(value) {
   if (!finite(value)) return ABSENT;
   for (const [unit, size] of /** @type {[string, number][]} */ ([["T", 1e12], ["B", 1e9], ["M", 1e6], ["k", 1e3]])) {
-    if (Math.abs(value) >= size) {
+    // What three digits would round up to a thousand is one of the next unit: 999.9 million are 1B.
+    if (Math.abs(value) >= 0.9995 * size) {
       return `${(value / size).toLocaleString(LOCALE, { maximumSignificantDigits: 3 })}${unit}`;
     }
   }

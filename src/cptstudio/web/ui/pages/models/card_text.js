@@ -20,6 +20,6 @@ export function CardSection({ one }) {
       choices: texts.map(({ name, bytes: size }) => [name, `${titleOf(name)}, ${bytes(size)}`]) }) },
     error !== null && h(Problem, { error, retry: reload }),
     data === null && error === null && h(Skeleton, { label: "Loading…", lines: 8 }),
-    data !== null && h("pre", { class: "model-text", tabIndex: 0, role: "region", "aria-label": chosen },
+    data !== null && h("pre", { class: "model-text", tabIndex: 0, role: "group", "aria-label": `Text of ${chosen}` },
       data.text.trim() || "This file is empty."));
 }

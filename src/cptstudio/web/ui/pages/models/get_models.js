@@ -3,7 +3,7 @@
 import { get } from "../../lib/api.js";
 import { h, useEffect, useState } from "../../lib/preact.js";
 import { navigate } from "../../lib/router.js";
-import { Card, PageHeader } from "../../components/layout.js";
+import { PageHeader } from "../../components/layout.js";
 import { HubAccount } from "../../components/hub_account.js";
 import { ModelDownload } from "../../components/model_download.js";
 import { RecommendedModels } from "../../components/recommended_models.js";
@@ -16,6 +16,7 @@ export function GetModels() {
   return h("div", { class: "stack" },
     h(PageHeader, { title: "Get a model", back: { href: "/models", title: "Models" } }),
     h(ModelDownload, { known, arrived, open: true }),
-    h(Card, { title: "Recommended for this machine", icon: "models" }, h(RecommendedModels, { arrived })),
+    h("section", { class: "stack", "aria-labelledby": "recommended-title" },
+      h("h2", { id: "recommended-title" }, "Recommended for this machine"), h(RecommendedModels, { arrived })),
     h(HubAccount, {}));
 }

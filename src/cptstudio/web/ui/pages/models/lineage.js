@@ -48,8 +48,8 @@ function treeOf(nodes) {
 function Tree({ branches, words }) {
   return h("ul", { class: "lineage-tree" }, branches.map(({ node, below }, at) => h("li", { key: at },
     h("span", { class: "lineage-node" },
-      h("span", { class: "muted" }, words[node.relation] ?? node.relation),
-      node.weight !== null && h("span", { class: "muted figures" }, `× ${node.weight}`),
+      h("span", { class: "muted" }, `${words[node.relation] ?? node.relation} `),
+      node.weight !== null && h("span", { class: "muted figures" }, `× ${node.weight} `),
       h(Name, { node })),
     below.length > 0 && h(Tree, { branches: below, words }))));
 }
@@ -57,15 +57,15 @@ function Tree({ branches, words }) {
 /** @param {{node: LineageNode}} props */
 function Name({ node }) {
   if (node.relation === "run") {
-    return [h("a", { key: "name", class: "break", href: `/runs/${node.label}` }, node.label),
+    return [h("a", { key: "name", class: "break", href: `/runs/${node.label}` }, node.label), " ",
       h("span", { key: "count", class: "muted" },
         node.count === 1 ? "1 checkpoint" : `${integer(node.count)} checkpoints`)];
   }
   if (node.reference === null) {
-    return [h("span", { key: "name", class: "break" }, node.label),
+    return [h("span", { key: "name", class: "break" }, node.label), " ",
       node.relation !== "download" && h("span", { key: "gone", class: "muted" }, "not on this machine")];
   }
-  return [h("a", { key: "name", class: "break", href: addressOf(node.reference) }, node.label),
+  return [h("a", { key: "name", class: "break", href: addressOf(node.reference) }, node.label), " ",
     node.kind && h(Badge, { key: "kind" }, KINDS[node.kind]),
     node.error && h("span", { key: "error", class: "lineage-error", title: node.error },
       h(Icon, { name: "alert" }), "can't be used")];

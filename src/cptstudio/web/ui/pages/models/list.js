@@ -1,7 +1,6 @@
 /** All models of this machine: how much of the disk they take, and a row each. */
 
 import { bytes, integer } from "../../lib/format.js";
-import { runsChanged } from "../../lib/live.js";
 import { h, useMemo, withValue } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { route, setQuery } from "../../lib/router.js";
@@ -11,15 +10,16 @@ import { Card, PageHeader, Toolbar } from "../../components/layout.js";
 import { Empty, Skeleton } from "../../components/placeholders.js";
 import { CheckpointTable } from "./checkpoint_table.js";
 import { ModelTable } from "./model_table.js";
+import { modelsChanged } from "./changes.js";
 import { chosenModels, listQuery, SORT_WORDS } from "./query.js";
 import { ServedModels } from "./serve.js";
-import { KINDS } from "./words.js";
+import { PLURALS } from "./words.js";
 
 /** @typedef {import("./words.js").Model} Model */
 /** @typedef {{kind: string, count: number, bytes: number}} Use */
 
 export function ModelList() {
-  const { data, error, reload } = useResource("/api/models/all", undefined, runsChanged.value.count);
+  const { data, error, reload } = useResource("/api/models/all", undefined, modelsChanged());
   const models = /** @type {Model[]|null} */ (data?.models ?? null);
   const some = models !== null && models.length > 0;
   const getOne = h(Button, { kind: "primary", icon: "download", href: "/models?get=1" }, "Get a model");
@@ -42,7 +42,7 @@ function DiskUse({ data }) {
   return h(Stats, {},
     h(Stat, { title: "Disk use", icon: "disk", value: bytes(data.bytes), note: `${bytes(data.free)} free` }),
     data.use.filter((one) => one.count > 0).map((one) =>
-      h(Stat, { key: one.kind, title: KINDS[one.kind], value: bytes(one.bytes),
+      h(Stat, { key: one.kind, title: PLURALS[one.kind], value: bytes(one.bytes),
         note: one.count === 1 ? "1 model" : `${integer(one.count)} models` })));
 }
 
@@ -53,7 +53,7 @@ function AllModels({ models, use }) {
   const others = chosen.filter((model) => model.kind !== "checkpoint");
   const clear = h(Button, { small: true, onClick: () => setQuery({ filter: null, kind: null, architecture: null }) },
     "Clear filters");
-  return h("div", { class: "stack" },
+  return h("div", { class: "stack model-table" },
     h(Choices, { models, use }),
     chosen.length === 0 && h(Card, {}, h("p", { role: "status" }, "No models match the filters. ", clear)),
     others.length > 0 && h(Card, { flush: true, class: "card-table" }, h(ModelTable, { models: others })),
@@ -70,7 +70,7 @@ function Choices({ models, use }) {
     h("input", { type: "search", class: "filter", placeholder: "Filter by name, type, or license", value: filter,
       "aria-label": "Filter models", onInput: withValue((text) => setQuery({ filter: text })) }),
     h(Select, { "aria-label": "Kind", value: kind, none: "All kinds", onChoose: (name) => setQuery({ kind: name }),
-      choices: use.filter((one) => one.count > 0).map((one) => [one.kind, `${KINDS[one.kind]} (${one.count})`]) }),
+      choices: use.filter((one) => one.count > 0).map((one) => [one.kind, `${PLURALS[one.kind]} (${one.count})`]) }),
     architectures.length > 1 && h(Select, { "aria-label": "Architecture", value: architecture,
       none: "All architectures", choices: architectures.map((one) => [one, one]),
       onChoose: (name) => setQuery({ architecture: name }) }),

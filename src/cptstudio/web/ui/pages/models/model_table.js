@@ -14,10 +14,11 @@ import { addressOf, KINDS, PLACES, weightsOf } from "./words.js";
 /** @param {Model} model */
 function nameCell(model) {
   const from = model.origin?.id ?? model.merge ?? (model.kind === "exported" ? model.made_from[0]?.label : null)
-    ?? (model.place === "workspace" ? null : PLACES[model.place]);
+    ?? (["workspace", "missing"].includes(model.place) ? null : PLACES[model.place]);
   return h("div", { class: "model-name-cell" },
     h("span", { class: "row" }, h("a", { href: addressOf(model.reference) }, model.name),
-      model.error !== null && h(Badge, { tone: "bad", icon: "alert", title: model.error }, "Can't be used"),
+      model.error !== null && h(Badge, { tone: "bad", icon: "alert", title: model.error },
+        model.place === "missing" ? "Missing" : "Can't be used"),
       model.has_chat_template && h(Badge, { title: "Has a chat template" }, "Chat")),
     from && h("span", { class: "hint" }, from));
 }

@@ -2,7 +2,7 @@
 
 import { ApiError } from "../../lib/api.js";
 import { isEnded } from "../../lib/jobs.js";
-import { jobs, runsChanged } from "../../lib/live.js";
+import { jobs } from "../../lib/live.js";
 import { h } from "../../lib/preact.js";
 import { useResource } from "../../lib/resource.js";
 import { navigate, route, setQuery } from "../../lib/router.js";
@@ -12,6 +12,7 @@ import { PageHeader } from "../../components/layout.js";
 import { Skeleton } from "../../components/placeholders.js";
 import { JobProgress } from "../../components/progress.js";
 import { Tabs } from "../../components/tabs.js";
+import { modelsChanged } from "./changes.js";
 import { remove } from "./actions.js";
 import { SECTIONS } from "./sections.js";
 import { addressOf, KINDS, placesToUse } from "./words.js";
@@ -21,7 +22,7 @@ import { addressOf, KINDS, placesToUse } from "./words.js";
 
 /** @param {{reference: string}} props */
 export function OneModel({ reference }) {
-  const { data, error, reload } = useResource("/api/models/one", { id: reference }, runsChanged.value.count);
+  const { data, error, reload } = useResource("/api/models/one", { id: reference }, modelsChanged());
   const one = /** @type {ModelDetail|null} */ (data);
   const model = one?.model ?? null;
   const missing = error instanceof ApiError && error.status === 404;

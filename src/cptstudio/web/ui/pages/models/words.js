@@ -9,7 +9,7 @@ import { urlOf } from "../../lib/api.js";
  * @property {string} reference what names it in requests and addresses
  * @property {string} name
  * @property {"base"|"downloaded"|"merged"|"exported"|"checkpoint"} kind
- * @property {"workspace"|"cache"|"folder"|"elsewhere"} place
+ * @property {"workspace"|"cache"|"folder"|"elsewhere"|"missing"} place
  * @property {string} path
  * @property {number|null} bytes
  * @property {number|null} training_bytes of them, what only a resume needs
@@ -55,9 +55,15 @@ export const KINDS = {
   base: "Base", downloaded: "Downloaded", merged: "Merged", exported: "Exported", checkpoint: "Checkpoint",
 };
 
+/** The same, of several. @type {{[kind: string]: string}} */
+export const PLURALS = {
+  base: "Base", downloaded: "Downloaded", merged: "Merged", exported: "Exported", checkpoint: "Checkpoints",
+};
+
 /** @type {{[place: string]: string}} */
 export const PLACES = {
   workspace: "Workspace", cache: "Hugging Face cache", folder: "Added folder", elsewhere: "Outside the workspace",
+  missing: "Missing",
 };
 
 /** The address of a model's own view. @param {string} reference */
