@@ -161,8 +161,8 @@ def test_models_outside_of_the_workspace_and_moved_ones(
     outside.rename(tmp_path / "moved")
     gone = {record.reference: record for record in registry.records()}
     assert gone[str(outside)].place == "missing"
-    assert "not there" in str(gone[str(outside)].error)
-    assert "not there" in str(gone["away@step-00000003"].error)
+    assert "does not exist" in str(gone[str(outside)].error)
+    assert "does not exist" in str(gone["away@step-00000003"].error)
 
 
 def test_merges_of_before_are_found_by_the_words_of_their_label(workspace: Workspace) -> None:

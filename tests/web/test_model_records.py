@@ -103,7 +103,7 @@ def test_a_deletion_says_what_depends_and_is_undone(studio: Web) -> None:
         "model",
     ]
     left = {one["reference"]: one["error"] for one in studio.get("/api/models/all")["models"]}
-    assert "not there" in left["lora@step-00000005"] and left["first@step-00000010"] is None
+    assert "does not exist" in left["lora@step-00000005"] and left["first@step-00000010"] is None
     for id in undo:
         studio.post(f"/api/trash/{id}/restore")
     assert studio.get("/api/models/all")["models"] == before
