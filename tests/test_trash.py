@@ -69,7 +69,7 @@ def test_after_its_time_it_is_gone_for_good(tmp_path: Path) -> None:
     assert id is not None
     wait_for(lambda: content(tmp_path) == {} and notes(tmp_path) == [], "its end")
     wait_for(lambda: trash._thread is None, "an idle trash")
-    with pytest.raises(NotInTrashError, match="for good"):
+    with pytest.raises(NotInTrashError, match="permanently deleted"):
         trash.restore(id)
     assert trash.size() == 0
 

@@ -62,6 +62,10 @@ REWORDED = {
     "All 12 steps are done.": r"Completed 12 steps\.",
     "All 24 steps are done.": r"Completed 24 steps\.",
     "Stopped on request.": r"Stopped by you at step (61|37); checkpoint saved\.",
+    "it was never started": "it has not been started yet",
+    "2 training losses were left out: ForgeLLM did not measure but interpolate them.": (
+        "2 training losses were skipped because ForgeLLM interpolated instead of measuring them."
+    ),
     "ended from outside": r"Ended by the system or another program\.",
 }
 

@@ -80,7 +80,7 @@ def test_a_changed_tokenizer_is_another_one(
 
 def test_a_folder_that_is_mended_is_read_again(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    with pytest.raises(UserError, match="is not there"):
+    with pytest.raises(UserError, match="does not exist"):
         identify_tokenizer(folder)
     save_model_folder(folder, llama3())
     right = (folder / "tokenizer.json").read_bytes()

@@ -59,7 +59,7 @@ def test_a_run_without_checkpoints_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no complete checkpoint"):
         choose_checkpoint(folder, "last")
     add_checkpoint(folder, 10, None)
-    with pytest.raises(UserError, match="was evaluated"):
+    with pytest.raises(UserError, match="has been evaluated"):
         choose_checkpoint(folder, "best")
 
 
@@ -80,6 +80,6 @@ def test_a_base_model_is_found_by_name_and_a_double_meaning_is_refused(tmp_path:
 def test_a_checkpoint_that_its_run_deleted_meanwhile_is_told_as_one(run: Path) -> None:
     chosen = choose_checkpoint(run, "200")
     shutil.rmtree(chosen)
-    with pytest.raises(UserError, match=r"step-00000200 of first is no longer there.*newer"):
+    with pytest.raises(UserError, match=r"step-00000200 of first no longer exists.*newer"):
         check_present(chosen)
     assert why_model_is_absent(choose_checkpoint(run, "400")) is None

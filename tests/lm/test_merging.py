@@ -78,7 +78,7 @@ def test_a_difference_added_gives_the_instruct_model_back(toy_folder: ToyFolder)
 def test_models_of_different_bases_are_refused_by_name(
     toy_folder: ToyFolder, quantized_folder: ToyFolder
 ) -> None:
-    with pytest.raises(UserError, match=r"another model|no tensor in common|has no "):
+    with pytest.raises(UserError, match=r"does not match .* has shape"):
         merge([Part(toy_folder("qwen3"), None, 0.5), Part(toy_folder("gemma3"), None, 0.5)])
     with pytest.raises(UserError, match="quantized"):
         merge([Part(quantized_folder("llama"), None, 1.0)])

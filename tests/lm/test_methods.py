@@ -130,7 +130,7 @@ def test_adapter_config_reproduces_the_choice(
 def test_dora_leaves_experts_out_and_says_so(toy_folder: ToyFolder) -> None:
     _, method = prepare(toy_folder("mixtral"), kind="dora")
     assert not any("switch_mlp" in target for target in method.targets)
-    assert any("experts" in note for note in method.notes)
+    assert any("expert layers" in note for note in method.notes)
     _, with_lora = prepare(toy_folder("mixtral"), kind="lora")
     assert sum("switch_mlp" in target for target in with_lora.targets) == 6
     assert with_lora.notes == ()

@@ -127,7 +127,7 @@ def test_options_that_cannot_be_read_leave_a_running_program_in_doubt() -> None:
     found = parse_command_line(["mlx_lm.lora", "--train", "--mask-prompt=all"])
     assert isinstance(found, TrainingCommand)
     assert found.trains is None
-    assert "not understood" in found.evidence
+    assert "could not parse its options" in found.evidence
 
 
 @pytest.mark.parametrize(

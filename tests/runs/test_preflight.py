@@ -41,7 +41,7 @@ def test_space_memory_and_a_missing_corpus_are_told_together(
     problems = problems_of(config, workspace.run("large"))
     assert len(problems) == 3
     for problem, part in zip(
-        problems, ("corpus toy is not there", "Memory: ", "Disk space: "), strict=True
+        problems, ("corpus toy is gone", "Memory: ", "Disk space: "), strict=True
     ):
         assert part in problem.sentence
     with pytest.raises(UserError) as refused:

@@ -36,7 +36,8 @@ from cptstudio.lm.description import resolve_model
 from cptstudio.validation import checked
 from cptstudio.workspace import Workspace
 
-__all__ = ["app"]  # Of `export`, with these commands.
+commands = app  # Those of `export`, with these.
+
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="An export's name.")]
 

@@ -292,8 +292,8 @@ def _announced_port(process: subprocess.Popen[bytes], file: Path, words: list[st
 
 
 def _why_not_loaded(file: Path, words: Sequence[str]) -> str:
-    wanted = re.compile(r"error|unknown|missing|failed|unsupported", re.IGNORECASE)
-    reasons = [word for word in words if wanted.search(word)]
+    # Its log marks what is worth telling: time, level, and then the words.
+    reasons = [word for word in words if re.search(r"\bE\b|error|unknown model", word)]
     reason = next(iter(reasons), words[-1] if words else "it gave no reason")
     return f"llama.cpp cannot load {file.name}: {reason}"
 
