@@ -85,7 +85,7 @@ def test_what_stands_in_the_way_is_told_and_leaves_nothing(workspace: Workspace)
     config.write_text(kept.replace("\n", " \n"))
     changed = export(workspace, "fuse", "changed")
     config.write_text(kept)
-    assert "is not the one that this run was prepared with" in changed.stderr
+    assert "is not the one this run was created" in changed.stderr
     base = workspace.base_model("qwen3")
     base.rename(base.with_name("moved"))
     moved = export(workspace, "fuse", "moved")

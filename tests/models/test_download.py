@@ -200,7 +200,7 @@ def test_a_gated_model_says_what_to_do_and_comes_with_the_users_token(
     assert "`cpt-studio models sign-in`" in error
     monkeypatch.setenv("HF_TOKEN", "hf_of_another")
     error = refusal(tmp_path)
-    assert f"your account has no access: open {hub_server.address}/{ID}" in error
+    assert f"your account has no access. Open {hub_server.address}/{ID}" in error
     assert "hf_of_another" not in error
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     lines = Download(tmp_path).lines()
@@ -261,7 +261,7 @@ def test_no_digest_of_a_hub_becomes_a_path(
 ) -> None:
     hub_server.add(ID, {"config.json": b"{}", "model.safetensors": b"weights"})
     hub_server.faults.digest = digest
-    assert "a digest that is none" in refusal(tmp_path / "base")
+    assert "with an invalid digest" in refusal(tmp_path / "base")
     assert not list(tmp_path.iterdir())
 
 

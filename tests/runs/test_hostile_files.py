@@ -149,7 +149,7 @@ def test_anything_in_a_files_place_is_named_and_hides_no_other_run(
     HOSTILE[kind](target)
     if place.endswith("/workspace.json"):
         # What may be a newer version's is not touched, whatever it is asked for.
-        with pytest.raises(UserError, match=r"workspace\.json: .* put a copy of it back"):
+        with pytest.raises(UserError, match=r"workspace\.json: .* Restore a copy of it"):
             TrainingManager(workspace).runs()
         return
     manager = TrainingManager(workspace)
