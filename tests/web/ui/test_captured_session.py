@@ -172,7 +172,7 @@ def test_what_a_stranger_captures_opens_nothing(browser: Browser, tmp_path: Path
 
     # 2. Our very port, with no click: the open page finds the stranger, and tells it nothing.
     with stranger_on(port, port) as instead:
-        told = working.get_by_role("alert").filter(has_text="Another program answers")
+        told = working.get_by_role("alert").filter(has_text="A different program is running")
         expect(told).to_be_visible()
         working.get_by_role("link", name="Playground", exact=True).click()
         working.get_by_role("link", name="New run", exact=True).click()
@@ -249,7 +249,7 @@ def test_a_worker_that_a_stranger_left_sees_nothing_and_is_removed(
         visited = context.new_page()
         visited.goto(f"{server.origin}/worker")
         expect(visited).to_have_title("stranger is ready")
-        told = working.get_by_role("alert").filter(has_text="stands between")
+        told = working.get_by_role("alert").filter(has_text="is intercepting this page")
         expect(told).to_be_visible()
         working.on("request", lambda request: sent.append(request.url))
     with running_server(root, "--no-detect", port=port) as server:

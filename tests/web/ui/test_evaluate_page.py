@@ -224,7 +224,7 @@ def test_questions_are_answered(lab: Lab, page: Page, tmp_path: Path) -> None:
     for label, found in report["result"]["models"].items():
         row = table.get_by_role("row", name=label)
         share = found["multiple_choice"]["accuracy"]
-        expect(row).to_contain_text(f"{share * 100:g} %")
+        expect(row).to_contain_text(f"{share * 100:g}%")
     answers = page.get_by_role("table", name="Answers by question")
     right = sum(
         one["right"] for found in report["result"]["models"].values() for one in found["questions"]

@@ -350,7 +350,7 @@ def test_accessible_with_everything_open(lab: Lab) -> None:
     generate(page)
     assert page.evaluate("() => window.said") == ["Generating 3 outputs.", "3 outputs finished."]
     page.get_by_text("Sampling", exact=True).click()
-    page.get_by_text(re.compile("^Models")).first.click()
+    page.locator(".playground-models > summary").click()
     page.get_by_text(re.compile("Prompt tokens")).first.click()
     card(page, LAST).locator(".lane .token").nth(7).click()
     expect(page.get_by_role("dialog")).to_be_visible()

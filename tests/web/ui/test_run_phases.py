@@ -135,7 +135,7 @@ def test_what_the_page_says_is_what_the_trainer_does(browser: Browser, watched: 
         expect(page.locator("link[rel=icon]")).to_have_attribute("type", "image/png")
         assert_accessible_in_all(page)
         first.resume()
-        expect(page).to_have_title(re.compile(rf"^\d+ % {RUN} · "))
+        expect(page).to_have_title(re.compile(rf"^\d+% {RUN} · "))
         evaluating = watched.freeze(first, lambda phase: phase.name == "evaluating")
         says(page, watched, evaluating)
         assert evaluating.number == evaluating.step // 20
