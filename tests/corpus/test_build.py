@@ -210,7 +210,7 @@ def test_only_held_out_text_is_left_out_of_the_training_tokens(
     assert sorted(np.concatenate(parts).tolist()) == list(range(60))
 
 
-@pytest.mark.parametrize("phase", ["scanning", "reading", "comparing", "tokenising", "saving"])
+@pytest.mark.parametrize("phase", ["scanning", "reading", "comparing", "tokenizing", "saving"])
 def test_a_workspace_renamed_during_a_build_is_not_made_anew(
     tmp_path: Path, model_folder: Path, phase: str
 ) -> None:
@@ -249,7 +249,7 @@ def test_every_phase_tells_how_far_it_is_up_to_its_end(tmp_path: Path, model_fol
     assert set(told) == set(get_args(Phase))
     ends = {phase: moments[-1] for phase, moments in told.items()}
     # Nothing is told of what takes less than a tenth of a second, but for its beginning or end.
-    for phase in ("reading", "finding boilerplate", "tokenising"):
+    for phase in ("reading", "finding boilerplate", "tokenizing"):
         done, total = ends[phase]
         assert done == total > 0, phase
     assert all(total for phase, (_, total) in ends.items() if phase != "scanning")

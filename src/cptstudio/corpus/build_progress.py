@@ -18,7 +18,7 @@ Phase = Literal[
     "cutting long documents",
     "comparing",
     "finding boilerplate",
-    "tokenising",
+    "tokenizing",
     "saving",
 ]
 """What a build does, in this order; what is not needed is left out."""

@@ -55,7 +55,7 @@ def tokenise(
             allowed; nothing was written.
     """
     records = store.records
-    meter.begin("tokenising", int(records["length"].sum()))
+    meter.begin("tokenizing", int(records["length"].sum()))
     loss = measure_loss(tokenizer, _sample(store))
     if not allow_lossy:
         refuse_loss(loss)

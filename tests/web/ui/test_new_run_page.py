@@ -99,7 +99,7 @@ def test_from_an_empty_form_to_a_run(page: Page, studio: RunningServer) -> None:
     expect(page.locator(".plan-chosen")).to_contain_text("Not needed: the run fits without it.")
     machine = page.get_by_label("Plan for another machine")
     machine.fill("m3 pro 37gb")
-    expect(machine).to_have_accessible_description(re.compile("sold with 18 GB, 36 GB"))
+    expect(machine).to_have_accessible_description(re.compile("M3 Pro comes with 18 GB, 36 GB"))
     machine.fill("m3 pro 36gb")
     expect(page.locator(".plan-share", has_text="Memory")).to_contain_text("on M3 Pro 36 GB, of")
     machine.fill("")

@@ -427,7 +427,7 @@ def test_a_run_is_started_forked_and_deleted(page: Page, workspace: Workspace) -
     expect(page.get_by_role("button", name="Delete")).to_be_focused()
     assert directory.is_dir()
     page.get_by_role("button", name="Delete").click()
-    dialog.get_by_role("button", name="Delete the run").click()
+    dialog.get_by_role("button", name="Delete run").click()
     expect(page).to_have_url(re.compile("/runs$"))
     expect(page.get_by_role("table", name="All runs")).not_to_contain_text("branch")
     assert not directory.exists()

@@ -249,7 +249,7 @@ def fork_compare_and_delete(journey: Journey, page: Page) -> None:
     dialog = page.get_by_role("dialog")
     directory = journey.workspace.run("second")
     expect(dialog).to_contain_text(str(directory))
-    dialog.get_by_role("button", name="Delete the run").click()
+    dialog.get_by_role("button", name="Delete run").click()
     expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
     wait_for(lambda: not directory.exists(), "the folder's end")
     journey.kill()
