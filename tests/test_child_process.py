@@ -148,7 +148,9 @@ def test_asking_tells_whether_a_limit_was_the_reason() -> None:
         return caught.value
 
     at_limit = end_of(Limits(0.5, None), ending="c code")
-    assert at_limit.at_limit and at_limit.message.startswith("The test ended early. It gave no")
+    assert at_limit.at_limit and at_limit.message.startswith(
+        "The test ended early. It did not answer"
+    )
     crashed = end_of(NONE, ending="crash")
     assert not crashed.at_limit and "It crashed" in crashed.message
 

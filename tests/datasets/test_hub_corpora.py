@@ -146,7 +146,7 @@ def test_a_cancelled_one_goes_on_with_what_came(hub_server: FakeHub, building: B
         building.from_hub("broken")
     # One file is refused, what came of the others is kept.
     hub_server.faults.damaged = True
-    with pytest.raises(UserError, match="did not come as the hub announced it"):
+    with pytest.raises(UserError, match="does not match what the hub announced"):
         building.from_hub("broken", configuration="lines")
     hub_server.faults.damaged = False
     assert not (building.place / "broken").exists()
@@ -206,7 +206,7 @@ def test_what_cannot_be_is_refused_in_words(hub_server: FakeHub, building: Build
         building.from_hub("x", rows=5)
     hub_server.faults.ignore_range = False
     hub_server.add_dataset(ID, FILES | {"README.md": CARD}, gated=True)
-    with pytest.raises(UserError, match=f"open {hub_server.address}/datasets/{ID} in a browser"):
+    with pytest.raises(UserError, match=f"Open {hub_server.address}/datasets/{ID} in a browser"):
         building.from_hub("x")
     assert not (building.place / "x").exists()
 

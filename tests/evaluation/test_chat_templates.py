@@ -75,7 +75,7 @@ def test_a_template_has_little_time_and_memory(
     monkeypatch.undo()
     with pytest.raises(UserError, match=r"The limit on this machine is 1\.1 GB"):
         renderer.render(GROWING, messages, {})
-    with pytest.raises(UserError, match="makes a prompt of 9,000,000 characters"):
+    with pytest.raises(UserError, match="creates a prompt of 9,000,000 characters"):
         renderer.render("{{ 'a' * 9000000 }}", messages, {})
     assert renderer.render("{{ messages[1].content }}", messages, {}) == " größer "
 

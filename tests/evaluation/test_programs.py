@@ -160,7 +160,7 @@ def test_a_suite_and_questions_keep_reports(workspace: Workspace) -> None:
     ("module", "changes", "says"),
     [
         ("evaluate", {"corpora": [{"name": "x", "path": "/nowhere/x"}]}, "no corpus"),
-        ("suite_program", {"suite": "other"}, "no suite 'other'"),
+        ("suite_program", {"suite": "other"}, "No suite named 'other'"),
         ("question_program", {"file": "/nowhere/q", "name": "q.jsonl"}, "no file q.jsonl"),
     ],
 )

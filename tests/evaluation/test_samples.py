@@ -73,7 +73,7 @@ def test_a_suite_that_is_not_there_is_named_before_anything_starts(workspace: Wo
     arguments = ("train", "-m", "qwen3", "-c", "words", "--name", "second", "--suite", "other")
     ended = studio(workspace, *arguments)
     assert ended.returncode == 1
-    assert "no suite 'other'" in ended.stderr
+    assert "No suite named 'other'" in ended.stderr
     assert "second" not in workspace.run_names()
 
 

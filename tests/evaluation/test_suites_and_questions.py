@@ -46,7 +46,7 @@ def test_a_suite_is_saved_listed_read_and_deleted(tmp_path: Path) -> None:
     assert suite_names(workspace) == ["basics"]
     assert read_suite(workspace, "basics") == suite
     delete_suite(workspace, "basics")
-    with pytest.raises(UserError, match="no suite 'basics'"):
+    with pytest.raises(UserError, match="No suite named 'basics'"):
         read_suite(workspace, "basics")
     with pytest.raises(UserError, match="is not a valid suite name"):
         write_suite(workspace, "../up", suite)
@@ -142,7 +142,7 @@ def test_choices_are_scored_by_the_tokens_after_the_context(
     [
         ("[]", "not a JSON object"),
         ('{"context": ""}', "“context” must be text"),
-        ('{"context": "a"}', "needs choices"),
+        ('{"context": "a"}', "must be text if there are no “choices”"),
         ('{"context": "a", "choices": ["b"], "answer": 0}', "two entries"),
         ('{"context": "a", "choices": ["b", ""], "answer": 0}', "must be text"),
         ('{"context": "a", "choices": ["b", "c"], "answer": 2}', "0 to 1"),

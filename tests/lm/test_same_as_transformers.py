@@ -92,7 +92,7 @@ QUICK_SCALED = (
 )
 
 # What mlx-lm's network does not compute, by what `load_for_inference` says.
-NOT_COMPUTED = "does not compute|must contain keys|currently only supports"
+NOT_COMPUTED = "does not support|must contain keys|currently only supports"
 
 
 def log_probabilities(model: Any, tokens: list[int]) -> np.ndarray:

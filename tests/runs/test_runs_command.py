@@ -177,7 +177,7 @@ def test_imported_runs_are_listed_shown_and_forgotten(workspace: Workspace) -> N
     assert runs(workspace, "forget", first).returncode == 0
     assert first not in runs(workspace, "list").stdout
     assert second in runs(workspace, "list").stdout
-    assert "There is no" in runs(workspace, "import", str(fixtures / "nothing")).stderr
+    assert "does not exist" in runs(workspace, "import", str(fixtures / "nothing")).stderr
     assert tree_hash(fixtures) == before
 
 

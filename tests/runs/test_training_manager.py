@@ -182,7 +182,7 @@ def test_a_run_outlives_its_server_and_stops_within_a_step(
     os.killpg(who.trainer.pid, signal.SIGKILL)
     wait_for_end(manager, "long")
     assert str(manager.run("long").state) == "lost" and manager.alive() == []
-    with pytest.raises(UserError, match="confirmation"):
+    with pytest.raises(UserError, match="Confirm that"):
         manager.delete("long", confirmed=False)
     manager.delete("long", confirmed=True)
     assert manager.runs() == []
@@ -325,7 +325,7 @@ def test_a_fork_starts_from_its_parents_weights(
     changes = {"optimizer.learning_rate": 2e-4, "length": "5 steps"}
     with pytest.raises(UserError, match="Corpora: A fork cannot change this"):
         manager.fork_config("parent", None, "child", {"data.corpora": []})
-    with pytest.raises(UserError, match="no such field"):
+    with pytest.raises(UserError, match="Unknown field"):
         manager.fork_config("parent", None, "child", {"optimizer.speed": 1})
     manager.start(manager.fork_config("parent", None, "child", changes))
     wait_for_end(manager, "child")
@@ -371,7 +371,7 @@ def test_all_problems_are_told_at_once_before_anything_is_created(
     with pytest.raises(UserError) as caught:
         manager.start(toy_config(broken, "taken", 5))
     text = str(caught.value)
-    for part in ("already", "base model folder", "corpus toy is not there"):
+    for part in ("already", "base model folder", "corpus toy is gone"):
         assert part in text
     assert len(caught.value.problems) == 3
     assert not (manager.workspace.private / "runs").exists()

@@ -130,7 +130,7 @@ def test_a_changed_tokenizer_of_the_base_is_noticed(run: Path, place: Workspace)
     expected = read_config(run).corpora[0].tokenizer_hash
     assert reason.startswith(f"The tokenizer in {tokenizer.parent} is not the one")
     assert "tokenizer.json has SHA-256" in reason and "tokenizer_config.json" not in reason
-    assert f"{expected[:12]}… was expected" in reason and "Restore the original files" in reason
+    assert f"instead of {expected[:12]}…" in reason and "Restore the original files" in reason
 
 
 def test_a_tokenizer_file_in_another_spelling_is_no_change(run: Path, place: Workspace) -> None:
@@ -200,7 +200,7 @@ def test_an_edited_configuration_is_noticed(run: Path) -> None:
     path.write_bytes(edit(path, change)(path.read_bytes()))
     reason = refusal(run)
     assert reason.startswith(f"{path} was edited after {CHECKPOINT} was written: ")
-    assert "settings.optimizer.learning_rate was 0.003 and is 0.5." in reason
+    assert "settings.optimizer.learning_rate was 0.003 and is now 0.5." in reason
     assert "fork" in reason
 
 
@@ -263,7 +263,7 @@ def test_a_changed_base_model_is_noticed(run: Path, place: Workspace, name: str)
         reason = refusal(run)
     expected = (read_config(run).model_files or {})[name]
     assert f"created with: {name} has SHA-256 " in reason
-    assert f"{expected[:12]}… was expected" in reason and "reate a new run" in reason
+    assert f"instead of {expected[:12]}…" in reason and "reate a new run" in reason
 
 
 def test_a_corpus_built_anew_meanwhile_is_noticed(run: Path, place: Workspace) -> None:
@@ -275,7 +275,7 @@ def test_a_corpus_built_anew_meanwhile_is_noticed(run: Path, place: Workspace) -
         settings = open_corpus(corpus).manifest.settings
         sources = [place.root / "sources" / DOMAIN]
         build_corpus(corpus, sources, settings, place.base_model("toy"))
-        assert f"The corpus {DOMAIN!r} was built anew since" in refusal(run)
+        assert f"The corpus {DOMAIN!r} was rebuilt since" in refusal(run)
     finally:
         shutil.rmtree(corpus)
         kept.rename(corpus)
@@ -292,7 +292,7 @@ def test_a_checkpoint_without_its_manifest_is_noticed(original: Path, place: Wor
     (last / "manifest.json").unlink()
     said = f"The checkpoint {last.name} is damaged: its manifest.json is missing."
     reason = refusal(directory)
-    assert reason.startswith(said) and f"is whole is {CHECKPOINT}" in reason
+    assert reason.startswith(said) and f"newest intact checkpoint is {CHECKPOINT}" in reason
     manager = TrainingManager(place)
     assert any(problem.startswith(said) for problem in manager.run(directory.name).problems)
     with pytest.raises(UserError, match=r"manifest\.json is missing.* Name the checkpoint"):

@@ -326,7 +326,7 @@ def test_a_run_of_nothing_but_skipped_steps_has_not_completed(untied: Workspace)
     (directory / "config.json").write_text(json.dumps(config))
     ending = train(directory)
     assert ending.outcome == "failed"
-    assert ending.reason.startswith("Nothing was learned: all 2 steps had to be skipped.")
+    assert ending.reason.startswith("Nothing was learned: all 2 steps were skipped.")
     samples = read_json_lines(directory / SAMPLES).records
     assert samples and all(sample["completion"] == NO_TEXT for sample in samples)
 
@@ -407,7 +407,7 @@ def damage(file: Path) -> None:
 def test_a_mistyped_checkpoint_leaves_a_finished_run_finished(plain: Path) -> None:
     before = {path: path.read_bytes() for path in plain.rglob("*") if path.is_file()}
     for name in ("step-9999", "../plain", "step-00000012/"):
-        with pytest.raises(UserError, match=r"no checkpoint .* it has: step-"):
+        with pytest.raises(UserError, match=r"no checkpoint .* Existing checkpoints: step-"):
             ContinuedPretraining(plain, StopRequest(), resume=name)
     after = {path: path.read_bytes() for path in plain.rglob("*") if path.is_file()}
     assert after == before
@@ -422,7 +422,7 @@ def test_a_base_model_that_moved_is_not_there(plain: Path, workspace: Workspace)
     finally:
         moved.rename(model)
     assert ending.outcome == "failed"
-    assert ending.reason.startswith(f"The base model folder {model} is not there (moved or")
+    assert ending.reason.startswith(f"The base model folder {model} does not exist (moved or")
     # It was complete, and nothing was trained since.
     assert (plain / "result.json").read_bytes() == before
 

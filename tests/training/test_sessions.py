@@ -51,7 +51,7 @@ def of_before(directory: Path) -> None:
 def test_a_halved_batch_goes_on_exactly(
     workspace: Workspace, batch: dict[str, int], packing: str, order_of: str
 ) -> None:
-    name = f"halved-{batch['rows']}-{order_of}"
+    name = f"halved-{batch['size']}-{order_of}"
     killed = prepare(
         workspace,
         name,

@@ -204,7 +204,7 @@ def test_pages_beyond_the_limit_are_told_and_fall_back_to_polling(
                 return None
             return answer
 
-        assert "close some" in wait_for(refused, "the limit").json["detail"]
+        assert "Close some" in wait_for(refused, "the limit").json["detail"]
         polling = "/socket.io/?EIO=4&transport=polling"
         opened = server.api(cookie, "GET", polling)
         assert opened.status == 200

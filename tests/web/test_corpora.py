@@ -210,7 +210,7 @@ def test_build_again_knows_its_sources_and_secrets_stay_out(studio: Web, tmp_pat
     assert not any("hunter2" in text or "SECRET" in text for text in texts)
 
     (tmp_path / "documents").rename(tmp_path / "moved")
-    assert "is not there" in refused(studio, 422, sources=[], again=True)["problems"][0]
+    assert "doesn't exist" in refused(studio, 422, sources=[], again=True)["problems"][0]
     assert studio.get("/api/corpora/c")["given"]["folders"][0]["there"] is False
     assert refused(studio, 422, name="new", sources=[], again=True)
 
@@ -266,7 +266,7 @@ def test_rows_of_a_model_that_hangs_hold_up_no_other(studio: Web, tmp_path: Path
     built(studio, model=MODEL)
     place = studio.studio.workspace
     hanging = growing_tokenizer(tmp_path / "hanging", 29)
-    shape = {"context_length": 64, "packing": "concat", "seed": 0, "rows": 1, "first": 0}
+    shape = {"sequence_length": 64, "packing": "concat", "seed": 0, "rows": 1, "first": 0}
     request = {**shape, "corpus": str(place.corpus("c"))}
     sampler = RowSampler(wait_seconds=0.1)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import stat
@@ -67,7 +68,10 @@ def test_a_token_is_kept_for_its_owner_alone_and_never_told(
     assert unconfirmed.status_code == 422 and str(file) in unconfirmed.json["detail"]
     gone = studio.request("DELETE", "/api/hub/account", json={"confirmed": True})
     assert gone.status_code == 200 and not file.exists()
-    commands = [" ".join(one.cmdline()) for one in psutil.Process().children(recursive=True)]
+    commands = []
+    for one in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # It has ended meanwhile.
+            commands.append(" ".join(one.cmdline()))
     kept = [path.read_bytes() for path in (tmp_path / "w").rglob("*") if path.is_file()]
     assert not any(TOKEN in text for text in (*seen, *commands, caplog.text))
     assert not any(TOKEN.encode() in data for data in kept)

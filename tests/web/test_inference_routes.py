@@ -80,7 +80,7 @@ def test_nothing_runs_before_models_are_loaded(place: Path) -> None:
         body = {"labels": ["toy"], "prompts": [PROMPT]}
         refused = web.request("POST", "/api/inference/complete", json=body)
         assert refused.status_code == 409
-        assert "load some first" in refused.json["detail"]
+        assert "Load some first" in refused.json["detail"]
         assert not web.get("/api/inference")["running"]
     finally:
         web.studio.news.close()
@@ -261,7 +261,7 @@ def test_training_gets_the_memory_when_it_needs_it(loaded: Web) -> None:
     served = endpoints.start(ModelReference("toy", loaded.studio.workspace.base_model("toy")))
     try:
         said = making_room.warning(tasks, endpoints, 10**15) or ""
-        assert "toy is unloaded from its endpoint" in said
+        assert "toy will be unloaded from its endpoint" in said
         making_room.make_room(tasks, endpoints, run_that_needs(loaded, "small", 64))
         assert loaded.get("/api/inference")["running"]
         assert endpoints.one(served.id).state != "unloaded"

@@ -99,10 +99,12 @@ def tell_started(run: Run) -> None:
     if run.queue_position:
         console.print(
             f"{escape(run.id)} is number {run.queue_position} in the queue. Start the "
-            "queue with `cpt-studio runs queue --start` or in the web interface."
+            "queue with `cpt-studio runs queue --start` or in the web interface.",
+            soft_wrap=True,
         )
     else:
         console.print(
             f"{escape(run.id)} is training in the background. Follow it with `cpt-studio "
-            f"runs watch {escape(run.id)}`."
+            f"runs watch {escape(run.id)}`.",
+            soft_wrap=True,
         )
