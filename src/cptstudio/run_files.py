@@ -239,7 +239,7 @@ def newer_incomplete(run_directory: Path) -> str | None:
     incomplete, complete = incomplete_checkpoints(run_directory), checkpoints_of(run_directory)
     if not incomplete or (complete and _step(complete[-1]) > _step(incomplete[-1])):
         return None
-    newest = f"{complete[-1].name} is" if complete else "none"
+    newest = complete[-1].name if complete else "none"
     return (
         f"The checkpoint {incomplete[-1].name} is damaged: its {MANIFEST} is missing. "
         f"Newest intact checkpoint: {newest}."

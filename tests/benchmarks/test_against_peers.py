@@ -29,6 +29,7 @@ def measured(tool: str, round_number: int, speed: float, **more: Any) -> Measure
 
 
 @pytest.mark.slow
+@pytest.mark.bench
 def test_documents_are_the_same_each_time_and_keep_their_order_when_there_are_more() -> None:
     few, more = standard_library_documents(200_000), standard_library_documents(400_000)
     assert few == more[: len(few)]
@@ -153,6 +154,7 @@ INSTALLED = [peer.name for peer in PEERS if is_complete(default_environments(), 
 
 
 @pytest.mark.slow
+@pytest.mark.bench
 def test_our_own_trainer_is_measured_and_reads_every_token(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     arguments = ["--quick", "--methods", "full", "lora", "--peers", "--json", str(results)]

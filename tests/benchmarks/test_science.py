@@ -128,6 +128,7 @@ def test_all_variants_see_as_many_tokens_and_differ_as_they_are_described(tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.timeout(1200)
 def test_a_quick_run_trains_scores_and_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -157,7 +157,7 @@ def test_bad_records_are_named_and_good_ones_read(tmp_path: Path, sources: Path)
     assert "nested too deeply" in report
     assert "line 7: invalid JSON: a number has too many digits" in report
     assert "no column 'text'" in problem(corpus, "sources/other.csv")
-    assert "line 4 has 1 field, the header 2" in problem(corpus, "sources/table.csv")
+    assert "line 4 has 1 field, but the header has 2" in problem(corpus, "sources/table.csv")
     assert {"one", "lone \ufffd surrogate", "last", "a, b\nc"} <= set(texts(corpus))
 
 

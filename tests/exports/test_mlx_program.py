@@ -90,7 +90,7 @@ def test_what_stands_in_the_way_is_told_and_leaves_nothing(workspace: Workspace)
     base.rename(base.with_name("moved"))
     moved = export(workspace, "fuse", "moved")
     base.with_name("moved").rename(base)
-    assert "is not there (moved or deleted?)" in moved.stderr
+    assert "does not exist (moved or deleted?)" in moved.stderr
     both = export(workspace, "quantize", "both", "--bits", "4", "--recipe", "mixed_3_6")
     assert "A mixed recipe sets the bits itself" in both.stderr
     assert {changed.returncode, moved.returncode, both.returncode} == {1}

@@ -295,7 +295,7 @@ def test_a_checkpoint_without_its_manifest_is_noticed(original: Path, place: Wor
     assert reason.startswith(said) and f"newest intact checkpoint is {CHECKPOINT}" in reason
     manager = TrainingManager(place)
     assert any(problem.startswith(said) for problem in manager.run(directory.name).problems)
-    with pytest.raises(UserError, match=r"manifest\.json is missing.* Name the checkpoint"):
+    with pytest.raises(UserError, match=r"manifest\.json is missing.* Choose the checkpoint"):
         manager.resume(directory.name, confirmed=True)
     assert train(directory, resume=NEWEST, accept_older=True).outcome == "completed"
     assert held_rows(directory) == held_rows(original)

@@ -280,7 +280,7 @@ def test_rows_of_a_model_that_hangs_hold_up_no_other(studio: Web, tmp_path: Path
             assert page["rows"] and not late.done()
             child.kill()
             # Its limit of memory may have come first.
-            assert "The rows could not be decoded. It" in str(late.exception())
+            assert "The sequences couldn't be decoded. It" in str(late.exception())
     finally:
         sampler.close()
 
