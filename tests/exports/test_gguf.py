@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.tags import Tag, cpython_tags, mac_platforms
@@ -15,6 +16,7 @@ from cptstudio.errors import UserError
 from cptstudio.export_files import ExportRecord, read_export
 from cptstudio.exports.converter import Converter, wheels
 from cptstudio.exports.destinations import put_into_lm_studio
+from cptstudio.exports.gguf_conversion import check_architecture
 from cptstudio.workspace import Workspace
 from tests.exports.gguf_environment import (
     needs_converter,
@@ -137,3 +139,25 @@ def test_a_toy_goes_to_llama_cpp_and_back(tmp_path: Path) -> None:
     assert "llama.cpp does not know the tokenizer of toy" in refused.stderr
     assert "refused" not in {path.name for path in workspace.exports.iterdir()}
     assert not list(workspace.exports.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("config", "right"),
+    [
+        ({"model_type": "llama"}, True),
+        ({"model_type": "stablelm"}, False),
+        ({"model_type": "qwen3_moe", "norm_topk_prob": True}, True),
+        ({"model_type": "qwen3_moe", "norm_topk_prob": False}, False),
+        ({"model_type": "qwen3_moe"}, False),
+    ],
+)
+def test_what_llama_cpp_computes_otherwise_is_refused_before_the_work(
+    config: dict[str, Any], right: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if right:
+        check_architecture(tmp_path)
+        return
+    with pytest.raises(UserError, match="differently from MLX") as refused:
+        check_architecture(tmp_path)
+    assert config["model_type"] in refused.value.message

@@ -37,7 +37,7 @@ from cptstudio.exports.gguf_checks import (
     check_splitting,
     read_tokenizer,
 )
-from cptstudio.exports.gguf_conversion import Conversion, GgufContents
+from cptstudio.exports.gguf_conversion import Conversion, GgufContents, check_architecture
 from cptstudio.exports.gguf_types import (
     CONVERTED,
     GGUF_TYPES,
@@ -81,6 +81,7 @@ def make(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     llamas = _llamas(converter, request.get("llama_cpp"))
     answer.progress(phase="checking the model", final=True)
     check_base(source, workspace)
+    check_architecture(source.model)
     about = describe_model(source.model)
     with new_folder(workspace, folder) as staged, closing(TemplateRenderer()) as renderer:
         work = staged / _WORK
