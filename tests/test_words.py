@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.words import LABELS, TEXTS
 
 ROOT = Path(__file__).parent.parent
@@ -11,6 +13,7 @@ SUFFIXES = (".py", ".js", ".html")
 QUOTES = ('""', "''", "``", "><")
 
 
+@pytest.mark.slow
 def test_no_such_text_is_left_in_sources_and_documents() -> None:
     paths = [
         path

@@ -71,6 +71,7 @@ def test_fused_equals_base_plus_adapter(
         assert read_tensors(folder).keys() == read_tensors(base).keys()
 
 
+@pytest.mark.slow
 def test_a_fused_model_may_have_another_type(toy_folder: ToyFolder, tmp_path: Path) -> None:
     base = toy_folder("llama", dtype="bfloat16")
     trained(base, tmp_path / "saved", "lora", False)
@@ -109,6 +110,7 @@ def test_mlx_lm_loads_what_is_packed(toy_folder: ToyFolder, tmp_path: Path, pack
     assert 0 < far < (0.1 if packing.get("bits") == 8 else 10)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_fused_is_refused(toy_folder: ToyFolder, tmp_path: Path) -> None:
     base = toy_folder("llama")
     trained(base, tmp_path / "saved", "lora", False)

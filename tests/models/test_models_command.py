@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cptstudio.cli import app
+from cptstudio.cli import app, common
 from cptstudio.errors import UserError
 from tests.models.fake_hub import FakeHub
 from tests.models.model_workspace import make_models
@@ -44,7 +44,10 @@ def test_a_model_is_found_downloaded_and_listed(
         )
 
 
-def test_models_of_every_kind_are_listed_shown_and_deleted(tmp_path: Path) -> None:
+def test_models_of_every_kind_are_listed_shown_and_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common.console, "width", 200)  # It may have been made narrower before.
     workspace = make_models(tmp_path)
     runner = CliRunner(env={"HF_HUB_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"})
     place = ["--workspace", str(tmp_path)]

@@ -16,6 +16,8 @@ from cptstudio.training.run_lock import RunLock
 from tests.models.model_workspace import make_models, write_run
 from tests.web.in_process import Web, make_web
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def studio(tmp_path: Path) -> Iterator[Web]:
