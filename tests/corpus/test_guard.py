@@ -126,6 +126,7 @@ def test_a_file_that_never_ends_is_given_up(
     assert len(texts) == 2
 
 
+@pytest.mark.slow
 def test_an_interrupt_and_a_full_disk_end_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

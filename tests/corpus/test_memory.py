@@ -32,6 +32,7 @@ def peak_of_build(folder: Path, megabytes: int) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.bench
 @pytest.mark.slow
 def test_a_document_of_200_megabytes_on_one_line_takes_no_more_than_a_small_one(
     tmp_path: Path,

@@ -135,6 +135,7 @@ def test_what_no_engine_can_do_is_refused_before_anything_is_read(
     assert refused.value.findings[0].field == "ocr"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recognize", "told"),
     [

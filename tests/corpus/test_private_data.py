@@ -95,6 +95,7 @@ def test_a_build_counts_and_masks(tmp_path: Path) -> None:
     assert "--mask phones" in render(masked)
 
 
+@pytest.mark.slow
 def test_a_preview_of_one_file_in_the_terminal(tmp_path: Path) -> None:
     """`corpus preview`: any document of a file, what is masked or could be, what is left out."""
     file = tmp_path / "two.jsonl"

@@ -202,6 +202,7 @@ def test_no_reader_outlives_its_build_and_the_former_corpus_stays(
     assert not build_corpus(tmp_path / "c", [bad]).changed
 
 
+@pytest.mark.slow
 def test_only_files_whose_content_changed_are_read_again(tmp_path: Path, bad: Path) -> None:
     told = tmp_path / "told"
 
@@ -228,6 +229,7 @@ def test_only_files_whose_content_changed_are_read_again(tmp_path: Path, bad: Pa
     assert len(told.read_text().split()) == 3
 
 
+@pytest.mark.slow
 def test_a_damaged_former_version_is_not_taken_for_what_was_read(tmp_path: Path, bad: Path) -> None:
     former = build_corpus(tmp_path / "c", [bad]).corpus
     shard = former.folder / "documents" / "text-00000.zst"
@@ -255,6 +257,7 @@ def test_every_library_that_readers_use_decides_whether_a_text_is_read_again() -
     assert used <= set(LIBRARIES)
 
 
+@pytest.mark.slow
 def test_a_reader_that_is_killed_once_reads_its_file_again_and_twice_costs_it(
     tmp_path: Path, bad: Path
 ) -> None:

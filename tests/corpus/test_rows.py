@@ -87,6 +87,7 @@ def test_each_training_token_is_a_target_as_often_as_its_weight_says(
     assert all(batch.targets.size <= rows_per_batch * context_length for batch in batches)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     lengths=LENGTHS,
@@ -120,6 +121,7 @@ def test_inputs_precede_their_targets_in_a_document(
             assert not (batch.inputs[:, 1:] == start).any()
 
 
+@pytest.mark.bench
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
@@ -283,6 +285,7 @@ def update_size(update: list[Batch]) -> int:
     return sum(batch.targets.size for batch in update)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     lengths=LENGTHS,
@@ -372,6 +375,7 @@ def test_origins_name_the_documents_of_each_row(tmp_path: Path, packing: Packing
             assert told == [token for token in whole if token > 1]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     lengths=LENGTHS,

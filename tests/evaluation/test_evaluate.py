@@ -66,6 +66,7 @@ def evaluate(
     )
 
 
+@pytest.mark.slow
 def test_a_model_against_itself_differs_by_nothing(workspace: Path) -> None:
     result = evaluate(workspace, "qwen3", "qwen3", corpora=("words",))
     difference = result["models"][1]["corpora"]["words"]["difference"]

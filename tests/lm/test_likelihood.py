@@ -44,6 +44,7 @@ def reference_nats(model, tokens: np.ndarray, context: int, stride: int) -> floa
     return nats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gemma2", "mamba", "qwen3_moe", "phi3"])
 def test_scores_equal_those_of_single_documents(
     toy_folder: ToyFolder, documents: list[np.ndarray], name: str

@@ -16,6 +16,7 @@ from tests.models.model_workspace import make_models
 ID = "some-org/Small"
 
 
+@pytest.mark.slow
 def test_a_model_is_found_downloaded_and_listed(
     hub_server: FakeHub,
     model_files: dict[str, bytes],

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.keeper_faults import run_faults
 
 
+@pytest.mark.bench
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_random_kills_deletions_and_double_starts_violate_nothing(

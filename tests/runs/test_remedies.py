@@ -211,6 +211,7 @@ def test_each_decision_is_logged_with_its_evidence(
     assert any("is off" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_deleted_directories_never_come_back(workspace: Workspace, two_runs: list[Path]) -> None:
     shutil.rmtree(workspace.root / "models")
     code = (

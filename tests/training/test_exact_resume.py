@@ -16,6 +16,7 @@ from tests.training.small_workspace import prepare
 from tests.training.trainer_process import held_rows, kill_after_rows, run
 
 STEPS = 24
+IN_EVERY_TEST = ("full-muon-blocks", "lora-adamw")
 CASES = {
     "full-adamw": {"method": {"kind": "full"}, "optimizer": {"learning_rate": 3e-3}},
     # As long contexts are trained.
@@ -56,7 +57,14 @@ def assert_same_run(left: Path, right: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    # The others belong to make bench: each takes 20 s.
+    [
+        pytest.param(case, marks=[] if case in IN_EVERY_TEST else pytest.mark.bench)
+        for case in CASES
+    ],
+)
 def test_killed_at_random_steps_and_resumed_it_is_the_uninterrupted_run(
     workspace: Workspace, case: str
 ) -> None:

@@ -50,6 +50,7 @@ def short(workspace: Workspace, name: str) -> Path:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_is_prepared_unread_and_its_first_session_reads_its_base_once(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_run_is_prepared_unread_and_its_first_session_reads_its_base_once(
     assert not (workspace.run("known") / BASE_MODEL).exists()
 
 
+@pytest.mark.slow
 def test_a_base_that_is_not_what_was_read_is_refused(workspace: Workspace) -> None:
     directory = short(workspace, "other-base")
     weights = workspace.base_model("toy") / "model.safetensors"

@@ -43,7 +43,7 @@ def of_before(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("batch", "packing", "order_of"),
     [
-        ({"size": 5}, "concat", "rows"),
+        pytest.param({"size": 5}, "concat", "rows", marks=pytest.mark.bench),
         ({"size": 4, "gradient_accumulation_steps": 2}, "decompose", "rows"),
         ({"size": 3, "gradient_accumulation_steps": 2}, "concat", "micro-batches"),
     ],

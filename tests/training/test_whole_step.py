@@ -60,6 +60,7 @@ def assert_alike(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) ->
         assert error <= 2e-3 * np.linalg.norm(value.astype(float)) + 1e-6, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_it_does_what_a_step_in_parts_does(workspace: Workspace, case: str) -> None:
     directory = prepare(workspace, case, **CASES[case])

@@ -16,6 +16,7 @@ from tests.workspace_of_before import lay_out
 CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 
+@pytest.mark.slow
 def test_a_job_is_added_by_a_program_and_its_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,7 @@ input()
 """
 
 
+@pytest.mark.slow
 def test_a_job_ends_when_its_server_is_killed(tmp_path: Path) -> None:
     import json
 

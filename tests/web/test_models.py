@@ -130,6 +130,7 @@ def test_deleting_a_model_needs_a_confirmation(studio: Web) -> None:
         assert again.status_code in (404, 422)
 
 
+@pytest.mark.slow
 def test_a_model_is_searched_and_downloaded_with_progress(
     studio: Web, hub_server: FakeHub, model_files: dict[str, bytes]
 ) -> None:

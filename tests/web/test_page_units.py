@@ -7,6 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from cptstudio.evaluation.merging import SHARES
 from cptstudio.evaluation.model_requests import Measured
 from cptstudio.prompt_suites import Suite
@@ -16,6 +18,7 @@ from scripts.node import node_command
 UNITS = sorted((Path(__file__).parent / "ui").glob("*.test.mjs"))
 
 
+@pytest.mark.slow
 def test_what_the_pages_compute() -> None:
     assert len(UNITS) > 5
     command = node_command("--test", *map(str, UNITS))
