@@ -73,7 +73,7 @@ function whyNot(error) {
   }
   if (error instanceof StrangerError) {
     return new ApiError(0, {
-      title: "Another program answers",
+      title: "A different program is running at this address",
       detail: "The program at this address couldn't prove that it is your CPT Studio. Nothing was sent to it.",
     });
   }
