@@ -122,18 +122,26 @@ def launch(
             retries=_retries(run_directory, config, beginning.given),
         )
         records.write(folder / records.SPEC, spec)
-        keeper = _spawn(lock, folder)
+        keeper = start_holder(KEEPER_MODULE, folder, lock, folder / records.KEEPER_LOG)
     _await_start(keeper, folder, spec)
     _logger.info("run %s: attempt %s is kept by process %d", spec.run, spec.attempt, keeper.pid)
     return keeper
 
 
-def _spawn(lock: Lock, folder: Path) -> subprocess.Popen[bytes]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
-    log = os.open(folder / records.KEEPER_LOG, flags, 0o600)
+def start_holder(module: str, folder: Path, lock: Lock, log_file: Path) -> subprocess.Popen[bytes]:
+    """Start a program that holds a lock with this process, outlives it, and writes to a log.
+
+    Args:
+        module: is given the folder and the lock's descriptor.
+
+    Raises:
+        UnusableFileError: something other than a regular file has the log's name.
+        OSError: the log cannot be opened.
+    """
+    log = durable.open_descriptor(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", KEEPER_MODULE, str(folder), str(lock.descriptor)],
+            [sys.executable, "-P", "-m", module, str(folder), str(lock.descriptor)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,12 +21,12 @@ from typing import Final
 
 import psutil
 
-from cptstudio import durable
 from cptstudio.durable import UnusableFileError, open_regular_file
 from cptstudio.errors import UserError
 from cptstudio.evaluation.references import ModelReference
 from cptstudio.lm.description import describe_model
 from cptstudio.runs import locks
+from cptstudio.runs.launching import start_holder
 from cptstudio.serving import keys, records
 from cptstudio.serving.facts import EndpointFacts, all_endpoints, facts_of
 from cptstudio.serving.records import Control, Exit, Server, Spec, Wanted
@@ -166,7 +165,7 @@ class Endpoints:
         folder = self._workspace.make(self._private() / records.FOLDER / _id_of(spec), mode=0o700)
         with self._take(folder, spec) as lock:
             records.write(folder / records.SPEC, spec)
-            process = _spawn(lock, folder)
+            process = start_holder(MODULE, folder, lock, folder / records.LOG)
             with self._lock:
                 self._started.append(process)
         self._await_start(process, folder, spec)
@@ -335,20 +334,3 @@ def _check_memory(reference: ModelReference, weights: int) -> None:
             "memory is free. Wait for training to end, unload other models, or serve a smaller or "
             "quantized one.",
         )
-
-
-def _spawn(lock: locks.Lock, folder: Path) -> subprocess.Popen[bytes]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
-    log = durable.open_descriptor(folder / records.LOG, flags, 0o600)
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE, str(folder), str(lock.descriptor)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(lock.descriptor,),
-            start_new_session=True,
-            cwd="/",
-        )
-    finally:
-        os.close(log)
