@@ -7,32 +7,24 @@ stopped and started. It lies in a file that only the user can read.
 from __future__ import annotations
 
 import hmac
-import os
 import re
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
-from cptstudio.durable import UnusableFileError, open_regular_file, write_bytes
-from cptstudio.errors import UserError, machine_error
+from cptstudio.durable import UnusableFileError
+from cptstudio.secret_files import read_secret, write_secret
 
 KEY_FILE: Final = "endpoint_key"
 _KEY: Final = re.compile(r"cpt-[A-Za-z0-9_-]{43}")
-_MODE: Final = 0o600
 
 
 def read_key(private: Path) -> str | None:
     """Return the workspace's key, or None where there is none that nobody else could read."""
     try:
-        with open_regular_file(private / KEY_FILE) as file:
-            found = os.fstat(file.fileno())
-            text = file.read(200).decode("ascii", "replace").strip()
+        return read_secret(private / KEY_FILE, _KEY)
     except (UnusableFileError, OSError):
         return None
-    if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid != os.geteuid():
-        return None
-    return text if _KEY.fullmatch(text) else None
 
 
 def make_key(private: Path) -> str:
@@ -42,12 +34,7 @@ def make_key(private: Path) -> str:
         UserError: the file cannot be written.
     """
     key = f"cpt-{secrets.token_urlsafe(32)}"
-    path = private / KEY_FILE
-    try:
-        write_bytes(path, key.encode() + b"\n", _MODE)
-    except OSError as error:
-        said = f"{path} cannot be written: {error.strerror}."
-        raise machine_error(error) or UserError(said) from None
+    write_secret(private / KEY_FILE, key)
     return key
 
 

@@ -9,12 +9,12 @@ import secrets
 import stat
 from pathlib import Path
 
-from cptstudio.durable import UnusableFileError, open_regular_file, write_bytes
+from cptstudio.durable import UnusableFileError
 from cptstudio.errors import UserError, machine_error
+from cptstudio.secret_files import read_secret, write_secret
 
 TOKEN_FILE = "token"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
-_MODE = 0o600
 _logger = logging.getLogger(__name__)
 
 
@@ -56,28 +56,15 @@ def read_or_make_token(private: Path, renew: bool = False) -> str:
     token = None if renew else _read(path)
     if token is None:
         token = secrets.token_urlsafe(32)
-        try:
-            write_bytes(path, token.encode() + b"\n", _MODE)
-        except OSError as error:
-            said = f"{path} cannot be written: {error.strerror}."
-            raise machine_error(error) or UserError(said) from None
+        write_secret(path, token)
     return token
 
 
 def _read(path: Path) -> str | None:
     try:
-        with open_regular_file(path) as file:
-            found = os.fstat(file.fileno())
-            text = file.read(200).decode("ascii", "replace").strip()
+        return read_secret(path, _TOKEN)
     except FileNotFoundError:
         return None
     except (UnusableFileError, OSError) as error:
         _logger.warning("The token is replaced: %s", error)
         return None
-    if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid != os.geteuid():
-        _logger.warning("The token is replaced: others could read %s", path)
-        return None
-    if _TOKEN.fullmatch(text) is None:
-        _logger.warning("The token is replaced: %s does not hold one", path)
-        return None
-    return text
