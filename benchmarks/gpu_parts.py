@@ -211,12 +211,17 @@ def machine(root: Path) -> dict[str, Any]:
     name = str(info.get("device_name") or info.get("architecture") or "a CPU")
     return {
         "device": f"{device.type.name}: {name}",
-        "memory": int(info.get("total_memory", info.get("memory_size", 0))),
+        "memory": memory_in(info),
         "versions": installed_versions(),
         "products": blas.use_fast_blas().reason,
         "fused attention's gradient": fused,
         "it is switched off": os.environ.get("MLX_SDPA_VJP_FALLBACK"),
     }
+
+
+def memory_in(info: dict[str, Any]) -> int:
+    """Bytes that a device has, by what MLX tells of it: CUDA and Metal name them differently."""
+    return int(info.get("total_memory", info.get("memory_size", 0)))
 
 
 def quantized(workspace: Any, model: str) -> str:
@@ -533,8 +538,7 @@ def out_of_memory(scale: Scale, root: Path) -> dict[str, Any]:
     from cptstudio.workspace import Workspace
 
     gpu = mx.default_device().type == mx.DeviceType.gpu
-    info = mx.device_info() if gpu else {}
-    memory = int(info.get("total_memory", info.get("memory_size", 0)))
+    memory = memory_in(mx.device_info() if gpu else {})
     if not memory:
         return {"not done": "the device tells no memory of its own"}
     workspace, rows = Workspace(root), 8
