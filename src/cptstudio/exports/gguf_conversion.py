@@ -25,7 +25,6 @@ from cptstudio.exports.converter_program import quiet
 from cptstudio.exports.gguf_types import CONVERTED, GgufType
 from cptstudio.job_programs import TellsProgress
 from cptstudio.lm.description import read_model_config
-from cptstudio.lm.model_config import normalized
 
 _SCRIPTS: Final = Path(__file__).parent / "in_converter"
 _POLL_SECONDS: Final = 0.2
@@ -82,9 +81,6 @@ def model_links(model: Path, folder: Path) -> Path:
             continue
         if entry.name in _JSON:
             told = durable.read_foreign_json(entry)
-            if entry.name == "config.json":
-                # Of many architectures the converter knows the former names alone.
-                told = normalized(told, entry)
             kept = {key: value for key, value in told.items() if key not in _CODE}
             (folder / entry.name).write_text(json.dumps(kept), encoding="utf-8")
         else:
