@@ -56,8 +56,10 @@ def test_an_endpoint_outlives_the_studio_and_ends_whole(place: Workspace) -> Non
     try:
         first.wait_until_up()
         session = first.sign_in()
+        # A port of its own: at the end nobody may answer there, not another test's endpoint either.
+        asked = {"reference": "toy", "port": free_port()}
         assert first.api(session, "GET", "/api/endpoints/key").status == 404
-        started = first.api(session, "POST", "/api/endpoints", {"reference": "toy"})
+        started = first.api(session, "POST", "/api/endpoints", asked)
         assert started.status == 201, started.body
         again = first.api(session, "POST", "/api/endpoints", {"reference": "toy"})
         assert again.status == 422 and "served already at http://127.0.0.1" in again.json["detail"]
@@ -107,7 +109,7 @@ def test_an_endpoint_outlives_the_studio_and_ends_whole(place: Workspace) -> Non
             assert second.api(session, "GET", "/api/status").json["endpoints"] == []
 
             # kill -9 of the endpoint itself: what holds the model ends with it.
-            started = second.api(session, "POST", "/api/endpoints", {"reference": "toy"})
+            started = second.api(session, "POST", "/api/endpoints", asked)
             assert started.status == 201, started.body
             assert loaded(here, "toy").state == "ready"
             server = records.read(
