@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,14 @@ def small_settings(**changes: Any) -> dict[str, Any]:
 
 
 def prepare(workspace: Workspace, name: str, **changes: Any) -> Path:
-    """Prepare a small run; returns its directory."""
-    directory, _ = prepare_run(workspace, name, parse_settings(small_settings(**changes)))
+    """Prepare a small run; returns its directory.
+
+    All tests of a room share one workspace, and which files share a process depends on how the
+    tests are distributed: a name that another test took gets a number.
+    """
+    taken = {run.name for run in workspace.runs.iterdir()} if workspace.runs.is_dir() else set()
+    free = next(
+        n for k in itertools.count(1) if (n := name if k == 1 else f"{name}-{k}") not in taken
+    )
+    directory, _ = prepare_run(workspace, free, parse_settings(small_settings(**changes)))
     return directory
