@@ -107,6 +107,8 @@ def build_corpus(
     check_new_name(path, "corpus")
     is_new_place = not path.parent.exists()
     settings = settings or BuildSettings()
+    if settings.kind == "conversations":
+        raise UserError("Corpora of conversations cannot be built yet.")
     if settings.ocr:
         engine_for(settings.ocr_language or USUAL)
     meter = ProgressMeter(progress)

@@ -28,6 +28,7 @@ READERS = 4
 
 Dropped = Literal["exact duplicate", "near duplicate", "overlap with held-out"]
 Status = Literal[Side, Dropped]
+CorpusKind = Literal["documents", "conversations"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 
@@ -48,6 +49,12 @@ class BuildSettings(_Model):
     The command's flags, the API's body and the page's form are made of these fields.
     """
 
+    kind: CorpusKind = Field(
+        "documents",
+        title="Kind",
+        description="documents: plain text for continued pre-training. conversations: chat records "
+        "for fine-tuning, kept as turns.",
+    )
     text_field: str = Field(
         "text",
         title="Text field",

@@ -208,6 +208,10 @@ def ensure_tokens_of(
     allow_lossy: bool = False,
 ) -> TokenStore:
     """`ensure_tokens` with a tokenizer that is loaded already."""
+    if corpus.manifest.settings.kind != "documents":
+        raise UserError(
+            f"{corpus.name} is a corpus of conversations, which cannot be tokenized yet."
+        )
     if tokenizer.facts.hash in corpus.tokenizer_hashes():
         # Damaged ones are made anew from the documents, and are then the same as before.
         with contextlib.suppress(UserError):

@@ -1,0 +1,1 @@
+"""Conversations as a kind of corpus: their canonical form, and the forms they are read from."""
