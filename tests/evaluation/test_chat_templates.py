@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cptstudio import child_limits
+from cptstudio.corpus.conversations.chat_templates import Rendering, TemplateRenderer
 from cptstudio.errors import UserError
-from cptstudio.evaluation.chat_templates import TemplateRenderer
 from cptstudio.evaluation.completion import prompt_tokens
 from cptstudio.evaluation.inference import InferenceWorker
 from cptstudio.evaluation.model_requests import Complete, Prompt, Sampling, Status
@@ -78,6 +78,21 @@ def test_a_template_has_little_time_and_memory(
     with pytest.raises(UserError, match="creates a prompt of 9,000,000 characters"):
         renderer.render("{{ 'a' * 9000000 }}", messages, {})
     assert renderer.render("{{ messages[1].content }}", messages, {}) == " größer "
+
+
+def test_renderings_of_training_do_not_depend_on_day_or_chance(renderer: TemplateRenderer) -> None:
+    template = (
+        "{{ strftime_now('%d %b %Y') }}{{ range(999) | random }}:{{ messages[0].content }}"
+        "{% generation %}{{ messages[1].content }}{% endgeneration %}"
+    )
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "yes"}]
+    asked = [Rendering(messages, False), Rendering(messages[:1], True)] * 300
+    found = renderer.render_all(template, asked, {})
+    assert len(found) == 600 and found[0].text.startswith("01 Jan 2026")
+    assert {one.text for one in found[::2]} == {found[0].text}
+    start, stop = found[0].answers[0]
+    assert found[0].text[start:stop] == "yes"
+    assert found[1].refused == "list object has no element 1"
 
 
 def test_no_template_takes_loaded_models_with_it(tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cptstudio.corpus.conversations.chat_templates import TemplateRenderer
 from cptstudio.durable import dump_json, parse_json
 from cptstudio.errors import Finding, UserError
-from cptstudio.evaluation.chat_templates import TemplateRenderer
 from cptstudio.evaluation.completion import (
     CancelledError,
     Completion,

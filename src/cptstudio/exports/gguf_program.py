@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from cptstudio import durable, job_programs
+from cptstudio.corpus.conversations.chat_templates import TemplateRenderer
 from cptstudio.errors import UserError
-from cptstudio.evaluation.chat_templates import TemplateRenderer
 from cptstudio.evaluation.references import ModelReference, reference_of
 from cptstudio.evaluation.results import Results
 from cptstudio.export_files import ExportRecord
