@@ -20,13 +20,17 @@ export function Queue() {
   const { busy, run: work } = useWork();
   const queue = status.value?.queue;
   const waiting = /** @type {any[]} */ (queue?.waiting ?? []);
-  // What was dropped stands there at once, until the server says how it is.
+  // What was dropped stands there at once, until the server says how it is. What it said before it had
+  // answered may be older than the move.
   const [order, setOrder] = useState(/** @type {string[] | null} */ (null));
+  const moving = useRef(0);
   const list = useRef(/** @type {HTMLElement | null} */ (null));
   const drag = useRef("");
   const [over, setOver] = useState("");
   const [focus, setFocus] = useState(/** @type {{run: string, by: string} | null} */ (null));
-  useEffect(() => setOrder(null), [queue]);
+  useEffect(() => {
+    if (!moving.current) setOrder(null);
+  }, [queue]);
   useEffect(() => {
     if (!focus) return;
     const item = [...(list.current?.children ?? [])].find((one) =>
@@ -44,9 +48,15 @@ export function Queue() {
   const place = (/** @type {string} */ run, /** @type {number} */ to) => {
     if (to < 1 || to > names.length || (order === null && names[to - 1] === run)) return;
     setOrder(moved(names, run, to));
+    moving.current += 1;
     void work(() => post(`/api/queue/${run}/move`, { place: to }).then(
-      () => toast(to === 1 ? `“${run}” is next.` : `“${run}” is #${to} in the queue.`),
+      (answer) => {
+        moving.current -= 1;
+        if (!moving.current) setOrder(answer.waiting.map((/** @type {any} */ item) => item.run));
+        toast(to === 1 ? `“${run}” is next.` : `“${run}” is #${to} in the queue.`);
+      },
       (error) => {
+        moving.current -= 1;
         setOrder(null);
         toastError(error);
       }));
