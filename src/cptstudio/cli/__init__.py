@@ -24,6 +24,7 @@ from cptstudio.cli import (
     models,
     publish,
     questions,
+    remote,
     report,
     runs,
     serve,
@@ -80,6 +81,7 @@ app.command("generate")(generate.generate)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
 app.add_typer(endpoints.app, name="endpoints")
+app.add_typer(remote.app, name="remote")
 app.command("report")(report.report)
 app.command("publish")(publish.publish)
 app.command("questions")(questions.questions)

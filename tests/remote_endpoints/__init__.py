@@ -1,0 +1,1 @@
+"""Endpoints of others: asked with care."""
