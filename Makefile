@@ -78,10 +78,15 @@ bench: .venv/ready-for-tests
 	$(BIN)/python -m benchmarks.long_contexts
 	$(BIN)/python -m benchmarks.mlx_exports
 	$(BIN)/python -m benchmarks.damaged_files --files 2000
-	$(if $(GGUF),$(BIN)/python -m benchmarks.gguf_real $(GGUF) --page)
-	$(if $(GGUF),$(BIN)/python -m benchmarks.gguf_architectures $(GGUF)/.cpt-studio/converter $(TOKENIZERS) --page)
+	$(if $(GGUF),$(MAKE) bench-gguf)
 	$(BIN)/python -m benchmarks.against_peers --page
 	$(BIN)/python -m benchmarks.science --page
+
+# GGUF=WORKSPACE TOKENIZERS=FOLDER; a workspace that is not made yet wants MODEL, TEXTS and CONVERTER, too.
+bench-gguf: .venv/ready-for-tests
+	$(BIN)/python -m benchmarks.gguf_real $(GGUF) --tokenizers $(TOKENIZERS) $(if $(MODEL),--model $(MODEL)) \
+	  $(if $(TEXTS),--texts $(TEXTS)) $(if $(CONVERTER),--converter $(CONVERTER)) --page
+	$(BIN)/python -m benchmarks.gguf_architectures $(GGUF)/.cpt-studio/converter $(TOKENIZERS) --page
 
 docs: .venv/ready-for-tests
 	$(BIN)/python -m scripts.make_api_docs

@@ -27,6 +27,7 @@ from cptstudio.exports.asked import Compared
 from cptstudio.exports.comparison import Reference, ReferencePrompt, ReferenceWindow
 from cptstudio.job_programs import TellsProgress, counted
 from cptstudio.lm.answers import continue_greedily, score_text
+from cptstudio.lm.blas import one_row_products
 from cptstudio.lm.cpu_kernels import on_cpu
 from cptstudio.lm.description import describe_model
 from cptstudio.lm.loading import load_for_inference
@@ -103,18 +104,21 @@ def ask_network(
     total = sum(counts) + sum(len(tokens) - 1 for tokens in windows)
     done, seconds = 0, 0.0
     texts = []
-    for prompt, count in zip(prompts, counts, strict=True):
-        tell(done, total)
-        greedy, margins, took = continue_greedily(model, prompt, count)
-        seconds += took
-        done += count
-        texts.append(ReferencePrompt(tokens=list(prompt), greedy=greedy, margins=margins))
+    with one_row_products() as prompts_are_read:
+        prompts_are_read()  # All are short: nearly all that is computed is one row at a time.
+        for prompt, count in zip(prompts, counts, strict=True):
+            tell(done, total)
+            greedy, margins, took = continue_greedily(model, prompt, count)
+            seconds += took
+            done += count
+            texts.append(ReferencePrompt(tokens=list(prompt), greedy=greedy, margins=margins))
     scored = []
-    for tokens in windows:
-        tell(done, total)
-        log_probs, best = score_text(model, tokens)
-        done += len(log_probs)
-        scored.append(ReferenceWindow(tokens=list(tokens), log_probs=log_probs, best=best))
+    with one_row_products():
+        for tokens in windows:
+            tell(done, total)
+            log_probs, best = score_text(model, tokens)
+            done += len(log_probs)
+            scored.append(ReferenceWindow(tokens=list(tokens), log_probs=log_probs, best=best))
     tell(done, total)
     rest = sum(count - 1 for count in counts)
     return texts, scored, rest / seconds if rest and seconds else None
