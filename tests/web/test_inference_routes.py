@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -236,6 +237,21 @@ def test_ending_frees_the_process(loaded: Web) -> None:
     pid = loaded.get("/api/inference")["pid"]
     assert loaded.post("/api/inference/end")["running"] is False
     assert not psutil.pid_exists(pid)
+
+
+def test_a_loaded_model_is_not_deleted_at_work_and_else_unloaded(loaded: Web, place: Path) -> None:
+    shutil.copytree(place / "models/base/toy", place / "models/base/second")
+    done(loaded, loaded.post("/api/inference/load", {"references": ["second"], "keep": True}, 202))
+    task = complete(loaded, labels=["second"], sampling=ENDLESS)
+    query = {"query_string": {"id": "second"}, "json": {"confirmed": True}}
+    refused = loaded.request("DELETE", "/api/models", **query)
+    assert refused.status_code == 409 and "which is at work" in refused.json["detail"]
+    loaded.post(f"/api/inference/tasks/{task['id']}/cancel")
+    ended(loaded, task)
+    said = loaded.get("/api/models/one", id="second")["deletion"]["consequences"]
+    assert said == ["second is loaded in the Playground, and will be unloaded."]
+    assert loaded.request("DELETE", "/api/models", **query).status_code == 200
+    assert [one["label"] for one in loaded.get("/api/inference")["models"]] == ["toy"]
 
 
 def test_unknown_tasks(web: Web) -> None:

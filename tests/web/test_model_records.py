@@ -11,7 +11,9 @@ import pytest
 
 from cptstudio import run_files
 from cptstudio.run_files import Parent
+from cptstudio.runs import locks
 from cptstudio.runs.launching import Beginning
+from cptstudio.serving import records
 from cptstudio.training.run_lock import RunLock
 from tests.models.model_workspace import make_models, write_run
 from tests.web.in_process import Web, make_web
@@ -124,6 +126,24 @@ def test_what_is_at_work_is_not_deleted(studio: Web, tmp_path: Path) -> None:
     busy = delete(studio, "half")
     assert busy.status_code == 409 and "Checking half" in busy.json["detail"]
     studio.post(f"/api/jobs/{job['id']}/cancel")
+    served = studio.studio.workspace.private / records.FOLDER / "mine"
+    served.mkdir(parents=True)
+    base, adapter = studio.studio.workspace.base_model("base"), checkpoint_of(studio, "fork", 5)
+    spec = records.Spec(
+        start="x", label="fork@5", name="mine", model=str(base), adapter=str(adapter), context=8,
+        port=None, at_once=1, fast_blas=True, requested=1.0,
+    )  # fmt: skip
+    records.write(served / records.SPEC, spec)
+    studio.studio.manager.queue.remove("fork")
+    lock = locks.take(served / records.LOCK)
+    assert lock is not None
+    with lock:
+        for reference in ("fork@step-00000005", "base"):
+            refusal = delete(studio, reference)
+            assert refusal.status_code == 409 and "Stop the endpoint" in refusal.json["detail"]
+        whole = studio.request("DELETE", "/api/runs/fork", json={"confirmed": True})
+        assert whole.status_code == 409 and "Stop the endpoint first" in whole.json["detail"]
+    assert studio.get("/api/models/one", id="base")["deletion"]["refusal"] is None
     with closing(RunLock(studio.studio.workspace.run("lora"))):
         for reference in ("lora@step-00000005", "base"):
             trained = delete(studio, reference)

@@ -27,6 +27,7 @@ from cptstudio.models.library import ModelLibrary
 from cptstudio.models.lineage import Node
 from cptstudio.models.registry import Kind, ModelRecord, ModelRegistry, pick
 from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.serving.facts import why_served
 from cptstudio.workspace import Workspace
 
 ModelArgument = Annotated[
@@ -122,7 +123,7 @@ def delete(
     manager = TrainingManager(place)
     records = records_of(place)
     record = find(model, place, records)
-    outlook = deletion.look(record, records, manager.runs())
+    outlook = deletion.look(record, records, manager.runs(), why_served(place, record.folder))
     if outlook.refusal is not None:
         raise UserError(f"{record.name} can't be deleted. {outlook.refusal}")
     for sentence in outlook.consequences:

@@ -40,6 +40,7 @@ from cptstudio.run_phases import title_of
 from cptstudio.runs.remedies import remedies_of
 from cptstudio.runs.run import Run
 from cptstudio.runs.training_manager import TrainingManager
+from cptstudio.serving.facts import why_served
 from cptstudio.session_settings import told_last
 from cptstudio.setting_flags import dotted_of, leaves
 from cptstudio.training.fitting import completed, fit_of_run
@@ -265,6 +266,9 @@ def delete(run: RunArgument, yes: YesOption = False, workspace: WorkspaceOption 
     """Delete a run with its checkpoints, tags, notes and queue entry."""
     manager = manager_of(workspace)
     found = manager.run(run)
+    served = why_served(manager.workspace, found.directory)
+    if served is not None:
+        raise UserError(f"The run {run} can't be deleted. {served}")
     count = len(found.checkpoints())
     confirm(f"Delete {found.directory} and its {count} checkpoints?", yes)
     manager.delete(run, confirmed=True)

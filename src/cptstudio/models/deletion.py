@@ -33,13 +33,19 @@ class Outlook:
     consequences: tuple[str, ...] = ()
 
 
-def look(record: ModelRecord, records: Sequence[ModelRecord], runs: Sequence[Run]) -> Outlook:
+def look(
+    record: ModelRecord,
+    records: Sequence[ModelRecord],
+    runs: Sequence[Run],
+    in_use: str | None = None,
+) -> Outlook:
     """Say what deleting a model would mean, without doing anything.
 
     Args:
         record: of the model.
         records: of all models.
         runs: all runs, as they are now.
+        in_use: what reads the model now, and what to do about it; None where nothing does.
     """
     if record.place == "cache":
         return Outlook(
@@ -61,6 +67,8 @@ def look(record: ModelRecord, records: Sequence[ModelRecord], runs: Sequence[Run
             "It is not there any more. It is listed because a run was trained from it, and goes "
             "from the list with that run."
         )
+    if in_use is not None:
+        return Outlook(in_use)
     if record.kind == "checkpoint":
         return _of_checkpoint(record, records, runs)
     if record.kind == "exported":

@@ -11,6 +11,7 @@ from typing import Literal
 
 import psutil
 
+from cptstudio.durable import real_path
 from cptstudio.errors import UserError
 from cptstudio.runs import locks
 from cptstudio.runs.identity import is_alive
@@ -77,6 +78,27 @@ def all_endpoints(workspace: Workspace) -> list[EndpointFacts]:
     found = [facts_of(root / name) for name in names if NAME_PATTERN.fullmatch(name)]
     there = [one for one in found if one is not None]
     return sorted(there, key=lambda one: (not one.alive, -one.started))
+
+
+def why_served(workspace: Workspace, folder: Path) -> str | None:
+    """Return why a folder can't be deleted: an endpoint that runs has its model in it, or below it.
+
+    An endpoint whose model was unloaded counts as well: it loads it again when it is asked to.
+    """
+    wanted = real_path(folder)
+    for one in all_endpoints(workspace):
+        if not one.alive:
+            continue
+        try:
+            spec = records.read(workspace.private / records.FOLDER / one.id / records.SPEC, Spec)
+        except (UserError, OSError):
+            continue
+        if spec is None:
+            continue
+        homes = (real_path(Path(path)) for path in (spec.model, spec.adapter) if path is not None)
+        if any(home == wanted or wanted in home.parents for home in homes):
+            return f"The endpoint {one.id} serves {spec.label}. Stop the endpoint first."
+    return None
 
 
 def facts_of(folder: Path) -> EndpointFacts | None:

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import Field
 
 from cptstudio.errors import UserError
+from cptstudio.serving.facts import why_served
 from cptstudio.validation import LateModel
-from cptstudio.web.problems import NotFound
+from cptstudio.web.problems import Conflict, NotFound
 from cptstudio.web.studio import Studio
 
 
@@ -56,9 +57,13 @@ def delete_run(studio: Studio, run_id: str, *, confirmed: bool) -> Deleted:
     Raises:
         NotFound: there is none.
         UserError: without confirmation, or while it is alive.
+        Conflict: an endpoint serves a checkpoint of it.
     """
     library = studio.run_library
     run = library.run(run_id)
+    served = why_served(studio.workspace, run.directory)
+    if served is not None:
+        raise Conflict(f"The run {run_id} can't be deleted. {served}")
     labels, pinned = library.labels.all()
     memory: dict[str, Any] = {"run": run_id, "created": run.created, "pinned": pinned == run_id}
     if run_id in labels:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import Field
 
 from cptstudio.child_limits import for_a_check, for_files
 from cptstudio.errors import UserError
+from cptstudio.evaluation.model_requests import Unload
 from cptstudio.evaluation.programs import CHECK_MODEL
 from cptstudio.models import deletion, hub_address
 from cptstudio.models.deletion import Outlook
 from cptstudio.models.registry import ModelRecord, pick
+from cptstudio.serving.facts import why_served
 from cptstudio.validation import LateModel
 from cptstudio.web.problems import Conflict, NotFound, Problem
 from cptstudio.web.studio import Studio
@@ -103,6 +106,10 @@ def delete(studio: Studio, reference: str, *, confirmed: bool) -> Deleted:
         raise Conflict(outlook.refusal)
     if not confirmed:
         raise Problem(f"Confirm that the folder of the model {record.name} is deleted.")
+    loaded = _loaded(studio, record, records)
+    if loaded:
+        studio.inference.worker.result(Unload(labels=loaded))
+        studio.news.changed()
     try:
         return deletions.deleted(studio, deletion.delete(record, studio.manager, studio.trash))
     except FileNotFoundError:
@@ -130,7 +137,30 @@ def deletion_of(studio: Studio, record: ModelRecord, records: Sequence[ModelReco
         active = job.state in ("waiting", "running")
         if active and job.on == "model" and job.about == record.reference:
             return Outlook(f"A job works on it ({job.title}): wait for its end, or cancel it.")
-    return deletion.look(record, records, studio.manager.runs())
+    loaded = _loaded(studio, record, records)
+    in_use = why_served(studio.workspace, record.folder)
+    if in_use is None and loaded and studio.inference.running():
+        in_use = (
+            f"{', '.join(loaded)} is loaded in the Playground, which is at work: wait for its end, "
+            "or stop it."
+        )
+    outlook = deletion.look(record, records, studio.manager.runs(), in_use)
+    if outlook.refusal is not None or not loaded:
+        return outlook
+    told = f"{', '.join(loaded)} is loaded in the Playground, and will be unloaded."
+    return replace(outlook, consequences=(*outlook.consequences, told))
+
+
+def _loaded(studio: Studio, record: ModelRecord, records: Sequence[ModelRecord]) -> tuple[str, ...]:
+    """Labels of what is loaded for testing of a model: itself, and the adapters put on it."""
+    there = studio.inference.worker.state().labels
+    own = {
+        one.reference
+        for one in records
+        if one is record
+        or (one.adapter and any(link.reference == record.reference for link in one.made_from))
+    }
+    return tuple(label for label in there if label in own)
 
 
 ORDERS = (
