@@ -228,6 +228,11 @@ class Workspace:
         return self.root / "exports"
 
     @property
+    def facts(self) -> Path:
+        """Ledgers of facts that models are asked, one folder each."""
+        return self.root / "facts"
+
+    @property
     def private(self) -> Path:
         """The studio's own files, readable by the user alone."""
         return self.root / _PRIVATE

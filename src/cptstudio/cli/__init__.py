@@ -18,6 +18,7 @@ from cptstudio.cli import (
     endpoints,
     evaluate,
     export_gguf,
+    facts,
     generate,
     harness,
     merge,
@@ -88,6 +89,7 @@ app.command("questions")(questions.questions)
 app.command("harness")(harness.harness)
 app.command("merge", context_settings=with_former({"side": "split"}))(merge.merge)
 app.add_typer(suite.app, name="suite")
+app.add_typer(facts.app, name="facts")
 app.add_typer(workspace.app, name="workspace")
 
 

@@ -21,6 +21,7 @@ from cptstudio.corpus.corpus import VERSIONS, Corpus, open_corpus
 from cptstudio.durable import FolderSignature, folder_signature
 from cptstudio.errors import UserError
 from cptstudio.evaluation.reports import Reports
+from cptstudio.facts.ledger import open_ledger
 from cptstudio.json_lines import damaged_json_lines
 from cptstudio.lm.description import describe_model
 from cptstudio.lm.identity import kept_hashes, model_files, tokenizer_files
@@ -84,6 +85,8 @@ def _parts(workspace: Workspace) -> Iterator[tuple[Any, ...]]:
         yield path, _corpus, path
     for path in _folders(workspace.base_models):
         yield path, _model, path
+    for path in _folders(workspace.facts):
+        yield path, _ledger, path
     yield workspace.root / "suites", _suites, workspace
     yield workspace.root / "reports", _reports, workspace
     for path in _folders(workspace.private / endpoint_records.FOLDER):
@@ -183,6 +186,11 @@ def _corpus(path: Path) -> Iterator[str]:
         yield from _corpus(path)  # Built meanwhile.
     else:
         yield from found
+
+
+def _ledger(path: Path) -> Iterator[str]:
+    yield from _leftovers(path)
+    yield from open_ledger(path).problems
 
 
 def _versions(corpus: Corpus, at_work: bool) -> Iterator[str]:

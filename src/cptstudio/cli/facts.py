@@ -1,0 +1,215 @@
+"""`cpt-studio facts`: ledgers of facts that models are asked and never trained on."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from cptstudio.child_limits import for_files
+from cptstudio.cli.common import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    errors,
+    print_json,
+)
+from cptstudio.cli.measured import corpus_of
+from cptstudio.cli.programs import run_program
+from cptstudio.cli.setting_options import with_field_options
+from cptstudio.durable import MEBIBYTE, dump_json
+from cptstudio.errors import UserError
+from cptstudio.evaluation.texts import read_text
+from cptstudio.facts import ledger as ledgers
+from cptstudio.facts.fact import Fact, FactText, Made, Source, fact_of, stored
+from cptstudio.facts.ledger import Ledger, add_facts, ledger_names, read_fact_lines, read_ledger
+from cptstudio.facts.making import PROGRAM, MakeChoices
+from cptstudio.validation import checked
+from cptstudio.workspace import Workspace
+
+app = typer.Typer(
+    help="Fact ledgers: questions about your documents, asked of models and never trained on.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+LedgerArgument = Annotated[str, typer.Argument(metavar="LEDGER", help="Ledger name.")]
+_LARGEST = 64 * MEBIBYTE
+
+
+@app.command()
+@with_field_options(MakeChoices)
+def make(
+    ledger: LedgerArgument,
+    corpus: Annotated[str, typer.Option("--corpus", "-c", metavar="NAME", help="Corpus to ask.")],
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+    *,
+    given: dict[str, Any],
+) -> None:
+    """Make cloze facts from a corpus, without any model.
+
+    A name, number or term is taken out of the sentence that states it; distractors of the same kind
+    come from the same corpus. The ledger is created if it does not exist.
+
+    Example: `cpt-studio facts make manuals --corpus r-manuals --count 200`
+    """
+    place = Workspace(workspace)
+    corpus_of(corpus, place)
+    ledgers.ledger_folder(place, ledger)
+    choices = checked(MakeChoices, **given)
+    request = {
+        "workspace": place.root,
+        "ledger": ledger,
+        "corpus": corpus,
+        "choices": choices.model_dump(mode="json"),
+    }
+    made = run_program(PROGRAM, request, quiet=as_json, limits=for_files())
+    if as_json:
+        print_json(made)
+        return
+    counts = made["counts"]
+    console.print(
+        f"Made {made['made']:,} facts from {counts['documents']:,} documents "
+        f"({counts['sound']:,} of {counts['sentences']:,} sentences stand on their own); "
+        f"{made['new']:,} are new in the ledger {ledger}.",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def add(
+    ledger: LedgerArgument,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE.jsonl", help="One fact per line; - for standard input."),
+    ] = None,
+    question: Annotated[str | None, typer.Option(help="A question.")] = None,
+    cloze: Annotated[
+        str | None, typer.Option(help="A sentence with ___ where the answer belongs.")
+    ] = None,
+    answer: Annotated[str | None, typer.Option(help="The right answer.")] = None,
+    distractors: Annotated[
+        list[str] | None, typer.Option("--distractor", help="A wrong answer; repeat for more.")
+    ] = None,
+    paraphrases: Annotated[
+        list[str] | None,
+        typer.Option("--paraphrase", help="The question in other words; repeat for more."),
+    ] = None,
+    sentence: Annotated[str, typer.Option(help="The sentence that proves it.")] = "",
+    corpus: Annotated[str, typer.Option(help="The corpus it is from.")] = "",
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Add facts from a JSONL file, or one fact from options.
+
+    Examples:
+    - `cpt-studio facts add manuals facts.jsonl`
+
+    - `cpt-studio facts add manuals --question "Who wrote R?" --answer "Ross Ihaka"`
+    """
+    place = Workspace(workspace)
+    single = (question, cloze, answer, *(distractors or ()), *(paraphrases or ()))
+    if (file is not None) == any(value is not None for value in single):
+        raise UserError("Give either a FILE.jsonl, or --answer with --question or --cloze.")
+    if file is not None:
+        shown = "Standard input" if str(file) == "-" else str(file)
+        text = sys.stdin.read(_LARGEST) if str(file) == "-" else read_text(file, _LARGEST)
+        facts = read_fact_lines(text, shown)
+    else:
+        given = checked(
+            FactText,
+            **({} if answer is None else {"answer": answer}),
+            question=question,
+            cloze=cloze,
+            distractors=tuple(distractors or ()),
+            paraphrases=tuple(paraphrases or ()),
+            source=Source(corpus=corpus, sentence=sentence),
+        )
+        facts = [fact_of(given, Made())]
+    new = add_facts(place, ledger, facts)
+    console.print(f"Added {new:,} of {len(facts):,} facts to the ledger {ledger}.")
+    if new < len(facts):
+        console.print("The others were there already.")
+
+
+@app.command("list")
+def list_ledgers(workspace: WorkspaceOption = Path(), as_json: JsonOption = False) -> None:
+    """List the ledgers of the workspace.
+
+    Example: `cpt-studio facts list`
+    """
+    place = Workspace(workspace)
+    found = [read_ledger(place, name) for name in ledger_names(place)]
+    if as_json:
+        print_json({one.name: _facts_of(one) for one in found})
+        return
+    for one in found:
+        documents = len({fact.source.label for fact in one.facts})
+        console.print(f"{one.name}: {len(one.facts):,} facts of {documents:,} documents")
+    if not found:
+        console.print(f"No ledgers in {place.root} yet. Create one with `cpt-studio facts make`.")
+
+
+def _facts_of(ledger: Ledger) -> dict[str, Any]:
+    return {
+        "facts": len(ledger.facts),
+        "created": ledger.created,
+        "fingerprint": ledger.fingerprint,
+        "by": dict(Counter(fact.made.by for fact in ledger.facts)),
+        "problems": list(ledger.problems),
+    }
+
+
+@app.command()
+def show(
+    ledger: LedgerArgument,
+    fact: Annotated[
+        str | None, typer.Argument(metavar="FACT", help="Only the fact with this ID.")
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Show the facts of a ledger, with their sources.
+
+    With --json, one fact per line, as `cpt-studio facts add` reads them.
+
+    Example: `cpt-studio facts show manuals`
+    """
+    one = read_ledger(Workspace(workspace), ledger)
+    facts = one.facts if fact is None else (one.fact(fact),)
+    if as_json:
+        for entry in facts:
+            sys.stdout.write(dump_json(stored(entry)) + "\n")
+        return
+    for problem in one.problems:
+        errors.print(f"[yellow]Note:[/] {escape(problem)}", soft_wrap=True)
+    for entry in facts:
+        _print_fact(entry)
+
+
+def _print_fact(fact: Fact) -> None:
+    console.print(f"[bold]{fact.id}[/] [dim]{escape(fact.source.label)}[/]", soft_wrap=True)
+    for wording in fact.wordings:
+        console.print(f"  {wording.form}: {escape(wording.text)}", soft_wrap=True)
+        wrong = "; ".join(wording.distractors)
+        console.print(
+            f"    = {escape(wording.answer)}" + (f"  [dim]not {escape(wrong)}[/]" if wrong else ""),
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def remove(
+    ledger: LedgerArgument,
+    facts: Annotated[list[str], typer.Argument(metavar="FACT...", help="IDs of facts.")],
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Remove facts from a ledger by their IDs.
+
+    Example: `cpt-studio facts remove manuals 1d48b2e90195dda4`
+    """
+    ledgers.remove_facts(Workspace(workspace), ledger, facts)
+    console.print(f"Removed {len(set(facts)):,} facts from the ledger {ledger}.")
