@@ -16,7 +16,7 @@ _LEAST_COUNTED: Final = 0.1
 
 @dataclass(frozen=True)
 class Taken:
-    """The resources that a process group uses.
+    """The resources that processes use.
 
     Attributes:
         memory: bytes of resident memory, without what is mapped from files: those pages are
@@ -32,16 +32,25 @@ class Taken:
     @classmethod
     def by(cls, group: int) -> Taken:
         """Look at the processes of a group."""
-        memory, seconds, computes = 0, 0.0, False
+        found = []
         for pid in psutil.pids():
-            with contextlib.suppress(OSError, psutil.Error):
+            with contextlib.suppress(OSError):
                 if os.getpgid(pid) == group:
-                    process = psutil.Process(pid)
-                    with process.oneshot():
-                        found, times = process.memory_info(), process.cpu_times()
-                        computes = computes or process.status() == psutil.STATUS_RUNNING
-                    memory += found.rss - getattr(found, "shared", 0)
-                    seconds += times.user + times.system
+                    found.append(pid)
+        return cls.of(*found)
+
+    @classmethod
+    def of(cls, *pids: int) -> Taken:
+        """Look at processes; those that are gone take nothing."""
+        memory, seconds, computes = 0, 0.0, False
+        for pid in pids:
+            with contextlib.suppress(OSError, psutil.Error):
+                process = psutil.Process(pid)
+                with process.oneshot():
+                    found, times = process.memory_info(), process.cpu_times()
+                    computes = computes or process.status() == psutil.STATUS_RUNNING
+                memory += found.rss - getattr(found, "shared", 0)
+                seconds += times.user + times.system
         return cls(memory, seconds, computes)
 
 

@@ -61,6 +61,7 @@ class ExportRecord(_Stored):
         notes: what a user should know, a sentence each.
         proof: what was found when it was loaded back, an `exports.comparison.Proof`; None where
             that was not done.
+        more_proofs: the same by other programs that were asked as well.
     """
 
     format_version: Literal[1] = 1
@@ -77,6 +78,7 @@ class ExportRecord(_Stored):
     bits_per_weight: float | None = None
     notes: list[str] = Field(default_factory=list)
     proof: dict[str, Any] | None = None
+    more_proofs: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def read_export(folder: Path) -> ExportRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -47,9 +48,16 @@ def export(workspace: Workspace, what: str, name: str, *more: str):
 
 
 def test_exports_are_made_compared_and_listed(workspace: Workspace) -> None:
-    fused = export(workspace, "fuse", "fused")
+    with_transformers = importlib.util.find_spec("torch") is not None
+    more = ("--transformers", sys.executable) if with_transformers else ()
+    fused = export(workspace, "fuse", "fused", *more)
     assert fused.returncode == 0, fused.stderr
     proof = json.loads(fused.stdout)["proof"]
+    for one in json.loads(fused.stdout)["more_proofs"]:
+        assert one["comparison"]["by"].startswith("transformers ")
+        assert one["comparison"]["max_difference"] < 1e-5
+        assert one["comparison"]["equal_prompts"] == 2
+    assert len(json.loads(fused.stdout)["more_proofs"]) == with_transformers
     assert proof["comparison"]["by"].startswith("mlx_lm ")
     assert proof["comparison"]["max_difference"] < 1e-5
     assert proof["comparison"]["equal_prompts"] == 2

@@ -19,7 +19,8 @@ from cptstudio.export_files import ExportRecord, read_export
 from cptstudio.exports.asked import Compared, export_folder, request_for
 from cptstudio.exports.comparison import Proof, signed
 from cptstudio.exports.programs import MAKE_MLX
-from cptstudio.exports.records import exports_of, proof_of
+from cptstudio.exports.records import exports_of, more_proofs_of, proof_of
+from cptstudio.exports.transformers_answers import look_at
 from cptstudio.lm.description import resolve_model
 from cptstudio.lm.packings import Packing
 from cptstudio.validation import checked
@@ -75,6 +76,14 @@ def fuse(
     ] = None,
     onto: OntoOption = None,
     corpora: CorpusOption = None,
+    transformers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PYTHON",
+            help="Load the export with transformers too: a Python that has it with PyTorch, or the "
+            "folder of its virtual environment.",
+        ),
+    ] = None,
     workspace: WorkspaceOption = Path(),
     fast_blas: FastBlasOption = True,
     as_json: JsonOption = False,
@@ -91,9 +100,13 @@ def fuse(
     - `cpt-studio export fuse first --name first-fused`
 
     - `cpt-studio export fuse first@best --name first-f32 --type float32`
+
+    - `cpt-studio export fuse first --name first-fused --transformers ~/hf/bin/python`
     """
     place = Workspace(workspace)
     request = _request(model, name, onto, corpora, checked(Compared, **given), place)
+    if transformers is not None:
+        request["transformers"] = str(look_at(transformers).program)
     _run({**request, "dtype": dtype, "packing": None, "fast_blas": fast_blas}, as_json)
 
 
@@ -210,14 +223,15 @@ def _run(request: dict[str, Any], as_json: bool) -> None:
 def print_export(name: str, record: ExportRecord) -> None:
     """Print what an export is and how it compares with its checkpoint."""
     proof = proof_of(record)
-    if proof is not None:
-        console.print(_table(name, record, proof))
-        for sentence in proof.sentences:
+    proofs = [proof, *more_proofs_of(record)] if proof is not None else []
+    for one in proofs:
+        console.print(_table(name, record, one))
+        for sentence in one.sentences:
             console.print(escape(sentence), soft_wrap=True)
     for note in record.notes:
         console.print(f"Note: {escape(note)}", soft_wrap=True)
-    if proof is not None and proof.warning:
-        console.print(f"[bold yellow]Warning:[/] {escape(proof.warning)}", soft_wrap=True)
+    for warning in dict.fromkeys(one.warning for one in proofs if one.warning):
+        console.print(f"[bold yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
 
 
 def _table(name: str, record: ExportRecord, proof: Proof) -> Table:

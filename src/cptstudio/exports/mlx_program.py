@@ -2,7 +2,8 @@
 
 Request: that of `asked.request_for`, with "dtype" (the main type of a fused model; null: the base's
 own), "onto" (a folder to put the adapter on in place of its base, or null) and "packing" (see
-`lm.packings`; null: fused, not packed). The result is the export's record.
+`lm.packings`; null: fused, not packed), and perhaps "transformers" (path of a Python that has it,
+which loads the folder, too). The result is the export's record.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from cptstudio.exports.mlx_answers import ask_mlx_lm
 from cptstudio.exports.records import new_record, write_export
 from cptstudio.exports.reference_making import reference_for
 from cptstudio.exports.sources import check_base, original_of
+from cptstudio.exports.transformers_answers import ask_transformers, look_at
 from cptstudio.job_programs import TellsProgress
 from cptstudio.lm.blas import use_fast_blas
 from cptstudio.lm.description import describe_model, is_quantized
@@ -45,6 +47,7 @@ def make(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
     source, folder = reference_of(request["source"]), Path(request["folder"])
     onto = Path(request["onto"]) if request["onto"] else None
     packing = checked(Packing, **request["packing"]) if request["packing"] else None
+    other = look_at(Path(request["transformers"])) if request.get("transformers") else None
     if onto is not None and source.adapter is None:
         raise UserError.at(
             "onto", f"{source.label} is a complete model: there is no adapter to put on another."
@@ -60,12 +63,14 @@ def make(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
         files = write_folder(collected, staged, answer, f"writing {folder.name}")
         about = describe_model(staged)
         bits = 8 * about.bytes / about.parameters
-        comparison = compare(
-            reference,
-            ask_mlx_lm(staged, reference, answer),
-            size=about.bytes,
-            bits_per_weight=bits,
-        )
+        found = [ask_mlx_lm(staged, reference, answer)]
+        if other is not None:
+            found.append(ask_transformers(other, staged, reference, answer))
+        gain = gain_of(source)
+        proofs = [
+            prove(compare(reference, one, size=about.bytes, bits_per_weight=bits), gain)
+            for one in found
+        ]
         record = new_record(
             source,
             identity,
@@ -81,7 +86,11 @@ def make(request: dict[str, Any], answer: TellsProgress) -> dict[str, Any]:
             parameters=about.parameters,
             bits_per_weight=bits,
             notes=_notes(source, onto, packed.left if packed else [], workspace),
-            proof=prove(comparison, gain_of(source)).model_dump(),
+            proof=proofs[0].model_dump(),
+            more_proofs=[one.model_dump() for one in proofs[1:]],
+            versions={f"{name} of {other.program}": v for name, v in other.versions.items()}
+            if other
+            else {},
         )
         write_export(staged, record)
         answer.progress(phase="flushing to the disk")

@@ -55,6 +55,11 @@ def proof_of(record: ExportRecord) -> Proof | None:
     return Proof.model_validate(record.proof) if record.proof is not None else None
 
 
+def more_proofs_of(record: ExportRecord) -> list[Proof]:
+    """Return what other programs found that were asked as well."""
+    return [Proof.model_validate(one) for one in record.more_proofs]
+
+
 def exports_of(workspace: Workspace) -> dict[str, ExportRecord | UserError]:
     """Return all exports of a workspace by name; what cannot be read is told in its place."""
     found: dict[str, ExportRecord | UserError] = {}

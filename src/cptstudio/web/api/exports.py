@@ -11,7 +11,7 @@ from cptstudio.errors import UserError
 from cptstudio.export_files import REFERENCE_PREFIX
 from cptstudio.exports.asked import domain_corpora
 from cptstudio.exports.comparison import Proof
-from cptstudio.exports.records import exports_of, proof_of
+from cptstudio.exports.records import exports_of, more_proofs_of, proof_of
 from cptstudio.exports.sources import original_of
 from cptstudio.lm.description import describe_model, is_quantized
 from cptstudio.lm.packings import OFFERED, Packing
@@ -29,7 +29,8 @@ class ExportView(LateModel):
         reference: what names it among the models.
         source: the checkpoint or model that it was made from.
         weights: how they are stored, such as "4-bit (groups of 64)".
-        proof: how it compares with its source.
+        proof: how it compares with its source, by the program that it is for.
+        more_proofs: the same by other programs that were asked as well.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ExportView(LateModel):
     settings: dict[str, Any] = {}
     versions: dict[str, str] = {}
     proof: Proof | None = None
+    more_proofs: list[Proof] = []
 
 
 class ExportList(LateModel):
@@ -131,4 +133,5 @@ def _view(name: str, record: Any) -> ExportView:
         settings=record.settings,
         versions=record.versions,
         proof=proof_of(record),
+        more_proofs=more_proofs_of(record),
     )

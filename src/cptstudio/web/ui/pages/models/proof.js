@@ -33,8 +33,15 @@ function rowsOf(found) {
   ];
 }
 
-/** @param {{proof: any, notes?: readonly string[]}} props proof: of GET /api/exports, null where it was not compared */
-export function ProofView({ proof, notes = [] }) {
+/**
+ * @param {{proof: any, more_proofs?: readonly any[], notes?: readonly string[]}} props proof: of GET /api/exports, null
+ *   where it was not compared
+ */
+export function ProofView({ proof, more_proofs = [], notes = [] }) {
+  if (more_proofs.length > 0) {
+    return h("div", { class: "stack" }, [proof, ...more_proofs].map((one) => h("section", { key: one.comparison.by },
+      h("h3", null, one.comparison.by), h(ProofView, { proof: one, notes: one === proof ? notes : [] }))));
+  }
   const told = notes.map((note) => h("p", { key: note, class: "hint" }, note));
   if (proof === null) {
     return h("div", { class: "stack" }, h("p", { class: "muted" }, "Not compared with its checkpoint."), told);
@@ -42,7 +49,7 @@ export function ProofView({ proof, notes = [] }) {
   const cell = (/** @type {string} */ name) => (/** @type {any} */ row) => row[name] ?? "";
   return h("div", { class: "stack" },
     proof.warning !== "" && h("p", { class: "notice notice-warn" }, h(Icon, { name: "alert" }), " ", proof.warning),
-    h(Table, { caption: "Compared with the checkpoint", rows: rowsOf(proof.comparison),
+    h(Table, { caption: `Compared with the checkpoint, by ${proof.comparison.by}`, rows: rowsOf(proof.comparison),
       rowKey: (row) => row.title, columns: [
         { id: "title", title: "Measure", header: true, cell: cell("title") },
         { id: "checkpoint", title: "Checkpoint", number: true, cell: cell("checkpoint") },
@@ -71,5 +78,5 @@ export function Made({ job }) {
     h("p", { role: "status" }, "Saved as ",
       h("a", { class: "break", href: `/models?${new URLSearchParams({ model: `exports/${now.result.name}` })}` },
         now.result.name), "."),
-    h(ProofView, { proof: now.result.proof, notes: now.result.notes }));
+    h(ProofView, now.result));
 }
