@@ -88,6 +88,9 @@ class Sampling(Asked, ReadsNumbers):
 SUITE_SAMPLING: Final = Sampling(max_tokens=64)
 """How the prompts of a suite are completed, and those of a run, where nothing else is chosen."""
 
+CHAT_TOKENS: Final = 512
+"""Tokens of a chat's answer at most, where nothing else is chosen: one that is cut is no answer."""
+
 PLAYGROUND_SAMPLING: Final[dict[str, dict[str, float]]] = {
     "text": {
         "temperature": 0.8,

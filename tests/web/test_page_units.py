@@ -11,6 +11,7 @@ import pytest
 
 from cptstudio.evaluation.merging import SHARES
 from cptstudio.evaluation.model_requests import Measured
+from cptstudio.lm.chat_format import TAGS
 from cptstudio.prompt_suites import Suite
 from cptstudio.sampling import PLAYGROUND_SAMPLING
 from scripts.node import node_command
@@ -27,6 +28,7 @@ def test_what_the_pages_compute() -> None:
             Suite.model_json_schema() | {"playground": PLAYGROUND_SAMPLING}
         ),
         "MEASURED_SCHEMA": json.dumps(Measured.model_json_schema()),
+        "ANSWER_TAGS": json.dumps(TAGS),
         "USUAL_SHARES": ", ".join(f"{share:g}" for share in SHARES),
     }
     ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | schemas)

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from cptstudio import __version__, terminal
 from cptstudio.cli import (
+    chat,
     compare,
     corpus,
     datasets,
@@ -79,6 +80,7 @@ app.command("train", context_settings=with_former({"measure": "eval-corpus"}))(t
 app.command("resume")(train.resume)
 app.command("evaluate", context_settings=with_former({"side": "split"}))(evaluate.evaluate)
 app.command("generate")(generate.generate)
+app.command("chat")(chat.chat)
 app.command("compare")(compare.compare)
 app.command("score")(compare.score)
 app.add_typer(endpoints.app, name="endpoints")

@@ -22,6 +22,8 @@ from cptstudio.cli.common import (
 )
 from cptstudio.errors import UserError
 from cptstudio.evaluation.references import resolve_reference
+from cptstudio.lm.chat_format import sentence_of
+from cptstudio.lm.chat_reader import read_chat_format
 from cptstudio.models import deletion, lineage
 from cptstudio.models.library import ModelLibrary
 from cptstudio.models.lineage import Node
@@ -100,7 +102,7 @@ def show(
         print_json(_facts(record) | nodes)
         return
     table = Table.grid(padding=(0, 2))
-    for name, value in _lines(record):
+    for name, value in [*_lines(record), *_chat_lines(record)]:
         table.add_row(name, escape(value))
     console.print(table)
     for title, tree in (("Made from", made_from), ("Made into", made_into)):
@@ -228,6 +230,20 @@ def _lines(record: ModelRecord) -> list[tuple[str, str]]:
         ("size", _size(record) + (training if record.training_bytes else "")),
         ("created", moment(record.created or 0)),
     ]
+
+
+def _chat_lines(record: ModelRecord) -> list[tuple[str, str]]:
+    """Where an answer ends; nothing where there is no chat, or no folder that tells."""
+    about = record.description
+    if about is None or not about.has_chat_template or record.error is not None:
+        return []
+    try:
+        # An adapter's chat is its base's, whose folder the description names.
+        found = read_chat_format(about.path)
+    except UserError as error:
+        return [("chat", str(error))]
+    warning = [("warning", found.warning)] if found.warning is not None else []
+    return [("answer ends", sentence_of(found)), *warning]
 
 
 _STEPS = {

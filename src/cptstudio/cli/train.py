@@ -33,6 +33,8 @@ from cptstudio.cli.session_options import (
 from cptstudio.cli.setting_options import merge, with_setting_options
 from cptstudio.durations import duration
 from cptstudio.errors import Finding, UserError
+from cptstudio.lm.chat_format import sentence_of
+from cptstudio.lm.chat_reader import read_chat_format
 from cptstudio.run_files import read_config
 from cptstudio.runs.launching import TRAINER_MODULE
 from cptstudio.setting_flags import flag_of, leaves
@@ -436,6 +438,8 @@ def _table(made: Plan, seconds: float | None) -> Table:
         f"{size} x {settings.data.sequence_length:,} tokens, gradient accumulation {accumulation}, "
         f"{settings.data.packing}, {(settings.data.replay_share or 0) * 100:g}% replay",
     )
+    if made.model.has_chat_template:
+        row("chat", _chat_words(made.model.path))
     if made.attention is not None:
         row("attention", ATTENTION_TITLES[made.attention])
     row("evaluation", _every(made.length.evaluate_every))
@@ -449,6 +453,17 @@ def _table(made: Plan, seconds: float | None) -> Table:
     if seconds is not None:
         row("time", f"about {duration(seconds)}")
     return table
+
+
+def _chat_words(folder: Path) -> str:
+    """Where an answer of the model ends, and what other programs would do otherwise."""
+    try:
+        found = read_chat_format(folder)
+    except UserError as error:
+        return str(error)
+    return " ".join(
+        [f"an answer ends at {sentence_of(found)}.", *([found.warning] if found.warning else [])]
+    )
 
 
 def _every(steps: int) -> str:

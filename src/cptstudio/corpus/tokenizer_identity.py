@@ -26,7 +26,7 @@ from cptstudio.folder_questions import REPEAT_SECONDS, FolderQuestions
 from cptstudio.light_imports import leave_out_torch
 
 MODULE: Final = "cptstudio.corpus.tokenizer_identity"
-_WEIGHTS: Final = frozenset({".safetensors", ".npz", ".gguf", ".bin", ".pt", ".pth"})
+WEIGHTS: Final = frozenset({".safetensors", ".npz", ".gguf", ".bin", ".pt", ".pth"})
 
 _questions: Final = FolderQuestions[str]()
 
@@ -43,7 +43,7 @@ def identify_tokenizer(model_path: Path | str, *, again: bool = False) -> str:
     """
     folder = check_folder(model_path).resolve()
     signature = tuple(
-        one for one in folder_signature(folder) if PurePath(one[0]).suffix not in _WEIGHTS
+        one for one in folder_signature(folder) if PurePath(one[0]).suffix not in WEIGHTS
     )
     return _questions.answer(
         folder,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerBase
 from cptstudio.errors import UserError
 from cptstudio.evaluation.model_requests import Prompt, Sampling
 from cptstudio.lm.blas import one_row_products
+from cptstudio.lm.chat_format import spelled, template_variables
 from cptstudio.lm.loading import LoadedModel
 from cptstudio.lm.samplers import keyed_sampler
 from cptstudio.lm.text_after import TextAfter, raw_tokens, token_texts
@@ -54,6 +55,7 @@ class Piece:
         alternatives: the likeliest tokens at this place, the likeliest first.
         finish: why the text ends with this piece ("end" of sequence, "length", "stop"), or None.
         own: text of this token alone, as in `Alternative`; empty where no alternatives are asked.
+        ended_by: the token or the stop text that ended the text; None where neither did.
     """
 
     token: int
@@ -62,6 +64,7 @@ class Piece:
     alternatives: tuple[Alternative, ...]
     finish: str | None
     own: str = ""
+    ended_by: str | None = None
 
 
 RenderTemplate = Callable[[str, Sequence[dict[str, str]], dict[str, Any]], str]
@@ -96,8 +99,7 @@ def prompt_tokens(
         messages = [dict(message) for message in prompt.chat]
         if render is None or _renders_by_itself(tokenizer):
             return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True))
-        # As mlx-lm's wrapper and transformers do.
-        variables = {**tokenizer.special_tokens_map, "enable_thinking": tokenizer.has_thinking}
+        variables = template_variables(tokenizer)
         text = render(tokenizer.get_chat_template(), messages, variables)
         return list(tokenizer.encode(text, add_special_tokens=False))
     if prompt.tokens is not None:
@@ -138,6 +140,7 @@ class Completion:
         alternatives: how many of the likeliest tokens are told at each place.
         cancelled: asked often; when it says True, `CancelledError` is raised.
         goes_on: the text goes on with the prompt's; otherwise, as in a chat, it is one of its own.
+        ends: tokens that end the text; None for those that mlx-lm ends at.
     """
 
     def __init__(
@@ -149,12 +152,14 @@ class Completion:
         alternatives: int,
         cancelled: Callable[[], bool],
         goes_on: bool = True,
+        ends: Collection[int] | None = None,
     ) -> None:
         check_ids(tokens, loaded.embedding_rows, "The prompt", loaded.path)
         self.prompt_size = len(tokens)
         self.count = 0
         self.first_token_seconds: float | None = None
         self._tokenizer = loaded.tokenizer
+        self._ends = loaded.tokenizer.eos_token_ids if ends is None else ends
         self._where = loaded.path
         self._text = TextAfter(loaded.tokenizer, tokens if goes_on else ())
         self._sampling = sampling
@@ -201,15 +206,16 @@ class Completion:
         if self.first_token_seconds is None:
             self._first = time.perf_counter()
             self.first_token_seconds = self._first - self._began
-        ended = token in self._tokenizer.eos_token_ids
+        ended = token in self._ends
         full = self.count >= self._sampling.max_tokens
         segment = "" if ended else self._text.add(token)
         if ended or full:
             segment += self._text.finish()
         text, stopped = self._stop.take(segment, last=ended or full)
         finish = "stop" if stopped else "end" if ended else "length" if full else None
+        ended_by = stopped or (spelled(self._tokenizer, token) if ended else None)
         probability, alternatives, own = self._likeliest(token, logprobs)
-        return Piece(token, text, probability, alternatives, finish, own)
+        return Piece(token, text, probability, alternatives, finish, own, ended_by)
 
     def _likeliest(
         self, token: int, logprobs: mx.array
@@ -239,8 +245,8 @@ class Completion:
 
 def run_together(
     completions: Sequence[Completion], tell: Callable[[int, Piece], None]
-) -> list[str | None]:
-    """Make several texts, a token of each in turn; returns why each one ended.
+) -> list[Piece | None]:
+    """Make several texts, a token of each in turn; returns the last piece of each.
 
     Args:
         tell: called with a completion's index and its next piece.
@@ -248,7 +254,7 @@ def run_together(
     # generate_step sets MLX's default stream while it waits; interleaved, it would stay set.
     stream = mx.default_stream(mx.default_device())
     active = {index: iter(completion) for index, completion in enumerate(completions)}
-    ends: list[str | None] = [None] * len(completions)
+    ends: list[Piece | None] = [None] * len(completions)
     try:
         with one_row_products() as prompts_read:
             while active:
@@ -257,7 +263,7 @@ def run_together(
                     if piece is None:
                         del active[index]
                         continue
-                    ends[index] = piece.finish
+                    ends[index] = piece
                     tell(index, piece)
                 prompts_read()
     finally:
@@ -274,19 +280,20 @@ class _StopStrings:
         self._strings = [string for string in strings if string]
         self._held = ""
 
-    def take(self, segment: str, last: bool) -> tuple[str, bool]:
-        """Return the text that may be shown now, and whether a string ended it.
+    def take(self, segment: str, last: bool) -> tuple[str, str | None]:
+        """Return the text that may be shown now, and the string that ended it, if one did.
 
         What could be the beginning of a string is held back until that is known.
         """
         text = self._held + segment
-        found = [place for string in self._strings if (place := text.find(string)) >= 0]
+        found = [(place, string) for string in self._strings if (place := text.find(string)) >= 0]
         if found:
             self._held = ""
-            return text[: min(found)], True
+            place, string = min(found)
+            return text[:place], string
         keep = 0 if last else self._could_begin(text)
         self._held = text[len(text) - keep :]
-        return text[: len(text) - keep], False
+        return text[: len(text) - keep], None
 
     def _could_begin(self, text: str) -> int:
         longest = max((len(string) for string in self._strings), default=1) - 1

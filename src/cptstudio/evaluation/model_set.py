@@ -12,6 +12,7 @@ import mlx.core as mx
 from cptstudio.corpus.tokenizer import CorpusTokenizer, load_tokenizer
 from cptstudio.errors import UserError
 from cptstudio.evaluation.model_requests import ModelToLoad
+from cptstudio.lm.chat_format import ChatFormat, RenderAll, chat_format
 from cptstudio.lm.loading import LoadedModel, load_for_inference
 from cptstudio.lm.sharing import with_adapter
 
@@ -39,6 +40,7 @@ class ModelSet:
     def __init__(self) -> None:
         self._bases: dict[str, LoadedModel] = {}
         self._held: dict[str, HeldModel] = {}
+        self._formats: dict[str, ChatFormat] = {}
 
     def __getitem__(self, label: str) -> HeldModel:
         if label not in self._held:
@@ -69,6 +71,21 @@ class ModelSet:
         self._held.pop(label, None)
         self._forget_unused_bases()
 
+    def chat_format(self, label: str, render: RenderAll) -> ChatFormat:
+        """Return how the chat of a model is formed; its template is asked once.
+
+        Raises:
+            UserError: the model is not loaded.
+        """
+        held = self[label]
+        known = self._formats.get(held.given.model)
+        if known is None:
+            known = chat_format(Path(held.given.model), held.loaded.tokenizer, render)
+            # A template that could not be asked, as when somebody stopped it, is asked again.
+            if known.problem is None:
+                self._formats[held.given.model] = known
+        return known
+
     def describe(self) -> dict[str, Any]:
         """Return the loaded models, and the bytes of memory they take."""
         return {
@@ -89,5 +106,6 @@ class ModelSet:
         used = {held.given.model for held in self._held.values()}
         for path in set(self._bases) - used:
             del self._bases[path]
+            self._formats.pop(path, None)
         gc.collect()
         mx.clear_cache()

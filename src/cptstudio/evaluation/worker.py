@@ -54,6 +54,7 @@ from cptstudio.evaluation.model_set import ModelSet
 from cptstudio.evaluation.scoring import score
 from cptstudio.job_programs import told
 from cptstudio.lm.blas import use_fast_blas
+from cptstudio.lm.chat_format import ChatFormat
 from cptstudio.lm.text_after import token_texts
 from cptstudio.validation import findings_of
 
@@ -155,8 +156,18 @@ class Worker:
             tokens = self._prompt_tokens(number, label, prompt)
             sampling = _within_context(ask, len(tokens))
             shown = token_texts(loaded.tokenizer, tokens)
+            chat = self._chat_format(number, label) if prompt.chat is not None else None
             for seed in ask.seeds or (ask.sampling.seed,):
-                texts.append({"label": label, "seed": seed, "prompt": tokens, "shown": shown})
+                opens = chat.opens_thinking if chat else ""
+                texts.append(
+                    {
+                        "label": label,
+                        "seed": seed,
+                        "prompt": tokens,
+                        "shown": shown,
+                        "opens": opens,
+                    }
+                )
                 completions.append(
                     Completion(
                         loaded,
@@ -166,6 +177,7 @@ class Worker:
                         ask.alternatives,
                         self._stop(number),
                         goes_on=prompt.chat is None,
+                        ends=chat.end_ids if chat else None,
                     )
                 )
         self._say(id=number, texts=texts)
@@ -180,7 +192,8 @@ class Worker:
                 {
                     "label": text["label"],
                     "seed": text["seed"],
-                    "finish": end,
+                    "finish": end.finish if end else None,
+                    "ended_by": end.ended_by if end else None,
                     "prompt_tokens": completion.prompt_size,
                     "tokens": completion.count,
                     "first_token_seconds": completion.first_token_seconds,
@@ -190,6 +203,14 @@ class Worker:
             ],
             "memory_active": memory,
         }
+
+    def _chat_format(self, number: int, label: str) -> ChatFormat:
+        self._rendering = number
+        try:
+            return self._models.chat_format(label, self._renderer.render_all)
+        finally:
+            self._rendering = None
+            self._raise_if_cancelled(number)
 
     def _prompt_tokens(self, number: int, label: str, prompt: Prompt) -> list[int]:
         self._rendering = number

@@ -48,12 +48,14 @@ class PromptFacts(LateModel):
     Attributes:
         prompt: token ids, with what the tokenizer itself puts first.
         shown: each of these tokens as text.
+        opens: the tag of thinking with which the prompt of a chat ends; mostly empty.
     """
 
     label: str
     seed: int
     prompt: list[int]
     shown: list[str]
+    opens: str = ""
 
 
 class Task(LateModel):

@@ -26,13 +26,21 @@ _SPARE = 200
 
 
 class MadeText(LateModel):
-    """A text that a model made; `finish` is null when it was stopped."""
+    """A text that a model made.
+
+    Attributes:
+        finish: why it ended; null when it was stopped.
+        ended_by: the token or the stop text that ended it.
+        opens: the tag of thinking with which the prompt of a chat ended.
+    """
 
     label: str
     seed: int
     text: str
     tokens: int
     finish: str | None = None
+    ended_by: str | None = None
+    opens: str = ""
     first_token_seconds: float | None = None
     tokens_per_second: float | None = None
 
@@ -129,7 +137,8 @@ def _entries_in(path: Path) -> list[HistoryEntry]:
 
 def _entry_of(task: Task) -> HistoryEntry:
     texts = [
-        MadeText(label=text.label, seed=text.seed, text="", tokens=0) for text in task.texts or ()
+        MadeText(label=text.label, seed=text.seed, text="", tokens=0, opens=text.opens)
+        for text in task.texts or ()
     ]
     said: list[list[str]] = [[] for _ in texts]
     for piece in task.pieces:
@@ -137,6 +146,7 @@ def _entry_of(task: Task) -> HistoryEntry:
         said[piece["text_number"]].append(piece["text"])
         text.tokens += 1
         text.finish = piece["finish"]
+        text.ended_by = piece.get("ended_by")
     for text, parts in zip(texts, said, strict=True):
         text.text = "".join(parts)
     facts = (task.result or {}).get("texts") or ()
